@@ -1,0 +1,22 @@
+//! Backups of PostgreSQL as first-class citizens of git.
+//!
+//! The rooms below are listed from the ground up: a room may use only rooms
+//! that stand before it, as `docs/architecture.md` draws and `tests/tidy.rs`
+//! enforces.
+
+pub mod domain;
+
+pub mod clock;
+pub mod process;
+pub mod progress;
+
+pub mod config;
+pub mod git;
+pub mod pg;
+
+pub mod ledger;
+pub mod recovery;
+pub mod store;
+pub mod tools;
+
+pub mod cli;
