@@ -1,5 +1,93 @@
 //! The nouns of the project. No I/O: parse, validate, fold, order.
+//!
+//! Text becomes one of these types at the edge and stays one: a value of a type
+//! in this room has been validated, and says so by its type.
 
+mod backup;
+mod canonical;
+mod commit;
+mod database_name;
+mod dependency;
+mod digest;
+mod event;
+mod fold;
+mod id;
+mod location;
+mod lsn;
+mod metadata;
+mod name;
+mod owner;
+mod record;
+mod selector;
+mod size;
 mod time;
 
+pub use backup::{
+    Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
+    VerificationKind, VerificationStatus,
+};
+pub use canonical::to_canonical_json;
+pub use commit::CommitId;
+pub use database_name::DatabaseName;
+pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};
+pub use digest::Digest;
+pub use event::{
+    Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released, Started,
+    Tagged, Untagged, Verified,
+};
+pub use fold::{Folded, Ignored, fold, refusal};
+pub use id::{BackupId, EventId, shortest_prefixes};
+pub use location::Location;
+pub use lsn::Lsn;
+pub use metadata::Metadata;
+pub use owner::Owner;
+pub use name::{BackupName, Line, TagKey};
+pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
+pub use selector::BackupSelector;
+pub use size::human_bytes;
 pub use time::Timestamp;
+
+/// A value that was refused, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} {value}: {reason}")]
+pub struct Invalid {
+    /// What the value was meant to be: `backup name`, `tag`, ...
+    pub what: &'static str,
+    /// The value, quoted and shortened.
+    pub value: String,
+    /// Why it was refused.
+    pub reason: String,
+}
+
+impl Invalid {
+    /// Refuses `value` as a `what`.
+    pub fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
+        const SHOWN: usize = 60;
+        let mut shown: String = value.chars().take(SHOWN).collect();
+        if shown.len() < value.len() {
+            shown.push('…');
+        }
+        Self { what, value: format!("{shown:?}"), reason: reason.into() }
+    }
+}
+
+/// Implements the text forms of a newtype that has `FromStr` and `Display`:
+/// serde as a string, and conversions for it.
+macro_rules! text_newtype {
+    ($type:ty) => {
+        impl TryFrom<String> for $type {
+            type Error = $crate::domain::Invalid;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+pub(crate) use text_newtype;

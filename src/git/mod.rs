@@ -1,1 +1,22 @@
-//! Not written yet.
+//! The git repository: objects, refs, notes and history.
+//!
+//! Objects are read and written through `gix`. Refs are read through `gix` and
+//! changed only through the `git` program, in one transaction (see [`refs`]).
+//! No type of `gix` leaves this room.
+
+mod error;
+mod history;
+mod identity;
+mod notes;
+mod objects;
+mod open;
+mod program;
+pub mod refs;
+
+pub use error::Error;
+pub use history::{Branch, CommitSummary, Walk};
+pub use identity::Identity;
+pub use notes::{NewNote, Notes};
+pub use objects::{CommitData, NewCommit, Oid, TreeChange, Writer};
+pub use open::Repository;
+pub use refs::{RefUpdate, Transaction};

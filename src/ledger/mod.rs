@@ -1,1 +1,49 @@
-//! Not written yet.
+//! The ledger: all records of backups, as git objects in the repository of the
+//! schema history.
+//!
+//! `docs/format.md` describes what is written. The promises of this room:
+//!
+//! - A change is acknowledged only when the refs that show it are durable.
+//! - Of two changes at once both count, in some order; none is lost.
+//! - Events are only ever added.
+//! - Reading never fails because of one damaged record: it is named beside the
+//!   others.
+
+mod catalog;
+mod error;
+mod layout;
+mod message;
+mod note;
+mod query;
+mod write;
+
+pub use catalog::{Catalog, Damage, Entry};
+pub use error::Error;
+pub use layout::{NOTES_REF, REFS_PREFIX};
+pub use query::{Filter, TagFilter};
+pub use write::{Change, NewBackup};
+
+use crate::clock::Clock;
+use crate::domain::Line;
+use crate::git::Repository;
+
+/// The ledger of one repository.
+#[derive(Clone, Copy)]
+pub struct Ledger<'a> {
+    repository: &'a Repository,
+    clock: &'a dyn Clock,
+    host: &'a Line,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger of `repository`; what it writes is dated by `clock` and says
+    /// that it happened on `host`.
+    pub fn new(repository: &'a Repository, clock: &'a dyn Clock, host: &'a Line) -> Self {
+        Self { repository, clock, host }
+    }
+
+    /// The repository it is in.
+    pub fn repository(&self) -> &'a Repository {
+        self.repository
+    }
+}

@@ -1,0 +1,321 @@
+//! The record of one backup: what its events add up to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Invalid, Line, Location, Lsn, Metadata,
+    Owner, TagKey, Timestamp,
+};
+
+/// Defines an enum with its stable names, the way they stand in records and on
+/// command lines.
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $type { $($(#[$vdoc])* #[serde(rename = $name)] $variant),+ }
+
+        impl $type {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                    Invalid::new($what, text, format!("expected one of {}", names.join(", ")))
+                })
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// How far a backup has come in its life.
+    Status("status") {
+        /// Registered; its bytes are not complete.
+        InProgress = "in_progress",
+        /// All bytes are durable.
+        Completed = "completed",
+        /// The attempt ended without a usable backup.
+        Failed = "failed",
+        /// Policy ended its life; the bytes may still be there.
+        Expired = "expired",
+        /// The bytes are gone.
+        Deleted = "deleted",
+    }
+}
+
+words! {
+    /// What a backup contains.
+    BackupType("backup type") {
+        /// Everything; needs no other backup.
+        Full = "full",
+        /// What changed since the backup before it, of any type.
+        Incremental = "incremental",
+        /// What changed since a full backup.
+        Differential = "differential",
+        /// A copy made by a file system, a volume or a cloud; needs no other.
+        Snapshot = "snapshot",
+    }
+}
+
+words! {
+    /// How a backup was verified.
+    VerificationKind("verification kind") {
+        /// Its bytes are those that were written.
+        Checksum = "checksum",
+        /// Its parts are complete and readable by its tool.
+        IntegrityCheck = "integrity_check",
+        /// It was restored into a scratch cluster and queried.
+        RestoreTest = "restore_test",
+    }
+}
+
+words! {
+    /// The verdict of a verification.
+    VerificationStatus("verification status") {
+        /// It can be relied on.
+        Passed = "passed",
+        /// It cannot be relied on.
+        Failed = "failed",
+        /// It can be relied on, and there is something to look at.
+        Warning = "warning",
+    }
+}
+
+/// The program that made the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `pg_dump`, `pgbackrest`, ...
+    pub name: Line,
+    /// Its own version text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Line>,
+}
+
+/// That the bytes are encrypted, and with which key; never the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// Name of the key or of the recipient.
+    pub key_id: Line,
+}
+
+/// One stored piece of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name within the location.
+    pub name: Line,
+    /// Size of its content.
+    pub size_bytes: u64,
+    /// What it takes in the store.
+    pub stored_bytes: u64,
+    /// Digest of its content, uncompressed and not encrypted.
+    pub digest: Digest,
+}
+
+/// The server that was backed up, as it was then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Postgres {
+    /// The server's version: `15.18`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Line>,
+    /// System identifier of the cluster; text, as it exceeds 53 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_identifier: Option<Line>,
+    /// Timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<u32>,
+    /// Where the backup begins in the write-ahead log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_lsn: Option<Lsn>,
+    /// Where recovery becomes consistent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_lsn: Option<Lsn>,
+    /// Name of the database in its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dbname: Option<String>,
+    /// Size of the database or cluster in the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Character set encoding of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Line>,
+    /// `LC_COLLATE` of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collate: Option<Line>,
+    /// `LC_CTYPE` of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctype: Option<Line>,
+}
+
+/// Somebody asked that this backup is kept whatever policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The event that set it; a release names it.
+    pub id: EventId,
+    /// Why.
+    pub reason: Line,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Line,
+}
+
+/// One verification and its verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The event that recorded it.
+    pub id: EventId,
+    /// How it was verified.
+    pub kind: VerificationKind,
+    /// The verdict.
+    pub status: VerificationStatus,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Line,
+    /// Evidence.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub details: Metadata,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable kebab-case name of the kind of failure: `interrupted`, ...
+    pub code: Line,
+    /// In words; those of the tool where it had some.
+    pub message: String,
+}
+
+/// The attempt under way, or the last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// The process that works on it, where it is one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// One backup. Field names are those of the record file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Its id.
+    pub id: BackupId,
+    /// Its name, for people; need not be unique.
+    pub name: BackupName,
+    /// The configured database.
+    pub database: DatabaseName,
+    /// The schema commit.
+    pub commit: CommitId,
+    /// The branch it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Line>,
+    /// What it contains.
+    #[serde(rename = "type")]
+    pub kind: BackupType,
+    /// What made it.
+    pub tool: Tool,
+    /// How far it has come.
+    pub status: Status,
+    /// The attempt under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// Where the bytes are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// Size of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// What it takes in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<u64>,
+    /// How it is compressed: `zstd:3`, `gzip`, `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Line>,
+    /// Whether it is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Digest of the main artifact's content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// All stored pieces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
+    /// The backups without which it cannot be restored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// When the last attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// When policy may end its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Who registered it.
+    pub created_by: Line,
+    /// On which machine.
+    pub host: Line,
+    /// The server, as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+    /// Tags, with values where they have one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<TagKey, Line>,
+    /// Reasons to keep it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// What its verifications said, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<Verification>,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Further facts.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+impl Backup {
+    /// The latest verification of every kind passed, and there is one.
+    pub fn is_verified(&self) -> bool {
+        let mut latest: BTreeMap<VerificationKind, VerificationStatus> = BTreeMap::new();
+        for verification in &self.verifications {
+            latest.insert(verification.kind, verification.status);
+        }
+        !latest.is_empty() && latest.values().all(|status| *status != VerificationStatus::Failed)
+    }
+
+    /// The one-line form of its tags: `pinned,release=2.0`.
+    pub fn tags_line(&self) -> String {
+        let one = |(key, value): (&TagKey, &Line)| match value.as_str() {
+            "" => key.to_string(),
+            value => format!("{key}={value}"),
+        };
+        self.tags.iter().map(one).collect::<Vec<_>>().join(",")
+    }
+}

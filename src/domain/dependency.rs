@@ -1,0 +1,135 @@
+//! Which backups need which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backup, BackupId, BackupType, Status};
+
+/// In which way a backup needs another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyKind {
+    /// An incremental's parent is a backup that needs no other.
+    Base,
+    /// An incremental's parent is itself incremental or differential.
+    IncrementalChain,
+    /// The full backup of a differential.
+    DifferentialBase,
+}
+
+/// One backup that another cannot be restored without.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The backup that is needed.
+    pub id: BackupId,
+    /// In which way.
+    pub kind: DependencyKind,
+}
+
+impl DependencyKind {
+    /// The kind of the arrow from a backup of type `child` to one of type
+    /// `parent`, or why there cannot be one.
+    pub fn between(child: BackupType, parent: BackupType) -> Result<Self, String> {
+        match (child, parent) {
+            (BackupType::Full | BackupType::Snapshot, _) => Err(format!("a {child} backup depends on no other backup")),
+            (BackupType::Incremental, BackupType::Full) => Ok(Self::Base),
+            (BackupType::Incremental, BackupType::Incremental | BackupType::Differential) => Ok(Self::IncrementalChain),
+            (BackupType::Differential, BackupType::Full) => Ok(Self::DifferentialBase),
+            (child, parent) => Err(format!("a {child} backup cannot depend on a {parent} backup")),
+        }
+    }
+}
+
+/// Checks what a new backup of type `child` may depend on: a full has no
+/// dependency, an incremental or differential exactly one.
+pub fn check_dependencies(child: BackupType, database: &str, parents: &[&Backup]) -> Result<Vec<Dependency>, String> {
+    match (child, parents.len()) {
+        (BackupType::Full | BackupType::Snapshot, 0) | (BackupType::Incremental | BackupType::Differential, 1) => {}
+        (BackupType::Full | BackupType::Snapshot, _) => return Err(format!("a {child} backup depends on no other backup")),
+        (_, 0) => return Err(format!("{} {child} backup depends on another one", article(child))),
+        (_, many) => return Err(format!("{} {child} backup depends on one other backup, not on {many}", article(child))),
+    }
+    parents
+        .iter()
+        .map(|parent| {
+            if parent.database.as_str() != database {
+                return Err(format!("backup {} is of database `{}`, not of `{database}`", parent.id, parent.database));
+            }
+            if parent.status != Status::Completed {
+                return Err(format!("backup {} is {}, not completed", parent.id, parent.status));
+            }
+            Ok(Dependency { id: parent.id, kind: DependencyKind::between(child, parent.kind)? })
+        })
+        .collect()
+}
+
+fn article(kind: BackupType) -> &'static str {
+    if kind == BackupType::Incremental { "an" } else { "a" }
+}
+
+/// What is wrong with the dependencies of a set of records.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DependencyProblem {
+    /// The record that is needed is not there.
+    Missing {
+        /// The backup that needs it.
+        backup: BackupId,
+        /// The one that is missing.
+        needs: BackupId,
+    },
+    /// The bytes that are needed are gone or were never complete.
+    Unusable {
+        /// The backup that needs it.
+        backup: BackupId,
+        /// The one that cannot be used.
+        needs: BackupId,
+        /// Its status.
+        status: Status,
+    },
+    /// The backup needs itself, over others or directly.
+    Cycle {
+        /// A backup of the cycle.
+        backup: BackupId,
+    },
+}
+
+/// Looks at all records together: missing and unusable parents, cycles. Only
+/// backups that are completed themselves count for missing and unusable.
+pub fn check_graph<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> BTreeSet<DependencyProblem> {
+    let all: BTreeMap<BackupId, &Backup> = backups.into_iter().map(|backup| (backup.id, backup)).collect();
+    let mut problems = BTreeSet::new();
+    for backup in all.values() {
+        let usable = backup.status == Status::Completed;
+        for needed in backup.depends_on.iter().filter(|_| usable) {
+            match all.get(&needed.id) {
+                None => drop(problems.insert(DependencyProblem::Missing { backup: backup.id, needs: needed.id })),
+                Some(parent) if parent.status == Status::Completed => {}
+                Some(parent) => drop(problems.insert(DependencyProblem::Unusable {
+                    backup: backup.id,
+                    needs: needed.id,
+                    status: parent.status,
+                })),
+            }
+        }
+        if reaches_itself(backup.id, &all) {
+            problems.insert(DependencyProblem::Cycle { backup: backup.id });
+        }
+    }
+    problems
+}
+
+fn reaches_itself(start: BackupId, all: &BTreeMap<BackupId, &Backup>) -> bool {
+    let parents = |id: &BackupId| all.get(id).map_or(&[][..], |backup| &backup.depends_on[..]).iter().map(|needed| needed.id);
+    let mut seen = BTreeSet::new();
+    let mut next: Vec<BackupId> = parents(&start).collect();
+    while let Some(id) = next.pop() {
+        if id == start {
+            return true;
+        }
+        if seen.insert(id) {
+            next.extend(parents(&id));
+        }
+    }
+    false
+}

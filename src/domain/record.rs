@@ -1,0 +1,162 @@
+//! The record file: the state of a backup and the events it is derived from.
+//!
+//! Only the events count on reading; everything else in the file is there for
+//! people and for tools that have nothing but git. Merging two versions of a
+//! record is the union of their events.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{Backup, BackupId, Body, Event, EventError, EventId, Folded, fold, to_canonical_json};
+
+/// Version of the record and event format that this program writes.
+pub const FORMAT: u32 = 1;
+/// The most bytes one event may have.
+pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// The most bytes one record may have.
+pub const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// Why something is not a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It is not the JSON that a record is.
+    #[error("not a record: {0}")]
+    Shape(String),
+    /// One of its events cannot be read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// An event belongs to another backup.
+    #[error("event {event} belongs to backup {backup}")]
+    Foreign {
+        /// The event.
+        event: EventId,
+        /// The backup it belongs to.
+        backup: BackupId,
+    },
+    /// No event registers the backup.
+    #[error("no event registers the backup")]
+    NotRegistered,
+}
+
+/// All events of one backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    id: BackupId,
+    events: BTreeMap<EventId, Event>,
+}
+
+impl Record {
+    /// A record without events.
+    pub fn new(id: BackupId) -> Self {
+        Self { id, events: BTreeMap::new() }
+    }
+
+    /// Reads the content of a record file.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let shape = |reason: String| RecordError::Shape(reason);
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(shape(format!("it has {} bytes, the most is {RECORD_BYTES_MAX}", bytes.len())));
+        }
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| shape(error.to_string()))?;
+        let Value::Object(mut fields) = value else { return Err(shape("it is not a JSON object".to_owned())) };
+        let id = match fields.get("id").and_then(Value::as_str).map(str::parse) {
+            Some(Ok(id)) => id,
+            Some(Err(invalid)) => return Err(shape(format!("{invalid}"))),
+            None => return Err(shape("it has no `id`".to_owned())),
+        };
+        let Some(Value::Array(events)) = fields.remove("events") else {
+            return Err(shape("it has no list of `events`".to_owned()));
+        };
+        let mut record = Self::new(id);
+        for event in events {
+            record.add(Event::from_value(event)?)?;
+        }
+        if record.events.is_empty() {
+            return Err(RecordError::NotRegistered);
+        }
+        Ok(record)
+    }
+
+    /// The backup it is about.
+    pub fn id(&self) -> BackupId {
+        self.id
+    }
+
+    /// Adds an event. Adding it twice is adding it once; of two different
+    /// events with one id (somebody tampered) the choice does not depend on the
+    /// order.
+    pub fn add(&mut self, event: Event) -> Result<(), RecordError> {
+        if event.backup != self.id {
+            return Err(RecordError::Foreign { event: event.id, backup: event.backup });
+        }
+        match self.events.get(&event.id) {
+            Some(known) if !precedes(&event, known) => {}
+            _ => drop(self.events.insert(event.id, event)),
+        }
+        Ok(())
+    }
+
+    /// The events of both.
+    pub fn union(&self, other: &Self) -> Result<Self, RecordError> {
+        let mut union = self.clone();
+        for event in other.events.values() {
+            union.add(event.clone())?;
+        }
+        Ok(union)
+    }
+
+    /// The events in the order in which they count.
+    pub fn ordered(&self) -> Vec<&Event> {
+        let mut events: Vec<&Event> = self.events.values().collect();
+        events.sort_by_key(|event| event.order());
+        events
+    }
+
+    /// The event with this id.
+    pub fn event(&self, id: EventId) -> Option<&Event> {
+        self.events.get(&id)
+    }
+
+    /// The clock of the next event.
+    pub fn next_clock(&self) -> u64 {
+        self.events.values().map(|event| event.clock).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// Number of the next attempt.
+    pub fn next_attempt(&self) -> u32 {
+        let attempt = |event: &Event| match &event.body {
+            Body::Started(body) => body.attempt,
+            _ => 0,
+        };
+        self.events.values().map(attempt).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// What the events add up to.
+    pub fn fold(&self) -> Result<Folded, RecordError> {
+        fold(self.id, self.events.values()).ok_or(RecordError::NotRegistered)
+    }
+
+    /// The content of the record file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
+        let folded = self.fold()?;
+        let mut fields = state_fields(&folded.backup);
+        let events = self.ordered().into_iter().map(Event::to_value).collect();
+        fields.insert("events".to_owned(), Value::Array(events));
+        Ok(to_canonical_json(&Value::Object(fields)))
+    }
+}
+
+/// The derived half of the record file.
+fn state_fields(backup: &Backup) -> Map<String, Value> {
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(backup) else {
+        unreachable!("a struct with string keys serialises to an object")
+    };
+    fields.insert("format".to_owned(), Value::from(FORMAT));
+    fields
+}
+
+/// The choice between two events that wrongly share an id.
+fn precedes(a: &Event, b: &Event) -> bool {
+    to_canonical_json(&a.to_value()) < to_canonical_json(&b.to_value())
+}

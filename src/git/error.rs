@@ -1,0 +1,97 @@
+//! What can go wrong in a repository.
+
+use std::path::PathBuf;
+
+/// An error of the room `git`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no repository, or git refuses it; in git's own words.
+    #[error("{message}")]
+    NotARepository {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What git said.
+        message: String,
+    },
+    /// A revision names nothing.
+    #[error("unknown revision `{revision}`")]
+    UnknownRevision {
+        /// What was asked for.
+        revision: String,
+        /// What it is in detail, when that is known.
+        detail: String,
+    },
+    /// A revision names more than one thing.
+    #[error("revision `{revision}` is ambiguous")]
+    AmbiguousRevision {
+        /// What was asked for.
+        revision: String,
+        /// The candidates.
+        detail: String,
+    },
+    /// There is a name but no commit yet.
+    #[error("{name} has no commits yet")]
+    Unborn {
+        /// The branch, or HEAD.
+        name: String,
+    },
+    /// An object that should be there is not.
+    #[error("object {id} is missing from the repository")]
+    Missing {
+        /// Its name.
+        id: String,
+        /// The history is cut off, so that it may just not have been fetched.
+        shallow: bool,
+    },
+    /// Git does not know who is acting.
+    #[error("no identity to record the change with")]
+    NoIdentity,
+    /// Somebody else changed a ref in between; try again.
+    #[error("lost a race for `{name}`: {detail}")]
+    LostRace {
+        /// One of the refs.
+        name: String,
+        /// What git said.
+        detail: String,
+    },
+    /// The `git` program failed.
+    #[error("git {command} failed: {detail}")]
+    Program {
+        /// Its sub-command.
+        command: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// How.
+        source: std::io::Error,
+    },
+    /// Something else that the git library reports.
+    #[error("{doing}: {detail}")]
+    Library {
+        /// What was to be done.
+        doing: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// May the same call succeed when it is made again?
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::LostRace { .. })
+    }
+
+    pub(super) fn library(doing: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {
+        move |error| Self::Library { doing: doing.into(), detail: describe(&error) }
+    }
+}
+
+/// An error of the library in one line.
+pub(super) fn describe(error: &gix::Error) -> String {
+    format!("{error:#}").lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,161 @@
+//! The schema history: revisions, branches, the commits between them.
+
+use gix::bstr::ByteSlice;
+
+use super::{Error, Oid, Repository};
+
+/// A branch and its tip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// Short name: `main`, `feature/x`.
+    pub name: String,
+    /// Its tip.
+    pub tip: Oid,
+}
+
+/// What one line says about a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitSummary {
+    /// Its name.
+    pub id: Oid,
+    /// First line of its message.
+    pub subject: String,
+    /// Commit time in seconds since the Unix epoch.
+    pub committed_at: i64,
+}
+
+/// How to walk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Only the first parent of each commit.
+    pub first_parent: bool,
+    /// Stop after this many commits.
+    pub limit: Option<usize>,
+}
+
+impl Repository {
+    /// The commit that a revision names, by git's grammar (`HEAD~3`, `v1.0`,
+    /// `main@{yesterday}`, an abbreviated id).
+    pub fn resolve_commit(&self, revision: &str) -> Result<Oid, Error> {
+        let unknown = |detail: String| Error::UnknownRevision { revision: revision.to_owned(), detail };
+        if revision.is_empty() || revision.starts_with('-') || revision.contains(['\0', '\n']) {
+            return Err(unknown("it is not a revision".to_owned()));
+        }
+        if revision == "HEAD" || revision == "@" {
+            return self.head();
+        }
+        let id = match self.gix.rev_parse_single(format!("{revision}^{{commit}}").as_str()) {
+            Ok(id) => id.detach(),
+            Err(error) => {
+                let detail = super::error::describe(&error);
+                if self.is_unborn() && revision.starts_with("HEAD") {
+                    return self.head();
+                }
+                if detail.contains("ambiguous") {
+                    return Err(Error::AmbiguousRevision { revision: revision.to_owned(), detail });
+                }
+                return Err(unknown(detail));
+            }
+        };
+        self.find(Oid(id)).map(|_| Oid(id))
+    }
+
+    fn is_unborn(&self) -> bool {
+        self.gix.head().is_ok_and(|head| head.is_unborn())
+    }
+
+    /// The commit that is checked out.
+    pub fn head(&self) -> Result<Oid, Error> {
+        if self.is_unborn() {
+            let name = self.head_branch().unwrap_or_else(|| "HEAD".to_owned());
+            return Err(Error::Unborn { name: format!("branch `{name}`") });
+        }
+        self.gix.head_id().map(|id| Oid(id.detach())).map_err(Error::library("read HEAD"))
+    }
+
+    /// Short name of the branch that HEAD is on; `None` when it is detached.
+    pub fn head_branch(&self) -> Option<String> {
+        let name = self.gix.head_name().ok()??;
+        Some(name.shorten().to_str_lossy().into_owned())
+    }
+
+    /// The tip of the local branch `name`, else of the remote-tracking one.
+    pub fn branch_tip(&self, name: &str) -> Result<Oid, Error> {
+        for prefix in ["refs/heads/", "refs/remotes/"] {
+            let full = format!("{prefix}{name}");
+            if gix::refs::FullName::try_from(full.as_str()).is_ok()
+                && let Some(tip) = self.ref_tip(&full)?
+            {
+                return Ok(tip);
+            }
+        }
+        if self.is_unborn() && self.head_branch().as_deref() == Some(name) {
+            return Err(Error::Unborn { name: format!("branch `{name}`") });
+        }
+        Err(Error::UnknownRevision { revision: name.to_owned(), detail: "no such branch".to_owned() })
+    }
+
+    /// All local branches.
+    pub fn branches(&self) -> Result<Vec<Branch>, Error> {
+        let refs = self.refs_under("refs/heads/")?;
+        Ok(refs.into_iter().map(|(name, tip)| Branch { name, tip }).collect())
+    }
+
+    /// Names of the local branches and tags that point to `commit`.
+    pub fn names_at(&self, commit: Oid) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        for (name, tip) in self.refs_under("refs/heads/")? {
+            if tip == commit {
+                names.push(name);
+            }
+        }
+        for (name, tip) in self.refs_under("refs/tags/")? {
+            let peeled = self.find(tip)?.peel_tags_to_end().ok().map(|object| Oid(object.id));
+            if tip == commit || peeled == Some(commit) {
+                names.push(format!("tag: {name}"));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The commits reachable from `tips` but not from `hidden`, newest first.
+    /// History that a shallow clone does not have ends quietly.
+    pub fn walk(&self, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {
+        use gix::revision::walk::Sorting;
+        use gix::traverse::commit::simple::CommitTimeOrder;
+        let doing = || Error::library("walk the history");
+        let mut platform = self
+            .gix
+            .rev_walk(tips.iter().map(|tip| tip.0))
+            .sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst))
+            .with_hidden(hidden.iter().map(|tip| tip.0));
+        if walk.first_parent {
+            platform = platform.first_parent_only();
+        }
+        let commits = platform.all().map_err(doing())?;
+        commits
+            .take(walk.limit.unwrap_or(usize::MAX))
+            .map(|info| info.map(|info| Oid(info.id)).map_err(doing()))
+            .collect()
+    }
+
+    /// A range as git writes it: `a..b` or a single revision. Returns tips and
+    /// hidden tips.
+    pub fn resolve_range(&self, range: &str) -> Result<(Oid, Option<Oid>), Error> {
+        let side = |text: &str| self.resolve_commit(if text.is_empty() { "HEAD" } else { text });
+        match range.split_once("..") {
+            Some((_, to)) if to.starts_with('.') => Err(Error::UnknownRevision {
+                revision: range.to_owned(),
+                detail: "a symmetric difference is no range of commits".to_owned(),
+            }),
+            Some((from, to)) => Ok((side(to)?, Some(side(from)?))),
+            None => Ok((side(range)?, None)),
+        }
+    }
+
+    /// One line about a commit.
+    pub fn summary(&self, id: Oid) -> Result<CommitSummary, Error> {
+        let commit = self.commit(id)?;
+        Ok(CommitSummary { id, subject: commit.subject, committed_at: commit.committed_at })
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading refs, and changing several of them in one step.
+//!
+//! Changes go through `git update-ref --stdin`, not through the library: its
+//! transactions lose updates while somebody else runs `git pack-refs`, and when
+//! the process is killed they leave lock files that block git. The program does
+//! neither, runs in a process group of its own and so finishes what it began
+//! when we are killed.
+
+use gix::bstr::ByteSlice;
+
+use super::{Error, Oid, Repository};
+
+/// One ref of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// Full name.
+    pub name: String,
+    /// What it must point to now; `None`: it must not exist.
+    pub old: Option<Oid>,
+    /// What it is to point to.
+    pub new: Oid,
+}
+
+/// Several refs that change together or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transaction {
+    /// The refs.
+    pub updates: Vec<RefUpdate>,
+    /// What the reflogs say.
+    pub reason: String,
+}
+
+impl Repository {
+    /// What the ref `name` points to.
+    pub fn ref_tip(&self, name: &str) -> Result<Option<Oid>, Error> {
+        let found = self.gix.try_find_reference(name).map_err(Error::library(format!("read ref {name}")))?;
+        Ok(found.and_then(|reference| reference.try_id().map(|id| Oid(id.detach()))))
+    }
+
+    /// Names (without `prefix`) and targets of all refs under `prefix`, which
+    /// ends with a slash.
+    pub fn refs_under(&self, prefix: &str) -> Result<Vec<(String, Oid)>, Error> {
+        // Beside a `git pack-refs` an iteration fails now and then.
+        const TRIES: usize = 5;
+        let mut tries = 1;
+        loop {
+            match self.iterate_refs(prefix) {
+                Err(_) if tries < TRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn iterate_refs(&self, prefix: &str) -> Result<Vec<(String, Oid)>, Error> {
+        let doing = || Error::library(format!("list refs under {prefix}"));
+        let platform = self.gix.references().map_err(doing())?;
+        let mut found = Vec::new();
+        for reference in platform.prefixed(prefix).map_err(doing())? {
+            let reference = reference
+                .map_err(|error| Error::Library { doing: format!("list refs under {prefix}"), detail: error.to_string() })?;
+            let name = reference.name().as_bstr().to_str_lossy();
+            if let (Some(id), Some(rest)) = (reference.try_id(), name.strip_prefix(prefix)) {
+                found.push((rest.to_owned(), Oid(id.detach())));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Carries out a transaction. [`Error::LostRace`] means that nothing was
+    /// changed because a ref was not what was expected, or is just being
+    /// changed by somebody else.
+    pub fn update_refs(&self, transaction: &Transaction) -> Result<(), Error> {
+        let null = Oid(self.gix.object_hash().null());
+        let mut input = String::from("start\n");
+        for RefUpdate { name, old, new } in &transaction.updates {
+            input.push_str(&format!("update {name} {new} {}\n", old.unwrap_or(null)));
+        }
+        input.push_str("prepare\ncommit\n");
+        let reason = transaction.reason.replace(['\n', '\0'], " ");
+        let answer = self.git(&["update-ref", "--no-deref", "-m", &reason, "--stdin"], input.as_bytes())?;
+        if answer.success && answer.stdout.ends_with_str("commit: ok\n") {
+            return Ok(());
+        }
+        let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
+        let lost = ["but expected", "reference already exists", "File exists", "unable to resolve reference"];
+        let detail = answer.stderr.trim_start_matches("fatal: ").to_owned();
+        if lost.iter().any(|words| detail.contains(words)) {
+            return Err(Error::LostRace { name, detail });
+        }
+        Err(Error::Program { command: "update-ref".to_owned(), detail })
+    }
+}

@@ -1,0 +1,60 @@
+//! What the commits of the ledger say. Pure.
+
+use crate::domain::{Backup, Body, Event, human_bytes};
+
+/// The message of the ledger commit that adds `events` and leads to `backup`.
+pub(super) fn commit_message(backup: &Backup, events: &[Event]) -> String {
+    let verbs: Vec<&str> = events.iter().map(|event| verb(&event.body)).collect();
+    // A backup that is registered and completed in one step was completed.
+    let verb = verbs.last().copied().unwrap_or("touched");
+    let mut message = format!("backup: {verb} {} ({})\n\n", backup.name, facts(backup));
+    if let Some(reason) = events.last().and_then(reason) {
+        message.push_str(&format!("{reason}\n\n"));
+    }
+    message.push_str(&format!("Backup-Id: {}\n", backup.id));
+    for event in events {
+        message.push_str(&format!("Event: {} {}\n", event.body.kind(), event.id));
+    }
+    message.push_str(&format!("Database: {}\n", backup.database));
+    message.push_str(&format!("Tool: {}\n", tool(backup)));
+    message.push_str(&format!("Schema-Commit: {}\n", backup.commit));
+    message
+}
+
+/// `full, pg_dump, 1.2 GiB`
+fn facts(backup: &Backup) -> String {
+    let mut facts = vec![backup.kind.to_string(), backup.tool.name.to_string()];
+    facts.extend(backup.size_bytes.map(human_bytes));
+    facts.join(", ")
+}
+
+fn tool(backup: &Backup) -> String {
+    match &backup.tool.version {
+        Some(version) => format!("{} {version}", backup.tool.name),
+        None => backup.tool.name.to_string(),
+    }
+}
+
+/// The past participle of what an event does.
+pub(super) fn verb(body: &Body) -> &str {
+    match body {
+        Body::Failed(_) => "failed",
+        other => other.kind(),
+    }
+}
+
+fn reason(event: &Event) -> Option<String> {
+    let text = match &event.body {
+        Body::Failed(body) => format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or("")),
+        Body::Held(body) => body.reason.to_string(),
+        Body::Released(body) => body.reason.to_string(),
+        Body::Expired(body) => body.reason.to_string(),
+        Body::Deleted(body) => body.reason.to_string(),
+        Body::Verified(body) => format!("{}: {}", body.verification, body.status),
+        Body::Tagged(body) if body.value.as_str().is_empty() => body.key.to_string(),
+        Body::Tagged(body) => format!("{}={}", body.key, body.value),
+        Body::Untagged(body) => body.key.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}

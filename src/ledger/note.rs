@@ -1,0 +1,56 @@
+//! The note on a schema commit: what plain `git log` shows. Pure.
+//!
+//! Our lines begin with `Backup <id>:`, one per backup, ordered by id; all
+//! other lines belong to people and stay as they are, below ours.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Backup, BackupId, Status, human_bytes};
+
+/// The note with the line of `backup` brought up to date.
+pub(super) fn updated(old: &str, backup: &Backup) -> String {
+    let (mut ours, theirs) = split(old);
+    ours.insert(backup.id, line(backup));
+    let ours = ours.into_values().map(|line| line + "\n").collect::<String>();
+    if theirs.is_empty() { ours } else { format!("{ours}\n{theirs}\n") }
+}
+
+/// Our lines by backup, and everything else.
+fn split(note: &str) -> (BTreeMap<BackupId, String>, String) {
+    let mut ours = BTreeMap::new();
+    let mut theirs: Vec<&str> = Vec::new();
+    for text in note.lines() {
+        match owner(text) {
+            Some(id) => drop(ours.insert(id, text.to_owned())),
+            None => theirs.push(text),
+        }
+    }
+    (ours, theirs.join("\n").trim_matches('\n').to_owned())
+}
+
+fn owner(line: &str) -> Option<BackupId> {
+    line.strip_prefix("Backup ")?.split_once(':')?.0.parse().ok()
+}
+
+/// `Backup <id>: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, 2026-11-21 03:40 UTC, verified)`
+fn line(backup: &Backup) -> String {
+    let mut facts = vec![backup.database.to_string(), backup.kind.to_string()];
+    facts.push(match &backup.tool.version {
+        Some(version) => format!("{} {version}", backup.tool.name),
+        None => backup.tool.name.to_string(),
+    });
+    facts.extend(backup.size_bytes.map(human_bytes));
+    let at = backup.completed_at.or(backup.started_at).unwrap_or(backup.registered_at);
+    facts.push(at.as_datetime().format("%Y-%m-%d %H:%M UTC").to_string());
+    if backup.is_verified() {
+        facts.push("verified".to_owned());
+    }
+    if !backup.holds.is_empty() {
+        facts.push("held".to_owned());
+    }
+    if let (Status::Failed, Some(error)) = (backup.status, &backup.error) {
+        facts.push(error.code.to_string());
+    }
+    let status = backup.status.as_str().replace('_', " ");
+    format!("Backup {}: {status} {} ({})", backup.id, backup.name, facts.join(", "))
+}

@@ -1,0 +1,262 @@
+//! Changing records.
+//!
+//! Every change is: read the refs, read the record, decide, write objects, move
+//! the ref of the schema commit and the ref of the notes together, each from
+//! the value that was read. When somebody else was faster the whole is done
+//! again, decision included.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ExponentialBuilder};
+
+use crate::domain::{
+    Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line, Metadata,
+    Record, Registered, TagKey, Timestamp, Tool, refusal,
+};
+use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer};
+
+use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
+
+/// How often a lost race is tried again. With the delays below that is half a
+/// minute of bad luck.
+const ATTEMPTS: usize = 200;
+
+/// A backup that is to be registered.
+#[derive(Debug, Clone)]
+pub struct NewBackup {
+    /// Its id; new.
+    pub id: BackupId,
+    /// Its name.
+    pub name: BackupName,
+    /// The configured database.
+    pub database: DatabaseName,
+    /// The schema commit; it exists.
+    pub commit: CommitId,
+    /// The branch it is made for.
+    pub branch: Option<Line>,
+    /// What it contains.
+    pub kind: BackupType,
+    /// What makes it.
+    pub tool: Tool,
+    /// The backups it needs.
+    pub depends_on: Vec<Dependency>,
+    /// When policy may end its life.
+    pub expires_at: Option<Timestamp>,
+    /// Its tags.
+    pub tags: BTreeMap<TagKey, Line>,
+    /// Further facts.
+    pub metadata: Metadata,
+}
+
+impl From<NewBackup> for Body {
+    fn from(new: NewBackup) -> Self {
+        let NewBackup { name, database, commit, branch, kind, tool, depends_on, expires_at, tags, metadata, .. } = new;
+        Registered { name, database, commit, branch, backup_type: kind, tool, depends_on, expires_at, tags, metadata }.into()
+    }
+}
+
+/// What a change starts from.
+struct Base {
+    id: BackupId,
+    reference: String,
+    tip: Option<Oid>,
+    known: Option<Entry>,
+}
+
+/// What a change adds to a record.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// What happened, in this order; nothing means that there is nothing to do.
+    pub bodies: Vec<Body>,
+    /// The schema of the database as it was backed up.
+    pub schema: Option<Vec<u8>>,
+}
+
+impl<T: Into<Body>> From<T> for Change {
+    fn from(body: T) -> Self {
+        Self { bodies: vec![body.into()], schema: None }
+    }
+}
+
+impl Ledger<'_> {
+    /// Registers a backup; `then` are further events of the same moment.
+    pub fn register(&self, new: &NewBackup, then: &[Body]) -> Result<Entry, Error> {
+        let mut bodies = vec![Body::from(new.clone())];
+        bodies.extend_from_slice(then);
+        self.change(&new.commit, new.id, |_| Ok(Change { bodies: bodies.clone(), schema: None }))
+    }
+
+    /// Adds to the record of a backup what `decide` says. It is asked again
+    /// with the newer record when somebody else was faster.
+    pub fn append(
+        &self,
+        id: BackupId,
+        decide: impl FnMut(&Entry) -> Result<Change, Error>,
+    ) -> Result<Entry, Error> {
+        let commit = self.by_id(id)?.backup.commit;
+        self.append_at(&commit, id, decide)
+    }
+
+    /// [`Ledger::append`] where the schema commit is known.
+    pub fn append_at(
+        &self,
+        commit: &CommitId,
+        id: BackupId,
+        mut decide: impl FnMut(&Entry) -> Result<Change, Error>,
+    ) -> Result<Entry, Error> {
+        self.change(commit, id, |entry| match entry {
+            Some(entry) => decide(entry),
+            None => Err(Error::NotFound { selector: id.to_string() }),
+        })
+    }
+
+    /// Adds an event that was made elsewhere, as it is. An event that is
+    /// already there is no change.
+    pub fn append_event(&self, event: &Event) -> Result<Entry, Error> {
+        event.validate()?;
+        let commit = match &event.body {
+            Body::Registered(body) => body.commit.clone(),
+            _ => self.by_id(event.backup)?.backup.commit,
+        };
+        self.repository.commit(Oid::from(&commit))?;
+        self.retrying(|| {
+            let base = self.base(&commit, event.backup)?;
+            let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
+            let added = if known { Vec::new() } else { vec![event.clone()] };
+            self.write(base, added, None)
+        })
+    }
+
+    fn change(
+        &self,
+        commit: &CommitId,
+        id: BackupId,
+        mut decide: impl FnMut(Option<&Entry>) -> Result<Change, Error>,
+    ) -> Result<Entry, Error> {
+        let by = Line::lossy(&self.repository.identity()?.to_line());
+        self.retrying(|| {
+            let base = self.base(commit, id)?;
+            let change = decide(base.known.as_ref())?;
+            let (clock, at) = (base.known.as_ref().map_or(1, |entry| entry.record.next_clock()), self.clock.now());
+            let event = |(body, clock): (Body, u64)| {
+                Event::new(EventId::new(at), id, clock, at, by.clone(), self.host.clone(), body)
+            };
+            let added = change.bodies.into_iter().zip(clock..).map(event).collect();
+            self.write(base, added, change.schema.as_deref())
+        })
+    }
+
+    fn retrying(&self, mut attempt: impl FnMut() -> Result<Entry, Error>) -> Result<Entry, Error> {
+        let mut attempts = 0;
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(1))
+            .with_max_delay(Duration::from_millis(150))
+            .with_max_times(ATTEMPTS)
+            .with_jitter();
+        let tried = || {
+            attempts += 1;
+            attempt()
+        };
+        tried.retry(delays).when(Error::retry).call().map_err(|error| match error {
+            error if error.retry() => Error::Busy { attempts, last: error.to_string() },
+            error => error,
+        })
+    }
+
+    /// Reads what a change starts from. The tip is read once: the record, the
+    /// tree and the expected value of the ref all come from it.
+    fn base(&self, commit: &CommitId, id: BackupId) -> Result<Base, Error> {
+        let reference = layout::ref_name(commit);
+        let tip = self.repository.ref_tip(&reference)?;
+        let known = match tip {
+            Some(tip) => match self.repository.entry_at(tip, &layout::record_path(id))? {
+                Some(blob) => Some(self.read_place(&Place { id, commit: commit.clone(), tip, blob })?),
+                None => None,
+            },
+            None => None,
+        };
+        Ok(Base { id, reference, tip, known })
+    }
+
+    /// One try to add events to what was read.
+    fn write(&self, base: Base, added: Vec<Event>, schema: Option<&[u8]>) -> Result<Entry, Error> {
+        let mut record = match &base.known {
+            Some(entry) if added.is_empty() => return Ok(entry.clone()),
+            Some(entry) => entry.record.clone(),
+            None => Record::new(base.id),
+        };
+        for event in &added {
+            let state = record.fold().ok();
+            check(base.id, state.as_ref().map(|folded| &folded.backup), event)?;
+            record.add(event.clone())?;
+        }
+        let folded = record.fold()?;
+        let tip = self.publish(base, &folded.backup, &record, &added, schema)?;
+        Ok(Entry { backup: folded.backup, record, ignored: folded.ignored, tip })
+    }
+
+    /// Writes the objects and moves the refs.
+    fn publish(
+        &self,
+        base: Base,
+        backup: &Backup,
+        record: &Record,
+        added: &[Event],
+        schema: Option<&[u8]>,
+    ) -> Result<Oid, Error> {
+        let identity = self.repository.identity()?;
+        let message = message::commit_message(backup, added);
+        let mut writer = self.repository.writer();
+        let parent = base.tip.unwrap_or_else(|| Oid::from(&backup.commit));
+        let mut changes = Vec::new();
+        if base.tip.is_none() {
+            // Records of another commit that were merged into the schema
+            // history by accident are not records of this one.
+            changes.push(TreeChange::Remove(layout::DIRECTORY.to_owned()));
+        }
+        changes.push(TreeChange::File(layout::record_path(backup.id), writer.blob(&record.to_bytes()?)?));
+        if let Some(schema) = schema {
+            changes.push(TreeChange::File(layout::schema_path(backup.id), writer.blob(schema)?));
+        }
+        let tree = writer.tree(self.repository.commit(parent)?.tree, &changes)?;
+        let new = writer.commit(&NewCommit { tree, parents: &[parent], message: &message, identity: &identity })?;
+        let updates = vec![
+            RefUpdate { name: base.reference, old: base.tip, new },
+            self.note(&mut writer, backup, &message, &identity)?,
+        ];
+        crate::process::crash_point("ledger.objects-written");
+        writer.sync()?;
+        self.repository.update_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
+        crate::process::crash_point("ledger.refs-moved");
+        writer.settle()?;
+        Ok(new)
+    }
+
+    fn note(
+        &self,
+        writer: &mut Writer<'_>,
+        backup: &Backup,
+        message: &str,
+        identity: &Identity,
+    ) -> Result<RefUpdate, Error> {
+        let commit = Oid::from(&backup.commit);
+        let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
+        let old = notes.get(commit)?.unwrap_or_default();
+        let text = note::updated(&String::from_utf8_lossy(&old), backup);
+        let message = format!("{}\n", subject(message));
+        Ok(notes.set(writer, commit, text.as_bytes(), &NewNote { message: &message, identity })?)
+    }
+}
+
+fn subject(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+/// Refuses what the state machine does not allow.
+fn check(id: BackupId, state: Option<&Backup>, event: &Event) -> Result<(), Error> {
+    match refusal(state, &event.body) {
+        Some(reason) => Err(Error::Refused { backup: id, verb: message::verb(&event.body).to_owned(), reason }),
+        None => Ok(()),
+    }
+}
