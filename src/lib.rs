@@ -16,6 +16,7 @@ pub mod pg;
 
 pub mod ledger;
 pub mod recovery;
+pub mod report;
 pub mod store;
 pub mod tools;
 

@@ -71,6 +71,9 @@ impl Invalid {
     }
 }
 
+#[cfg(test)]
+mod proptests;
+
 /// Implements the text forms of a newtype that has `FromStr` and `Display`:
 /// serde as a string, and conversions for it.
 macro_rules! text_newtype {

@@ -1,0 +1,169 @@
+//! Which commits can be restored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::domain::{Backup, BackupId, BackupType, CommitId, Status};
+
+/// What the backups of one commit come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// There is no backup, or none whose bytes are kept.
+    NoBackup,
+    /// Attempts failed or were interrupted, and there is nothing else.
+    Failed,
+    /// One is being made, and there is nothing else yet.
+    InProgress,
+    /// There are completed backups, but each needs one that is not there.
+    NoFullBackup,
+    /// It can be restored.
+    Ok,
+}
+
+impl State {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoBackup => "no_backup",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::NoFullBackup => "no_full_backup",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// The coverage of one commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// The commit.
+    pub commit: CommitId,
+    /// What its backups come to.
+    pub state: State,
+    /// One of the backups that make it `ok` was verified.
+    pub verified: bool,
+    /// How many backups it has, in any state.
+    pub backups: usize,
+    /// The newest backup that it can be restored from.
+    pub restorable_from: Option<BackupId>,
+}
+
+/// The coverage of one branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Branch {
+    /// Its name.
+    pub branch: String,
+    /// Its tip.
+    pub tip: Coverage,
+    /// The nearest commit of the branch that can be restored.
+    pub nearest: Option<CommitId>,
+    /// How many commits the tip is ahead of it.
+    pub commits_since: Option<usize>,
+}
+
+/// How many backups there are, each counted once however many branches meet at
+/// its commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All of them.
+    pub backups: usize,
+    /// By status.
+    pub by_status: BTreeMap<&'static str, usize>,
+    /// What they take in the store.
+    pub stored_bytes: u64,
+}
+
+/// The backups by commit, with what is needed to judge them.
+pub struct Records<'a> {
+    by_commit: BTreeMap<&'a CommitId, Vec<&'a Backup>>,
+    by_id: BTreeMap<BackupId, &'a Backup>,
+    interrupted: BTreeSet<BackupId>,
+}
+
+impl<'a> Records<'a> {
+    /// `interrupted` are those whose maker is dead though they say
+    /// `in_progress`.
+    pub fn new(backups: impl IntoIterator<Item = &'a Backup>, interrupted: BTreeSet<BackupId>) -> Self {
+        let (mut by_commit, mut by_id) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        for backup in backups {
+            by_commit.entry(&backup.commit).or_default().push(backup);
+            by_id.insert(backup.id, backup);
+        }
+        Self { by_commit, by_id, interrupted }
+    }
+
+    /// Can the backup be restored, with everything it needs?
+    fn restorable(&self, backup: &Backup) -> bool {
+        let (mut current, mut seen) = (backup, BTreeSet::new());
+        loop {
+            if current.status != Status::Completed || !seen.insert(current.id) {
+                return false;
+            }
+            match current.depends_on.first() {
+                None => return matches!(current.kind, BackupType::Full | BackupType::Snapshot),
+                Some(needed) => match self.by_id.get(&needed.id) {
+                    Some(parent) => current = parent,
+                    None => return false,
+                },
+            }
+        }
+    }
+
+    fn coverage(&self, commit: &CommitId) -> Coverage {
+        let backups = self.by_commit.get(commit).map_or(&[][..], Vec::as_slice);
+        let restorable: Vec<&&Backup> = backups.iter().filter(|backup| self.restorable(backup)).collect();
+        let has = |status: Status| backups.iter().any(|backup| backup.status == status);
+        let running = |backup: &&Backup| backup.status == Status::InProgress && !self.interrupted.contains(&backup.id);
+        let state = if !restorable.is_empty() {
+            State::Ok
+        } else if has(Status::Completed) {
+            State::NoFullBackup
+        } else if backups.iter().any(running) {
+            State::InProgress
+        } else if has(Status::Failed) || has(Status::InProgress) {
+            State::Failed
+        } else {
+            State::NoBackup
+        };
+        Coverage {
+            commit: commit.clone(),
+            state,
+            verified: restorable.iter().any(|backup| backup.is_verified()),
+            backups: backups.len(),
+            restorable_from: restorable.iter().map(|backup| (backup.registered_at, backup.id)).max().map(|(_, id)| id),
+        }
+    }
+
+    /// All records once.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally { backups: self.by_id.len(), ..Tally::default() };
+        for backup in self.by_id.values() {
+            *tally.by_status.entry(backup.status.as_str()).or_default() += 1;
+            if matches!(backup.status, Status::Completed | Status::Expired) {
+                tally.stored_bytes += backup.stored_bytes.unwrap_or(0);
+            }
+        }
+        tally
+    }
+}
+
+/// The coverage of each of `commits`.
+pub fn commits<'a>(records: &Records<'_>, commits: impl IntoIterator<Item = &'a CommitId>) -> Vec<Coverage> {
+    commits.into_iter().map(|commit| records.coverage(commit)).collect()
+}
+
+/// The coverage of each branch; `branches` are name and commits of each, its
+/// tip first.
+pub fn branches<'a>(
+    records: &Records<'_>,
+    branches: impl IntoIterator<Item = (String, &'a [CommitId])>,
+) -> Vec<Branch> {
+    let one = |(branch, commits): (String, &[CommitId])| {
+        let tip = records.coverage(commits.first()?);
+        let nearest = commits.iter().position(|commit| records.coverage(commit).state == State::Ok);
+        Some(Branch { branch, tip, nearest: nearest.map(|at| commits[at].clone()), commits_since: nearest })
+    };
+    branches.into_iter().filter_map(one).collect()
+}
