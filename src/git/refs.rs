@@ -77,13 +77,13 @@ impl Repository {
         }
         input.push_str("prepare\ncommit\n");
         let reason = transaction.reason.replace(['\n', '\0'], " ");
-        let answer = self.git(&["update-ref", "--no-deref", "-m", &reason, "--stdin"], input.as_bytes())?;
-        if answer.success && answer.stdout.ends_with_str("commit: ok\n") {
+        let answer = self.git(["update-ref", "--no-deref", "-m", &reason, "--stdin"], input.into_bytes())?;
+        if answer.exit.status.is_success() && answer.stdout.ends_with_str("commit: ok\n") {
             return Ok(());
         }
         let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
         let lost = ["but expected", "reference already exists", "File exists", "unable to resolve reference"];
-        let detail = answer.stderr.trim_start_matches("fatal: ").to_owned();
+        let detail = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
         if lost.iter().any(|words| detail.contains(words)) {
             return Err(Error::LostRace { name, detail });
         }

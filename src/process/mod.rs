@@ -1,4 +1,35 @@
-//! Not written yet.
+//! The one door to programs.
+//!
+//! A [`Cmd`] describes a program to run: its arguments are passed as they are,
+//! never through a shell; its environment is either all of ours or a short list;
+//! its secrets travel in the environment and are shown to nobody. Every child
+//! leads a process group of its own, so that a deadline, an interrupt or the
+//! loss of interest ends it together with everything it has started, and every
+//! child is reaped.
+//!
+//! What a program says on stderr is always read and the end of it kept, because
+//! its own words are the best explanation of a failure. Whether an exit status
+//! of 0 means success is for the caller to say.
+//!
+//! Beside that live here: [`interrupt`], which turns Ctrl-C into the end of all
+//! tools; [`Owner`], which tells a dead process from a live one; and
+//! [`crash_point`], at which tests kill this process.
 
-/// A place where a test may kill this process.
-pub fn crash_point(_name: &str) {}
+mod child;
+mod cmd;
+mod crash;
+mod error;
+pub mod interrupt;
+mod lookup;
+mod owner;
+mod secret;
+mod tail;
+
+pub use child::{Exit, Output, Running, Status};
+pub use cmd::{Cmd, Stdin, Stdout};
+pub use crash::crash_point;
+pub use error::Error;
+pub use lookup::{find_program, search_path};
+pub use crate::domain::Owner;
+pub use owner::{Liveness, host, is_alive};
+pub use secret::Secret;

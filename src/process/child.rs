@@ -1,0 +1,277 @@
+//! A program that runs.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::tail::Drain;
+use super::{Cmd, Error, Secret, cmd, interrupt};
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It ended by itself with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Killed(i32),
+}
+
+impl Status {
+    /// Whether it says that it succeeded.
+    pub fn is_success(self) -> bool {
+        self == Self::Exited(0)
+    }
+}
+
+impl From<ExitStatus> for Status {
+    fn from(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(code) => Self::Exited(code),
+            None => Self::Killed(status.signal().unwrap_or(0)),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit status {code}"),
+            Self::Killed(signal) => write!(f, "killed by signal {signal}"),
+        }
+    }
+}
+
+/// The end of a program.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// How it ended.
+    pub status: Status,
+    /// The end of what it said on stderr, without secrets.
+    pub stderr: String,
+    program: OsString,
+}
+
+impl Exit {
+    /// This, or what it failed with.
+    pub fn success(self) -> Result<Self, Error> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(Error::Failed { program: self.program, status: self.status, stderr: self.stderr })
+    }
+}
+
+/// The end and the output of a program.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// All that it wrote.
+    pub stdout: Vec<u8>,
+    /// Its end.
+    pub exit: Exit,
+}
+
+impl Output {
+    /// This, or what the program failed with.
+    pub fn success(self) -> Result<Self, Error> {
+        let exit = self.exit.success()?;
+        Ok(Self { exit, ..self })
+    }
+}
+
+/// A running program. When this is dropped, the program and all that it has
+/// started are ended and reaped.
+#[derive(Debug)]
+pub struct Running {
+    program: OsString,
+    child: Child,
+    secrets: Vec<Secret>,
+    drain: Drain,
+    guard: Option<Guard>,
+    deadline: Option<Duration>,
+    grace: Duration,
+    is_tool: bool,
+    reaped: bool,
+}
+
+impl Running {
+    pub(super) fn new(cmd: Cmd, mut child: Child) -> Result<Self, Error> {
+        let stderr = child.stderr.take().expect("stderr is always piped");
+        let io_error = |source| Error::Io { program: cmd.program.clone(), source };
+        let group = Self::group_of(&child);
+        let started = Drain::start(stderr).and_then(|drain| {
+            let guard = cmd.deadline.map(|after| Guard::start(group, after, cmd.grace)).transpose()?;
+            Ok((drain, guard))
+        });
+        let (drain, guard) = match started {
+            Ok(started) => started,
+            Err(source) => {
+                // No thread can be had: the child must not be left alone.
+                let _ = kill_process_group(group, Signal::KILL);
+                interrupt::forget(group);
+                let _ = child.wait();
+                return Err(io_error(source));
+            }
+        };
+        Ok(Self {
+            program: cmd.program,
+            child,
+            secrets: cmd.secrets.into_iter().map(|(_, secret)| secret).collect(),
+            drain,
+            guard,
+            deadline: cmd.deadline,
+            grace: cmd.grace,
+            is_tool: !cmd.survives_interrupt,
+            reaped: false,
+        })
+    }
+
+    /// The process group that `child` leads.
+    pub(super) fn group_of(child: &Child) -> Pid {
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive i32")
+    }
+
+    pub(super) fn feed(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        let stdin = self.child.stdin.take().expect("stdin is piped when there are bytes for it");
+        cmd::feed(stdin, bytes).map_err(|source| self.io_error(source))
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the program reads, once; `None` unless it was to be piped.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// What the program writes, once; `None` unless it was to be piped.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for a successful end.
+    pub fn finish(self) -> Result<Exit, Error> {
+        self.wait()?.success()
+    }
+
+    /// Waits for whatever end the program comes to by itself. Its pipes are
+    /// closed first, unless they were taken.
+    pub fn wait(mut self) -> Result<Exit, Error> {
+        let (status, ended_by) = self.reap().map_err(|source| self.io_error(source))?;
+        let stderr = self.drain.finish(&self.secrets);
+        let program = std::mem::take(&mut self.program);
+        match (ended_by, self.deadline) {
+            (Some(EndedBy::Signal(signal)), _) => Err(Error::Interrupted { signal }),
+            (Some(EndedBy::Guard), Some(after)) => Err(Error::Deadline { program, after }),
+            _ => Ok(Exit { status, stderr, program }),
+        }
+    }
+
+    /// Reads the output to its end, then waits.
+    pub(super) fn collect(mut self, limit: usize) -> Result<Output, Error> {
+        let mut stdout = Vec::new();
+        if let Some(pipe) = self.take_stdout() {
+            let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+            pipe.take(most).read_to_end(&mut stdout).map_err(|source| self.io_error(source))?;
+            if stdout.len() > limit {
+                return Err(Error::TooMuchOutput { program: self.program.clone(), limit });
+            }
+        }
+        let exit = self.wait()?;
+        Ok(Output { stdout, exit })
+    }
+
+    fn io_error(&self, source: io::Error) -> Error {
+        Error::Io { program: self.program.clone(), source }
+    }
+
+    /// Waits for the end and reaps. Between the two the process id is still
+    /// taken, so that nothing here can hit a stranger's process group.
+    fn reap(&mut self) -> io::Result<(Status, Option<EndedBy>)> {
+        drop((self.child.stdin.take(), self.child.stdout.take()));
+        let group = Self::group_of(&self.child);
+        while let Err(errno) = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            if errno != rustix::io::Errno::INTR {
+                return Err(errno.into());
+            }
+        }
+        let fired = self.guard.take().is_some_and(Guard::stop);
+        let signal = if self.is_tool { interrupt::forget(group) } else { None };
+        if fired || signal.is_some() {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let status = self.child.wait()?.into();
+        self.reaped = true;
+        Ok((status, signal.map(EndedBy::Signal).or(fired.then_some(EndedBy::Guard))))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.reaped {
+            return;
+        }
+        self.guard = None;
+        let group = Self::group_of(&self.child);
+        match Guard::start(group, Duration::ZERO, self.grace) {
+            Ok(guard) => self.guard = Some(guard),
+            Err(_) => drop(kill_process_group(group, Signal::KILL)),
+        }
+        let _ = self.reap();
+    }
+}
+
+/// Who ended a program that did not end by itself.
+enum EndedBy {
+    Guard,
+    Signal(interrupt::Signal),
+}
+
+/// Asks a process group to end after some time, and kills it after some more.
+#[derive(Debug)]
+struct Guard {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<bool>>,
+}
+
+impl Guard {
+    fn start(group: Pid, after: Duration, grace: Duration) -> io::Result<Self> {
+        let (stop, stopped) = channel::<()>();
+        let thread = thread::Builder::new().name("deadline".into()).spawn(move || {
+            let mut fired = false;
+            for (wait, signal) in [(after, Signal::TERM), (grace, Signal::KILL)] {
+                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+                fired = true;
+                let _ = kill_process_group(group, signal);
+            }
+            fired
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Stops it and tells whether it had become active.
+    fn stop(mut self) -> bool {
+        self.halt()
+    }
+
+    fn halt(&mut self) -> bool {
+        self.stop = None;
+        self.thread.take().is_some_and(|thread| thread.join().unwrap_or(false))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}

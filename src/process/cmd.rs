@@ -1,0 +1,266 @@
+//! The description of a program to run.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::child::{Output, Running};
+use super::{Error, Secret, interrupt};
+
+/// What a tool may see of our environment, beside what it is given explicitly.
+const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
+/// The same for whole families: libpq, TLS and Kerberos.
+const ALLOWED_PREFIXES: [&str; 3] = ["PG", "SSL", "KRB5"];
+/// Our own variables are no business of a tool, and may name databases.
+const OUR_PREFIX: &str = "PGGIT_";
+
+/// How long a program has between being asked to end and being killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How much output [`Cmd::run`] accepts.
+const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Where a program reads from.
+#[derive(Debug, Default)]
+pub enum Stdin {
+    /// Nothing to read.
+    #[default]
+    Null,
+    /// From [`Running::take_stdin`].
+    Piped,
+    /// From an open file.
+    File(File),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// Where a program writes to.
+#[derive(Debug, Default)]
+pub enum Stdout {
+    /// To [`Running::take_stdout`] or [`Output::stdout`].
+    #[default]
+    Piped,
+    /// To an open file.
+    File(File),
+    /// Nowhere.
+    Null,
+}
+
+/// A program with its arguments, environment and streams. `Debug` shows no
+/// values of the environment.
+pub struct Cmd {
+    pub(super) program: OsString,
+    args: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    inherit_env: bool,
+    env: BTreeMap<OsString, OsString>,
+    pub(super) secrets: Vec<(OsString, Secret)>,
+    stdin: Stdin,
+    stdout: Stdout,
+    pub(super) deadline: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) survives_interrupt: bool,
+    pub(super) stdout_limit: usize,
+}
+
+impl Cmd {
+    /// A program by path, or by name from `PATH`. It is a tool: it sees only a
+    /// short list of our environment, in the C locale, and ends with us.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        let env = [("LC_ALL", "C"), ("LC_MESSAGES", "C")];
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            cwd: None,
+            inherit_env: false,
+            env: env.map(|(name, value)| (name.into(), value.into())).into(),
+            secrets: Vec::new(),
+            stdin: Stdin::default(),
+            stdout: Stdout::default(),
+            deadline: None,
+            grace: GRACE,
+            survives_interrupt: false,
+            stdout_limit: OUTPUT_LIMIT,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs it in `dir`.
+    pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// Lets it see the whole of our environment and its locale, as git must.
+    pub fn inherit_env(mut self) -> Self {
+        self.inherit_env = true;
+        self.env.clear();
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets a variable whose value is shown to nobody: it is removed from what
+    /// the program says.
+    pub fn secret_env(mut self, name: impl Into<OsString>, value: Secret) -> Self {
+        self.secrets.push((name.into(), value));
+        self
+    }
+
+    /// Where it reads from; nothing unless told.
+    pub fn stdin(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Where it writes to; a pipe unless told.
+    pub fn stdout(mut self, stdout: Stdout) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Ends it and all it has started when it takes longer.
+    pub fn deadline(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.deadline = after.into();
+        self
+    }
+
+    /// How long it has between being asked to end and being killed.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Lets it run on, and be started, after a signal to us: for git, which must
+    /// finish what it began.
+    pub fn survives_interrupt(mut self) -> Self {
+        self.survives_interrupt = true;
+        self
+    }
+
+    /// How much output [`Cmd::run`] accepts.
+    pub fn stdout_limit(mut self, bytes: usize) -> Self {
+        self.stdout_limit = bytes;
+        self
+    }
+
+    /// Starts it.
+    pub fn spawn(mut self) -> Result<Running, Error> {
+        let stdin = std::mem::take(&mut self.stdin);
+        let stdout = std::mem::take(&mut self.stdout);
+        let mut input = None;
+        let mut command = self.command();
+        command.stdin(match stdin {
+            Stdin::Null => Stdio::null(),
+            Stdin::Piped => Stdio::piped(),
+            Stdin::File(file) => file.into(),
+            Stdin::Bytes(bytes) => {
+                input = Some(bytes);
+                Stdio::piped()
+            }
+        });
+        command.stdout(match stdout {
+            Stdout::Piped => Stdio::piped(),
+            Stdout::File(file) => file.into(),
+            Stdout::Null => Stdio::null(),
+        });
+        command.stderr(Stdio::piped());
+        let mut start = || command.spawn().map_err(|source| self.start_error(source));
+        let child =
+            if self.survives_interrupt { start()? } else { interrupt::register(start, Running::group_of)? };
+        let mut running = Running::new(self, child)?;
+        if let Some(bytes) = input {
+            running.feed(bytes)?;
+        }
+        Ok(running)
+    }
+
+    /// Runs it to a successful end and returns its output.
+    pub fn run(self) -> Result<Output, Error> {
+        self.run_any()?.success()
+    }
+
+    /// Runs it to whatever end and returns its output.
+    pub fn run_any(self) -> Result<Output, Error> {
+        let limit = self.stdout_limit;
+        self.spawn()?.collect(limit)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).process_group(0);
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        if !self.inherit_env {
+            command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
+        }
+        command.envs(&self.env).envs(self.secrets.iter().map(|(name, secret)| (name, secret.reveal())));
+        command
+    }
+
+    /// Says whose fault it is that a program did not start.
+    fn start_error(&self, source: std::io::Error) -> Error {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let program = self.program.clone();
+        let cwd_is_fine = self.cwd.as_ref().is_none_or(|dir| dir.is_dir());
+        let exists = program.as_bytes().contains(&b'/') && std::path::Path::new(&program).exists();
+        match source.kind() {
+            NotFound if cwd_is_fine && !exists => Error::NotFound { program },
+            PermissionDenied if cwd_is_fine => Error::NotExecutable { program },
+            _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+                Error::NotExecutable { program }
+            }
+            _ => Error::Spawn { program, source },
+        }
+    }
+}
+
+fn is_allowed(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let family = ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
+    (family && !name.starts_with(OUR_PREFIX.as_bytes()))
+        || ALLOWED.iter().any(|known| name == known.as_bytes())
+}
+
+/// Writes `bytes` to a program from a thread of its own: it may first want to
+/// be read. That it does not want all of them is no error.
+pub(super) fn feed(stdin: impl Write + Send + 'static, bytes: Vec<u8>) -> std::io::Result<()> {
+    let mut stdin = stdin;
+    std::thread::Builder::new().name("stdin".into()).spawn(move || stdin.write_all(&bytes)).map(drop)
+}
+
+impl fmt::Debug for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret_names: Vec<_> = self.secrets.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Cmd")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("cwd", &self.cwd)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("secret_env", &secret_names)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! Ctrl-C and its relatives.
+//!
+//! The first SIGINT, SIGTERM or SIGHUP asks all running tools to end: whoever
+//! reads from one sees the end of its output and gets [`Error::Interrupted`]
+//! from it, so that the work can be put in order on the normal path. The second
+//! signal kills the tools, the third one this process.
+//!
+//! [`Error::Interrupted`]: super::Error::Interrupted
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use rustix::process::{Pid, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The first signal that asked this process to end; 0 while there was none.
+static REQUESTED: AtomicI32 = AtomicI32::new(0);
+
+/// The tools that run now, by process group.
+static TOOLS: Mutex<Option<HashMap<i32, Tool>>> = Mutex::new(None);
+
+#[derive(Debug, Default)]
+struct Tool {
+    interrupted: bool,
+}
+
+/// A signal that asks this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP, the terminal has gone.
+    Hangup,
+}
+
+impl Signal {
+    const ALL: [Self; 3] = [Self::Interrupt, Self::Terminate, Self::Hangup];
+
+    /// Its number; a process that it ends exits with 128 and this.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Interrupt => SIGINT,
+            Self::Terminate => SIGTERM,
+            Self::Hangup => SIGHUP,
+        }
+    }
+
+    fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|signal| signal.number() == number)
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+            Self::Hangup => "SIGHUP",
+        })
+    }
+}
+
+/// Begins to watch for signals, once per process. Those that were ignored when
+/// the process started (`nohup`) stay ignored.
+pub fn install() -> io::Result<()> {
+    static ONCE: Once = Once::new();
+    let mut result = Ok(());
+    ONCE.call_once(|| result = watch());
+    result
+}
+
+fn watch() -> io::Result<()> {
+    let ignored = ignored_signals();
+    let watched = Signal::ALL.map(Signal::number).into_iter().filter(|n| ignored & (1 << (n - 1)) == 0);
+    let mut signals = Signals::new(watched)?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for (count, number) in signals.forever().enumerate() {
+            match count {
+                0 => end_tools(number, rustix::process::Signal::TERM),
+                1 => end_tools(number, rustix::process::Signal::KILL),
+                _ => drop(signal_hook::low_level::emulate_default_handler(number)),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// The mask of ignored signals, as the kernel tells it.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// The signal that asked this process to end, if there was one.
+pub fn requested() -> Option<Signal> {
+    Signal::from_number(REQUESTED.load(Ordering::SeqCst))
+}
+
+fn end_tools(number: i32, how: rustix::process::Signal) {
+    let mut tools = lock();
+    let _ = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+    for (group, tool) in tools.get_or_insert_default() {
+        tool.interrupted = true;
+        let _ = Pid::from_raw(*group).map(|group| kill_process_group(group, how));
+    }
+}
+
+fn lock() -> MutexGuard<'static, Option<HashMap<i32, Tool>>> {
+    TOOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `start`, which starts a tool, so that no signal can come between its
+/// start and its registration. Refuses when a signal was there before.
+pub(super) fn register<T>(
+    start: impl FnOnce() -> Result<T, super::Error>,
+    group: impl FnOnce(&T) -> Pid,
+) -> Result<T, super::Error> {
+    let mut tools = lock();
+    if let Some(signal) = requested() {
+        return Err(super::Error::Interrupted { signal });
+    }
+    let child = start()?;
+    tools.get_or_insert_default().insert(group(&child).as_raw_pid(), Tool::default());
+    Ok(child)
+}
+
+/// Forgets a tool that has ended and is not yet reaped: after this its number
+/// may belong to someone else. Returns the signal that ended it.
+pub(super) fn forget(group: Pid) -> Option<Signal> {
+    let tool = lock().get_or_insert_default().remove(&group.as_raw_pid());
+    if tool.is_some_and(|tool| tool.interrupted) { requested() } else { None }
+}

@@ -1,0 +1,118 @@
+//! Which process this is, and whether that one still lives.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{Pid, getpid, test_kill_process};
+
+use crate::domain::{Line, Owner};
+
+/// The pid namespace in which every Linux starts.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// What is known about the life of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs.
+    Alive,
+    /// It has ended.
+    Dead,
+    /// It cannot be seen from here.
+    Unknown,
+}
+
+impl Owner {
+    /// This process.
+    pub fn current() -> io::Result<Self> {
+        let pid = getpid();
+        let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid()))?;
+        let (_, started_ticks) = parse_stat(&stat)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/stat is not understood"))?;
+        Ok(Self { host: host(), boot_id: Line::lossy(&boot_id()?), pid: pid.as_raw_pid().unsigned_abs(), started_ticks })
+    }
+}
+
+/// Whether the process `owner` still runs. "Dead" is said only when it is sure.
+pub fn is_alive(owner: &Owner) -> Liveness {
+    let Ok(here) = boot_id() else { return Liveness::Unknown };
+    if owner.host != host() {
+        return Liveness::Unknown;
+    }
+    let boot = |id: &str| id.split('+').next().unwrap_or("").to_owned();
+    if boot(owner.boot_id.as_str()) != boot(&here) {
+        return Liveness::Dead;
+    }
+    if owner.boot_id.as_str() != here {
+        return Liveness::Unknown;
+    }
+    let Some(pid) = i32::try_from(owner.pid).ok().and_then(Pid::from_raw) else { return Liveness::Dead };
+    match fs::read(format!("/proc/{}/stat", owner.pid)) {
+        Ok(stat) => match parse_stat(&stat) {
+            Some((b'Z' | b'X', _)) => Liveness::Dead,
+            Some((_, ticks)) if ticks == owner.started_ticks => Liveness::Alive,
+            Some(_) => Liveness::Dead,
+            None => Liveness::Unknown,
+        },
+        // Processes of other users may be hidden in /proc, but not from kill(2).
+        Err(_) => match test_kill_process(pid) {
+            Err(rustix::io::Errno::SRCH) => Liveness::Dead,
+            _ => Liveness::Unknown,
+        },
+    }
+}
+
+/// The name of this machine.
+pub fn host() -> Line {
+    Line::lossy(&rustix::system::uname().nodename().to_string_lossy())
+}
+
+fn boot_id() -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    let namespace = fs::read_link("/proc/self/ns/pid")?.to_string_lossy().into_owned();
+    Ok(if namespace == INITIAL_PID_NAMESPACE { boot } else { format!("{boot}+{namespace}") })
+}
+
+/// State and start time out of a `/proc/<pid>/stat`. The second field is the
+/// name of the program in parentheses and may itself contain anything.
+fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
+    let after = stat.iter().rposition(|b| *b == b')')? + 1;
+    let mut fields = std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_its_look_alikes_are_not() {
+        let me = Owner::current().unwrap();
+        assert_eq!(is_alive(&me), Liveness::Alive);
+        assert_eq!(is_alive(&Owner { started_ticks: me.started_ticks + 1, ..me.clone() }), Liveness::Dead);
+        assert_eq!(is_alive(&Owner { boot_id: Line::lossy("another"), ..me.clone() }), Liveness::Dead);
+        assert_eq!(is_alive(&Owner { host: Line::lossy("elsewhere.example"), ..me.clone() }), Liveness::Unknown);
+        let boot = me.boot_id.as_str().split('+').next().unwrap().to_owned();
+        assert_eq!(is_alive(&Owner { boot_id: Line::lossy(&(boot + "+pid:[1]")), ..me.clone() }), Liveness::Unknown);
+        for pid in [0, u32::MAX, i32::MAX.unsigned_abs()] {
+            assert_eq!(is_alive(&Owner { pid, ..me.clone() }), Liveness::Dead, "{pid}");
+        }
+    }
+
+    #[test]
+    fn a_process_name_may_look_like_the_rest_of_the_line() {
+        let stat = b"42 (a) R 1 (b)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 0";
+        assert_eq!(parse_stat(stat), Some((b'S', 12345)));
+        for bad in [&b""[..], b"42 (x", b"42 (x) S 1", b"42 (x) S \xff"] {
+            assert_eq!(parse_stat(bad), None);
+        }
+    }
+
+    #[test]
+    fn it_is_written_as_plain_json() {
+        let owner = Owner { host: Line::lossy("db1"), boot_id: Line::lossy("b"), pid: 7, started_ticks: 9 };
+        let json = serde_json::to_string(&owner).unwrap();
+        assert_eq!(json, r#"{"host":"db1","boot_id":"b","pid":7,"started_ticks":9}"#);
+        assert_eq!(serde_json::from_str::<Owner>(&json).unwrap(), owner);
+    }
+}
