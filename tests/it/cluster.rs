@@ -113,7 +113,10 @@ impl Cluster {
             }
             let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
             std::mem::forget(cluster);
-            assert!(options.tcp && log.contains("Address already in use"), "the cluster does not start:\n{log}");
+            assert!(
+                options.tcp && log.contains("Address already in use"),
+                "the cluster does not start:\n{log}"
+            );
         }
         panic!("no free port found in five attempts");
     }
@@ -128,7 +131,8 @@ impl Cluster {
         );
         if options.tls.is_some() {
             let tls = self.dir.join("tls").display().to_string();
-            server += &format!(" -c ssl=on -c ssl_cert_file={tls}/server.crt -c ssl_key_file={tls}/server.key");
+            server +=
+                &format!(" -c ssl=on -c ssl_cert_file={tls}/server.crt -c ssl_key_file={tls}/server.key");
         }
         for setting in &options.settings {
             server += &format!(" -c '{setting}'");
@@ -211,7 +215,9 @@ pub fn bin_dir() -> &'static Path {
     BIN.get_or_init(|| {
         let found = std::env::var_os("PGGIT_TEST_PGBIN").map(PathBuf::from).or_else(ask_pg_config);
         let dir = found.filter(|dir| dir.join("initdb").exists()).or_else(newest_installed);
-        dir.expect("these tests need PostgreSQL: install the server or set PGGIT_TEST_PGBIN to its bin directory")
+        dir.expect(
+            "these tests need PostgreSQL: install the server or set PGGIT_TEST_PGBIN to its bin directory",
+        )
     })
 }
 
@@ -221,7 +227,10 @@ fn ask_pg_config() -> Option<PathBuf> {
 }
 
 fn newest_installed() -> Option<PathBuf> {
-    assert!(std::env::var_os("PGGIT_TEST_PGBIN").is_none(), "no initdb in the directory PGGIT_TEST_PGBIN names");
+    assert!(
+        std::env::var_os("PGGIT_TEST_PGBIN").is_none(),
+        "no initdb in the directory PGGIT_TEST_PGBIN names"
+    );
     let dirs = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let versions = dirs.filter_map(|d| d.file_name().to_str().and_then(|n| n.parse::<u32>().ok()));
     let bin = |version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"));
@@ -287,7 +296,8 @@ fn free_port() -> u16 {
 /// Data directory initialised once per process and copied by every cluster.
 static SEED: LazyLock<PathBuf> = LazyLock::new(|| {
     let data = fresh_dir().join("data");
-    let options = ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"];
+    let options =
+        ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"];
     run(pg("initdb").args(options).arg("-D").arg(&data));
     data
 });
