@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 /// How a cluster shall differ from the default one.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     settings: Vec<String>,
     tcp: bool,
     tls: Option<Tls>,
@@ -30,7 +30,7 @@ pub struct Options {
 
 /// Where the certificate of the server comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
+pub(crate) enum Tls {
     /// Signed by a throw-away authority (`tls/ca.crt`), with alternative names
     /// for `localhost` and `127.0.0.1`.
     Signed,
@@ -42,47 +42,47 @@ pub enum Tls {
 impl Options {
     /// One more `name=value` for the server.
     #[must_use]
-    pub fn setting(mut self, assignment: &str) -> Self {
+    pub(crate) fn setting(mut self, assignment: &str) -> Self {
         self.settings.push(assignment.to_owned());
         self
     }
 
     /// Also listens on 127.0.0.1, where every role needs its scram password.
     #[must_use]
-    pub fn tcp(mut self) -> Self {
+    pub(crate) fn tcp(mut self) -> Self {
         self.tcp = true;
         self
     }
 
     /// Speaks TLS on 127.0.0.1.
     #[must_use]
-    pub fn tls(mut self, tls: Tls) -> Self {
+    pub(crate) fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self.tcp()
     }
 
     /// Starts the cluster.
-    pub fn start(&self) -> Cluster {
+    pub(crate) fn start(&self) -> Cluster {
         Cluster::start_with(self)
     }
 }
 
 /// One running cluster.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
 }
 
 impl Cluster {
     /// A cluster of its own on a unix socket.
-    pub fn start() -> Cluster {
+    pub(crate) fn start() -> Cluster {
         Cluster::start_with(&Options::default())
     }
 
     /// The cluster shared by the tests of this process. It stops when the last
     /// holder is gone, because statics are never dropped in Rust.
-    pub fn shared() -> Arc<Cluster> {
+    pub(crate) fn shared() -> Arc<Cluster> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         slot.upgrade().unwrap_or_else(|| {
@@ -144,30 +144,30 @@ impl Cluster {
     }
 
     /// Stops the server and keeps its files.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let _ = pg("pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
     }
 
     /// The directory of the socket; below it `data`, `log` and `tls`.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The port, which is also part of the socket's name.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Runs `sql` as superuser and returns what it prints, unaligned.
     #[track_caller]
-    pub fn psql(&self, db: &str, sql: &str) -> String {
+    pub(crate) fn psql(&self, db: &str, sql: &str) -> String {
         let out = self.try_psql(db, sql);
         assert!(out.status.success(), "{sql}\n{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).expect("psql prints UTF-8").trim_end_matches('\n').to_owned()
     }
 
     /// Like [`Cluster::psql`], for statements that may fail.
-    pub fn try_psql(&self, db: &str, sql: &str) -> Output {
+    pub(crate) fn try_psql(&self, db: &str, sql: &str) -> Output {
         let mut command = client("psql");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]).arg(self.conninfo(db)).args(["-c", sql]);
         command.output().expect("psql starts")
@@ -175,7 +175,7 @@ impl Cluster {
 
     /// Makes an empty database whose name begins with `prefix` and is used by
     /// no other test.
-    pub fn create_database(&self, prefix: &str) -> String {
+    pub(crate) fn create_database(&self, prefix: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         self.psql("postgres", &format!("create database \"{}\"", name.replace('"', "\"\"")));
@@ -183,13 +183,13 @@ impl Cluster {
     }
 
     /// A URI for `db` over the socket as superuser.
-    pub fn url(&self, db: &str) -> String {
+    pub(crate) fn url(&self, db: &str) -> String {
         let host = percent_encode(&self.dir.to_string_lossy());
         format!("postgresql:///{}?host={host}&port={}&user=postgres", percent_encode(db), self.port)
     }
 
     /// A keyword/value connection string for `db` over the socket as superuser.
-    pub fn conninfo(&self, db: &str) -> String {
+    pub(crate) fn conninfo(&self, db: &str) -> String {
         let db = db.replace('\\', "\\\\").replace('\'', "\\'");
         format!("host='{}' port={} user=postgres dbname='{db}'", self.dir.display(), self.port)
     }
@@ -203,14 +203,14 @@ impl Drop for Cluster {
 }
 
 /// A client program of the tested PostgreSQL with an empty environment.
-pub fn client(program: &str) -> Command {
+pub(crate) fn client(program: &str) -> Command {
     let mut command = Command::new(bin_dir().join(program));
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_MESSAGES", "C").stdin(Stdio::null());
     command
 }
 
 /// The directory of the tested PostgreSQL's programs.
-pub fn bin_dir() -> &'static Path {
+pub(crate) fn bin_dir() -> &'static Path {
     static BIN: OnceLock<PathBuf> = OnceLock::new();
     BIN.get_or_init(|| {
         let found = std::env::var_os("PGGIT_TEST_PGBIN").map(PathBuf::from).or_else(ask_pg_config);
@@ -346,12 +346,12 @@ fn make_certificates(dir: &Path, tls: Tls) {
 }
 
 /// Percent-encodes everything that is not plain in a URI.
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// An environment variable as tests write it.
-pub fn env_pair(name: &str, value: impl Into<OsString>) -> (OsString, OsString) {
+pub(crate) fn env_pair(name: &str, value: impl Into<OsString>) -> (OsString, OsString) {
     (name.into(), value.into())
 }

@@ -4,4 +4,5 @@
 
 mod cluster;
 
+mod libpq;
 mod pg;

@@ -152,7 +152,7 @@ impl ConnInfo {
     pub fn tool_env(&self) -> Vec<(OsString, OsString)> {
         // With an empty one libpq goes to the password file by itself, host by host. A variable of
         // our own environment must not win over an empty password that was asked for.
-        match (self.given_password(), self.setting("password")) {
+        match (self.given_password(), self.settings.get("password")) {
             (Some(password), _) => vec![("PGPASSWORD".into(), password.into())],
             (None, Some(_)) => vec![("PGPASSWORD".into(), OsString::new())],
             (None, None) => Vec::new(),
