@@ -4,7 +4,8 @@
 //! `disable`; only `verify-full` compares names. Two things that rustls refuses
 //! and libpq's users rely on are allowed: a server certificate that *is* the
 //! root file (self-signed), and a host name that stands only in the common name
-//! of a certificate without alternative names.
+//! of a certificate without alternative names. A server certificate of X.509
+//! version 1 encrypts, but cannot be verified.
 
 use std::fs;
 use std::io;
@@ -14,17 +15,23 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer,
+    UnixTime,
+};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
     SupportedProtocolVersion,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
-use x509_cert::der::Decode;
 use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::{Decode, Encode};
 
 use super::conninfo::Host;
 use super::{ConnInfo, Error, Result};
@@ -75,15 +82,13 @@ pub(super) fn connector(info: &ConnInfo, host: &Host, mode: Mode) -> Result<Make
         full: mode == Mode::VerifyFull,
         provider: Arc::clone(&provider),
     });
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(info)?)
         .map_err(|error| tls(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let mut config = match client_certificate(info)? {
-        Some((chain, key)) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| tls(error.to_string()))?
-        }
+    let mut config = match client_certificate(info, &provider)? {
+        Some(certified) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))),
         None => builder.with_no_client_auth(),
     };
     config.enable_sni = info.setting("sslsni") != Some("0");
@@ -149,19 +154,20 @@ fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>> {
     certificates.map_err(|error| tls(format!("certificate file {path}: {error}")))
 }
 
-type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn client_certificate(info: &ConnInfo) -> Result<Option<ClientCertificate>> {
+fn client_certificate(info: &ConnInfo, provider: &CryptoProvider) -> Result<Option<CertifiedKey>> {
     let wanted = info.setting("sslcertmode") != Some("disable");
     let file = info.setting("sslcert").filter(|path| wanted && Path::new(path).exists());
     let Some(file) = file else { return Ok(None) };
-    let key =
+    let path =
         info.setting("sslkey").ok_or_else(|| tls(format!("certificate {file} has no private key file")))?;
-    check_key_access(key).map_err(|error| tls(format!("private key file {key}: {error}")))?;
-    let read = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        tls(format!("private key file {key}: {error} (encrypted keys are not supported)"))
+    check_key_access(path).map_err(|error| tls(format!("private key file {path}: {error}")))?;
+    let key = PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        tls(format!("private key file {path}: {error} (encrypted keys are not supported)"))
     })?;
-    Ok(Some((read_certificates(file)?, read)))
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| tls(format!("private key file {path}: {error}")))?;
+    // Unlike the usual way, this one accepts what `openssl x509 -req` makes: version 1.
+    Ok(Some(CertifiedKey::new(read_certificates(file)?, key)))
 }
 
 /// A key of root may be readable by a group, any other only by its owner.
@@ -203,7 +209,9 @@ impl ServerCertVerifier for Verifier {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         let outcome = match chain.verifier.verify_server_cert(server, intermediates, name, ocsp, now) {
             // The dates have been checked before this is found.
-            Err(error) if is_own_root(&error) && chain.roots.iter().any(|root| root == server) => {
+            Err(error)
+                if says(&error, "CaUsedAsEndEntity") && chain.roots.iter().any(|root| root == server) =>
+            {
                 let parsed = ParsedCertificate::try_from(server)?;
                 rustls::client::verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion())
             }
@@ -233,7 +241,16 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let known = &self.provider.signature_verification_algorithms;
+        match verify_tls13_signature(message, certificate, signed, known) {
+            // Only reached when the chain does not count. The key must be proven all the same: a
+            // password exchange may be bound to this certificate.
+            Err(error) if says(&error, "UnsupportedCertVersion") => {
+                let key = public_key(certificate).ok_or(error)?;
+                verify_tls13_signature_with_raw_key(message, &key, signed, known)
+            }
+            other => other,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -246,12 +263,17 @@ fn is_other_name(error: &rustls::Error) -> bool {
     matches!(error, rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
 }
 
-/// Is it only that an authority's certificate is used by a server?
-fn is_own_root(error: &rustls::Error) -> bool {
+/// Is it the verifier's error of this name?
+fn says(error: &rustls::Error, name: &str) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else {
         return false;
     };
-    inner.to_string() == "CaUsedAsEndEntity"
+    inner.to_string() == name
+}
+
+fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
+    parsed.tbs_certificate.subject_public_key_info.to_der().ok().map(Into::into)
 }
 
 /// Does the common name of a certificate without alternative names match?

@@ -37,6 +37,9 @@ pub(crate) enum Tls {
     /// Signed by itself, named `localhost` only in its common name, as the
     /// PostgreSQL manual shows it.
     SelfSigned,
+    /// Signed by a throw-away authority without any extension, which makes it an
+    /// X.509 certificate of version 1.
+    Version1,
 }
 
 impl Options {
@@ -328,16 +331,18 @@ fn make_certificates(dir: &Path, tls: Tls) {
             let rest = ["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.crt"];
             openssl(&[&["req", "-x509"], &key[..], &rest].concat());
         }
-        Tls::Signed => {
+        Tls::Signed | Tls::Version1 => {
             let ca = ["-subj", "/CN=throw-away", "-keyout", "ca.key", "-out", "ca.crt"];
             openssl(&[&["req", "-x509"], &key[..], &ca].concat());
             let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
             fs::write(dir.join("ext"), names).expect("own directory");
             let request = ["-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr"];
             openssl(&[&["req"], &key[..5], &request].concat());
-            let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key"];
-            let rest = ["-CAcreateserial", "-days", "30", "-extfile", "ext", "-out", "server.crt"];
-            openssl(&[&sign[..], &rest].concat());
+            let sign =
+                ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"];
+            let rest = ["-days", "30", "-out", "server.crt", "-extfile", "ext"];
+            let rest = if tls == Tls::Signed { &rest[..] } else { &rest[..4] };
+            openssl(&[&sign[..], rest].concat());
         }
     }
     let server_key = dir.join("server.key");
