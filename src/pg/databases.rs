@@ -104,6 +104,25 @@ impl Client {
         count.ok_or_else(|| Error::unexpected("a count of sessions"))
     }
 
+    /// Does the current database hold no object of a user?
+    pub fn is_empty(&self) -> Result<bool> {
+        let user_made = "OPERATOR(pg_catalog.>=) 16384";
+        let of = |catalog| format!("EXISTS (SELECT FROM pg_catalog.{catalog} WHERE oid {user_made})");
+        let found = ["pg_class", "pg_proc", "pg_type", "pg_namespace", "pg_largeobject_metadata"]
+            .map(of)
+            .join(" OR ");
+        let answer = self.value(&format!("SELECT {found}"), "the catalog")?;
+        Ok(answer.as_deref() == Some("f"))
+    }
+
+    /// Takes a lock on `name` among the sessions of this database, until the
+    /// session ends. `false` when another session has it.
+    pub fn try_lock(&self, name: &str) -> Result<bool> {
+        let key = format!("pg_catalog.hashtextextended({}, 0)", quote_literal(name));
+        let answer = self.value(&format!("SELECT pg_catalog.pg_try_advisory_lock({key})"), "a lock")?;
+        Ok(answer.as_deref() == Some("t"))
+    }
+
     fn about_database(&self, name: &str, expression: &str) -> Result<Option<String>> {
         let of_this = format!("datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
         let sql = format!("SELECT {expression} FROM pg_catalog.pg_database WHERE {of_this}");
@@ -135,7 +154,8 @@ pub(super) fn name_it(error: Error, name: &str) -> Error {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Refuses a name that no database can have.
+pub fn check_name(name: &str) -> Result<()> {
     let reason = match name {
         "" => "it is empty",
         name if name.contains('\0') => "it contains a NUL",

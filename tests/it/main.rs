@@ -6,3 +6,4 @@ mod cluster;
 
 mod libpq;
 mod pg;
+mod recovery;
