@@ -131,7 +131,7 @@ pub fn into_new_database<E: From<Error>>(
             Step::Mark { commit } => client.set_mark(&plan.temporary, &commit).map_err(pg)?,
             Step::Rename { database } => {
                 client.set_comment(&plan.temporary, None).map_err(pg)?;
-                client.rename_database(&plan.temporary, &database).map_err(|error| exists(error).into())?;
+                client.rename_database(&plan.temporary, &database).map_err(exists)?;
                 client.execute("COMMIT").map_err(pg)?;
                 at("recovery.renamed");
             }

@@ -214,7 +214,7 @@ fn a_client_certificate_opens_the_door() {
         path.display()
     );
     let mode = |mode| {
-        fs::set_permissions(path.with_extension("key"), fs::Permissions::from_mode(mode)).expect("own")
+        fs::set_permissions(path.with_extension("key"), fs::Permissions::from_mode(mode)).expect("own");
     };
     mode(0o600);
     assert_eq!(value(&connect(&text), "select current_user"), "app");
