@@ -43,6 +43,15 @@ pub enum Error {
         /// The history is cut off, so that it may just not have been fetched.
         shallow: bool,
     },
+    /// Something on the way to an object is missing. Beside a `git gc` that
+    /// can pass.
+    #[error("{doing}: {detail}")]
+    Vanished {
+        /// What was to be done.
+        doing: String,
+        /// What it said.
+        detail: String,
+    },
     /// Git does not know who is acting.
     #[error("no identity to record the change with")]
     NoIdentity,
@@ -83,11 +92,19 @@ pub enum Error {
 impl Error {
     /// May the same call succeed when it is made again?
     pub fn retry(&self) -> bool {
-        matches!(self, Self::LostRace { .. })
+        matches!(self, Self::LostRace { .. } | Self::Vanished { .. } | Self::Missing { shallow: false, .. })
     }
 
     pub(super) fn library(doing: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {
-        move |error| Self::Library { doing: doing.into(), detail: describe(&error) }
+        move |error| {
+            let (doing, detail) = (doing.into(), describe(&error));
+            // A gc takes away objects and the directories that they were in.
+            let vanished = ["could not be found", "Could not load", "No such file or directory"];
+            if vanished.iter().any(|words| detail.contains(words)) {
+                return Self::Vanished { doing, detail };
+            }
+            Self::Library { doing, detail }
+        }
     }
 }
 

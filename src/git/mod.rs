@@ -11,12 +11,15 @@ mod notes;
 mod objects;
 mod open;
 mod program;
+mod prune;
 pub mod refs;
+mod writer;
 
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;
 pub use notes::{NewNote, Notes};
-pub use objects::{CommitData, NewCommit, Oid, TreeChange, Writer};
+pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
+pub use writer::{NewCommit, TreeChange, Writer};

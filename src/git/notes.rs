@@ -40,9 +40,7 @@ impl<'repo> Notes<'repo> {
         new: &NewNote<'_>,
     ) -> Result<RefUpdate, Error> {
         let blob = writer.blob(text)?;
-        let edit =
-            self.state.replace(commit.0, blob.0, &self.repository.gix.objects).map_err(Error::library("write a note"))?;
-        writer.note_fanout(edit.tree, commit);
+        let edit = self.state.replace(commit.0, blob.0, &writer.objects).map_err(Error::library("write a note"))?;
         let parents: Vec<Oid> = self.tip.into_iter().collect();
         let tip = writer.commit(&NewCommit {
             tree: Oid(edit.tree),
@@ -60,28 +58,4 @@ pub struct NewNote<'a> {
     pub message: &'a str,
     /// Who acts.
     pub identity: &'a super::Identity,
-}
-
-impl Writer<'_> {
-    /// Remembers the notes tree `root` and the sub-trees on the way to the note
-    /// on `commit`.
-    fn note_fanout(&mut self, root: gix::ObjectId, commit: Oid) {
-        let hex = commit.to_string();
-        let (mut id, mut rest) = (root, hex.as_str());
-        loop {
-            self.note(id);
-            let Ok(Some(object)) = self.repository.gix.try_find_object(id) else { return };
-            let Ok(tree) = object.try_into_tree() else { return };
-            let next = tree.iter().filter_map(Result::ok).find(|entry| {
-                entry.mode().is_tree() && rest.as_bytes().starts_with(entry.filename().as_ref())
-            });
-            match next {
-                Some(entry) => {
-                    rest = &rest[entry.filename().len()..];
-                    id = entry.object_id();
-                }
-                None => return,
-            }
-        }
-    }
 }

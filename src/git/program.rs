@@ -1,7 +1,7 @@
 //! The `git` program, for what it alone does right: changing refs, asking for
 //! its own words.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::process::{Cmd, Output, Stdin};
@@ -22,20 +22,35 @@ pub(super) fn opening_error(directory: &Path) -> Option<String> {
 }
 
 impl Repository {
-    /// Runs `git <args>` on this repository, with `input` on its stdin.
+    /// Runs `git <command> <args>` on this repository, with `input` on its
+    /// stdin.
     pub(super) fn git<A: Into<OsString>>(
         &self,
+        command: &str,
         args: impl IntoIterator<Item = A>,
         input: Vec<u8>,
     ) -> Result<Output, Error> {
-        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let command = args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
-        git()
-            .args(args)
-            .env("GIT_DIR", self.git_dir())
+        self.git_with(&[], command, args, input)
+    }
+
+    /// The same with more in its environment.
+    pub(super) fn git_with<A: Into<OsString>>(
+        &self,
+        env: &[(&str, &OsStr)],
+        command: &str,
+        args: impl IntoIterator<Item = A>,
+        input: Vec<u8>,
+    ) -> Result<Output, Error> {
+        // Without this git looks whether some ref is called like an object, and
+        // so reads packed-refs before it holds any lock. What it has read it
+        // trusts by inode, size and whole seconds, which two `git pack-refs`
+        // within a second leave alike: one of 3,000 updates was lost that way.
+        let git = git().args(["-c", "core.warnAmbiguousRefs=false", command]).args(args);
+        let git = env.iter().fold(git, |git, (name, value)| git.env(*name, *value));
+        git.env("GIT_DIR", self.git_dir())
             .cwd(self.git_dir())
             .stdin(Stdin::Bytes(input))
             .run_any()
-            .map_err(|error| Error::Program { command, detail: error.to_string() })
+            .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }
 }

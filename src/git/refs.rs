@@ -77,12 +77,14 @@ impl Repository {
         }
         input.push_str("prepare\ncommit\n");
         let reason = transaction.reason.replace(['\n', '\0'], " ");
-        let answer = self.git(["update-ref", "--no-deref", "-m", &reason, "--stdin"], input.into_bytes())?;
+        let answer = self.git("update-ref", ["--no-deref", "-m", &reason, "--stdin"], input.into_bytes())?;
         if answer.exit.status.is_success() && answer.stdout.ends_with_str("commit: ok\n") {
             return Ok(());
         }
         let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
-        let lost = ["but expected", "reference already exists", "File exists", "unable to resolve reference"];
+        // The last is a `git gc --prune=now` that was faster.
+        let lost =
+            ["but expected", "reference already exists", "File exists", "unable to resolve reference", "with nonexistent object"];
         let detail = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
         if lost.iter().any(|words| detail.contains(words)) {
             return Err(Error::LostRace { name, detail });

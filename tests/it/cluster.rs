@@ -1,87 +1,362 @@
-//! A throw-away PostgreSQL cluster for tests for tests.
+//! Throw-away PostgreSQL clusters.
+//!
+//! A cluster lives in one short directory directly under `/tmp` (socket paths
+//! are limited to 107 bytes), listens on a unix socket there, and stops when it
+//! is dropped. A seed data directory is made by `initdb` once per test process
+//! and copied for every cluster. A reaper process that waits for the end of
+//! this one stops and removes whatever is left, however the end came.
+//!
+//! The programs are those of `PGGIT_TEST_PGBIN`, else of `pg_config`, else the
+//! newest below `/usr/lib/postgresql`. A machine without PostgreSQL fails the
+//! run: nothing is skipped silently.
+
+use std::ffi::OsString;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
-/// Owner of the server processes. `initdb` and `postgres` refuse to run as root.
-struct Owner { uid: u32, gid: u32 }
-
-fn owner() -> Option<Owner> {
-    if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 { return None }
-    let passwd = fs::read_to_string("/etc/passwd").expect("passwd is readable");
-    let line = passwd.lines().find(|l| l.starts_with("postgres:")).expect("running as root needs a `postgres` user");
-    let f: Vec<_> = line.split(':').collect();
-    Some(Owner { uid: f[2].parse().expect("uid"), gid: f[3].parse().expect("gid") })
+/// How a cluster shall differ from the default one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    settings: Vec<String>,
+    tcp: bool,
+    tls: Option<Tls>,
 }
 
-fn bin() -> PathBuf {
-    let out = Command::new("pg_config").arg("--bindir").output();
-    match out { Ok(o) if o.status.success() => String::from_utf8(o.stdout).expect("utf8").trim().into(), _ => "/usr/lib/postgresql/15/bin".into() }
+/// Where the certificate of the server comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// Signed by a throw-away authority (`tls/ca.crt`), with alternative names
+    /// for `localhost` and `127.0.0.1`.
+    Signed,
+    /// Signed by itself, named `localhost` only in its common name, as the
+    /// PostgreSQL manual shows it.
+    SelfSigned,
+    /// Signed by a throw-away authority without any extension, which makes it an
+    /// X.509 certificate of version 1.
+    Version1,
 }
 
-fn pg(program: &str) -> Command {
-    let mut cmd = Command::new(bin().join(program));
-    cmd.env_clear().env("PATH", "/usr/bin:/bin").env("LC_MESSAGES", "C").stdin(Stdio::null());
-    if let Some(o) = owner() { cmd.uid(o.uid).gid(o.gid).current_dir("/"); }
-    cmd
+impl Options {
+    /// One more `name=value` for the server.
+    #[must_use]
+    pub(crate) fn setting(mut self, assignment: &str) -> Self {
+        self.settings.push(assignment.to_owned());
+        self
+    }
+
+    /// Also listens on 127.0.0.1, where every role needs its scram password.
+    #[must_use]
+    pub(crate) fn tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
+    /// Speaks TLS on 127.0.0.1.
+    #[must_use]
+    pub(crate) fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self.tcp()
+    }
+
+    /// Starts the cluster.
+    pub(crate) fn start(&self) -> Cluster {
+        Cluster::start_with(self)
+    }
 }
 
-fn run(cmd: &mut Command) {
-    let out = cmd.output().expect("program starts");
-    assert!(out.status.success(), "{cmd:?}\n{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+/// One running cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    dir: PathBuf,
+    port: u16,
 }
-
-/// Socket paths are limited to 107 bytes, so the directory name is kept short.
-fn fresh_dir() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let dir = PathBuf::from(format!("/tmp/pgt{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    fs::create_dir(&dir).expect("fresh directory");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("chmod");
-    if let Some(o) = owner() { chown(&dir, Some(o.uid), Some(o.gid)).expect("chown"); }
-    dir
-}
-
-/// Data directory initialised once per process and cloned by every cluster.
-static SEED: LazyLock<PathBuf> = LazyLock::new(|| {
-    if let Some(path) = std::env::var_os("PGGIT_TEST_SEED") { return path.into(); }
-    let dir = fresh_dir();
-    run(pg("initdb").args(["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions", "-D"]).arg(dir.join("data")));
-    dir.join("data")
-});
-
-pub struct Cluster { dir: PathBuf }
 
 impl Cluster {
-    pub fn start() -> Cluster {
-        let dir = fresh_dir();
-        let mut cp = Command::new("cp"); cp.arg("-a").arg(&*SEED).arg(dir.join("data")); run(&mut cp);
-        let opts = format!("-c listen_addresses='' -c unix_socket_directories={} -c fsync=off -c full_page_writes=off -c synchronous_commit=off", dir.display());
-        run(pg("pg_ctl").args(["-w", "-l"]).arg(dir.join("log")).arg("-D").arg(dir.join("data")).arg("-o").arg(opts).arg("start").stdout(Stdio::null()).stderr(Stdio::null()));
-        Cluster { dir }
+    /// A cluster of its own on a unix socket.
+    pub(crate) fn start() -> Cluster {
+        Cluster::start_with(&Options::default())
     }
+
     /// The cluster shared by the tests of this process. It stops when the last
     /// holder is gone, because statics are never dropped in Rust.
-    pub fn shared() -> Arc<Cluster> {
+    pub(crate) fn shared() -> Arc<Cluster> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-        let mut slot = SHARED.lock().unwrap_or_else(|e| e.into_inner());
-        slot.upgrade().unwrap_or_else(|| { let c = Arc::new(Cluster::start()); *slot = Arc::downgrade(&c); c })
+        let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.upgrade().unwrap_or_else(|| {
+            let cluster = Arc::new(Cluster::start());
+            *slot = Arc::downgrade(&cluster);
+            cluster
+        })
     }
-    pub fn psql(&self, db: &str, sql: &str) -> String {
-        let out = Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"]).arg(&self.dir).args(["-d", db, "-c", sql]).output().expect("psql starts");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).expect("utf8").trim().to_owned()
+
+    fn start_with(options: &Options) -> Cluster {
+        let dir = fresh_dir();
+        run(Command::new("cp").arg("-a").arg(&*SEED).arg(dir.join("data")));
+        if options.tcp {
+            let hba = "local all all trust\nlocal replication all trust\n\
+                       host all all 127.0.0.1/32 scram-sha-256\n";
+            fs::write(dir.join("data/pg_hba.conf"), hba).expect("pg_hba.conf is writable");
+        }
+        if let Some(tls) = options.tls {
+            make_certificates(&dir, tls);
+        }
+        // PostgreSQL cannot take port 0, so a port that was free a moment ago is tried, more than once.
+        for _ in 0..5 {
+            let port = if options.tcp { free_port() } else { 5432 };
+            let cluster = Cluster { dir: dir.clone(), port };
+            let out = cluster.pg_ctl_start(options);
+            if out.status.success() {
+                return cluster;
+            }
+            let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
+            std::mem::forget(cluster);
+            assert!(
+                options.tcp && log.contains("Address already in use"),
+                "the cluster does not start:\n{log}"
+            );
+        }
+        panic!("no free port found in five attempts");
     }
-    pub fn dir(&self) -> &Path { &self.dir }
+
+    fn pg_ctl_start(&self, options: &Options) -> Output {
+        let listen = if options.tcp { "127.0.0.1" } else { "" };
+        let mut server = format!(
+            "-c listen_addresses='{listen}' -c port={} -c unix_socket_directories={} \
+             -c fsync=off -c full_page_writes=off -c synchronous_commit=off",
+            self.port,
+            self.dir.display()
+        );
+        if options.tls.is_some() {
+            let tls = self.dir.join("tls").display().to_string();
+            server +=
+                &format!(" -c ssl=on -c ssl_cert_file={tls}/server.crt -c ssl_key_file={tls}/server.key");
+        }
+        for setting in &options.settings {
+            server += &format!(" -c '{setting}'");
+        }
+        let mut command = pg("pg_ctl");
+        command.args(["-w", "-l"]).arg(self.dir.join("log")).arg("-D").arg(self.dir.join("data"));
+        command.arg("-o").arg(server).arg("start").stdout(Stdio::null()).stderr(Stdio::null());
+        command.output().expect("pg_ctl starts")
+    }
+
+    /// Stops the server and keeps its files.
+    pub(crate) fn stop(&self) {
+        let _ = pg("pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
+    }
+
+    /// The directory of the socket; below it `data`, `log` and `tls`.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The port, which is also part of the socket's name.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs `sql` as superuser and returns what it prints, unaligned.
+    #[track_caller]
+    pub(crate) fn psql(&self, db: &str, sql: &str) -> String {
+        let out = self.try_psql(db, sql);
+        assert!(out.status.success(), "{sql}\n{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).expect("psql prints UTF-8").trim_end_matches('\n').to_owned()
+    }
+
+    /// Like [`Cluster::psql`], for statements that may fail.
+    pub(crate) fn try_psql(&self, db: &str, sql: &str) -> Output {
+        let mut command = client("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]).arg(self.conninfo(db)).args(["-c", sql]);
+        command.output().expect("psql starts")
+    }
+
+    /// Makes an empty database whose name begins with `prefix` and is used by
+    /// no other test.
+    pub(crate) fn create_database(&self, prefix: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("create database \"{}\"", name.replace('"', "\"\"")));
+        name
+    }
+
+    /// A URI for `db` over the socket as superuser.
+    pub(crate) fn url(&self, db: &str) -> String {
+        let host = percent_encode(&self.dir.to_string_lossy());
+        format!("postgresql:///{}?host={host}&port={}&user=postgres", percent_encode(db), self.port)
+    }
+
+    /// A keyword/value connection string for `db` over the socket as superuser.
+    pub(crate) fn conninfo(&self, db: &str) -> String {
+        let db = db.replace('\\', "\\\\").replace('\'', "\\'");
+        format!("host='{}' port={} user=postgres dbname='{db}'", self.dir.display(), self.port)
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let _ = pg("pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
+        self.stop();
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
+/// A client program of the tested PostgreSQL with an empty environment.
+pub(crate) fn client(program: &str) -> Command {
+    let mut command = Command::new(bin_dir().join(program));
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_MESSAGES", "C").stdin(Stdio::null());
+    command
+}
+
+/// The directory of the tested PostgreSQL's programs.
+pub(crate) fn bin_dir() -> &'static Path {
+    static BIN: OnceLock<PathBuf> = OnceLock::new();
+    BIN.get_or_init(|| {
+        let found = std::env::var_os("PGGIT_TEST_PGBIN").map(PathBuf::from).or_else(ask_pg_config);
+        let dir = found.filter(|dir| dir.join("initdb").exists()).or_else(newest_installed);
+        dir.expect(
+            "these tests need PostgreSQL: install the server or set PGGIT_TEST_PGBIN to its bin directory",
+        )
+    })
+}
+
+fn ask_pg_config() -> Option<PathBuf> {
+    let out = Command::new("pg_config").arg("--bindir").output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().into())
+}
+
+fn newest_installed() -> Option<PathBuf> {
+    assert!(
+        std::env::var_os("PGGIT_TEST_PGBIN").is_none(),
+        "no initdb in the directory PGGIT_TEST_PGBIN names"
+    );
+    let dirs = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let versions = dirs.filter_map(|d| d.file_name().to_str().and_then(|n| n.parse::<u32>().ok()));
+    let bin = |version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"));
+    versions.filter(|&v| bin(v).join("initdb").exists()).max().map(bin)
+}
+
+/// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
+fn owner() -> Option<(u32, u32)> {
+    static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    *OWNER.get_or_init(|| {
+        if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 {
+            return None;
+        }
+        let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
+        let line = passwd.lines().find(|line| line.starts_with("postgres:"));
+        let fields: Vec<_> = line.expect("running as root needs a user `postgres`").split(':').collect();
+        Some((fields[2].parse().expect("uid is a number"), fields[3].parse().expect("gid is a number")))
+    })
+}
+
+fn pg(program: &str) -> Command {
+    let mut command = client(program);
+    if let Some((uid, gid)) = owner() {
+        command.uid(uid).gid(gid).current_dir("/");
+    }
+    command
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
+}
+
+fn fresh_dir() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    LazyLock::force(&REAPER);
+    let dir = PathBuf::from(format!("{}{}", dir_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    // What a killed process with the same id left behind is nobody's any more.
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir(&dir).expect("a fresh directory can be made in /tmp");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("own directory");
+    give_to_owner(&dir);
+    dir
+}
+
+fn dir_prefix() -> String {
+    format!("/tmp/pgt{}-", std::process::id())
+}
+
+fn give_to_owner(path: &Path) {
+    if let Some((uid, gid)) = owner() {
+        chown(path, Some(uid), Some(gid)).expect("root may give files away");
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the kernel has a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+/// Data directory initialised once per process and copied by every cluster.
+static SEED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let data = fresh_dir().join("data");
+    let options =
+        ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"];
+    run(pg("initdb").args(options).arg("-D").arg(&data));
+    data
+});
+
+/// Waits for the end of this process, which closes its standard input, and then
+/// stops and removes every cluster that this process has left.
+static REAPER: LazyLock<Mutex<Child>> = LazyLock::new(|| {
+    let script = r#"
+        cat >/dev/null
+        for dir in "$1"*; do
+            pid=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
+            while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+            rm -rf "$dir"
+        done"#;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "reaper"]).arg(dir_prefix()).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Mutex::new(command.spawn().expect("/bin/sh starts"))
+});
+
+fn make_certificates(dir: &Path, tls: Tls) {
+    let dir = dir.join("tls");
+    fs::create_dir(&dir).expect("own directory");
+    let openssl = |args: &[&str]| run(Command::new("openssl").args(args).current_dir(&dir));
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"];
+    match tls {
+        Tls::SelfSigned => {
+            let rest = ["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.crt"];
+            openssl(&[&["req", "-x509"], &key[..], &rest].concat());
+        }
+        Tls::Signed | Tls::Version1 => {
+            let ca = ["-subj", "/CN=throw-away", "-keyout", "ca.key", "-out", "ca.crt"];
+            openssl(&[&["req", "-x509"], &key[..], &ca].concat());
+            let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
+            fs::write(dir.join("ext"), names).expect("own directory");
+            let request = ["-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr"];
+            openssl(&[&["req"], &key[..5], &request].concat());
+            let sign =
+                ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"];
+            let rest = ["-days", "30", "-out", "server.crt", "-extfile", "ext"];
+            let rest = if tls == Tls::Signed { &rest[..] } else { &rest[..4] };
+            openssl(&[&sign[..], rest].concat());
+        }
+    }
+    let server_key = dir.join("server.key");
+    fs::set_permissions(&server_key, fs::Permissions::from_mode(0o600)).expect("own file");
+    give_to_owner(&server_key);
+}
+
+/// Percent-encodes everything that is not plain in a URI.
+pub(crate) fn percent_encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// An environment variable as tests write it.
+pub(crate) fn env_pair(name: &str, value: impl Into<OsString>) -> (OsString, OsString) {
+    (name.into(), value.into())
+}

@@ -3,5 +3,9 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cluster;
+
 mod ledger;
+mod libpq;
+mod pg;
 mod process;
+mod recovery;

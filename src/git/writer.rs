@@ -1,0 +1,170 @@
+//! Writing objects.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use gix::objs::tree::EntryKind;
+use gix::objs::{Data, Exists as _, Find, FindExt as _, Kind, Write};
+
+use super::{Error, Identity, Oid, Repository};
+
+/// A commit to be written.
+#[derive(Debug)]
+pub struct NewCommit<'a> {
+    /// Its tree.
+    pub tree: Oid,
+    /// Its parents.
+    pub parents: &'a [Oid],
+    /// Its message.
+    pub message: &'a str,
+    /// Who acts.
+    pub identity: &'a Identity,
+}
+
+/// One change of a tree.
+#[derive(Debug)]
+pub enum TreeChange {
+    /// The file at this path has this content.
+    File(String, Oid),
+    /// There is nothing at this path.
+    Remove(String),
+}
+
+/// Objects by name.
+pub(super) type Objects = BTreeMap<gix::ObjectId, (Kind, Vec<u8>)>;
+
+/// The object database, remembering what is written to it.
+pub(super) struct Recorder<'repo> {
+    pub(super) gix: &'repo gix::Repository,
+    written: RefCell<Objects>,
+}
+
+impl Find for Recorder<'_> {
+    fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
+        self.gix.objects.try_find(id, buffer)
+    }
+}
+
+impl Write for Recorder<'_> {
+    fn write_buf(&self, kind: Kind, bytes: &[u8]) -> gix::Result<gix::ObjectId> {
+        let id = gix::objs::compute_hash(self.gix.object_hash(), kind, bytes)?;
+        self.write_buf_with_known_id(kind, bytes, id)
+    }
+
+    fn write_buf_with_known_id(&self, kind: Kind, bytes: &[u8], id: gix::ObjectId) -> gix::Result<gix::ObjectId> {
+        self.written.borrow_mut().insert(id, (kind, bytes.to_vec()));
+        if self.gix.objects.exists(&id) {
+            return Ok(id);
+        }
+        self.gix.objects.write_buf_with_known_id(kind, bytes, id)
+    }
+
+    fn write_stream(&self, kind: Kind, _size: u64, from: &mut dyn Read) -> gix::Result<gix::ObjectId> {
+        self.write_buf(kind, &all(from)?)
+    }
+
+    fn write_stream_with_known_id(
+        &self,
+        kind: Kind,
+        _size: u64,
+        from: &mut dyn Read,
+        id: gix::ObjectId,
+    ) -> gix::Result<gix::ObjectId> {
+        self.write_buf_with_known_id(kind, &all(from)?, id)
+    }
+}
+
+fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).map_err(gix::Error::from_error)?;
+    Ok(bytes)
+}
+
+/// Writes the objects of one change and makes them safe in two steps:
+/// [`Writer::sync`] before the refs point to them, [`Writer::settle`] after.
+pub struct Writer<'repo> {
+    repository: &'repo Repository,
+    pub(super) objects: Recorder<'repo>,
+}
+
+impl Repository {
+    /// Begins a change.
+    pub fn writer(&self) -> Writer<'_> {
+        Writer { repository: self, objects: Recorder { gix: &self.gix, written: RefCell::default() } }
+    }
+}
+
+impl Writer<'_> {
+    /// Writes a blob.
+    pub fn blob(&mut self, bytes: &[u8]) -> Result<Oid, Error> {
+        self.objects.write_buf(Kind::Blob, bytes).map(Oid).map_err(Error::library("write a blob"))
+    }
+
+    /// Writes the tree `base` with some changes.
+    pub fn tree(&mut self, base: Oid, changes: &[TreeChange]) -> Result<Oid, Error> {
+        let failed = || Error::library("write a tree");
+        let mut buffer = Vec::new();
+        let root = self.objects.find_tree(&base.0, &mut buffer).map_err(failed())?;
+        let root = gix::objs::Tree::from(root);
+        let mut editor = gix::objs::tree::Editor::new(root, &self.objects, self.objects.gix.object_hash());
+        for change in changes {
+            match change {
+                TreeChange::File(path, id) => editor.upsert(path.split('/'), EntryKind::Blob, id.0),
+                TreeChange::Remove(path) => editor.remove(path.split('/')),
+            }
+            .map_err(failed())?;
+        }
+        editor.write(|tree| self.objects.write(tree)).map(Oid).map_err(failed())
+    }
+
+    /// Writes a commit.
+    pub fn commit(&mut self, new: &NewCommit<'_>) -> Result<Oid, Error> {
+        let commit = gix::objs::Commit {
+            tree: new.tree.0,
+            parents: new.parents.iter().map(|parent| parent.0).collect(),
+            author: new.identity.author.clone(),
+            committer: new.identity.committer.clone(),
+            encoding: None,
+            message: new.message.into(),
+            extra_headers: Vec::new(),
+        };
+        self.objects.write(&commit).map(Oid).map_err(Error::library("write a commit"))
+    }
+
+    /// Brings the objects to the disk, as git does for those it writes itself:
+    /// a ref is never durable before what it points to. Like git it obeys
+    /// `core.fsync=none`.
+    pub fn sync(&self) -> Result<(), Error> {
+        let fsync = self.objects.gix.config_snapshot().string("core.fsync");
+        if fsync.is_some_and(|value| value.split(|byte| *byte == b',').any(|part| part == b"none")) {
+            return Ok(());
+        }
+        for id in self.objects.written.borrow().keys() {
+            let path = self.loose_path(id);
+            match File::open(&path).and_then(|file| file.sync_data()) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Io { path, source }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks once more whether all objects are there, now that they are
+    /// reachable, and keeps a gc from removing them (see [`super::prune`]).
+    pub fn settle(&self) -> Result<(), Error> {
+        let there = |id| self.loose_path(id).exists() || self.objects.gix.objects.exists(id);
+        let written = self.objects.written.borrow();
+        if self.repository.gc_is_running() || !written.keys().all(there) {
+            self.repository.write_pack(&written)?;
+        }
+        Ok(())
+    }
+
+    fn loose_path(&self, id: &gix::ObjectId) -> PathBuf {
+        let hex = id.to_string();
+        self.objects.gix.objects.store_ref().path().join(&hex[..2]).join(&hex[2..])
+    }
+}

@@ -1,0 +1,144 @@
+//! A blocking connection.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::SimpleQueryMessage;
+
+use super::connect::{Connected, connect, query_error};
+use super::{ConnInfo, Error, Result};
+
+/// Rows of text; `None` is NULL.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// How long the server is given to hear our goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One connection to one database. Its runtime has a thread that keeps polling
+/// the connection while the caller is busy with something else.
+pub struct Client {
+    // Both are there until the value is dropped.
+    runtime: Option<Runtime>,
+    inner: Option<tokio_postgres::Client>,
+    polling: Mutex<Option<JoinHandle<Option<tokio_postgres::Error>>>>,
+    info: ConnInfo,
+    target: String,
+}
+
+impl Client {
+    /// Connects, trying the hosts of `info` in order. `application` is shown by
+    /// the server's activity views unless `info` has a name of its own.
+    pub fn connect(info: &ConnInfo, application: &str) -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("pg").enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Error::unexpected(format!("no thread for a connection: {error}")))?;
+        let connected = match runtime.block_on(connect(info, application)) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // A name lookup that hangs must not hold us.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let Connected { client, polling, target } = connected;
+        let polling = Mutex::new(Some(polling));
+        let client =
+            Self { runtime: Some(runtime), inner: Some(client), polling, info: info.clone(), target };
+        // Whoever owns the database cannot make us call functions of theirs.
+        client.execute("SELECT pg_catalog.set_config('search_path', '', false)")?;
+        Ok(client)
+    }
+
+    /// The settings this connection was made with.
+    pub fn conninfo(&self) -> &ConnInfo {
+        &self.info
+    }
+
+    /// The host and port that answered.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Runs statements and throws their rows away. The search path is empty.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        self.query_for(sql, "this statement").map(drop)
+    }
+
+    /// Runs statements and returns their rows as text. The search path is empty.
+    pub fn query(&self, sql: &str) -> Result<Rows> {
+        self.query_for(sql, "this statement")
+    }
+
+    /// Runs statements; `what` is named when the permission for them is missing.
+    pub(super) fn query_for(&self, sql: &str, what: &str) -> Result<Rows> {
+        if sql.contains('\0') {
+            return Err(Error::unexpected("a NUL in a statement"));
+        }
+        let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
+            unreachable!("a client loses its connection only when it is dropped")
+        };
+        let messages =
+            runtime.block_on(inner.simple_query(sql)).map_err(|error| self.explain(runtime, &error, what))?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        rows.map(|row| (0..row.len()).map(|at| self.text(&row, at)).collect()).collect()
+    }
+
+    /// The first column of the first row.
+    pub(super) fn value(&self, sql: &str, what: &str) -> Result<Option<String>> {
+        let mut rows = self.query_for(sql, what)?;
+        Ok(if rows.is_empty() { None } else { rows.swap_remove(0).into_iter().next().flatten() })
+    }
+
+    fn text(&self, row: &tokio_postgres::SimpleQueryRow, at: usize) -> Result<Option<String>> {
+        let text = row.try_get(at).map_err(|_| Error::unexpected("a text that is not UTF-8"))?;
+        Ok(text.map(str::to_owned))
+    }
+
+    fn explain(&self, runtime: &Runtime, error: &tokio_postgres::Error, what: &str) -> Error {
+        let redact = |text: &str| self.info.redact(text);
+        if let Some(db) = error.as_db_error() {
+            let detail = redact(db.message());
+            return match db.code().code() {
+                "42501" => Error::PermissionDenied { what: what.to_owned(), detail },
+                "57P01" | "57P02" => Error::ConnectionLost { target: self.target.clone(), detail },
+                _ => query_error(db, redact),
+            };
+        }
+        // The connection's own end tells more than ours.
+        let polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let limit = |polling| async { tokio::time::timeout(GOODBYE, polling).await };
+        let end = polling.and_then(|polling| runtime.block_on(limit(polling)).ok()?.ok()?);
+        let reason = end.as_ref().unwrap_or(error);
+        let source = std::error::Error::source(reason);
+        let detail = reason.as_db_error().map(|db| db.message().to_owned());
+        let detail = detail.or_else(|| source.map(ToString::to_string)).unwrap_or_else(|| reason.to_string());
+        Error::ConnectionLost { target: self.target.clone(), detail: redact(&detail) }
+    }
+}
+
+/// Says goodbye, so that the server's log has no complaint and the database can
+/// be renamed or dropped right away.
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.inner.take());
+        let polling = self.polling.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = self.runtime.take() {
+            if let Some(polling) = polling {
+                let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE, polling).await });
+            }
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.info).finish()
+    }
+}

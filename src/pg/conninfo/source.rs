@@ -1,0 +1,128 @@
+//! A connection string as somebody wrote it, before any default is applied.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::super::{Error, Result};
+use super::options::{self, Spec};
+use super::secret::Secret;
+use super::uri;
+
+/// A parsed connection string: a URI, keywords and values, or only the name of
+/// a database. Needs neither files nor environment.
+#[derive(Clone)]
+pub struct Source {
+    pub(super) given: Vec<(&'static Spec, Secret)>,
+    shown: String,
+}
+
+impl Source {
+    /// Parses what `psql` accepts after `-d`.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.contains('\0') {
+            return Err(Error::conninfo("a connection string cannot contain a NUL"));
+        }
+        if let Some(rest) = uri::rest_of(text) {
+            let given = uri::parse(rest)?;
+            return Ok(Self { given, shown: uri::without_secrets(text) });
+        }
+        if !text.contains('=') {
+            let given = options::find("dbname").filter(|_| !text.is_empty());
+            let given = given.map(|spec| (spec, Secret::new(text))).into_iter().collect();
+            return Ok(Self { given, shown: text.to_owned() });
+        }
+        let given = parse_keywords(text)?;
+        let public = given.iter().filter(|(spec, _)| !spec.secret);
+        let shown = write_keywords(public.map(|(spec, value)| (spec.keyword, value.reveal())));
+        Ok(Self { given, shown })
+    }
+
+    /// Does the text itself carry a password or another secret?
+    pub fn has_password(&self) -> bool {
+        self.given.iter().any(|(spec, value)| spec.secret && !value.reveal().is_empty())
+    }
+
+    /// The text without its secrets.
+    pub fn without_password(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.shown).finish()
+    }
+}
+
+/// Writes `keyword=value` pairs so that [`parse_keywords`] and libpq read them back.
+pub(super) fn write_keywords<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@+%~".contains(c);
+    let mut text = String::new();
+    for (keyword, value) in pairs {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        if !value.is_empty() && value.chars().all(plain) {
+            text += &format!("{keyword}={value}");
+        } else {
+            text += &format!("{keyword}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+        }
+    }
+    text
+}
+
+/// Reads `keyword = value` pairs as libpq's `conninfo_parse` does. Messages do
+/// not repeat words of the text: behind a forgotten quote they may be a part of
+/// a password.
+fn parse_keywords(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
+    let mut given = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        let word = rest.find(|c| c == '=' || is_space(c)).unwrap_or(rest.len());
+        let (keyword, tail) = rest.split_at(word);
+        let Some(tail) = tail.trim_start_matches(is_space).strip_prefix('=') else {
+            return Err(Error::conninfo("missing \"=\" after a word of the connection string"));
+        };
+        let (value, tail) = keyword_value(tail.trim_start_matches(is_space))?;
+        let seen_secret = given.iter().any(|(spec, _): &(&Spec, _)| spec.secret);
+        let spec = options::find(keyword).ok_or_else(|| match seen_secret {
+            true => Error::conninfo("unknown connection option after a password"),
+            false => Error::conninfo(format!("unknown connection option {keyword:?}")),
+        })?;
+        given.push((spec, Secret::new(value)));
+        rest = tail.trim_start_matches(is_space);
+    }
+    Ok(given)
+}
+
+/// Takes one value from the front and returns it with what follows.
+fn keyword_value(text: &str) -> Result<(String, &str)> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            '\'' if quoted => return Ok((value, &text[at + 1..])),
+            c if !quoted && is_space(c) => return Ok((value, &text[at..])),
+            c => value.push(c),
+        }
+    }
+    if quoted {
+        return Err(Error::conninfo("unterminated quoted string in the connection string"));
+    }
+    Ok((value, ""))
+}
+
+/// `isspace` of the C locale.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}

@@ -1,0 +1,40 @@
+//! What can go wrong while a backup is brought back.
+
+use crate::pg;
+
+/// A failure of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The target is there already; nothing was touched.
+    #[error("database \"{dbname}\" already exists")]
+    TargetExists {
+        /// Its name.
+        dbname: String,
+    },
+    /// Another process is restoring into the same name.
+    #[error("database \"{dbname}\" is being restored by another process")]
+    InProgress {
+        /// The name it will have.
+        dbname: String,
+    },
+    /// The temporary name is taken by a database that we did not make.
+    #[error("database \"{temporary}\" is in the way: it is not a leftover of an earlier restore")]
+    TemporaryTaken {
+        /// Its name.
+        temporary: String,
+    },
+    /// The server said no.
+    #[error(transparent)]
+    Pg(#[from] pg::Error),
+}
+
+impl Error {
+    /// May the same request succeed a little later with nothing changed by us?
+    pub fn retry(&self) -> bool {
+        match self {
+            Self::InProgress { .. } => true,
+            Self::TargetExists { .. } | Self::TemporaryTaken { .. } => false,
+            Self::Pg(error) => error.retry(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Restoring into a database that does not exist yet.
+
+use std::fmt;
+
+use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
+
+use super::Error;
+
+const SUFFIX: &str = "~pggit";
+const COMMENT: &str = "git-pggit: being restored";
+const APPLICATION: &str = "git-pggit";
+
+/// What is going to happen. What it shows is what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    database: String,
+    temporary: String,
+    comment: String,
+    commit: Option<String>,
+    template: Template,
+}
+
+/// One step of a [`Plan`]. The last two happen together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Make the temporary database.
+    Create {
+        /// Its name.
+        temporary: String,
+    },
+    /// Write into its comment what it is.
+    Comment {
+        /// The text.
+        comment: String,
+    },
+    /// Restore the backup into it.
+    Load,
+    /// Record the commit in it.
+    Mark {
+        /// The commit.
+        commit: String,
+    },
+    /// Give it its final name and take the comment away.
+    Rename {
+        /// The final name.
+        database: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { temporary } => write!(f, "create database {}", quote_ident(temporary)),
+            Self::Comment { comment } => write!(f, "comment on it: {comment}"),
+            Self::Load => write!(f, "load the backup"),
+            Self::Mark { commit } => write!(f, "mark it with commit {commit}"),
+            Self::Rename { database } => write!(f, "rename it to {}", quote_ident(database)),
+        }
+    }
+}
+
+impl Plan {
+    /// Plans to restore `backup`, which is only shown, as the database
+    /// `database`, and to mark it with `commit`.
+    pub fn new(database: &str, backup: &str, commit: Option<&str>, template: Template) -> Self {
+        let mut cut = database.len().min(NAME_BYTES_MAX - SUFFIX.len());
+        while !database.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        Self {
+            database: database.to_owned(),
+            temporary: format!("{}{SUFFIX}", &database[..cut]),
+            comment: format!("{COMMENT} from backup {backup} as {}", quote_ident(database)),
+            commit: commit.map(str::to_owned),
+            template,
+        }
+    }
+
+    /// The name the database has until it is complete.
+    pub fn temporary(&self) -> &str {
+        &self.temporary
+    }
+
+    /// The steps in order.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![
+            Step::Create { temporary: self.temporary.clone() },
+            Step::Comment { comment: self.comment.clone() },
+            Step::Load,
+        ];
+        steps.extend(self.commit.clone().map(|commit| Step::Mark { commit }));
+        steps.push(Step::Rename { database: self.database.clone() });
+        steps
+    }
+}
+
+/// Executes `plan` on the server of `admin`; `load` fills the temporary
+/// database. On any failure, and on a panic, the temporary database is dropped,
+/// and the error of `load` comes back as it is. `at` is called with the name of
+/// each durable step that has been taken.
+pub fn into_new_database<E: From<Error>>(
+    admin: &ConnInfo,
+    plan: &Plan,
+    load: impl FnOnce(&ConnInfo) -> Result<(), E>,
+    at: &dyn Fn(&'static str),
+) -> Result<(), E> {
+    let pg = |error: PgError| E::from(Error::Pg(error));
+    let client = Client::connect(admin, APPLICATION).map_err(pg)?;
+    client.never_time_out().map_err(pg)?;
+    make_way(&client, plan).map_err(E::from)?;
+    let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
+    let mut load = Some(load);
+    for step in plan.steps() {
+        match step {
+            Step::Create { temporary: name } => {
+                client.create_database(&name, &plan.template).map_err(pg)?;
+                temporary.ours = true;
+                at("recovery.created");
+            }
+            Step::Comment { comment } => {
+                client.set_comment(&plan.temporary, Some(&comment)).map_err(pg)?;
+                at("recovery.commented");
+            }
+            Step::Load => {
+                if let Some(load) = load.take() {
+                    load(&admin.with_dbname(&plan.temporary))?;
+                }
+                at("recovery.loaded");
+                client.execute("BEGIN").map_err(pg)?;
+            }
+            Step::Mark { commit } => client.set_mark(&plan.temporary, &commit).map_err(pg)?,
+            Step::Rename { database } => {
+                client.set_comment(&plan.temporary, None).map_err(pg)?;
+                client.rename_database(&plan.temporary, &database).map_err(exists)?;
+                client.execute("COMMIT").map_err(pg)?;
+                at("recovery.renamed");
+            }
+        }
+    }
+    temporary.ours = false;
+    Ok(())
+}
+
+fn exists(error: PgError) -> Error {
+    match error {
+        PgError::DatabaseExists { dbname } => Error::TargetExists { dbname },
+        other => Error::Pg(other),
+    }
+}
+
+/// Refuses a target that exists, and removes what a dead try has left.
+fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
+    check_name(&plan.database)?;
+    if client.database_exists(&plan.database)? {
+        return Err(Error::TargetExists { dbname: plan.database.clone() });
+    }
+    let in_progress = || Error::InProgress { dbname: plan.database.clone() };
+    if !client.try_lock(&plan.temporary)? {
+        return Err(in_progress());
+    }
+    if !client.database_exists(&plan.temporary)? {
+        return Ok(());
+    }
+    let ours = match client.get_comment(&plan.temporary)? {
+        Some(comment) => comment.starts_with(COMMENT),
+        // It died between making the database and writing its comment.
+        None => is_empty(client, plan)?,
+    };
+    if !ours {
+        return Err(Error::TemporaryTaken { temporary: plan.temporary.clone() });
+    }
+    // Without force: the server itself refuses when somebody is still at work in it.
+    match client.drop_database(&plan.temporary, false) {
+        Err(PgError::DatabaseInUse { .. }) => Err(in_progress()),
+        other => Ok(other?),
+    }
+}
+
+fn is_empty(client: &Client, plan: &Plan) -> Result<bool, Error> {
+    let info = client.conninfo().with_dbname(&plan.temporary);
+    Ok(Client::connect(&info, APPLICATION)?.is_empty()?)
+}
+
+/// The temporary database, dropped unless it has become the real one.
+struct Temporary<'a> {
+    client: &'a Client,
+    name: &'a str,
+    /// Between its making and its last rename; before, the name may be somebody else's.
+    ours: bool,
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.ours {
+            return;
+        }
+        // What cannot be dropped now is found by its comment and dropped by the next try.
+        let _ = self.client.execute("ROLLBACK");
+        if self.client.drop_database(self.name, true).is_err_and(|error| error.retry()) {
+            let again = Client::connect(self.client.conninfo(), APPLICATION);
+            let _ = again.and_then(|client| client.drop_database(self.name, true));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_plan_shows_every_step() {
+        let plan = Plan::new("a\"b", "b1", Some("c0ffee"), Template::default());
+        let shown: Vec<_> = plan.steps().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "create database \"a\"\"b~pggit\"",
+                "comment on it: git-pggit: being restored from backup b1 as \"a\"\"b\"",
+                "load the backup",
+                "mark it with commit c0ffee",
+                "rename it to \"a\"\"b\"",
+            ]
+        );
+        assert_eq!(Plan::new("a", "b", None, Template::default()).steps().len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn the_temporary_name_always_fits(name in "\\PC{0,80}") {
+            let plan = Plan::new(&name, "b", None, Template::default());
+            prop_assert!(plan.temporary().len() <= NAME_BYTES_MAX && plan.temporary().ends_with(SUFFIX));
+            prop_assert!(name.starts_with(plan.temporary().trim_end_matches(SUFFIX)) || name.contains(SUFFIX));
+        }
+    }
+}
