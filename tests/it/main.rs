@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cluster;
+mod pg_dump;
 mod process;
