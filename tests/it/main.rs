@@ -5,3 +5,4 @@
 mod cluster;
 mod pg_dump;
 mod process;
+mod store_plain;
