@@ -165,6 +165,7 @@ impl Running {
     /// Waits for whatever end the program comes to by itself. Its pipes are
     /// closed first, unless they were taken.
     pub fn wait(mut self) -> Result<Exit, Error> {
+        drop((self.child.stdin.take(), self.child.stdout.take()));
         let (status, ended_by) = self.reap().map_err(|source| self.io_error(source))?;
         let stderr = self.drain.finish(&self.secrets);
         let program = std::mem::take(&mut self.program);
@@ -173,6 +174,21 @@ impl Running {
             (Some(EndedBy::Guard), Some(after)) => Err(Error::Deadline { program, after }),
             _ => Ok(Exit { status, stderr, program }),
         }
+    }
+
+    /// Ends the program and all that it has started, and reaps it. Its pipes stay
+    /// open until then: it does not see the end of its input.
+    pub fn end(&mut self) {
+        if self.reaped {
+            return;
+        }
+        self.guard = None;
+        let group = Self::group_of(&self.child);
+        match Guard::start(group, Duration::ZERO, self.grace) {
+            Ok(guard) => self.guard = Some(guard),
+            Err(_) => drop(kill_process_group(group, Signal::KILL)),
+        }
+        let _ = self.reap();
     }
 
     /// Reads the output to its end, then waits.
@@ -196,7 +212,6 @@ impl Running {
     /// Waits for the end and reaps. Between the two the process id is still
     /// taken, so that nothing here can hit a stranger's process group.
     fn reap(&mut self) -> io::Result<(Status, Option<EndedBy>)> {
-        drop((self.child.stdin.take(), self.child.stdout.take()));
         let group = Self::group_of(&self.child);
         while let Err(errno) = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
             if errno != rustix::io::Errno::INTR {
@@ -216,16 +231,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.reaped {
-            return;
-        }
-        self.guard = None;
-        let group = Self::group_of(&self.child);
-        match Guard::start(group, Duration::ZERO, self.grace) {
-            Ok(guard) => self.guard = Some(guard),
-            Err(_) => drop(kill_process_group(group, Signal::KILL)),
-        }
-        let _ = self.reap();
+        self.end();
     }
 }
 

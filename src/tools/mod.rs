@@ -1,1 +1,28 @@
-//! Not written yet.
+//! Adapters for the client programs of PostgreSQL: pg_dump, pg_dumpall,
+//! pg_restore and psql.
+//!
+//! An adapter builds arguments (never a line for a shell), streams bytes, and
+//! judges the outcome: by the exit status *and* by whether what came out can be
+//! what was asked for, because an empty dump with status 0 is not a backup.
+//! What the programs say in the C locale is sorted into [`Kind`]s by a pure
+//! function, so that callers can tell "try again" from "ask a person".
+//!
+//! Where the bytes go to and come from is not known here.
+
+mod classify;
+mod connection;
+mod dump;
+mod error;
+mod plausible;
+mod programs;
+mod redact;
+mod restore;
+mod schema;
+
+pub use classify::{Kind, classify};
+pub use connection::Connection;
+pub use dump::{DumpResult, DumpSpec, Format};
+pub use error::Error;
+pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};
+pub use restore::RestoreSpec;
+pub use schema::normalise_schema;

@@ -7,5 +7,7 @@ mod cluster;
 mod ledger;
 mod libpq;
 mod pg;
+mod pg_dump;
 mod process;
 mod recovery;
+mod store_plain;

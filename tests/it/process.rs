@@ -1,4 +1,5 @@
 //! Programs: their streams, their ends, and what happens to them on signals.
+#![expect(clippy::unwrap_used, reason = "functions of tests")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

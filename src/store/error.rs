@@ -1,0 +1,140 @@
+//! What can go wrong with stored bytes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why bytes were not stored, or are not what they were.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory of the store does not exist.
+    #[error("{}: no such directory", path.display())]
+    RootMissing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store, or something in it, is not a directory.
+    #[error("{}: not a directory", path.display())]
+    NotADirectory {
+        /// What is not one.
+        path: PathBuf,
+    },
+    /// The file system is read-only.
+    #[error("{}: read-only file system", path.display())]
+    ReadOnly {
+        /// What was to be written.
+        path: PathBuf,
+    },
+    /// The user may not do this.
+    #[error("{}: permission denied", path.display())]
+    Denied {
+        /// With what.
+        path: PathBuf,
+    },
+    /// There is no space left.
+    #[error("{}: no space left", path.display())]
+    Full {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// A name that cannot be the name of a file, or would be confused with ours.
+    #[error("{what} {name:?} cannot be the name of a file")]
+    UnsafeName {
+        /// What it names.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is already such a backup or file.
+    #[error("{}: already exists", path.display())]
+    Exists {
+        /// What.
+        path: PathBuf,
+    },
+    /// A draft was to be published before all its files were finished.
+    #[error("{}: {count} of its files are not finished", path.display())]
+    Unfinished {
+        /// The draft.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// What should be there is not.
+    #[error("{}: missing", path.display())]
+    Missing {
+        /// What.
+        path: PathBuf,
+    },
+    /// There is something that should not be there.
+    #[error("{}: not part of the backup", path.display())]
+    Unexpected {
+        /// What.
+        path: PathBuf,
+    },
+    /// A file ends too early.
+    #[error("{}: truncated", path.display())]
+    Truncated {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// A file cannot be decompressed or understood.
+    #[error("{}: corrupt: {detail}", path.display())]
+    Corrupt {
+        /// Which one.
+        path: PathBuf,
+        /// How it shows.
+        detail: String,
+    },
+    /// A file can be read, but it is not the one that was written.
+    #[error("{}: digest is {actual}, expected {expected}", path.display())]
+    Mismatch {
+        /// Which one.
+        path: PathBuf,
+        /// What the record says.
+        expected: String,
+        /// What is there.
+        actual: String,
+    },
+    /// A location is not in this store.
+    #[error("location {location:?}: {reason}")]
+    BadLocation {
+        /// The location.
+        location: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// Anything else that the operating system says.
+    #[error("{}: cannot {action}", path.display())]
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same may succeed a little later. What the disk says now it
+    /// will say again.
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(),
+            io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
+    }
+
+    /// What `source` means for `path`.
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let path = path.to_owned();
+        match source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => Self::Full { path },
+            Kind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            Kind::PermissionDenied => Self::Denied { path },
+            Kind::NotADirectory => Self::NotADirectory { path },
+            Kind::NotFound => Self::Missing { path },
+            Kind::AlreadyExists | Kind::DirectoryNotEmpty => Self::Exists { path },
+            _ => Self::Io { action, path, source },
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A backup that is being written.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::writer::{ArtifactWriter, Compression, FileSummary};
+use super::{FileUri, OWNER_FILE, PARTIAL, check_name, directory, sync_dir};
+use crate::process::{Owner, crash_point};
+use crate::store::Error;
+
+/// How often to begin again when someone tidies up behind us.
+const ATTEMPTS: usize = 10;
+
+/// A directory that nobody takes for a backup yet. Dropping it removes it.
+#[derive(Debug)]
+pub struct Draft {
+    partial: PathBuf,
+    location: PathBuf,
+    pending: Arc<AtomicUsize>,
+    published: bool,
+}
+
+impl Draft {
+    /// Begins the backup `backup_id` of `database` in the store `root`, which
+    /// exists.
+    pub fn create(root: &Path, database: &str, backup_id: &str) -> Result<Self, Error> {
+        check_name("database", database)?;
+        check_name("backup", backup_id)?;
+        let root = std::path::absolute(root).map_err(|e| Error::io("resolve", root, e))?;
+        match root.metadata() {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Err(Error::NotADirectory { path: root }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::RootMissing { path: root }),
+            Err(e) => return Err(Error::io("open", &root, e)),
+        }
+        // A location that cannot be written down is refused before the work.
+        FileUri::from_path(&root)?;
+        let home = root.join(database);
+        let location = home.join(backup_id);
+        if location.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: location });
+        }
+        let partial = home.join(format!(".{backup_id}{PARTIAL}"));
+        Self::claim(&home, &partial)?;
+        let draft = Self { partial, location, pending: Arc::default(), published: false };
+        sync_dir(&draft.partial)?;
+        sync_dir(&home)?;
+        sync_dir(&root)?;
+        crash_point("store.draft-created");
+        Ok(draft)
+    }
+
+    /// Makes the directory and says whose it is. Between the two a sweep may
+    /// take the empty directory away; then we begin again.
+    fn claim(home: &Path, partial: &Path) -> Result<(), Error> {
+        let gone = |error: &Error| matches!(error, Error::Missing { .. });
+        let mut last = Ok(());
+        for _ in 0..ATTEMPTS {
+            match make_dir(home) {
+                Err(Error::Exists { .. }) if home.is_dir() => {}
+                Err(Error::Exists { .. }) => return Err(Error::NotADirectory { path: home.to_owned() }),
+                other => other?,
+            }
+            last = make_dir(partial).and_then(|()| {
+                write_owner(partial).inspect_err(|error| {
+                    if !gone(error) {
+                        let _ = fs::remove_dir_all(partial);
+                    }
+                })
+            });
+            if !last.as_ref().is_err_and(gone) {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Where the backup will be.
+    pub fn location(&self) -> Result<FileUri, Error> {
+        FileUri::from_path(&self.location)
+    }
+
+    /// Begins a file. With compression, `.zst` is added to `name`.
+    pub fn file(&self, name: &str, compression: Compression) -> Result<ArtifactWriter, Error> {
+        self.check_file_name(name)?;
+        ArtifactWriter::create(&self.partial, name, compression, &self.pending)
+    }
+
+    /// Makes an empty directory for someone else to fill.
+    pub fn adopt_directory(&self, name: &str) -> Result<PathBuf, Error> {
+        self.check_file_name(name)?;
+        let dir = self.partial.join(name);
+        make_dir(&dir)?;
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        Ok(dir)
+    }
+
+    /// Makes an adopted directory durable and lists the digests of its files
+    /// in `<name>.b3sums`.
+    pub fn seal_directory(&self, name: &str) -> Result<FileSummary, Error> {
+        self.check_file_name(name)?;
+        let summary = directory::seal(&self.partial, name)?;
+        crash_point("store.written");
+        self.pending.fetch_sub(1, Ordering::SeqCst);
+        Ok(summary)
+    }
+
+    /// Gives the backup its name. When this returns, it is on disk.
+    pub fn publish(mut self) -> Result<FileUri, Error> {
+        let uri = self.location()?;
+        let count = self.pending.load(Ordering::SeqCst);
+        if count > 0 {
+            return Err(Error::Unfinished { path: self.location.clone(), count });
+        }
+        sync_dir(&self.partial)?;
+        // An empty directory would be replaced silently.
+        if self.location.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: self.location.clone() });
+        }
+        fs::rename(&self.partial, &self.location).map_err(|e| Error::io("publish", &self.location, e))?;
+        self.published = true;
+        if let Some(home) = self.location.parent() {
+            sync_dir(home)?;
+        }
+        crash_point("store.published");
+        // The backup is complete with or without this file.
+        let _ = fs::remove_file(self.location.join(OWNER_FILE));
+        Ok(uri)
+    }
+
+    fn check_file_name(&self, name: &str) -> Result<(), Error> {
+        if name == OWNER_FILE {
+            return Err(Error::Exists { path: self.partial.join(name) });
+        }
+        check_name("file", name).map(drop)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_dir_all(&self.partial);
+            // Succeeds only when the draft was all there was.
+            let _ = self.partial.parent().map(fs::remove_dir);
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), Error> {
+    DirBuilder::new().mode(0o700).create(path).map_err(|e| Error::io("create", path, e))
+}
+
+fn write_owner(partial: &Path) -> Result<(), Error> {
+    let path = partial.join(OWNER_FILE);
+    let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
+    let owner = owner.map_err(|e| Error::io("name the owner of", &path, e))?;
+    // Not by `ArtifactWriter`: this file is none of the backup's.
+    let file = fs::File::create_new(&path);
+    let written = file.and_then(|mut file| file.write_all(&owner).and_then(|()| file.sync_all()));
+    written.map_err(|e| Error::io("write", &path, e))
+}

@@ -1,0 +1,80 @@
+//! Backups as plain files.
+//!
+//! ```text
+//! DIR/<database>/<backup id>/dump.custom.zst      zstd -dc | pg_restore reads it
+//!                            dump.directory/      as pg_dump made it
+//!                            dump.directory.b3sums    for b3sum --check
+//!                            globals.sql.zst
+//!                            record.json          what the caller knows about it
+//! DIR/<database>/.<backup id>.partial/            being written
+//! DIR/<database>/.<backup id>.removed/            being removed
+//! ```
+//!
+//! A backup is written as a [`Draft`] and appears under its name only when every
+//! byte and every name of it is on disk; from then on it is never changed. A
+//! draft that is dropped removes itself; what a dead process left is found by
+//! [`sweep_partials`], because each draft says who its owner is.
+//!
+//! Names from outside become single components of paths or are refused.
+
+mod b3sums;
+mod directory;
+mod draft;
+mod location;
+mod stored;
+mod sweep;
+mod writer;
+
+pub use draft::Draft;
+pub use location::FileUri;
+pub use stored::{FileKind, Stored, StoredFile, remove};
+pub use sweep::sweep_partials;
+pub use writer::{ArtifactWriter, Compression, FileSummary};
+
+use std::fs::File;
+use std::path::Path;
+
+use super::Error;
+
+/// Who writes a draft.
+const OWNER_FILE: &str = "owner.json";
+const PARTIAL: &str = ".partial";
+const REMOVED: &str = ".removed";
+/// Leaves room for what we add before and after.
+const NAME_MAX: usize = 200;
+
+/// Refuses what is not one visible component of a path.
+fn check_name<'a>(what: &'static str, name: &'a str) -> Result<&'a str, Error> {
+    let fine = !name.is_empty()
+        && name.len() <= NAME_MAX
+        && !name.starts_with(['.', '-'])
+        && !name.chars().any(|c| c == '/' || c.is_control());
+    if fine { Ok(name) } else { Err(Error::UnsafeName { what, name: name.chars().take(NAME_MAX).collect() }) }
+}
+
+/// Makes the names in `dir` durable.
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io("sync", dir, e))
+}
+
+/// How digests are written.
+fn digest_text(hash: blake3::Hash) -> String {
+    format!("blake3:{}", hash.to_hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let long = "x".repeat(10_000);
+        for bad in ["", ".", "..", "../x", "a/b", "/", "-rf", ".hidden", "a\nb", "a\0b", "\u{7f}", &long] {
+            let error = check_name("database", bad).unwrap_err();
+            assert!(error.to_string().len() < 400);
+        }
+        for good in ["shop", "a b", "it's \"x\"", "é", "a..b", "0190b0c2-0000-7000-8000-000000000000"] {
+            assert!(check_name("database", good).is_ok(), "{good}");
+        }
+    }
+}

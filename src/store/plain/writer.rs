@@ -1,0 +1,140 @@
+//! Writing one file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+use zstd::stream::raw::CParameter;
+use zstd::stream::write::Encoder;
+
+use super::digest_text;
+use crate::process::crash_point;
+use crate::store::Error;
+
+/// More threads than this wait for pg_dump.
+const WORKERS_MAX: usize = 4;
+/// What each thread compresses at a time: memory grows with it, and below this
+/// the result does, too.
+const JOB_BYTES: u32 = 4 << 20;
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By zstd with this level; `.zst` is added to the name.
+    Zstd {
+        /// 1 to 22; negative ones are faster still.
+        level: i32,
+    },
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Zstd { level: zstd::DEFAULT_COMPRESSION_LEVEL }
+    }
+}
+
+impl Compression {
+    pub(super) fn file_name(self, name: &str) -> String {
+        match self {
+            Self::None => name.to_owned(),
+            Self::Zstd { .. } => format!("{name}.zst"),
+        }
+    }
+}
+
+/// A file that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSummary {
+    /// Its name in the backup.
+    pub name: String,
+    /// Its size without compression.
+    pub content_bytes: u64,
+    /// Its size on disk.
+    pub stored_bytes: u64,
+    /// Digest of its content without compression, as `blake3:<hex>`. For a
+    /// directory, digest of the list of the digests of its files.
+    pub digest: String,
+}
+
+/// Takes the content of a file, compresses and hashes it.
+pub struct ArtifactWriter {
+    name: String,
+    path: PathBuf,
+    sink: Sink,
+    hasher: blake3::Hasher,
+    content_bytes: u64,
+    pending: Arc<AtomicUsize>,
+}
+
+enum Sink {
+    Raw(File),
+    Zstd(Encoder<'static, File>),
+}
+
+impl ArtifactWriter {
+    pub(super) fn create(
+        dir: &Path,
+        name: &str,
+        compression: Compression,
+        pending: &Arc<AtomicUsize>,
+    ) -> Result<Self, Error> {
+        let name = compression.file_name(name);
+        let path = dir.join(&name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let sink = file.and_then(|file| Sink::new(file, compression));
+        let sink = sink.map_err(|e| Error::io("create", &path, e))?;
+        pending.fetch_add(1, Ordering::SeqCst);
+        let pending = Arc::clone(pending);
+        Ok(Self { name, path, sink, hasher: blake3::Hasher::new(), content_bytes: 0, pending })
+    }
+
+    /// Writes what is left and makes it durable.
+    pub fn finish(self) -> Result<FileSummary, Error> {
+        let file = match self.sink {
+            Sink::Raw(file) => Ok(file),
+            Sink::Zstd(encoder) => encoder.finish(),
+        };
+        let durable = file.and_then(|file| file.sync_all().and_then(|()| file.metadata()));
+        let stored_bytes = durable.map_err(|e| Error::io("write", &self.path, e))?.len();
+        crash_point("store.written");
+        self.pending.fetch_sub(1, Ordering::SeqCst);
+        let digest = digest_text(self.hasher.finalize());
+        Ok(FileSummary { name: self.name, content_bytes: self.content_bytes, stored_bytes, digest })
+    }
+}
+
+impl Sink {
+    fn new(file: File, compression: Compression) -> io::Result<Self> {
+        let Compression::Zstd { level } = compression else { return Ok(Self::Raw(file)) };
+        let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+        let mut encoder = Encoder::new(file, level)?;
+        encoder.include_checksum(true)?;
+        encoder.multithread(u32::try_from(workers).unwrap_or(1))?;
+        encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+        Ok(Self::Zstd(encoder))
+    }
+}
+
+impl Write for ArtifactWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = match &mut self.sink {
+            Sink::Raw(file) => file.write(buf)?,
+            Sink::Zstd(encoder) => encoder.write(buf)?,
+        };
+        self.hasher.update(&buf[..n]);
+        self.content_bytes += n as u64;
+        crash_point("store.mid-write");
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Flushing zstd would cost compression; `finish` is what counts.
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What the PostgreSQL programs mean by what they say.
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nobody answers, or the connection was lost.
+    ServerUnreachable,
+    /// The server answers that it is starting, full, or that a lock is taken.
+    Busy,
+    /// The server does not let this user in.
+    AuthFailed,
+    /// There is no such database.
+    DatabaseMissing,
+    /// The user is in, but may not do this.
+    PermissionDenied,
+    /// The program is older than the server.
+    ServerNewer,
+    /// There is no space left.
+    DiskFull,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// Whether the same may succeed a little later.
+    pub fn retry(self) -> bool {
+        matches!(self, Self::ServerUnreachable | Self::Busy)
+    }
+}
+
+/// The first phrase that is found decides, so the ones that say more come first.
+const PHRASES: &[(&str, Kind)] = &[
+    ("because of server version mismatch", Kind::ServerNewer),
+    ("No space left on device", Kind::DiskFull),
+    ("could not extend file", Kind::DiskFull),
+    ("Disk quota exceeded", Kind::DiskFull),
+    ("the database system is ", Kind::Busy),
+    ("sorry, too many clients already", Kind::Busy),
+    ("too many connections for ", Kind::Busy),
+    ("remaining connection slots are reserved", Kind::Busy),
+    ("due to lock timeout", Kind::Busy),
+    ("deadlock detected", Kind::Busy),
+    ("authentication failed", Kind::AuthFailed),
+    ("no password supplied", Kind::AuthFailed),
+    ("no pg_hba.conf entry", Kind::AuthFailed),
+    ("pg_hba.conf rejects", Kind::AuthFailed),
+    ("FATAL:  role \"\" does not exist", Kind::AuthFailed),
+    ("is not permitted to log in", Kind::AuthFailed),
+    ("certificate verify failed", Kind::AuthFailed),
+    ("FATAL:  database \"\" does not exist", Kind::DatabaseMissing),
+    ("is not currently accepting connections", Kind::DatabaseMissing),
+    ("permission denied ", Kind::PermissionDenied),
+    ("must be owner of ", Kind::PermissionDenied),
+    ("must be superuser", Kind::PermissionDenied),
+    ("would be affected by row-level security policy", Kind::PermissionDenied),
+    ("server closed the connection unexpectedly", Kind::ServerUnreachable),
+    ("terminating connection due to ", Kind::ServerUnreachable),
+    ("could not translate host name", Kind::ServerUnreachable),
+    ("Connection refused", Kind::ServerUnreachable),
+    ("Is the server running", Kind::ServerUnreachable),
+    ("timeout expired", Kind::ServerUnreachable),
+    ("Connection timed out", Kind::ServerUnreachable),
+    ("Connection reset by peer", Kind::ServerUnreachable),
+    ("could not receive data from server", Kind::ServerUnreachable),
+    ("could not send data to server", Kind::ServerUnreachable),
+    ("No route to host", Kind::ServerUnreachable),
+    ("Network is unreachable", Kind::ServerUnreachable),
+    ("no connection to the server", Kind::ServerUnreachable),
+];
+
+/// Sorts the words of a program, said in the C locale. Names in double quotes
+/// do not count: a table may be called "Connection refused".
+pub fn classify(stderr: &str) -> Kind {
+    let words = without_quoted(stderr);
+    PHRASES.iter().find(|(phrase, _)| words.contains(phrase)).map_or(Kind::Other, |(_, kind)| *kind)
+}
+
+/// Empties double quotes, line by line: a quote that is not closed ends with
+/// its line, so that it cannot hide the lines that follow.
+fn without_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        for (at, part) in line.split('"').enumerate() {
+            if at > 0 {
+                out.push('"');
+            }
+            if at % 2 == 0 {
+                out.push_str(part);
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SAID: &[(&str, Kind)] = &[
+        (
+            "pg_dump: error: connection to server on socket \"/tmp/x/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n",
+            Kind::ServerUnreachable,
+        ),
+        (
+            "pg_dump: error: connection to server at \"localhost\" (127.0.0.1), port 1 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
+            Kind::ServerUnreachable,
+        ),
+        (
+            "pg_dump: error: connection to server on socket \"/tmp/s\" failed: FATAL:  database \"nope\" does not exist\n",
+            Kind::DatabaseMissing,
+        ),
+        ("connection to server failed: FATAL:  role \"x\" does not exist", Kind::AuthFailed),
+        ("FATAL:  password authentication failed for user \"bob\"", Kind::AuthFailed),
+        (
+            "connection to server at \"h\", port 5432 failed: fe_sendauth: no password supplied",
+            Kind::AuthFailed,
+        ),
+        ("FATAL:  the database system is starting up", Kind::Busy),
+        ("FATAL:  sorry, too many clients already", Kind::Busy),
+        (
+            "pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\npg_dump: detail: Query was: LOCK TABLE public.t IN ACCESS SHARE MODE",
+            Kind::Busy,
+        ),
+        ("pg_dump: error: query failed: ERROR:  permission denied for table secret", Kind::PermissionDenied),
+        (
+            "pg_dump: error: server version: 16.1; pg_dump version: 15.18\npg_dump: error: aborting because of server version mismatch",
+            Kind::ServerNewer,
+        ),
+        ("ERROR:  could not extend file \"base/1/2\": No space left on device", Kind::DiskFull),
+        ("pg_restore: error: relation \"Connection refused\" already exists", Kind::Other),
+        ("pg_restore: error: relation \"permission denied for x\" already exists", Kind::Other),
+        ("", Kind::Other),
+    ];
+
+    #[test]
+    fn what_the_programs_say_is_understood() {
+        for (said, kind) in SAID {
+            assert_eq!(classify(said), *kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let again: Vec<_> = SAID.iter().filter(|(_, kind)| kind.retry()).map(|(said, _)| said).collect();
+        assert_eq!(again.len(), 5, "{again:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn names_decide_nothing(name in "[^\"\n]*") {
+            let said = format!("pg_dump: error: no matching schemas were found for pattern \"{name}\"");
+            prop_assert_eq!(classify(&said), Kind::Other);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! How the tools reach a server.
+
+use std::ffi::OsString;
+
+use crate::process::{Cmd, Secret};
+
+/// Where to connect to, in the terms of libpq. `Debug` shows no password.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// A libpq connection string. It is seen by every user of the machine, so
+    /// it never holds a password.
+    pub conninfo: String,
+    /// Further `PG*` variables.
+    pub env: Vec<(OsString, OsString)>,
+    /// The password, if it is not in a password file.
+    pub password: Option<Secret>,
+}
+
+impl Connection {
+    /// Lets `cmd` connect, and never ask a person for a password.
+    pub(super) fn apply(&self, cmd: Cmd) -> Cmd {
+        let cmd = cmd.arg("--no-password").arg(format!("--dbname={}", self.conninfo));
+        let cmd = self.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+        match &self.password {
+            Some(password) => cmd.secret_env("PGPASSWORD", password.clone()),
+            None => cmd,
+        }
+    }
+}

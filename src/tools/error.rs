@@ -1,0 +1,147 @@
+//! What can go wrong with the PostgreSQL programs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::classify::{Kind, classify};
+use super::{Format, Program, ToolVersion};
+use crate::process::{self, Status};
+
+/// Why a dump or a restore did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program is not installed.
+    #[error("{program} not found")]
+    ProgramMissing {
+        /// Which one.
+        program: Program,
+        /// The directories that were searched before `PATH`.
+        searched: Vec<PathBuf>,
+    },
+    /// What a program says about its version is not understood.
+    #[error("{}: unexpected answer to --version: {answer:?}", path.display())]
+    VersionUnknown {
+        /// The program.
+        path: PathBuf,
+        /// Its answer, shortened.
+        answer: String,
+    },
+    /// The program is too old for the server.
+    #[error("server is PostgreSQL {server}, {} is {tool}", tool_path.display())]
+    ServerNewer {
+        /// Major version of the server.
+        server: u32,
+        /// Version of the program.
+        tool: ToolVersion,
+        /// The program.
+        tool_path: PathBuf,
+    },
+    /// Something was asked for that the format cannot do.
+    #[error("format {format}: {reason}")]
+    Unsupported {
+        /// The format.
+        format: Format,
+        /// What it cannot do.
+        reason: &'static str,
+    },
+    /// The program said that it failed.
+    #[error("{program}: {}", words(*status, stderr))]
+    Failed {
+        /// The program.
+        program: Program,
+        /// The kind of failure.
+        kind: Kind,
+        /// How it ended.
+        status: Status,
+        /// The end of what it said.
+        stderr: String,
+    },
+    /// The program said that all is well, but there is nothing.
+    #[error("{program}: successful exit status, but no output")]
+    Empty {
+        /// The program.
+        program: Program,
+    },
+    /// The program said that all is well, but there is not all.
+    #[error("{program}: {reason}")]
+    Truncated {
+        /// The program that made it, or was to read it.
+        program: Program,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// The output could not be kept.
+    #[error("cannot write the output of {program}")]
+    Write {
+        /// Whose output.
+        program: Program,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The input could not be had.
+    #[error("cannot read the input of {program}")]
+    Read {
+        /// Whose input.
+        program: Program,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A dumped directory is not as it should be.
+    #[error("{}: cannot be read", path.display())]
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be run to its end.
+    #[error(transparent)]
+    Process(process::Error),
+}
+
+impl Error {
+    /// What `program` failed with, sorted.
+    pub(super) fn of(program: Program, error: process::Error) -> Self {
+        match error {
+            process::Error::Failed { status, stderr, .. } => {
+                Self::Failed { program, kind: classify(&stderr), status, stderr }
+            }
+            other => Self::Process(other),
+        }
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Failed { kind, .. } => *kind,
+            Self::ServerNewer { .. } => Kind::ServerNewer,
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::DiskFull,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Whether the same may succeed a little later.
+    pub fn retry(&self) -> bool {
+        match self {
+            Self::Process(error) => error.retry(),
+            other => other.kind().retry(),
+        }
+    }
+
+    pub(super) fn directory(path: &Path, source: io::Error) -> Self {
+        Self::Directory { path: path.to_owned(), source }
+    }
+}
+
+/// The words of the program; its status when it said nothing or was killed.
+fn words(status: Status, stderr: &str) -> String {
+    let said = stderr.trim();
+    match status {
+        Status::Exited(_) if !said.is_empty() => said.to_owned(),
+        _ if said.is_empty() => status.to_string(),
+        _ => format!("{status}: {said}"),
+    }
+}

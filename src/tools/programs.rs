@@ -1,0 +1,214 @@
+//! Which pg_dump? Several versions may be installed side by side.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Error;
+use crate::process::{Cmd, find_program, search_path};
+
+/// Where Debian installs each major version into a directory of its own.
+const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
+/// Saying one's version takes no time.
+const VERSION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A client program of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// Dumps one database.
+    PgDump,
+    /// Dumps what belongs to no database: roles and tablespaces.
+    PgDumpall,
+    /// Restores archives.
+    PgRestore,
+    /// Runs SQL.
+    Psql,
+}
+
+impl Program {
+    /// The name of its file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PgDump => "pg_dump",
+            Self::PgDumpall => "pg_dumpall",
+            Self::PgRestore => "pg_restore",
+            Self::Psql => "psql",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The version of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolVersion {
+    /// 15 of `15.18`, 17 of `17beta1`.
+    pub major: u32,
+    /// All of it: `15.18`.
+    pub text: String,
+}
+
+impl fmt::Display for ToolVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The version in an answer such as `pg_dump (PostgreSQL) 15.18 (Debian ...)`;
+/// `None` when it does not look like one.
+pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
+    let line = std::str::from_utf8(answer.split(|b| *b == b'\n').next()?).ok()?;
+    let (program, rest) = line.split_once(" (PostgreSQL) ")?;
+    let text = rest.split_ascii_whitespace().next()?;
+    let plausible = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let major = text[..digits].parse().ok()?;
+    (plausible && !program.contains(' ')).then(|| ToolVersion { major, text: text.to_owned() })
+}
+
+/// Where to look for the programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    bin_dir: Option<PathBuf>,
+    debian_root: PathBuf,
+    path: Option<OsString>,
+}
+
+impl Programs {
+    /// The programs in `bin_dir` and nowhere else; without it the best ones for
+    /// the server among those that are installed.
+    pub fn new(bin_dir: Option<PathBuf>) -> Self {
+        Self { bin_dir, debian_root: DEBIAN_ROOT.into(), path: search_path() }
+    }
+
+    /// Finds `program` for a server of version `server_major`: in the explicit
+    /// directory; else of exactly that version, else of the next newer one, else
+    /// whatever is on `PATH`.
+    pub fn locate(&self, program: Program, server_major: u32) -> Result<PathBuf, Error> {
+        let (dirs, path) = match &self.bin_dir {
+            Some(dir) => (vec![dir.clone()], None),
+            None => (self.versioned_dirs(server_major), self.path.as_deref()),
+        };
+        find_program(program.name().as_ref(), &dirs, path)
+            .ok_or(Error::ProgramMissing { program, searched: dirs })
+    }
+
+    /// Asks `program` for its version.
+    pub fn version(&self, path: &Path) -> Result<ToolVersion, Error> {
+        let cmd = Cmd::new(path).arg("--version").deadline(VERSION_DEADLINE);
+        let answer = cmd.stdout_limit(64 * 1024).run().map_err(Error::Process)?.stdout;
+        parse_version(&answer).ok_or_else(|| Error::VersionUnknown {
+            path: path.to_owned(),
+            answer: String::from_utf8_lossy(&answer).trim().chars().take(80).collect(),
+        })
+    }
+
+    /// The tools for a server of version `server_major`.
+    pub fn for_server(&self, server_major: u32) -> PgTools {
+        PgTools { programs: self.clone(), server_major }
+    }
+
+    /// The directories of versions that can read the server, best first.
+    fn versioned_dirs(&self, server_major: u32) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.debian_root).into_iter().flatten().flatten();
+        let mut found: Vec<(u32, PathBuf)> = entries
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+            .filter(|(major, _)| *major >= server_major)
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, dir)| dir).collect()
+    }
+}
+
+/// The programs that suit one server.
+#[derive(Debug, Clone)]
+pub struct PgTools {
+    programs: Programs,
+    server_major: u32,
+}
+
+impl PgTools {
+    /// Finds `program` and proves that it is not older than the server.
+    pub fn find(&self, program: Program) -> Result<(PathBuf, ToolVersion), Error> {
+        let path = self.programs.locate(program, self.server_major)?;
+        let version = self.programs.version(&path)?;
+        if version.major < self.server_major {
+            return Err(Error::ServerNewer { server: self.server_major, tool: version, tool_path: path });
+        }
+        Ok((path, version))
+    }
+
+    /// A command that runs `program`.
+    pub(super) fn cmd(&self, program: Program) -> Result<Cmd, Error> {
+        Ok(Cmd::new(self.find(program)?.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        for (answer, major, text) in [
+            (&b"pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"[..], 15, "15.18"),
+            (b"psql (PostgreSQL) 17beta1\n", 17, "17beta1"),
+            (b"pg_restore (PostgreSQL) 9.6.24\nmore", 9, "9.6.24"),
+            (b"pg_dump (PostgreSQL) 19devel", 19, "19devel"),
+        ] {
+            assert_eq!(parse_version(answer), Some(ToolVersion { major, text: text.into() }));
+        }
+        for garbage in [
+            &b""[..],
+            b"\n",
+            b"15.18",
+            b"pg_dump (PostgreSQL) ",
+            b"pg_dump (PostgreSQL) x",
+            b"\xff\xfe",
+            b"pg_dump (PostgreSQL) 99999999999.1",
+            b"sh: 1: pg_dump (PostgreSQL) 15",
+            b"pg_dump (EnterpriseDB) 15.1",
+        ] {
+            assert_eq!(parse_version(garbage), None, "{garbage:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_the_parser(answer in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_version(&answer);
+        }
+    }
+
+    #[test]
+    fn the_server_s_own_version_is_preferred_then_the_next_newer() {
+        let root = tempfile::tempdir().unwrap();
+        for version in ["13", "15", "17", "16", "junk"] {
+            let bin = root.path().join("debian").join(version).join("bin");
+            fs::create_dir_all(&bin).unwrap();
+            fs::write(bin.join("pg_dump"), "").unwrap();
+            fs::set_permissions(bin.join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = root.path().join("debian/13/bin").into_os_string();
+        let programs = Programs { bin_dir: None, debian_root: root.path().join("debian"), path: Some(path) };
+        let found = |server| programs.locate(Program::PgDump, server).unwrap();
+        assert!(found(15).ends_with("15/bin/pg_dump"));
+        assert!(found(14).ends_with("15/bin/pg_dump"));
+        assert!(found(16).ends_with("16/bin/pg_dump"));
+        assert!(found(18).ends_with("13/bin/pg_dump"), "PATH is the last resort");
+        let missing = programs.locate(Program::Psql, 15).unwrap_err();
+        assert_eq!(missing.to_string(), "psql not found");
+        let explicit = Programs { bin_dir: Some(root.path().into()), ..programs };
+        assert!(explicit.locate(Program::PgDump, 15).is_err(), "an explicit directory is the only one");
+    }
+}

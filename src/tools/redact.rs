@@ -1,0 +1,297 @@
+//! Takes secrets out of a schema.
+//!
+//! A schema is kept in git, where everybody can read it for ever. Secrets stand
+//! in it where PostgreSQL keeps them: in `OPTIONS (...)` of foreign servers, user
+//! mappings and the like, and in the `CONNECTION` of subscriptions. Bodies of
+//! functions and all other literals are the user's own text and stay as they
+//! are. When in doubt, an option is a secret.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+const MASK: &[u8] = b"***";
+const SECRET_WORDS: [&str; 5] = ["pass", "pwd", "secret", "token", "credential"];
+
+/// `sql` as pg_dump wrote it, with `***` in the place of every secret.
+pub(super) fn redact_secrets(sql: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(sql.len());
+    let mut place = Place::default();
+    let mut at = 0;
+    while at < sql.len() {
+        let (kind, end) = next_token(sql, at);
+        let token = &sql[at..end];
+        match place.see(&kind, token) {
+            Verdict::Keep => out.extend_from_slice(token),
+            Verdict::Mask => push_literal(&mut out, MASK),
+            Verdict::Inspect => {
+                let Token::Literal { content, escapes } = kind else {
+                    unreachable!("only literals are inspected")
+                };
+                let value = decode(&sql[content], escapes);
+                match redact_conninfo(&value) {
+                    Cow::Borrowed(_) => out.extend_from_slice(token),
+                    Cow::Owned(clean) => push_literal(&mut out, &clean),
+                }
+            }
+        }
+        at = end;
+    }
+    out
+}
+
+enum Verdict {
+    Keep,
+    Mask,
+    Inspect,
+}
+
+/// Where in a statement we are, as far as it matters.
+#[derive(Default)]
+struct Place {
+    /// The last word, when nothing but space came after it.
+    word: Option<String>,
+    /// How many parentheses are open since that of `OPTIONS (`; 0 outside.
+    depth: usize,
+}
+
+impl Place {
+    fn see(&mut self, kind: &Token, token: &[u8]) -> Verdict {
+        match kind {
+            Token::Space => return Verdict::Keep,
+            Token::Word => self.word = Some(String::from_utf8_lossy(token).to_ascii_lowercase()),
+            Token::Quoted => {
+                let name = &token[1..token.len().max(2) - 1];
+                self.word = Some(String::from_utf8_lossy(name).replace("\"\"", "\"").to_ascii_lowercase());
+            }
+            Token::Literal { content, .. } => {
+                let word = self.word.take().unwrap_or_default();
+                let inner = content.end - content.start;
+                return self.judge(&word, &token[token.len().saturating_sub(inner + 1)..]);
+            }
+            Token::Other if token.len() > 1 => {
+                let word = self.word.take().unwrap_or_default();
+                return if self.depth > 0 && is_secret(&word) { Verdict::Mask } else { Verdict::Keep };
+            }
+            Token::Other => self.punctuation(token),
+        }
+        Verdict::Keep
+    }
+
+    fn judge(&self, word: &str, rest: &[u8]) -> Verdict {
+        if self.depth > 0 && is_secret(word) && !is_flag(word, rest) {
+            Verdict::Mask
+        } else if self.depth > 0 || word == "connection" {
+            Verdict::Inspect
+        } else {
+            Verdict::Keep
+        }
+    }
+
+    fn punctuation(&mut self, token: &[u8]) {
+        let word = self.word.take();
+        match token {
+            b"(" if self.depth > 0 || word.as_deref() == Some("options") => self.depth += 1,
+            b")" => self.depth = self.depth.saturating_sub(1),
+            b";" => self.depth = 0,
+            _ => {}
+        }
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("key") || SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Foreign tables mark their key columns with `key 'true'`.
+fn is_flag(name: &str, literal_end: &[u8]) -> bool {
+    name == "key" && [&b"true'"[..], b"false'", b"yes'", b"no'", b"on'", b"off'"].contains(&literal_end)
+}
+
+enum Token {
+    /// White space and comments.
+    Space,
+    /// A keyword or a name.
+    Word,
+    /// A name in double quotes.
+    Quoted,
+    /// A string, with the range of what is between its quotes.
+    Literal { content: Range<usize>, escapes: bool },
+    /// A dollar-quoted string, or one byte of anything.
+    Other,
+}
+
+/// The token that begins at `at`, which is not the end, and where it ends.
+fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
+    let rest = &sql[at..];
+    match rest {
+        [b'E' | b'e', b'\'', ..] => literal(sql, at + 1, true),
+        [b'\'', ..] => literal(sql, at, false),
+        [b'"', ..] => (Token::Quoted, quoted_end(sql, at, b'"', false).1),
+        [b'-', b'-', ..] => (Token::Space, find(sql, at, b"\n")),
+        [b'/', b'*', ..] => (Token::Space, comment_end(sql, at)),
+        [b'$', ..] => (Token::Other, dollar_end(sql, at)),
+        [b, ..] if b.is_ascii_whitespace() => (Token::Space, at + 1),
+        [b, ..] if is_word(*b) => {
+            (Token::Word, at + rest.iter().take_while(|b| is_word(**b) || **b == b'$').count())
+        }
+        _ => (Token::Other, at + 1),
+    }
+}
+
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80
+}
+
+fn literal(sql: &[u8], quote: usize, escapes: bool) -> (Token, usize) {
+    let (content_end, end) = quoted_end(sql, quote, b'\'', escapes);
+    (Token::Literal { content: quote + 1..content_end, escapes }, end)
+}
+
+/// Where what is quoted from `open` on ends, and where the token does; both are
+/// the end of the text when the quote is not closed.
+fn quoted_end(sql: &[u8], open: usize, quote: u8, escapes: bool) -> (usize, usize) {
+    let mut at = open + 1;
+    while at < sql.len() {
+        match sql[at] {
+            b'\\' if escapes => at += 2,
+            b if b == quote && sql.get(at + 1) == Some(&quote) => at += 2,
+            b if b == quote => return (at, at + 1),
+            _ => at += 1,
+        }
+    }
+    (sql.len(), sql.len())
+}
+
+/// Just after the next `what`; the end of the text when there is none.
+fn find(sql: &[u8], from: usize, what: &[u8]) -> usize {
+    let found = sql[from..].windows(what.len()).position(|window| window == what);
+    found.map_or(sql.len(), |at| from + at + what.len())
+}
+
+/// Comments of this kind nest.
+fn comment_end(sql: &[u8], open: usize) -> usize {
+    let (mut at, mut depth) = (open, 0_usize);
+    while at < sql.len() {
+        match &sql[at..] {
+            [b'/', b'*', ..] => (at, depth) = (at + 2, depth + 1),
+            [b'*', b'/', ..] if depth <= 1 => return at + 2,
+            [b'*', b'/', ..] => (at, depth) = (at + 2, depth - 1),
+            _ => at += 1,
+        }
+    }
+    sql.len()
+}
+
+/// `$tag$ ... $tag$`, or the lone dollar of a parameter.
+fn dollar_end(sql: &[u8], at: usize) -> usize {
+    let tag = sql[at + 1..].iter().take_while(|b| is_word(**b)).count();
+    let opening = at + tag + 2;
+    let is_parameter = sql.get(at + 1).is_some_and(u8::is_ascii_digit);
+    if is_parameter || sql.get(opening - 1) != Some(&b'$') {
+        return at + 1;
+    }
+    find(sql, opening, &sql[at..opening])
+}
+
+fn decode(content: &[u8], escapes: bool) -> Cow<'_, [u8]> {
+    if !content.iter().any(|b| *b == b'\'' || (escapes && *b == b'\\')) {
+        return Cow::Borrowed(content);
+    }
+    let mut out = Vec::with_capacity(content.len());
+    let mut bytes = content.iter();
+    while let Some(b) = bytes.next() {
+        match b {
+            // The first of a doubled quote, or whatever a backslash protects.
+            b'\'' => out.extend(bytes.next()),
+            b'\\' if escapes => out.extend(bytes.next()),
+            other => out.push(*other),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Writes a literal for `standard_conforming_strings = on`, which pg_dump sets.
+fn push_literal(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'\'');
+    for b in value {
+        out.push(*b);
+        if *b == b'\'' {
+            out.push(*b);
+        }
+    }
+    out.push(b'\'');
+}
+
+/// Masks passwords in a connection string or a URL. Borrowed when there are none.
+fn redact_conninfo(value: &[u8]) -> Cow<'_, [u8]> {
+    let mut secrets = userinfo_passwords(value);
+    secrets.extend(secret_parameters(value));
+    secrets.sort_by_key(|range| range.start);
+    if secrets.iter().all(|range| &value[range.clone()] == MASK) {
+        return Cow::Borrowed(value);
+    }
+    let (mut out, mut at) = (Vec::with_capacity(value.len()), 0);
+    for range in secrets {
+        if range.end > at {
+            out.extend_from_slice(&value[at..range.start.max(at)]);
+            out.extend_from_slice(if range.start >= at { MASK } else { b"" });
+            at = range.end;
+        }
+    }
+    out.extend_from_slice(&value[at..]);
+    Cow::Owned(out)
+}
+
+/// The `secret` of every `scheme://user:secret@host`.
+fn userinfo_passwords(value: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = value[from..].windows(3).position(|window| window == b"://") {
+        let start = from + at + 3;
+        let authority = value[start..].iter().take_while(|b| **b != b'/' && !b.is_ascii_whitespace()).count();
+        let authority = &value[start..start + authority];
+        let host = authority.iter().rposition(|b| *b == b'@');
+        let colon = authority.iter().position(|b| *b == b':');
+        if let (Some(host), Some(colon)) = (host, colon)
+            && colon < host
+        {
+            found.push(start + colon + 1..start + host);
+        }
+        from = start;
+    }
+    found
+}
+
+/// The value of every `name = value` whose name tells that it is a secret.
+fn secret_parameters(value: &[u8]) -> Vec<Range<usize>> {
+    let is_uri = value.windows(3).any(|window| window == b"://");
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for equals in (0..value.len()).filter(|at| value[*at] == b'=') {
+        let before = value[..equals].trim_ascii_end();
+        let length = before.iter().rev().take_while(|b| is_word(**b) || matches!(**b, b'-' | b'.')).count();
+        let name = String::from_utf8_lossy(&before[before.len() - length..]).into_owned();
+        let inside_another = found.last().is_some_and(|range| equals < range.end);
+        if is_secret(&name) && !inside_another {
+            let start =
+                equals + 1 + value[equals + 1..].iter().take_while(|b| b.is_ascii_whitespace()).count();
+            found.push(start..parameter_end(value, start, is_uri));
+        }
+    }
+    found
+}
+
+fn parameter_end(value: &[u8], start: usize, is_uri: bool) -> usize {
+    if let Some(quote @ (b'\'' | b'"')) = value.get(start) {
+        return quoted_end(value, start, *quote, true).1;
+    }
+    let mut at = start;
+    while at < value.len() && !value[at].is_ascii_whitespace() && !(is_uri && value[at] == b'&') {
+        at += if value[at] == b'\\' { 2 } else { 1 };
+    }
+    at.min(value.len())
+}
+
+#[cfg(test)]
+#[path = "redact_tests.rs"]
+mod tests;
