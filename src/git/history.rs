@@ -110,8 +110,7 @@ impl Repository {
             }
         }
         for (name, tip) in self.refs_under("refs/tags/")? {
-            let peeled = self.find(tip)?.peel_tags_to_end().ok().map(|object| Oid(object.id));
-            if tip == commit || peeled == Some(commit) {
+            if tip == commit || self.peel_to_commit(tip)? == Some(commit) {
                 names.push(format!("tag: {name}"));
             }
         }

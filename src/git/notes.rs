@@ -1,6 +1,6 @@
 //! Notes on commits, in any of git's fan-outs.
 
-use super::{Error, NewCommit, Oid, Repository, Writer, refs::RefUpdate};
+use super::{Error, NewCommit, Oid, Repository, Writer, objects::Database, refs::RefUpdate};
 
 /// The notes of one notes ref, as they were when they were opened.
 pub struct Notes<'repo> {
@@ -19,14 +19,14 @@ impl<'repo> Notes<'repo> {
             None => repository.gix.empty_tree().id,
         };
         let state =
-            gix::note::plumbing::State::new(root, &repository.gix.objects).map_err(Error::library("read the notes"))?;
+            gix::note::plumbing::State::new(root, &Database(&repository.gix)).map_err(Error::library("read the notes"))?;
         Ok(Self { repository, name: name.to_owned(), tip, state })
     }
 
     /// The note on `commit`.
     pub fn get(&mut self, commit: Oid) -> Result<Option<Vec<u8>>, Error> {
         let found =
-            self.state.get(&commit.0, &self.repository.gix.objects).map_err(Error::library("look up a note"))?;
+            self.state.get(&commit.0, &Database(&self.repository.gix)).map_err(Error::library("look up a note"))?;
         found.map(|id| self.repository.blob(Oid(id))).transpose()
     }
 

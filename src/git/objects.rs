@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ConstantBuilder};
+use gix::objs::{CommitRef, Data, Find, Kind, Tree, TreeRef};
 
 use crate::domain::CommitId;
 
@@ -49,25 +50,54 @@ pub struct CommitData {
     pub committed_at: i64,
 }
 
+/// The object database as this room reads it.
+///
+/// The library looks at the packs once and never again, because its own way of
+/// looking again panics now and then while a gc replaces them. What it does not
+/// find is looked for in a database that is opened anew.
+pub(super) struct Database<'repo>(pub(super) &'repo gix::Repository);
+
+impl Database<'_> {
+    /// The object database as it is now.
+    pub(super) fn anew(&self) -> Option<gix::odb::Handle> {
+        gix::odb::at(self.0.objects.store_ref().path(), self.0.object_hash()).ok()
+    }
+}
+
+impl Find for Database<'_> {
+    fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
+        // A pack that has gone is an error and not an answer. (Asking for the
+        // data twice is how the borrow checker can be told that.)
+        if matches!(self.0.objects.try_find(id, buffer), Ok(Some(_))) {
+            return self.0.objects.try_find(id, buffer);
+        }
+        match self.anew() {
+            Some(anew) => anew.try_find(id, buffer),
+            None => self.0.objects.try_find(id, buffer),
+        }
+    }
+}
+
 impl Repository {
     /// Reads a commit.
     pub fn commit(&self, id: Oid) -> Result<CommitData, Error> {
-        let commit = self.find(id)?.try_into_commit().map_err(|error| self.wrong(id, &error.to_string()))?;
-        let decoded = commit.decode().map_err(Error::library(format!("read commit {id}")))?;
-        let author = decoded.author().map_err(Error::library(format!("read commit {id}")))?;
+        let doing = || Error::library(format!("read commit {id}"));
+        let bytes = self.read(id, Kind::Commit)?;
+        let commit = CommitRef::from_bytes(&bytes, id.0.kind()).map_err(doing())?;
+        let author = commit.author().map_err(doing())?;
         Ok(CommitData {
-            tree: Oid(decoded.tree()),
-            parents: decoded.parents().map(Oid).collect(),
-            subject: decoded.message().summary().to_string(),
-            message: decoded.message.to_string(),
+            tree: Oid(commit.tree()),
+            parents: commit.parents().map(Oid).collect(),
+            subject: commit.message().summary().to_string(),
+            message: commit.message.to_string(),
             author: format!("{} <{}>", author.name, author.email),
-            committed_at: decoded.time().map(|time| time.seconds).unwrap_or_default(),
+            committed_at: commit.time().map(|time| time.seconds).unwrap_or_default(),
         })
     }
 
     /// The content of the blob `id`.
     pub fn blob(&self, id: Oid) -> Result<Vec<u8>, Error> {
-        Ok(self.find(id)?.detach().data)
+        self.read(id, Kind::Blob)
     }
 
     /// The blob at `path` in the tree of commit `commit`.
@@ -78,49 +108,69 @@ impl Repository {
         }
     }
 
-    /// The object at `path` in the tree of commit `commit`.
+    /// The file at `path` in the tree of commit `commit`.
     pub fn entry_at(&self, commit: Oid, path: &str) -> Result<Option<Oid>, Error> {
-        let tree = self.tree_of(commit)?;
-        let entry = tree.lookup_entry_by_path(path).map_err(Error::library(format!("look up {path} in {commit}")))?;
-        Ok(entry.map(|entry| Oid(entry.object_id())))
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let files = self.files_at(commit, directory)?;
+        Ok(files.into_iter().find(|(file, _)| file == name).map(|(_, id)| id))
     }
 
-    /// Names and ids of the files directly in the directory `path` of commit
-    /// `commit`; empty when there is no such directory.
+    /// Names and ids of the files directly in the directory `path` (empty: the
+    /// top) of commit `commit`; empty when there is no such directory.
     pub fn files_at(&self, commit: Oid, path: &str) -> Result<Vec<(String, Oid)>, Error> {
-        let doing = || format!("list {path} in {commit}");
-        let tree = self.tree_of(commit)?;
-        let Some(entry) = tree.lookup_entry_by_path(path).map_err(Error::library(doing()))? else { return Ok(Vec::new()) };
-        if !entry.mode().is_tree() {
-            return Ok(Vec::new());
+        let mut tree = self.tree(self.commit(commit)?.tree)?;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match tree.entries.iter().find(|entry| entry.filename == name && entry.mode.is_tree()) {
+                Some(entry) => tree = self.tree(Oid(entry.oid))?,
+                None => return Ok(Vec::new()),
+            }
         }
-        let directory = self.find(Oid(entry.object_id()))?;
-        let decoded = gix::objs::TreeRef::from_bytes(&directory.data, directory.id.kind())
-            .map_err(|error| Error::Library { doing: doing(), detail: error.to_string() })?;
-        let files = decoded.entries.iter().filter(|entry| entry.mode.is_blob());
-        Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid.to_owned()))).collect())
+        let files = tree.entries.into_iter().filter(|entry| entry.mode.is_blob());
+        Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid))).collect())
     }
 
-    fn tree_of(&self, commit: Oid) -> Result<gix::Tree<'_>, Error> {
-        let object = self.find(commit)?;
-        let commit = object.try_into_commit().map_err(|error| self.wrong(commit, &error.to_string()))?;
-        let tree = commit.tree_id().map_err(Error::library("read a commit"))?.detach();
-        self.find(Oid(tree))?.try_into_tree().map_err(|error| self.wrong(Oid(tree), &error.to_string()))
+    fn tree(&self, id: Oid) -> Result<Tree, Error> {
+        let bytes = self.read(id, Kind::Tree)?;
+        let tree = TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
+        Ok(tree.into())
+    }
+
+    /// The commit that the object `id` is, or that the tag `id` is of.
+    pub(super) fn peel_to_commit(&self, id: Oid) -> Result<Option<Oid>, Error> {
+        let mut current = id;
+        loop {
+            match self.find(current)? {
+                (Kind::Commit, _) => return Ok(Some(current)),
+                (Kind::Tag, bytes) => {
+                    let tag = gix::objs::TagRef::from_bytes(&bytes, current.0.kind());
+                    current = Oid(tag.map_err(Error::library(format!("read tag {current}")))?.target());
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    fn read(&self, id: Oid, kind: Kind) -> Result<Vec<u8>, Error> {
+        match self.find(id)? {
+            (found, bytes) if found == kind => Ok(bytes),
+            (found, _) => {
+                Err(Error::Library { doing: format!("read object {id}"), detail: format!("it is a {found}, not a {kind}") })
+            }
+        }
     }
 
     /// Reads an object. One that is missing is asked for again for a moment:
     /// beside a gc an object may be on its way from one place to another.
-    pub(super) fn find(&self, id: Oid) -> Result<gix::Object<'_>, Error> {
-        let look = || match self.gix.try_find_object(id.0) {
-            Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(Error::Missing { id: id.to_string(), shallow: self.is_shallow() }),
-            Err(error) => Err(Error::library(format!("read object {id}"))(error)),
+    pub(super) fn find(&self, id: Oid) -> Result<(Kind, Vec<u8>), Error> {
+        let look = || {
+            let mut buffer = Vec::new();
+            match Database(&self.gix).try_find(&id.0, &mut buffer) {
+                Ok(Some(data)) => Ok((data.kind, data.data.to_vec())),
+                Ok(None) => Err(Error::Missing { id: id.to_string(), shallow: self.is_shallow() }),
+                Err(error) => Err(Error::library(format!("read object {id}"))(error)),
+            }
         };
         let moments = ConstantBuilder::default().with_delay(Duration::from_millis(5)).with_max_times(10);
-        look.retry(moments).when(|error| matches!(error, Error::Missing { shallow: false, .. })).call()
-    }
-
-    fn wrong(&self, id: Oid, detail: &str) -> Error {
-        Error::Library { doing: format!("read object {id}"), detail: detail.to_owned() }
+        look.retry(moments).when(Error::retry).call()
     }
 }

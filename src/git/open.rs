@@ -22,7 +22,7 @@ impl Repository {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
-                    gix.object_cache_size_if_unset(4 << 20);
+                    gix.objects.refresh_never();
                     return Ok(Self { gix });
                 }
                 "it belongs to another user".to_owned()

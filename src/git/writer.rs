@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use gix::objs::tree::EntryKind;
 use gix::objs::{Data, Exists as _, Find, FindExt as _, Kind, Write};
 
-use super::{Error, Identity, Oid, Repository};
+use super::{Error, Identity, Oid, Repository, objects::Database};
 
 /// A commit to be written.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Recorder<'repo> {
 
 impl Find for Recorder<'_> {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
-        self.gix.objects.try_find(id, buffer)
+        Database(self.gix).try_find(id, buffer)
     }
 }
 
@@ -56,7 +56,9 @@ impl Write for Recorder<'_> {
 
     fn write_buf_with_known_id(&self, kind: Kind, bytes: &[u8], id: gix::ObjectId) -> gix::Result<gix::ObjectId> {
         self.written.borrow_mut().insert(id, (kind, bytes.to_vec()));
-        if self.gix.objects.exists(&id) {
+        // That it is in a pack is no reason to leave it out: a gc may be about
+        // to take that pack away.
+        if self.loose_path(&id).exists() {
             return Ok(id);
         }
         self.gix.objects.write_buf_with_known_id(kind, bytes, id)
@@ -74,6 +76,13 @@ impl Write for Recorder<'_> {
         id: gix::ObjectId,
     ) -> gix::Result<gix::ObjectId> {
         self.write_buf_with_known_id(kind, &all(from)?, id)
+    }
+}
+
+impl Recorder<'_> {
+    fn loose_path(&self, id: &gix::ObjectId) -> PathBuf {
+        let hex = id.to_string();
+        self.gix.objects.store_ref().path().join(&hex[..2]).join(&hex[2..])
     }
 }
 
@@ -143,7 +152,7 @@ impl Writer<'_> {
             return Ok(());
         }
         for id in self.objects.written.borrow().keys() {
-            let path = self.loose_path(id);
+            let path = self.objects.loose_path(id);
             match File::open(&path).and_then(|file| file.sync_data()) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Io { path, source }),
                 _ => {}
@@ -155,16 +164,14 @@ impl Writer<'_> {
     /// Looks once more whether all objects are there, now that they are
     /// reachable, and keeps a gc from removing them (see [`super::prune`]).
     pub fn settle(&self) -> Result<(), Error> {
-        let there = |id| self.loose_path(id).exists() || self.objects.gix.objects.exists(id);
         let written = self.objects.written.borrow();
-        if self.repository.gc_is_running() || !written.keys().all(there) {
+        let lost = written.keys().any(|id| {
+            let packed = || Database(self.objects.gix).anew().is_some_and(|packs| packs.exists(id));
+            !self.objects.loose_path(id).exists() && !packed()
+        });
+        if lost || self.repository.gc_is_running() {
             self.repository.write_pack(&written)?;
         }
         Ok(())
-    }
-
-    fn loose_path(&self, id: &gix::ObjectId) -> PathBuf {
-        let hex = id.to_string();
-        self.objects.gix.objects.store_ref().path().join(&hex[..2]).join(&hex[2..])
     }
 }
