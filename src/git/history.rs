@@ -44,8 +44,15 @@ impl Repository {
         if revision == "HEAD" || revision == "@" {
             return self.head();
         }
-        let id = match self.gix.rev_parse_single(format!("{revision}^{{commit}}").as_str()) {
-            Ok(id) => id.detach(),
+        let spec = format!("{revision}^{{commit}}");
+        let parsed = self.gix.rev_parse_single(spec.as_str()).map(|id| id.detach());
+        // Beside a gc the library may not see what is there.
+        let parsed = parsed.or_else(|error| match self.anew() {
+            Some(anew) => anew.rev_parse_single(spec.as_str()).map(|id| id.detach()),
+            None => Err(error),
+        });
+        let id = match parsed {
+            Ok(id) => id,
             Err(error) => {
                 let detail = super::error::describe(&error);
                 if self.is_unborn() && revision.starts_with("HEAD") {
@@ -70,7 +77,10 @@ impl Repository {
             let name = self.head_branch().unwrap_or_else(|| "HEAD".to_owned());
             return Err(Error::Unborn { name: format!("branch `{name}`") });
         }
-        self.gix.head_id().map(|id| Oid(id.detach())).map_err(Error::library("read HEAD"))
+        let head = self.gix.head().map_err(Error::library("read HEAD"))?;
+        let detail = || "it points to nothing".to_owned();
+        let id = head.id().ok_or_else(|| Error::Library { doing: "read HEAD".to_owned(), detail: detail() })?;
+        Ok(Oid(id.detach()))
     }
 
     /// Short name of the branch that HEAD is on; `None` when it is detached.
@@ -120,22 +130,15 @@ impl Repository {
     /// The commits reachable from `tips` but not from `hidden`, newest first.
     /// History that a shallow clone does not have ends quietly.
     pub fn walk(&self, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {
-        use gix::revision::walk::Sorting;
-        use gix::traverse::commit::simple::CommitTimeOrder;
-        let doing = || Error::library("walk the history");
-        let mut platform = self
-            .gix
-            .rev_walk(tips.iter().map(|tip| tip.0))
-            .sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst))
-            .with_hidden(hidden.iter().map(|tip| tip.0));
-        if walk.first_parent {
-            platform = platform.first_parent_only();
-        }
-        let commits = platform.all().map_err(doing())?;
-        commits
-            .take(walk.limit.unwrap_or(usize::MAX))
-            .map(|info| info.map(|info| Oid(info.id)).map_err(doing()))
-            .collect()
+        walk_in(&self.gix, tips, hidden, walk).or_else(|error| match self.anew() {
+            Some(anew) => walk_in(&anew, tips, hidden, walk),
+            None => Err(error),
+        })
+    }
+
+    /// The same repository, opened again.
+    fn anew(&self) -> Option<gix::Repository> {
+        gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone()).ok().map(Into::into)
     }
 
     /// A range as git writes it: `a..b` or a single revision. Returns tips and
@@ -157,4 +160,22 @@ impl Repository {
         let commit = self.commit(id)?;
         Ok(CommitSummary { id, subject: commit.subject, committed_at: commit.committed_at })
     }
+}
+
+fn walk_in(gix: &gix::Repository, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {
+    use gix::revision::walk::Sorting;
+    use gix::traverse::commit::simple::CommitTimeOrder;
+    let doing = || Error::library("walk the history");
+    let mut platform = gix
+        .rev_walk(tips.iter().map(|tip| tip.0))
+        .sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst))
+        .with_hidden(hidden.iter().map(|tip| tip.0));
+    if walk.first_parent {
+        platform = platform.first_parent_only();
+    }
+    let commits = platform.all().map_err(doing())?;
+    commits
+        .take(walk.limit.unwrap_or(usize::MAX))
+        .map(|info| info.map(|info| Oid(info.id)).map_err(doing()))
+        .collect()
 }
