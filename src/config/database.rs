@@ -79,7 +79,7 @@ impl Config {
     }
 
     pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
-        self.from_environment(url_key())
+        self.given(url_key())
     }
 }
 

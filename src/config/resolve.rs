@@ -75,26 +75,26 @@ impl Config {
         let general = keys::find(Reach::Global, name);
         // The URL of the environment is for the chosen database only, see `selected`.
         for key in [own, general].into_iter().flatten().filter(|key| key.kind != Kind::Url) {
-            if let Some(raw) = self.from_environment(key) {
+            if let Some(raw) = self.given(key) {
                 return vec![raw];
             }
         }
-        let own = own.map(|key| self.from_entries(key, database)).unwrap_or_default();
+        let own = own.map(|key| self.written(key, database)).unwrap_or_default();
         if !own.is_empty() {
             return own;
         }
-        general.map(|key| self.from_entries(key, None)).unwrap_or_default()
+        general.map(|key| self.written(key, None)).unwrap_or_default()
     }
 
     /// The environment's value for `key`.
-    pub(super) fn from_environment(&self, key: &Key) -> Option<Raw<'_>> {
+    pub(super) fn given(&self, key: &Key) -> Option<Raw<'_>> {
         let variable = key.environment?;
         let value = self.environment.get(variable)?;
         Some(Raw { key: Cow::Borrowed(variable), value: Some(value), origin: Origin::Environment(variable) })
     }
 
     /// The values of `key` in the place that counts most.
-    fn from_entries(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
+    fn written(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
         let subsection = database.map(|d| d.as_str().as_bytes());
         let mut found: Vec<&Entry> = self
             .entries
@@ -148,7 +148,7 @@ impl Config {
             let key = keys::find(reach, &entry.key)?;
             honoured(entry, key).then(|| (key, self.raw(entry)))
         });
-        let given = KEYS.iter().filter_map(|key| self.from_environment(key).map(|raw| (key, raw)));
+        let given = KEYS.iter().filter_map(|key| self.given(key).map(|raw| (key, raw)));
         for (key, raw) in written.chain(given) {
             if let Err(refused) = value::check(key.kind, raw.value, home) {
                 problems.push(raw.refused(key.kind, refused));

@@ -86,10 +86,9 @@ fn check_url(rest: &str) -> Result<(), InvalidUrl> {
     };
     for host in hosts.split(',') {
         let after_address = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
-        if let Some((_, port)) = after_address.split_once(':') {
-            if !port.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(InvalidUrl::Port);
-            }
+        let port = after_address.split_once(':').map_or("", |(_, port)| port);
+        if !port.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidUrl::Port);
         }
     }
     for parameter in query.split('&') {
