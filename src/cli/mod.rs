@@ -14,7 +14,6 @@ mod panics;
 mod usage;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ use ui::{ColorChoice, Ui, Wishes};
 pub(crate) struct Cli {
     /// Run as if started in <DIR>; may be given several times, as in git
     #[arg(short = 'C', value_name = "DIR", action = ArgAction::Append)]
-    directory: Vec<PathBuf>,
+    directory: Vec<OsString>,
 
     /// Print results, errors and warnings as JSON
     #[arg(long, global = true, help_heading = GLOBAL)]
@@ -85,7 +84,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(cli: Cli, ui: &Arc<Ui>, environment: Environment) -> Result<(), Failure> {
-    for dir in cli.directory.iter().filter(|dir| !dir.as_os_str().is_empty()) {
+    for dir in cli.directory.iter().filter(|dir| !dir.is_empty()) {
         std::env::set_current_dir(dir).map_err(|e| {
             Failure::new(Code::Fatal, format!("cannot change to '{}'", dir.display())).cause(e.to_string())
         })?;

@@ -39,7 +39,15 @@ pub struct Repository {
 impl Repository {
     /// Opens what `GIT_DIR` names, else the repository around `dir`.
     pub fn discover(dir: &Path) -> Result<Self, Error> {
-        match gix::ThreadSafeRepository::discover_with_environment_overrides(dir) {
+        // git does not mind ceilings (GIT_CEILING_DIRECTORIES) that are somewhere else.
+        let options =
+            gix::discover::upwards::Options { match_ceiling_dir_or_error: false, ..Default::default() };
+        let opened = gix::ThreadSafeRepository::discover_with_environment_overrides_opts(
+            dir,
+            options,
+            gix::sec::trust::Mapping::default(),
+        );
+        match opened {
             Ok(repository) => Ok(Self { inner: repository.to_thread_local() }),
             Err(e) => Err(classify(dir, &e)),
         }

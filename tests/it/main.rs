@@ -2,4 +2,7 @@
 //! of linking.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod cli_basics;
 mod cluster;
+mod config;
+mod sandbox;
