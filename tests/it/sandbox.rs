@@ -70,11 +70,6 @@ impl Sandbox {
         self.environment.insert(name.into(), value.into());
     }
 
-    /// Takes an environment variable away.
-    pub fn unset(&mut self, name: &str) {
-        self.environment.remove(OsStr::new(name));
-    }
-
     /// A program in this sandbox, to be started by the caller.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
