@@ -14,6 +14,7 @@ pub mod config;
 pub mod git;
 pub mod pg;
 
+pub mod backup;
 pub mod ledger;
 pub mod recovery;
 pub mod report;

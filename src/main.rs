@@ -1,5 +1,5 @@
 //! `git pggit`: the command line is in [`pggit::cli`].
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    pggit::cli::run(std::env::args_os())
 }

@@ -1,1 +1,110 @@
-//! Not written yet.
+//! The command line: the only room that parses arguments, prints, and decides
+//! how the process ends.
+//!
+//! [`run`] is the whole program. Commands live in [`commands`], one file each;
+//! they get a [`Context`] and return a [`Failure`] or nothing.
+
+pub mod bar;
+pub mod context;
+pub mod error;
+pub mod ui;
+
+mod commands;
+mod panics;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{ArgAction, Parser};
+
+use crate::clock::System;
+use crate::config::Environment;
+use commands::Command;
+pub use context::Context;
+pub use error::{Code, Failure};
+use ui::{ColorChoice, Ui, Wishes};
+
+/// Back up PostgreSQL databases as first-class citizens of git
+///
+/// Every backup is recorded as git objects on the commit of the schema history
+/// that it belongs to: 'git log' shows it, every clone has it, and losing the
+/// database never loses the catalogue.
+#[derive(Debug, Parser)]
+#[command(name = "git-pggit", bin_name = "git pggit", version, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Run as if started in <DIR>; may be given several times, as in git
+    #[arg(short = 'C', value_name = "DIR", action = ArgAction::Append)]
+    directory: Vec<OsString>,
+
+    /// Print results, errors and warnings as JSON
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    json: bool,
+
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    quiet: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", help_heading = GLOBAL)]
+    color: Option<ColorChoice>,
+
+    /// Do not send long output through a pager
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    no_pager: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const GLOBAL: &str = "Global options";
+const AFTER_HELP: &str = "Exit codes are listed in docs/exit-codes.md, settings by 'git pggit config'.";
+
+impl Cli {
+    fn wishes(&self) -> Wishes {
+        Wishes { json: self.json, quiet: self.quiet, color: self.color, no_pager: self.no_pager }
+    }
+}
+
+/// Runs the program with the arguments of the process, the first of which is
+/// its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let environment = Environment::from_process();
+    let cli = match usage::parse(&args) {
+        Ok(cli) => cli,
+        Err(stop) => return stop.finish(&args, &environment),
+    };
+    let ui = Arc::new(Ui::of_process(cli.wishes(), &environment));
+    let result = panics::caught(|| start(cli, &ui, environment));
+    let result = result.and(ui.finish().map_err(Failure::from));
+    ExitCode::from(conclude(&ui, result))
+}
+
+fn start(cli: Cli, ui: &Arc<Ui>, environment: Environment) -> Result<(), Failure> {
+    for dir in cli.directory.iter().filter(|dir| !dir.is_empty()) {
+        std::env::set_current_dir(dir).map_err(|e| {
+            Failure::new(Code::Fatal, format!("cannot change to '{}'", dir.display())).cause(e.to_string())
+        })?;
+    }
+    let cwd = std::env::current_dir().map_err(|e| {
+        Failure::new(Code::Fatal, "cannot find out the current directory").cause(e.to_string())
+    })?;
+    let context = Context::new(Arc::clone(ui), environment, Arc::new(System), cwd);
+    commands::run(cli.command, &context)
+}
+
+/// Says how it ended and returns the exit status.
+fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
+    match result {
+        Ok(()) => Code::Done.status(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                ui.failure(&failure);
+            }
+            failure.code().status()
+        }
+    }
+}

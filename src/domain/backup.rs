@@ -1,52 +1,13 @@
 //! The record of one backup: what its events add up to.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Invalid, Line, Location, Lsn, Metadata,
-    Owner, TagKey, Timestamp,
+    BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Line, Location, Lsn, Metadata, Owner,
+    TagKey, Timestamp, words::words,
 };
-
-/// Defines an enum with its stable names, the way they stand in records and on
-/// command lines.
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $type { $($(#[$vdoc])* #[serde(rename = $name)] $variant),+ }
-
-        impl $type {
-            /// All of them, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The stable name.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = Invalid;
-
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
-                    let names: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
-                    Invalid::new($what, text, format!("expected one of {}", names.join(", ")))
-                })
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
 
 words! {
     /// How far a backup has come in its life.
@@ -165,6 +126,15 @@ pub struct Postgres {
     /// `LC_CTYPE` of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctype: Option<Line>,
+    /// `libc`, `icu` or `builtin`; PostgreSQL 15 and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale_provider: Option<Line>,
+    /// The locale of the provider `icu` or `builtin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Line>,
+    /// Collation rules of the provider `icu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icu_rules: Option<String>,
 }
 
 /// Somebody asked that this backup is kept whatever policy says.

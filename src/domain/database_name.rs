@@ -1,31 +1,67 @@
-//! Names of configured databases.
+//! The name under which a PostgreSQL database is configured.
+//!
+//! It becomes a sub-section of git's configuration, a word in file names and a
+//! column in tables, so it is kept to characters that are safe in all three.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, text_newtype};
+const LENGTH_MAX: usize = 63;
 
-/// The name under which a database is configured.
+/// A valid name: 1 to 63 of `A-Z a-z 0-9 . _ -`, not starting with `-` or `.`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseName(String);
 
+/// Why a text is not a [`DatabaseName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabaseName {
+    /// There is nothing.
+    #[error("a database name cannot be empty")]
+    Empty,
+    /// It has too many characters.
+    #[error("a database name has at most {LENGTH_MAX} characters, not {length}")]
+    TooLong {
+        /// The number of characters it has.
+        length: usize,
+    },
+    /// It would be taken for an option or a hidden file.
+    #[error("a database name cannot start with {start:?}")]
+    Start {
+        /// The first character.
+        start: char,
+    },
+    /// A character is outside of the alphabet.
+    #[error("a database name consists of letters, digits, '.', '_' and '-', not {character:?}")]
+    Character {
+        /// The first such character.
+        character: char,
+    },
+}
+
 impl DatabaseName {
-    /// The text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl FromStr for DatabaseName {
-    type Err = Invalid;
+    type Err = InvalidDatabaseName;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if text.is_empty() || text.len() > 63 || text.starts_with(['-', '.']) || !text.bytes().all(allowed) {
-            return Err(Invalid::new("database name", text, "expected 1 to 63 of A-Z a-z 0-9 . _ - and no leading - or ."));
+    fn from_str(text: &str) -> Result<Self, InvalidDatabaseName> {
+        let start = text.chars().next().ok_or(InvalidDatabaseName::Empty)?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if let Some(character) = text.chars().find(|c| !allowed(*c)) {
+            return Err(InvalidDatabaseName::Character { character });
+        }
+        if text.len() > LENGTH_MAX {
+            return Err(InvalidDatabaseName::TooLong { length: text.len() });
+        }
+        if matches!(start, '-' | '.') {
+            return Err(InvalidDatabaseName::Start { start });
         }
         Ok(Self(text.to_owned()))
     }
@@ -33,8 +69,52 @@ impl FromStr for DatabaseName {
 
 impl fmt::Display for DatabaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
-text_newtype!(DatabaseName);
+impl TryFrom<String> for DatabaseName {
+    type Error = InvalidDatabaseName;
+
+    fn try_from(text: String) -> Result<Self, InvalidDatabaseName> {
+        text.parse()
+    }
+}
+
+impl From<DatabaseName> for String {
+    fn from(name: DatabaseName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_names_are_kept_as_they_are() {
+        let longest = "x".repeat(LENGTH_MAX);
+        for text in ["main", "a", "9", "shop.eu-1_b", "A..b", "_x", &longest] {
+            assert_eq!(text.parse::<DatabaseName>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn bad_names_come_with_a_reason() {
+        let reason = |text: &str| text.parse::<DatabaseName>().unwrap_err();
+        assert_eq!(reason(""), InvalidDatabaseName::Empty);
+        assert_eq!(reason("-x"), InvalidDatabaseName::Start { start: '-' });
+        assert_eq!(reason(".git"), InvalidDatabaseName::Start { start: '.' });
+        assert_eq!(reason("../x"), InvalidDatabaseName::Character { character: '/' });
+        assert_eq!(reason("a\nb"), InvalidDatabaseName::Character { character: '\n' });
+        assert_eq!(reason("a\0"), InvalidDatabaseName::Character { character: '\0' });
+        assert_eq!(reason("größe"), InvalidDatabaseName::Character { character: 'ö' });
+        assert_eq!(reason(&"x".repeat(10_000)), InvalidDatabaseName::TooLong { length: 10_000 });
+    }
+
+    #[test]
+    fn json_is_checked_too() {
+        assert!(serde_json::from_str::<DatabaseName>("\"../x\"").is_err());
+        assert_eq!(serde_json::from_str::<DatabaseName>("\"main\"").unwrap().to_string(), "main");
+    }
+}

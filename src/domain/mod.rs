@@ -9,6 +9,7 @@ mod commit;
 mod database_name;
 mod dependency;
 mod digest;
+mod dump;
 mod event;
 mod fold;
 mod id;
@@ -21,6 +22,7 @@ mod record;
 mod selector;
 mod size;
 mod time;
+mod words;
 
 pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
@@ -28,9 +30,10 @@ pub use backup::{
 };
 pub use canonical::to_canonical_json;
 pub use commit::CommitId;
-pub use database_name::DatabaseName;
+pub use database_name::{DatabaseName, InvalidDatabaseName};
 pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};
 pub use digest::Digest;
+pub use dump::{Compression, DumpFormat};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released, Started,
     Tagged, Untagged, Verified,

@@ -4,6 +4,7 @@
 //! changed only through the `git` program, in one transaction (see [`refs`]).
 //! No type of `gix` leaves this room.
 
+pub mod config;
 mod error;
 mod history;
 mod identity;

@@ -1,8 +1,9 @@
 //! Finding and opening the repository.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{Error, error::describe, program};
+use super::{Error, config, error::describe, program};
 
 /// A git repository: with or without work tree, linked work trees included.
 pub struct Repository {
@@ -17,7 +18,10 @@ impl Repository {
     /// is the one that people know: `not a git repository`, or `detected
     /// dubious ownership` with the remedy.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
-        let found = gix::ThreadSafeRepository::discover_with_environment_overrides(directory);
+        // Git does not mind ceilings (GIT_CEILING_DIRECTORIES) that are somewhere else.
+        let options = gix::discover::upwards::Options { match_ceiling_dir_or_error: false, ..Default::default() };
+        let trust = gix::sec::trust::Mapping::default();
+        let found = gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, options, trust);
         let trouble = match found {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();
@@ -46,6 +50,21 @@ impl Repository {
     /// The top of the work tree; `None` in a bare repository.
     pub fn work_dir(&self) -> Option<&Path> {
         self.gix.workdir()
+    }
+
+    /// The configuration in force; see [`config::Snapshot::of`].
+    pub fn config(&self, parameters: Option<&OsStr>) -> Result<config::Snapshot, config::Error> {
+        config::Snapshot::of(&self.gix, parameters)
+    }
+
+    /// The content of the file `path` in the tree of HEAD; `None` without a
+    /// commit or without that file.
+    pub fn head_file(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self.head() {
+            Ok(head) => self.blob_at(head, path),
+            Err(Error::Unborn { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Has the history been cut off?

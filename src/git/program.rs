@@ -10,7 +10,7 @@ use super::{Error, Repository};
 
 /// Git with everything that its user has set up, answering in English. It is
 /// no tool that ends with us: an interrupt does not stop it half way.
-fn git() -> Cmd {
+pub(super) fn git() -> Cmd {
     Cmd::new("git").inherit_env().env("LC_ALL", "C").survives_interrupt()
 }
 

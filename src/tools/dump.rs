@@ -1,6 +1,5 @@
 //! Dumping a database.
 
-use std::fmt;
 use std::io::{Read, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::plausible::{ARCHIVE_MAGIC, Witness};
 use super::schema::normalise_schema;
-use super::{Connection, Error, PgTools, Program, ToolVersion};
+use super::{Format, Connection, Error, PgTools, Program, ToolVersion};
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
 
@@ -16,37 +15,6 @@ use crate::progress::Progress;
 const BUFFER: usize = 256 * 1024;
 /// The largest schema that is kept.
 const SCHEMA_LIMIT: usize = 256 * 1024 * 1024;
-
-/// The formats of pg_dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// pg_restore's own archive, in one stream.
-    Custom,
-    /// A directory with one file per table.
-    Directory,
-    /// The directory as a tar archive.
-    Tar,
-    /// An SQL script.
-    Plain,
-}
-
-impl Format {
-    /// Its name for `--format`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Custom => "custom",
-            Self::Directory => "directory",
-            Self::Tar => "tar",
-            Self::Plain => "plain",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What to dump and how.
 #[derive(Debug, Clone)]

@@ -21,7 +21,8 @@ mod schema;
 
 pub use classify::{Kind, classify};
 pub use connection::Connection;
-pub use dump::{DumpResult, DumpSpec, Format};
+pub use crate::domain::DumpFormat as Format;
+pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;
 pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};
 pub use restore::RestoreSpec;

@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod cluster;
+mod sandbox;
 
+mod cli_basics;
+mod config;
 mod ledger;
 mod libpq;
 mod pg;

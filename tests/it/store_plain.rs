@@ -10,11 +10,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use pggit::domain::Compression;
 use pggit::process::Cmd;
 use pggit::progress::{Counter, Quiet};
 use pggit::store::Error;
 use pggit::store::plain::{
-    Compression, Draft, FileKind, FileSummary, FileUri, Stored, remove, sweep_partials,
+    Draft, FileKind, FileSummary, FileUri, Stored, remove, sweep_partials,
 };
 use pggit::tools::{Connection, DumpSpec, Format, Kind, Programs};
 
@@ -40,7 +41,7 @@ fn noise(len: usize) -> Vec<u8> {
 
 fn backup(root: &Path, content: &[u8]) -> (FileUri, FileSummary) {
     let draft = Draft::create(root, "shop", ID).unwrap();
-    let summary = write(&draft, "dump.custom", Compression::default(), content);
+    let summary = write(&draft, "dump.custom", Compression::Zstd(3), content);
     (draft.publish().unwrap(), summary)
 }
 
@@ -61,9 +62,9 @@ fn what_is_written_is_what_is_read() {
     let root = tempfile::tempdir().unwrap();
     let content = noise(9_000_000);
     let draft = Draft::create(root.path(), "shop", ID).unwrap();
-    let dump = write(&draft, "dump.plain.sql", Compression::Zstd { level: 1 }, &content);
+    let dump = write(&draft, "dump.plain.sql", Compression::Zstd(1), &content);
     let raw = write(&draft, "record.json", Compression::None, b"{}\n");
-    let empty = write(&draft, "globals.sql", Compression::default(), b"");
+    let empty = write(&draft, "globals.sql", Compression::Zstd(3), b"");
     assert!(!root.path().join("shop").join(ID).exists(), "not visible before it is whole");
     let uri = draft.publish().unwrap();
 
@@ -104,7 +105,7 @@ fn a_real_dump_is_readable_without_us() {
     let conninfo = format!("host={} user=postgres dbname=template1", cluster.dir().display());
     let connection = Connection { conninfo, ..Connection::default() };
     let draft = Draft::create(root.path(), "shop", ID).unwrap();
-    let mut writer = draft.file("dump.custom", Compression::default()).unwrap();
+    let mut writer = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     let dumped =
         tools.dump_to(&DumpSpec::new(connection.clone(), Format::Custom), &mut writer, &Quiet).unwrap();
     let custom = writer.finish().unwrap();
@@ -125,7 +126,7 @@ fn a_real_dump_is_readable_without_us() {
 fn a_draft_that_is_dropped_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
     let draft = Draft::create(root.path(), "shop", ID).unwrap();
-    write(&draft, "dump.custom", Compression::default(), b"x");
+    write(&draft, "dump.custom", Compression::Zstd(3), b"x");
     let dir = draft.adopt_directory("dump.directory").unwrap();
     fs::write(dir.join("toc.dat"), "x").unwrap();
     assert_eq!(sweep_partials(root.path()).unwrap(), [] as [PathBuf; 0], "its owner lives");
@@ -136,7 +137,7 @@ fn a_draft_that_is_dropped_leaves_nothing() {
     drop(draft);
     assert_eq!(tree(root.path()), [] as [&str; 0]);
     let draft = Draft::create(root.path(), "shop", ID).unwrap();
-    let unfinished = draft.file("dump.custom", Compression::default()).unwrap();
+    let unfinished = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     drop(unfinished);
     assert!(matches!(draft.publish(), Err(Error::Unfinished { count: 1, .. })));
     assert_eq!(tree(root.path()), [] as [&str; 0]);
@@ -217,7 +218,7 @@ impl Drop for Tmpfs {
 fn a_full_disk_is_an_error_and_leaves_nothing() {
     let Some(disk) = Tmpfs::mount("size=1m") else { return };
     let root = disk.0.path();
-    for compression in [Compression::None, Compression::Zstd { level: 1 }] {
+    for compression in [Compression::None, Compression::Zstd(1)] {
         let draft = Draft::create(root, "shop", ID).unwrap();
         let mut writer = draft.file("dump", compression).unwrap();
         let content = noise(50_000_000);
@@ -238,7 +239,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     fs::write(bin.path().join("pg_dump"), script).unwrap();
     fs::set_permissions(bin.path().join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
     let draft = Draft::create(root, "shop", ID).unwrap();
-    let mut writer = draft.file("dump.custom", Compression::default()).unwrap();
+    let mut writer = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     let tools = Programs::new(Some(bin.path().into())).for_server(15);
     let spec = DumpSpec::new(Connection::default(), Format::Custom);
     let error = tools.dump_to(&spec, &mut writer, &Quiet).unwrap_err();

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::writer::{ArtifactWriter, Compression, FileSummary};
-use super::{FileUri, OWNER_FILE, PARTIAL, check_name, directory, sync_dir};
+use super::writer::{ArtifactWriter, FileSummary};
+use super::{Compression, FileUri, OWNER_FILE, PARTIAL, check_name, directory, sync_dir};
 use crate::process::{Owner, crash_point};
 use crate::store::Error;
 

@@ -29,7 +29,8 @@ pub use draft::Draft;
 pub use location::FileUri;
 pub use stored::{FileKind, Stored, StoredFile, remove};
 pub use sweep::sweep_partials;
-pub use writer::{ArtifactWriter, Compression, FileSummary};
+use crate::domain::Compression;
+pub use writer::{ArtifactWriter, FileSummary};
 
 use std::fs::File;
 use std::path::Path;

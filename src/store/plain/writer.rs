@@ -12,6 +12,7 @@ use zstd::stream::raw::CParameter;
 use zstd::stream::write::Encoder;
 
 use super::digest_text;
+use crate::domain::Compression;
 use crate::process::crash_point;
 use crate::store::Error;
 
@@ -21,30 +22,11 @@ const WORKERS_MAX: usize = 4;
 /// the result does, too.
 const JOB_BYTES: u32 = 4 << 20;
 
-/// How a file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// By zstd with this level; `.zst` is added to the name.
-    Zstd {
-        /// 1 to 22; negative ones are faster still.
-        level: i32,
-    },
-}
-
-impl Default for Compression {
-    fn default() -> Self {
-        Self::Zstd { level: zstd::DEFAULT_COMPRESSION_LEVEL }
-    }
-}
-
-impl Compression {
-    pub(super) fn file_name(self, name: &str) -> String {
-        match self {
-            Self::None => name.to_owned(),
-            Self::Zstd { .. } => format!("{name}.zst"),
-        }
+/// What a file of this name is called when it is compressed so.
+pub(super) fn file_name(compression: Compression, name: &str) -> String {
+    match compression {
+        Compression::None => name.to_owned(),
+        Compression::Zstd(_) => format!("{name}.zst"),
     }
 }
 
@@ -84,7 +66,7 @@ impl ArtifactWriter {
         compression: Compression,
         pending: &Arc<AtomicUsize>,
     ) -> Result<Self, Error> {
-        let name = compression.file_name(name);
+        let name = file_name(compression, name);
         let path = dir.join(&name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let sink = file.and_then(|file| Sink::new(file, compression));
@@ -111,7 +93,7 @@ impl ArtifactWriter {
 
 impl Sink {
     fn new(file: File, compression: Compression) -> io::Result<Self> {
-        let Compression::Zstd { level } = compression else { return Ok(Self::Raw(file)) };
+        let Compression::Zstd(level) = compression else { return Ok(Self::Raw(file)) };
         let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let mut encoder = Encoder::new(file, level)?;
         encoder.include_checksum(true)?;

@@ -1,0 +1,24 @@
+//! `git pggit completions`
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::{Cli, Context, Failure};
+
+/// Print the completion script of a shell
+///
+/// For bash, put it where 'git-pggit' is completed:
+/// git pggit completions bash > ~/.local/share/bash-completion/completions/git-pggit
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    // The shell completes the program as it is called without git.
+    let mut command = Cli::command().bin_name("git-pggit");
+    clap_complete::generate(args.shell, &mut command, "git-pggit", &mut script);
+    Ok(context.ui.raw(&script)?)
+}

@@ -1,0 +1,64 @@
+//! `git pggit database list`
+
+use serde_json::{Value, json};
+
+use crate::cli::ui::Table;
+use crate::cli::{Context, Failure};
+use crate::config::DatabaseConfig;
+
+/// List the databases that are configured
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+const EXAMPLES: &str = "\
+The database that commands work on when none is named is marked with '*'.
+
+EXAMPLES
+    git pggit database list
+    git pggit database list --json";
+
+pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
+    let config = context.config()?;
+    let default = config.default_database(None).ok();
+    let databases: Vec<DatabaseConfig> =
+        config.databases().iter().map(|name| config.database(name)).collect::<Result<_, _>>()?;
+    if context.ui.wants_json() {
+        let databases: Vec<Value> =
+            databases.iter().map(|db| as_json(db, default.as_ref() == Some(&db.name))).collect();
+        return Ok(context.ui.json(&json!({ "databases": databases }))?);
+    }
+    if databases.is_empty() {
+        context
+            .ui
+            .hint("no database is configured; add one with 'git pggit database add <name> --url <url>'");
+        return Ok(());
+    }
+    let mut table = Table::new(["", "NAME", "TOOL", "TYPE", "FORMAT", "URL"]).whole(1);
+    for db in &databases {
+        let mark = if default.as_ref() == Some(&db.name) { "*" } else { "" };
+        let url = db.url.as_ref().map_or_else(|| "-".to_owned(), |url| url.value.to_string());
+        table.row([
+            mark.to_owned(),
+            db.name.to_string(),
+            db.tool.value.to_string(),
+            db.backup_type.value.to_string(),
+            db.format.value.to_string(),
+            url,
+        ]);
+    }
+    context.page()?;
+    Ok(context.ui.table(&table)?)
+}
+
+fn as_json(db: &DatabaseConfig, default: bool) -> Value {
+    json!({
+        "name": db.name,
+        "default": default,
+        "url": db.url.as_ref().map(|url| url.value.as_str()),
+        "tool": db.tool.value.as_str(),
+        "type": db.backup_type.value.as_str(),
+        "format": db.format.value.as_str(),
+        "output": db.output.as_ref().map(|output| output.value.to_string_lossy()),
+    })
+}

@@ -1,0 +1,46 @@
+//! `git pggit database`: which databases there are, as far as the
+//! configuration knows.
+
+mod add;
+mod list;
+mod remove;
+mod show;
+
+use clap::Subcommand;
+
+use crate::cli::{Context, Failure};
+use crate::git::config::Target;
+
+/// Say which databases are backed up, and how
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Add(Box<add::Args>),
+    List(list::Args),
+    Show(show::Args),
+    Remove(remove::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Add(args) => add::run(&args, context),
+        Command::List(args) => list::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Remove(args) => remove::run(&args, context),
+    }
+}
+
+/// The file to write: the repository's, unless the user's own is meant.
+fn target(global: bool, context: &Context) -> Result<Target, Failure> {
+    if global {
+        return Ok(Target::Global);
+    }
+    context.repository().map(|_| Target::Local)
+}
+
+/// What to call the file of `target`.
+fn file_of(target: Target) -> &'static str {
+    match target {
+        Target::Local => "the repository's configuration",
+        Target::Global => "your global configuration",
+    }
+}

@@ -1,0 +1,72 @@
+//! `git pggit database remove`
+
+use crate::cli::{Code, Context, Failure};
+use crate::config::{self, Config, Origin};
+use crate::domain::DatabaseName;
+use crate::git::config::{Scope, Snapshot, Target, Writer};
+
+/// Remove the settings of a database
+///
+/// Takes the section of the database out of the configuration of this
+/// repository, or with --global out of your own. Only configuration is removed:
+/// its backups and their records stay, and so does the database itself.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database
+    name: String,
+
+    /// Remove it from your own configuration
+    #[arg(long)]
+    global: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit database remove stats";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let target = super::target(args.global, context)?;
+    let config = context.config()?;
+    // What cannot be a name cannot be configured either.
+    let name: DatabaseName = args.name.parse().map_err(|reason| {
+        Failure::from(config::Error::DatabaseName { origin: Origin::CommandLine, reason })
+    })?;
+    let git = context.git_program();
+    let writer = Writer::new(&git, target);
+    if !writer.remove_section(&format!("pggit.{name}"))? {
+        return Err(not_there(config, &name, target));
+    }
+    if was_default(context.git_config()?, &name, target) && writer.unset("pggit.database")? {
+        context.ui.status(&format!("'{name}' is no longer the default database"));
+    }
+    context.ui.status(&format!("removed database '{name}' from {}", super::file_of(target)));
+    context.ui.status("its backups and their records stay");
+    Ok(())
+}
+
+fn was_default(git: &Snapshot, name: &DatabaseName, target: Target) -> bool {
+    let values: Vec<_> =
+        git.all("pggit.database").into_iter().filter(|e| e.scope == target.scope()).collect();
+    !values.is_empty() && values.iter().all(|e| e.value.as_deref() == Some(name.as_str().as_bytes()))
+}
+
+fn not_there(config: &Config, name: &DatabaseName, target: Target) -> Failure {
+    let elsewhere = config.entries_of(name).map(|entry| entry.scope).last();
+    let Some(scope) = elsewhere else {
+        let nearest = config::nearest(name.as_str(), config.databases().iter().map(DatabaseName::as_str))
+            .and_then(|nearest| nearest.parse().ok());
+        let (name, known) = (name.clone(), config.databases());
+        return config::Error::UnknownDatabase { name, origin: Origin::CommandLine, known, nearest }.into();
+    };
+    let failure =
+        Failure::new(Code::NotFound, format!("database '{name}' is not in {}", super::file_of(target)));
+    match scope {
+        Scope::Global => failure.hint(format!("it is in yours: 'git pggit database remove --global {name}'")),
+        Scope::Blob => {
+            failure.hint(format!("its policy is committed: take it out of {}", config::COMMITTED_FILE))
+        }
+        Scope::Local => failure.hint("it is in the repository's: leave --global out"),
+        other => failure.hint(format!("it is in git's {} configuration", other.as_str())),
+    }
+}

@@ -1,0 +1,38 @@
+//! `git pggit database show`
+
+use serde_json::{Value, json};
+
+use crate::cli::commands::config::{row_json, values_table};
+use crate::cli::{Context, Failure};
+use crate::config;
+
+/// Show the settings of one database
+///
+/// Shows every key of the database with the value in force, the default, and
+/// the place that sets it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database; without it, the one that commands work on by default
+    name: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit database show
+    git pggit database show stats --json";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let config = context.config()?;
+    let name = config.default_database(args.name.as_deref())?;
+    let rows = config.rows_of(&name);
+    if context.ui.wants_json() {
+        let keys: Vec<Value> = rows.iter().map(row_json).collect();
+        context.ui.json(&json!({ "name": name, "keys": keys }))?;
+    } else {
+        context.page()?;
+        context.ui.table(&values_table(&rows))?;
+    }
+    // A value that cannot be used is shown, and then said.
+    config.database(&name).map(drop).map_err(|error: config::Error| error.into())
+}

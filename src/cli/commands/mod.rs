@@ -1,0 +1,32 @@
+//! The commands: one file per leaf command, and this list of them.
+
+mod completions;
+mod config;
+mod database;
+mod man;
+
+use clap::Subcommand;
+
+use super::context::Context;
+use super::error::Failure;
+
+/// A command of `git pggit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(subcommand)]
+    Database(database::Command),
+    Config(config::Args),
+    #[command(hide = true)]
+    Man(man::Args),
+    #[command(hide = true)]
+    Completions(completions::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Database(command) => database::run(command, context),
+        Command::Config(args) => config::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
+        Command::Completions(args) => completions::run(&args, context),
+    }
+}

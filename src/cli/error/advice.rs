@@ -1,0 +1,250 @@
+//! Whose fault it is and what to do about it: the errors of all rooms as
+//! failures of a command.
+
+use crate::config::{self, InvalidUrl};
+use crate::domain::Invalid;
+use crate::tools::Kind;
+use crate::{backup, git, ledger, pg, process, recovery, store, tools};
+
+use super::{Code, Failure};
+
+impl From<git::config::Error> for Failure {
+    fn from(error: git::config::Error) -> Self {
+        use git::config::Error;
+        match error {
+            _ if error.retry() => Self::of(Code::Busy, &error).hint(
+                "another git process is writing this file; if there is none, remove its '.lock' file by hand",
+            ),
+            Error::Parse { .. } | Error::Parameters | Error::Read { .. } => {
+                Self::of(Code::Configuration, &error)
+            }
+            Error::Nul { .. } => Self::of(Code::Usage, &error),
+            Error::Start(_) => {
+                Self::of(Code::ToolFailed, &error).hint("install git, or add its directory to PATH")
+            }
+            Error::Git { .. } => Self::of(Code::ToolFailed, &error),
+        }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        use config::Error;
+        const ADD: &str = "add one with 'git pggit database add <name> --url <url>'";
+        match &error {
+            Error::Value { origin, .. } | Error::DatabaseName { origin, .. } => {
+                let usage = *origin == config::Origin::CommandLine;
+                Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
+            }
+            Error::Url { origin, reason, .. } => {
+                let usage = *origin == config::Origin::CommandLine;
+                let failure = Self::of(if usage { Code::Usage } else { Code::Configuration }, &error);
+                if *reason != InvalidUrl::Password {
+                    return failure;
+                }
+                failure
+                    .hint("take the password out of the URL and put it into ~/.pgpass, a service file or PGPASSWORD")
+                    .hint("change it, too, if other people can read the place it was written to")
+            }
+            Error::UnknownDatabase { known, nearest, .. } => {
+                let failure = Self::of(Code::NotFound, &error);
+                let names: Vec<_> = known.iter().map(crate::domain::DatabaseName::as_str).collect();
+                match nearest {
+                    Some(nearest) => failure.hint(format!("did you mean '{nearest}'?")),
+                    None if known.is_empty() => failure.hint(ADD),
+                    None => failure.hint(format!("configured are: {}", names.join(", "))),
+                }
+            }
+            Error::NoDatabase => Self::of(Code::Configuration, &error).hint(ADD),
+            Error::SeveralDatabases { .. } => Self::of(Code::Ambiguous, &error).hint(
+                "choose one with --database <name>, or for good with 'git config pggit.database <name>'",
+            ),
+        }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(error: Invalid) -> Self {
+        Self::of(Code::Usage, &error)
+    }
+}
+
+impl From<git::Error> for Failure {
+    fn from(error: git::Error) -> Self {
+        use git::Error;
+        const FETCH: &str = "the history of this clone is cut off; 'git fetch --unshallow' gets the rest";
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::NotARepository { message, .. } if message.contains("not a git repository") => {
+                failure(Code::NotARepository)
+                    .hint("run the command inside of your schema repository, or name it with -C <dir>")
+            }
+            Error::NotARepository { .. } => failure(Code::NotARepository),
+            Error::UnknownRevision { detail, .. } => {
+                let failure = failure(Code::NotFound);
+                if detail.is_empty() { failure } else { failure.cause(detail.clone()) }
+            }
+            Error::AmbiguousRevision { detail, .. } => failure(Code::Ambiguous).cause(detail.clone()),
+            Error::Unborn { .. } => {
+                failure(Code::NotFound).hint("a backup belongs to a commit; make one with 'git commit' first")
+            }
+            Error::Missing { shallow: true, .. } => failure(Code::NotFound).hint(FETCH),
+            Error::Missing { .. } | Error::Vanished { .. } => {
+                failure(Code::Damaged).hint("check the repository with 'git fsck'")
+            }
+            Error::NoIdentity => failure(Code::Configuration)
+                .hint("tell git who you are: git config --global user.name <name>")
+                .hint("and: git config --global user.email <mail>"),
+            Error::LostRace { .. } => failure(Code::Busy).hint("try again"),
+            Error::Program { .. } => failure(Code::ToolFailed),
+            Error::Io { .. } | Error::Library { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<ledger::Error> for Failure {
+    fn from(error: ledger::Error) -> Self {
+        use ledger::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Invalid(error) => error.into(),
+            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit backup list' shows all backups"),
+            Error::Ambiguous { ref candidates, .. } => {
+                const SHOWN: usize = 10;
+                let failure = failure(Code::Ambiguous).hint("use more of the id; it could be one of");
+                let failure = candidates.iter().take(SHOWN).fold(failure, |failure, line| failure.hint(format!("  {line}")));
+                if candidates.len() > SHOWN {
+                    return failure.hint(format!("  and {} more", candidates.len() - SHOWN));
+                }
+                failure
+            }
+            Error::Refused { .. } => failure(Code::Conflict),
+            Error::Event(_) => failure(Code::Usage),
+            Error::Damaged { ref commit, .. } => failure(Code::Damaged)
+                .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),
+            Error::Busy { .. } => failure(Code::Busy).hint(
+                "many write to this ledger at the same time, or a '.lock' file was left behind by a killed git; \
+                 'git pggit doctor' looks for those",
+            ),
+        }
+    }
+}
+
+impl From<pg::Error> for Failure {
+    fn from(error: pg::Error) -> Self {
+        use pg::Error;
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::Unreachable { .. } => {
+                failure(Code::DatabaseUnreachable).hint("is the server running, and is the URL right? 'git pggit database show'")
+            }
+            Error::AuthFailed { .. } => failure(Code::DatabaseUnreachable)
+                .hint("passwords are taken from ~/.pgpass, a service file or PGPASSWORD, as psql takes them"),
+            Error::DatabaseMissing { .. } => failure(Code::DatabaseUnreachable).hint("'psql -l' lists the databases of a server"),
+            Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
+            Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
+            Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
+            Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
+                .hint("a superuser can allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
+            Error::PermissionDenied { .. } => failure(Code::DatabaseUnreachable),
+            Error::BadConnInfo { .. } => failure(Code::Configuration),
+            Error::BadName { .. } | Error::BadMark { .. } => failure(Code::Usage),
+            Error::Query { .. } | Error::Unexpected { .. } => failure(Code::ToolFailed),
+        }
+    }
+}
+
+impl From<process::Error> for Failure {
+    fn from(error: process::Error) -> Self {
+        match &error {
+            process::Error::Interrupted { .. } => Self::of(Code::Interrupted, &error),
+            _ => Self::of(Code::ToolFailed, &error),
+        }
+    }
+}
+
+impl From<tools::Error> for Failure {
+    fn from(error: tools::Error) -> Self {
+        use tools::Error;
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::ProgramMissing { .. } => failure(Code::ToolFailed)
+                .hint("install PostgreSQL's client programs, or name their directory: git config pggit.pgbin <dir>"),
+            Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
+            )),
+            Error::Unsupported { .. } => failure(Code::Usage),
+            Error::Failed { kind, .. } => {
+                let code = match kind {
+                    Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
+                    Kind::Busy => Code::Busy,
+                    Kind::DiskFull => Code::Destination,
+                    _ => Code::ToolFailed,
+                };
+                failure(code)
+            }
+            Error::Write { source, .. } => Self::of(Code::Destination, &error).hint(match source.kind() {
+                std::io::ErrorKind::StorageFull => "make room, or choose another directory with --output",
+                _ => "choose another directory with --output",
+            }),
+            Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
+            Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
+            Error::VersionUnknown { .. } | Error::Empty { .. } | Error::Truncated { .. } | Error::Process(_) => {
+                failure(Code::ToolFailed)
+            }
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::RootMissing { path } => failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display())),
+            Error::Full { .. } => failure(Code::Destination).hint("make room, or choose another directory with --output"),
+            Error::NotADirectory { .. } | Error::ReadOnly { .. } | Error::Denied { .. } => {
+                failure(Code::Destination).hint("choose another directory with --output")
+            }
+            Error::UnsafeName { .. } | Error::BadLocation { .. } => failure(Code::Usage),
+            Error::Exists { .. } => failure(Code::Conflict),
+            Error::Missing { .. } => failure(Code::NotFound),
+            Error::Unexpected { .. } | Error::Truncated { .. } | Error::Corrupt { .. } | Error::Mismatch { .. } => {
+                failure(Code::Damaged).hint("the stored bytes are not those that were written; restore from another backup")
+            }
+            Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<recovery::Error> for Failure {
+    fn from(error: recovery::Error) -> Self {
+        match error {
+            recovery::Error::Pg(error) => error.into(),
+            other => Self::of(Code::Conflict, &other),
+        }
+    }
+}
+
+impl From<backup::Error> for Failure {
+    fn from(error: backup::Error) -> Self {
+        use backup::Error;
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            other @ Error::MarkDiffers { .. } => Self::of(Code::Conflict, &other)
+                .hint("the database says what was migrated into it; leave out --commit to use that")
+                .hint("or use --force to record the backup on this commit and both in the record"),
+            other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
+                .hint("the database belongs to another repository, or its commit was not fetched")
+                .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            other @ Error::NoOutput => Self::of(Code::Configuration, &other)
+                .hint("name a directory for the backup files: --output <dir>, or for good: git config pggit.output <dir>"),
+            other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What is configured for one database.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::origin::{Origin, Setting};
+use super::resolve::Raw;
+use super::url::DatabaseUrl;
+use super::value::{self, Globals, Refused, Tool};
+use super::{Config, Error, Key, Reach, keys};
+use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat};
+
+/// The settings of one database, each with the place it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseConfig {
+    /// Its name.
+    pub name: DatabaseName,
+    /// Where it is; `None` leaves that to libpq's own variables.
+    pub url: Option<Setting<DatabaseUrl>>,
+    /// The tool that makes its backups.
+    pub tool: Setting<Tool>,
+    /// The type of backup that is made by default.
+    pub backup_type: Setting<BackupType>,
+    /// The format of its dumps.
+    pub format: Setting<DumpFormat>,
+    /// How many tables are dumped at once.
+    pub jobs: Option<Setting<u16>>,
+    /// The schemas that are backed up; empty for all of them.
+    pub schemas: Vec<Setting<String>>,
+    /// Where its backup files are kept.
+    pub output: Option<Setting<PathBuf>>,
+    /// How hard they are compressed.
+    pub compression: Setting<Compression>,
+    /// Whether roles and tablespaces are taken along.
+    pub globals: Setting<Globals>,
+    /// Whether the schema is kept beside the record.
+    pub record_schema: Setting<bool>,
+    /// How long one backup may take.
+    pub timeout: Option<Setting<Duration>>,
+}
+
+impl Config {
+    /// The settings of `name`, which need not be configured: then they are the
+    /// defaults. `PGGIT_DATABASE_URL` is not looked at, see [`Config::selected`].
+    pub fn database(&self, name: &DatabaseName) -> Result<DatabaseConfig, Error> {
+        let lookup = Lookup { config: self, database: Some(name) };
+        Ok(DatabaseConfig {
+            url: lookup.one("url", |text| DatabaseUrl::parse(text).map_err(Refused::Url))?,
+            tool: lookup.or_default("tool", by_word)?,
+            backup_type: lookup.or_default("type", by_word)?,
+            format: lookup.or_default("format", by_word)?,
+            jobs: lookup.one("jobs", |text| value::jobs(text).ok_or(Refused::Form))?,
+            schemas: lookup.all("schema", |text| value::schema(text).ok_or(Refused::Form))?,
+            output: lookup.directory("output")?,
+            compression: lookup.or_default("compressionLevel", by_word)?,
+            globals: lookup.or_default("globals", by_word)?,
+            record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
+            timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
+            name: name.clone(),
+        })
+    }
+
+    /// The settings of the database a command works on: the one it was given,
+    /// else the default one (see [`Config::default_database`]), with the URL of
+    /// the environment if there is one.
+    pub fn selected(&self, explicit: Option<&str>) -> Result<DatabaseConfig, Error> {
+        let name = self.default_database(explicit)?;
+        let mut database = self.database(&name)?;
+        if let Some(raw) = self.url_of_environment() {
+            let url = parse(url_key(), &raw, |text| DatabaseUrl::parse(text).map_err(Refused::Url))?;
+            database.url = Some(url);
+        }
+        Ok(database)
+    }
+
+    /// The directory of PostgreSQL's client programs.
+    pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("pgbin")
+    }
+
+    pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
+        self.given(url_key())
+    }
+}
+
+fn url_key() -> &'static Key {
+    keys::find(Reach::Database, "url").expect("the table has a key for the URL")
+}
+
+fn by_word<T: std::str::FromStr>(text: &str) -> Result<T, Refused> {
+    text.parse().map_err(|_| Refused::Form)
+}
+
+/// Turns `raw` into a value with `read`; a key without `=` reads as `true`.
+fn parse<T>(
+    key: &Key,
+    raw: &Raw<'_>,
+    read: impl Fn(&str) -> Result<T, Refused>,
+) -> Result<Setting<T>, Error> {
+    let text = match raw.value {
+        Some(value) => value.to_str(),
+        None => value::check(key.kind, None, None).ok().map(|()| "true"),
+    };
+    let value = text.ok_or(Refused::Form).and_then(read).map_err(|refused| raw.refused(key.kind, refused))?;
+    Ok(Setting { value, origin: raw.origin.clone() })
+}
+
+struct Lookup<'a> {
+    config: &'a Config,
+    database: Option<&'a DatabaseName>,
+}
+
+impl Lookup<'_> {
+    fn key(&self, name: &str) -> &'static Key {
+        let own = self.database.and_then(|_| keys::find(Reach::Database, name));
+        own.or_else(|| keys::find(Reach::Global, name)).expect("only keys of the table are looked up")
+    }
+
+    fn all<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, Refused>,
+    ) -> Result<Vec<Setting<T>>, Error> {
+        let key = self.key(name);
+        self.config.resolve(self.database, name).iter().map(|raw| parse(key, raw, &read)).collect()
+    }
+
+    fn one<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, Refused>,
+    ) -> Result<Option<Setting<T>>, Error> {
+        Ok(self.all(name, read)?.pop())
+    }
+
+    fn or_default<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, Refused>,
+    ) -> Result<Setting<T>, Error> {
+        if let Some(setting) = self.one(name, &read)? {
+            return Ok(setting);
+        }
+        let default = self.key(name).default.or_else(|| keys::find(Reach::Global, name)?.default);
+        let value =
+            default.and_then(|text| read(text).ok()).expect("a key read this way has a valid default");
+        Ok(Setting { value, origin: Origin::Default })
+    }
+
+    fn directory(&self, name: &str) -> Result<Option<Setting<PathBuf>>, Error> {
+        let key = self.key(name);
+        let home = self.config.environment.get("HOME");
+        let Some(raw) = self.config.resolve(self.database, name).pop() else { return Ok(None) };
+        match raw.value.and_then(|value| value::directory(value, home)) {
+            Some(value) => Ok(Some(Setting { value, origin: raw.origin })),
+            None => Err(raw.refused(key.kind, Refused::Form)),
+        }
+    }
+}

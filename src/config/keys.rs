@@ -1,0 +1,264 @@
+//! The one list of everything that can be configured.
+//!
+//! `git pggit config`, `docs/config.md`, the checks and the "did you mean" all
+//! read this table, so a key that is not in it does not exist.
+
+use serde::Serialize;
+
+/// What a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// The whole repository: `pggit.<name>`.
+    Global,
+    /// One database: `pggit.<database>.<name>`.
+    Database,
+}
+
+/// Who may set a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Also the committed `.pggitconfig`.
+    Policy,
+    /// Only the user: git configuration, environment, command line. A clone
+    /// must not choose which programs run and which hosts are called.
+    Trusted,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The name of a database.
+    Database,
+    /// A directory: absolute, or starting with `~/`.
+    Directory,
+    /// A connection to PostgreSQL without a password.
+    Url,
+    /// A zstd level, or `none`.
+    Level,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// A number of parallel jobs.
+    Jobs,
+    /// The name of a schema.
+    Schema,
+    /// Yes or no, in git's words for it.
+    Bool,
+    /// A number with a unit.
+    Duration,
+}
+
+impl Kind {
+    /// What a good value looks like, for messages and documents.
+    pub fn expected(self) -> String {
+        match self {
+            Self::Database => "the name of a database".into(),
+            Self::Directory => "an absolute directory, or one below ~/".into(),
+            Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
+            Self::Level => "a zstd level from -7 to 22, or none".into(),
+            Self::Choice([only]) => (*only).to_owned(),
+            Self::Choice(words) => {
+                let (last, rest) = words.split_last().expect("every choice has words");
+                format!("{} or {last}", rest.join(", "))
+            }
+            Self::Jobs => "a number from 1 to 256".into(),
+            Self::Schema => "the name of a schema".into(),
+            Self::Bool => "true or false".into(),
+            Self::Duration => "a duration such as 90s, 30m or 2h".into(),
+        }
+    }
+}
+
+/// One thing that can be configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The last part of its name, as documents write it.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub reach: Reach,
+    /// What a value looks like.
+    pub kind: Kind,
+    /// Whether every value counts, not only the last one.
+    pub multi: bool,
+    /// The value that is in force when nobody sets one.
+    pub default: Option<&'static str>,
+    /// The environment variable that overrides it.
+    pub environment: Option<&'static str>,
+    /// Who may set it.
+    pub trust: Trust,
+    /// What it is for, in one paragraph.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The name as documents write it: `pggit.<database>.url`.
+    pub fn pattern(&self) -> String {
+        match self.reach {
+            Reach::Global => format!("pggit.{}", self.name),
+            Reach::Database => format!("pggit.<database>.{}", self.name),
+        }
+    }
+
+    /// The name for one database; the global ones do not care which.
+    pub fn full_name(&self, database: &str) -> String {
+        match self.reach {
+            Reach::Global => format!("pggit.{}", self.name),
+            Reach::Database => format!("pggit.{database}.{}", self.name),
+        }
+    }
+}
+
+/// The key called `name`, in any case.
+pub fn find(reach: Reach, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.reach == reach && key.name.eq_ignore_ascii_case(name))
+}
+
+const GLOBAL: Key = Key {
+    name: "",
+    reach: Reach::Global,
+    kind: Kind::Bool,
+    multi: false,
+    default: None,
+    environment: None,
+    trust: Trust::Policy,
+    doc: "",
+};
+
+const DATABASE: Key = Key { reach: Reach::Database, ..GLOBAL };
+
+/// Every key, those of the whole repository first.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "database",
+        kind: Kind::Database,
+        environment: Some("PGGIT_DATABASE"),
+        doc: "The database that commands work on when `--database` is not given. Without it, the only \
+              configured database is taken.",
+        ..GLOBAL
+    },
+    Key {
+        name: "pgbin",
+        kind: Kind::Directory,
+        environment: Some("PGGIT_PGBIN"),
+        trust: Trust::Trusted,
+        doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`, `psql`), such as \
+              `/usr/lib/postgresql/17/bin`. Without it, they are looked up in `PATH`.",
+        ..GLOBAL
+    },
+    Key {
+        name: "output",
+        kind: Kind::Directory,
+        environment: Some("PGGIT_OUTPUT"),
+        trust: Trust::Trusted,
+        doc: "The directory in which backup files are kept. A database's own `output` goes before it; the \
+              environment variable goes before both.",
+        ..GLOBAL
+    },
+    Key {
+        name: "compressionLevel",
+        kind: Kind::Level,
+        default: Some("3"),
+        environment: Some("PGGIT_COMPRESSION_LEVEL"),
+        doc: "How hard backups are compressed with zstd, from -7 (fastest) to 22 (smallest), or `none`. A \
+              database's own `compressionLevel` goes before it; the environment variable goes before both.",
+        ..GLOBAL
+    },
+    Key {
+        name: "url",
+        kind: Kind::Url,
+        environment: Some("PGGIT_DATABASE_URL"),
+        trust: Trust::Trusted,
+        doc: "Where the database is: a `postgresql://user@host:port/dbname` URL or a libpq connection string \
+              such as `service=shop`. It must not contain a password: libpq finds that in `~/.pgpass`, in a \
+              service file or in `PGPASSWORD`. Parts that are left out come from libpq's own variables \
+              (`PGHOST`, `PGUSER`, ...). The environment variable overrides the URL of the database a command \
+              works on.",
+        ..DATABASE
+    },
+    Key {
+        name: "tool",
+        kind: Kind::Choice(&["pg_dump"]),
+        default: Some("pg_dump"),
+        doc: "The tool that makes the backups.",
+        ..DATABASE
+    },
+    Key {
+        name: "type",
+        kind: Kind::Choice(&["full"]),
+        default: Some("full"),
+        doc: "The type of backup that is made when `--type` is not given.",
+        ..DATABASE
+    },
+    Key {
+        name: "format",
+        kind: Kind::Choice(&["custom", "directory", "tar", "plain"]),
+        default: Some("custom"),
+        doc: "The format `pg_dump` writes: `custom` and `directory` can be restored in part and in parallel, \
+              `plain` is an SQL script.",
+        ..DATABASE
+    },
+    Key {
+        name: "jobs",
+        kind: Kind::Jobs,
+        doc: "How many tables are dumped at the same time. More than one needs the `directory` format.",
+        ..DATABASE
+    },
+    Key {
+        name: "schema",
+        kind: Kind::Schema,
+        multi: true,
+        doc: "Back up only this schema. May be given several times. The values of one place replace those of a \
+              place that counts less. Without it, the whole database is backed up.",
+        ..DATABASE
+    },
+    Key {
+        name: "output",
+        kind: Kind::Directory,
+        trust: Trust::Trusted,
+        doc: "The directory in which the backup files of this database are kept, instead of `pggit.output`.",
+        ..DATABASE
+    },
+    Key {
+        name: "compressionLevel",
+        kind: Kind::Level,
+        doc: "How hard the backups of this database are compressed, instead of `pggit.compressionLevel`.",
+        ..DATABASE
+    },
+    Key {
+        name: "globals",
+        kind: Kind::Choice(&["true", "no-passwords", "false"]),
+        default: Some("true"),
+        doc: "Whether roles and tablespaces, which are not part of a dump, are taken along with `pg_dumpall \
+              --globals-only`. `no-passwords` leaves the passwords of the roles out, and with them the need to \
+              be a superuser.",
+        ..DATABASE
+    },
+    Key {
+        name: "recordSchema",
+        kind: Kind::Bool,
+        default: Some("true"),
+        doc: "Whether the schema of the database, as it was backed up, is kept beside the record in git.",
+        ..DATABASE
+    },
+    Key {
+        name: "timeout",
+        kind: Kind::Duration,
+        doc: "How long one backup may take before it is stopped and recorded as failed. A number with a unit: \
+              `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
+        ..DATABASE
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_unique_and_documented() {
+        for (at, key) in KEYS.iter().enumerate() {
+            assert!(!key.doc.is_empty() && key.doc.ends_with('.'), "{}", key.pattern());
+            assert!(!KEYS[..at].iter().any(|k| k.pattern().eq_ignore_ascii_case(&key.pattern())));
+        }
+    }
+}

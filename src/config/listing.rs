@@ -1,0 +1,124 @@
+//! Every key with the value that is in force, for people and for documents.
+
+use std::fmt::Write as _;
+
+use super::keys::{KEYS, Key, Kind, Reach, Trust};
+use super::origin::{Origin, Setting};
+use super::resolve::Raw;
+use super::{Config, value};
+use crate::domain::DatabaseName;
+
+/// One line of the listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The whole key.
+    pub key: String,
+    /// The database it belongs to, if it belongs to one.
+    pub database: Option<DatabaseName>,
+    /// The values in force; empty when nobody sets one and there is no default.
+    /// A value that must not be shown is `None`.
+    pub values: Vec<Setting<Option<String>>>,
+    /// The value when nobody sets one.
+    pub default: Option<&'static str>,
+    /// Whether what is set can be used.
+    pub valid: bool,
+}
+
+impl Config {
+    /// Every key: the repository's, then those of each database.
+    pub fn rows(&self) -> Vec<Row> {
+        let globals = KEYS.iter().filter(|key| key.reach == Reach::Global).map(|key| self.row(key, None));
+        globals.chain(self.databases().iter().flat_map(|name| self.rows_of(name))).collect()
+    }
+
+    /// The keys of one database.
+    pub fn rows_of(&self, database: &DatabaseName) -> Vec<Row> {
+        KEYS.iter()
+            .filter(|key| key.reach == Reach::Database)
+            .map(|key| self.row(key, Some(database)))
+            .collect()
+    }
+
+    fn row(&self, key: &'static Key, database: Option<&DatabaseName>) -> Row {
+        let home = self.environment.get("HOME");
+        let mut raw = self.resolve(database, key.name);
+        if key.kind == Kind::Url
+            && database.is_some()
+            && self.default_database(None).ok().as_ref() == database
+        {
+            raw = self.url_of_environment().map_or(raw, |given| vec![given]);
+        }
+        let valid = raw.iter().all(|raw| value::check(key.kind, raw.value, home).is_ok());
+        let general = super::keys::find(Reach::Global, key.name).and_then(|key| key.default);
+        let default = key.default.or(general);
+        let mut values: Vec<_> = raw.iter().map(|raw| shown(key, raw)).collect();
+        if let (true, Some(default)) = (values.is_empty(), default) {
+            values.push(Setting { value: Some(default.to_owned()), origin: Origin::Default });
+        }
+        let name = database.map_or("", DatabaseName::as_str);
+        Row { key: key.full_name(name), database: database.cloned(), values, default, valid }
+    }
+}
+
+/// The value as text, unless it may hold a password.
+fn shown(key: &Key, raw: &Raw<'_>) -> Setting<Option<String>> {
+    let safe = key.kind != Kind::Url || value::check(key.kind, raw.value, None).is_ok();
+    let text = raw.value.map_or_else(|| "true".to_owned(), |value| value.to_string_lossy().into_owned());
+    Setting { value: safe.then_some(text), origin: raw.origin.clone() }
+}
+
+/// The reference of all keys, in Markdown: `docs/config.md`.
+pub fn reference() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for (reach, title) in [(Reach::Global, "For the whole repository"), (Reach::Database, "For one database")]
+    {
+        let _ = writeln!(text, "\n## {title}");
+        for key in KEYS.iter().filter(|key| key.reach == reach) {
+            let _ = write!(text, "\n### `{}`\n\n{}\n\n", key.pattern(), key.doc);
+            let _ = writeln!(
+                text,
+                "- value: {}{}",
+                key.kind.expected(),
+                if key.multi { "; several" } else { "" }
+            );
+            let _ =
+                writeln!(text, "- default: {}", key.default.map_or("not set".into(), |d| format!("`{d}`")));
+            if let Some(variable) = key.environment {
+                let _ = writeln!(text, "- environment: `{variable}`");
+            }
+            let who = match key.trust {
+                Trust::Policy => "also the committed `.pggitconfig`",
+                Trust::Trusted => "only your own git configuration, the environment or the command line",
+            };
+            let _ = writeln!(text, "- set by: {who}");
+        }
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+<!-- Generated from `src/config/keys.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+
+# Configuration
+
+`git pggit` is configured with `git config`, in the section `pggit`. `git pggit config` shows every key with the
+value that is in force and the place it comes from.
+
+For one key, the first of these that has a value counts:
+
+1. the option on the command line,
+2. the environment variable,
+3. git's configuration: `git -c`, then the worktree's, the repository's, the user's and the machine's file,
+4. `.pggitconfig`, a file in git's configuration format that is committed at the top of the repository (the version
+   of `HEAD` counts),
+5. the default.
+
+A database's own key counts before the repository's key of the same name, wherever the two stand; only the
+environment counts before both.
+
+`.pggitconfig` is for what a team agrees on. Everybody who can push can change it, so it cannot name programs,
+directories and hosts: such keys are ignored there, with a warning. Passwords are refused everywhere: they belong
+into `~/.pgpass`, a service file or `PGPASSWORD`.
+
+A database is named with letters, digits, `.`, `_` and `-`, at most 63 of them, and neither `-` nor `.` at the start.
+";

@@ -1,0 +1,26 @@
+//! "Did you mean": the name nearest to a misspelt one.
+
+/// The candidate most like `given`, if one is like it enough to be offered.
+pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&given, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_likely_names_are_offered() {
+        let names = ["compressionLevel", "output", "database", "url"];
+        assert_eq!(nearest("compresionlevel", names), Some("compressionLevel"));
+        assert_eq!(nearest("ouput", names), Some("output"));
+        assert_eq!(nearest("zzz", names), None);
+        assert_eq!(nearest("", names), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! Where a value comes from.
+
+use std::fmt;
+
+use crate::git::config::Scope;
+
+/// The place that gave a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An option of the command.
+    CommandLine,
+    /// This environment variable.
+    Environment(&'static str),
+    /// git's configuration.
+    Git {
+        /// Which of its levels.
+        scope: Scope,
+        /// The file, or `command line` for `git -c`.
+        file: String,
+    },
+    /// The `.pggitconfig` in the tree of HEAD.
+    Committed,
+    /// Nobody: the built-in default.
+    Default,
+}
+
+impl Origin {
+    /// One stable word for machines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CommandLine => "command-line",
+            Self::Environment(_) => "environment",
+            Self::Git { scope, .. } => scope.as_str(),
+            Self::Committed => "committed",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("command line"),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Git { scope: Scope::Command, file } => f.write_str(file),
+            Self::Git { scope, file } => write!(f, "{file} ({})", scope.as_str()),
+            Self::Committed => f.write_str(super::COMMITTED_FILE),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and the place that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// The place.
+    pub origin: Origin,
+}

@@ -1,0 +1,172 @@
+//! Finds the value that is in force.
+//!
+//! For one key: command line, then environment, then git's configuration
+//! (command, worktree, local, global, system), then the committed
+//! `.pggitconfig`, then the default. A database's own key goes before the
+//! repository's key of the same name, wherever the two stand; only the
+//! environment goes before both.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::error::{Error, Warning};
+use super::keys::{self, KEYS, Key, Kind, Reach, Trust};
+use super::origin::Origin;
+use super::value::{self, Refused};
+use super::{Config, nearest};
+use crate::domain::DatabaseName;
+use crate::git::config::{Entry, Scope};
+
+/// The part of all our keys before the first dot.
+pub(super) const SECTION: &str = "pggit";
+
+/// Values longer than this are cut in messages.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// A value as it was found.
+#[derive(Debug, Clone)]
+pub(super) struct Raw<'a> {
+    pub(super) key: Cow<'a, str>,
+    pub(super) value: Option<&'a OsStr>,
+    pub(super) origin: Origin,
+}
+
+impl Raw<'_> {
+    /// The error for a value that is not what `kind` expects.
+    pub(super) fn refused(&self, kind: Kind, refused: Refused) -> Error {
+        let (key, origin) = (self.key.to_string(), self.origin.clone());
+        match refused {
+            Refused::Url(reason) => Error::Url { key, origin, reason },
+            Refused::Form => {
+                let value = self.value.filter(|_| kind != Kind::Url).map(cut);
+                Error::Value { key, origin, value, expected: kind.expected() }
+            }
+        }
+    }
+}
+
+fn cut(value: &OsStr) -> String {
+    let text = value.to_string_lossy();
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.into_owned(),
+    }
+}
+
+/// Where `entry` stands.
+fn origin_of(entry: &Entry) -> Origin {
+    match entry.scope {
+        Scope::Blob => Origin::Committed,
+        scope => Origin::Git { scope, file: entry.origin.clone() },
+    }
+}
+
+/// Whether the place `entry` stands in may set `key`.
+fn honoured(entry: &Entry, key: &Key) -> bool {
+    key.trust == Trust::Policy || (entry.trusted && entry.scope != Scope::Blob)
+}
+
+impl Config {
+    /// The values in force for `name`, looked up for `database` first. Several
+    /// only for keys that take several; none when nobody sets it.
+    pub(super) fn resolve(&self, database: Option<&DatabaseName>, name: &str) -> Vec<Raw<'_>> {
+        let own = database.and_then(|_| keys::find(Reach::Database, name));
+        let general = keys::find(Reach::Global, name);
+        // The URL of the environment is for the chosen database only, see `selected`.
+        for key in [own, general].into_iter().flatten().filter(|key| key.kind != Kind::Url) {
+            if let Some(raw) = self.given(key) {
+                return vec![raw];
+            }
+        }
+        let own = own.map(|key| self.written(key, database)).unwrap_or_default();
+        if !own.is_empty() {
+            return own;
+        }
+        general.map(|key| self.written(key, None)).unwrap_or_default()
+    }
+
+    /// The environment's value for `key`.
+    pub(super) fn given(&self, key: &Key) -> Option<Raw<'_>> {
+        let variable = key.environment?;
+        let value = self.environment.get(variable)?;
+        Some(Raw { key: Cow::Borrowed(variable), value: Some(value), origin: Origin::Environment(variable) })
+    }
+
+    /// The values of `key` in the place that counts most.
+    fn written(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
+        let subsection = database.map(|d| d.as_str().as_bytes());
+        let mut found: Vec<&Entry> = self
+            .entries
+            .iter()
+            .filter(|e| e.subsection.as_deref() == subsection && e.key.eq_ignore_ascii_case(key.name))
+            .filter(|e| honoured(e, key))
+            .collect();
+        let Some(last) = found.last().copied() else { return Vec::new() };
+        found.retain(|e| if key.multi { e.scope == last.scope } else { std::ptr::eq(*e, last) });
+        found.into_iter().map(|e| self.raw(e)).collect()
+    }
+
+    fn raw<'a>(&self, entry: &'a Entry) -> Raw<'a> {
+        let value = entry.value.as_deref().map(OsStr::from_bytes);
+        Raw { key: Cow::Owned(entry.name()), value, origin: origin_of(entry) }
+    }
+
+    /// Sorts every entry: names of databases, warnings, and errors that belong
+    /// to no known key.
+    pub(super) fn classify(&mut self) {
+        for entry in &self.entries {
+            let reach = if entry.subsection.is_some() { Reach::Database } else { Reach::Global };
+            let database =
+                entry.subsection.as_deref().map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>());
+            let key = keys::find(reach, &entry.key);
+            match (key, database) {
+                (_, Some(Err(reason))) => {
+                    let error = Error::DatabaseName { origin: origin_of(entry), reason };
+                    if !self.misplaced.contains(&error) {
+                        self.misplaced.push(error);
+                    }
+                }
+                (None, _) => self.warnings.push(unknown(entry, reach)),
+                (Some(key), _) if !honoured(entry, key) => {
+                    self.warnings.push(Warning::Untrusted { key: entry.name(), origin: origin_of(entry) });
+                }
+                (Some(_), Some(Ok(name))) => {
+                    self.names.insert(name);
+                }
+                (Some(_), None) => {}
+            }
+        }
+    }
+
+    /// Everything that is wrong, whether or not it is in the way right now.
+    pub fn problems(&self) -> Vec<Error> {
+        let home = self.environment.get("HOME");
+        let mut problems = self.misplaced.clone();
+        let written = self.entries.iter().filter_map(|entry| {
+            let reach = if entry.subsection.is_some() { Reach::Database } else { Reach::Global };
+            let key = keys::find(reach, &entry.key)?;
+            honoured(entry, key).then(|| (key, self.raw(entry)))
+        });
+        let given = KEYS.iter().filter_map(|key| self.given(key).map(|raw| (key, raw)));
+        for (key, raw) in written.chain(given) {
+            if let Err(refused) = value::check(key.kind, raw.value, home) {
+                problems.push(raw.refused(key.kind, refused));
+            }
+        }
+        if let Err(error @ Error::UnknownDatabase { .. }) = self.default_database(None) {
+            problems.push(error);
+        }
+        problems
+    }
+}
+
+fn unknown(entry: &Entry, reach: Reach) -> Warning {
+    let key = entry.name();
+    let subsection = entry.subsection.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let names = KEYS.iter().filter(|k| k.reach == reach).map(|k| k.name);
+    let nearest = nearest::nearest(&entry.key, names)
+        .and_then(|name| keys::find(reach, name))
+        .map(|k| k.full_name(&subsection));
+    Warning::Unknown { key, origin: origin_of(entry), nearest }
+}

@@ -1,0 +1,210 @@
+//! Where a database is, in libpq's words and without a password.
+
+use std::fmt;
+
+/// A connection URL or connection string that holds no secret. Everything else
+/// about it is libpq's business.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// Why a text is refused. None of them repeats the text, which may hold a
+/// password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    /// A password is part of it.
+    #[error("it contains a password")]
+    Password,
+    /// There is nothing.
+    #[error("it is empty")]
+    Empty,
+    /// It holds a character no connection string has.
+    #[error("it contains a control character")]
+    Control,
+    /// It is a URL for something else.
+    #[error("it is not a postgresql:// URL")]
+    Scheme,
+    /// The port of a URL is not one; often a password with a `/` in it.
+    #[error("its port is not a number (a '/', '?' or '#' must be written as %2F, %3F or %23)")]
+    Port,
+    /// It is not a list of `keyword=value`.
+    #[error("it is neither a postgresql:// URL nor a libpq connection string (keyword=value ...)")]
+    Keywords,
+}
+
+const SECRETS: &[&str] =
+    &["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
+
+impl DatabaseUrl {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+        if text.trim().is_empty() {
+            return Err(InvalidUrl::Empty);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidUrl::Control);
+        }
+        match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+            Some(rest) => check_url(rest)?,
+            None if text.split(['=', '\'', ' ']).next().is_some_and(|head| head.contains("://")) => {
+                return Err(InvalidUrl::Scheme);
+            }
+            None => check_keywords(text)?,
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text, which is safe to show.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({:?})", self.0)
+    }
+}
+
+/// Checks what follows the scheme: `[user[:password]@][host[:port][,...]][/db][?...]`.
+fn check_url(rest: &str) -> Result<(), InvalidUrl> {
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = before_query.split(['/', '#']).next().unwrap_or("");
+    let hosts = match authority.rsplit_once('@') {
+        Some((user, hosts)) => {
+            if user.contains(':') {
+                return Err(InvalidUrl::Password);
+            }
+            hosts
+        }
+        None => authority,
+    };
+    for host in hosts.split(',') {
+        let after_address = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+        let port = after_address.split_once(':').map_or("", |(_, port)| port);
+        if !port.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidUrl::Port);
+        }
+    }
+    for parameter in query.split('&') {
+        let name = percent_decoded(parameter.split('=').next().unwrap_or(""));
+        if is_secret(&name) {
+            return Err(InvalidUrl::Password);
+        }
+    }
+    Ok(())
+}
+
+/// Walks a connection string as libpq does: `key = value`, with quotes and
+/// backslashes in values.
+fn check_keywords(text: &str) -> Result<(), InvalidUrl> {
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (key, value) = rest.split_once('=').ok_or(InvalidUrl::Keywords)?;
+        let key = key.trim();
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(InvalidUrl::Keywords);
+        }
+        if is_secret(key) {
+            return Err(InvalidUrl::Password);
+        }
+        let (inner, after) = value_end(value.trim_start()).ok_or(InvalidUrl::Keywords)?;
+        // libpq expands a `dbname` that is a connection string of its own.
+        if key.eq_ignore_ascii_case("dbname") && (inner.contains("://") || inner.contains('=')) {
+            let unescaped = inner.replace("\\", "");
+            DatabaseUrl::parse(&unescaped)?;
+        }
+        rest = after.trim_start();
+    }
+    Ok(())
+}
+
+/// Splits after the first value; `None` when a quote is left open.
+fn value_end(text: &str) -> Option<(&str, &str)> {
+    let quoted = text.strip_prefix('\'');
+    let body = quoted.unwrap_or(text);
+    let mut escaped = false;
+    for (at, c) in body.char_indices() {
+        let ends = if quoted.is_some() { c == '\'' } else { c.is_ascii_whitespace() };
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if ends => return Some((&body[..at], &body[at + 1..])),
+            _ => {}
+        }
+    }
+    quoted.is_none().then_some((body, ""))
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRETS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = (*first == b'%').then(|| after.get(..2)).flatten();
+        let code = code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_without_a_password_are_kept() {
+        for text in [
+            "postgresql://",
+            "postgres://app@db.example:5432/shop?sslmode=require",
+            "postgresql://[::1]:5433/shop",
+            "postgresql://h1:1,h2:2/shop?target_session_attrs=any",
+            "postgresql:///shop?host=/run/postgresql",
+            "service=shop",
+            "host=/tmp dbname = 'my shop' user=o\\'neil",
+            "dbname=shop passfile=/x",
+        ] {
+            assert_eq!(DatabaseUrl::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn passwords_are_found_wherever_libpq_would_find_them() {
+        for text in [
+            "postgresql://app:s3cret@db/shop",
+            "postgresql://app:@db/shop",
+            "postgresql://app:p@ss@db/shop",
+            "postgresql://db/shop?password=s3cret",
+            "postgresql://db/shop?sslmode=require&pass%77ord=s3cret",
+            "host=db password=s3cret",
+            "host=db PASSWORD = 's3 cret'",
+            "host='a b' password=x",
+            "dbname='host=db password=x'",
+            "dbname=postgresql://app:s3cret@db/shop",
+            "host=db sslpassword=s3cret",
+        ] {
+            assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::Password), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused_without_repeating_them() {
+        let reason = |text: &str| DatabaseUrl::parse(text).unwrap_err();
+        assert_eq!(reason(" "), InvalidUrl::Empty);
+        assert_eq!(reason("mysql://db/shop"), InvalidUrl::Scheme);
+        assert_eq!(reason("postgresql://app:se/cret@db/shop"), InvalidUrl::Port);
+        assert_eq!(reason("shop"), InvalidUrl::Keywords);
+        assert_eq!(reason("host='open"), InvalidUrl::Keywords);
+        assert_eq!(reason("-h db=x"), InvalidUrl::Keywords);
+        assert_eq!(reason("host=a\nb"), InvalidUrl::Control);
+    }
+}

@@ -1,0 +1,216 @@
+//! What the values of keys mean. Everything here is pure: text in, value or
+//! nothing out; the caller knows the key and where the text stands.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::keys::Kind;
+use super::url::{DatabaseUrl, InvalidUrl};
+use crate::domain::{Compression, DatabaseName};
+
+/// The tool that makes a database's backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// PostgreSQL's own logical dump.
+    PgDump,
+}
+
+/// Whether roles and tablespaces are taken along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Globals {
+    /// With the password hashes of the roles.
+    All,
+    /// Without them.
+    NoPasswords,
+    /// Not at all.
+    None,
+}
+
+/// Gives an enum its words, in both directions.
+macro_rules! words {
+    ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
+        impl $type {
+            /// The word that configuration and command line use.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = ();
+
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($word => Ok(Self::$variant),)+ _ => Err(()) }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words!(Tool { "pg_dump" => PgDump });
+
+impl Globals {
+    /// The word that configuration and command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "true",
+            Self::NoPasswords => "no-passwords",
+            Self::None => "false",
+        }
+    }
+}
+
+impl FromStr for Globals {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "no-passwords" {
+            return Ok(Self::NoPasswords);
+        }
+        Ok(if boolean(text).ok_or(())? { Self::All } else { Self::None })
+    }
+}
+
+/// Reads a boolean in git's words.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" | "" => Some(false),
+        number => number.parse::<i64>().ok().map(|n| n != 0),
+    }
+}
+
+/// Reads a duration: a number above 0 and one of `s`, `m`, `h`, `d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit_s = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    (number > 0).then(|| Duration::from_secs(u64::from(number) * unit_s))
+}
+
+/// Reads a number of jobs.
+pub(super) fn jobs(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|n| (1..=256).contains(n))
+}
+
+/// Reads the name of a schema: anything PostgreSQL could call one.
+pub(super) fn schema(text: &str) -> Option<String> {
+    (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
+}
+
+/// Reads a directory; `~/` stands for `home`.
+pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
+    let bytes = text.as_bytes();
+    if bytes.contains(&0) {
+        return None;
+    }
+    let below_home = if bytes == b"~" { Some(&b""[..]) } else { bytes.strip_prefix(b"~/") };
+    match below_home {
+        Some(rest) => Some(PathBuf::from(home?).join(OsStr::from_bytes(rest))),
+        None => Some(PathBuf::from(OsString::from(text))).filter(|path| path.is_absolute()),
+    }
+}
+
+/// Why a value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not of the expected form.
+    Form,
+    /// It is not a connection; the value must not be repeated.
+    Url(InvalidUrl),
+}
+
+/// Tells whether `value` (`None` for a key without `=`) is good for `kind`.
+pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<(), Refused> {
+    let implied = OsStr::new("true");
+    let value = match (kind, value) {
+        (Kind::Bool, None) => implied,
+        (Kind::Choice(words), None) if words.contains(&"true") => implied,
+        (_, value) => value.ok_or(Refused::Form)?,
+    };
+    if kind == Kind::Directory {
+        return directory(value, home).map(drop).ok_or(Refused::Form);
+    }
+    let text = value.to_str().ok_or(Refused::Form)?;
+    let good = match kind {
+        Kind::Url => return DatabaseUrl::parse(text).map(drop).map_err(Refused::Url),
+        Kind::Database => text.parse::<DatabaseName>().is_ok(),
+        Kind::Level => text.parse::<Compression>().is_ok(),
+        Kind::Choice(words) => words.contains(&text) || (words.contains(&"true") && boolean(text).is_some()),
+        Kind::Jobs => jobs(text).is_some(),
+        Kind::Schema => schema(text).is_some(),
+        Kind::Bool => boolean(text).is_some(),
+        Kind::Duration => duration(text).is_some(),
+        Kind::Directory => unreachable!("directories need not be UTF-8 and are handled above"),
+    };
+    if good { Ok(()) } else { Err(Refused::Form) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_number_and_a_unit() {
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)));
+        }
+        for text in ["", "90", "s", "0s", "-1s", "+1s", "1.5h", "1w", "99999999999s", "1é"] {
+            assert_eq!(duration(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn levels_are_those_of_zstd() {
+        assert_eq!("none".parse(), Ok(Compression::None));
+        assert_eq!("-7".parse(), Ok(Compression::Zstd(-7)));
+        assert_eq!("22".parse(), Ok(Compression::Zstd(22)));
+        for text in ["-8", "23", "fast", "", "3.5"] {
+            assert!(text.parse::<Compression>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn directories_are_absolute_or_below_home() {
+        let home = Some(OsStr::new("/home/me"));
+        assert_eq!(directory(OsStr::new("~/b"), home), Some("/home/me/b".into()));
+        assert_eq!(directory(OsStr::new("~"), home), Some("/home/me/".into()));
+        assert_eq!(directory(OsStr::new("/b\u{e9}"), None), Some("/b\u{e9}".into()));
+        assert_eq!(directory(OsStr::from_bytes(b"/b\xff"), None), Some(OsStr::from_bytes(b"/b\xff").into()));
+        for text in ["", "b", "../b", "~other/b", "-b"] {
+            assert_eq!(directory(OsStr::new(text), home), None, "{text:?}");
+        }
+        assert_eq!(directory(OsStr::new("~/b"), None), None);
+    }
+
+    #[test]
+    fn defaults_are_valid_values() {
+        for key in super::super::keys::KEYS {
+            if let Some(default) = key.default {
+                assert_eq!(check(key.kind, Some(OsStr::new(default)), None), Ok(()), "{}", key.pattern());
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_true_where_that_is_a_value() {
+        assert_eq!(check(Kind::Bool, None, None), Ok(()));
+        assert_eq!(check(Kind::Choice(&["true", "false"]), None, None), Ok(()));
+        assert_eq!(check(Kind::Jobs, None, None), Err(Refused::Form));
+    }
+}

@@ -1,0 +1,50 @@
+//! How dumps are written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Invalid, words::words};
+
+words! {
+    /// The formats of pg_dump.
+    DumpFormat("dump format") {
+        /// pg_restore's own archive, in one stream.
+        Custom = "custom",
+        /// A directory with one file per table.
+        Directory = "directory",
+        /// The directory as a tar archive.
+        Tar = "tar",
+        /// An SQL script.
+        Plain = "plain",
+    }
+}
+
+/// How a stored file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By zstd with this level: 1 to 22; negative ones, from -7, are faster still.
+    Zstd(i32),
+}
+
+impl FromStr for Compression {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.parse() {
+            _ if text == "none" => Ok(Self::None),
+            Ok(level @ -7..=22) => Ok(Self::Zstd(level)),
+            _ => Err(Invalid::new("compression level", text, "expected a zstd level from -7 to 22, or none")),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.pad("none"),
+            Self::Zstd(level) => level.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Enums whose values have stable names.
+
+/// Defines an enum with its stable names, the way they stand in records and on
+/// command lines.
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $type { $($(#[$vdoc])* #[serde(rename = $name)] $variant),+ }
+
+        impl $type {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::domain::Invalid;
+
+            fn from_str(text: &str) -> Result<Self, $crate::domain::Invalid> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                    $crate::domain::Invalid::new($what, text, format!("expected one of {}", names.join(", ")))
+                })
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(super) use words;

@@ -1,0 +1,423 @@
+//! git's configuration, read as git reads it and written by git itself.
+//!
+//! Reading goes over `gix` and yields plain [`Entry`] values with their scope
+//! and the file they stand in; what a value means is decided by the readers.
+//! Writing runs `git config`, so that locks, includes and quoting are git's.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use gix::bstr::ByteSlice;
+use gix::config::parse::{EventRef, Events};
+
+use super::program;
+
+mod parameters;
+
+/// What can go wrong between us and git's configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or blob is not written in git's configuration format.
+    #[error("{origin}: not a valid git configuration: {reason}")]
+    Parse {
+        /// The file or blob.
+        origin: String,
+        /// The parser's words.
+        reason: String,
+    },
+    /// `git -c` handed something over that cannot be read.
+    #[error("bogus format in GIT_CONFIG_PARAMETERS")]
+    Parameters,
+    /// git's own files could not be read.
+    #[error("cannot read git's configuration: {reason}")]
+    Read {
+        /// The reader's words.
+        reason: String,
+    },
+    /// A value cannot be handed to a program.
+    #[error("the value of {key} contains a NUL character")]
+    Nul {
+        /// The key to be set.
+        key: String,
+    },
+    /// `git` could not be started.
+    #[error("cannot run git")]
+    Start(#[source] crate::process::Error),
+    /// `git config` refused.
+    #[error("git config {action} {key}: {}", .stderr.trim_end())]
+    Git {
+        /// What was asked of it, such as `--add`.
+        action: &'static str,
+        /// The key or section.
+        key: String,
+        /// Its exit status, if it was not killed.
+        status: Option<i32>,
+        /// Its own words.
+        stderr: String,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed a moment later: another process holds
+    /// git's lock on the file.
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::Git { stderr, .. } if stderr.contains("could not lock") && stderr.contains("File exists"))
+    }
+}
+
+/// Where a value comes from, in ascending precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// A blob of the repository: shared with everybody who clones it.
+    Blob,
+    /// The machine's files.
+    System,
+    /// The user's files.
+    Global,
+    /// The repository's file.
+    Local,
+    /// The file of one worktree.
+    Worktree,
+    /// `git -c` or `GIT_CONFIG_*` variables.
+    Command,
+}
+
+impl Scope {
+    /// The word git uses for it (`git config --show-scope`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::System => "system",
+            Self::Global => "global",
+            Self::Local => "local",
+            Self::Worktree => "worktree",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl From<gix::config::Source> for Scope {
+    fn from(source: gix::config::Source) -> Self {
+        use gix::config::source::Kind;
+        match source.kind() {
+            Kind::GitInstallation | Kind::System => Self::System,
+            Kind::Global => Self::Global,
+            Kind::Repository if source == gix::config::Source::Worktree => Self::Worktree,
+            Kind::Repository => Self::Local,
+            Kind::Override => Self::Command,
+        }
+    }
+}
+
+/// One value as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The section in lower case, such as `pggit`.
+    pub section: String,
+    /// The sub-section, byte for byte.
+    pub subsection: Option<Vec<u8>>,
+    /// The last part of the key, in the writer's own case.
+    pub key: String,
+    /// The value; `None` for a key without `=`, which git takes for true.
+    pub value: Option<Vec<u8>>,
+    /// Where it stands.
+    pub scope: Scope,
+    /// The file, or what stands for one.
+    pub origin: String,
+    /// False when the file belongs to somebody else than this user.
+    pub trusted: bool,
+}
+
+impl Entry {
+    /// The whole key as git prints it: `pggit.main.url`.
+    pub fn name(&self) -> String {
+        match &self.subsection {
+            Some(sub) => format!("{}.{}.{}", self.section, String::from_utf8_lossy(sub), self.key),
+            None => format!("{}.{}", self.section, self.key),
+        }
+    }
+
+    fn is(&self, section: &str, subsection: Option<&[u8]>, key: &str) -> bool {
+        self.section.eq_ignore_ascii_case(section)
+            && self.subsection.as_deref() == subsection
+            && self.key.eq_ignore_ascii_case(key)
+    }
+}
+
+/// All values at one moment, those of higher precedence later.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    entries: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// What is in force inside of `repository`.
+    ///
+    /// `parameters` is the environment's `GIT_CONFIG_PARAMETERS`, in which
+    /// `git -c key=value pggit ...` hands its values down.
+    pub fn of(repository: &gix::Repository, parameters: Option<&OsStr>) -> Result<Self, Error> {
+        Self::new(repository.config_snapshot().plumbing(), parameters)
+    }
+
+    /// What is in force outside of any repository.
+    pub fn without_repository(parameters: Option<&OsStr>) -> Result<Self, Error> {
+        let read = |e: gix::Error| Error::Read { reason: e.to_string() };
+        let mut file = gix::config::File::from_globals().map_err(read)?;
+        let overrides = gix::config::File::from_environment_overrides().map_err(read)?;
+        file.append(overrides).map_err(read)?;
+        Self::new(&file, parameters)
+    }
+
+    fn new(file: &gix::config::File, given: Option<&OsStr>) -> Result<Self, Error> {
+        let mut entries = entries_of(file)?;
+        if let Some(given) = given {
+            entries.extend(parameters::parse(given.as_bytes()).ok_or(Error::Parameters)?);
+        }
+        Ok(Self { entries })
+    }
+
+    /// Every value of the sections and sub-sections called `section`.
+    pub fn section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |e| e.section.eq_ignore_ascii_case(section))
+    }
+
+    /// Every value of `key`, such as `remote.origin.fetch`.
+    pub fn all(&self, key: &str) -> Vec<&Entry> {
+        let Some((section, subsection, name)) = split_key(key) else { return Vec::new() };
+        self.entries.iter().filter(|e| e.is(section, subsection.map(str::as_bytes), name)).collect()
+    }
+
+    /// The value of `key` that is in force.
+    pub fn last(&self, key: &str) -> Option<&Entry> {
+        self.all(key).pop()
+    }
+
+    /// The value of `key` that is in force, as text; a value that is not UTF-8
+    /// or has no `=` counts as absent.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.last(key).and_then(|e| e.value.as_deref()).and_then(|v| std::str::from_utf8(v).ok())
+    }
+}
+
+/// Reads `bytes`, the contents of the blob called `origin`. Includes are not
+/// followed: a clone must not choose which files are read.
+pub fn parse_blob(bytes: &[u8], origin: &str) -> Result<Vec<Entry>, Error> {
+    let events = Events::from_bytes(bytes, None).map_err(|e| Error::Parse {
+        origin: origin.to_owned(),
+        reason: e.to_string().trim_end().to_owned(),
+    })?;
+    let place = Place { scope: Scope::Blob, origin: origin.to_owned(), trusted: false };
+    Ok(events
+        .sections()
+        .flat_map(|section| section_entries(section.header(), section.body(), &place))
+        .collect())
+}
+
+struct Place {
+    scope: Scope,
+    origin: String,
+    trusted: bool,
+}
+
+fn entries_of(file: &gix::config::File) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for section in file.sections() {
+        let meta = section.meta();
+        let scope = Scope::from(meta.source);
+        let place = Place {
+            scope,
+            origin: meta.path.as_ref().map_or_else(|| "command line".to_owned(), |p| p.display().to_string()),
+            trusted: meta.trust == gix::sec::Trust::Full,
+        };
+        let text = section.to_bstring();
+        let events = Events::from_bytes(&text, None)
+            .map_err(|e| Error::Parse { origin: place.origin.clone(), reason: e.to_string() })?;
+        for section in events.sections() {
+            entries.extend(section_entries(section.header(), section.body(), &place));
+        }
+    }
+    Ok(entries)
+}
+
+/// Walks the events of one section. The accessors of `gix` cannot be used: they
+/// give the value of the next key to a key that has none.
+fn section_entries<'a>(
+    header: EventRef<'a>,
+    body: impl Iterator<Item = EventRef<'a>>,
+    place: &Place,
+) -> Vec<Entry> {
+    let EventRef::SectionHeader { name, separator, subsection_name } = header else { return Vec::new() };
+    // `[section.Sub]` is the old way to write a sub-section; git lowers its case.
+    let legacy = separator.is_some_and(|s| s.as_bytes() == b".");
+    let subsection = subsection_name.map(|s| if legacy { s.to_ascii_lowercase() } else { s.to_vec() });
+    let section = name.to_str_lossy().to_ascii_lowercase();
+    let mut entries: Vec<Entry> = Vec::new();
+    let (mut partial, mut explicit) = (Vec::new(), false);
+    for event in body {
+        match event {
+            EventRef::SectionValueName(key) => {
+                explicit = false;
+                partial.clear();
+                entries.push(Entry {
+                    section: section.clone(),
+                    subsection: subsection.clone(),
+                    key: key.to_str_lossy().into_owned(),
+                    value: None,
+                    scope: place.scope,
+                    origin: place.origin.clone(),
+                    trusted: place.trusted,
+                });
+            }
+            EventRef::KeyValueSeparator => explicit = true,
+            EventRef::ValueNotDone(part) => partial.extend_from_slice(part),
+            EventRef::Value(part) | EventRef::ValueDone(part) if explicit => {
+                partial.extend_from_slice(part);
+                let value = gix::config::value::normalize(partial.as_bstr()).into_owned();
+                if let Some(entry) = entries.last_mut() {
+                    entry.value = Some(value.into());
+                }
+            }
+            _ => {}
+        }
+    }
+    entries
+}
+
+/// Splits `section.sub.section.key` as git does: at the first and the last dot.
+fn split_key(key: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (section, rest) = key.split_once('.')?;
+    Some(match rest.rsplit_once('.') {
+        Some((subsection, name)) => (section, Some(subsection), name),
+        None => (section, None, rest),
+    })
+}
+
+/// What a finished program leaves behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs `git` with arguments and waits for it.
+pub trait Runner {
+    /// Runs `git <args>` in the directory the runner stands for.
+    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error>;
+}
+
+/// The `git` of this machine, run in one directory.
+#[derive(Debug)]
+pub struct GitProgram {
+    /// The directory to run in.
+    pub dir: PathBuf,
+}
+
+impl Runner for GitProgram {
+    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+        let output = program::git().args(args.iter().copied()).cwd(&self.dir).run_any()?;
+        let status = match output.exit.status {
+            crate::process::Status::Exited(code) => Some(code),
+            crate::process::Status::Killed(_) => None,
+        };
+        Ok(Finished { status, stderr: output.exit.stderr.into_bytes() })
+    }
+}
+
+/// Which file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The repository's.
+    Local,
+    /// The user's.
+    Global,
+}
+
+impl Target {
+    /// The scope in which a value written there is found again.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Local => Scope::Local,
+            Self::Global => Scope::Global,
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::Local => "--local",
+            Self::Global => "--global",
+        }
+    }
+}
+
+/// `git config` exits with it when there is nothing to unset.
+const NOTHING_TO_UNSET: i32 = 5;
+
+/// Writes values through `git config`.
+pub struct Writer<'a> {
+    runner: &'a dyn Runner,
+    target: Target,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes to `target` with the git of `runner`.
+    pub fn new(runner: &'a dyn Runner, target: Target) -> Self {
+        Self { runner, target }
+    }
+
+    /// Adds one more value to `key`.
+    pub fn add(&self, key: &str, value: &OsStr) -> Result<(), Error> {
+        self.write("--add", key, value)
+    }
+
+    /// Makes `value` the only value of `key`.
+    pub fn set(&self, key: &str, value: &OsStr) -> Result<(), Error> {
+        self.write("--replace-all", key, value)
+    }
+
+    /// Takes all values of `key` away; false when there are none.
+    pub fn unset(&self, key: &str) -> Result<bool, Error> {
+        let finished = self.run("--unset-all", key, None)?;
+        match finished.status {
+            Some(0) => Ok(true),
+            Some(NOTHING_TO_UNSET) => Ok(false),
+            _ => Err(refused("--unset-all", key, &finished)),
+        }
+    }
+
+    /// Takes the whole section `name` away; false when there is none.
+    pub fn remove_section(&self, name: &str) -> Result<bool, Error> {
+        let finished = self.run("--remove-section", name, None)?;
+        match finished.status {
+            Some(0) => Ok(true),
+            _ if finished.stderr.contains_str("no such section") => Ok(false),
+            _ => Err(refused("--remove-section", name, &finished)),
+        }
+    }
+
+    fn write(&self, action: &'static str, key: &str, value: &OsStr) -> Result<(), Error> {
+        if value.as_bytes().contains(&0) {
+            return Err(Error::Nul { key: key.to_owned() });
+        }
+        let finished = self.run(action, key, Some(value))?;
+        if finished.status == Some(0) { Ok(()) } else { Err(refused(action, key, &finished)) }
+    }
+
+    fn run(&self, action: &'static str, key: &str, value: Option<&OsStr>) -> Result<Finished, Error> {
+        // `--` keeps a value that starts with `-` from being taken for an option.
+        let words = ["config", self.target.option(), action, "--", key].map(OsString::from);
+        let args: Vec<&OsStr> = words.iter().map(OsString::as_os_str).chain(value).collect();
+        self.runner.git(&args).map_err(Error::Start)
+    }
+}
+
+fn refused(action: &'static str, key: &str, finished: &Finished) -> Error {
+    Error::Git {
+        action,
+        key: key.to_owned(),
+        status: finished.status,
+        stderr: String::from_utf8_lossy(&finished.stderr).into_owned(),
+    }
+}

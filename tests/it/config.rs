@@ -1,0 +1,333 @@
+//! The configuration as people meet it: through git's files and the commands.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::sandbox::{Output, Sandbox};
+
+const TABLE_OF_NOTHING: &str = "\
+KEY                     VALUE  DEFAULT  ORIGIN
+pggit.database          -      -        -
+pggit.pgbin             -      -        -
+pggit.output            -      -        -
+pggit.compressionLevel  3      3        default
+[exit 0]
+";
+
+/// The value of `key` in the output of `config --json`, with its origin.
+#[track_caller]
+fn value(output: &Output, key: &str) -> (String, String) {
+    let json = output.json();
+    let keys = json["keys"].as_array().unwrap();
+    let row = keys.iter().find(|row| row["key"] == key).unwrap_or_else(|| panic!("no {key}: {json:#}"));
+    let last = row["values"].as_array().unwrap().last().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+    (text(&last["value"]), text(&last["origin"]["kind"]))
+}
+
+fn pair(value: &str, origin: &str) -> (String, String) {
+    (value.to_owned(), origin.to_owned())
+}
+
+#[test]
+fn without_settings_everything_is_the_default() {
+    assert_eq!(Sandbox::new().pggit(["config"]).snapshot(), TABLE_OF_NOTHING);
+    assert_eq!(Sandbox::without_repository().pggit(["config"]).snapshot(), TABLE_OF_NOTHING);
+}
+
+#[test]
+fn every_place_of_git_is_read_and_the_nearest_counts() {
+    let mut sandbox = Sandbox::new();
+    let level =
+        |sandbox: &Sandbox| value(&sandbox.pggit(["config", "--json"]).success(), "pggit.compressionLevel");
+    sandbox.commit(".pggitconfig", "[pggit]\n\tcompressionLevel = 1\n", "policy");
+    assert_eq!(level(&sandbox), pair("1", "committed"));
+    sandbox.git(["config", "--global", "pggit.compressionLevel", "2"]);
+    assert_eq!(level(&sandbox), pair("2", "global"));
+    sandbox.git(["config", "pggit.compressionlevel", "4"]);
+    assert_eq!(level(&sandbox), pair("4", "local"));
+    sandbox.git(["config", "extensions.worktreeConfig", "true"]);
+    sandbox.git(["config", "--worktree", "pggit.compressionLevel", "5"]);
+    assert_eq!(level(&sandbox), pair("5", "worktree"));
+    sandbox.set("GIT_CONFIG_COUNT", "1");
+    sandbox.set("GIT_CONFIG_KEY_0", "pggit.compressionLevel");
+    sandbox.set("GIT_CONFIG_VALUE_0", "6");
+    assert_eq!(level(&sandbox), pair("6", "command"));
+    sandbox.set("GIT_CONFIG_PARAMETERS", "'pggit.compressionlevel'='7'");
+    assert_eq!(level(&sandbox), pair("7", "command"));
+    sandbox.set("PGGIT_COMPRESSION_LEVEL", "8");
+    assert_eq!(level(&sandbox), pair("8", "environment"));
+}
+
+#[test]
+fn git_hands_its_own_options_down() {
+    let mut sandbox = Sandbox::new();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_git-pggit")).parent().unwrap().to_owned();
+    let path = std::env::join_paths(
+        std::iter::once(program).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    sandbox.set("PATH", path.unwrap());
+    let mut git = sandbox.command("git");
+    git.args(["-c", "pggit.main.url=service=it's", "pggit", "config", "--json"]);
+    let output = sandbox.output(&mut git).success();
+    assert_eq!(value(&output, "pggit.main.url"), pair("service=it's", "command"));
+}
+
+#[test]
+fn included_files_are_named_as_the_origin() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.home().join("more"), "[pggit]\n\toutput = ~/backups\n").unwrap();
+    sandbox.git(["config", "--global", "include.path", "~/more"]);
+    let output = sandbox.pggit(["config"]);
+    let line = output.snapshot().lines().find(|line| line.starts_with("pggit.output")).unwrap().to_owned();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>(),
+        ["pggit.output", "~/backups", "-", "[SANDBOX]/home/more", "(global)"]
+    );
+}
+
+#[test]
+fn the_committed_policy_is_that_of_head_even_in_a_bare_repository() {
+    let mut sandbox = Sandbox::new();
+    sandbox.commit(".pggitconfig", "[pggit \"main\"]\n\tformat = tar\n", "policy");
+    fs::write(sandbox.repo().join(".pggitconfig"), "[pggit \"main\"]\n\tformat = plain\n").unwrap();
+    let output = sandbox.pggit(["config", "--json"]).success();
+    assert_eq!(value(&output, "pggit.main.format"), pair("tar", "committed"));
+    sandbox.git(["clone", "-q", "--bare", ".", "../bare.git"]);
+    sandbox.set("GIT_DIR", sandbox.path().join("bare.git"));
+    let output = sandbox.pggit(["config", "--json"]).success();
+    assert_eq!(value(&output, "pggit.main.format"), pair("tar", "committed"));
+}
+
+#[test]
+fn a_committed_file_cannot_name_hosts_and_includes_nothing() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.home().join("secret"), "[pggit]\n\tcompressionLevel = 9\n").unwrap();
+    let policy = format!(
+        "[include]\n\tpath = {}\n[pggit]\n\tpgbin = /evil\n[pggit \"main\"]\n\turl = host=evil\n\tjobs = 2\n",
+        sandbox.home().join("secret").display()
+    );
+    sandbox.commit(".pggitconfig", policy, "policy");
+    let output = sandbox.pggit(["database", "show"]);
+    assert_eq!(
+        output.snapshot(),
+        "\
+KEY                          VALUE    DEFAULT  ORIGIN
+pggit.main.url               -        -        -
+pggit.main.tool              pg_dump  pg_dump  default
+pggit.main.type              full     full     default
+pggit.main.format            custom   custom   default
+pggit.main.jobs              2        -        .pggitconfig
+pggit.main.schema            -        -        -
+pggit.main.output            -        -        -
+pggit.main.compressionLevel  3        3        default
+pggit.main.globals           true     true     default
+pggit.main.recordSchema      true     true     default
+pggit.main.timeout           -        -        -
+[stderr]
+warning: ignored pggit.pgbin in .pggitconfig: only your own git configuration may set it
+warning: ignored pggit.main.url in .pggitconfig: only your own git configuration may set it
+[exit 0]
+"
+    );
+}
+
+#[test]
+fn a_broken_committed_file_is_a_clear_error() {
+    let sandbox = Sandbox::new();
+    sandbox.commit(".pggitconfig", "[pggit\nnonsense", "policy");
+    let output = sandbox.pggit(["--json", "config"]).fails(19);
+    let error = output.json_error();
+    assert_eq!(error["error"]["code"], "configuration");
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with(".pggitconfig: not a valid git configuration"), "{message}");
+}
+
+#[test]
+fn every_wrong_value_is_reported_with_its_file() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["config", "pggit.main.jobs", "many"]);
+    sandbox.git(["config", "--global", "pggit.main.timeout", "soon"]);
+    sandbox.git(["config", "pggit.databse", "main"]);
+    let output = sandbox.pggit(["config"]).fails(19);
+    assert_eq!(
+        output.snapshot().split_once("[stderr]\n").unwrap().1,
+        "\
+warning: unknown key pggit.databse in [SANDBOX]/repo/.git/config (local); did you mean pggit.database?
+error: bad value 'soon' for pggit.main.timeout in [SANDBOX]/home/.gitconfig (global): expected a duration such as \
+         90s, 30m or 2h
+  because: bad value 'many' for pggit.main.jobs in [SANDBOX]/repo/.git/config (local): expected a number from 1 to 256
+[exit 19]
+"
+    );
+}
+
+#[test]
+fn a_password_is_refused_and_never_shown() {
+    let sandbox = Sandbox::new();
+    let add = |url: &str| sandbox.pggit(["database", "add", "main", "--url", url]);
+    let refused = add("postgresql://app:s3cret@db/shop").fails(129);
+    assert_eq!(
+        refused.snapshot(),
+        "\
+[stderr]
+error: bad value for pggit.main.url: it contains a password
+hint: take the password out of the URL and put it into ~/.pgpass, a service file or PGPASSWORD
+hint: change it, too, if other people can read the place it was written to
+[exit 129]
+"
+    );
+    let keywords = add("host=db password=s3cret").fails(129);
+    sandbox.git(["config", "pggit.main.url", "postgresql://app:s3cret@db/shop"]);
+    let table = sandbox.pggit(["config"]).fails(19);
+    let json = sandbox.pggit(["config", "--json"]).fails(19);
+    let list = sandbox.pggit(["database", "list"]).fails(19);
+    for output in [refused, keywords, table, json, list] {
+        assert!(!output.snapshot().contains("s3cret"), "{}", output.snapshot());
+    }
+}
+
+#[test]
+fn databases_are_added_listed_shown_and_removed() {
+    let sandbox = Sandbox::new();
+    let run = |args: &[&str]| sandbox.pggit(["database"].iter().chain(args));
+    assert_eq!(
+        run(&["list"]).snapshot(),
+        "[stderr]\nhint: no database is configured; add one with 'git pggit database add <name> --url <url>'\n\
+         [exit 0]\n"
+    );
+    let added = "[stderr]\nadded database 'main' to the repository's configuration\n[exit 0]\n";
+    let schema = "--schema=-odd \"name\"\n";
+    let add = [
+        "add",
+        "main",
+        "--url",
+        "service=shop",
+        "--format",
+        "directory",
+        "--jobs=4",
+        schema,
+        "--output=dumps",
+    ];
+    assert_eq!(run(&add).snapshot(), added);
+    assert_eq!(sandbox.git(["config", "--local", "pggit.main.schema"]), "-odd \"name\"");
+    assert_eq!(
+        sandbox.git(["config", "--local", "pggit.main.output"]),
+        sandbox.repo().join("dumps").display().to_string()
+    );
+    let twice = run(&add).fails(12);
+    assert!(twice.stderr_text().contains("database 'main' already exists"), "{}", twice.snapshot());
+    run(&["add", "stats", "--url=postgresql://h/stats", "--global"]).success();
+    sandbox.git(["config", "pggit.database", "main"]);
+    assert_eq!(
+        run(&["list"]).snapshot(),
+        "   NAME   TOOL     TYPE  FORMAT     URL\n\
+         *  main   pg_dump  full  directory  service=shop\n   stats  pg_dump  full  custom     postgresql://h/stats\n\
+         [exit 0]\n"
+    );
+    let list = run(&["list", "--json"]).json();
+    assert_eq!(list["databases"][0]["name"], "main");
+    assert_eq!(list["databases"][0]["default"], true);
+    assert_eq!(
+        run(&["remove", "stats"]).snapshot(),
+        "[stderr]\nerror: database 'stats' is not in the repository's configuration\n\
+         hint: it is in yours: 'git pggit database remove --global stats'\n[exit 10]\n"
+    );
+    run(&["remove", "--global", "stats"]).success();
+    assert_eq!(
+        run(&["remove", "main"]).snapshot(),
+        "[stderr]\n'main' is no longer the default database\n\
+         removed database 'main' from the repository's configuration\nits backups and their records stay\n[exit 0]\n"
+    );
+    assert_eq!(sandbox.pggit(["config"]).snapshot(), TABLE_OF_NOTHING);
+}
+
+#[test]
+fn bad_names_and_values_write_nothing() {
+    let sandbox = Sandbox::new();
+    let before = fs::read(sandbox.repo().join(".git/config")).unwrap();
+    let huge = "x".repeat(10_000);
+    for name in ["", "../x", "a/b", ".x", "a\nb", "a\"b", "output", "größe", &huge] {
+        let output = sandbox.pggit(["database", "add", "--url=service=x", "--", name]).fails(129);
+        assert!(output.stderr.len() < 500, "{}", output.snapshot());
+    }
+    sandbox.pggit(["database", "add", "-x", "--url=service=x"]).fails(129);
+    let name = std::ffi::OsStr::from_bytes(b"\xff");
+    let mut command = sandbox.pggit_command();
+    command.args(["database", "add", "--url=service=x"]).arg(name);
+    sandbox.output(&mut command).fails(129);
+    for option in
+        ["--jobs=0", "--format=zip", "--compression-level=23", "--timeout=1", "--globals=maybe", "--tool=sh"]
+    {
+        sandbox.pggit(["database", "add", "main", "--url=service=x", option]).fails(129);
+    }
+    for url in ["", "mysql://x", "nonsense", "-h x"] {
+        sandbox.pggit(["database", "add", "main", "--url", url]).fails(129);
+    }
+    assert_eq!(fs::read(sandbox.repo().join(".git/config")).unwrap(), before);
+}
+
+#[test]
+fn a_database_needs_a_repository_or_the_user_s_own_file() {
+    let sandbox = Sandbox::without_repository();
+    let add =
+        |extra: &[&str]| sandbox.pggit(["database", "add", "main", "--url=service=x"].iter().chain(extra));
+    assert_eq!(
+        add(&[]).snapshot(),
+        "[stderr]\nerror: not a git repository (or any of the parent directories): [SANDBOX]\n\
+         hint: run the command inside of your schema repository, or name it with -C <dir>\n[exit 18]\n"
+    );
+    add(&["--global"]).success();
+    let output = sandbox.pggit(["config", "--json"]).success();
+    assert_eq!(value(&output, "pggit.main.url"), pair("service=x", "global"));
+}
+
+#[test]
+fn a_locked_file_is_worth_another_try() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.repo().join(".git/config.lock"), "").unwrap();
+    let output = sandbox.pggit(["--json", "database", "add", "main", "--url=service=x"]).fails(17);
+    assert_eq!(output.json_error()["error"]["code"], "busy");
+}
+
+#[test]
+fn values_survive_the_way_through_git() {
+    use pggit::git::config::{GitProgram, Target, Writer};
+    let sandbox = Sandbox::new();
+    // The writer runs git in this process's environment, so it gets the
+    // repository's own file and nothing of the user's.
+    let git = GitProgram { dir: sandbox.repo() };
+    let writer = Writer::new(&git, Target::Local);
+    let hostile =
+        ["-x", "--global", "", " spaces ", "a;b#c", "quo\"te\\", "line\nbreak\t", "größe", "$(id)`id`"];
+    for value in hostile {
+        writer.add("pggit.main.schema", value.as_ref()).unwrap();
+    }
+    let stored =
+        sandbox.output(sandbox.command("git").args(["config", "-z", "--get-all", "pggit.main.schema"]));
+    assert_eq!(stored.stdout_text().trim_end_matches('\0').split('\0').collect::<Vec<_>>(), hostile);
+    assert!(writer.add("pggit.main.schema", "a\0b".as_ref()).is_err());
+    let shown = sandbox.pggit(["database", "show", "main", "--json"]);
+    let keys = shown.json()["keys"].as_array().unwrap().clone();
+    let row = keys.iter().find(|row| row["key"] == "pggit.main.schema").unwrap();
+    let values: Vec<_> =
+        row["values"].as_array().unwrap().iter().map(|v| v["value"].as_str().unwrap()).collect();
+    assert_eq!(values, hostile);
+    writer.set("pggit.main.schema", "-only".as_ref()).unwrap();
+    assert_eq!(sandbox.git(["config", "--get-all", "pggit.main.schema"]), "-only");
+    assert!(writer.unset("pggit.main.schema").unwrap());
+    assert!(!writer.unset("pggit.main.schema").unwrap());
+    assert!(!writer.remove_section("pggit.nothing").unwrap());
+}
+
+#[test]
+fn a_key_without_a_value_does_not_take_the_next_one_s() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.repo().join(".git/config");
+    let text =
+        fs::read_to_string(&path).unwrap() + "[pggit \"main\"]\n\trecordSchema\n\tjobs = 3\n\tformat = tar\n";
+    fs::write(path, text).unwrap();
+    let output = sandbox.pggit(["config", "--json"]).success();
+    assert_eq!(value(&output, "pggit.main.recordSchema"), pair("true", "local"));
+    assert_eq!(value(&output, "pggit.main.jobs"), pair("3", "local"));
+}
