@@ -9,9 +9,10 @@ use super::error::Failure;
 use super::ui::Ui;
 use crate::clock::Clock;
 use crate::config::{COMMITTED_FILE, Config, Environment};
-use crate::domain::Timestamp;
+use crate::domain::{Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
+use crate::ledger::Ledger;
 
 /// The surroundings of one command.
 pub struct Context {
@@ -24,6 +25,7 @@ pub struct Context {
     repository: OnceCell<Result<Repository, Missing>>,
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
+    host: OnceCell<Line>,
 }
 
 /// There is no repository, and why: some commands can do without.
@@ -43,6 +45,7 @@ impl Context {
             repository: OnceCell::new(),
             git_config: OnceCell::new(),
             config: OnceCell::new(),
+            host: OnceCell::new(),
         }
     }
 
@@ -69,6 +72,12 @@ impl Context {
                 Err(GitError::NotARepository { path: dir.clone(), message: message.clone() }.into())
             }
         }
+    }
+
+    /// The ledger of the repository.
+    pub fn ledger(&self) -> Result<Ledger<'_>, Failure> {
+        let host = self.host.get_or_init(crate::process::host);
+        Ok(Ledger::new(self.repository()?, self.clock.as_ref(), host))
     }
 
     /// git's configuration, inside or outside of a repository.

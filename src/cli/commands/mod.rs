@@ -1,5 +1,6 @@
 //! The commands: one file per leaf command, and this list of them.
 
+mod backup;
 mod completions;
 mod config;
 mod database;
@@ -14,6 +15,8 @@ use super::error::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[command(subcommand)]
+    Backup(Box<backup::Command>),
+    #[command(subcommand)]
     Database(database::Command),
     Config(config::Args),
     #[command(hide = true)]
@@ -24,6 +27,7 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Backup(command) => backup::run(*command, context),
         Command::Database(command) => database::run(command, context),
         Command::Config(args) => config::run(&args, context),
         Command::Man(args) => man::run(&args, context),

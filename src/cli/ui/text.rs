@@ -4,21 +4,6 @@ use std::borrow::Cow;
 
 use crate::domain::Timestamp;
 
-/// A size with a binary unit: `512 B`, `1.2 GiB`.
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let (mut scaled, mut unit) = (bytes as f64 / 1024.0, 0);
-    // 1023.95 would be rounded to "1024.0".
-    while scaled >= 1023.95 && unit + 1 < UNITS.len() {
-        scaled /= 1024.0;
-        unit += 1;
-    }
-    format!("{scaled:.1} {}", UNITS[unit])
-}
-
 /// How long before `now` something was, in git's words: `3 hours ago`.
 pub fn relative_time(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.seconds_since(at);
@@ -103,21 +88,6 @@ fn escape(text: &str, hostile: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_one_decimal_and_never_1024() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_048_524, "1023.9 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_288_490_189, "1.2 GiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(human_size(bytes), text);
-        }
-    }
 
     #[test]
     fn times_are_told_as_git_tells_them() {
