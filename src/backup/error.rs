@@ -40,9 +40,6 @@ pub enum Error {
         /// The commit recorded in it.
         mark: String,
     },
-    /// Nobody said where backup files go.
-    #[error("no output directory is configured")]
-    NoOutput,
     /// A signal ended the run.
     #[error("interrupted ({signal})")]
     Interrupted {
@@ -79,7 +76,7 @@ impl Error {
                 tools::Kind::DiskFull => "destination",
                 _ => "tool-failed",
             },
-            Self::Store(_) | Self::NoOutput => "destination",
+            Self::Store(_) => "destination",
             Self::Git(_) | Self::Ledger(_) => "ledger",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
         }

@@ -5,6 +5,7 @@
 //! they get a [`Context`] and return a [`Failure`] or nothing.
 
 pub mod bar;
+mod connect;
 pub mod context;
 pub mod error;
 pub mod ui;

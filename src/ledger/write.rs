@@ -114,6 +114,17 @@ impl Ledger<'_> {
     /// Adds an event that was made elsewhere, as it is. An event that is
     /// already there is no change.
     pub fn append_event(&self, event: &Event) -> Result<Entry, Error> {
+        self.append_event_with_schema(event, None)
+    }
+
+    /// The event that this ledger would add to `record` next.
+    pub fn next_event(&self, record: &Record, body: Body) -> Result<Event, Error> {
+        let (at, by) = (self.clock.now(), Line::lossy(&self.repository.identity()?.to_line()));
+        Ok(Event::new(EventId::new(at), record.id(), record.next_clock(), at, by, self.host.clone(), body))
+    }
+
+    /// [`Ledger::append_event`] together with the schema of the database.
+    pub fn append_event_with_schema(&self, event: &Event, schema: Option<&[u8]>) -> Result<Entry, Error> {
         event.validate()?;
         let commit = match &event.body {
             Body::Registered(body) => body.commit.clone(),
@@ -124,7 +135,7 @@ impl Ledger<'_> {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
-            self.write(base, added, None)
+            self.write(base, added, schema)
         })
     }
 

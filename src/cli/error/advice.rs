@@ -222,6 +222,8 @@ impl From<recovery::Error> for Failure {
     fn from(error: recovery::Error) -> Self {
         match error {
             recovery::Error::Pg(error) => error.into(),
+            recovery::Error::Store(error) => error.into(),
+            recovery::Error::Tools(error) => error.into(),
             other => Self::of(Code::Conflict, &other),
         }
     }
@@ -242,8 +244,6 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
-            other @ Error::NoOutput => Self::of(Code::Configuration, &other)
-                .hint("name a directory for the backup files: --output <dir>, or for good: git config pggit.output <dir>"),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }
     }

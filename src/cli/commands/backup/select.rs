@@ -25,8 +25,13 @@ impl One {
 
 /// Finds the backup that `selector` names, among those of `database` if given.
 pub(super) fn find(selector: &str, database: Option<&str>, context: &Context) -> Result<Entry, Failure> {
-    let filter = Filter { databases: database.map(database_name).transpose()?.into_iter().collect(), ..Filter::default() };
+    let filter = Filter { databases: databases(database)?, ..Filter::default() };
     Ok(context.ledger()?.find(&selector.parse::<BackupSelector>()?, &filter)?)
+}
+
+/// The database to look among, if one was named.
+pub(super) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
+    name.map(database_name).into_iter().collect()
 }
 
 fn database_name(text: &str) -> Result<DatabaseName, Failure> {
