@@ -65,7 +65,8 @@ fails() {
 days=9
 next_day() {
     local date
-    date=$(date -d "$((days -= 1)) days ago 10:00" +%s)
+    days=$((days - 1))
+    date=$(date -d "$days days ago 10:00" +%s)
     GIT_AUTHOR_DATE="@$date +0000" GIT_COMMITTER_DATE="@$date +0000" "$@"
 }
 
