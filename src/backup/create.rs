@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use crate::clock::Clock;
 use crate::config::{DatabaseConfig, Globals};
 use crate::domain::{
-    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line, Location,
-    Postgres, Started, TagKey, Timestamp, Tool,
+    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line,
+    Location, Postgres, Started, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts};
@@ -23,9 +23,9 @@ use crate::progress::Progress;
 use crate::store::plain::{Draft, FileUri, remove, sweep_partials};
 use crate::tools::{Connection, DumpSpec, Programs};
 
+use super::Error;
 use super::choice::{Asked, Chosen, choose};
 use super::dump::{Dump, Job, write_record};
-use super::Error;
 
 /// What is to be backed up and how.
 #[derive(Debug)]
@@ -110,7 +110,12 @@ fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
 
 /// A database that cannot be reached is a backup that was not made, and the
 /// ledger says so.
-fn unreachable(around: &Surroundings<'_>, request: &Request, chosen: Option<Chosen>, error: Error) -> Unsuccessful {
+fn unreachable(
+    around: &Surroundings<'_>,
+    request: &Request,
+    chosen: Option<Chosen>,
+    error: Error,
+) -> Unsuccessful {
     match chosen.map(|chosen| register(around, request, &chosen)) {
         Some(Ok(entry)) => failed(around, entry, error),
         Some(Err(other)) => Unsuccessful { error, entry: None, not_recorded: Some(other) },

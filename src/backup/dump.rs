@@ -94,7 +94,10 @@ fn artifact(summary: FileSummary) -> Result<Artifact, Error> {
         name: Line::lossy(&summary.name),
         size_bytes: summary.content_bytes,
         stored_bytes: summary.stored_bytes,
-        digest: summary.digest.parse().map_err(|error| Error::Ledger(crate::ledger::Error::Invalid(error)))?,
+        digest: summary
+            .digest
+            .parse()
+            .map_err(|error| Error::Ledger(crate::ledger::Error::Invalid(error)))?,
     })
 }
 

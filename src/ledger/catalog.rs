@@ -121,7 +121,9 @@ impl Ledger<'_> {
 
     pub(super) fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
         let files = self.repository.files_at(tip, layout::DIRECTORY)?;
-        let place = |(name, blob): (String, Oid)| Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob });
+        let place = |(name, blob): (String, Oid)| {
+            Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
+        };
         Ok(files.into_iter().filter_map(place).collect())
     }
 

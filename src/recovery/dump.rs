@@ -78,10 +78,15 @@ impl Restore<'_> {
         let artifact = self.backup.artifacts.first();
         let format = artifact.and_then(|artifact| DumpFormat::of_artifact(artifact.name.as_str()));
         let (Some(artifact), Some(format)) = (artifact, format) else {
-            return Err(refuse(format!("it was made by {} and is not a dump of this program", self.backup.tool.name)));
+            return Err(refuse(format!(
+                "it was made by {} and is not a dump of this program",
+                self.backup.tool.name
+            )));
         };
         let location = self.backup.location.as_ref().map(|location| location.as_str().parse::<FileUri>());
-        let Some(Ok(location)) = location else { return Err(refuse("its location is not a directory".to_owned())) };
+        let Some(Ok(location)) = location else {
+            return Err(refuse("its location is not a directory".to_owned()));
+        };
         Ok(Dump { stored: Stored::open(&PathBuf::from(location.to_path()))?, artifact, format })
     }
 

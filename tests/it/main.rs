@@ -4,9 +4,11 @@
 
 mod cluster;
 mod sandbox;
+mod tmpfs;
 
 mod cli_basics;
 mod config;
+mod create;
 mod ledger;
 mod libpq;
 mod pg;

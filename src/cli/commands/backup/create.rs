@@ -168,7 +168,8 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display())).cause(error.to_string()))
+            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display()))
+                .cause(error.to_string()))
         }
         _ => Ok(()),
     }
