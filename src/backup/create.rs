@@ -62,16 +62,16 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Unsuccessful {
     /// Why.
-    pub error: Error,
+    pub error: Box<Error>,
     /// What the ledger says about it, when it was registered.
     pub entry: Option<Box<Entry>>,
     /// Why the ledger does not say that it failed, when it should.
-    pub not_recorded: Option<ledger::Error>,
+    pub not_recorded: Option<Box<ledger::Error>>,
 }
 
 impl<E: Into<Error>> From<E> for Unsuccessful {
     fn from(error: E) -> Self {
-        Self { error: error.into(), entry: None, not_recorded: None }
+        Self { error: Box::new(error.into()), entry: None, not_recorded: None }
     }
 }
 
@@ -118,7 +118,9 @@ fn unreachable(
 ) -> Unsuccessful {
     match chosen.map(|chosen| register(around, request, &chosen)) {
         Some(Ok(entry)) => failed(around, entry, error),
-        Some(Err(other)) => Unsuccessful { error, entry: None, not_recorded: Some(other) },
+        Some(Err(other)) => {
+            Unsuccessful { error: Box::new(error), entry: None, not_recorded: Some(Box::new(other)) }
+        }
         None => error.into(),
     }
 }
@@ -161,8 +163,14 @@ fn failed(around: &Surroundings<'_>, entry: Entry, error: Error) -> Unsuccessful
     let failure = Failure { code: Line::lossy(error.code()), message: describe(&error) };
     let body = Body::from(Failed { attempt, error: failure });
     match around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(body.clone().into())) {
-        Ok(entry) => Unsuccessful { error, entry: Some(Box::new(entry)), not_recorded: None },
-        Err(other) => Unsuccessful { error, entry: Some(Box::new(entry)), not_recorded: Some(other) },
+        Ok(entry) => {
+            Unsuccessful { error: Box::new(error), entry: Some(Box::new(entry)), not_recorded: None }
+        }
+        Err(other) => Unsuccessful {
+            error: Box::new(error),
+            entry: Some(Box::new(entry)),
+            not_recorded: Some(Box::new(other)),
+        },
     }
 }
 

@@ -121,17 +121,15 @@ pub fn check_graph<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> BTreeSe
     for backup in all.values() {
         let usable = backup.status == Status::Completed;
         for needed in backup.depends_on.iter().filter(|_| usable) {
-            match all.get(&needed.id) {
-                None => {
-                    drop(problems.insert(DependencyProblem::Missing { backup: backup.id, needs: needed.id }))
-                }
-                Some(parent) if parent.status == Status::Completed => {}
-                Some(parent) => drop(problems.insert(DependencyProblem::Unusable {
+            problems.extend(match all.get(&needed.id) {
+                None => Some(DependencyProblem::Missing { backup: backup.id, needs: needed.id }),
+                Some(parent) if parent.status == Status::Completed => None,
+                Some(parent) => Some(DependencyProblem::Unusable {
                     backup: backup.id,
                     needs: needed.id,
                     status: parent.status,
-                })),
-            }
+                }),
+            });
         }
         if reaches_itself(backup.id, &all) {
             problems.insert(DependencyProblem::Cycle { backup: backup.id });

@@ -45,10 +45,10 @@ impl Repository {
             return self.head();
         }
         let spec = format!("{revision}^{{commit}}");
-        let parsed = self.gix.rev_parse_single(spec.as_str()).map(|id| id.detach());
+        let parsed = self.gix.rev_parse_single(spec.as_str()).map(gix::Id::detach);
         // Beside a gc the library may not see what is there.
         let parsed = parsed.or_else(|error| match self.anew() {
-            Some(anew) => anew.rev_parse_single(spec.as_str()).map(|id| id.detach()),
+            Some(anew) => anew.rev_parse_single(spec.as_str()).map(gix::Id::detach),
             None => Err(error),
         });
         let id = match parsed {

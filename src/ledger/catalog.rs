@@ -86,7 +86,7 @@ impl Ledger<'_> {
     /// The content of the record file of an entry, as it is stored.
     pub fn record_bytes(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let path = layout::record_path(entry.backup.id);
-        self.repository.blob_at(entry.tip, &path)?.ok_or_else(|| Error::NotFound { selector: path })
+        self.repository.blob_at(entry.tip, &path)?.ok_or(Error::NotFound { selector: path })
     }
 
     /// The schema that was recorded with a backup; `None` when there is none.

@@ -161,7 +161,7 @@ impl Ledger<'_> {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
-            self.write(base, added, schema)
+            self.write(base, &added, schema)
         })
     }
 
@@ -180,8 +180,8 @@ impl Ledger<'_> {
             let event = |(body, clock): (Body, u64)| {
                 Event::new(EventId::new(at), id, clock, at, by.clone(), self.host.clone(), body)
             };
-            let added = change.bodies.into_iter().zip(clock..).map(event).collect();
-            self.write(base, added, change.schema.as_deref())
+            let added: Vec<Event> = change.bodies.into_iter().zip(clock..).map(event).collect();
+            self.write(base, &added, change.schema.as_deref())
         })
     }
 
@@ -218,19 +218,19 @@ impl Ledger<'_> {
     }
 
     /// One try to add events to what was read.
-    fn write(&self, base: Base, added: Vec<Event>, schema: Option<&[u8]>) -> Result<Entry, Error> {
+    fn write(&self, base: Base, added: &[Event], schema: Option<&[u8]>) -> Result<Entry, Error> {
         let mut record = match &base.known {
             Some(entry) if added.is_empty() => return Ok(entry.clone()),
             Some(entry) => entry.record.clone(),
             None => Record::new(base.id),
         };
-        for event in &added {
+        for event in added {
             let state = record.fold().ok();
             check(base.id, state.as_ref().map(|folded| &folded.backup), event)?;
             record.add(event.clone())?;
         }
         let folded = record.fold()?;
-        let tip = self.publish(base, &folded.backup, &record, &added, schema)?;
+        let tip = self.publish(base, &folded.backup, &record, added, schema)?;
         Ok(Entry { backup: folded.backup, record, ignored: folded.ignored, tip })
     }
 

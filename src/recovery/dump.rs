@@ -1,6 +1,5 @@
 //! Restoring a dump from its files into a new database.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::domain::{Artifact, Backup, DumpFormat, Postgres, Status};
@@ -87,7 +86,7 @@ impl Restore<'_> {
         let Some(Ok(location)) = location else {
             return Err(refuse("its location is not a directory".to_owned()));
         };
-        Ok(Dump { stored: Stored::open(&PathBuf::from(location.to_path()))?, artifact, format })
+        Ok(Dump { stored: Stored::open(&location.to_path())?, artifact, format })
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {

@@ -188,7 +188,7 @@ fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }
-    let failure = Failure::from(unsuccessful.error);
+    let failure = Failure::from(*unsuccessful.error);
     match unsuccessful.entry {
         Some(entry) if unsuccessful.not_recorded.is_none() => {
             failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))
