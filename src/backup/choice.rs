@@ -63,7 +63,8 @@ pub fn choose(
         },
     };
     let commit = oid.to_commit();
-    let branch = branch.or_else(|| repository.head_branch().filter(|_| repository.head().is_ok_and(|head| head == oid)));
+    let branch = branch
+        .or_else(|| repository.head_branch().filter(|_| repository.head().is_ok_and(|head| head == oid)));
     let differs = mark.is_some_and(|mark| mark != commit.as_str());
     if let (true, false, Some(mark)) = (differs, force, mark) {
         return Err(match mark.parse() {
@@ -81,7 +82,9 @@ fn marked(repository: &Repository, mark: &str, database: &str) -> Result<Oid, Er
     let commit: CommitId = mark.parse().map_err(|_| unknown())?;
     match repository.resolve_commit(commit.as_str()) {
         Ok(oid) => Ok(oid),
-        Err(git::Error::UnknownRevision { .. } | git::Error::Missing { shallow: false, .. }) => Err(unknown()),
+        Err(git::Error::UnknownRevision { .. } | git::Error::Missing { shallow: false, .. }) => {
+            Err(unknown())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use crate::clock::Clock;
 use crate::config::{DatabaseConfig, Globals};
 use crate::domain::{
-    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line, Location,
-    Postgres, Started, TagKey, Timestamp, Tool,
+    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line,
+    Location, Postgres, Started, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts};
@@ -23,9 +23,9 @@ use crate::progress::Progress;
 use crate::store::plain::{Draft, FileUri, remove, sweep_partials};
 use crate::tools::{Connection, DumpSpec, Programs};
 
+use super::Error;
 use super::choice::{Asked, Chosen, choose};
 use super::dump::{Dump, Job, write_record};
-use super::Error;
 
 /// What is to be backed up and how.
 #[derive(Debug)]
@@ -62,16 +62,16 @@ pub struct Surroundings<'a> {
 #[derive(Debug)]
 pub struct Unsuccessful {
     /// Why.
-    pub error: Error,
+    pub error: Box<Error>,
     /// What the ledger says about it, when it was registered.
     pub entry: Option<Box<Entry>>,
     /// Why the ledger does not say that it failed, when it should.
-    pub not_recorded: Option<ledger::Error>,
+    pub not_recorded: Option<Box<ledger::Error>>,
 }
 
 impl<E: Into<Error>> From<E> for Unsuccessful {
     fn from(error: E) -> Self {
-        Self { error: error.into(), entry: None, not_recorded: None }
+        Self { error: Box::new(error.into()), entry: None, not_recorded: None }
     }
 }
 
@@ -110,10 +110,17 @@ fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
 
 /// A database that cannot be reached is a backup that was not made, and the
 /// ledger says so.
-fn unreachable(around: &Surroundings<'_>, request: &Request, chosen: Option<Chosen>, error: Error) -> Unsuccessful {
+fn unreachable(
+    around: &Surroundings<'_>,
+    request: &Request,
+    chosen: Option<Chosen>,
+    error: Error,
+) -> Unsuccessful {
     match chosen.map(|chosen| register(around, request, &chosen)) {
         Some(Ok(entry)) => failed(around, entry, error),
-        Some(Err(other)) => Unsuccessful { error, entry: None, not_recorded: Some(other) },
+        Some(Err(other)) => {
+            Unsuccessful { error: Box::new(error), entry: None, not_recorded: Some(Box::new(other)) }
+        }
         None => error.into(),
     }
 }
@@ -156,8 +163,14 @@ fn failed(around: &Surroundings<'_>, entry: Entry, error: Error) -> Unsuccessful
     let failure = Failure { code: Line::lossy(error.code()), message: describe(&error) };
     let body = Body::from(Failed { attempt, error: failure });
     match around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(body.clone().into())) {
-        Ok(entry) => Unsuccessful { error, entry: Some(Box::new(entry)), not_recorded: None },
-        Err(other) => Unsuccessful { error, entry: Some(Box::new(entry)), not_recorded: Some(other) },
+        Ok(entry) => {
+            Unsuccessful { error: Box::new(error), entry: Some(Box::new(entry)), not_recorded: None }
+        }
+        Err(other) => Unsuccessful {
+            error: Box::new(error),
+            entry: Some(Box::new(entry)),
+            not_recorded: Some(Box::new(other)),
+        },
     }
 }
 

@@ -49,7 +49,7 @@ impl Job<'_> {
         if !self.spec.schemas.is_empty() {
             metadata.insert("schemas", self.spec.schemas.clone());
         }
-        let artifacts = std::iter::once(summary).chain(globals).map(artifact).collect::<Result<_, _>>()?;
+        let artifacts = std::iter::once(&summary).chain(&globals).map(artifact).collect::<Result<_, _>>()?;
         Ok(Dump { artifacts, schema, tool_version, metadata })
     }
 
@@ -89,12 +89,15 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn artifact(summary: FileSummary) -> Result<Artifact, Error> {
+fn artifact(summary: &FileSummary) -> Result<Artifact, Error> {
     Ok(Artifact {
         name: Line::lossy(&summary.name),
         size_bytes: summary.content_bytes,
         stored_bytes: summary.stored_bytes,
-        digest: summary.digest.parse().map_err(|error| Error::Ledger(crate::ledger::Error::Invalid(error)))?,
+        digest: summary
+            .digest
+            .parse()
+            .map_err(|error| Error::Ledger(crate::ledger::Error::Invalid(error)))?,
     })
 }
 

@@ -64,9 +64,8 @@ impl Error {
     /// The stable name that a failed record shows.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Interrupted { .. } | Self::Tools(tools::Error::Process(process::Error::Interrupted { .. })) => {
-                "interrupted"
-            }
+            Self::Interrupted { .. }
+            | Self::Tools(tools::Error::Process(process::Error::Interrupted { .. })) => "interrupted",
             Self::Tools(tools::Error::Process(process::Error::Deadline { .. })) => "timeout",
             Self::Pg(_) => "database-unreachable",
             Self::Tools(error) => match error.kind() {

@@ -21,7 +21,8 @@ impl Metadata {
         if bytes.len() > BYTES_MAX {
             return Err(refuse(format!("it has {} bytes, the most is {BYTES_MAX}", bytes.len())));
         }
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;
         Self::try_from(value)
     }
 
@@ -63,7 +64,10 @@ fn check(value: &Value, depth: usize, path: &str) -> Result<(), Invalid> {
         Value::Object(map) => map.iter().try_for_each(|(key, value)| {
             let path = format!("{path}.{key}");
             if announces_secret(key) && !matches!(value, Value::Bool(_) | Value::Null) {
-                return Err(refuse(format!("`{}` looks like a secret, and records are shared", path.trim_start_matches('.'))));
+                return Err(refuse(format!(
+                    "`{}` looks like a secret, and records are shared",
+                    path.trim_start_matches('.')
+                )));
             }
             check(value, depth + 1, &path)
         }),

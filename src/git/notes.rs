@@ -18,15 +18,17 @@ impl<'repo> Notes<'repo> {
             Some(tip) => repository.commit(tip)?.tree.0,
             None => repository.gix.empty_tree().id,
         };
-        let state =
-            gix::note::plumbing::State::new(root, &Database(&repository.gix)).map_err(Error::library("read the notes"))?;
+        let state = gix::note::plumbing::State::new(root, &Database(&repository.gix))
+            .map_err(Error::library("read the notes"))?;
         Ok(Self { repository, name: name.to_owned(), tip, state })
     }
 
     /// The note on `commit`.
     pub fn get(&mut self, commit: Oid) -> Result<Option<Vec<u8>>, Error> {
-        let found =
-            self.state.get(&commit.0, &Database(&self.repository.gix)).map_err(Error::library("look up a note"))?;
+        let found = self
+            .state
+            .get(&commit.0, &Database(&self.repository.gix))
+            .map_err(Error::library("look up a note"))?;
         found.map(|id| self.repository.blob(Oid(id))).transpose()
     }
 
@@ -40,7 +42,8 @@ impl<'repo> Notes<'repo> {
         new: &NewNote<'_>,
     ) -> Result<RefUpdate, Error> {
         let blob = writer.blob(text)?;
-        let edit = self.state.replace(commit.0, blob.0, &writer.objects).map_err(Error::library("write a note"))?;
+        let edit =
+            self.state.replace(commit.0, blob.0, &writer.objects).map_err(Error::library("write a note"))?;
         let parents: Vec<Oid> = self.tip.into_iter().collect();
         let tip = writer.commit(&NewCommit {
             tree: Oid(edit.tree),

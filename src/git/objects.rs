@@ -131,7 +131,8 @@ impl Repository {
 
     fn tree(&self, id: Oid) -> Result<Tree, Error> {
         let bytes = self.read(id, Kind::Tree)?;
-        let tree = TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
+        let tree =
+            TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
         Ok(tree.into())
     }
 
@@ -153,9 +154,10 @@ impl Repository {
     fn read(&self, id: Oid, kind: Kind) -> Result<Vec<u8>, Error> {
         match self.find(id)? {
             (found, bytes) if found == kind => Ok(bytes),
-            (found, _) => {
-                Err(Error::Library { doing: format!("read object {id}"), detail: format!("it is a {found}, not a {kind}") })
-            }
+            (found, _) => Err(Error::Library {
+                doing: format!("read object {id}"),
+                detail: format!("it is a {found}, not a {kind}"),
+            }),
         }
     }
 

@@ -45,7 +45,9 @@ pub(super) fn verb(body: &Body) -> &str {
 
 fn reason(event: &Event) -> Option<String> {
     let text = match &event.body {
-        Body::Failed(body) => format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or("")),
+        Body::Failed(body) => {
+            format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or(""))
+        }
         Body::Held(body) => body.reason.to_string(),
         Body::Released(body) => body.reason.to_string(),
         Body::Expired(body) => body.reason.to_string(),

@@ -11,10 +11,12 @@ use std::time::Duration;
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line, Metadata,
-    Record, Registered, TagKey, Timestamp, Tool, refusal,
+    Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line,
+    Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
 use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer};
+
+use crate::process::crash_point;
 
 use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
 
@@ -51,8 +53,32 @@ pub struct NewBackup {
 
 impl From<NewBackup> for Body {
     fn from(new: NewBackup) -> Self {
-        let NewBackup { name, database, commit, branch, kind, tool, depends_on, expires_at, tags, metadata, .. } = new;
-        Registered { name, database, commit, branch, backup_type: kind, tool, depends_on, expires_at, tags, metadata }.into()
+        let NewBackup {
+            name,
+            database,
+            commit,
+            branch,
+            kind,
+            tool,
+            depends_on,
+            expires_at,
+            tags,
+            metadata,
+            ..
+        } = new;
+        Registered {
+            name,
+            database,
+            commit,
+            branch,
+            backup_type: kind,
+            tool,
+            depends_on,
+            expires_at,
+            tags,
+            metadata,
+        }
+        .into()
     }
 }
 
@@ -135,7 +161,7 @@ impl Ledger<'_> {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
-            self.write(base, added, schema)
+            self.write(base, &added, schema)
         })
     }
 
@@ -149,12 +175,13 @@ impl Ledger<'_> {
         self.retrying(|| {
             let base = self.base(commit, id)?;
             let change = decide(base.known.as_ref())?;
-            let (clock, at) = (base.known.as_ref().map_or(1, |entry| entry.record.next_clock()), self.clock.now());
+            let (clock, at) =
+                (base.known.as_ref().map_or(1, |entry| entry.record.next_clock()), self.clock.now());
             let event = |(body, clock): (Body, u64)| {
                 Event::new(EventId::new(at), id, clock, at, by.clone(), self.host.clone(), body)
             };
-            let added = change.bodies.into_iter().zip(clock..).map(event).collect();
-            self.write(base, added, change.schema.as_deref())
+            let added: Vec<Event> = change.bodies.into_iter().zip(clock..).map(event).collect();
+            self.write(base, &added, change.schema.as_deref())
         })
     }
 
@@ -191,19 +218,19 @@ impl Ledger<'_> {
     }
 
     /// One try to add events to what was read.
-    fn write(&self, base: Base, added: Vec<Event>, schema: Option<&[u8]>) -> Result<Entry, Error> {
+    fn write(&self, base: Base, added: &[Event], schema: Option<&[u8]>) -> Result<Entry, Error> {
         let mut record = match &base.known {
             Some(entry) if added.is_empty() => return Ok(entry.clone()),
             Some(entry) => entry.record.clone(),
             None => Record::new(base.id),
         };
-        for event in &added {
+        for event in added {
             let state = record.fold().ok();
             check(base.id, state.as_ref().map(|folded| &folded.backup), event)?;
             record.add(event.clone())?;
         }
         let folded = record.fold()?;
-        let tip = self.publish(base, &folded.backup, &record, &added, schema)?;
+        let tip = self.publish(base, &folded.backup, &record, added, schema)?;
         Ok(Entry { backup: folded.backup, record, ignored: folded.ignored, tip })
     }
 
@@ -231,15 +258,21 @@ impl Ledger<'_> {
             changes.push(TreeChange::File(layout::schema_path(backup.id), writer.blob(schema)?));
         }
         let tree = writer.tree(self.repository.commit(parent)?.tree, &changes)?;
-        let new = writer.commit(&NewCommit { tree, parents: &[parent], message: &message, identity: &identity })?;
+        let new =
+            writer.commit(&NewCommit { tree, parents: &[parent], message: &message, identity: &identity })?;
         let updates = vec![
             RefUpdate { name: base.reference, old: base.tip, new },
             self.note(&mut writer, backup, &message, &identity)?,
         ];
-        crate::process::crash_point("ledger.objects-written");
+        let step = if added.iter().any(|event| matches!(event.body, Body::Completed(_))) {
+            "completion"
+        } else {
+            "ledger"
+        };
+        crash_point(&format!("{step}.objects-written"));
         writer.sync()?;
         self.repository.update_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
-        crate::process::crash_point("ledger.refs-moved");
+        crash_point(&format!("{step}.refs-moved"));
         writer.settle()?;
         Ok(new)
     }
@@ -267,7 +300,9 @@ fn subject(message: &str) -> &str {
 /// Refuses what the state machine does not allow.
 fn check(id: BackupId, state: Option<&Backup>, event: &Event) -> Result<(), Error> {
     match refusal(state, &event.body) {
-        Some(reason) => Err(Error::Refused { backup: id, verb: message::verb(&event.body).to_owned(), reason }),
+        Some(reason) => {
+            Err(Error::Refused { backup: id, verb: message::verb(&event.body).to_owned(), reason })
+        }
         None => Ok(()),
     }
 }

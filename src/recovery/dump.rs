@@ -1,6 +1,5 @@
 //! Restoring a dump from its files into a new database.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::domain::{Artifact, Backup, DumpFormat, Postgres, Status};
@@ -78,11 +77,16 @@ impl Restore<'_> {
         let artifact = self.backup.artifacts.first();
         let format = artifact.and_then(|artifact| DumpFormat::of_artifact(artifact.name.as_str()));
         let (Some(artifact), Some(format)) = (artifact, format) else {
-            return Err(refuse(format!("it was made by {} and is not a dump of this program", self.backup.tool.name)));
+            return Err(refuse(format!(
+                "it was made by {} and is not a dump of this program",
+                self.backup.tool.name
+            )));
         };
         let location = self.backup.location.as_ref().map(|location| location.as_str().parse::<FileUri>());
-        let Some(Ok(location)) = location else { return Err(refuse("its location is not a directory".to_owned())) };
-        Ok(Dump { stored: Stored::open(&PathBuf::from(location.to_path()))?, artifact, format })
+        let Some(Ok(location)) = location else {
+            return Err(refuse("its location is not a directory".to_owned()));
+        };
+        Ok(Dump { stored: Stored::open(&location.to_path())?, artifact, format })
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{
-    BackupId, BackupSelector, BackupType, Body, Completed, Event, Expired, Held, Line, Released, Status, Tagged, Tool,
+    BackupId, BackupSelector, BackupType, Body, Completed, Event, Expired, Held, Line, Released, Status,
+    Tagged, Tool,
 };
 use pggit::git::{self, Repository};
 use pggit::ledger::{Change, Entry, Error, Filter, Ledger, NewBackup};
@@ -104,7 +105,9 @@ fn registered(ledger: &Ledger<'_>, name: &str) -> Entry {
 }
 
 fn complete(ledger: &Ledger<'_>, id: BackupId) -> Result<Entry, Error> {
-    ledger.append(id, |_| Ok(Change { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) }))
+    ledger.append(id, |_| {
+        Ok(Change { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) })
+    })
 }
 
 /// What must hold in every kind of repository.
@@ -123,11 +126,21 @@ fn life_of_a_backup(repository: &Repository, plain_git: &dyn Fn(&[&str]) -> Stri
 
     let id = entry.backup.id;
     let note = plain_git(&["log", "-1", "--format=%N", "--notes=backups", &commit]);
-    assert!(note.starts_with(&format!("Backup {id}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, ")), "{note}");
-    let audit = plain_git(&["log", "--first-parent", "--format=%s", &format!("{commit}..refs/backups/{commit}")]);
-    assert_eq!(audit, "backup: completed nightly (full, pg_dump, 1.2 GiB)\nbackup: registered nightly (full, pg_dump)");
+    assert!(
+        note.starts_with(&format!("Backup {id}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, ")),
+        "{note}"
+    );
+    let audit =
+        plain_git(&["log", "--first-parent", "--format=%s", &format!("{commit}..refs/backups/{commit}")]);
+    assert_eq!(
+        audit,
+        "backup: completed nightly (full, pg_dump, 1.2 GiB)\nbackup: registered nightly (full, pg_dump)"
+    );
     let record = plain_git(&["show", &format!("refs/backups/{commit}:.pggit/{id}.json")]);
-    assert!(record.contains("\"status\": \"completed\"") && record.contains("\"kind\": \"registered\""), "{record}");
+    assert!(
+        record.contains("\"status\": \"completed\"") && record.contains("\"kind\": \"registered\""),
+        "{record}"
+    );
     let changed = plain_git(&["diff", "--name-only", &commit, &format!("refs/backups/{commit}")]);
     assert_eq!(changed, format!(".pggit/{id}.json\n.pggit/{id}.sql"));
     plain_git(&["fsck", "--strict", "--no-dangling"]);
@@ -220,7 +233,18 @@ fn no_repository_and_foreign_repositories_are_refused_in_git_s_words() {
 fn hostile_and_unknown_revisions_are_refused() {
     let repo = Repo::with_history(&[]);
     let repository = repo.open();
-    for bad in ["", "-rf", "--exec=x", "nope", "HEAD~99", "a\nb", "a\0b", "../../etc", "refs/heads/none", "HEAD:0001.sql"] {
+    for bad in [
+        "",
+        "-rf",
+        "--exec=x",
+        "nope",
+        "HEAD~99",
+        "a\nb",
+        "a\0b",
+        "../../etc",
+        "refs/heads/none",
+        "HEAD:0001.sql",
+    ] {
         let error = repository.resolve_commit(bad).unwrap_err();
         assert!(matches!(error, git::Error::UnknownRevision { .. }), "{bad:?}: {error:?}");
     }
@@ -243,9 +267,15 @@ fn what_the_state_does_not_allow_is_refused_and_changes_nothing() {
     };
     refused(completed(), "cannot be completed: the backup is completed");
     let failure = pggit::domain::Failure { code: Line::lossy("x"), message: "y".into() };
-    refused(pggit::domain::Failed { attempt: None, error: failure }.into(), "cannot be failed: the backup is completed");
+    refused(
+        pggit::domain::Failed { attempt: None, error: failure }.into(),
+        "cannot be failed: the backup is completed",
+    );
     assert_eq!(repo.git(&["for-each-ref"]), refs);
-    for body in [Expired { reason: Line::lossy("old") }.into(), pggit::domain::Deleted { reason: Line::lossy("old") }.into()] {
+    for body in [
+        Expired { reason: Line::lossy("old") }.into(),
+        pggit::domain::Deleted { reason: Line::lossy("old") }.into(),
+    ] {
         ledger.append(id, |_| Ok(Body::clone(&body).into())).unwrap();
     }
     let tag = Tagged { key: "pinned".parse().unwrap(), value: Line::default() };
@@ -291,7 +321,14 @@ fn people_s_lines_in_a_note_survive_ours() {
     let (repository, host) = (repo.open(), host());
     let ledger = Ledger::new(&repository, &System, &host);
     let id = registered(&ledger, "a").backup.id;
-    repo.git(&["notes", "--ref=backups", "append", "-m", "checked by hand\n\nBackup plan: see the wiki", "HEAD"]);
+    repo.git(&[
+        "notes",
+        "--ref=backups",
+        "append",
+        "-m",
+        "checked by hand\n\nBackup plan: see the wiki",
+        "HEAD",
+    ]);
     complete(&ledger, id).unwrap();
     let note = repo.git(&["notes", "--ref=backups", "show", "HEAD"]);
     let (ours, theirs) = note.split_once('\n').unwrap();
@@ -314,7 +351,10 @@ fn a_damaged_record_is_named_and_the_others_are_still_read() {
     assert_eq!(catalog.entries.iter().map(|entry| entry.backup.id).collect::<Vec<_>>(), [good]);
     assert_eq!(catalog.damaged[0].file, format!(".pggit/{bad}.json"));
     assert!(matches!(complete(&ledger, bad), Err(Error::Damaged { .. })));
-    assert!(matches!(catalog.find(&bad.to_string().parse().unwrap(), &Filter::default()), Err(Error::Damaged { .. })));
+    assert!(matches!(
+        catalog.find(&bad.to_string().parse().unwrap(), &Filter::default()),
+        Err(Error::Damaged { .. })
+    ));
     complete(&ledger, good).unwrap();
 }
 
@@ -384,7 +424,9 @@ fn two_who_complete_the_same_backup_leave_one_completion() {
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let one = || {
             let repository = repo.open();
-            complete(&Ledger::new(&repository, &System, &host), id).map(drop).map_err(|error| error.to_string())
+            complete(&Ledger::new(&repository, &System, &host), id)
+                .map(drop)
+                .map_err(|error| error.to_string())
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

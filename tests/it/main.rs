@@ -1,12 +1,15 @@
 //! All integration tests: one binary, because each further one costs seconds
 //! of linking.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod cluster;
 mod sandbox;
+mod tmpfs;
 
 mod cli_basics;
 mod config;
+mod create;
 mod ledger;
 mod libpq;
 mod pg;

@@ -202,17 +202,23 @@ impl From<store::Error> for Failure {
         use store::Error;
         let failure = |code| Self::of(code, &error);
         match &error {
-            Error::RootMissing { path } => failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display())),
-            Error::Full { .. } => failure(Code::Destination).hint("make room, or choose another directory with --output"),
+            Error::RootMissing { path } => {
+                failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display()))
+            }
+            Error::Full { .. } => {
+                failure(Code::Destination).hint("make room, or choose another directory with --output")
+            }
             Error::NotADirectory { .. } | Error::ReadOnly { .. } | Error::Denied { .. } => {
                 failure(Code::Destination).hint("choose another directory with --output")
             }
             Error::UnsafeName { .. } | Error::BadLocation { .. } => failure(Code::Usage),
             Error::Exists { .. } => failure(Code::Conflict),
             Error::Missing { .. } => failure(Code::NotFound),
-            Error::Unexpected { .. } | Error::Truncated { .. } | Error::Corrupt { .. } | Error::Mismatch { .. } => {
-                failure(Code::Damaged).hint("the stored bytes are not those that were written; restore from another backup")
-            }
+            Error::Unexpected { .. }
+            | Error::Truncated { .. }
+            | Error::Corrupt { .. }
+            | Error::Mismatch { .. } => failure(Code::Damaged)
+                .hint("the stored bytes are not those that were written; restore from another backup"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }

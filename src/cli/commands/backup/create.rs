@@ -168,7 +168,8 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display())).cause(error.to_string()))
+            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display()))
+                .cause(error.to_string()))
         }
         _ => Ok(()),
     }
@@ -187,7 +188,7 @@ fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }
-    let failure = Failure::from(unsuccessful.error);
+    let failure = Failure::from(*unsuccessful.error);
     match unsuccessful.entry {
         Some(entry) if unsuccessful.not_recorded.is_none() => {
             failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))

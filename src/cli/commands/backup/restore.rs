@@ -82,7 +82,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let restored = restore.run();
     drop(progress);
     let restored = restored.map_err(|error| match interrupt::requested() {
-        Some(signal) => Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored")),
+        Some(signal) => {
+            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
+        }
         None => error.into(),
     })?;
     if context.ui.wants_json() {
@@ -95,7 +97,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }))?);
     }
     let (size, commit) = (human_bytes(restored.bytes), entry.backup.commit.short());
-    let text = format!("restored backup {} ({size}, commit {commit}) into database {}", entry.backup.name, args.into);
+    let text = format!(
+        "restored backup {} ({size}, commit {commit}) into database {}",
+        entry.backup.name, args.into
+    );
     context.ui.status(&text);
     Ok(())
 }
@@ -122,8 +127,11 @@ fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
         Ok(entry) => Ok(entry.clone()),
         Err(_) => {
             let commit = commit.to_commit();
-            Err(Failure::new(Code::NotFound, format!("commit {} has no backup that can be restored", commit.short()))
-                .hint("'git pggit backup coverage --commits <range>' shows which commits have one"))
+            Err(Failure::new(
+                Code::NotFound,
+                format!("commit {} has no backup that can be restored", commit.short()),
+            )
+            .hint("'git pggit backup coverage --commits <range>' shows which commits have one"))
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure
 }
 
 fn database_name(text: &str) -> Result<DatabaseName, Failure> {
-    text.parse().map_err(|error: crate::domain::InvalidDatabaseName| Failure::new(Code::Usage, error.to_string()))
+    text.parse()
+        .map_err(|error: crate::domain::InvalidDatabaseName| Failure::new(Code::Usage, error.to_string()))
 }
 
 /// The backups that a command is about
@@ -131,10 +132,12 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(at) = full.parse() {
         return Ok(at);
     }
-    let span = span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
+    let span =
+        span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
     span.ok_or_else(|| {
-        Failure::new(Code::Usage, format!("'{text}' is no time"))
-            .hint("write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span before now: 90m, 12h, 7d, 2w")
+        Failure::new(Code::Usage, format!("'{text}' is no time")).hint(
+            "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span before now: 90m, 12h, 7d, 2w",
+        )
     })
 }
 
@@ -159,7 +162,9 @@ mod tests {
     #[test]
     fn times_and_spans() {
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let text = |text: &str| moment(text, now).map(|at| at.to_string()).map_err(|failure| failure.message().to_owned());
+        let text = |text: &str| {
+            moment(text, now).map(|at| at.to_string()).map_err(|failure| failure.message().to_owned())
+        };
         assert_eq!(text("2026-11-20").unwrap(), "2026-11-20T00:00:00.000000Z");
         assert_eq!(text("2026-11-20T10:00:00+01:00").unwrap(), "2026-11-20T09:00:00.000000Z");
         assert_eq!(text("12h").unwrap(), "2026-11-21T00:00:00.000000Z");
