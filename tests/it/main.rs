@@ -7,8 +7,12 @@ mod sandbox;
 
 mod cli_basics;
 mod config;
+mod doctor;
+mod init;
 mod ledger;
 mod libpq;
+mod man;
+mod mark;
 mod pg;
 mod pg_dump;
 mod process;
