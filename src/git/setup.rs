@@ -85,12 +85,10 @@ pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
         }
     }
     for remote in remotes(config) {
-        let probe = format!("{}{remote}/x", names.tracking);
-        if gix::refs::FullName::try_from(probe).is_err() {
-            plan.unusable.push(remote);
-            continue;
+        match usable(&remote, names) {
+            Some(remote) => plan_remote(config, names, remote, &mut plan.steps),
+            None => plan.unusable.push(String::from_utf8_lossy(&remote).into_owned()),
         }
-        plan_remote(config, names, &remote, &mut plan.steps);
     }
     plan
 }
@@ -109,7 +107,9 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
         let wanted = Refspec::parse(value);
         // Left behind by a remote that was called something else.
         let outdated = |has: &Refspec<'_>| {
-            has.source == wanted.source && has.target.starts_with(names.tracking) && has.target != wanted.target
+            has.source == wanted.source
+                && has.target.starts_with(names.tracking)
+                && has.target != wanted.target
         };
         for (entry, text) in &present {
             if entry.scope == Scope::Local && outdated(&Refspec::parse(text)) {
@@ -179,9 +179,15 @@ fn shows(entry: &Entry, notes: &str) -> bool {
 }
 
 /// The remotes that have an address.
-fn remotes(config: &Snapshot) -> BTreeSet<String> {
+fn remotes(config: &Snapshot) -> BTreeSet<Vec<u8>> {
     let urls = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("url"));
-    urls.filter(|entry| entry.scope < Scope::Worktree).filter_map(remote_of).collect()
+    urls.filter(|entry| entry.scope < Scope::Worktree).filter_map(|entry| entry.subsection.clone()).collect()
+}
+
+/// The name of a remote, when it can be a part of a ref.
+fn usable<'a>(remote: &'a [u8], names: &Names<'_>) -> Option<&'a str> {
+    let remote = std::str::from_utf8(remote).ok()?;
+    gix::refs::FullName::try_from(format!("{}{remote}/x", names.tracking)).ok().map(|_| remote)
 }
 
 /// What to fetch from where to where.
@@ -300,7 +306,14 @@ mod tests {
             origin: String::new(),
             trusted: true,
         };
-        for value in ["refs/notes/*", "refs/notes/backups", "refs/notes/backups*", "notes/backups", "refs/*", "refs/notes/back[tu]ps"] {
+        for value in [
+            "refs/notes/*",
+            "refs/notes/backups",
+            "refs/notes/backups*",
+            "notes/backups",
+            "refs/*",
+            "refs/notes/back[tu]ps",
+        ] {
             assert!(shows(&entry(value), NAMES.notes), "{value}");
         }
         for value in ["refs/notes/commits", "backups", "refs/notes/b", "", "refs/notes/x*"] {

@@ -22,15 +22,13 @@ fn record(sandbox: &Sandbox, commit: &str, subject: &str) -> String {
 fn with_upstream() -> (Sandbox, String) {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("0001.sql", "create table a ();", "one");
-    let upstream = sandbox.path().join("upstream");
-    sandbox.git(["clone", "-q", ".", upstream.to_str().unwrap()]);
-    sandbox.git(["remote", "add", "origin", upstream.to_str().unwrap()]);
+    sandbox.git(["clone", "-q", ".", "../upstream"]);
+    sandbox.git(["remote", "add", "origin", "../upstream"]);
     (sandbox, commit)
 }
 
 fn upstream(sandbox: &Sandbox, args: &[&str]) -> String {
-    let dir = sandbox.path().join("upstream");
-    sandbox.git(["-C", dir.to_str().unwrap()].iter().chain(args))
+    sandbox.git(["-C", "../upstream"].iter().chain(args))
 }
 
 fn fetch_values(sandbox: &Sandbox) -> Vec<String> {
@@ -126,7 +124,8 @@ fn values_of_the_user_are_kept_and_understood() {
     // What is set for one command only does not last.
     let sandbox = Sandbox::new();
     let mut command = sandbox.pggit_command();
-    let output = sandbox.output(command.args(["init"]).env("GIT_CONFIG_PARAMETERS", "'notes.displayRef'='refs/notes/*'"));
+    let output = sandbox
+        .output(command.args(["init"]).env("GIT_CONFIG_PARAMETERS", "'notes.displayRef'='refs/notes/*'"));
     assert!(output.success().stderr_text().contains("set notes.displayRef"));
 }
 
@@ -170,6 +169,7 @@ fn records_of_a_remote_are_fetched_beside_ours_and_nothing_of_ours_is_lost() {
     upstream(&sandbox, &["update-ref", "-d", "refs/notes/backups"]);
     sandbox.git(["fetch", "-q", "--prune"]);
     assert_eq!(sandbox.git(["for-each-ref", "refs/pggit/"]), "");
+    sandbox.git(["remote", "remove", "origin"]);
     assert_eq!(sandbox.git(["rev-parse", &format!("refs/backups/{commit}")]), ours);
 }
 
@@ -194,7 +194,10 @@ fn remotes_that_come_and_change_their_names_are_followed() {
     sandbox.git(["remote", "add", "team/fork", "/nowhere"]);
     let output = sandbox.pggit(["init"]).success().stderr_text();
     assert_eq!(output.matches("set remote.").count(), 4, "{output}");
-    assert!(output.contains("set remote.team/fork.fetch = +refs/backups/*:refs/pggit/remotes/team/fork/backups/*"));
+    assert!(
+        output
+            .contains("set remote.team/fork.fetch = +refs/backups/*:refs/pggit/remotes/team/fork/backups/*")
+    );
     sandbox.git(["remote", "rename", "origin", "upstream"]);
     let check = sandbox.pggit(["init", "--check"]).fails(1).stdout_text();
     assert!(check.contains(&format!("outdated: remote.upstream.fetch = {RECORDS}")), "{check}");
@@ -216,9 +219,13 @@ fn names_of_remotes_that_git_would_not_take_are_left_alone() {
     for name in ["-x", "a b", "a..b", "a\"b", "*"] {
         sandbox.git(["config", &format!("remote.{name}.url"), "/nowhere"]);
     }
+    let config = sandbox.repo().join(".git/config");
+    let mut text = fs::read(&config).unwrap();
+    text.extend_from_slice(b"[remote \"caf\xe9\"]\n\turl = /nowhere\n");
+    fs::write(&config, text).unwrap();
     let output = sandbox.pggit(["init"]).success().stderr_text();
     // `-x` and `a"b` are odd, but refs may be called so.
-    assert_eq!(output.matches("warning: records of the remote").count(), 3, "{output}");
+    assert_eq!(output.matches("warning: records of the remote").count(), 4, "{output}");
     assert!(sandbox.pggit(["init"]).success().stderr_text().contains("already set up"));
 }
 

@@ -33,7 +33,10 @@ fn head_or_any_revision_is_recorded_in_full_shown_and_removed() {
         "[stderr]\nerror: no mark in database 'main'\n\
          hint: record what it stands on with 'git pggit mark <commit>'\n[exit 1]\n"
     );
-    assert_eq!(sandbox.pggit(["mark", "--show", "--json"]).fails(1).json()["commit"], serde_json::Value::Null);
+    assert_eq!(
+        sandbox.pggit(["mark", "--show", "--json"]).fails(1).json()["commit"],
+        serde_json::Value::Null
+    );
     assert_eq!(
         sandbox.pggit(["mark"]).snapshot(),
         "[stderr]\nmarked database 'main' with [COMMIT1] second table\n[exit 0]\n"
@@ -112,7 +115,10 @@ fn what_cannot_be_marked_is_refused_before_anything_is_written() {
 #[test]
 fn a_role_without_the_permission_is_told_the_grant() {
     let (sandbox, cluster, dbname) = marked_world();
-    cluster.psql("postgres", &format!("create role \"{dbname}_r\" login; alter database {dbname} owner to \"{dbname}_r\""));
+    cluster.psql(
+        "postgres",
+        &format!("create role \"{dbname}_r\" login; alter database {dbname} owner to \"{dbname}_r\""),
+    );
     let url = cluster.url(&dbname).replace("user=postgres", &format!("user={dbname}_r"));
     sandbox.git(["config", "pggit.main.url", &url]);
     let output = sandbox.pggit(["mark"]).fails(14).stderr_text();
@@ -126,7 +132,14 @@ fn check_shows_the_server_and_the_programs() {
     let (sandbox, _cluster, dbname) = marked_world();
     let _ = sandbox.pggit(["mark"]).success();
     let text = sandbox.pggit(["database", "check"]).success().stdout_text();
-    for part in [&format!("{dbname} on /"), "PostgreSQL 1", " MiB", "postgres, a superuser", "pg_dumpall", "/pg_restore)"] {
+    for part in [
+        &format!("{dbname} on /"),
+        "PostgreSQL 1",
+        " MiB",
+        "postgres, a superuser",
+        "pg_dumpall",
+        "/pg_restore)",
+    ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     let json = sandbox.pggit(["database", "check", "main", "--json"]).success().json();

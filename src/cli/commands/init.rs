@@ -69,7 +69,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.status("already set up");
     }
     if context.config()?.databases().is_empty() {
-        context.ui.hint("no database is configured; add one with 'git pggit database add <name> --url <url>'");
+        context
+            .ui
+            .hint("no database is configured; add one with 'git pggit database add <name> --url <url>'");
     }
     match args.check && changes > 0 {
         true => Err(Failure::new(Code::Negative, "")),
@@ -146,9 +148,9 @@ fn as_json(plan: &Plan, directory: Option<&str>, applied: bool) -> Value {
         Step::Remove { key, value } => json!({ "action": "remove", "key": key, "value": value }),
     });
     let directory = directory.map(|path| json!({ "action": "make", "path": path }));
-    let dangers = plan.dangers.iter().map(|danger| {
-        json!({ "remote": danger.remote, "refspec": danger.refspec, "remedy": remedy_of(danger) })
-    });
+    let dangers = plan.dangers.iter().map(
+        |danger| json!({ "remote": danger.remote, "refspec": danger.refspec, "remedy": remedy_of(danger) }),
+    );
     json!({
         "applied": applied,
         "changes": directory.into_iter().chain(steps).collect::<Vec<_>>(),

@@ -60,7 +60,12 @@ fn set(args: &Args, context: &Context) -> Result<(), Failure> {
     let previous = client.read_mark().ok().flatten();
     let commit = commit.to_commit();
     client.set_mark(client.conninfo().dbname(), commit.as_str())?;
-    context.ui.status(&format!("marked database '{}' with {} {}", database.name, commit.short(), summary.subject));
+    context.ui.status(&format!(
+        "marked database '{}' with {} {}",
+        database.name,
+        commit.short(),
+        summary.subject
+    ));
     if context.ui.wants_json() {
         let json = json!({ "database": database.name, "commit": commit, "previous": previous });
         context.ui.json(&json)?;

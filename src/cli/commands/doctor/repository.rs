@@ -26,7 +26,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
         Err(failure) => drop(findings.failure("repository", &failure)),
     }
     configuration(context, findings);
-    zstd(findings);
+    decompressor(findings);
 }
 
 fn program(findings: &mut Findings) {
@@ -77,7 +77,10 @@ fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
     match plan.steps.len() + usize::from(directory.is_some()) {
         0 => findings.ok("setup", "plain git shows and fetches backups"),
         count => {
-            let message = format!("{count} {} for plain git", if count == 1 { "setting is missing" } else { "settings are missing" });
+            let message = format!(
+                "{count} {} for plain git",
+                if count == 1 { "setting is missing" } else { "settings are missing" }
+            );
             findings.warning("setup", message).remedy("git pggit init");
         }
     }
@@ -101,9 +104,10 @@ fn locks(repository: &Repository, context: &Context, findings: &mut Findings) {
         }
         stale += 1;
         let message = format!("{} was made {}", lock.path.display(), relative_time(lock.made_at, now));
-        findings
-            .problem("lock", message)
-            .remedy(format!("if no git is running, it was left behind by a killed one: rm {}", quoted(&lock.path)));
+        findings.problem("lock", message).remedy(format!(
+            "if no git is running, it was left behind by a killed one: rm {}",
+            quoted(&lock.path)
+        ));
     }
     if stale == 0 {
         findings.ok("locks", "none was left behind");
@@ -132,14 +136,16 @@ fn configuration(context: &Context, findings: &mut Findings) {
         findings.ok("configuration", "all settings can be used");
     }
     for warning in config.warnings() {
-        findings.warning("configuration", warning.to_string()).remedy("'git pggit config --list-keys' shows all keys");
+        findings
+            .warning("configuration", warning.to_string())
+            .remedy("'git pggit config --list-keys' shows all keys");
     }
     for problem in problems {
         findings.failure("configuration", &Failure::from(problem));
     }
 }
 
-fn zstd(findings: &mut Findings) {
+fn decompressor(findings: &mut Findings) {
     match find_program("zstd".as_ref(), &[], search_path().as_deref()) {
         Some(path) => findings.ok("zstd", path.display().to_string()),
         None => drop(
