@@ -6,11 +6,12 @@ use std::path::Path;
 use rustix::fs::{Access, access, statvfs};
 
 use super::finding::Findings;
+use crate::cli::commands::init;
 use crate::cli::commands::mark::Place;
 use crate::cli::ui::text::human_size;
 use crate::cli::{Context, Failure, connect};
 use crate::config::{DatabaseConfig, Globals};
-use crate::pg::{Client, Relations, ServerFacts};
+use crate::pg::{Client, Relations, ServerFacts, quote_ident};
 use crate::tools::{Program, Programs};
 
 pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut Findings) {
@@ -89,13 +90,13 @@ fn privileges(
 ) -> Result<(), Failure> {
     let schemas: Vec<&str> = database.schemas.iter().map(|schema| schema.value.as_str()).collect();
     let may = client.privileges(&schemas)?;
-    let user = client.conninfo().user();
+    let user = quote_ident(client.conninfo().user());
     if may.may_mark {
         findings.ok("set mark", "the role may record the mark");
     } else {
-        let finding = findings.warning("set mark", format!("\"{user}\" may not record the mark"));
+        let finding = findings.warning("set mark", format!("{user} may not record the mark"));
         if facts.major >= 15 {
-            finding.remedy(format!("GRANT SET ON PARAMETER \"pggit.commit\" TO \"{user}\""));
+            finding.remedy(format!("GRANT SET ON PARAMETER \"pggit.commit\" TO {user}"));
             finding.remedy("and the role must own the database, or be a member of the role that does");
         } else {
             finding.remedy("before PostgreSQL 15 only a superuser may: run 'git pggit mark' as one");
@@ -105,18 +106,18 @@ fn privileges(
         findings.ok("read", "the role may read all tables");
     } else {
         findings
-            .problem("read", format!("\"{user}\" may not read {}", listed(&may.unreadable)))
-            .remedy(format!("GRANT pg_read_all_data TO \"{user}\" (PostgreSQL 14 and later)"));
+            .problem("read", format!("{user} may not read {}", listed(&may.unreadable)))
+            .remedy(format!("GRANT pg_read_all_data TO {user} (PostgreSQL 14 and later)"));
     }
     if may.filtered.count > 0 {
         findings
-            .problem("row security", format!("\"{user}\" does not see all rows of {}", listed(&may.filtered)))
-            .remedy(format!("ALTER ROLE \"{user}\" BYPASSRLS"));
+            .problem("row security", format!("{user} does not see all rows of {}", listed(&may.filtered)))
+            .remedy(format!("ALTER ROLE {user} BYPASSRLS"));
     }
     match (database.globals.value, facts.can_read_role_passwords) {
         (Globals::All, false) => drop(
             findings
-                .problem("roles", format!("\"{user}\" may not read the passwords of roles"))
+                .problem("roles", format!("{user} may not read the passwords of roles"))
                 .remedy(format!("leave them out: git config pggit.{}.globals no-passwords", database.name)),
         ),
         (Globals::All, true) => findings.ok("roles", "the role may read the passwords of roles"),
@@ -170,7 +171,9 @@ fn output(facts: Option<&ServerFacts>, database: &DatabaseConfig, findings: &mut
     let shown = dir.display();
     match fs::metadata(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            findings.problem("output", format!("{shown} does not exist")).remedy(format!("mkdir -p {shown}"));
+            findings
+                .problem("output", format!("{shown} does not exist"))
+                .remedy(format!("mkdir -p {}", init::quoted(&shown.to_string())));
         }
         Err(error) => drop(findings.problem("output", format!("{shown}: {error}"))),
         Ok(meta) if !meta.is_dir() => {
