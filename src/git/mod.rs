@@ -6,6 +6,7 @@
 
 pub mod config;
 mod error;
+pub mod health;
 mod history;
 mod identity;
 mod notes;
@@ -14,6 +15,7 @@ mod open;
 mod program;
 mod prune;
 pub mod refs;
+pub mod setup;
 mod writer;
 
 pub use error::Error;

@@ -4,7 +4,10 @@ mod backup;
 mod completions;
 mod config;
 mod database;
+mod doctor;
+mod init;
 mod man;
+mod mark;
 
 use clap::Subcommand;
 
@@ -14,10 +17,13 @@ use super::error::Failure;
 /// A command of `git pggit`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(init::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Backup(Box<backup::Command>),
     #[command(subcommand)]
     Database(database::Command),
+    Mark(mark::Args),
     Config(config::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -28,7 +34,10 @@ pub(crate) enum Command {
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Backup(command) => backup::run(*command, context),
+        Command::Init(args) => init::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Database(command) => database::run(command, context),
+        Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
