@@ -5,6 +5,7 @@
 //! No type of `gix` leaves this room.
 
 pub mod config;
+mod diff;
 mod error;
 mod history;
 mod identity;
@@ -16,6 +17,7 @@ mod prune;
 pub mod refs;
 mod writer;
 
+pub use diff::{Diff, DiffOptions};
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;
