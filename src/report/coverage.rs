@@ -136,15 +136,10 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Can the commit be restored?
-    pub fn is_ok(&self, commit: &CommitId) -> bool {
-        let backups = self.by_commit.get(commit).map_or(&[][..], Vec::as_slice);
-        backups.iter().any(|backup| self.restorable(backup))
-    }
-
     /// The commits that can be restored.
     pub fn restorable_commits(&self) -> impl Iterator<Item = &'a CommitId> {
-        self.by_commit.keys().copied().filter(|commit| self.is_ok(commit))
+        let restorable = |backups: &[&Backup]| backups.iter().any(|backup| self.restorable(backup));
+        self.by_commit.iter().filter(move |(_, backups)| restorable(backups)).map(|(commit, _)| *commit)
     }
 
     /// All records once.

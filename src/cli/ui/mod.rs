@@ -151,6 +151,11 @@ impl Ui {
         self.wishes.json
     }
 
+    /// Whether nothing but results and errors is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.wishes.quiet
+    }
+
     /// Whether a bar that moves makes sense.
     pub(super) fn wants_progress(&self) -> bool {
         self.terminal.stderr && !self.wishes.quiet && !self.wishes.json

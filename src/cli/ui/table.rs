@@ -22,6 +22,9 @@ fn is_mark(c: char) -> bool {
     ('\u{e0000}'..=END_MARK).contains(&c)
 }
 
+/// Says how a cell with this text looks.
+type Paint = fn(&str) -> Style;
+
 /// A table under construction.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -29,7 +32,7 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     right: Vec<usize>,
     whole: Vec<usize>,
-    paints: Vec<(usize, fn(&str) -> Style)>,
+    paints: Vec<(usize, Paint)>,
 }
 
 impl Table {
@@ -55,7 +58,7 @@ impl Table {
     /// Paints the cells of column `index` in the style that `style` gives them,
     /// and never shortens them.
     #[must_use]
-    pub fn paint(mut self, index: usize, style: fn(&str) -> Style) -> Self {
+    pub fn paint(mut self, index: usize, style: Paint) -> Self {
         self.paints.push((index, style));
         self.whole(index)
     }
