@@ -5,6 +5,7 @@
 //! No type of `gix` leaves this room.
 
 pub mod config;
+mod diff;
 mod error;
 pub mod health;
 mod history;
@@ -18,6 +19,7 @@ pub mod refs;
 pub mod setup;
 mod writer;
 
+pub use diff::{Diff, DiffOptions};
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;

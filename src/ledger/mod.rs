@@ -20,6 +20,7 @@ mod write;
 pub use catalog::{Catalog, Damage, Entry};
 pub use error::Error;
 pub use layout::{NOTES_REF, REFS_PREFIX};
+pub use message::reason;
 pub use query::{Filter, TagFilter};
 pub use write::{Change, NewBackup};
 
