@@ -14,13 +14,15 @@ mod open;
 mod program;
 mod prune;
 pub mod refs;
+mod remote;
 mod writer;
 
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;
-pub use notes::{NewNote, Notes};
+pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
+pub use remote::{Outcome, Pushed};
 pub use writer::{NewCommit, TreeChange, Writer};

@@ -17,3 +17,4 @@ mod pg_dump;
 mod process;
 mod recovery;
 mod store_plain;
+mod sync;

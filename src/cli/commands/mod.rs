@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod database;
 mod man;
+mod sync;
 
 use clap::Subcommand;
 
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Database(database::Command),
     Config(config::Args),
+    Sync(sync::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -30,6 +32,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Backup(command) => backup::run(*command, context),
         Command::Database(command) => database::run(command, context),
         Command::Config(args) => config::run(&args, context),
+        Command::Sync(args) => sync::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
