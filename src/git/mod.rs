@@ -16,6 +16,7 @@ mod open;
 mod program;
 mod prune;
 pub mod refs;
+mod remote;
 pub mod setup;
 mod writer;
 
@@ -23,8 +24,9 @@ pub use diff::{Diff, DiffOptions};
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;
-pub use notes::{NewNote, Notes};
+pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
+pub use remote::{Outcome, Pushed};
 pub use writer::{NewCommit, TreeChange, Writer};

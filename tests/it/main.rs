@@ -21,3 +21,4 @@ mod pg_dump;
 mod process;
 mod recovery;
 mod store_plain;
+mod sync;

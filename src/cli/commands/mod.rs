@@ -8,6 +8,7 @@ mod doctor;
 mod init;
 mod man;
 mod mark;
+mod sync;
 
 use clap::Subcommand;
 
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Database(database::Command),
     Mark(mark::Args),
     Config(config::Args),
+    Sync(sync::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -39,6 +41,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Database(command) => database::run(command, context),
         Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
+        Command::Sync(args) => sync::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
