@@ -123,7 +123,9 @@ fn every_link_leads_to_a_file() {
     let mut documents: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name)).into();
     let docs = fs::read_dir(root().join("docs")).expect("docs/");
-    documents.extend(docs.map(|entry| entry.expect("entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
+    documents.extend(
+        docs.map(|entry| entry.expect("entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")),
+    );
     let mut broken = vec![];
     for document in documents {
         let text = fs::read_to_string(&document).expect("a document");

@@ -1,10 +1,15 @@
-//! How commands reach servers.
+//! From the settings of a database to a connection: the one way for all commands.
 
 use super::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
-use crate::pg::{ConnInfo, Environment};
+use crate::pg::{Client, ConnInfo};
 
-/// The connection to a configured database, by libpq's rules.
+/// What the server's activity views call us.
+const APPLICATION: &str = "git-pggit";
+
+/// Where `database` is and as whom to connect. What its URL leaves out comes
+/// from libpq's own variables and files. Warns about a password file that is
+/// not used.
 pub(crate) fn conninfo(context: &Context, database: &DatabaseConfig) -> Result<ConnInfo, Failure> {
     resolve(context, database.url.as_ref().map_or("", |url| url.value.as_str()))
 }
@@ -20,9 +25,13 @@ pub(crate) fn server(context: &Context, text: &str) -> Result<ConnInfo, Failure>
     Ok(info)
 }
 
+/// Connects to `database`.
+pub(crate) fn connect(context: &Context, database: &DatabaseConfig) -> Result<Client, Failure> {
+    Ok(Client::connect(&conninfo(context, database)?, APPLICATION)?)
+}
+
 fn resolve(context: &Context, text: &str) -> Result<ConnInfo, Failure> {
-    let environment: Environment = context.environment.iter().collect();
-    let info = ConnInfo::parse(text, &environment)?;
+    let info = ConnInfo::parse(text, &context.environment.iter().collect())?;
     info.notes().iter().for_each(|note| context.ui.warning(&note.to_string()));
     Ok(info)
 }

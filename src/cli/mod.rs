@@ -5,12 +5,12 @@
 //! they get a [`Context`] and return a [`Failure`] or nothing.
 
 pub mod bar;
-mod connect;
 pub mod context;
 pub mod error;
 pub mod ui;
 
 mod commands;
+mod connect;
 mod panics;
 mod usage;
 

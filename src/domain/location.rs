@@ -26,6 +26,10 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = |shown: &str, reason: &str| Err(Invalid::new("location", shown, reason));
+        // What may hold a credential is not repeated, whatever else is wrong with it.
+        if text.contains('@') || text.contains('=') {
+            refuse_credentials(text)?;
+        }
         let Some((scheme, rest)) = text.split_once(':') else {
             return refuse(text, "expected a URI such as s3://bucket/path");
         };
@@ -37,21 +41,30 @@ impl FromStr for Location {
         if text.len() > 4096 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return refuse(text, "it is longer than 4096 bytes or has white space in it");
         }
-        let authority = rest.strip_prefix("//").unwrap_or("").split(['/', '?', '#']).next().unwrap_or("");
-        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
-            return refuse(&format!("{scheme}:…"), "it contains a password");
-        }
-        let query = rest.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
-        let secret = |pair: &str| {
-            ["sig=", "signature=", "x-amz-", "token=", "password=", "secret="]
-                .iter()
-                .any(|key| pair.starts_with(key))
-        };
-        if query.split(['&', ';']).any(secret) {
-            return refuse(&format!("{scheme}:…"), "its query contains a credential");
+        if rest.is_empty() {
+            return refuse(text, "it names no place");
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn refuse_credentials(text: &str) -> Result<(), Invalid> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let shown = if scheme.is_empty() { "…".to_owned() } else { format!("{scheme}://…") };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        return Err(Invalid::new("location", &shown, "it contains a password"));
+    }
+    let query = rest.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
+    let secret = |pair: &str| {
+        ["sig=", "signature=", "x-amz-", "token=", "password=", "secret="]
+            .iter()
+            .any(|key| pair.starts_with(key))
+    };
+    if query.split(['&', ';']).any(secret) {
+        return Err(Invalid::new("location", &shown, "its query contains a credential"));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Location {
@@ -68,13 +81,17 @@ mod tests {
 
     #[test]
     fn credentials_are_refused_and_not_repeated() {
-        for bad in
-            ["s3://key:hunter2@host/x", "https://h/x?sp=r&sig=hunter2", "https://h/?X-Amz-Signature=hunter2"]
-        {
+        for bad in [
+            "s3://key:hunter2@host/ x",
+            "key:hunter2@host/x",
+            "s3://key:hunter2@host/x",
+            "https://h/x?sp=r&sig=hunter2",
+            "https://h/?X-Amz-Signature=hunter2",
+        ] {
             let error = bad.parse::<Location>().unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
-        for bad in ["", "plain", "/path", "1x:y", "s3://a b", "s3://a\nb"] {
+        for bad in ["", "s3:", "plain", "/path", "1x:y", "s3://a b", "s3://a\nb"] {
             assert!(bad.parse::<Location>().is_err(), "{bad:?}");
         }
         for good in [

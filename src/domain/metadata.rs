@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use super::Invalid;
 
 const WHAT: &str = "metadata";
-const BYTES_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 32;
 
 /// A JSON object of up to 1 MiB and 32 levels. Keys that announce a secret are
@@ -16,10 +15,13 @@ const DEPTH_MAX: usize = 32;
 pub struct Metadata(Map<String, Value>);
 
 impl Metadata {
+    /// The most bytes its text may have.
+    pub const BYTES_MAX: usize = 1 << 20;
+
     /// Reads JSON text.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        if bytes.len() > BYTES_MAX {
-            return Err(refuse(format!("it has {} bytes, the most is {BYTES_MAX}", bytes.len())));
+        if bytes.len() > Self::BYTES_MAX {
+            return Err(refuse(format!("it has {} bytes, the most is {}", bytes.len(), Self::BYTES_MAX)));
         }
         let value: Value =
             serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;
@@ -72,6 +74,10 @@ fn check(value: &Value, depth: usize, path: &str) -> Result<(), Invalid> {
             check(value, depth + 1, &path)
         }),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1, path)),
+        Value::String(text) if has_url_password(text) => Err(refuse(format!(
+            "`{}` holds a URL with a password, and records are shared",
+            path.trim_start_matches('.')
+        ))),
         _ => Ok(()),
     }
 }
@@ -81,6 +87,18 @@ fn announces_secret(key: &str) -> bool {
     ["password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "secretkey", "privatekey"]
         .iter()
         .any(|word| key.ends_with(word))
+}
+
+/// `scheme://user:password@host` anywhere in `text`.
+fn has_url_password(text: &str) -> bool {
+    text.match_indices("://").any(|(at, separator)| {
+        let rest = &text[at + separator.len()..];
+        let authority =
+            rest.split(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#')).next().unwrap_or("");
+        authority
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+    })
 }
 
 impl TryFrom<Value> for Metadata {
@@ -109,11 +127,25 @@ mod tests {
     fn what_is_not_a_small_object_is_refused() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
         let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(50 << 20));
-        for bad in ["", "[]", "1", "{", deep.as_str(), huge.as_str(), r#"{"a":{"db_password":"hunter2"}}"#] {
+        for bad in [
+            "",
+            "[]",
+            "1",
+            "{",
+            deep.as_str(),
+            huge.as_str(),
+            r#"{"a":{"db_password":"hunter2"}}"#,
+            r#"{"a":["see postgres://ada:hunter2@db/shop"]}"#,
+        ] {
             let error = Metadata::parse(bad.as_bytes()).unwrap_err().to_string();
             assert!(!error.contains("hunter2") && error.len() < 300, "{error}");
         }
-        assert!(Metadata::parse(br#"{"reason":"x","n":[1,{"b":null}],"has_password":false}"#).is_ok());
+        assert!(
+            Metadata::parse(
+                br#"{"reason":"x","n":[1,{"b":null}],"has_password":false,"at":"s3://ada@b:1/x:y@z"}"#
+            )
+            .is_ok()
+        );
     }
 
     #[test]

@@ -137,6 +137,14 @@ impl Repository {
         })
     }
 
+    /// All commits reachable from `tips`, each with its parents.
+    pub fn graph(&self, tips: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>, Error> {
+        graph_in(&self.gix, tips).or_else(|error| match self.anew() {
+            Some(anew) => graph_in(&anew, tips),
+            None => Err(error),
+        })
+    }
+
     /// The same repository, opened again.
     fn anew(&self) -> Option<gix::Repository> {
         gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone())
@@ -180,5 +188,16 @@ fn walk_in(gix: &gix::Repository, tips: &[Oid], hidden: &[Oid], walk: Walk) -> R
     commits
         .take(walk.limit.unwrap_or(usize::MAX))
         .map(|info| info.map(|info| Oid(info.id)).map_err(doing()))
+        .collect()
+}
+
+fn graph_in(gix: &gix::Repository, tips: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>, Error> {
+    let doing = || Error::library("walk the history");
+    let commits = gix.rev_walk(tips.iter().map(|tip| tip.0)).all().map_err(doing())?;
+    commits
+        .map(|info| {
+            let info = info.map_err(doing())?;
+            Ok((Oid(info.id), info.parent_ids.iter().copied().map(Oid).collect()))
+        })
         .collect()
 }

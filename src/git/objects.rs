@@ -1,5 +1,6 @@
 //! Reading objects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -134,6 +135,15 @@ impl Repository {
         let tree =
             TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
         Ok(tree.into())
+    }
+
+    /// Names and ids in the directory `id`, and whether each is a directory.
+    pub(super) fn entries(&self, id: Option<Oid>) -> Result<BTreeMap<String, (bool, Oid)>, Error> {
+        let Some(id) = id else { return Ok(BTreeMap::new()) };
+        let entries = self.tree(id)?.entries.into_iter();
+        Ok(entries
+            .map(|entry| (entry.filename.to_string(), (entry.mode.is_tree(), Oid(entry.oid))))
+            .collect())
     }
 
     /// The commit that the object `id` is, or that the tag `id` is of.

@@ -94,6 +94,11 @@ impl Ledger<'_> {
         Ok(self.repository.blob_at(entry.tip, &layout::schema_path(entry.backup.id))?)
     }
 
+    /// Was a schema recorded with a backup?
+    pub fn has_schema(&self, entry: &Entry) -> Result<bool, Error> {
+        Ok(self.repository.entry_at(entry.tip, &layout::schema_path(entry.backup.id))?.is_some())
+    }
+
     /// The name under which git finds the recorded schema: `<commit>:<path>`.
     pub fn schema_revision(entry: &Entry) -> String {
         format!("{}:{}", entry.tip, layout::schema_path(entry.backup.id))

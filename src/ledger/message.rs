@@ -43,7 +43,8 @@ pub(super) fn verb(body: &Body) -> &str {
     }
 }
 
-fn reason(event: &Event) -> Option<String> {
+/// What an event says beside its kind, in one line: a reason, a verdict, a tag.
+pub fn reason(event: &Event) -> Option<String> {
     let text = match &event.body {
         Body::Failed(body) => {
             format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or(""))

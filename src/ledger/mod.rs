@@ -15,12 +15,15 @@ mod layout;
 mod message;
 mod note;
 mod query;
+mod sync;
 mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
 pub use error::Error;
 pub use layout::{NOTES_REF, REFS_PREFIX};
+pub use message::reason;
 pub use query::{Filter, TagFilter};
+pub use sync::{Direction, LeftAlone, Synced};
 pub use write::{Change, NewBackup};
 
 use crate::clock::Clock;

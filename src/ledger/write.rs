@@ -185,7 +185,8 @@ impl Ledger<'_> {
         })
     }
 
-    fn retrying(&self, mut attempt: impl FnMut() -> Result<Entry, Error>) -> Result<Entry, Error> {
+    /// Tries again as long as others are faster.
+    pub(super) fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let mut attempts = 0;
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(1))
@@ -289,7 +290,8 @@ impl Ledger<'_> {
         let old = notes.get(commit)?.unwrap_or_default();
         let text = note::updated(&String::from_utf8_lossy(&old), backup);
         let message = format!("{}\n", subject(message));
-        Ok(notes.set(writer, commit, text.as_bytes(), &NewNote { message: &message, identity })?)
+        notes.stage(writer, commit, text.as_bytes())?;
+        Ok(notes.publish(writer, &[], &NewNote { message: &message, identity })?)
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Branch {
 pub struct Tally {
     /// All of them.
     pub backups: usize,
-    /// By status.
+    /// By status; `interrupted` are those whose maker is dead.
     pub by_status: BTreeMap<&'static str, usize>,
     /// What they take in the store.
     pub stored_bytes: u64,
@@ -141,11 +141,19 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// The commits that can be restored.
+    pub fn restorable_commits(&self) -> impl Iterator<Item = &'a CommitId> {
+        let restorable = |backups: &[&Backup]| backups.iter().any(|backup| self.restorable(backup));
+        self.by_commit.iter().filter(move |(_, backups)| restorable(backups)).map(|(commit, _)| *commit)
+    }
+
     /// All records once.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { backups: self.by_id.len(), ..Tally::default() };
         for backup in self.by_id.values() {
-            *tally.by_status.entry(backup.status.as_str()).or_default() += 1;
+            let interrupted = self.interrupted.contains(&backup.id);
+            let status = if interrupted { "interrupted" } else { backup.status.as_str() };
+            *tally.by_status.entry(status).or_default() += 1;
             if matches!(backup.status, Status::Completed | Status::Expired) {
                 tally.stored_bytes += backup.stored_bytes.unwrap_or(0);
             }
@@ -159,16 +167,16 @@ pub fn commits<'a>(records: &Records<'_>, commits: impl IntoIterator<Item = &'a 
     commits.into_iter().map(|commit| records.coverage(commit)).collect()
 }
 
-/// The coverage of each branch; `branches` are name and commits of each, its
-/// tip first.
-pub fn branches<'a>(
+/// The coverage of each branch: its name, its tip, and the nearest commit that
+/// can be restored with the number of commits that it lacks (see
+/// [`History::nearest`](super::History::nearest)).
+pub fn branches(
     records: &Records<'_>,
-    branches: impl IntoIterator<Item = (String, &'a [CommitId])>,
+    branches: impl IntoIterator<Item = (String, CommitId, Option<(CommitId, usize)>)>,
 ) -> Vec<Branch> {
-    let one = |(branch, commits): (String, &[CommitId])| {
-        let tip = records.coverage(commits.first()?);
-        let nearest = commits.iter().position(|commit| records.coverage(commit).state == State::Ok);
-        Some(Branch { branch, tip, nearest: nearest.map(|at| commits[at].clone()), commits_since: nearest })
+    let one = |(branch, tip, nearest): (String, CommitId, Option<(CommitId, usize)>)| {
+        let (nearest, commits_since) = nearest.unzip();
+        Branch { branch, tip: records.coverage(&tip), nearest, commits_since }
     };
-    branches.into_iter().filter_map(one).collect()
+    branches.into_iter().map(one).collect()
 }

@@ -1,5 +1,7 @@
 //! What the records say together. Pure: records and history in, answers out.
 
 mod coverage;
+mod nearest;
 
 pub use coverage::{Branch, Coverage, Records, State, Tally, branches, commits};
+pub use nearest::History;

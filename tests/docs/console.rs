@@ -38,7 +38,8 @@ pub fn steps(document: &str) -> Vec<Step> {
             steps.push(Step { line, command, output: String::new(), place: end..end });
             continue;
         }
-        let step = steps.last_mut().unwrap_or_else(|| panic!("line {}: output without a command", number + 1));
+        let step =
+            steps.last_mut().unwrap_or_else(|| panic!("line {}: output without a command", number + 1));
         match text.strip_prefix("> ").filter(|_| step.output.is_empty()) {
             Some(more) => {
                 step.command = format!("{}\n{more}", step.command);

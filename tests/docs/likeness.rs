@@ -109,7 +109,20 @@ fn is_unit(word: &str) -> bool {
     let plural = word.strip_suffix('s').filter(|word| word.len() > 2).unwrap_or(word);
     matches!(
         plural,
-        "B" | "bytes" | "byte" | "kB" | "KiB" | "MiB" | "GiB" | "MB" | "GB" | "s" | "ms" | "second" | "minute" | "hour" | "day"
+        "B" | "bytes"
+            | "byte"
+            | "kB"
+            | "KiB"
+            | "MiB"
+            | "GiB"
+            | "MB"
+            | "GB"
+            | "s"
+            | "ms"
+            | "second"
+            | "minute"
+            | "hour"
+            | "day"
     )
 }
 
@@ -136,7 +149,10 @@ fn is_lsn(word: &str) -> bool {
 fn is_time(piece: &str) -> bool {
     let like = |text: &str, pattern: &str| {
         text.len() >= pattern.len()
-            && text.bytes().zip(pattern.bytes()).all(|(b, p)| if p == b'9' { b.is_ascii_digit() } else { b == p })
+            && text
+                .bytes()
+                .zip(pattern.bytes())
+                .all(|(b, p)| if p == b'9' { b.is_ascii_digit() } else { b == p })
     };
     let date = like(piece, "9999-99-99") && (piece.len() == 10 || piece.as_bytes()[10] == b'T');
     date || (like(piece, "99:99") && piece.bytes().all(|b| b.is_ascii_digit() || b":.Z+".contains(&b)))

@@ -39,7 +39,11 @@ impl Stage {
         fs::create_dir(self.sandbox.home().join("backups")).expect("fresh directory");
         self.cluster.psql("postgres", "create database shop");
         let migrations = [
-            ("0001_customers.sql", "create table customers (id int primary key, name text);\n", "customers: a table"),
+            (
+                "0001_customers.sql",
+                "create table customers (id int primary key, name text);\n",
+                "customers: a table",
+            ),
             ("0002_orders.sql", "create table orders (id int, customer int);\n", "orders: a table"),
             ("0003_orders_at.sql", "alter table orders add at date;\n", "orders: when"),
         ];
@@ -48,7 +52,8 @@ impl Stage {
             self.cluster.psql("shop", sql);
         }
         self.sandbox.git(["tag", "v1.0", "HEAD~1"]);
-        self.cluster.psql("shop", "insert into customers select n, 'customer ' || n from generate_series(1, 100) n");
+        self.cluster
+            .psql("shop", "insert into customers select n, 'customer ' || n from generate_series(1, 100) n");
     }
 
     /// Commits a migration at its own fixed time, so that the commits are the
@@ -60,7 +65,9 @@ impl Stage {
         let _ = self.sandbox.git(["add", "migrations"]);
         let date = format!("2025-01-{}T10:00:00Z", &file[2..4]);
         let mut git = self.sandbox.command("git");
-        git.args(["commit", "-q", "-m", message]).env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
+        git.args(["commit", "-q", "-m", message])
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_DATE", &date);
         let output = self.sandbox.output(&mut git);
         assert_eq!(output.status, 0, "{}", output.snapshot());
     }

@@ -13,13 +13,13 @@ use pggit::git::{self, Repository};
 use pggit::ledger::{Change, Entry, Error, Filter, Ledger, NewBackup};
 
 /// A repository with an own identity and nothing of the machine's.
-struct Repo {
+pub struct Repo {
     dir: PathBuf,
     _temporary: tempfile::TempDir,
 }
 
 impl Repo {
-    fn init(args: &[&str]) -> Self {
+    pub fn init(args: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("temporary directory");
         let repo = Self { dir: temporary.path().to_owned(), _temporary: temporary };
         repo.git(&[&["init", "-q", "-b", "main"], args].concat());
@@ -28,35 +28,56 @@ impl Repo {
         repo
     }
 
-    fn with_history(args: &[&str]) -> Self {
+    /// A bare repository with what `source` has.
+    pub fn bare_clone_of(source: &Repo) -> Self {
+        Self::from_clone(&["--bare"], source, "Hub")
+    }
+
+    /// A clone that belongs to `person`.
+    pub fn clone_of(source: &Repo, person: &str) -> Self {
+        Self::from_clone(&[], source, person)
+    }
+
+    fn from_clone(args: &[&str], source: &Repo, person: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("temporary directory");
+        let dir = temporary.path().join("clone");
+        let (from, to) = (source.dir.to_str().expect("utf8"), dir.to_str().expect("utf8"));
+        git_in(temporary.path(), &[&["clone", "-q"], args, &[from, to]].concat());
+        let repo = Self { dir, _temporary: temporary };
+        repo.git(&["config", "user.name", person]);
+        repo.git(&["config", "user.email", "person@example.com"]);
+        repo
+    }
+
+    pub fn with_history(args: &[&str]) -> Self {
         let repo = Self::init(args);
         repo.commit("0001.sql", "create table a (id int);", "one");
         repo.commit("0002.sql", "create table b (id int);", "two");
         repo
     }
 
-    fn commit(&self, file: &str, content: &str, message: &str) {
+    pub fn commit(&self, file: &str, content: &str, message: &str) {
         std::fs::write(self.dir.join(file), content).expect("write");
         self.git(&["add", "."]);
         self.git(&["commit", "-qm", message]);
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub fn git(&self, args: &[&str]) -> String {
         git_in(&self.dir, args)
     }
 
-    fn open(&self) -> Repository {
+    pub fn open(&self) -> Repository {
         Repository::discover(&self.dir).expect("repository opens")
     }
 }
 
-fn run_git(dir: &Path, args: &[&str]) -> Output {
+pub fn run_git(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("git");
     command.current_dir(dir).args(args).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.output().expect("git starts")
 }
 
-fn git_in(dir: &Path, args: &[&str]) -> String {
+pub fn git_in(dir: &Path, args: &[&str]) -> String {
     let out = run_git(dir, args);
     assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).expect("utf8").trim_end().to_owned()
@@ -66,7 +87,7 @@ fn host() -> Line {
     Line::lossy("db1")
 }
 
-fn new_backup(repository: &Repository, name: &str) -> NewBackup {
+pub fn new_backup(repository: &Repository, name: &str) -> NewBackup {
     NewBackup {
         id: BackupId::new(System.now()),
         name: name.parse().unwrap(),
@@ -82,7 +103,7 @@ fn new_backup(repository: &Repository, name: &str) -> NewBackup {
     }
 }
 
-fn completed() -> Body {
+pub fn completed() -> Body {
     Body::from(Completed {
         attempt: None,
         location: Some("s3://bucket/x".parse().unwrap()),

@@ -151,6 +151,11 @@ impl Ui {
         self.wishes.json
     }
 
+    /// Whether nothing but results and errors is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.wishes.quiet
+    }
+
     /// Whether a bar that moves makes sense.
     pub(super) fn wants_progress(&self) -> bool {
         self.terminal.stderr && !self.wishes.quiet && !self.wishes.json
@@ -214,8 +219,8 @@ impl Ui {
         let color = self.color_on_stdout();
         let mut out = lock(&self.out);
         for (at, line) in table.lines(width).into_iter().enumerate() {
-            let style = if at == 0 { Style::Bold } else { Style::Plain };
-            writeln!(out.writer, "{}", style.paint(&line, color))?;
+            let line = if at == 0 { Style::Bold.paint(&line, color) } else { table.painted(&line, color) };
+            writeln!(out.writer, "{line}")?;
         }
         Ok(())
     }
@@ -278,7 +283,8 @@ impl Ui {
         Ok(flushed?)
     }
 
-    fn color_on_stdout(&self) -> bool {
+    /// Whether results are printed in colours.
+    pub fn color_on_stdout(&self) -> bool {
         lock(&self.color).applies(self.terminal.stdout)
     }
 

@@ -3,7 +3,27 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row};
 
+use super::Style;
 use super::text::sanitised_line;
+
+/// Characters that take no room stand before and after a painted cell while
+/// the columns are measured: one of these for each style, then the end.
+const STYLES: [Style; 7] =
+    [Style::Plain, Style::Bold, Style::Id, Style::Good, Style::Attention, Style::Bad, Style::Dim];
+const FIRST_MARK: u32 = 0xE0041;
+const END_MARK: char = '\u{e007f}';
+
+fn mark(style: Style) -> char {
+    let at = STYLES.iter().position(|known| *known == style).unwrap_or(0);
+    char::from_u32(FIRST_MARK + at as u32).unwrap_or(END_MARK)
+}
+
+fn is_mark(c: char) -> bool {
+    ('\u{e0000}'..=END_MARK).contains(&c)
+}
+
+/// Says how a cell with this text looks.
+type Paint = fn(&str) -> Style;
 
 /// A table under construction.
 #[derive(Debug, Clone)]
@@ -12,12 +32,19 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     right: Vec<usize>,
     whole: Vec<usize>,
+    paints: Vec<(usize, Paint)>,
 }
 
 impl Table {
     /// A table with these column titles.
     pub fn new<const N: usize>(header: [&'static str; N]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), right: Vec::new(), whole: Vec::new() }
+        Self {
+            header: header.to_vec(),
+            rows: Vec::new(),
+            right: Vec::new(),
+            whole: Vec::new(),
+            paints: Vec::new(),
+        }
     }
 
     /// Writes the numbers of column `index` flush right.
@@ -32,6 +59,14 @@ impl Table {
     pub fn whole(mut self, index: usize) -> Self {
         self.whole.push(index);
         self
+    }
+
+    /// Paints the cells of column `index` in the style that `style` gives them,
+    /// and never shortens them.
+    #[must_use]
+    pub fn paint(mut self, index: usize, style: Paint) -> Self {
+        self.paints.push((index, style));
+        self.whole(index)
     }
 
     /// Adds a row, with one cell per column.
@@ -54,7 +89,7 @@ impl Table {
         let mut table = comfy_table::Table::new();
         table.load_style(NOTHING).set_header(self.header.clone());
         for row in &self.rows {
-            let mut cells = Row::from(row.iter().map(|cell| sanitised_line(cell).into_owned()));
+            let mut cells = Row::from(row.iter().enumerate().map(|(at, cell)| self.cell(at, cell)));
             cells.max_height(1);
             table.add_row(cells);
         }
@@ -75,6 +110,36 @@ impl Table {
             }
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+}
+
+impl Table {
+    /// The text of a cell, between its marks if it is painted.
+    fn cell(&self, column: usize, text: &str) -> String {
+        let text = sanitised_line(text).replace(is_mark, "");
+        match self.paints.iter().find(|(painted, _)| *painted == column) {
+            Some((_, style)) => format!("{}{text}{END_MARK}", mark(style(&text))),
+            None => text,
+        }
+    }
+
+    /// A line of [`Table::lines`] with its marks replaced.
+    pub(super) fn painted(&self, line: &str, color: bool) -> String {
+        if self.paints.is_empty() {
+            return line.to_owned();
+        }
+        let (mut painted, mut rest) = (String::with_capacity(line.len()), line);
+        while let Some(at) = rest.find(is_mark) {
+            painted.push_str(&rest[..at]);
+            let first = rest[at..].chars().next().unwrap_or(END_MARK);
+            let inside = &rest[at + first.len_utf8()..];
+            let end = inside.find(END_MARK).unwrap_or(inside.len());
+            let style = STYLES.get((u32::from(first) - FIRST_MARK) as usize).copied().unwrap_or(Style::Plain);
+            painted.push_str(&style.paint(&inside[..end], color));
+            rest = inside[end..].strip_prefix(END_MARK).unwrap_or("");
+        }
+        painted.push_str(rest);
+        painted
     }
 }
 
@@ -101,6 +166,17 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.chars().count() <= 20), "{lines:#?}");
         assert!(lines[1].starts_with("0198 "), "{lines:#?}");
+    }
+
+    #[test]
+    fn painted_cells_take_no_more_room() {
+        let mut table = Table::new(["A", "STATUS", "B"]).paint(1, |_| Style::Good);
+        table.row(["x\u{e0041}".into(), "ok".into(), "y".into()]);
+        table.row(["x".into(), "completed".into(), "\x1b[0m".into()]);
+        let lines =
+            |color| table.lines(None).iter().map(|line| table.painted(line, color)).collect::<Vec<_>>();
+        assert_eq!(lines(false), ["A  STATUS     B", "x  ok         y", "x  completed  \\x1b[0m"]);
+        assert_eq!(lines(true)[1], "x  \x1b[32mok\x1b[m         y");
     }
 
     #[test]

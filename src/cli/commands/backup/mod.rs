@@ -1,8 +1,29 @@
 //! `git pggit backup`: making, recording and finding backups.
 
+mod annotate;
+mod append;
+mod cat;
+mod complete;
+mod coverage;
 mod create;
+mod diff;
+mod document;
+mod facts;
+mod fail;
+mod fields;
+mod for_each;
+mod hold;
+mod list;
+mod log;
+mod register;
+mod release;
 mod restore;
 mod select;
+mod show;
+mod start;
+mod tag;
+mod untag;
+mod view;
 
 use clap::Subcommand;
 
@@ -13,11 +34,45 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Register(Box<register::Args>),
+    Start(start::Args),
+    Complete(Box<complete::Args>),
+    Fail(fail::Args),
+    Tag(tag::Args),
+    Untag(untag::Args),
+    Hold(hold::Args),
+    Release(release::Args),
+    Annotate(annotate::Args),
+    List(Box<list::Args>),
+    Show(show::Args),
+    Log(Box<log::Args>),
+    Coverage(coverage::Args),
+    Diff(diff::Args),
+    Cat(cat::Args),
+    ForEach(Box<for_each::Args>),
+    Append(append::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Register(args) => register::run(&args, context),
+        Command::Start(args) => start::run(&args, context),
+        Command::Complete(args) => complete::run(&args, context),
+        Command::Fail(args) => fail::run(&args, context),
+        Command::Tag(args) => tag::run(&args, context),
+        Command::Untag(args) => untag::run(&args, context),
+        Command::Hold(args) => hold::run(&args, context),
+        Command::Release(args) => release::run(&args, context),
+        Command::Annotate(args) => annotate::run(&args, context),
+        Command::List(args) => list::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Log(args) => log::run(&args, context),
+        Command::Coverage(args) => coverage::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Cat(args) => cat::run(&args, context),
+        Command::ForEach(args) => for_each::run(&args, context),
+        Command::Append(args) => append::run(&args, context),
     }
 }

@@ -1,7 +1,13 @@
 //! How commands name backups: one of them, or those that pass a filter.
 
+use std::str::FromStr;
+
+use crate::backup::displayed_status;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{BackupName, BackupSelector, BackupType, DatabaseName, Line, Status, TagKey, Timestamp};
+use crate::config;
+use crate::domain::{
+    BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
+};
 use crate::ledger::{Catalog, Entry, Filter, TagFilter};
 
 /// The one backup that a command is about
@@ -21,17 +27,84 @@ impl One {
     pub(super) fn find(&self, context: &Context) -> Result<Entry, Failure> {
         find(&self.backup, self.database.as_deref(), context)
     }
+
+    /// Finds it among records that have been read.
+    pub(super) fn find_in<'a>(&self, catalog: &'a Catalog) -> Result<&'a Entry, Failure> {
+        Ok(catalog.find(&self.backup.parse()?, &of_database(self.database.as_deref())?)?)
+    }
 }
 
 /// Finds the backup that `selector` names, among those of `database` if given.
 pub(super) fn find(selector: &str, database: Option<&str>, context: &Context) -> Result<Entry, Failure> {
-    let filter = Filter { databases: databases(database)?, ..Filter::default() };
-    Ok(context.ledger()?.find(&selector.parse::<BackupSelector>()?, &filter)?)
+    Ok(context.ledger()?.find(&selector.parse::<BackupSelector>()?, &of_database(database)?)?)
+}
+
+fn of_database(database: Option<&str>) -> Result<Filter, Failure> {
+    Ok(Filter { databases: databases(database)?, ..Filter::default() })
 }
 
 /// The database to look among, if one was named.
 pub(super) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
     name.map(database_name).into_iter().collect()
+}
+
+/// The database that a record is about: the one that was named, else the one
+/// that commands work on by default. It need not be configured.
+pub(super) fn database(named: Option<&str>, context: &Context) -> Result<DatabaseName, Failure> {
+    match context.config()?.default_database(named) {
+        Err(config::Error::UnknownDatabase { name, .. }) => Ok(name),
+        other => Ok(other?),
+    }
+}
+
+/// The commit that a backup belongs to
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// The schema commit, as any git revision; HEAD by default
+    #[arg(short, long, value_name = "REV")]
+    commit: Option<String>,
+
+    /// The tip of this branch
+    #[arg(short, long, value_name = "BRANCH", conflicts_with = "commit")]
+    branch: Option<String>,
+}
+
+impl Place {
+    /// The commit, and the branch whose tip it is: the one that was named, or
+    /// the one that HEAD is on.
+    pub(super) fn find(&self, context: &Context) -> Result<(CommitId, Option<Line>), Failure> {
+        let repository = context.repository()?;
+        if let Some(branch) = &self.branch {
+            return Ok((repository.branch_tip(branch)?.to_commit(), Some(branch.parse()?)));
+        }
+        let commit = repository.resolve_commit(self.commit.as_deref().unwrap_or("HEAD"))?;
+        let head = repository
+            .head_branch()
+            .filter(|head| repository.branch_tip(head).is_ok_and(|tip| tip == commit));
+        Ok((commit.to_commit(), head.map(|head| head.parse()).transpose()?))
+    }
+}
+
+/// A state as people are told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shown(&'static str);
+
+/// The state of a backup whose maker is dead.
+const INTERRUPTED: &str = "interrupted";
+
+impl FromStr for Shown {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == INTERRUPTED {
+            return Ok(Self(INTERRUPTED));
+        }
+        let status: Status = text.parse().map_err(|mut invalid: Invalid| {
+            invalid.reason.push_str(", interrupted");
+            invalid
+        })?;
+        Ok(Self(status.as_str()))
+    }
 }
 
 fn database_name(text: &str) -> Result<DatabaseName, Failure> {
@@ -55,21 +128,21 @@ pub(super) struct Many {
     #[arg(short, long, value_name = "BRANCH")]
     branch: Vec<String>,
 
-    /// In this state: in_progress, completed, failed, expired or deleted
+    /// In this state: in_progress, interrupted, completed, failed, expired or deleted
     #[arg(short, long, value_name = "STATUS")]
-    status: Vec<Status>,
+    status: Vec<String>,
 
     /// Of this type: full, incremental, differential or snapshot
     #[arg(short = 't', long = "type", value_name = "TYPE")]
-    kind: Vec<BackupType>,
+    kind: Vec<String>,
 
     /// Made by this tool
     #[arg(long, value_name = "TOOL")]
-    tool: Vec<Line>,
+    tool: Vec<String>,
 
     /// With this name
     #[arg(long, value_name = "NAME")]
-    name: Vec<BackupName>,
+    name: Vec<String>,
 
     /// With this tag, and this value if one is given; given twice, with both
     #[arg(long, value_name = "KEY[=VALUE]")]
@@ -85,7 +158,22 @@ pub(super) struct Many {
 }
 
 impl Many {
-    /// As a filter of the ledger.
+    /// The entries that pass, oldest first.
+    pub(super) fn select<'a>(
+        &self,
+        catalog: &'a Catalog,
+        context: &Context,
+    ) -> Result<Vec<&'a Entry>, Failure> {
+        let statuses: Vec<Shown> = all(&self.status)?;
+        let mut entries = catalog.select(&self.filter(context)?);
+        if !statuses.is_empty() {
+            entries.retain(|entry| statuses.contains(&Shown(displayed_status(&entry.backup))));
+        }
+        Ok(entries)
+    }
+
+    /// As a filter of the ledger, which knows nothing of dead processes and
+    /// therefore not of `--status`.
     pub(super) fn filter(&self, context: &Context) -> Result<Filter, Failure> {
         let repository = context.repository()?;
         let commit = |rev: &String| Ok::<_, Failure>(repository.resolve_commit(rev)?.to_commit());
@@ -94,15 +182,19 @@ impl Many {
             databases: self.database.iter().map(|name| database_name(name)).collect::<Result<_, _>>()?,
             commits: self.commit.iter().map(commit).collect::<Result<_, _>>()?,
             branches: self.branch.iter().map(|branch| Line::lossy(branch)).collect(),
-            statuses: self.status.clone(),
-            types: self.kind.clone(),
-            tools: self.tool.clone(),
-            names: self.name.clone(),
+            statuses: Vec::new(),
+            types: all::<BackupType>(&self.kind)?,
+            tools: all::<Line>(&self.tool)?,
+            names: all::<BackupName>(&self.name)?,
             tags: self.tag.iter().map(|tag| tag_filter(tag)).collect::<Result<_, _>>()?,
             since: self.since.as_ref().map(moment).transpose()?,
             until: self.until.as_ref().map(moment).transpose()?,
         })
     }
+}
+
+fn all<T: FromStr<Err = Invalid>>(texts: &[String]) -> Result<Vec<T>, Failure> {
+    Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
 }
 
 /// Reads all records and says what cannot be read.
@@ -134,11 +226,24 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     }
     let span =
         span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
-    span.ok_or_else(|| {
-        Failure::new(Code::Usage, format!("'{text}' is no time")).hint(
-            "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span before now: 90m, 12h, 7d, 2w",
-        )
-    })
+    span.ok_or_else(|| no_time(text, "before"))
+}
+
+/// The same for a time to come: a span is one after `now`.
+pub(super) fn moment_ahead(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    match span_seconds(text) {
+        Some(seconds) => {
+            Timestamp::from_unix(now.unix_millis() / 1000 + seconds).ok_or_else(|| no_time(text, "after"))
+        }
+        None => moment(text, now).map_err(|_| no_time(text, "after")),
+    }
+}
+
+fn no_time(text: &str, side: &str) -> Failure {
+    let shown: String = text.chars().take(60).collect();
+    Failure::new(Code::Usage, format!("'{shown}' is no time")).hint(format!(
+        "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now: 90m, 12h, 7d, 2w"
+    ))
 }
 
 fn span_seconds(text: &str) -> Option<i64> {

@@ -1,0 +1,76 @@
+//! `git pggit backup diff`
+
+use crate::cli::{Code, Context, Failure};
+use crate::git::DiffOptions;
+use crate::ledger::{Entry, Ledger};
+
+use super::select;
+
+/// Show how the schema of the database changed between two backups
+///
+/// Compares the schemas that were recorded with the backups, as 'git diff'
+/// shows it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The older backup: an id or the beginning of one, a name, 'latest' or 'oldest'
+    #[arg(value_name = "BACKUP")]
+    old: String,
+
+    /// The newer one
+    #[arg(value_name = "BACKUP")]
+    new: String,
+
+    /// Look only among the backups of this database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// Show how much changed instead of what
+    #[arg(long)]
+    stat: bool,
+
+    /// End with 1 if there are differences
+    #[arg(long)]
+    exit_code: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup diff nightly-20 nightly-21
+    git pggit backup diff oldest latest --database shop --stat
+    git pggit backup diff 0193f1a2 latest --exit-code --quiet";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let database = args.database.as_deref();
+    let (old, new) =
+        (select::find(&args.old, database, context)?, select::find(&args.new, database, context)?);
+    let ledger = context.ledger()?;
+    let (old, new) = (revision(&ledger, &old)?, revision(&ledger, &new)?);
+    // Whether there are colours is known only when git's configuration is.
+    context.git_config()?;
+    let options = DiffOptions { stat: args.stat, color: context.ui.color_on_stdout() };
+    let diff = ledger.repository().diff(&old, &new, options)?;
+    if context.ui.wants_json() {
+        let text = String::from_utf8_lossy(&diff.text);
+        context.ui.json(&serde_json::json!({ "differs": diff.differs, "diff": text }))?;
+    } else if !context.ui.is_quiet() {
+        context.page()?;
+        context.ui.raw(&diff.text)?;
+    }
+    if args.exit_code && diff.differs {
+        return Err(Failure::new(Code::Negative, ""));
+    }
+    Ok(())
+}
+
+fn revision(ledger: &Ledger<'_>, entry: &Entry) -> Result<String, Failure> {
+    if ledger.has_schema(entry)? {
+        return Ok(Ledger::schema_revision(entry));
+    }
+    let backup = &entry.backup;
+    let failure = Failure::new(
+        Code::NotFound,
+        format!("no schema is recorded with backup {} ({})", backup.id, backup.name),
+    );
+    Err(failure.hint("'git pggit backup create' records it; backups that other programs make have none"))
+}

@@ -1,0 +1,170 @@
+//! `git pggit backup fail`
+
+use serde_json::{Value, json};
+
+use crate::backup::is_interrupted;
+use crate::cli::{Code, Context, Failure};
+use crate::domain::{Backup, Failed, Failure as Cause, Owner, Status};
+use crate::ledger::{Change, Entry};
+use crate::process::{Liveness, is_alive};
+
+use super::facts::word;
+use super::{select, view};
+
+/// Record that a backup failed
+///
+/// With --message, that the attempt under way ended without a backup.
+///
+/// With --interrupted, that the process that made the backup died: its record
+/// still says 'in_progress', which is shown as 'interrupted'. Without a backup
+/// all such records are settled. A process of another machine cannot be seen
+/// from here; --force says that it is dead.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The backup: an id or the beginning of one, a name, 'latest' or 'oldest'
+    #[arg(value_name = "BACKUP", required_unless_present = "interrupted")]
+    backup: Option<String>,
+
+    /// Look only among the backups of this database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// Why it failed, in words
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "interrupted")]
+    message: Option<String>,
+
+    /// The kind of failure, in a word that stays the same
+    #[arg(long, value_name = "CODE", default_value = "external")]
+    code: String,
+
+    /// The attempt that failed; refused if another one has begun since
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+
+    /// Settle records of processes that are dead
+    #[arg(long, conflicts_with_all = ["message", "code", "attempt"])]
+    interrupted: bool,
+
+    /// All of them
+    #[arg(long, requires = "interrupted", conflicts_with = "backup")]
+    all: bool,
+
+    /// The process is on a machine that cannot be seen from here, and is dead
+    #[arg(long, requires = "interrupted", requires = "backup")]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup fail nightly --message 'no space left on device' --code destination
+    git pggit backup fail --interrupted
+    git pggit backup fail --interrupted 0193f1a2 --force";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let database = args.database.as_deref();
+    match (&args.backup, args.interrupted) {
+        (Some(backup), false) => fail(args, &select::find(backup, database, context)?, context),
+        (Some(backup), true) => settle_one(&select::find(backup, database, context)?, args.force, context),
+        (None, _) => settle_all(database, context),
+    }
+}
+
+fn fail(args: &Args, found: &Entry, context: &Context) -> Result<(), Failure> {
+    let code = word(Some(&args.code), "failure code")?.unwrap_or_default();
+    let message = args.message.clone().unwrap_or_default();
+    if message.trim().is_empty() {
+        return Err(Failure::new(Code::Usage, "the message is empty"));
+    }
+    let failed = Failed { attempt: args.attempt, error: Cause { code, message } };
+    let ledger = context.ledger()?;
+    let entry = ledger.append_at(&found.backup.commit, found.backup.id, |_| Ok(failed.clone().into()))?;
+    view::changed(&entry, &format!("failed {}", view::title(&entry.backup)), context)
+}
+
+/// Settles the record `found`; `dead` decides whether its maker is. Returns
+/// `None` when there is nothing to settle any more.
+fn settle(
+    found: &Entry,
+    dead: impl Fn(&Backup) -> bool,
+    context: &Context,
+) -> Result<Option<Entry>, Failure> {
+    let mut settled = false;
+    let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |entry| {
+        settled = entry.backup.status == Status::InProgress && dead(&entry.backup);
+        Ok(if settled { interrupted(&entry.backup).into() } else { Change::default() })
+    })?;
+    Ok(settled.then_some(entry))
+}
+
+fn owner(backup: &Backup) -> Option<&Owner> {
+    backup.attempt.as_ref()?.owner.as_ref()
+}
+
+fn interrupted(backup: &Backup) -> Failed {
+    let message = match owner(backup) {
+        Some(owner) => format!("process {} on {} ended without completing the backup", owner.pid, owner.host),
+        None => "its maker ended without completing the backup".to_owned(),
+    };
+    let code = word(Some("interrupted"), "failure code").ok().flatten().unwrap_or_default();
+    Failed { attempt: backup.attempt.as_ref().map(|attempt| attempt.number), error: Cause { code, message } }
+}
+
+fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failure> {
+    refuse_living(&found.backup, force)?;
+    let force = |backup: &Backup| force && owner(backup) == owner(&found.backup);
+    match settle(found, |backup| is_interrupted(backup) || force(backup), context)? {
+        Some(entry) => view::changed(&entry, &format!("settled {}", view::title(&entry.backup)), context),
+        None => Err(Failure::new(
+            Code::Conflict,
+            format!("backup {} has just been changed by somebody else", found.backup.id),
+        )),
+    }
+}
+
+fn refuse_living(backup: &Backup, force: bool) -> Result<(), Failure> {
+    let conflict = |reason: String| {
+        Failure::new(Code::Conflict, format!("backup {} was not interrupted: {reason}", backup.id))
+    };
+    if backup.status != Status::InProgress {
+        return Err(conflict(format!("it is {}", backup.status)));
+    }
+    let Some(owner) = owner(backup) else {
+        let reason = "no process of git-pggit makes it".to_owned();
+        return if force {
+            Ok(())
+        } else {
+            Err(conflict(reason).hint("say why it failed with --message instead"))
+        };
+    };
+    match is_alive(owner) {
+        Liveness::Dead => Ok(()),
+        Liveness::Alive => Err(conflict(format!("process {} is at work on it", owner.pid))),
+        Liveness::Unknown if force => Ok(()),
+        Liveness::Unknown => {
+            Err(conflict(format!("process {} on {} cannot be seen from here", owner.pid, owner.host))
+                .hint("if you know that it is dead, use --force"))
+        }
+    }
+}
+
+fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> {
+    let catalog = select::catalog(context)?;
+    let database = database.map(|name| select::database(Some(name), context)).transpose()?;
+    let of_database = |entry: &&Entry| database.as_ref().is_none_or(|name| entry.backup.database == *name);
+    let mut settled = Vec::new();
+    for entry in catalog.entries.iter().filter(of_database).filter(|entry| is_interrupted(&entry.backup)) {
+        if let Some(entry) = settle(entry, is_interrupted, context)? {
+            context.ui.status(&format!("settled {}", view::title(&entry.backup)));
+            settled.push(entry);
+        }
+    }
+    if context.ui.wants_json() {
+        let settled: Vec<Value> = settled.iter().map(|entry| view::record(&entry.backup)).collect();
+        return Ok(context.ui.json(&json!({ "settled": settled }))?);
+    }
+    if settled.is_empty() {
+        context.ui.status("no backup was interrupted");
+    }
+    Ok(())
+}

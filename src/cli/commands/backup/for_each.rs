@@ -1,0 +1,64 @@
+//! `git pggit backup for-each`
+
+use crate::cli::{Code, Context, Failure};
+
+use super::fields;
+use super::select::{self, Many};
+
+/// Print something about each backup, for scripts
+///
+/// Prints one line for each backup that passes the filters, oldest first. A
+/// format is text with fields: '%(name)' is replaced by the value, '%%' by a
+/// '%', and '%' with two hex digits by that byte, as in 'git for-each-ref'.
+/// What a backup does not have is empty. Times are RFC 3339 in UTC, sizes bytes.
+///
+/// Fields: id name database commit commit:short branch type tool tool:version
+/// status attempt size stored compression location digest registered started
+/// completed expires host by tags tag:KEY metadata:KEY
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What to print about each
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "%(id) %(status) %(commit) %(name)",
+        allow_hyphen_values = true
+    )]
+    format: String,
+
+    /// End each with a NUL instead of a newline
+    #[arg(short = 'z')]
+    nul: bool,
+
+    #[command(flatten)]
+    many: Many,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup for-each
+    git pggit backup for-each --format='%(id) %(size) %(location)' --status completed
+    git pggit backup for-each -z --format='%(name)%0a%(tag:release)' --tag release | xargs -0 -n1 echo";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let pieces = fields::parse(&args.format).map_err(|error| {
+        Failure::new(Code::Usage, error.to_string())
+            .hint(format!("fields are {}", fields::names().join(", ")))
+    })?;
+    let catalog = select::catalog(context)?;
+    for entry in args.many.select(&catalog, context)? {
+        let mut line = fields::render(&pieces, &entry.backup);
+        if args.nul {
+            line.push(0);
+            context.ui.raw(&line)?;
+            continue;
+        }
+        match String::from_utf8(line) {
+            // What people see on a terminal is made safe for it.
+            Ok(line) => context.ui.line(line)?,
+            Err(bytes) => context.ui.raw(&[bytes.as_bytes(), b"\n"].concat())?,
+        }
+    }
+    Ok(())
+}

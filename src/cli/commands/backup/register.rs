@@ -1,0 +1,160 @@
+//! `git pggit backup register`
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::cli::{Code, Context, Failure};
+use crate::domain::{
+    BackupId, BackupName, BackupType, Body, DatabaseName, Dependency, Tool, check_dependencies,
+};
+use crate::ledger::{Entry, NewBackup};
+
+use super::facts::{Facts, word};
+use super::select::{self, Place};
+use super::{document, view};
+
+/// Record a backup that another program makes or made
+///
+/// Writes the record of an external backup onto the schema commit that it
+/// belongs to, so that git shows it, clones have it and coverage counts it.
+/// Nothing is read from the place where the backup is.
+///
+/// The record is complete at once, unless --in-progress is given: then
+/// 'git pggit backup complete' or 'fail' tells later how it ended. Prints the id
+/// of the backup.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database; it need not be configured
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// What it contains: full, incremental, differential or snapshot
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "full")]
+    kind: String,
+
+    /// What makes it, and in which version
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    tool: String,
+
+    /// What to call it; <database>-<time> if not given
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Size of its content in bytes
+    #[arg(long, value_name = "BYTES", required_unless_present = "in_progress")]
+    size: Option<u64>,
+
+    /// Only register it: it is being made, and will be completed or fail
+    #[arg(long, conflicts_with_all = ["size", "Facts"])]
+    in_progress: bool,
+
+    /// The backup that it cannot be restored without
+    #[arg(long, value_name = "BACKUP")]
+    depends_on: Vec<String>,
+
+    /// When policy may end its life: RFC 3339, a date, or a span such as 30d from now
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+
+    /// A tag, with a value if it has one; may be given several times
+    #[arg(long, visible_alias = "tag", value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+
+    /// Further facts: a file with a JSON object, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<OsString>,
+
+    #[command(flatten)]
+    facts: Facts,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup register -d shop --tool pgbackrest@2.45 --size 1288490189 \\
+        --location pgbackrest:main/20261121-004914F --started-at 40m
+    git pggit backup register -d shop --branch main --type incremental \\
+        --depends-on nightly --tool pgbackrest --size 52428800
+    id=$(git pggit backup register -d shop --commit v2.0 --tool zfs --type snapshot --in-progress)
+    git pggit backup complete \"$id\" --size 1073741824 --location zfs:tank/pg@v2.0";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let database = select::database(args.database.as_deref(), context)?;
+    let new = args.new_backup(database, context)?;
+    let mut then: Vec<Body> = Vec::new();
+    if let Some(size) = args.size {
+        then.push(args.facts.completed(size, Default::default(), context)?.into());
+    }
+    let entry = context.ledger()?.register(&new, &then)?;
+    report(&entry, context)
+}
+
+/// The id goes to standard output for scripts, the rest to people.
+fn report(entry: &Entry, context: &Context) -> Result<(), Failure> {
+    let backup = &entry.backup;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&view::record(backup))?);
+    }
+    let (name, database, commit) = (&backup.name, &backup.database, backup.commit.short());
+    context.ui.status(&format!(
+        "registered {name} of {database} on {commit} ({})",
+        view::subject(backup, context)?
+    ));
+    Ok(context.ui.line(backup.id)?)
+}
+
+impl Args {
+    fn new_backup(&self, database: DatabaseName, context: &Context) -> Result<NewBackup, Failure> {
+        let (commit, branch) = self.place.find(context)?;
+        let kind: BackupType = self.kind.parse()?;
+        let now = context.now();
+        let name = match &self.name {
+            Some(name) => name.parse::<BackupName>()?,
+            None => format!("{database}-{}", now.as_datetime().format("%Y%m%dT%H%M%SZ")).parse()?,
+        };
+        let tags =
+            self.label.iter().map(|label| select::tag(label)).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let expires_at = self.expires_at.as_ref().map(|text| select::moment_ahead(text, now)).transpose()?;
+        Ok(NewBackup {
+            id: BackupId::new(now),
+            name,
+            commit,
+            branch,
+            kind,
+            tool: tool(&self.tool)?,
+            depends_on: self.dependencies(kind, &database, context)?,
+            expires_at,
+            tags,
+            metadata: document::metadata(self.metadata.as_ref())?,
+            database,
+        })
+    }
+
+    fn dependencies(
+        &self,
+        kind: BackupType,
+        database: &DatabaseName,
+        context: &Context,
+    ) -> Result<Vec<Dependency>, Failure> {
+        let parents: Vec<Entry> = self
+            .depends_on
+            .iter()
+            .map(|parent| select::find(parent, None, context))
+            .collect::<Result<_, _>>()?;
+        let parents: Vec<_> = parents.iter().map(|entry| &entry.backup).collect();
+        check_dependencies(kind, database.as_str(), &parents).map_err(|reason| {
+            let failure = Failure::new(Code::Conflict, reason);
+            if parents.is_empty() { failure.hint("name it with --depends-on <backup>") } else { failure }
+        })
+    }
+}
+
+/// `name` or `name@version`.
+fn tool(text: &str) -> Result<Tool, Failure> {
+    let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
+    let name = word(Some(name), "tool")?.unwrap_or_default();
+    Ok(Tool { name, version: word(version, "tool version")? })
+}

@@ -1,0 +1,59 @@
+//! How records are shown, and how a command says that it changed one.
+
+use serde_json::{Value, json};
+
+use crate::backup::displayed_status;
+use crate::cli::ui::Style;
+use crate::cli::{Context, Failure};
+use crate::domain::{Backup, Timestamp};
+use crate::git::Oid;
+use crate::ledger::Entry;
+
+/// A record for machines: its fields, and the state as people are told it.
+pub(super) fn record(backup: &Backup) -> Value {
+    let mut value = json!(backup);
+    value["displayed_status"] = displayed_status(backup).into();
+    value
+}
+
+/// How a state looks.
+pub(super) fn status_style(status: &str) -> Style {
+    match status {
+        "completed" | "ok" => Style::Good,
+        "failed" | "interrupted" | "no_backup" | "no_full_backup" => Style::Bad,
+        "in_progress" => Style::Attention,
+        "expired" | "deleted" => Style::Dim,
+        _ => Style::Plain,
+    }
+}
+
+/// How an id or a commit looks.
+pub(super) fn id_style(_: &str) -> Style {
+    Style::Id
+}
+
+/// A time in UTC to the second.
+pub(super) fn time(at: Timestamp) -> String {
+    at.as_datetime().format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// `shop/nightly (0193f1a2-...)`, to be found again by all three.
+pub(super) fn title(backup: &Backup) -> String {
+    format!("{} of {} ({})", backup.name, backup.database, backup.id)
+}
+
+/// First line of the message of a commit; empty when the commit cannot be read,
+/// as in a shallow clone.
+pub(super) fn subject(backup: &Backup, context: &Context) -> Result<String, Failure> {
+    let summary = context.repository()?.summary(Oid::from(&backup.commit));
+    Ok(summary.map(|summary| summary.subject).unwrap_or_default())
+}
+
+/// Says that a record was changed, or with `--json` what it is now.
+pub(super) fn changed(entry: &Entry, said: &str, context: &Context) -> Result<(), Failure> {
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&record(&entry.backup))?);
+    }
+    context.ui.status(said);
+    Ok(())
+}

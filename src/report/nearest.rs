@@ -1,0 +1,213 @@
+//! The nearest commit of a history that has some property, for many tips at
+//! once. Pure.
+//!
+//! "Nearest" is the ancestor that lacks the fewest commits of the tip, which is
+//! what `git rev-list --count <ancestor>..<tip>` counts. As an ancestor's
+//! commits are all among the tip's, that is the ancestor with the most commits
+//! of its own. Everything is done in a few passes over the history, each for up
+//! to 64 commits at once (one bit each), however many branches share it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// The bits of one pass.
+const AT_ONCE: usize = 64;
+
+/// A history: commits with their parents. Parents that are not in it (in a
+/// shallow clone) are left out.
+#[derive(Debug, Clone)]
+pub struct History<K> {
+    /// Children stand before their parents.
+    commits: Vec<K>,
+    parents: Vec<Vec<usize>>,
+    places: HashMap<K, usize>,
+}
+
+impl<K: Copy + Eq + Hash> History<K> {
+    /// A history out of commits in any order.
+    pub fn new(graph: &[(K, Vec<K>)]) -> Self {
+        let at: HashMap<K, usize> = graph.iter().enumerate().map(|(n, (commit, _))| (*commit, n)).collect();
+        let known = |n: usize| graph[n].1.iter().filter_map(|parent| at.get(parent).copied());
+        let mut children = vec![0_usize; graph.len()];
+        (0..graph.len()).flat_map(known).for_each(|parent| children[parent] += 1);
+        let mut ready: Vec<usize> = (0..graph.len()).filter(|n| children[*n] == 0).collect();
+        let mut order = Vec::with_capacity(graph.len());
+        while let Some(n) = ready.pop() {
+            order.push(n);
+            for parent in known(n) {
+                children[parent] -= 1;
+                if children[parent] == 0 {
+                    ready.push(parent);
+                }
+            }
+        }
+        let commits: Vec<K> = order.iter().map(|n| graph[*n].0).collect();
+        let places: HashMap<K, usize> = commits.iter().enumerate().map(|(n, commit)| (*commit, n)).collect();
+        let parents = order
+            .iter()
+            .map(|n| graph[*n].1.iter().filter_map(|parent| places.get(parent).copied()).collect());
+        Self { parents: parents.collect(), commits, places }
+    }
+
+    /// For each of `tips` its nearest commit that is `good`, and how many
+    /// commits the tip has that it lacks.
+    pub fn nearest(&self, tips: &[K], good: impl Fn(&K) -> bool) -> Vec<Option<(K, usize)>> {
+        let good: Vec<bool> = self.commits.iter().map(good).collect();
+        let candidates = self.candidates(tips, &good);
+        // A tip that is good itself needs no counting.
+        let is_good = |tip: &K| self.places.get(tip).is_some_and(|place| good[*place]);
+        let behind = tips.iter().zip(&candidates).filter(|(tip, found)| !is_good(tip) && !found.is_empty());
+        let mut counted: Vec<usize> = behind
+            .flat_map(|(tip, found)| found.iter().copied().chain(self.places.get(tip).copied()))
+            .collect();
+        counted.sort_unstable();
+        counted.dedup();
+        let sizes: HashMap<usize, usize> = counted.iter().copied().zip(self.sizes(&counted)).collect();
+        let one = |(tip, found): (&K, &Vec<usize>)| {
+            if is_good(tip) {
+                return Some((*tip, 0));
+            }
+            let size = |place: &usize| sizes.get(place).copied().unwrap_or(0);
+            // Of two that are equally near, the one that stands first.
+            let best = found.iter().copied().max_by_key(|place| (size(place), std::cmp::Reverse(*place)))?;
+            Some((self.commits[best], size(self.places.get(tip)?).saturating_sub(size(&best))))
+        };
+        tips.iter().zip(&candidates).map(one).collect()
+    }
+
+    /// For each tip the good commits that it reaches without passing another
+    /// good one; farther ones cannot be nearer.
+    fn candidates(&self, tips: &[K], good: &[bool]) -> Vec<Vec<usize>> {
+        let mut found = vec![Vec::new(); tips.len()];
+        if !good.contains(&true) {
+            return found;
+        }
+        for (chunk, tips) in tips.chunks(AT_ONCE).enumerate() {
+            let starts = tips.iter().enumerate().filter_map(|(bit, tip)| Some((*self.places.get(tip)?, bit)));
+            self.spread(starts, |place, bits| {
+                if good[place] {
+                    each_bit(bits, |bit| found[chunk * AT_ONCE + bit].push(place));
+                }
+                !good[place]
+            });
+        }
+        found
+    }
+
+    /// How many commits each of `places` reaches, itself included.
+    fn sizes(&self, places: &[usize]) -> Vec<usize> {
+        let mut sizes = vec![0; places.len()];
+        for (chunk, places) in places.chunks(AT_ONCE).enumerate() {
+            // Few sets of bits are different: those of the branching points.
+            let mut groups: HashMap<u64, usize> = HashMap::new();
+            let mut run = (0_u64, 0_usize);
+            self.spread(places.iter().copied().zip(0..), |_, bits| {
+                if run.0 != bits {
+                    *groups.entry(run.0).or_default() += run.1;
+                    run = (bits, 0);
+                }
+                run.1 += 1;
+                true
+            });
+            *groups.entry(run.0).or_default() += run.1;
+            for (bits, count) in groups {
+                each_bit(bits, |bit| sizes[chunk * AT_ONCE + bit] += count);
+            }
+        }
+        sizes
+    }
+
+    /// Carries bits from commits to their parents. `visit` sees each commit
+    /// that has some, once, with all of them, and says whether they go on.
+    fn spread(
+        &self,
+        starts: impl IntoIterator<Item = (usize, usize)>,
+        mut visit: impl FnMut(usize, u64) -> bool,
+    ) {
+        let mut bits = vec![0_u64; self.commits.len()];
+        for (place, bit) in starts {
+            bits[place] |= 1 << bit;
+        }
+        for place in 0..bits.len() {
+            let here = bits[place];
+            if here != 0 && visit(place, here) {
+                self.parents[place].iter().for_each(|parent| bits[*parent] |= here);
+            }
+        }
+    }
+}
+
+fn each_bit(mut bits: u64, mut visit: impl FnMut(usize)) {
+    while bits != 0 {
+        visit(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::History;
+
+    /// The same by the definition, as slowly as it is simple.
+    fn slow(graph: &[(u32, Vec<u32>)], tip: u32, good: &BTreeSet<u32>) -> Option<usize> {
+        let reach = |start: u32| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
+            while let Some(commit) = next.pop() {
+                if seen.insert(commit) {
+                    next.extend(
+                        graph.iter().filter(|(known, _)| *known == commit).flat_map(|(_, parents)| parents),
+                    );
+                }
+            }
+            seen
+        };
+        let all = reach(tip);
+        all.intersection(good).map(|near| all.difference(&reach(*near)).count()).min()
+    }
+
+    /// Commit n has parents among those before it.
+    fn graphs() -> impl Strategy<Value = Vec<(u32, Vec<u32>)>> {
+        proptest::collection::vec(any::<[u8; 3]>(), 1..24).prop_map(|choices| {
+            let parents = |n: u32, [a, b, kind]: [u8; 3]| match (n, kind % 4) {
+                (0, _) => vec![],
+                (_, 3) => BTreeSet::from([u32::from(a) % n, u32::from(b) % n]).into_iter().collect(),
+                _ => vec![n - 1 - u32::from(a) % n.min(3)],
+            };
+            (0_u32..).zip(choices).map(|(n, choice)| (n, parents(n, choice))).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_the_definition_says(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..5)) {
+            let tips: Vec<u32> = graph.iter().map(|(commit, _)| *commit).collect();
+            let nearest = History::new(&graph).nearest(&tips, |commit| good.contains(commit));
+            for (tip, found) in tips.iter().zip(nearest) {
+                prop_assert_eq!(found.map(|(_, behind)| behind), slow(&graph, *tip, &good), "tip {}", tip);
+            }
+        }
+    }
+
+    #[test]
+    fn many_branches_over_one_long_history_are_no_more_work_than_one() {
+        const LENGTH: u32 = 20_000;
+        let mut graph: Vec<(u32, Vec<u32>)> =
+            (0..LENGTH).map(|n| (n, n.checked_sub(1).into_iter().collect())).collect();
+        graph.extend((0..500).map(|n| (LENGTH + n, vec![LENGTH - 1 - n])));
+        let tips: Vec<u32> = (LENGTH..LENGTH + 500).collect();
+        let nearest = History::new(&graph).nearest(&tips, |commit| *commit == 0);
+        assert_eq!(nearest[0], Some((0, LENGTH as usize)));
+        assert_eq!(nearest[499], Some((0, LENGTH as usize - 499)));
+        assert_eq!(History::new(&graph).nearest(&tips, |_| false), vec![None; 500]);
+    }
+
+    #[test]
+    fn history_that_was_cut_off_ends_quietly() {
+        let history = History::new(&[(2, vec![1]), (3, vec![2])]);
+        assert_eq!(history.nearest(&[3, 9], |commit| *commit == 2), [Some((2, 1)), None]);
+    }
+}
