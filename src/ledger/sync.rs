@@ -293,7 +293,7 @@ impl Ledger<'_> {
                 }
             }
             let merged: Vec<Oid> = theirs.filter(|_| !known).into_iter().collect();
-            let new = NewNote { message: "backup: merged notes\n", identity: &identity };
+            let new = NewNote { message: "notes: merged\n", identity: &identity };
             let update = notes.publish(&mut writer, &merged, &new)?;
             writer.sync()?;
             self.move_refs(vec![update])?;

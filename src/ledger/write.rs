@@ -289,7 +289,7 @@ impl Ledger<'_> {
         let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
         let old = notes.get(commit)?.unwrap_or_default();
         let text = note::updated(&String::from_utf8_lossy(&old), backup);
-        let message = format!("{}\n", subject(message));
+        let message = format!("notes{}\n", subject(message).trim_start_matches("backup"));
         notes.stage(writer, commit, text.as_bytes())?;
         Ok(notes.publish(writer, &[], &NewNote { message: &message, identity })?)
     }
