@@ -5,6 +5,7 @@
 mod cluster;
 mod sandbox;
 
+mod backup_cli;
 mod cli_basics;
 mod config;
 mod ledger;
