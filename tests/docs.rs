@@ -1,18 +1,49 @@
-//! Documents that are generated from tables of the program are equal to them.
+//! What the documents say is what the program does: tables that are generated
+//! from those of the program, and commands that are run.
 //! `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes them again.
-#![allow(clippy::disallowed_methods, missing_docs)]
+#![allow(clippy::disallowed_methods, missing_docs, unreachable_pub)]
+
+#[path = "it/cluster.rs"]
+#[allow(dead_code)]
+mod cluster;
+#[path = "docs/console.rs"]
+mod console;
+#[path = "docs/likeness.rs"]
+mod likeness;
+#[path = "it/sandbox.rs"]
+#[allow(dead_code)]
+mod sandbox;
+#[path = "docs/stage.rs"]
+mod stage;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use stage::Stage;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn updating() -> bool {
+    std::env::var_os("PGGIT_UPDATE_DOCS").is_some()
+}
+
+fn read(path: &str) -> String {
+    let file = root().join(path);
+    fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+fn write(path: &str, text: &str) {
+    fs::write(root().join(path), text).expect("docs are writable");
+}
 
 #[track_caller]
 fn check(path: &str, generated: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("PGGIT_UPDATE_DOCS").is_some() {
-        fs::create_dir_all(file.parent().expect("a document is in a directory")).expect("docs are writable");
-        fs::write(&file, generated).expect("docs are writable");
+    if updating() {
+        write(path, generated);
     }
-    let written = fs::read_to_string(&file).unwrap_or_default();
+    let written = read(path);
     let first = written.lines().zip(generated.lines()).position(|(a, b)| a != b);
     assert!(
         written == generated,
@@ -29,4 +60,82 @@ fn the_reference_of_the_configuration_is_that_of_the_program() {
 #[test]
 fn the_table_of_exit_codes_is_that_of_the_program() {
     check("docs/exit-codes.md", &pggit::cli::error::reference());
+}
+
+/// Every block of the reference runs, in order, in one sandbox.
+#[test]
+fn the_reference_of_the_commands_is_what_they_do() {
+    let stage = Stage::new();
+    let path = "docs/cli.md";
+    let mut text = read(path);
+    let mut differences = vec![];
+    for step in console::steps(&text) {
+        let output = stage.run(&step.command);
+        if !likeness::alike(&step.output, &output) {
+            differences.push((step, output));
+        }
+    }
+    if updating() {
+        // From the end, so that what is before stays where it is.
+        for (step, output) in differences.drain(..).rev() {
+            text.replace_range(step.place, &output);
+        }
+        write(path, &text);
+    }
+    let told: Vec<_> = differences.iter().map(|(step, output)| console::difference(step, output)).collect();
+    assert!(
+        told.is_empty(),
+        "{path} does not show what happens:\n{}\nrun `PGGIT_UPDATE_DOCS=1 cargo test --test docs`",
+        told.join("\n")
+    );
+}
+
+/// The reference has a section for every command, and for no other.
+#[test]
+fn every_command_has_its_section() {
+    let text = read("docs/cli.md");
+    let written: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `git pggit "))
+        .filter_map(|line| line.strip_suffix('`'))
+        .map(str::to_owned)
+        .collect();
+    let sandbox = sandbox::Sandbox::new();
+    let dir = sandbox.path().join("man");
+    let _ = sandbox.pggit(["man".as_ref(), "--dir".as_ref(), dir.as_os_str()]).success();
+    let pages: Vec<_> =
+        fs::read_dir(&dir).expect("pages").map(|e| e.expect("page").file_name().into_string()).collect();
+    let mut commands: Vec<_> = pages.into_iter().map(|page| page.expect("UTF-8")).collect();
+    commands.sort();
+    let missing: Vec<_> = commands
+        .iter()
+        .filter_map(|page| page.strip_prefix("git-pggit-")?.strip_suffix(".1"))
+        // A command that only has commands has no section of its own.
+        .filter(|name| !commands.iter().any(|page| page.starts_with(&format!("git-pggit-{name}-"))))
+        .filter(|name| !written.iter().any(|section| section.replace(' ', "-") == *name))
+        .collect();
+    assert!(missing.is_empty(), "docs/cli.md has no section for {missing:?}");
+}
+
+/// Links between documents lead somewhere.
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut documents: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name)).into();
+    let docs = fs::read_dir(root().join("docs")).expect("docs/");
+    documents.extend(
+        docs.map(|entry| entry.expect("entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")),
+    );
+    let mut broken = vec![];
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("a document");
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#', ' ']).next().unwrap_or_default();
+            let here = document.parent().expect("in a directory");
+            if !target.is_empty() && !target.contains("://") && !here.join(target).exists() {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }

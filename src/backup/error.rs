@@ -40,9 +40,6 @@ pub enum Error {
         /// The commit recorded in it.
         mark: String,
     },
-    /// Nobody said where backup files go.
-    #[error("no output directory is configured")]
-    NoOutput,
     /// A signal ended the run.
     #[error("interrupted ({signal})")]
     Interrupted {
@@ -67,9 +64,8 @@ impl Error {
     /// The stable name that a failed record shows.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Interrupted { .. } | Self::Tools(tools::Error::Process(process::Error::Interrupted { .. })) => {
-                "interrupted"
-            }
+            Self::Interrupted { .. }
+            | Self::Tools(tools::Error::Process(process::Error::Interrupted { .. })) => "interrupted",
             Self::Tools(tools::Error::Process(process::Error::Deadline { .. })) => "timeout",
             Self::Pg(_) => "database-unreachable",
             Self::Tools(error) => match error.kind() {
@@ -79,7 +75,7 @@ impl Error {
                 tools::Kind::DiskFull => "destination",
                 _ => "tool-failed",
             },
-            Self::Store(_) | Self::NoOutput => "destination",
+            Self::Store(_) => "destination",
             Self::Git(_) | Self::Ledger(_) => "ledger",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
         }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod ui;
 
 mod commands;
+mod connect;
 mod panics;
 mod usage;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Line, Location, Lsn, Metadata, Owner,
-    TagKey, Timestamp, words::words,
+    BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Line, Location, Lsn, Metadata,
+    Owner, TagKey, Timestamp, words::words,
 };
 
 words! {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// Writes `value` with sorted keys, two spaces of indentation and one newline
 /// at the end. Numbers keep the digits they were read with.
 pub fn to_canonical_json(value: &Value) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(&sorted(value)).expect("a JSON value with string keys serialises");
+    let mut bytes =
+        serde_json::to_vec_pretty(&sorted(value)).expect("a JSON value with string keys serialises");
     bytes.push(b'\n');
     bytes
 }
@@ -19,7 +20,9 @@ fn sorted(value: &Value) -> Value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>())
+            Value::Object(
+                entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>(),
+            )
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         other => other.clone(),
@@ -32,7 +35,8 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_and_numbers_kept() {
-        let value = serde_json::from_str(r#"{"b":[1.50,{"z":null,"y":18446744073709551616}],"a":"é"}"#).unwrap();
+        let value =
+            serde_json::from_str(r#"{"b":[1.50,{"z":null,"y":18446744073709551616}],"a":"é"}"#).unwrap();
         let text = String::from_utf8(to_canonical_json(&value)).unwrap();
         assert_eq!(
             text,

@@ -32,9 +32,13 @@ impl DependencyKind {
     /// `parent`, or why there cannot be one.
     pub fn between(child: BackupType, parent: BackupType) -> Result<Self, String> {
         match (child, parent) {
-            (BackupType::Full | BackupType::Snapshot, _) => Err(format!("a {child} backup depends on no other backup")),
+            (BackupType::Full | BackupType::Snapshot, _) => {
+                Err(format!("a {child} backup depends on no other backup"))
+            }
             (BackupType::Incremental, BackupType::Full) => Ok(Self::Base),
-            (BackupType::Incremental, BackupType::Incremental | BackupType::Differential) => Ok(Self::IncrementalChain),
+            (BackupType::Incremental, BackupType::Incremental | BackupType::Differential) => {
+                Ok(Self::IncrementalChain)
+            }
             (BackupType::Differential, BackupType::Full) => Ok(Self::DifferentialBase),
             (child, parent) => Err(format!("{} {child} backup cannot depend on {} {parent} backup", article(child), article(parent))),
         }
@@ -43,18 +47,33 @@ impl DependencyKind {
 
 /// Checks what a new backup of type `child` may depend on: a full has no
 /// dependency, an incremental or differential exactly one.
-pub fn check_dependencies(child: BackupType, database: &str, parents: &[&Backup]) -> Result<Vec<Dependency>, String> {
+pub fn check_dependencies(
+    child: BackupType,
+    database: &str,
+    parents: &[&Backup],
+) -> Result<Vec<Dependency>, String> {
     match (child, parents.len()) {
-        (BackupType::Full | BackupType::Snapshot, 0) | (BackupType::Incremental | BackupType::Differential, 1) => {}
-        (BackupType::Full | BackupType::Snapshot, _) => return Err(format!("a {child} backup depends on no other backup")),
+        (BackupType::Full | BackupType::Snapshot, 0)
+        | (BackupType::Incremental | BackupType::Differential, 1) => {}
+        (BackupType::Full | BackupType::Snapshot, _) => {
+            return Err(format!("a {child} backup depends on no other backup"));
+        }
         (_, 0) => return Err(format!("{} {child} backup depends on another one", article(child))),
-        (_, many) => return Err(format!("{} {child} backup depends on one other backup, not on {many}", article(child))),
+        (_, many) => {
+            return Err(format!(
+                "{} {child} backup depends on one other backup, not on {many}",
+                article(child)
+            ));
+        }
     }
     parents
         .iter()
         .map(|parent| {
             if parent.database.as_str() != database {
-                return Err(format!("backup {} is of database `{}`, not of `{database}`", parent.id, parent.database));
+                return Err(format!(
+                    "backup {} is of database `{}`, not of `{database}`",
+                    parent.id, parent.database
+                ));
             }
             if parent.status != Status::Completed {
                 return Err(format!("backup {} is {}, not completed", parent.id, parent.status));
@@ -102,15 +121,15 @@ pub fn check_graph<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> BTreeSe
     for backup in all.values() {
         let usable = backup.status == Status::Completed;
         for needed in backup.depends_on.iter().filter(|_| usable) {
-            match all.get(&needed.id) {
-                None => drop(problems.insert(DependencyProblem::Missing { backup: backup.id, needs: needed.id })),
-                Some(parent) if parent.status == Status::Completed => {}
-                Some(parent) => drop(problems.insert(DependencyProblem::Unusable {
+            problems.extend(match all.get(&needed.id) {
+                None => Some(DependencyProblem::Missing { backup: backup.id, needs: needed.id }),
+                Some(parent) if parent.status == Status::Completed => None,
+                Some(parent) => Some(DependencyProblem::Unusable {
                     backup: backup.id,
                     needs: needed.id,
                     status: parent.status,
-                })),
-            }
+                }),
+            });
         }
         if reaches_itself(backup.id, &all) {
             problems.insert(DependencyProblem::Cycle { backup: backup.id });
@@ -120,7 +139,9 @@ pub fn check_graph<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> BTreeSe
 }
 
 fn reaches_itself(start: BackupId, all: &BTreeMap<BackupId, &Backup>) -> bool {
-    let parents = |id: &BackupId| all.get(id).map_or(&[][..], |backup| &backup.depends_on[..]).iter().map(|needed| needed.id);
+    let parents = |id: &BackupId| {
+        all.get(id).map_or(&[][..], |backup| &backup.depends_on[..]).iter().map(|needed| needed.id)
+    };
     let mut seen = BTreeSet::new();
     let mut next: Vec<BackupId> = parents(&start).collect();
     while let Some(id) = next.pop() {

@@ -19,6 +19,25 @@ words! {
     }
 }
 
+impl DumpFormat {
+    /// What the artifact that holds such a dump is called, before any suffix
+    /// for its compression.
+    pub fn artifact_name(self) -> &'static str {
+        match self {
+            Self::Custom => "dump.custom",
+            Self::Directory => "dump.directory",
+            Self::Tar => "dump.tar",
+            Self::Plain => "dump.plain.sql",
+        }
+    }
+
+    /// The format of the dump in the artifact `name`; `None` when it is none.
+    pub fn of_artifact(name: &str) -> Option<Self> {
+        let name = name.strip_suffix(".zst").unwrap_or(name);
+        Self::ALL.iter().copied().find(|format| format.artifact_name() == name)
+    }
+}
+
 /// How a stored file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

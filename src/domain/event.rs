@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    Artifact, BackupId, BackupName, BackupType, CommitId, DatabaseName, Dependency, Digest, Encryption, EventId, Failure,
-    Line, Location, Metadata, Owner, Postgres, TagKey, Timestamp, Tool, VerificationKind, VerificationStatus,
+    Artifact, BackupId, BackupName, BackupType, CommitId, DatabaseName, Dependency, Digest, Encryption,
+    EventId, Failure, Line, Location, Metadata, Owner, Postgres, TagKey, Timestamp, Tool, VerificationKind,
+    VerificationStatus,
     record::{EVENT_BYTES_MAX, FORMAT},
 };
 
@@ -277,7 +278,15 @@ struct Head {
 
 impl Event {
     /// A new event of this format.
-    pub fn new(id: EventId, backup: BackupId, clock: u64, at: Timestamp, by: Line, host: Line, body: Body) -> Self {
+    pub fn new(
+        id: EventId,
+        backup: BackupId,
+        clock: u64,
+        at: Timestamp,
+        by: Line,
+        host: Line,
+        body: Body,
+    ) -> Self {
         let mut raw = body.fields();
         let head = [
             ("format", Value::from(FORMAT)),
@@ -295,9 +304,11 @@ impl Event {
 
     /// Reads an event that may come from any version of this program.
     pub fn from_value(value: Value) -> Result<Self, EventError> {
-        let Value::Object(raw) = value else { return Err(EventError::Head("it is not a JSON object".to_owned())) };
-        let head: Head =
-            serde_json::from_value(Value::Object(raw.clone())).map_err(|error| EventError::Head(error.to_string()))?;
+        let Value::Object(raw) = value else {
+            return Err(EventError::Head("it is not a JSON object".to_owned()));
+        };
+        let head: Head = serde_json::from_value(Value::Object(raw.clone()))
+            .map_err(|error| EventError::Head(error.to_string()))?;
         let body = match head.format {
             FORMAT => Body::parse(&head.kind, &raw),
             _ => Body::Unknown { kind: head.kind },
@@ -309,7 +320,10 @@ impl Event {
     /// Reads JSON text of limited size.
     pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
         if bytes.len() > EVENT_BYTES_MAX {
-            return Err(EventError::Head(format!("it has {} bytes, the most is {EVENT_BYTES_MAX}", bytes.len())));
+            return Err(EventError::Head(format!(
+                "it has {} bytes, the most is {EVENT_BYTES_MAX}",
+                bytes.len()
+            )));
         }
         let value = serde_json::from_slice(bytes).map_err(|error| EventError::Head(error.to_string()))?;
         Self::from_value(value)

@@ -14,7 +14,8 @@
 //! are ignored and named, never an error.
 
 use super::{
-    Attempt, Backup, BackupId, Body, Event, EventId, Hold, Metadata, Registered, Started, Status, Verification,
+    Attempt, Backup, BackupId, Body, Event, EventId, Hold, Metadata, Registered, Started, Status,
+    Verification,
 };
 
 /// An event that changed nothing, and why.
@@ -67,7 +68,9 @@ pub fn refusal(backup: Option<&Backup>, body: &Body) -> Option<String> {
     let status = backup.status;
     let allowed = match body {
         Body::Registered(_) => return Some("the backup is already registered".to_owned()),
-        Body::Unknown { kind } => return Some(format!("events of kind `{kind}` or of its format are not known")),
+        Body::Unknown { kind } => {
+            return Some(format!("events of kind `{kind}` or of its format are not known"));
+        }
         Body::Malformed { reason, .. } => return Some(format!("its fields make no sense: {reason}")),
         Body::Annotated(body) if Metadata::try_from(body.metadata.clone()).is_err() => {
             return Some("its metadata is not a metadata object".to_owned());
@@ -105,8 +108,18 @@ fn stale(backup: &Backup, attempt: Option<u32>) -> bool {
 
 fn registered(id: BackupId, event: &Event) -> Option<Backup> {
     let Body::Registered(body) = &event.body else { return None };
-    let Registered { name, database, commit, branch, backup_type, tool, depends_on, expires_at, tags, metadata } =
-        (**body).clone();
+    let Registered {
+        name,
+        database,
+        commit,
+        branch,
+        backup_type,
+        tool,
+        depends_on,
+        expires_at,
+        tags,
+        metadata,
+    } = (**body).clone();
     Some(Backup {
         id,
         name,
@@ -168,7 +181,12 @@ fn apply(backup: &mut Backup, event: &Event) {
         Body::Tagged(body) => drop(backup.tags.insert(body.key.clone(), body.value.clone())),
         Body::Untagged(body) => drop(backup.tags.remove(&body.key)),
         Body::Held(body) => {
-            backup.holds.push(Hold { id: event.id, reason: body.reason.clone(), at: event.at, by: event.by.clone() });
+            backup.holds.push(Hold {
+                id: event.id,
+                reason: body.reason.clone(),
+                at: event.at,
+                by: event.by.clone(),
+            });
         }
         Body::Released(body) => backup.holds.retain(|hold| !body.holds.contains(&hold.id)),
         Body::Annotated(body) => {

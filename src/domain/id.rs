@@ -72,7 +72,8 @@ pub fn shortest_prefixes(ids: &[BackupId], least: usize) -> Vec<usize> {
     let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let mut order: Vec<usize> = (0..texts.len()).collect();
     order.sort_by(|a, b| texts[*a].cmp(&texts[*b]));
-    let common = |a: usize, b: usize| texts[a].bytes().zip(texts[b].bytes()).take_while(|(x, y)| x == y).count();
+    let common =
+        |a: usize, b: usize| texts[a].bytes().zip(texts[b].bytes()).take_while(|(x, y)| x == y).count();
     let mut lengths = vec![least; texts.len()];
     for pair in order.windows(2) {
         let needed = (common(pair[0], pair[1]) + 1).min(texts[pair[0]].len());
@@ -101,10 +102,14 @@ mod tests {
 
     #[test]
     fn prefixes_are_long_enough_to_tell_ids_apart() {
-        let ids: Vec<BackupId> = ["019aa5b0-0000-7000-8000-000000000001", "019aa5b0-0000-7000-8000-000000000002", "119aa5b0-0000-7000-8000-000000000002"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let ids: Vec<BackupId> = [
+            "019aa5b0-0000-7000-8000-000000000001",
+            "019aa5b0-0000-7000-8000-000000000002",
+            "119aa5b0-0000-7000-8000-000000000002",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
         assert_eq!(shortest_prefixes(&ids, 8), [36, 36, 8]);
     }
 }

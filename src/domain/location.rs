@@ -30,7 +30,9 @@ impl FromStr for Location {
         if text.contains('@') || text.contains('=') {
             refuse_credentials(text)?;
         }
-        let Some((scheme, rest)) = text.split_once(':') else { return refuse(text, "expected a URI such as s3://bucket/path") };
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return refuse(text, "expected a URI such as s3://bucket/path");
+        };
         let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
         if !scheme_ok {
@@ -54,7 +56,11 @@ fn refuse_credentials(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new("location", &shown, "it contains a password"));
     }
     let query = rest.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
-    let secret = |pair: &str| ["sig=", "signature=", "x-amz-", "token=", "password=", "secret="].iter().any(|key| pair.starts_with(key));
+    let secret = |pair: &str| {
+        ["sig=", "signature=", "x-amz-", "token=", "password=", "secret="]
+            .iter()
+            .any(|key| pair.starts_with(key))
+    };
     if query.split(['&', ';']).any(secret) {
         return Err(Invalid::new("location", &shown, "its query contains a credential"));
     }
@@ -75,14 +81,25 @@ mod tests {
 
     #[test]
     fn credentials_are_refused_and_not_repeated() {
-        for bad in ["s3://key:hunter2@host/ x", "key:hunter2@host/x", "s3://key:hunter2@host/x", "https://h/x?sp=r&sig=hunter2", "https://h/?X-Amz-Signature=hunter2"] {
+        for bad in [
+            "s3://key:hunter2@host/ x",
+            "key:hunter2@host/x",
+            "s3://key:hunter2@host/x",
+            "https://h/x?sp=r&sig=hunter2",
+            "https://h/?X-Amz-Signature=hunter2",
+        ] {
             let error = bad.parse::<Location>().unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
         for bad in ["", "s3:", "plain", "/path", "1x:y", "s3://a b", "s3://a\nb"] {
             assert!(bad.parse::<Location>().is_err(), "{bad:?}");
         }
-        for good in ["s3://bucket/prefix", "file:///a%20b", "pgbackrest:main/20261121-004914F", "https://host/x?version=3"] {
+        for good in [
+            "s3://bucket/prefix",
+            "file:///a%20b",
+            "pgbackrest:main/20261121-004914F",
+            "https://host/x?version=3",
+        ] {
             assert!(good.parse::<Location>().is_ok(), "{good}");
         }
     }

@@ -23,7 +23,8 @@ impl Metadata {
         if bytes.len() > Self::BYTES_MAX {
             return Err(refuse(format!("it has {} bytes, the most is {}", bytes.len(), Self::BYTES_MAX)));
         }
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;
         Self::try_from(value)
     }
 
@@ -65,14 +66,18 @@ fn check(value: &Value, depth: usize, path: &str) -> Result<(), Invalid> {
         Value::Object(map) => map.iter().try_for_each(|(key, value)| {
             let path = format!("{path}.{key}");
             if announces_secret(key) && !matches!(value, Value::Bool(_) | Value::Null) {
-                return Err(refuse(format!("`{}` looks like a secret, and records are shared", path.trim_start_matches('.'))));
+                return Err(refuse(format!(
+                    "`{}` looks like a secret, and records are shared",
+                    path.trim_start_matches('.')
+                )));
             }
             check(value, depth + 1, &path)
         }),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1, path)),
-        Value::String(text) if has_url_password(text) => {
-            Err(refuse(format!("`{}` holds a URL with a password, and records are shared", path.trim_start_matches('.'))))
-        }
+        Value::String(text) if has_url_password(text) => Err(refuse(format!(
+            "`{}` holds a URL with a password, and records are shared",
+            path.trim_start_matches('.')
+        ))),
         _ => Ok(()),
     }
 }
@@ -88,8 +93,11 @@ fn announces_secret(key: &str) -> bool {
 fn has_url_password(text: &str) -> bool {
     text.match_indices("://").any(|(at, separator)| {
         let rest = &text[at + separator.len()..];
-        let authority = rest.split(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#')).next().unwrap_or("");
-        authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+        let authority =
+            rest.split(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#')).next().unwrap_or("");
+        authority
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
     })
 }
 
@@ -119,11 +127,25 @@ mod tests {
     fn what_is_not_a_small_object_is_refused() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
         let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(50 << 20));
-        for bad in ["", "[]", "1", "{", deep.as_str(), huge.as_str(), r#"{"a":{"db_password":"hunter2"}}"#, r#"{"a":["see postgres://ada:hunter2@db/shop"]}"#] {
+        for bad in [
+            "",
+            "[]",
+            "1",
+            "{",
+            deep.as_str(),
+            huge.as_str(),
+            r#"{"a":{"db_password":"hunter2"}}"#,
+            r#"{"a":["see postgres://ada:hunter2@db/shop"]}"#,
+        ] {
             let error = Metadata::parse(bad.as_bytes()).unwrap_err().to_string();
             assert!(!error.contains("hunter2") && error.len() < 300, "{error}");
         }
-        assert!(Metadata::parse(br#"{"reason":"x","n":[1,{"b":null}],"has_password":false,"at":"s3://ada@b:1/x:y@z"}"#).is_ok());
+        assert!(
+            Metadata::parse(
+                br#"{"reason":"x","n":[1,{"b":null}],"has_password":false,"at":"s3://ada@b:1/x:y@z"}"#
+            )
+            .is_ok()
+        );
     }
 
     #[test]

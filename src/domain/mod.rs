@@ -35,16 +35,16 @@ pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_depend
 pub use digest::Digest;
 pub use dump::{Compression, DumpFormat};
 pub use event::{
-    Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released, Started,
-    Tagged, Untagged, Verified,
+    Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
+    Started, Tagged, Untagged, Verified,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, shortest_prefixes};
 pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;
-pub use owner::Owner;
 pub use name::{BackupName, Line, TagKey};
+pub use owner::Owner;
 pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
 pub use selector::BackupSelector;
 pub use size::human_bytes;

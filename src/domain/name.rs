@@ -18,7 +18,10 @@ fn one_line(what: &'static str, text: &str, most: usize) -> Result<(), Invalid> 
     if text.trim() != text {
         return refuse("it begins or ends with white space".to_owned());
     }
-    match text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')) {
+    match text
+        .chars()
+        .find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}'))
+    {
         Some(c) => refuse(format!("it contains the control character {c:?}")),
         None => Ok(()),
     }
@@ -74,7 +77,9 @@ impl FromStr for TagKey {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '/' | '-');
         match text.chars().find(|c| !allowed(*c)) {
             _ if text.starts_with('-') => Err(Invalid::new(WHAT, text, "it begins with `-`")),
-            Some(c) => Err(Invalid::new(WHAT, text, format!("{c:?} is not a letter, a digit or one of `._/-`"))),
+            Some(c) => {
+                Err(Invalid::new(WHAT, text, format!("{c:?} is not a letter, a digit or one of `._/-`")))
+            }
             None => Ok(Self(text.to_owned())),
         }
     }

@@ -84,8 +84,12 @@ fn record(events: &[Event]) -> Record {
 fn clones() -> impl Strategy<Value = [Record; 3]> {
     (history(), any::<[u16; 3]>()).prop_map(|(events, masks)| {
         masks.map(|mask| {
-            let mine: Vec<Event> =
-                events.iter().enumerate().filter(|(n, _)| *n == 0 || mask >> n & 1 == 1).map(|(_, e)| e.clone()).collect();
+            let mine: Vec<Event> = events
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n == 0 || mask >> n & 1 == 1)
+                .map(|(_, e)| e.clone())
+                .collect();
             record(&mine)
         })
     })

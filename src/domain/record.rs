@@ -59,7 +59,9 @@ impl Record {
             return Err(shape(format!("it has {} bytes, the most is {RECORD_BYTES_MAX}", bytes.len())));
         }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| shape(error.to_string()))?;
-        let Value::Object(mut fields) = value else { return Err(shape("it is not a JSON object".to_owned())) };
+        let Value::Object(mut fields) = value else {
+            return Err(shape("it is not a JSON object".to_owned()));
+        };
         let id = match fields.get("id").and_then(Value::as_str).map(str::parse) {
             Some(Ok(id)) => id,
             Some(Err(invalid)) => return Err(shape(format!("{invalid}"))),

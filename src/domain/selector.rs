@@ -23,7 +23,9 @@ impl BackupSelector {
     /// Can `text` be the beginning of an id? Shorter than four characters is
     /// taken for a name only.
     pub fn is_prefix(text: &str) -> bool {
-        text.len() >= 4 && text.len() <= 36 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+        text.len() >= 4
+            && text.len() <= 36
+            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
     }
 }
 
@@ -35,7 +37,9 @@ impl FromStr for BackupSelector {
             "" => Err(Invalid::new("backup", text, "it is empty")),
             "latest" => Ok(Self::Latest),
             "oldest" => Ok(Self::Oldest),
-            _ if text.len() > 1000 || text.contains('\0') => Err(Invalid::new("backup", text, "it is no id and no name")),
+            _ if text.len() > 1000 || text.contains('\0') => {
+                Err(Invalid::new("backup", text, "it is no id and no name"))
+            }
             _ => Ok(text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Id)),
         }
     }

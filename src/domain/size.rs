@@ -22,7 +22,16 @@ mod tests {
 
     #[test]
     fn three_digits_at_most() {
-        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (10_188, "9.9 KiB"), (10_240, "10 KiB"), (1_048_575, "1.0 MiB"), (1_288_490_189, "1.2 GiB"), (u64::MAX, "16 EiB")];
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10_188, "9.9 KiB"),
+            (10_240, "10 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (1_288_490_189, "1.2 GiB"),
+            (u64::MAX, "16 EiB"),
+        ];
         for (bytes, text) in cases {
             assert_eq!(human_bytes(bytes), text);
         }

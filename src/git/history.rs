@@ -45,10 +45,10 @@ impl Repository {
             return self.head();
         }
         let spec = format!("{revision}^{{commit}}");
-        let parsed = self.gix.rev_parse_single(spec.as_str()).map(|id| id.detach());
+        let parsed = self.gix.rev_parse_single(spec.as_str()).map(gix::Id::detach);
         // Beside a gc the library may not see what is there.
         let parsed = parsed.or_else(|error| match self.anew() {
-            Some(anew) => anew.rev_parse_single(spec.as_str()).map(|id| id.detach()),
+            Some(anew) => anew.rev_parse_single(spec.as_str()).map(gix::Id::detach),
             None => Err(error),
         });
         let id = match parsed {
@@ -79,7 +79,8 @@ impl Repository {
         }
         let head = self.gix.head().map_err(Error::library("read HEAD"))?;
         let detail = || "it points to nothing".to_owned();
-        let id = head.id().ok_or_else(|| Error::Library { doing: "read HEAD".to_owned(), detail: detail() })?;
+        let id =
+            head.id().ok_or_else(|| Error::Library { doing: "read HEAD".to_owned(), detail: detail() })?;
         Ok(Oid(id.detach()))
     }
 
@@ -146,7 +147,9 @@ impl Repository {
 
     /// The same repository, opened again.
     fn anew(&self) -> Option<gix::Repository> {
-        gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone()).ok().map(Into::into)
+        gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone())
+            .ok()
+            .map(Into::into)
     }
 
     /// A range as git writes it: `a..b` or a single revision. Returns tips and

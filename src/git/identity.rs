@@ -33,6 +33,11 @@ impl Repository {
         if committer.name.is_empty() || author.name.is_empty() {
             return Err(Error::NoIdentity);
         }
-        Ok(Identity { name: committer.name.to_string(), email: committer.email.to_string(), author, committer })
+        Ok(Identity {
+            name: committer.name.to_string(),
+            email: committer.email.to_string(),
+            author,
+            committer,
+        })
     }
 }

@@ -7,6 +7,7 @@
 pub mod config;
 mod diff;
 mod error;
+pub mod health;
 mod history;
 mod identity;
 mod notes;
@@ -15,14 +16,17 @@ mod open;
 mod program;
 mod prune;
 pub mod refs;
+mod remote;
+pub mod setup;
 mod writer;
 
 pub use diff::{Diff, DiffOptions};
 pub use error::Error;
 pub use history::{Branch, CommitSummary, Walk};
 pub use identity::Identity;
-pub use notes::{NewNote, Notes};
+pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
+pub use remote::{Outcome, Pushed};
 pub use writer::{NewCommit, TreeChange, Writer};

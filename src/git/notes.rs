@@ -1,5 +1,7 @@
 //! Notes on commits, in any of git's fan-outs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Error, NewCommit, Oid, Repository, Writer, objects::Database, refs::RefUpdate};
 
 /// The notes of one notes ref, as they were when they were opened.
@@ -18,38 +20,107 @@ impl<'repo> Notes<'repo> {
             Some(tip) => repository.commit(tip)?.tree.0,
             None => repository.gix.empty_tree().id,
         };
-        let state =
-            gix::note::plumbing::State::new(root, &Database(&repository.gix)).map_err(Error::library("read the notes"))?;
+        let state = gix::note::plumbing::State::new(root, &Database(&repository.gix))
+            .map_err(Error::library("read the notes"))?;
         Ok(Self { repository, name: name.to_owned(), tip, state })
     }
 
     /// The note on `commit`.
     pub fn get(&mut self, commit: Oid) -> Result<Option<Vec<u8>>, Error> {
-        let found =
-            self.state.get(&commit.0, &Database(&self.repository.gix)).map_err(Error::library("look up a note"))?;
+        let found = self
+            .state
+            .get(&commit.0, &Database(&self.repository.gix))
+            .map_err(Error::library("look up a note"))?;
         found.map(|id| self.repository.blob(Oid(id))).transpose()
     }
 
-    /// Writes the objects of a new note on `commit` and returns what the notes
-    /// ref has to become for it.
-    pub fn set(
+    /// Writes a note on `commit`; [`Notes::publish`] makes it count.
+    pub fn stage(&mut self, writer: &mut Writer<'_>, commit: Oid, text: &[u8]) -> Result<(), Error> {
+        let blob = writer.blob(text)?;
+        self.state.edit(commit.0, Some(blob.0), &writer.objects).map_err(Error::library("write a note"))?;
+        Ok(())
+    }
+
+    /// Writes what was staged and returns what the notes ref has to become for
+    /// it. `merged` are further commits whose notes are in it.
+    pub fn publish(
         &mut self,
         writer: &mut Writer<'_>,
-        commit: Oid,
-        text: &[u8],
+        merged: &[Oid],
         new: &NewNote<'_>,
     ) -> Result<RefUpdate, Error> {
-        let blob = writer.blob(text)?;
-        let edit = self.state.replace(commit.0, blob.0, &writer.objects).map_err(Error::library("write a note"))?;
-        let parents: Vec<Oid> = self.tip.into_iter().collect();
-        let tip = writer.commit(&NewCommit {
-            tree: Oid(edit.tree),
-            parents: &parents,
-            message: new.message,
-            identity: new.identity,
-        })?;
+        let tree = self.state.write(&writer.objects).map_err(Error::library("write the notes"))?;
+        let parents: Vec<Oid> = self.tip.into_iter().chain(merged.iter().copied()).collect();
+        let (tree, message, identity) = (Oid(tree), new.message, new.identity);
+        let tip = writer.commit(&NewCommit { tree, parents: &parents, message, identity })?;
         Ok(RefUpdate { name: self.name.clone(), old: self.tip, new: tip })
     }
+
+    /// What the notes ref was when this was opened.
+    pub fn tip(&self) -> Option<Oid> {
+        self.tip
+    }
+}
+
+impl Repository {
+    /// The commits on which the notes trees of `ours` and `theirs` differ, with
+    /// the blob that each has there. Equal parts are not looked at.
+    pub fn notes_differences(
+        &self,
+        ours: Option<Oid>,
+        theirs: Option<Oid>,
+    ) -> Result<Vec<NoteDifference>, Error> {
+        let root = |tip: Option<Oid>| tip.map(|tip| Ok::<_, Error>(self.commit(tip)?.tree)).transpose();
+        let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
+        self.differing(root(ours)?, root(theirs)?, "", &mut left, &mut right)?;
+        let commits: BTreeSet<String> = left.keys().chain(right.keys()).cloned().collect();
+        let difference = |hex: String| {
+            let commit = gix::ObjectId::from_hex(hex.as_bytes()).ok()?;
+            let (ours, theirs) = (left.get(&hex).copied(), right.get(&hex).copied());
+            (ours != theirs).then_some(NoteDifference { commit: Oid(commit), ours, theirs })
+        };
+        Ok(commits.into_iter().filter_map(difference).collect())
+    }
+
+    /// Collects the notes below two directories, as far as they differ.
+    fn differing(
+        &self,
+        left: Option<Oid>,
+        right: Option<Oid>,
+        prefix: &str,
+        ours: &mut BTreeMap<String, Oid>,
+        theirs: &mut BTreeMap<String, Oid>,
+    ) -> Result<(), Error> {
+        if left == right {
+            return Ok(());
+        }
+        let (left, right) = (self.entries(left)?, self.entries(right)?);
+        let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        for name in names {
+            let path = format!("{prefix}{name}");
+            let sub = |side: &BTreeMap<String, (bool, Oid)>| {
+                side.get(name).filter(|(tree, _)| *tree).map(|(_, id)| *id)
+            };
+            let leaf = |side: &BTreeMap<String, (bool, Oid)>| {
+                side.get(name).filter(|(tree, _)| !tree).map(|(_, id)| *id)
+            };
+            self.differing(sub(&left), sub(&right), &path, ours, theirs)?;
+            ours.extend(leaf(&left).map(|id| (path.clone(), id)));
+            theirs.extend(leaf(&right).map(|id| (path.clone(), id)));
+        }
+        Ok(())
+    }
+}
+
+/// A commit on which two trees of notes differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoteDifference {
+    /// The commit.
+    pub commit: Oid,
+    /// The note that we have.
+    pub ours: Option<Oid>,
+    /// The note that they have.
+    pub theirs: Option<Oid>,
 }
 
 /// What the commit of a note says.

@@ -1,5 +1,6 @@
 //! Reading objects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -131,8 +132,18 @@ impl Repository {
 
     fn tree(&self, id: Oid) -> Result<Tree, Error> {
         let bytes = self.read(id, Kind::Tree)?;
-        let tree = TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
+        let tree =
+            TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;
         Ok(tree.into())
+    }
+
+    /// Names and ids in the directory `id`, and whether each is a directory.
+    pub(super) fn entries(&self, id: Option<Oid>) -> Result<BTreeMap<String, (bool, Oid)>, Error> {
+        let Some(id) = id else { return Ok(BTreeMap::new()) };
+        let entries = self.tree(id)?.entries.into_iter();
+        Ok(entries
+            .map(|entry| (entry.filename.to_string(), (entry.mode.is_tree(), Oid(entry.oid))))
+            .collect())
     }
 
     /// The commit that the object `id` is, or that the tag `id` is of.
@@ -153,9 +164,10 @@ impl Repository {
     fn read(&self, id: Oid, kind: Kind) -> Result<Vec<u8>, Error> {
         match self.find(id)? {
             (found, bytes) if found == kind => Ok(bytes),
-            (found, _) => {
-                Err(Error::Library { doing: format!("read object {id}"), detail: format!("it is a {found}, not a {kind}") })
-            }
+            (found, _) => Err(Error::Library {
+                doing: format!("read object {id}"),
+                detail: format!("it is a {found}, not a {kind}"),
+            }),
         }
     }
 

@@ -19,9 +19,11 @@ impl Repository {
     /// dubious ownership` with the remedy.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
         // Git does not mind ceilings (GIT_CEILING_DIRECTORIES) that are somewhere else.
-        let options = gix::discover::upwards::Options { match_ceiling_dir_or_error: false, ..Default::default() };
+        let options =
+            gix::discover::upwards::Options { match_ceiling_dir_or_error: false, ..Default::default() };
         let trust = gix::sec::trust::Mapping::default();
-        let found = gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, options, trust);
+        let found =
+            gix::ThreadSafeRepository::discover_with_environment_overrides_opts(directory, options, trust);
         let trouble = match found {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();

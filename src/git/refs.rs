@@ -56,8 +56,10 @@ impl Repository {
         let platform = self.gix.references().map_err(doing())?;
         let mut found = Vec::new();
         for reference in platform.prefixed(prefix).map_err(doing())? {
-            let reference = reference
-                .map_err(|error| Error::Library { doing: format!("list refs under {prefix}"), detail: error.to_string() })?;
+            let reference = reference.map_err(|error| Error::Library {
+                doing: format!("list refs under {prefix}"),
+                detail: error.to_string(),
+            })?;
             let name = reference.name().as_bstr().to_str_lossy();
             if let (Some(id), Some(rest)) = (reference.try_id(), name.strip_prefix(prefix)) {
                 found.push((rest.to_owned(), Oid(id.detach())));
@@ -83,8 +85,13 @@ impl Repository {
         }
         let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
         // The last is a `git gc --prune=now` that was faster.
-        let lost =
-            ["but expected", "reference already exists", "File exists", "unable to resolve reference", "with nonexistent object"];
+        let lost = [
+            "but expected",
+            "reference already exists",
+            "File exists",
+            "unable to resolve reference",
+            "with nonexistent object",
+        ];
         let detail = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
         if lost.iter().any(|words| detail.contains(words)) {
             return Err(Error::LostRace { name, detail });

@@ -54,7 +54,12 @@ impl Write for Recorder<'_> {
         self.write_buf_with_known_id(kind, bytes, id)
     }
 
-    fn write_buf_with_known_id(&self, kind: Kind, bytes: &[u8], id: gix::ObjectId) -> gix::Result<gix::ObjectId> {
+    fn write_buf_with_known_id(
+        &self,
+        kind: Kind,
+        bytes: &[u8],
+        id: gix::ObjectId,
+    ) -> gix::Result<gix::ObjectId> {
         self.written.borrow_mut().insert(id, (kind, bytes.to_vec()));
         // That it is in a pack is no reason to leave it out: a gc may be about
         // to take that pack away.
@@ -154,7 +159,9 @@ impl Writer<'_> {
         for id in self.objects.written.borrow().keys() {
             let path = self.objects.loose_path(id);
             match File::open(&path).and_then(|file| file.sync_data()) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::Io { path, source }),
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Io { path, source });
+                }
                 _ => {}
             }
         }

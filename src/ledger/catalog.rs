@@ -86,7 +86,7 @@ impl Ledger<'_> {
     /// The content of the record file of an entry, as it is stored.
     pub fn record_bytes(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let path = layout::record_path(entry.backup.id);
-        self.repository.blob_at(entry.tip, &path)?.ok_or_else(|| Error::NotFound { selector: path })
+        self.repository.blob_at(entry.tip, &path)?.ok_or(Error::NotFound { selector: path })
     }
 
     /// The schema that was recorded with a backup; `None` when there is none.
@@ -126,7 +126,9 @@ impl Ledger<'_> {
 
     pub(super) fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
         let files = self.repository.files_at(tip, layout::DIRECTORY)?;
-        let place = |(name, blob): (String, Oid)| Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob });
+        let place = |(name, blob): (String, Oid)| {
+            Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
+        };
         Ok(files.into_iter().filter_map(place).collect())
     }
 

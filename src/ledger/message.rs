@@ -46,7 +46,9 @@ pub(super) fn verb(body: &Body) -> &str {
 /// What an event says beside its kind, in one line: a reason, a verdict, a tag.
 pub fn reason(event: &Event) -> Option<String> {
     let text = match &event.body {
-        Body::Failed(body) => format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or("")),
+        Body::Failed(body) => {
+            format!("{}: {}", body.error.code, body.error.message.lines().next().unwrap_or(""))
+        }
         Body::Held(body) => body.reason.to_string(),
         Body::Released(body) => body.reason.to_string(),
         Body::Expired(body) => body.reason.to_string(),

@@ -15,6 +15,7 @@ mod layout;
 mod message;
 mod note;
 mod query;
+mod sync;
 mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use layout::{NOTES_REF, REFS_PREFIX};
 pub use message::reason;
 pub use query::{Filter, TagFilter};
+pub use sync::{Direction, LeftAlone, Synced};
 pub use write::{Change, NewBackup};
 
 use crate::clock::Clock;

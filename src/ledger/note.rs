@@ -15,6 +15,29 @@ pub(super) fn updated(old: &str, backup: &Backup) -> String {
     if theirs.is_empty() { ours } else { format!("{ours}\n{theirs}\n") }
 }
 
+/// The note that two clones come to: our lines are derived from `backups`, and
+/// every paragraph that people wrote in either stays. It does not matter which
+/// note is the first.
+pub(super) fn merged<'a>(one: &str, other: &str, backups: impl IntoIterator<Item = &'a Backup>) -> String {
+    let (one, other) = (split(one).1, split(other).1);
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    let paragraphs = |text: &str| -> Vec<String> {
+        text.split("\n\n")
+            .map(|part| part.trim_matches('\n').to_owned())
+            .filter(|part| !part.is_empty())
+            .collect()
+    };
+    let (mut theirs, more) = (paragraphs(&first), paragraphs(&second));
+    if theirs.iter().all(|part| more.contains(part)) {
+        theirs = more;
+    } else {
+        let missing: Vec<_> = more.into_iter().filter(|part| !theirs.contains(part)).collect();
+        theirs.extend(missing);
+    }
+    let note = theirs.join("\n\n");
+    backups.into_iter().fold(note, |note, backup| updated(&note, backup))
+}
+
 /// Our lines by backup, and everything else.
 fn split(note: &str) -> (BTreeMap<BackupId, String>, String) {
     let mut ours = BTreeMap::new();

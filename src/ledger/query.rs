@@ -1,7 +1,8 @@
 //! Finding records.
 
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Line, Status, TagKey, Timestamp,
+    Backup, BackupId, BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Line, Status, TagKey,
+    Timestamp,
 };
 
 use super::{Catalog, Entry, Error, Ledger, catalog::Place, layout};
@@ -47,11 +48,15 @@ impl Filter {
             wanted.is_empty() || wanted.contains(value)
         }
         let tagged = |filter: &TagFilter| {
-            backup.tags.get(&filter.key).is_some_and(|value| filter.value.as_ref().is_none_or(|wanted| wanted == value))
+            backup
+                .tags
+                .get(&filter.key)
+                .is_some_and(|value| filter.value.as_ref().is_none_or(|wanted| wanted == value))
         };
         any(&self.databases, &backup.database)
             && any(&self.commits, &backup.commit)
-            && (self.branches.is_empty() || backup.branch.as_ref().is_some_and(|branch| self.branches.contains(branch)))
+            && (self.branches.is_empty()
+                || backup.branch.as_ref().is_some_and(|branch| self.branches.contains(branch)))
             && any(&self.statuses, &backup.status)
             && any(&self.types, &backup.kind)
             && any(&self.tools, &backup.tool.name)
@@ -77,8 +82,11 @@ impl Catalog {
             BackupSelector::Oldest => entries.first().copied().into_iter().collect(),
             BackupSelector::Id(id) => entries.into_iter().filter(|entry| entry.backup.id == *id).collect(),
             BackupSelector::Text(text) => {
-                let named: Vec<_> = entries.iter().copied().filter(|entry| entry.backup.name.as_str() == text).collect();
-                let begins = |entry: &&Entry| BackupSelector::is_prefix(text) && entry.backup.id.to_string().starts_with(text);
+                let named: Vec<_> =
+                    entries.iter().copied().filter(|entry| entry.backup.name.as_str() == text).collect();
+                let begins = |entry: &&Entry| {
+                    BackupSelector::is_prefix(text) && entry.backup.id.to_string().starts_with(text)
+                };
                 if named.is_empty() { entries.into_iter().filter(begins).collect() } else { named }
             }
         };
@@ -96,17 +104,24 @@ impl Catalog {
     fn missing(&self, selector: &BackupSelector) -> Error {
         let text = selector.to_string();
         let hit = |file: &str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&text));
-        let damaged = self.damaged.iter().find(|damage| BackupSelector::is_prefix(&text) && hit(&damage.file));
-        let commit = damaged.and_then(|damage| damage.reference.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
+        let damaged =
+            self.damaged.iter().find(|damage| BackupSelector::is_prefix(&text) && hit(&damage.file));
+        let commit =
+            damaged.and_then(|damage| damage.reference.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
         match (damaged, commit) {
-            (Some(damage), Some(commit)) => Error::Damaged { backup: text, commit, reason: damage.reason.clone() },
+            (Some(damage), Some(commit)) => {
+                Error::Damaged { backup: text, commit, reason: damage.reason.clone() }
+            }
             _ => Error::NotFound { selector: text },
         }
     }
 }
 
 fn candidate(backup: &Backup) -> String {
-    format!("{} {} ({}, {}, {})", backup.id, backup.name, backup.database, backup.status, backup.registered_at)
+    format!(
+        "{} {} ({}, {}, {})",
+        backup.id, backup.name, backup.database, backup.status, backup.registered_at
+    )
 }
 
 impl Ledger<'_> {

@@ -11,10 +11,12 @@ use std::time::Duration;
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line, Metadata,
-    Record, Registered, TagKey, Timestamp, Tool, refusal,
+    Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line,
+    Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
 use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer};
+
+use crate::process::crash_point;
 
 use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
 
@@ -51,8 +53,32 @@ pub struct NewBackup {
 
 impl From<NewBackup> for Body {
     fn from(new: NewBackup) -> Self {
-        let NewBackup { name, database, commit, branch, kind, tool, depends_on, expires_at, tags, metadata, .. } = new;
-        Registered { name, database, commit, branch, backup_type: kind, tool, depends_on, expires_at, tags, metadata }.into()
+        let NewBackup {
+            name,
+            database,
+            commit,
+            branch,
+            kind,
+            tool,
+            depends_on,
+            expires_at,
+            tags,
+            metadata,
+            ..
+        } = new;
+        Registered {
+            name,
+            database,
+            commit,
+            branch,
+            backup_type: kind,
+            tool,
+            depends_on,
+            expires_at,
+            tags,
+            metadata,
+        }
+        .into()
     }
 }
 
@@ -114,6 +140,17 @@ impl Ledger<'_> {
     /// Adds an event that was made elsewhere, as it is. An event that is
     /// already there is no change.
     pub fn append_event(&self, event: &Event) -> Result<Entry, Error> {
+        self.append_event_with_schema(event, None)
+    }
+
+    /// The event that this ledger would add to `record` next.
+    pub fn next_event(&self, record: &Record, body: Body) -> Result<Event, Error> {
+        let (at, by) = (self.clock.now(), Line::lossy(&self.repository.identity()?.to_line()));
+        Ok(Event::new(EventId::new(at), record.id(), record.next_clock(), at, by, self.host.clone(), body))
+    }
+
+    /// [`Ledger::append_event`] together with the schema of the database.
+    pub fn append_event_with_schema(&self, event: &Event, schema: Option<&[u8]>) -> Result<Entry, Error> {
         event.validate()?;
         let commit = match &event.body {
             Body::Registered(body) => body.commit.clone(),
@@ -124,7 +161,7 @@ impl Ledger<'_> {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
-            self.write(base, added, None)
+            self.write(base, &added, schema)
         })
     }
 
@@ -138,16 +175,18 @@ impl Ledger<'_> {
         self.retrying(|| {
             let base = self.base(commit, id)?;
             let change = decide(base.known.as_ref())?;
-            let (clock, at) = (base.known.as_ref().map_or(1, |entry| entry.record.next_clock()), self.clock.now());
+            let (clock, at) =
+                (base.known.as_ref().map_or(1, |entry| entry.record.next_clock()), self.clock.now());
             let event = |(body, clock): (Body, u64)| {
                 Event::new(EventId::new(at), id, clock, at, by.clone(), self.host.clone(), body)
             };
-            let added = change.bodies.into_iter().zip(clock..).map(event).collect();
-            self.write(base, added, change.schema.as_deref())
+            let added: Vec<Event> = change.bodies.into_iter().zip(clock..).map(event).collect();
+            self.write(base, &added, change.schema.as_deref())
         })
     }
 
-    fn retrying(&self, mut attempt: impl FnMut() -> Result<Entry, Error>) -> Result<Entry, Error> {
+    /// Tries again as long as others are faster.
+    pub(super) fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let mut attempts = 0;
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(1))
@@ -180,19 +219,19 @@ impl Ledger<'_> {
     }
 
     /// One try to add events to what was read.
-    fn write(&self, base: Base, added: Vec<Event>, schema: Option<&[u8]>) -> Result<Entry, Error> {
+    fn write(&self, base: Base, added: &[Event], schema: Option<&[u8]>) -> Result<Entry, Error> {
         let mut record = match &base.known {
             Some(entry) if added.is_empty() => return Ok(entry.clone()),
             Some(entry) => entry.record.clone(),
             None => Record::new(base.id),
         };
-        for event in &added {
+        for event in added {
             let state = record.fold().ok();
             check(base.id, state.as_ref().map(|folded| &folded.backup), event)?;
             record.add(event.clone())?;
         }
         let folded = record.fold()?;
-        let tip = self.publish(base, &folded.backup, &record, &added, schema)?;
+        let tip = self.publish(base, &folded.backup, &record, added, schema)?;
         Ok(Entry { backup: folded.backup, record, ignored: folded.ignored, tip })
     }
 
@@ -220,15 +259,21 @@ impl Ledger<'_> {
             changes.push(TreeChange::File(layout::schema_path(backup.id), writer.blob(schema)?));
         }
         let tree = writer.tree(self.repository.commit(parent)?.tree, &changes)?;
-        let new = writer.commit(&NewCommit { tree, parents: &[parent], message: &message, identity: &identity })?;
+        let new =
+            writer.commit(&NewCommit { tree, parents: &[parent], message: &message, identity: &identity })?;
         let updates = vec![
             RefUpdate { name: base.reference, old: base.tip, new },
             self.note(&mut writer, backup, &message, &identity)?,
         ];
-        crate::process::crash_point("ledger.objects-written");
+        let step = if added.iter().any(|event| matches!(event.body, Body::Completed(_))) {
+            "completion"
+        } else {
+            "ledger"
+        };
+        crash_point(&format!("{step}.objects-written"));
         writer.sync()?;
         self.repository.update_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
-        crate::process::crash_point("ledger.refs-moved");
+        crash_point(&format!("{step}.refs-moved"));
         writer.settle()?;
         Ok(new)
     }
@@ -245,7 +290,8 @@ impl Ledger<'_> {
         let old = notes.get(commit)?.unwrap_or_default();
         let text = note::updated(&String::from_utf8_lossy(&old), backup);
         let message = format!("{}\n", subject(message));
-        Ok(notes.set(writer, commit, text.as_bytes(), &NewNote { message: &message, identity })?)
+        notes.stage(writer, commit, text.as_bytes())?;
+        Ok(notes.publish(writer, &[], &NewNote { message: &message, identity })?)
     }
 }
 
@@ -256,7 +302,9 @@ fn subject(message: &str) -> &str {
 /// Refuses what the state machine does not allow.
 fn check(id: BackupId, state: Option<&Backup>, event: &Event) -> Result<(), Error> {
     match refusal(state, &event.body) {
-        Some(reason) => Err(Error::Refused { backup: id, verb: message::verb(&event.body).to_owned(), reason }),
+        Some(reason) => {
+            Err(Error::Refused { backup: id, verb: message::verb(&event.body).to_owned(), reason })
+        }
         None => Ok(()),
     }
 }

@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod facts;
 mod mark;
+mod privileges;
 mod quote;
 mod snapshot;
 mod tls;
@@ -30,6 +31,7 @@ pub use databases::{NAME_BYTES_MAX, Template, check_name};
 pub use environment::Environment;
 pub use error::Error;
 pub use facts::ServerFacts;
+pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
 pub use snapshot::Snapshot;
 

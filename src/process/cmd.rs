@@ -66,6 +66,7 @@ pub struct Cmd {
     pub(super) deadline: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) survives_interrupt: bool,
+    foreground: bool,
     pub(super) stdout_limit: usize,
 }
 
@@ -86,6 +87,7 @@ impl Cmd {
             deadline: None,
             grace: GRACE,
             survives_interrupt: false,
+            foreground: false,
             stdout_limit: OUTPUT_LIMIT,
         }
     }
@@ -159,6 +161,15 @@ impl Cmd {
         self
     }
 
+    /// Leaves it in our process group, where it may ask a person at the
+    /// terminal for a password, and gets Ctrl-C by itself. What it starts is
+    /// then not ended together with it.
+    pub fn foreground(mut self) -> Self {
+        self.foreground = true;
+        self.survives_interrupt = true;
+        self
+    }
+
     /// How much output [`Cmd::run`] accepts.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_limit = bytes;
@@ -210,7 +221,10 @@ impl Cmd {
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).process_group(0);
+        command.args(&self.args);
+        if !self.foreground {
+            command.process_group(0);
+        }
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }

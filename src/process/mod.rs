@@ -25,11 +25,11 @@ mod owner;
 mod secret;
 mod tail;
 
+pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Status};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::Error;
 pub use lookup::{find_program, search_path};
-pub use crate::domain::Owner;
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;

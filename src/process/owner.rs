@@ -28,7 +28,12 @@ impl Owner {
         let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid()))?;
         let (_, started_ticks) = parse_stat(&stat)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/stat is not understood"))?;
-        Ok(Self { host: host(), boot_id: Line::lossy(&boot_id()?), pid: pid.as_raw_pid().unsigned_abs(), started_ticks })
+        Ok(Self {
+            host: host(),
+            boot_id: Line::lossy(&boot_id()?),
+            pid: pid.as_raw_pid().unsigned_abs(),
+            started_ticks,
+        })
     }
 }
 
@@ -91,9 +96,15 @@ mod tests {
         assert_eq!(is_alive(&me), Liveness::Alive);
         assert_eq!(is_alive(&Owner { started_ticks: me.started_ticks + 1, ..me.clone() }), Liveness::Dead);
         assert_eq!(is_alive(&Owner { boot_id: Line::lossy("another"), ..me.clone() }), Liveness::Dead);
-        assert_eq!(is_alive(&Owner { host: Line::lossy("elsewhere.example"), ..me.clone() }), Liveness::Unknown);
+        assert_eq!(
+            is_alive(&Owner { host: Line::lossy("elsewhere.example"), ..me.clone() }),
+            Liveness::Unknown
+        );
         let boot = me.boot_id.as_str().split('+').next().unwrap().to_owned();
-        assert_eq!(is_alive(&Owner { boot_id: Line::lossy(&(boot + "+pid:[1]")), ..me.clone() }), Liveness::Unknown);
+        assert_eq!(
+            is_alive(&Owner { boot_id: Line::lossy(&(boot + "+pid:[1]")), ..me.clone() }),
+            Liveness::Unknown
+        );
         for pid in [0, u32::MAX, i32::MAX.unsigned_abs()] {
             assert_eq!(is_alive(&Owner { pid, ..me.clone() }), Liveness::Dead, "{pid}");
         }

@@ -1,6 +1,6 @@
 //! What can go wrong while a backup is brought back.
 
-use crate::pg;
+use crate::{pg, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,20 @@ pub enum Error {
         /// Its name.
         temporary: String,
     },
+    /// The backup cannot be restored as it is.
+    #[error("backup {backup} cannot be restored: {reason}")]
+    NotRestorable {
+        /// Its id.
+        backup: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Its bytes are not what they should be.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The tool said no.
+    #[error(transparent)]
+    Tools(#[from] tools::Error),
     /// The server said no.
     #[error(transparent)]
     Pg(#[from] pg::Error),
@@ -33,7 +47,9 @@ impl Error {
     pub fn retry(&self) -> bool {
         match self {
             Self::InProgress { .. } => true,
-            Self::TargetExists { .. } | Self::TemporaryTaken { .. } => false,
+            Self::TargetExists { .. } | Self::TemporaryTaken { .. } | Self::NotRestorable { .. } => false,
+            Self::Store(error) => error.retry(),
+            Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
         }
     }

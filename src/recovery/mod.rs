@@ -5,8 +5,10 @@
 //! database whose comment says what it is, so that whoever finds it, we or a
 //! person, knows that it may go.
 
+mod dump;
 mod error;
 mod new_database;
 
+pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use new_database::{Plan, Step, into_new_database};

@@ -115,7 +115,8 @@ impl<'a> Records<'a> {
         let backups = self.by_commit.get(commit).map_or(&[][..], Vec::as_slice);
         let restorable: Vec<&&Backup> = backups.iter().filter(|backup| self.restorable(backup)).collect();
         let has = |status: Status| backups.iter().any(|backup| backup.status == status);
-        let running = |backup: &&Backup| backup.status == Status::InProgress && !self.interrupted.contains(&backup.id);
+        let running =
+            |backup: &&Backup| backup.status == Status::InProgress && !self.interrupted.contains(&backup.id);
         let state = if !restorable.is_empty() {
             State::Ok
         } else if has(Status::Completed) {
@@ -132,7 +133,11 @@ impl<'a> Records<'a> {
             state,
             verified: restorable.iter().any(|backup| backup.is_verified()),
             backups: backups.len(),
-            restorable_from: restorable.iter().map(|backup| (backup.registered_at, backup.id)).max().map(|(_, id)| id),
+            restorable_from: restorable
+                .iter()
+                .map(|backup| (backup.registered_at, backup.id))
+                .max()
+                .map(|(_, id)| id),
         }
     }
 

@@ -43,7 +43,9 @@ impl<K: Copy + Eq + Hash> History<K> {
         }
         let commits: Vec<K> = order.iter().map(|n| graph[*n].0).collect();
         let places: HashMap<K, usize> = commits.iter().enumerate().map(|(n, commit)| (*commit, n)).collect();
-        let parents = order.iter().map(|n| graph[*n].1.iter().filter_map(|parent| places.get(parent).copied()).collect());
+        let parents = order
+            .iter()
+            .map(|n| graph[*n].1.iter().filter_map(|parent| places.get(parent).copied()).collect());
         Self { parents: parents.collect(), commits, places }
     }
 
@@ -55,8 +57,9 @@ impl<K: Copy + Eq + Hash> History<K> {
         // A tip that is good itself needs no counting.
         let is_good = |tip: &K| self.places.get(tip).is_some_and(|place| good[*place]);
         let behind = tips.iter().zip(&candidates).filter(|(tip, found)| !is_good(tip) && !found.is_empty());
-        let mut counted: Vec<usize> =
-            behind.flat_map(|(tip, found)| found.iter().copied().chain(self.places.get(tip).copied())).collect();
+        let mut counted: Vec<usize> = behind
+            .flat_map(|(tip, found)| found.iter().copied().chain(self.places.get(tip).copied()))
+            .collect();
         counted.sort_unstable();
         counted.dedup();
         let sizes: HashMap<usize, usize> = counted.iter().copied().zip(self.sizes(&counted)).collect();
@@ -116,7 +119,11 @@ impl<K: Copy + Eq + Hash> History<K> {
 
     /// Carries bits from commits to their parents. `visit` sees each commit
     /// that has some, once, with all of them, and says whether they go on.
-    fn spread(&self, starts: impl IntoIterator<Item = (usize, usize)>, mut visit: impl FnMut(usize, u64) -> bool) {
+    fn spread(
+        &self,
+        starts: impl IntoIterator<Item = (usize, usize)>,
+        mut visit: impl FnMut(usize, u64) -> bool,
+    ) {
         let mut bits = vec![0_u64; self.commits.len()];
         for (place, bit) in starts {
             bits[place] |= 1 << bit;
@@ -151,7 +158,9 @@ mod tests {
             let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
             while let Some(commit) = next.pop() {
                 if seen.insert(commit) {
-                    next.extend(graph.iter().filter(|(known, _)| *known == commit).flat_map(|(_, parents)| parents));
+                    next.extend(
+                        graph.iter().filter(|(known, _)| *known == commit).flat_map(|(_, parents)| parents),
+                    );
                 }
             }
             seen
@@ -186,7 +195,8 @@ mod tests {
     #[test]
     fn many_branches_over_one_long_history_are_no_more_work_than_one() {
         const LENGTH: u32 = 20_000;
-        let mut graph: Vec<(u32, Vec<u32>)> = (0..LENGTH).map(|n| (n, n.checked_sub(1).into_iter().collect())).collect();
+        let mut graph: Vec<(u32, Vec<u32>)> =
+            (0..LENGTH).map(|n| (n, n.checked_sub(1).into_iter().collect())).collect();
         graph.extend((0..500).map(|n| (LENGTH + n, vec![LENGTH - 1 - n])));
         let tips: Vec<u32> = (LENGTH..LENGTH + 500).collect();
         let nearest = History::new(&graph).nearest(&tips, |commit| *commit == 0);

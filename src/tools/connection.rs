@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::pg::ConnInfo;
 use crate::process::{Cmd, Secret};
 
 /// Where to connect to, in the terms of libpq. `Debug` shows no password.
@@ -14,6 +15,15 @@ pub struct Connection {
     pub env: Vec<(OsString, OsString)>,
     /// The password, if it is not in a password file.
     pub password: Option<Secret>,
+}
+
+impl From<&ConnInfo> for Connection {
+    fn from(info: &ConnInfo) -> Self {
+        let is_password = |(name, _): &(OsString, OsString)| name == "PGPASSWORD";
+        let (secrets, env): (Vec<_>, Vec<_>) = info.tool_env().into_iter().partition(is_password);
+        let password = secrets.into_iter().next().map(|(_, value)| Secret::new(value));
+        Self { conninfo: info.without_password(), env, password }
+    }
 }
 
 impl Connection {

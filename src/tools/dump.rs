@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::plausible::{ARCHIVE_MAGIC, Witness};
 use super::schema::normalise_schema;
-use super::{Format, Connection, Error, PgTools, Program, ToolVersion};
+use super::{Connection, Error, Format, PgTools, Program, ToolVersion};
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
 

@@ -19,9 +19,9 @@ mod redact;
 mod restore;
 mod schema;
 
+pub use crate::domain::DumpFormat as Format;
 pub use classify::{Kind, classify};
 pub use connection::Connection;
-pub use crate::domain::DumpFormat as Format;
 pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;
 pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};

@@ -247,7 +247,7 @@ fn bad_names_and_values_write_nothing() {
     let sandbox = Sandbox::new();
     let before = fs::read(sandbox.repo().join(".git/config")).unwrap();
     let huge = "x".repeat(10_000);
-    for name in ["", "../x", "a/b", ".x", "a\nb", "a\"b", "output", "größe", &huge] {
+    for name in ["", "../x", "a/b", ".x", "a\nb", "a\"b", "größe", &huge] {
         let output = sandbox.pggit(["database", "add", "--url=service=x", "--", name]).fails(129);
         assert!(output.stderr.len() < 500, "{}", output.snapshot());
     }
@@ -274,7 +274,7 @@ fn a_database_needs_a_repository_or_the_user_s_own_file() {
         |extra: &[&str]| sandbox.pggit(["database", "add", "main", "--url=service=x"].iter().chain(extra));
     assert_eq!(
         add(&[]).snapshot(),
-        "[stderr]\nerror: not a git repository (or any of the parent directories): [SANDBOX]\n\
+        "[stderr]\nerror: not a git repository (or any of the parent directories): .git\n\
          hint: run the command inside of your schema repository, or name it with -C <dir>\n[exit 18]\n"
     );
     add(&["--global"]).success();

@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{
-    BackupId, BackupSelector, BackupType, Body, Completed, Event, Expired, Held, Line, Released, Status, Tagged, Tool,
+    BackupId, BackupSelector, BackupType, Body, Completed, Event, Expired, Held, Line, Released, Status,
+    Tagged, Tool,
 };
 use pggit::git::{self, Repository};
 use pggit::ledger::{Change, Entry, Error, Filter, Ledger, NewBackup};
 
 /// A repository with an own identity and nothing of the machine's.
-struct Repo {
+pub struct Repo {
     dir: PathBuf,
     _temporary: tempfile::TempDir,
 }
 
 impl Repo {
-    fn init(args: &[&str]) -> Self {
+    pub fn init(args: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("temporary directory");
         let repo = Self { dir: temporary.path().to_owned(), _temporary: temporary };
         repo.git(&[&["init", "-q", "-b", "main"], args].concat());
@@ -27,35 +28,56 @@ impl Repo {
         repo
     }
 
-    fn with_history(args: &[&str]) -> Self {
+    /// A bare repository with what `source` has.
+    pub fn bare_clone_of(source: &Repo) -> Self {
+        Self::from_clone(&["--bare"], source, "Hub")
+    }
+
+    /// A clone that belongs to `person`.
+    pub fn clone_of(source: &Repo, person: &str) -> Self {
+        Self::from_clone(&[], source, person)
+    }
+
+    fn from_clone(args: &[&str], source: &Repo, person: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("temporary directory");
+        let dir = temporary.path().join("clone");
+        let (from, to) = (source.dir.to_str().expect("utf8"), dir.to_str().expect("utf8"));
+        git_in(temporary.path(), &[&["clone", "-q"], args, &[from, to]].concat());
+        let repo = Self { dir, _temporary: temporary };
+        repo.git(&["config", "user.name", person]);
+        repo.git(&["config", "user.email", "person@example.com"]);
+        repo
+    }
+
+    pub fn with_history(args: &[&str]) -> Self {
         let repo = Self::init(args);
         repo.commit("0001.sql", "create table a (id int);", "one");
         repo.commit("0002.sql", "create table b (id int);", "two");
         repo
     }
 
-    fn commit(&self, file: &str, content: &str, message: &str) {
+    pub fn commit(&self, file: &str, content: &str, message: &str) {
         std::fs::write(self.dir.join(file), content).expect("write");
         self.git(&["add", "."]);
         self.git(&["commit", "-qm", message]);
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub fn git(&self, args: &[&str]) -> String {
         git_in(&self.dir, args)
     }
 
-    fn open(&self) -> Repository {
+    pub fn open(&self) -> Repository {
         Repository::discover(&self.dir).expect("repository opens")
     }
 }
 
-fn run_git(dir: &Path, args: &[&str]) -> Output {
+pub fn run_git(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("git");
     command.current_dir(dir).args(args).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.output().expect("git starts")
 }
 
-fn git_in(dir: &Path, args: &[&str]) -> String {
+pub fn git_in(dir: &Path, args: &[&str]) -> String {
     let out = run_git(dir, args);
     assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).expect("utf8").trim_end().to_owned()
@@ -65,7 +87,7 @@ fn host() -> Line {
     Line::lossy("db1")
 }
 
-fn new_backup(repository: &Repository, name: &str) -> NewBackup {
+pub fn new_backup(repository: &Repository, name: &str) -> NewBackup {
     NewBackup {
         id: BackupId::new(System.now()),
         name: name.parse().unwrap(),
@@ -81,7 +103,7 @@ fn new_backup(repository: &Repository, name: &str) -> NewBackup {
     }
 }
 
-fn completed() -> Body {
+pub fn completed() -> Body {
     Body::from(Completed {
         attempt: None,
         location: Some("s3://bucket/x".parse().unwrap()),
@@ -104,7 +126,9 @@ fn registered(ledger: &Ledger<'_>, name: &str) -> Entry {
 }
 
 fn complete(ledger: &Ledger<'_>, id: BackupId) -> Result<Entry, Error> {
-    ledger.append(id, |_| Ok(Change { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) }))
+    ledger.append(id, |_| {
+        Ok(Change { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) })
+    })
 }
 
 /// What must hold in every kind of repository.
@@ -123,11 +147,21 @@ fn life_of_a_backup(repository: &Repository, plain_git: &dyn Fn(&[&str]) -> Stri
 
     let id = entry.backup.id;
     let note = plain_git(&["log", "-1", "--format=%N", "--notes=backups", &commit]);
-    assert!(note.starts_with(&format!("Backup {id}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, ")), "{note}");
-    let audit = plain_git(&["log", "--first-parent", "--format=%s", &format!("{commit}..refs/backups/{commit}")]);
-    assert_eq!(audit, "backup: completed nightly (full, pg_dump, 1.2 GiB)\nbackup: registered nightly (full, pg_dump)");
+    assert!(
+        note.starts_with(&format!("Backup {id}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, ")),
+        "{note}"
+    );
+    let audit =
+        plain_git(&["log", "--first-parent", "--format=%s", &format!("{commit}..refs/backups/{commit}")]);
+    assert_eq!(
+        audit,
+        "backup: completed nightly (full, pg_dump, 1.2 GiB)\nbackup: registered nightly (full, pg_dump)"
+    );
     let record = plain_git(&["show", &format!("refs/backups/{commit}:.pggit/{id}.json")]);
-    assert!(record.contains("\"status\": \"completed\"") && record.contains("\"kind\": \"registered\""), "{record}");
+    assert!(
+        record.contains("\"status\": \"completed\"") && record.contains("\"kind\": \"registered\""),
+        "{record}"
+    );
     let changed = plain_git(&["diff", "--name-only", &commit, &format!("refs/backups/{commit}")]);
     assert_eq!(changed, format!(".pggit/{id}.json\n.pggit/{id}.sql"));
     plain_git(&["fsck", "--strict", "--no-dangling"]);
@@ -220,7 +254,18 @@ fn no_repository_and_foreign_repositories_are_refused_in_git_s_words() {
 fn hostile_and_unknown_revisions_are_refused() {
     let repo = Repo::with_history(&[]);
     let repository = repo.open();
-    for bad in ["", "-rf", "--exec=x", "nope", "HEAD~99", "a\nb", "a\0b", "../../etc", "refs/heads/none", "HEAD:0001.sql"] {
+    for bad in [
+        "",
+        "-rf",
+        "--exec=x",
+        "nope",
+        "HEAD~99",
+        "a\nb",
+        "a\0b",
+        "../../etc",
+        "refs/heads/none",
+        "HEAD:0001.sql",
+    ] {
         let error = repository.resolve_commit(bad).unwrap_err();
         assert!(matches!(error, git::Error::UnknownRevision { .. }), "{bad:?}: {error:?}");
     }
@@ -243,9 +288,15 @@ fn what_the_state_does_not_allow_is_refused_and_changes_nothing() {
     };
     refused(completed(), "cannot be completed: the backup is completed");
     let failure = pggit::domain::Failure { code: Line::lossy("x"), message: "y".into() };
-    refused(pggit::domain::Failed { attempt: None, error: failure }.into(), "cannot be failed: the backup is completed");
+    refused(
+        pggit::domain::Failed { attempt: None, error: failure }.into(),
+        "cannot be failed: the backup is completed",
+    );
     assert_eq!(repo.git(&["for-each-ref"]), refs);
-    for body in [Expired { reason: Line::lossy("old") }.into(), pggit::domain::Deleted { reason: Line::lossy("old") }.into()] {
+    for body in [
+        Expired { reason: Line::lossy("old") }.into(),
+        pggit::domain::Deleted { reason: Line::lossy("old") }.into(),
+    ] {
         ledger.append(id, |_| Ok(Body::clone(&body).into())).unwrap();
     }
     let tag = Tagged { key: "pinned".parse().unwrap(), value: Line::default() };
@@ -291,7 +342,14 @@ fn people_s_lines_in_a_note_survive_ours() {
     let (repository, host) = (repo.open(), host());
     let ledger = Ledger::new(&repository, &System, &host);
     let id = registered(&ledger, "a").backup.id;
-    repo.git(&["notes", "--ref=backups", "append", "-m", "checked by hand\n\nBackup plan: see the wiki", "HEAD"]);
+    repo.git(&[
+        "notes",
+        "--ref=backups",
+        "append",
+        "-m",
+        "checked by hand\n\nBackup plan: see the wiki",
+        "HEAD",
+    ]);
     complete(&ledger, id).unwrap();
     let note = repo.git(&["notes", "--ref=backups", "show", "HEAD"]);
     let (ours, theirs) = note.split_once('\n').unwrap();
@@ -314,7 +372,10 @@ fn a_damaged_record_is_named_and_the_others_are_still_read() {
     assert_eq!(catalog.entries.iter().map(|entry| entry.backup.id).collect::<Vec<_>>(), [good]);
     assert_eq!(catalog.damaged[0].file, format!(".pggit/{bad}.json"));
     assert!(matches!(complete(&ledger, bad), Err(Error::Damaged { .. })));
-    assert!(matches!(catalog.find(&bad.to_string().parse().unwrap(), &Filter::default()), Err(Error::Damaged { .. })));
+    assert!(matches!(
+        catalog.find(&bad.to_string().parse().unwrap(), &Filter::default()),
+        Err(Error::Damaged { .. })
+    ));
     complete(&ledger, good).unwrap();
 }
 
@@ -384,7 +445,9 @@ fn two_who_complete_the_same_backup_leave_one_completion() {
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let one = || {
             let repository = repo.open();
-            complete(&Ledger::new(&repository, &System, &host), id).map(drop).map_err(|error| error.to_string())
+            complete(&Ledger::new(&repository, &System, &host), id)
+                .map(drop)
+                .map_err(|error| error.to_string())
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -1,17 +1,25 @@
 //! All integration tests: one binary, because each further one costs seconds
 //! of linking.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod cluster;
 mod sandbox;
+mod tmpfs;
 
 mod backup_cli;
 mod cli_basics;
 mod config;
+mod create;
+mod doctor;
+mod init;
 mod ledger;
 mod libpq;
+mod man;
+mod mark;
 mod pg;
 mod pg_dump;
 mod process;
 mod recovery;
 mod store_plain;
+mod sync;

@@ -47,7 +47,7 @@ impl Db {
     }
 
     fn sql(&self, sql: &str) -> String {
-        self.cluster.psql(&self.connection().conninfo, sql)
+        self.cluster.psql(&self.name, sql)
     }
 
     /// Odd names, all kinds of things, 1 000 rows.

@@ -15,7 +15,6 @@ pub struct Sandbox {
 }
 
 /// What a finished command has left behind.
-#[must_use = "an output that nobody looks at proves nothing"]
 #[derive(Debug)]
 pub struct Output {
     pub status: i32,
@@ -97,6 +96,7 @@ impl Sandbox {
     }
 
     /// Runs `git-pggit` in the repository.
+    #[must_use = "an output that nobody looks at proves nothing"]
     pub fn pggit<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
         self.output(self.pggit_command().args(args))
     }
@@ -107,6 +107,7 @@ impl Sandbox {
     }
 
     /// Runs `command` to its end.
+    #[must_use = "an output that nobody looks at proves nothing"]
     pub fn output(&self, command: &mut Command) -> Output {
         let output = command.output().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
         Output {

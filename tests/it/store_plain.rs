@@ -10,13 +10,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::tmpfs::Tmpfs;
 use pggit::domain::Compression;
 use pggit::process::Cmd;
 use pggit::progress::{Counter, Quiet};
 use pggit::store::Error;
-use pggit::store::plain::{
-    Draft, FileKind, FileSummary, FileUri, Stored, remove, sweep_partials,
-};
+use pggit::store::plain::{Draft, FileKind, FileSummary, FileUri, Stored, remove, sweep_partials};
 use pggit::tools::{Connection, DumpSpec, Format, Kind, Programs};
 
 use crate::cluster::Cluster;
@@ -193,31 +192,10 @@ fn an_unusable_root_is_told_in_clear_words() {
     assert!(uri.as_str().contains("n%FFn%20utf8%0A"), "{uri}");
 }
 
-/// A small file system of its own; `None` where mounting is not permitted.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    fn mount(options: &str) -> Option<Tmpfs> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount = Cmd::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).run();
-        if let Err(error) = mount {
-            println!("no file system of its own for this test: {error}");
-            return None;
-        }
-        Some(Tmpfs(dir))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Cmd::new("umount").arg("--lazy").arg(self.0.path()).run();
-    }
-}
-
 #[test]
 fn a_full_disk_is_an_error_and_leaves_nothing() {
     let Some(disk) = Tmpfs::mount("size=1m") else { return };
-    let root = disk.0.path();
+    let root = disk.path();
     for compression in [Compression::None, Compression::Zstd(1)] {
         let draft = Draft::create(root, "shop", ID).unwrap();
         let mut writer = draft.file("dump", compression).unwrap();
@@ -251,9 +229,9 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
 #[test]
 fn a_disk_full_of_inodes_or_read_only_refuses_the_draft() {
     let Some(disk) = Tmpfs::mount("nr_inodes=2") else { return };
-    assert!(matches!(Draft::create(disk.0.path(), "shop", ID), Err(Error::Full { .. })));
+    assert!(matches!(Draft::create(disk.path(), "shop", ID), Err(Error::Full { .. })));
     let Some(disk) = Tmpfs::mount("ro") else { return };
-    let error = Draft::create(disk.0.path(), "shop", ID).unwrap_err();
+    let error = Draft::create(disk.path(), "shop", ID).unwrap_err();
     assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
 }
 

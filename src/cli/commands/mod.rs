@@ -4,7 +4,11 @@ mod backup;
 mod completions;
 mod config;
 mod database;
+mod doctor;
+mod init;
 mod man;
+mod mark;
+mod sync;
 
 use clap::Subcommand;
 
@@ -14,11 +18,15 @@ use super::error::Failure;
 /// A command of `git pggit`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(init::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Backup(Box<backup::Command>),
     #[command(subcommand)]
     Database(database::Command),
+    Mark(mark::Args),
     Config(config::Args),
+    Sync(sync::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -28,8 +36,12 @@ pub(crate) enum Command {
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Backup(command) => backup::run(*command, context),
+        Command::Init(args) => init::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Database(command) => database::run(command, context),
+        Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
+        Command::Sync(args) => sync::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

@@ -202,17 +202,23 @@ impl From<store::Error> for Failure {
         use store::Error;
         let failure = |code| Self::of(code, &error);
         match &error {
-            Error::RootMissing { path } => failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display())),
-            Error::Full { .. } => failure(Code::Destination).hint("make room, or choose another directory with --output"),
+            Error::RootMissing { path } => {
+                failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display()))
+            }
+            Error::Full { .. } => {
+                failure(Code::Destination).hint("make room, or choose another directory with --output")
+            }
             Error::NotADirectory { .. } | Error::ReadOnly { .. } | Error::Denied { .. } => {
                 failure(Code::Destination).hint("choose another directory with --output")
             }
             Error::UnsafeName { .. } | Error::BadLocation { .. } => failure(Code::Usage),
             Error::Exists { .. } => failure(Code::Conflict),
             Error::Missing { .. } => failure(Code::NotFound),
-            Error::Unexpected { .. } | Error::Truncated { .. } | Error::Corrupt { .. } | Error::Mismatch { .. } => {
-                failure(Code::Damaged).hint("the stored bytes are not those that were written; restore from another backup")
-            }
+            Error::Unexpected { .. }
+            | Error::Truncated { .. }
+            | Error::Corrupt { .. }
+            | Error::Mismatch { .. } => failure(Code::Damaged)
+                .hint("the stored bytes are not those that were written; restore from another backup"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }
@@ -222,6 +228,8 @@ impl From<recovery::Error> for Failure {
     fn from(error: recovery::Error) -> Self {
         match error {
             recovery::Error::Pg(error) => error.into(),
+            recovery::Error::Store(error) => error.into(),
+            recovery::Error::Tools(error) => error.into(),
             other => Self::of(Code::Conflict, &other),
         }
     }
@@ -242,8 +250,6 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
-            other @ Error::NoOutput => Self::of(Code::Configuration, &other)
-                .hint("name a directory for the backup files: --output <dir>, or for good: git config pggit.output <dir>"),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }
     }

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::ui::OutputError;
 
-
 mod advice;
 
 /// Every way a command can end.
@@ -270,7 +269,8 @@ mod tests {
 
     #[test]
     fn failures_keep_the_errors_behind_them() {
-        let error = crate::git::config::Error::Start(crate::process::Error::NotFound { program: "git".into() });
+        let error =
+            crate::git::config::Error::Start(crate::process::Error::NotFound { program: "git".into() });
         let failure = Failure::from(error);
         assert_eq!(
             failure.as_json().to_string(),

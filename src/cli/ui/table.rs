@@ -38,7 +38,13 @@ pub struct Table {
 impl Table {
     /// A table with these column titles.
     pub fn new<const N: usize>(header: [&'static str; N]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new(), right: Vec::new(), whole: Vec::new(), paints: Vec::new() }
+        Self {
+            header: header.to_vec(),
+            rows: Vec::new(),
+            right: Vec::new(),
+            whole: Vec::new(),
+            paints: Vec::new(),
+        }
     }
 
     /// Writes the numbers of column `index` flush right.
@@ -167,7 +173,8 @@ mod tests {
         let mut table = Table::new(["A", "STATUS", "B"]).paint(1, |_| Style::Good);
         table.row(["x\u{e0041}".into(), "ok".into(), "y".into()]);
         table.row(["x".into(), "completed".into(), "\x1b[0m".into()]);
-        let lines = |color| table.lines(None).iter().map(|line| table.painted(line, color)).collect::<Vec<_>>();
+        let lines =
+            |color| table.lines(None).iter().map(|line| table.painted(line, color)).collect::<Vec<_>>();
         assert_eq!(lines(false), ["A  STATUS     B", "x  ok         y", "x  completed  \\x1b[0m"]);
         assert_eq!(lines(true)[1], "x  \x1b[32mok\x1b[m         y");
     }

@@ -1,3 +1,5 @@
+//! The rules of libpq, in tables.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -25,11 +25,11 @@ mod stored;
 mod sweep;
 mod writer;
 
+use crate::domain::Compression;
 pub use draft::Draft;
 pub use location::FileUri;
 pub use stored::{FileKind, Stored, StoredFile, remove};
 pub use sweep::sweep_partials;
-use crate::domain::Compression;
 pub use writer::{ArtifactWriter, FileSummary};
 
 use std::fs::File;

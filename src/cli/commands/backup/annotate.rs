@@ -43,8 +43,9 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let annotated = Annotated { metadata: args.patch()?.into() };
     let found = args.one.find(context)?;
-    let entry =
-        context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| Ok(annotated.clone().into()))?;
+    let entry = context
+        .ledger()?
+        .append_at(&found.backup.commit, found.backup.id, |_| Ok(annotated.clone().into()))?;
     view::changed(&entry, &format!("annotated {}", view::title(&entry.backup)), context)
 }
 

@@ -61,7 +61,7 @@ fn one_event(entry: &Entry, id: EventId) -> Result<Vec<u8>, Failure> {
 }
 
 fn schema(ledger: &Ledger<'_>, entry: &Entry) -> Result<Vec<u8>, Failure> {
-    ledger
-        .schema(entry)?
-        .ok_or_else(|| Failure::new(Code::NotFound, format!("no schema is recorded with backup {}", entry.backup.id)))
+    ledger.schema(entry)?.ok_or_else(|| {
+        Failure::new(Code::NotFound, format!("no schema is recorded with backup {}", entry.backup.id))
+    })
 }

@@ -46,7 +46,8 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let catalog = select::catalog(context)?;
     let backups = || catalog.entries.iter().map(|entry| &entry.backup);
-    let interrupted: BTreeSet<BackupId> = backups().filter(|backup| is_interrupted(backup)).map(|backup| backup.id).collect();
+    let interrupted: BTreeSet<BackupId> =
+        backups().filter(|backup| is_interrupted(backup)).map(|backup| backup.id).collect();
     let records = Records::new(backups(), interrupted);
     let repository = context.repository()?;
     let all_ok = match &args.commits {
@@ -59,7 +60,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn branches(named: &[String], records: &Records<'_>, repository: &Repository, context: &Context) -> Result<bool, Failure> {
+fn branches(
+    named: &[String],
+    records: &Records<'_>,
+    repository: &Repository,
+    context: &Context,
+) -> Result<bool, Failure> {
     let branches = if named.is_empty() {
         repository.branches()?
     } else {
@@ -68,7 +74,10 @@ fn branches(named: &[String], records: &Records<'_>, repository: &Repository, co
     };
     let tips: Vec<Oid> = branches.iter().map(|branch| branch.tip).collect();
     let nearest = nearest(&tips, records, repository)?;
-    let rows = branches.into_iter().zip(nearest).map(|(branch, nearest)| (branch.name, branch.tip.to_commit(), nearest));
+    let rows = branches
+        .into_iter()
+        .zip(nearest)
+        .map(|(branch, nearest)| (branch.name, branch.tip.to_commit(), nearest));
     let branches = report::branches(records, rows);
     let all_ok = branches.iter().all(|branch| branch.tip.state == State::Ok);
     let tally = records.tally();
@@ -87,7 +96,11 @@ fn branches(named: &[String], records: &Records<'_>, repository: &Repository, co
 
 /// The nearest restorable commit of each tip. Only tips that cannot be restored
 /// themselves are walked from, all of them together.
-fn nearest(tips: &[Oid], records: &Records<'_>, repository: &Repository) -> Result<Vec<Option<(CommitId, usize)>>, Failure> {
+fn nearest(
+    tips: &[Oid],
+    records: &Records<'_>,
+    repository: &Repository,
+) -> Result<Vec<Option<(CommitId, usize)>>, Failure> {
     let good: BTreeSet<Oid> = records.restorable_commits().map(Oid::from).collect();
     let mut walked: Vec<Oid> = tips.iter().copied().filter(|tip| !good.contains(tip)).collect();
     walked.sort_unstable();
@@ -104,9 +117,13 @@ fn nearest(tips: &[Oid], records: &Records<'_>, repository: &Repository) -> Resu
 
 fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
     let header = ["BRANCH", "TIP", "STATE", "BACKUPS", "VERIFIED", "NEAREST", "BEHIND"];
-    let mut table = Table::new(header).right(3).right(6).whole(0).paint(1, view::id_style).paint(2, view::status_style);
+    let mut table =
+        Table::new(header).right(3).right(6).whole(0).paint(1, view::id_style).paint(2, view::status_style);
     for branch in branches {
-        let nearest = branch.nearest.as_ref().map(|commit| format!("{} {}", commit.short(), subject(commit, repository)));
+        let nearest = branch
+            .nearest
+            .as_ref()
+            .map(|commit| format!("{} {}", commit.short(), subject(commit, repository)));
         table.row([
             branch.branch.clone(),
             branch.tip.commit.short().to_owned(),
@@ -120,7 +137,12 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
     table
 }
 
-fn commits(range: &str, records: &Records<'_>, repository: &Repository, context: &Context) -> Result<bool, Failure> {
+fn commits(
+    range: &str,
+    records: &Records<'_>,
+    repository: &Repository,
+    context: &Context,
+) -> Result<bool, Failure> {
     let (tip, hidden) = repository.resolve_range(range)?;
     let walked = repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
     let walked: Vec<CommitId> = walked.into_iter().map(Oid::to_commit).collect();
@@ -162,8 +184,11 @@ fn subject(commit: &CommitId, repository: &Repository) -> String {
 /// `12 backups: 10 completed, 2 failed; 1.2 GiB stored`
 fn totals(tally: &Tally) -> String {
     let plural = if tally.backups == 1 { "" } else { "s" };
-    let by_status: Vec<String> =
-        tally.by_status.iter().map(|(status, count)| format!("{count} {}", status.replace('_', " "))).collect();
+    let by_status: Vec<String> = tally
+        .by_status
+        .iter()
+        .map(|(status, count)| format!("{count} {}", status.replace('_', " ")))
+        .collect();
     let all = format!("{} backup{plural}", tally.backups);
     if by_status.is_empty() {
         return all;

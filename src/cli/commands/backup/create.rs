@@ -1,11 +1,198 @@
 //! `git pggit backup create`
 
-use crate::cli::{Context, Failure};
+use std::path::{Path, PathBuf};
 
-/// Being written
+use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
+use crate::cli::{Code, Context, Failure, bar, connect};
+use crate::config::{DatabaseConfig, Origin, Setting};
+use crate::domain::{Backup, BackupName, BackupType, Compression, DumpFormat, human_bytes};
+use crate::process::interrupt;
+use crate::tools::Programs;
+
+use super::select;
+
+/// Back up a database with pg_dump, and record it on its commit
+///
+/// The dump is streamed through zstd and BLAKE3 into a directory of its own
+/// below the output directory, together with the roles and tablespaces of the
+/// server; 'zstd -dc' and 'pg_restore' read it without this program. The record
+/// is in the repository before the first byte is written, and says that the
+/// backup is completed after the last one is on the disk.
+///
+/// The backup belongs to the commit given by --commit or --branch, else to the
+/// one recorded in the database (see 'git pggit mark'), else to HEAD.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database, as it is configured
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
 
-pub(super) fn run(_: &Args, _: &Context) -> Result<(), Failure> {
-    Ok(())
+    /// The commit that the backup belongs to; any git revision
+    #[arg(short, long, value_name = "REV", conflicts_with = "branch")]
+    commit: Option<String>,
+
+    /// The branch whose tip the backup belongs to
+    #[arg(short, long, value_name = "BRANCH")]
+    branch: Option<String>,
+
+    /// Do not mind that the database is marked with another commit
+    #[arg(short, long)]
+    force: bool,
+
+    /// What the backup contains; pg_dump makes full backups
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    kind: Option<BackupType>,
+
+    /// A name for people; by default the database and the time
+    #[arg(short, long)]
+    name: Option<BackupName>,
+
+    /// A tag, with a value or without; may be given several times
+    #[arg(short, long, value_name = "KEY[=VALUE]", visible_alias = "tag")]
+    label: Vec<String>,
+
+    /// Only this schema; may be given several times
+    #[arg(long, value_name = "SCHEMA")]
+    schema: Vec<String>,
+
+    /// The format of the dump: custom, directory, tar or plain
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<DumpFormat>,
+
+    /// How many tables to dump at once (format directory only)
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+
+    /// The directory that backups are written to
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// How hard to compress: a zstd level from -7 to 22, or 'none'
+    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
+    compression_level: Option<Compression>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup create
+    git pggit backup create --database shop --name before-v2 --label release=2.0
+    git pggit backup create --commit v1.9 --format directory --jobs 4 --output /backups";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let request = request(args, context)?;
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let progress = bar::progress(&context.ui);
+    let clock = context.clock();
+    let around = Surroundings {
+        ledger: context.ledger()?,
+        clock: clock.as_ref(),
+        server: connect::conninfo(context, &request.database)?,
+        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
+        progress: progress.as_ref(),
+    };
+    let created = backup::create(&around, &request);
+    drop(progress);
+    let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&entry.backup)?);
+    }
+    context.ui.status(&summary(&entry.backup));
+    Ok(context.ui.line(entry.backup.id)?)
+}
+
+fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
+    if let Some(kind) = args.kind.filter(|kind| *kind != BackupType::Full) {
+        return Err(Failure::new(Code::Usage, format!("pg_dump makes full backups, not {kind} ones")));
+    }
+    let mut database = context.config()?.selected(args.database.as_deref())?;
+    adjust(&mut database, args);
+    if args.jobs.is_some() && database.format.value != DumpFormat::Directory {
+        let message = format!("--jobs goes with --format directory, not with {}", database.format.value);
+        return Err(Failure::new(Code::Usage, message));
+    }
+    if database.format.value != DumpFormat::Directory {
+        database.jobs = None;
+    }
+    let asked = match (&args.commit, &args.branch) {
+        (Some(revision), _) => Asked::Revision(revision.clone()),
+        (None, Some(branch)) => Asked::Branch(branch.clone()),
+        (None, None) => Asked::Nothing,
+    };
+    Ok(Request {
+        output: output(args, &database, context)?,
+        database,
+        asked,
+        force: args.force,
+        name: args.name.clone(),
+        tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// What the command line says wins over what is configured.
+fn adjust(database: &mut DatabaseConfig, args: &Args) {
+    fn given<T>(value: T) -> Setting<T> {
+        Setting { value, origin: Origin::CommandLine }
+    }
+    if let Some(format) = args.format {
+        database.format = given(format);
+    }
+    if let Some(level) = args.compression_level {
+        database.compression = given(level);
+    }
+    if let Some(jobs) = args.jobs {
+        database.jobs = Some(given(jobs));
+    }
+    if !args.schema.is_empty() {
+        database.schemas = args.schema.iter().cloned().map(given).collect();
+    }
+}
+
+/// The directory for the bytes. Without one, a directory inside of the
+/// repository that git does not look at; that one is made.
+fn output(args: &Args, database: &DatabaseConfig, context: &Context) -> Result<PathBuf, Failure> {
+    let configured = || database.output.as_ref().map(|output| output.value.clone());
+    let named = args.output.as_ref().map(|output| context.cwd().join(output)).or_else(configured);
+    match named {
+        Some(output) => Ok(output),
+        None => {
+            let ours = context.repository()?.common_dir().join("pggit");
+            make_private(&ours)?;
+            make_private(&ours.join("backups"))?;
+            Ok(ours.join("backups"))
+        }
+    }
+}
+
+fn make_private(dir: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display()))
+                .cause(error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `backup shop-20261121T034006Z: 480 MiB in 13 MiB, on 1f2e3d4c5b (main)`
+fn summary(backup: &Backup) -> String {
+    let size = human_bytes(backup.size_bytes.unwrap_or_default());
+    let stored = human_bytes(backup.stored_bytes.unwrap_or_default());
+    let branch = backup.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
+    let commit = backup.commit.short();
+    format!("completed backup {}: {size} stored in {stored}, on commit {commit}{branch}", backup.name)
+}
+
+fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+    if let Some(error) = &unsuccessful.not_recorded {
+        context.ui.warning(&format!("the failure could not be recorded: {error}"));
+    }
+    let failure = Failure::from(*unsuccessful.error);
+    match unsuccessful.entry {
+        Some(entry) if unsuccessful.not_recorded.is_none() => {
+            failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))
+        }
+        _ => failure,
+    }
 }

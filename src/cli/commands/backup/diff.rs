@@ -42,7 +42,8 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let database = args.database.as_deref();
-    let (old, new) = (select::find(&args.old, database, context)?, select::find(&args.new, database, context)?);
+    let (old, new) =
+        (select::find(&args.old, database, context)?, select::find(&args.new, database, context)?);
     let ledger = context.ledger()?;
     let (old, new) = (revision(&ledger, &old)?, revision(&ledger, &new)?);
     // Whether there are colours is known only when git's configuration is.
@@ -67,6 +68,9 @@ fn revision(ledger: &Ledger<'_>, entry: &Entry) -> Result<String, Failure> {
         return Ok(Ledger::schema_revision(entry));
     }
     let backup = &entry.backup;
-    let failure = Failure::new(Code::NotFound, format!("no schema is recorded with backup {} ({})", backup.id, backup.name));
+    let failure = Failure::new(
+        Code::NotFound,
+        format!("no schema is recorded with backup {} ({})", backup.id, backup.name),
+    );
     Err(failure.hint("'git pggit backup create' records it; backups that other programs make have none"))
 }

@@ -10,7 +10,8 @@ use crate::domain::{Metadata, human_bytes};
 /// Reads the file `path`, or standard input for `-`, of at most `most` bytes.
 pub(super) fn read(path: &OsStr, what: &str, most: usize) -> Result<Vec<u8>, Failure> {
     let failed = |error: io::Error| {
-        Failure::new(Code::Fatal, format!("cannot read {what} from '{}'", path.display())).cause(error.to_string())
+        Failure::new(Code::Fatal, format!("cannot read {what} from '{}'", path.display()))
+            .cause(error.to_string())
     };
     let source: Box<dyn Read> =
         if path == "-" { Box::new(io::stdin().lock()) } else { Box::new(File::open(path).map_err(failed)?) };

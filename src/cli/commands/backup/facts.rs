@@ -60,7 +60,12 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The event that completes a backup of `size_bytes`.
-    pub(super) fn completed(&self, size_bytes: u64, metadata: Metadata, context: &Context) -> Result<Completed, Failure> {
+    pub(super) fn completed(
+        &self,
+        size_bytes: u64,
+        metadata: Metadata,
+        context: &Context,
+    ) -> Result<Completed, Failure> {
         let moment = |text: &String| moment(text, context.now());
         let started_at = self.started_at.as_ref().map(moment).transpose()?;
         let completed_at = self.completed_at.as_ref().map(moment).transpose()?;
@@ -84,7 +89,8 @@ impl Facts {
     }
 
     fn postgres(&self) -> Result<Option<Postgres>, Invalid> {
-        let digits = |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit());
+        let digits =
+            |text: &String| !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit());
         if let Some(text) = self.system_identifier.as_ref().filter(|text| !digits(text)) {
             return Err(Invalid::new("system identifier", text, "expected a number of up to 20 digits"));
         }
@@ -112,9 +118,10 @@ pub(super) fn word(text: Option<&str>, what: &'static str) -> Result<Option<Line
 
 fn in_order(started: Option<Timestamp>, completed: Timestamp) -> Result<(), Failure> {
     match started {
-        Some(started) if started > completed => {
-            Err(Failure::new(Code::Usage, format!("it cannot be complete ({completed}) before it began ({started})")))
-        }
+        Some(started) if started > completed => Err(Failure::new(
+            Code::Usage,
+            format!("it cannot be complete ({completed}) before it began ({started})"),
+        )),
         _ => Ok(()),
     }
 }

@@ -84,7 +84,11 @@ fn fail(args: &Args, found: &Entry, context: &Context) -> Result<(), Failure> {
 
 /// Settles the record `found`; `dead` decides whether its maker is. Returns
 /// `None` when there is nothing to settle any more.
-fn settle(found: &Entry, dead: impl Fn(&Backup) -> bool, context: &Context) -> Result<Option<Entry>, Failure> {
+fn settle(
+    found: &Entry,
+    dead: impl Fn(&Backup) -> bool,
+    context: &Context,
+) -> Result<Option<Entry>, Failure> {
     let mut settled = false;
     let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |entry| {
         settled = entry.backup.status == Status::InProgress && dead(&entry.backup);
@@ -111,18 +115,27 @@ fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failu
     let force = |backup: &Backup| force && owner(backup) == owner(&found.backup);
     match settle(found, |backup| is_interrupted(backup) || force(backup), context)? {
         Some(entry) => view::changed(&entry, &format!("settled {}", view::title(&entry.backup)), context),
-        None => Err(Failure::new(Code::Conflict, format!("backup {} has just been changed by somebody else", found.backup.id))),
+        None => Err(Failure::new(
+            Code::Conflict,
+            format!("backup {} has just been changed by somebody else", found.backup.id),
+        )),
     }
 }
 
 fn refuse_living(backup: &Backup, force: bool) -> Result<(), Failure> {
-    let conflict = |reason: String| Failure::new(Code::Conflict, format!("backup {} was not interrupted: {reason}", backup.id));
+    let conflict = |reason: String| {
+        Failure::new(Code::Conflict, format!("backup {} was not interrupted: {reason}", backup.id))
+    };
     if backup.status != Status::InProgress {
         return Err(conflict(format!("it is {}", backup.status)));
     }
     let Some(owner) = owner(backup) else {
         let reason = "no process of git-pggit makes it".to_owned();
-        return if force { Ok(()) } else { Err(conflict(reason).hint("say why it failed with --message instead")) };
+        return if force {
+            Ok(())
+        } else {
+            Err(conflict(reason).hint("say why it failed with --message instead"))
+        };
     };
     match is_alive(owner) {
         Liveness::Dead => Ok(()),

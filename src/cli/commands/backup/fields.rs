@@ -79,7 +79,8 @@ pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
         literal.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('(') {
-            let (name, after) = after.split_once(')').ok_or_else(|| InvalidFormat::Unterminated(shown(after)))?;
+            let (name, after) =
+                after.split_once(')').ok_or_else(|| InvalidFormat::Unterminated(shown(after)))?;
             if !literal.is_empty() {
                 pieces.push(Piece::Bytes(std::mem::take(&mut literal)));
             }
@@ -126,7 +127,9 @@ pub(super) fn render(pieces: &[Piece], backup: &Backup) -> Vec<u8> {
         match piece {
             Piece::Bytes(bytes) => out.extend_from_slice(bytes),
             Piece::Field(at) => out.extend_from_slice((FIELDS[*at].1)(backup).as_bytes()),
-            Piece::Tag(key) => out.extend_from_slice(backup.tags.get(key).map_or("", |value| value.as_str()).as_bytes()),
+            Piece::Tag(key) => {
+                out.extend_from_slice(backup.tags.get(key).map_or("", |value| value.as_str()).as_bytes());
+            }
             Piece::Metadata(key) => match backup.metadata.as_map().get(key) {
                 Some(serde_json::Value::String(text)) => out.extend_from_slice(text.as_bytes()),
                 Some(value) => out.extend_from_slice(value.to_string().as_bytes()),

@@ -2,8 +2,8 @@
 
 use crate::cli::{Code, Context, Failure};
 
-use super::select::{self, Many};
 use super::fields;
+use super::select::{self, Many};
 
 /// Print something about each backup, for scripts
 ///
@@ -19,7 +19,12 @@ use super::fields;
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What to print about each
-    #[arg(long, value_name = "FORMAT", default_value = "%(id) %(status) %(commit) %(name)", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "%(id) %(status) %(commit) %(name)",
+        allow_hyphen_values = true
+    )]
     format: String,
 
     /// End each with a NUL instead of a newline
@@ -38,7 +43,8 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let pieces = fields::parse(&args.format).map_err(|error| {
-        Failure::new(Code::Usage, error.to_string()).hint(format!("fields are {}", fields::names().join(", ")))
+        Failure::new(Code::Usage, error.to_string())
+            .hint(format!("fields are {}", fields::names().join(", ")))
     })?;
     let catalog = select::catalog(context)?;
     for entry in args.many.select(&catalog, context)? {

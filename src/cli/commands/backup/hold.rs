@@ -29,6 +29,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let reason = word(Some(&args.reason), "reason")?.unwrap_or_default();
     let found = args.one.find(context)?;
     let held = Held { reason };
-    let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| Ok(held.clone().into()))?;
+    let entry =
+        context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| Ok(held.clone().into()))?;
     view::changed(&entry, &format!("held {}: {}", view::title(&entry.backup), held.reason), context)
 }

@@ -124,8 +124,10 @@ pub(super) fn short_ids(catalog: &Catalog) -> BTreeMap<BackupId, String> {
 }
 
 fn table(entries: &[&Entry], ids: &BTreeMap<BackupId, String>, context: &Context) -> Result<Table, Failure> {
-    let header = ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
-    let mut table = Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
+    let header =
+        ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
+    let mut table =
+        Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
     let now = context.now();
     let mut subjects = BTreeMap::new();
     for entry in entries {

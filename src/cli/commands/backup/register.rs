@@ -99,7 +99,10 @@ fn report(entry: &Entry, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.json(&view::record(backup))?);
     }
     let (name, database, commit) = (&backup.name, &backup.database, backup.commit.short());
-    context.ui.status(&format!("registered {name} of {database} on {commit} ({})", view::subject(backup, context)?));
+    context.ui.status(&format!(
+        "registered {name} of {database} on {commit} ({})",
+        view::subject(backup, context)?
+    ));
     Ok(context.ui.line(backup.id)?)
 }
 
@@ -112,7 +115,8 @@ impl Args {
             Some(name) => name.parse::<BackupName>()?,
             None => format!("{database}-{}", now.as_datetime().format("%Y%m%dT%H%M%SZ")).parse()?,
         };
-        let tags = self.label.iter().map(|label| select::tag(label)).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let tags =
+            self.label.iter().map(|label| select::tag(label)).collect::<Result<BTreeMap<_, _>, _>>()?;
         let expires_at = self.expires_at.as_ref().map(|text| select::moment_ahead(text, now)).transpose()?;
         Ok(NewBackup {
             id: BackupId::new(now),
@@ -129,9 +133,17 @@ impl Args {
         })
     }
 
-    fn dependencies(&self, kind: BackupType, database: &DatabaseName, context: &Context) -> Result<Vec<Dependency>, Failure> {
-        let parents: Vec<Entry> =
-            self.depends_on.iter().map(|parent| select::find(parent, None, context)).collect::<Result<_, _>>()?;
+    fn dependencies(
+        &self,
+        kind: BackupType,
+        database: &DatabaseName,
+        context: &Context,
+    ) -> Result<Vec<Dependency>, Failure> {
+        let parents: Vec<Entry> = self
+            .depends_on
+            .iter()
+            .map(|parent| select::find(parent, None, context))
+            .collect::<Result<_, _>>()?;
         let parents: Vec<_> = parents.iter().map(|entry| &entry.backup).collect();
         check_dependencies(kind, database.as_str(), &parents).map_err(|reason| {
             let failure = Failure::new(Code::Conflict, reason);

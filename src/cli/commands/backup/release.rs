@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let named: Vec<EventId> = args.hold.iter().map(|hold| hold.parse()).collect::<Result<_, _>>()?;
     let found = args.one.find(context)?;
     let has: Vec<EventId> = found.backup.holds.iter().map(|hold| hold.id).collect();
-    let not_found = |what: String| Failure::new(Code::NotFound, format!("backup {} has no {what}", found.backup.id));
+    let not_found =
+        |what: String| Failure::new(Code::NotFound, format!("backup {} has no {what}", found.backup.id));
     if has.is_empty() {
         return Err(not_found("holds".to_owned()));
     }
@@ -43,7 +44,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Err(not_found(format!("hold {unknown}")).hint("'git pggit backup show' lists its holds"));
     }
     let released = Released { holds: if named.is_empty() { has } else { named }, reason };
-    let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| Ok(released.clone().into()))?;
+    let entry = context
+        .ledger()?
+        .append_at(&found.backup.commit, found.backup.id, |_| Ok(released.clone().into()))?;
     let left = match entry.backup.holds.len() {
         0 => "no longer held".to_owned(),
         1 => "1 hold left".to_owned(),

@@ -40,7 +40,12 @@ pub(super) fn find(selector: &str, database: Option<&str>, context: &Context) ->
 }
 
 fn of_database(database: Option<&str>) -> Result<Filter, Failure> {
-    Ok(Filter { databases: database.map(database_name).transpose()?.into_iter().collect(), ..Filter::default() })
+    Ok(Filter { databases: databases(database)?, ..Filter::default() })
+}
+
+/// The database to look among, if one was named.
+pub(super) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
+    name.map(database_name).into_iter().collect()
 }
 
 /// The database that a record is about: the one that was named, else the one
@@ -73,7 +78,9 @@ impl Place {
             return Ok((repository.branch_tip(branch)?.to_commit(), Some(branch.parse()?)));
         }
         let commit = repository.resolve_commit(self.commit.as_deref().unwrap_or("HEAD"))?;
-        let head = repository.head_branch().filter(|head| repository.branch_tip(head).is_ok_and(|tip| tip == commit));
+        let head = repository
+            .head_branch()
+            .filter(|head| repository.branch_tip(head).is_ok_and(|tip| tip == commit));
         Ok((commit.to_commit(), head.map(|head| head.parse()).transpose()?))
     }
 }
@@ -101,7 +108,8 @@ impl FromStr for Shown {
 }
 
 fn database_name(text: &str) -> Result<DatabaseName, Failure> {
-    text.parse().map_err(|error: crate::domain::InvalidDatabaseName| Failure::new(Code::Usage, error.to_string()))
+    text.parse()
+        .map_err(|error: crate::domain::InvalidDatabaseName| Failure::new(Code::Usage, error.to_string()))
 }
 
 /// The backups that a command is about
@@ -151,7 +159,11 @@ pub(super) struct Many {
 
 impl Many {
     /// The entries that pass, oldest first.
-    pub(super) fn select<'a>(&self, catalog: &'a Catalog, context: &Context) -> Result<Vec<&'a Entry>, Failure> {
+    pub(super) fn select<'a>(
+        &self,
+        catalog: &'a Catalog,
+        context: &Context,
+    ) -> Result<Vec<&'a Entry>, Failure> {
         let statuses: Vec<Shown> = all(&self.status)?;
         let mut entries = catalog.select(&self.filter(context)?);
         if !statuses.is_empty() {
@@ -212,22 +224,26 @@ pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(at) = full.parse() {
         return Ok(at);
     }
-    let span = span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
+    let span =
+        span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
     span.ok_or_else(|| no_time(text, "before"))
 }
 
 /// The same for a time to come: a span is one after `now`.
 pub(super) fn moment_ahead(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     match span_seconds(text) {
-        Some(seconds) => Timestamp::from_unix(now.unix_millis() / 1000 + seconds).ok_or_else(|| no_time(text, "after")),
+        Some(seconds) => {
+            Timestamp::from_unix(now.unix_millis() / 1000 + seconds).ok_or_else(|| no_time(text, "after"))
+        }
         None => moment(text, now).map_err(|_| no_time(text, "after")),
     }
 }
 
 fn no_time(text: &str, side: &str) -> Failure {
     let shown: String = text.chars().take(60).collect();
-    Failure::new(Code::Usage, format!("'{shown}' is no time"))
-        .hint(format!("write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now: 90m, 12h, 7d, 2w"))
+    Failure::new(Code::Usage, format!("'{shown}' is no time")).hint(format!(
+        "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now: 90m, 12h, 7d, 2w"
+    ))
 }
 
 fn span_seconds(text: &str) -> Option<i64> {
@@ -251,7 +267,9 @@ mod tests {
     #[test]
     fn times_and_spans() {
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let text = |text: &str| moment(text, now).map(|at| at.to_string()).map_err(|failure| failure.message().to_owned());
+        let text = |text: &str| {
+            moment(text, now).map(|at| at.to_string()).map_err(|failure| failure.message().to_owned())
+        };
         assert_eq!(text("2026-11-20").unwrap(), "2026-11-20T00:00:00.000000Z");
         assert_eq!(text("2026-11-20T10:00:00+01:00").unwrap(), "2026-11-20T09:00:00.000000Z");
         assert_eq!(text("12h").unwrap(), "2026-11-21T00:00:00.000000Z");

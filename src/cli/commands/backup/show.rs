@@ -100,7 +100,8 @@ impl Story<'_> {
     /// Labels and values; several lines of one kind have the label once.
     fn lines(&self) -> Vec<(&'static str, String)> {
         let backup = &self.entry.backup;
-        let names = if self.names.is_empty() { String::new() } else { format!(" ({})", self.names.join(", ")) };
+        let names =
+            if self.names.is_empty() { String::new() } else { format!(" ({})", self.names.join(", ")) };
         let mut lines = vec![
             ("Name:", backup.name.to_string()),
             ("Database:", backup.database.to_string()),
@@ -114,13 +115,19 @@ impl Story<'_> {
         lines.extend(times(backup));
         lines.extend(server(backup));
         if let Some(error) = &backup.error {
-            lines.extend(block("Error:", format!("{}: {}", error.code, error.message).lines().map(str::to_owned)));
+            lines.extend(block(
+                "Error:",
+                format!("{}: {}", error.code, error.message).lines().map(str::to_owned),
+            ));
         }
         lines.extend(block("Needs:", self.needs.iter().cloned()));
-        let needed_by = |other: &&Backup| format!("{} {} ({})", other.id, other.name, displayed_status(other));
+        let needed_by =
+            |other: &&Backup| format!("{} {} ({})", other.id, other.name, displayed_status(other));
         lines.extend(block("Needed by:", self.needed_by.iter().map(needed_by)));
         lines.extend(block("Tags:", [backup.tags_line()].into_iter().filter(|tags| !tags.is_empty())));
-        let hold = |hold: &crate::domain::Hold| format!("{} {} by {}: {}", hold.id, view::time(hold.at), hold.by, hold.reason);
+        let hold = |hold: &crate::domain::Hold| {
+            format!("{} {} by {}: {}", hold.id, view::time(hold.at), hold.by, hold.reason)
+        };
         lines.extend(block("Held:", backup.holds.iter().map(hold)));
         let verified = |it: &crate::domain::Verification| {
             format!("{} {} {} by {}", it.kind, it.status, view::time(it.at), it.by)
@@ -136,7 +143,10 @@ impl Story<'_> {
     }
 }
 
-fn block(label: &'static str, values: impl Iterator<Item = String>) -> impl Iterator<Item = (&'static str, String)> {
+fn block(
+    label: &'static str,
+    values: impl Iterator<Item = String>,
+) -> impl Iterator<Item = (&'static str, String)> {
     values.enumerate().map(move |(at, value)| (if at == 0 { label } else { "" }, value))
 }
 
@@ -156,7 +166,8 @@ fn stored(backup: &Backup) -> Vec<(&'static str, String)> {
     lines.extend(backup.encryption.as_ref().map(|it| ("Encrypted:", format!("with {}", it.key_id))));
     lines.extend(backup.location.as_ref().map(|it| ("Location:", it.to_string())));
     lines.extend(backup.digest.as_ref().map(|it| ("Digest:", it.to_string())));
-    let artifact = |it: &crate::domain::Artifact| format!("{} {} {}", it.name, size(it.size_bytes), it.digest);
+    let artifact =
+        |it: &crate::domain::Artifact| format!("{} {} {}", it.name, size(it.size_bytes), it.digest);
     lines.extend(block("Artifacts:", backup.artifacts.iter().map(artifact)));
     lines
 }

@@ -1,7 +1,7 @@
 //! `git pggit backup start`
 
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{Status, Started};
+use crate::domain::{Started, Status};
 use crate::process::{Liveness, is_alive};
 
 use super::select::{One, moment};
@@ -33,7 +33,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let started_at = args.started_at.as_ref().map(|text| moment(text, context.now())).transpose()?;
     let backup = &found.backup;
     let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
-    if let Some(owner) = owner.filter(|owner| backup.status == Status::InProgress && is_alive(owner) == Liveness::Alive) {
+    if let Some(owner) =
+        owner.filter(|owner| backup.status == Status::InProgress && is_alive(owner) == Liveness::Alive)
+    {
         let message = format!("backup {} is being made by process {}", backup.id, owner.pid);
         return Err(Failure::new(Code::Conflict, message).hint("wait for it, or end that process first"));
     }

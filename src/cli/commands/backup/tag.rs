@@ -36,8 +36,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let news = |(key, value): &&(TagKey, Line)| {
             backup.status == Status::Deleted || backup.tags.get(key) != Some(value)
         };
-        let tagged = |(key, value): &(TagKey, Line)| Body::from(Tagged { key: key.clone(), value: value.clone() });
+        let tagged =
+            |(key, value): &(TagKey, Line)| Body::from(Tagged { key: key.clone(), value: value.clone() });
         Ok(Change { bodies: tags.iter().filter(news).map(tagged).collect(), schema: None })
     })?;
-    view::changed(&entry, &format!("tagged {}: {}", view::title(&entry.backup), entry.backup.tags_line()), context)
+    view::changed(
+        &entry,
+        &format!("tagged {}: {}", view::title(&entry.backup), entry.backup.tags_line()),
+        context,
+    )
 }

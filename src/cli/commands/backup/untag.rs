@@ -27,7 +27,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let keys: Vec<TagKey> = args.keys.iter().map(|key| key.parse()).collect::<Result<_, _>>()?;
     let found = args.one.find(context)?;
     if let Some(missing) = keys.iter().find(|key| !found.backup.tags.contains_key(key)) {
-        let failure = Failure::new(Code::NotFound, format!("backup {} has no tag '{missing}'", found.backup.id));
+        let failure =
+            Failure::new(Code::NotFound, format!("backup {} has no tag '{missing}'", found.backup.id));
         return Err(match found.backup.tags_line().as_str() {
             "" => failure.hint("it has no tags"),
             tags => failure.hint(format!("it has {tags}")),
@@ -38,5 +39,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| {
         Ok(Change { bodies: bodies.clone(), schema: None })
     })?;
-    view::changed(&entry, &format!("untagged {}: {}", view::title(&entry.backup), args.keys.join(",")), context)
+    view::changed(
+        &entry,
+        &format!("untagged {}: {}", view::title(&entry.backup), args.keys.join(",")),
+        context,
+    )
 }

@@ -2,6 +2,7 @@
 //! configuration knows.
 
 mod add;
+mod check;
 mod list;
 mod remove;
 mod show;
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     List(list::Args),
     Show(show::Args),
     Remove(remove::Args),
+    Check(check::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -26,6 +28,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::List(args) => list::run(&args, context),
         Command::Show(args) => show::run(&args, context),
         Command::Remove(args) => remove::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
     }
 }
 

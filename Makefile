@@ -1,0 +1,61 @@
+# The list of things one can do here. Every target installs what it needs
+# (Debian and its relatives, as root or with sudo) and says so; with everything
+# in place the network is not touched.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+PREFIX ?= $(HOME)/.local
+
+# rustup does not need a new login shell this way.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench install doc
+
+help: ## this list
+	@printf 'usage: make <target>\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+demo: ## see it work, in a sandbox of its own
+	@tests/prepare.sh build postgresql
+	$(CARGO) build --locked --release
+	@tests/demo.sh "$(CURDIR)/target/release"
+
+test: ## everything that has to be true before a change goes in
+	@tests/prepare.sh build postgresql test
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --no-fail-fast
+
+lint: ## formatting, lints, licences, shell scripts (those checkers that are installed)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; \
+	else echo 'cargo-deny is not installed: licences and advisories are not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tests/*.sh benches/*.sh; \
+	else echo 'shellcheck is not installed: shell scripts are not checked'; fi
+
+bench: ## measure against the bars, each beside what it is compared with
+	@tests/prepare.sh build postgresql bench
+	$(CARGO) build --locked --release
+	@status=0; for script in benches/*.sh; do \
+	    "$$script" "$(CURDIR)/target/release" || status=1; \
+	done; exit $$status
+
+install: ## program, manual pages and completions below PREFIX (~/.local)
+	@tests/prepare.sh build
+	$(CARGO) install --locked --path . --root "$(PREFIX)"
+	"$(PREFIX)/bin/git-pggit" man --dir "$(PREFIX)/share/man/man1"
+	@install -d "$(PREFIX)/share/bash-completion/completions" "$(PREFIX)/share/zsh/site-functions" \
+	    "$(PREFIX)/share/fish/vendor_completions.d"
+	"$(PREFIX)/bin/git-pggit" completions bash > "$(PREFIX)/share/bash-completion/completions/git-pggit"
+	"$(PREFIX)/bin/git-pggit" completions zsh > "$(PREFIX)/share/zsh/site-functions/_git-pggit"
+	"$(PREFIX)/bin/git-pggit" completions fish > "$(PREFIX)/share/fish/vendor_completions.d/git-pggit.fish"
+	@echo
+	@echo "git finds the command when $(PREFIX)/bin is in PATH. 'git pggit --help' opens the manual; man(1)"
+	@echo "finds it by itself beside a directory that is in PATH, else set MANPATH=$(PREFIX)/share/man:"
+
+doc: ## the documentation of the library, and the generated parts of docs/
+	@tests/prepare.sh build postgresql test
+	PGGIT_UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+	$(CARGO) doc --locked --no-deps

@@ -1,0 +1,86 @@
+"""Times whole processes, side by side.
+
+The competitors of one table run in turns, so that what disturbs the machine
+disturbs all of them. Reported are medians: means forget what is usual.
+"""
+
+import os
+import statistics
+import sys
+import time
+
+
+class Finished:
+    """One process that has ended: wall clock, and the memory of its largest process."""
+
+    def __init__(self, seconds, rss_bytes, status):
+        self.seconds = seconds
+        self.rss_bytes = rss_bytes
+        self.status = status
+
+
+def run(argv, stdout=None, stdin=None, fine=True):
+    """Runs `argv` to its end; its output goes to the file `stdout`, by default nowhere."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, stdin or os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, stdout or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+    ]
+    start = time.perf_counter()
+    pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - start
+    status = os.waitstatus_to_exitcode(status)
+    if fine and status != 0:
+        sys.exit(f"{' '.join(argv)}: exit status {status}")
+    # Linux counts the largest of the process and of those that it has waited for, in KiB.
+    return Finished(seconds, usage.ru_maxrss * 1024, status)
+
+
+def interleaved(rounds, warm_up, competitors):
+    """Runs every competitor (name -> function of the round that returns a `Finished`) in turns."""
+    results = {name: [] for name in competitors}
+    for number in range(-warm_up, rounds):
+        for name, competitor in competitors.items():
+            finished = competitor(number)
+            if number >= 0:
+                results[name].append(finished)
+    return results
+
+
+def median(finished):
+    return statistics.median(one.seconds for one in finished)
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1e3:.1f} ms"
+
+
+def in_seconds(seconds):
+    return f"{seconds:.2f} s"
+
+
+def table(title, results, base, show=milliseconds):
+    """Prints medians, extremes, and the ratio to the competitor `base`."""
+    print(f"\n{title}\n")
+    print(f"  {'':<42} {'median':>10} {'best':>10} {'worst':>10} {'ratio':>7}")
+    for name, finished in results.items():
+        times = [one.seconds for one in finished]
+        ratio = median(finished) / median(results[base])
+        shown = [show(value) for value in (statistics.median(times), min(times), max(times))]
+        print(f"  {name:<42} {shown[0]:>10} {shown[1]:>10} {shown[2]:>10} {ratio:>6.2f}x")
+
+
+class Bars:
+    """What has to be reached; remembers whether it was."""
+
+    def __init__(self):
+        self.met = True
+        self._lines = []
+
+    def check(self, what, value, bar, good):
+        self.met = self.met and good
+        self._lines.append(f"  {'ok  ' if good else 'MISS'}  {what}: {value} (bar: {bar})")
+
+    def finish(self):
+        print("\n" + "\n".join(self._lines) + "\n")
+        sys.exit(0 if self.met else 1)

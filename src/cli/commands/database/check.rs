@@ -1,0 +1,99 @@
+//! `git pggit database check`
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::cli::ui::Table;
+use crate::cli::{Context, Failure, connect};
+use crate::domain::human_bytes;
+use crate::pg::{Client, ServerFacts};
+use crate::tools::{self, Program, Programs, ToolVersion};
+
+/// Connect to a database and show what is found
+///
+/// Connects as a backup would and shows the server, the size of the database,
+/// its mark, and the client programs that suit the server. Nothing is changed.
+/// 'git pggit doctor' looks at more, and knows remedies.
+///
+/// Fails with 'database-unreachable' without a connection, and with
+/// 'tool-failed' when a program that backups need is missing or too old.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database; without it, the one that commands work on by default
+    name: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit database check
+    git pggit database check stats --json";
+
+/// The programs without which there are no backups.
+const NEEDED: [Program; 3] = [Program::PgDump, Program::PgDumpall, Program::PgRestore];
+
+type Found = Vec<(Program, Result<(PathBuf, ToolVersion), tools::Error>)>;
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let config = context.config()?;
+    let database = config.selected(args.name.as_deref())?;
+    let client = connect::connect(context, &database)?;
+    let facts = client.facts()?;
+    let mark = client.read_mark()?;
+    let programs = Programs::new(config.pgbin()?.map(|dir| dir.value)).for_server(facts.major);
+    let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
+    if context.ui.wants_json() {
+        context.ui.json(&as_json(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
+    } else {
+        context.page()?;
+        context.ui.table(&table(database.name.as_str(), &client, &facts, mark, &found))?;
+    }
+    // What is missing is shown, and then said.
+    found.into_iter().find_map(|(_, found)| found.err()).map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn table(name: &str, client: &Client, facts: &ServerFacts, mark: Option<String>, found: &Found) -> Table {
+    let mut table = Table::new(["WHAT", "FOUND"]).whole(0);
+    let info = client.conninfo();
+    let standby = if facts.in_recovery { ", a standby" } else { "" };
+    table.row(["database".into(), format!("{} on {}", info.dbname(), client.target())]);
+    table.row(["configured as".into(), name.to_owned()]);
+    table.row(["server".into(), format!("PostgreSQL {}{standby}", facts.version_text)]);
+    table.row(["size".into(), human_bytes(facts.database_size_bytes)]);
+    let superuser = if facts.is_superuser { ", a superuser" } else { "" };
+    table.row(["user".into(), format!("{}{superuser}", info.user())]);
+    table.row(["mark".into(), mark.unwrap_or_else(|| "-".to_owned())]);
+    for (program, found) in found {
+        let words = match found {
+            Ok((path, version)) => format!("{version} ({})", path.display()),
+            Err(error) => error.to_string(),
+        };
+        table.row([program.to_string(), words]);
+    }
+    table
+}
+
+fn as_json(name: &str, client: &Client, facts: &ServerFacts, mark: Option<&str>, found: &Found) -> Value {
+    let info = client.conninfo();
+    let programs = found.iter().map(|(program, found)| match found {
+        Ok((path, version)) => {
+            json!({ "program": program.name(), "path": path.to_string_lossy(), "version": version.text })
+        }
+        Err(error) => json!({ "program": program.name(), "error": error.to_string() }),
+    });
+    json!({
+        "name": name,
+        "dbname": info.dbname(),
+        "target": client.target(),
+        "user": info.user(),
+        "superuser": facts.is_superuser,
+        "server_version": facts.version_text,
+        "server_version_num": facts.version_num,
+        "system_identifier": facts.system_identifier,
+        "in_recovery": facts.in_recovery,
+        "size_bytes": facts.database_size_bytes,
+        "mark": mark,
+        "programs": programs.collect::<Vec<_>>(),
+    })
+}

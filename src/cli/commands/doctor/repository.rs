@@ -1,0 +1,157 @@
+//! git, the repository and the configuration.
+
+use std::path::Path;
+
+use super::finding::Findings;
+use crate::cli::commands::init;
+use crate::cli::ui::text::relative_time;
+use crate::cli::{Context, Failure};
+use crate::git::health::{self, OLDEST_GIT};
+use crate::git::{Error as GitError, Repository, setup};
+use crate::process::{find_program, search_path};
+
+/// A lock that is older was left behind: git holds one for moments.
+const LOCK_AGE_MAX_S: i64 = 10 * 60;
+
+pub(super) fn look(context: &Context, findings: &mut Findings) {
+    program(findings);
+    match context.repository() {
+        Ok(repository) => {
+            findings.ok("repository", repository.git_dir().display().to_string());
+            head(repository, findings);
+            identity(repository, findings);
+            set_up(repository, context, findings);
+            locks(repository, context, findings);
+        }
+        Err(failure) => drop(findings.failure("repository", &failure)),
+    }
+    configuration(context, findings);
+    decompressor(findings);
+}
+
+fn program(findings: &mut Findings) {
+    match health::version() {
+        Ok(version) if version.number >= OLDEST_GIT => findings.ok("git", version.text),
+        Ok(version) => {
+            let (major, minor) = OLDEST_GIT;
+            let message = format!("{} is older than {major}.{minor}", version.text);
+            findings.problem("git", message).remedy("install a newer git");
+        }
+        Err(error) => drop(findings.failure("git", &error.into())),
+    }
+}
+
+fn head(repository: &Repository, findings: &mut Findings) {
+    match repository.head() {
+        Ok(_) if repository.is_shallow() => {
+            findings
+                .warning("history", "this clone is shallow: records on commits before the cut cannot be seen")
+                .remedy("git fetch --unshallow");
+        }
+        Ok(_) => findings.ok("history", "complete"),
+        Err(error @ GitError::Unborn { .. }) => {
+            findings.warning("history", error.to_string()).remedy("a backup belongs to a commit: git commit");
+        }
+        Err(error) => drop(findings.failure("history", &error.into())),
+    }
+}
+
+fn identity(repository: &Repository, findings: &mut Findings) {
+    match repository.identity() {
+        Ok(identity) => findings.ok("identity", identity.to_line()),
+        Err(error) => drop(findings.failure("identity", &error.into())),
+    }
+}
+
+/// What `git pggit init` would do, and what it can only warn of.
+fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
+    let config = match context.git_config() {
+        Ok(config) => config,
+        Err(failure) => {
+            findings.failure("setup", &failure);
+            return;
+        }
+    };
+    let plan = setup::plan(config, &init::NAMES);
+    let directory = repository.own_directory_to_make(config);
+    match plan.steps.len() + usize::from(directory.is_some()) {
+        0 => findings.ok("setup", "plain git shows and fetches backups"),
+        count => {
+            let message = format!(
+                "{count} {} for plain git",
+                if count == 1 { "setting is missing" } else { "settings are missing" }
+            );
+            findings.warning("setup", message).remedy("git pggit init");
+        }
+    }
+    for danger in &plan.dangers {
+        let finding = findings.problem("refspec", init::words_of(danger));
+        if let Some(remedy) = init::remedy_of(danger) {
+            finding.remedy(remedy);
+        }
+    }
+    for remote in &plan.unusable {
+        findings.warning("remote", init::unusable(remote)).remedy("rename it with 'git remote rename'");
+    }
+}
+
+fn locks(repository: &Repository, context: &Context, findings: &mut Findings) {
+    let now = context.now();
+    let mut stale = 0;
+    for lock in repository.locks() {
+        if now.seconds_since(lock.made_at) <= LOCK_AGE_MAX_S {
+            continue;
+        }
+        stale += 1;
+        let message = format!("{} was made {}", lock.path.display(), relative_time(lock.made_at, now));
+        findings.problem("lock", message).remedy(format!(
+            "if no git is running, it was left behind by a killed one: rm {}",
+            quoted(&lock.path)
+        ));
+    }
+    if stale == 0 {
+        findings.ok("locks", "none was left behind");
+    }
+    if let Some(file) = repository.dead_gc() {
+        findings
+            .warning("gc", format!("{} names a process that has ended", file.display()))
+            .remedy(format!("a 'git gc' was killed: rm {}, then git gc", quoted(&file)));
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    init::quoted(&path.display().to_string()).into_owned()
+}
+
+fn configuration(context: &Context, findings: &mut Findings) {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(failure) => {
+            findings.failure("configuration", &failure);
+            return;
+        }
+    };
+    let problems = config.problems();
+    if problems.is_empty() && config.warnings().is_empty() {
+        findings.ok("configuration", "all settings can be used");
+    }
+    for warning in config.warnings() {
+        findings
+            .warning("configuration", warning.to_string())
+            .remedy("'git pggit config --list-keys' shows all keys");
+    }
+    for problem in problems {
+        findings.failure("configuration", &Failure::from(problem));
+    }
+}
+
+fn decompressor(findings: &mut Findings) {
+    match find_program("zstd".as_ref(), &[], search_path().as_deref()) {
+        Some(path) => findings.ok("zstd", path.display().to_string()),
+        None => drop(
+            findings
+                .warning("zstd", "not found: only needed to read backup files without git-pggit")
+                .remedy("install the package zstd"),
+        ),
+    }
+}

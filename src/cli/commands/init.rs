@@ -1,0 +1,159 @@
+//! `git pggit init`
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Code, Context, Failure};
+use crate::git::config::Scope;
+use crate::git::setup::{self, Danger, Names, Plan, Step};
+use crate::ledger::{NOTES_REF, REFS_PREFIX};
+
+/// Set the repository up, so that plain git shows and fetches backups
+///
+/// Makes 'git log' show the notes of backups, keeps them on commits that are
+/// rewritten, and makes 'git fetch' bring the records of every remote into a
+/// namespace of their own (refs/pggit/remotes/), where they cannot overwrite
+/// those of this repository. Only the configuration of this repository is
+/// changed, and settings of yours are kept. It may be run again at any time:
+/// after a remote was added or renamed it must be.
+///
+/// 'git log --graph --all --oneline' shows the records as commits of their own,
+/// without the names of their refs, which would repeat the commit in 40 digits;
+/// '--decorate-refs=refs/backups/*' shows these, too.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only say what is missing; fails with 'negative' if anything is
+    #[arg(long)]
+    check: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit init
+    git pggit init --check";
+
+/// Below it are the copies of other clones' records and notes.
+const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
+
+pub(super) const NAMES: Names<'static> =
+    Names { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let repository = context.repository()?;
+    let config = context.git_config()?;
+    let plan = setup::plan(config, &NAMES);
+    let directory = repository.own_directory_to_make(config);
+    let path = directory.as_ref().map(|directory| directory.path.display().to_string());
+    let changes = plan.steps.len() + usize::from(directory.is_some());
+    if !args.check {
+        let git = context.git_program();
+        if let Some(directory) = &directory {
+            directory.make()?;
+            context.ui.status(&format!("made {}", directory.path.display()));
+        }
+        for step in &plan.steps {
+            step.apply(&git)?;
+            context.ui.status(&done(step));
+        }
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&as_json(&plan, path.as_deref(), !args.check))?;
+    } else if args.check {
+        path.iter().try_for_each(|path| context.ui.line(format!("missing: {path}")))?;
+        plan.steps.iter().try_for_each(|step| context.ui.line(missing(step)))?;
+    }
+    warn(&plan, context);
+    if changes == 0 {
+        context.ui.status("already set up");
+    }
+    if context.config()?.databases().is_empty() {
+        context
+            .ui
+            .hint("no database is configured; add one with 'git pggit database add <name> --url <url>'");
+    }
+    match args.check && changes > 0 {
+        true => Err(Failure::new(Code::Negative, "")),
+        false => Ok(()),
+    }
+}
+
+fn done(step: &Step) -> String {
+    match step {
+        Step::Add { key, value } => format!("set {key} = {value}"),
+        Step::Remove { key, value } => format!("removed {key} = {value}"),
+    }
+}
+
+fn missing(step: &Step) -> String {
+    match step {
+        Step::Add { key, value } => format!("missing: {key} = {value}"),
+        Step::Remove { key, value } => format!("outdated: {key} = {value}"),
+    }
+}
+
+fn warn(plan: &Plan, context: &Context) {
+    for danger in &plan.dangers {
+        context.ui.warning(&words_of(danger));
+        if let Some(remedy) = remedy_of(danger) {
+            context.ui.hint(&format!("take it out with: {remedy}"));
+        }
+    }
+    for remote in &plan.unusable {
+        context.ui.warning(&unusable(remote));
+    }
+}
+
+/// What is said of a remote whose name git would not take today.
+pub(super) fn unusable(remote: &str) -> String {
+    format!("records of the remote '{remote}' are not fetched: its name cannot be a part of a ref")
+}
+
+/// Why a refspec is dangerous.
+pub(super) fn words_of(danger: &Danger) -> String {
+    let Danger { remote, refspec, .. } = danger;
+    let how = if refspec.starts_with('+') { "overwrites" } else { "removes, with --prune," };
+    format!(
+        "'git fetch {remote}' {how} records and notes that were not pushed: remote.{remote}.fetch = {refspec}"
+    )
+}
+
+/// The command that takes it out; none for what is set outside of all files.
+pub(super) fn remedy_of(danger: &Danger) -> Option<String> {
+    let scope = match danger.scope {
+        Scope::Local => "--local",
+        Scope::Global => "--global",
+        Scope::System => "--system",
+        Scope::Worktree => "--worktree",
+        Scope::Blob | Scope::Command => return None,
+    };
+    let key = format!("remote.{}.fetch", danger.remote);
+    let (key, value) = (quoted(&key), quoted(&danger.refspec));
+    Some(format!("git config {scope} --fixed-value --unset-all {key} {value}"))
+}
+
+/// One word for a shell.
+pub(super) fn quoted(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+:@".contains(c);
+    match text.chars().all(plain) && !text.is_empty() {
+        true => text.into(),
+        false => format!("'{}'", text.replace('\'', r"'\''")).into(),
+    }
+}
+
+fn as_json(plan: &Plan, directory: Option<&str>, applied: bool) -> Value {
+    let steps = plan.steps.iter().map(|step| match step {
+        Step::Add { key, value } => json!({ "action": "add", "key": key, "value": value }),
+        Step::Remove { key, value } => json!({ "action": "remove", "key": key, "value": value }),
+    });
+    let directory = directory.map(|path| json!({ "action": "make", "path": path }));
+    let dangers = plan.dangers.iter().map(
+        |danger| json!({ "remote": danger.remote, "refspec": danger.refspec, "remedy": remedy_of(danger) }),
+    );
+    json!({
+        "applied": applied,
+        "changes": directory.into_iter().chain(steps).collect::<Vec<_>>(),
+        "dangerous_refspecs": dangers.collect::<Vec<_>>(),
+    })
+}

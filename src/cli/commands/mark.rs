@@ -1,0 +1,173 @@
+//! `git pggit mark`
+
+use serde_json::json;
+
+use crate::cli::ui::Style;
+use crate::cli::{Code, Context, Failure, connect};
+use crate::git::{Error as GitError, Oid, Repository, Walk};
+
+/// Record in a database which commit of the schema history it stands on
+///
+/// Writes the commit, HEAD unless another one is named, into the database
+/// itself: as the setting 'pggit.commit' of the database, which every dump of it
+/// with --create carries along. A backup of the database then belongs to that
+/// commit, whatever is checked out where the backup is made. Run it after each
+/// migration.
+///
+/// The role must own the database, and be a superuser or, from PostgreSQL 15
+/// on, have been granted: GRANT SET ON PARAMETER "pggit.commit" TO <role>.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The commit: any revision that git understands; HEAD if left out
+    #[arg(conflicts_with_all = ["show", "clear"])]
+    commit: Option<String>,
+
+    /// The database
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// Show what is recorded; fails with 'negative' if nothing is
+    #[arg(long, conflicts_with = "clear")]
+    show: bool,
+
+    /// Remove what is recorded
+    #[arg(long)]
+    clear: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit mark
+    git pggit mark v1.4 --database main
+    git pggit mark --show";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    match (args.show, args.clear) {
+        (true, _) => show(args, context),
+        (_, true) => clear(args, context),
+        _ => set(args, context),
+    }
+}
+
+fn set(args: &Args, context: &Context) -> Result<(), Failure> {
+    let repository = context.repository()?;
+    let commit = repository.resolve_commit(args.commit.as_deref().unwrap_or("HEAD"))?;
+    let summary = repository.summary(commit)?;
+    let database = context.config()?.selected(args.database.as_deref())?;
+    let client = connect::connect(context, &database)?;
+    // What stands there may be nonsense: it is about to be overwritten.
+    let previous = client.read_mark().ok().flatten();
+    let commit = commit.to_commit();
+    client.set_mark(client.conninfo().dbname(), commit.as_str())?;
+    context.ui.status(&format!(
+        "marked database '{}' with {} {}",
+        database.name,
+        commit.short(),
+        summary.subject
+    ));
+    if context.ui.wants_json() {
+        let json = json!({ "database": database.name, "commit": commit, "previous": previous });
+        context.ui.json(&json)?;
+    }
+    Ok(())
+}
+
+fn clear(args: &Args, context: &Context) -> Result<(), Failure> {
+    let database = context.config()?.selected(args.database.as_deref())?;
+    let client = connect::connect(context, &database)?;
+    let previous = client.read_mark().ok().flatten();
+    client.clear_mark(client.conninfo().dbname())?;
+    let (name, was) = (&database.name, previous.as_deref());
+    context.ui.status(&match was {
+        Some(commit) => format!("removed the mark of database '{name}' (was {commit})"),
+        None => format!("removed the mark of database '{name}'"),
+    });
+    if context.ui.wants_json() {
+        context.ui.json(&json!({ "database": name, "commit": null, "previous": previous }))?;
+    }
+    Ok(())
+}
+
+fn show(args: &Args, context: &Context) -> Result<(), Failure> {
+    let database = context.config()?.selected(args.database.as_deref())?;
+    let client = connect::connect(context, &database)?;
+    let Some(mark) = client.read_mark()? else {
+        if context.ui.wants_json() {
+            context.ui.json(&json!({ "database": database.name, "commit": null }))?;
+            return Err(Failure::new(Code::Negative, ""));
+        }
+        return Err(Failure::new(Code::Negative, format!("no mark in database '{}'", database.name))
+            .hint("record what it stands on with 'git pggit mark <commit>'"));
+    };
+    // Outside of a repository the mark alone is an answer.
+    let place = match context.repository() {
+        Ok(repository) => Place::of(repository, &mark)?,
+        Err(failure) if failure.code() == Code::NotARepository => None,
+        Err(failure) => return Err(failure),
+    };
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({
+            "database": database.name,
+            "commit": mark,
+            "known": place.is_some(),
+            "subject": place.as_ref().map(|place| &place.subject),
+            "behind": place.as_ref().and_then(|place| place.behind),
+            "ahead": place.as_ref().and_then(|place| place.ahead),
+        }))?);
+    }
+    let said = match &place {
+        Some(place) => format!(" {}", place.subject),
+        None => String::new(),
+    };
+    context.ui.spans(&[(Style::Id, &mark), (Style::Plain, &said)])?;
+    Ok(context.ui.line(place.map_or_else(|| "not in this repository".to_owned(), |place| place.words()))?)
+}
+
+/// Where a marked commit is in the history of this repository.
+pub(super) struct Place {
+    /// First line of its message.
+    pub(super) subject: String,
+    /// Commits of HEAD that it does not have; unknown without a HEAD.
+    behind: Option<usize>,
+    /// Its commits that HEAD does not have.
+    ahead: Option<usize>,
+}
+
+impl Place {
+    /// The place of `mark`, a whole commit id; `None` when it is not here.
+    pub(super) fn of(repository: &Repository, mark: &str) -> Result<Option<Self>, Failure> {
+        let commit = match repository.resolve_commit(mark) {
+            Ok(commit) => commit,
+            Err(GitError::UnknownRevision { .. } | GitError::Missing { .. } | GitError::Vanished { .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let subject = repository.summary(commit)?.subject;
+        let head = match repository.head() {
+            Ok(head) => head,
+            Err(GitError::Unborn { .. }) => return Ok(Some(Self { subject, behind: None, ahead: None })),
+            Err(error) => return Err(error.into()),
+        };
+        let count = |tip: Oid, hidden: Oid| -> Result<usize, Failure> {
+            Ok(repository.walk(&[tip], &[hidden], Walk::default())?.len())
+        };
+        let (behind, ahead) = (count(head, commit)?, count(commit, head)?);
+        Ok(Some(Self { subject, behind: Some(behind), ahead: Some(ahead) }))
+    }
+
+    /// Its relation to HEAD in words.
+    pub(super) fn words(&self) -> String {
+        let commits = |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
+        match (self.behind, self.ahead) {
+            (Some(0), Some(0)) => "this is HEAD".to_owned(),
+            (Some(behind), Some(0)) => format!("{} behind HEAD", commits(behind)),
+            (Some(0), Some(ahead)) => format!("{} ahead of HEAD", commits(ahead)),
+            (Some(behind), Some(ahead)) => {
+                format!("{} behind and {} ahead of HEAD", commits(behind), commits(ahead))
+            }
+            _ => "there is no HEAD yet".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `git pggit sync`
+
+use serde_json::json;
+
+use crate::cli::{Code, Context, Failure};
+use crate::ledger::{Direction, Synced};
+
+/// Bring the ledger of this repository and that of a remote together
+///
+/// Fetches the records of the remote, merges those that were changed on both
+/// sides, and pushes the result; never by force. Everybody ends with the same
+/// records, in whatever order they synchronise. Notes are derived anew, and what
+/// people wrote into them is kept. Plain 'git fetch' and 'git push' leave the
+/// ledger alone.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The remote; without it, the one that git would use
+    remote: Option<String>,
+
+    /// Take, but do not give
+    #[arg(long, conflicts_with = "push_only")]
+    fetch_only: bool,
+
+    /// Give, but do not take
+    #[arg(long)]
+    push_only: bool,
+
+    /// Only say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+const EXAMPLES: &str = "\
+A record whose history the remote has written anew is left alone and named, and
+the command ends with 1: in a log that can be trusted, events are only added.
+
+EXAMPLES
+    git pggit sync
+    git pggit sync origin --dry-run";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let repository = context.repository()?;
+    let remote = match &args.remote {
+        Some(remote) => named(remote, &repository.remotes())?,
+        None => repository.default_remote().ok_or_else(|| no_remote(&repository.remotes()))?,
+    };
+    let direction = Direction { fetch: !args.push_only, push: !args.fetch_only, dry_run: args.dry_run };
+    let synced = context.ledger()?.sync(&remote, direction)?;
+    for left in &synced.left_alone {
+        context.ui.warning(&format!("{}: {}", left.reference, left.reason));
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&as_json(&remote, &synced))?;
+    } else {
+        context.ui.status(&summary(&remote, args.dry_run, &synced));
+    }
+    match synced.left_alone.len() {
+        0 => Ok(()),
+        count => {
+            let failure =
+                Failure::new(Code::Negative, format!("{count} of the records could not be synchronised"));
+            Err(if synced.left_alone.iter().any(|left| left.rewritten) {
+                failure.hint("find out who rewrote the history of the remote; docs/trust.md says what it should forbid")
+            } else {
+                failure
+            })
+        }
+    }
+}
+
+fn named(remote: &str, known: &[String]) -> Result<String, Failure> {
+    if known.iter().any(|name| name == remote) {
+        return Ok(remote.to_owned());
+    }
+    Err(Failure::new(Code::NotFound, format!("'{remote}' is no remote of this repository"))
+        .hint("'git remote -v' lists them"))
+}
+
+fn no_remote(known: &[String]) -> Failure {
+    match known {
+        [] => Failure::new(Code::NotFound, "this repository has no remote")
+            .hint("add one with 'git remote add <name> <url>'"),
+        _ => Failure::new(Code::Ambiguous, "there are several remotes")
+            .hint(format!("name one of {}", known.join(", "))),
+    }
+}
+
+fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
+    if synced.is_nothing() {
+        return format!("already in sync with {remote}");
+    }
+    let parts =
+        [(synced.taken.len(), "fetched"), (synced.merged.len(), "merged"), (synced.pushed.len(), "pushed")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, verb)| format!("{count} {verb}")).collect();
+    let parts = if parts.is_empty() { "nothing done".to_owned() } else { parts.join(", ") };
+    format!(
+        "{}{remote}: {parts} (commits with backups)",
+        if dry_run { "would sync with " } else { "synced with " }
+    )
+}
+
+fn as_json(remote: &str, synced: &Synced) -> serde_json::Value {
+    let left = |left: &crate::ledger::LeftAlone| json!({ "ref": left.reference, "reason": left.reason, "rewritten": left.rewritten });
+    json!({
+        "remote": remote,
+        "fetched": synced.taken,
+        "merged": synced.merged,
+        "pushed": synced.pushed,
+        "left_alone": synced.left_alone.iter().map(left).collect::<Vec<_>>(),
+    })
+}

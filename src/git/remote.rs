@@ -1,0 +1,164 @@
+//! Other repositories: fetching from them and pushing to them.
+//!
+//! Transport, credentials and hooks are the `git` program's. What it did is
+//! read off the refs themselves where that is possible, because its messages
+//! differ from version to version.
+
+use crate::process::{Exit, Output};
+
+use super::{Error, Oid, Repository, program};
+
+/// One ref that was to be pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Its name on the other side.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a ref that was to be pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The other side has it now.
+    Accepted,
+    /// Somebody else pushed in between: fetch, merge, try again.
+    Behind,
+    /// The other side does not want it, and why.
+    Refused(String),
+}
+
+impl Repository {
+    /// The names of the remotes.
+    pub fn remotes(&self) -> Vec<String> {
+        self.gix.remote_names().into_iter().map(|name| name.to_string()).collect()
+    }
+
+    /// The remote that git would use: that of the current branch, else the only
+    /// one, else `origin`.
+    pub fn default_remote(&self) -> Option<String> {
+        let remotes = self.remotes();
+        let configured = self.head_branch().and_then(|branch| {
+            let key = format!("branch.{branch}.remote");
+            self.gix.config_snapshot().string(key.as_str()).map(|remote| remote.to_string())
+        });
+        let origin = || remotes.iter().find(|name| *name == "origin").cloned();
+        match remotes.as_slice() {
+            [only] => Some(only.clone()),
+            _ => configured.filter(|remote| remotes.contains(remote)).or_else(origin),
+        }
+    }
+
+    /// Fetches refs from `remote`; nothing but what `refspecs` say.
+    pub fn fetch(&self, remote: &str, refspecs: &[String]) -> Result<(), Error> {
+        let options = [
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--refmap=",
+            "--no-recurse-submodules",
+            "--no-auto-gc",
+            "--end-of-options",
+        ];
+        let args = options.into_iter().chain([remote]).chain(refspecs.iter().map(String::as_str));
+        let output = self.transport("fetch", args)?;
+        if output.exit.status.is_success() { Ok(()) } else { Err(refused("fetch", &output.exit)) }
+    }
+
+    /// Pushes refs to `remote`, never by force. The answer has one entry for
+    /// each ref that the other side spoke about.
+    pub fn push(&self, remote: &str, refspecs: &[String]) -> Result<Vec<Pushed>, Error> {
+        let options = ["--porcelain", "--no-recurse-submodules", "--end-of-options", remote];
+        let args = options.into_iter().chain(refspecs.iter().map(String::as_str));
+        let output = self.transport("push", args)?;
+        let pushed = parse_push(&String::from_utf8_lossy(&output.stdout));
+        if pushed.is_empty() && !output.exit.status.is_success() {
+            return Err(refused("push", &output.exit));
+        }
+        Ok(pushed)
+    }
+
+    /// Where a remote is, as it is configured, without a password.
+    pub fn remote_url(&self, remote: &str) -> Option<String> {
+        let url = self.gix.config_snapshot().string(format!("remote.{remote}.url").as_str())?.to_string();
+        let Some((scheme, rest)) = url.split_once("://") else { return Some(url) };
+        match rest.split_once('@') {
+            Some((user, host)) if user.contains(':') && !user.contains('/') => {
+                Some(format!("{scheme}://{host}"))
+            }
+            _ => Some(url),
+        }
+    }
+
+    fn transport<'a>(&self, command: &str, args: impl IntoIterator<Item = &'a str>) -> Result<Output, Error> {
+        let git = program::git().arg(command).args(args).env("GIT_DIR", self.git_dir()).foreground();
+        git.run_any()
+            .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
+    }
+
+    /// Does the history of `tip` contain `wanted`? It is followed only as far
+    /// as `end`, which is not followed itself.
+    pub fn contains(&self, tip: Oid, wanted: Oid, end: Option<Oid>) -> Result<bool, Error> {
+        let (mut seen, mut next) = (std::collections::BTreeSet::new(), vec![tip]);
+        while let Some(id) = next.pop() {
+            if id == wanted {
+                return Ok(true);
+            }
+            if Some(id) != end && seen.insert(id) {
+                next.extend(self.commit(id)?.parents);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn refused(command: &str, exit: &Exit) -> Error {
+    let words = exit.stderr.trim().trim_start_matches("fatal: ");
+    let detail = if words.is_empty() { exit.status.to_string() } else { words.to_owned() };
+    Error::Program { command: command.to_owned(), detail }
+}
+
+/// Reads `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary>`.
+fn parse_push(text: &str) -> Vec<Pushed> {
+    let line = |line: &str| {
+        let mut fields = line.split('\t');
+        let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
+        let name = refs.rsplit_once(':')?.1.to_owned();
+        let behind = [
+            "(fetch first)",
+            "(non-fast-forward)",
+            "(stale info)",
+            "failed to update ref",
+            "cannot lock ref",
+        ];
+        let outcome = match flag {
+            " " | "*" | "=" | "+" | "-" => Outcome::Accepted,
+            "!" if behind.iter().any(|words| summary.contains(words)) => Outcome::Behind,
+            "!" => Outcome::Refused(summary.trim_start_matches("[remote rejected] ").to_owned()),
+            _ => return None,
+        };
+        Some(Pushed { name, outcome })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, parse_push};
+
+    #[test]
+    fn every_answer_to_a_push_is_understood() {
+        let text = "To /srv/x\n*\trefs/backups/a:refs/backups/a\t[new reference]\n=\trefs/b:refs/b\t[up to date]\n \trefs/n:refs/n\t1..2\n!\trefs/c:refs/c\t[rejected] (fetch first)\n!\trefs/d:refs/d\t[remote rejected] (hook declined)\nDone\n";
+        let pushed: Vec<_> =
+            parse_push(text).into_iter().map(|pushed| (pushed.name, pushed.outcome)).collect();
+        let expected = [
+            ("refs/backups/a", Outcome::Accepted),
+            ("refs/b", Outcome::Accepted),
+            ("refs/n", Outcome::Accepted),
+            ("refs/c", Outcome::Behind),
+            ("refs/d", Outcome::Refused("(hook declined)".to_owned())),
+        ];
+        assert_eq!(pushed, expected.map(|(name, outcome)| (name.to_owned(), outcome)));
+        assert_eq!(parse_push("garbage\n\t\n"), []);
+    }
+}

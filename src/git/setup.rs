@@ -1,0 +1,333 @@
+//! What plain git must be told so that it shows and fetches the ledger.
+//!
+//! Git neither shows notes of a name of their own nor fetches refs outside of
+//! `refs/heads/`. [`plan`] compares the configuration with what is needed and
+//! is pure; [`Step::apply`] changes it. Records of other clones are fetched into
+//! a namespace of their own, never over those of this clone: a refspec that
+//! does the latter is a [`Danger`], because a plain `git fetch` then destroys
+//! what was not pushed yet.
+//!
+//! Two traps decide what the values look like. A note ref that does not exist
+//! yet, named in full, makes every `git log` warn; and a fetched ref that the
+//! remote does not have yet, named in full, makes every `git fetch` fail. A
+//! pattern is allowed to match nothing.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+
+use gix::bstr::ByteSlice;
+use gix::glob::wildmatch;
+
+use super::config::{Entry, Error as ConfigError, Runner, Scope, Snapshot, Target, Writer};
+use super::{Error, Repository};
+
+/// The refs of the ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// Below it are the records: `refs/backups/`.
+    pub records: &'a str,
+    /// The notes that show them: `refs/notes/backups`.
+    pub notes: &'a str,
+    /// Below it are, by remote, the copies of other clones' records and notes.
+    pub tracking: &'a str,
+}
+
+/// One change of the repository's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// One more value.
+    Add {
+        /// The whole key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// One value less.
+    Remove {
+        /// The whole key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+}
+
+/// A refspec with which a fetch overwrites records or notes of this repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Danger {
+    /// The remote.
+    pub remote: String,
+    /// The refspec.
+    pub refspec: String,
+    /// Where it is set.
+    pub scope: Scope,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Changes of the configuration, in order.
+    pub steps: Vec<Step>,
+    /// What only the user can put right.
+    pub dangers: Vec<Danger>,
+    /// Remotes with names that cannot be a part of a ref.
+    pub unusable: Vec<String>,
+}
+
+/// Compares `config` with what `names` need.
+pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
+    let mut plan = Plan { dangers: dangers(config, names), ..Plan::default() };
+    for key in ["notes.displayRef", "notes.rewriteRef"] {
+        if !lasting(config, key).any(|entry| shows(entry, names.notes)) {
+            plan.steps.push(Step::Add { key: key.to_owned(), value: format!("{}*", names.notes) });
+        }
+    }
+    for remote in remotes(config) {
+        match usable(&remote, names) {
+            Some(remote) => plan_remote(config, names, remote, &mut plan.steps),
+            None => plan.unusable.push(String::from_utf8_lossy(&remote).into_owned()),
+        }
+    }
+    plan
+}
+
+/// The refspecs of `remote`. That of the records comes first: where it is the
+/// only one, git takes the first that is no pattern for what `git pull` merges.
+fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut Vec<Step>) {
+    let (key, ours) = (format!("remote.{remote}.fetch"), format!("{}{remote}/", names.tracking));
+    let wanted = [
+        format!("+{}*:{ours}{}", names.records, "backups/*"),
+        format!("+{}*:{ours}{}", names.notes, "notes*"),
+    ];
+    let present: Vec<(&Entry, &str)> =
+        lasting(config, &key).filter_map(|entry| Some((entry, text(entry)?))).collect();
+    for value in &wanted {
+        let wanted = Refspec::parse(value);
+        // Left behind by a remote that was called something else.
+        let outdated = |has: &Refspec<'_>| {
+            has.source == wanted.source
+                && has.target.starts_with(names.tracking)
+                && has.target != wanted.target
+        };
+        for (entry, text) in &present {
+            if entry.scope == Scope::Local && outdated(&Refspec::parse(text)) {
+                steps.push(Step::Remove { key: key.clone(), value: (*text).to_owned() });
+            }
+        }
+        let same = |text: &str| {
+            let has = Refspec::parse(text);
+            !has.negative && has.source == wanted.source && has.target == wanted.target
+        };
+        if !present.iter().any(|(_, text)| same(text)) {
+            steps.push(Step::Add { key: key.clone(), value: value.clone() });
+        }
+    }
+}
+
+/// The refspecs that fetch over refs of the ledger. Without a `+` they still
+/// remove refs with `--prune`.
+pub fn dangers(config: &Snapshot, names: &Names<'_>) -> Vec<Danger> {
+    let fetch = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("fetch"));
+    fetch
+        .filter_map(|entry| Some((remote_of(entry)?, text(entry)?, entry.scope)))
+        .filter(|(_, text, _)| Refspec::parse(text).writes_to(names))
+        .map(|(remote, text, scope)| Danger { remote, refspec: text.to_owned(), scope })
+        .collect()
+}
+
+impl Step {
+    /// Carries it out with the git of `runner`.
+    pub fn apply(&self, runner: &dyn Runner) -> Result<(), ConfigError> {
+        let action = "--unset-all";
+        match self {
+            Self::Add { key, value } => Writer::new(runner, Target::Local).add(key, value.as_ref()),
+            Self::Remove { key, value } => {
+                let args = ["config", "--local", "--fixed-value", action, "--", key, value].map(OsStr::new);
+                let finished = runner.git(&args).map_err(ConfigError::Start)?;
+                if finished.status == Some(0) {
+                    return Ok(());
+                }
+                let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
+                Err(ConfigError::Git { action, key: key.clone(), status: finished.status, stderr })
+            }
+        }
+    }
+}
+
+/// The values of `key` that stay when this command is over and count in every
+/// work tree.
+fn lasting<'a>(config: &'a Snapshot, key: &str) -> impl Iterator<Item = &'a Entry> {
+    let lasting = |entry: &&Entry| matches!(entry.scope, Scope::System | Scope::Global | Scope::Local);
+    config.all(key).into_iter().filter(lasting)
+}
+
+fn text(entry: &Entry) -> Option<&str> {
+    entry.value.as_deref().and_then(|value| std::str::from_utf8(value).ok())
+}
+
+fn remote_of(entry: &Entry) -> Option<String> {
+    entry.subsection.as_deref().map(|name| String::from_utf8_lossy(name).into_owned())
+}
+
+/// Whether a value of `notes.displayRef` means `notes`, by git's rules.
+fn shows(entry: &Entry, notes: &str) -> bool {
+    let Some(value) = text(entry) else { return false };
+    let full = if value.starts_with("refs/") { value.to_owned() } else { format!("refs/{value}") };
+    wildmatch(full.as_bytes().as_bstr(), notes.as_bytes().as_bstr(), wildmatch::Mode::empty())
+}
+
+/// The remotes that have an address.
+fn remotes(config: &Snapshot) -> BTreeSet<Vec<u8>> {
+    let urls = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("url"));
+    urls.filter(|entry| entry.scope < Scope::Worktree).filter_map(|entry| entry.subsection.clone()).collect()
+}
+
+/// The name of a remote, when it can be a part of a ref.
+fn usable<'a>(remote: &'a [u8], names: &Names<'_>) -> Option<&'a str> {
+    let remote = std::str::from_utf8(remote).ok()?;
+    gix::refs::FullName::try_from(format!("{}{remote}/x", names.tracking)).ok().map(|_| remote)
+}
+
+/// What to fetch from where to where.
+struct Refspec<'a> {
+    negative: bool,
+    source: &'a str,
+    target: &'a str,
+}
+
+impl<'a> Refspec<'a> {
+    fn parse(text: &'a str) -> Self {
+        let (text, negative) = (text.trim_start_matches('+'), text.starts_with('^'));
+        let (source, target) = text.split_once(':').unwrap_or((text, ""));
+        Self { negative, source, target }
+    }
+
+    fn writes_to(&self, names: &Names<'_>) -> bool {
+        if self.negative {
+            return false;
+        }
+        let Some((before, after)) = self.target.split_once('*') else {
+            return self.target == names.notes || self.target.starts_with(names.records);
+        };
+        // The rest of a record's ref is a commit.
+        let records = before.starts_with(names.records)
+            || names.records.starts_with(before) && after.bytes().all(|b| b.is_ascii_hexdigit());
+        records || names.notes.strip_prefix(before).is_some_and(|rest| rest.ends_with(after))
+    }
+}
+
+/// The directory of our own files inside of `.git`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnDirectory {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The permissions it is to have.
+    pub mode: u32,
+}
+
+impl Repository {
+    /// The directory of our own files, if it is missing or open to others.
+    /// Where the repository is shared (`core.sharedRepository`), so is it.
+    pub fn own_directory_to_make(&self, config: &Snapshot) -> Option<OwnDirectory> {
+        let mode = if is_shared(config.text("core.sharedRepository")) { 0o2770 } else { 0o700 };
+        let path = self.common_dir().join("pggit");
+        let good = |meta: &fs::Metadata| meta.is_dir() && meta.permissions().mode() & 0o077 & !mode == 0;
+        (!fs::metadata(&path).is_ok_and(|meta| good(&meta))).then_some(OwnDirectory { path, mode })
+    }
+}
+
+impl OwnDirectory {
+    /// Makes it, or closes it to others.
+    pub fn make(&self) -> Result<(), Error> {
+        let made = DirBuilder::new().recursive(true).mode(self.mode).create(&self.path);
+        made.and_then(|()| fs::set_permissions(&self.path, Permissions::from_mode(self.mode)))
+            .map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+}
+
+fn is_shared(value: Option<&str>) -> bool {
+    match value.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("umask" | "false" | "no" | "off" | "0" | "") => false,
+        Some(octal) if octal.starts_with('0') => {
+            u32::from_str_radix(octal, 8).is_ok_and(|mode| mode & 0o077 != 0)
+        }
+        Some(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names<'_> =
+        Names { records: "refs/backups/", notes: "refs/notes/backups", tracking: "refs/pggit/remotes/" };
+
+    #[test]
+    fn refspecs_that_reach_the_ledger_are_known() {
+        let dangerous = |text: &str| Refspec::parse(text).writes_to(&NAMES);
+        for text in [
+            "+refs/*:refs/*",
+            "refs/backups/*:refs/backups/*",
+            "+refs/backups/a*:refs/backups/a*",
+            "+refs/notes/*:refs/notes/*",
+            "+refs/notes/b*s:refs/notes/b*s",
+            "+refs/notes/backups:refs/notes/backups",
+            "refs/notes/commits:refs/notes/backups",
+            "refs/heads/x:refs/backups/1234567890abcdef1234567890abcdef12345678",
+            "*:*",
+        ] {
+            assert!(dangerous(text), "{text}");
+        }
+        for text in [
+            "+refs/heads/*:refs/remotes/origin/*",
+            "+refs/backups/*:refs/pggit/remotes/origin/backups/*",
+            "+refs/notes/backups*:refs/pggit/remotes/origin/notes*",
+            "+refs/notes/*:refs/notes/origin/*",
+            "+refs/notes/c*:refs/notes/c*",
+            "+refs/*/main:refs/*/main",
+            "^refs/backups/*",
+            "refs/backups/*",
+            "",
+        ] {
+            assert!(!dangerous(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_of_display_ref_are_understood_as_git_does() {
+        let entry = |value: &str| Entry {
+            section: "notes".into(),
+            subsection: None,
+            key: "displayRef".into(),
+            value: Some(value.into()),
+            scope: Scope::Local,
+            origin: String::new(),
+            trusted: true,
+        };
+        for value in [
+            "refs/notes/*",
+            "refs/notes/backups",
+            "refs/notes/backups*",
+            "notes/backups",
+            "refs/*",
+            "refs/notes/back[tu]ps",
+        ] {
+            assert!(shows(&entry(value), NAMES.notes), "{value}");
+        }
+        for value in ["refs/notes/commits", "backups", "refs/notes/b", "", "refs/notes/x*"] {
+            assert!(!shows(&entry(value), NAMES.notes), "{value}");
+        }
+    }
+
+    #[test]
+    fn shared_repositories_are_known_by_every_spelling() {
+        for shared in ["group", "true", "all", "world", "1", "0660", "0640"] {
+            assert!(is_shared(Some(shared)), "{shared}");
+        }
+        for own in [None, Some("umask"), Some("false"), Some("0600"), Some("0")] {
+            assert!(!is_shared(own), "{own:?}");
+        }
+    }
+}

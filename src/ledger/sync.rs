@@ -1,0 +1,374 @@
+//! The same ledger in several clones.
+//!
+//! What the other side has is fetched into tracking refs and never over ours;
+//! each ledger ref is then brought together on its own: taken, kept, or merged
+//! by the union of its events. What results is pushed, never by force, and when
+//! somebody else was faster the whole begins again. A ref whose history the
+//! other side has written anew is left alone and named: in a log that can be
+//! trusted events are only ever added.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{BackupId, CommitId, Record};
+use crate::git::{NewCommit, NewNote, Notes, Oid, Outcome, RefUpdate, Transaction, TreeChange};
+use crate::process::crash_point;
+
+use super::{Error, Ledger, layout, note};
+
+/// How often everything is done again because somebody pushed in between.
+const ROUNDS: usize = 10;
+/// Refs of one push and of one transaction.
+const BATCH: usize = 400;
+
+/// What a synchronisation is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Direction {
+    /// Take what the other side has.
+    pub fetch: bool,
+    /// Give it what we have.
+    pub push: bool,
+    /// Only say what would be done. What the other side has is fetched into
+    /// the tracking refs all the same.
+    pub dry_run: bool,
+}
+
+/// A ref that was left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// Its name.
+    pub reference: String,
+    /// Why.
+    pub reason: String,
+    /// The other side has written its history anew.
+    pub rewritten: bool,
+}
+
+/// What a synchronisation did. The commits are schema commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Records that were taken over from the other side.
+    pub taken: BTreeSet<CommitId>,
+    /// Records that were changed on both sides and merged.
+    pub merged: BTreeSet<CommitId>,
+    /// Records that the other side was given.
+    pub pushed: BTreeSet<CommitId>,
+    /// Refs that were left alone.
+    pub left_alone: Vec<LeftAlone>,
+}
+
+impl Synced {
+    /// Both sides had the same already.
+    pub fn is_nothing(&self) -> bool {
+        self.taken.is_empty()
+            && self.merged.is_empty()
+            && self.pushed.is_empty()
+            && self.left_alone.is_empty()
+    }
+}
+
+/// The refs of one side, by schema commit.
+type Tips = BTreeMap<CommitId, Oid>;
+
+/// Where the other side's refs are kept.
+struct Tracking {
+    backups: String,
+    notes: String,
+}
+
+impl Tracking {
+    fn of(remote: &str) -> Self {
+        let base = format!("refs/pggit/remotes/{remote}");
+        Self { backups: format!("{base}/backups/"), notes: format!("{base}/notes") }
+    }
+}
+
+impl Ledger<'_> {
+    /// Brings this ledger and that of `remote` together.
+    pub fn sync(&self, remote: &str, direction: Direction) -> Result<Synced, Error> {
+        let tracking = Tracking::of(remote);
+        let mut synced = Synced::default();
+        for _ in 0..ROUNDS {
+            synced.left_alone = self.fetch(remote, &tracking)?;
+            if direction.fetch {
+                self.integrate(&tracking, direction, &mut synced)?;
+            }
+            if !direction.push || self.push(remote, &tracking, direction, &mut synced)? {
+                return Ok(synced);
+            }
+        }
+        Err(Error::Busy { attempts: ROUNDS, last: format!("others keep pushing to `{remote}`") })
+    }
+
+    /// Brings the tracking refs up to date, except those whose history is not
+    /// continued by what the other side has now.
+    fn fetch(&self, remote: &str, tracking: &Tracking) -> Result<Vec<LeftAlone>, Error> {
+        let before = self.tips(&tracking.backups)?;
+        let (backups, notes) = (&tracking.backups, &tracking.notes);
+        let mut refspecs = vec![format!("+{}*:{backups}*", layout::REFS_PREFIX)];
+        // A pattern, because a ref that is not there would be an error.
+        refspecs.push(format!("+{}*:{notes}*", layout::NOTES_REF));
+        self.repository.fetch(remote, &refspecs)?;
+        crash_point("sync.fetched");
+        let mut rewritten = Vec::new();
+        for (commit, new) in self.tips(&tracking.backups)? {
+            let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
+            if !self.repository.contains(new, old, Some(Oid::from(&commit)))? {
+                let name = format!("{}{commit}", tracking.backups);
+                self.repository.update_refs(&Transaction {
+                    updates: vec![RefUpdate { name: name.clone(), old: Some(new), new: old }],
+                    reason: "sync: history was rewritten".to_owned(),
+                })?;
+                let reason = format!("`{remote}` has rewritten its history: {new} does not continue {old}");
+                rewritten.push(LeftAlone { reference: layout::ref_name(&commit), reason, rewritten: true });
+            }
+        }
+        Ok(rewritten)
+    }
+
+    fn tips(&self, prefix: &str) -> Result<Tips, Error> {
+        let refs = self.repository.refs_under(prefix)?;
+        Ok(refs.into_iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
+    }
+
+    /// Brings our refs together with what was fetched.
+    fn integrate(&self, tracking: &Tracking, direction: Direction, synced: &mut Synced) -> Result<(), Error> {
+        let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
+        let skip: BTreeSet<&str> = synced.left_alone.iter().map(|left| left.reference.as_str()).collect();
+        let differing: Vec<(&CommitId, Oid)> = theirs
+            .iter()
+            .filter(|(commit, theirs)| {
+                ours.get(commit) != Some(theirs) && !skip.contains(layout::ref_name(commit).as_str())
+            })
+            .map(|(commit, theirs)| (commit, *theirs))
+            .collect();
+        let mut left_alone = Vec::new();
+        let mut changed = BTreeSet::new();
+        for batch in differing.chunks(BATCH) {
+            let mut updates = Vec::new();
+            for (commit, theirs) in batch {
+                match self.together(commit, ours.get(*commit).copied(), *theirs, direction, synced) {
+                    Ok(Some(update)) => {
+                        changed.insert((*commit).clone());
+                        updates.push(update);
+                    }
+                    Ok(None) => {}
+                    Err(error) if error.retry() => return Err(error),
+                    Err(error) => left_alone.push(LeftAlone {
+                        reference: layout::ref_name(commit),
+                        reason: error.to_string(),
+                        rewritten: false,
+                    }),
+                }
+            }
+            if !direction.dry_run {
+                self.move_refs(updates)?;
+            }
+        }
+        synced.left_alone.extend(left_alone);
+        if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
+    }
+
+    fn move_refs(&self, updates: Vec<RefUpdate>) -> Result<(), Error> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        self.repository.update_refs(&Transaction { updates, reason: "sync".to_owned() })?;
+        crash_point("sync.refs-moved");
+        Ok(())
+    }
+
+    /// What our ref of `commit` has to become, if anything.
+    fn together(
+        &self,
+        commit: &CommitId,
+        ours: Option<Oid>,
+        theirs: Oid,
+        direction: Direction,
+        synced: &mut Synced,
+    ) -> Result<Option<RefUpdate>, Error> {
+        let (name, end) = (layout::ref_name(commit), Some(Oid::from(commit)));
+        let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
+        if !contains(theirs, Oid::from(commit))? {
+            let reason = format!("`{name}` of the other side does not belong to its commit");
+            return Err(Error::Event(crate::domain::EventError::Head(reason)));
+        }
+        let Some(ours) = ours else {
+            synced.taken.insert(commit.clone());
+            return Ok(Some(RefUpdate { name, old: None, new: theirs }));
+        };
+        if contains(ours, theirs)? {
+            return Ok(None);
+        }
+        if contains(theirs, ours)? {
+            synced.taken.insert(commit.clone());
+            return Ok(Some(RefUpdate { name, old: Some(ours), new: theirs }));
+        }
+        synced.merged.insert(commit.clone());
+        if direction.dry_run {
+            return Ok(None);
+        }
+        let new = self.merge(commit, ours, theirs)?;
+        Ok(Some(RefUpdate { name, old: Some(ours), new }))
+    }
+
+    /// Writes the merge of two tips of one ref: the union of the events of
+    /// each record. The tree depends only on what is merged, not on whose it is.
+    fn merge(&self, commit: &CommitId, ours: Oid, theirs: Oid) -> Result<Oid, Error> {
+        let identity = self.repository.identity()?;
+        let mut writer = self.repository.writer();
+        let (mut records, mut schemas) =
+            (BTreeMap::<BackupId, Record>::new(), BTreeMap::<String, Oid>::new());
+        for tip in [ours, theirs] {
+            for (file, blob) in self.repository.files_at(tip, layout::DIRECTORY)? {
+                match layout::record_of(&file) {
+                    Some(id) => {
+                        let record = self.parse(id, commit, &self.repository.blob(blob)?)?;
+                        let union = match records.get(&id) {
+                            Some(known) => known.union(&record)?,
+                            None => record,
+                        };
+                        records.insert(id, union);
+                    }
+                    None => {
+                        let blob = schemas.get(&file).map_or(blob, |known| blob.min(*known));
+                        schemas.insert(file, blob);
+                    }
+                }
+            }
+        }
+        let mut changes = vec![TreeChange::Remove(layout::DIRECTORY.to_owned())];
+        for (id, record) in &records {
+            changes.push(TreeChange::File(layout::record_path(*id), writer.blob(&record.to_bytes()?)?));
+        }
+        let other =
+            |(file, blob): (String, Oid)| TreeChange::File(format!("{}/{file}", layout::DIRECTORY), blob);
+        changes.extend(schemas.into_iter().map(other));
+        let tree = writer.tree(self.repository.commit(Oid::from(commit))?.tree, &changes)?;
+        let message = format!("backup: merged {} records\n\nSchema-Commit: {commit}\n", records.len());
+        let new = NewCommit { tree, parents: &[ours, theirs], message: &message, identity: &identity };
+        let merged = writer.commit(&new)?;
+        writer.sync()?;
+        writer.settle()?;
+        Ok(merged)
+    }
+
+    fn parse(&self, id: BackupId, commit: &CommitId, bytes: &[u8]) -> Result<Record, Error> {
+        let damaged =
+            |reason: String| Error::Damaged { backup: id.to_string(), commit: commit.clone(), reason };
+        Record::parse(bytes).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Derives the notes of the changed commits anew, and takes over what
+    /// people wrote into the notes of the other side.
+    fn merge_notes(&self, tracking: &Tracking, changed: &BTreeSet<CommitId>) -> Result<(), Error> {
+        self.retrying(|| {
+            let theirs = self.repository.ref_tip(&tracking.notes)?;
+            let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
+            let known = match (notes.tip(), theirs) {
+                (Some(ours), Some(theirs)) => self.repository.contains(ours, theirs, None)?,
+                (_, None) => true,
+                (None, Some(_)) => false,
+            };
+            let differences =
+                if known { Vec::new() } else { self.repository.notes_differences(notes.tip(), theirs)? };
+            let mut texts: BTreeMap<CommitId, String> =
+                changed.iter().map(|commit| (commit.clone(), String::new())).collect();
+            for difference in differences {
+                let text =
+                    difference.theirs.map(|blob| self.repository.blob(blob)).transpose()?.unwrap_or_default();
+                texts.insert(difference.commit.to_commit(), String::from_utf8_lossy(&text).into_owned());
+            }
+            if texts.is_empty() && known {
+                return Ok(());
+            }
+            let identity = self.repository.identity()?;
+            let mut writer = self.repository.writer();
+            for (commit, theirs) in &texts {
+                let ours = notes.get(Oid::from(commit))?.unwrap_or_default();
+                let entries = self.at_commit(commit)?.entries;
+                let backups = entries.iter().map(|entry| &entry.backup);
+                let text = note::merged(&String::from_utf8_lossy(&ours), theirs, backups);
+                if text.as_bytes() != ours {
+                    notes.stage(&mut writer, Oid::from(commit), text.as_bytes())?;
+                }
+            }
+            let merged: Vec<Oid> = theirs.filter(|_| !known).into_iter().collect();
+            let new = NewNote { message: "backup: merged notes\n", identity: &identity };
+            let update = notes.publish(&mut writer, &merged, &new)?;
+            writer.sync()?;
+            self.move_refs(vec![update])?;
+            Ok(writer.settle()?)
+        })
+    }
+
+    /// Gives the other side what it does not have. `false` when somebody else
+    /// was faster.
+    fn push(
+        &self,
+        remote: &str,
+        tracking: &Tracking,
+        direction: Direction,
+        synced: &mut Synced,
+    ) -> Result<bool, Error> {
+        let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
+        let skip: BTreeSet<String> = synced.left_alone.iter().map(|left| left.reference.clone()).collect();
+        let mut wanted: Vec<(String, String, Oid)> = ours
+            .iter()
+            .filter(|(commit, tip)| theirs.get(commit) != Some(tip))
+            .map(|(commit, tip)| (layout::ref_name(commit), format!("{}{commit}", tracking.backups), *tip))
+            .filter(|(name, ..)| !skip.contains(name))
+            .collect();
+        if let Some(tip) = self.repository.ref_tip(layout::NOTES_REF)?
+            && self.repository.ref_tip(&tracking.notes)? != Some(tip)
+        {
+            wanted.push((layout::NOTES_REF.to_owned(), tracking.notes.clone(), tip));
+        }
+        let commits =
+            wanted.iter().filter_map(|(name, ..)| name.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
+        if direction.dry_run {
+            synced.pushed.extend(commits);
+            return Ok(true);
+        }
+        let mut done = true;
+        for batch in wanted.chunks(BATCH) {
+            done &= self.push_batch(remote, batch, synced)?;
+        }
+        Ok(done)
+    }
+
+    fn push_batch(
+        &self,
+        remote: &str,
+        batch: &[(String, String, Oid)],
+        synced: &mut Synced,
+    ) -> Result<bool, Error> {
+        let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
+        let pushed = self.repository.push(remote, &refspecs)?;
+        crash_point("sync.pushed");
+        let outcomes: BTreeMap<&str, &Outcome> =
+            pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
+        let (mut updates, mut done) = (Vec::new(), true);
+        for (name, tracking, tip) in batch {
+            match outcomes.get(name.as_str()) {
+                Some(Outcome::Accepted) => {
+                    synced.pushed.extend(
+                        name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok()),
+                    );
+                    let old = self.repository.ref_tip(tracking)?;
+                    if old != Some(*tip) {
+                        updates.push(RefUpdate { name: tracking.clone(), old, new: *tip });
+                    }
+                }
+                Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {
+                    reference: name.clone(),
+                    reason: format!("`{remote}` refuses it: {reason}"),
+                    rewritten: false,
+                }),
+                Some(Outcome::Behind) | None => done = false,
+            }
+        }
+        // They only remember what was seen; losing them costs the next run time.
+        let _ = self.move_refs(updates);
+        Ok(done)
+    }
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# The demonstration: a small shop, its schema in git, its database in a
+# throw-away PostgreSQL, backups on the commits they belong to, one restored.
+# Every command is printed before it runs. `demo.sh <directory of git-pggit>`.
+#
+# Everything is in one new directory, which stays for a look around; nothing
+# outside of it is read or written, not even the user's git configuration.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+source "$here/cluster.sh"
+
+program_dir=$(cd "${1:?the directory of git-pggit}" && pwd)
+test_pgbin=${PGGIT_TEST_PGBIN:-}
+# shellcheck disable=SC2086 # names of variables
+unset ${!GIT_@} ${!PG@} XDG_CONFIG_HOME
+PGGIT_TEST_PGBIN=$test_pgbin
+export PATH=$program_dir:$PATH GIT_PAGER=cat PAGER=cat
+
+sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-demo.XXXXXX")
+# The server's user has to reach its directory in it.
+chmod 755 "$sandbox"
+
+stop_after_failure() {
+    cluster_stop
+    printf '\nThe demonstration failed. What is there is in %s\n' "$sandbox" >&2
+}
+trap stop_after_failure EXIT
+
+export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
+git config --global user.name 'Ada'
+git config --global user.email 'ada@example.com'
+git config --global init.defaultBranch main
+git config --global advice.detachedHead false
+
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+    bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+else
+    bold='' dim='' plain=''
+fi
+
+chapter() { printf '\n%s== %s%s\n' "$bold" "$1" "$plain"; }
+say() { printf '%s# %s%s\n' "$dim" "$1" "$plain"; }
+
+# Prints a command and runs it, as if it had been typed.
+run() {
+    printf '%s$ %s%s\n' "$bold" "$1" "$plain"
+    eval "$1"
+}
+
+# The same for a command that has to fail; says how.
+fails() {
+    local status=0
+    run "$1" || status=$?
+    if [[ $status -eq 0 ]]; then
+        echo 'this was expected to fail' >&2
+        return 1
+    fi
+    say "exit status $status"
+}
+
+# Commits what is staged, or whatever is given, as the work of the next day: the
+# history shall look as if it had grown.
+days=11
+next_day() {
+    local date
+    days=$((days - 1))
+    date=$(date -d "$days days ago 10:00" +%s)
+    GIT_AUTHOR_DATE="@$date +0000" GIT_COMMITTER_DATE="@$date +0000" "$@"
+}
+
+# Writes a migration from standard input, commits it, applies it to the
+# database and tells the database which commit it is at.
+migrate() {
+    local file=migrations/$1 subject=$2
+    cat >"$file"
+    git add -- "$file"
+    next_day git commit -q -m "$subject"
+    run "psql -Xq -v ON_ERROR_STOP=1 --single-transaction -d shop -f $file"
+    run 'git pggit mark'
+}
+
+sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
+
+count() {
+    sql "$1" "select (select count(*) from customers) || ' customers, ' || (select count(*) from orders) || ' orders, '
+                  || (select count(*) from items) || ' items'"
+}
+
+chapter 'A database and the repository of its schema'
+say "sandbox=$sandbox"
+say 'A PostgreSQL server of its own, on a unix socket in the sandbox ...'
+cluster_start "$sandbox"
+sql postgres 'create database shop'
+say "PostgreSQL $(sql shop 'show server_version'), $(git --version), $(git-pggit --version)"
+mkdir -p "$sandbox/shop/migrations" "$sandbox/backups"
+cd "$sandbox/shop"
+git init -q .
+printf '# shop\n\nThe schema of the shop: one file per migration.\n' >README.md
+git add README.md
+next_day git commit -q -m 'readme: what this is'
+run 'git pggit init'
+run 'git pggit database add shop --url postgresql:///shop --output "$sandbox/backups"'
+run 'git pggit doctor'
+
+chapter 'The first migrations, the first backup'
+migrate 0001_customers.sql 'customers: a table' <<'SQL'
+create table customers (
+    id bigint generated always as identity primary key,
+    name text not null,
+    email text not null
+);
+SQL
+migrate 0002_orders.sql 'orders: a table' <<'SQL'
+create table orders (
+    id bigint generated always as identity primary key,
+    customer bigint not null references customers,
+    at timestamptz not null default now()
+);
+SQL
+sql shop "insert into customers (name, email) select 'customer ' || n, 'c' || n || '@example.com' from generate_series(1, 2000) n"
+sql shop 'insert into orders (customer) select 1 + n % 2000 from generate_series(1, 5000) n'
+say '2000 customers have ordered something. A backup belongs to the commit that the database is at:'
+run 'git pggit backup create --name first-orders'
+
+chapter 'A feature branch, merged, and a backup in another format'
+git switch -q -c items
+migrate 0003_items.sql 'items: what was ordered' <<'SQL'
+create table items (
+    "order" bigint not null references orders,
+    line int not null,
+    article text not null,
+    price numeric(10, 2) not null,
+    primary key ("order", line)
+);
+SQL
+sql shop "insert into items select id, line, 'article ' || line, line * 9.95 from orders, generate_series(1, 4) line"
+migrate 0004_items_by_article.sql 'items: find them by article' <<'SQL'
+create index items_by_article on items (article);
+SQL
+git switch -q main
+printf '\nApply them in order, each in one transaction.\n' >>README.md
+next_day git commit -q -a -m 'readme: how to apply migrations'
+next_day run 'git merge -q --no-ff -m "merge: items" items'
+run 'git pggit mark'
+run 'git pggit backup create --name with-items --format directory --jobs 2 --label milestone=items'
+before=$(count shop)
+say "in the database now: $before"
+
+chapter 'A release: a plain SQL script, a tag, and a hold'
+migrate 0005_revenue.sql 'revenue: a view' <<'SQL'
+create view revenue as
+    select c.id, c.name, sum(i.price) as total
+    from customers c join orders o on o.customer = c.id join items i on i."order" = o.id
+    group by c.id;
+SQL
+next_day git tag -a -m 'the first release' v1.0
+sql shop 'insert into orders (customer) select 1 + n % 2000 from generate_series(1, 1000) n'
+run 'git pggit backup create --name release-1.0 --format plain'
+run 'git pggit backup tag release-1.0 release=1.0'
+run 'git pggit backup hold release-1.0 --reason "audit of the first release"'
+
+chapter 'A backup that another program made, and one that fails'
+say 'Recorded is what you say about it: the bytes stay where they are.'
+run 'git pggit backup register --commit v1.0 --name weekly-base --tool pg_basebackup --type full --location s3://shop-backups/base/v1.0 --size 734003200 --stored-size 209715200 --compression zstd:3'
+say 'Failures are recorded, too, with the words of the tool:'
+fails 'git pggit backup create --name reports --schema reports'
+
+chapter 'A migration that loses something, and no backup since'
+migrate 0006_no_email.sql 'customers: no mail addresses any more' <<'SQL'
+alter table customers drop column email;
+SQL
+sql shop 'delete from items where "order" > 4000'
+
+chapter 'What plain git shows'
+run 'git log'
+run 'git log --graph --all --oneline'
+
+chapter 'What git pggit shows'
+run 'git pggit backup list'
+run 'git pggit backup coverage'
+run 'git pggit backup coverage --commits HEAD'
+
+chapter 'Back to the commit that had the items'
+run 'git pggit backup restore with-items --into shop_restored'
+restored=$(count shop_restored)
+say "when it was backed up: $before"
+say "restored:              $restored"
+say "in the shop today:     $(count shop)"
+if [[ $before != "$restored" ]]; then
+    echo 'the restored database differs' >&2
+    exit 1
+fi
+
+cat >"$sandbox/env" <<ENV
+# Source this in a shell to look around.
+export PATH=$(printf '%q' "$program_dir:$CLUSTER_BINDIR"):\$PATH
+export PGHOST=$(printf '%q' "$PGHOST") PGUSER=$PGUSER
+export GIT_CONFIG_GLOBAL=$(printf '%q' "$GIT_CONFIG_GLOBAL")
+cd $(printf '%q' "$sandbox/shop")
+ENV
+cat >"$sandbox/stop" <<STOP
+#!/usr/bin/env bash
+# Stops the server of this demonstration and removes everything.
+CLUSTER_DIR=$(printf '%q' "$CLUSTER_DIR") CLUSTER_BINDIR=$(printf '%q' "$CLUSTER_BINDIR")
+$(declare -f cluster_as_owner cluster_stop)
+cluster_stop
+rm -rf $(printf '%q' "$sandbox")
+STOP
+chmod +x "$sandbox/stop"
+trap - EXIT
+
+chapter 'Yours now'
+printf 'explore:   . %q\n' "$sandbox/env"
+printf '           git pggit backup show release-1.0; git log -p refs/backups/$(git rev-parse v1.0)\n'
+printf '           git pggit backup --help; psql shop_restored\n'
+printf 'clean up:  %q\n' "$sandbox/stop"
+printf 'sandbox:   %s\n' "$sandbox"

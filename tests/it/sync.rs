@@ -1,0 +1,242 @@
+//! One ledger in several clones.
+
+use std::collections::BTreeMap;
+
+use pggit::clock::System;
+use pggit::domain::{Annotated, Body, Expired, Held, Line, Tagged};
+use pggit::git::Repository;
+use pggit::ledger::{Direction, Filter, Ledger, NewBackup, Synced};
+use proptest::prelude::*;
+
+use crate::ledger::{Repo, completed, new_backup};
+
+const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false };
+
+/// A hub and clones of it, each with a person of its own.
+struct Team {
+    hub: Repo,
+    clones: Vec<Repo>,
+}
+
+impl Team {
+    fn new(clones: usize) -> Self {
+        let source = Repo::with_history(&[]);
+        let hub = Repo::bare_clone_of(&source);
+        let clones = (0..clones).map(|n| Repo::clone_of(&hub, &format!("Person {n}"))).collect();
+        Self { hub, clones }
+    }
+
+    fn on<T>(&self, clone: usize, work: impl FnOnce(&Ledger<'_>) -> T) -> T {
+        let (repository, host) = (self.clones[clone].open(), Line::lossy("db1"));
+        work(&Ledger::new(&repository, &System, &host))
+    }
+
+    fn sync(&self, clone: usize) -> Synced {
+        self.on(clone, |ledger| ledger.sync("origin", BOTH).expect("syncs"))
+    }
+
+    /// Tree of every ledger ref and text of every note.
+    fn state(&self, dir: &Repo) -> BTreeMap<String, String> {
+        let refs = dir.git(&["for-each-ref", "--format=%(refname) %(tree)", "refs/backups/"]);
+        let mut state: BTreeMap<String, String> = refs
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, tree)| (name.into(), tree.into()))
+            .collect();
+        for commit in state
+            .keys()
+            .filter_map(|name| name.strip_prefix("refs/backups/").map(str::to_owned))
+            .collect::<Vec<_>>()
+        {
+            state.insert(format!("note {commit}"), dir.git(&["notes", "--ref=backups", "show", &commit]));
+        }
+        state
+    }
+}
+
+fn register(ledger: &Ledger<'_>, repository: &Repository, name: &str) -> NewBackup {
+    let new = new_backup(repository, name);
+    ledger.register(&new, &[]).expect("registers");
+    new
+}
+
+#[test]
+fn a_record_reaches_everybody() {
+    let team = Team::new(2);
+    team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    let first = team.sync(0);
+    assert_eq!((first.pushed.len(), first.taken.len(), first.merged.len()), (1, 0, 0));
+    assert!(team.sync(0).is_nothing());
+    let second = team.sync(1);
+    assert_eq!((second.pushed.len(), second.taken.len()), (0, 1));
+    assert_eq!(team.state(&team.clones[0]), team.state(&team.clones[1]));
+    assert_eq!(team.state(&team.clones[0]), team.state(&team.hub));
+    team.hub.git(&["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn what_was_done_apart_comes_together_in_any_order() {
+    for order in [[0, 1], [1, 0]] {
+        let team = Team::new(3);
+        let shared = team.on(0, |ledger| register(ledger, ledger.repository(), "shared"));
+        team.sync(0);
+        team.sync(1);
+        team.on(0, |ledger| {
+            ledger.append(shared.id, |_| Ok(completed().into())).unwrap();
+            register(ledger, ledger.repository(), "only 0");
+        });
+        team.clones[0].git(&["notes", "--ref=backups", "append", "-m", "said by 0", "HEAD"]);
+        team.on(1, |ledger| {
+            ledger.append(shared.id, |_| Ok(Held { reason: Line::lossy("audit") }.into())).unwrap();
+            ledger
+                .append(shared.id, |_| {
+                    Ok(Tagged { key: "keep".parse().unwrap(), value: Line::default() }.into())
+                })
+                .unwrap();
+            register(ledger, ledger.repository(), "only 1");
+        });
+        team.clones[1].git(&["notes", "--ref=backups", "append", "-m", "said by 1", "HEAD"]);
+        for clone in order {
+            team.sync(clone);
+        }
+        team.sync(order[0]);
+        team.sync(2);
+        let state = team.state(&team.clones[0]);
+        for clone in &team.clones {
+            assert_eq!(team.state(clone), state);
+        }
+        assert_eq!(team.state(&team.hub), state);
+        let note = team.clones[2].git(&["notes", "--ref=backups", "show", "HEAD"]);
+        assert!(
+            note.contains("said by 0") && note.contains("said by 1") && note.contains("completed shared"),
+            "{note}"
+        );
+        let catalog = team.on(2, |ledger| ledger.catalog().unwrap());
+        assert_eq!(catalog.entries.len(), 3);
+        let shared = catalog.find(&shared.id.to_string().parse().unwrap(), &Filter::default()).unwrap();
+        assert_eq!((shared.backup.holds.len(), shared.backup.tags.len(), shared.ignored.len()), (1, 1, 0));
+    }
+}
+
+#[test]
+fn a_rewritten_history_is_refused_and_nothing_is_lost() {
+    let team = Team::new(2);
+    let one = team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.on(0, |ledger| ledger.append(one.id, |_| Ok(completed().into())).unwrap());
+    team.sync(0);
+    team.sync(1);
+    // Somebody makes the hub forget the completion.
+    let name = format!("refs/backups/{}", one.commit);
+    let parent = team.hub.git(&["rev-parse", &format!("{name}~1")]);
+    let full = team.hub.git(&["rev-parse", &name]);
+    team.hub.git(&["update-ref", &name, &parent]);
+    let synced = team.sync(1);
+    assert!(synced.left_alone.len() == 1 && synced.left_alone[0].rewritten, "{synced:?}");
+    assert_eq!(team.clones[1].git(&["rev-parse", &name]), full);
+    // It is noticed again, until somebody puts it right.
+    assert_eq!(team.sync(1).left_alone.len(), 1);
+    team.hub.git(&["update-ref", &name, &full]);
+    assert!(team.sync(1).is_nothing());
+}
+
+#[test]
+fn plain_git_cannot_lose_a_record() {
+    let team = Team::new(2);
+    team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.sync(0);
+    team.sync(1);
+    team.on(1, |ledger| register(ledger, ledger.repository(), "b"));
+    let before = team.state(&team.clones[1]);
+    for args in [
+        &["fetch", "-q"][..],
+        &["fetch", "-q", "--prune"],
+        &["pull", "-q", "--rebase"],
+        &["push", "-q"],
+        &["gc", "-q", "--prune=now"],
+    ] {
+        team.clones[1].git(args);
+        assert_eq!(team.state(&team.clones[1]), before, "{args:?}");
+    }
+}
+
+#[test]
+fn refs_that_the_other_side_lost_are_given_back() {
+    let team = Team::new(1);
+    let one = team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.sync(0);
+    team.hub.git(&["update-ref", "-d", &format!("refs/backups/{}", one.commit)]);
+    assert_eq!(team.sync(0).pushed.len(), 1);
+    assert_eq!(team.state(&team.hub).len(), 2);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_says_what_it_would() {
+    let team = Team::new(2);
+    team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.sync(0);
+    team.on(1, |ledger| register(ledger, ledger.repository(), "b"));
+    let (before, hub) = (team.state(&team.clones[1]), team.state(&team.hub));
+    let would = team.on(1, |ledger| ledger.sync("origin", Direction { dry_run: true, ..BOTH }).unwrap());
+    assert_eq!((would.merged.len(), would.pushed.len()), (1, 1));
+    assert_eq!((team.state(&team.clones[1]), team.state(&team.hub)), (before, hub));
+}
+
+#[test]
+fn clones_that_push_at_the_same_time_all_succeed() {
+    let team = Team::new(4);
+    std::thread::scope(|scope| {
+        for clone in 0..4 {
+            let team = &team;
+            scope.spawn(move || {
+                for n in 0..3 {
+                    team.on(clone, |ledger| register(ledger, ledger.repository(), &format!("{clone}-{n}")));
+                    team.sync(clone);
+                }
+            });
+        }
+    });
+    (0..4).for_each(|clone| drop(team.sync(clone)));
+    let state = team.state(&team.hub);
+    assert!(team.clones.iter().all(|clone| team.state(clone) == state));
+    assert_eq!(team.on(0, |ledger| ledger.catalog().unwrap().entries.len()), 12);
+}
+
+#[test]
+fn a_remote_that_is_not_there_is_a_clear_error() {
+    let repo = Repo::with_history(&[]);
+    repo.git(&["remote", "add", "origin", "/nowhere/at/all"]);
+    let (repository, host) = (repo.open(), Line::lossy("db1"));
+    let error = Ledger::new(&repository, &System, &host).sync("origin", BOTH).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/at/all"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+
+    #[test]
+    fn three_clones_with_any_histories_agree(steps in proptest::collection::vec((0..3usize, 0..7u8), 1..14)) {
+        let team = Team::new(3);
+        let shared = team.on(0, |ledger| register(ledger, ledger.repository(), "shared"));
+        (0..3).for_each(|clone| drop(team.sync(clone)));
+        for (step, (clone, what)) in steps.into_iter().enumerate() {
+            let body: Body = match what {
+                0 => { team.on(clone, |ledger| register(ledger, ledger.repository(), &format!("{step}"))); continue }
+                1 => { team.sync(clone); continue }
+                2 => completed(),
+                3 => Tagged { key: format!("t{step}").parse().unwrap(), value: Line::default() }.into(),
+                4 => Held { reason: Line::lossy("x") }.into(),
+                5 => Expired { reason: Line::lossy("old") }.into(),
+                _ => Annotated { metadata: serde_json::json!({ "step": step }) }.into(),
+            };
+            // The state may not allow it; then it did not happen.
+            let _ = team.on(clone, |ledger| ledger.append(shared.id, |_| Ok(body.clone().into())));
+        }
+        for clone in [2, 0, 1, 2, 0] {
+            team.sync(clone);
+        }
+        let state = team.state(&team.hub);
+        for clone in &team.clones {
+            prop_assert_eq!(&team.state(clone), &state);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|bench]...`.
+#
+# Only Debian and its relatives are helped, as root or with a sudo that does not
+# ask. Elsewhere, and when everything is there, nothing is changed and no
+# network is touched.
+set -euo pipefail
+
+packages=()
+missing=()
+
+# need <program> <package>: the package if the program is not there.
+need() {
+    command -v "$1" >/dev/null && return
+    missing+=("$1")
+    packages+=("$2")
+}
+
+# The server's programs are not in PATH on Debian. The tests look in the same places.
+need_postgresql() {
+    local bindir candidate
+    bindir=${PGGIT_TEST_PGBIN:-$(pg_config --bindir 2>/dev/null || true)}
+    for candidate in "$bindir" /usr/lib/postgresql/*/bin; do
+        if [[ -x $candidate/initdb && -x $candidate/pg_dump ]]; then
+            return
+        fi
+    done
+    missing+=(initdb)
+    packages+=(postgresql postgresql-client)
+}
+
+for set in "$@"; do
+    case $set in
+    build)
+        need git git
+        need cc build-essential
+        ;;
+    postgresql)
+        need_postgresql
+        need zstd zstd
+        ;;
+    test) need openssl openssl ;;
+    bench) need python3 python3 ;;
+    *)
+        echo "prepare.sh: unknown set '$set'" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if ! command -v cargo >/dev/null; then
+    echo 'Rust is not installed: see https://rustup.rs, then try again.' >&2
+    exit 1
+fi
+if [[ ${#packages[@]} -eq 0 ]]; then
+    exit 0
+fi
+
+echo "missing: ${missing[*]}; needed packages: ${packages[*]}"
+install="apt-get install -y --no-install-recommends ${packages[*]}"
+as_root=()
+if ! command -v apt-get >/dev/null; then
+    echo "There is no apt-get here: please install them yourself, then try again." >&2
+    exit 1
+elif [[ $(id -u) -ne 0 ]]; then
+    if ! sudo -n true 2>/dev/null; then
+        echo "This needs root. Please run: sudo $install" >&2
+        exit 1
+    fi
+    as_root=(sudo -n)
+fi
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
+# shellcheck disable=SC2086 # a list of words
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
