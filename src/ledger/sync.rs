@@ -296,7 +296,8 @@ impl Ledger<'_> {
             let new = NewNote { message: "notes: merged\n", identity: &identity };
             let update = notes.publish(&mut writer, &merged, &new)?;
             writer.sync()?;
-            self.move_refs(vec![update])?;
+            writer.move_refs(&Transaction { updates: vec![update], reason: "sync".to_owned() })?;
+            crash_point("sync.refs-moved");
             Ok(writer.settle()?)
         })
     }

@@ -272,7 +272,7 @@ impl Ledger<'_> {
         };
         crash_point(&format!("{step}.objects-written"));
         writer.sync()?;
-        self.repository.update_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
+        writer.move_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
         crash_point(&format!("{step}.refs-moved"));
         writer.settle()?;
         Ok(new)
