@@ -141,7 +141,10 @@ fn is_id(piece: &str) -> bool {
 
 /// `16/B374D848`
 fn is_lsn(word: &str) -> bool {
-    let half = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
+    let half = |text: &str| {
+        (1..=8).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+    };
     word.split_once('/').is_some_and(|(high, low)| half(high) && half(low) && low.len() > 4)
 }
 
