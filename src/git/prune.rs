@@ -40,7 +40,9 @@ impl Repository {
         fs::create_dir_all(staging.join("pack")).map_err(io(&staging))?;
         let loose = gix::odb::loose::Store::at(&staging, self.gix.object_hash());
         let written = objects.values().try_for_each(|(kind, bytes)| {
-            gix::objs::Write::write_buf(&loose, *kind, bytes).map(drop).map_err(Error::library("write an object"))
+            gix::objs::Write::write_buf(&loose, *kind, bytes)
+                .map(drop)
+                .map_err(Error::library("write an object"))
         });
         let kept = written.and_then(|()| {
             let names = objects.keys().map(|id| format!("{id}\n")).collect::<String>();

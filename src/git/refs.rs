@@ -125,7 +125,9 @@ impl Repository {
     /// locks.
     fn instructions(&self, transaction: &Transaction) -> String {
         let null = Oid(self.gix.object_hash().null());
-        let update = |RefUpdate { name, old, new }: &RefUpdate| format!("update {name} {new} {}\n", old.unwrap_or(null));
+        let update = |RefUpdate { name, old, new }: &RefUpdate| {
+            format!("update {name} {new} {}\n", old.unwrap_or(null))
+        };
         let updates: String = transaction.updates.iter().map(update).collect();
         format!("start\n{updates}prepare\n")
     }

@@ -110,7 +110,11 @@ pub struct Writer<'repo> {
 impl Repository {
     /// Begins a change.
     pub fn writer(&self) -> Writer<'_> {
-        Writer { repository: self, objects: Recorder { gix: &self.gix, written: RefCell::default() }, packed: Cell::new(false) }
+        Writer {
+            repository: self,
+            objects: Recorder { gix: &self.gix, written: RefCell::default() },
+            packed: Cell::new(false),
+        }
     }
 }
 

@@ -36,7 +36,11 @@ fn unknown_and_ambiguous_backups() {
         all_refused(
             &sandbox,
             &[
-                (&with("none"), 10, "error: no backup matches `none`\nhint: 'git pggit backup list' shows all backups\n"),
+                (
+                    &with("none"),
+                    10,
+                    "error: no backup matches `none`\nhint: 'git pggit backup list' shows all backups\n",
+                ),
                 (&with("01aa0009"), 10, "no backup matches"),
                 (&with("01aa0001-0000-7000-8000-00000000000f"), 10, "no backup matches"),
                 (&with("01A"), 10, "no backup matches"),
@@ -57,7 +61,9 @@ fn unknown_and_ambiguous_backups() {
          hint:   [ID3] nightly (stats, in_progress, [TIME])\n[exit 11]\n"
     );
     registered(&sandbox, IDS[3], 9, "HEAD", json!({ "name": "base", "database": "stats" }));
-    assert!(sandbox.pggit(["backup", "show", "base"]).fails(11).stderr_text().contains("`base` names 2 backups"));
+    assert!(
+        sandbox.pggit(["backup", "show", "base"]).fails(11).stderr_text().contains("`base` names 2 backups")
+    );
     let one = sandbox.pggit(["backup", "show", "base", "--database=stats", "--json"]).success().json();
     assert_eq!(one["id"], IDS[3]);
 }
@@ -66,7 +72,15 @@ fn unknown_and_ambiguous_backups() {
 fn names_that_could_hurt() {
     let sandbox = history();
     let long = format!("--name={}", "x".repeat(10_000));
-    let bad = ["--name=a\nb", "--name=", "--name=-rf", "--name=latest", "--name= a", "--name=\u{202e}x", long.as_str()];
+    let bad = [
+        "--name=a\nb",
+        "--name=",
+        "--name=-rf",
+        "--name=latest",
+        "--name= a",
+        "--name=\u{202e}x",
+        long.as_str(),
+    ];
     for name in bad {
         all_refused(&sandbox, &[(&[&REGISTER[1..], &[name]].concat(), 129, "error: invalid backup name \"")]);
     }
@@ -127,10 +141,17 @@ fn revisions_branches_and_databases_that_do_not_exist() {
     let empty = Sandbox::new();
     for more in [&[][..], &["--branch=main"], &["--commit=HEAD"]] {
         let output = empty.pggit([&REGISTER[..], more].concat());
-        assert_eq!(output.snapshot(), "[stderr]\nerror: branch `main` has no commits yet\n[exit 10]\n", "{more:?}");
+        assert_eq!(
+            output.snapshot(),
+            "[stderr]\nerror: branch `main` has no commits yet\n[exit 10]\n",
+            "{more:?}"
+        );
     }
     assert_eq!(empty.git(["for-each-ref"]), "");
-    assert_eq!(empty.pggit(["backup", "coverage"]).snapshot(), "0 backups\n[stderr]\nhint: there are no branches yet\n[exit 0]\n");
+    assert_eq!(
+        empty.pggit(["backup", "coverage"]).snapshot(),
+        "0 backups\n[stderr]\nhint: there are no branches yet\n[exit 0]\n"
+    );
 }
 
 #[test]
@@ -140,7 +161,11 @@ fn options_that_make_no_sense() {
     all_refused(
         &sandbox,
         &[
-            (&["register", "-d=shop", "--tool=zfs"], 129, "the following required arguments were not provided: --size"),
+            (
+                &["register", "-d=shop", "--tool=zfs"],
+                129,
+                "the following required arguments were not provided: --size",
+            ),
             (&["register", "-d=shop", "--size=1"], 129, "--tool"),
             (&["register", "-d=shop", "--tool=zfs", "--size=-1"], 129, "invalid value"),
             (&["register", "-d=shop", "--tool=zfs", "--size=1e9"], 129, "invalid value"),
@@ -157,7 +182,11 @@ fn options_that_make_no_sense() {
             (&with(&["--expires-at=soon"]), 129, "'soon' is no time"),
             (&with(&["--label=a b"]), 129, "invalid tag \"a b\""),
             (&with(&["--location=/plain"]), 129, "expected a URI"),
-            (&["list", "--status=done"], 129, "expected one of in_progress, completed, failed, expired, deleted, interrupted"),
+            (
+                &["list", "--status=done"],
+                129,
+                "expected one of in_progress, completed, failed, expired, deleted, interrupted",
+            ),
             (&["list", "--sort=colour"], 129, "invalid value 'colour'"),
             (&["list", "--since=x"], 129, "'x' is no time"),
             (&["fail", "latest"], 129, "--message"),
@@ -193,13 +222,19 @@ fn metadata_that_is_none() {
         for args in [&REGISTER[..], &["backup", "annotate", "x"]] {
             let output = pggit_with(&sandbox, &[args, &["--metadata=-"]].concat(), text.as_bytes());
             let said = output.snapshot();
-            assert!(output.status == 129 && said.contains(words) && said.len() < 500, "{text:.50}: {said:.1000}");
+            assert!(
+                output.status == 129 && said.contains(words) && said.len() < 500,
+                "{text:.50}: {said:.1000}"
+            );
         }
     }
     let file = sandbox.path().join("huge.json");
     fs::write(&file, &huge).unwrap();
     let output = sandbox.pggit([&REGISTER[..], &["--metadata", file.to_str().unwrap()]].concat());
-    assert_eq!(output.snapshot(), "[stderr]\nerror: metadata from '[SANDBOX]/huge.json' is larger than 1.0 MiB\n[exit 129]\n");
+    assert_eq!(
+        output.snapshot(),
+        "[stderr]\nerror: metadata from '[SANDBOX]/huge.json' is larger than 1.0 MiB\n[exit 129]\n"
+    );
     let output = sandbox.pggit([&REGISTER[..], &["--metadata=nowhere.json"]].concat());
     assert_eq!(
         output.snapshot(),
@@ -258,15 +293,24 @@ fn a_damaged_record_is_named_and_hides_no_other() {
         ("[]".to_owned(), "not a record: it is not a JSON object"),
         (whole.replace(IDS[0], IDS[2]), "it is the record of backup"),
         (whole.replace("\"registered\"", "\"exploded\""), "no event registers the backup"),
-        (whole.replace("\"nightly\"", "7").replace("\"01aa0001\"", "\"a\\nb\""), "no event registers the backup"),
+        (
+            whole.replace("\"nightly\"", "7").replace("\"01aa0001\"", "\"a\\nb\""),
+            "no event registers the backup",
+        ),
     ] {
         damage(&sandbox, &file, &content);
         let list = sandbox.pggit(["backup", "list", "--ids"]).success();
         assert_eq!(list.stdout_text(), format!("{}\n", IDS[1]));
         let said = list.stderr_text();
-        assert!(said.starts_with("warning: refs/backups/") && said.contains(reason) && said.lines().count() == 1, "{said}");
+        assert!(
+            said.starts_with("warning: refs/backups/") && said.contains(reason) && said.lines().count() == 1,
+            "{said}"
+        );
         let show = sandbox.pggit(["backup", "show", IDS[0]]).fails(16);
-        assert!(show.stderr_text().contains("is damaged: ") && show.stderr_text().contains("git log -p refs/backups/"));
+        assert!(
+            show.stderr_text().contains("is damaged: ")
+                && show.stderr_text().contains("git log -p refs/backups/")
+        );
         for args in [&["complete", IDS[0], "--size=1"][..], &["tag", "01aa0001", "x"], &["cat", IDS[0]]] {
             let output = sandbox.pggit([&["backup"], args].concat()).fails(16);
             assert!(output.stderr_text().contains("is damaged"), "{}", output.snapshot());
@@ -281,12 +325,23 @@ fn a_damaged_record_is_named_and_hides_no_other() {
 fn a_damaged_note_is_put_right() {
     let sandbox = history();
     registered(&sandbox, IDS[0], 1, "HEAD", json!({}));
-    sandbox.git(["notes", "--ref=backups", "add", "-f", "-m", &format!("Backup {}: nonsense\nBackup of the wiki", IDS[0]), "HEAD"]);
+    sandbox.git([
+        "notes",
+        "--ref=backups",
+        "add",
+        "-f",
+        "-m",
+        &format!("Backup {}: nonsense\nBackup of the wiki", IDS[0]),
+        "HEAD",
+    ]);
     completed(&sandbox, IDS[0], 2);
     let note = sandbox.git(["notes", "--ref=backups", "show", "HEAD"]);
     assert_eq!(
         note,
-        format!("Backup {}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, 2020-11-21 03:02 UTC)\n\nBackup of the wiki", IDS[0])
+        format!(
+            "Backup {}: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, 2020-11-21 03:02 UTC)\n\nBackup of the wiki",
+            IDS[0]
+        )
     );
     // Not even text.
     let blob = pggit_blob(&sandbox, b"\xff\xfe\0");

@@ -9,19 +9,61 @@ use crate::sandbox::Sandbox;
 /// One line of `git log` per event of the ledger.
 fn audit(sandbox: &Sandbox) -> String {
     let head = sandbox.git(["rev-parse", "HEAD"]);
-    sandbox.git(["log", "--first-parent", "--reverse", "--format=%s", &format!("{head}..refs/backups/{head}")])
+    sandbox.git([
+        "log",
+        "--first-parent",
+        "--reverse",
+        "--format=%s",
+        &format!("{head}..refs/backups/{head}"),
+    ])
 }
 
 #[test]
 fn register_prints_the_id_and_records_everything() {
     let sandbox = history();
     let args = [
-        "backup", "register", "--database", "shop", "--tool", "pgbackrest@2.45", "--name", "weekly", "--size", "1288490189",
-        "--stored-size", "214748364", "--location", "pgbackrest:main/20261121-004914F", "--compression", "zstd:3",
-        "--encryption-key", "ops-2026", "--digest", &format!("sha256:{}", "0a".repeat(32)), "--started-at",
-        "2026-11-21T00:49:14Z", "--completed-at", "2026-11-21T00:59:14+00:00", "--expires-at", "2099-01-01", "--label", "pinned",
-        "--tag", "release=2.0", "--metadata", "-", "--postgres-version", "15.18", "--system-identifier",
-        "7575575757575757575", "--start-lsn", "16/B374D848", "--stop-lsn", "16/B374D950", "--timeline", "3",
+        "backup",
+        "register",
+        "--database",
+        "shop",
+        "--tool",
+        "pgbackrest@2.45",
+        "--name",
+        "weekly",
+        "--size",
+        "1288490189",
+        "--stored-size",
+        "214748364",
+        "--location",
+        "pgbackrest:main/20261121-004914F",
+        "--compression",
+        "zstd:3",
+        "--encryption-key",
+        "ops-2026",
+        "--digest",
+        &format!("sha256:{}", "0a".repeat(32)),
+        "--started-at",
+        "2026-11-21T00:49:14Z",
+        "--completed-at",
+        "2026-11-21T00:59:14+00:00",
+        "--expires-at",
+        "2099-01-01",
+        "--label",
+        "pinned",
+        "--tag",
+        "release=2.0",
+        "--metadata",
+        "-",
+        "--postgres-version",
+        "15.18",
+        "--system-identifier",
+        "7575575757575757575",
+        "--start-lsn",
+        "16/B374D848",
+        "--stop-lsn",
+        "16/B374D950",
+        "--timeline",
+        "3",
     ];
     let output = pggit_with(&sandbox, &args, br#"{"rows": 12, "host": {"os": "debian"}}"#);
     assert_eq!(
@@ -50,7 +92,10 @@ fn register_prints_the_id_and_records_everything() {
         assert_eq!(json[field], expected, "{field}");
     }
     assert_eq!(json["postgres"]["system_identifier"], "7575575757575757575");
-    assert_eq!((&json["postgres"]["stop_lsn"], &json["postgres"]["timeline"]), (&json!("16/B374D950"), &json!(3)));
+    assert_eq!(
+        (&json["postgres"]["stop_lsn"], &json["postgres"]["timeline"]),
+        (&json!("16/B374D950"), &json!(3))
+    );
     // Both events are one commit of the ledger.
     assert_eq!(audit(&sandbox), "backup: completed weekly (full, pgbackrest, 1.2 GiB)");
     sandbox.git(["fsck", "--strict", "--no-dangling"]);
@@ -80,16 +125,21 @@ fn register_takes_the_database_of_the_configuration_and_names_the_backup() {
     let json = sandbox.pggit(["backup", "register", "--tool=zfs", "--size=1", "--json"]).success().json();
     let name = json["name"].as_str().unwrap();
     assert_eq!(json["database"], "shop");
-    assert!(name.starts_with("shop-20") && name.ends_with('Z') && name.len() == "shop-20261121T034006Z".len(), "{name}");
+    assert!(
+        name.starts_with("shop-20") && name.ends_with('Z') && name.len() == "shop-20261121T034006Z".len(),
+        "{name}"
+    );
 }
 
 #[test]
 fn dependencies_have_rules() {
     let sandbox = history();
     let base = register(&sandbox, &["--size=1", "--name=base"]);
-    let hourly = register(&sandbox, &["--size=1", "--name=hourly", "--type=incremental", "--depends-on", "base"]);
+    let hourly =
+        register(&sandbox, &["--size=1", "--name=hourly", "--type=incremental", "--depends-on", "base"]);
     register(&sandbox, &["--size=1", "--name=later", "--type=incremental", "--depends-on", &hourly]);
-    let kind = |name: &str| sandbox.pggit(["backup", "show", name, "--json"]).success().json()["depends_on"].clone();
+    let kind =
+        |name: &str| sandbox.pggit(["backup", "show", name, "--json"]).success().json()["depends_on"].clone();
     assert_eq!(kind("hourly"), json!([{ "id": base, "kind": "base" }]));
     assert_eq!(kind("later"), json!([{ "id": hourly, "kind": "incremental_chain" }]));
     let refused = |more: &[&str]| {
@@ -101,10 +151,19 @@ fn dependencies_have_rules() {
         "[stderr]\nerror: an incremental backup depends on another one\nhint: name it with --depends-on <backup>\n[exit 12]\n"
     );
     assert!(refused(&["--depends-on=base"]).contains("a full backup depends on no other backup"));
-    assert!(refused(&["--type=differential", "--depends-on=hourly"]).contains("a differential backup cannot depend on an incremental backup"));
-    let _other = sandbox.pggit(["backup", "register", "-d=stats", "--tool=zfs", "--size=1", "--name=other"]).success();
-    assert!(refused(&["--type=incremental", "--depends-on=other"]).contains("is of database `stats`, not of `shop`"));
-    let _unknown = sandbox.pggit(["backup", "register", "-d=shop", "--tool=zfs", "--size=1", "--depends-on=none"]).fails(10);
+    assert!(
+        refused(&["--type=differential", "--depends-on=hourly"])
+            .contains("a differential backup cannot depend on an incremental backup")
+    );
+    let _other =
+        sandbox.pggit(["backup", "register", "-d=stats", "--tool=zfs", "--size=1", "--name=other"]).success();
+    assert!(
+        refused(&["--type=incremental", "--depends-on=other"])
+            .contains("is of database `stats`, not of `shop`")
+    );
+    let _unknown = sandbox
+        .pggit(["backup", "register", "-d=shop", "--tool=zfs", "--size=1", "--depends-on=none"])
+        .fails(10);
     register(&sandbox, &["--in-progress", "--name=half"]);
     assert!(refused(&["--type=incremental", "--depends-on=half"]).contains("is in_progress, not completed"));
 }
@@ -115,9 +174,15 @@ fn a_backup_in_progress_is_started_failed_and_completed() {
     register(&sandbox, &["--in-progress", "--name", "nightly"]);
     for (args, said) in [
         (&["start", "nightly"][..], "started nightly of shop ([ID1]), attempt 1"),
-        (&["fail", "nightly", "--message", "no space\nleft", "--code", "disk-full"], "failed nightly of shop ([ID1])"),
+        (
+            &["fail", "nightly", "--message", "no space\nleft", "--code", "disk-full"],
+            "failed nightly of shop ([ID1])",
+        ),
         (&["start", "nightly", "--started-at", "5m"], "started nightly of shop ([ID1]), attempt 2"),
-        (&["complete", "nightly", "--size", "1048576", "--attempt", "2"], "completed nightly of shop ([ID1]), 1.0 MiB"),
+        (
+            &["complete", "nightly", "--size", "1048576", "--attempt", "2"],
+            "completed nightly of shop ([ID1]), 1.0 MiB",
+        ),
     ] {
         let output = sandbox.pggit([&["backup"], args].concat());
         assert_eq!(output.snapshot(), format!("[stderr]\n{said}\n[exit 0]\n"));
@@ -134,14 +199,18 @@ fn what_the_state_does_not_allow_is_a_conflict() {
     let sandbox = history();
     registered(&sandbox, IDS[0], 1, "HEAD", json!({}));
     let run = |args: &[&str]| sandbox.pggit([&["backup"], args].concat()).snapshot();
-    assert_eq!(run(&["complete", "latest", "--size=1"]), "[stderr]\ncompleted nightly of shop ([ID1]), 1 B\n[exit 0]\n");
+    assert_eq!(
+        run(&["complete", "latest", "--size=1"]),
+        "[stderr]\ncompleted nightly of shop ([ID1]), 1 B\n[exit 0]\n"
+    );
     let refs = sandbox.git(["for-each-ref"]);
     for (args, verb) in [
         (&["complete", "latest", "--size=1"][..], "completed"),
         (&["fail", "latest", "-m", "x"], "failed"),
         (&["start", "latest"], "started"),
     ] {
-        let expected = format!("[stderr]\nerror: backup [ID1] cannot be {verb}: the backup is completed\n[exit 12]\n");
+        let expected =
+            format!("[stderr]\nerror: backup [ID1] cannot be {verb}: the backup is completed\n[exit 12]\n");
         assert_eq!(run(args), expected);
     }
     assert_eq!(sandbox.git(["for-each-ref"]), refs);
@@ -152,7 +221,8 @@ fn what_the_state_does_not_allow_is_a_conflict() {
         (&["hold", "latest", "--reason", "x"], "held"),
         (&["annotate", "latest", "a=b"], "annotated"),
     ] {
-        let expected = format!("[stderr]\nerror: backup [ID1] cannot be {verb}: the backup is deleted\n[exit 12]\n");
+        let expected =
+            format!("[stderr]\nerror: backup [ID1] cannot be {verb}: the backup is deleted\n[exit 12]\n");
         assert_eq!(run(args), expected);
     }
 }
@@ -197,12 +267,18 @@ fn holds_are_set_and_released() {
     let sandbox = history();
     register(&sandbox, &["--size=1", "--name=x"]);
     let run = |args: &[&str]| sandbox.pggit([&["backup"], args].concat());
-    assert_eq!(run(&["hold", "x", "--reason", "audit"]).snapshot(), "[stderr]\nheld x of shop ([ID1]): audit\n[exit 0]\n");
+    assert_eq!(
+        run(&["hold", "x", "--reason", "audit"]).snapshot(),
+        "[stderr]\nheld x of shop ([ID1]): audit\n[exit 0]\n"
+    );
     let held = run(&["hold", "x", "--reason", "lawsuit", "--json"]).success().json();
     let first = held["holds"][0]["id"].as_str().unwrap();
     assert_eq!(held["holds"][1]["reason"], "lawsuit");
     assert!(run(&["list"]).stdout_text().contains("  held\n"));
-    assert_eq!(run(&["release", "x", "--hold", first]).snapshot(), "[stderr]\nreleased x of shop ([ID1]): 1 hold left\n[exit 0]\n");
+    assert_eq!(
+        run(&["release", "x", "--hold", first]).snapshot(),
+        "[stderr]\nreleased x of shop ([ID1]): 1 hold left\n[exit 0]\n"
+    );
     assert_eq!(
         run(&["release", "x", "--hold", first]).snapshot(),
         "[stderr]\nerror: backup [ID1] has no hold [ID2]\nhint: 'git pggit backup show' lists its holds\n[exit 10]\n"
@@ -218,7 +294,9 @@ fn facts_are_added_replaced_and_removed() {
     register(&sandbox, &["--size=1", "--name=x"]);
     let _annotated = sandbox.pggit(["backup", "annotate", "x", "region=eu", "rows=1=2"]).success();
     let patch = br#"{"rows": 12, "region": null, "deep": {"a": [1]}}"#;
-    let json = pggit_with(&sandbox, &["backup", "annotate", "x", "--metadata", "-", "--json"], patch).success().json();
+    let json = pggit_with(&sandbox, &["backup", "annotate", "x", "--metadata", "-", "--json"], patch)
+        .success()
+        .json();
     assert_eq!(json["metadata"], json!({ "rows": 12, "deep": { "a": [1] } }));
     let output = sandbox.pggit(["backup", "annotate", "x", "--remove", "deep"]);
     assert_eq!(output.snapshot(), "[stderr]\nannotated x of shop ([ID1])\n[exit 0]\n");
@@ -246,8 +324,14 @@ fn records_of_dead_processes_are_settled() {
     let error = sandbox.pggit(["backup", "show", "dead", "--json"]).success().json()["error"].clone();
     assert_eq!(error["code"], "interrupted");
     let message = error["message"].as_str().unwrap();
-    assert!(message.starts_with("process ") && message.ends_with(" ended without completing the backup"), "{message}");
-    assert_eq!(run(&["dead"]), "[stderr]\nerror: backup [ID1] was not interrupted: it is failed\n[exit 12]\n");
+    assert!(
+        message.starts_with("process ") && message.ends_with(" ended without completing the backup"),
+        "{message}"
+    );
+    assert_eq!(
+        run(&["dead"]),
+        "[stderr]\nerror: backup [ID1] was not interrupted: it is failed\n[exit 12]\n"
+    );
 }
 
 #[test]
@@ -256,7 +340,9 @@ fn records_of_living_and_unseen_processes_are_not_settled_by_mistake() {
     let run = |args: &[&str]| sandbox.pggit([&["backup", "fail", "--interrupted"], args].concat()).snapshot();
     let (me, far) = (std::process::id(), "far.example");
     for args in [&["alive"][..], &["alive", "--force"]] {
-        let expected = format!("[stderr]\nerror: backup [ID1] was not interrupted: process {me} is at work on it\n[exit 12]\n");
+        let expected = format!(
+            "[stderr]\nerror: backup [ID1] was not interrupted: process {me} is at work on it\n[exit 12]\n"
+        );
         assert_eq!(run(args), expected);
     }
     let expected = format!(

@@ -98,7 +98,9 @@ fn locks(sandbox: &Sandbox) -> Vec<String> {
     let git = sandbox.repo().join(".git");
     let files = walkdir::WalkDir::new(&git).into_iter().filter_map(Result::ok);
     let names = files.map(|file| file.path().strip_prefix(&git).expect("it is below").display().to_string());
-    names.filter(|name| name.ends_with(".lock") && (name.starts_with("refs") || name == "packed-refs.lock")).collect()
+    names
+        .filter(|name| name.ends_with(".lock") && (name.starts_with("refs") || name == "packed-refs.lock"))
+        .collect()
 }
 
 #[test]
@@ -181,7 +183,11 @@ fn writers_that_are_killed_leave_no_lock_and_lose_nothing_they_acknowledged() {
             killed += died;
         }
     });
-    assert!(killed > 0 && ids.len() >= survivors, "{killed} killed, {survivors} lived, {} acknowledged", ids.len());
+    assert!(
+        killed > 0 && ids.len() >= survivors,
+        "{killed} killed, {survivors} lived, {} acknowledged",
+        ids.len()
+    );
     // A git that outlived its writer finishes what it began.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !locks(&sandbox).is_empty() && Instant::now() < deadline {

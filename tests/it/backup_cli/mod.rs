@@ -59,14 +59,22 @@ pub(crate) fn registered(sandbox: &Sandbox, id: &str, minute: u32, rev: &str, mu
     for (key, value) in [("name", json!("nightly")), ("database", json!("shop")), ("type", json!("full"))] {
         more.as_object_mut().expect("an object").entry(key).or_insert(value);
     }
-    more.as_object_mut().expect("an object").entry("tool").or_insert(json!({ "name": "pg_dump", "version": "15.18" }));
+    more.as_object_mut()
+        .expect("an object")
+        .entry("tool")
+        .or_insert(json!({ "name": "pg_dump", "version": "15.18" }));
     append(sandbox, id, minute, more);
 }
 
 /// Completes a backup.
 #[track_caller]
 pub(crate) fn completed(sandbox: &Sandbox, id: &str, minute: u32) {
-    append(sandbox, id, minute, json!({ "kind": "completed", "size_bytes": 1_288_490_189, "stored_bytes": 214_748_364 }));
+    append(
+        sandbox,
+        id,
+        minute,
+        json!({ "kind": "completed", "size_bytes": 1_288_490_189, "stored_bytes": 214_748_364 }),
+    );
 }
 
 /// A small world: a complete and verified backup of one, an incremental on two
@@ -75,11 +83,27 @@ pub(crate) fn world() -> Sandbox {
     let sandbox = history();
     registered(&sandbox, IDS[0], 1, "HEAD~2", json!({ "name": "base", "tags": { "pinned": "" } }));
     completed(&sandbox, IDS[0], 2);
-    append(&sandbox, IDS[0], 3, json!({ "kind": "verified", "verification": "checksum", "status": "passed" }));
+    append(
+        &sandbox,
+        IDS[0],
+        3,
+        json!({ "kind": "verified", "verification": "checksum", "status": "passed" }),
+    );
     let needs = json!([{ "id": IDS[0], "kind": "base" }]);
     let tool = json!({ "name": "pgbackrest" });
-    registered(&sandbox, IDS[1], 4, "HEAD~1", json!({ "name": "hourly", "type": "incremental", "depends_on": needs, "tool": tool }));
-    append(&sandbox, IDS[1], 5, json!({ "kind": "failed", "error": { "code": "disk-full", "message": "no space\nleft" } }));
+    registered(
+        &sandbox,
+        IDS[1],
+        4,
+        "HEAD~1",
+        json!({ "name": "hourly", "type": "incremental", "depends_on": needs, "tool": tool }),
+    );
+    append(
+        &sandbox,
+        IDS[1],
+        5,
+        json!({ "kind": "failed", "error": { "code": "disk-full", "message": "no space\nleft" } }),
+    );
     registered(&sandbox, IDS[2], 6, "HEAD", json!({ "branch": "main", "database": "stats" }));
     sandbox
 }

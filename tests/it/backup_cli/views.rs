@@ -23,7 +23,11 @@ fn squeezed(text: &str) -> String {
 fn names(sandbox: &Sandbox, args: &[&str]) -> String {
     let output = sandbox.pggit([&["backup", "list", "--json"], args].concat()).success().json();
     let backups = output["backups"].as_array().expect("a list").clone();
-    backups.iter().map(|backup| backup["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>().join(" ")
+    backups
+        .iter()
+        .map(|backup| backup["name"].as_str().expect("a name").to_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]
@@ -40,7 +44,10 @@ fn list_shows_the_newest_first() {
     let ids = sandbox.pggit(["backup", "list", "--ids", "--reverse"]).success().stdout_text();
     assert_eq!(ids.lines().collect::<Vec<_>>(), &IDS[..3]);
     let colourful = sandbox.pggit(["backup", "list", "--color=always"]).success().stdout_text();
-    assert!(colourful.contains("\x1b[33m01aa0001\x1b[m  base") && colourful.contains("\x1b[32mcompleted\x1b[m"), "{colourful}");
+    assert!(
+        colourful.contains("\x1b[33m01aa0001\x1b[m  base") && colourful.contains("\x1b[32mcompleted\x1b[m"),
+        "{colourful}"
+    );
 }
 
 #[test]
@@ -157,7 +164,12 @@ fn log_is_the_audit_trail() {
     );
     let kinds = |args: &[&str]| -> Vec<String> {
         let output = sandbox.pggit([&["backup", "log", "--json"], args].concat()).success().json();
-        output["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
+        output["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["kind"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(kinds(&["base", "--limit", "2"]), ["verified", "completed"]);
     assert_eq!(kinds(&["-d", "stats"]), ["registered"]);
@@ -201,7 +213,10 @@ fn branches_that_meet_at_a_commit_count_its_backups_once() {
     registered(&sandbox, IDS[0], 1, "HEAD", json!({}));
     completed(&sandbox, IDS[0], 2);
     let json = sandbox.pggit(["backup", "coverage", "--json"]).success().json();
-    assert_eq!(json["totals"], json!({ "backups": 1, "by_status": { "completed": 1 }, "stored_bytes": 214_748_364 }));
+    assert_eq!(
+        json["totals"],
+        json!({ "backups": 1, "by_status": { "completed": 1 }, "stored_bytes": 214_748_364 })
+    );
     let counted = json["branches"].as_array().unwrap();
     assert!(counted.len() == 4 && counted.iter().all(|branch| branch["tip"]["backups"] == 1), "{json}");
     // What the program says of a merge is what git says.
@@ -212,7 +227,10 @@ fn branches_that_meet_at_a_commit_count_its_backups_once() {
     sandbox.commit("b2.sql", "b", "on b again");
     sandbox.git(["merge", "-q", "--no-ff", "-m", "merge a", "a"]);
     let json = sandbox.pggit(["backup", "coverage", "--branch", "b", "--json"]).success().json();
-    assert_eq!(json["branches"][0]["commits_since"].to_string(), sandbox.git(["rev-list", "--count", "c..b"]));
+    assert_eq!(
+        json["branches"][0]["commits_since"].to_string(),
+        sandbox.git(["rev-list", "--count", "c..b"])
+    );
 }
 
 #[test]
@@ -238,7 +256,9 @@ fn record_schema(sandbox: &Sandbox, id: &str, schema: &str) {
     let host = Line::lossy("db1");
     let body = pggit::domain::Tagged { key: "schema".parse().expect("a tag"), value: Line::default() };
     let change = Change { bodies: vec![body.into()], schema: Some(schema.into()) };
-    Ledger::new(&repository, &System, &host).append(id.parse().expect("an id"), |_| Ok(change.clone())).expect("it is written");
+    Ledger::new(&repository, &System, &host)
+        .append(id.parse().expect("an id"), |_| Ok(change.clone()))
+        .expect("it is written");
 }
 
 #[test]
@@ -246,7 +266,8 @@ fn diff_is_git_s() {
     let sandbox = history();
     sandbox.git(["config", "user.name", "Ada"]);
     sandbox.git(["config", "user.email", "ada@example.com"]);
-    let (old, new) = (register(&sandbox, &["--size=1", "--name=old"]), register(&sandbox, &["--size=1", "--name=new"]));
+    let (old, new) =
+        (register(&sandbox, &["--size=1", "--name=old"]), register(&sandbox, &["--size=1", "--name=new"]));
     assert_eq!(
         sandbox.pggit(["backup", "diff", "old", "new"]).snapshot(),
         "[stderr]\nerror: no schema is recorded with backup [ID1] (old)\n\
@@ -259,12 +280,16 @@ fn diff_is_git_s() {
     assert!(text.ends_with("@@ -1 +1,2 @@\n create table a ();\n+create table b ();\n"), "{text}");
     let colours = sandbox.pggit(["backup", "diff", "old", "new", "--color=always"]).success().stdout_text();
     assert!(colours.contains("\x1b[32m+\x1b[m\x1b[32mcreate table b"), "{colours:?}");
-    let stat = sandbox.pggit(["backup", "diff", "old", "new", "--stat", "--exit-code"]).fails(1).stdout_text();
+    let stat =
+        sandbox.pggit(["backup", "diff", "old", "new", "--stat", "--exit-code"]).fails(1).stdout_text();
     assert!(stat.ends_with("1 file changed, 1 insertion(+)\n"), "{stat}");
     assert_eq!(sandbox.pggit(["backup", "diff", "old", "old", "--exit-code"]).snapshot(), "[exit 0]\n");
     assert_eq!(sandbox.pggit(["backup", "diff", "old", "new", "--exit-code", "-q"]).snapshot(), "[exit 1]\n");
     assert_eq!(sandbox.pggit(["backup", "diff", "old", "new", "--json"]).success().json()["differs"], true);
-    assert_eq!(sandbox.pggit(["backup", "cat", "old", "schema"]).snapshot(), "create table a ();\n[exit 0]\n");
+    assert_eq!(
+        sandbox.pggit(["backup", "cat", "old", "schema"]).snapshot(),
+        "create table a ();\n[exit 0]\n"
+    );
 }
 
 /// An owner that died with its boot, one that lives (this process), and one
