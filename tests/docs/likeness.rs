@@ -69,10 +69,11 @@ fn piece_shape(piece: &str) -> String {
     let digits = piece.bytes().filter(u8::is_ascii_digit).count();
     let dotted = piece.contains('.') && piece.split('.').all(is_count);
     if let Some((before, after)) = piece.split_once("..").or_else(|| piece.split_once(':'))
-        && !is_time(piece) {
-            let between = if piece.contains("..") { ".." } else { ":" };
-            return format!("{}{between}{}", piece_shape(before), piece_shape(after));
-        }
+        && !is_time(piece)
+    {
+        let between = if piece.contains("..") { ".." } else { ":" };
+        return format!("{}{between}{}", piece_shape(before), piece_shape(after));
+    }
     let whole = piece.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '-');
     match () {
         () if is_time(piece) => "[TIME]".to_owned(),
