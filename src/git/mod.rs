@@ -18,6 +18,8 @@ mod prune;
 pub mod refs;
 mod remote;
 pub mod setup;
+mod tips;
+mod upkeep;
 mod writer;
 
 pub use diff::{Diff, DiffOptions};
@@ -29,4 +31,5 @@ pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
+pub use tips::Tips;
 pub use writer::{NewCommit, TreeChange, Writer};
