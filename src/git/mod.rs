@@ -18,6 +18,9 @@ mod prune;
 pub mod refs;
 mod remote;
 pub mod setup;
+mod sign;
+mod signature;
+mod trees;
 mod writer;
 
 pub use diff::{Diff, DiffOptions};
@@ -29,4 +32,6 @@ pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
+pub use signature::{Signature, Verdict};
+pub use trees::{Directory, TreeEntry};
 pub use writer::{NewCommit, TreeChange, Writer};

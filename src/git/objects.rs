@@ -130,7 +130,7 @@ impl Repository {
         Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid))).collect())
     }
 
-    fn tree(&self, id: Oid) -> Result<Tree, Error> {
+    pub(super) fn tree(&self, id: Oid) -> Result<Tree, Error> {
         let bytes = self.read(id, Kind::Tree)?;
         let tree =
             TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;

@@ -15,6 +15,22 @@ pub(super) fn updated(old: &str, backup: &Backup) -> String {
     if theirs.is_empty() { ours } else { format!("{ours}\n{theirs}\n") }
 }
 
+/// The note with exactly the lines of `backups`, and what people wrote.
+pub(super) fn derived<'a>(old: &str, backups: impl IntoIterator<Item = &'a Backup>) -> String {
+    let theirs = split(old).1;
+    let start = if theirs.is_empty() { String::new() } else { format!("{theirs}\n") };
+    backups.into_iter().fold(start, |note, backup| updated(&note, backup))
+}
+
+/// Are the lines of the note that are ours those of `backups`? Where people
+/// wrote theirs does not matter.
+pub(super) fn is_derived<'a>(text: &str, backups: impl IntoIterator<Item = &'a Backup>) -> bool {
+    let ours: Vec<&str> = text.lines().filter(|line| owner(line).is_some()).collect();
+    let wanted: BTreeMap<BackupId, String> =
+        backups.into_iter().map(|backup| (backup.id, line(backup))).collect();
+    ours.len() == wanted.len() && ours.iter().zip(wanted.values()).all(|(ours, wanted)| ours == wanted)
+}
+
 /// The note that two clones come to: our lines are derived from `backups`, and
 /// every paragraph that people wrote in either stays. It does not matter which
 /// note is the first.

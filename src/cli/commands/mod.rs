@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod database;
 mod doctor;
+mod fsck;
 mod init;
 mod man;
 mod mark;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Mark(mark::Args),
     Config(config::Args),
     Sync(sync::Args),
+    Fsck(fsck::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -42,6 +44,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Sync(args) => sync::run(&args, context),
+        Command::Fsck(args) => fsck::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

@@ -75,6 +75,8 @@ impl From<git::Error> for Failure {
         const FETCH: &str = "the history of this clone is cut off; 'git fetch --unshallow' gets the rest";
         let failure = |code| Self::of(code, &error);
         match &error {
+            Error::Signing { .. } => Self::of(Code::Configuration, &error)
+                .hint("git signs in the same way: try 'git commit --allow-empty -S'; 'pggit.sign' says whether to sign"),
             Error::NotARepository { message, .. } if message.contains("not a git repository") => {
                 failure(Code::NotARepository)
                     .hint("run the command inside of your schema repository, or name it with -C <dir>")
