@@ -83,8 +83,7 @@ impl Repository {
     pub fn knows_signers(&self) -> Result<bool, Error> {
         let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
         let config = self.config(self.parameters.as_deref()).map_err(read)?;
-        let ssh = config.text("gpg.format") == Some("ssh");
-        Ok(!ssh || config.text("gpg.ssh.allowedSignersFile").is_some_and(|file| !file.is_empty()))
+        Ok(config.text("gpg.ssh.allowedSignersFile").is_some_and(|file| !file.is_empty()))
     }
 
     /// Writes a signed commit and returns its name.

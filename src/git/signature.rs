@@ -88,7 +88,24 @@ impl Repository {
             }
             found.extend(String::from_utf8_lossy(&answer.stdout).lines().filter_map(read));
         }
+        // Where nobody's key is known, git calls a commit unsigned that is not.
+        for (id, signature) in &mut found {
+            if signature.verdict == Verdict::Missing && self.signature_format(*id)?.is_some() {
+                signature.verdict = Verdict::Unchecked;
+            }
+        }
         Ok(found)
+    }
+
+    /// In which format the commit `id` is signed: the words after `BEGIN`, such
+    /// as `SSH SIGNATURE`.
+    pub fn signature_format(&self, id: Oid) -> Result<Option<String>, Error> {
+        let (_, bytes) = self.find(id)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut headers = text.lines().take_while(|line| !line.is_empty());
+        let format = headers
+            .find_map(|line| line.strip_prefix("gpgsig")?.split_once("-----BEGIN ")?.1.strip_suffix("-----"));
+        Ok(format.map(str::to_owned))
     }
 }
 

@@ -108,7 +108,11 @@ pub struct Writer<'repo> {
 impl Repository {
     /// Begins a change.
     pub fn writer(&self) -> Writer<'_> {
-        Writer { repository: self, objects: Recorder { gix: &self.gix, written: RefCell::default() }, signs: None }
+        Writer {
+            repository: self,
+            objects: Recorder { gix: &self.gix, written: RefCell::default() },
+            signs: None,
+        }
     }
 }
 

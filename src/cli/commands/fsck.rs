@@ -109,12 +109,17 @@ fn remedy(finding: &Finding) -> String {
             "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"
         ),
         Code::ForeignFile => format!("find out how it came there: 'git log {reference} -- {}'", finding.file),
-        Code::SchemaWithoutRecord => format!("'git log -p {reference} -- .pggit' shows what became of its record"),
+        Code::SchemaWithoutRecord => {
+            format!("'git log -p {reference} -- .pggit' shows what became of its record")
+        }
         Code::RecordUnreadable | Code::RecordMisplaced | Code::EventTwice | Code::EventMalformed => {
             format!("'git log -p {reference} -- {}' has the versions before", finding.file)
         }
         Code::EventRemoved | Code::EventAltered => {
-            format!("'git show {at} -- {}' says who did it; 'git pggit ledger import' gives events back", finding.file)
+            format!(
+                "'git show {at} -- {}' says who did it; 'git pggit ledger import' gives events back",
+                finding.file
+            )
         }
         Code::RecordStale | Code::NoteStale | Code::NoteOrphan => {
             "'git pggit fsck --repair' derives it anew; first make sure that no history is missing".to_owned()
@@ -128,9 +133,13 @@ fn remedy(finding: &Finding) -> String {
         Code::SizesMissing => "complete it again with its sizes".to_owned(),
         Code::LocationTwice => "find out whether one has overwritten the other".to_owned(),
         Code::Interrupted => "'git pggit backup fail <id>' ends it".to_owned(),
-        Code::NoSigners => "list the team's keys in a file and set gpg.ssh.allowedSignersFile to it".to_owned(),
+        Code::NoSigners => {
+            "list the team's keys in a file and set gpg.ssh.allowedSignersFile to it".to_owned()
+        }
         Code::Unsigned | Code::ActorUnproven => {
-            format!("'git show --show-signature {at}'; sign with 'git config pggit.sign true', see docs/trust.md")
+            format!(
+                "'git show --show-signature {at}'; sign with 'git config pggit.sign true', see docs/trust.md"
+            )
         }
         Code::SignatureBad => format!("somebody tampered: compare 'git show {at}' with another clone"),
         Code::SignerUnknown | Code::SignatureExpired => {

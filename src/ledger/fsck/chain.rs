@@ -184,9 +184,7 @@ impl<'a> Chain<'a> {
                 Ok(facts) => self.new_version(id, file, facts, &before, &mut added),
                 Err(reason) if self.reported.insert(entry.id) => {
                     self.findings.push(
-                        Finding::new(Code::RecordUnreadable, &self.reference, reason)
-                            .file(path(file))
-                            .at(id),
+                        Finding::new(Code::RecordUnreadable, &self.reference, reason).file(path(file)).at(id),
                     );
                 }
                 Err(_) => {}
@@ -234,9 +232,8 @@ impl<'a> Chain<'a> {
         };
         for event in twice.iter().filter(news) {
             let message = format!("two different events have the id {event}");
-            self.findings.push(
-                Finding::new(Code::EventTwice, &self.reference, message).file(path(file)).at(id),
-            );
+            self.findings
+                .push(Finding::new(Code::EventTwice, &self.reference, message).file(path(file)).at(id));
         }
     }
 

@@ -18,7 +18,7 @@ mod together;
 use std::collections::BTreeMap;
 
 use crate::domain::{Backup, CommitId};
-use crate::git::{Oid, Signature, TreeEntry};
+use crate::git::{Oid, Signature, TreeEntry, Verdict};
 
 pub use finding::{Code, Finding, Severity};
 pub use repair::Repaired;
@@ -104,8 +104,7 @@ impl Ledger<'_> {
         let reference = layout::ref_name(commit);
         let chain = Chain::walk(self.repository, commit, tip)?;
         report.findings.extend(chain.findings);
-        commits
-            .extend(chain.links.into_iter().map(|link| Commit { reference: reference.clone(), link }));
+        commits.extend(chain.links.into_iter().map(|link| Commit { reference: reference.clone(), link }));
         let files = match self.repository.commit(tip).and_then(|data| self.repository.directory(data.tree)) {
             Ok(root) => match root.get(layout::DIRECTORY) {
                 Some(entry) if entry.is_tree() => self.repository.directory(entry.id)?,
@@ -116,9 +115,8 @@ impl Ledger<'_> {
         };
         for (file, entry) in &files {
             let path = format!("{}/{file}", layout::DIRECTORY);
-            let finding = |code, message: &str| {
-                Finding::new(code, &reference, message).file(path.clone()).at(tip)
-            };
+            let finding =
+                |code, message: &str| Finding::new(code, &reference, message).file(path.clone()).at(tip);
             let sibling = file.strip_suffix(".sql").map(|stem| format!("{stem}.json"));
             match (layout::record_of(file), sibling) {
                 (Some(id), _) if entry.is_file() => {
@@ -157,14 +155,13 @@ impl Ledger<'_> {
     fn look_at_signatures(&self, commits: &[Commit], report: &mut Report) -> Result<(), Error> {
         let ids: Vec<Oid> = commits.iter().map(|commit| commit.link.id).collect();
         let signatures = self.repository.signatures(&ids)?;
-        let before = report.findings.len();
         for commit in commits {
             let signature = signatures.get(&commit.link.id);
             report.findings.extend(signers::look(&commit.reference, &commit.link, signature));
         }
-        if report.findings[before..].iter().any(|finding| finding.code == Code::SignerUnknown)
-            && !self.repository.knows_signers()?
-        {
+        let unchecked = signatures.iter().find(|(_, signature)| signature.verdict == Verdict::Unchecked);
+        let format = unchecked.map(|(id, _)| self.repository.signature_format(*id)).transpose()?.flatten();
+        if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.knows_signers()? {
             let message = "gpg.ssh.allowedSignersFile is not set, so that nobody's key is known";
             report.findings.push(Finding::new(Code::NoSigners, layout::REFS_PREFIX, message));
         }

@@ -21,10 +21,8 @@ pub(super) fn look(reference: &str, link: &Link, signature: Option<&Signature>) 
         Verdict::Unchecked => Some((Code::SignerUnknown, format!("its signature cannot be checked{key}"))),
         Verdict::Expired => Some((Code::SignatureExpired, format!("its signature has expired{key}"))),
     };
-    let mut findings: Vec<Finding> = whole
-        .into_iter()
-        .map(|(code, message)| Finding::new(code, reference, message).at(link.id))
-        .collect();
+    let mut findings: Vec<Finding> =
+        whole.into_iter().map(|(code, message)| Finding::new(code, reference, message).at(link.id)).collect();
     let proven = matches!(verdict, Verdict::Good | Verdict::Expired);
     let signer = signature.map_or("", |signature| signature.signer.as_str());
     for event in &link.added {

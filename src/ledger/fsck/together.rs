@@ -42,9 +42,11 @@ fn dependencies(known: &[Known]) -> Vec<Finding> {
     let by_id: BTreeMap<BackupId, &Known> = known.iter().map(|one| (one.backup.id, one)).collect();
     let finding = |problem| {
         let (code, backup, message) = match problem {
-            DependencyProblem::Missing { backup, needs } => {
-                (Code::DependencyMissing, backup, format!("it needs backup {needs}, of which there is no record"))
-            }
+            DependencyProblem::Missing { backup, needs } => (
+                Code::DependencyMissing,
+                backup,
+                format!("it needs backup {needs}, of which there is no record"),
+            ),
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
                 backup,
