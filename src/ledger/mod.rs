@@ -11,6 +11,7 @@
 
 mod catalog;
 mod error;
+pub mod exchange;
 pub mod fsck;
 mod layout;
 mod message;

@@ -7,6 +7,7 @@ mod database;
 mod doctor;
 mod fsck;
 mod init;
+mod ledger;
 mod man;
 mod mark;
 mod sync;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Config(config::Args),
     Sync(sync::Args),
     Fsck(fsck::Args),
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -45,6 +48,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, context),
         Command::Sync(args) => sync::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
+        Command::Ledger(command) => ledger::run(command, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
