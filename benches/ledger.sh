@@ -29,14 +29,15 @@ repository() {
     printf 'create table t ();\n' >0001.sql
     git add 0001.sql
     git commit -q -m 'a migration'
+    git tag base
     git pggit -q database add shop --url postgresql:///shop
 }
 
 export PATH=$program_dir:$PATH
 repository list
 for number in 1 2 3 4 5 6 7 8 9 10; do
-    git pggit -q backup register --in-progress --name "backup-$number" >/dev/null
-    git pggit -q backup complete "backup-$number" --size-bytes 1000 >/dev/null
+    git pggit -q backup register --in-progress --tool pg_basebackup --name "backup-$number" >/dev/null
+    git pggit -q backup complete "backup-$number" --size 1000 >/dev/null
 done
 repository write
 repository crowd
@@ -74,9 +75,10 @@ written = timing.interleaved(ROUNDS, 3, {
     "git commit --allow-empty": lambda n: timing.run(
         ["git", "commit", "-q", "--allow-empty", "-m", f"commit {n}"]),
     "backup register": lambda n: timing.run(
-        [program, "backup", "register", "-q", "--in-progress", "--commit", ":/a migration", "--name", f"round{n}"]),
+        [program, "backup", "register", "-q", "--in-progress", "--tool", "pg_basebackup",
+         "--commit", "base", "--name", f"round{n}"]),
     "backup complete": lambda n: timing.run(
-        [program, "backup", "complete", "-q", f"round{n}", "--size-bytes", "1000"]),
+        [program, "backup", "complete", "-q", f"round{n}", "--size", "1000"]),
 })
 timing.table("One write, on a commit that has more and more records", written, "git commit --allow-empty")
 bar_ms(written, "backup register", 15)
@@ -85,7 +87,7 @@ bar_ms(written, "backup complete", 15)
 os.chdir(f"{sandbox}/crowd")
 script = """
 for n in $(seq "$2"); do
-    "$0" backup register -q --in-progress --name "writer-$1-$n" >/dev/null || echo "writer $1: $n failed" >&2
+    "$0" backup register -q --in-progress --tool pg_basebackup --name "writer-$1-$n" >/dev/null || echo "writer $1: $n failed" >&2
 done
 """
 start = time.perf_counter()

@@ -62,7 +62,7 @@ fails() {
 
 # Commits what is staged, or whatever is given, as the work of the next day: the
 # history shall look as if it had grown.
-days=9
+days=11
 next_day() {
     local date
     days=$((days - 1))
@@ -163,7 +163,7 @@ run 'git pggit backup hold release-1.0 --reason "audit of the first release"'
 
 chapter 'A backup that another program made, and one that fails'
 say 'Recorded is what you say about it: the bytes stay where they are.'
-run 'git pggit backup register --commit v1.0 --name weekly-base --tool pg_basebackup --type full --location s3://shop-backups/base/v1.0 --size-bytes 734003200 --stored-bytes 209715200 --compression zstd'
+run 'git pggit backup register --commit v1.0 --name weekly-base --tool pg_basebackup --type full --location s3://shop-backups/base/v1.0 --size 734003200 --stored-size 209715200 --compression zstd:3'
 say 'Failures are recorded, too, with the words of the tool:'
 fails 'git pggit backup create --name reports --schema reports'
 

@@ -143,7 +143,8 @@ pub static KEYS: &[Key] = &[
         environment: Some("PGGIT_PGBIN"),
         trust: Trust::Trusted,
         doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`, `psql`), such as \
-              `/usr/lib/postgresql/17/bin`. Without it, they are looked up in `PATH`.",
+              `/usr/lib/postgresql/17/bin`. Without it, they are looked up in the directories of \
+              the server's version and newer ones below `/usr/lib/postgresql`, then in `PATH`.",
         ..GLOBAL
     },
     Key {
@@ -152,7 +153,8 @@ pub static KEYS: &[Key] = &[
         environment: Some("PGGIT_OUTPUT"),
         trust: Trust::Trusted,
         doc: "The directory in which backup files are kept. A database's own `output` goes before it; the \
-              environment variable goes before both.",
+              environment variable goes before both. Without it, they are kept in `pggit/backups` of the git \
+              directory.",
         ..GLOBAL
     },
     Key {

@@ -40,7 +40,11 @@ impl DependencyKind {
                 Ok(Self::IncrementalChain)
             }
             (BackupType::Differential, BackupType::Full) => Ok(Self::DifferentialBase),
-            (child, parent) => Err(format!("a {child} backup cannot depend on a {parent} backup")),
+            (child, parent) => Err(format!(
+                "{} {child} backup cannot depend on {} {parent} backup",
+                article(child),
+                article(parent)
+            )),
         }
     }
 }

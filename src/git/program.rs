@@ -41,16 +41,23 @@ impl Repository {
         args: impl IntoIterator<Item = A>,
         input: Vec<u8>,
     ) -> Result<Output, Error> {
+        let ran = self.git_command(env, command, args).stdin(Stdin::Bytes(input)).run_any();
+        ran.map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
+    }
+
+    /// `git <command> <args>` on this repository, to be started by the caller.
+    pub(super) fn git_command<A: Into<OsString>>(
+        &self,
+        env: &[(&str, &OsStr)],
+        command: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Cmd {
         // Without this git looks whether some ref is called like an object, and
         // so reads packed-refs before it holds any lock. What it has read it
         // trusts by inode, size and whole seconds, which two `git pack-refs`
         // within a second leave alike: one of 3,000 updates was lost that way.
         let git = git().args(["-c", "core.warnAmbiguousRefs=false", command]).args(args);
         let git = env.iter().fold(git, |git, (name, value)| git.env(*name, *value));
-        git.env("GIT_DIR", self.git_dir())
-            .cwd(self.git_dir())
-            .stdin(Stdin::Bytes(input))
-            .run_any()
-            .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
+        git.env("GIT_DIR", self.git_dir()).cwd(self.git_dir())
     }
 }

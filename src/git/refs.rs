@@ -6,9 +6,12 @@
 //! neither, runs in a process group of its own and so finishes what it began
 //! when we are killed.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+
 use gix::bstr::ByteSlice;
 
 use super::{Error, Oid, Repository};
+use crate::process::Stdin;
 
 /// One ref of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +75,34 @@ impl Repository {
     /// changed because a ref was not what was expected, or is just being
     /// changed by somebody else.
     pub fn update_refs(&self, transaction: &Transaction) -> Result<(), Error> {
-        let null = Oid(self.gix.object_hash().null());
-        let mut input = String::from("start\n");
-        for RefUpdate { name, old, new } in &transaction.updates {
-            input.push_str(&format!("update {name} {new} {}\n", old.unwrap_or(null)));
-        }
-        input.push_str("prepare\ncommit\n");
+        self.update_refs_when_ready(transaction, || Ok(()))
+    }
+
+    /// The same, and does `ready` when all refs are locked and are what was
+    /// expected. When that fails no ref moves.
+    pub(super) fn update_refs_when_ready(
+        &self,
+        transaction: &Transaction,
+        ready: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let failed = |detail: String| Error::Program { command: "update-ref".to_owned(), detail };
         let reason = transaction.reason.replace(['\n', '\0'], " ");
-        let answer = self.git("update-ref", ["--no-deref", "-m", &reason, "--stdin"], input.into_bytes())?;
-        if answer.exit.status.is_success() && answer.stdout.ends_with_str("commit: ok\n") {
+        let git = self.git_command(&[], "update-ref", ["--no-deref", "-m", &reason, "--stdin"]);
+        let mut running = git.stdin(Stdin::Piped).spawn().map_err(|error| failed(error.to_string()))?;
+        let mut stdin = running.take_stdin().expect("stdin was to be piped");
+        let mut answers = BufReader::new(running.take_stdout().expect("stdout is piped")).lines();
+        let mut answer = |expected: &str| answers.by_ref().map_while(Result::ok).any(|line| line == expected);
+        // When git has ended early its own words are the error, not the pipe.
+        let asked = stdin.write_all(self.instructions(transaction).as_bytes()).and_then(|()| stdin.flush());
+        let prepared = asked.is_ok() && answer("prepare: ok");
+        // Without a `commit` git undoes what it has prepared.
+        let wanted = if prepared { ready() } else { Ok(()) };
+        let committed = prepared && wanted.is_ok() && stdin.write_all(b"commit\n").is_ok();
+        drop(stdin);
+        let committed = committed && answer("commit: ok");
+        let exit = running.wait().map_err(|error| failed(error.to_string()))?;
+        wanted?;
+        if committed && exit.status.is_success() {
             return Ok(());
         }
         let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
@@ -92,10 +114,21 @@ impl Repository {
             "unable to resolve reference",
             "with nonexistent object",
         ];
-        let detail = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
+        let detail = exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
         if lost.iter().any(|words| detail.contains(words)) {
             return Err(Error::LostRace { name, detail });
         }
-        Err(Error::Program { command: "update-ref".to_owned(), detail })
+        Err(failed(detail))
+    }
+
+    /// What `git update-ref --stdin` is told up to the point where it holds all
+    /// locks.
+    fn instructions(&self, transaction: &Transaction) -> String {
+        let null = Oid(self.gix.object_hash().null());
+        let update = |RefUpdate { name, old, new }: &RefUpdate| {
+            format!("update {name} {new} {}\n", old.unwrap_or(null))
+        };
+        let updates: String = transaction.updates.iter().map(update).collect();
+        format!("start\n{updates}prepare\n")
     }
 }

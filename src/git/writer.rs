@@ -1,6 +1,6 @@
 //! Writing objects.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use gix::objs::tree::EntryKind;
 use gix::objs::{Data, Exists as _, Find, FindExt as _, Kind, Write};
 
-use super::{Error, Identity, Oid, Repository, objects::Database};
+use super::{Error, Identity, Oid, Repository, Transaction, objects::Database};
 
 /// A commit to be written.
 #[derive(Debug)]
@@ -97,12 +97,15 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes the objects of one change and makes them safe in two steps:
-/// [`Writer::sync`] before the refs point to them, [`Writer::settle`] after.
+/// Writes the objects of one change and makes them safe in three steps:
+/// [`Writer::sync`] before the refs point to them, [`Writer::move_refs`], and
+/// [`Writer::settle`] after.
 pub struct Writer<'repo> {
     repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
     signs: Option<bool>,
+    /// They are in a pack that was made while a gc was running.
+    packed: Cell<bool>,
 }
 
 impl Repository {
@@ -112,6 +115,7 @@ impl Repository {
             repository: self,
             objects: Recorder { gix: &self.gix, written: RefCell::default() },
             signs: None,
+            packed: Cell::new(false),
         }
     }
 }
@@ -183,17 +187,36 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Moves refs to what was written (see [`Repository::update_refs`]). From
+    /// the moment on that a ref points to the objects, no gc that is running
+    /// removes them, even if this process is killed (see [`super::prune`]).
+    pub fn move_refs(&self, transaction: &Transaction) -> Result<(), Error> {
+        let mut kept = None;
+        let moved = self.repository.update_refs_when_ready(transaction, || {
+            if self.is_in_danger() {
+                kept = Some(self.repository.write_pack(&self.objects.written.borrow())?);
+            }
+            Ok(())
+        });
+        self.packed.set(moved.is_ok() && kept.is_some());
+        moved
+    }
+
     /// Looks once more whether all objects are there, now that they are
     /// reachable, and keeps a gc from removing them (see [`super::prune`]).
     pub fn settle(&self) -> Result<(), Error> {
-        let written = self.objects.written.borrow();
-        let lost = written.keys().any(|id| {
-            let packed = || Database(self.objects.gix).anew().is_some_and(|packs| packs.exists(id));
-            !self.objects.loose_path(id).exists() && !packed()
-        });
-        if lost || self.repository.gc_is_running() {
-            self.repository.write_pack(&written)?;
+        if !self.packed.get() && self.is_in_danger() {
+            drop(self.repository.write_pack(&self.objects.written.borrow())?);
         }
         Ok(())
+    }
+
+    /// A gc is running, or one has already removed some of the objects.
+    fn is_in_danger(&self) -> bool {
+        let lost = |id: &gix::ObjectId| {
+            let packed = || Database(self.objects.gix).anew().is_some_and(|packs| packs.exists(id));
+            !self.objects.loose_path(id).exists() && !packed()
+        };
+        self.repository.gc_is_running() || self.objects.written.borrow().keys().any(lost)
     }
 }

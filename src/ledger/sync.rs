@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{BackupId, CommitId, Record};
-use crate::git::{NewCommit, NewNote, Notes, Oid, Outcome, RefUpdate, Transaction, TreeChange};
+use crate::git::{NewCommit, NewNote, Notes, Oid, Outcome, RefUpdate, Transaction, TreeChange, Writer};
 use crate::process::crash_point;
 
 use super::{Error, Ledger, layout, note};
@@ -144,9 +144,10 @@ impl Ledger<'_> {
         let mut left_alone = Vec::new();
         let mut changed = BTreeSet::new();
         for batch in differing.chunks(BATCH) {
-            let mut updates = Vec::new();
+            let (mut updates, mut writer) = (Vec::new(), self.repository.writer());
             for (commit, theirs) in batch {
-                match self.together(commit, ours.get(*commit).copied(), *theirs, direction, synced) {
+                let tips = (ours.get(*commit).copied(), *theirs);
+                match self.together(&mut writer, commit, tips, direction, synced) {
                     Ok(Some(update)) => {
                         changed.insert((*commit).clone());
                         updates.push(update);
@@ -161,28 +162,19 @@ impl Ledger<'_> {
                 }
             }
             if !direction.dry_run {
-                self.move_refs(updates)?;
+                publish(&writer, updates)?;
             }
         }
         synced.left_alone.extend(left_alone);
         if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
     }
 
-    fn move_refs(&self, updates: Vec<RefUpdate>) -> Result<(), Error> {
-        if updates.is_empty() {
-            return Ok(());
-        }
-        self.repository.update_refs(&Transaction { updates, reason: "sync".to_owned() })?;
-        crash_point("sync.refs-moved");
-        Ok(())
-    }
-
     /// What our ref of `commit` has to become, if anything.
     fn together(
         &self,
+        writer: &mut Writer<'_>,
         commit: &CommitId,
-        ours: Option<Oid>,
-        theirs: Oid,
+        (ours, theirs): (Option<Oid>, Oid),
         direction: Direction,
         synced: &mut Synced,
     ) -> Result<Option<RefUpdate>, Error> {
@@ -207,15 +199,20 @@ impl Ledger<'_> {
         if direction.dry_run {
             return Ok(None);
         }
-        let new = self.merge(commit, ours, theirs)?;
+        let new = self.merge(writer, commit, ours, theirs)?;
         Ok(Some(RefUpdate { name, old: Some(ours), new }))
     }
 
     /// Writes the merge of two tips of one ref: the union of the events of
     /// each record. The tree depends only on what is merged, not on whose it is.
-    fn merge(&self, commit: &CommitId, ours: Oid, theirs: Oid) -> Result<Oid, Error> {
+    fn merge(
+        &self,
+        writer: &mut Writer<'_>,
+        commit: &CommitId,
+        ours: Oid,
+        theirs: Oid,
+    ) -> Result<Oid, Error> {
         let identity = self.repository.identity()?;
-        let mut writer = self.repository.writer();
         let (mut records, mut schemas) =
             (BTreeMap::<BackupId, Record>::new(), BTreeMap::<String, Oid>::new());
         for tip in [ours, theirs] {
@@ -246,10 +243,7 @@ impl Ledger<'_> {
         let tree = writer.tree(self.repository.commit(Oid::from(commit))?.tree, &changes)?;
         let message = format!("backup: merged {} records\n\nSchema-Commit: {commit}\n", records.len());
         let new = NewCommit { tree, parents: &[ours, theirs], message: &message, identity: &identity };
-        let merged = writer.commit(&new)?;
-        writer.sync()?;
-        writer.settle()?;
-        Ok(merged)
+        Ok(writer.commit(&new)?)
     }
 
     fn parse(&self, id: BackupId, commit: &CommitId, bytes: &[u8]) -> Result<Record, Error> {
@@ -293,11 +287,9 @@ impl Ledger<'_> {
                 }
             }
             let merged: Vec<Oid> = theirs.filter(|_| !known).into_iter().collect();
-            let new = NewNote { message: "backup: merged notes\n", identity: &identity };
+            let new = NewNote { message: "notes: merged\n", identity: &identity };
             let update = notes.publish(&mut writer, &merged, &new)?;
-            writer.sync()?;
-            self.move_refs(vec![update])?;
-            Ok(writer.settle()?)
+            publish(&writer, vec![update])
         })
     }
 
@@ -368,7 +360,18 @@ impl Ledger<'_> {
             }
         }
         // They only remember what was seen; losing them costs the next run time.
-        let _ = self.move_refs(updates);
+        let _ = publish(&self.repository.writer(), updates);
         Ok(done)
     }
+}
+
+/// Makes what was written durable and moves refs to it.
+fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    writer.sync()?;
+    writer.move_refs(&Transaction { updates, reason: "sync".to_owned() })?;
+    crash_point("sync.refs-moved");
+    Ok(writer.settle()?)
 }

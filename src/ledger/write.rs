@@ -272,7 +272,7 @@ impl Ledger<'_> {
         };
         crash_point(&format!("{step}.objects-written"));
         writer.sync()?;
-        self.repository.update_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
+        writer.move_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
         crash_point(&format!("{step}.refs-moved"));
         writer.settle()?;
         Ok(new)
@@ -289,7 +289,7 @@ impl Ledger<'_> {
         let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
         let old = notes.get(commit)?.unwrap_or_default();
         let text = note::updated(&String::from_utf8_lossy(&old), backup);
-        let message = format!("{}\n", subject(message));
+        let message = format!("notes{}\n", subject(message).trim_start_matches("backup"));
         notes.stage(writer, commit, text.as_bytes())?;
         Ok(notes.publish(writer, &[], &NewNote { message: &message, identity })?)
     }

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::likeness::shape;
+
 /// One command and the output that the document shows.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
@@ -53,9 +55,10 @@ pub fn steps(document: &str) -> Vec<Step> {
     steps
 }
 
-/// What to say when `output` is not what `step` shows.
+/// What to say when `output` is not what `step` shows: only that which counts.
 pub fn difference(step: &Step, output: &str) -> String {
-    let diff = similar::TextDiff::from_lines(step.output.as_str(), output);
+    let (written, real) = (shape(&step.output), shape(output));
+    let diff = similar::TextDiff::from_lines(written.as_str(), real.as_str());
     format!("line {}: $ {}\n{}", step.line, step.command, diff.unified_diff().header("written", "real"))
 }
 

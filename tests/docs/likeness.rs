@@ -43,6 +43,10 @@ fn pieces(word: &str) -> String {
     if is_time(word) {
         return "[TIME]".to_owned();
     }
+    let bare = word.trim_end_matches([',', '"']);
+    if is_lsn(bare) {
+        return word.replace(bare, "[LSN]");
+    }
     let (mut shape, mut rest) = (String::new(), word);
     while !rest.is_empty() {
         let plain = rest.find(is_piece).unwrap_or(rest.len());
@@ -63,12 +67,12 @@ fn is_piece(c: char) -> bool {
 
 fn piece_shape(piece: &str) -> String {
     let digits = piece.bytes().filter(u8::is_ascii_digit).count();
-    let dotted = piece.contains('.') && piece.split('.').all(|part| is_count(part));
-    if let Some((before, after)) = piece.split_once("..").or_else(|| piece.split_once(':')) {
-        if !is_time(piece) {
-            let between = if piece.contains("..") { ".." } else { ":" };
-            return format!("{}{between}{}", piece_shape(before), piece_shape(after));
-        }
+    let dotted = piece.contains('.') && piece.split('.').all(is_count);
+    if let Some((before, after)) = piece.split_once("..").or_else(|| piece.split_once(':'))
+        && !is_time(piece)
+    {
+        let between = if piece.contains("..") { ".." } else { ":" };
+        return format!("{}{between}{}", piece_shape(before), piece_shape(after));
     }
     let whole = piece.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '-');
     match () {
@@ -135,6 +139,15 @@ fn is_id(piece: &str) -> bool {
     uuid || (parts.len() == 1 && piece.len() >= 7 && hex(piece))
 }
 
+/// `16/B374D848`
+fn is_lsn(word: &str) -> bool {
+    let half = |text: &str| {
+        (1..=8).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b))
+    };
+    word.split_once('/').is_some_and(|(high, low)| half(high) && half(low) && low.len() > 4)
+}
+
 /// `2026-11-21`, `03:40:06.12Z`, `03:40`, and the two together.
 fn is_time(piece: &str) -> bool {
     let like = |text: &str, pattern: &str| {
@@ -174,6 +187,7 @@ fn what_differs_from_run_to_run_is_alike() {
         ("\"size_bytes\": 12,", "\"size_bytes\": 123456789,"),
         ("1234567 is a commit", "12345a7 is a commit"),
         ("/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/15/bin"),
+        ("from 0/1926000", "from 0/192E3A8"),
         ("1f2e3d4..5a6b7c8", "1f2e3d5..5a6b7c9"),
     ];
     for (a, b) in alike_ones {

@@ -96,7 +96,11 @@ impl Stage {
             (cluster::bin_dir().display().to_string(), "/usr/lib/postgresql/15/bin"),
             (self.sandbox.path().display().to_string(), "/home"),
         ];
-        text.split_inclusive('\n').map(|line| replaced.iter().fold(line.to_owned(), replace)).collect()
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        text.split_inclusive('\n')
+            .map(|line| replaced.iter().fold(line.to_owned(), replace))
+            .map(|line| rename_host(&line, host.trim()))
+            .collect()
     }
 }
 
@@ -107,4 +111,15 @@ fn replace(line: String, (ours, theirs): &(String, &str)) -> String {
     let (word, after) = after.split_at(word);
     let width = if after.starts_with("  ") { ours.len().saturating_sub(theirs.len()) } else { 0 };
     replace(format!("{before}{theirs}{word}{}{after}", " ".repeat(width)), &(ours.clone(), theirs))
+}
+
+/// Gives this machine another name, where its name stands as a word.
+fn rename_host(line: &str, host: &str) -> String {
+    let ends = [' ', '"', ':', '\n'];
+    line.split_inclusive(ends)
+        .map(|word| match word.trim_end_matches(ends) {
+            bare if bare == host && !host.is_empty() => word.replacen(host, "db1", 1),
+            _ => word.to_owned(),
+        })
+        .collect()
 }

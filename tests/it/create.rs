@@ -238,6 +238,18 @@ fn what_cannot_begin_says_so_and_writes_nothing() {
 }
 
 #[test]
+fn a_hook_s_environment_names_the_repository() {
+    let shop = Shop::new();
+    shop.create(&[]).success();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = shop.sandbox.pggit_command();
+    command.args(["backup", "list", "--ids"]).current_dir(elsewhere.path());
+    command.env("GIT_DIR", shop.sandbox.repo().join(".git")).env("GIT_INDEX_FILE", "index");
+    let listed = shop.sandbox.output(&mut command).success();
+    assert_eq!(listed.stdout_text().trim(), shop.only_record()["id"].as_str().unwrap());
+}
+
+#[test]
 fn a_repository_without_commits_has_nothing_to_back_up_for() {
     let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
     let database = cluster.create_database("empty");

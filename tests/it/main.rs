@@ -7,6 +7,7 @@ mod cluster;
 mod sandbox;
 mod tmpfs;
 
+mod backup_cli;
 mod cli_basics;
 mod config;
 mod create;

@@ -308,7 +308,7 @@ impl Ledger<'_> {
             updates.push(notes.publish(&mut writer, &[], &new)?);
             crash_point("import.objects-written");
             writer.sync()?;
-            self.repository.update_refs(&Transaction { updates, reason: "backup: imported".to_owned() })?;
+            writer.move_refs(&Transaction { updates, reason: "backup: imported".to_owned() })?;
             crash_point("import.refs-moved");
             Ok(writer.settle()?)
         })

@@ -76,7 +76,7 @@ impl Ledger<'_> {
         }
         if !updates.is_empty() {
             writer.sync()?;
-            self.repository.update_refs(&Transaction { updates, reason: "backup: repaired".to_owned() })?;
+            writer.move_refs(&Transaction { updates, reason: "backup: repaired".to_owned() })?;
             writer.settle()?;
         }
         Ok((ids, stale))
