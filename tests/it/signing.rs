@@ -204,6 +204,41 @@ fn merges_of_a_synchronisation_are_signed() {
     assert!(codes(&shop, 0).is_empty());
 }
 
+/// The hook that docs/trust.md shows does what is said of it.
+#[test]
+fn a_hub_with_the_hook_of_the_manual_forgets_nothing() {
+    let shop = Shop::in_sandbox(signing());
+    let hub = shop.sandbox.path().join("hub.git");
+    shop.sandbox.git(["clone", "-q", "--bare", ".", hub.to_str().unwrap()]);
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trust.md")).unwrap();
+    let begin = manual.find("#!/bin/sh").unwrap();
+    let hook = &manual[begin..begin + manual[begin..].find("```").unwrap()];
+    fs::write(hub.join("hooks/update"), hook).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(hub.join("hooks/update"), executable).unwrap();
+    let allowed = shop.sandbox.home().join("allowed");
+    let config = ["-C", hub.to_str().unwrap(), "config", "gpg.ssh.allowedSignersFile"];
+    shop.sandbox.git([&config[..], &[allowed.to_str().unwrap()]].concat());
+    shop.sandbox.git(["remote", "add", "origin", hub.to_str().unwrap()]);
+    let _ = shop.sandbox.pggit(["sync"]).success();
+    let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "more"]).success();
+    let _ = shop.sandbox.pggit(["sync"]).success();
+    let push = |refspec: &str| {
+        let output = shop.sandbox.output(shop.sandbox.command("git").args(["push", "-q", "origin", refspec]));
+        assert_ne!(output.status, 0, "{refspec}");
+        output.stderr_text()
+    };
+    let reference = shop.reference();
+    assert!(push(&format!(":{reference}")).contains("the ledger is not deleted"));
+    assert!(push(&format!("+{reference}~1:{reference}")).contains("the ledger is not rewritten"));
+    shop.sandbox.git(["config", "pggit.sign", "false"]);
+    let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "unsigned"]).success();
+    let output = shop.sandbox.pggit(["sync"]).fails(1);
+    assert!(output.stderr_text().contains("refuses it"), "{}", output.snapshot());
+    // Branches are not its business.
+    shop.sandbox.git(["push", "-q", "origin", "+main~0:refs/heads/other"]);
+}
+
 #[test]
 fn sha256_repositories_are_signed_too() {
     let sandbox = signing();

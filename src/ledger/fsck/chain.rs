@@ -67,8 +67,20 @@ impl<'a> Chain<'a> {
         };
         let order = chain.order(commit, tip);
         let base = chain.base();
+        let mut children = BTreeMap::<Oid, usize>::new();
+        for parent in order.iter().flat_map(|(_, parents)| parents) {
+            *children.entry(*parent).or_default() += 1;
+        }
         for (id, parents) in order {
             chain.look(id, &parents, base.as_deref())?;
+            // A tree is needed until the last child has been compared with it.
+            for parent in parents {
+                let left = children.entry(parent).or_default();
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    chain.contents.remove(&parent);
+                }
+            }
         }
         Ok(chain)
     }
