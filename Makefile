@@ -10,7 +10,7 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench install doc
+.PHONY: help demo test fuzz lint bench install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
@@ -26,6 +26,11 @@ test: ## everything that has to be true before a change goes in
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
+
+fuzz: ## the parsers on PGGIT_FUZZ_CASES (100000) random and damaged inputs each
+	@tests/prepare.sh build
+	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --lib -- \
+	    proptests ledger:: git::config config::
 
 lint: ## formatting, lints, licences, shell scripts (those checkers that are installed)
 	$(CARGO) fmt --check

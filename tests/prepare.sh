@@ -39,7 +39,11 @@ for set in "$@"; do
         need_postgresql
         need zstd zstd
         ;;
-    test) need openssl openssl ;;
+    test)
+        need openssl openssl
+        need ssh-keygen openssh-client
+        need gpg gnupg
+        ;;
     bench) need python3 python3 ;;
     *)
         echo "prepare.sh: unknown set '$set'" >&2

@@ -127,7 +127,7 @@ impl Context {
             return Ok(found);
         }
         let found = match Repository::discover(&self.cwd) {
-            Ok(repository) => Ok(repository),
+            Ok(repository) => Ok(repository.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS"))),
             Err(GitError::NotARepository { path, message }) => Err(Missing { dir: path, message }),
             Err(other) => return Err(other.into()),
         };

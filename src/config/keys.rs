@@ -167,6 +167,16 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "sign",
+        kind: Kind::Choice(&["true", "require", "false"]),
+        trust: Trust::Trusted,
+        doc: "Whether the commits of the ledger are signed, with the keys and programs that git is configured to \
+              sign with (`gpg.format`, `user.signingKey`, ...). `true` signs always; `require` too, and refuses \
+              to write when no key is named by `user.signingKey`; `false` never signs. Without it, \
+              `commit.gpgSign` counts, as for git's own commits.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),

@@ -216,3 +216,18 @@ fn sections_that_are_no_databases_are_problems() {
     assert_eq!(config.databases(), []);
     assert_eq!(config.problems().len(), 1);
 }
+
+proptest::proptest! {
+    /// A committed file comes from anybody.
+    #[test]
+    fn no_committed_file_can_make_it_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        text in "(\\[pggit( \"[a-z.\\\\\"]{0,5}\")?\\]\n?|[ \t]*(url|jobs|sign|output|timeout|x)( ?= ?.{0,20})?\n|[#;\"\\\\].{0,5}\n?){0,8}",
+    ) {
+        for bytes in [&bytes[..], text.as_bytes()] {
+            let Ok(entries) = crate::git::config::parse_blob(bytes, ".pggitconfig") else { continue };
+            let config = Config::load(&[], &entries, &Environment::default());
+            let _ = (config.problems(), config.warnings().len(), config.databases());
+        }
+    }
+}

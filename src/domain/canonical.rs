@@ -12,6 +12,13 @@ pub fn to_canonical_json(value: &Value) -> Vec<u8> {
     bytes
 }
 
+/// The same on one line: sorted keys, no spaces, one newline at the end.
+pub fn to_canonical_line(value: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(&sorted(value)).expect("a JSON value with string keys serialises");
+    bytes.push(b'\n');
+    bytes
+}
+
 /// Sorts the keys at every level. `serde_json` sorts by itself unless some
 /// crate in the build turns on `preserve_order`; the format must not depend on
 /// that.

@@ -28,7 +28,7 @@ pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
     VerificationKind, VerificationStatus,
 };
-pub use canonical::to_canonical_json;
+pub use canonical::{to_canonical_json, to_canonical_line};
 pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};
 pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};

@@ -132,9 +132,137 @@ proptest! {
 
     #[test]
     fn no_bytes_can_make_the_parsers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Event::parse(&bytes);
-        let _ = Record::parse(&bytes);
-        let _ = super::Metadata::parse(&bytes);
+        parse_all(&bytes);
+    }
+
+    #[test]
+    fn no_json_can_make_the_parsers_panic(value in json()) {
+        parse_all(&to_canonical_json(&value));
+        let mut event = registered(0, 1);
+        event.as_object_mut().unwrap().extend(value.as_object().cloned().unwrap_or_default());
+        parse_all(&to_canonical_json(&event));
+        parse_all(&to_canonical_json(&json!({ "id": BACKUP, "events": [registered(0, 0), event, value] })));
+    }
+
+    /// What is almost a record is where parsers err.
+    #[test]
+    fn no_damage_can_make_the_parsers_panic(events in history(), damage in damage()) {
+        let mut bytes = record(&events).to_bytes().unwrap();
+        for (at, change) in damage {
+            let at = at.index(bytes.len().max(1));
+            match change {
+                Change::Set(byte) => if let Some(old) = bytes.get_mut(at) { *old = byte },
+                Change::Cut => bytes.truncate(at),
+                Change::Remove(length) => drop(bytes.drain(at..(at + length).min(bytes.len()))),
+                Change::Repeat(length) => {
+                    let piece = bytes[at..(at + length).min(bytes.len())].to_vec();
+                    bytes.splice(at..at, piece);
+                }
+            }
+        }
+        parse_all(&bytes);
+    }
+}
+
+/// All parsers of this room; what they accept they must be able to write.
+fn parse_all(bytes: &[u8]) {
+    let _ = super::Metadata::parse(bytes);
+    if let Ok(event) = Event::parse(bytes) {
+        assert_eq!(Event::parse(&to_canonical_json(&event.to_value())).unwrap(), event);
+    }
+    if let Ok(record) = Record::parse(bytes)
+        && let Ok(written) = record.to_bytes()
+    {
+        assert_eq!(Record::parse(&written).unwrap(), record);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Set(u8),
+    Cut,
+    Remove(usize),
+    Repeat(usize),
+}
+
+fn damage() -> impl Strategy<Value = Vec<(proptest::sample::Index, Change)>> {
+    let change = prop_oneof![
+        any::<u8>().prop_map(Change::Set),
+        prop_oneof![Just(b'"'), Just(b'{'), Just(b']'), Just(b'-'), Just(b'9')].prop_map(Change::Set),
+        Just(Change::Cut),
+        (1..40usize).prop_map(Change::Remove),
+        (1..200usize).prop_map(Change::Repeat),
+    ];
+    proptest::collection::vec((any::<proptest::sample::Index>(), change), 1..6)
+}
+
+/// Any JSON, with the keys that mean something.
+fn json() -> impl Strategy<Value = Value> {
+    const KEYS: &[&str] = &[
+        "id",
+        "backup",
+        "kind",
+        "clock",
+        "at",
+        "by",
+        "host",
+        "format",
+        "events",
+        "metadata",
+        "tags",
+        "tool",
+        "name",
+        "commit",
+        "depends_on",
+        "attempt",
+        "owner",
+        "size_bytes",
+        "postgres",
+        "holds",
+        "error",
+        "details",
+        "digest",
+        "location",
+        "expires_at",
+        "x",
+    ];
+    const TEXTS: &[&str] = &[
+        "registered",
+        "completed",
+        "released",
+        BACKUP,
+        "blake3:",
+        "2026-11-21T03:40:06.123456Z",
+        "full",
+        "s3://a/b",
+        "9999-12-31T23:59:59.999999Z",
+        "-1",
+        "\u{0}",
+        "\u{202e}x",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(TEXTS).prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+    ];
+    let key = prop_oneof![proptest::sample::select(KEYS).prop_map(str::to_owned), "[a-z]{1,5}"];
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map(key.clone(), inner, 0..10)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_overflow() {
+    for open in ["[", "{\"a\":"] {
+        parse_all(open.repeat(2_000_000 / open.len()).as_bytes());
     }
 }
 

@@ -55,6 +55,12 @@ pub enum Error {
     /// Git does not know who is acting.
     #[error("no identity to record the change with")]
     NoIdentity,
+    /// A commit is to be signed and cannot be.
+    #[error("cannot sign: {detail}")]
+    Signing {
+        /// What git or its configuration says.
+        detail: String,
+    },
     /// Somebody else changed a ref in between; try again.
     #[error("lost a race for `{name}`: {detail}")]
     LostRace {

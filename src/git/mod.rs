@@ -18,7 +18,10 @@ mod prune;
 pub mod refs;
 mod remote;
 pub mod setup;
+mod sign;
+mod signature;
 mod tips;
+mod trees;
 mod upkeep;
 mod writer;
 
@@ -31,5 +34,7 @@ pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
+pub use signature::{Signature, Verdict};
 pub use tips::Tips;
+pub use trees::{Directory, TreeEntry};
 pub use writer::{NewCommit, TreeChange, Writer};

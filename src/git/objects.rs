@@ -106,6 +106,16 @@ impl Repository {
         })
     }
 
+    /// Is there a commit `id`? Looks once.
+    pub fn has_commit(&self, id: Oid) -> bool {
+        let mut buffer = Vec::new();
+        // What is named by another hash cannot even be looked for.
+        id.0.kind() == self.gix.object_hash()
+            && Database(&self.gix)
+                .try_find(&id.0, &mut buffer)
+                .is_ok_and(|data| data.is_some_and(|data| data.kind == Kind::Commit))
+    }
+
     /// The content of the blob `id`.
     pub fn blob(&self, id: Oid) -> Result<Vec<u8>, Error> {
         self.read(id, Kind::Blob)
@@ -140,7 +150,7 @@ impl Repository {
         Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid))).collect())
     }
 
-    fn tree(&self, id: Oid) -> Result<Tree, Error> {
+    pub(super) fn tree(&self, id: Oid) -> Result<Tree, Error> {
         let bytes = self.read(id, Kind::Tree)?;
         let tree =
             TreeRef::from_bytes(&bytes, id.0.kind()).map_err(Error::library(format!("read tree {id}")))?;

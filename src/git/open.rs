@@ -1,6 +1,6 @@
 //! Finding and opening the repository.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::{Error, config, error::describe, program};
@@ -8,6 +8,7 @@ use super::{Error, config, error::describe, program};
 /// A git repository: with or without work tree, linked work trees included.
 pub struct Repository {
     pub(super) gix: gix::Repository,
+    pub(super) parameters: Option<OsString>,
 }
 
 impl Repository {
@@ -29,7 +30,7 @@ impl Repository {
                 let mut gix = repository.to_thread_local();
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
                     gix.objects.refresh_never();
-                    return Ok(Self { gix });
+                    return Ok(Self { gix, parameters: None });
                 }
                 "it belongs to another user".to_owned()
             }
@@ -41,12 +42,19 @@ impl Repository {
 
     /// The same repository for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { gix: self.gix.clone() }
+        Self { gix: self.gix.clone(), parameters: self.parameters.clone() }
     }
 
     /// How many bytes the name of an object has.
     pub fn oid_len(&self) -> usize {
         self.gix.object_hash().len_in_bytes()
+    }
+
+    /// The same repository with the values that `git -c` hands down in
+    /// `GIT_CONFIG_PARAMETERS`.
+    #[must_use]
+    pub fn with_parameters(self, parameters: Option<&OsStr>) -> Self {
+        Self { parameters: parameters.map(OsStr::to_owned), ..self }
     }
 
     /// The directory with this work tree's HEAD.

@@ -103,6 +103,7 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
 pub struct Writer<'repo> {
     repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
+    signs: Option<bool>,
     /// They are in a pack that was made while a gc was running.
     packed: Cell<bool>,
 }
@@ -113,6 +114,7 @@ impl Repository {
         Writer {
             repository: self,
             objects: Recorder { gix: &self.gix, written: RefCell::default() },
+            signs: None,
             packed: Cell::new(false),
         }
     }
@@ -141,8 +143,18 @@ impl Writer<'_> {
         editor.write(|tree| self.objects.write(tree)).map(Oid).map_err(failed())
     }
 
-    /// Writes a commit.
+    /// Writes a commit, signed if git is configured to sign.
     pub fn commit(&mut self, new: &NewCommit<'_>) -> Result<Oid, Error> {
+        let signs = match self.signs {
+            Some(signs) => signs,
+            None => *self.signs.insert(self.repository.signs()?),
+        };
+        if signs {
+            let id = self.repository.write_signed(new)?;
+            let (kind, bytes) = self.repository.find(id)?;
+            self.objects.written.borrow_mut().insert(id.0, (kind, bytes));
+            return Ok(id);
+        }
         let commit = gix::objs::Commit {
             tree: new.tree.0,
             parents: new.parents.iter().map(|parent| parent.0).collect(),

@@ -49,6 +49,26 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// An export would not be whole.
+    #[error("the ledger cannot be exported: {reason}")]
+    Export {
+        /// What is in the way.
+        reason: String,
+    },
+    /// A line of an export cannot be imported.
+    #[error("line {line}: {reason}")]
+    Import {
+        /// Its number.
+        line: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// Schema commits of an export are not in this repository.
+    #[error("{} schema commits are not in this repository", commits.len())]
+    MissingCommits {
+        /// Which.
+        commits: Vec<CommitId>,
+    },
     /// Others kept changing the same refs.
     #[error("gave up after {attempts} attempts: {last}")]
     Busy {

@@ -11,6 +11,8 @@
 
 mod catalog;
 mod error;
+pub mod exchange;
+pub mod fsck;
 mod index;
 mod layout;
 mod message;

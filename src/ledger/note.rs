@@ -15,6 +15,22 @@ pub(super) fn updated(old: &str, backup: &Backup) -> String {
     if theirs.is_empty() { ours } else { format!("{ours}\n{theirs}\n") }
 }
 
+/// The note with exactly the lines of `backups`, and what people wrote.
+pub(super) fn derived<'a>(old: &str, backups: impl IntoIterator<Item = &'a Backup>) -> String {
+    let theirs = split(old).1;
+    let start = if theirs.is_empty() { String::new() } else { format!("{theirs}\n") };
+    backups.into_iter().fold(start, |note, backup| updated(&note, backup))
+}
+
+/// Are the lines of the note that are ours those of `backups`? Where people
+/// wrote theirs does not matter.
+pub(super) fn is_derived<'a>(text: &str, backups: impl IntoIterator<Item = &'a Backup>) -> bool {
+    let ours: Vec<&str> = text.split('\n').filter(|line| owner(line).is_some()).collect();
+    let wanted: BTreeMap<BackupId, String> =
+        backups.into_iter().map(|backup| (backup.id, line(backup))).collect();
+    ours.len() == wanted.len() && ours.iter().zip(wanted.values()).all(|(ours, wanted)| ours == wanted)
+}
+
 /// The note that two clones come to: our lines are derived from `backups`, and
 /// every paragraph that people wrote in either stays. It does not matter which
 /// note is the first.
@@ -42,7 +58,7 @@ pub(super) fn merged<'a>(one: &str, other: &str, backups: impl IntoIterator<Item
 fn split(note: &str) -> (BTreeMap<BackupId, String>, String) {
     let mut ours = BTreeMap::new();
     let mut theirs: Vec<&str> = Vec::new();
-    for text in note.lines() {
+    for text in note.split('\n') {
         match owner(text) {
             Some(id) => drop(ours.insert(id, text.to_owned())),
             None => theirs.push(text),
@@ -76,4 +92,40 @@ fn line(backup: &Backup) -> String {
     }
     let status = backup.status.as_str().replace('_', " ");
     format!("Backup {}: {status} {} ({})", backup.id, backup.name, facts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{derived, is_derived, merged, split};
+
+    /// Notes as people and programs leave them.
+    fn note() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            Just("Backup 01a1fc4d-1b4e-7a30-a139-0dfc0e59e1a5: completed nightly (shop)".to_owned()),
+            Just("Backup 01a1fc4d-1b4e-7a30-a139-0dfc0e59e1a6: failed x".to_owned()),
+            Just("Backup nonsense: x".to_owned()),
+            Just(String::new()),
+            "\\PC{0,30}",
+            ".{0,30}",
+        ];
+        proptest::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_people_wrote_survives(one in note(), other in note()) {
+            let theirs = derived(&one, []);
+            prop_assert!(is_derived(&theirs, []));
+            prop_assert_eq!(split(&theirs).1, split(&one).1);
+            prop_assert_eq!(derived(&theirs, []), theirs);
+            prop_assert_eq!(merged(&one, &other, []), merged(&other, &one, []));
+        }
+
+        #[test]
+        fn no_note_can_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = derived(&String::from_utf8_lossy(&bytes), []);
+        }
+    }
 }

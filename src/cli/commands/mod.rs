@@ -5,7 +5,9 @@ mod completions;
 mod config;
 mod database;
 mod doctor;
+mod fsck;
 mod init;
+mod ledger;
 mod man;
 mod mark;
 mod sync;
@@ -27,6 +29,9 @@ pub(crate) enum Command {
     Mark(mark::Args),
     Config(config::Args),
     Sync(sync::Args),
+    Fsck(fsck::Args),
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -42,6 +47,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Sync(args) => sync::run(&args, context),
+        Command::Fsck(args) => fsck::run(&args, context),
+        Command::Ledger(command) => ledger::run(command, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

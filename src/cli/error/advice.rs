@@ -75,6 +75,8 @@ impl From<git::Error> for Failure {
         const FETCH: &str = "the history of this clone is cut off; 'git fetch --unshallow' gets the rest";
         let failure = |code| Self::of(code, &error);
         match &error {
+            Error::Signing { .. } => Self::of(Code::Configuration, &error)
+                .hint("git signs in the same way: try 'git commit --allow-empty -S'; 'pggit.sign' says whether to sign"),
             Error::NotARepository { message, .. } if message.contains("not a git repository") => {
                 failure(Code::NotARepository)
                     .hint("run the command inside of your schema repository, or name it with -C <dir>")
@@ -123,6 +125,18 @@ impl From<ledger::Error> for Failure {
             Error::Event(_) => failure(Code::Usage),
             Error::Damaged { ref commit, .. } => failure(Code::Damaged)
                 .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),
+            Error::Export { .. } => failure(Code::Damaged).hint("'git pggit fsck' says what is wrong with the ledger"),
+            Error::Import { .. } => failure(Code::Usage).hint("nothing was written"),
+            Error::MissingCommits { ref commits } => {
+                const SHOWN: usize = 10;
+                let failure = failure(Code::NotFound);
+                let failure = commits.iter().take(SHOWN).fold(failure, |failure, commit| failure.cause(commit.to_string()));
+                let failure = match commits.len().saturating_sub(SHOWN) {
+                    0 => failure,
+                    more => failure.cause(format!("and {more} more")),
+                };
+                failure.hint("fetch the schema history that they are in, or leave their backups out with --skip-missing")
+            }
             Error::Busy { .. } => failure(Code::Busy).hint(
                 "many write to this ledger at the same time, or a '.lock' file was left behind by a killed git; \
                  'git pggit doctor' looks for those",

@@ -94,4 +94,11 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60), text in "['a.=\\\\! ]{0,30}") {
+            let _ = (parse(&bytes), parse(text.as_bytes()));
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! `git pggit backup log`
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use crate::cli::ui::{Style, Table};
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, Event};
+use crate::domain::{Backup, CommitId, Event};
+use crate::git::Signature;
 use crate::ledger::reason;
 
 use super::list::short_ids;
@@ -26,9 +29,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
+    /// Say for each event whether the commit that added it is signed, and by whom
+    #[arg(long)]
+    show_signature: bool,
+
     #[command(flatten)]
     many: Many,
 }
+
+/// Signatures by the id of an event.
+type Signatures = BTreeMap<String, Signature>;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -52,15 +62,24 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     events.reverse();
     events.sort_by_key(|(_, event)| std::cmp::Reverse(event.at));
     events.truncate(args.limit.unwrap_or(usize::MAX));
+    let signatures = match args.show_signature {
+        true => Some(signatures(&events, context)?),
+        false => None,
+    };
     if context.ui.wants_json() {
-        let events: Vec<Value> = events.iter().map(|(backup, event)| as_json(backup, event)).collect();
+        let events: Vec<Value> =
+            events.iter().map(|(backup, event)| as_json(backup, event, signatures.as_ref())).collect();
         return Ok(context.ui.json(&json!({ "events": events }))?);
     }
     let ids = short_ids(&overview);
-    let header = ["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"];
-    let mut table = Table::new(header).whole(0).paint(1, kind_style).paint(2, view::id_style);
+    let mut table = Table::new(["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"]);
+    if signatures.is_some() {
+        let header = ["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "SIGNATURE", "DETAIL"];
+        table = Table::new(header).paint(7, signature_style);
+    }
+    let mut table = table.whole(0).paint(1, kind_style).paint(2, view::id_style);
     for (backup, event) in events {
-        table.row([
+        let row = [
             view::time(event.at),
             event.body.kind().to_owned(),
             ids.of(backup.id),
@@ -68,8 +87,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             backup.database.to_string(),
             event.by.to_string(),
             event.host.to_string(),
-            reason(event).unwrap_or_default(),
-        ]);
+        ];
+        let [at, kind, id, name, database, by, host] = row;
+        let detail = reason(event).unwrap_or_default();
+        match &signatures {
+            Some(signatures) => {
+                let verdict =
+                    signatures.get(&event.id.to_string()).map_or("unsigned", |s| s.verdict.as_str());
+                table.row([at, kind, id, name, database, by, host, verdict.to_owned(), detail]);
+            }
+            None => table.row([at, kind, id, name, database, by, host, detail]),
+        }
     }
     if table.is_empty() {
         context.ui.hint("nothing has happened yet");
@@ -83,9 +111,35 @@ fn kind_style(kind: &str) -> Style {
     view::status_style(kind)
 }
 
-fn as_json(backup: &Backup, event: &Event) -> Value {
+fn signature_style(verdict: &str) -> Style {
+    match verdict {
+        "good" => Style::Good,
+        "expired" | "unchecked" => Style::Attention,
+        _ => Style::Bad,
+    }
+}
+
+/// The signatures of the commits that added `events`, by event.
+fn signatures(events: &[(&Backup, &Event)], context: &Context) -> Result<Signatures, Failure> {
+    let ledger = context.ledger()?;
+    let commits: BTreeSet<&CommitId> = events.iter().map(|(backup, _)| &backup.commit).collect();
+    let mut signatures = Signatures::new();
+    for commit in commits {
+        signatures.extend(ledger.signatures_of_events(commit)?);
+    }
+    Ok(signatures)
+}
+
+fn as_json(backup: &Backup, event: &Event, signatures: Option<&Signatures>) -> Value {
     let mut value = event.to_value();
     value["backup_name"] = backup.name.as_str().into();
     value["backup_database"] = backup.database.as_str().into();
+    if let Some(signature) = signatures.and_then(|all| all.get(&event.id.to_string())) {
+        value["signature"] = json!({
+            "verdict": signature.verdict.as_str(),
+            "signer": signature.signer,
+            "key": signature.key,
+        });
+    }
     value
 }

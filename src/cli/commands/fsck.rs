@@ -1,0 +1,172 @@
+//! `git pggit fsck`
+
+use serde_json::{Value, json};
+
+use crate::cli::ui::Style;
+use crate::cli::{Code as Exit, Context, Failure};
+use crate::ledger::fsck::{Code, Finding, Repaired, Report, Severity, Thoroughness};
+
+/// Check that the ledger is what its format says
+///
+/// Reads every ref, every ledger commit, every record and every note, and says
+/// what is wrong, where, and what to do about it: an 'error' is something false
+/// or missing, a 'warning' something that is not as it should be, a 'notice'
+/// good to know. Events are only ever added along the history of a ref: what was
+/// removed or altered is named with the commit that did it.
+///
+/// Fails with 'negative' if there is an error.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Write anew what is derived: the state in the records, and the notes
+    #[arg(long)]
+    repair: bool,
+
+    /// Check the signature of every commit of the ledger, too
+    #[arg(long)]
+    signatures: bool,
+}
+
+const EXAMPLES: &str = "\
+A repair adds commits. It never removes or changes an event.
+
+EXAMPLES
+    git pggit fsck
+    git pggit fsck --repair
+    git pggit fsck --signatures --json";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let ledger = context.ledger()?;
+    let thoroughness = Thoroughness { signatures: args.signatures };
+    let mut report = ledger.fsck(thoroughness)?;
+    let mut repaired = Repaired::default();
+    if args.repair {
+        repaired = ledger.repair(&report)?;
+        if repaired != Repaired::default() {
+            report = ledger.fsck(thoroughness)?;
+        }
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&as_json(&report, &repaired))?;
+    } else {
+        print(&report, &repaired, context)?;
+    }
+    match report.count(Severity::Error) {
+        0 => Ok(()),
+        _ => Err(Failure::new(Exit::Negative, "")),
+    }
+}
+
+fn print(report: &Report, repaired: &Repaired, context: &Context) -> Result<(), Failure> {
+    let ui = &context.ui;
+    for id in &repaired.records {
+        ui.status(&format!("repaired the record of backup {id}"));
+    }
+    for commit in &repaired.notes {
+        ui.status(&format!("repaired the note on commit {}", commit.short()));
+    }
+    for finding in &report.findings {
+        let severity = format!("{:<7}", finding.severity.as_str());
+        let rest = format!("  {}: {} [{}]", finding.place(), finding.message, finding.code.as_str());
+        ui.spans(&[(style(finding.severity), &severity), (Style::Plain, &rest)])?;
+        ui.line(format!("           -> {}", remedy(finding)))?;
+    }
+    let count = |severity, word: &str| {
+        let count = report.count(severity);
+        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+    };
+    ui.status(&format!(
+        "checked {} records in {} commits of {} refs: {}, {}, {}",
+        report.records,
+        report.commits,
+        report.refs,
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning"),
+        count(Severity::Notice, "notice"),
+    ));
+    Ok(())
+}
+
+fn style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => Style::Bad,
+        Severity::Warning => Style::Attention,
+        Severity::Notice => Style::Dim,
+    }
+}
+
+/// What to do about a finding.
+fn remedy(finding: &Finding) -> String {
+    let reference = &finding.reference;
+    let at = finding.commit.map(|commit| commit.to_string()).unwrap_or_else(|| reference.clone());
+    match finding.code {
+        Code::RefName => format!("remove it with 'git update-ref -d {reference}' if nothing in it is needed"),
+        Code::ObjectMissing | Code::SchemaCommitMissing => {
+            "'git fsck' says what else is missing; fetch it from a clone that has it".to_owned()
+        }
+        Code::Shallow => "'git fetch --unshallow' brings the rest".to_owned(),
+        Code::ChainBroken | Code::SchemaChanged => format!(
+            "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"
+        ),
+        Code::ForeignFile => format!("find out how it came there: 'git log {reference} -- {}'", finding.file),
+        Code::SchemaWithoutRecord => {
+            format!("'git log -p {reference} -- .pggit' shows what became of its record")
+        }
+        Code::RecordUnreadable | Code::RecordMisplaced | Code::EventTwice | Code::EventMalformed => {
+            format!("'git log -p {reference} -- {}' has the versions before", finding.file)
+        }
+        Code::EventRemoved | Code::EventAltered => {
+            format!(
+                "'git show {at} -- {}' says who did it; 'git pggit ledger import' gives events back",
+                finding.file
+            )
+        }
+        Code::RecordStale | Code::NoteStale | Code::NoteOrphan => {
+            "'git pggit fsck --repair' derives it anew; first make sure that no history is missing".to_owned()
+        }
+        Code::EventIgnored => "nothing: others did the same at the same time".to_owned(),
+        Code::EventUnknown => "a newer git-pggit understands it".to_owned(),
+        Code::NoteForeign => "nothing, if somebody wrote it on purpose".to_owned(),
+        Code::DependencyMissing => "'git pggit sync' brings its record if another clone has it".to_owned(),
+        Code::DependencyUnusable | Code::DependencyCycle => "make a new full backup".to_owned(),
+        Code::BackupTwice => "find out which is right: 'git pggit backup log' shows both".to_owned(),
+        Code::SizesMissing => "complete it again with its sizes".to_owned(),
+        Code::LocationTwice => "find out whether one has overwritten the other".to_owned(),
+        Code::Interrupted => "'git pggit backup fail <id>' ends it".to_owned(),
+        Code::NoSigners => {
+            "list the team's keys in a file and set gpg.ssh.allowedSignersFile to it".to_owned()
+        }
+        Code::Unsigned | Code::ActorUnproven => {
+            format!(
+                "'git show --show-signature {at}'; sign with 'git config pggit.sign true', see docs/trust.md"
+            )
+        }
+        Code::SignatureBad => format!("somebody tampered: compare 'git show {at}' with another clone"),
+        Code::SignerUnknown | Code::SignatureExpired => {
+            "if the key is good, add it to the allowed signers or the keyring; see docs/trust.md".to_owned()
+        }
+        Code::SignerDiffers => "imported, or pretended: ask the one who signed it".to_owned(),
+    }
+}
+
+fn as_json(report: &Report, repaired: &Repaired) -> Value {
+    let finding = |finding: &Finding| {
+        json!({
+            "code": finding.code.as_str(),
+            "severity": finding.severity.as_str(),
+            "ref": finding.reference,
+            "file": finding.file,
+            "commit": finding.commit.map(|commit| commit.to_string()),
+            "message": finding.message,
+            "remedy": remedy(finding),
+        })
+    };
+    json!({
+        "ok": report.count(Severity::Error) == 0,
+        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "refs": report.refs,
+        "commits": report.commits,
+        "records": report.records,
+        "repaired": { "records": repaired.records, "notes": repaired.notes },
+    })
+}

@@ -1,0 +1,59 @@
+//! `git pggit ledger export`
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::{Code, Context, Failure};
+use crate::ledger::exchange::Exported;
+
+/// Write all records as lines of JSON
+///
+/// One line for each event, backup by backup, and one for each recorded schema;
+/// docs/format.md describes them. The same ledger gives the same bytes. A record
+/// that cannot be read stops the export.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Write to this file instead of standard output; it is replaced when the export is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit ledger export --output ledger.jsonl
+    git pggit ledger export | git -C ../other pggit ledger import";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let ledger = context.ledger()?;
+    let Some(path) = &args.output else {
+        ledger.export(|line| context.ui.raw(line).map_err(Failure::from))?;
+        return Ok(());
+    };
+    let failed = |error: io::Error| {
+        Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
+    };
+    let mut partial = path.clone().into_os_string();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    let mut file = BufWriter::new(File::create(partial).map_err(failed)?);
+    let exported = ledger.export(|line| file.write_all(line).map_err(failed));
+    let kept = exported.and_then(|exported| {
+        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().and_then(|()| fs::rename(partial, path)).map_err(failed)?;
+        Ok(exported)
+    });
+    if kept.is_err() {
+        // Half of a ledger is of no use; that it may stay is no further failure.
+        let _ = fs::remove_file(partial);
+    }
+    let Exported { backups, events } = kept?;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({ "backups": backups, "events": events }))?);
+    }
+    context.ui.status(&format!("exported {backups} backups with {events} events"));
+    Ok(())
+}

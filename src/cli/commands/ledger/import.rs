@@ -1,0 +1,99 @@
+//! `git pggit ledger import`
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::{Code, Context, Failure};
+use crate::ledger::exchange::{Import, Imported};
+
+/// Take records over from an export
+///
+/// Every line is checked before the first record is written. What is there
+/// already is no change; records that are in both are merged as 'git pggit sync'
+/// merges them. Backups of schema commits that are not in this repository are
+/// refused, or left out with --skip-missing.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The export; '-' or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    file: OsString,
+
+    /// Only check, and say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Leave out backups whose schema commit is not in this repository
+    #[arg(long)]
+    skip_missing: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit ledger import ledger.jsonl --dry-run
+    git pggit ledger import ledger.jsonl";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let ledger = context.ledger()?;
+    let spooled = spooled(&args.file, &ledger.repository().common_dir())
+        .map_err(|error| unreadable(&args.file, &error))?;
+    let path = spooled.as_ref().map_or(Path::new(&args.file), |spool| &spool.0);
+    File::open(path).map_err(|error| unreadable(&args.file, &error))?;
+    let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing };
+    let imported = ledger.import(|| File::open(path).map(BufReader::new), options)?;
+    if !imported.skipped.is_empty() {
+        let message = format!("left out {} backups whose schema commit is not here", imported.skipped.len());
+        context.ui.warning(&message);
+    }
+    if context.ui.wants_json() {
+        let Imported { new, changed, unchanged, events, skipped } = &imported;
+        return Ok(context.ui.json(&json!({
+            "new": new, "changed": changed, "unchanged": unchanged, "events": events, "skipped": skipped,
+            "dry_run": args.dry_run,
+        }))?);
+    }
+    context.ui.status(&format!(
+        "{} {} new and {} changed backups ({} events); {} were here already",
+        if args.dry_run { "would import" } else { "imported" },
+        imported.new.len(),
+        imported.changed.len(),
+        imported.events,
+        imported.unchanged,
+    ));
+    Ok(())
+}
+
+fn unreadable(file: &OsStr, error: &io::Error) -> Failure {
+    Failure::new(Code::Fatal, format!("cannot read '{}'", file.display())).cause(error.to_string())
+}
+
+/// A copy of what can be read only once; it goes away with this.
+struct Spool(PathBuf);
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The import reads twice: standard input and pipes are copied first.
+fn spooled(file: &OsStr, git_dir: &Path) -> io::Result<Option<Spool>> {
+    let stdin = file == "-";
+    if !stdin && fs::metadata(file)?.is_file() {
+        return Ok(None);
+    }
+    let directory = git_dir.join("pggit");
+    fs::create_dir_all(&directory)?;
+    let spool = Spool(directory.join(format!("import-{}", uuid::Uuid::now_v7())));
+    let mut copy = File::create_new(&spool.0)?;
+    if stdin {
+        io::copy(&mut io::stdin().lock(), &mut copy)?;
+    } else {
+        io::copy(&mut File::open(file)?, &mut copy)?;
+    }
+    Ok(Some(spool))
+}

@@ -1,0 +1,22 @@
+//! `git pggit ledger`: moving all records between repositories.
+
+mod export;
+mod import;
+
+use clap::Subcommand;
+
+use crate::cli::{Context, Failure};
+
+/// Move all records between repositories
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Export(export::Args),
+    Import(import::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Export(args) => export::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
+    }
+}

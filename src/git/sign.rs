@@ -1,0 +1,141 @@
+//! Signing commits, with the programs and the keys that git would use.
+//!
+//! Git itself signs (`git commit-tree -S`), so that every format, program and
+//! key that its configuration names works as it does for its own commits.
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use crate::process::Stdin;
+
+use super::{Error, NewCommit, Oid, Repository, config::Snapshot, program};
+
+/// Whether commits are signed: `pggit.sign`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    /// As `commit.gpgSign` says.
+    Follow,
+    Always,
+    /// Always, and with a key that is named.
+    Require,
+    Never,
+}
+
+impl FromStr for Policy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match (text, boolean(text)) {
+            ("require", _) => Ok(Self::Require),
+            (_, Some(true)) => Ok(Self::Always),
+            (_, Some(false)) => Ok(Self::Never),
+            (_, None) => Err(()),
+        }
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    gix::config::Boolean::try_from(gix::bstr::BStr::new(text)).ok().map(|value| value.0)
+}
+
+/// The value of a boolean key; one without `=` is true.
+fn flag(config: &Snapshot, key: &str) -> Option<bool> {
+    let entry = config.last(key)?;
+    match &entry.value {
+        None => Some(true),
+        Some(value) => std::str::from_utf8(value).ok().and_then(boolean),
+    }
+}
+
+/// The policy that `config` says.
+fn policy(config: &Snapshot) -> Result<Policy, Error> {
+    // Only what the user set: a clone must not choose.
+    let Some(entry) = config.last("pggit.sign") else { return Ok(Policy::Follow) };
+    let text = entry.value.as_deref().map_or("true".into(), String::from_utf8_lossy);
+    text.parse().map_err(|()| Error::Signing {
+        detail: format!("pggit.sign is `{text}`, expected true, require or false"),
+    })
+}
+
+impl Repository {
+    /// Are commits to be signed? An error when they must be and cannot.
+    pub(super) fn signs(&self) -> Result<bool, Error> {
+        let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
+        let config = self.config(self.parameters.as_deref()).map_err(read)?;
+        match policy(&config)? {
+            Policy::Never => Ok(false),
+            Policy::Always => Ok(true),
+            Policy::Follow => Ok(flag(&config, "commit.gpgSign").unwrap_or(false)),
+            Policy::Require => {
+                let named = ["user.signingKey", "gpg.ssh.defaultKeyCommand"]
+                    .iter()
+                    .any(|key| config.text(key).is_some_and(|value| !value.is_empty()));
+                if named {
+                    return Ok(true);
+                }
+                let detail = "pggit.sign is `require`, and user.signingKey is not set".to_owned();
+                Err(Error::Signing { detail })
+            }
+        }
+    }
+
+    /// Is there anything by which a signature with an ssh key can be trusted?
+    pub fn knows_signers(&self) -> Result<bool, Error> {
+        let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
+        let config = self.config(self.parameters.as_deref()).map_err(read)?;
+        Ok(config.text("gpg.ssh.allowedSignersFile").is_some_and(|file| !file.is_empty()))
+    }
+
+    /// Writes a signed commit and returns its name.
+    pub(super) fn write_signed(&self, new: &NewCommit<'_>) -> Result<Oid, Error> {
+        let mut args: Vec<OsString> =
+            ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", "-S"].map(Into::into).into();
+        for parent in new.parents {
+            args.extend(["-p".into(), parent.to_string().into()]);
+        }
+        args.extend(["-F".into(), "-".into(), new.tree.to_string().into()]);
+        // In our own process group it may ask for the passphrase of the key.
+        let mut git = program::git().args(args).foreground();
+        let who = [("AUTHOR", &new.identity.author), ("COMMITTER", &new.identity.committer)];
+        for (role, person) in who {
+            let date = format!("@{}", person.time);
+            git = git
+                .env(format!("GIT_{role}_NAME"), person.name.to_string())
+                .env(format!("GIT_{role}_EMAIL"), person.email.to_string())
+                .env(format!("GIT_{role}_DATE"), date);
+        }
+        let answer = git
+            .env("GIT_DIR", self.git_dir())
+            .cwd(self.git_dir())
+            .stdin(Stdin::Bytes(new.message.as_bytes().to_vec()))
+            .run_any()
+            .map_err(|error| Error::Signing { detail: error.to_string() })?;
+        if !answer.exit.status.is_success() {
+            let detail = answer.exit.stderr.trim().trim_start_matches("error: ").to_owned();
+            return Err(Error::Signing { detail });
+        }
+        let name = String::from_utf8_lossy(&answer.stdout);
+        let id = gix::ObjectId::from_hex(name.trim().as_bytes());
+        id.map(Oid).map_err(|error| Error::Signing { detail: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Policy;
+
+    #[test]
+    fn the_words_of_the_policy_are_those_of_git() {
+        for (text, policy) in [
+            ("require", Policy::Require),
+            ("true", Policy::Always),
+            ("yes", Policy::Always),
+            ("1", Policy::Always),
+            ("off", Policy::Never),
+            ("", Policy::Never),
+        ] {
+            assert_eq!(text.parse(), Ok(policy), "{text}");
+        }
+        assert!("always".parse::<Policy>().is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! What git says about the signatures of commits.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Oid, Repository};
+
+/// What a signature is worth, in the terms of `%G?` of `git log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Good, by somebody who is known and trusted.
+    Good,
+    /// Good, but it is not known whose key it is.
+    Unknown,
+    /// Good when it was made; it or its key has expired since.
+    Expired,
+    /// Made with a key that was revoked.
+    Revoked,
+    /// The commit is not what was signed.
+    Bad,
+    /// It could not be checked: the key or a program is missing.
+    Unchecked,
+    /// There is none.
+    Missing,
+}
+
+impl Verdict {
+    fn of(letter: &str) -> Self {
+        match letter {
+            "G" => Self::Good,
+            "U" => Self::Unknown,
+            "X" | "Y" => Self::Expired,
+            "R" => Self::Revoked,
+            "B" => Self::Bad,
+            "N" => Self::Missing,
+            _ => Self::Unchecked,
+        }
+    }
+
+    /// One word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Bad => "bad",
+            Self::Unchecked => "unchecked",
+            Self::Missing => "unsigned",
+        }
+    }
+}
+
+/// The signature of one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// What it is worth.
+    pub verdict: Verdict,
+    /// Whose it is: a principal of ssh, a user id of OpenPGP; empty when nobody
+    /// is known.
+    pub signer: String,
+    /// The fingerprint of the key.
+    pub key: String,
+}
+
+/// Commits that one `git log` is asked about.
+const BATCH: usize = 5_000;
+
+impl Repository {
+    /// Has git checked each of `commits` against the keys that its
+    /// configuration trusts (`gpg.ssh.allowedSignersFile`, the OpenPGP keyring).
+    pub fn signatures(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Signature>, Error> {
+        let mut found = BTreeMap::new();
+        for batch in commits.chunks(BATCH) {
+            let names: String = batch.iter().map(|id| format!("{id}\n")).collect();
+            let args = [
+                "--no-walk=unsorted",
+                "--no-show-signature",
+                "--no-color",
+                "--no-notes",
+                "-s",
+                "--format=%H%x00%G?%x00%GS%x00%GF",
+                "--stdin",
+            ];
+            let answer = self.git("log", args, names.into_bytes())?;
+            if !answer.exit.status.is_success() {
+                let detail = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
+                return Err(Error::Program { command: "log".to_owned(), detail });
+            }
+            found.extend(String::from_utf8_lossy(&answer.stdout).lines().filter_map(read));
+        }
+        // Where nobody's key is known, git calls a commit unsigned that is not.
+        for (id, signature) in &mut found {
+            if signature.verdict == Verdict::Missing && self.signature_format(*id)?.is_some() {
+                signature.verdict = Verdict::Unchecked;
+            }
+        }
+        Ok(found)
+    }
+
+    /// In which format the commit `id` is signed: the words after `BEGIN`, such
+    /// as `SSH SIGNATURE`.
+    pub fn signature_format(&self, id: Oid) -> Result<Option<String>, Error> {
+        let (_, bytes) = self.find(id)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut headers = text.lines().take_while(|line| !line.is_empty());
+        let format = headers
+            .find_map(|line| line.strip_prefix("gpgsig")?.split_once("-----BEGIN ")?.1.strip_suffix("-----"));
+        Ok(format.map(str::to_owned))
+    }
+}
+
+fn read(line: &str) -> Option<(Oid, Signature)> {
+    let mut fields = line.split('\0');
+    let id = gix::ObjectId::from_hex(fields.next()?.as_bytes()).ok()?;
+    let verdict = Verdict::of(fields.next()?);
+    let mut text = || fields.next().unwrap_or_default().to_owned();
+    Some((Oid(id), Signature { verdict, signer: text(), key: text() }))
+}

@@ -1,0 +1,83 @@
+//! Trees as they are, for those who look for what should not be there.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Oid, Repository};
+
+/// What stands under a name in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// Its mode, as git writes it: `0o100644`, `0o40000`, ...
+    pub mode: u16,
+    /// The object.
+    pub id: Oid,
+}
+
+impl TreeEntry {
+    /// Is it a directory?
+    pub fn is_tree(&self) -> bool {
+        self.mode == 0o40000
+    }
+
+    /// Is it a plain file, not executable?
+    pub fn is_file(&self) -> bool {
+        self.mode == 0o100_644
+    }
+}
+
+/// The names of one directory.
+pub type Directory = BTreeMap<String, TreeEntry>;
+
+impl Repository {
+    /// Everything in the directory `tree`.
+    pub fn directory(&self, tree: Oid) -> Result<Directory, Error> {
+        let entries = self.tree(tree)?.entries.into_iter();
+        Ok(entries
+            .map(|entry| {
+                let found = TreeEntry { mode: entry.mode.value(), id: Oid(entry.oid) };
+                (entry.filename.to_string(), found)
+            })
+            .collect())
+    }
+
+    /// The paths below two directories that differ, each with what happened on
+    /// the way from `old` to `new`; the first `limit` of them.
+    pub fn differing_paths(
+        &self,
+        old: &Directory,
+        new: &Directory,
+        limit: usize,
+    ) -> Result<Vec<String>, Error> {
+        let mut paths = Vec::new();
+        self.compare("", old, new, limit, &mut paths)?;
+        Ok(paths)
+    }
+
+    fn compare(
+        &self,
+        prefix: &str,
+        old: &Directory,
+        new: &Directory,
+        limit: usize,
+        paths: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for name in names {
+            if paths.len() >= limit {
+                return Ok(());
+            }
+            let path = format!("{prefix}{name}");
+            match (old.get(name), new.get(name)) {
+                (before, after) if before == after => {}
+                (Some(before), Some(after)) if before.is_tree() && after.is_tree() => {
+                    let (before, after) = (self.directory(before.id)?, self.directory(after.id)?);
+                    self.compare(&format!("{path}/"), &before, &after, limit, paths)?;
+                }
+                (Some(_), Some(_)) => paths.push(format!("{path} changed")),
+                (Some(_), None) => paths.push(format!("{path} removed")),
+                (None, _) => paths.push(format!("{path} added")),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Writing the ledger out.
+
+use super::line::Line;
+use crate::ledger::{Error, Ledger, catalog::Place, layout};
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// How many backups.
+    pub backups: u64,
+    /// How many events.
+    pub events: u64,
+}
+
+impl Ledger<'_> {
+    /// Gives all records to `sink`, line by line. One record at a time is in
+    /// memory. A record that cannot be read is an error: an export without it
+    /// would be taken for the whole.
+    pub fn export<E: From<Error>>(
+        &self,
+        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Exported, E> {
+        let mut damaged = Vec::new();
+        let mut places = self.places(&mut damaged)?;
+        if let Some(damage) = damaged.first() {
+            let reason = format!("{}: {}", damage.reference, damage.reason);
+            return Err(Error::Export { reason }.into());
+        }
+        places.sort_by(|a, b| (&a.commit, a.id).cmp(&(&b.commit, b.id)));
+        let mut exported = Exported { backups: places.len() as u64, events: 0 };
+        sink(&Line::Header { backups: exported.backups }.to_bytes())?;
+        for place in &places {
+            for line in self.lines(place)? {
+                exported.events += u64::from(matches!(line, Line::Event(_)));
+                sink(&line.to_bytes())?;
+            }
+        }
+        Ok(exported)
+    }
+
+    fn lines(&self, place: &Place) -> Result<Vec<Line>, Error> {
+        let record = self.read_place(place)?.record;
+        let mut lines: Vec<Line> =
+            record.ordered().into_iter().map(|event| Line::Event(Box::new(event.clone()))).collect();
+        let sql = self.repository.blob_at(place.tip, &layout::schema_path(place.id))?;
+        lines.extend(sql.map(|sql| Line::Schema { backup: place.id, sql }));
+        Ok(lines)
+    }
+}

@@ -1,0 +1,51 @@
+//! The notes against the records that they are derived from.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Backup, CommitId};
+use crate::git::Oid;
+
+use super::{Code, Finding, Known, Report};
+use crate::ledger::{Error, Ledger, layout, note};
+
+impl Ledger<'_> {
+    pub(super) fn look_at_notes(&self, known: &[Known], report: &mut Report) -> Result<(), Error> {
+        let mut wanted = BTreeMap::<CommitId, Vec<&Backup>>::new();
+        for one in known {
+            // Records that are in the wrong place make no lines.
+            if one.reference == layout::ref_name(&one.backup.commit) {
+                wanted.entry(one.backup.commit.clone()).or_default().push(&one.backup);
+            }
+        }
+        let tip = self.repository.ref_tip(layout::NOTES_REF)?;
+        let mut written = BTreeMap::<CommitId, Oid>::new();
+        for found in self.repository.notes_differences(None, tip)? {
+            written.extend(found.theirs.map(|blob| (found.commit.to_commit(), blob)));
+        }
+        for (commit, backups) in &wanted {
+            let text = match written.get(commit) {
+                Some(blob) => self.text(*blob)?,
+                None => String::new(),
+            };
+            if !note::is_derived(&text, backups.iter().copied()) {
+                let file = commit.to_string();
+                let message = "the note does not say what the records say";
+                report.findings.push(Finding::new(Code::NoteStale, layout::NOTES_REF, message).file(file));
+            }
+        }
+        for (commit, blob) in written.iter().filter(|(commit, _)| !wanted.contains_key(*commit)) {
+            let finding = if note::is_derived(&self.text(*blob)?, []) {
+                Finding::new(Code::NoteForeign, layout::NOTES_REF, "the commit has no backups")
+            } else {
+                let message = "the note tells of backups that have no record";
+                Finding::new(Code::NoteOrphan, layout::NOTES_REF, message)
+            };
+            report.findings.push(finding.file(commit.to_string()));
+        }
+        Ok(())
+    }
+
+    fn text(&self, blob: Oid) -> Result<String, Error> {
+        Ok(String::from_utf8_lossy(&self.repository.blob(blob)?).into_owned())
+    }
+}

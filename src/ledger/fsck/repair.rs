@@ -1,0 +1,103 @@
+//! Deriving anew what is derived: the state in the record files and the notes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{BackupId, CommitId, Record};
+use crate::git::{NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange};
+
+use super::record::Facts;
+use super::{Code, Report};
+use crate::ledger::{Error, Ledger, layout, note};
+
+/// What was put right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Backups whose record file was written anew.
+    pub records: BTreeSet<BackupId>,
+    /// Schema commits whose note was written anew.
+    pub notes: BTreeSet<CommitId>,
+}
+
+impl Ledger<'_> {
+    /// Writes anew what `report` says is derived and wrong. Everything is
+    /// derived from what is there now, not from what was there for the report.
+    pub fn repair(&self, report: &Report) -> Result<Repaired, Error> {
+        let mut repaired = Repaired::default();
+        let mut commits = BTreeSet::new();
+        for finding in &report.findings {
+            let commit = match finding.code {
+                Code::RecordStale => finding.reference.strip_prefix(layout::REFS_PREFIX),
+                Code::NoteStale | Code::NoteOrphan => Some(finding.file.as_str()),
+                _ => None,
+            };
+            commits.extend(commit.and_then(|commit| commit.parse::<CommitId>().ok()));
+        }
+        for commit in commits {
+            let (records, note) = self.retrying(|| self.repair_commit(&commit))?;
+            repaired.records.extend(records);
+            if note {
+                repaired.notes.insert(commit);
+            }
+        }
+        Ok(repaired)
+    }
+
+    fn repair_commit(&self, commit: &CommitId) -> Result<(Vec<BackupId>, bool), Error> {
+        let name = layout::ref_name(commit);
+        let identity = self.repository.identity()?;
+        let mut writer = self.repository.writer();
+        let (mut updates, mut changes, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        let mut backups = BTreeMap::new();
+        let tip = self.repository.ref_tip(&name)?;
+        for (id, blob) in tip.map(|tip| self.records_at(tip)).transpose()?.unwrap_or_default() {
+            let bytes = self.repository.blob(blob)?;
+            let Some((record, whole)) = readable(&bytes, id, commit) else { continue };
+            let (backup, derived) = (record.fold()?.backup, record.to_bytes()?);
+            if derived != bytes && whole {
+                changes.push(TreeChange::File(layout::record_path(id), writer.blob(&derived)?));
+                ids.push(id);
+            }
+            backups.insert(id, backup);
+        }
+        if let (Some(parent), false) = (tip, changes.is_empty()) {
+            let tree = writer.tree(self.repository.commit(parent)?.tree, &changes)?;
+            let message = message(commit, &ids);
+            let commit = NewCommit { tree, parents: &[parent], message: &message, identity: &identity };
+            updates.push(RefUpdate { name, old: tip, new: writer.commit(&commit)? });
+        }
+        let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
+        let old = notes.get(Oid::from(commit))?.unwrap_or_default();
+        let text = note::derived(&String::from_utf8_lossy(&old), backups.values());
+        let stale = text.as_bytes() != old;
+        if stale {
+            notes.stage(&mut writer, Oid::from(commit), text.as_bytes())?;
+            let new = NewNote { message: "backup: repaired notes\n", identity: &identity };
+            updates.push(notes.publish(&mut writer, &[], &new)?);
+        }
+        if !updates.is_empty() {
+            writer.sync()?;
+            writer.move_refs(&Transaction { updates, reason: "backup: repaired".to_owned() })?;
+            writer.settle()?;
+        }
+        Ok((ids, stale))
+    }
+
+    fn records_at(&self, tip: Oid) -> Result<Vec<(BackupId, Oid)>, Error> {
+        let files = self.repository.files_at(tip, layout::DIRECTORY)?;
+        Ok(files.into_iter().filter_map(|(file, blob)| Some((layout::record_of(&file)?, blob))).collect())
+    }
+}
+
+/// The record in `bytes`, when it is the one of `id` on `commit`; and whether
+/// writing it again would keep every event.
+fn readable(bytes: &[u8], id: BackupId, commit: &CommitId) -> Option<(Record, bool)> {
+    let record = Record::parse(bytes).ok()?;
+    let belongs = record.id() == id && record.fold().is_ok_and(|folded| folded.backup.commit == *commit);
+    let whole = Facts::parse(bytes).is_ok_and(|facts| facts.twice().next().is_none());
+    belongs.then_some((record, whole))
+}
+
+fn message(commit: &CommitId, ids: &[BackupId]) -> String {
+    let lines: String = ids.iter().map(|id| format!("Backup-Id: {id}\n")).collect();
+    format!("backup: repaired {} records\n\n{lines}Schema-Commit: {commit}\n", ids.len())
+}

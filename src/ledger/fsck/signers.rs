@@ -1,0 +1,97 @@
+//! What the signature of a ledger commit proves about the events it adds. Pure.
+
+use crate::git::{Signature, Verdict};
+
+use super::{Code, Finding, Link, Severity, chain::Added};
+
+/// The kinds that end the life of a backup or change when it may end.
+const WEIGHTY: [&str; 4] = ["deleted", "expired", "held", "released"];
+
+/// Judges one ledger commit of the ref `reference`.
+pub(super) fn look(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
+    let verdict = signature.map_or(Verdict::Missing, |signature| signature.verdict);
+    let key = signature.map(|signature| signature.key.as_str()).filter(|key| !key.is_empty());
+    let key = key.map(|key| format!(" (key {key})")).unwrap_or_default();
+    let whole = match verdict {
+        Verdict::Good => None,
+        Verdict::Missing => Some((Code::Unsigned, "it is not signed".to_owned())),
+        Verdict::Bad => Some((Code::SignatureBad, format!("it is not what was signed{key}"))),
+        Verdict::Revoked => Some((Code::SignatureBad, format!("the key it is signed with was revoked{key}"))),
+        Verdict::Unknown => Some((Code::SignerUnknown, format!("it is signed by nobody who is known{key}"))),
+        Verdict::Unchecked => Some((Code::SignerUnknown, format!("its signature cannot be checked{key}"))),
+        Verdict::Expired => Some((Code::SignatureExpired, format!("its signature has expired{key}"))),
+    };
+    let mut findings: Vec<Finding> =
+        whole.into_iter().map(|(code, message)| Finding::new(code, reference, message).at(link.id)).collect();
+    let proven = matches!(verdict, Verdict::Good | Verdict::Expired);
+    let signer = signature.map_or("", |signature| signature.signer.as_str());
+    for event in &link.added {
+        let weighty = WEIGHTY.contains(&event.kind.as_str());
+        let Added { file, id, kind, by } = event;
+        let finding = if !proven && weighty {
+            let message = format!("nothing proves that event {id} ({kind}) is by {by}");
+            Finding::new(Code::ActorUnproven, reference, message)
+        } else if proven && !is_same(by, signer) {
+            let severity = if weighty { Severity::Error } else { Code::SignerDiffers.severity() };
+            let message = format!("event {id} ({kind}) says that it is by {by}, but {signer} signed it");
+            Finding::new(Code::SignerDiffers, reference, message).severity(severity)
+        } else {
+            continue;
+        };
+        findings.push(finding.file(file).at(link.id));
+    }
+    findings
+}
+
+/// Is the author `by` (`Name <mail>`) the signer: a user id of the same form, a
+/// mail, or a pattern of mails as in an allowed signers file?
+fn is_same(by: &str, signer: &str) -> bool {
+    let mail = |text: &str| {
+        let inside = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end().trim_end_matches('>'));
+        inside.to_ascii_lowercase()
+    };
+    let by = mail(by);
+    mail(signer).split(',').any(|pattern| matches(pattern.trim().as_bytes(), by.as_bytes()))
+}
+
+/// `*` stands for any text, `?` for one byte.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut star) = (0, None);
+    let mut in_text = 0;
+    while in_text < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, in_text));
+                at += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == text[in_text] => {
+                at += 1;
+                in_text += 1;
+            }
+            _ => match star {
+                Some((star_at, from)) => {
+                    (at, in_text, star) = (star_at + 1, from + 1, Some((star_at, from + 1)));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn signers_are_compared_by_mail() {
+        for signer in
+            ["ada@example.com", "Ada L <ADA@example.com>", "*@example.com", "bob@x,ada@example.com", "a?a@*"]
+        {
+            assert!(is_same("Ada <ada@example.com>", signer), "{signer}");
+        }
+        for signer in ["", "bob@example.com", "ada@example.co", "*.example.com", "ada", "Ada <ada>"] {
+            assert!(!is_same("Ada <ada@example.com>", signer), "{signer}");
+        }
+    }
+}
