@@ -11,6 +11,7 @@ mod cli_basics;
 mod config;
 mod create;
 mod doctor;
+mod index;
 mod init;
 mod ledger;
 mod libpq;

@@ -6,6 +6,7 @@ mod config;
 mod database;
 mod doctor;
 mod init;
+mod maintenance;
 mod man;
 mod mark;
 mod sync;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Mark(mark::Args),
     Config(config::Args),
     Sync(sync::Args),
+    Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -41,7 +43,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Database(command) => database::run(command, context),
         Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
-        Command::Sync(args) => sync::run(&args, context),
+        Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
+        Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }
