@@ -26,6 +26,12 @@ impl Oid {
         gix::ObjectId::try_from(bytes).ok().map(Self)
     }
 
+    /// The object that lower case hex digits name.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let lower = !hex.bytes().any(|byte| byte.is_ascii_uppercase());
+        gix::ObjectId::from_hex(hex.as_bytes()).ok().filter(|_| lower).map(Self)
+    }
+
     /// As the name of a commit.
     pub fn to_commit(self) -> CommitId {
         self.0.to_string().parse().expect("an object name is 40 or 64 lower case hex digits")
@@ -196,6 +202,10 @@ impl Repository {
     pub(super) fn find(&self, id: Oid) -> Result<(Kind, Vec<u8>), Error> {
         let look = || {
             let mut buffer = Vec::new();
+            // Mostly it is there, and then once is enough.
+            if let Ok(Some(data)) = self.gix.objects.try_find(&id.0, &mut buffer) {
+                return Ok((data.kind, data.data.to_vec()));
+            }
             match Database(&self.gix).try_find(&id.0, &mut buffer) {
                 Ok(Some(data)) => Ok((data.kind, data.data.to_vec())),
                 Ok(None) => Err(Error::Missing { id: id.to_string(), shallow: self.is_shallow() }),

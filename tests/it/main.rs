@@ -14,6 +14,7 @@ mod create;
 mod doctor;
 mod exchange;
 mod fsck;
+mod index;
 mod init;
 mod ledger;
 mod libpq;

@@ -8,6 +8,7 @@ mod doctor;
 mod fsck;
 mod init;
 mod ledger;
+mod maintenance;
 mod man;
 mod mark;
 mod sync;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Fsck(fsck::Args),
     #[command(subcommand)]
     Ledger(ledger::Command),
+    Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
     #[command(hide = true)]
@@ -49,6 +51,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Sync(args) => sync::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
+        Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
     }

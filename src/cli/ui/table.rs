@@ -3,6 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row};
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::Style;
 use super::text::sanitised_line;
 
@@ -20,6 +22,12 @@ fn mark(style: Style) -> char {
 
 fn is_mark(c: char) -> bool {
     ('\u{e0000}'..=END_MARK).contains(&c)
+}
+
+/// How much room a text takes.
+fn shown(text: &str) -> usize {
+    let text = text.trim_matches(is_mark);
+    if text.is_ascii() { text.len() } else { text.width() }
 }
 
 /// Says how a cell with this text looks.
@@ -86,6 +94,9 @@ impl Table {
         if self.rows.is_empty() {
             return Vec::new();
         }
+        if width.is_none() {
+            return self.unbounded();
+        }
         let mut table = comfy_table::Table::new();
         table.load_style(NOTHING).set_header(self.header.clone());
         for row in &self.rows {
@@ -114,6 +125,31 @@ impl Table {
 }
 
 impl Table {
+    /// All lines, as wide as they are: nothing has to be arranged.
+    fn unbounded(&self) -> Vec<String> {
+        let head = self.header.iter().map(|title| (*title).to_owned()).collect();
+        let cells =
+            |row: &Vec<String>| row.iter().enumerate().map(|(at, cell)| self.cell(at, cell)).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(head).chain(self.rows.iter().map(cells)).collect();
+        let mut widths = vec![0; self.header.len()];
+        for row in &rows {
+            widths.iter_mut().zip(row).for_each(|(width, cell)| *width = shown(cell).max(*width));
+        }
+        let line = |row: &Vec<String>| {
+            let mut line = String::new();
+            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let room = width - shown(cell);
+                let (before, after) = if self.right.contains(&at) { (room, 2) } else { (0, room + 2) };
+                line.extend(std::iter::repeat_n(' ', before));
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', after));
+            }
+            line.truncate(line.trim_end().len());
+            line
+        };
+        rows.iter().map(line).collect()
+    }
+
     /// The text of a cell, between its marks if it is painted.
     fn cell(&self, column: usize, text: &str) -> String {
         let text = sanitised_line(text).replace(is_mark, "");

@@ -1,6 +1,5 @@
 //! Bringing the index up to date with the refs.
 
-use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -115,20 +114,18 @@ impl Ledger<'_> {
 /// Which refs of the index are as they were, and which refs have to be read.
 fn compare<'t>(base: &Segment, tips: &'t Tips) -> (Vec<bool>, Vec<(&'t str, Oid)>) {
     let mut kept = vec![false; base.shape().refs];
-    let (mut changed, mut at, mut hex) = (Vec::new(), 0, String::new());
+    let (mut changed, mut at) = (Vec::new(), 0);
     for (name, tip) in tips.iter() {
         let mut found = false;
-        while at < kept.len() {
-            write_hex(base.commit(at), &mut hex);
-            match hex.as_str().cmp(name) {
-                Ordering::Less => at += 1,
-                Ordering::Equal => {
-                    found = base.tip(at) == tip.as_bytes();
-                    kept[at] = found;
-                    at += 1;
-                    break;
-                }
-                Ordering::Greater => break,
+        // What is not the name of a commit is read every time.
+        if let Some(commit) = Oid::from_hex(name) {
+            while at < kept.len() && base.commit(at) < commit.as_bytes() {
+                at += 1;
+            }
+            if at < kept.len() && base.commit(at) == commit.as_bytes() {
+                found = base.tip(at) == tip.as_bytes();
+                kept[at] = found;
+                at += 1;
             }
         }
         if !found {
@@ -136,15 +133,6 @@ fn compare<'t>(base: &Segment, tips: &'t Tips) -> (Vec<bool>, Vec<(&'t str, Oid)
         }
     }
     (kept, changed)
-}
-
-fn write_hex(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.clear();
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
 }
 
 /// The rows of both segments by age.

@@ -1,6 +1,6 @@
 //! `git pggit backup coverage`
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
@@ -58,7 +58,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }));
     let repository = context.repository()?;
     let all_ok = match &args.commits {
-        Some(range) => commits(range, &records, repository, context)?,
+        Some(range) => {
+            let subjects =
+                overview.rows().filter_map(|row| Some((row.commit_oid(), row.subject()?))).collect();
+            commits(range, &records, &subjects, context)?
+        }
         None => branches(&args.branch, &records, repository, context)?,
     };
     if args.exit_code && !all_ok {
@@ -147,9 +151,10 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
 fn commits(
     range: &str,
     records: &Records,
-    repository: &Repository,
+    subjects: &HashMap<Oid, &str>,
     context: &Context,
 ) -> Result<bool, Failure> {
+    let repository = context.repository()?;
     let (tip, hidden) = repository.resolve_range(range)?;
     let walked = repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
     let walked: Vec<CommitId> = walked.into_iter().map(Oid::to_commit).collect();
@@ -169,7 +174,10 @@ fn commits(
             commit.state.as_str().to_owned(),
             commit.backups.to_string(),
             verified(commit),
-            subject(&commit.commit, repository),
+            match subjects.get(&Oid::from(&commit.commit)) {
+                Some(subject) => (*subject).to_owned(),
+                None => subject(&commit.commit, repository),
+            },
         ]);
     }
     context.page()?;

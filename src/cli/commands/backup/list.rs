@@ -69,7 +69,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut rows = args.many.select(&overview, context)?;
     // The newest first also among those that are equal.
     rows.reverse();
-    rows.sort_by(|a, b| args.sort.compare(a, b));
+    if args.sort != Sort::Registered {
+        rows.sort_by(|a, b| args.sort.compare(a, b));
+    }
     if args.reverse {
         rows.reverse();
     }

@@ -53,7 +53,24 @@ pub(crate) enum Command {
     Append(append::Args),
 }
 
+impl Command {
+    /// Does it only look?
+    fn only_reads(&self) -> bool {
+        use Command::{Cat, Coverage, Diff, ForEach, List, Log, Restore, Show};
+        matches!(self, List(_) | Show(_) | Log(_) | Coverage(_) | Diff(_) | Cat(_) | ForEach(_) | Restore(_))
+    }
+}
+
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    let only_reads = command.only_reads();
+    let result = dispatch(command, context);
+    if !only_reads && result.is_ok() {
+        super::maintenance::by_the_way(context);
+    }
+    result
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
