@@ -162,7 +162,8 @@ impl Ledger<'_> {
         let places = self.places(&mut Vec::new())?.into_iter().map(|place| (place.id, place)).collect();
         let mut known = Known { places, commits: BTreeMap::new(), present: BTreeMap::new() };
         let imported = self.check_import(input()?, options, &mut known)?;
-        if !options.dry_run && !(imported.new.is_empty() && imported.changed.is_empty()) {
+        let nothing = imported.new.is_empty() && imported.changed.is_empty();
+        if !options.dry_run && !nothing {
             self.write_import(input()?, &known)?;
         }
         Ok(imported)
