@@ -213,7 +213,7 @@ trap - EXIT
 
 chapter 'Yours now'
 printf 'explore:   . %q\n' "$sandbox/env"
-printf '           git pggit backup show release-1.0; git log -p refs/backups/$(git rev-parse v1.0)\n'
+printf '           git pggit backup show release-1.0; git log -p refs/backups/$(git rev-parse v1.0^{})\n'
 printf '           git pggit backup --help; psql shop_restored\n'
 printf 'clean up:  %q\n' "$sandbox/stop"
 printf 'sandbox:   %s\n' "$sandbox"

@@ -9,4 +9,4 @@ mod interrupted;
 pub use choice::{Asked, Chosen, choose};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
-pub use interrupted::{displayed_status, is_interrupted};
+pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted};

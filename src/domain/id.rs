@@ -31,6 +31,16 @@ macro_rules! uuid_newtype {
                 let at = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, (millis % 1000) as u32 * 1_000_000);
                 Self(Uuid::new_v7(at))
             }
+
+            /// Its bytes; their order is that of the ids.
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
+
+            /// The one with these bytes.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
         }
 
         impl FromStr for $type {
@@ -66,27 +76,44 @@ uuid_newtype!(
     "event id"
 );
 
-/// For each id the number of characters of its shortest unambiguous prefix
-/// among all of them, at least `least`.
-pub fn shortest_prefixes(ids: &[BackupId], least: usize) -> Vec<usize> {
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by(|a, b| texts[*a].cmp(&texts[*b]));
-    let common =
-        |a: usize, b: usize| texts[a].bytes().zip(texts[b].bytes()).take_while(|(x, y)| x == y).count();
-    let mut lengths = vec![least; texts.len()];
-    for pair in order.windows(2) {
-        let needed = (common(pair[0], pair[1]) + 1).min(texts[pair[0]].len());
-        for side in pair {
-            lengths[*side] = lengths[*side].max(needed);
-        }
+/// Ids among which others are shortened: to the shortest beginning that no
+/// other of them shares.
+#[derive(Debug, Default)]
+pub struct ShortIds(Vec<u128>);
+
+impl ShortIds {
+    /// The fewest characters that are left.
+    pub const LEAST: usize = 8;
+
+    /// Shortens among `ids`.
+    pub fn among(ids: impl IntoIterator<Item = BackupId>) -> Self {
+        let mut ids: Vec<u128> = ids.into_iter().map(|id| id.0.as_u128()).collect();
+        ids.sort_unstable();
+        Self(ids)
     }
-    lengths
+
+    /// The beginning of `id` that tells it apart.
+    pub fn of(&self, id: BackupId) -> String {
+        let number = id.0.as_u128();
+        let (start, end) = (
+            self.0.partition_point(|other| *other < number),
+            self.0.partition_point(|other| *other <= number),
+        );
+        let twin = (end - start > 1).then_some(number);
+        let neighbours = [start.checked_sub(1).and_then(|at| self.0.get(at)), self.0.get(end), twin.as_ref()];
+        // Each hex digit is four bits; a hyphen stands after 8, 12, 16 and 20.
+        let needed = |other: &&u128| {
+            let digits = ((number ^ **other).leading_zeros() as usize / 4 + 1).min(32);
+            digits + [8, 12, 16, 20].iter().filter(|hyphen| digits > **hyphen).count()
+        };
+        let length = neighbours.iter().flatten().map(needed).max().unwrap_or(0).max(Self::LEAST);
+        id.to_string()[..length].to_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BackupId, shortest_prefixes};
+    use super::{BackupId, ShortIds};
     use crate::domain::Timestamp;
 
     #[test]
@@ -110,6 +137,13 @@ mod tests {
         .iter()
         .map(|text| text.parse().unwrap())
         .collect();
-        assert_eq!(shortest_prefixes(&ids, 8), [36, 36, 8]);
+        let short = ShortIds::among(ids.clone());
+        let lengths: Vec<usize> = ids.iter().map(|id| short.of(*id).len()).collect();
+        assert_eq!(lengths, [36, 36, 8]);
+        let twins = ShortIds::among([ids[2], ids[2]]);
+        assert_eq!(twins.of(ids[2]).len(), 36);
+        // The first difference is right after a hyphen.
+        let near: BackupId = "019aa5b0-1000-7000-8000-000000000001".parse().unwrap();
+        assert_eq!(ShortIds::among([ids[0], near]).of(near), "019aa5b0-1");
     }
 }

@@ -39,7 +39,7 @@ pub use event::{
     Started, Tagged, Untagged, Verified,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
-pub use id::{BackupId, EventId, shortest_prefixes};
+pub use id::{BackupId, EventId, ShortIds};
 pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;

@@ -20,7 +20,9 @@ mod remote;
 pub mod setup;
 mod sign;
 mod signature;
+mod tips;
 mod trees;
+mod upkeep;
 mod writer;
 
 pub use diff::{Diff, DiffOptions};
@@ -33,5 +35,6 @@ pub use open::Repository;
 pub use refs::{RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
 pub use signature::{Signature, Verdict};
+pub use tips::Tips;
 pub use trees::{Directory, TreeEntry};
 pub use writer::{NewCommit, TreeChange, Writer};

@@ -16,6 +16,16 @@ use super::{Error, Repository};
 pub struct Oid(pub(super) gix::ObjectId);
 
 impl Oid {
+    /// Its 20 or 32 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The object whose name is these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        gix::ObjectId::try_from(bytes).ok().map(Self)
+    }
+
     /// As the name of a commit.
     pub fn to_commit(self) -> CommitId {
         self.0.to_string().parse().expect("an object name is 40 or 64 lower case hex digits")

@@ -47,6 +47,16 @@ impl Repository {
         Self { parameters: parameters.map(OsStr::to_owned), ..self }
     }
 
+    /// The same repository for another thread.
+    pub fn for_thread(&self) -> Self {
+        Self { gix: self.gix.clone(), parameters: self.parameters.clone() }
+    }
+
+    /// How many bytes the name of an object has.
+    pub fn oid_len(&self) -> usize {
+        self.gix.object_hash().len_in_bytes()
+    }
+
     /// The directory with this work tree's HEAD.
     pub fn git_dir(&self) -> PathBuf {
         absolute(self.gix.git_dir())

@@ -1,7 +1,7 @@
 //! Reading records back.
 
 use crate::domain::{Backup, BackupId, CommitId, Ignored, Record, Timestamp};
-use crate::git::{self, Oid};
+use crate::git::{self, Oid, Repository};
 
 use super::{Error, Ledger, layout};
 
@@ -47,7 +47,8 @@ pub(super) struct Place {
 }
 
 impl Ledger<'_> {
-    /// Reads all records.
+    /// Reads all records, each from git: what the index knows does not count.
+    /// [`Ledger::overview`] is for those who only want to know what there is.
     pub fn catalog(&self) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         let places = self.places(&mut catalog.damaged)?;
@@ -124,27 +125,41 @@ impl Ledger<'_> {
         Ok(places)
     }
 
-    pub(super) fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
-        let files = self.repository.files_at(tip, layout::DIRECTORY)?;
-        let place = |(name, blob): (String, Oid)| {
-            Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
-        };
-        Ok(files.into_iter().filter_map(place).collect())
+    fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
+        places_at(self.repository, commit, tip)
     }
 
-    pub(super) fn read(&self, place: &Place) -> Result<Entry, String> {
-        let bytes = self.repository.blob(place.blob).map_err(|error| error.to_string())?;
-        let record = Record::parse(&bytes).map_err(|error| error.to_string())?;
-        let folded = record.fold().map_err(|error| error.to_string())?;
-        let backup = folded.backup;
-        if backup.id != place.id {
-            return Err(format!("it is the record of backup {}", backup.id));
-        }
-        if backup.commit != place.commit {
-            return Err(format!("it belongs to commit {}", backup.commit));
-        }
-        Ok(Entry { backup, record, ignored: folded.ignored, tip: place.tip })
+    fn read(&self, place: &Place) -> Result<Entry, String> {
+        read(self.repository, place)
     }
+}
+
+/// The records in the tree of `tip`, the ledger commit of `commit`.
+pub(super) fn places_at(
+    repository: &Repository,
+    commit: &CommitId,
+    tip: Oid,
+) -> Result<Vec<Place>, git::Error> {
+    let files = repository.files_at(tip, layout::DIRECTORY)?;
+    let place = |(name, blob): (String, Oid)| {
+        Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
+    };
+    Ok(files.into_iter().filter_map(place).collect())
+}
+
+/// Reads one record, or says why it cannot be read.
+pub(super) fn read(repository: &Repository, place: &Place) -> Result<Entry, String> {
+    let bytes = repository.blob(place.blob).map_err(|error| error.to_string())?;
+    let record = Record::parse(&bytes).map_err(|error| error.to_string())?;
+    let folded = record.fold().map_err(|error| error.to_string())?;
+    let backup = folded.backup;
+    if backup.id != place.id {
+        return Err(format!("it is the record of backup {}", backup.id));
+    }
+    if backup.commit != place.commit {
+        return Err(format!("it belongs to commit {}", backup.commit));
+    }
+    Ok(Entry { backup, record, ignored: folded.ignored, tip: place.tip })
 }
 
 fn age(entry: &Entry) -> (Timestamp, BackupId) {

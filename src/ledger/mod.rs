@@ -13,6 +13,7 @@ mod catalog;
 mod error;
 pub mod exchange;
 pub mod fsck;
+mod index;
 mod layout;
 mod message;
 mod note;
@@ -22,6 +23,7 @@ mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
 pub use error::Error;
+pub use index::{Overview, Refreshed, Row};
 pub use layout::{NOTES_REF, REFS_PREFIX};
 pub use message::reason;
 pub use query::{Filter, TagFilter};

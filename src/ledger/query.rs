@@ -5,7 +5,8 @@ use crate::domain::{
     Timestamp,
 };
 
-use super::{Catalog, Entry, Error, Ledger, catalog::Place, layout};
+use super::catalog::{Place, read};
+use super::{Catalog, Damage, Entry, Error, Ledger, layout};
 
 /// A tag that a backup must have, with this value where one is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,30 +42,142 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
+/// What filters and selectors look at.
+pub(super) trait Facts {
+    fn id(&self) -> BackupId;
+    fn name(&self) -> &str;
+    fn database(&self) -> &str;
+    fn is_on(&self, commit: &CommitId) -> bool;
+    fn branch(&self) -> Option<&str>;
+    fn status(&self) -> Status;
+    fn kind(&self) -> BackupType;
+    fn tool(&self) -> &str;
+    fn tag(&self, key: &str) -> Option<&str>;
+    fn registered_at(&self) -> Timestamp;
+}
+
+impl Facts for Backup {
+    fn id(&self) -> BackupId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn database(&self) -> &str {
+        self.database.as_str()
+    }
+
+    fn is_on(&self, commit: &CommitId) -> bool {
+        self.commit == *commit
+    }
+
+    fn branch(&self) -> Option<&str> {
+        self.branch.as_ref().map(Line::as_str)
+    }
+
+    fn status(&self) -> Status {
+        self.status
+    }
+
+    fn kind(&self) -> BackupType {
+        self.kind
+    }
+
+    fn tool(&self) -> &str {
+        self.tool.name.as_str()
+    }
+
+    fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(known, _)| known.as_str() == key).map(|(_, value)| value.as_str())
+    }
+
+    fn registered_at(&self) -> Timestamp {
+        self.registered_at
+    }
+}
+
 impl Filter {
     /// Does `backup` pass?
     pub fn matches(&self, backup: &Backup) -> bool {
-        fn any<T: PartialEq>(wanted: &[T], value: &T) -> bool {
-            wanted.is_empty() || wanted.contains(value)
+        self.passes(backup)
+    }
+
+    pub(super) fn passes(&self, backup: &impl Facts) -> bool {
+        fn any<T>(wanted: &[T], is: impl Fn(&T) -> bool) -> bool {
+            wanted.is_empty() || wanted.iter().any(is)
         }
         let tagged = |filter: &TagFilter| {
-            backup
-                .tags
-                .get(&filter.key)
-                .is_some_and(|value| filter.value.as_ref().is_none_or(|wanted| wanted == value))
+            let value = backup.tag(filter.key.as_str());
+            value.is_some_and(|value| filter.value.as_ref().is_none_or(|wanted| wanted.as_str() == value))
         };
-        any(&self.databases, &backup.database)
-            && any(&self.commits, &backup.commit)
-            && (self.branches.is_empty()
-                || backup.branch.as_ref().is_some_and(|branch| self.branches.contains(branch)))
-            && any(&self.statuses, &backup.status)
-            && any(&self.types, &backup.kind)
-            && any(&self.tools, &backup.tool.name)
-            && any(&self.names, &backup.name)
+        any(&self.databases, |it| it.as_str() == backup.database())
+            && any(&self.commits, |it| backup.is_on(it))
+            && any(&self.branches, |it| backup.branch() == Some(it.as_str()))
+            && any(&self.statuses, |it| *it == backup.status())
+            && any(&self.types, |it| *it == backup.kind())
+            && any(&self.tools, |it| it.as_str() == backup.tool())
+            && any(&self.names, |it| it.as_str() == backup.name())
             && self.tags.iter().all(tagged)
-            && self.since.is_none_or(|since| backup.registered_at >= since)
-            && self.until.is_none_or(|until| backup.registered_at < until)
+            && self.since.is_none_or(|since| backup.registered_at() >= since)
+            && self.until.is_none_or(|until| backup.registered_at() < until)
     }
+}
+
+/// The one of `backups`, which are in the order of their registration, that
+/// `selector` names. A name wins over the beginning of an id.
+pub(super) fn one<B, F: Facts>(
+    mut backups: impl Iterator<Item = B>,
+    facts: impl for<'x> Fn(&'x B) -> &'x F,
+    selector: &BackupSelector,
+    damaged: &[Damage],
+) -> Result<B, Error> {
+    let mut found: Vec<B> = match selector {
+        BackupSelector::Latest => backups.last().into_iter().collect(),
+        BackupSelector::Oldest => backups.next().into_iter().collect(),
+        BackupSelector::Id(id) => backups.filter(|backup| facts(backup).id() == *id).collect(),
+        BackupSelector::Text(text) => {
+            let can_begin = BackupSelector::is_prefix(text);
+            let begins = |backup: &F| can_begin && backup.id().to_string().starts_with(text.as_str());
+            let (mut named, mut beginning) = (Vec::new(), Vec::new());
+            for backup in backups {
+                if facts(&backup).name() == text {
+                    named.push(backup);
+                } else if named.is_empty() && begins(facts(&backup)) {
+                    beginning.push(backup);
+                }
+            }
+            if named.is_empty() { beginning } else { named }
+        }
+    };
+    match found.len() {
+        0 => Err(missing(selector, damaged)),
+        1 => Ok(found.remove(0)),
+        _ => Err(Error::Ambiguous {
+            selector: selector.to_string(),
+            candidates: found.iter().map(|backup| candidate(facts(backup))).collect(),
+        }),
+    }
+}
+
+/// A record that is there but cannot be read is not simply missing.
+fn missing(selector: &BackupSelector, damaged: &[Damage]) -> Error {
+    let text = selector.to_string();
+    let hit = |file: &str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&text));
+    let damaged = damaged.iter().find(|damage| BackupSelector::is_prefix(&text) && hit(&damage.file));
+    let commit = damaged.and_then(|damage| damage.reference.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
+    match (damaged, commit) {
+        (Some(damage), Some(commit)) => {
+            Error::Damaged { backup: text, commit, reason: damage.reason.clone() }
+        }
+        _ => Error::NotFound { selector: text },
+    }
+}
+
+fn candidate(backup: &impl Facts) -> String {
+    let (id, name, database) = (backup.id(), backup.name(), backup.database());
+    format!("{id} {name} ({database}, {}, {})", backup.status(), backup.registered_at())
 }
 
 impl Catalog {
@@ -76,72 +189,36 @@ impl Catalog {
     /// The one entry that `selector` names among those that pass `filter`.
     /// A name wins over the beginning of an id.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<&Entry, Error> {
-        let entries = self.select(filter);
-        let found: Vec<&Entry> = match selector {
-            BackupSelector::Latest => entries.last().copied().into_iter().collect(),
-            BackupSelector::Oldest => entries.first().copied().into_iter().collect(),
-            BackupSelector::Id(id) => entries.into_iter().filter(|entry| entry.backup.id == *id).collect(),
-            BackupSelector::Text(text) => {
-                let named: Vec<_> =
-                    entries.iter().copied().filter(|entry| entry.backup.name.as_str() == text).collect();
-                let begins = |entry: &&Entry| {
-                    BackupSelector::is_prefix(text) && entry.backup.id.to_string().starts_with(text)
-                };
-                if named.is_empty() { entries.into_iter().filter(begins).collect() } else { named }
-            }
-        };
-        match found.as_slice() {
-            [] => Err(self.missing(selector)),
-            [one] => Ok(one),
-            many => Err(Error::Ambiguous {
-                selector: selector.to_string(),
-                candidates: many.iter().map(|entry| candidate(&entry.backup)).collect(),
-            }),
-        }
+        one(self.select(filter).into_iter(), |entry| &entry.backup, selector, &self.damaged)
     }
-
-    /// A record that is there but cannot be read is not simply missing.
-    fn missing(&self, selector: &BackupSelector) -> Error {
-        let text = selector.to_string();
-        let hit = |file: &str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&text));
-        let damaged =
-            self.damaged.iter().find(|damage| BackupSelector::is_prefix(&text) && hit(&damage.file));
-        let commit =
-            damaged.and_then(|damage| damage.reference.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
-        match (damaged, commit) {
-            (Some(damage), Some(commit)) => {
-                Error::Damaged { backup: text, commit, reason: damage.reason.clone() }
-            }
-            _ => Error::NotFound { selector: text },
-        }
-    }
-}
-
-fn candidate(backup: &Backup) -> String {
-    format!(
-        "{} {} ({}, {}, {})",
-        backup.id, backup.name, backup.database, backup.status, backup.registered_at
-    )
 }
 
 impl Ledger<'_> {
     /// The record of the backup `id`.
     pub fn by_id(&self, id: BackupId) -> Result<Entry, Error> {
-        let place = self.places(&mut Vec::new())?.into_iter().find(|place| place.id == id);
-        let place = place.ok_or_else(|| Error::NotFound { selector: id.to_string() })?;
-        self.read_place(&place)
+        // Where the index says that it is, it is: a record is found by its name.
+        let guesses = self.guess(id).into_iter().map(Ok).chain(std::iter::once_with(|| self.look_up(id)));
+        for commit in guesses {
+            let commit = commit?;
+            if let Some(tip) = self.repository.ref_tip(&layout::ref_name(&commit))?
+                && let Some(blob) = self.repository.entry_at(tip, &layout::record_path(id))?
+            {
+                return self.read_place(&Place { id, commit, tip, blob });
+            }
+        }
+        Err(Error::NotFound { selector: id.to_string() })
     }
 
     /// The one record that `selector` names.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<Entry, Error> {
         match selector {
             BackupSelector::Id(id) if *filter == Filter::default() => self.by_id(*id),
-            _ => self.catalog()?.find(selector, filter).cloned(),
+            _ => self.entry(&self.overview()?.find(selector, filter)?),
         }
     }
 
     pub(super) fn read_place(&self, place: &Place) -> Result<Entry, Error> {
-        self.read(place).map_err(|reason| Error::Damaged {
+        read(self.repository, place).map_err(|reason| Error::Damaged {
             backup: place.id.to_string(),
             commit: place.commit.clone(),
             reason,

@@ -1,10 +1,11 @@
 //! Which commits can be restored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::domain::{Backup, BackupId, BackupType, CommitId, Status};
+use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp};
 
 /// What the backups of one commit come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,48 +76,74 @@ pub struct Tally {
     pub stored_bytes: u64,
 }
 
-/// The backups by commit, with what is needed to judge them.
-pub struct Records<'a> {
-    by_commit: BTreeMap<&'a CommitId, Vec<&'a Backup>>,
-    by_id: BTreeMap<BackupId, &'a Backup>,
-    interrupted: BTreeSet<BackupId>,
+/// What has to be known about a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its id.
+    pub id: BackupId,
+    /// The schema commit.
+    pub commit: CommitId,
+    /// What it contains.
+    pub kind: BackupType,
+    /// How far it has come.
+    pub status: Status,
+    /// Its maker is dead though it says `in_progress`.
+    pub interrupted: bool,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// What it takes in the store.
+    pub stored_bytes: u64,
+    /// The backup that it cannot be restored without.
+    pub needs: Option<BackupId>,
+    /// It was verified, with success.
+    pub verified: bool,
 }
 
-impl<'a> Records<'a> {
-    /// `interrupted` are those whose maker is dead though they say
-    /// `in_progress`.
-    pub fn new(backups: impl IntoIterator<Item = &'a Backup>, interrupted: BTreeSet<BackupId>) -> Self {
-        let (mut by_commit, mut by_id) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
-        for backup in backups {
-            by_commit.entry(&backup.commit).or_default().push(backup);
-            by_id.insert(backup.id, backup);
-        }
-        Self { by_commit, by_id, interrupted }
+/// The backups by commit, with what is needed to judge them.
+pub struct Records {
+    /// Of one commit side by side.
+    backups: Vec<Known>,
+    by_commit: HashMap<CommitId, Range<usize>>,
+    by_id: HashMap<BackupId, usize>,
+}
+
+impl Records {
+    /// Judges these.
+    pub fn new(backups: impl IntoIterator<Item = Known>) -> Self {
+        let mut backups: Vec<Known> = backups.into_iter().collect();
+        backups.sort_by(|a, b| a.commit.cmp(&b.commit));
+        let by_id = backups.iter().enumerate().map(|(at, backup)| (backup.id, at)).collect();
+        let mut at = 0;
+        let range = |group: &[Known]| {
+            at += group.len();
+            (group[0].commit.clone(), at - group.len()..at)
+        };
+        let by_commit = backups.chunk_by(|a, b| a.commit == b.commit).map(range).collect();
+        Self { backups, by_commit, by_id }
     }
 
     /// Can the backup be restored, with everything it needs?
-    fn restorable(&self, backup: &Backup) -> bool {
+    fn restorable(&self, backup: &Known) -> bool {
         let (mut current, mut seen) = (backup, BTreeSet::new());
         loop {
-            if current.status != Status::Completed || !seen.insert(current.id) {
+            if current.status != Status::Completed {
                 return false;
             }
-            match current.depends_on.first() {
-                None => return matches!(current.kind, BackupType::Full | BackupType::Snapshot),
-                Some(needed) => match self.by_id.get(&needed.id) {
-                    Some(parent) => current = parent,
-                    None => return false,
-                },
+            let Some(needed) = current.needs else {
+                return matches!(current.kind, BackupType::Full | BackupType::Snapshot);
+            };
+            match self.by_id.get(&needed) {
+                Some(parent) if seen.insert(current.id) => current = &self.backups[*parent],
+                _ => return false,
             }
         }
     }
 
     fn coverage(&self, commit: &CommitId) -> Coverage {
-        let backups = self.by_commit.get(commit).map_or(&[][..], Vec::as_slice);
-        let restorable: Vec<&&Backup> = backups.iter().filter(|backup| self.restorable(backup)).collect();
+        let backups = self.by_commit.get(commit).map_or(&[][..], |range| &self.backups[range.clone()]);
+        let restorable: Vec<&Known> = backups.iter().filter(|backup| self.restorable(backup)).collect();
         let has = |status: Status| backups.iter().any(|backup| backup.status == status);
-        let running =
-            |backup: &&Backup| backup.status == Status::InProgress && !self.interrupted.contains(&backup.id);
+        let running = |backup: &Known| backup.status == Status::InProgress && !backup.interrupted;
         let state = if !restorable.is_empty() {
             State::Ok
         } else if has(Status::Completed) {
@@ -131,7 +158,7 @@ impl<'a> Records<'a> {
         Coverage {
             commit: commit.clone(),
             state,
-            verified: restorable.iter().any(|backup| backup.is_verified()),
+            verified: restorable.iter().any(|backup| backup.verified),
             backups: backups.len(),
             restorable_from: restorable
                 .iter()
@@ -142,20 +169,20 @@ impl<'a> Records<'a> {
     }
 
     /// The commits that can be restored.
-    pub fn restorable_commits(&self) -> impl Iterator<Item = &'a CommitId> {
-        let restorable = |backups: &[&Backup]| backups.iter().any(|backup| self.restorable(backup));
-        self.by_commit.iter().filter(move |(_, backups)| restorable(backups)).map(|(commit, _)| *commit)
+    pub fn restorable_commits(&self) -> impl Iterator<Item = &CommitId> {
+        let restorable =
+            |range: &Range<usize>| self.backups[range.clone()].iter().any(|backup| self.restorable(backup));
+        self.by_commit.iter().filter(move |(_, range)| restorable(range)).map(|(commit, _)| commit)
     }
 
     /// All records once.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { backups: self.by_id.len(), ..Tally::default() };
-        for backup in self.by_id.values() {
-            let interrupted = self.interrupted.contains(&backup.id);
-            let status = if interrupted { "interrupted" } else { backup.status.as_str() };
+        for backup in self.by_id.values().map(|at| &self.backups[*at]) {
+            let status = if backup.interrupted { "interrupted" } else { backup.status.as_str() };
             *tally.by_status.entry(status).or_default() += 1;
             if matches!(backup.status, Status::Completed | Status::Expired) {
-                tally.stored_bytes += backup.stored_bytes.unwrap_or(0);
+                tally.stored_bytes += backup.stored_bytes;
             }
         }
         tally
@@ -163,7 +190,7 @@ impl<'a> Records<'a> {
 }
 
 /// The coverage of each of `commits`.
-pub fn commits<'a>(records: &Records<'_>, commits: impl IntoIterator<Item = &'a CommitId>) -> Vec<Coverage> {
+pub fn commits<'a>(records: &Records, commits: impl IntoIterator<Item = &'a CommitId>) -> Vec<Coverage> {
     commits.into_iter().map(|commit| records.coverage(commit)).collect()
 }
 
@@ -171,7 +198,7 @@ pub fn commits<'a>(records: &Records<'_>, commits: impl IntoIterator<Item = &'a 
 /// can be restored with the number of commits that it lacks (see
 /// [`History::nearest`](super::History::nearest)).
 pub fn branches(
-    records: &Records<'_>,
+    records: &Records,
     branches: impl IntoIterator<Item = (String, CommitId, Option<(CommitId, usize)>)>,
 ) -> Vec<Branch> {
     let one = |(branch, tip, nearest): (String, CommitId, Option<(CommitId, usize)>)| {

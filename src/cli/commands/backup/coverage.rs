@@ -1,15 +1,15 @@
 //! `git pggit backup coverage`
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::backup::is_interrupted;
+use crate::backup::is_abandoned;
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{BackupId, CommitId, human_bytes};
+use crate::domain::{CommitId, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
-use crate::report::{self, Branch, Coverage, History, Records, State, Tally};
+use crate::report::{self, Branch, Coverage, History, Known, Records, State, Tally};
 
 use super::{select, view};
 
@@ -44,11 +44,18 @@ EXAMPLES
     git pggit backup coverage --commits v1.0..main";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let catalog = select::catalog(context)?;
-    let backups = || catalog.entries.iter().map(|entry| &entry.backup);
-    let interrupted: BTreeSet<BackupId> =
-        backups().filter(|backup| is_interrupted(backup)).map(|backup| backup.id).collect();
-    let records = Records::new(backups(), interrupted);
+    let overview = select::overview(context)?;
+    let records = Records::new(overview.rows().map(|row| Known {
+        id: row.id(),
+        commit: row.commit(),
+        kind: row.kind(),
+        status: row.status(),
+        interrupted: is_abandoned(row.status(), row.owner().as_ref()),
+        registered_at: row.registered_at(),
+        stored_bytes: row.stored_bytes().unwrap_or(0),
+        needs: row.needs().next(),
+        verified: row.is_verified(),
+    }));
     let repository = context.repository()?;
     let all_ok = match &args.commits {
         Some(range) => commits(range, &records, repository, context)?,
@@ -62,7 +69,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn branches(
     named: &[String],
-    records: &Records<'_>,
+    records: &Records,
     repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {
@@ -98,10 +105,10 @@ fn branches(
 /// themselves are walked from, all of them together.
 fn nearest(
     tips: &[Oid],
-    records: &Records<'_>,
+    records: &Records,
     repository: &Repository,
 ) -> Result<Vec<Option<(CommitId, usize)>>, Failure> {
-    let good: BTreeSet<Oid> = records.restorable_commits().map(Oid::from).collect();
+    let good: HashSet<Oid> = records.restorable_commits().map(Oid::from).collect();
     let mut walked: Vec<Oid> = tips.iter().copied().filter(|tip| !good.contains(tip)).collect();
     walked.sort_unstable();
     walked.dedup();
@@ -139,7 +146,7 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
 
 fn commits(
     range: &str,
-    records: &Records<'_>,
+    records: &Records,
     repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::backup::is_interrupted;
+use crate::backup::{is_abandoned, is_interrupted};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Failed, Failure as Cause, Owner, Status};
-use crate::ledger::{Change, Entry};
+use crate::ledger::{Change, Entry, Row};
 use crate::process::{Liveness, is_alive};
 
 use super::facts::word;
@@ -149,12 +149,13 @@ fn refuse_living(backup: &Backup, force: bool) -> Result<(), Failure> {
 }
 
 fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> {
-    let catalog = select::catalog(context)?;
+    let overview = select::overview(context)?;
     let database = database.map(|name| select::database(Some(name), context)).transpose()?;
-    let of_database = |entry: &&Entry| database.as_ref().is_none_or(|name| entry.backup.database == *name);
+    let of_database = |row: &Row<'_>| database.as_ref().is_none_or(|name| row.database() == name.as_str());
+    let interrupted = |row: &Row<'_>| is_abandoned(row.status(), row.owner().as_ref());
     let mut settled = Vec::new();
-    for entry in catalog.entries.iter().filter(of_database).filter(|entry| is_interrupted(&entry.backup)) {
-        if let Some(entry) = settle(entry, is_interrupted, context)? {
+    for row in overview.rows().filter(of_database).filter(interrupted) {
+        if let Some(entry) = settle(&context.ledger()?.entry(&row)?, is_interrupted, context)? {
             context.ui.status(&format!("settled {}", view::title(&entry.backup)));
             settled.push(entry);
         }

@@ -46,8 +46,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::new(Code::Usage, error.to_string())
             .hint(format!("fields are {}", fields::names().join(", ")))
     })?;
-    let catalog = select::catalog(context)?;
-    for entry in args.many.select(&catalog, context)? {
+    let overview = select::overview(context)?;
+    let rows = args.many.select(&overview, context)?;
+    for entry in context.ledger()?.entries(&rows)? {
         let mut line = fields::render(&pieces, &entry.backup);
         if args.nul {
             line.push(0);

@@ -1,16 +1,14 @@
 //! `git pggit backup list`
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::backup::displayed_status;
 use crate::cli::ui::Table;
 use crate::cli::ui::text::relative_time;
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, BackupId, human_bytes, shortest_prefixes};
-use crate::ledger::{Catalog, Entry};
+use crate::domain::{ShortIds, human_bytes};
+use crate::ledger::{Overview, Row};
 
 use super::select::{self, Many};
 use super::view;
@@ -67,94 +65,92 @@ enum Sort {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let catalog = select::catalog(context)?;
-    let mut entries = args.many.select(&catalog, context)?;
+    let overview = select::overview(context)?;
+    let mut rows = args.many.select(&overview, context)?;
     // The newest first also among those that are equal.
-    entries.reverse();
-    entries.sort_by(|a, b| args.sort.compare(&a.backup, &b.backup));
+    rows.reverse();
+    rows.sort_by(|a, b| args.sort.compare(a, b));
     if args.reverse {
-        entries.reverse();
+        rows.reverse();
     }
-    entries.truncate(args.limit.unwrap_or(usize::MAX));
+    rows.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.wants_json() {
+        let entries = context.ledger()?.entries(&rows)?;
         let backups: Vec<Value> = entries.iter().map(|entry| view::record(&entry.backup)).collect();
         return Ok(context.ui.json(&json!({ "backups": backups }))?);
     }
     if args.ids {
-        return entries.iter().try_for_each(|entry| Ok(context.ui.line(entry.backup.id)?));
+        let lines: String = rows.iter().map(|row| format!("{}\n", row.id())).collect();
+        return Ok(context.ui.raw(lines.as_bytes())?);
     }
-    if entries.is_empty() {
-        context.ui.hint(match catalog.entries.is_empty() {
+    if rows.is_empty() {
+        context.ui.hint(match overview.is_empty() {
             true => "there are no backups yet; 'git pggit backup create' makes one",
             false => "no backup passes the filters",
         });
         return Ok(());
     }
-    let table = table(&entries, &short_ids(&catalog), context)?;
+    let table = table(&rows, &short_ids(&overview), context)?;
     context.page()?;
     Ok(context.ui.table(&table)?)
 }
 
 impl Sort {
-    fn compare(self, a: &Backup, b: &Backup) -> Ordering {
+    fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
         match self {
-            Self::Registered => b.registered_at.cmp(&a.registered_at),
-            Self::Started => b.started_at.cmp(&a.started_at),
-            Self::Completed => b.completed_at.cmp(&a.completed_at),
-            Self::Expires => b.expires_at.cmp(&a.expires_at),
-            Self::Size => b.size_bytes.cmp(&a.size_bytes),
-            Self::Stored => b.stored_bytes.cmp(&a.stored_bytes),
-            Self::Name => a.name.cmp(&b.name),
-            Self::Database => a.database.cmp(&b.database),
-            Self::Type => a.kind.cmp(&b.kind),
-            Self::Tool => a.tool.name.cmp(&b.tool.name),
-            Self::Status => displayed_status(a).cmp(displayed_status(b)),
-            Self::Commit => a.commit.cmp(&b.commit),
+            Self::Registered => b.registered_at().cmp(&a.registered_at()),
+            Self::Started => b.started_at().cmp(&a.started_at()),
+            Self::Completed => b.completed_at().cmp(&a.completed_at()),
+            Self::Expires => b.expires_at().cmp(&a.expires_at()),
+            Self::Size => b.size_bytes().cmp(&a.size_bytes()),
+            Self::Stored => b.stored_bytes().cmp(&a.stored_bytes()),
+            Self::Name => a.name().cmp(b.name()),
+            Self::Database => a.database().cmp(b.database()),
+            Self::Type => a.kind().cmp(&b.kind()),
+            Self::Tool => a.tool().cmp(b.tool()),
+            Self::Status => view::displayed(a).cmp(view::displayed(b)),
+            Self::Commit => a.commit_oid().cmp(&b.commit_oid()),
         }
     }
 }
 
-/// The shortest beginning of each id that no other record shares.
-pub(super) fn short_ids(catalog: &Catalog) -> BTreeMap<BackupId, String> {
-    const LEAST: usize = 8;
-    let ids: Vec<BackupId> = catalog.entries.iter().map(|entry| entry.backup.id).collect();
-    let lengths = shortest_prefixes(&ids, LEAST);
-    let short = |(id, length): (&BackupId, usize)| (*id, id.to_string()[..length].to_owned());
-    ids.iter().zip(lengths).map(short).collect()
+/// For the shortest beginning of each id that no other record shares.
+pub(super) fn short_ids(overview: &Overview) -> ShortIds {
+    ShortIds::among(overview.rows().map(|row| row.id()))
 }
 
-fn table(entries: &[&Entry], ids: &BTreeMap<BackupId, String>, context: &Context) -> Result<Table, Failure> {
+fn table(rows: &[Row<'_>], ids: &ShortIds, context: &Context) -> Result<Table, Failure> {
     let header =
         ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
     let mut table =
         Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
     let now = context.now();
-    let mut subjects = BTreeMap::new();
-    for entry in entries {
-        let backup = &entry.backup;
-        if !subjects.contains_key(&backup.commit) {
-            subjects.insert(&backup.commit, view::subject(backup, context)?);
-        }
+    for row in rows {
         let size = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), human_bytes);
+        let commit = row.commit();
+        let subject = match row.subject() {
+            Some(subject) => subject.to_owned(),
+            None => view::subject_of(&commit, context)?,
+        };
         table.row([
-            ids[&backup.id].clone(),
-            backup.name.to_string(),
-            backup.database.to_string(),
-            format!("{} {}", backup.commit.short(), subjects[&backup.commit]),
-            backup.kind.to_string(),
-            backup.tool.name.to_string(),
-            displayed_status(backup).to_owned(),
-            size(backup.size_bytes),
-            size(backup.stored_bytes),
-            relative_time(backup.completed_at.unwrap_or(backup.registered_at), now),
-            flags(backup),
+            ids.of(row.id()),
+            row.name().to_owned(),
+            row.database().to_owned(),
+            format!("{} {subject}", commit.short()),
+            row.kind().to_string(),
+            row.tool().to_owned(),
+            view::displayed(row).to_owned(),
+            size(row.size_bytes()),
+            size(row.stored_bytes()),
+            relative_time(row.completed_at().unwrap_or_else(|| row.registered_at()), now),
+            flags(row),
         ]);
     }
     Ok(table)
 }
 
 /// `verified`, `held`
-fn flags(backup: &Backup) -> String {
-    let flags = [(backup.is_verified(), "verified"), (!backup.holds.is_empty(), "held")];
+fn flags(row: &Row<'_>) -> String {
+    let flags = [(row.is_verified(), "verified"), (row.is_held(), "held")];
     flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
 }

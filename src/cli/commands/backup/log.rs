@@ -8,7 +8,7 @@ use crate::cli::ui::{Style, Table};
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, CommitId, Event};
 use crate::git::Signature;
-use crate::ledger::{Entry, reason};
+use crate::ledger::reason;
 
 use super::list::short_ids;
 use super::select::{self, Many};
@@ -47,13 +47,14 @@ EXAMPLES
     git pggit backup log --database shop --json";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let catalog = select::catalog(context)?;
-    let entries: Vec<&Entry> = match &args.backup {
-        Some(backup) => vec![catalog.find(&backup.parse()?, &args.many.filter(context)?)?],
-        None => args.many.select(&catalog, context)?,
+    let overview = select::overview(context)?;
+    let rows = match &args.backup {
+        Some(backup) => vec![overview.find(&backup.parse()?, &args.many.filter(context)?)?],
+        None => args.many.select(&overview, context)?,
     };
+    let entries = context.ledger()?.entries(&rows)?;
     let mut events: Vec<(&Backup, &Event)> = Vec::new();
-    for entry in entries {
+    for entry in &entries {
         events.extend(entry.record.ordered().into_iter().map(|event| (&entry.backup, event)));
     }
     // Across records there is only the wall clock; the sort keeps the order
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             events.iter().map(|(backup, event)| as_json(backup, event, signatures.as_ref())).collect();
         return Ok(context.ui.json(&json!({ "events": events }))?);
     }
-    let ids = short_ids(&catalog);
+    let ids = short_ids(&overview);
     let mut table = Table::new(["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"]);
     if signatures.is_some() {
         let header = ["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "SIGNATURE", "DETAIL"];
@@ -81,7 +82,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let row = [
             view::time(event.at),
             event.body.kind().to_owned(),
-            ids[&backup.id].clone(),
+            ids.of(backup.id),
             backup.name.to_string(),
             backup.database.to_string(),
             event.by.to_string(),

@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
-use crate::backup::displayed_status;
 use crate::cli::{Code, Context, Failure};
 use crate::config;
 use crate::domain::{
     BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
 };
-use crate::ledger::{Catalog, Entry, Filter, TagFilter};
+use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
+
+use super::view;
 
 /// The one backup that a command is about
 #[derive(Debug, clap::Args)]
@@ -28,9 +29,9 @@ impl One {
         find(&self.backup, self.database.as_deref(), context)
     }
 
-    /// Finds it among records that have been read.
-    pub(super) fn find_in<'a>(&self, catalog: &'a Catalog) -> Result<&'a Entry, Failure> {
-        Ok(catalog.find(&self.backup.parse()?, &of_database(self.database.as_deref())?)?)
+    /// Finds it among those that are known.
+    pub(super) fn find_in<'a>(&self, overview: &'a Overview) -> Result<Row<'a>, Failure> {
+        Ok(overview.find(&self.backup.parse()?, &of_database(self.database.as_deref())?)?)
     }
 }
 
@@ -158,18 +159,18 @@ pub(super) struct Many {
 }
 
 impl Many {
-    /// The entries that pass, oldest first.
+    /// The backups that pass, oldest first.
     pub(super) fn select<'a>(
         &self,
-        catalog: &'a Catalog,
+        overview: &'a Overview,
         context: &Context,
-    ) -> Result<Vec<&'a Entry>, Failure> {
+    ) -> Result<Vec<Row<'a>>, Failure> {
         let statuses: Vec<Shown> = all(&self.status)?;
-        let mut entries = catalog.select(&self.filter(context)?);
+        let mut rows = overview.select(&self.filter(context)?);
         if !statuses.is_empty() {
-            entries.retain(|entry| statuses.contains(&Shown(displayed_status(&entry.backup))));
+            rows.retain(|row| statuses.contains(&Shown(view::displayed(row))));
         }
-        Ok(entries)
+        Ok(rows)
     }
 
     /// As a filter of the ledger, which knows nothing of dead processes and
@@ -197,13 +198,13 @@ fn all<T: FromStr<Err = Invalid>>(texts: &[String]) -> Result<Vec<T>, Failure> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
 }
 
-/// Reads all records and says what cannot be read.
-pub(super) fn catalog(context: &Context) -> Result<Catalog, Failure> {
-    let catalog = context.ledger()?.catalog()?;
-    for damage in &catalog.damaged {
+/// What is known about all backups; says what cannot be read.
+pub(super) fn overview(context: &Context) -> Result<Overview, Failure> {
+    let overview = context.ledger()?.overview()?;
+    for damage in &overview.damaged {
         context.ui.warning(&format!("{}:{} is damaged: {}", damage.reference, damage.file, damage.reason));
     }
-    Ok(catalog)
+    Ok(overview)
 }
 
 /// `key` or `key=value`.

@@ -7,7 +7,7 @@ use crate::cli::ui::Style;
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Event, human_bytes};
 use crate::git::Oid;
-use crate::ledger::{Catalog, Entry, REFS_PREFIX, reason};
+use crate::ledger::{Entry, Overview, REFS_PREFIX, Row, reason};
 
 use super::select::{self, One};
 use super::view;
@@ -35,20 +35,20 @@ struct Story<'a> {
     subject: String,
     names: Vec<String>,
     needs: Vec<String>,
-    needed_by: Vec<&'a Backup>,
+    needed_by: Vec<Row<'a>>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let catalog = select::catalog(context)?;
-    let entry = args.one.find_in(&catalog)?;
+    let overview = select::overview(context)?;
+    let entry = &context.ledger()?.entry(&args.one.find_in(&overview)?)?;
     let backup = &entry.backup;
     let names = context.repository()?.names_at(Oid::from(&backup.commit))?;
     let story = Story {
         entry,
         subject: view::subject(backup, context)?,
         names,
-        needs: backup.depends_on.iter().map(|needed| needed_line(needed.id, &catalog)).collect(),
-        needed_by: needed_by(backup, &catalog),
+        needs: backup.depends_on.iter().map(|needed| needed_line(needed.id, &overview)).collect(),
+        needed_by: needed_by(backup, &overview),
     };
     if context.ui.wants_json() {
         return Ok(context.ui.json(&story.as_json())?);
@@ -68,16 +68,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn needed_line(id: crate::domain::BackupId, catalog: &Catalog) -> String {
-    match catalog.entries.iter().find(|entry| entry.backup.id == id) {
-        Some(entry) => format!("{id} {} ({})", entry.backup.name, displayed_status(&entry.backup)),
+fn needed_line(id: crate::domain::BackupId, overview: &Overview) -> String {
+    match overview.get(id) {
+        Some(row) => format!("{id} {} ({})", row.name(), view::displayed(&row)),
         None => format!("{id} (there is no such record)"),
     }
 }
 
-fn needed_by<'a>(backup: &Backup, catalog: &'a Catalog) -> Vec<&'a Backup> {
-    let backups = catalog.entries.iter().map(|entry| &entry.backup);
-    backups.filter(|other| other.depends_on.iter().any(|needed| needed.id == backup.id)).collect()
+fn needed_by<'a>(backup: &Backup, overview: &'a Overview) -> Vec<Row<'a>> {
+    overview.rows().filter(|other| other.needs().any(|needed| needed == backup.id)).collect()
 }
 
 impl Story<'_> {
@@ -85,7 +84,7 @@ impl Story<'_> {
         let mut value = view::record(&self.entry.backup);
         value["subject"] = self.subject.clone().into();
         value["names"] = self.names.clone().into();
-        value["needed_by"] = self.needed_by.iter().map(|backup| backup.id.to_string()).collect();
+        value["needed_by"] = self.needed_by.iter().map(|row| row.id().to_string()).collect();
         value["events"] = self.entry.record.ordered().into_iter().map(Event::to_value).collect();
         value["ignored"] =
             self.entry.ignored.iter().map(|it| json!({ "id": it.id, "reason": it.reason })).collect();
@@ -122,7 +121,7 @@ impl Story<'_> {
         }
         lines.extend(block("Needs:", self.needs.iter().cloned()));
         let needed_by =
-            |other: &&Backup| format!("{} {} ({})", other.id, other.name, displayed_status(other));
+            |other: &Row<'_>| format!("{} {} ({})", other.id(), other.name(), view::displayed(other));
         lines.extend(block("Needed by:", self.needed_by.iter().map(needed_by)));
         lines.extend(block("Tags:", [backup.tags_line()].into_iter().filter(|tags| !tags.is_empty())));
         let hold = |hold: &crate::domain::Hold| {

@@ -2,18 +2,23 @@
 
 use serde_json::{Value, json};
 
-use crate::backup::displayed_status;
+use crate::backup::{self, displayed_status};
 use crate::cli::ui::Style;
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, Timestamp};
+use crate::domain::{Backup, CommitId, Timestamp};
 use crate::git::Oid;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Row};
 
 /// A record for machines: its fields, and the state as people are told it.
 pub(super) fn record(backup: &Backup) -> Value {
     let mut value = json!(backup);
     value["displayed_status"] = displayed_status(backup).into();
     value
+}
+
+/// The state of a backup as people are told it.
+pub(super) fn displayed(row: &Row<'_>) -> &'static str {
+    backup::displayed(row.status(), row.owner().as_ref())
 }
 
 /// How a state looks.
@@ -45,7 +50,12 @@ pub(super) fn title(backup: &Backup) -> String {
 /// First line of the message of a commit; empty when the commit cannot be read,
 /// as in a shallow clone.
 pub(super) fn subject(backup: &Backup, context: &Context) -> Result<String, Failure> {
-    let summary = context.repository()?.summary(Oid::from(&backup.commit));
+    subject_of(&backup.commit, context)
+}
+
+/// The same of the commit itself.
+pub(super) fn subject_of(commit: &CommitId, context: &Context) -> Result<String, Failure> {
+    let summary = context.repository()?.summary(Oid::from(commit));
     Ok(summary.map(|summary| summary.subject).unwrap_or_default())
 }
 

@@ -1,0 +1,202 @@
+//! All refs below a prefix, at the price of reading the file they are in.
+//!
+//! Git keeps refs as files of their own ("loose") and in one sorted file
+//! ("packed"); a loose one hides a packed one. What is not as git writes it is
+//! left to the library, which is slower and knows everything.
+
+use std::fs;
+use std::path::Path;
+
+use gix::bstr::ByteSlice;
+
+use super::{Error, Oid, Repository};
+
+/// Refs below a prefix with what they point to, by name.
+#[derive(Debug, Default)]
+pub struct Tips {
+    names: Vec<u8>,
+    /// Where a name begins, its length, and the target.
+    refs: Vec<(usize, usize, Oid)>,
+}
+
+impl Tips {
+    /// Names (without the prefix) and targets, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Oid)> {
+        self.refs.iter().map(|(start, len, tip)| {
+            (std::str::from_utf8(&self.names[*start..start + len]).unwrap_or_default(), *tip)
+        })
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.refs.is_empty()
+    }
+
+    fn push(&mut self, name: &[u8], tip: Oid) {
+        self.refs.push((self.names.len(), name.len(), tip));
+        self.names.extend_from_slice(name);
+    }
+}
+
+impl Repository {
+    /// All refs below `prefix`, which ends with a slash and is shared by all
+    /// work trees.
+    pub fn tips_under(&self, prefix: &str) -> Result<Tips, Error> {
+        if let Some(tips) = self.read_tips(prefix) {
+            return Ok(tips);
+        }
+        let mut tips = Tips::default();
+        let mut refs = self.refs_under(prefix)?;
+        refs.sort_unstable();
+        refs.iter().for_each(|(name, tip)| tips.push(name.as_bytes(), *tip));
+        Ok(tips)
+    }
+
+    /// The refs below `prefix` that are not packed, in the order of their names;
+    /// `None` when something else than plain refs of objects' names is there.
+    pub fn loose_under(&self, prefix: &str) -> Option<Vec<(String, Oid)>> {
+        let entries = match fs::read_dir(self.common_dir().join(prefix)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
+            Err(_) => return None,
+        };
+        let mut loose = Vec::new();
+        for entry in entries {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            if name.ends_with(".lock") {
+                continue;
+            }
+            if !is_hex(name.as_bytes()) {
+                return None;
+            }
+            match fs::read(self.common_dir().join(prefix).join(&name)) {
+                Ok(content) => loose.push((name, self.oid(content.trim_end())?)),
+                // It has just been packed, and packed refs are read later.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(_) => return None,
+            }
+        }
+        loose.sort_unstable();
+        Some(loose)
+    }
+
+    /// How many refs below `prefix` are not packed; counts up to `most`.
+    pub fn count_loose(&self, prefix: &str, most: usize) -> usize {
+        fs::read_dir(self.common_dir().join(prefix)).map_or(0, |entries| entries.take(most).count())
+    }
+
+    fn oid(&self, hex: &[u8]) -> Option<Oid> {
+        let id = gix::ObjectId::from_hex(hex).ok()?;
+        (id.kind() == self.gix.object_hash()).then_some(Oid(id))
+    }
+
+    fn read_tips(&self, prefix: &str) -> Option<Tips> {
+        // Loose ones first: what is packed in between is then seen twice, not never.
+        let loose = self.loose_under(prefix)?;
+        let packed = packed_refs(&self.common_dir())?;
+        let region = region(&packed, prefix.as_bytes())?;
+        let mut tips = Tips::default();
+        tips.names.reserve(region.len() / 2);
+        tips.refs.reserve(region.len() / 90);
+        let mut loose = loose.iter().peekable();
+        let (mut at, hex) = (0, self.gix.object_hash().len_in_hex());
+        while at < region.len() {
+            let line = &region[at..];
+            let end = line.find_byte(b'\n').unwrap_or(line.len());
+            let line = &line[..end];
+            at += end + 1;
+            if line.first() == Some(&b'^') {
+                continue;
+            }
+            let name = line.get(hex + 1..)?.strip_prefix(prefix.as_bytes())?;
+            std::str::from_utf8(name).ok()?;
+            let tip = self.oid(&line[..hex])?;
+            while let Some((before, tip)) = loose.next_if(|(loose, _)| loose.as_bytes() < name) {
+                tips.push(before.as_bytes(), *tip);
+            }
+            match loose.next_if(|(loose, _)| loose.as_bytes() == name) {
+                Some((_, newer)) => tips.push(name, *newer),
+                None => tips.push(name, tip),
+            }
+        }
+        loose.for_each(|(name, tip)| tips.push(name.as_bytes(), *tip));
+        Some(tips)
+    }
+}
+
+fn is_hex(name: &[u8]) -> bool {
+    matches!(name.len(), 40 | 64) && name.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The lines of `packed-refs` after its header; `None` unless it says that it
+/// is sorted.
+fn packed_refs(common_dir: &Path) -> Option<Vec<u8>> {
+    let content = match fs::read(common_dir.join("packed-refs")) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
+        Err(_) => return None,
+    };
+    if content.is_empty() {
+        return Some(content);
+    }
+    let header = content.lines().next()?;
+    let sorted = header.starts_with(b"# pack-refs with:") && header.split_str(" ").any(|it| it == b"sorted");
+    (sorted && content.ends_with(b"\n")).then_some(content)
+}
+
+/// The lines of sorted packed refs whose names begin with `prefix`.
+fn region<'a>(packed: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let mut after = prefix.to_vec();
+    *after.last_mut()? += 1;
+    packed.get(first_from(packed, prefix)..first_from(packed, &after))
+}
+
+/// Where the first line begins whose name is not before `key`.
+fn first_from(packed: &[u8], key: &[u8]) -> usize {
+    let begin = |at: usize| packed[..at].rfind_byte(b'\n').map_or(0, |newline| newline + 1);
+    let end = |at: usize| packed[at..].find_byte(b'\n').map_or(packed.len(), |len| at + len + 1);
+    let (mut low, mut high) = (0, packed.len());
+    while low < high {
+        let start = begin(low + (high - low) / 2);
+        let line = &packed[start..end(start)];
+        // The header and what a tag points to come with a line before or after.
+        let is_before = match line.first() {
+            Some(b'#') => true,
+            Some(b'^') => {
+                let owner = begin(start.saturating_sub(1));
+                name_of(&packed[owner..start]) < key
+            }
+            _ => name_of(line) < key,
+        };
+        if is_before {
+            low = end(start);
+        } else {
+            high = start;
+        }
+    }
+    low
+}
+
+fn name_of(line: &[u8]) -> &[u8] {
+    let at = line.find_byte(b' ').map_or(line.len(), |at| at + 1);
+    line[at..].trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::region;
+
+    #[test]
+    fn the_region_of_a_prefix_is_found_wherever_it_is() {
+        let text = "# pack-refs with: peeled fully-peeled sorted \n\
+                    11 refs/a\n^22\n33 refs/b/1\n^44\n55 refs/b/2\n66 refs/b0\n77 refs/c\n^88\n";
+        let found = |prefix: &str| {
+            String::from_utf8(region(text.as_bytes(), prefix.as_bytes()).unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(found("refs/b/"), "33 refs/b/1\n^44\n55 refs/b/2\n");
+        assert_eq!(found("refs/a/"), "");
+        assert_eq!(found("refs/"), text.split_once('\n').unwrap().1);
+        assert_eq!(found("refs/z/"), "");
+        assert_eq!(region(b"", b"refs/b/"), Some(&b""[..]));
+    }
+}

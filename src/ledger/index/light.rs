@@ -1,0 +1,133 @@
+//! What a row keeps of a backup. Pure.
+
+use chrono::DateTime;
+
+use crate::domain::{Backup, Status, Timestamp};
+use crate::git::Oid;
+
+/// A tag is its key, this, its value.
+pub(super) const VALUE: char = '\u{1}';
+/// What stands after each tag and each id of a backup that is needed.
+pub(super) const END: char = '\u{2}';
+
+/// Flags of a row.
+pub(super) mod flag {
+    pub(in super::super) const VERIFIED: u8 = 1;
+    pub(in super::super) const HELD: u8 = 1 << 1;
+    pub(in super::super) const SIZE: u8 = 1 << 2;
+    pub(in super::super) const STORED: u8 = 1 << 3;
+    pub(in super::super) const BRANCH: u8 = 1 << 4;
+}
+
+/// No time.
+pub(super) const NEVER: i64 = i64::MIN;
+
+/// A row before it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Light {
+    pub(super) id: [u8; 16],
+    pub(super) registered_at: i64,
+    pub(super) started_at: i64,
+    pub(super) completed_at: i64,
+    pub(super) expires_at: i64,
+    pub(super) size_bytes: u64,
+    pub(super) stored_bytes: u64,
+    pub(super) kind: u8,
+    pub(super) status: u8,
+    pub(super) flags: u8,
+    pub(super) name: String,
+    pub(super) database: String,
+    pub(super) branch: String,
+    pub(super) tool: String,
+    pub(super) tags: String,
+    pub(super) needs: String,
+    pub(super) owner: String,
+}
+
+/// The rows of one ref.
+#[derive(Debug, Clone)]
+pub(super) struct RefRows {
+    pub(super) commit: Oid,
+    pub(super) tip: Oid,
+    pub(super) subject: Option<String>,
+    pub(super) rows: Vec<Light>,
+}
+
+impl From<&Backup> for Light {
+    fn from(backup: &Backup) -> Self {
+        let flags = [
+            (backup.is_verified(), flag::VERIFIED),
+            (!backup.holds.is_empty(), flag::HELD),
+            (backup.size_bytes.is_some(), flag::SIZE),
+            (backup.stored_bytes.is_some(), flag::STORED),
+            (backup.branch.is_some(), flag::BRANCH),
+        ];
+        let time = |at: Option<Timestamp>| at.map_or(NEVER, encode_time);
+        let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
+        // Only of a backup that is being made does it matter.
+        let owner = owner.filter(|_| backup.status == Status::InProgress);
+        let tag = |(key, value): (&_, &_)| format!("{key}{VALUE}{value}{END}");
+        Self {
+            id: backup.id.to_bytes(),
+            registered_at: encode_time(backup.registered_at),
+            started_at: time(backup.started_at),
+            completed_at: time(backup.completed_at),
+            expires_at: time(backup.expires_at),
+            size_bytes: backup.size_bytes.unwrap_or_default(),
+            stored_bytes: backup.stored_bytes.unwrap_or_default(),
+            kind: backup.kind as u8,
+            status: backup.status as u8,
+            flags: flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
+            name: backup.name.to_string(),
+            database: backup.database.to_string(),
+            branch: backup.branch.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tool: backup.tool.name.to_string(),
+            tags: backup.tags.iter().map(tag).collect(),
+            needs: backup.depends_on.iter().map(|needed| format!("{}{END}", needed.id)).collect(),
+            owner: owner.and_then(|owner| serde_json::to_string(owner).ok()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Room for the microseconds of a second, and for those of a leap second.
+const SECOND: i64 = 2_000_000;
+
+/// A time as a number, in the same order.
+pub(super) fn encode_time(at: Timestamp) -> i64 {
+    let at = at.as_datetime();
+    at.timestamp().saturating_mul(SECOND).saturating_add(i64::from(at.timestamp_subsec_micros()))
+}
+
+pub(super) fn decode_time(number: i64) -> Option<Timestamp> {
+    if number == NEVER {
+        return None;
+    }
+    let nanos = u32::try_from(number.rem_euclid(SECOND)).ok()? * 1000;
+    DateTime::from_timestamp(number.div_euclid(SECOND), nanos).map(Timestamp::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode_time, encode_time};
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn times_come_back_and_keep_their_order() {
+        let texts = [
+            "0000-01-01T00:00:00Z",
+            "1969-12-31T23:59:59.999999Z",
+            "2016-12-31T23:59:59.999999Z",
+            "2016-12-31T23:59:60.000001Z",
+            "2016-12-31T23:59:60.999999Z",
+            "2017-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999999Z",
+        ];
+        let times: Vec<Timestamp> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        for pair in times.windows(2) {
+            assert!(encode_time(pair[0]) < encode_time(pair[1]), "{pair:?}");
+        }
+        for time in times {
+            assert_eq!(decode_time(encode_time(time)), Some(time));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Where the record of a backup is, without reading everything.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::domain::{BackupId, CommitId};
+use crate::git::{Oid, Repository};
+use crate::ledger::catalog::{Place, places_at, read};
+use crate::ledger::{Entry, Error, Ledger, Row, layout};
+
+use super::refresh::spread;
+use super::segment::{HEADER, ID, Shape, u32_at};
+
+impl Ledger<'_> {
+    /// The commit that the index has for `id`: whoever asks looks there, and
+    /// elsewhere if it is not. Only what is needed of the file is read, and not
+    /// checked.
+    pub(in crate::ledger) fn guess(&self, id: BackupId) -> Option<CommitId> {
+        search(&self.index_path(), &id.to_bytes(), self.repository.oid_len()).map(Oid::to_commit)
+    }
+
+    /// The commit that has the record of `id`. What was written last is most
+    /// often asked for, and its ref is not packed yet.
+    pub(in crate::ledger) fn look_up(&self, id: BackupId) -> Result<CommitId, Error> {
+        const WORTH_A_TRY: usize = 64;
+        let loose = self.repository.loose_under(layout::REFS_PREFIX).unwrap_or_default();
+        for (name, tip) in loose.iter().take(if loose.len() > WORTH_A_TRY { 0 } else { WORTH_A_TRY }) {
+            let Ok(commit) = name.parse::<CommitId>() else { continue };
+            let here = places_at(self.repository, &commit, *tip).unwrap_or_default();
+            if here.iter().any(|place| place.id == id) {
+                return Ok(commit);
+            }
+        }
+        let overview = self.overview()?;
+        if let Some(row) = overview.get(id) {
+            return Ok(row.commit());
+        }
+        let file = layout::record_path(id);
+        let damaged = overview.damaged.iter().find(|damage| damage.file == file);
+        let commit =
+            damaged.and_then(|damage| damage.reference.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
+        commit.ok_or_else(|| Error::NotFound { selector: id.to_string() })
+    }
+
+    /// The whole record of a backup.
+    pub fn entry(&self, row: &Row<'_>) -> Result<Entry, Error> {
+        entry(self.repository, row)
+    }
+
+    /// The whole records of backups, in the order of `rows`.
+    pub fn entries(&self, rows: &[Row<'_>]) -> Result<Vec<Entry>, Error> {
+        spread(self.repository, rows, entry).into_iter().collect()
+    }
+}
+
+fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
+    let (id, commit, tip) = (row.id(), row.commit(), row.tip());
+    let path = layout::record_path(id);
+    let blob = repository.entry_at(tip, &path)?.ok_or(Error::NotFound { selector: path })?;
+    let place = Place { id, commit, tip, blob };
+    read(repository, &place).map_err(|reason| Error::Damaged {
+        backup: id.to_string(),
+        commit: place.commit.clone(),
+        reason,
+    })
+}
+
+/// Finds an id among those of the file, by halves.
+fn search(path: &Path, id: &[u8; 16], oid: usize) -> Option<Oid> {
+    let file = File::open(path).ok()?;
+    let read = |buffer: &mut [u8], at: usize| file.read_exact_at(buffer, at as u64).ok();
+    let mut header = [0; HEADER];
+    read(&mut header, 0)?;
+    let shape = Shape::parse(&header, oid)?;
+    let (mut low, mut high) = (0, shape.rows);
+    let mut found = [0; ID];
+    while low < high {
+        let middle = low + (high - low) / 2;
+        read(&mut found, shape.ids_at() + middle * ID)?;
+        match found[..16].cmp(id) {
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+            std::cmp::Ordering::Equal => {
+                let mut commit = vec![0; oid];
+                read(&mut commit, shape.ref_at(u32_at(&found, 16) as usize))?;
+                return Oid::from_bytes(&commit);
+            }
+        }
+    }
+    None
+}

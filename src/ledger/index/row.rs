@@ -1,0 +1,224 @@
+//! One backup as a listing needs it.
+
+use crate::domain::{BackupId, BackupType, CommitId, Owner, Status, Timestamp};
+use crate::git::Oid;
+use crate::ledger::query::Facts;
+
+use super::light::{END, Light, VALUE, decode_time, flag};
+use super::segment::{BRANCH, DATABASE, NAME, NEEDS, OWNER, REF, Segment, TAGS, TOOL, u32_at, u64_at};
+
+/// What is known about a backup without reading its record.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub(super) segment: &'a Segment,
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    fn text(&self, at: usize) -> &'a str {
+        self.segment.text(self.bytes, at)
+    }
+
+    fn time(&self, at: usize) -> Option<Timestamp> {
+        decode_time(u64_at(self.bytes, at).cast_signed())
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.bytes.get(70).is_some_and(|flags| flags & flag != 0)
+    }
+
+    pub(super) fn at_ref(&self) -> usize {
+        u32_at(self.bytes, REF) as usize
+    }
+
+    /// What sorts rows by time of registration.
+    pub(super) fn age(&self) -> (i64, [u8; 16]) {
+        (u64_at(self.bytes, 16).cast_signed(), self.id().to_bytes())
+    }
+
+    /// Its id.
+    pub fn id(&self) -> BackupId {
+        let bytes = self.bytes.get(..16).and_then(|bytes| bytes.try_into().ok());
+        BackupId::from_bytes(bytes.unwrap_or_default())
+    }
+
+    /// The schema commit.
+    pub fn commit(&self) -> CommitId {
+        self.commit_oid().to_commit()
+    }
+
+    /// The schema commit as an object.
+    pub fn commit_oid(&self) -> Oid {
+        Oid::from_bytes(self.segment.commit(self.at_ref())).expect("a row belongs to a ref")
+    }
+
+    /// The ledger commit that has the record.
+    pub fn tip(&self) -> Oid {
+        Oid::from_bytes(self.segment.tip(self.at_ref())).expect("a row belongs to a ref")
+    }
+
+    /// First line of the message of the schema commit; `None` when it could not
+    /// be read, as in a shallow clone.
+    pub fn subject(&self) -> Option<&'a str> {
+        self.segment.subject(self.at_ref())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'a str {
+        self.text(NAME)
+    }
+
+    /// The configured database.
+    pub fn database(&self) -> &'a str {
+        self.text(DATABASE)
+    }
+
+    /// Name of the tool that made it.
+    pub fn tool(&self) -> &'a str {
+        self.text(TOOL)
+    }
+
+    /// What it contains.
+    pub fn kind(&self) -> BackupType {
+        let at = self.bytes.get(68).map_or(0, |kind| usize::from(*kind));
+        BackupType::ALL.get(at).copied().unwrap_or(BackupType::Full)
+    }
+
+    /// How far it has come.
+    pub fn status(&self) -> Status {
+        let at = self.bytes.get(69).map_or(0, |status| usize::from(*status));
+        Status::ALL.get(at).copied().unwrap_or(Status::InProgress)
+    }
+
+    /// The process that works on it, where it is one of ours and it is being made.
+    pub fn owner(&self) -> Option<Owner> {
+        match self.text(OWNER) {
+            "" => None,
+            text => serde_json::from_str(text).ok(),
+        }
+    }
+
+    /// Size of the content.
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.has(flag::SIZE).then(|| u64_at(self.bytes, 48))
+    }
+
+    /// What it takes in the store.
+    pub fn stored_bytes(&self) -> Option<u64> {
+        self.has(flag::STORED).then(|| u64_at(self.bytes, 56))
+    }
+
+    /// When it was registered.
+    pub fn registered_at(&self) -> Timestamp {
+        self.time(16).unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH))
+    }
+
+    /// When the last attempt began.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.time(24)
+    }
+
+    /// When it was complete.
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        self.time(32)
+    }
+
+    /// When policy may end its life.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.time(40)
+    }
+
+    /// See [`crate::domain::Backup::is_verified`].
+    pub fn is_verified(&self) -> bool {
+        self.has(flag::VERIFIED)
+    }
+
+    /// Somebody asked to keep it.
+    pub fn is_held(&self) -> bool {
+        self.has(flag::HELD)
+    }
+
+    /// The backups that it cannot be restored without.
+    pub fn needs(&self) -> impl Iterator<Item = BackupId> + use<'a> {
+        self.text(NEEDS).split_terminator(END).filter_map(|id| id.parse().ok())
+    }
+
+    fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.text(TAGS).split_terminator(END).filter_map(|tag| tag.split_once(VALUE))
+    }
+}
+
+impl From<Row<'_>> for Light {
+    fn from(row: Row<'_>) -> Self {
+        let time = |at: usize| u64_at(row.bytes, at).cast_signed();
+        let byte = |at: usize| row.bytes.get(at).copied().unwrap_or_default();
+        let text = |at: usize| row.text(at).to_owned();
+        Self {
+            id: row.id().to_bytes(),
+            registered_at: time(16),
+            started_at: time(24),
+            completed_at: time(32),
+            expires_at: time(40),
+            size_bytes: u64_at(row.bytes, 48),
+            stored_bytes: u64_at(row.bytes, 56),
+            kind: byte(68),
+            status: byte(69),
+            flags: byte(70),
+            name: text(NAME),
+            database: text(DATABASE),
+            branch: text(BRANCH),
+            tool: text(TOOL),
+            tags: text(TAGS),
+            needs: text(NEEDS),
+            owner: text(OWNER),
+        }
+    }
+}
+
+impl Facts for Row<'_> {
+    fn id(&self) -> BackupId {
+        self.id()
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn database(&self) -> &str {
+        self.database()
+    }
+
+    fn is_on(&self, commit: &CommitId) -> bool {
+        self.commit_oid() == Oid::from(commit)
+    }
+
+    fn branch(&self) -> Option<&str> {
+        self.has(flag::BRANCH).then(|| self.text(BRANCH))
+    }
+
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    fn kind(&self) -> BackupType {
+        self.kind()
+    }
+
+    fn tool(&self) -> &str {
+        self.tool()
+    }
+
+    fn tag(&self, key: &str) -> Option<&str> {
+        self.tags().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    fn registered_at(&self) -> Timestamp {
+        self.registered_at()
+    }
+}
+
+impl std::fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Row").field("id", &self.id()).field("name", &self.name()).finish()
+    }
+}

@@ -1,0 +1,258 @@
+//! Rows as bytes: what the index file contains. Pure.
+//!
+//! ```text
+//! header  magic, version, layout, numbers, checksum of the rest, own checksum
+//! refs    by schema commit: commit, tip, subject
+//! rows    by time of registration, of one size
+//! ids     by id: id, ref
+//! heap    texts
+//! ```
+//!
+//! All numbers are little endian. Whatever the bytes are, reading them does not
+//! panic; [`Segment::open`] refuses all that were not written like this.
+
+use std::collections::HashMap;
+
+use super::light::{Light, RefRows};
+
+const MAGIC: &[u8; 8] = b"PGGITIDX";
+/// Goes up when the meaning of the bytes changes.
+const VERSION: u32 = 1;
+/// What the bytes mean beside that; another program version may fold otherwise.
+const LAYOUT: &str = concat!(
+    "ref: commit tip subject; row: id registered started completed expires size stored ref kind status flags ",
+    "name database branch tool tags needs owner; id: id ref; pggit ",
+    env!("CARGO_PKG_VERSION")
+);
+
+pub(super) const HEADER: usize = 128;
+pub(super) const ROW: usize = 128;
+pub(super) const ID: usize = 20;
+const TEXT: usize = 8;
+/// Where a row has the number of its ref.
+pub(super) const REF: usize = 64;
+/// Where the texts of a row are.
+pub(super) const NAME: usize = 72;
+pub(super) const DATABASE: usize = 80;
+pub(super) const BRANCH: usize = 88;
+pub(super) const TOOL: usize = 96;
+pub(super) const TAGS: usize = 104;
+pub(super) const NEEDS: usize = 112;
+pub(super) const OWNER: usize = 120;
+
+/// What a header says about the rest of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) oid: usize,
+    pub(super) refs: usize,
+    pub(super) rows: usize,
+    heap: usize,
+    checksum: [u8; 32],
+}
+
+impl Shape {
+    fn ref_size(&self) -> usize {
+        2 * self.oid + TEXT
+    }
+
+    fn rows_at(&self) -> usize {
+        HEADER + self.refs * self.ref_size()
+    }
+
+    pub(super) fn ids_at(&self) -> usize {
+        self.rows_at() + self.rows * ROW
+    }
+
+    fn heap_at(&self) -> usize {
+        self.ids_at() + self.rows * ID
+    }
+
+    pub(super) fn ref_at(&self, at: usize) -> usize {
+        HEADER + at * self.ref_size()
+    }
+
+    /// How many bytes the whole has.
+    pub(super) fn len(&self) -> usize {
+        self.heap_at().saturating_add(self.heap)
+    }
+
+    /// Reads a header of a repository whose object names have `oid` bytes.
+    pub(super) fn parse(header: &[u8], oid: usize) -> Option<Self> {
+        let header: &[u8; HEADER] = header.get(..HEADER)?.try_into().ok()?;
+        let number = |at: usize| u32_at(header, at) as usize;
+        let good = header[..8] == *MAGIC
+            && u32_at(header, 8) == VERSION
+            && number(12) == oid
+            && header[16..48] == *layout().as_bytes()
+            && header[96..] == *blake3::hash(&header[..96]).as_bytes();
+        let checksum = header[64..96].try_into().ok()?;
+        let heap = usize::try_from(u64_at(header, 56)).ok()?;
+        good.then_some(Self { oid, refs: number(48), rows: number(52), heap, checksum })
+    }
+}
+
+fn layout() -> blake3::Hash {
+    blake3::hash(LAYOUT.as_bytes())
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// A whole index in memory.
+#[derive(Debug)]
+pub(super) struct Segment {
+    bytes: Vec<u8>,
+    shape: Shape,
+}
+
+impl Segment {
+    /// Takes the bytes of a file, if every one of them is as it was written.
+    pub(super) fn open(bytes: Vec<u8>, oid: usize) -> Option<Self> {
+        let shape = Shape::parse(&bytes, oid)?;
+        let good = bytes.len() == shape.len()
+            && checksum(&bytes[HEADER..]) == shape.checksum
+            && std::str::from_utf8(&bytes[shape.heap_at()..]).is_ok();
+        let segment = Self { bytes, shape };
+        let homeless = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
+        (good && !(0..shape.rows).any(homeless)).then_some(segment)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    pub(super) fn row(&self, at: usize) -> &[u8] {
+        let start = self.shape.rows_at() + at * ROW;
+        self.bytes.get(start..start + ROW).unwrap_or(&[])
+    }
+
+    /// The name of the schema commit of a ref.
+    pub(super) fn commit(&self, at: usize) -> &[u8] {
+        let start = self.shape.ref_at(at);
+        self.bytes.get(start..start + self.shape.oid).unwrap_or(&[])
+    }
+
+    /// The name of the ledger commit of a ref.
+    pub(super) fn tip(&self, at: usize) -> &[u8] {
+        let start = self.shape.ref_at(at) + self.shape.oid;
+        self.bytes.get(start..start + self.shape.oid).unwrap_or(&[])
+    }
+
+    /// First line of the message of the schema commit of a ref; `None` when it
+    /// could not be read.
+    pub(super) fn subject(&self, at: usize) -> Option<&str> {
+        let at = self.shape.ref_at(at) + 2 * self.shape.oid;
+        (u32_at(&self.bytes, at) != u32::MAX).then(|| self.text(&self.bytes, at))
+    }
+
+    /// The text that `owner` refers to at `at`.
+    pub(super) fn text(&self, owner: &[u8], at: usize) -> &str {
+        let start = self.shape.heap_at() + u32_at(owner, at) as usize;
+        let text = self.bytes.get(start..start + u32_at(owner, at + 4) as usize).unwrap_or(&[]);
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Writes rows out. `refs` are in the order of their commits.
+    pub(super) fn encode(refs: &[RefRows], oid: usize) -> Self {
+        let mut heap = Heap::default();
+        let mut out = vec![0; HEADER];
+        for it in refs {
+            out.extend_from_slice(it.commit.as_bytes());
+            out.extend_from_slice(it.tip.as_bytes());
+            match &it.subject {
+                Some(subject) => heap.add(subject, &mut out),
+                None => out.extend_from_slice(&[0xff; TEXT]),
+            }
+        }
+        let mut rows: Vec<(u32, &Light)> =
+            (0..).zip(refs).flat_map(|(at, it)| it.rows.iter().map(move |row| (at, row))).collect();
+        rows.sort_unstable_by_key(|(_, row)| (row.registered_at, row.id));
+        rows.iter().for_each(|(at, row)| encode_row(*at, row, &mut heap, &mut out));
+        let mut ids: Vec<(&[u8; 16], u32)> = rows.iter().map(|(at, row)| (&row.id, *at)).collect();
+        ids.sort_unstable();
+        for (id, at) in ids {
+            out.extend_from_slice(id);
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+        out.extend_from_slice(&heap.bytes);
+        let checksum = checksum(&out[HEADER..]);
+        let shape = Shape { oid, refs: refs.len(), rows: rows.len(), heap: heap.bytes.len(), checksum };
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend_from_slice(MAGIC);
+        for number in [VERSION, oid as u32] {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header.extend_from_slice(layout().as_bytes());
+        for number in [shape.refs as u32, shape.rows as u32] {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header.extend_from_slice(&(shape.heap as u64).to_le_bytes());
+        header.extend_from_slice(&checksum);
+        header.extend_from_slice(blake3::hash(&header).as_bytes());
+        out[..HEADER].copy_from_slice(&header);
+        Self { bytes: out, shape }
+    }
+}
+
+fn encode_row(at: u32, row: &Light, heap: &mut Heap, out: &mut Vec<u8>) {
+    out.extend_from_slice(&row.id);
+    out.extend_from_slice(&row.registered_at.to_le_bytes());
+    for time in [row.started_at, row.completed_at, row.expires_at] {
+        out.extend_from_slice(&time.to_le_bytes());
+    }
+    for size in [row.size_bytes, row.stored_bytes] {
+        out.extend_from_slice(&size.to_le_bytes());
+    }
+    out.extend_from_slice(&at.to_le_bytes());
+    out.extend_from_slice(&[row.kind, row.status, row.flags, 0]);
+    let texts = [&row.name, &row.database, &row.branch, &row.tool, &row.tags, &row.needs, &row.owner];
+    texts.into_iter().for_each(|text| heap.add(text, out));
+}
+
+/// The halves are hashed side by side.
+fn checksum(bytes: &[u8]) -> [u8; 32] {
+    const WORTH_A_THREAD: usize = 1 << 20;
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let (first, second) = if bytes.len() < WORTH_A_THREAD {
+        (blake3::hash(first), blake3::hash(second))
+    } else {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| blake3::hash(first));
+            let second = blake3::hash(second);
+            (other.join().unwrap_or(second), second)
+        })
+    };
+    *blake3::Hasher::new().update(first.as_bytes()).update(second.as_bytes()).finalize().as_bytes()
+}
+
+/// Texts, each of them once.
+#[derive(Default)]
+struct Heap {
+    bytes: Vec<u8>,
+    known: HashMap<String, u32>,
+}
+
+impl Heap {
+    fn add(&mut self, text: &str, out: &mut Vec<u8>) {
+        let at = match self.known.get(text) {
+            Some(at) => *at,
+            None => {
+                let at = self.bytes.len() as u32;
+                self.bytes.extend_from_slice(text.as_bytes());
+                self.known.insert(text.to_owned(), at);
+                at
+            }
+        };
+        out.extend_from_slice(&at.to_le_bytes());
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    }
+}
