@@ -40,6 +40,13 @@ impl Repository {
         Err(Error::NotARepository { path: directory.to_owned(), message })
     }
 
+    /// The same repository with the values that `git -c` hands down in
+    /// `GIT_CONFIG_PARAMETERS`.
+    #[must_use]
+    pub fn with_parameters(self, parameters: Option<&OsStr>) -> Self {
+        Self { parameters: parameters.map(OsStr::to_owned), ..self }
+    }
+
     /// The same repository for another thread.
     pub fn for_thread(&self) -> Self {
         Self { gix: self.gix.clone(), parameters: self.parameters.clone() }
@@ -48,13 +55,6 @@ impl Repository {
     /// How many bytes the name of an object has.
     pub fn oid_len(&self) -> usize {
         self.gix.object_hash().len_in_bytes()
-    }
-
-    /// The same repository with the values that `git -c` hands down in
-    /// `GIT_CONFIG_PARAMETERS`.
-    #[must_use]
-    pub fn with_parameters(self, parameters: Option<&OsStr>) -> Self {
-        Self { parameters: parameters.map(OsStr::to_owned), ..self }
     }
 
     /// The directory with this work tree's HEAD.

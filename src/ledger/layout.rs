@@ -6,6 +6,8 @@ use crate::domain::{BackupId, CommitId};
 pub const REFS_PREFIX: &str = "refs/backups/";
 /// The notes that plain `git log` shows.
 pub const NOTES_REF: &str = "refs/notes/backups";
+/// Below it, by remote, what was last fetched.
+pub(super) const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
 /// The directory of the records in the tree of a ledger commit.
 pub(super) const DIRECTORY: &str = ".pggit";
 

@@ -77,7 +77,7 @@ struct Tracking {
 
 impl Tracking {
     fn of(remote: &str) -> Self {
-        let base = format!("refs/pggit/remotes/{remote}");
+        let base = format!("{}{remote}", layout::TRACKING_PREFIX);
         Self { backups: format!("{base}/backups/"), notes: format!("{base}/notes") }
     }
 }

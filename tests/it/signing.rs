@@ -149,6 +149,16 @@ fn a_rewritten_ref_is_named() {
     // Taken away altogether.
     shop.sandbox.git(["update-ref", "-d", &shop.reference()]);
     assert_eq!(codes(&shop, 1), ["error note-orphan"]);
+    // What a remote had is missed, too.
+    let shop = Shop::in_sandbox(signing());
+    let tip = shop.sandbox.git(["rev-parse", &shop.reference()]);
+    let tracking = format!("refs/pggit/remotes/team/origin/backups/{}", shop.commit);
+    shop.sandbox.git(["update-ref", &tracking, &tip]);
+    assert!(codes(&shop, 0).is_empty());
+    shop.sandbox.git(["update-ref", &shop.reference(), &format!("{tip}~1")]);
+    let (found, answer) = shop.fsck(&[], 0);
+    assert_eq!(found, ["warning note-stale", "notice behind"]);
+    assert_eq!(answer["findings"][1]["message"], "`team/origin` has ledger commits that are not here");
     // Written anew with another content.
     let shop = Shop::in_sandbox(signing());
     let forged = shop.record().replace("nightly", "forged");

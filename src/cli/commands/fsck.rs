@@ -108,6 +108,9 @@ fn remedy(finding: &Finding) -> String {
         Code::ChainBroken | Code::SchemaChanged => format!(
             "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"
         ),
+        Code::Behind => {
+            format!("'git pggit sync' takes them over; if it had, somebody has rewritten {reference}")
+        }
         Code::ForeignFile => format!("find out how it came there: 'git log {reference} -- {}'", finding.file),
         Code::SchemaWithoutRecord => {
             format!("'git log -p {reference} -- .pggit' shows what became of its record")

@@ -48,7 +48,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Database(command) => database::run(command, context),
         Command::Mark(args) => mark::run(&args, context),
         Command::Config(args) => config::run(&args, context),
-        Command::Sync(args) => sync::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),

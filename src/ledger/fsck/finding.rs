@@ -58,6 +58,8 @@ codes! {
     Shallow = "shallow", Notice;
     /// The chain of ledger commits leads somewhere else.
     ChainBroken = "chain-broken", Error;
+    /// A remote had ledger commits that are not here.
+    Behind = "behind", Notice;
     /// A ledger commit changes the schema.
     SchemaChanged = "schema-changed", Error;
     /// Something that is not of the ledger is in its directory.

@@ -69,11 +69,14 @@ impl Ledger<'_> {
     /// Looks at everything.
     pub fn fsck(&self, thoroughness: Thoroughness) -> Result<Report, Error> {
         let mut report = Report::default();
-        let (mut known, mut commits) = (Vec::new(), Vec::new());
+        let (mut known, mut commits, mut tips) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, tip) in self.repository.refs_under(layout::REFS_PREFIX)? {
             report.refs += 1;
             match name.parse::<CommitId>() {
-                Ok(commit) => self.look_at_ref(&commit, tip, &mut report, &mut known, &mut commits)?,
+                Ok(commit) => {
+                    self.look_at_ref(&commit, tip, &mut report, &mut known, &mut commits)?;
+                    tips.insert(commit, tip);
+                }
                 Err(invalid) => report.findings.push(Finding::new(
                     Code::RefName,
                     &format!("{}{name}", layout::REFS_PREFIX),
@@ -83,7 +86,8 @@ impl Ledger<'_> {
         }
         (report.records, report.commits) = (known.len(), commits.len());
         report.findings.extend(together::look(&known));
-        self.look_at_notes(&known, &mut report)?;
+        self.look_at_notes(&known, &tips, &mut report)?;
+        self.look_at_tracking(&tips, &mut report)?;
         if thoroughness.signatures {
             self.look_at_signatures(&commits, &mut report)?;
         }
@@ -147,6 +151,28 @@ impl Ledger<'_> {
                     }
                 }
                 _ => report.findings.push(finding(Code::ForeignFile, "it is not of the ledger")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What remotes had when they were last seen is to be found here, too, once
+    /// it was synchronised.
+    fn look_at_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
+        for (name, theirs) in self.repository.refs_under(layout::TRACKING_PREFIX)? {
+            let Some((remote, commit)) = name.rsplit_once("/backups/") else { continue };
+            let Ok(commit) = commit.parse::<CommitId>() else { continue };
+            let whole = match tips.get(&commit) {
+                // Where the history ends too early was found in the chain.
+                Some(ours) => {
+                    self.repository.contains(*ours, theirs, Some(Oid::from(&commit))).unwrap_or(true)
+                }
+                None => false,
+            };
+            if !whole {
+                let message = format!("`{remote}` has ledger commits that are not here");
+                let reference = layout::ref_name(&commit);
+                report.findings.push(Finding::new(Code::Behind, &reference, message).at(theirs));
             }
         }
         Ok(())

@@ -9,7 +9,13 @@ use super::{Code, Finding, Known, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
 impl Ledger<'_> {
-    pub(super) fn look_at_notes(&self, known: &[Known], report: &mut Report) -> Result<(), Error> {
+    /// `tips` are the refs as they were when the records were read.
+    pub(super) fn look_at_notes(
+        &self,
+        known: &[Known],
+        tips: &BTreeMap<CommitId, Oid>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let mut wanted = BTreeMap::<CommitId, Vec<&Backup>>::new();
         for one in known {
             // Records that are in the wrong place make no lines.
@@ -27,13 +33,16 @@ impl Ledger<'_> {
                 Some(blob) => self.text(*blob)?,
                 None => String::new(),
             };
-            if !note::is_derived(&text, backups.iter().copied()) {
+            if !note::is_derived(&text, backups.iter().copied()) && self.is_still(commit, tips)? {
                 let file = commit.to_string();
                 let message = "the note does not say what the records say";
                 report.findings.push(Finding::new(Code::NoteStale, layout::NOTES_REF, message).file(file));
             }
         }
         for (commit, blob) in written.iter().filter(|(commit, _)| !wanted.contains_key(*commit)) {
+            if !self.is_still(commit, tips)? {
+                continue;
+            }
             let finding = if note::is_derived(&self.text(*blob)?, []) {
                 Finding::new(Code::NoteForeign, layout::NOTES_REF, "the commit has no backups")
             } else {
@@ -43,6 +52,12 @@ impl Ledger<'_> {
             report.findings.push(finding.file(commit.to_string()));
         }
         Ok(())
+    }
+
+    /// Is the ref of `commit` what it was? One that somebody has moved since was
+    /// moved together with the note.
+    fn is_still(&self, commit: &CommitId, tips: &BTreeMap<CommitId, Oid>) -> Result<bool, Error> {
+        Ok(self.repository.ref_tip(&layout::ref_name(commit))? == tips.get(commit).copied())
     }
 
     fn text(&self, blob: Oid) -> Result<String, Error> {
