@@ -78,6 +78,12 @@ impl Config {
         Lookup { config: self, database: None }.directory("pgbin")
     }
 
+    /// Whether what is recorded is shared with the remote at once.
+    pub fn syncs_on_write(&self) -> Result<bool, Error> {
+        let sync = Lookup { config: self, database: None }.one("sync", |text| Ok(text == "on-write"))?;
+        Ok(sync.is_some_and(|sync| sync.value))
+    }
+
     pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
         self.given(url_key())
     }

@@ -177,6 +177,16 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "sync",
+        kind: Kind::Choice(&["on-write", "never"]),
+        default: Some("never"),
+        trust: Trust::Trusted,
+        doc: "Whether commands that have recorded something share it at once, as `git pggit sync` does, with the \
+              remote that git would use. Nobody is asked for a password then, and a remote that cannot be reached \
+              in 30 seconds is a warning: the next `sync` brings it up to date.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),

@@ -4,6 +4,8 @@
 //! read off the refs themselves where that is possible, because its messages
 //! differ from version to version.
 
+use std::time::Duration;
+
 use crate::process::{Exit, Output};
 
 use super::{Error, Oid, Repository, program};
@@ -50,7 +52,12 @@ impl Repository {
     }
 
     /// Fetches refs from `remote`; nothing but what `refspecs` say.
-    pub fn fetch(&self, remote: &str, refspecs: &[String]) -> Result<(), Error> {
+    pub fn fetch(
+        &self,
+        remote: &str,
+        refspecs: &[String],
+        unattended: Option<Duration>,
+    ) -> Result<(), Error> {
         let options = [
             "--quiet",
             "--prune",
@@ -61,16 +68,21 @@ impl Repository {
             "--end-of-options",
         ];
         let args = options.into_iter().chain([remote]).chain(refspecs.iter().map(String::as_str));
-        let output = self.transport("fetch", args)?;
+        let output = self.transport("fetch", args, unattended)?;
         if output.exit.status.is_success() { Ok(()) } else { Err(refused("fetch", &output.exit)) }
     }
 
     /// Pushes refs to `remote`, never by force. The answer has one entry for
     /// each ref that the other side spoke about.
-    pub fn push(&self, remote: &str, refspecs: &[String]) -> Result<Vec<Pushed>, Error> {
+    pub fn push(
+        &self,
+        remote: &str,
+        refspecs: &[String],
+        unattended: Option<Duration>,
+    ) -> Result<Vec<Pushed>, Error> {
         let options = ["--porcelain", "--no-recurse-submodules", "--end-of-options", remote];
         let args = options.into_iter().chain(refspecs.iter().map(String::as_str));
-        let output = self.transport("push", args)?;
+        let output = self.transport("push", args, unattended)?;
         let pushed = parse_push(&String::from_utf8_lossy(&output.stdout));
         if pushed.is_empty() && !output.exit.status.is_success() {
             return Err(refused("push", &output.exit));
@@ -78,20 +90,19 @@ impl Repository {
         Ok(pushed)
     }
 
-    /// Where a remote is, as it is configured, without a password.
-    pub fn remote_url(&self, remote: &str) -> Option<String> {
-        let url = self.gix.config_snapshot().string(format!("remote.{remote}.url").as_str())?.to_string();
-        let Some((scheme, rest)) = url.split_once("://") else { return Some(url) };
-        match rest.split_once('@') {
-            Some((user, host)) if user.contains(':') && !user.contains('/') => {
-                Some(format!("{scheme}://{host}"))
-            }
-            _ => Some(url),
-        }
-    }
-
-    fn transport<'a>(&self, command: &str, args: impl IntoIterator<Item = &'a str>) -> Result<Output, Error> {
-        let git = program::git().arg(command).args(args).env("GIT_DIR", self.git_dir()).foreground();
+    /// Runs git where it may ask a person at the terminal for a password, or,
+    /// unattended, without that and not longer than it is given.
+    fn transport<'a>(
+        &self,
+        command: &str,
+        args: impl IntoIterator<Item = &'a str>,
+        unattended: Option<Duration>,
+    ) -> Result<Output, Error> {
+        let git = program::git().arg(command).args(args).env("GIT_DIR", self.git_dir());
+        let git = match unattended {
+            None => git.foreground(),
+            Some(deadline) => git.env("GIT_TERMINAL_PROMPT", "0").deadline(deadline),
+        };
         git.run_any()
             .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }

@@ -8,6 +8,7 @@
 //! trusted events are only ever added.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::domain::{BackupId, CommitId, Record};
 use crate::git::{NewCommit, NewNote, Notes, Oid, Outcome, RefUpdate, Transaction, TreeChange, Writer};
@@ -30,6 +31,9 @@ pub struct Direction {
     /// Only say what would be done. What the other side has is fetched into
     /// the tracking refs all the same.
     pub dry_run: bool,
+    /// Nobody is there to be asked for a password, and each transfer may take
+    /// this long.
+    pub unattended: Option<Duration>,
 }
 
 /// A ref that was left alone.
@@ -88,7 +92,7 @@ impl Ledger<'_> {
         let tracking = Tracking::of(remote);
         let mut synced = Synced::default();
         for _ in 0..ROUNDS {
-            synced.left_alone = self.fetch(remote, &tracking)?;
+            synced.left_alone = self.fetch(remote, &tracking, direction)?;
             if direction.fetch {
                 self.integrate(&tracking, direction, &mut synced)?;
             }
@@ -101,13 +105,18 @@ impl Ledger<'_> {
 
     /// Brings the tracking refs up to date, except those whose history is not
     /// continued by what the other side has now.
-    fn fetch(&self, remote: &str, tracking: &Tracking) -> Result<Vec<LeftAlone>, Error> {
+    fn fetch(
+        &self,
+        remote: &str,
+        tracking: &Tracking,
+        direction: Direction,
+    ) -> Result<Vec<LeftAlone>, Error> {
         let before = self.tips(&tracking.backups)?;
         let (backups, notes) = (&tracking.backups, &tracking.notes);
         let mut refspecs = vec![format!("+{}*:{backups}*", layout::REFS_PREFIX)];
         // A pattern, because a ref that is not there would be an error.
         refspecs.push(format!("+{}*:{notes}*", layout::NOTES_REF));
-        self.repository.fetch(remote, &refspecs)?;
+        self.repository.fetch(remote, &refspecs, direction.unattended)?;
         crash_point("sync.fetched");
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
@@ -323,7 +332,7 @@ impl Ledger<'_> {
         }
         let mut done = true;
         for batch in wanted.chunks(BATCH) {
-            done &= self.push_batch(remote, batch, synced)?;
+            done &= self.push_batch(remote, batch, direction, synced)?;
         }
         Ok(done)
     }
@@ -332,10 +341,11 @@ impl Ledger<'_> {
         &self,
         remote: &str,
         batch: &[(String, String, Oid)],
+        direction: Direction,
         synced: &mut Synced,
     ) -> Result<bool, Error> {
         let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
-        let pushed = self.repository.push(remote, &refspecs)?;
+        let pushed = self.repository.push(remote, &refspecs, direction.unattended)?;
         crash_point("sync.pushed");
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();

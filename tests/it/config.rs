@@ -12,6 +12,7 @@ pggit.pgbin             -      -        -
 pggit.output            -      -        -
 pggit.compressionLevel  3      3        default
 pggit.sign              -      -        -
+pggit.sync              never  never    default
 [exit 0]
 ";
 

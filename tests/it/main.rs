@@ -16,6 +16,7 @@ mod exchange;
 mod fsck;
 mod index;
 mod init;
+mod kills;
 mod ledger;
 mod libpq;
 mod man;

@@ -9,8 +9,9 @@ use pggit::ledger::{Direction, Filter, Ledger, NewBackup, Synced};
 use proptest::prelude::*;
 
 use crate::ledger::{Repo, completed, new_backup};
+use crate::sandbox::Sandbox;
 
-const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false };
+const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false, unattended: None };
 
 /// A hub and clones of it, each with a person of its own.
 struct Team {
@@ -208,6 +209,129 @@ fn a_remote_that_is_not_there_is_a_clear_error() {
     let (repository, host) = (repo.open(), Line::lossy("db1"));
     let error = Ledger::new(&repository, &System, &host).sync("origin", BOTH).unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all"), "{error}");
+}
+
+/// A sandbox whose repository has a remote, and one record.
+fn sandbox_with_remote(url: impl FnOnce(&Sandbox) -> String) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.commit("1.sql", "select 1", "one");
+    let hub = sandbox.path().join("hub.git");
+    sandbox.git(["init", "-q", "--bare", hub.to_str().unwrap()]);
+    sandbox.git(["-C", hub.to_str().unwrap(), "config", "http.receivepack", "true"]);
+    let url = url(&sandbox);
+    sandbox.git(["remote", "add", "origin", &url]);
+    sandbox
+}
+
+const REGISTER: [&str; 7] = ["backup", "register", "--database", "shop", "--tool", "x", "--in-progress"];
+
+fn records_of_hub(sandbox: &Sandbox) -> usize {
+    let hub = sandbox.path().join("hub.git");
+    sandbox.git(["-C", hub.to_str().unwrap(), "for-each-ref", "refs/backups"]).lines().count()
+}
+
+#[test]
+fn what_is_written_is_shared_at_once_when_that_is_wanted() {
+    let sandbox = sandbox_with_remote(|sandbox| sandbox.path().join("hub.git").display().to_string());
+    sandbox.pggit(REGISTER).success();
+    assert_eq!(records_of_hub(&sandbox), 0);
+    sandbox.git(["config", "pggit.sync", "on-write"]);
+    sandbox.pggit(REGISTER).success();
+    assert_eq!(records_of_hub(&sandbox), 1);
+    // Offline it is recorded all the same.
+    sandbox.git(["remote", "set-url", "origin", "/nowhere"]);
+    let offline = sandbox.pggit(REGISTER).success();
+    assert!(offline.stderr_text().contains("not shared with origin yet"), "{}", offline.snapshot());
+    assert_eq!(sandbox.pggit(["backup", "list", "--ids"]).success().stdout_text().lines().count(), 3);
+}
+
+#[test]
+fn ssh_is_git_s_own() {
+    let mut sandbox =
+        sandbox_with_remote(|sandbox| format!("ssh://db1{}", sandbox.path().join("hub.git").display()));
+    // It gets the host and the command to run there.
+    sandbox.set("GIT_SSH_COMMAND", "sh -c 'shift $(($# - 1)); exec sh -c \"$1\"' --");
+    sandbox.pggit(REGISTER).success();
+    sandbox.pggit(["sync"]).success();
+    assert_eq!(records_of_hub(&sandbox), 1);
+    assert!(sandbox.pggit(["sync"]).success().stderr_text().contains("already in sync"));
+}
+
+#[test]
+fn http_is_git_s_own() {
+    let server = Http::start();
+    let sandbox = sandbox_with_remote(|sandbox| server.serve(&sandbox.path().join("hub.git")));
+    sandbox.pggit(REGISTER).success();
+    sandbox.pggit(["sync"]).success();
+    assert_eq!(records_of_hub(&sandbox), 1);
+}
+
+/// Serves repositories by `git http-backend` on a free port of loopback.
+struct Http {
+    listener: std::net::TcpListener,
+}
+
+impl Http {
+    fn start() -> Self {
+        Self { listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    /// Begins to serve `repository`, for as long as the tests run.
+    fn serve(&self, repository: &std::path::Path) -> String {
+        let (listener, root) = (self.listener.try_clone().unwrap(), repository.parent().unwrap().to_owned());
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let root = root.clone();
+                std::thread::spawn(move || drop(answer(&connection.unwrap(), &root)));
+            }
+        });
+        format!("http://127.0.0.1:{port}/{}", repository.file_name().unwrap().to_str().unwrap())
+    }
+}
+
+/// One request: its head becomes the environment of the backend, its body the
+/// input, and what the backend prints the response.
+fn answer(connection: &std::net::TcpStream, root: &std::path::Path) -> std::io::Result<()> {
+    use std::io::{BufRead as _, Read as _, Write as _};
+    let mut reader = std::io::BufReader::new(connection.try_clone()?);
+    let (mut request, mut headers) = (String::new(), BTreeMap::new());
+    reader.read_line(&mut request)?;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
+    if header("expect") == "100-continue" {
+        (&*connection).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    let mut words = request.split_ascii_whitespace();
+    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut backend = std::process::Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    backend.stdin.take().unwrap().write_all(&body)?;
+    let output = backend.wait_with_output()?.stdout;
+    let text = String::from_utf8_lossy(&output);
+    let status = text.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
+    (&*connection).write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n").as_bytes())?;
+    (&*connection).write_all(&output)
 }
 
 proptest! {

@@ -1,8 +1,11 @@
 //! `git pggit sync`
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::cli::{Code, Context, Failure};
+use crate::git::Repository;
 use crate::ledger::{Direction, Synced};
 
 /// Bring the ledger of this repository and that of a remote together
@@ -45,7 +48,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(remote) => named(remote, &repository.remotes())?,
         None => repository.default_remote().ok_or_else(|| no_remote(&repository.remotes()))?,
     };
-    let direction = Direction { fetch: !args.push_only, push: !args.fetch_only, dry_run: args.dry_run };
+    let direction =
+        Direction { fetch: !args.push_only, push: !args.fetch_only, dry_run: args.dry_run, unattended: None };
     let synced = context.ledger()?.sync(&remote, direction)?;
     for left in &synced.left_alone {
         context.ui.warning(&format!("{}: {}", left.reference, left.reason));
@@ -65,6 +69,27 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             } else {
                 failure
             })
+        }
+    }
+}
+
+/// What commands that have written something do when `pggit.sync` says so. A
+/// remote that cannot be reached is no failure of theirs: the next
+/// synchronisation brings it up to date.
+pub(super) fn on_write(context: &Context) {
+    const EACH_TRANSFER: Duration = Duration::from_secs(30);
+    let wanted = context.config().is_ok_and(|config| config.syncs_on_write().unwrap_or(false));
+    let remote = context.repository().ok().filter(|_| wanted).and_then(Repository::default_remote);
+    let Some(remote) = remote else { return };
+    let direction = Direction { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
+    let synced = context.ledger().and_then(|ledger| Ok(ledger.sync(&remote, direction)?));
+    match synced {
+        Ok(synced) => synced.left_alone.iter().for_each(|left| {
+            context.ui.warning(&format!("{}: {}", left.reference, left.reason));
+        }),
+        Err(failure) => {
+            context.ui.warning(&format!("not shared with {remote} yet: {}", failure.message()));
+            context.ui.hint("it is recorded here; 'git pggit sync' shares it");
         }
     }
 }

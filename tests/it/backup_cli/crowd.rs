@@ -131,10 +131,10 @@ fn writers_beside_gc_and_pack_refs_lose_nothing() {
 }
 
 /// Numbers that look like chance and are the same in every run (xorshift).
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -143,7 +143,7 @@ impl Chance {
 }
 
 /// Kills `child` after `life`. Returns whether it had ended by itself.
-fn killed_after(child: &mut Child, life: Duration) -> bool {
+pub fn killed_after(child: &mut Child, life: Duration) -> bool {
     let (_never, silence) = std::sync::mpsc::channel::<()>();
     let _ = silence.recv_timeout(life);
     child.kill().expect("it has not been waited for");

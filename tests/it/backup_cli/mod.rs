@@ -2,7 +2,7 @@
 
 mod bad_input;
 mod changes;
-mod crowd;
+pub mod crowd;
 mod plumbing;
 mod views;
 

@@ -65,6 +65,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     let only_reads = command.only_reads();
     let result = dispatch(command, context);
     if !only_reads && result.is_ok() {
+        super::sync::on_write(context);
         super::maintenance::by_the_way(context);
     }
     result
