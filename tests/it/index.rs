@@ -85,7 +85,7 @@ fn assert_equal_to_scan(repo: &Repo) -> usize {
         }
         for filter in filters() {
             let by_scan: Vec<BackupId> = scan.select(&filter).iter().map(|entry| entry.backup.id).collect();
-            let by_index: Vec<BackupId> = index.select(&filter).iter().map(|row| row.id()).collect();
+            let by_index: Vec<BackupId> = index.select(&filter).iter().map(pggit::ledger::Row::id).collect();
             assert_eq!(by_index, by_scan, "{filter:?}");
             for selector in ["latest", "oldest", "b1", "019", "0199", "none"] {
                 let selector: BackupSelector = selector.parse().unwrap();

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 /// not succeed is no failure of theirs.
 pub(super) fn by_the_way(context: &Context) {
     let due = || {
-        let ledger = context.ledger().ok().filter(|ledger| ledger.needs_maintenance())?;
+        let ledger = context.ledger().ok().filter(crate::ledger::Ledger::needs_maintenance)?;
         let auto = context.git_config().ok()?.text("maintenance.auto").unwrap_or("true");
         (!matches!(auto, "false" | "no" | "off" | "0")).then_some(ledger)
     };
