@@ -25,9 +25,10 @@ git init -q "$sandbox/with"
 cd "$sandbox/with"
 PYTHONDONTWRITEBYTECODE=1 python3 "$here/ledger-history.py" "$commits" 20 | git fast-import --quiet --done
 git reset -q --hard
-git pack-refs --all
+git -c gc.pruneExpire=now gc -q
 git commit-graph write --reachable --no-progress
 git clone -q --no-local "$sandbox/with" "$sandbox/without"
+git -C "$sandbox/without" gc -q
 git -C "$sandbox/without" commit-graph write --reachable --no-progress
 
 PYTHONDONTWRITEBYTECODE=1 python3 -u - "$here" "$sandbox" "$program_dir/git-pggit" "$commits" <<'PYTHON'

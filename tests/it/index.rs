@@ -412,8 +412,10 @@ fn carry_out(repo: &Repo, number: usize, step: &Step) {
         Step::Pack => drop(repo.git(&["pack-refs", "--all"])),
         Step::Delete(at) => drop(chosen(*at).map(|name| repo.git(&["update-ref", "-d", name]))),
         Step::Back(at) => {
-            if let Some(name) = chosen(*at) {
-                repo.git(&["update-ref", name, &format!("{name}~1")]);
+            // Before the first commit there is nothing to go back to.
+            let parent = chosen(*at).map(|name| repo.git(&["log", "-1", "--format=%P", name]));
+            if let (Some(name), Some(parent)) = (chosen(*at), parent.filter(|it| !it.is_empty())) {
+                repo.git(&["update-ref", name, &parent]);
             }
         }
         Step::Look => drop(on(&repo.open(), |ledger| ledger.overview().unwrap())),
