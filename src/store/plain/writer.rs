@@ -16,6 +16,10 @@ use crate::domain::Compression;
 use crate::process::crash_point;
 use crate::store::Error;
 
+/// Up to this level one thread compresses faster than pg_dump writes, and more
+/// of them only take time from it and from the server: on two cores a backup
+/// took 1.36 times as long as pg_dump alone with them, and 1.05 times without.
+const FAST_LEVEL_MAX: i32 = 5;
 /// More threads than this wait for pg_dump.
 const WORKERS_MAX: usize = 4;
 /// What each thread compresses at a time: memory grows with it, and below this
@@ -94,11 +98,13 @@ impl ArtifactWriter {
 impl Sink {
     fn new(file: File, compression: Compression) -> io::Result<Self> {
         let Compression::Zstd(level) = compression else { return Ok(Self::Raw(file)) };
-        let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let mut encoder = Encoder::new(file, level)?;
         encoder.include_checksum(true)?;
-        encoder.multithread(u32::try_from(workers).unwrap_or(1))?;
-        encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+        if level > FAST_LEVEL_MAX {
+            let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+            encoder.multithread(u32::try_from(workers).unwrap_or(1))?;
+            encoder.set_parameter(CParameter::JobSize(JOB_BYTES))?;
+        }
         Ok(Self::Zstd(encoder))
     }
 }
