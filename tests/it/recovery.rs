@@ -1,5 +1,7 @@
 //! Bringing a backup back into a new database.
 
+use std::time::{Duration, Instant};
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -122,7 +124,15 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
     let error = run(&cluster, &plan).expect_err("somebody is at work in it");
     assert!(matches!(&error, Error::InProgress { .. }) && error.retry(), "{error}");
     drop(user);
-    run(&cluster, &plan).expect("the leftover is dropped");
+    // The server takes a moment to see that a client has gone.
+    let gone = || {
+        run(&cluster, &plan)
+            .map_or_else(|error| if error.retry() { None } else { Some(Err(error)) }, |()| Some(Ok(())))
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let dropped =
+        std::iter::repeat_with(gone).find(|end| end.is_some() || Instant::now() > deadline).flatten();
+    dropped.expect("in time").expect("the leftover is dropped");
     client.drop_database(&name, true).expect("dropped");
 
     // Died before its comment: empty.
