@@ -44,11 +44,10 @@ impl Repository {
         if revision == "HEAD" || revision == "@" {
             return self.head();
         }
-        let spec = format!("{revision}^{{commit}}");
-        let parsed = self.gix.rev_parse_single(spec.as_str()).map(gix::Id::detach);
+        let parsed = self.gix.rev_parse_single(revision).map(gix::Id::detach);
         // Beside a gc the library may not see what is there.
         let parsed = parsed.or_else(|error| match self.anew() {
-            Some(anew) => anew.rev_parse_single(spec.as_str()).map(gix::Id::detach),
+            Some(anew) => anew.rev_parse_single(revision).map(gix::Id::detach),
             None => Err(error),
         });
         let id = match parsed {
@@ -64,7 +63,7 @@ impl Repository {
                 return Err(unknown(detail));
             }
         };
-        self.find(Oid(id)).map(|_| Oid(id))
+        self.peel_to_commit(Oid(id))?.ok_or_else(|| unknown("it is not a commit".to_owned()))
     }
 
     fn is_unborn(&self) -> bool {

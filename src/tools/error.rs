@@ -45,7 +45,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The program said that it failed.
-    #[error("{program}: {}", words(*status, stderr))]
+    #[error("{program}: {}", words(*program, *status, stderr))]
     Failed {
         /// The program.
         program: Program,
@@ -137,8 +137,10 @@ impl Error {
 }
 
 /// The words of the program; its status when it said nothing or was killed.
-fn words(status: Status, stderr: &str) -> String {
+fn words(program: Program, status: Status, stderr: &str) -> String {
+    // It says its name itself.
     let said = stderr.trim();
+    let said = said.strip_prefix(program.name()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(said);
     match status {
         Status::Exited(_) if !said.is_empty() => said.to_owned(),
         _ if said.is_empty() => status.to_string(),

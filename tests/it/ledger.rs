@@ -270,6 +270,9 @@ fn hostile_and_unknown_revisions_are_refused() {
         assert!(matches!(error, git::Error::UnknownRevision { .. }), "{bad:?}: {error:?}");
     }
     assert_eq!(repository.resolve_commit("main~1").unwrap().to_string(), repo.git(&["rev-parse", "HEAD~1"]));
+    assert_eq!(repository.resolve_commit(":/one").unwrap().to_string(), repo.git(&["rev-parse", "HEAD~1"]));
+    repo.git(&["tag", "-a", "-m", "x", "v1"]);
+    assert_eq!(repository.resolve_commit("v1").unwrap(), repository.head().unwrap());
     let short = repo.git(&["rev-parse", "--short=7", "HEAD"]);
     assert_eq!(repository.resolve_commit(&short).unwrap(), repository.head().unwrap());
 }

@@ -82,11 +82,10 @@ impl From<git::Error> for Failure {
                     .hint("run the command inside of your schema repository, or name it with -C <dir>")
             }
             Error::NotARepository { .. } => failure(Code::NotARepository),
-            Error::UnknownRevision { detail, .. } => {
-                let failure = failure(Code::NotFound);
-                if detail.is_empty() { failure } else { failure.cause(detail.clone()) }
-            }
-            Error::AmbiguousRevision { detail, .. } => failure(Code::Ambiguous).cause(detail.clone()),
+            // What the library says about it is for its own developers.
+            Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
+            Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
+            Error::AmbiguousRevision { .. } => failure(Code::Ambiguous).hint("use more of its name"),
             Error::Unborn { .. } => {
                 failure(Code::NotFound).hint("a backup belongs to a commit; make one with 'git commit' first")
             }

@@ -154,7 +154,8 @@ fn output(args: &Args, database: &DatabaseConfig, context: &Context) -> Result<P
     let configured = || database.output.as_ref().map(|output| output.value.clone());
     let named = args.output.as_ref().map(|output| context.cwd().join(output)).or_else(configured);
     match named {
-        Some(output) => Ok(output),
+        // Records name places without `..`; what is missing is said later.
+        Some(output) => Ok(output.canonicalize().unwrap_or(output)),
         None => {
             let ours = context.repository()?.common_dir().join("pggit");
             make_private(&ours)?;
