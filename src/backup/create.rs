@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseConfig, Globals};
 use crate::domain::{
     BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line,
-    Location, Postgres, Started, TagKey, Timestamp, Tool,
+    Location, Postgres, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts};
@@ -272,12 +272,21 @@ impl Run<'_> {
         write_record(&draft, &self.entry.record, &event)?;
         let published = draft.publish()?;
         crash_point("backup.published");
-        let completed = self.around.ledger.append_event_with_schema(&event, schema.as_deref());
-        if completed.is_err() {
+        let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
+            Ok(entry) => return Ok(entry),
+            Err(error) => error,
+        };
+        match self.around.ledger.by_id(self.entry.backup.id) {
+            // It counts, although something after it went wrong.
+            Ok(entry) if entry.backup.status == Status::Completed => Ok(entry),
             // Without a record nobody would ever find these bytes.
-            let _ = remove(&self.request.output, &published);
+            Ok(_) => {
+                let _ = remove(&self.request.output, &published);
+                Err(error.into())
+            }
+            // Who does not know whether there is a record keeps the bytes.
+            Err(_) => Err(error.into()),
         }
-        Ok(completed?)
     }
 }
 

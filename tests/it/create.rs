@@ -375,6 +375,31 @@ fn ctrl_c_marks_the_record_failed_and_leaves_no_partial_file() {
 }
 
 #[test]
+fn a_backup_that_was_settled_meanwhile_is_not_completed_and_leaves_no_bytes() {
+    let shop = Shop::new();
+    let fifo = |name: &str| {
+        let path = shop.sandbox.path().join(name);
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        path
+    };
+    let (running, gate) = (fifo("running"), fifo("gate"));
+    let wait = format!("echo x > '{}'; cat '{}' > /dev/null", running.display(), gate.display());
+    shop.with_pg_dump(&format!("{wait}; exec $real \"$@\""));
+    let mut command = shop.sandbox.pggit_command();
+    let child =
+        command.args(["backup", "create"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fs::read(&running).unwrap();
+    let id = shop.only_record()["id"].as_str().unwrap().to_owned();
+    shop.pggit(&["backup", "fail", &id, "--message", "given up"]).success();
+    fs::write(&gate, "").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(12), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(shop.only_record()["error"]["message"], Value::from("given up"));
+    assert_eq!(names(&shop.backups_dir()).iter().filter(|name| name.contains(&id)).count(), 0);
+}
+
+#[test]
 fn a_crash_at_any_step_leaves_the_truth() {
     let shop = Shop::new();
     for point in [
