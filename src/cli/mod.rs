@@ -12,6 +12,7 @@ pub mod ui;
 mod commands;
 mod connect;
 mod panics;
+mod store;
 mod usage;
 
 use std::ffi::OsString;

@@ -27,7 +27,9 @@ pub struct DatabaseConfig {
     pub jobs: Option<Setting<u16>>,
     /// The schemas that are backed up; empty for all of them.
     pub schemas: Vec<Setting<String>>,
-    /// Where its backup files are kept.
+    /// The store that keeps its backups.
+    pub store: Option<Setting<String>>,
+    /// Where its backups are kept as plain files instead.
     pub output: Option<Setting<PathBuf>>,
     /// How hard they are compressed.
     pub compression: Setting<Compression>,
@@ -51,6 +53,7 @@ impl Config {
             format: lookup.or_default("format", by_word)?,
             jobs: lookup.one("jobs", |text| value::jobs(text).ok_or(Refused::Form))?,
             schemas: lookup.all("schema", |text| value::schema(text).ok_or(Refused::Form))?,
+            store: lookup.store()?,
             output: lookup.directory("output")?,
             compression: lookup.or_default("compressionLevel", by_word)?,
             globals: lookup.or_default("globals", by_word)?,
@@ -76,6 +79,11 @@ impl Config {
     /// The directory of PostgreSQL's client programs.
     pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         Lookup { config: self, database: None }.directory("pgbin")
+    }
+
+    /// The store that is used when no database is meant.
+    pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
+        Lookup { config: self, database: None }.store()
     }
 
     /// Whether what is recorded is shared with the remote at once.
@@ -117,6 +125,10 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
+    fn store(&self) -> Result<Option<Setting<String>>, Error> {
+        self.one("store", |text| value::store(text).ok_or(Refused::Form))
+    }
+
     fn key(&self, name: &str) -> &'static Key {
         let own = self.database.and_then(|_| keys::find(Reach::Database, name));
         own.or_else(|| keys::find(Reach::Global, name)).expect("only keys of the table are looked up")

@@ -35,6 +35,8 @@ pub enum Kind {
     Directory,
     /// A connection to PostgreSQL without a password.
     Url,
+    /// The place of a store.
+    Store,
     /// A zstd level, or `none`.
     Level,
     /// One of a few words.
@@ -56,6 +58,9 @@ impl Kind {
             Self::Database => "the name of a database".into(),
             Self::Directory => "an absolute directory, or one below ~/".into(),
             Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
+            Self::Store => {
+                "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials".into()
+            }
             Self::Level => "a zstd level from -7 to 22, or none".into(),
             Self::Choice([only]) => (*only).to_owned(),
             Self::Choice(words) => {
@@ -148,13 +153,24 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "store",
+        kind: Kind::Store,
+        environment: Some("PGGIT_STORE"),
+        trust: Trust::Trusted,
+        doc: "The store that keeps the bytes of backups: a directory, or a URL such as `s3://bucket/prefix`, \
+              `az://container/prefix` or `gs://bucket/prefix`; credentials come from the environment and the files \
+              of the clouds' own tools. A database's own `store` goes before it; the environment variable goes \
+              before both. Without it, it is `pggit/store` in the git directory, which is made by the first backup.",
+        ..GLOBAL
+    },
+    Key {
         name: "output",
         kind: Kind::Directory,
         environment: Some("PGGIT_OUTPUT"),
         trust: Trust::Trusted,
-        doc: "The directory in which backup files are kept. A database's own `output` goes before it; the \
-              environment variable goes before both. Without it, they are kept in `pggit/backups` of the git \
-              directory.",
+        doc: "A directory in which backups are kept as plain files, instead of in the store: each of them whole, \
+              for `zstd -dc` and `pg_restore` to read. A database's own `output` goes before it; the environment \
+              variable goes before both.",
         ..GLOBAL
     },
     Key {
@@ -235,10 +251,17 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
+        name: "store",
+        kind: Kind::Store,
+        trust: Trust::Trusted,
+        doc: "The store of this database, instead of `pggit.store`.",
+        ..DATABASE
+    },
+    Key {
         name: "output",
         kind: Kind::Directory,
         trust: Trust::Trusted,
-        doc: "The directory in which the backup files of this database are kept, instead of `pggit.output`.",
+        doc: "A directory in which the backups of this database are kept as plain files, instead of `pggit.output`.",
         ..DATABASE
     },
     Key {

@@ -113,6 +113,13 @@ pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
+/// Reads the place of a store, as far as this room knows about them.
+pub(super) fn store(text: &str) -> Option<String> {
+    let known = ["/", "file:///", "s3://", "az://", "gs://"].iter().any(|start| text.starts_with(start));
+    let plain = !text.contains(['@', '?', '#']) && !text.chars().any(char::is_control);
+    (known && plain).then(|| text.to_owned())
+}
+
 /// Reads a directory; `~/` stands for `home`.
 pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     let bytes = text.as_bytes();
@@ -154,6 +161,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Choice(words) => words.contains(&text) || (words.contains(&"true") && boolean(text).is_some()),
         Kind::Jobs => jobs(text).is_some(),
         Kind::Schema => schema(text).is_some(),
+        Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
         Kind::Directory => unreachable!("directories need not be UTF-8 and are handled above"),

@@ -102,6 +102,80 @@ pub enum Error {
         /// Why it is refused.
         reason: &'static str,
     },
+    /// There is no store.
+    #[error("{url}: there is no store here")]
+    NoStore {
+        /// Where.
+        url: String,
+    },
+    /// There is a store already.
+    #[error("{url}: there is a store here already")]
+    StoreExists {
+        /// Where.
+        url: String,
+    },
+    /// The store, or something in it, was written by a later version.
+    #[error("{object}: format {format} is newer than this program")]
+    Newer {
+        /// What.
+        object: String,
+        /// Its format.
+        format: u64,
+    },
+    /// There is no such object.
+    #[error("{object}: no such object")]
+    NoObject {
+        /// Its URI.
+        object: String,
+    },
+    /// There is an object of this name with other content.
+    #[error("{object}: there is another object of this name")]
+    OtherObject {
+        /// Its URI.
+        object: String,
+    },
+    /// An object is not what was written.
+    #[error("{object}: damaged: {detail}")]
+    Damaged {
+        /// Its URI.
+        object: String,
+        /// How it shows.
+        detail: String,
+    },
+    /// The storage does not let us.
+    #[error("{object}: access denied: {detail}")]
+    Forbidden {
+        /// The URI of what was to be used.
+        object: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The storage does not answer as it should.
+    #[error("{object}: cannot {action}: {detail}")]
+    Storage {
+        /// What was to be done.
+        action: &'static str,
+        /// With what.
+        object: String,
+        /// What it said.
+        detail: String,
+        /// Whether it may go better a little later.
+        transient: bool,
+    },
+    /// A store is encrypted and no key fits.
+    #[error("{url}: encrypted, and none of the keys fits")]
+    NoKey {
+        /// The store.
+        url: String,
+    },
+    /// Somebody took a writer for dead and collected garbage.
+    #[error("{url}: this writer was taken for dead after {hours} hours; what it wrote does not count")]
+    TakenForDead {
+        /// The store.
+        url: String,
+        /// How long writers may take.
+        hours: u64,
+    },
     /// Anything else that the operating system says.
     #[error("{}: cannot {action}", path.display())]
     Io {
@@ -119,7 +193,8 @@ impl Error {
     /// Whether the same may succeed a little later. What the disk says now it
     /// will say again.
     pub fn retry(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(),
+        matches!(self, Self::Storage { transient: true, .. } | Self::TakenForDead { .. })
+            || matches!(self, Self::Io { source, .. } if matches!(source.kind(),
             io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
     }
 

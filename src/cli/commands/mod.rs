@@ -11,6 +11,7 @@ mod ledger;
 mod maintenance;
 mod man;
 mod mark;
+mod store;
 mod sync;
 
 use clap::Subcommand;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Fsck(fsck::Args),
     #[command(subcommand)]
     Ledger(ledger::Command),
+    #[command(subcommand)]
+    Store(store::Command),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -50,6 +53,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::Store(command) => store::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

@@ -232,6 +232,21 @@ impl From<store::Error> for Failure {
             | Error::Corrupt { .. }
             | Error::Mismatch { .. } => failure(Code::Damaged)
                 .hint("the stored bytes are not those that were written; restore from another backup"),
+            Error::NoStore { url } => failure(Code::NotFound).hint(format!("make one with 'git pggit store init {url}'")),
+            Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
+            Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
+            Error::NoObject { .. } => failure(Code::NotFound),
+            Error::Damaged { .. } => failure(Code::Damaged)
+                .hint("'git pggit store check' says what is damaged and which backups need it"),
+            Error::Forbidden { .. } => failure(Code::Destination)
+                .hint("the credentials are those of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
+            Error::Storage { transient, .. } => {
+                let failure = failure(Code::Destination);
+                if *transient { failure.hint("it may succeed later") } else { failure }
+            }
+            Error::NoKey { .. } => failure(Code::Configuration)
+                .hint("name an age identity in pggit.storeIdentity, or its passphrase in PGGIT_STORE_PASSPHRASE"),
+            Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }

@@ -1,0 +1,58 @@
+//! `git pggit store ls`
+
+use serde_json::json;
+
+use super::StoreOption;
+use crate::cli::{Context, Failure};
+use crate::domain::human_bytes;
+
+/// List the artifacts in the store
+///
+/// One line for each: its id, which is that of its backup, the database, the
+/// size of its files, and by how much the store grew for it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+
+    /// Only those of this database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = args.store.open(context)?;
+    let listed = match &args.database {
+        Some(database) => store.list_lineage(database)?,
+        None => store.list()?,
+    };
+    let mut rows = Vec::with_capacity(listed.len());
+    for listed in &listed {
+        let artifact = store.artifact(listed)?;
+        let manifest = artifact.manifest();
+        let size: u64 = manifest.files.iter().map(|file| file.size).sum();
+        rows.push(json!({
+            "id": manifest.id, "database": manifest.lineage, "created_at": manifest.created_at,
+            "base": manifest.base, "size_bytes": size, "stored_bytes": manifest.stored_bytes,
+            "packs": manifest.packs.len(), "location": listed.location,
+            "files": manifest.files.iter().map(|file| json!({
+                "name": file.name, "size_bytes": file.size, "stored_bytes": file.stored,
+                "digest": format!("blake3:{}", file.digest),
+            })).collect::<Vec<_>>(),
+        }));
+        if !context.ui.wants_json() {
+            context.ui.line(format!(
+                "{}  {:<16} {}  {:>10} {:>10}",
+                manifest.id,
+                manifest.lineage,
+                manifest.created_at,
+                human_bytes(size),
+                human_bytes(manifest.stored_bytes)
+            ))?;
+        }
+    }
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&rows)?);
+    }
+    Ok(())
+}

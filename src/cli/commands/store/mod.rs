@@ -1,0 +1,61 @@
+//! `git pggit store`: the place that keeps the bytes of backups.
+
+mod get;
+mod init;
+mod ls;
+mod put;
+mod show;
+
+use clap::Subcommand;
+
+use crate::cli::{Code, Context, Failure};
+use crate::store::{Listed, Store};
+
+/// Look after the store that keeps the bytes of backups
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Show(show::Args),
+    #[command(visible_alias = "list")]
+    Ls(ls::Args),
+    Put(put::Args),
+    Get(get::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Ls(args) => ls::run(&args, context),
+        Command::Put(args) => put::run(&args, context),
+        Command::Get(args) => get::run(&args, context),
+    }
+}
+
+/// Which store a command is about.
+#[derive(Debug, clap::Args)]
+struct StoreOption {
+    /// The store: a directory or a URL; by default the configured one
+    #[arg(short, long, value_name = "URL")]
+    store: Option<String>,
+}
+
+impl StoreOption {
+    fn open(&self, context: &Context) -> Result<Store, Failure> {
+        crate::cli::store::open(context, self.store.as_deref())
+    }
+}
+
+/// The artifact whose id is `id` or begins with it.
+fn find(store: &Store, id: &str) -> Result<Listed, Failure> {
+    let artifacts = store.list()?;
+    let mut found = artifacts.into_iter().filter(|listed| !id.is_empty() && listed.id.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(listed), None) => Ok(listed),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(Code::Ambiguous, format!("several artifacts begin with '{id}'")))
+        }
+        (None, _) => Err(Failure::new(Code::NotFound, format!("no artifact '{id}' in {}", store.url()))
+            .hint("'git pggit store ls' lists them")),
+    }
+}

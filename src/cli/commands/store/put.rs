@@ -1,0 +1,101 @@
+//! `git pggit store put`
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::StoreOption;
+use crate::cli::{Code, Context, Failure};
+use crate::domain::{BackupId, human_bytes};
+use crate::store::{Chunking, NewArtifact};
+
+/// Store a file, or what comes on standard input
+///
+/// It is stored against the newest artifact of the same database: of what is in
+/// both, nothing is stored again. Prints the id of the new artifact.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+
+    /// The file; '-' or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    file: PathBuf,
+
+    /// What the file is a version of
+    #[arg(short, long, value_name = "NAME")]
+    database: String,
+
+    /// What the file is called in the artifact
+    #[arg(short, long, value_name = "NAME", default_value = "dump.custom")]
+    name: String,
+
+    /// How hard to compress what is new: a level of zstd
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_hyphen_values = true)]
+    compression_level: i32,
+
+    /// Cut at pages of 8 KiB, for files of a data directory
+    #[arg(long)]
+    pages: bool,
+}
+
+const EXAMPLES: &str = "\
+Dumps are stored best without compression of their own.
+
+EXAMPLES
+    pg_dump -Fc -Z0 shop | git pggit store put --database shop
+    git pggit store put --database shop old.dump";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = args.store.open(context)?;
+    let unreadable = |error: &io::Error| {
+        Failure::new(Code::Fatal, format!("cannot read '{}'", args.file.display())).cause(error.to_string())
+    };
+    let mut input: Box<dyn Read> = match args.file.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(File::open(&args.file).map_err(|error| unreadable(&error))?),
+    };
+    let now = context.now();
+    let writer = store.begin(NewArtifact {
+        id: BackupId::new(now).to_string(),
+        lineage: args.database.clone(),
+        created_at: now,
+        level: args.compression_level,
+    })?;
+    let chunking = if args.pages { Chunking::Pages } else { Chunking::Content };
+    let mut file = writer.file(&args.name, chunking)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(&error)),
+        };
+        file.write_all(&buffer[..count]).map_err(written)?;
+    }
+    let summary = file.finish()?;
+    let base = writer.base().map(str::to_owned);
+    let published = writer.publish(None)?;
+    let id = published.location.rsplit('/').next().unwrap_or_default();
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({
+            "id": id, "location": published.location, "base": base, "size_bytes": summary.content_bytes,
+            "stored_bytes": published.stored_bytes, "digest": summary.digest,
+        }))?);
+    }
+    let (size, stored) = (human_bytes(summary.content_bytes), human_bytes(published.stored_bytes));
+    context.ui.status(&format!("stored {size} in {stored}"));
+    Ok(context.ui.line(id)?)
+}
+
+/// What a store says through an error of a writer.
+fn written(error: io::Error) -> Failure {
+    match error.downcast::<crate::store::Error>() {
+        Ok(error) => error.into(),
+        Err(error) => Failure::new(Code::Destination, "cannot write to the store").cause(error.to_string()),
+    }
+}

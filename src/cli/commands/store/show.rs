@@ -1,0 +1,26 @@
+//! `git pggit store show`
+
+use serde_json::json;
+
+use super::StoreOption;
+use crate::cli::{Context, Failure};
+
+/// Show where the store is and what it says about itself
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = args.store.open(context)?;
+    let (url, config) = (store.url().to_string(), store.config());
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({ "url": url, "config": config }))?);
+    }
+    context.ui.line(format!("url:        {url}"))?;
+    context.ui.line(format!("id:         {}", config.id))?;
+    context.ui.line(format!("format:     {}", config.format))?;
+    context.ui.line(format!("created:    {}", config.created_at))?;
+    Ok(context.ui.line(format!("encrypted:  {}", if config.encrypted { "yes" } else { "no" }))?)
+}

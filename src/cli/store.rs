@@ -1,0 +1,56 @@
+//! From the settings to a store: the one way for all commands.
+
+use super::{Context, Failure};
+use crate::config::Setting;
+use crate::store::{Access, CloudSettings, Store, StoreUrl};
+
+/// Variables that the clouds' own tools read begin so.
+const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+/// How many bytes of a cloud's packs are kept on disk.
+const CACHE_BYTES: u64 = 2 << 30;
+
+/// Where the store is: as the command line says, else as it is configured, else
+/// in the git directory.
+pub(crate) fn url(
+    context: &Context,
+    explicit: Option<&str>,
+    configured: Option<&Setting<String>>,
+) -> Result<StoreUrl, Failure> {
+    if let Some(text) = explicit {
+        return match text.contains("://") {
+            true => Ok(text.parse()?),
+            // On a command line a path may be relative, as everywhere.
+            false => Ok(StoreUrl::from_directory(&context.cwd().join(text))?),
+        };
+    }
+    if let Some(setting) = configured {
+        return Ok(setting.value.parse()?);
+    }
+    Ok(StoreUrl::from_directory(&context.repository()?.common_dir().join("pggit").join("store"))?)
+}
+
+/// The store of a command that is about no database.
+pub(crate) fn general_url(context: &Context, explicit: Option<&str>) -> Result<StoreUrl, Failure> {
+    let configured = context.config()?.store()?;
+    url(context, explicit, configured.as_ref())
+}
+
+/// Opens it.
+pub(crate) fn open(context: &Context, explicit: Option<&str>) -> Result<Store, Failure> {
+    Ok(Store::open(&general_url(context, explicit)?, &access(context))?)
+}
+
+/// What a store needs besides its URL.
+pub(crate) fn access(context: &Context) -> Access {
+    let text = |value: &std::ffi::OsStr| value.to_str().map(str::to_owned);
+    let variables = context.environment.iter().filter_map(|(name, value)| {
+        let (name, value) = (text(name)?, text(value)?);
+        CLOUDS.iter().any(|cloud| name.starts_with(cloud)).then_some((name, value))
+    });
+    let cloud = CloudSettings { variables: variables.collect(), retries: None };
+    let cache = context
+        .repository()
+        .ok()
+        .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
+    Access { cloud, cache }
+}

@@ -1,0 +1,174 @@
+//! What stands in a pack: a chunk, whole or as a delta, or a list of chunks.
+//!
+//! ```text
+//! byte    0 as it is | 1 zstd | 2 delta | 3 delta, zstd
+//! a delta first says of what:
+//! varint  number of bases, whose bytes behind each other are what it copies from
+//!   varint  which pack: its place in the table at the end of this pack
+//!   varint  where in that pack
+//!   varint  bytes there
+//!   varint  bytes of the base
+//! varint  bytes that come out
+//! ```
+
+use super::delta::Delta;
+use super::varint;
+
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+const DELTA: u8 = 2;
+const DELTA_ZSTD: u8 = 3;
+/// A delta is made of the chunks that stood where the new one stands.
+pub(super) const BASES_MAX: usize = 6;
+/// No blob is larger than this when it is read: lists are smaller, chunks much.
+const CONTENT_MAX: usize = 8 << 20;
+
+/// Where a base is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BaseRef {
+    /// Its pack, by its place in the table of the pack in which this stands.
+    pub(crate) pack: u32,
+    pub(crate) offset: u32,
+    pub(crate) stored: u32,
+    pub(crate) size: u32,
+}
+
+/// A blob that can be read.
+#[derive(Debug)]
+pub(crate) enum Blob {
+    Whole(Vec<u8>),
+    Delta { bases: Vec<BaseRef>, size: usize, delta: Delta },
+}
+
+/// Compresses; holds the memory that this needs.
+pub(crate) struct Encoder {
+    zstd: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    pub(crate) fn new(level: i32) -> std::io::Result<Self> {
+        Ok(Self { zstd: zstd::bulk::Compressor::new(level)? })
+    }
+
+    /// `content` as a blob.
+    pub(crate) fn whole(&mut self, content: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.shorter(ZSTD, PLAIN, content)
+    }
+
+    /// A delta, ready to become a blob when it is known where its bases are.
+    pub(crate) fn delta(&mut self, size: usize, delta: &Delta) -> std::io::Result<PackedDelta> {
+        let mut content = Vec::with_capacity(delta.literals.len() + 8 * delta.ops.len() + 16);
+        delta.encode(&mut content);
+        let body = self.shorter(DELTA_ZSTD, DELTA, &content)?;
+        Ok(PackedDelta { size, body })
+    }
+
+    fn shorter(&mut self, zstd: u8, plain: u8, content: &[u8]) -> std::io::Result<Vec<u8>> {
+        let compressed = self.zstd.compress(content)?;
+        let (kind, body) =
+            if compressed.len() < content.len() { (zstd, &compressed[..]) } else { (plain, content) };
+        let mut blob = Vec::with_capacity(1 + body.len());
+        blob.push(kind);
+        blob.extend_from_slice(body);
+        Ok(blob)
+    }
+}
+
+/// A delta that has been compressed.
+pub(crate) struct PackedDelta {
+    size: usize,
+    /// Its kind and what comes behind the header.
+    body: Vec<u8>,
+}
+
+impl PackedDelta {
+    /// The blob of it against `bases`.
+    pub(crate) fn blob(&self, bases: &[BaseRef]) -> Vec<u8> {
+        let (kind, body) = self.body.split_at(1);
+        let mut blob = kind.to_vec();
+        varint::put(&mut blob, bases.len() as u64);
+        for base in bases {
+            for number in [base.pack, base.offset, base.stored, base.size] {
+                varint::put(&mut blob, number.into());
+            }
+        }
+        varint::put(&mut blob, self.size as u64);
+        blob.extend_from_slice(body);
+        blob
+    }
+}
+
+/// Decompresses; holds the memory that this needs.
+pub(crate) struct Decoder {
+    zstd: zstd::bulk::Decompressor<'static>,
+}
+
+impl Decoder {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { zstd: zstd::bulk::Decompressor::new()? })
+    }
+
+    /// The blob, if `bytes` are one.
+    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Option<Blob> {
+        let (&kind, mut rest) = bytes.split_first()?;
+        match kind {
+            PLAIN => Some(Blob::Whole(rest.to_vec())),
+            ZSTD => Some(Blob::Whole(self.unpack(rest)?)),
+            DELTA | DELTA_ZSTD => {
+                let mut number = || varint::take(&mut rest);
+                let count =
+                    usize::try_from(number()?).ok().filter(|count| (1..=BASES_MAX).contains(count))?;
+                let mut bases = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let mut next = || number()?.try_into().ok();
+                    bases.push(BaseRef { pack: next()?, offset: next()?, stored: next()?, size: next()? });
+                }
+                let size = usize::try_from(number()?).ok()?;
+                let delta = match kind {
+                    DELTA => Delta::decode(rest)?,
+                    _ => Delta::decode(&self.unpack(rest)?)?,
+                };
+                Some(Blob::Delta { bases, size, delta })
+            }
+            _ => None,
+        }
+    }
+
+    fn unpack(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        // A frame says how large its content is; no more than that is allocated.
+        self.zstd.decompress(bytes, CONTENT_MAX).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::delta::Op;
+    use proptest::prelude::*;
+
+    #[test]
+    fn blobs_come_back() {
+        let (mut encoder, mut decoder) = (Encoder::new(3).unwrap(), Decoder::new().unwrap());
+        for content in [&b""[..], b"x", &[7; 100_000]] {
+            let blob = encoder.whole(content).unwrap();
+            assert!(matches!(decoder.decode(&blob).unwrap(), Blob::Whole(read) if read == content));
+        }
+        let bases = [BaseRef { pack: 3, offset: 1 << 24, stored: 77, size: 200 }; 2];
+        let delta = Delta {
+            ops: vec![Op { insert: 3, copy_from: 9, copy: 300 }],
+            tail: 2,
+            literals: b"abcde".to_vec(),
+        };
+        let blob = encoder.delta(305, &delta).unwrap().blob(&bases);
+        let Some(Blob::Delta { bases: read, size, delta: same }) = decoder.decode(&blob) else { panic!() };
+        assert_eq!((&read[..], size, same), (&bases[..], 305, delta));
+    }
+
+    proptest! {
+        #[test]
+        fn noise_is_no_panic(kind in 0u8..5, bytes: Vec<u8>) {
+            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat());
+            let _ = Decoder::new().unwrap().decode(&bytes);
+        }
+    }
+}

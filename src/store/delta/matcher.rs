@@ -1,0 +1,192 @@
+//! Finds what a chunk has in common with its base.
+
+use memchr::memmem;
+
+use super::codec::{Delta, Op};
+
+/// Bytes that are looked up at once.
+const WORD: usize = 16;
+/// Every so manieth place of the base is in the index; what is equal for
+/// `WORD + STEP - 1` bytes is found for sure.
+const STEP: usize = 16;
+const BUCKET_BITS: u32 = 15;
+/// How many places with the same hash are tried.
+const TRIES: usize = 48;
+/// What is shorter costs more as a copy than as bytes.
+const COPY_MIN: usize = 32;
+/// How far behind a removed or an inserted row is looked directly.
+const SHIFT_MAX: usize = 8 << 10;
+/// How long a piece may be that was overwritten in place, and how much has to be
+/// equal behind it: the filler of a column is equal in all rows.
+const OVERWRITTEN_MAX: usize = 512;
+const SURELY_OVERWRITTEN: usize = 256;
+/// Who has found nothing in so many bytes will not find much.
+const PATIENCE: usize = 48 << 10;
+const NONE: u32 = u32::MAX;
+
+/// Looks for common bytes; holds the memory that this needs.
+pub(crate) struct Matcher {
+    heads: Vec<u32>,
+    next: Vec<u32>,
+}
+
+impl Matcher {
+    pub(crate) fn new() -> Self {
+        Self { heads: vec![NONE; 1 << BUCKET_BITS], next: Vec::new() }
+    }
+
+    /// How `target` is made of pieces of `base`, unless they have little in
+    /// common.
+    pub(crate) fn diff(&mut self, base: &[u8], target: &[u8]) -> Option<Delta> {
+        self.index(base);
+        let mut delta = Delta::default();
+        // Where the literal that is being collected begins, and the place in the base that should come next.
+        let (mut literal, mut expected) = (0, 0);
+        let mut at = 0;
+        while at < target.len() {
+            let Some(found) = self.find(base, target, literal, at, expected) else {
+                at += 1;
+                if delta.ops.is_empty() && at > PATIENCE {
+                    return None;
+                }
+                continue;
+            };
+            delta.literals.extend_from_slice(&target[literal..found.target]);
+            delta.ops.push(Op {
+                insert: u32::try_from(found.target - literal).ok()?,
+                copy_from: u32::try_from(found.base).ok()?,
+                copy: u32::try_from(found.length).ok()?,
+            });
+            at = found.target + found.length;
+            (literal, expected) = (at, found.base + found.length);
+        }
+        delta.literals.extend_from_slice(&target[literal..]);
+        delta.tail = u32::try_from(target.len() - literal).ok()?;
+        (delta.literals.len() < target.len() - target.len() / 8).then_some(delta)
+    }
+
+    fn index(&mut self, base: &[u8]) {
+        self.heads.fill(NONE);
+        let blocks = base.len() / STEP;
+        self.next.clear();
+        self.next.resize(blocks, NONE);
+        // From the end, so that a chain goes forward through the base.
+        for block in (0..blocks).rev() {
+            let Some(word) = word_at(base, block * STEP) else { continue };
+            if uniform(word) {
+                continue;
+            }
+            let head = &mut self.heads[bucket(word)];
+            self.next[block] = std::mem::replace(head, u32::try_from(block).unwrap_or(NONE));
+        }
+    }
+
+    /// The copy that reaches `at`, or begins before it within the literal that
+    /// began at `literal`.
+    fn find(&self, base: &[u8], target: &[u8], literal: usize, at: usize, expected: usize) -> Option<Found> {
+        if at == literal
+            && let Some(found) = nearby(base, target, at, expected)
+        {
+            return Some(found);
+        }
+        let word = word_at(target, at).filter(|word| !uniform(*word))?;
+        let mut best = overwritten(base, target, at, expected + (at - literal));
+        let mut block = self.heads[bucket(word)];
+        for _ in 0..TRIES {
+            if block == NONE {
+                break;
+            }
+            let place = block as usize * STEP;
+            block = self.next[block as usize];
+            if word_at(base, place) != Some(word) {
+                continue;
+            }
+            let back = common_suffix(&base[..place], &target[literal..at]);
+            let length = back + common_prefix(&base[place..], &target[at..]);
+            let found = Found { target: at - back, base: place - back, length };
+            if best.as_ref().is_none_or(|best| found.beats(best, expected)) {
+                best = Some(found);
+            }
+        }
+        best.filter(|found| found.length >= COPY_MIN)
+    }
+}
+
+/// A piece that both have.
+struct Found {
+    target: usize,
+    base: usize,
+    length: usize,
+}
+
+impl Found {
+    /// Longer is better; of two that are about as long, the nearer one, whose
+    /// place takes fewer bits.
+    fn beats(&self, other: &Self, expected: usize) -> bool {
+        let worth = |found: &Self| {
+            let far = found.base.abs_diff(expected);
+            found.length.saturating_sub(usize::try_from((far / 16 + 1).ilog2()).unwrap_or(0))
+        };
+        worth(self) > worth(other)
+    }
+}
+
+/// What is equal in the same place.
+fn overwritten(base: &[u8], target: &[u8], at: usize, same_place: usize) -> Option<Found> {
+    let length = common_prefix(base.get(same_place..)?, &target[at..]);
+    (length >= COPY_MIN).then_some(Found { target: at, base: same_place, length })
+}
+
+/// What mostly happens is tried first: it goes on where it was, or behind
+/// something that was removed, inserted or overwritten.
+fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Found> {
+    let (old, new) = (base.get(expected..)?, &target[at..]);
+    let length = common_prefix(old, new);
+    if length >= COPY_MIN || (length > 0 && length == new.len()) {
+        return Some(Found { target: at, base: expected, length });
+    }
+    let (next_old, next_new) = (old.get(..COPY_MIN)?, new.get(..COPY_MIN)?);
+    if let Some(removed) = memmem::find(&old[..old.len().min(SHIFT_MAX)], next_new) {
+        let length = common_prefix(&old[removed..], new);
+        return Some(Found { target: at, base: expected + removed, length });
+    }
+    if let Some(inserted) = memmem::find(&new[..new.len().min(SHIFT_MAX)], next_old) {
+        let length = common_prefix(old, &new[inserted..]);
+        return Some(Found { target: at + inserted, base: expected, length });
+    }
+    let most = OVERWRITTEN_MAX.min(old.len()).min(new.len()).saturating_sub(COPY_MIN);
+    let same = |skip: &usize| old[*skip..*skip + COPY_MIN] == new[*skip..*skip + COPY_MIN];
+    let skip = (1..most).find(same)?;
+    let length = common_prefix(&old[skip..], &new[skip..]);
+    (length >= SURELY_OVERWRITTEN).then_some(Found { target: at + skip, base: expected + skip, length })
+}
+
+fn word_at(bytes: &[u8], at: usize) -> Option<u128> {
+    bytes.get(at..at + WORD)?.try_into().ok().map(u128::from_le_bytes)
+}
+
+/// Of the same byte throughout, such as the filler of a column: it stands
+/// everywhere and says nothing about where.
+fn uniform(word: u128) -> bool {
+    word == word.rotate_left(8)
+}
+
+fn bucket(word: u128) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+    let (low, high) = (word as u64, (word >> 64) as u64);
+    let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 32) ^ high).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    usize::try_from(mixed >> (64 - BUCKET_BITS)).unwrap_or(0)
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    const LANE: usize = 32;
+    let most = a.len().min(b.len());
+    let lanes = a[..most].chunks_exact(LANE).zip(b[..most].chunks_exact(LANE));
+    let equal = lanes.take_while(|(a, b)| a == b).count() * LANE;
+    equal + a[equal..most].iter().zip(&b[equal..most]).take_while(|(a, b)| a == b).count()
+}
+
+fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+}

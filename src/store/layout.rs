@@ -1,0 +1,108 @@
+//! The names of objects.
+//!
+//! ```text
+//! config                                    what the store is; written once
+//! keys/<number>                             its secrets, wrapped for recipients
+//! packs/<2 digits>/<64 digits>              chunks; named by their BLAKE3
+//! artifacts/<lineage>/<id>/<revision>       a manifest; the highest revision counts
+//! writers/<id>                              somebody who writes now
+//! gc/<id>                                   packs that are going to be removed
+//! ```
+
+use super::crypt::{Crypt, hex};
+
+pub(crate) const CONFIG: &str = "config";
+pub(crate) const PACKS: &str = "packs/";
+pub(crate) const ARTIFACTS: &str = "artifacts/";
+pub(crate) const WRITERS: &str = "writers/";
+pub(crate) const GC: &str = "gc/";
+
+/// The object of a pack.
+pub(crate) fn pack(id: &str) -> String {
+    format!("{PACKS}{}/{id}", id.get(..2).unwrap_or_default())
+}
+
+/// What stands before the objects of the artifacts of a lineage. Names that are
+/// harmless stand for themselves in a store that does not hide them.
+pub(crate) fn lineage(crypt: &Crypt, name: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fine =
+        (1..=64).contains(&name.len()) && name.chars().all(harmless) && !name.starts_with(['.', '-', '~']);
+    if fine && crypt.key().is_none() {
+        return format!("{ARTIFACTS}{name}/");
+    }
+    format!("{ARTIFACTS}~{}/", hex(&crypt.digest(name.as_bytes())[..16]))
+}
+
+/// An artifact, as the names of its revisions say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Revision {
+    /// `artifacts/<lineage>/`
+    pub(crate) lineage: String,
+    pub(crate) id: String,
+    pub(crate) number: u32,
+}
+
+impl Revision {
+    /// The revision that an object is.
+    pub(crate) fn of_object(name: &str) -> Option<Self> {
+        let (lineage, rest) = name.strip_prefix(ARTIFACTS)?.split_once('/')?;
+        let (id, number) = rest.split_once('/')?;
+        let number = number.parse().ok()?;
+        let revision = Self { lineage: format!("{ARTIFACTS}{lineage}/"), id: id.to_owned(), number };
+        (revision.object() == name && is_id(id)).then_some(revision)
+    }
+
+    /// The object.
+    pub(crate) fn object(&self) -> String {
+        format!("{}{}/{:08}", self.lineage, self.id, self.number)
+    }
+
+    /// What stands before all revisions of this artifact.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}{}/", self.lineage, self.id)
+    }
+}
+
+/// Whether `id` can be the id of an artifact.
+pub(crate) fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !id.starts_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::crypt::Keys;
+
+    #[test]
+    fn revisions_come_back() {
+        let revision = Revision { lineage: "artifacts/shop/".into(), id: "0190-a".into(), number: 12 };
+        assert_eq!(revision.object(), "artifacts/shop/0190-a/00000012");
+        assert_eq!(Revision::of_object(&revision.object()), Some(revision));
+        for bad in [
+            "artifacts/a/b",
+            "artifacts/a/b/1",
+            "artifacts/a/../00000001",
+            "artifacts/a/B/00000001",
+            "packs/x",
+        ] {
+            assert_eq!(Revision::of_object(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn lineages_are_one_component_and_hidden_when_encrypted() {
+        let plain = Crypt::default();
+        assert_eq!(lineage(&plain, "shop"), "artifacts/shop/");
+        let sealed = Crypt::from(Keys::new(&[[1; 32]]).unwrap());
+        let odd = ["", "..", "a/b", "-rf", "é", "a b", "x\n", "~shop", &"x".repeat(65)];
+        for (crypt, names) in [(&plain, &odd[..]), (&sealed, &["shop"][..])] {
+            for name in names {
+                let path = lineage(crypt, name);
+                assert!(path.starts_with("artifacts/~") && path.len() == "artifacts/~/".len() + 32, "{path}");
+            }
+        }
+    }
+}

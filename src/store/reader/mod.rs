@@ -1,0 +1,68 @@
+//! Reading an artifact back.
+
+mod file;
+mod resolve;
+
+pub use file::FileReader;
+pub(crate) use resolve::{BLOB, Resolver};
+
+use std::sync::Arc;
+
+use super::manifest::{Chunk, FileEntry, ListEntry, Manifest, decode_list};
+use super::{Error, Result, Shelf};
+use crate::store::crypt::hex;
+
+/// An artifact that can be read.
+pub struct Artifact {
+    shelf: Arc<Shelf>,
+    manifest: Arc<Manifest>,
+}
+
+impl Artifact {
+    pub(super) fn new(shelf: Arc<Shelf>, manifest: Manifest) -> Self {
+        Self { shelf, manifest: Arc::new(manifest) }
+    }
+
+    /// What it is made of.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// The file `name`, from its first byte.
+    pub fn read(&self, name: &str) -> Result<FileReader> {
+        let file = self.file(name)?.clone();
+        FileReader::start(&self.shelf, &self.manifest, file)
+    }
+
+    /// The file `name`.
+    pub fn file(&self, name: &str) -> Result<&FileEntry> {
+        self.manifest.file(name).ok_or_else(|| Error::NoObject {
+            object: format!("{name} in artifact {} of {}", self.manifest.id, self.shelf.bucket.url()),
+        })
+    }
+
+    pub(super) fn resolver(&self) -> Result<Resolver> {
+        Resolver::new(&self.shelf, &self.manifest)
+    }
+
+    /// The chunks of a list.
+    pub(super) fn chunks(&self, resolver: &mut Resolver, list: &ListEntry) -> Result<Vec<Chunk>> {
+        read_list(&self.shelf, &self.manifest, resolver, list)
+    }
+}
+
+/// The chunks of a list, proved by its digest.
+pub(super) fn read_list(
+    shelf: &Shelf,
+    manifest: &Manifest,
+    resolver: &mut Resolver,
+    list: &ListEntry,
+) -> Result<Vec<Chunk>> {
+    let bytes = resolver.list(list.pack, list.offset, list.stored)?;
+    let chunks = (hex(&shelf.crypt.digest(&bytes)) == list.digest).then(|| decode_list(&bytes)).flatten();
+    let sound = |chunks: &Vec<Chunk>| chunks.iter().all(|chunk| (chunk.pack as usize) < manifest.packs.len());
+    chunks.filter(sound).ok_or_else(|| Error::Damaged {
+        object: shelf.bucket.url().to_string(),
+        detail: format!("a list of chunks of artifact {} is not what was written", manifest.id),
+    })
+}

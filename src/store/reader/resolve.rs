@@ -1,0 +1,113 @@
+//! From the place of a chunk to its bytes.
+
+use std::sync::Arc;
+
+use crate::store::blob::{Blob, Decoder};
+use crate::store::chunker::CHUNK_MAX;
+use crate::store::crypt::Crypt;
+use crate::store::delta::Content;
+use crate::store::manifest::{Chunk, Manifest};
+use crate::store::packs::Packs;
+use crate::store::{Error, Result, Shelf, layout};
+
+/// Deltas of deltas end somewhere; this is far beyond what is written.
+const DEPTH_MAX: usize = 4096;
+
+/// Reads chunks of one artifact; one for each thread.
+pub(crate) struct Resolver {
+    shelf: Arc<Shelf>,
+    manifest: Arc<Manifest>,
+    decoder: Decoder,
+}
+
+/// Where a blob is.
+#[derive(Clone, Copy)]
+struct Place {
+    pack: u32,
+    offset: u32,
+    stored: u32,
+}
+
+impl Resolver {
+    pub(crate) fn new(shelf: &Arc<Shelf>, manifest: &Arc<Manifest>) -> Result<Self> {
+        let decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
+        Ok(Self { shelf: Arc::clone(shelf), manifest: Arc::clone(manifest), decoder })
+    }
+
+    /// The bytes of `chunk`, proved by their digest.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
+        let place = Place { pack: chunk.pack, offset: chunk.offset, stored: chunk.stored };
+        let bytes = self.content(place, 0)?.to_bytes();
+        if bytes.len() != chunk.size as usize || self.crypt().digest(&bytes) != chunk.digest {
+            return Err(self.damaged(place, "a chunk is not what was written"));
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of a list.
+    pub(crate) fn list(&mut self, pack: u32, offset: u32, stored: u32) -> Result<Vec<u8>> {
+        Ok(self.content(Place { pack, offset, stored }, 0)?.to_bytes())
+    }
+
+    fn content(&mut self, place: Place, depth: usize) -> Result<Content> {
+        if depth > DEPTH_MAX {
+            return Err(self.damaged(place, "its deltas never end"));
+        }
+        let (bases, size, delta) = match self.blob(place)? {
+            Blob::Whole(bytes) => return Ok(bytes.into()),
+            Blob::Delta { bases, size, delta } => (bases, size, delta),
+        };
+        let mut contents = Vec::with_capacity(bases.len());
+        for base in &bases {
+            let pack = self
+                .manifest
+                .packs
+                .get(place.pack as usize)
+                .and_then(|pack| pack.refs.get(base.pack as usize));
+            let Some(&pack) = pack else { return Err(self.damaged(place, "a base is in an unknown pack")) };
+            let content =
+                self.content(Place { pack, offset: base.offset, stored: base.stored }, depth + 1)?;
+            if content.len() != base.size as usize {
+                return Err(self.damaged(place, "a base is not as long as it was"));
+            }
+            contents.push(content);
+        }
+        let made = Content::concat(contents).apply(delta, CHUNK_MAX).filter(|made| made.len() == size);
+        made.ok_or_else(|| self.damaged(place, "a delta does not fit its base"))
+    }
+
+    fn blob(&mut self, place: Place) -> Result<Blob> {
+        let Some(pack) = self.manifest.packs.get(place.pack as usize) else {
+            return Err(self.damaged(place, "it is in an unknown pack"));
+        };
+        let end = u64::from(place.offset) + u64::from(place.stored);
+        if end > pack.size {
+            return Err(self.damaged(place, "it would be behind the end of its pack"));
+        }
+        let sealed = self.packs().read(&pack.id, place.offset, place.stored)?;
+        let blob = self.crypt().open(sealed, BLOB).and_then(|bytes| self.decoder.decode(&bytes));
+        blob.ok_or_else(|| self.damaged(place, "what is there is not a blob"))
+    }
+
+    fn packs(&self) -> &Packs {
+        &self.shelf.packs
+    }
+
+    fn crypt(&self) -> &Crypt {
+        &self.shelf.crypt
+    }
+
+    fn damaged(&self, place: Place, what: &str) -> Error {
+        let pack = self.manifest.packs.get(place.pack as usize).map_or("?", |pack| pack.id.as_str());
+        Error::Damaged {
+            object: self.shelf.bucket.uri(&layout::pack(pack)),
+            detail: format!(
+                "{what} (artifact {}, {} bytes at {})",
+                self.manifest.id, place.stored, place.offset
+            ),
+        }
+    }
+}
+
+/// The place for which blobs are sealed: what they are is proved by digests.
+pub(crate) const BLOB: &str = "blob";

@@ -1,0 +1,265 @@
+//! A store: what is in it, and how one begins to read and to write.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::blob::{Blob, Decoder, Encoder};
+use super::bucket::{Bucket, CloudSettings, Object};
+use super::crypt::Crypt;
+use super::layout::{self, Revision};
+use super::manifest::{FORMAT, Manifest};
+use super::packs::{Cache, Packs};
+use super::reader::Artifact;
+use super::url::StoreUrl;
+use super::writer::{ArtifactWriter, NewArtifact};
+use super::{Error, Result};
+use crate::domain::{Timestamp, to_canonical_json};
+
+/// How manifests are compressed: they are small and read often.
+const MANIFEST_LEVEL: i32 = 9;
+
+/// What a store says about itself. Written once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoreConfig {
+    /// The version of the format; a program that knows a lower one keeps away.
+    pub format: u64,
+    /// Which store this is, wherever it is copied to.
+    pub id: Uuid,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// Whether names and content are sealed.
+    pub encrypted: bool,
+    /// What a later version may add.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// How a store is reached.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// What the cloud needs.
+    pub cloud: CloudSettings,
+    /// Where packs of a cloud are kept for a while, and how many bytes of them.
+    pub cache: Option<(PathBuf, u64)>,
+}
+
+/// What reading and writing share.
+pub(crate) struct Shelf {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) crypt: Crypt,
+    pub(crate) packs: Packs,
+    pub(crate) config: StoreConfig,
+}
+
+/// A store that is there.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) shelf: Arc<Shelf>,
+}
+
+/// An artifact as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// When this revision of it was written, by the clock of the storage.
+    pub modified: Timestamp,
+    /// The URI that records have as location.
+    pub location: String,
+    pub(crate) revision: Revision,
+}
+
+impl Store {
+    /// Makes a store where there is none.
+    pub fn init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
+        let bucket = Bucket::open(url, &access.cloud)?;
+        if bucket.find(layout::CONFIG)?.is_some() {
+            return Err(Error::StoreExists { url: url.to_string() });
+        }
+        let config = StoreConfig {
+            format: FORMAT,
+            id: Uuid::now_v7(),
+            created_at: now.to_string(),
+            encrypted: false,
+            other: Map::new(),
+        };
+        let value = serde_json::to_value(&config).unwrap_or_default();
+        match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
+            // Somebody was faster.
+            Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: url.to_string() }),
+            other => other,
+        }?;
+        Ok(Self::with(bucket, config, Crypt::default(), access))
+    }
+
+    /// The store at `url`.
+    pub fn open(url: &StoreUrl, access: &Access) -> Result<Self> {
+        let bucket = Bucket::open(url, &access.cloud)?;
+        let Some(bytes) = bucket.find(layout::CONFIG)? else {
+            return Err(Error::NoStore { url: url.to_string() });
+        };
+        let config = read_config(&bucket, &bytes)?;
+        if config.encrypted {
+            return Err(Error::NoKey { url: url.to_string() });
+        }
+        Ok(Self::with(bucket, config, Crypt::default(), access))
+    }
+
+    /// The store at `url`, made if there is none.
+    pub fn open_or_init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
+        match Self::open(url, access) {
+            Err(Error::NoStore { .. }) => match Self::init(url, access, now) {
+                Err(Error::StoreExists { .. }) => Self::open(url, access),
+                other => other,
+            },
+            other => other,
+        }
+    }
+
+    fn with(bucket: Bucket, config: StoreConfig, crypt: Crypt, access: &Access) -> Self {
+        let bucket = Arc::new(bucket);
+        let cache = access
+            .cache
+            .as_ref()
+            .map(|(directory, bytes)| Cache::new(directory.join(config.id.to_string()), *bytes));
+        let packs = Packs::new(Arc::clone(&bucket), cache);
+        Self { shelf: Arc::new(Shelf { bucket, crypt, packs, config }) }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &StoreUrl {
+        self.shelf.bucket.url()
+    }
+
+    /// What it says about itself.
+    pub fn config(&self) -> &StoreConfig {
+        &self.shelf.config
+    }
+
+    /// Begins an artifact that is stored against the newest one of its lineage.
+    pub fn begin(&self, new: NewArtifact) -> Result<ArtifactWriter> {
+        let lineage = new.lineage.clone();
+        ArtifactWriter::begin(&self.shelf, new, || self.latest(&lineage))
+    }
+
+    /// All artifacts, each in its newest revision, by lineage and id.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        self.listed(layout::ARTIFACTS)
+    }
+
+    /// Those of a lineage, by id.
+    pub fn list_lineage(&self, lineage: &str) -> Result<Vec<Listed>> {
+        self.listed(&layout::lineage(&self.shelf.crypt, lineage))
+    }
+
+    fn listed(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let mut found: Vec<Listed> = Vec::new();
+        for Object { name, modified, .. } in self.shelf.bucket.list(prefix)? {
+            // What is not ours is of no concern.
+            let Some(revision) = Revision::of_object(&name) else { continue };
+            if found.last().is_some_and(|last| last.revision.prefix() == revision.prefix()) {
+                found.pop();
+            }
+            let location = self.shelf.bucket.uri(revision.prefix().trim_end_matches('/'));
+            found.push(Listed { id: revision.id.clone(), modified, location, revision });
+        }
+        Ok(found)
+    }
+
+    /// The newest artifact of a lineage that can be opened.
+    fn latest(&self, lineage: &str) -> Result<Option<Artifact>> {
+        for listed in self.list_lineage(lineage)?.iter().rev() {
+            match self.artifact(listed) {
+                Ok(artifact) => return Ok(Some(artifact)),
+                // Removed meanwhile, or nothing to build on.
+                Err(Error::NoObject { .. } | Error::Damaged { .. } | Error::Newer { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// An artifact that was listed.
+    pub fn artifact(&self, listed: &Listed) -> Result<Artifact> {
+        let manifest = self.shelf.read_manifest(&listed.revision)?;
+        Ok(Artifact::new(Arc::clone(&self.shelf), manifest))
+    }
+
+    /// The artifact that a record names as its location.
+    pub fn at(&self, location: &str) -> Result<Artifact> {
+        let missing = || Error::NoObject { object: location.to_owned() };
+        let prefix = location
+            .strip_prefix(&self.url().join(""))
+            .and_then(|path| Revision::of_object(&format!("{path}/00000000")))
+            .map(|revision| revision.prefix())
+            .ok_or_else(missing)?;
+        let listed = self.listed(&prefix)?.pop().ok_or_else(missing)?;
+        self.artifact(&listed)
+    }
+}
+
+impl Shelf {
+    pub(crate) fn seal(&self, content: Vec<u8>, place: &str) -> Result<Vec<u8>> {
+        self.crypt.seal(content, place).ok_or_else(|| Error::Storage {
+            action: "encrypt",
+            object: self.bucket.url().to_string(),
+            detail: "there is no randomness".to_owned(),
+            transient: false,
+        })
+    }
+
+    /// Writes a revision of a manifest; how many bytes it has.
+    pub(crate) fn write_manifest(&self, revision: &Revision, manifest: &Manifest) -> Result<u64> {
+        let name = revision.object();
+        let json = serde_json::to_vec(manifest).unwrap_or_default();
+        let blob = Encoder::new(MANIFEST_LEVEL).and_then(|mut encoder| encoder.whole(&json));
+        let blob = blob.map_err(|error| Error::io("compress", "zstd".as_ref(), error))?;
+        let object: Bytes = self.seal(blob, &name)?.into();
+        let size = object.len() as u64;
+        self.bucket.put(&name, object)?;
+        Ok(size)
+    }
+
+    /// Reads it.
+    pub(crate) fn read_manifest(&self, revision: &Revision) -> Result<Manifest> {
+        let name = revision.object();
+        let damaged =
+            |detail: &str| Error::Damaged { object: self.bucket.uri(&name), detail: detail.to_owned() };
+        let sealed = self.bucket.get(&name)?.to_vec();
+        let blob = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
+        let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
+        let Some(Blob::Whole(json)) = decoder.decode(&blob) else {
+            return Err(damaged("it is not a manifest"));
+        };
+        let value: Value = serde_json::from_slice(&json).map_err(|_| damaged("it is not JSON"))?;
+        let format = value.get("format").and_then(Value::as_u64).unwrap_or_default();
+        if format > FORMAT {
+            return Err(Error::Newer { object: self.bucket.uri(&name), format });
+        }
+        let manifest: Manifest = serde_json::from_value(value)
+            .map_err(|error| damaged(&format!("it is not a manifest: {error}")))?;
+        if !manifest.is_sound() || manifest.id != revision.id {
+            return Err(damaged("its parts do not fit together"));
+        }
+        Ok(manifest)
+    }
+}
+
+fn read_config(bucket: &Bucket, bytes: &[u8]) -> Result<StoreConfig> {
+    let object = bucket.uri(layout::CONFIG);
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|_| Error::Damaged { object: object.clone(), detail: "it is not JSON".to_owned() })?;
+    match value.get("format").and_then(Value::as_u64) {
+        Some(format) if format > FORMAT => return Err(Error::Newer { object, format }),
+        _ => {}
+    }
+    serde_json::from_value(value).map_err(|error| Error::Damaged {
+        object,
+        detail: format!("it is not the configuration of a store: {error}"),
+    })
+}

@@ -1,0 +1,201 @@
+//! One file of an artifact that is being written.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+
+use super::base::{Follower, tail_of};
+use super::worker::{Job, zstd_error};
+use super::{Desk, FileDone};
+use crate::store::blob::Encoder;
+use crate::store::chunker::{Chunker, Chunking};
+use crate::store::crypt::hex;
+use crate::store::manifest::{Chunk, FileEntry, LIST_MAX, ListEntry, encode_list};
+use crate::store::{Error, Result};
+
+/// Takes the bytes of a file.
+pub struct FileWriter {
+    desk: Arc<Desk>,
+    jobs: SyncSender<Job>,
+    cutter: Chunker,
+    sink: Sink,
+}
+
+/// What becomes of the chunks.
+struct Sink {
+    name: String,
+    chunking: Chunking,
+    hasher: blake3::Hasher,
+    size: u64,
+    follower: Option<Follower>,
+    submitted: u64,
+    answers: Receiver<(u64, Chunk)>,
+    answer: Sender<(u64, Chunk)>,
+    early: BTreeMap<u64, Chunk>,
+    listed: u64,
+    list: Vec<Chunk>,
+    lists: Vec<ListEntry>,
+    encoder: Encoder,
+    stored: Arc<AtomicU64>,
+}
+
+impl FileWriter {
+    pub(super) fn new(
+        desk: &Arc<Desk>,
+        jobs: SyncSender<Job>,
+        name: &str,
+        chunking: Chunking,
+    ) -> Result<Self> {
+        let (answer, answers) = channel();
+        Ok(Self {
+            cutter: Chunker::new(chunking, desk.shelf.crypt.seed()),
+            sink: Sink {
+                name: name.to_owned(),
+                chunking,
+                hasher: blake3::Hasher::new(),
+                size: 0,
+                follower: desk.base.as_ref().map(|base| base.follow(name)),
+                submitted: 0,
+                answers,
+                answer,
+                early: BTreeMap::new(),
+                listed: 0,
+                list: Vec::new(),
+                lists: Vec::new(),
+                encoder: desk.encoder()?,
+                stored: Arc::default(),
+            },
+            desk: Arc::clone(desk),
+            jobs,
+        })
+    }
+
+    /// Says that this was all. Nothing of it counts before the artifact is published.
+    pub fn finish(mut self) -> Result<FileSummary> {
+        let (desk, jobs, sink) = (&self.desk, &self.jobs, &mut self.sink);
+        self.cutter.finish(|chunk| sink.submit(desk, jobs, chunk))?;
+        let entry = self.sink.finish(&self.desk)?;
+        let summary = FileSummary {
+            name: entry.name.clone(),
+            content_bytes: entry.size,
+            stored_bytes: entry.stored,
+            digest: format!("blake3:{}", entry.digest),
+        };
+        self.desk.file_done(FileDone(entry))?;
+        Ok(summary)
+    }
+}
+
+/// A file that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSummary {
+    /// Its name in the artifact.
+    pub name: String,
+    /// Its size.
+    pub content_bytes: u64,
+    /// By how much the store grew for it, without what packs and manifest add.
+    pub stored_bytes: u64,
+    /// Digest of its content as `blake3:<hex>`.
+    pub digest: String,
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (desk, jobs, sink) = (&self.desk, &self.jobs, &mut self.sink);
+        let taken =
+            self.cutter.push(bytes, |chunk| sink.submit(desk, jobs, chunk)).map_err(io::Error::other)?;
+        self.sink.hasher.update(&bytes[..taken]);
+        self.sink.size += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink {
+    fn submit(&mut self, desk: &Desk, jobs: &SyncSender<Job>, chunk: &[u8]) -> Result<()> {
+        desk.alive()?;
+        let (tail, size) = (tail_of(chunk), chunk.len() as u64);
+        let like = match (&mut self.follower, &desk.base) {
+            (Some(follower), Some(base)) => follower.next(base, size, tail),
+            _ => 0..0,
+        };
+        let job = Job {
+            bytes: chunk.to_vec(),
+            number: self.submitted,
+            tail,
+            like,
+            stored: Arc::clone(&self.stored),
+            answer: self.answer.clone(),
+        };
+        self.submitted += 1;
+        if jobs.send(job).is_err() {
+            return Err(desk.failure());
+        }
+        while let Ok((number, chunk)) = self.answers.try_recv() {
+            self.take(desk, number, chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a chunk into the list when those before it are there.
+    fn take(&mut self, desk: &Desk, number: u64, chunk: Chunk) -> Result<()> {
+        self.early.insert(number, chunk);
+        while let Some(chunk) = self.early.remove(&self.listed) {
+            self.listed += 1;
+            self.list.push(chunk);
+            if self.list.len() == LIST_MAX {
+                self.write_list(desk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_list(&mut self, desk: &Desk) -> Result<()> {
+        let chunks = std::mem::take(&mut self.list);
+        let content = encode_list(&chunks);
+        let digest = hex(&desk.shelf.crypt.digest(&content));
+        let placed = desk.append(self.encoder.whole(&content).map_err(zstd_error)?)?;
+        self.stored.fetch_add(placed.stored.into(), Ordering::Relaxed);
+        self.lists.push(ListEntry {
+            pack: placed.pack,
+            offset: placed.offset,
+            stored: placed.stored,
+            digest,
+            chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+            size: chunks.iter().map(|chunk| u64::from(chunk.size)).sum(),
+        });
+        Ok(())
+    }
+
+    fn finish(&mut self, desk: &Desk) -> Result<FileEntry> {
+        while self.listed < self.submitted {
+            // A thread that fails says so before it drops what it worked on.
+            desk.alive()?;
+            let Ok((number, chunk)) = self.answers.recv_timeout(super::LOOK_AROUND) else { continue };
+            self.take(desk, number, chunk)?;
+        }
+        if !self.list.is_empty() {
+            self.write_list(desk)?;
+        }
+        let listed: u64 = self.lists.iter().map(|list| list.size).sum();
+        if listed != self.size {
+            return Err(Error::Damaged {
+                object: self.name.clone(),
+                detail: format!("{listed} of {} bytes were stored", self.size),
+            });
+        }
+        Ok(FileEntry {
+            name: self.name.clone(),
+            size: self.size,
+            digest: hex(self.hasher.finalize().as_bytes()),
+            stored: self.stored.load(Ordering::Relaxed),
+            chunking: self.chunking,
+            lists: std::mem::take(&mut self.lists),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! What is done with each chunk, by several threads.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+
+use super::Desk;
+use super::table::Placed;
+use crate::store::blob::{BaseRef, Encoder, PackedDelta};
+use crate::store::delta::Matcher;
+use crate::store::manifest::Chunk;
+use crate::store::reader::Resolver;
+use crate::store::{Error, Result};
+
+/// Chains end after so many deltas, some earlier, so that not all chunks of an
+/// artifact are written whole in the same version.
+const DEPTH_MAX: u32 = 200;
+/// So many times the bytes of a chunk may have to be decompressed to read it.
+const COST_MAX: u32 = 4;
+
+/// A chunk that is to be stored.
+pub(super) struct Job {
+    pub(super) bytes: Vec<u8>,
+    pub(super) number: u64,
+    pub(super) tail: u32,
+    /// The chunks of the base that it is probably like.
+    pub(super) like: Range<usize>,
+    pub(super) stored: Arc<AtomicU64>,
+    pub(super) answer: Sender<(u64, Chunk)>,
+}
+
+/// One thread.
+pub(super) struct Worker {
+    desk: Arc<Desk>,
+    encoder: Encoder,
+    matcher: Matcher,
+    resolver: Option<Resolver>,
+}
+
+impl Worker {
+    pub(super) fn new(desk: &Arc<Desk>) -> Result<Self> {
+        let resolver = desk.base.as_ref().map(|base| base.resolver(&desk.shelf)).transpose()?;
+        Ok(Self { desk: Arc::clone(desk), encoder: desk.encoder()?, matcher: Matcher::new(), resolver })
+    }
+
+    pub(super) fn run(&mut self, job: Job) -> Result<()> {
+        let chunk = self.store(&job)?;
+        // Who asked may have given up.
+        let _ = job.answer.send((job.number, chunk));
+        Ok(())
+    }
+
+    fn store(&mut self, job: &Job) -> Result<Chunk> {
+        let digest = self.desk.shelf.crypt.digest(&job.bytes);
+        if let Some(known) = self.desk.known(&digest) {
+            return Ok(Chunk { tail: job.tail, ..known });
+        }
+        let size = u32::try_from(job.bytes.len()).unwrap_or(u32::MAX);
+        let (placed, depth, cost) = match self.against_base(job, &digest, size)? {
+            Some(made) => made,
+            None => {
+                let blob = self.encoder.whole(&job.bytes).map_err(zstd_error)?;
+                (self.desk.append(blob)?, 0, size)
+            }
+        };
+        job.stored.fetch_add(placed.stored.into(), Ordering::Relaxed);
+        let Placed { pack, offset, stored } = placed;
+        let chunk = Chunk { digest, size, pack, offset, stored, depth, cost, tail: job.tail };
+        self.desk.remember(chunk);
+        Ok(chunk)
+    }
+
+    /// Stores it as a delta, if that pays and reading it stays cheap.
+    fn against_base(
+        &mut self,
+        job: &Job,
+        digest: &[u8; 32],
+        size: u32,
+    ) -> Result<Option<(Placed, u32, u32)>> {
+        let (Some(base), Some(resolver)) = (&self.desk.base, &mut self.resolver) else { return Ok(None) };
+        let like = base.get(&job.like);
+        let Some(deepest) = like.iter().map(|chunk| chunk.depth).max() else { return Ok(None) };
+        let depth_max = DEPTH_MAX - u32::from(digest[0]) * DEPTH_MAX / 512;
+        let base_cost: u32 = like.iter().map(|chunk| chunk.cost).sum();
+        if deepest >= depth_max || base_cost > COST_MAX.saturating_mul(size) {
+            return Ok(None);
+        }
+        let mut old = Vec::new();
+        for chunk in like {
+            match resolver.chunk(chunk) {
+                Ok(bytes) => old.extend_from_slice(&bytes),
+                // A base that cannot be read is no reason not to make a backup.
+                Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(delta) = self.matcher.diff(&old, &job.bytes) else { return Ok(None) };
+        if delta.literals.len() > job.bytes.len() / 2 {
+            return Ok(None);
+        }
+        let literals = u32::try_from(delta.literals.len()).unwrap_or(u32::MAX);
+        let packed = self.encoder.delta(job.bytes.len(), &delta).map_err(zstd_error)?;
+        let bases = like.iter().map(|chunk| BaseRef {
+            pack: chunk.pack,
+            offset: chunk.offset,
+            stored: chunk.stored,
+            size: chunk.size,
+        });
+        let placed = self.append_delta(&packed, bases.collect())?;
+        Ok(Some((placed, deepest + 1, base_cost.saturating_add(literals))))
+    }
+
+    fn append_delta(&self, packed: &PackedDelta, bases: Vec<BaseRef>) -> Result<Placed> {
+        self.desk.append_made(bases, |bases| packed.blob(bases))
+    }
+}
+
+/// zstd has no memory, or a bug.
+pub(super) fn zstd_error(error: std::io::Error) -> Error {
+    Error::io("compress", "zstd".as_ref(), error)
+}
