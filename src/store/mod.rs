@@ -10,6 +10,7 @@
 mod blob;
 mod bucket;
 mod chunker;
+mod condemned;
 mod crypt;
 mod delta;
 mod error;

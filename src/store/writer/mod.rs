@@ -31,7 +31,7 @@ use super::chunker::Chunking;
 use super::layout::Revision;
 use super::manifest::{Chunk, FORMAT, FileEntry, Manifest};
 use super::reader::{Artifact, BLOB};
-use super::{Error, Result, Shelf, layout, threads};
+use super::{Error, Result, Shelf, condemned, layout, threads};
 use crate::domain::Timestamp;
 use crate::process::crash_point;
 
@@ -102,8 +102,7 @@ impl ArtifactWriter {
         }
         let session = Session::begin(&shelf.bucket)?;
         crash_point("store.writer.begun");
-        let base = find_base().and_then(|base| base.map(Base::load).transpose());
-        let base = base.inspect_err(|_| session.end(&shelf.bucket))?;
+        let base = usable_base(shelf, find_base).inspect_err(|_| session.end(&shelf.bucket))?;
         let desk = Arc::new(Desk {
             shelf: Arc::clone(shelf),
             base,
@@ -223,6 +222,22 @@ impl Drop for Panicked<'_> {
         if thread::panicking() {
             self.0.failed.store(true, Ordering::Release);
         }
+    }
+}
+
+/// The base, unless packs of it are going to be removed. The writer has said that
+/// it is there before it looks: whoever condemns a pack later waits for it.
+fn usable_base(
+    shelf: &Arc<Shelf>,
+    find_base: impl FnOnce() -> Result<Option<Artifact>>,
+) -> Result<Option<Base>> {
+    let condemned = condemned::all(&shelf.bucket)?;
+    let base =
+        find_base()?.filter(|base| !base.manifest().packs.iter().any(|pack| condemned.contains(&pack.id)));
+    match base.map(Base::load).transpose() {
+        // What cannot be read is nothing to build on, and no reason not to make a backup.
+        Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => Ok(None),
+        other => other,
     }
 }
 

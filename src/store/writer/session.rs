@@ -1,8 +1,8 @@
 //! That somebody writes, for those who collect garbage.
 //!
-//! A writer leaves an object before it looks at the store, a new one now and
-//! then while it works, and removes it at the end. [`super::super::gc`] says why
-//! nothing is lost then.
+//! A writer leaves an object before it looks at the store, whose age says since
+//! when it writes, and more of them while it works, which say that it lives. It
+//! removes them at the end. docs/store-format.md says why nothing is lost then.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -49,15 +49,16 @@ impl Session {
             return Ok(());
         }
         self.put(bucket, last.0 + 1)?;
-        bucket.delete(&self.name(last.0))?;
+        if last.0 > 0 {
+            bucket.delete(&self.name(last.0))?;
+        }
         *last = (last.0 + 1, Instant::now());
         Ok(())
     }
 
     /// Makes sure that nobody took us for dead until now.
     pub(crate) fn confirm(&self, bucket: &Bucket) -> Result<()> {
-        let number = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
-        match bucket.find(&self.name(number))? {
+        match bucket.find(&self.name(0))? {
             Some(_) => Ok(()),
             None => Err(Error::TakenForDead { url: bucket.url().to_string(), hours: LEASE.as_secs() / 3600 }),
         }
@@ -65,7 +66,10 @@ impl Session {
 
     /// The end. What cannot be removed now expires.
     pub(crate) fn end(&self, bucket: &Bucket) {
-        let number = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
-        let _ = bucket.delete(&self.name(number));
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
+        if last > 0 {
+            let _ = bucket.delete(&self.name(last));
+        }
+        let _ = bucket.delete(&self.name(0));
     }
 }

@@ -105,6 +105,8 @@ impl Table {
         self.slots.push(Slot::Pending);
         let mut content = Vec::with_capacity(1 << 20);
         content.extend_from_slice(MAGIC);
+        // No two packs are the same: one that is being removed is never taken for a new one.
+        content.extend_from_slice(uuid::Uuid::new_v4().as_bytes());
         OpenPack { slot, content, refs: Vec::new() }
     }
 
