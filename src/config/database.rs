@@ -86,6 +86,16 @@ impl Config {
         Lookup { config: self, database: None }.store()
     }
 
+    /// The file with the identities that open encrypted stores.
+    pub fn store_identity(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("storeIdentity")
+    }
+
+    /// The file with the passphrase that opens them.
+    pub fn store_passphrase_file(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("storePassphraseFile")
+    }
+
     /// Whether what is recorded is shared with the remote at once.
     pub fn syncs_on_write(&self) -> Result<bool, Error> {
         let sync = Lookup { config: self, database: None }.one("sync", |text| Ok(text == "on-write"))?;

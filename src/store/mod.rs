@@ -14,6 +14,7 @@ mod condemned;
 mod crypt;
 mod delta;
 mod error;
+mod keys;
 mod layout;
 mod manifest;
 mod packs;
@@ -28,6 +29,10 @@ mod writer;
 pub use bucket::CloudSettings;
 pub use chunker::Chunking;
 pub use error::Error;
+pub use keys::{
+    Action, Author, Change, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
+    RecipientView, StoreKeys, generate_identity,
+};
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
 pub use reader::{Artifact, FileReader};
 pub(crate) use store::Shelf;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
 use super::crypt::Crypt;
+use super::keys::{self, Author, Keyring, NewRecipient};
 use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
 use super::packs::{Cache, Packs};
@@ -19,6 +20,7 @@ use super::url::StoreUrl;
 use super::writer::{ArtifactWriter, NewArtifact};
 use super::{Error, Result};
 use crate::domain::{Timestamp, to_canonical_json};
+use crate::process::crash_point;
 
 /// How manifests are compressed: they are small and read often.
 const MANIFEST_LEVEL: i32 = 9;
@@ -46,6 +48,8 @@ pub struct Access {
     pub cloud: CloudSettings,
     /// Where packs of a cloud are kept for a while, and how many bytes of them.
     pub cache: Option<(PathBuf, u64)>,
+    /// What opens encrypted stores.
+    pub keyring: Keyring,
 }
 
 /// What reading and writing share.
@@ -77,24 +81,31 @@ pub struct Listed {
 impl Store {
     /// Makes a store where there is none.
     pub fn init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
-        let bucket = Bucket::open(url, &access.cloud)?;
-        if bucket.find(layout::CONFIG)?.is_some() {
-            return Err(Error::StoreExists { url: url.to_string() });
-        }
-        let config = StoreConfig {
-            format: FORMAT,
-            id: Uuid::now_v7(),
-            created_at: now.to_string(),
-            encrypted: false,
-            other: Map::new(),
-        };
-        let value = serde_json::to_value(&config).unwrap_or_default();
-        match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
-            // Somebody was faster.
-            Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: url.to_string() }),
-            other => other,
-        }?;
+        let bucket = vacant(url, access)?;
+        let config = new_config(now, false);
+        write_config(&bucket, &config)?;
         Ok(Self::with(bucket, config, Crypt::default(), access))
+    }
+
+    /// Makes one whose names and content only `recipients` can read.
+    pub fn init_encrypted(
+        url: &StoreUrl,
+        access: &Access,
+        recipients: &[NewRecipient],
+        author: &Author,
+    ) -> Result<Self> {
+        let bucket = vacant(url, access)?;
+        let config = new_config(author.at, true);
+        // A store must not be there before its keys are.
+        let (crypt, number) = keys::begin(&bucket, config.id, recipients, author)?;
+        crash_point("store.keys.begun");
+        if let Err(error) = write_config(&bucket, &config) {
+            if matches!(error, Error::StoreExists { .. }) {
+                bucket.delete(&layout::keys(number))?;
+            }
+            return Err(error);
+        }
+        Ok(Self::with(bucket, config, crypt, access))
     }
 
     /// The store at `url`.
@@ -104,10 +115,11 @@ impl Store {
             return Err(Error::NoStore { url: url.to_string() });
         };
         let config = read_config(&bucket, &bytes)?;
-        if config.encrypted {
-            return Err(Error::NoKey { url: url.to_string() });
-        }
-        Ok(Self::with(bucket, config, Crypt::default(), access))
+        let crypt = match config.encrypted {
+            true => keys::unlock(&bucket, &config, &access.keyring)?,
+            false => Crypt::default(),
+        };
+        Ok(Self::with(bucket, config, crypt, access))
     }
 
     /// The store at `url`, made if there is none.
@@ -250,7 +262,30 @@ impl Shelf {
     }
 }
 
-fn read_config(bucket: &Bucket, bytes: &[u8]) -> Result<StoreConfig> {
+/// A place where there is no store yet.
+fn vacant(url: &StoreUrl, access: &Access) -> Result<Bucket> {
+    let bucket = Bucket::open(url, &access.cloud)?;
+    match bucket.find(layout::CONFIG)? {
+        Some(_) => Err(Error::StoreExists { url: url.to_string() }),
+        None => Ok(bucket),
+    }
+}
+
+fn new_config(now: Timestamp, encrypted: bool) -> StoreConfig {
+    let (id, created_at) = (Uuid::now_v7(), now.to_string());
+    StoreConfig { format: FORMAT, id, created_at, encrypted, other: Map::new() }
+}
+
+fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
+    let value = serde_json::to_value(config).unwrap_or_default();
+    match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
+        // Somebody was faster.
+        Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: bucket.url().to_string() }),
+        other => other,
+    }
+}
+
+pub(super) fn read_config(bucket: &Bucket, bytes: &[u8]) -> Result<StoreConfig> {
     let object = bucket.uri(layout::CONFIG);
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|_| Error::Damaged { object: object.clone(), detail: "it is not JSON".to_owned() })?;

@@ -26,5 +26,6 @@ mod pg_dump;
 mod process;
 mod recovery;
 mod signing;
+mod store_keys;
 mod store_plain;
 mod sync;

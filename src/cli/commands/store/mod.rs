@@ -2,6 +2,7 @@
 
 mod get;
 mod init;
+mod key;
 mod ls;
 mod put;
 mod show;
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Put(put::Args),
     Get(get::Args),
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -29,6 +32,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Ls(args) => ls::run(&args, context),
         Command::Put(args) => put::run(&args, context),
         Command::Get(args) => get::run(&args, context),
+        Command::Key(command) => key::run(command, context),
     }
 }
 
