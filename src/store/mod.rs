@@ -17,6 +17,7 @@ mod error;
 mod layout;
 mod manifest;
 mod packs;
+mod place;
 pub mod plain;
 mod reader;
 #[expect(clippy::module_inception, reason = "the thing itself")]
@@ -29,11 +30,13 @@ pub use bucket::CloudSettings;
 pub use chunker::Chunking;
 pub use error::Error;
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
+pub use place::{Draft, DraftFile, Held, Place};
+pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
 pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
 pub use url::{Scheme, StoreUrl};
-pub use writer::{ArtifactWriter, FileSummary, FileWriter, NewArtifact, Published};
+pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
 
