@@ -258,7 +258,7 @@ fn an_index_that_is_not_as_it_was_written_is_not_used() {
     check(&[&good[..], b"x"].concat(), "something more");
     check(b"garbage", "garbage");
     check(&vec![0; good.len()], "zeros");
-    for version in [0_u32, 2, u32::MAX] {
+    for version in [0_u32, 1, 3, u32::MAX] {
         let mut other = good.clone();
         other[8..12].copy_from_slice(&version.to_le_bytes());
         check(&other, &format!("version {version}"));

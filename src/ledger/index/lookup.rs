@@ -54,13 +54,10 @@ impl Ledger<'_> {
     }
 }
 
-fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
-    let (id, commit, tip) = (row.id(), row.commit(), row.tip());
-    let path = layout::record_path(id);
-    let blob = repository.entry_at(tip, &path)?.ok_or(Error::NotFound { selector: path })?;
-    let place = Place { id, commit, tip, blob };
+pub(super) fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
+    let place = Place { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
     read(repository, &place).map_err(|reason| Error::Damaged {
-        backup: id.to_string(),
+        backup: place.id.to_string(),
         commit: place.commit.clone(),
         reason,
     })
