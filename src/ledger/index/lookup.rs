@@ -48,13 +48,25 @@ impl Ledger<'_> {
         entry(self.repository, row)
     }
 
-    /// The whole records of backups, in the order of `rows`.
-    pub fn entries(&self, rows: &[Row<'_>]) -> Result<Vec<Entry>, Error> {
-        spread(self.repository, rows, entry).into_iter().collect()
+    /// Reads the whole records of backups and hands over what `make` makes of
+    /// each, in the order of `rows`: side by side, and only some at a time.
+    pub fn each_entry<T: Send, E: From<Error>>(
+        &self,
+        rows: &[Row<'_>],
+        make: impl Fn(Entry) -> T + Sync,
+        mut take: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const AT_ONCE: usize = 2048;
+        for some in rows.chunks(AT_ONCE) {
+            for made in spread(self.repository, some, |repository, row| entry(repository, row).map(&make)) {
+                take(made?)?;
+            }
+        }
+        Ok(())
     }
 }
 
-pub(super) fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
+fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
     let place = Place { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
     read(repository, &place).map_err(|reason| Error::Damaged {
         backup: place.id.to_string(),
