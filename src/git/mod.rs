@@ -27,7 +27,7 @@ mod writer;
 
 pub use diff::{Diff, DiffOptions};
 pub use error::Error;
-pub use history::{Branch, CommitSummary, Walk};
+pub use history::{Branch, CommitSummary, Graph, Walk};
 pub use identity::Identity;
 pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
