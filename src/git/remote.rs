@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::process::{Exit, Output};
 
-use super::{Error, Oid, Repository, program};
+use super::{Error, Oid, Repository};
 
 /// One ref that was to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,9 @@ impl Repository {
         args: impl IntoIterator<Item = &'a str>,
         unattended: Option<Duration>,
     ) -> Result<Output, Error> {
-        let git = program::git().arg(command).args(args).env("GIT_DIR", self.git_dir());
+        let git = self.program().arg(command).args(args);
+        // A remote of another repository is relative to that one.
+        let git = if self.elsewhere { git.cwd(self.top()) } else { git };
         let git = match unattended {
             None => git.foreground(),
             Some(deadline) => git.env("GIT_TERMINAL_PROMPT", "0").deadline(deadline),

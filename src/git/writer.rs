@@ -101,7 +101,7 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
 /// [`Writer::sync`] before the refs point to them, [`Writer::move_refs`], and
 /// [`Writer::settle`] after.
 pub struct Writer<'repo> {
-    repository: &'repo Repository,
+    pub(super) repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
     signs: Option<bool>,
     /// They are in a pack that was made while a gc was running.

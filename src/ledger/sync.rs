@@ -189,7 +189,7 @@ impl Ledger<'_> {
     ) -> Result<Option<RefUpdate>, Error> {
         let (name, end) = (layout::ref_name(commit), Some(Oid::from(commit)));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
-        if !contains(theirs, Oid::from(commit))? {
+        if !self.belongs(theirs, commit)? {
             let reason = format!("`{name}` of the other side does not belong to its commit");
             return Err(Error::Event(crate::domain::EventError::Head(reason)));
         }
@@ -221,7 +221,7 @@ impl Ledger<'_> {
         ours: Oid,
         theirs: Oid,
     ) -> Result<Oid, Error> {
-        let identity = self.repository.identity()?;
+        let identity = self.schema_repository().identity()?;
         let (mut records, mut schemas) =
             (BTreeMap::<BackupId, Record>::new(), BTreeMap::<String, Oid>::new());
         for tip in [ours, theirs] {
@@ -249,7 +249,8 @@ impl Ledger<'_> {
         let other =
             |(file, blob): (String, Oid)| TreeChange::File(format!("{}/{file}", layout::DIRECTORY), blob);
         changes.extend(schemas.into_iter().map(other));
-        let tree = writer.tree(self.repository.commit(Oid::from(commit))?.tree, &changes)?;
+        let base = self.schema_tree(writer, commit, &[ours, theirs])?;
+        let tree = writer.tree(base, &changes)?;
         let message = format!("backup: merged {} records\n\nSchema-Commit: {commit}\n", records.len());
         let new = NewCommit { tree, parents: &[ours, theirs], message: &message, identity: &identity };
         Ok(writer.commit(&new)?)
@@ -284,7 +285,7 @@ impl Ledger<'_> {
             if texts.is_empty() && known {
                 return Ok(());
             }
-            let identity = self.repository.identity()?;
+            let identity = self.schema_repository().identity()?;
             let mut writer = self.repository.writer();
             for (commit, theirs) in &texts {
                 let ours = notes.get(Oid::from(commit))?.unwrap_or_default();

@@ -8,6 +8,7 @@ mod sandbox;
 mod tmpfs;
 
 mod backup_cli;
+mod beside;
 mod cli_basics;
 mod config;
 mod create;
