@@ -96,6 +96,15 @@ impl Repository {
         Self { gix: self.gix.clone(), parameters: self.parameters.clone(), elsewhere: self.elsewhere }
     }
 
+    /// The same repository as it is now: what others have put into it since it
+    /// was opened is found at once, and not each time anew.
+    pub fn reopened(&self) -> Result<Self, Error> {
+        let found = gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone());
+        let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
+        gix.objects.refresh_never();
+        Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
+    }
+
     /// How many bytes the name of an object has.
     pub fn oid_len(&self) -> usize {
         self.gix.object_hash().len_in_bytes()

@@ -18,8 +18,13 @@ use super::{Error, Ledger, layout, note};
 
 /// How often everything is done again because somebody pushed in between.
 const ROUNDS: usize = 10;
-/// Refs of one push and of one transaction.
-const BATCH: usize = 400;
+/// Refs of one transaction.
+const BATCH: usize = 2_000;
+/// Refs of one push: they are arguments, of which a program may have some
+/// hundreds of KiB everywhere.
+const PUSH: usize = 2_000;
+/// So many changed refs are fetched by their names; with more git looks at all.
+const NEWS_MOST: usize = 5_000;
 
 /// What a synchronisation is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,32 +97,85 @@ impl Ledger<'_> {
         let tracking = Tracking::of(remote);
         let mut synced = Synced::default();
         for _ in 0..ROUNDS {
-            synced.left_alone = self.fetch(remote, &tracking, direction)?;
+            let before = self.tips(&tracking.backups)?;
+            self.fetch(remote, &tracking, &before, direction)?;
+            crash_point("sync.fetched");
+            // The objects that have come are found at once only by who opens it now.
+            let repository = self.repository.reopened()?;
+            let ledger = Ledger { repository: &repository, ..*self };
+            synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
             if direction.fetch {
-                self.integrate(&tracking, direction, &mut synced)?;
+                ledger.integrate(&tracking, direction, &mut synced)?;
             }
-            if !direction.push || self.push(remote, &tracking, direction, &mut synced)? {
+            if !direction.push || ledger.push(remote, &tracking, direction, &mut synced)? {
                 return Ok(synced);
             }
         }
         Err(Error::Busy { attempts: ROUNDS, last: format!("others keep pushing to `{remote}`") })
     }
 
-    /// Brings the tracking refs up to date, except those whose history is not
-    /// continued by what the other side has now.
+    /// Brings the tracking refs up to date.
     fn fetch(
         &self,
         remote: &str,
         tracking: &Tracking,
+        before: &Tips,
         direction: Direction,
-    ) -> Result<Vec<LeftAlone>, Error> {
-        let before = self.tips(&tracking.backups)?;
+    ) -> Result<(), Error> {
         let (backups, notes) = (&tracking.backups, &tracking.notes);
-        let mut refspecs = vec![format!("+{}*:{backups}*", layout::REFS_PREFIX)];
-        // A pattern, because a ref that is not there would be an error.
-        refspecs.push(format!("+{}*:{notes}*", layout::NOTES_REF));
-        self.repository.fetch(remote, &refspecs, direction.unattended)?;
-        crash_point("sync.fetched");
+        let everything = [
+            format!("+{}*:{backups}*", layout::REFS_PREFIX),
+            // A pattern, because a ref that is not there would be an error.
+            format!("+{}*:{notes}*", layout::NOTES_REF),
+        ];
+        let news = self.news(remote, tracking, before, direction)?;
+        if let Some(news) = &news
+            && (news.is_empty() || self.repository.fetch(remote, news, direction.unattended).is_ok())
+        {
+            return Ok(());
+        }
+        // Also when one of the refs is not there any more.
+        Ok(self.repository.fetch(remote, &everything, direction.unattended)?)
+    }
+
+    /// What is to be fetched, when that is little beside what there is: git
+    /// needs long to see that most refs are what they were.
+    fn news(
+        &self,
+        remote: &str,
+        tracking: &Tracking,
+        before: &Tips,
+        direction: Direction,
+    ) -> Result<Option<Vec<String>>, Error> {
+        if before.is_empty() {
+            return Ok(None);
+        }
+        let pattern = format!("{}*", layout::REFS_PREFIX);
+        let patterns = [pattern.as_str(), layout::NOTES_REF];
+        let (mut seen, mut notes) = (0, self.repository.ref_tip(&tracking.notes)?);
+        let mut news = Vec::new();
+        for (name, tip) in self.repository.refs_of(remote, &patterns, direction.unattended)? {
+            let commit = name.strip_prefix(layout::REFS_PREFIX).and_then(|it| it.parse::<CommitId>().ok());
+            if let Some(commit) = commit {
+                let old = before.get(&commit);
+                seen += usize::from(old.is_some());
+                if old != Some(&tip) {
+                    news.push(format!("+{name}:{}{commit}", tracking.backups));
+                }
+            } else if name == layout::NOTES_REF {
+                if notes.take() != Some(tip) {
+                    news.push(format!("+{name}:{}", tracking.notes));
+                }
+            }
+        }
+        // What is gone on the other side is for git to prune.
+        let gone = seen < before.len() || notes.is_some();
+        Ok((!gone && news.len() <= NEWS_MOST).then_some(news))
+    }
+
+    /// Puts the tracking refs back whose history is not continued by what the
+    /// other side has now, and names them.
+    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<LeftAlone>, Error> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
@@ -135,8 +193,8 @@ impl Ledger<'_> {
     }
 
     fn tips(&self, prefix: &str) -> Result<Tips, Error> {
-        let refs = self.repository.refs_under(prefix)?;
-        Ok(refs.into_iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
+        let refs = self.repository.tips_under(prefix)?;
+        Ok(refs.iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
     }
 
     /// Brings our refs together with what was fetched.
@@ -332,8 +390,8 @@ impl Ledger<'_> {
             return Ok(true);
         }
         let mut done = true;
-        for batch in wanted.chunks(BATCH) {
-            done &= self.push_batch(remote, batch, direction, synced)?;
+        for batch in wanted.chunks(PUSH) {
+            done &= self.push_batch(remote, tracking, batch, direction, synced)?;
         }
         Ok(done)
     }
@@ -341,6 +399,7 @@ impl Ledger<'_> {
     fn push_batch(
         &self,
         remote: &str,
+        tracking: &Tracking,
         batch: &[(String, String, Oid)],
         direction: Direction,
         synced: &mut Synced,
@@ -350,16 +409,21 @@ impl Ledger<'_> {
         crash_point("sync.pushed");
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
+        let known = self.tips(&tracking.backups)?;
         let (mut updates, mut done) = (Vec::new(), true);
-        for (name, tracking, tip) in batch {
+        for (name, remembered, tip) in batch {
             match outcomes.get(name.as_str()) {
                 Some(Outcome::Accepted) => {
-                    synced.pushed.extend(
-                        name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok()),
-                    );
-                    let old = self.repository.ref_tip(tracking)?;
+                    let commit: Option<CommitId> =
+                        name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
+                    // Where plain git is set up to fetch them, the push has moved them.
+                    let old = match &commit {
+                        Some(commit) => known.get(commit).copied(),
+                        None => self.repository.ref_tip(remembered)?,
+                    };
+                    synced.pushed.extend(commit);
                     if old != Some(*tip) {
-                        updates.push(RefUpdate { name: tracking.clone(), old, new: *tip });
+                        updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
                 Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {

@@ -16,6 +16,7 @@ mod doctor;
 mod exchange;
 mod fsck;
 mod index;
+mod index_fuzz;
 mod init;
 mod kills;
 mod ledger;
