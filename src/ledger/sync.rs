@@ -162,10 +162,8 @@ impl Ledger<'_> {
                 if old != Some(&tip) {
                     news.push(format!("+{name}:{}{commit}", tracking.backups));
                 }
-            } else if name == layout::NOTES_REF {
-                if notes.take() != Some(tip) {
-                    news.push(format!("+{name}:{}", tracking.notes));
-                }
+            } else if name == layout::NOTES_REF && notes.take() != Some(tip) {
+                news.push(format!("+{name}:{}", tracking.notes));
             }
         }
         // What is gone on the other side is for git to prune.
