@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::process::{Exit, Output, Stdin};
+use crate::process::{Exit, Output, Status, Stdin};
 
 use super::{Error, Oid, Repository};
 
@@ -137,15 +137,26 @@ impl Repository {
             .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }
 
+    /// Is `wanted` in the history of `tip`, however long that is? Git stops at
+    /// what is older, and knows the commit-graph.
+    pub fn is_ancestor(&self, wanted: Oid, tip: Oid) -> Result<bool, Error> {
+        let args = ["--is-ancestor".to_owned(), wanted.to_string(), tip.to_string()];
+        let answer = self.git("merge-base", args, Vec::new())?;
+        match answer.exit.status {
+            Status::Exited(status @ (0 | 1)) => Ok(status == 0),
+            _ => Err(refused("merge-base", &answer.exit)),
+        }
+    }
+
     /// Does the history of `tip` contain `wanted`? It is followed only as far
     /// as `end`, which is not followed itself.
-    pub fn contains(&self, tip: Oid, wanted: Oid, end: Option<Oid>) -> Result<bool, Error> {
+    pub fn contains(&self, tip: Oid, wanted: Oid, end: Oid) -> Result<bool, Error> {
         let (mut seen, mut next) = (std::collections::BTreeSet::new(), vec![tip]);
         while let Some(id) = next.pop() {
             if id == wanted {
                 return Ok(true);
             }
-            if Some(id) != end && seen.insert(id) {
+            if id != end && seen.insert(id) {
                 next.extend(self.commit(id)?.parents);
             }
         }

@@ -177,7 +177,7 @@ impl Ledger<'_> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
-            if !self.repository.contains(new, old, Some(Oid::from(&commit)))? {
+            if !self.repository.contains(new, old, Oid::from(&commit))? {
                 let name = format!("{}{commit}", tracking.backups);
                 self.repository.update_refs(&Transaction {
                     updates: vec![RefUpdate { name: name.clone(), old: Some(new), new: old }],
@@ -243,7 +243,7 @@ impl Ledger<'_> {
         direction: Direction,
         synced: &mut Synced,
     ) -> Result<Option<RefUpdate>, Error> {
-        let (name, end) = (layout::ref_name(commit), Some(Oid::from(commit)));
+        let (name, end) = (layout::ref_name(commit), Oid::from(commit));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
         if !self.belongs(theirs, commit)? {
             let reason = format!("`{name}` of the other side does not belong to its commit");
@@ -325,7 +325,7 @@ impl Ledger<'_> {
             let theirs = self.repository.ref_tip(&tracking.notes)?;
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
             let known = match (notes.tip(), theirs) {
-                (Some(ours), Some(theirs)) => self.repository.contains(ours, theirs, None)?,
+                (Some(ours), Some(theirs)) => self.repository.is_ancestor(theirs, ours)?,
                 (_, None) => true,
                 (None, Some(_)) => false,
             };

@@ -166,9 +166,7 @@ impl Ledger<'_> {
             let Ok(commit) = commit.parse::<CommitId>() else { continue };
             let whole = match tips.get(&commit) {
                 // Where the history ends too early was found in the chain.
-                Some(ours) => {
-                    self.repository.contains(*ours, theirs, Some(Oid::from(&commit))).unwrap_or(true)
-                }
+                Some(ours) => self.repository.contains(*ours, theirs, Oid::from(&commit)).unwrap_or(true),
                 None => false,
             };
             if !whole {
