@@ -23,8 +23,10 @@ const BATCH: usize = 2_000;
 /// Refs of one push: they are arguments, of which a program may have some
 /// hundreds of KiB everywhere.
 const PUSH: usize = 2_000;
+/// So many refs are better pushed by their names.
+const FEW: usize = 64;
 /// So many changed refs are fetched by their names; with more git looks at all.
-const NEWS_MOST: usize = 5_000;
+const NEWS_MOST: usize = 1_000;
 
 /// What a synchronisation is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -387,24 +389,51 @@ impl Ledger<'_> {
             synced.pushed.extend(commits);
             return Ok(true);
         }
+        if wanted.len() > FEW
+            && let Some(refspecs) = self.all_but(&skip, &wanted)?
+        {
+            return self.push_these(remote, tracking, &refspecs, &wanted, direction, synced);
+        }
         let mut done = true;
         for batch in wanted.chunks(PUSH) {
-            done &= self.push_batch(remote, tracking, batch, direction, synced)?;
+            let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
+            done &= self.push_these(remote, tracking, &refspecs, batch, direction, synced)?;
         }
         Ok(done)
     }
 
-    fn push_batch(
+    /// Refspecs of all refs but `skip`, as a pattern: git compares each ref that
+    /// is named with all that there are, and those that a pattern means it
+    /// finds at once. `None` when there are too many exceptions.
+    fn all_but(
+        &self,
+        skip: &BTreeSet<String>,
+        wanted: &[(String, String, Oid)],
+    ) -> Result<Option<Vec<String>>, Error> {
+        let all = self.repository.tips_under(layout::REFS_PREFIX)?;
+        let foreign = all.iter().map(|(name, _)| name).filter(|name| name.parse::<CommitId>().is_err());
+        let foreign = foreign.map(|name| format!("{}{name}", layout::REFS_PREFIX));
+        let except: Vec<String> =
+            foreign.chain(skip.iter().cloned()).take(FEW + 1).map(|it| format!("^{it}")).collect();
+        let notes = wanted.iter().map(|(name, ..)| name).filter(|name| *name == layout::NOTES_REF);
+        let chosen = [format!("{0}*:{0}*", layout::REFS_PREFIX)].into_iter();
+        let chosen = chosen.chain(notes.map(|notes| format!("{notes}:{notes}")));
+        Ok((except.len() <= FEW).then(|| chosen.chain(except).collect()))
+    }
+
+    /// Pushes what `refspecs` mean, which is `batch`.
+    fn push_these(
         &self,
         remote: &str,
         tracking: &Tracking,
+        refspecs: &[String],
         batch: &[(String, String, Oid)],
         direction: Direction,
         synced: &mut Synced,
     ) -> Result<bool, Error> {
-        let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
-        let pushed = self.repository.push(remote, &refspecs, direction.unattended)?;
+        let pushed = self.repository.push(remote, refspecs, direction.unattended)?;
         crash_point("sync.pushed");
+        let ours = self.tips(layout::REFS_PREFIX)?;
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
         let known = self.tips(&tracking.backups)?;
@@ -419,8 +448,14 @@ impl Ledger<'_> {
                         Some(commit) => known.get(commit).copied(),
                         None => self.repository.ref_tip(remembered)?,
                     };
+                    // A ref that has moved since may have been pushed as it is now. It
+                    // is seen at the next fetch; no ref ever gets an old tip again.
+                    let now = match &commit {
+                        Some(commit) => ours.get(commit).copied(),
+                        None => self.repository.ref_tip(name)?,
+                    };
                     synced.pushed.extend(commit);
-                    if old != Some(*tip) {
+                    if old != Some(*tip) && now == Some(*tip) {
                         updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
