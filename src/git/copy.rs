@@ -7,20 +7,21 @@ use std::collections::BTreeMap;
 
 use gix::objs::{Commit, CommitRef, Kind, Write as _};
 
-use super::{Error, Oid, Repository, Writer};
+use super::{Error, Oid, Repository, TreeChange, Writer};
 
 /// Who wrote a commit of which nothing is known but its name.
 const NOBODY: &str = "unknown";
 
 impl Writer<'_> {
     /// Writes a commit without parents that says what the commit `id` of `from`
-    /// says, and `trailer` below it, with all files of it. What is in the tree
+    /// says, and `trailer` below it, with all files of it but `without`. What is in the tree
     /// `known` is there already, and stays.
     pub fn copy_of(
         &mut self,
         from: &Repository,
         id: Oid,
         trailer: &str,
+        without: &str,
         known: Option<Oid>,
     ) -> Result<Oid, Error> {
         let failed = || Error::library(format!("copy commit {id}"));
@@ -31,8 +32,13 @@ impl Writer<'_> {
         };
         let (author, committer) = (person(old.author().map_err(drop)), person(old.committer().map_err(drop)));
         let words = old.message.to_vec();
+        let tree = self.copy_tree(from, Oid(old.tree()), known)?;
+        let tree = match from.directory(tree)?.contains_key(without) {
+            true => self.tree(tree, &[TreeChange::Remove(without.to_owned())])?,
+            false => tree,
+        };
         let new = Commit {
-            tree: self.copy_tree(from, Oid(old.tree()), known)?.0,
+            tree: tree.0,
             parents: Default::default(),
             author: author.unwrap_or_else(nobody),
             committer: committer.unwrap_or_else(nobody),

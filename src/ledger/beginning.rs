@@ -3,7 +3,7 @@
 //! repository.
 
 use crate::domain::CommitId;
-use crate::git::{CommitData, Oid, TreeChange, Writer};
+use crate::git::{CommitData, Oid, Repository, TreeChange, Writer};
 
 use super::{Error, Ledger, layout};
 
@@ -15,9 +15,12 @@ pub(super) fn trailer(commit: &CommitId) -> String {
     format!("Schema-Commit: {commit}")
 }
 
-/// Does `data` stand for the schema commit `commit`?
-pub(super) fn is_stand_in(data: &CommitData, commit: &CommitId) -> bool {
-    data.parents.is_empty() && data.message.trim_end().lines().last() == Some(&trailer(commit))
+/// Does `data` stand for the schema commit `commit`? It has no records: a ledger
+/// commit whose history was taken away has.
+pub(super) fn is_stand_in(repository: &Repository, data: &CommitData, commit: &CommitId) -> bool {
+    data.parents.is_empty()
+        && data.message.trim_end().lines().last() == Some(&trailer(commit))
+        && repository.directory(data.tree).is_ok_and(|files| !files.contains_key(layout::DIRECTORY))
 }
 
 impl Ledger<'_> {
@@ -34,7 +37,10 @@ impl Ledger<'_> {
                 self.repository.commit(id)?;
                 Ok(id)
             }
-            Some(schema) => Ok(writer.copy_of(schema, id, &trailer(commit), self.files_nearby(commit)?)?),
+            Some(schema) => {
+                let known = self.files_nearby(commit)?;
+                Ok(writer.copy_of(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
+            }
         }
     }
 
@@ -72,7 +78,7 @@ impl Ledger<'_> {
             }
             if seen.insert(id) {
                 let data = self.repository.commit(id)?;
-                if is_stand_in(&data, commit) {
+                if is_stand_in(self.repository, &data, commit) {
                     return Ok(true);
                 }
                 next.extend(data.parents);

@@ -116,7 +116,7 @@ impl<'a> Chain<'a> {
                 continue;
             }
             let parents = match self.repository.commit(id) {
-                Ok(data) if is_stand_in(&data, commit) => {
+                Ok(data) if is_stand_in(self.repository, &data, commit) => {
                     self.stand_ins.push(id);
                     None
                 }

@@ -24,11 +24,13 @@ impl Ledger<'_> {
             report.findings.push(Finding::new(Code::SchemaCommitUnknown, &reference, message));
             return Ok(());
         }
-        let wanted = schema.commit(Oid::from(commit))?.tree;
+        let mut wanted = schema.directory(schema.commit(Oid::from(commit))?.tree)?;
+        wanted.remove(layout::DIRECTORY);
         for id in stand_ins {
             let Ok(data) = self.repository.commit(*id) else { continue };
-            let is_name = self.repository.directory(data.tree).is_ok_and(|files| files.is_empty());
-            if data.tree != wanted && !is_name {
+            let files = self.repository.directory(data.tree)?;
+            // Without files it is of one who had only the name.
+            if files != wanted && !files.is_empty() {
                 let message = format!("{id} has other files than the schema commit that it stands for");
                 report.findings.push(Finding::new(Code::SchemaChanged, &reference, message).at(*id));
             }
