@@ -77,7 +77,7 @@ impl<E: Into<Error>> From<E> for Unsuccessful {
 /// Makes the backup. Everything that goes wrong after the commit is known is
 /// recorded.
 pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Unsuccessful> {
-    let repository = around.ledger.repository();
+    let repository = around.ledger.schema_repository();
     let name = request.database.name.as_str();
     let choice = |mark: Option<&str>| choose(repository, &request.asked, mark, name, request.force);
     // A revision that does not exist is said before the server is asked.

@@ -5,6 +5,7 @@
 //! No type of `gix` leaves this room.
 
 pub mod config;
+mod copy;
 mod diff;
 mod error;
 pub mod health;

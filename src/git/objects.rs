@@ -161,6 +161,14 @@ impl Repository {
         Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid))).collect())
     }
 
+    pub(super) fn tree_bytes(&self, id: Oid) -> Result<Vec<u8>, Error> {
+        self.read(id, Kind::Tree)
+    }
+
+    pub(super) fn commit_bytes(&self, id: Oid) -> Result<Vec<u8>, Error> {
+        self.read(id, Kind::Commit)
+    }
+
     pub(super) fn tree(&self, id: Oid) -> Result<Tree, Error> {
         let bytes = self.read(id, Kind::Tree)?;
         let tree =

@@ -114,11 +114,10 @@ fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
         Err(failure) if failure.code() == Code::NotFound => failure,
         other => return other,
     };
-    let repository = context.repository()?;
-    let Ok(commit) = repository.resolve_commit(&args.backup) else {
+    let Ok(commit) = context.schema_commit(&args.backup) else {
         return Err(by_itself.hint("it is no commit either"));
     };
-    let catalog: Catalog = context.ledger()?.at_commit(&commit.to_commit())?;
+    let catalog: Catalog = context.ledger()?.at_commit(&commit)?;
     let wanted = Filter {
         databases: select::databases(args.database.as_deref())?,
         statuses: vec![Status::Completed],
@@ -127,13 +126,10 @@ fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
     };
     match catalog.find(&BackupSelector::Latest, &wanted) {
         Ok(entry) => Ok(entry.clone()),
-        Err(_) => {
-            let commit = commit.to_commit();
-            Err(Failure::new(
-                Code::NotFound,
-                format!("commit {} has no backup that can be restored", commit.short()),
-            )
-            .hint("'git pggit backup coverage --commits <range>' shows which commits have one"))
-        }
+        Err(_) => Err(Failure::new(
+            Code::NotFound,
+            format!("commit {} has no backup that can be restored", commit.short()),
+        )
+        .hint("'git pggit backup coverage --commits <range>' shows which commits have one")),
     }
 }
