@@ -31,6 +31,7 @@ fuzz: ## the parsers on PGGIT_FUZZ_CASES (100000) random and damaged inputs each
 	@tests/prepare.sh build
 	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --lib -- \
 	    proptests ledger:: git::config config::
+	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --test it -- index_fuzz::
 
 lint: ## formatting, lints, licences, shell scripts (those checkers that are installed)
 	$(CARGO) fmt --check
@@ -43,8 +44,8 @@ lint: ## formatting, lints, licences, shell scripts (those checkers that are ins
 bench: ## measure against the bars, each beside what it is compared with
 	@tests/prepare.sh build postgresql bench
 	$(CARGO) build --locked --release
-	@status=0; for script in benches/*.sh; do \
-	    "$$script" "$(CURDIR)/target/release" || status=1; \
+	@status=0; for script in dump ledger; do \
+	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 
 install: ## program, manual pages and completions below PREFIX (~/.local)

@@ -18,6 +18,7 @@ mod keys;
 mod layout;
 mod manifest;
 mod packs;
+mod place;
 pub mod plain;
 mod reader;
 #[expect(clippy::module_inception, reason = "the thing itself")]
@@ -34,11 +35,13 @@ pub use keys::{
     RecipientView, StoreKeys, generate_identity,
 };
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
+pub use place::{Draft, DraftFile, Held, Place};
+pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
 pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
 pub use url::{Scheme, StoreUrl};
-pub use writer::{ArtifactWriter, FileSummary, FileWriter, NewArtifact, Published};
+pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
 

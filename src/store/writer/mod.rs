@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use file::{FileSummary, FileWriter};
+pub use file::FileWriter;
 pub(crate) use session::{LEASE, Session};
 
 use self::base::Base;
