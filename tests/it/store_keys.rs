@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use crate::cluster::Cluster;
 use crate::sandbox::{Output, Sandbox};
 
 /// What must not be seen: the name of the database, of the file, and a line of
@@ -416,4 +417,46 @@ fn stores_that_are_not_encrypted_have_no_keys() {
     let other = Vault::without_store();
     other.run(&["init", "--recipient", "age1x"]).fails(129);
     assert!(!other.file("vault").exists());
+}
+
+#[test]
+fn a_backup_in_an_encrypted_store_names_its_key_and_comes_back() {
+    let (vault, cluster) = (Vault::new(), Cluster::shared());
+    let database = cluster.create_database("sealed");
+    let sql = "create table customers_of_acme (id int, note text)";
+    vault.sandbox.commit("1.sql", sql, "one");
+    cluster.psql(&database, sql);
+    cluster.psql(&database, &format!("insert into customers_of_acme values (1, '{}')", HIDDEN[2]));
+    let pggit = |args: &[&str]| vault.sandbox.pggit(args);
+    pggit(&["database", "add", "shop", "--url", &cluster.url(&database)]).success();
+    let key = || vault.run(&["key", "list", "--json"]).success().json()["keys"].as_array().unwrap().clone();
+    for (name, copy) in [("before", "_before"), ("after", "_after")] {
+        pggit(&["backup", "create", "--name", name]).success();
+        let shown = pggit(&["backup", "show", "--json", name]).success().json();
+        assert!(shown.to_string().contains(&format!("{}", key().last().unwrap()["id"])), "{shown:#}");
+        let copy = format!("{database}{copy}");
+        pggit(&["backup", "restore", name, "--into", &copy]).success();
+        assert_eq!(cluster.psql(&copy, "select note from customers_of_acme").trim(), HIDDEN[2]);
+        vault.run(&["key", "rotate"]).success();
+    }
+    assert_eq!(key().len(), 3);
+    for path in vault.objects() {
+        let content = fs::read(&path).unwrap();
+        for text in HIDDEN {
+            assert!(
+                !content.windows(text.len()).any(|window| window == text.as_bytes()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+    vault.generate("eve");
+    let mut command = vault.sandbox.pggit_command();
+    command.env("PGGIT_STORE_IDENTITY", vault.file("eve.key"));
+    let into = format!("{database}_eve");
+    let refused = vault.sandbox.output(command.args(["backup", "restore", "before", "--into", &into]));
+    assert!(refused.fails(19).stderr_text().contains("no key that was given fits"));
+    let mut command = vault.sandbox.pggit_command();
+    command.env_remove("PGGIT_STORE_IDENTITY");
+    vault.sandbox.output(command.args(["backup", "create"])).fails(19);
 }

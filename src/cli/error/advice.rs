@@ -259,7 +259,7 @@ impl From<store::Error> for Failure {
             Error::BadRecipient { .. } => failure(Code::Usage)
                 .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
             Error::RecipientKnown { .. } => failure(Code::Conflict)
-                .hint("'git pggit store key list' shows them; another label is given with --label"),
+                .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
             Error::RecipientUnknown { .. } => {
                 failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
             }
