@@ -14,9 +14,9 @@ pggit.storeIdentity        -      -        -
 pggit.storePassphraseFile  -      -        -
 pggit.output               -      -        -
 pggit.compressionLevel     3      3        default
-pggit.repository        -      -        -
-pggit.sign              -      -        -
-pggit.sync              never  never    default
+pggit.repository           -      -        -
+pggit.sign                 -      -        -
+pggit.sync                 never  never    default
 [exit 0]
 ";
 
@@ -125,6 +125,7 @@ pggit.main.type              full     full     default
 pggit.main.format            custom   custom   default
 pggit.main.jobs              2        -        .pggitconfig
 pggit.main.schema            -        -        -
+pggit.main.store             -        -        -
 pggit.main.output            -        -        -
 pggit.main.compressionLevel  3        3        default
 pggit.main.globals           true     true     default

@@ -349,7 +349,8 @@ impl Desk {
 
     fn write_pack(&self, pack: FullPack) -> Result<()> {
         let base = self.base.as_ref().map(Base::manifest);
-        let (slot, entry, content) = self.table().close(pack, base);
+        let ids = self.table().ids(&pack, base);
+        let (slot, entry, content) = pack.close(&ids);
         self.shelf.bucket.put(&layout::pack(&entry.id), content)?;
         crash_point("store.pack.written");
         self.table().written(slot, entry);
