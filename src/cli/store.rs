@@ -109,8 +109,11 @@ pub(crate) fn access(context: &Context) -> Result<Access, Failure> {
     Ok(Access { cloud, cache, keyring: keyring(context)? })
 }
 
-/// What opens encrypted stores.
+/// What opens encrypted stores. Says once that others could, too.
 fn keyring(context: &Context) -> Result<Keyring, Failure> {
+    if let Some(keyring) = context.keyring.get() {
+        return Ok(keyring.clone());
+    }
     let config = context.config()?;
     let identity = config.store_identity()?.map(|setting| setting.value);
     let passphrase = match context.environment.get("PGGIT_STORE_PASSPHRASE") {
@@ -121,7 +124,7 @@ fn keyring(context: &Context) -> Result<Keyring, Failure> {
     if let Some(Passphrase::File(path)) = &passphrase {
         warn_of_others(context, path);
     }
-    Ok(Keyring { identity, passphrase })
+    Ok(context.keyring.get_or_init(|| Keyring { identity, passphrase }).clone())
 }
 
 /// Says that a file with secrets can be read by others.

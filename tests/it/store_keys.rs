@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 
 use crate::cluster::Cluster;
 use crate::sandbox::{Output, Sandbox};
+use crate::tmpfs::Tmpfs;
 
 /// What must not be seen: the name of the database, of the file, and a line of
 /// its content.
@@ -83,7 +84,11 @@ impl Vault {
 
     fn objects(&self) -> Vec<PathBuf> {
         let files = WalkDir::new(self.file("vault")).sort_by_file_name().into_iter();
-        files.map(|entry| entry.unwrap()).filter(|e| e.file_type().is_file()).map(|e| e.into_path()).collect()
+        files
+            .map(|entry| entry.unwrap())
+            .filter(|e| e.file_type().is_file())
+            .map(walkdir::DirEntry::into_path)
+            .collect()
     }
 
     fn keys_objects(&self) -> Vec<PathBuf> {
@@ -459,4 +464,22 @@ fn a_backup_in_an_encrypted_store_names_its_key_and_comes_back() {
     let mut command = vault.sandbox.pggit_command();
     command.env_remove("PGGIT_STORE_IDENTITY");
     vault.sandbox.output(command.args(["backup", "create"])).fails(19);
+}
+
+#[test]
+fn a_full_disk_changes_nothing() {
+    let Some(disk) = Tmpfs::mount("size=256k") else { return };
+    let vault = Vault::without_store();
+    let store = disk.path().join("vault");
+    let at = ["--store", store.to_str().unwrap()];
+    vault.run(&["init", store.to_str().unwrap(), "--recipient", &vault.public("ada")]).success();
+    let list = || vault.run(&[&["key", "list", "--json"], &at[..]].concat()).success().stdout_text();
+    let before = list();
+    let filler = disk.path().join("filler");
+    assert!(fs::write(&filler, vec![0; 1 << 20]).is_err(), "the disk is not full");
+    vault.run(&[&["key", "rotate"], &at[..]].concat()).fails(15);
+    assert_eq!(list(), before);
+    fs::remove_file(filler).unwrap();
+    vault.run(&[&["key", "rotate"], &at[..]].concat()).success();
+    assert_ne!(list(), before);
 }
