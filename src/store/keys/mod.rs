@@ -156,7 +156,7 @@ impl StoreKeys {
 
     /// Changes what is there now, again and again until nobody else was faster.
     /// What a change that died has left is removed first, even if this one is
-    /// refused then.
+    /// refused then. `edit` adds to the history, by which the change is found again.
     fn change(&self, edit: impl Fn(&mut Document, Secrets) -> Result<Secrets>) -> Result<KeysView> {
         let (bucket, url) = (&self.bucket, self.bucket.url().to_string());
         let mut opener = Opener::new(&self.keyring)?;
@@ -169,19 +169,22 @@ impl StoreKeys {
             let content = document.seal(&secrets).ok_or_else(|| no_randomness(bucket))?;
             let next = numbers.last().copied().unwrap_or(number) + 1;
             crash_point("store.keys.wrapped");
-            match bucket.put(&layout::keys(next), content.into()) {
+            let created = match bucket.put(&layout::keys(next), content.into()) {
                 // Somebody was faster, and maybe somebody else after that.
-                Err(Error::OtherObject { .. } | Error::NoObject { .. }) => continue,
-                other => other?,
-            }
+                Err(Error::OtherObject { .. } | Error::NoObject { .. }) => false,
+                other => other.map(|()| true)?,
+            };
             crash_point("store.keys.created");
-            // The name was free because whoever had it was faster twice and removed the object.
-            if numbers_of(bucket)?.last().is_some_and(|highest| *highest > next) {
-                bucket.delete(&layout::keys(next))?;
-                continue;
+            let now = newest(bucket, self.store)?;
+            if now.sealed.document.history.starts_with(&document.history) {
+                // It counts; others may have built on it.
+                sweep(bucket, now.number)?;
+                return Ok(view(now.number, now.sealed.document, Vec::new()));
             }
-            sweep(bucket, next)?;
-            return Ok(view(next, document, Vec::new()));
+            if created && next < now.number {
+                // The name was free because whoever had it was faster twice and removed the object.
+                bucket.delete(&layout::keys(next))?;
+            }
         }
         Err(Error::KeysBusy { url })
     }
