@@ -12,6 +12,7 @@
 use super::crypt::{Crypt, hex};
 
 pub(crate) const CONFIG: &str = "config";
+pub(crate) const KEYS: &str = "keys/";
 pub(crate) const PACKS: &str = "packs/";
 pub(crate) const ARTIFACTS: &str = "artifacts/";
 pub(crate) const WRITERS: &str = "writers/";

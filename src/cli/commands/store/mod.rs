@@ -1,10 +1,16 @@
 //! `git pggit store`: the place that keeps the bytes of backups.
 
+mod check;
+mod copy;
+mod gc;
 mod get;
 mod init;
+mod known;
 mod ls;
 mod put;
+mod rm;
 mod show;
+mod stats;
 
 use clap::Subcommand;
 
@@ -20,6 +26,11 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Put(put::Args),
     Get(get::Args),
+    Check(check::Args),
+    Copy(copy::Args),
+    Rm(rm::Args),
+    Gc(gc::Args),
+    Stats(stats::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -29,6 +40,11 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Ls(args) => ls::run(&args, context),
         Command::Put(args) => put::run(&args, context),
         Command::Get(args) => get::run(&args, context),
+        Command::Check(args) => check::run(&args, context),
+        Command::Copy(args) => copy::run(&args, context),
+        Command::Rm(args) => rm::run(&args, context),
+        Command::Gc(args) => gc::run(&args, context),
+        Command::Stats(args) => stats::run(&args, context),
     }
 }
 
@@ -44,6 +60,15 @@ impl StoreOption {
     fn open(&self, context: &Context) -> Result<Store, Failure> {
         crate::cli::store::open(context, self.store.as_deref())
     }
+
+    fn url(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+}
+
+/// `1 pack`, `2 packs`.
+fn of(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The artifact whose id is `id` or begins with it.
