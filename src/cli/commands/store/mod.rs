@@ -41,11 +41,19 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Put(args) => put::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Check(args) => check::run(&args, context),
-        Command::Copy(args) => copy::run(&args, context),
-        Command::Rm(args) => rm::run(&args, context),
+        Command::Copy(args) => recorded(copy::run(&args, context), context),
+        Command::Rm(args) => recorded(rm::run(&args, context), context),
         Command::Gc(args) => gc::run(&args, context),
         Command::Stats(args) => stats::run(&args, context),
     }
+}
+
+/// Shares what was written into records.
+fn recorded(done: Result<(), Failure>, context: &Context) -> Result<(), Failure> {
+    if context.repository().is_ok() {
+        super::sync::on_write(context);
+    }
+    done
 }
 
 /// Which store a command is about.
