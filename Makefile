@@ -10,11 +10,11 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench install doc
+.PHONY: help demo test fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 demo: ## see it work, in a sandbox of its own
 	@tests/prepare.sh build postgresql
@@ -31,6 +31,7 @@ fuzz: ## the parsers on PGGIT_FUZZ_CASES (100000) random and damaged inputs each
 	@tests/prepare.sh build
 	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --lib -- \
 	    proptests ledger:: git::config config::
+	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --test it -- index_fuzz::
 
 lint: ## formatting, lints, licences, shell scripts (those checkers that are installed)
 	$(CARGO) fmt --check
@@ -43,8 +44,15 @@ lint: ## formatting, lints, licences, shell scripts (those checkers that are ins
 bench: ## measure against the bars, each beside what it is compared with
 	@tests/prepare.sh build postgresql bench
 	$(CARGO) build --locked --release
-	@status=0; for script in benches/*.sh; do \
-	    "$$script" "$(CURDIR)/target/release" || status=1; \
+	@status=0; for script in dump ledger sync-scale; do \
+	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
+	done; exit $$status
+
+bench-store: ## the store against pg_dump, zstd, restic and borg
+	@tests/prepare.sh build postgresql bench
+	$(CARGO) build --locked --release
+	@status=0; for script in store store-years; do \
+	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 
 install: ## program, manual pages and completions below PREFIX (~/.local)

@@ -3,8 +3,9 @@
 # each. `ledger-scale.sh [<directory of git-pggit>] [<commits, 100000>]`
 #
 # Bars: listing everything < 100 ms, finding < 30 ms, coverage of all branches
-# < 60 ms and of all commits < 250 ms, register and complete < 15 ms, the first
-# index < 8 s, memory < 300 MiB, git itself not slower by a tenth.
+# < 60 ms and of all commits < 250 ms, the last events < 50 ms, register and
+# complete < 15 ms, the first index < 8 s, memory < 300 MiB, git itself not slower
+# by a tenth.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -80,15 +81,27 @@ read = timing.interleaved(ROUNDS, 2, {
     "list of everything --ids": ours("backup", "list", "--ids"),
     "list --limit 50": ours("backup", "list", "--limit", "50"),
     "show <id>": ours("backup", "show", newest),
+    "show <name>": ours("backup", "show", f"nightly-{last // 2}"),
     "find by name": ours("backup", "cat", f"nightly-{last // 2}"),
     "find by id": ours("backup", "cat", newest),
     "coverage of all branches": ours("backup", "coverage"),
     "coverage of all commits": ours("backup", "coverage", "--commits", "main"),
 })
 timing.table("Reading", read, "git for-each-ref refs/backups")
-for name, limit in {"list of everything": 100, "list of everything --ids": 100, "list --limit 50": 30, "show <id>": 30,
+for name, limit in {"list of everything": 100, "list of everything --ids": 100, "list --limit 50": 30, "show <id>": 30, "show <name>": 30,
                     "find by name": 30, "coverage of all branches": 60, "coverage of all commits": 250}.items():
     bar(read, name, limit)
+
+whole = timing.interleaved(3, 0, {
+    "git cat-file --batch of all tips": lambda _: timing.run(["git", "cat-file", "--batch"], stdin=oids),
+    "list --json": ours("backup", "list", "--json"),
+    "for-each": ours("backup", "for-each"),
+    "log": ours("backup", "log"),
+    "log --json": ours("backup", "log", "--json"),
+    "log --limit 20": ours("backup", "log", "--limit", "20"),
+})
+timing.table("Reading every record from git", whole, "git cat-file --batch of all tips")
+bar(whole, "log --limit 20", 50)
 
 ids = []
 
@@ -121,7 +134,7 @@ timing.table("Plain git beside it", plain, "git status without the ledger")
 for name in ("git status", "git log -100"):
     ratio = timing.median(plain[name]) / timing.median(plain[f"{name} without the ledger"])
     bars.check(name, f"{ratio:.2f}x", "< 1.1x", ratio < 1.1)
-memory = max(one.rss_bytes for results in (built, read, written) for name, runs in results.items()
+memory = max(one.rss_bytes for results in (built, read, whole, written) for name, runs in results.items()
              if not name.startswith("git ") for one in runs)
 bars.check("memory", f"{memory >> 20} MiB", "< 300 MiB", memory < 300 << 20)
 bars.finish()

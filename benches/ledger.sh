@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The ledger as a user feels it: whole processes in a small repository.
-# `ledger.sh [<directory of git-pggit>]`
+# The ledger as a user feels it: whole processes in a small repository, and then
+# after years (`ledger-scale.sh`, which may also be run alone).
+# `ledger.sh [<directory of git-pggit>] [<commits of the large one, 100000>]`
 #
-# Bars: `backup list` with 10 backups < 10 ms; `backup register` and `backup
+# Bars of the small one: `backup list` with 10 backups < 10 ms; `backup register` and `backup
 # complete` < 15 ms each; 8 writers at once on one commit > 60 writes/s, none
 # lost, nothing for git fsck to say.
 # Beside them: git for-each-ref, git commit --allow-empty.
@@ -42,7 +43,8 @@ done
 repository write
 repository crowd
 
-PYTHONDONTWRITEBYTECODE=1 python3 -u - "$here" "$sandbox" "$program_dir/git-pggit" <<'PYTHON'
+status=0
+PYTHONDONTWRITEBYTECODE=1 python3 -u - "$here" "$sandbox" "$program_dir/git-pggit" <<'PYTHON' || status=1
 import os
 import subprocess
 import sys
@@ -114,3 +116,6 @@ bars.check("git fsck", (fsck.stdout + fsck.stderr).strip() or "clean", "clean",
            fsck.returncode == 0 and not fsck.stdout + fsck.stderr)
 bars.finish()
 PYTHON
+
+"$here/ledger-scale.sh" "$program_dir" "${2:-100000}" || status=1
+exit "$status"

@@ -44,7 +44,11 @@ for set in "$@"; do
         need ssh-keygen openssh-client
         need gpg gnupg
         ;;
-    bench) need python3 python3 ;;
+    bench)
+        need python3 python3
+        need restic restic
+        need borg borgbackup
+        ;;
     *)
         echo "prepare.sh: unknown set '$set'" >&2
         exit 2

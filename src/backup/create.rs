@@ -8,32 +8,29 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
 use crate::clock::Clock;
 use crate::config::{DatabaseConfig, Globals};
 use crate::domain::{
-    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Failed, Failure, Line,
-    Location, Postgres, Started, Status, TagKey, Timestamp, Tool,
+    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Encryption, Failed, Failure,
+    Line, Location, Postgres, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts};
 use crate::process::{self, Owner, crash_point, interrupt};
 use crate::progress::Progress;
-use crate::store::plain::{Draft, FileUri, remove, sweep_partials};
+use crate::store::{Draft, Place};
 use crate::tools::{Connection, DumpSpec, Programs};
 
 use super::Error;
 use super::choice::{Asked, Chosen, choose};
-use super::dump::{Dump, Job, write_record};
+use super::dump::{Dump, Job, completed_record};
 
 /// What is to be backed up and how.
 #[derive(Debug)]
 pub struct Request {
     /// The database, with everything that the command line said about it.
     pub database: DatabaseConfig,
-    /// The directory for the bytes; it exists.
-    pub output: PathBuf,
     /// What was asked for as the commit.
     pub asked: Asked,
     /// The commit recorded in the database does not count.
@@ -54,6 +51,8 @@ pub struct Surroundings<'a> {
     pub server: ConnInfo,
     /// Where the client programs of PostgreSQL are.
     pub programs: Programs,
+    /// Where the bytes go.
+    pub place: Place,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -78,7 +77,7 @@ impl<E: Into<Error>> From<E> for Unsuccessful {
 /// Makes the backup. Everything that goes wrong after the commit is known is
 /// recorded.
 pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Unsuccessful> {
-    let repository = around.ledger.repository();
+    let repository = around.ledger.schema_repository();
     let name = request.database.name.as_str();
     let choice = |mark: Option<&str>| choose(repository, &request.asked, mark, name, request.force);
     // A revision that does not exist is said before the server is asked.
@@ -206,11 +205,11 @@ struct Made {
 
 impl Run<'_> {
     fn make(&self, snapshot: &str) -> Result<Made, Error> {
-        let output = &self.request.output;
-        // What dead runs left behind is in the way of nobody but the disk.
-        let _ = sweep_partials(output);
-        let name = self.request.database.name.as_str();
-        let draft = Draft::create(output, name, &self.entry.backup.id.to_string())?;
+        let place = &self.around.place;
+        place.sweep();
+        let database = &self.request.database;
+        let (id, now) = (self.entry.backup.id.to_string(), self.around.clock.now());
+        let draft = place.draft(&id, database.name.as_str(), database.compression.value, now)?;
         let dump = self.job(snapshot).run(&draft)?;
         interrupted()?;
         Ok(Made { draft, dump })
@@ -242,6 +241,8 @@ impl Run<'_> {
     fn compression(&self) -> String {
         let database = &self.request.database;
         match database.compression.value {
+            Compression::None if matches!(self.around.place, Place::Store { .. }) => "zstd".to_owned(),
+            _ if matches!(self.around.place, Place::Store { .. }) => database.compression.value.to_string(),
             // pg_dump compresses the files of a directory by itself.
             _ if database.format.value == DumpFormat::Directory => "gzip".to_owned(),
             Compression::None => "none".to_owned(),
@@ -259,7 +260,7 @@ impl Run<'_> {
             size_bytes: dump.artifacts.iter().map(|artifact| artifact.size_bytes).sum(),
             stored_bytes: dump.artifacts.iter().map(|artifact| artifact.stored_bytes).sum(),
             compression: Some(Line::lossy(&self.compression())),
-            encryption: None,
+            encryption: draft.key().map(|key_id| Encryption { key_id: Line::lossy(&key_id) }),
             digest: dump.artifacts.first().map(|artifact| artifact.digest.clone()),
             artifacts: dump.artifacts,
             started_at: None,
@@ -269,8 +270,7 @@ impl Run<'_> {
             metadata: dump.metadata,
         };
         let event = self.around.ledger.next_event(&self.entry.record, body.into())?;
-        write_record(&draft, &self.entry.record, &event)?;
-        let published = draft.publish()?;
+        let published = draft.publish(completed_record(&self.entry.record, &event))?;
         crash_point("backup.published");
         let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
             Ok(entry) => return Ok(entry),
@@ -281,7 +281,7 @@ impl Run<'_> {
             Ok(entry) if entry.backup.status == Status::Completed => Ok(entry),
             // Without a record nobody would ever find these bytes.
             Ok(_) => {
-                let _ = remove(&self.request.output, &published);
+                let _ = self.around.place.remove(&published);
                 Err(error.into())
             }
             // Who does not know whether there is a record keeps the bytes.
@@ -298,8 +298,8 @@ fn interrupted() -> Result<(), Error> {
     }
 }
 
-fn location(uri: &FileUri) -> Result<Location, Error> {
-    let parsed = uri.as_str().parse::<Location>();
+fn location(uri: &str) -> Result<Location, Error> {
+    let parsed = uri.parse::<Location>();
     parsed.map_err(|error| Error::Ledger(ledger::Error::Invalid(error)))
 }
 

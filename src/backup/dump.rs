@@ -1,14 +1,13 @@
 //! The bytes of one run: the dump, the globals, the schema; dump and schema of
 //! the same snapshot.
 
-use std::io::Write as _;
 use std::thread::{self, ScopedJoinHandle};
 
 use crate::config::Globals;
-use crate::domain::{Artifact, Compression, DumpFormat, Event, Line, Metadata, Record, to_canonical_json};
+use crate::domain::{Artifact, Compression, DumpFormat, Event, Line, Metadata, Record};
 use crate::progress::Progress;
-use crate::store::plain::{Draft, FileSummary};
-use crate::tools::{self, DumpSpec, PgTools, Program};
+use crate::store::{self, Draft, FileSummary};
+use crate::tools::{self, DumpSpec, PgTools};
 
 use super::Error;
 
@@ -58,11 +57,11 @@ impl Job<'_> {
         let name = self.spec.format.artifact_name();
         if self.spec.format == DumpFormat::Directory {
             let dir = draft.adopt_directory(name)?;
-            let result = self.tools.dump_directory(&self.spec, &dir)?;
+            let result = self.tools.dump_directory(&self.spec, &dir, draft.compresses())?;
             return Ok((draft.seal_directory(name)?, result.tool.text));
         }
         let mut writer = draft.file(name, self.compression)?;
-        let result = self.tools.dump_to(&self.spec, &mut writer, self.progress)?;
+        let result = self.tools.dump_to(&self.spec, &mut writer, self.progress).map_err(of_store)?;
         Ok((writer.finish()?, result.tool.text))
     }
 
@@ -80,8 +79,21 @@ impl Job<'_> {
         }
         let mut writer = draft.file("globals.sql", self.compression)?;
         let with_passwords = self.globals == Globals::All;
-        self.tools.globals(&self.spec.connection, with_passwords, self.spec.deadline, &mut writer)?;
+        let dumped =
+            self.tools.globals(&self.spec.connection, with_passwords, self.spec.deadline, &mut writer);
+        dumped.map_err(of_store)?;
         Ok(Some(writer.finish()?))
+    }
+}
+
+/// What a store says through a tool that writes into it.
+fn of_store(error: tools::Error) -> Error {
+    match error {
+        tools::Error::Write { program, source } => match source.downcast::<store::Error>() {
+            Ok(error) => Error::Store(error),
+            Err(source) => Error::Tools(tools::Error::Write { program, source }),
+        },
+        other => Error::Tools(other),
     }
 }
 
@@ -101,15 +113,10 @@ fn artifact(summary: &FileSummary) -> Result<Artifact, Error> {
     })
 }
 
-/// Writes beside the bytes what the ledger is going to say about them, so that
-/// they are complete without it.
-pub(super) fn write_record(draft: &Draft, record: &Record, event: &Event) -> Result<(), Error> {
+/// What the ledger is going to say about the bytes; it is kept beside them, so
+/// that they are complete without it.
+pub(super) fn completed_record(record: &Record, event: &Event) -> serde_json::Value {
     let mut completed = record.clone();
     let bytes = completed.add(event.clone()).and_then(|()| completed.to_bytes());
-    let bytes = bytes.unwrap_or_else(|_| to_canonical_json(&event.to_value()));
-    let mut writer = draft.file("record.json", Compression::None)?;
-    let written = writer.write_all(&bytes);
-    written.map_err(|source| tools::Error::Write { program: Program::PgDump, source })?;
-    writer.finish()?;
-    Ok(())
+    bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(|| event.to_value())
 }

@@ -1,15 +1,17 @@
 //! What a command has at hand: the outputs, the time, the environment, and the
 //! repository with its configuration, opened when they are first asked for.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::Failure;
+use super::error::{Code, Failure};
 use super::ui::Ui;
 use crate::clock::Clock;
-use crate::config::{COMMITTED_FILE, Config, Environment};
-use crate::domain::{Line, Timestamp};
+use crate::config::{COMMITTED_FILE, Config, Environment, Setting};
+use crate::domain::{CommitId, Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
 use crate::ledger::Ledger;
@@ -23,6 +25,8 @@ pub struct Context {
     clock: Arc<dyn Clock>,
     cwd: PathBuf,
     repository: OnceCell<Result<Repository, Missing>>,
+    /// That of the ledger, when it is another one.
+    beside: OnceCell<Option<Repository>>,
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
     host: OnceCell<Line>,
@@ -43,6 +47,7 @@ impl Context {
             clock,
             cwd,
             repository: OnceCell::new(),
+            beside: OnceCell::new(),
             git_config: OnceCell::new(),
             config: OnceCell::new(),
             host: OnceCell::new(),
@@ -64,7 +69,7 @@ impl Context {
         Arc::clone(&self.clock)
     }
 
-    /// The repository; a failure when there is none.
+    /// The repository of the schema history; a failure when there is none.
     pub fn repository(&self) -> Result<&Repository, Failure> {
         match self.look_for_repository()? {
             Ok(repository) => Ok(repository),
@@ -74,10 +79,98 @@ impl Context {
         }
     }
 
-    /// The ledger of the repository.
+    /// The repository that the ledger is in: `pggit.repository`, else that of
+    /// the schema history.
+    pub fn ledger_repository(&self) -> Result<&Repository, Failure> {
+        Ok(self.beside()?.map_or(self.repository()?, |beside| beside))
+    }
+
+    /// The repository of the ledger, if it is not that of the schema history.
+    pub fn beside(&self) -> Result<Option<&Repository>, Failure> {
+        if let Some(found) = self.beside.get() {
+            return Ok(found.as_ref());
+        }
+        // A clone cannot set it, so what is committed need not be read.
+        let schema = self.repository()?;
+        let config = Config::load(self.git_config()?.section("pggit"), [], &self.environment);
+        let found = match config.repository(&schema.top())? {
+            Some(Setting { value, origin }) => Some(
+                self.open_beside(&value)
+                    .map_err(|failure| failure.cause(format!("pggit.repository is set in {origin}")))?,
+            ),
+            None => None,
+        };
+        Ok(self.beside.get_or_init(|| found).as_ref())
+    }
+
+    /// What `value` would mean as `pggit.repository`.
+    pub fn place_beside(&self, value: &OsStr) -> Result<PathBuf, Failure> {
+        let variables = self.environment.iter().filter(|(name, _)| *name != "PGGIT_REPOSITORY");
+        let variables = variables.chain([(OsStr::new("PGGIT_REPOSITORY"), value)]).collect();
+        let found = Config::load([], [], &variables).repository(&self.repository()?.top())?;
+        found.map(|setting| setting.value).ok_or_else(|| Failure::new(Code::Usage, "a directory is needed"))
+    }
+
+    /// Opens the repository at `place`, if it can hold the records of the
+    /// schema history.
+    pub fn open_beside(&self, place: &Path) -> Result<Repository, Failure> {
+        let refused = |why: &str| {
+            let message = format!("the repository for records cannot be used: {}", place.display());
+            Failure::new(Code::Configuration, message)
+                .cause(why.to_owned())
+                .hint("'git pggit init --repository <dir>' sets one up")
+        };
+        let beside = match Repository::open(place) {
+            Ok(beside) => beside,
+            Err(GitError::NotARepository { message, .. }) => return Err(refused(&message)),
+            Err(other) => return Err(other.into()),
+        };
+        let schema = self.repository()?;
+        if beside.is_same(schema) {
+            return Err(refused("it is the repository of the schema history itself"));
+        }
+        if !beside.has_hash_of(schema) {
+            return Err(refused("its objects are named by another hash than the schema commits"));
+        }
+        Ok(beside.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS")))
+    }
+
+    /// Works with the ledger at `place` from now on.
+    pub fn choose_beside(&self, place: &Path) -> Result<(), Failure> {
+        let chosen = self.open_beside(place)?;
+        self.beside.get_or_init(|| Some(chosen));
+        Ok(())
+    }
+
+    /// The configuration of the repository that the ledger is in.
+    pub fn ledger_git_config(&self) -> Result<Cow<'_, Snapshot>, Failure> {
+        match self.beside()? {
+            Some(beside) => {
+                let parameters = self.environment.get("GIT_CONFIG_PARAMETERS");
+                Ok(Cow::Owned(beside.config(parameters)?))
+            }
+            None => Ok(Cow::Borrowed(self.git_config()?)),
+        }
+    }
+
+    /// The ledger.
     pub fn ledger(&self) -> Result<Ledger<'_>, Failure> {
         let host = self.host.get_or_init(crate::process::host);
-        Ok(Ledger::new(self.repository()?, self.clock.as_ref(), host))
+        let ledger = Ledger::new(self.ledger_repository()?, self.clock.as_ref(), host);
+        Ok(match self.beside()? {
+            Some(_) => ledger.beside(self.repository()?),
+            None => ledger,
+        })
+    }
+
+    /// The schema commit that a revision names. Of one that the schema history
+    /// does not have, records may know the full name.
+    pub fn schema_commit(&self, revision: &str) -> Result<CommitId, Failure> {
+        match (self.repository()?.resolve_commit(revision), revision.parse::<CommitId>()) {
+            (Ok(commit), _) => Ok(commit.to_commit()),
+            (Err(_), Ok(commit)) if self.ledger()?.knows(&commit)? => Ok(commit),
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// git's configuration, inside or outside of a repository.

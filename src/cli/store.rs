@@ -1,8 +1,10 @@
 //! From the settings to a store: the one way for all commands.
 
-use super::{Context, Failure};
-use crate::config::Setting;
-use crate::store::{Access, CloudSettings, Store, StoreUrl};
+use std::path::{Path, PathBuf};
+
+use super::{Code, Context, Failure};
+use crate::config::{DatabaseConfig, Setting};
+use crate::store::{Access, CloudSettings, Place, Store, StoreUrl};
 
 /// Variables that the clouds' own tools read begin so.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -27,6 +29,56 @@ pub(crate) fn url(
         return Ok(setting.value.parse()?);
     }
     Ok(StoreUrl::from_directory(&context.repository()?.common_dir().join("pggit").join("store"))?)
+}
+
+/// Where backups of `database` are put: what the command line says, else what is
+/// configured; a directory of plain files when somebody named one.
+pub(crate) fn place(
+    context: &Context,
+    database: &DatabaseConfig,
+    output: Option<&Path>,
+    store: Option<&str>,
+) -> Result<Place, Failure> {
+    let configured = || database.output.as_ref().map(|output| output.value.clone());
+    let directory = match (output, store) {
+        (Some(output), _) => Some(context.cwd().join(output)),
+        (None, Some(_)) => None,
+        (None, None) => configured(),
+    };
+    if let Some(directory) = directory {
+        // Records name places without `..`; what is missing is said later.
+        return Ok(Place::Directory(directory.canonicalize().unwrap_or(directory)));
+    }
+    let url = url(context, store, database.store.as_ref())?;
+    let access = access(context);
+    // The one in the git directory is nobody's typing error.
+    let ours = store.is_none() && database.store.is_none();
+    let store = match ours {
+        true => Store::open_or_init(&url, &access, context.now())?,
+        false => Store::open(&url, &access)?,
+    };
+    Ok(Place::Store { store, staging: staging(context)? })
+}
+
+/// Where files are for a while that a program wants to write or read as files.
+pub(crate) fn staging(context: &Context) -> Result<PathBuf, Failure> {
+    let ours = context.repository()?.common_dir().join("pggit");
+    let staging = ours.join("staging");
+    for directory in [&ours, &staging] {
+        make_private(directory)?;
+    }
+    Ok(staging)
+}
+
+fn make_private(directory: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::new(Code::Destination, format!("cannot make {}", directory.display()))
+                .cause(error.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The store of a command that is about no database.

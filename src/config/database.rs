@@ -1,6 +1,6 @@
 //! What is configured for one database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::origin::{Origin, Setting};
@@ -84,6 +84,17 @@ impl Config {
     /// The store that is used when no database is meant.
     pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
         Lookup { config: self, database: None }.store()
+    }
+
+    /// The repository of the ledger, when it is not that of the schema history,
+    /// whose top is `top`.
+    pub fn repository(&self, top: &Path) -> Result<Option<Setting<PathBuf>>, Error> {
+        let lookup = Lookup { config: self, database: None };
+        let (key, home) = (lookup.key("repository"), self.environment.get("HOME"));
+        let Some(raw) = self.resolve(None, "repository").pop() else { return Ok(None) };
+        let read = raw.value.and_then(|value| value::repository(value, home, top));
+        let directory = read.ok_or_else(|| raw.refused(key.kind, Refused::Form))?;
+        Ok(directory.map(|value| Setting { value, origin: raw.origin.clone() }))
     }
 
     /// Whether what is recorded is shared with the remote at once.

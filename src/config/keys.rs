@@ -33,6 +33,8 @@ pub enum Kind {
     Database,
     /// A directory: absolute, or starting with `~/`.
     Directory,
+    /// A directory, also relative to the top of the repository.
+    Repository,
     /// A connection to PostgreSQL without a password.
     Url,
     /// The place of a store.
@@ -57,6 +59,7 @@ impl Kind {
         match self {
             Self::Database => "the name of a database".into(),
             Self::Directory => "an absolute directory, or one below ~/".into(),
+            Self::Repository => "the directory of another git repository: absolute, below ~/, or relative to the top of this one".into(),
             Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
             Self::Store => {
                 "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials".into()
@@ -180,6 +183,17 @@ pub static KEYS: &[Key] = &[
         environment: Some("PGGIT_COMPRESSION_LEVEL"),
         doc: "How hard backups are compressed with zstd, from -7 (fastest) to 22 (smallest), or `none`. A \
               database's own `compressionLevel` goes before it; the environment variable goes before both.",
+        ..GLOBAL
+    },
+    Key {
+        name: "repository",
+        kind: Kind::Repository,
+        environment: Some("PGGIT_REPOSITORY"),
+        trust: Trust::Trusted,
+        doc: "The git repository on this machine that the records of backups are kept in, instead of the one of the \
+              schema history. Commits, branches and `HEAD` are still those of the schema history; refs, notes, \
+              remotes and synchronisation are those of the other. `git pggit init --repository` sets it up. An \
+              empty value is as good as none.",
         ..GLOBAL
     },
     Key {

@@ -133,6 +133,22 @@ pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
+/// Reads the directory of a repository, which may be relative to `top`. What
+/// begins with a dash was meant to be an option. `Some(None)`: there is none.
+pub(super) fn repository(
+    text: &OsStr,
+    home: Option<&OsStr>,
+    top: &std::path::Path,
+) -> Option<Option<PathBuf>> {
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        None => Some(None),
+        Some(b'-') => None,
+        Some(b'~' | b'/') => directory(text, home).map(Some),
+        Some(_) => (!bytes.contains(&0)).then(|| Some(top.join(text))),
+    }
+}
+
 /// Why a value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -150,6 +166,9 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         (Kind::Choice(words), None) if words.contains(&"true") => implied,
         (_, value) => value.ok_or(Refused::Form)?,
     };
+    if kind == Kind::Repository {
+        return repository(value, home, std::path::Path::new("/")).map(drop).ok_or(Refused::Form);
+    }
     if kind == Kind::Directory {
         return directory(value, home).map(drop).ok_or(Refused::Form);
     }
@@ -164,7 +183,9 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
-        Kind::Directory => unreachable!("directories need not be UTF-8 and are handled above"),
+        Kind::Directory | Kind::Repository => {
+            unreachable!("directories need not be UTF-8 and are handled above")
+        }
     };
     if good { Ok(()) } else { Err(Refused::Form) }
 }
@@ -204,6 +225,19 @@ mod tests {
             assert_eq!(directory(OsStr::new(text), home), None, "{text:?}");
         }
         assert_eq!(directory(OsStr::new("~/b"), None), None);
+    }
+
+    #[test]
+    fn repositories_may_be_relative_and_are_no_options() {
+        let top = std::path::Path::new("/src/shop");
+        let read = |text: &str| repository(OsStr::new(text), Some(OsStr::new("/home/me")), top);
+        assert_eq!(read("../meta"), Some(Some("/src/shop/../meta".into())));
+        assert_eq!(read("~/meta"), Some(Some("/home/me/meta".into())));
+        assert_eq!(read("/srv/meta"), Some(Some("/srv/meta".into())));
+        assert_eq!(read(""), Some(None));
+        for text in ["-meta", "--upload-pack=x", "~other/meta", "a\0b"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
     }
 
     #[test]

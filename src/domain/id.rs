@@ -95,10 +95,8 @@ impl ShortIds {
     /// The beginning of `id` that tells it apart.
     pub fn of(&self, id: BackupId) -> String {
         let number = id.0.as_u128();
-        let (start, end) = (
-            self.0.partition_point(|other| *other < number),
-            self.0.partition_point(|other| *other <= number),
-        );
+        let start = self.0.partition_point(|other| *other < number);
+        let end = start + self.0[start..].iter().take_while(|other| **other == number).count();
         let twin = (end - start > 1).then_some(number);
         let neighbours = [start.checked_sub(1).and_then(|at| self.0.get(at)), self.0.get(end), twin.as_ref()];
         // Each hex digit is four bits; a hyphen stands after 8, 12, 16 and 20.
@@ -107,7 +105,7 @@ impl ShortIds {
             digits + [8, 12, 16, 20].iter().filter(|hyphen| digits > **hyphen).count()
         };
         let length = neighbours.iter().flatten().map(needed).max().unwrap_or(0).max(Self::LEAST);
-        id.to_string()[..length].to_owned()
+        id.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())[..length].to_owned()
     }
 }
 

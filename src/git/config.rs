@@ -317,13 +317,24 @@ pub struct GitProgram {
 
 impl Runner for GitProgram {
     fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
-        let output = program::git().args(args.iter().copied()).cwd(&self.dir).run_any()?;
-        let status = match output.exit.status {
-            crate::process::Status::Exited(code) => Some(code),
-            crate::process::Status::Killed(_) => None,
-        };
-        Ok(Finished { status, stderr: output.exit.stderr.into_bytes() })
+        finish(program::git().args(args.iter().copied()).cwd(&self.dir))
     }
+}
+
+/// Runs git on a repository that need not be the one it would find.
+impl Runner for super::Repository {
+    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+        finish(self.program().args(args.iter().copied()).cwd(self.git_dir()))
+    }
+}
+
+fn finish(git: crate::process::Cmd) -> Result<Finished, crate::process::Error> {
+    let output = git.run_any()?;
+    let status = match output.exit.status {
+        crate::process::Status::Exited(code) => Some(code),
+        crate::process::Status::Killed(_) => None,
+    };
+    Ok(Finished { status, stderr: output.exit.stderr.into_bytes() })
 }
 
 /// Which file is written.

@@ -24,6 +24,9 @@ pub struct CommitSummary {
     pub committed_at: i64,
 }
 
+/// Commits, each with its parents.
+pub type Graph = Vec<(Oid, Vec<Oid>)>;
+
 /// How to walk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Walk {
@@ -137,11 +140,21 @@ impl Repository {
     }
 
     /// All commits reachable from `tips`, each with its parents.
-    pub fn graph(&self, tips: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>, Error> {
+    pub fn graph(&self, tips: &[Oid]) -> Result<Graph, Error> {
         graph_in(&self.gix, tips).or_else(|error| match self.anew() {
             Some(anew) => graph_in(&anew, tips),
             None => Err(error),
         })
+    }
+
+    /// The commits reachable from `tip` without passing one that `stop` names,
+    /// each with its parents; `None` when there are more than `most`.
+    pub fn ahead(&self, tip: Oid, most: usize, stop: impl Fn(Oid) -> bool) -> Result<Option<Graph>, Error> {
+        let doing = || Error::library("walk the history");
+        let commits = self.gix.rev_walk([tip.0]).selected(|id| !stop(Oid(id.to_owned()))).map_err(doing())?;
+        let found: Vec<_> =
+            commits.take(most.saturating_add(1)).map(with_parents).collect::<Result<_, _>>()?;
+        Ok((found.len() <= most).then_some(found))
     }
 
     /// The same repository, opened again.
@@ -190,13 +203,13 @@ fn walk_in(gix: &gix::Repository, tips: &[Oid], hidden: &[Oid], walk: Walk) -> R
         .collect()
 }
 
-fn graph_in(gix: &gix::Repository, tips: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>, Error> {
+fn graph_in(gix: &gix::Repository, tips: &[Oid]) -> Result<Graph, Error> {
     let doing = || Error::library("walk the history");
     let commits = gix.rev_walk(tips.iter().map(|tip| tip.0)).all().map_err(doing())?;
-    commits
-        .map(|info| {
-            let info = info.map_err(doing())?;
-            Ok((Oid(info.id), info.parent_ids.iter().copied().map(Oid).collect()))
-        })
-        .collect()
+    commits.map(with_parents).collect()
+}
+
+fn with_parents(info: gix::Result<gix::revision::walk::Info<'_>>) -> Result<(Oid, Vec<Oid>), Error> {
+    let info = info.map_err(Error::library("walk the history"))?;
+    Ok((Oid(info.id), info.parent_ids.iter().copied().map(Oid).collect()))
 }

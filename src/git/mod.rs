@@ -5,6 +5,7 @@
 //! No type of `gix` leaves this room.
 
 pub mod config;
+mod copy;
 mod diff;
 mod error;
 pub mod health;
@@ -27,7 +28,7 @@ mod writer;
 
 pub use diff::{Diff, DiffOptions};
 pub use error::Error;
-pub use history::{Branch, CommitSummary, Walk};
+pub use history::{Branch, CommitSummary, Graph, Walk};
 pub use identity::Identity;
 pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};

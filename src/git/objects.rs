@@ -32,6 +32,11 @@ impl Oid {
         gix::ObjectId::from_hex(hex.as_bytes()).ok().filter(|_| lower).map(Self)
     }
 
+    /// The first digits, as many as [`CommitId::short`] has.
+    pub fn short(&self) -> impl fmt::Display + '_ {
+        self.0.to_hex_with_len(10)
+    }
+
     /// As the name of a commit.
     pub fn to_commit(self) -> CommitId {
         self.0.to_string().parse().expect("an object name is 40 or 64 lower case hex digits")
@@ -154,6 +159,14 @@ impl Repository {
         }
         let files = tree.entries.into_iter().filter(|entry| entry.mode.is_blob());
         Ok(files.map(|entry| (entry.filename.to_string(), Oid(entry.oid))).collect())
+    }
+
+    pub(super) fn tree_bytes(&self, id: Oid) -> Result<Vec<u8>, Error> {
+        self.read(id, Kind::Tree)
+    }
+
+    pub(super) fn commit_bytes(&self, id: Oid) -> Result<Vec<u8>, Error> {
+        self.read(id, Kind::Commit)
     }
 
     pub(super) fn tree(&self, id: Oid) -> Result<Tree, Error> {

@@ -9,6 +9,9 @@ use super::{Error, config, error::describe, program};
 pub struct Repository {
     pub(super) gix: gix::Repository,
     pub(super) parameters: Option<OsString>,
+    /// It is not the one that the environment (`GIT_DIR` and its companions)
+    /// speaks of.
+    pub(super) elsewhere: bool,
 }
 
 impl Repository {
@@ -30,7 +33,7 @@ impl Repository {
                 let mut gix = repository.to_thread_local();
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
                     gix.objects.refresh_never();
-                    return Ok(Self { gix, parameters: None });
+                    return Ok(Self { gix, parameters: None, elsewhere: false });
                 }
                 "it belongs to another user".to_owned()
             }
@@ -38,6 +41,47 @@ impl Repository {
         };
         let message = program::opening_error(directory).unwrap_or(trouble);
         Err(Error::NotARepository { path: directory.to_owned(), message })
+    }
+
+    /// Opens the repository whose work tree or git directory is `directory`.
+    /// Nothing is searched for, and the environment does not lead elsewhere.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let refused =
+            |message: &str| Error::NotARepository { path: directory.to_owned(), message: message.to_owned() };
+        if !directory.is_dir() {
+            return Err(refused("there is no such directory"));
+        }
+        let found = gix::open::Options::default();
+        let found = gix::ThreadSafeRepository::open_opts(directory, found);
+        let mut gix = found.map_err(|_| refused("not a git repository"))?.to_thread_local();
+        if gix.git_dir_trust() != gix::sec::Trust::Full {
+            return Err(refused("it belongs to another user"));
+        }
+        gix.objects.refresh_never();
+        Ok(Self { gix, parameters: None, elsewhere: true })
+    }
+
+    /// Are both the same repository, be it in different work trees?
+    pub fn is_same(&self, other: &Self) -> bool {
+        let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+        real(self.common_dir()) == real(other.common_dir())
+    }
+
+    /// Do both name objects by the same hash?
+    pub fn has_hash_of(&self, other: &Self) -> bool {
+        self.gix.object_hash() == other.gix.object_hash()
+    }
+
+    /// The directory that paths in its configuration are relative to: the top
+    /// of the main work tree, or the git directory of a bare repository.
+    pub fn top(&self) -> PathBuf {
+        let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+        let (git, common) = (real(self.git_dir()), real(self.common_dir()));
+        match (git == common, self.work_dir()) {
+            (true, Some(top)) => absolute(top),
+            (false, _) if common.ends_with(".git") => common.parent().unwrap_or(&common).to_owned(),
+            _ => common,
+        }
     }
 
     /// The same repository with the values that `git -c` hands down in
@@ -49,7 +93,16 @@ impl Repository {
 
     /// The same repository for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { gix: self.gix.clone(), parameters: self.parameters.clone() }
+        Self { gix: self.gix.clone(), parameters: self.parameters.clone(), elsewhere: self.elsewhere }
+    }
+
+    /// The same repository as it is now: what others have put into it since it
+    /// was opened is found at once, and not each time anew.
+    pub fn reopened(&self) -> Result<Self, Error> {
+        let found = gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone());
+        let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
+        gix.objects.refresh_never();
+        Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
     }
 
     /// How many bytes the name of an object has.

@@ -21,7 +21,36 @@ pub(super) fn opening_error(directory: &Path) -> Option<String> {
     (!answer.exit.status.is_success()).then_some(words)
 }
 
+/// What `git rev-parse --local-env-vars` lists, without what `git -c` hands
+/// down: it is about the repository that the environment speaks of. In a hook
+/// of that repository these are set.
+const LOCAL_ENV: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Git without what the environment says about a repository.
+pub(super) fn elsewhere() -> Cmd {
+    git().hide_env(LOCAL_ENV)
+}
+
 impl Repository {
+    /// Git for this repository, in its git directory or where it is told to.
+    pub(super) fn program(&self) -> Cmd {
+        let git = git().env("GIT_DIR", self.git_dir());
+        if self.elsewhere { git.hide_env(LOCAL_ENV) } else { git }
+    }
+
     /// Runs `git <command> <args>` on this repository, with `input` on its
     /// stdin.
     pub(super) fn git<A: Into<OsString>>(
@@ -56,8 +85,8 @@ impl Repository {
         // so reads packed-refs before it holds any lock. What it has read it
         // trusts by inode, size and whole seconds, which two `git pack-refs`
         // within a second leave alike: one of 3,000 updates was lost that way.
-        let git = git().args(["-c", "core.warnAmbiguousRefs=false", command]).args(args);
+        let git = self.program().args(["-c", "core.warnAmbiguousRefs=false", command]).args(args);
         let git = env.iter().fold(git, |git, (name, value)| git.env(*name, *value));
-        git.env("GIT_DIR", self.git_dir()).cwd(self.git_dir())
+        git.cwd(self.git_dir())
     }
 }

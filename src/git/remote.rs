@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use crate::process::{Exit, Output};
+use crate::process::{Exit, Output, Status, Stdin};
 
-use super::{Error, Oid, Repository, program};
+use super::{Error, Oid, Repository};
+
+/// What a remote may say: millions of refs.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
 
 /// One ref that was to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,27 @@ impl Repository {
         }
     }
 
+    /// The refs of `remote` that match `patterns`, with what they point to.
+    pub fn refs_of(
+        &self,
+        remote: &str,
+        patterns: &[&str],
+        unattended: Option<Duration>,
+    ) -> Result<Vec<(String, Oid)>, Error> {
+        let options = ["--quiet", "--refs", "--end-of-options", remote];
+        let args = options.into_iter().chain(patterns.iter().copied());
+        let output = self.transport("ls-remote", args, Vec::new(), unattended)?;
+        if !output.exit.status.is_success() {
+            return Err(refused("ls-remote", &output.exit));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = |line: &str| {
+            let (id, name) = line.split_once('\t')?;
+            Some((name.to_owned(), Oid::from_hex(id)?))
+        };
+        Ok(text.lines().filter_map(line).collect())
+    }
+
     /// Fetches refs from `remote`; nothing but what `refspecs` say.
     pub fn fetch(
         &self,
@@ -65,10 +89,12 @@ impl Repository {
             "--refmap=",
             "--no-recurse-submodules",
             "--no-auto-gc",
+            "--stdin",
             "--end-of-options",
         ];
-        let args = options.into_iter().chain([remote]).chain(refspecs.iter().map(String::as_str));
-        let output = self.transport("fetch", args, unattended)?;
+        let args = options.into_iter().chain([remote]);
+        let refspecs = refspecs.iter().flat_map(|refspec| [refspec.as_str(), "\n"]).collect::<String>();
+        let output = self.transport("fetch", args, refspecs.into_bytes(), unattended)?;
         if output.exit.status.is_success() { Ok(()) } else { Err(refused("fetch", &output.exit)) }
     }
 
@@ -82,7 +108,7 @@ impl Repository {
     ) -> Result<Vec<Pushed>, Error> {
         let options = ["--porcelain", "--no-recurse-submodules", "--end-of-options", remote];
         let args = options.into_iter().chain(refspecs.iter().map(String::as_str));
-        let output = self.transport("push", args, unattended)?;
+        let output = self.transport("push", args, Vec::new(), unattended)?;
         let pushed = parse_push(&String::from_utf8_lossy(&output.stdout));
         if pushed.is_empty() && !output.exit.status.is_success() {
             return Err(refused("push", &output.exit));
@@ -96,9 +122,13 @@ impl Repository {
         &self,
         command: &str,
         args: impl IntoIterator<Item = &'a str>,
+        input: Vec<u8>,
         unattended: Option<Duration>,
     ) -> Result<Output, Error> {
-        let git = program::git().arg(command).args(args).env("GIT_DIR", self.git_dir());
+        let git =
+            self.program().arg(command).args(args).stdin(Stdin::Bytes(input)).stdout_limit(ANSWER_BYTES_MAX);
+        // A remote of another repository is relative to that one.
+        let git = if self.elsewhere { git.cwd(self.top()) } else { git };
         let git = match unattended {
             None => git.foreground(),
             Some(deadline) => git.env("GIT_TERMINAL_PROMPT", "0").deadline(deadline),
@@ -107,15 +137,26 @@ impl Repository {
             .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }
 
+    /// Is `wanted` in the history of `tip`, however long that is? Git stops at
+    /// what is older, and knows the commit-graph.
+    pub fn is_ancestor(&self, wanted: Oid, tip: Oid) -> Result<bool, Error> {
+        let args = ["--is-ancestor".to_owned(), wanted.to_string(), tip.to_string()];
+        let answer = self.git("merge-base", args, Vec::new())?;
+        match answer.exit.status {
+            Status::Exited(status @ (0 | 1)) => Ok(status == 0),
+            _ => Err(refused("merge-base", &answer.exit)),
+        }
+    }
+
     /// Does the history of `tip` contain `wanted`? It is followed only as far
     /// as `end`, which is not followed itself.
-    pub fn contains(&self, tip: Oid, wanted: Oid, end: Option<Oid>) -> Result<bool, Error> {
+    pub fn contains(&self, tip: Oid, wanted: Oid, end: Oid) -> Result<bool, Error> {
         let (mut seen, mut next) = (std::collections::BTreeSet::new(), vec![tip]);
         while let Some(id) = next.pop() {
             if id == wanted {
                 return Ok(true);
             }
-            if Some(id) != end && seen.insert(id) {
+            if id != end && seen.insert(id) {
                 next.extend(self.commit(id)?.parents);
             }
         }

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 use gix::glob::wildmatch;
@@ -235,6 +235,19 @@ impl Repository {
         let path = self.common_dir().join("pggit");
         let good = |meta: &fs::Metadata| meta.is_dir() && meta.permissions().mode() & 0o077 & !mode == 0;
         (!fs::metadata(&path).is_ok_and(|meta| good(&meta))).then_some(OwnDirectory { path, mode })
+    }
+}
+
+/// Makes an empty bare repository at `directory`, whose objects are named as
+/// those of `like` are. What is there is left alone.
+pub fn make_repository(directory: &Path, like: &Repository) -> Result<(), Error> {
+    let failed = |detail: String| Error::Program { command: "init".to_owned(), detail };
+    let format = format!("--object-format={}", like.gix.object_hash());
+    let git = super::program::elsewhere().args(["init", "--quiet", "--bare", &format, "--"]).arg(directory);
+    let answer = git.run_any().map_err(|error| failed(error.to_string()))?;
+    match answer.exit.status.is_success() {
+        true => Ok(()),
+        false => Err(failed(answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned())),
     }
 }
 

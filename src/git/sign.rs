@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::process::Stdin;
 
-use super::{Error, NewCommit, Oid, Repository, config::Snapshot, program};
+use super::{Error, NewCommit, Oid, Repository, config::Snapshot};
 
 /// Whether commits are signed: `pggit.sign`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Repository {
         }
         args.extend(["-F".into(), "-".into(), new.tree.to_string().into()]);
         // In our own process group it may ask for the passphrase of the key.
-        let mut git = program::git().args(args).foreground();
+        let mut git = self.program().args(args).foreground();
         let who = [("AUTHOR", &new.identity.author), ("COMMITTER", &new.identity.committer)];
         for (role, person) in who {
             let date = format!("@{}", person.time);
@@ -105,7 +105,6 @@ impl Repository {
                 .env(format!("GIT_{role}_DATE"), date);
         }
         let answer = git
-            .env("GIT_DIR", self.git_dir())
             .cwd(self.git_dir())
             .stdin(Stdin::Bytes(new.message.as_bytes().to_vec()))
             .run_any()

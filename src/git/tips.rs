@@ -4,7 +4,8 @@
 //! ("packed"); a loose one hides a packed one. What is not as git writes it is
 //! left to the library, which is slower and knows everything.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use gix::bstr::ByteSlice;
@@ -17,6 +18,10 @@ pub struct Tips {
     names: Vec<u8>,
     /// Where a name begins, its length, and the target.
     refs: Vec<(usize, usize, Oid)>,
+    /// The refs that are loose: their numbers, and what is packed below them.
+    loose: Vec<(usize, Option<Oid>)>,
+    /// All of this was in files as git writes them.
+    plain: bool,
 }
 
 impl Tips {
@@ -25,6 +30,16 @@ impl Tips {
         self.refs.iter().map(|(start, len, tip)| {
             (std::str::from_utf8(&self.names[*start..start + len]).unwrap_or_default(), *tip)
         })
+    }
+
+    /// The same with what is in `packed-refs`; `None` when that is not known.
+    pub fn packed(&self) -> Option<impl Iterator<Item = (&str, Option<Oid>)>> {
+        let mut loose = self.loose.iter().peekable();
+        let below = move |(at, (name, tip))| match loose.next_if(|(loose, _)| *loose == at) {
+            Some((_, below)) => (name, *below),
+            None => (name, Some(tip)),
+        };
+        self.plain.then(|| self.iter().enumerate().map(below))
     }
 
     /// Are there none?
@@ -36,13 +51,18 @@ impl Tips {
         self.refs.push((self.names.len(), name.len(), tip));
         self.names.extend_from_slice(name);
     }
+
+    fn push_loose(&mut self, name: &str, tip: Oid, below: Option<Oid>) {
+        self.loose.push((self.refs.len(), below));
+        self.push(name.as_bytes(), tip);
+    }
 }
 
 impl Repository {
     /// All refs below `prefix`, which ends with a slash and is shared by all
-    /// work trees.
-    pub fn tips_under(&self, prefix: &str) -> Result<Tips, Error> {
-        if let Some(tips) = self.read_tips(prefix) {
+    /// work trees. `seen` is shown the content of `packed-refs`.
+    pub fn tips_under(&self, prefix: &str, seen: impl FnMut(&[u8])) -> Result<Tips, Error> {
+        if let Some(tips) = self.read_tips(prefix, seen) {
             return Ok(tips);
         }
         let mut tips = Tips::default();
@@ -52,12 +72,30 @@ impl Repository {
         Ok(tips)
     }
 
+    /// Shows the content of `packed-refs` piece by piece to `seen`; `false` when
+    /// it cannot be read. Without that file there is nothing to see.
+    pub fn see_packed_refs(&self, mut seen: impl FnMut(&[u8])) -> bool {
+        let mut file = match File::open(self.common_dir().join("packed-refs")) {
+            Ok(file) => file,
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        };
+        let mut piece = vec![0; 1 << 18];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return true,
+                Ok(count) => seen(&piece[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// The refs below `prefix` that are not packed, in the order of their names;
     /// `None` when something else than plain refs of objects' names is there.
     pub fn loose_under(&self, prefix: &str) -> Option<Vec<(String, Oid)>> {
         let entries = match fs::read_dir(self.common_dir().join(prefix)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Vec::new()),
             Err(_) => return None,
         };
         let mut loose = Vec::new();
@@ -72,7 +110,7 @@ impl Repository {
             match fs::read(self.common_dir().join(prefix).join(&name)) {
                 Ok(content) => loose.push((name, self.oid(content.trim_end())?)),
                 // It has just been packed, and packed refs are read later.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => return None,
             }
         }
@@ -90,12 +128,13 @@ impl Repository {
         (id.kind() == self.gix.object_hash()).then_some(Oid(id))
     }
 
-    fn read_tips(&self, prefix: &str) -> Option<Tips> {
+    fn read_tips(&self, prefix: &str, mut seen: impl FnMut(&[u8])) -> Option<Tips> {
         // Loose ones first: what is packed in between is then seen twice, not never.
         let loose = self.loose_under(prefix)?;
         let packed = packed_refs(&self.common_dir())?;
+        seen(&packed);
         let region = region(&packed, prefix.as_bytes())?;
-        let mut tips = Tips::default();
+        let mut tips = Tips { plain: true, ..Tips::default() };
         tips.names.reserve(region.len() / 2);
         tips.refs.reserve(region.len() / 90);
         let mut loose = loose.iter().peekable();
@@ -112,14 +151,14 @@ impl Repository {
             std::str::from_utf8(name).ok()?;
             let tip = self.oid(&line[..hex])?;
             while let Some((before, tip)) = loose.next_if(|(loose, _)| loose.as_bytes() < name) {
-                tips.push(before.as_bytes(), *tip);
+                tips.push_loose(before, *tip, None);
             }
             match loose.next_if(|(loose, _)| loose.as_bytes() == name) {
-                Some((_, newer)) => tips.push(name, *newer),
+                Some((name, newer)) => tips.push_loose(name, *newer, Some(tip)),
                 None => tips.push(name, tip),
             }
         }
-        loose.for_each(|(name, tip)| tips.push(name.as_bytes(), *tip));
+        loose.for_each(|(name, tip)| tips.push_loose(name, *tip, None));
         Some(tips)
     }
 }
@@ -133,7 +172,7 @@ fn is_hex(name: &[u8]) -> bool {
 fn packed_refs(common_dir: &Path) -> Option<Vec<u8>> {
     let content = match fs::read(common_dir.join("packed-refs")) {
         Ok(content) => content,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Vec::new()),
         Err(_) => return None,
     };
     if content.is_empty() {

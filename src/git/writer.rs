@@ -97,11 +97,15 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// With more objects than that the whole file system is brought to the disk at
+/// once, which is faster than each of them.
+const SYNCED_ONE_BY_ONE: usize = 256;
+
 /// Writes the objects of one change and makes them safe in three steps:
 /// [`Writer::sync`] before the refs point to them, [`Writer::move_refs`], and
 /// [`Writer::settle`] after.
 pub struct Writer<'repo> {
-    repository: &'repo Repository,
+    pub(super) repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
     signs: Option<bool>,
     /// They are in a pack that was made while a gc was running.
@@ -175,7 +179,13 @@ impl Writer<'_> {
         if fsync.is_some_and(|value| value.split(|byte| *byte == b',').any(|part| part == b"none")) {
             return Ok(());
         }
-        for id in self.objects.written.borrow().keys() {
+        let written = self.objects.written.borrow();
+        if written.len() > SYNCED_ONE_BY_ONE {
+            let path = self.objects.gix.objects.store_ref().path();
+            let failed = |source| Error::Io { path: path.to_owned(), source };
+            return File::open(path).and_then(|it| Ok(rustix::fs::syncfs(it)?)).map_err(failed);
+        }
+        for id in written.keys() {
             let path = self.objects.loose_path(id);
             match File::open(&path).and_then(|file| file.sync_data()) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {

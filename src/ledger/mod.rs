@@ -1,5 +1,5 @@
 //! The ledger: all records of backups, as git objects in the repository of the
-//! schema history.
+//! schema history, or in one beside it.
 //!
 //! `docs/format.md` describes what is written. The promises of this room:
 //!
@@ -9,6 +9,7 @@
 //! - Reading never fails because of one damaged record: it is named beside the
 //!   others.
 
+mod beginning;
 mod catalog;
 mod error;
 pub mod exchange;
@@ -40,6 +41,8 @@ use crate::git::Repository;
 #[derive(Clone, Copy)]
 pub struct Ledger<'a> {
     repository: &'a Repository,
+    /// The schema history, when that is another repository.
+    schema: Option<&'a Repository>,
     clock: &'a dyn Clock,
     host: &'a Line,
 }
@@ -48,11 +51,22 @@ impl<'a> Ledger<'a> {
     /// The ledger of `repository`; what it writes is dated by `clock` and says
     /// that it happened on `host`.
     pub fn new(repository: &'a Repository, clock: &'a dyn Clock, host: &'a Line) -> Self {
-        Self { repository, clock, host }
+        Self { repository, schema: None, clock, host }
+    }
+
+    /// The same ledger beside the schema history, which is in `schema`.
+    #[must_use]
+    pub fn beside(self, schema: &'a Repository) -> Self {
+        Self { schema: Some(schema), ..self }
     }
 
     /// The repository it is in.
     pub fn repository(&self) -> &'a Repository {
         self.repository
+    }
+
+    /// The repository of the schema history.
+    pub fn schema_repository(&self) -> &'a Repository {
+        self.schema.unwrap_or(self.repository)
     }
 }

@@ -18,8 +18,15 @@ use super::{Error, Ledger, layout, note};
 
 /// How often everything is done again because somebody pushed in between.
 const ROUNDS: usize = 10;
-/// Refs of one push and of one transaction.
-const BATCH: usize = 400;
+/// Refs of one transaction.
+const BATCH: usize = 2_000;
+/// Refs of one push: they are arguments, of which a program may have some
+/// hundreds of KiB everywhere.
+const PUSH: usize = 2_000;
+/// So many refs are better pushed by their names.
+const FEW: usize = 64;
+/// So many changed refs are fetched by their names; with more git looks at all.
+const NEWS_MOST: usize = 1_000;
 
 /// What a synchronisation is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,36 +99,87 @@ impl Ledger<'_> {
         let tracking = Tracking::of(remote);
         let mut synced = Synced::default();
         for _ in 0..ROUNDS {
-            synced.left_alone = self.fetch(remote, &tracking, direction)?;
+            let before = self.tips(&tracking.backups)?;
+            self.fetch(remote, &tracking, &before, direction)?;
+            crash_point("sync.fetched");
+            // The objects that have come are found at once only by who opens it now.
+            let repository = self.repository.reopened()?;
+            let ledger = Ledger { repository: &repository, ..*self };
+            synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
             if direction.fetch {
-                self.integrate(&tracking, direction, &mut synced)?;
+                ledger.integrate(&tracking, direction, &mut synced)?;
             }
-            if !direction.push || self.push(remote, &tracking, direction, &mut synced)? {
+            if !direction.push || ledger.push(remote, &tracking, direction, &mut synced)? {
                 return Ok(synced);
             }
         }
         Err(Error::Busy { attempts: ROUNDS, last: format!("others keep pushing to `{remote}`") })
     }
 
-    /// Brings the tracking refs up to date, except those whose history is not
-    /// continued by what the other side has now.
+    /// Brings the tracking refs up to date.
     fn fetch(
         &self,
         remote: &str,
         tracking: &Tracking,
+        before: &Tips,
         direction: Direction,
-    ) -> Result<Vec<LeftAlone>, Error> {
-        let before = self.tips(&tracking.backups)?;
+    ) -> Result<(), Error> {
         let (backups, notes) = (&tracking.backups, &tracking.notes);
-        let mut refspecs = vec![format!("+{}*:{backups}*", layout::REFS_PREFIX)];
-        // A pattern, because a ref that is not there would be an error.
-        refspecs.push(format!("+{}*:{notes}*", layout::NOTES_REF));
-        self.repository.fetch(remote, &refspecs, direction.unattended)?;
-        crash_point("sync.fetched");
+        let everything = [
+            format!("+{}*:{backups}*", layout::REFS_PREFIX),
+            // A pattern, because a ref that is not there would be an error.
+            format!("+{}*:{notes}*", layout::NOTES_REF),
+        ];
+        let news = self.news(remote, tracking, before, direction)?;
+        if let Some(news) = &news
+            && (news.is_empty() || self.repository.fetch(remote, news, direction.unattended).is_ok())
+        {
+            return Ok(());
+        }
+        // Also when one of the refs is not there any more.
+        Ok(self.repository.fetch(remote, &everything, direction.unattended)?)
+    }
+
+    /// What is to be fetched, when that is little beside what there is: git
+    /// needs long to see that most refs are what they were.
+    fn news(
+        &self,
+        remote: &str,
+        tracking: &Tracking,
+        before: &Tips,
+        direction: Direction,
+    ) -> Result<Option<Vec<String>>, Error> {
+        if before.is_empty() {
+            return Ok(None);
+        }
+        let pattern = format!("{}*", layout::REFS_PREFIX);
+        let patterns = [pattern.as_str(), layout::NOTES_REF];
+        let (mut seen, mut notes) = (0, self.repository.ref_tip(&tracking.notes)?);
+        let mut news = Vec::new();
+        for (name, tip) in self.repository.refs_of(remote, &patterns, direction.unattended)? {
+            let commit = name.strip_prefix(layout::REFS_PREFIX).and_then(|it| it.parse::<CommitId>().ok());
+            if let Some(commit) = commit {
+                let old = before.get(&commit);
+                seen += usize::from(old.is_some());
+                if old != Some(&tip) {
+                    news.push(format!("+{name}:{}{commit}", tracking.backups));
+                }
+            } else if name == layout::NOTES_REF && notes.take() != Some(tip) {
+                news.push(format!("+{name}:{}", tracking.notes));
+            }
+        }
+        // What is gone on the other side is for git to prune.
+        let gone = seen < before.len() || notes.is_some();
+        Ok((!gone && news.len() <= NEWS_MOST).then_some(news))
+    }
+
+    /// Puts the tracking refs back whose history is not continued by what the
+    /// other side has now, and names them.
+    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<LeftAlone>, Error> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
-            if !self.repository.contains(new, old, Some(Oid::from(&commit)))? {
+            if !self.repository.contains(new, old, Oid::from(&commit))? {
                 let name = format!("{}{commit}", tracking.backups);
                 self.repository.update_refs(&Transaction {
                     updates: vec![RefUpdate { name: name.clone(), old: Some(new), new: old }],
@@ -135,8 +193,8 @@ impl Ledger<'_> {
     }
 
     fn tips(&self, prefix: &str) -> Result<Tips, Error> {
-        let refs = self.repository.refs_under(prefix)?;
-        Ok(refs.into_iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
+        let refs = self.repository.tips_under(prefix, |_| {})?;
+        Ok(refs.iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
     }
 
     /// Brings our refs together with what was fetched.
@@ -187,9 +245,9 @@ impl Ledger<'_> {
         direction: Direction,
         synced: &mut Synced,
     ) -> Result<Option<RefUpdate>, Error> {
-        let (name, end) = (layout::ref_name(commit), Some(Oid::from(commit)));
+        let (name, end) = (layout::ref_name(commit), Oid::from(commit));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
-        if !contains(theirs, Oid::from(commit))? {
+        if !self.belongs(theirs, commit)? {
             let reason = format!("`{name}` of the other side does not belong to its commit");
             return Err(Error::Event(crate::domain::EventError::Head(reason)));
         }
@@ -221,7 +279,7 @@ impl Ledger<'_> {
         ours: Oid,
         theirs: Oid,
     ) -> Result<Oid, Error> {
-        let identity = self.repository.identity()?;
+        let identity = self.schema_repository().identity()?;
         let (mut records, mut schemas) =
             (BTreeMap::<BackupId, Record>::new(), BTreeMap::<String, Oid>::new());
         for tip in [ours, theirs] {
@@ -249,7 +307,8 @@ impl Ledger<'_> {
         let other =
             |(file, blob): (String, Oid)| TreeChange::File(format!("{}/{file}", layout::DIRECTORY), blob);
         changes.extend(schemas.into_iter().map(other));
-        let tree = writer.tree(self.repository.commit(Oid::from(commit))?.tree, &changes)?;
+        let base = self.schema_tree(writer, commit, &[ours, theirs])?;
+        let tree = writer.tree(base, &changes)?;
         let message = format!("backup: merged {} records\n\nSchema-Commit: {commit}\n", records.len());
         let new = NewCommit { tree, parents: &[ours, theirs], message: &message, identity: &identity };
         Ok(writer.commit(&new)?)
@@ -268,7 +327,7 @@ impl Ledger<'_> {
             let theirs = self.repository.ref_tip(&tracking.notes)?;
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
             let known = match (notes.tip(), theirs) {
-                (Some(ours), Some(theirs)) => self.repository.contains(ours, theirs, None)?,
+                (Some(ours), Some(theirs)) => self.repository.is_ancestor(theirs, ours)?,
                 (_, None) => true,
                 (None, Some(_)) => false,
             };
@@ -284,7 +343,7 @@ impl Ledger<'_> {
             if texts.is_empty() && known {
                 return Ok(());
             }
-            let identity = self.repository.identity()?;
+            let identity = self.schema_repository().identity()?;
             let mut writer = self.repository.writer();
             for (commit, theirs) in &texts {
                 let ours = notes.get(Oid::from(commit))?.unwrap_or_default();
@@ -330,35 +389,74 @@ impl Ledger<'_> {
             synced.pushed.extend(commits);
             return Ok(true);
         }
+        if wanted.len() > FEW
+            && let Some(refspecs) = self.all_but(&skip, &wanted)?
+        {
+            return self.push_these(remote, tracking, &refspecs, &wanted, direction, synced);
+        }
         let mut done = true;
-        for batch in wanted.chunks(BATCH) {
-            done &= self.push_batch(remote, batch, direction, synced)?;
+        for batch in wanted.chunks(PUSH) {
+            let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
+            done &= self.push_these(remote, tracking, &refspecs, batch, direction, synced)?;
         }
         Ok(done)
     }
 
-    fn push_batch(
+    /// Refspecs of all refs but `skip`, as a pattern: git compares each ref that
+    /// is named with all that there are, and those that a pattern means it
+    /// finds at once. `None` when there are too many exceptions.
+    fn all_but(
+        &self,
+        skip: &BTreeSet<String>,
+        wanted: &[(String, String, Oid)],
+    ) -> Result<Option<Vec<String>>, Error> {
+        let all = self.repository.tips_under(layout::REFS_PREFIX, |_| {})?;
+        let foreign = all.iter().map(|(name, _)| name).filter(|name| name.parse::<CommitId>().is_err());
+        let foreign = foreign.map(|name| format!("{}{name}", layout::REFS_PREFIX));
+        let except: Vec<String> =
+            foreign.chain(skip.iter().cloned()).take(FEW + 1).map(|it| format!("^{it}")).collect();
+        let notes = wanted.iter().map(|(name, ..)| name).filter(|name| *name == layout::NOTES_REF);
+        let chosen = [format!("{0}*:{0}*", layout::REFS_PREFIX)].into_iter();
+        let chosen = chosen.chain(notes.map(|notes| format!("{notes}:{notes}")));
+        Ok((except.len() <= FEW).then(|| chosen.chain(except).collect()))
+    }
+
+    /// Pushes what `refspecs` mean, which is `batch`.
+    fn push_these(
         &self,
         remote: &str,
+        tracking: &Tracking,
+        refspecs: &[String],
         batch: &[(String, String, Oid)],
         direction: Direction,
         synced: &mut Synced,
     ) -> Result<bool, Error> {
-        let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
-        let pushed = self.repository.push(remote, &refspecs, direction.unattended)?;
+        let pushed = self.repository.push(remote, refspecs, direction.unattended)?;
         crash_point("sync.pushed");
+        let ours = self.tips(layout::REFS_PREFIX)?;
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
+        let known = self.tips(&tracking.backups)?;
         let (mut updates, mut done) = (Vec::new(), true);
-        for (name, tracking, tip) in batch {
+        for (name, remembered, tip) in batch {
             match outcomes.get(name.as_str()) {
                 Some(Outcome::Accepted) => {
-                    synced.pushed.extend(
-                        name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok()),
-                    );
-                    let old = self.repository.ref_tip(tracking)?;
-                    if old != Some(*tip) {
-                        updates.push(RefUpdate { name: tracking.clone(), old, new: *tip });
+                    let commit: Option<CommitId> =
+                        name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
+                    // Where plain git is set up to fetch them, the push has moved them.
+                    let old = match &commit {
+                        Some(commit) => known.get(commit).copied(),
+                        None => self.repository.ref_tip(remembered)?,
+                    };
+                    // A ref that has moved since may have been pushed as it is now. It
+                    // is seen at the next fetch; no ref ever gets an old tip again.
+                    let now = match &commit {
+                        Some(commit) => ours.get(commit).copied(),
+                        None => self.repository.ref_tip(name)?,
+                    };
+                    synced.pushed.extend(commit);
+                    if old != Some(*tip) && now == Some(*tip) {
+                        updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
                 Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {

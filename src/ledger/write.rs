@@ -145,7 +145,7 @@ impl Ledger<'_> {
 
     /// The event that this ledger would add to `record` next.
     pub fn next_event(&self, record: &Record, body: Body) -> Result<Event, Error> {
-        let (at, by) = (self.clock.now(), Line::lossy(&self.repository.identity()?.to_line()));
+        let (at, by) = (self.clock.now(), Line::lossy(&self.schema_repository().identity()?.to_line()));
         Ok(Event::new(EventId::new(at), record.id(), record.next_clock(), at, by, self.host.clone(), body))
     }
 
@@ -156,7 +156,9 @@ impl Ledger<'_> {
             Body::Registered(body) => body.commit.clone(),
             _ => self.by_id(event.backup)?.backup.commit,
         };
-        self.repository.commit(Oid::from(&commit))?;
+        if self.repository.ref_tip(&layout::ref_name(&commit))?.is_none() {
+            self.schema_repository().commit(Oid::from(&commit))?;
+        }
         self.retrying(|| {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
@@ -171,7 +173,7 @@ impl Ledger<'_> {
         id: BackupId,
         mut decide: impl FnMut(Option<&Entry>) -> Result<Change, Error>,
     ) -> Result<Entry, Error> {
-        let by = Line::lossy(&self.repository.identity()?.to_line());
+        let by = Line::lossy(&self.schema_repository().identity()?.to_line());
         self.retrying(|| {
             let base = self.base(commit, id)?;
             let change = decide(base.known.as_ref())?;
@@ -244,10 +246,13 @@ impl Ledger<'_> {
         added: &[Event],
         schema: Option<&[u8]>,
     ) -> Result<Oid, Error> {
-        let identity = self.repository.identity()?;
+        let identity = self.schema_repository().identity()?;
         let message = message::commit_message(backup, added);
         let mut writer = self.repository.writer();
-        let parent = base.tip.unwrap_or_else(|| Oid::from(&backup.commit));
+        let parent = match base.tip {
+            Some(tip) => tip,
+            None => self.beginning(&mut writer, &backup.commit)?,
+        };
         let mut changes = Vec::new();
         if base.tip.is_none() {
             // Records of another commit that were merged into the schema

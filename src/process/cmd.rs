@@ -60,6 +60,7 @@ pub struct Cmd {
     cwd: Option<PathBuf>,
     inherit_env: bool,
     env: BTreeMap<OsString, OsString>,
+    hidden: &'static [&'static str],
     pub(super) secrets: Vec<(OsString, Secret)>,
     stdin: Stdin,
     stdout: Stdout,
@@ -81,6 +82,7 @@ impl Cmd {
             cwd: None,
             inherit_env: false,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
+            hidden: &[],
             secrets: Vec::new(),
             stdin: Stdin::default(),
             stdout: Stdout::default(),
@@ -114,6 +116,12 @@ impl Cmd {
     pub fn inherit_env(mut self) -> Self {
         self.inherit_env = true;
         self.env.clear();
+        self
+    }
+
+    /// Keeps variables of our environment from it, unless they are set for it.
+    pub fn hide_env(mut self, names: &'static [&'static str]) -> Self {
+        self.hidden = names;
         self
     }
 
@@ -230,6 +238,9 @@ impl Cmd {
         }
         if !self.inherit_env {
             command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
+        }
+        for name in self.hidden {
+            command.env_remove(name);
         }
         command.envs(&self.env).envs(self.secrets.iter().map(|(name, secret)| (name, secret.reveal())));
         command

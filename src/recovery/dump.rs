@@ -1,13 +1,15 @@
 //! Restoring a dump from its files into a new database.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::domain::{Artifact, Backup, DumpFormat, Postgres, Status};
 use crate::pg::{Client, ConnInfo, Template};
 use crate::process::crash_point;
 use crate::progress::Progress;
-use crate::store::plain::{FileUri, Stored};
-use crate::tools::{Connection, Programs, RestoreSpec};
+use crate::store;
+use crate::store::{Access, Held};
+use crate::tools::{self, Connection, Programs, RestoreSpec};
 
 use super::{Error, Plan, into_new_database};
 
@@ -21,6 +23,10 @@ pub struct Restore<'a> {
     pub admin: ConnInfo,
     /// Where the client programs of PostgreSQL are.
     pub programs: Programs,
+    /// What it takes to reach the store.
+    pub access: Access,
+    /// A directory for dumps that pg_restore wants as files; made when it is needed.
+    pub staging: PathBuf,
     /// Everything is to belong to the user who restores.
     pub no_owner: bool,
     /// Grants are left out.
@@ -40,14 +46,14 @@ pub struct Restored {
 
 /// The dump of a backup: bytes that can be read and have been proved.
 struct Dump<'a> {
-    stored: Stored,
+    held: Held,
     artifact: &'a Artifact,
     format: DumpFormat,
 }
 
 impl Restore<'_> {
-    /// Restores. Every byte is proved to be the one that was written before the
-    /// server is asked to do anything.
+    /// Restores. Every byte is proved to be the one that was written before it is
+    /// used; those of plain files before the server is asked to do anything.
     pub fn run(&self) -> Result<Restored, Error> {
         let begun = Instant::now();
         let dump = self.open()?;
@@ -57,8 +63,14 @@ impl Restore<'_> {
         }
         let major = client.facts()?.major;
         drop(client);
-        self.progress.stage("verifying", Some(dump.artifact.size_bytes));
-        dump.stored.verify(dump.artifact.name.as_str(), &dump.artifact.digest.to_string(), self.progress)?;
+        if !dump.held.proves_itself() {
+            self.progress.stage("verifying", Some(dump.artifact.size_bytes));
+            dump.held.verify(
+                dump.artifact.name.as_str(),
+                &dump.artifact.digest.to_string(),
+                self.progress,
+            )?;
+        }
         self.progress.stage(&format!("restoring {}", self.into), Some(dump.artifact.size_bytes));
         into_new_database(&self.admin, &self.plan(), |target| self.load(&dump, target, major), &crash_point)?;
         Ok(Restored { bytes: dump.artifact.size_bytes, duration: begun.elapsed() })
@@ -82,11 +94,16 @@ impl Restore<'_> {
                 self.backup.tool.name
             )));
         };
-        let location = self.backup.location.as_ref().map(|location| location.as_str().parse::<FileUri>());
-        let Some(Ok(location)) = location else {
-            return Err(refuse("its location is not a directory".to_owned()));
+        let Some(location) = &self.backup.location else {
+            return Err(refuse("its record does not say where it is".to_owned()));
         };
-        Ok(Dump { stored: Stored::open(&location.to_path())?, artifact, format })
+        let held = Held::open(location.as_str(), &self.access).map_err(|error| match error {
+            store::Error::BadLocation { .. } => {
+                refuse("its location is neither a directory nor a store".to_owned())
+            }
+            other => other.into(),
+        })?;
+        Ok(Dump { held, artifact, format })
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
@@ -98,10 +115,39 @@ impl Restore<'_> {
         };
         let name = dump.artifact.name.as_str();
         if dump.format == DumpFormat::Directory {
-            return Ok(tools.restore_directory(&spec, &dump.stored.path(name)?)?);
+            let staged;
+            let directory = match dump.held.path(name)? {
+                Some(directory) => directory,
+                None => {
+                    staged = Staged(self.staging.join(format!("restore-{}", self.backup.id)));
+                    dump.held.unpack(name, &dump.artifact.digest.to_string(), &staged.0, self.progress)?;
+                    staged.0.clone()
+                }
+            };
+            return Ok(tools.restore_directory(&spec, &directory)?);
         }
-        tools.restore_stream(&spec, &mut dump.stored.reader(name)?, self.progress)?;
+        tools.restore_stream(&spec, &mut dump.held.reader(name)?, self.progress).map_err(of_store)?;
         Ok(())
+    }
+}
+
+/// Files that go when this goes.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a store says through a tool that is fed from it.
+fn of_store(error: tools::Error) -> Error {
+    match error {
+        tools::Error::Read { program, source } => match source.downcast::<store::Error>() {
+            Ok(error) => Error::Store(error),
+            Err(source) => Error::Tools(tools::Error::Read { program, source }),
+        },
+        other => Error::Tools(other),
     }
 }
 

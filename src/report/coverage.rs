@@ -1,8 +1,9 @@
 //! Which commits can be restored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 
+use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
 use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp};
@@ -36,11 +37,11 @@ impl State {
     }
 }
 
-/// The coverage of one commit.
+/// The coverage of one commit, which has the name `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Coverage {
+pub struct Coverage<C = CommitId> {
     /// The commit.
-    pub commit: CommitId,
+    pub commit: C,
     /// What its backups come to.
     pub state: State,
     /// One of the backups that make it `ok` was verified.
@@ -49,6 +50,14 @@ pub struct Coverage {
     pub backups: usize,
     /// The newest backup that it can be restored from.
     pub restorable_from: Option<BackupId>,
+}
+
+impl<C> Coverage<C> {
+    /// The same with another name for the commit.
+    pub fn named<D>(self, name: impl FnOnce(C) -> D) -> Coverage<D> {
+        let Self { commit, state, verified, backups, restorable_from } = self;
+        Coverage { commit: name(commit), state, verified, backups, restorable_from }
+    }
 }
 
 /// The coverage of one branch.
@@ -78,11 +87,11 @@ pub struct Tally {
 
 /// What has to be known about a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct Known<C> {
     /// Its id.
     pub id: BackupId,
     /// The schema commit.
-    pub commit: CommitId,
+    pub commit: C,
     /// What it contains.
     pub kind: BackupType,
     /// How far it has come.
@@ -100,30 +109,42 @@ pub struct Known {
 }
 
 /// The backups by commit, with what is needed to judge them.
-pub struct Records {
-    /// Of one commit side by side.
-    backups: Vec<Known>,
-    by_commit: HashMap<CommitId, Range<usize>>,
-    by_id: HashMap<BackupId, usize>,
+pub struct Records<C> {
+    backups: Vec<Known<C>>,
+    /// The last backup of each commit, and for each backup the one before it of
+    /// the same commit.
+    last: HashMap<C, u32>,
+    before: Vec<Option<u32>>,
+    /// Sorted, each once.
+    by_id: Vec<(BackupId, u32)>,
 }
 
-impl Records {
+impl<C: Copy + Eq + Hash> Records<C> {
     /// Judges these.
-    pub fn new(backups: impl IntoIterator<Item = Known>) -> Self {
-        let mut backups: Vec<Known> = backups.into_iter().collect();
-        backups.sort_by(|a, b| a.commit.cmp(&b.commit));
-        let by_id = backups.iter().enumerate().map(|(at, backup)| (backup.id, at)).collect();
-        let mut at = 0;
-        let range = |group: &[Known]| {
-            at += group.len();
-            (group[0].commit.clone(), at - group.len()..at)
-        };
-        let by_commit = backups.chunk_by(|a, b| a.commit == b.commit).map(range).collect();
-        Self { backups, by_commit, by_id }
+    pub fn new(backups: impl IntoIterator<Item = Known<C>>) -> Self {
+        let backups: Vec<Known<C>> = backups.into_iter().collect();
+        let mut last = HashMap::with_capacity(backups.len());
+        let before = (0..).zip(&backups).map(|(at, backup)| last.insert(backup.commit, at)).collect();
+        let mut by_id: Vec<(BackupId, u32)> = backups.iter().map(|backup| backup.id).zip(0..).collect();
+        by_id.sort_unstable();
+        by_id.dedup_by_key(|(id, _)| *id);
+        Self { backups, last, before, by_id }
+    }
+
+    /// The backups of a commit, as numbers in the order in which they came; the
+    /// last one first.
+    pub fn of(&self, commit: &C) -> impl Iterator<Item = usize> {
+        let last = self.last.get(commit).copied();
+        std::iter::successors(last, |at| self.before[*at as usize]).map(|at| at as usize)
+    }
+
+    fn by_id(&self, id: BackupId) -> Option<&Known<C>> {
+        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.backups[self.by_id[at].1 as usize])
     }
 
     /// Can the backup be restored, with everything it needs?
-    fn restorable(&self, backup: &Known) -> bool {
+    fn is_restorable(&self, backup: &Known<C>) -> bool {
         let (mut current, mut seen) = (backup, BTreeSet::new());
         loop {
             if current.status != Status::Completed {
@@ -132,53 +153,49 @@ impl Records {
             let Some(needed) = current.needs else {
                 return matches!(current.kind, BackupType::Full | BackupType::Snapshot);
             };
-            match self.by_id.get(&needed) {
-                Some(parent) if seen.insert(current.id) => current = &self.backups[*parent],
+            match self.by_id(needed) {
+                Some(parent) if seen.insert(current.id) => current = parent,
                 _ => return false,
             }
         }
     }
 
-    fn coverage(&self, commit: &CommitId) -> Coverage {
-        let backups = self.by_commit.get(commit).map_or(&[][..], |range| &self.backups[range.clone()]);
-        let restorable: Vec<&Known> = backups.iter().filter(|backup| self.restorable(backup)).collect();
-        let has = |status: Status| backups.iter().any(|backup| backup.status == status);
-        let running = |backup: &Known| backup.status == Status::InProgress && !backup.interrupted;
-        let state = if !restorable.is_empty() {
-            State::Ok
-        } else if has(Status::Completed) {
-            State::NoFullBackup
-        } else if backups.iter().any(running) {
-            State::InProgress
-        } else if has(Status::Failed) || has(Status::InProgress) {
-            State::Failed
-        } else {
-            State::NoBackup
-        };
-        Coverage {
-            commit: commit.clone(),
-            state,
-            verified: restorable.iter().any(|backup| backup.verified),
-            backups: backups.len(),
-            restorable_from: restorable
-                .iter()
-                .map(|backup| (backup.registered_at, backup.id))
-                .max()
-                .map(|(_, id)| id),
-        }
+    /// Can the commit be restored?
+    pub fn restorable(&self, commit: &C) -> bool {
+        self.of(commit).any(|at| self.is_restorable(&self.backups[at]))
     }
 
-    /// The commits that can be restored.
-    pub fn restorable_commits(&self) -> impl Iterator<Item = &CommitId> {
-        let restorable =
-            |range: &Range<usize>| self.backups[range.clone()].iter().any(|backup| self.restorable(backup));
-        self.by_commit.iter().filter(move |(_, range)| restorable(range)).map(|(commit, _)| commit)
+    /// Is there any backup that can be restored?
+    pub fn any_restorable(&self) -> bool {
+        self.backups.iter().any(|backup| self.is_restorable(backup))
+    }
+
+    /// The coverage of a commit.
+    pub fn coverage(&self, commit: C) -> Coverage<C> {
+        let (mut count, mut verified, mut newest, mut state) = (0, false, None, State::NoBackup);
+        for backup in self.of(&commit).map(|at| &self.backups[at]) {
+            count += 1;
+            let here = match backup.status {
+                Status::Completed if self.is_restorable(backup) => State::Ok,
+                Status::Completed => State::NoFullBackup,
+                Status::InProgress if !backup.interrupted => State::InProgress,
+                Status::InProgress | Status::Failed => State::Failed,
+                Status::Expired | Status::Deleted => State::NoBackup,
+            };
+            // The best of them counts, and they are in that order.
+            state = state.max(here);
+            if here == State::Ok {
+                verified |= backup.verified;
+                newest = newest.max(Some((backup.registered_at, backup.id)));
+            }
+        }
+        Coverage { commit, state, verified, backups: count, restorable_from: newest.map(|(_, id)| id) }
     }
 
     /// All records once.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { backups: self.by_id.len(), ..Tally::default() };
-        for backup in self.by_id.values().map(|at| &self.backups[*at]) {
+        for backup in self.by_id.iter().map(|(_, at)| &self.backups[*at as usize]) {
             let status = if backup.interrupted { "interrupted" } else { backup.status.as_str() };
             *tally.by_status.entry(status).or_default() += 1;
             if matches!(backup.status, Status::Completed | Status::Expired) {
@@ -187,23 +204,4 @@ impl Records {
         }
         tally
     }
-}
-
-/// The coverage of each of `commits`.
-pub fn commits<'a>(records: &Records, commits: impl IntoIterator<Item = &'a CommitId>) -> Vec<Coverage> {
-    commits.into_iter().map(|commit| records.coverage(commit)).collect()
-}
-
-/// The coverage of each branch: its name, its tip, and the nearest commit that
-/// can be restored with the number of commits that it lacks (see
-/// [`History::nearest`](super::History::nearest)).
-pub fn branches(
-    records: &Records,
-    branches: impl IntoIterator<Item = (String, CommitId, Option<(CommitId, usize)>)>,
-) -> Vec<Branch> {
-    let one = |(branch, tip, nearest): (String, CommitId, Option<(CommitId, usize)>)| {
-        let (nearest, commits_since) = nearest.unzip();
-        Branch { branch, tip: records.coverage(&tip), nearest, commits_since }
-    };
-    branches.into_iter().map(one).collect()
 }

@@ -3,5 +3,5 @@
 mod coverage;
 mod nearest;
 
-pub use coverage::{Branch, Coverage, Known, Records, State, Tally, branches, commits};
-pub use nearest::History;
+pub use coverage::{Branch, Coverage, Known, Records, State, Tally};
+pub use nearest::{History, ahead_of_one};

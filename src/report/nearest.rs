@@ -7,8 +7,9 @@
 //! of its own. Everything is done in a few passes over the history, each for up
 //! to 64 commits at once (one bit each), however many branches share it.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 /// The bits of one pass.
 const AT_ONCE: usize = 64;
@@ -137,6 +138,32 @@ impl<K: Copy + Eq + Hash> History<K> {
     }
 }
 
+/// The nearest commit that is `good` and what a tip has that it lacks, told by
+/// no more than `ahead`: the commits of the tip that it reaches without passing
+/// a good one, with their parents. `None` when that does not tell.
+///
+/// It does when all ways end at one good commit: then none of `ahead` is behind
+/// it, as that one's ways would have to end there too.
+pub fn ahead_of_one<K: Copy + Eq + Hash>(
+    ahead: &[(K, Vec<K>)],
+    good: impl Fn(&K) -> bool,
+) -> Option<(K, usize)> {
+    let known: HashSet<K> = ahead.iter().map(|(commit, _)| *commit).collect();
+    let mut nearest = None;
+    for (_, parents) in ahead {
+        if parents.is_empty() {
+            return None;
+        }
+        for parent in parents.iter().filter(|parent| !known.contains(*parent)) {
+            if !good(parent) || nearest.is_some_and(|other| other != *parent) {
+                return None;
+            }
+            nearest = Some(*parent);
+        }
+    }
+    nearest.map(|commit| (commit, ahead.len()))
+}
+
 fn each_bit(mut bits: u64, mut visit: impl FnMut(usize)) {
     while bits != 0 {
         visit(bits.trailing_zeros() as usize);
@@ -150,7 +177,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::History;
+    use super::{History, ahead_of_one};
 
     /// The same by the definition, as slowly as it is simple.
     fn slow(graph: &[(u32, Vec<u32>)], tip: u32, good: &BTreeSet<u32>) -> Option<usize> {
@@ -190,6 +217,39 @@ mod tests {
                 prop_assert_eq!(found.map(|(_, behind)| behind), slow(&graph, *tip, &good), "tip {}", tip);
             }
         }
+    }
+
+    /// The commits of `tip` that are not behind a good one.
+    fn ahead(graph: &[(u32, Vec<u32>)], tip: u32, good: &BTreeSet<u32>) -> Vec<(u32, Vec<u32>)> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![tip]);
+        while let Some(commit) = next.pop() {
+            if !good.contains(&commit) && seen.insert(commit) {
+                next.extend(&graph[commit as usize].1);
+            }
+        }
+        seen.into_iter().map(|commit| graph[commit as usize].clone()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_ahead_of_one_good_commit_tells_the_same(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..9)) {
+            for (tip, _) in graph.iter().filter(|(tip, _)| !good.contains(tip)) {
+                if let Some((commit, behind)) = ahead_of_one(&ahead(&graph, *tip, &good), |it| good.contains(it)) {
+                    prop_assert!(good.contains(&commit));
+                    prop_assert_eq!(Some(behind), slow(&graph, *tip, &good), "tip {}", tip);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_ahead_tells_nothing_at_the_end_of_history_or_before_two() {
+        let line = [(3, vec![2]), (2, vec![1])];
+        assert_eq!(ahead_of_one(&line, |it| *it == 1), Some((1, 2)));
+        assert_eq!(ahead_of_one(&line, |_| false), None);
+        assert_eq!(ahead_of_one(&[(2, vec![1]), (1, vec![])], |_| false), None);
+        assert_eq!(ahead_of_one(&[(3, vec![2, 1])], |_| true), None);
+        assert_eq!(ahead_of_one::<u32>(&[], |_| true), None);
     }
 
     #[test]

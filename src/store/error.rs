@@ -208,6 +208,14 @@ impl Error {
             io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
     }
 
+    /// What an error of a writer or reader means: it may carry one of ours.
+    pub(crate) fn from_writing(path: &Path, error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => Self::io("write", path, error),
+        }
+    }
+
     /// What `source` means for `path`.
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind as Kind;

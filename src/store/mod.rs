@@ -20,6 +20,7 @@ mod gc;
 mod layout;
 mod manifest;
 mod packs;
+mod place;
 pub mod plain;
 mod reader;
 mod repair;
@@ -37,13 +38,15 @@ pub use copy::{Copied, CopyOf};
 pub use error::Error;
 pub use gc::{Amount, AtWork, Collection};
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
+pub use place::{Draft, DraftFile, Held, Place};
+pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
 pub use repair::Repaired;
 pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
 pub use survey::{LineageStats, Stats};
 pub use url::{Scheme, StoreUrl};
-pub use writer::{ArtifactWriter, FileSummary, FileWriter, NewArtifact, Published};
+pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
 

@@ -190,17 +190,35 @@ impl Store {
         Ok(Artifact::new(Arc::clone(&self.shelf), manifest))
     }
 
+    /// The URL of the store that a location is in, if it looks like one of a store.
+    pub fn url_of(location: &str) -> Option<&str> {
+        let (url, _) = location.rsplit_once(&format!("/{}", layout::ARTIFACTS))?;
+        revision_of(location, url).map(|_| url)
+    }
+
     /// The artifact that a record names as its location.
     pub fn at(&self, location: &str) -> Result<Artifact> {
         let missing = || Error::NoObject { object: location.to_owned() };
-        let prefix = location
-            .strip_prefix(&self.url().join(""))
-            .and_then(|path| Revision::of_object(&format!("{path}/00000000")))
-            .map(|revision| revision.prefix())
-            .ok_or_else(missing)?;
-        let listed = self.listed(&prefix)?.pop().ok_or_else(missing)?;
+        let revision = revision_of(location, &self.url().to_string()).ok_or_else(missing)?;
+        let listed = self.listed(&revision.prefix())?.pop().ok_or_else(missing)?;
         self.artifact(&listed)
     }
+
+    /// Removes the artifact that a record names as its location. Its packs are
+    /// garbage then.
+    pub fn remove(&self, location: &str) -> Result<()> {
+        let Some(revision) = revision_of(location, &self.url().to_string()) else { return Ok(()) };
+        for object in self.shelf.bucket.list(&revision.prefix())? {
+            self.shelf.bucket.delete(&object.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The artifact that `location` is in the store `url`, as a revision that is none.
+fn revision_of(location: &str, url: &str) -> Option<Revision> {
+    let path = location.strip_prefix(url)?.strip_prefix('/')?;
+    Revision::of_object(&format!("{path}/00000000"))
 }
 
 impl Shelf {

@@ -78,8 +78,9 @@ impl PgTools {
         Ok(DumpResult { bytes: witness.bytes(), duration: start.elapsed(), tool })
     }
 
-    /// Dumps into `dir`, which is missing or empty.
-    pub fn dump_directory(&self, spec: &DumpSpec, dir: &Path) -> Result<DumpResult, Error> {
+    /// Dumps into `dir`, which is missing or empty; `plain` leaves the compression
+    /// to somebody else.
+    pub fn dump_directory(&self, spec: &DumpSpec, dir: &Path, plain: bool) -> Result<DumpResult, Error> {
         if spec.format != Format::Directory {
             return Err(Error::Unsupported {
                 format: spec.format,
@@ -91,6 +92,9 @@ impl PgTools {
         let mut target = std::ffi::OsString::from("--file=");
         target.push(dir);
         let mut cmd = spec.apply(Cmd::new(path)).arg("--format=directory").arg(target);
+        if plain {
+            cmd = cmd.arg("--compress=0");
+        }
         if let Some(jobs) = spec.jobs {
             cmd = cmd.arg(format!("--jobs={jobs}"));
         }

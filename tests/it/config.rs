@@ -11,6 +11,7 @@ pggit.database          -      -        -
 pggit.pgbin             -      -        -
 pggit.output            -      -        -
 pggit.compressionLevel  3      3        default
+pggit.repository        -      -        -
 pggit.sign              -      -        -
 pggit.sync              never  never    default
 [exit 0]

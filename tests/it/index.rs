@@ -258,7 +258,7 @@ fn an_index_that_is_not_as_it_was_written_is_not_used() {
     check(&[&good[..], b"x"].concat(), "something more");
     check(b"garbage", "garbage");
     check(&vec![0; good.len()], "zeros");
-    for version in [0_u32, 2, u32::MAX] {
+    for version in [0_u32, 1, 3, u32::MAX] {
         let mut other = good.clone();
         other[8..12].copy_from_slice(&version.to_le_bytes());
         check(&other, &format!("version {version}"));
@@ -372,6 +372,120 @@ fn many_changed_refs_are_read_side_by_side_and_then_known() {
     assert_eq!(assert_equal_to_scan(&repo), 82);
     let refreshed = on(&repo.open(), |ledger| ledger.refresh_index().unwrap());
     assert_eq!((refreshed.backups, refreshed.stale), (82, 0));
+}
+
+/// The file that says how index and `packed-refs` belong together.
+fn noted(repo: &Repo) -> PathBuf {
+    repo.open().common_dir().join("pggit/index.packed")
+}
+
+#[test]
+fn packed_refs_that_are_known_are_not_read_one_by_one() {
+    let repo = filled(&[], 6);
+    repo.git(&["pack-refs", "--all"]);
+    assert_equal_to_scan(&repo);
+    let before = fs::read(noted(&repo)).expect("it is written");
+    let mode = fs::metadata(noted(&repo)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_equal_to_scan(&repo);
+    assert_eq!(fs::read(noted(&repo)).unwrap(), before, "it is right as it is");
+    // A loose ref over it, and away again: what is packed counts then.
+    let name = format!("refs/backups/{}", repo.git(&["rev-parse", "HEAD"]));
+    let packed = repo.git(&["rev-parse", &name]);
+    register(&repo, 50, true);
+    assert_eq!(assert_equal_to_scan(&repo), 7);
+    fs::remove_file(repo.open().common_dir().join(&name)).unwrap();
+    assert_eq!(repo.git(&["rev-parse", &name]), packed);
+    assert_eq!(assert_equal_to_scan(&repo), 6);
+    // The index has the newer one: written while it was loose.
+    register(&repo, 51, true);
+    on(&repo.open(), |ledger| ledger.refresh_index().unwrap());
+    assert_eq!(assert_equal_to_scan(&repo), 7);
+    fs::remove_file(repo.open().common_dir().join(&name)).unwrap();
+    assert_eq!(assert_equal_to_scan(&repo), 6);
+}
+
+/// Changes `packed-refs` in place, with the times that it had.
+fn edit_packed_refs(repo: &Repo, edit: impl FnOnce(String) -> String) {
+    let path = repo.open().common_dir().join("packed-refs");
+    let times = fs::metadata(&path).unwrap().modified().unwrap();
+    let text = edit(fs::read_to_string(&path).unwrap());
+    fs::write(&path, text).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+}
+
+#[test]
+fn packed_refs_edited_by_hand_are_seen_whatever_their_times_and_sizes_say() {
+    let repo = filled(&[], 6);
+    repo.git(&["pack-refs", "--all"]);
+    assert_equal_to_scan(&repo);
+    let tips = repo.git(&["for-each-ref", "--format=%(objectname)", "refs/backups"]);
+    let tips: Vec<&str> = tips.lines().collect();
+    // One ref at its state before: the same size and the same time.
+    let older = repo.git(&["rev-parse", &format!("{}~1", tips[2])]);
+    let before = fs::read_to_string(repo.open().common_dir().join("packed-refs")).unwrap();
+    edit_packed_refs(&repo, |text| text.replace(tips[2], &older));
+    assert_eq!(assert_equal_to_scan(&repo), 5);
+    edit_packed_refs(&repo, |_| before);
+    assert_eq!(assert_equal_to_scan(&repo), 6);
+    // Two that have changed places belong to no commit of theirs.
+    let swapped = |text: String| {
+        text.replace(tips[0], "x").replace(tips[1], tips[0]).replace("x refs", &format!("{} refs", tips[1]))
+    };
+    edit_packed_refs(&repo, swapped);
+    assert_equal_to_scan(&repo);
+    // A line less, and a file less.
+    edit_packed_refs(&repo, |text| {
+        text.lines().filter(|line| !line.starts_with(tips[3])).map(|line| format!("{line}\n")).collect()
+    });
+    assert_equal_to_scan(&repo);
+    fs::remove_file(repo.open().common_dir().join("packed-refs")).unwrap();
+    assert_eq!(assert_equal_to_scan(&repo), 0);
+}
+
+#[test]
+fn a_note_on_packed_refs_that_is_not_as_it_was_written_is_not_used() {
+    let repo = filled(&[], 4);
+    repo.git(&["pack-refs", "--all"]);
+    register(&repo, 9, true);
+    assert_equal_to_scan(&repo);
+    let (path, good) = (noted(&repo), fs::read(noted(&repo)).unwrap());
+    let check = |bytes: &[u8], what: &str| {
+        fs::write(&path, bytes).unwrap();
+        let rows = on(&repo.open(), |ledger| ledger.overview().unwrap().rows().len());
+        assert_eq!(rows, 5, "{what}");
+        assert_eq!(fs::read(&path).unwrap(), good, "{what}: it was written anew");
+    };
+    for cut in 0..good.len() {
+        check(&good[..cut], &format!("cut after {cut}"));
+    }
+    for at in 0..good.len() {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1 << (at % 8);
+        check(&flipped, &format!("a flipped bit at {at}"));
+    }
+    // That of another repository, sealed as it should be.
+    let other = filled(&[], 3);
+    other.git(&["pack-refs", "--all"]);
+    assert_equal_to_scan(&other);
+    check(&fs::read(noted(&other)).unwrap(), "another repository");
+    // And where it cannot be written the answers are right.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(assert_equal_to_scan(&repo), 5);
+}
+
+#[test]
+fn damage_under_packed_refs_is_named_every_time() {
+    let repo = filled(&[], 4);
+    let bad = register(&repo, 51, true);
+    damage(&repo, bad, "{ this is no record");
+    repo.git(&["pack-refs", "--all"]);
+    for _ in 0..3 {
+        assert_equal_to_scan(&repo);
+        assert_eq!(on(&repo.open(), |ledger| ledger.overview().unwrap().damaged.len()), 1);
+    }
+    assert!(noted(&repo).exists());
 }
 
 #[derive(Debug, Clone)]

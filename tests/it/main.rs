@@ -8,6 +8,7 @@ mod sandbox;
 mod tmpfs;
 
 mod backup_cli;
+mod beside;
 mod cli_basics;
 mod config;
 mod create;
@@ -15,6 +16,7 @@ mod doctor;
 mod exchange;
 mod fsck;
 mod index;
+mod index_fuzz;
 mod init;
 mod kills;
 mod ledger;

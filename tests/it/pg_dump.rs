@@ -117,14 +117,14 @@ fn a_directory_restores_to_the_same_data() {
     let mut spec = DumpSpec::new(source.connection(), Format::Directory);
     spec.jobs = NonZeroU32::new(2);
     let at = dir.path().join("-dash dir");
-    let result = tools().dump_directory(&spec, &at).unwrap();
+    let result = tools().dump_directory(&spec, &at, false).unwrap();
     assert!(result.bytes > 1000);
     let target = Db::new("");
     let mut restore = RestoreSpec::new(target.connection(), Format::Directory);
     (restore.no_owner, restore.no_privileges) = (true, true);
     tools().restore_directory(&restore, &at).unwrap();
     assert_eq!(target.fingerprint(), source.fingerprint());
-    let again = tools().dump_directory(&spec, &at).unwrap_err();
+    let again = tools().dump_directory(&spec, &at, false).unwrap_err();
     assert!(again.to_string().contains("File exists"), "{again}");
 }
 
@@ -138,7 +138,7 @@ fn what_a_format_cannot_do_is_refused_before_anything_runs() {
     assert!(unsupported(nowhere.dump_to(&parallel, &mut Vec::new(), &Quiet).unwrap_err()));
     let directory = DumpSpec::new(connection.clone(), Format::Directory);
     assert!(unsupported(nowhere.dump_to(&directory, &mut Vec::new(), &Quiet).unwrap_err()));
-    assert!(unsupported(nowhere.dump_directory(&parallel, "/x".as_ref()).unwrap_err()));
+    assert!(unsupported(nowhere.dump_directory(&parallel, "/x".as_ref(), false).unwrap_err()));
     let mut plain = RestoreSpec::new(connection.clone(), Format::Plain);
     plain.no_owner = true;
     assert!(unsupported(nowhere.restore_stream(&plain, &mut io::empty(), &Quiet).unwrap_err()));
@@ -329,7 +329,7 @@ fn a_pg_dump_that_misbehaves_is_never_a_success() {
     let (_dir, empty) = fake("exit 0");
     let dir = tempfile::tempdir().unwrap();
     let spec = DumpSpec::new(Connection::default(), Format::Directory);
-    assert!(matches!(empty.dump_directory(&spec, dir.path()), Err(Error::Empty { .. })));
+    assert!(matches!(empty.dump_directory(&spec, dir.path(), false), Err(Error::Empty { .. })));
     assert!(matches!(
         empty.globals(&Connection::default(), false, None, &mut Vec::new()),
         Err(Error::Empty { .. })

@@ -110,7 +110,7 @@ fn a_real_dump_is_readable_without_us() {
     let custom = writer.finish().unwrap();
     assert_eq!(custom.content_bytes, dumped.bytes);
     let dir = draft.adopt_directory("dump.directory").unwrap();
-    let dumped = tools.dump_directory(&DumpSpec::new(connection, Format::Directory), &dir).unwrap();
+    let dumped = tools.dump_directory(&DumpSpec::new(connection, Format::Directory), &dir, false).unwrap();
     let directory = draft.seal_directory("dump.directory").unwrap();
     assert_eq!(directory.content_bytes, dumped.bytes);
     let stored = Stored::open(&draft.publish().unwrap().to_path()).unwrap();

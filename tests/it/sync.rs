@@ -171,6 +171,68 @@ fn refs_that_the_other_side_lost_are_given_back() {
 }
 
 #[test]
+fn notes_that_the_other_side_lost_are_given_back() {
+    let team = Team::new(2);
+    team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.sync(0);
+    team.sync(1);
+    team.hub.git(&["update-ref", "-d", "refs/notes/backups"]);
+    team.sync(1);
+    assert_eq!(team.state(&team.hub), team.state(&team.clones[1]));
+}
+
+#[test]
+fn what_is_new_is_taken_while_what_was_rewritten_is_left_alone() {
+    let team = Team::new(2);
+    let one = team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
+    team.on(0, |ledger| ledger.append(one.id, |_| Ok(completed().into())).unwrap());
+    team.sync(0);
+    team.sync(1);
+    team.clones[0].git(&["checkout", "-q", "HEAD~1"]);
+    team.on(0, |ledger| register(ledger, ledger.repository(), "b"));
+    team.sync(0);
+    let name = format!("refs/backups/{}", one.commit);
+    let parent = team.hub.git(&["rev-parse", &format!("{name}~1")]);
+    team.hub.git(&["update-ref", &name, &parent]);
+    let synced = team.sync(1);
+    assert!(synced.left_alone.len() == 1 && synced.left_alone[0].rewritten, "{synced:?}");
+    assert_eq!(synced.taken.len(), 1);
+    assert_eq!(team.on(1, |ledger| ledger.catalog().unwrap().entries.len()), 2);
+}
+
+#[test]
+fn many_refs_that_both_sides_changed_come_together_at_once() {
+    const COMMITS: usize = 70;
+    let team = Team::new(2);
+    let mut backups = Vec::new();
+    for number in 0..COMMITS {
+        team.clones[0].commit("0003.sql", &number.to_string(), "more");
+        backups.push(team.on(0, |ledger| register(ledger, ledger.repository(), &format!("b{number}"))));
+    }
+    team.clones[0].git(&["push", "-q", "origin", "main"]);
+    assert_eq!(team.sync(0).pushed.len(), COMMITS);
+    assert_eq!(team.sync(1).taken.len(), COMMITS);
+    for (clone, reason) in [(0, "audit"), (1, "court")] {
+        team.on(clone, |ledger| {
+            for backup in &backups {
+                let held = Held { reason: Line::lossy(reason) };
+                ledger.append_at(&backup.commit, backup.id, |_| Ok(held.clone().into())).unwrap();
+            }
+        });
+    }
+    team.sync(0);
+    let synced = team.sync(1);
+    assert_eq!((synced.merged.len(), synced.pushed.len(), synced.left_alone.len()), (COMMITS, COMMITS, 0));
+    assert_eq!(team.sync(0).taken.len(), COMMITS);
+    assert!(team.sync(1).is_nothing());
+    let state = team.state(&team.clones[0]);
+    assert_eq!(team.state(&team.clones[1]), state);
+    assert_eq!(team.state(&team.hub), state);
+    let catalog = team.on(1, |ledger| ledger.catalog().unwrap());
+    assert!(catalog.entries.iter().all(|entry| entry.backup.holds.len() == 2));
+}
+
+#[test]
 fn a_dry_run_changes_nothing_and_says_what_it_would() {
     let team = Team::new(2);
     team.on(0, |ledger| register(ledger, ledger.repository(), "a"));

@@ -104,6 +104,9 @@ fn remedy(finding: &Finding) -> String {
         Code::ObjectMissing | Code::SchemaCommitMissing => {
             "'git fsck' says what else is missing; fetch it from a clone that has it".to_owned()
         }
+        Code::SchemaCommitUnknown => {
+            "run it in a clone of the schema history that has the commit, with pggit.repository set to this one".to_owned()
+        }
         Code::Shallow => "'git fetch --unshallow' brings the rest".to_owned(),
         Code::ChainBroken | Code::SchemaChanged => format!(
             "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"

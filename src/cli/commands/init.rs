@@ -1,11 +1,13 @@
 //! `git pggit init`
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::cli::{Code, Context, Failure};
-use crate::git::config::Scope;
+use crate::config::{self, Reach};
+use crate::git::config::{Scope, Target, Writer};
 use crate::git::setup::{self, Danger, Names, Plan, Step};
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
 
@@ -21,18 +23,27 @@ use crate::ledger::{NOTES_REF, REFS_PREFIX};
 /// 'git log --graph --all --oneline' shows the records as commits of their own,
 /// without the names of their refs, which would repeat the commit in 40 digits;
 /// '--decorate-refs=refs/backups/*' shows these, too.
+///
+/// With --repository the records are kept in another repository on this machine,
+/// which is made if it is missing, and this one stays as it is. 'git pggit ledger
+/// export' and 'import' move records that are here already.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Only say what is missing; fails with 'negative' if anything is
     #[arg(long)]
     check: bool,
+
+    /// Keep the records in this repository beside the schema history
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    repository: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit init
-    git pggit init --check";
+    git pggit init --check
+    git pggit init --repository ../shop-backups.git";
 
 /// Below it are the copies of other clones' records and notes.
 const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
@@ -41,20 +52,22 @@ pub(super) const NAMES: Names<'static> =
     Names { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let repository = context.repository()?;
-    let config = context.git_config()?;
-    let plan = setup::plan(config, &NAMES);
-    let directory = repository.own_directory_to_make(config);
+    if let Some(directory) = &args.repository {
+        put_beside(directory, context)?;
+    }
+    let repository = context.ledger_repository()?;
+    let config = context.ledger_git_config()?;
+    let plan = setup::plan(&config, &NAMES);
+    let directory = repository.own_directory_to_make(&config);
     let path = directory.as_ref().map(|directory| directory.path.display().to_string());
     let changes = plan.steps.len() + usize::from(directory.is_some());
     if !args.check {
-        let git = context.git_program();
         if let Some(directory) = &directory {
             directory.make()?;
             context.ui.status(&format!("made {}", directory.path.display()));
         }
         for step in &plan.steps {
-            step.apply(&git)?;
+            step.apply(repository)?;
             context.ui.status(&done(step));
         }
     }
@@ -77,6 +90,42 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         true => Err(Failure::new(Code::Negative, "")),
         false => Ok(()),
     }
+}
+
+/// Makes `directory` the repository of the records, and it itself if need be.
+fn put_beside(directory: &Path, context: &Context) -> Result<(), Failure> {
+    const KEY: &str = "pggit.repository";
+    let schema = context.repository()?;
+    let key = config::find(Reach::Global, "repository").expect("it is a key");
+    context.config()?.check(key, "", directory.as_os_str())?;
+    if directory.as_os_str().is_empty() {
+        return Err(Failure::new(Code::Usage, "--repository needs a directory"));
+    }
+    // What is written counts from the top, what is typed from here.
+    let at_top = context.cwd() == schema.top();
+    let value: Cow<'_, Path> = match at_top || directory.starts_with("~") {
+        true => directory.into(),
+        false => context.cwd().join(directory).into(),
+    };
+    let place = context.place_beside(value.as_os_str())?;
+    let is_new = std::fs::symlink_metadata(&place).is_err();
+    if is_new {
+        setup::make_repository(&place, schema)?;
+        context.ui.status(&format!("made {}", place.display()));
+    }
+    context.open_beside(&place)?;
+    let known = context.git_config()?.last(KEY).and_then(|entry| entry.value.as_deref());
+    if known != Some(value.as_os_str().as_encoded_bytes()) {
+        Writer::new(schema, Target::Local).set(KEY, value.as_os_str())?;
+        context.ui.status(&format!("set {KEY} = {}", value.display()));
+    }
+    context.choose_beside(&place)?;
+    if schema.ref_tip(NOTES_REF)?.is_some() {
+        context.ui.warning("the records that are in the repository of the schema history stay there");
+        context.ui.hint("move them: git -c pggit.repository= pggit ledger export > records.jsonl");
+        context.ui.hint("and then: git pggit ledger import records.jsonl");
+    }
+    Ok(())
 }
 
 fn done(step: &Step) -> String {

@@ -43,7 +43,7 @@ EXAMPLES
     git pggit sync origin --dry-run";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let repository = context.repository()?;
+    let repository = context.ledger_repository()?;
     let remote = match &args.remote {
         Some(remote) => named(remote, &repository.remotes())?,
         None => repository.default_remote().ok_or_else(|| no_remote(&repository.remotes()))?,
@@ -79,7 +79,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 pub(super) fn on_write(context: &Context) {
     const EACH_TRANSFER: Duration = Duration::from_secs(30);
     let wanted = context.config().is_ok_and(|config| config.syncs_on_write().unwrap_or(false));
-    let remote = context.repository().ok().filter(|_| wanted).and_then(Repository::default_remote);
+    let remote =
+        wanted.then(|| context.ledger_repository().ok()).flatten().and_then(Repository::default_remote);
     let Some(remote) = remote else { return };
     let direction = Direction { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
     let synced = context.ledger().and_then(|ledger| Ok(ledger.sync(&remote, direction)?));

@@ -213,16 +213,17 @@ impl Ui {
         Ok(writeln!(lock(&self.out).writer, "{}", sanitised_json(json))?)
     }
 
+    /// Begins a JSON document that has nothing but the list `name`, which may be
+    /// too long to be kept in memory.
+    pub fn json_list<'a>(&'a self, name: &'a str) -> JsonList<'a> {
+        JsonList { ui: self, name, is_empty: true }
+    }
+
     /// Prints a table: cut to the terminal's width, at full width elsewhere.
     pub fn table(&self, table: &Table) -> Result<(), OutputError> {
         let width = self.terminal.width.filter(|_| self.terminal.stdout);
         let color = self.color_on_stdout();
-        let mut out = lock(&self.out);
-        for (at, line) in table.lines(width).into_iter().enumerate() {
-            let line = if at == 0 { Style::Bold.paint(&line, color) } else { table.painted(&line, color) };
-            writeln!(out.writer, "{line}")?;
-        }
-        Ok(())
+        Ok(table.print(width, color, &mut lock(&self.out).writer)?)
     }
 
     /// Says what is being done or has been done.
@@ -310,6 +311,36 @@ impl Ui {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
+    }
+}
+
+/// A JSON document with one list, printed element by element.
+#[must_use = "without its end it is no document"]
+pub struct JsonList<'a> {
+    ui: &'a Ui,
+    name: &'a str,
+    is_empty: bool,
+}
+
+impl JsonList<'_> {
+    /// Prints the next element, which [`text::json_element`] has made.
+    pub fn element(&mut self, element: &str) -> Result<(), OutputError> {
+        let mut out = lock(&self.ui.out);
+        match std::mem::replace(&mut self.is_empty, false) {
+            true => write!(out.writer, "{{\n  \"{}\": [\n    {element}", self.name)?,
+            false => write!(out.writer, ",\n    {element}")?,
+        }
+        Ok(())
+    }
+
+    /// Prints the end.
+    pub fn end(self) -> Result<(), OutputError> {
+        let mut out = lock(&self.ui.out);
+        match self.is_empty {
+            true => writeln!(out.writer, "{{\n  \"{}\": []\n}}", self.name)?,
+            false => writeln!(out.writer, "\n  ]\n}}")?,
+        }
+        Ok(())
     }
 }
 

@@ -1,43 +1,37 @@
 //! Tables without borders, aligned in columns.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row};
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::Style;
 use super::text::sanitised_line;
 
-/// Characters that take no room stand before and after a painted cell while
-/// the columns are measured: one of these for each style, then the end.
-const STYLES: [Style; 7] =
-    [Style::Plain, Style::Bold, Style::Id, Style::Good, Style::Attention, Style::Bad, Style::Dim];
-const FIRST_MARK: u32 = 0xE0041;
-const END_MARK: char = '\u{e007f}';
-
-fn mark(style: Style) -> char {
-    let at = STYLES.iter().position(|known| *known == style).unwrap_or(0);
-    char::from_u32(FIRST_MARK + at as u32).unwrap_or(END_MARK)
-}
-
-fn is_mark(c: char) -> bool {
-    ('\u{e0000}'..=END_MARK).contains(&c)
-}
-
-/// How much room a text takes.
-fn shown(text: &str) -> usize {
-    let text = text.trim_matches(is_mark);
-    if text.is_ascii() { text.len() } else { text.width() }
-}
+/// What stands between two columns.
+const GAP: usize = 2;
+/// What stands in the place of what was cut off.
+const CUT: &str = "...";
 
 /// Says how a cell with this text looks.
 type Paint = fn(&str) -> Style;
 
-/// A table under construction.
+/// Where a cell ends in the text of all cells, and how much room it takes.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    end: usize,
+    width: u32,
+}
+
+/// A table under construction. All its text is in one string: there may be
+/// hundreds of thousands of rows.
 #[derive(Debug, Clone)]
 pub struct Table {
     header: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+    text: String,
+    cells: Vec<Cell>,
+    /// The widest cell of each column, the title included.
+    widths: Vec<usize>,
     right: Vec<usize>,
     whole: Vec<usize>,
     paints: Vec<(usize, Paint)>,
@@ -48,7 +42,9 @@ impl Table {
     pub fn new<const N: usize>(header: [&'static str; N]) -> Self {
         Self {
             header: header.to_vec(),
-            rows: Vec::new(),
+            text: String::new(),
+            cells: Vec::new(),
+            widths: header.iter().map(|title| title.len()).collect(),
             right: Vec::new(),
             whole: Vec::new(),
             paints: Vec::new(),
@@ -78,104 +74,166 @@ impl Table {
     }
 
     /// Adds a row, with one cell per column.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub fn row<const N: usize>(&mut self, cells: [impl Into<String>; N]) {
         debug_assert_eq!(N, self.header.len(), "a row has one cell per column");
-        self.rows.push(cells.into());
+        cells.into_iter().for_each(|cell| self.cell(&cell.into()));
+    }
+
+    /// Adds the rows of another table with the same columns.
+    pub fn append(&mut self, other: &Self) {
+        let before = self.text.len();
+        self.text.push_str(&other.text);
+        self.cells.extend(other.cells.iter().map(|cell| Cell { end: before + cell.end, ..*cell }));
+        self.widths.iter_mut().zip(&other.widths).for_each(|(width, other)| *width = *other.max(width));
+    }
+
+    /// Adds the next cell. Whoever adds them one by one adds one per column.
+    pub fn cell(&mut self, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.end_cell(start);
+    }
+
+    /// Adds the next cell, as it is displayed.
+    pub fn shown(&mut self, value: impl Display) {
+        let start = self.text.len();
+        // Writing to a string does not fail.
+        let _ = write!(self.text, "{value}");
+        self.end_cell(start);
+    }
+
+    /// What was added after `start` is a cell, which can break neither the
+    /// table nor the terminal.
+    fn end_cell(&mut self, start: usize) {
+        let text = &self.text[start..];
+        let width = if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            text.len()
+        } else {
+            let safe = sanitised_line(text).into_owned();
+            self.text.truncate(start);
+            self.text.push_str(&safe);
+            safe.width()
+        };
+        let widest = &mut self.widths[self.cells.len() % self.header.len()];
+        *widest = width.max(*widest);
+        self.cells.push(Cell { end: self.text.len(), width: u32::try_from(width).unwrap_or(u32::MAX) });
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.cells.is_empty()
     }
 
-    /// The lines of the table, cut to `width` if there is one. Without rows
-    /// there are no lines.
-    pub(super) fn lines(&self, width: Option<u16>) -> Vec<String> {
-        if self.rows.is_empty() {
-            return Vec::new();
+    /// Writes the lines, cut to `width` if there is one. Without rows there are
+    /// no lines.
+    pub(super) fn print(&self, width: Option<u16>, color: bool, out: &mut dyn Write) -> io::Result<()> {
+        if self.is_empty() {
+            return Ok(());
         }
-        if width.is_none() {
-            return self.unbounded();
+        let widths = self.arranged(width);
+        let mut line = String::new();
+        let header = self.header.iter().map(|title| (*title, title.len()));
+        self.line(header, &widths, |_, _| Style::Plain, false, &mut line);
+        writeln!(out, "{}", Style::Bold.paint(&line, color))?;
+        let styles: Vec<Option<Paint>> = (0..widths.len())
+            .map(|at| self.paints.iter().find(|(painted, _)| *painted == at).map(|(_, paint)| *paint))
+            .collect();
+        let style = |at: usize, text: &str| styles[at].map_or(Style::Plain, |paint| paint(text));
+        let mut start = 0;
+        for row in self.cells.chunks(widths.len()) {
+            line.clear();
+            let cells = row.iter().map(|cell| {
+                let text = &self.text[start..cell.end];
+                start = cell.end;
+                (text, cell.width as usize)
+            });
+            self.line(cells, &widths, style, color, &mut line);
+            line.push('\n');
+            out.write_all(line.as_bytes())?;
         }
-        let mut table = comfy_table::Table::new();
-        table.load_style(NOTHING).set_header(self.header.clone());
-        for row in &self.rows {
-            let mut cells = Row::from(row.iter().enumerate().map(|(at, cell)| self.cell(at, cell)));
-            cells.max_height(1);
-            table.add_row(cells);
-        }
-        match width {
-            Some(width) => {
-                // One more, as the padding after the last column is cut off below.
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_add(1))
+        Ok(())
+    }
+
+    /// Appends one line: cells with the room that they take.
+    fn line<'t>(
+        &self,
+        cells: impl Iterator<Item = (&'t str, usize)>,
+        widths: &[usize],
+        style: impl Fn(usize, &str) -> Style,
+        color: bool,
+        line: &mut String,
+    ) {
+        // Spaces are owed until something follows: no line ends with one.
+        let mut owed = 0;
+        for (at, (text, width)) in cells.enumerate() {
+            let room = widths[at];
+            let cut;
+            let (text, width) = if width > room {
+                cut = shortened(text, room);
+                (cut.as_str(), cut.width())
+            } else {
+                (text, width)
+            };
+            let spare = room - width;
+            let (before, after) = if self.right.contains(&at) { (spare, 0) } else { (0, spare) };
+            if text.is_empty() {
+                owed += spare + GAP;
+                continue;
             }
-            None => table.set_content_arrangement(ContentArrangement::Disabled),
-        };
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if self.right.contains(&index) {
-                column.set_cell_alignment(CellAlignment::Right);
+            spaces(owed + before, line);
+            match style(at, text) {
+                Style::Plain => line.push_str(text),
+                style => line.push_str(&style.paint(text, color)),
             }
-            if self.whole.contains(&index) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+            owed = after + GAP;
         }
-        table.lines().map(|line| line.trim_end().to_owned()).collect()
+        line.truncate(line.trim_end_matches(' ').len());
+    }
+
+    /// How wide each column is: what is widest and may be cut gives way first.
+    fn arranged(&self, width: Option<u16>) -> Vec<usize> {
+        let mut widths = self.widths.clone();
+        let Some(width) = width else { return widths };
+        let room = usize::from(width).saturating_sub(GAP * (widths.len() - 1));
+        let cuttable: Vec<usize> = (0..widths.len()).filter(|at| !self.whole.contains(at)).collect();
+        let mut excess = widths.iter().sum::<usize>().saturating_sub(room);
+        while excess > 0 {
+            let widest = cuttable.iter().copied().max_by_key(|at| (widths[*at], *at));
+            let Some(widest) = widest.filter(|at| widths[*at] > CUT.len() + 1) else { break };
+            // Down to the next one, so that wide tables take few rounds.
+            let next = cuttable.iter().map(|at| widths[*at]).filter(|it| *it < widths[widest]).max();
+            let least = next.unwrap_or(0).max(CUT.len() + 1).min(widths[widest] - 1);
+            let alike = cuttable.iter().filter(|at| widths[**at] == widths[widest]).count();
+            let less = (widths[widest] - least).min(excess.div_ceil(alike));
+            widths[widest] -= less;
+            excess -= less.min(excess);
+        }
+        widths
     }
 }
 
-impl Table {
-    /// All lines, as wide as they are: nothing has to be arranged.
-    fn unbounded(&self) -> Vec<String> {
-        let head = self.header.iter().map(|title| (*title).to_owned()).collect();
-        let cells =
-            |row: &Vec<String>| row.iter().enumerate().map(|(at, cell)| self.cell(at, cell)).collect();
-        let rows: Vec<Vec<String>> = std::iter::once(head).chain(self.rows.iter().map(cells)).collect();
-        let mut widths = vec![0; self.header.len()];
-        for row in &rows {
-            widths.iter_mut().zip(row).for_each(|(width, cell)| *width = shown(cell).max(*width));
+/// The beginning of a text that takes at most `room`, and the sign that it was
+/// cut.
+fn shortened(text: &str, room: usize) -> String {
+    let (mut short, mut left) = (String::new(), room.saturating_sub(CUT.len()));
+    for c in text.chars() {
+        let width = c.width().unwrap_or(0);
+        if width > left {
+            break;
         }
-        let line = |row: &Vec<String>| {
-            let mut line = String::new();
-            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let room = width - shown(cell);
-                let (before, after) = if self.right.contains(&at) { (room, 2) } else { (0, room + 2) };
-                line.extend(std::iter::repeat_n(' ', before));
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', after));
-            }
-            line.truncate(line.trim_end().len());
-            line
-        };
-        rows.iter().map(line).collect()
+        left -= width;
+        short.push(c);
     }
+    short.push_str(&CUT[..CUT.len().min(room)]);
+    short
+}
 
-    /// The text of a cell, between its marks if it is painted.
-    fn cell(&self, column: usize, text: &str) -> String {
-        let text = sanitised_line(text).replace(is_mark, "");
-        match self.paints.iter().find(|(painted, _)| *painted == column) {
-            Some((_, style)) => format!("{}{text}{END_MARK}", mark(style(&text))),
-            None => text,
-        }
-    }
-
-    /// A line of [`Table::lines`] with its marks replaced.
-    pub(super) fn painted(&self, line: &str, color: bool) -> String {
-        if self.paints.is_empty() {
-            return line.to_owned();
-        }
-        let (mut painted, mut rest) = (String::with_capacity(line.len()), line);
-        while let Some(at) = rest.find(is_mark) {
-            painted.push_str(&rest[..at]);
-            let first = rest[at..].chars().next().unwrap_or(END_MARK);
-            let inside = &rest[at + first.len_utf8()..];
-            let end = inside.find(END_MARK).unwrap_or(inside.len());
-            let style = STYLES.get((u32::from(first) - FIRST_MARK) as usize).copied().unwrap_or(Style::Plain);
-            painted.push_str(&style.paint(&inside[..end], color));
-            rest = inside[end..].strip_prefix(END_MARK).unwrap_or("");
-        }
-        painted.push_str(rest);
-        painted
+fn spaces(mut count: usize, line: &mut String) {
+    const SPACES: &str = "                                                                ";
+    while count > 0 {
+        let some = count.min(SPACES.len());
+        line.push_str(&SPACES[..some]);
+        count -= some;
     }
 }
 
@@ -185,38 +243,76 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(["ID", "SIZE", "NAME"]).right(1).whole(0);
-        table.row(["0198".into(), "1.2 GiB".into(), "nightly".into()]);
-        table.row(["0199".into(), "3 B".into(), "a\nb\x1b[2J".into()]);
+        table.row(["0198", "1.2 GiB", "nightly"]);
+        table.row(["0199", "3 B", "a\nb\x1b[2J"]);
         table
+    }
+
+    fn lines(table: &Table, width: Option<u16>, color: bool) -> Vec<String> {
+        let mut out = Vec::new();
+        table.print(width, color, &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn columns_are_aligned_and_cells_cannot_break_them() {
         let expected = ["ID       SIZE  NAME", "0198  1.2 GiB  nightly", "0199      3 B  a\\nb\\x1b[2J"];
-        assert_eq!(table().lines(None), expected);
+        assert_eq!(lines(&table(), None, false), expected);
     }
 
     #[test]
     fn a_narrow_terminal_cuts_what_may_be_cut() {
-        let lines = table().lines(Some(20));
+        let lines = lines(&table(), Some(20), false);
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.chars().count() <= 20), "{lines:#?}");
         assert!(lines[1].starts_with("0198 "), "{lines:#?}");
     }
 
     #[test]
+    fn what_is_widest_is_cut_first_and_wide_characters_count_twice() {
+        let mut table = Table::new(["A", "B", "C"]).whole(0);
+        table.row(["0123456789", "short", "a very long subject of a commit"]);
+        table.row(["x", "", "größe 象象象象象象象象象象象"]);
+        let found = lines(&table, Some(35), false);
+        assert_eq!(
+            found,
+            [
+                "A           B      C",
+                "0123456789  short  a very long s...",
+                "x                  größe 象象象..."
+            ]
+        );
+        // However narrow: what is whole stays whole, and a little of the rest.
+        assert_eq!(lines(&table, Some(1), false)[1], "0123456789  s...  a...");
+    }
+
+    #[test]
     fn painted_cells_take_no_more_room() {
         let mut table = Table::new(["A", "STATUS", "B"]).paint(1, |_| Style::Good);
-        table.row(["x\u{e0041}".into(), "ok".into(), "y".into()]);
-        table.row(["x".into(), "completed".into(), "\x1b[0m".into()]);
-        let lines =
-            |color| table.lines(None).iter().map(|line| table.painted(line, color)).collect::<Vec<_>>();
-        assert_eq!(lines(false), ["A  STATUS     B", "x  ok         y", "x  completed  \\x1b[0m"]);
-        assert_eq!(lines(true)[1], "x  \x1b[32mok\x1b[m         y");
+        table.row(["x", "ok", "y"]);
+        table.row(["x", "completed", "\x1b[0m"]);
+        assert_eq!(
+            lines(&table, None, false),
+            ["A  STATUS     B", "x  ok         y", "x  completed  \\x1b[0m"]
+        );
+        assert_eq!(lines(&table, None, true)[1], "x  \x1b[32mok\x1b[m         y");
+    }
+
+    #[test]
+    fn cells_one_by_one_are_a_row_as_well() {
+        let mut table = Table::new(["A", "B"]).right(1);
+        table.cell("x");
+        table.shown(12);
+        table.row(["y", ""]);
+        assert_eq!(lines(&table, None, false), ["A   B", "x  12", "y"]);
+        let mut other = Table::new(["A", "B"]);
+        other.row(["longer", "z"]);
+        table.append(&other);
+        assert_eq!(lines(&table, None, false), ["A        B", "x       12", "y", "longer   z"]);
     }
 
     #[test]
     fn an_empty_table_is_silent() {
-        assert!(Table::new(["A"]).lines(None).is_empty());
+        assert!(lines(&Table::new(["A"]), None, false).is_empty());
     }
 }

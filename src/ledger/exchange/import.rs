@@ -26,6 +26,8 @@ pub struct Import {
     pub dry_run: bool,
     /// Leave out backups of schema commits that are not in the repository.
     pub skip_missing: bool,
+    /// Take them, too: their names are enough.
+    pub names_only: bool,
 }
 
 /// What was done, or would be.
@@ -181,7 +183,7 @@ impl Ledger<'_> {
         while let Some(group) = groups.next_group()? {
             let commit = self.commit_of(&group, known)?;
             known.commits.insert(group.id, commit.clone());
-            if !self.is_present(&commit, known) {
+            if !options.names_only && !self.is_present(&commit, known) {
                 missing.insert(commit.clone());
                 imported.skipped.insert(group.id, commit);
                 continue;
@@ -215,7 +217,7 @@ impl Ledger<'_> {
         match known.present.get(commit) {
             Some(present) => *present,
             None => {
-                let present = self.repository.has_commit(Oid::from(commit));
+                let present = self.schema_repository().has_commit(Oid::from(commit));
                 *known.present.entry(commit.clone()).or_insert(present)
             }
         }
@@ -270,7 +272,7 @@ impl Ledger<'_> {
             let Some(commit) = known.commits.get(&group.id) else {
                 return Err(at(group.line, "the input has changed while it was read"));
             };
-            if known.present.get(commit) != Some(&true) {
+            if known.present.get(commit) == Some(&false) {
                 continue;
             }
             records += 1;
@@ -289,7 +291,7 @@ impl Ledger<'_> {
 
     fn write_batch(&self, batch: &Batch) -> Result<(), Error> {
         self.retrying(|| {
-            let identity = self.repository.identity()?;
+            let identity = self.schema_repository().identity()?;
             let mut writer = self.repository.writer();
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
             let mut updates = Vec::new();
@@ -327,7 +329,10 @@ impl Ledger<'_> {
     ) -> Result<Option<RefUpdate>, Error> {
         let name = layout::ref_name(commit);
         let tip = self.repository.ref_tip(&name)?;
-        let parent = tip.unwrap_or_else(|| Oid::from(commit));
+        let parent = match tip {
+            Some(tip) => tip,
+            None => self.beginning_by_name(writer, commit)?,
+        };
         let files: BTreeMap<String, Oid> = match tip {
             Some(tip) => self.repository.files_at(tip, layout::DIRECTORY)?.into_iter().collect(),
             None => BTreeMap::new(),

@@ -11,6 +11,7 @@ use crate::git::{self, Directory, Oid, Repository};
 
 use super::record::{Facts, Loss};
 use super::{Code, Finding};
+use crate::ledger::beginning::is_stand_in;
 use crate::ledger::layout;
 
 /// How many paths of a changed schema are named.
@@ -48,6 +49,10 @@ pub(super) struct Chain<'a> {
     contents: BTreeMap<Oid, Rc<Content>>,
     remembered: BTreeMap<Oid, Rc<Result<Facts, String>>>,
     reported: BTreeSet<Oid>,
+    /// What stands for the schema commit, where that is in another repository.
+    pub(super) stand_ins: Vec<Oid>,
+    /// Some ledger commit continues the schema commit itself.
+    continues: bool,
     pub(super) findings: Vec<Finding>,
     pub(super) links: Vec<Link>,
 }
@@ -62,6 +67,8 @@ impl<'a> Chain<'a> {
             contents: BTreeMap::new(),
             remembered: BTreeMap::new(),
             reported: BTreeSet::new(),
+            stand_ins: Vec::new(),
+            continues: false,
             findings: Vec::new(),
             links: Vec::new(),
         };
@@ -104,10 +111,15 @@ impl<'a> Chain<'a> {
                 }
                 continue;
             }
+            self.continues |= id == self.schema_commit;
             if known.contains_key(&id) || id == self.schema_commit {
                 continue;
             }
             let parents = match self.repository.commit(id) {
+                Ok(data) if is_stand_in(self.repository, &data, commit) => {
+                    self.stand_ins.push(id);
+                    None
+                }
                 Ok(data) if data.message.lines().any(|line| line == trailer) => Some(data.parents),
                 Ok(data) => {
                     let message =
@@ -139,8 +151,17 @@ impl<'a> Chain<'a> {
         self.found(code, error.to_string()).commit = Some(id);
     }
 
-    /// The tree of the schema commit.
+    /// The tree of the schema commit, or of what stands for it.
     fn base(&mut self) -> Option<Rc<Content>> {
+        if !self.continues {
+            let stand_ins: Vec<_> =
+                self.stand_ins.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
+            // One that was written when the commit was not to be had has no files.
+            let whole = stand_ins.iter().find(|content| !content.schema.is_empty());
+            if let Some(content) = whole.or(stand_ins.first()) {
+                return Some(Rc::clone(content));
+            }
+        }
         match self.content(self.schema_commit) {
             Ok(content) => Some(content),
             Err(error) => {
@@ -178,6 +199,7 @@ impl<'a> Chain<'a> {
             parents.iter().filter_map(|parent| self.contents.get(parent).map(Rc::clone)).collect();
         if let Some(base) = base
             && content.schema != base.schema
+            && (!content.schema.is_empty() || self.stand_ins.is_empty())
             && before.iter().all(|parent| parent.schema != content.schema)
         {
             let paths = self.repository.differing_paths(&base.schema, &content.schema, PATHS_SHOWN)?;

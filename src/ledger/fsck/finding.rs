@@ -54,6 +54,8 @@ codes! {
     ObjectMissing = "object-missing", Error;
     /// The schema commit is not in the repository.
     SchemaCommitMissing = "schema-commit-missing", Error;
+    /// The schema commit is not to be had: its name is all that is known of it.
+    SchemaCommitUnknown = "schema-commit-unknown", Warning;
     /// History is cut off here, so that not all can be seen.
     Shallow = "shallow", Notice;
     /// The chain of ledger commits leads somewhere else.

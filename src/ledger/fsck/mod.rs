@@ -13,6 +13,7 @@ mod notes;
 mod record;
 mod repair;
 mod signers;
+mod stand_ins;
 mod together;
 
 use std::collections::BTreeMap;
@@ -107,6 +108,7 @@ impl Ledger<'_> {
     ) -> Result<(), Error> {
         let reference = layout::ref_name(commit);
         let chain = Chain::walk(self.repository, commit, tip)?;
+        self.look_at_stand_ins(commit, &chain.stand_ins, report)?;
         report.findings.extend(chain.findings);
         commits.extend(chain.links.into_iter().map(|link| Commit { reference: reference.clone(), link }));
         let files = match self.repository.commit(tip).and_then(|data| self.repository.directory(data.tree)) {
@@ -164,9 +166,7 @@ impl Ledger<'_> {
             let Ok(commit) = commit.parse::<CommitId>() else { continue };
             let whole = match tips.get(&commit) {
                 // Where the history ends too early was found in the chain.
-                Some(ours) => {
-                    self.repository.contains(*ours, theirs, Some(Oid::from(&commit))).unwrap_or(true)
-                }
+                Some(ours) => self.repository.contains(*ours, theirs, Oid::from(&commit)).unwrap_or(true),
                 None => false,
             };
             if !whole {

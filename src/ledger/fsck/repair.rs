@@ -44,7 +44,7 @@ impl Ledger<'_> {
 
     fn repair_commit(&self, commit: &CommitId) -> Result<(Vec<BackupId>, bool), Error> {
         let name = layout::ref_name(commit);
-        let identity = self.repository.identity()?;
+        let identity = self.schema_repository().identity()?;
         let mut writer = self.repository.writer();
         let (mut updates, mut changes, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         let mut backups = BTreeMap::new();

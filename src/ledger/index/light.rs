@@ -2,8 +2,9 @@
 
 use chrono::DateTime;
 
-use crate::domain::{Backup, Status, Timestamp};
+use crate::domain::{Status, Timestamp};
 use crate::git::Oid;
+use crate::ledger::Entry;
 
 /// A tag is its key, this, its value.
 pub(super) const VALUE: char = '\u{1}';
@@ -30,6 +31,7 @@ pub(super) struct Light {
     pub(super) started_at: i64,
     pub(super) completed_at: i64,
     pub(super) expires_at: i64,
+    pub(super) last_at: i64,
     pub(super) size_bytes: u64,
     pub(super) stored_bytes: u64,
     pub(super) kind: u8,
@@ -42,6 +44,7 @@ pub(super) struct Light {
     pub(super) tags: String,
     pub(super) needs: String,
     pub(super) owner: String,
+    pub(super) blob: Oid,
 }
 
 /// The rows of one ref.
@@ -53,8 +56,10 @@ pub(super) struct RefRows {
     pub(super) rows: Vec<Light>,
 }
 
-impl From<&Backup> for Light {
-    fn from(backup: &Backup) -> Self {
+impl Light {
+    /// Of a record, which is in `blob`.
+    pub(super) fn of(entry: &Entry, blob: Oid) -> Self {
+        let backup = &entry.backup;
         let flags = [
             (backup.is_verified(), flag::VERIFIED),
             (!backup.holds.is_empty(), flag::HELD),
@@ -73,6 +78,7 @@ impl From<&Backup> for Light {
             started_at: time(backup.started_at),
             completed_at: time(backup.completed_at),
             expires_at: time(backup.expires_at),
+            last_at: time(entry.record.ordered().into_iter().map(|event| event.at).max()),
             size_bytes: backup.size_bytes.unwrap_or_default(),
             stored_bytes: backup.stored_bytes.unwrap_or_default(),
             kind: backup.kind as u8,
@@ -85,6 +91,7 @@ impl From<&Backup> for Light {
             tags: backup.tags.iter().map(tag).collect(),
             needs: backup.depends_on.iter().map(|needed| format!("{}{END}", needed.id)).collect(),
             owner: owner.and_then(|owner| serde_json::to_string(owner).ok()).unwrap_or_default(),
+            blob,
         }
     }
 }

@@ -48,19 +48,28 @@ impl Ledger<'_> {
         entry(self.repository, row)
     }
 
-    /// The whole records of backups, in the order of `rows`.
-    pub fn entries(&self, rows: &[Row<'_>]) -> Result<Vec<Entry>, Error> {
-        spread(self.repository, rows, entry).into_iter().collect()
+    /// Reads the whole records of backups and hands over what `make` makes of
+    /// each, in the order of `rows`: side by side, and only some at a time.
+    pub fn each_entry<T: Send, E: From<Error>>(
+        &self,
+        rows: &[Row<'_>],
+        make: impl Fn(Entry) -> T + Sync,
+        mut take: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const AT_ONCE: usize = 2048;
+        for some in rows.chunks(AT_ONCE) {
+            for made in spread(self.repository, some, |repository, row| entry(repository, row).map(&make)) {
+                take(made?)?;
+            }
+        }
+        Ok(())
     }
 }
 
 fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
-    let (id, commit, tip) = (row.id(), row.commit(), row.tip());
-    let path = layout::record_path(id);
-    let blob = repository.entry_at(tip, &path)?.ok_or(Error::NotFound { selector: path })?;
-    let place = Place { id, commit, tip, blob };
+    let place = Place { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
     read(repository, &place).map_err(|reason| Error::Damaged {
-        backup: id.to_string(),
+        backup: place.id.to_string(),
         commit: place.commit.clone(),
         reason,
     })

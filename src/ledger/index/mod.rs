@@ -13,6 +13,7 @@
 mod light;
 mod lookup;
 mod overview;
+mod packed;
 mod refresh;
 mod row;
 mod segment;

@@ -1,6 +1,7 @@
 //! Bringing the index up to date with the refs.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::ledger::{Damage, Error, Ledger, layout};
 
 use super::light::{Light, RefRows};
 use super::overview::Overview;
+use super::packed::{self, Differences, Digest};
 use super::row::Row;
 use super::segment::Segment;
 
@@ -57,6 +59,10 @@ impl Ledger<'_> {
         self.directory().join("index")
     }
 
+    fn packed_path(&self) -> PathBuf {
+        self.directory().join("index.packed")
+    }
+
     fn directory(&self) -> PathBuf {
         self.repository.common_dir().join("pggit")
     }
@@ -79,15 +85,10 @@ impl Ledger<'_> {
     }
 
     fn load(&self, stale_most: usize) -> Result<(Overview, Refreshed), Error> {
-        let (path, oid) = (self.index_path(), self.repository.oid_len());
-        let (tips, file) = std::thread::scope(|scope| {
-            let file = scope.spawn(|| Segment::open(read_file(&path).ok()?, oid));
-            (self.repository.tips_under(layout::REFS_PREFIX), file.join().ok().flatten())
-        });
-        let tips = tips?;
-        let found = file.is_some();
-        let base = file.unwrap_or_else(|| Segment::encode(&[], oid));
-        let (kept, changed) = compare(&base, &tips);
+        let oid = self.repository.oid_len();
+        let View { base, kept, changed, tips } = self.view()?;
+        let found = base.is_some();
+        let base = base.unwrap_or_else(|| Segment::encode(&[], oid));
         let mut readings =
             spread(self.repository, &changed, |repository, (name, tip)| read_ref(repository, name, *tip));
         let gone = kept.iter().filter(|kept| !**kept).count();
@@ -96,23 +97,116 @@ impl Ledger<'_> {
         let stale = gone.max(sound);
         let mut damaged: Vec<Damage> = readings.iter_mut().filter_map(|it| it.whole.take()).collect();
         damaged.extend(readings.iter_mut().flat_map(|it| std::mem::take(&mut it.damaged)));
-        let worth = stale > stale_most.min(base.shape().refs / 16) || (!found && !tips.is_empty());
-        let cached = worth.then(|| cacheable(&base, &kept, &readings, &changed, &damaged));
-        let mut fresh: Vec<RefRows> = readings.into_iter().filter_map(|it| it.rows).collect();
+        let worth = stale > stale_most.min(base.shape().refs / 16) || (!found && !changed.is_empty());
+        let ill: HashSet<&str> =
+            damaged.iter().filter_map(|it| it.reference.strip_prefix(layout::REFS_PREFIX)).collect();
+        let (mut cached, mut fresh) = (Vec::new(), Vec::new());
+        for (reading, (name, _)) in readings.into_iter().zip(&changed) {
+            let rows = if worth && !ill.contains(name.as_str()) { &mut cached } else { &mut fresh };
+            rows.extend(reading.rows);
+        }
+        drop(changed);
+        let (base, kept) =
+            if worth { (renewed(&base, &kept, cached, oid), Vec::new()) } else { (base, kept) };
+        let written = worth && self.replace(&self.index_path(), base.bytes()).is_ok();
+        if let Some((tips, digest)) = tips.filter(|_| written || (found && !worth)) {
+            self.note_packed(&base, &tips, &digest);
+        }
         fresh.sort_by_key(|it| it.commit);
-        let written = cached.is_some_and(|refs| {
-            let whole = Segment::encode(&refs, oid);
-            replace(&self.directory(), &path, whole.bytes()).is_ok()
-        });
         let fresh = Segment::encode(&fresh, oid);
         let order = order(&base, &kept, &fresh);
         let refreshed = Refreshed { backups: order.len(), stale, written };
         Ok((Overview { segments: [base, fresh], order, damaged }, refreshed))
     }
+
+    /// Compares the index with the refs, while it is being read.
+    fn view(&self) -> Result<View, Error> {
+        let (path, oid) = (self.index_path(), self.repository.oid_len());
+        std::thread::scope(|scope| {
+            let file = scope.spawn(|| Segment::load(&path, oid));
+            // Loose ones first: what is packed in between is then seen twice, not never.
+            let loose = self.repository.loose_under(layout::REFS_PREFIX);
+            let digest = packed::digest(self.repository);
+            let base = file.join().ok().flatten();
+            if let (Some(loose), Some(digest), Some(index)) = (loose, digest, &base)
+                && let Some(known) = packed::read(&self.packed_path(), index, &digest)
+            {
+                let mut tips = known;
+                tips.extend(loose.into_iter().map(|(name, tip)| (name, Some(tip))));
+                let (kept, changed) = apply(index, tips);
+                return Ok(View { base, kept, changed, tips: None });
+            }
+            let mut hasher = blake3::Hasher::new();
+            let tips = self.repository.tips_under(layout::REFS_PREFIX, |bytes| {
+                hasher.update(bytes);
+            })?;
+            let (kept, changed) = match &base {
+                Some(index) => compare(index, &tips),
+                None => (Vec::new(), tips.iter().map(|(name, tip)| (name.to_owned(), tip)).collect()),
+            };
+            Ok(View { base, kept, changed, tips: Some((tips, *hasher.finalize().as_bytes())) })
+        })
+    }
+
+    /// Writes down what the index has to do with `packed-refs`. Where that
+    /// fails, the refs are read one by one the next time as well.
+    fn note_packed(&self, index: &Segment, tips: &Tips, digest: &Digest) {
+        let noted = packed::differences(index, tips).map(|found| packed::encode(index, digest, &found));
+        if let Some(bytes) = noted.filter(|bytes| !bytes.is_empty()) {
+            let _ = self.replace(&self.packed_path(), &bytes);
+        }
+    }
+
+    /// Puts `bytes` at `path`; whoever reads sees the old or the new, whole.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let directory = self.directory();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let temporary = directory.join(format!("index.{}.tmp", uuid::Uuid::now_v7()));
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&temporary, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
 }
 
-/// Which refs of the index are as they were, and which refs have to be read.
-fn compare<'t>(base: &Segment, tips: &'t Tips) -> (Vec<bool>, Vec<(&'t str, Oid)>) {
+/// What the index and the refs come to.
+struct View {
+    /// The index, if there is one that can be used.
+    base: Option<Segment>,
+    /// Which of its refs are as they were.
+    kept: Vec<bool>,
+    /// The refs that have to be read.
+    changed: Vec<(String, Oid)>,
+    /// All refs and the digest of `packed-refs`, where they had to be read.
+    tips: Option<(Tips, Digest)>,
+}
+
+/// Which refs of the index are as they were, and which refs have to be read,
+/// when all refs that may differ are known.
+fn apply(base: &Segment, tips: Differences) -> (Vec<bool>, Vec<(String, Oid)>) {
+    let mut kept = vec![true; base.shape().refs];
+    let mut changed = Vec::new();
+    for (name, tip) in tips {
+        let at = Oid::from_hex(&name).and_then(|commit| base.find_ref(commit.as_bytes()));
+        if let Some(at) = at {
+            kept[at] = tip.is_some_and(|tip| base.tip(at) == tip.as_bytes());
+        }
+        if let Some(tip) = tip.filter(|_| at.is_none_or(|at| !kept[at])) {
+            changed.push((name, tip));
+        }
+    }
+    (kept, changed)
+}
+
+/// The same, from all refs.
+fn compare(base: &Segment, tips: &Tips) -> (Vec<bool>, Vec<(String, Oid)>) {
     let mut kept = vec![false; base.shape().refs];
     let (mut changed, mut at) = (Vec::new(), 0);
     for (name, tip) in tips.iter() {
@@ -129,13 +223,13 @@ fn compare<'t>(base: &Segment, tips: &'t Tips) -> (Vec<bool>, Vec<(&'t str, Oid)
             }
         }
         if !found {
-            changed.push((name, tip));
+            changed.push((name.to_owned(), tip));
         }
     }
     (kept, changed)
 }
 
-/// The rows of both segments by age.
+/// The rows of both segments by age; without `kept` all of them.
 fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
     let rows = |segment: &Segment| 0..segment.shape().rows as u32;
     let row = |(segment, at): (u8, u32)| {
@@ -145,7 +239,7 @@ fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
     let mut order = Vec::with_capacity(base.shape().rows + fresh.shape().rows);
     let mut newer = rows(fresh).map(|at| (1, at)).peekable();
     for old in rows(base).map(|at| (0, at)) {
-        if !kept.get(row(old).at_ref()).copied().unwrap_or(false) {
+        if !kept.is_empty() && !kept.get(row(old).at_ref()).copied().unwrap_or(false) {
             continue;
         }
         while let Some(new) = newer.next_if(|new| row(*new).age() < row(old).age()) {
@@ -157,18 +251,8 @@ fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
     order
 }
 
-/// What the index is to contain: all refs without damage.
-fn cacheable(
-    base: &Segment,
-    kept: &[bool],
-    readings: &[Reading],
-    changed: &[(&str, Oid)],
-    damaged: &[Damage],
-) -> Vec<RefRows> {
-    let ill: std::collections::HashSet<&str> =
-        damaged.iter().filter_map(|it| it.reference.strip_prefix(layout::REFS_PREFIX)).collect();
-    let sound = readings.iter().zip(changed).filter(|(_, (name, _))| !ill.contains(name));
-    let mut refs: Vec<RefRows> = sound.filter_map(|(it, _)| it.rows.clone()).collect();
+/// What the index is to contain: what was right in it, and `refs`.
+fn renewed(base: &Segment, kept: &[bool], mut refs: Vec<RefRows>, oid: usize) -> Segment {
     let mut old: Vec<RefRows> = (0..kept.len()).filter_map(|at| empty(base, at)).collect();
     if old.len() == kept.len() {
         for at in 0..base.shape().rows {
@@ -178,7 +262,7 @@ fn cacheable(
         refs.extend(old.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(it, _)| it));
     }
     refs.sort_by_key(|it| it.commit);
-    refs
+    Segment::encode(&refs, oid)
 }
 
 fn empty(base: &Segment, at: usize) -> Option<RefRows> {
@@ -226,10 +310,10 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
             return Reading { whole, ..Reading::default() };
         }
     };
-    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    let (mut rows, mut damaged) = (Vec::with_capacity(places.len()), Vec::new());
     for place in places {
         match read(repository, &place) {
-            Ok(entry) => rows.push(Light::from(&entry.backup)),
+            Ok(entry) => rows.push(Light::of(&entry, place.blob)),
             Err(reason) => damaged.push(Damage {
                 reference: reference.clone(),
                 file: layout::record_path(place.id),
@@ -243,28 +327,4 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
     }
     let subject = repository.summary(commit).ok().map(|summary| summary.subject);
     Reading { rows: Some(RefRows { commit, tip, subject, rows }), whole: None, damaged }
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
-    io::Read::read_to_end(&mut file, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Puts `bytes` at `path`; whoever reads sees the old or the new, whole.
-fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let temporary = directory.join(format!("index.{}.tmp", uuid::Uuid::now_v7()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }

@@ -5,7 +5,10 @@ use crate::git::Oid;
 use crate::ledger::query::Facts;
 
 use super::light::{END, Light, VALUE, decode_time, flag};
-use super::segment::{BRANCH, DATABASE, NAME, NEEDS, OWNER, REF, Segment, TAGS, TOOL, u32_at, u64_at};
+use super::segment::{
+    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL, u32_at,
+    u64_at,
+};
 
 /// What is known about a backup without reading its record.
 #[derive(Clone, Copy)]
@@ -24,7 +27,7 @@ impl<'a> Row<'a> {
     }
 
     fn has(&self, flag: u8) -> bool {
-        self.bytes.get(70).is_some_and(|flags| flags & flag != 0)
+        self.bytes.get(FLAGS).is_some_and(|flags| flags & flag != 0)
     }
 
     pub(super) fn at_ref(&self) -> usize {
@@ -57,6 +60,11 @@ impl<'a> Row<'a> {
         Oid::from_bytes(self.segment.tip(self.at_ref())).expect("a row belongs to a ref")
     }
 
+    /// The record itself.
+    pub(super) fn blob(&self) -> Oid {
+        Oid::from_bytes(self.bytes.get(BLOB..).unwrap_or(&[])).expect("a row ends with the name of its blob")
+    }
+
     /// First line of the message of the schema commit; `None` when it could not
     /// be read, as in a shallow clone.
     pub fn subject(&self) -> Option<&'a str> {
@@ -80,13 +88,13 @@ impl<'a> Row<'a> {
 
     /// What it contains.
     pub fn kind(&self) -> BackupType {
-        let at = self.bytes.get(68).map_or(0, |kind| usize::from(*kind));
+        let at = self.bytes.get(KIND).map_or(0, |kind| usize::from(*kind));
         BackupType::ALL.get(at).copied().unwrap_or(BackupType::Full)
     }
 
     /// How far it has come.
     pub fn status(&self) -> Status {
-        let at = self.bytes.get(69).map_or(0, |status| usize::from(*status));
+        let at = self.bytes.get(STATUS).map_or(0, |status| usize::from(*status));
         Status::ALL.get(at).copied().unwrap_or(Status::InProgress)
     }
 
@@ -128,6 +136,11 @@ impl<'a> Row<'a> {
         self.time(40)
     }
 
+    /// When the last of its events was.
+    pub fn last_at(&self) -> Timestamp {
+        self.time(LAST).unwrap_or_else(|| self.registered_at())
+    }
+
     /// See [`crate::domain::Backup::is_verified`].
     pub fn is_verified(&self) -> bool {
         self.has(flag::VERIFIED)
@@ -159,11 +172,12 @@ impl From<Row<'_>> for Light {
             started_at: time(24),
             completed_at: time(32),
             expires_at: time(40),
+            last_at: time(LAST),
             size_bytes: u64_at(row.bytes, 48),
             stored_bytes: u64_at(row.bytes, 56),
-            kind: byte(68),
-            status: byte(69),
-            flags: byte(70),
+            kind: byte(KIND),
+            status: byte(STATUS),
+            flags: byte(FLAGS),
             name: text(NAME),
             database: text(DATABASE),
             branch: text(BRANCH),
@@ -171,6 +185,7 @@ impl From<Row<'_>> for Light {
             tags: text(TAGS),
             needs: text(NEEDS),
             owner: text(OWNER),
+            blob: row.blob(),
         }
     }
 }

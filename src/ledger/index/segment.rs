@@ -5,40 +5,51 @@
 //! refs    by schema commit: commit, tip, subject
 //! rows    by time of registration, of one size
 //! ids     by id: id, ref
-//! heap    texts
+//! heap    texts, each after its length
 //! ```
 //!
 //! All numbers are little endian. Whatever the bytes are, reading them does not
 //! panic; [`Segment::open`] refuses all that were not written like this.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use super::light::{Light, RefRows};
 
 const MAGIC: &[u8; 8] = b"PGGITIDX";
 /// Goes up when the meaning of the bytes changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What the bytes mean beside that; another program version may fold otherwise.
 const LAYOUT: &str = concat!(
-    "ref: commit tip subject; row: id registered started completed expires size stored ref kind status flags ",
-    "name database branch tool tags needs owner; id: id ref; pggit ",
+    "ref: commit tip subject; row: id registered started completed expires size stored last ref kind status flags ",
+    "name database branch tool tags needs owner blob; id: id ref; pggit ",
     env!("CARGO_PKG_VERSION")
 );
 
 pub(super) const HEADER: usize = 128;
-pub(super) const ROW: usize = 128;
 pub(super) const ID: usize = 20;
-const TEXT: usize = 8;
-/// Where a row has the number of its ref.
-pub(super) const REF: usize = 64;
+/// A text is a place in the heap.
+const TEXT: usize = 4;
+/// Where there is no text at all, not even an empty one.
+const NO_TEXT: u32 = u32::MAX;
+/// Where a row has the time of its last event, and the number of its ref.
+pub(super) const LAST: usize = 64;
+pub(super) const REF: usize = 72;
+pub(super) const KIND: usize = 76;
+pub(super) const STATUS: usize = 77;
+pub(super) const FLAGS: usize = 78;
 /// Where the texts of a row are.
-pub(super) const NAME: usize = 72;
-pub(super) const DATABASE: usize = 80;
+pub(super) const NAME: usize = 80;
+pub(super) const DATABASE: usize = 84;
 pub(super) const BRANCH: usize = 88;
-pub(super) const TOOL: usize = 96;
-pub(super) const TAGS: usize = 104;
-pub(super) const NEEDS: usize = 112;
-pub(super) const OWNER: usize = 120;
+pub(super) const TOOL: usize = 92;
+pub(super) const TAGS: usize = 96;
+pub(super) const NEEDS: usize = 100;
+pub(super) const OWNER: usize = 104;
+/// Where the name of its blob begins; with it the row ends.
+pub(super) const BLOB: usize = 108;
 
 /// What a header says about the rest of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +66,16 @@ impl Shape {
         2 * self.oid + TEXT
     }
 
+    fn row_size(&self) -> usize {
+        BLOB + self.oid
+    }
+
     fn rows_at(&self) -> usize {
         HEADER + self.refs * self.ref_size()
     }
 
     pub(super) fn ids_at(&self) -> usize {
-        self.rows_at() + self.rows * ROW
+        self.rows_at() + self.rows * self.row_size()
     }
 
     fn heap_at(&self) -> usize {
@@ -111,15 +126,43 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Takes the bytes of a file, if every one of them is as it was written.
-    pub(super) fn open(bytes: Vec<u8>, oid: usize) -> Option<Self> {
-        let shape = Shape::parse(&bytes, oid)?;
-        let good = bytes.len() == shape.len()
-            && checksum(&bytes[HEADER..]) == shape.checksum
-            && std::str::from_utf8(&bytes[shape.heap_at()..]).is_ok();
+    /// Reads a file, if every byte of it is as it was written.
+    pub(super) fn load(path: &Path, oid: usize) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, 0).ok()?;
+        let shape = Shape::parse(&header, oid)?;
+        // Nothing is taken from memory for what a damaged header promises.
+        if file.metadata().ok()?.len() != shape.len() as u64 {
+            return None;
+        }
+        let mut bytes = vec![0; shape.len()];
+        bytes[..HEADER].copy_from_slice(&header);
+        if read_and_sum(&file, &mut bytes[HEADER..])? != shape.checksum {
+            return None;
+        }
         let segment = Self { bytes, shape };
         let homeless = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
-        (good && !(0..shape.rows).any(homeless)).then_some(segment)
+        (!(0..shape.rows).any(homeless)).then_some(segment)
+    }
+
+    /// Names the content.
+    pub(super) fn name(&self) -> [u8; 32] {
+        self.bytes.get(96..HEADER).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+    }
+
+    /// The number of the ref of a schema commit.
+    pub(super) fn find_ref(&self, commit: &[u8]) -> Option<usize> {
+        let (mut low, mut high) = (0, self.shape.refs);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.commit(middle).cmp(commit) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(middle),
+            }
+        }
+        None
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -131,8 +174,8 @@ impl Segment {
     }
 
     pub(super) fn row(&self, at: usize) -> &[u8] {
-        let start = self.shape.rows_at() + at * ROW;
-        self.bytes.get(start..start + ROW).unwrap_or(&[])
+        let (start, size) = (self.shape.rows_at() + at * self.shape.row_size(), self.shape.row_size());
+        self.bytes.get(start..start + size).unwrap_or(&[])
     }
 
     /// The name of the schema commit of a ref.
@@ -151,13 +194,14 @@ impl Segment {
     /// could not be read.
     pub(super) fn subject(&self, at: usize) -> Option<&str> {
         let at = self.shape.ref_at(at) + 2 * self.shape.oid;
-        (u32_at(&self.bytes, at) != u32::MAX).then(|| self.text(&self.bytes, at))
+        (u32_at(&self.bytes, at) != NO_TEXT).then(|| self.text(&self.bytes, at))
     }
 
     /// The text that `owner` refers to at `at`.
     pub(super) fn text(&self, owner: &[u8], at: usize) -> &str {
         let start = self.shape.heap_at() + u32_at(owner, at) as usize;
-        let text = self.bytes.get(start..start + u32_at(owner, at + 4) as usize).unwrap_or(&[]);
+        let length = u32_at(&self.bytes, start) as usize;
+        let text = self.bytes.get(start + 4..start.saturating_add(4 + length)).unwrap_or(&[]);
         std::str::from_utf8(text).unwrap_or_default()
     }
 
@@ -170,7 +214,7 @@ impl Segment {
             out.extend_from_slice(it.tip.as_bytes());
             match &it.subject {
                 Some(subject) => heap.add(subject, &mut out),
-                None => out.extend_from_slice(&[0xff; TEXT]),
+                None => out.extend_from_slice(&NO_TEXT.to_le_bytes()),
             }
         }
         let mut rows: Vec<(u32, &Light)> =
@@ -184,7 +228,7 @@ impl Segment {
             out.extend_from_slice(&at.to_le_bytes());
         }
         out.extend_from_slice(&heap.bytes);
-        let checksum = checksum(&out[HEADER..]);
+        let checksum = sum(&out[HEADER..]);
         let shape = Shape { oid, refs: refs.len(), rows: rows.len(), heap: heap.bytes.len(), checksum };
         let mut header = Vec::with_capacity(HEADER);
         header.extend_from_slice(MAGIC);
@@ -203,7 +247,7 @@ impl Segment {
     }
 }
 
-fn encode_row(at: u32, row: &Light, heap: &mut Heap, out: &mut Vec<u8>) {
+fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.id);
     out.extend_from_slice(&row.registered_at.to_le_bytes());
     for time in [row.started_at, row.completed_at, row.expires_at] {
@@ -212,47 +256,67 @@ fn encode_row(at: u32, row: &Light, heap: &mut Heap, out: &mut Vec<u8>) {
     for size in [row.size_bytes, row.stored_bytes] {
         out.extend_from_slice(&size.to_le_bytes());
     }
+    out.extend_from_slice(&row.last_at.to_le_bytes());
     out.extend_from_slice(&at.to_le_bytes());
     out.extend_from_slice(&[row.kind, row.status, row.flags, 0]);
     let texts = [&row.name, &row.database, &row.branch, &row.tool, &row.tags, &row.needs, &row.owner];
     texts.into_iter().for_each(|text| heap.add(text, out));
+    out.extend_from_slice(row.blob.as_bytes());
 }
 
-/// The halves are hashed side by side.
-fn checksum(bytes: &[u8]) -> [u8; 32] {
-    const WORTH_A_THREAD: usize = 1 << 20;
+/// What the checksum is of: the halves, so that two threads can make it.
+fn sum(bytes: &[u8]) -> [u8; 32] {
     let (first, second) = bytes.split_at(bytes.len() / 2);
-    let (first, second) = if bytes.len() < WORTH_A_THREAD {
-        (blake3::hash(first), blake3::hash(second))
-    } else {
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| blake3::hash(first));
-            let second = blake3::hash(second);
-            (other.join().unwrap_or(second), second)
-        })
-    };
+    join(blake3::hash(first), blake3::hash(second))
+}
+
+fn join(first: blake3::Hash, second: blake3::Hash) -> [u8; 32] {
     *blake3::Hasher::new().update(first.as_bytes()).update(second.as_bytes()).finalize().as_bytes()
+}
+
+/// Fills `bytes` with what stands after the header of `file`, and returns its
+/// [`sum`].
+fn read_and_sum(file: &File, bytes: &mut [u8]) -> Option<[u8; 32]> {
+    const WORTH_A_THREAD: usize = 1 << 20;
+    /// What stays in the cache of a processor between reading and hashing.
+    const AT_ONCE: usize = 1 << 18;
+    let read = |part: &mut [u8], mut at: u64| {
+        let mut hasher = blake3::Hasher::new();
+        for piece in part.chunks_mut(AT_ONCE) {
+            file.read_exact_at(piece, at).ok()?;
+            hasher.update(piece);
+            at += piece.len() as u64;
+        }
+        Some(hasher.finalize())
+    };
+    let half = bytes.len() / 2;
+    let (first, second) = bytes.split_at_mut(half);
+    let at = (HEADER, HEADER + half);
+    if half < WORTH_A_THREAD {
+        return Some(join(read(first, at.0 as u64)?, read(second, at.1 as u64)?));
+    }
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| read(first, at.0 as u64));
+        let second = read(second, at.1 as u64);
+        Some(join(other.join().ok()??, second?))
+    })
 }
 
 /// Texts, each of them once.
 #[derive(Default)]
-struct Heap {
+struct Heap<'t> {
     bytes: Vec<u8>,
-    known: HashMap<String, u32>,
+    known: HashMap<&'t str, u32>,
 }
 
-impl Heap {
-    fn add(&mut self, text: &str, out: &mut Vec<u8>) {
-        let at = match self.known.get(text) {
-            Some(at) => *at,
-            None => {
-                let at = self.bytes.len() as u32;
-                self.bytes.extend_from_slice(text.as_bytes());
-                self.known.insert(text.to_owned(), at);
-                at
-            }
-        };
+impl<'t> Heap<'t> {
+    fn add(&mut self, text: &'t str, out: &mut Vec<u8>) {
+        let at = *self.known.entry(text).or_insert_with(|| {
+            let at = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            self.bytes.extend_from_slice(text.as_bytes());
+            at
+        });
         out.extend_from_slice(&at.to_le_bytes());
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     }
 }

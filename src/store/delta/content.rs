@@ -40,6 +40,18 @@ impl Content {
         self.length
     }
 
+    /// All of them, without a copy when they are in one piece.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        if let ([source], [piece]) = (&mut self.sources[..], &self.pieces[..])
+            && piece.start == 0
+            && piece.length as usize == source.len()
+            && let Some(bytes) = Arc::get_mut(source)
+        {
+            return std::mem::take(bytes);
+        }
+        self.to_bytes()
+    }
+
     /// All of them.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length);

@@ -14,8 +14,9 @@ const BUCKET_BITS: u32 = 15;
 const TRIES: usize = 48;
 /// What is shorter costs more as a copy than as bytes.
 const COPY_MIN: usize = 32;
-/// How far behind a removed or an inserted row is looked directly.
-const SHIFT_MAX: usize = 8 << 10;
+/// How far behind a removed or an inserted row is looked directly; what is longer
+/// than rows mostly are is found by the index.
+const SHIFT_MAX: usize = 1 << 10;
 /// How long a piece may be that was overwritten in place, and how much has to be
 /// equal behind it: the filler of a column is equal in all rows.
 const OVERWRITTEN_MAX: usize = 512;

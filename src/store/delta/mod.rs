@@ -10,7 +10,9 @@ mod codec;
 mod content;
 mod matcher;
 
-pub(super) use codec::{Delta, Op};
+pub(super) use codec::Delta;
+#[cfg(test)]
+pub(super) use codec::Op;
 pub(super) use content::Content;
 pub(super) use matcher::Matcher;
 

@@ -1,3 +1,5 @@
+//! Deltas from one end to the other.
+
 use proptest::prelude::*;
 
 use super::*;

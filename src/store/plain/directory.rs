@@ -87,7 +87,7 @@ pub(super) fn size_of(parent: &Path, name: &str) -> Result<u64, Error> {
 
 /// All files below `parent/name` by their path from `parent`. Links and devices
 /// have no business in a backup.
-fn files_of(parent: &Path, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
+pub(super) fn files_of(parent: &Path, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
     let root = parent.join(name);
     let mut files = BTreeMap::new();
     for entry in WalkDir::new(&root).follow_links(false) {

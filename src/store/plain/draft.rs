@@ -1,5 +1,6 @@
 //! A backup that is being written.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -97,6 +98,11 @@ impl Draft {
         make_dir(&dir)?;
         self.pending.fetch_add(1, Ordering::SeqCst);
         Ok(dir)
+    }
+
+    /// The files of an adopted directory, by their paths from the draft.
+    pub(in crate::store) fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
+        directory::files_of(&self.partial, name)
     }
 
     /// Makes an adopted directory durable and lists the digests of its files

@@ -32,6 +32,12 @@ pub use stored::{FileKind, Stored, StoredFile, remove};
 pub use sweep::sweep_partials;
 pub use writer::{ArtifactWriter, FileSummary};
 
+/// A line of a list of digests, of a digest as `blake3:<hex>`.
+pub(super) fn list_line(digest: &str, path: &str) -> String {
+    let hex = digest.strip_prefix("blake3:").unwrap_or(digest);
+    blake3::Hash::from_hex(hex).map(|hash| b3sums::line(hash, path)).unwrap_or_default()
+}
+
 use std::fs::File;
 use std::path::Path;
 

@@ -37,7 +37,7 @@ impl Resolver {
     /// The bytes of `chunk`, proved by their digest.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
         let place = Place { pack: chunk.pack, offset: chunk.offset, stored: chunk.stored };
-        let bytes = self.content(place, 0)?.to_bytes();
+        let bytes = self.content(place, 0)?.into_bytes();
         if bytes.len() != chunk.size as usize || self.crypt().digest(&bytes) != chunk.digest {
             return Err(self.damaged(place, "a chunk is not what was written"));
         }
@@ -46,7 +46,7 @@ impl Resolver {
 
     /// The bytes of a list.
     pub(crate) fn list(&mut self, pack: u32, offset: u32, stored: u32) -> Result<Vec<u8>> {
-        Ok(self.content(Place { pack, offset, stored }, 0)?.to_bytes())
+        Ok(self.content(Place { pack, offset, stored }, 0)?.into_bytes())
     }
 
     fn content(&mut self, place: Place, depth: usize) -> Result<Content> {

@@ -13,7 +13,7 @@ use crate::store::blob::Encoder;
 use crate::store::chunker::{Chunker, Chunking};
 use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, LIST_MAX, ListEntry, encode_list};
-use crate::store::{Error, Result};
+use crate::store::{Error, FileSummary, Result};
 
 /// Takes the bytes of a file.
 pub struct FileWriter {
@@ -86,19 +86,6 @@ impl FileWriter {
         self.desk.file_done(FileDone(entry))?;
         Ok(summary)
     }
-}
-
-/// A file that is in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSummary {
-    /// Its name in the artifact.
-    pub name: String,
-    /// Its size.
-    pub content_bytes: u64,
-    /// By how much the store grew for it, without what packs and manifest add.
-    pub stored_bytes: u64,
-    /// Digest of its content as `blake3:<hex>`.
-    pub digest: String,
 }
 
 impl Write for FileWriter {

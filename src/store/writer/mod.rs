@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use file::{FileSummary, FileWriter};
+pub use file::FileWriter;
 pub(crate) use session::{LEASE, Session};
 
 use self::base::Base;
@@ -355,7 +355,8 @@ impl Desk {
 
     fn write_pack(&self, pack: FullPack) -> Result<()> {
         let base = self.base.as_ref().map(Base::manifest);
-        let (slot, entry, content) = self.table().close(pack, base);
+        let ids = self.table().ids(&pack, base);
+        let (slot, entry, content) = pack.close(&ids);
         self.shelf.bucket.put(&layout::pack(&entry.id), content)?;
         crash_point("store.pack.written");
         self.table().written(slot, entry);

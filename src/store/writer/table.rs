@@ -41,6 +41,18 @@ pub(super) struct FullPack {
     content: Vec<u8>,
 }
 
+impl FullPack {
+    /// Closes the pack: the ids of those that it refers to stand at its end.
+    pub(super) fn close(self, ids: &[String]) -> (u32, PackEntry, Bytes) {
+        let Self { slot, refs, mut content } = self;
+        ids.iter().for_each(|id| content.extend_from_slice(id.as_bytes()));
+        content.extend_from_slice(&u32::try_from(ids.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let entry =
+            PackEntry { id: blake3::hash(&content).to_hex().to_string(), size: content.len() as u64, refs };
+        (slot, entry, content.into())
+    }
+}
+
 struct OpenPack {
     slot: u32,
     content: Vec<u8>,
@@ -116,25 +128,15 @@ impl Table {
         Some(FullPack { slot: open.slot, refs: open.refs, content: open.content })
     }
 
-    /// Closes a pack: the packs that it refers to stand at its end.
-    pub(super) fn close(&self, pack: FullPack, base: Option<&Manifest>) -> (u32, PackEntry, Bytes) {
-        let FullPack { slot, refs, mut content } = pack;
-        for slot in &refs {
-            content.extend_from_slice(self.id_of_base(*slot, base).as_bytes());
-        }
-        content.extend_from_slice(&u32::try_from(refs.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let entry =
-            PackEntry { id: blake3::hash(&content).to_hex().to_string(), size: content.len() as u64, refs };
-        (slot, entry, content.into())
-    }
-
-    fn id_of_base<'a>(&self, slot: u32, base: Option<&'a Manifest>) -> &'a str {
-        match (self.slots.get(slot as usize), base) {
+    /// The ids of the packs that a pack refers to.
+    pub(super) fn ids(&self, pack: &FullPack, base: Option<&Manifest>) -> Vec<String> {
+        let id = |slot: &u32| match (self.slots.get(*slot as usize), base) {
             (Some(Slot::Base(pack)), Some(base)) => {
-                base.packs.get(*pack as usize).map_or("", |pack| &pack.id)
+                base.packs.get(*pack as usize).map(|pack| pack.id.clone())
             }
-            _ => "",
-        }
+            _ => None,
+        };
+        pack.refs.iter().map(|slot| id(slot).unwrap_or_default()).collect()
     }
 
     /// A pack is durable now.

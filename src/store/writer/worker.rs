@@ -89,6 +89,7 @@ impl Worker {
         let mut old = Vec::new();
         for chunk in like {
             match resolver.chunk(chunk) {
+                Ok(bytes) if old.is_empty() => old = bytes,
                 Ok(bytes) => old.extend_from_slice(&bytes),
                 // A base that cannot be read is no reason not to make a backup.
                 Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => {

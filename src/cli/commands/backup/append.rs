@@ -63,7 +63,7 @@ fn completed(bytes: &[u8], context: &Context) -> Result<Event, Failure> {
         ("format", json!(FORMAT)),
         ("id", json!(EventId::new(context.now()))),
         ("clock", json!(clock)),
-        ("by", json!(ledger.repository().identity()?.to_line())),
+        ("by", json!(ledger.schema_repository().identity()?.to_line())),
         ("host", json!(crate::process::host())),
     ];
     for (key, value) in missing {

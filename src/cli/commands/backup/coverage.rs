@@ -1,15 +1,14 @@
 //! `git pggit backup coverage`
 
-use std::collections::{HashMap, HashSet};
-
 use serde_json::json;
 
 use crate::backup::is_abandoned;
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{CommitId, human_bytes};
+use crate::domain::human_bytes;
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
-use crate::report::{self, Branch, Coverage, History, Known, Records, State, Tally};
+use crate::ledger::{Overview, Row};
+use crate::report::{Branch, Coverage, History, Known, Records, State, Tally, ahead_of_one};
 
 use super::{select, view};
 
@@ -47,7 +46,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = select::overview(context)?;
     let records = Records::new(overview.rows().map(|row| Known {
         id: row.id(),
-        commit: row.commit(),
+        commit: row.commit_oid(),
         kind: row.kind(),
         status: row.status(),
         interrupted: is_abandoned(row.status(), row.owner().as_ref()),
@@ -58,11 +57,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }));
     let repository = context.repository()?;
     let all_ok = match &args.commits {
-        Some(range) => {
-            let subjects =
-                overview.rows().filter_map(|row| Some((row.commit_oid(), row.subject()?))).collect();
-            commits(range, &records, &subjects, context)?
-        }
+        Some(range) => commits(range, &records, &overview, context)?,
         None => branches(&args.branch, &records, repository, context)?,
     };
     if args.exit_code && !all_ok {
@@ -73,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn branches(
     named: &[String],
-    records: &Records,
+    records: &Records<Oid>,
     repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {
@@ -85,11 +80,12 @@ fn branches(
     };
     let tips: Vec<Oid> = branches.iter().map(|branch| branch.tip).collect();
     let nearest = nearest(&tips, records, repository)?;
-    let rows = branches
-        .into_iter()
-        .zip(nearest)
-        .map(|(branch, nearest)| (branch.name, branch.tip.to_commit(), nearest));
-    let branches = report::branches(records, rows);
+    let one = |(branch, nearest): (GitBranch, Option<(Oid, usize)>)| {
+        let tip = records.coverage(branch.tip).named(Oid::to_commit);
+        let (nearest, commits_since) = nearest.unzip();
+        Branch { branch: branch.name, tip, nearest: nearest.map(Oid::to_commit), commits_since }
+    };
+    let branches: Vec<Branch> = branches.into_iter().zip(nearest).map(one).collect();
     let all_ok = branches.iter().all(|branch| branch.tip.state == State::Ok);
     let tally = records.tally();
     if context.ui.wants_json() {
@@ -105,25 +101,39 @@ fn branches(
     Ok(all_ok)
 }
 
-/// The nearest restorable commit of each tip. Only tips that cannot be restored
-/// themselves are walked from, all of them together.
+/// The nearest restorable commit of each tip, and how many commits of the tip
+/// it lacks. Where a few commits do not tell, the whole history is walked, once
+/// for all such tips.
 fn nearest(
     tips: &[Oid],
-    records: &Records,
+    records: &Records<Oid>,
     repository: &Repository,
-) -> Result<Vec<Option<(CommitId, usize)>>, Failure> {
-    let good: HashSet<Oid> = records.restorable_commits().map(Oid::from).collect();
-    let mut walked: Vec<Oid> = tips.iter().copied().filter(|tip| !good.contains(tip)).collect();
-    walked.sort_unstable();
-    walked.dedup();
-    let graph = if good.is_empty() { Vec::new() } else { repository.graph(&walked)? };
-    let mut found = History::new(&graph).nearest(tips, |commit| good.contains(commit));
-    for (tip, found) in tips.iter().zip(&mut found) {
-        if good.contains(tip) {
-            *found = Some((*tip, 0));
+) -> Result<Vec<Option<(Oid, usize)>>, Failure> {
+    /// More commits than these are walked for all tips together.
+    const FEW: usize = 1000;
+    let good = |commit: &Oid| records.restorable(commit);
+    let (mut found, mut far) = (Vec::with_capacity(tips.len()), Vec::new());
+    for tip in tips {
+        let mut near = good(tip).then_some((*tip, 0));
+        // Where one is far from everything, others mostly are too.
+        if near.is_none() && far.is_empty() {
+            let ahead = repository.ahead(*tip, FEW, |commit| good(&commit)).unwrap_or_default();
+            near = ahead.and_then(|ahead| ahead_of_one(&ahead, good));
         }
+        if near.is_none() {
+            far.push(*tip);
+        }
+        found.push(near);
     }
-    Ok(found.into_iter().map(|found| found.map(|(commit, behind)| (commit.to_commit(), behind))).collect())
+    if far.is_empty() || !records.any_restorable() {
+        return Ok(found);
+    }
+    let graph = repository.graph(&far)?;
+    let mut walked = History::new(&graph).nearest(&far, good).into_iter();
+    for near in found.iter_mut().filter(|near| near.is_none()) {
+        *near = walked.next().flatten();
+    }
+    Ok(found)
 }
 
 fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
@@ -134,13 +144,13 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
         let nearest = branch
             .nearest
             .as_ref()
-            .map(|commit| format!("{} {}", commit.short(), subject(commit, repository)));
+            .map(|commit| format!("{} {}", commit.short(), view::subject_of(commit.into(), repository)));
         table.row([
             branch.branch.clone(),
             branch.tip.commit.short().to_owned(),
             branch.tip.state.as_str().to_owned(),
             branch.tip.backups.to_string(),
-            verified(&branch.tip),
+            verified(&branch.tip).to_owned(),
             nearest.unwrap_or_else(|| "-".to_owned()),
             branch.commits_since.map_or_else(|| "-".to_owned(), |behind| behind.to_string()),
         ]);
@@ -150,50 +160,44 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
 
 fn commits(
     range: &str,
-    records: &Records,
-    subjects: &HashMap<Oid, &str>,
+    records: &Records<Oid>,
+    overview: &Overview,
     context: &Context,
 ) -> Result<bool, Failure> {
     let repository = context.repository()?;
     let (tip, hidden) = repository.resolve_range(range)?;
     let walked = repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
-    let walked: Vec<CommitId> = walked.into_iter().map(Oid::to_commit).collect();
-    let commits = report::commits(records, &walked);
+    let commits: Vec<Coverage<Oid>> = walked.into_iter().map(|commit| records.coverage(commit)).collect();
+    let n = commits.len();
     let ok = commits.iter().filter(|commit| commit.state == State::Ok).count();
-    let backups: usize = commits.iter().map(|commit| commit.backups).sum();
-    let totals = json!({ "commits": commits.len(), "ok": ok, "backups": backups });
     if context.ui.wants_json() {
+        let backups: usize = commits.iter().map(|commit| commit.backups).sum();
+        let commits: Vec<Coverage> = commits.into_iter().map(|it| it.named(Oid::to_commit)).collect();
+        let totals = json!({ "commits": n, "ok": ok, "backups": backups });
         context.ui.json(&json!({ "commits": commits, "totals": totals }))?;
-        return Ok(ok == commits.len());
+        return Ok(ok == n);
     }
+    let rows: Vec<Row<'_>> = overview.rows().collect();
     let header = ["COMMIT", "STATE", "BACKUPS", "VERIFIED", "SUBJECT"];
     let mut table = Table::new(header).right(2).paint(0, view::id_style).paint(1, view::status_style);
-    for commit in &commits {
-        table.row([
-            commit.commit.short().to_owned(),
-            commit.state.as_str().to_owned(),
-            commit.backups.to_string(),
-            verified(commit),
-            match subjects.get(&Oid::from(&commit.commit)) {
-                Some(subject) => (*subject).to_owned(),
-                None => subject(&commit.commit, repository),
-            },
-        ]);
+    for it in &commits {
+        table.shown(it.commit.short());
+        table.cell(it.state.as_str());
+        table.shown(it.backups);
+        table.cell(verified(it));
+        match records.of(&it.commit).find_map(|at| rows[at].subject()) {
+            Some(subject) => table.cell(subject),
+            None => table.cell(&view::subject_of(it.commit, repository)),
+        }
     }
     context.page()?;
     context.ui.table(&table)?;
-    let n = commits.len();
     context.ui.line(format!("{ok} of {n} commit{} can be restored", if n == 1 { "" } else { "s" }))?;
     Ok(ok == n)
 }
 
-fn verified(coverage: &Coverage) -> String {
-    if coverage.verified { "yes" } else { "-" }.to_owned()
-}
-
-/// Empty when the commit cannot be read, as in a shallow clone.
-fn subject(commit: &CommitId, repository: &Repository) -> String {
-    repository.summary(Oid::from(commit)).map(|summary| summary.subject).unwrap_or_default()
+fn verified<C>(coverage: &Coverage<C>) -> &'static str {
+    if coverage.verified { "yes" } else { "-" }
 }
 
 /// `12 backups: 10 completed, 2 failed; 1.2 GiB stored`

@@ -1,9 +1,9 @@
 //! `git pggit backup create`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
-use crate::cli::{Code, Context, Failure, bar, connect};
+use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{DatabaseConfig, Origin, Setting};
 use crate::domain::{Backup, BackupName, BackupType, Compression, DumpFormat, human_bytes};
 use crate::process::interrupt;
@@ -13,11 +13,14 @@ use super::select;
 
 /// Back up a database with pg_dump, and record it on its commit
 ///
-/// The dump is streamed through zstd and BLAKE3 into a directory of its own
-/// below the output directory, together with the roles and tablespaces of the
-/// server; 'zstd -dc' and 'pg_restore' read it without this program. The record
-/// is in the repository before the first byte is written, and says that the
-/// backup is completed after the last one is on the disk.
+/// The dump is streamed into the store, together with the roles and tablespaces
+/// of the server. Of what the store has from earlier backups of the database
+/// nothing is stored again: a later version takes little more than what has
+/// changed, and each can be restored by itself. With --output it becomes plain
+/// files that 'zstd -dc' and 'pg_restore' read without this program.
+///
+/// The record is in the repository before the first byte is written, and says
+/// that the backup is completed after the last one is durable.
 ///
 /// The backup belongs to the commit given by --commit or --branch, else to the
 /// one recorded in the database (see 'git pggit mark'), else to HEAD.
@@ -64,7 +67,11 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
-    /// The directory that backups are written to
+    /// The store that keeps it: a directory or a URL; by default the configured one
+    #[arg(long, value_name = "URL", conflicts_with = "output")]
+    store: Option<String>,
+
+    /// Write plain files below this directory instead
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
@@ -87,6 +94,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let around = Surroundings {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
+        place: store::place(context, &request.database, args.output.as_deref(), args.store.as_deref())?,
         server: connect::conninfo(context, &request.database)?,
         programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         progress: progress.as_ref(),
@@ -120,7 +128,6 @@ fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
         (None, None) => Asked::Nothing,
     };
     Ok(Request {
-        output: output(args, &database, context)?,
         database,
         asked,
         force: args.force,
@@ -145,34 +152,6 @@ fn adjust(database: &mut DatabaseConfig, args: &Args) {
     }
     if !args.schema.is_empty() {
         database.schemas = args.schema.iter().cloned().map(given).collect();
-    }
-}
-
-/// The directory for the bytes. Without one, a directory inside of the
-/// repository that git does not look at; that one is made.
-fn output(args: &Args, database: &DatabaseConfig, context: &Context) -> Result<PathBuf, Failure> {
-    let configured = || database.output.as_ref().map(|output| output.value.clone());
-    let named = args.output.as_ref().map(|output| context.cwd().join(output)).or_else(configured);
-    match named {
-        // Records name places without `..`; what is missing is said later.
-        Some(output) => Ok(output.canonicalize().unwrap_or(output)),
-        None => {
-            let ours = context.repository()?.common_dir().join("pggit");
-            make_private(&ours)?;
-            make_private(&ours.join("backups"))?;
-            Ok(ours.join("backups"))
-        }
-    }
-}
-
-fn make_private(dir: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::new(Code::Destination, format!("cannot make {}", dir.display()))
-                .cause(error.to_string()))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -48,18 +48,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     })?;
     let overview = select::overview(context)?;
     let rows = args.many.select(&overview, context)?;
-    for entry in context.ledger()?.entries(&rows)? {
-        let mut line = fields::render(&pieces, &entry.backup);
+    let print = |mut line: Vec<u8>| -> Result<(), Failure> {
         if args.nul {
             line.push(0);
-            context.ui.raw(&line)?;
-            continue;
+            return Ok(context.ui.raw(&line)?);
         }
         match String::from_utf8(line) {
             // What people see on a terminal is made safe for it.
-            Ok(line) => context.ui.line(line)?,
-            Err(bytes) => context.ui.raw(&[bytes.as_bytes(), b"\n"].concat())?,
+            Ok(line) => Ok(context.ui.line(line)?),
+            Err(bytes) => Ok(context.ui.raw(&[bytes.as_bytes(), b"\n"].concat())?),
         }
-    }
-    Ok(())
+    };
+    context.ledger()?.each_entry(&rows, |entry| fields::render(&pieces, &entry.backup), print)
 }

@@ -2,13 +2,12 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Value, json};
-
 use crate::cli::ui::Table;
-use crate::cli::ui::text::relative_time;
+use crate::cli::ui::text::{json_element, relative_time};
 use crate::cli::{Context, Failure};
-use crate::domain::{ShortIds, human_bytes};
-use crate::ledger::{Overview, Row};
+use crate::domain::{ShortIds, Timestamp, human_bytes};
+use crate::git::Repository;
+use crate::ledger::{Entry, Overview, Row};
 
 use super::select::{self, Many};
 use super::view;
@@ -77,9 +76,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     rows.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.wants_json() {
-        let entries = context.ledger()?.entries(&rows)?;
-        let backups: Vec<Value> = entries.iter().map(|entry| view::record(&entry.backup)).collect();
-        return Ok(context.ui.json(&json!({ "backups": backups }))?);
+        let mut list = context.ui.json_list("backups");
+        let element = |entry: Entry| json_element(&view::record(&entry.backup));
+        let print = |element: String| Ok::<_, Failure>(list.element(&element)?);
+        context.ledger()?.each_entry(&rows, element, print)?;
+        return Ok(list.end()?);
     }
     if args.ids {
         let lines: String = rows.iter().map(|row| format!("{}\n", row.id())).collect();
@@ -121,38 +122,58 @@ pub(super) fn short_ids(overview: &Overview) -> ShortIds {
     ShortIds::among(overview.rows().map(|row| row.id()))
 }
 
+/// The table of all rows: halves side by side where they are many.
 fn table(rows: &[Row<'_>], ids: &ShortIds, context: &Context) -> Result<Table, Failure> {
-    let header =
-        ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
-    let mut table =
-        Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
-    let now = context.now();
-    for row in rows {
-        let size = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), human_bytes);
-        let commit = row.commit();
-        let subject = match row.subject() {
-            Some(subject) => subject.to_owned(),
-            None => view::subject_of(&commit, context)?,
-        };
-        table.row([
-            ids.of(row.id()),
-            row.name().to_owned(),
-            row.database().to_owned(),
-            format!("{} {subject}", commit.short()),
-            row.kind().to_string(),
-            row.tool().to_owned(),
-            view::displayed(row).to_owned(),
-            size(row.size_bytes()),
-            size(row.stored_bytes()),
-            relative_time(row.completed_at().unwrap_or_else(|| row.registered_at()), now),
-            flags(row),
-        ]);
+    const WORTH_A_THREAD: usize = 4096;
+    let (repository, now) = (context.repository()?, context.now());
+    if rows.len() < WORTH_A_THREAD {
+        return Ok(part(rows, ids, repository, now));
+    }
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let other = repository.for_thread();
+    let (mut table, rest) = std::thread::scope(|scope| {
+        let rest = scope.spawn(move || part(second, ids, &other, now));
+        (part(first, ids, repository, now), rest.join())
+    });
+    match rest {
+        Ok(rest) => table.append(&rest),
+        Err(panic) => std::panic::resume_unwind(panic),
     }
     Ok(table)
 }
 
+fn part(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestamp) -> Table {
+    let header =
+        ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
+    let mut table =
+        Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
+    for row in rows {
+        let commit = row.commit_oid();
+        table.cell(&ids.of(row.id()));
+        table.cell(row.name());
+        table.cell(row.database());
+        match row.subject() {
+            Some(subject) => table.shown(format_args!("{} {subject}", commit.short())),
+            None => table.shown(format_args!("{} {}", commit.short(), view::subject_of(commit, repository))),
+        }
+        table.cell(row.kind().as_str());
+        table.cell(row.tool());
+        table.cell(view::displayed(row));
+        for bytes in [row.size_bytes(), row.stored_bytes()] {
+            table.cell(&bytes.map_or_else(|| "-".to_owned(), human_bytes));
+        }
+        table.cell(&relative_time(row.completed_at().unwrap_or_else(|| row.registered_at()), now));
+        table.cell(flags(row));
+    }
+    table
+}
+
 /// `verified`, `held`
-fn flags(row: &Row<'_>) -> String {
-    let flags = [(row.is_verified(), "verified"), (row.is_held(), "held")];
-    flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
+fn flags(row: &Row<'_>) -> &'static str {
+    match (row.is_verified(), row.is_held()) {
+        (true, true) => "verified,held",
+        (true, false) => "verified",
+        (false, true) => "held",
+        (false, false) => "",
+    }
 }

@@ -1,14 +1,18 @@
 //! `git pggit backup log`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+use std::collections::binary_heap::{BinaryHeap, PeekMut};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::cli::ui::text::json_element;
 use crate::cli::ui::{Style, Table};
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, CommitId, Event};
+use crate::domain::{Backup, BackupId, CommitId, Event, Timestamp};
 use crate::git::Signature;
-use crate::ledger::reason;
+use crate::ledger::{Entry, Row, reason};
 
 use super::list::short_ids;
 use super::select::{self, Many};
@@ -37,9 +41,6 @@ pub(crate) struct Args {
     many: Many,
 }
 
-/// Signatures by the id of an event.
-type Signatures = BTreeMap<String, Signature>;
-
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit backup log --limit 20
@@ -48,63 +49,122 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = select::overview(context)?;
-    let rows = match &args.backup {
+    let mut rows = match &args.backup {
         Some(backup) => vec![overview.find(&backup.parse()?, &args.many.filter(context)?)?],
         None => args.many.select(&overview, context)?,
     };
-    let entries = context.ledger()?.entries(&rows)?;
-    let mut events: Vec<(&Backup, &Event)> = Vec::new();
-    for entry in &entries {
-        events.extend(entry.record.ordered().into_iter().map(|event| (&entry.backup, event)));
-    }
-    // Across records there is only the wall clock; the sort keeps the order
-    // within a record where that stands still.
-    events.reverse();
-    events.sort_by_key(|(_, event)| std::cmp::Reverse(event.at));
-    events.truncate(args.limit.unwrap_or(usize::MAX));
-    let signatures = match args.show_signature {
-        true => Some(signatures(&events, context)?),
-        false => None,
-    };
+    let limit = args.limit.unwrap_or(usize::MAX);
+    // Across records there is only the wall clock. Each record has an event at
+    // its last time, so the newest events are in as many of these records.
+    rows.reverse();
+    rows.sort_by_key(|row| Reverse(row.last_at()));
+    rows.truncate(limit);
+    let mut signatures = args.show_signature.then(|| Signatures { context, by_commit: BTreeMap::new() });
     if context.ui.wants_json() {
-        let events: Vec<Value> =
-            events.iter().map(|(backup, event)| as_json(backup, event, signatures.as_ref())).collect();
-        return Ok(context.ui.json(&json!({ "events": events }))?);
+        let mut list = context.ui.json_list("events");
+        newest_first(&rows, limit, context, |happened| {
+            let signature = signatures.as_mut().map(|all| all.of(&happened)).transpose()?.flatten();
+            Ok(list.element(&json_element(&as_json(&happened, signature)))?)
+        })?;
+        return Ok(list.end()?);
     }
     let ids = short_ids(&overview);
-    let mut table = Table::new(["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"]);
-    if signatures.is_some() {
-        let header = ["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "SIGNATURE", "DETAIL"];
-        table = Table::new(header).paint(7, signature_style);
-    }
-    let mut table = table.whole(0).paint(1, kind_style).paint(2, view::id_style);
-    for (backup, event) in events {
-        let row = [
-            view::time(event.at),
-            event.body.kind().to_owned(),
-            ids.of(backup.id),
-            backup.name.to_string(),
-            backup.database.to_string(),
-            event.by.to_string(),
-            event.host.to_string(),
-        ];
-        let [at, kind, id, name, database, by, host] = row;
-        let detail = reason(event).unwrap_or_default();
-        match &signatures {
-            Some(signatures) => {
-                let verdict =
-                    signatures.get(&event.id.to_string()).map_or("unsigned", |s| s.verdict.as_str());
-                table.row([at, kind, id, name, database, by, host, verdict.to_owned(), detail]);
-            }
-            None => table.row([at, kind, id, name, database, by, host, detail]),
+    let mut table = match signatures {
+        None => Table::new(["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"]),
+        Some(_) => {
+            let header = ["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "SIGNATURE", "DETAIL"];
+            Table::new(header).paint(7, signature_style)
         }
-    }
+    };
+    table = table.whole(0).paint(1, kind_style).paint(2, view::id_style);
+    newest_first(&rows, limit, context, |happened| {
+        let (backup, event) = (&happened.backup, &happened.event);
+        table.cell(&view::time(event.at));
+        table.cell(event.body.kind());
+        table.cell(&ids.of(backup.id));
+        table.cell(backup.name.as_str());
+        table.cell(backup.database.as_str());
+        table.shown(&event.by);
+        table.shown(&event.host);
+        if let Some(signatures) = &mut signatures {
+            table.cell(signatures.of(&happened)?.map_or("unsigned", |signature| signature.verdict.as_str()));
+        }
+        table.cell(&reason(event).unwrap_or_default());
+        Ok(())
+    })?;
     if table.is_empty() {
         context.ui.hint("nothing has happened yet");
         return Ok(());
     }
     context.page()?;
     Ok(context.ui.table(&table)?)
+}
+
+/// One event, with what came to be of its backup.
+struct Happened {
+    backup: Arc<Backup>,
+    event: Event,
+    /// What sorts events: their time, the age of the record, and the place in
+    /// the record, for where the clock stands still.
+    rank: (Timestamp, (Timestamp, BackupId), usize),
+}
+
+impl Ord for Happened {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank)
+    }
+}
+
+impl PartialOrd for Happened {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Happened {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank
+    }
+}
+
+impl Eq for Happened {}
+
+/// Hands over the events of `rows`, which are in the order of their last
+/// events, the newest first. It keeps only those that may still have to wait
+/// for others.
+fn newest_first(
+    rows: &[Row<'_>],
+    limit: usize,
+    context: &Context,
+    mut show: impl FnMut(Happened) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut waiting = BinaryHeap::new();
+    let (mut read, mut left) = (0, limit);
+    let mut show_newer = |waiting: &mut BinaryHeap<Happened>, than: Option<Timestamp>| {
+        while let Some(next) = waiting.peek_mut() {
+            if left == 0 || than.is_some_and(|than| next.event.at <= than) {
+                break;
+            }
+            left -= 1;
+            show(PeekMut::pop(next))?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let events = |entry: Entry| {
+        let Entry { backup, record, .. } = entry;
+        (Arc::new(backup), record.ordered().into_iter().cloned().collect::<Vec<Event>>())
+    };
+    context.ledger()?.each_entry(rows, events, |(backup, events)| {
+        for (at, event) in events.into_iter().enumerate() {
+            let rank = (event.at, (backup.registered_at, backup.id), at);
+            waiting.push(Happened { backup: Arc::clone(&backup), event, rank });
+        }
+        read += 1;
+        match rows.get(read) {
+            Some(next) => show_newer(&mut waiting, Some(next.last_at())),
+            None => show_newer(&mut waiting, None),
+        }
+    })
 }
 
 fn kind_style(kind: &str) -> Style {
@@ -119,22 +179,30 @@ fn signature_style(verdict: &str) -> Style {
     }
 }
 
-/// The signatures of the commits that added `events`, by event.
-fn signatures(events: &[(&Backup, &Event)], context: &Context) -> Result<Signatures, Failure> {
-    let ledger = context.ledger()?;
-    let commits: BTreeSet<&CommitId> = events.iter().map(|(backup, _)| &backup.commit).collect();
-    let mut signatures = Signatures::new();
-    for commit in commits {
-        signatures.extend(ledger.signatures_of_events(commit)?);
-    }
-    Ok(signatures)
+/// The signatures of the commits that added events.
+struct Signatures<'a> {
+    context: &'a Context,
+    /// By the id of the event.
+    by_commit: BTreeMap<CommitId, BTreeMap<String, Signature>>,
 }
 
-fn as_json(backup: &Backup, event: &Event, signatures: Option<&Signatures>) -> Value {
+impl Signatures<'_> {
+    fn of(&mut self, happened: &Happened) -> Result<Option<&Signature>, Failure> {
+        let commit = &happened.backup.commit;
+        if !self.by_commit.contains_key(commit) {
+            let found = self.context.ledger()?.signatures_of_events(commit)?.into_iter().collect();
+            self.by_commit.insert(commit.clone(), found);
+        }
+        Ok(self.by_commit.get(commit).and_then(|found| found.get(&happened.event.id.to_string())))
+    }
+}
+
+fn as_json(happened: &Happened, signature: Option<&Signature>) -> Value {
+    let Happened { backup, event, .. } = happened;
     let mut value = event.to_value();
     value["backup_name"] = backup.name.as_str().into();
     value["backup_database"] = backup.database.as_str().into();
-    if let Some(signature) = signatures.and_then(|all| all.get(&event.id.to_string())) {
+    if let Some(signature) = signature {
         value["signature"] = json!({
             "verdict": signature.verdict.as_str(),
             "signer": signature.signer,

@@ -3,6 +3,7 @@
 mod annotate;
 mod append;
 mod cat;
+mod cat_artifact;
 mod complete;
 mod coverage;
 mod create;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Coverage(coverage::Args),
     Diff(diff::Args),
     Cat(cat::Args),
+    CatArtifact(cat_artifact::Args),
     ForEach(Box<for_each::Args>),
     Append(append::Args),
 }
@@ -56,8 +58,19 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, Coverage, Diff, ForEach, List, Log, Restore, Show};
-        matches!(self, List(_) | Show(_) | Log(_) | Coverage(_) | Diff(_) | Cat(_) | ForEach(_) | Restore(_))
+        use Command::{Cat, CatArtifact, Coverage, Diff, ForEach, List, Log, Restore, Show};
+        matches!(
+            self,
+            List(_)
+                | Show(_)
+                | Log(_)
+                | Coverage(_)
+                | Diff(_)
+                | Cat(_)
+                | CatArtifact(_)
+                | ForEach(_)
+                | Restore(_)
+        )
     }
 }
 
@@ -90,6 +103,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Coverage(args) => coverage::run(&args, context),
         Command::Diff(args) => diff::run(&args, context),
         Command::Cat(args) => cat::run(&args, context),
+        Command::CatArtifact(args) => cat_artifact::run(&args, context),
         Command::ForEach(args) => for_each::run(&args, context),
         Command::Append(args) => append::run(&args, context),
     }

@@ -1,6 +1,6 @@
 //! `git pggit backup restore`
 
-use crate::cli::{Code, Context, Failure, bar, connect};
+use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::domain::{BackupSelector, BackupType, Status, human_bytes};
 use crate::ledger::{Catalog, Entry, Filter};
 use crate::process::interrupt;
@@ -12,9 +12,9 @@ use super::select;
 /// Restore a backup into a new database
 ///
 /// The backup is named by itself or by its commit; of several on one commit the
-/// newest completed one is taken. Its bytes are compared with the digest in the
-/// record before the server is asked to do anything. The database is made under
-/// a temporary name, filled in one transaction, marked with the commit of the
+/// newest completed one is taken. Each byte is compared with its digest before it
+/// is used; plain files even before the server is asked to do anything. The
+/// database is made under a temporary name, filled in one transaction, marked with the commit of the
 /// backup, and gets its name when it is complete. An existing database is never
 /// touched, and what was made is dropped when something fails.
 #[derive(Debug, clap::Args)]
@@ -75,6 +75,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         into: &args.into,
         admin,
         programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
+        access: store::access(context),
+        staging: store::staging(context)?,
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
         progress: progress.as_ref(),
@@ -112,11 +114,10 @@ fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
         Err(failure) if failure.code() == Code::NotFound => failure,
         other => return other,
     };
-    let repository = context.repository()?;
-    let Ok(commit) = repository.resolve_commit(&args.backup) else {
+    let Ok(commit) = context.schema_commit(&args.backup) else {
         return Err(by_itself.hint("it is no commit either"));
     };
-    let catalog: Catalog = context.ledger()?.at_commit(&commit.to_commit())?;
+    let catalog: Catalog = context.ledger()?.at_commit(&commit)?;
     let wanted = Filter {
         databases: select::databases(args.database.as_deref())?,
         statuses: vec![Status::Completed],
@@ -125,13 +126,10 @@ fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
     };
     match catalog.find(&BackupSelector::Latest, &wanted) {
         Ok(entry) => Ok(entry.clone()),
-        Err(_) => {
-            let commit = commit.to_commit();
-            Err(Failure::new(
-                Code::NotFound,
-                format!("commit {} has no backup that can be restored", commit.short()),
-            )
-            .hint("'git pggit backup coverage --commits <range>' shows which commits have one"))
-        }
+        Err(_) => Err(Failure::new(
+            Code::NotFound,
+            format!("commit {} has no backup that can be restored", commit.short()),
+        )
+        .hint("'git pggit backup coverage --commits <range>' shows which commits have one")),
     }
 }

@@ -176,8 +176,7 @@ impl Many {
     /// As a filter of the ledger, which knows nothing of dead processes and
     /// therefore not of `--status`.
     pub(super) fn filter(&self, context: &Context) -> Result<Filter, Failure> {
-        let repository = context.repository()?;
-        let commit = |rev: &String| Ok::<_, Failure>(repository.resolve_commit(rev)?.to_commit());
+        let commit = |rev: &String| context.schema_commit(rev);
         let moment = |text: &String| moment(text, context.now());
         Ok(Filter {
             databases: self.database.iter().map(|name| database_name(name)).collect::<Result<_, _>>()?,

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::backup::{self, displayed_status};
 use crate::cli::ui::Style;
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, CommitId, Timestamp};
-use crate::git::Oid;
+use crate::domain::{Backup, Timestamp};
+use crate::git::{Oid, Repository};
 use crate::ledger::{Entry, Row};
 
 /// A record for machines: its fields, and the state as people are told it.
@@ -50,13 +50,12 @@ pub(super) fn title(backup: &Backup) -> String {
 /// First line of the message of a commit; empty when the commit cannot be read,
 /// as in a shallow clone.
 pub(super) fn subject(backup: &Backup, context: &Context) -> Result<String, Failure> {
-    subject_of(&backup.commit, context)
+    Ok(subject_of(Oid::from(&backup.commit), context.repository()?))
 }
 
 /// The same of the commit itself.
-pub(super) fn subject_of(commit: &CommitId, context: &Context) -> Result<String, Failure> {
-    let summary = context.repository()?.summary(Oid::from(commit));
-    Ok(summary.map(|summary| summary.subject).unwrap_or_default())
+pub(super) fn subject_of(commit: Oid, repository: &Repository) -> String {
+    repository.summary(commit).map(|summary| summary.subject).unwrap_or_default()
 }
 
 /// Says that a record was changed, or with `--json` what it is now.

@@ -8,10 +8,11 @@ use rustix::fs::{Access, access, statvfs};
 use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::commands::mark::Place;
-use crate::cli::{Context, Failure, connect};
+use crate::cli::{Context, Failure, connect, store};
 use crate::config::{DatabaseConfig, Globals};
 use crate::domain::human_bytes;
 use crate::pg::{Client, Relations, ServerFacts, quote_ident};
+use crate::store::{Error as StoreError, Store};
 use crate::tools::{Program, Programs};
 
 pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut Findings) {
@@ -27,7 +28,7 @@ pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut 
         }
     };
     programs(facts.as_ref(), database, context, findings);
-    output(facts.as_ref(), database, findings);
+    output(facts.as_ref(), database, context, findings);
 }
 
 /// What the server says; `None` when it says nothing.
@@ -160,12 +161,18 @@ fn programs(
     }
 }
 
-fn output(facts: Option<&ServerFacts>, database: &DatabaseConfig, findings: &mut Findings) {
+/// Where its backups go: a directory of plain files, or a store.
+fn output(
+    facts: Option<&ServerFacts>,
+    database: &DatabaseConfig,
+    context: &Context,
+    findings: &mut Findings,
+) {
     let Some(output) = &database.output else {
-        findings
-            .warning("output", "not set: each backup must say where with --output")
-            .remedy(format!("git config pggit.{}.output <dir>", database.name));
-        return;
+        return match place(database, context) {
+            Ok(text) => findings.ok("store", text),
+            Err(failure) => findings.failure("store", &failure),
+        };
     };
     let dir = output.value.as_path();
     let shown = dir.display();
@@ -188,6 +195,18 @@ fn output(facts: Option<&ServerFacts>, database: &DatabaseConfig, findings: &mut
                     .remedy(format!("choose another: git config pggit.{}.output <dir>", database.name));
             }
         },
+    }
+}
+
+/// The store, opened.
+fn place(database: &DatabaseConfig, context: &Context) -> Result<String, Failure> {
+    let url = store::url(context, None, database.store.as_ref())?;
+    match Store::open(&url, &store::access(context)) {
+        Ok(_) => Ok(url.to_string()),
+        Err(StoreError::NoStore { .. }) if database.store.is_none() => {
+            Ok(format!("{url}, made by the first backup"))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

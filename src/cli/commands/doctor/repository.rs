@@ -8,6 +8,7 @@ use crate::cli::ui::text::relative_time;
 use crate::cli::{Context, Failure};
 use crate::git::health::{self, OLDEST_GIT};
 use crate::git::{Error as GitError, Repository, setup};
+use crate::ledger::NOTES_REF;
 use crate::process::{find_program, search_path};
 
 /// A lock that is older was left behind: git holds one for moments.
@@ -20,8 +21,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
             findings.ok("repository", repository.git_dir().display().to_string());
             head(repository, findings);
             identity(repository, findings);
-            set_up(repository, context, findings);
-            locks(repository, context, findings);
+            records(repository, context, findings);
         }
         Err(failure) => drop(findings.failure("repository", &failure)),
     }
@@ -63,17 +63,46 @@ fn identity(repository: &Repository, findings: &mut Findings) {
     }
 }
 
+/// The repository of the ledger, which may be another one.
+fn records(schema: &Repository, context: &Context, findings: &mut Findings) {
+    let beside = match context.beside() {
+        Ok(beside) => beside,
+        Err(failure) => {
+            findings.failure("records", &failure);
+            return;
+        }
+    };
+    if let Some(beside) = beside {
+        findings.ok("records", format!("kept in {}", beside.git_dir().display()));
+        if beside.is_shallow() {
+            findings
+                .warning("records", "their history is cut off, and other clones refuse to be given it")
+                .remedy(format!("git -C {} fetch --unshallow", quoted(&beside.top())));
+        }
+        if schema.ref_tip(NOTES_REF).is_ok_and(|tip| tip.is_some()) {
+            findings
+                .warning("records", "there are others in the repository of the schema history")
+                .remedy("git -c pggit.repository= pggit ledger export > records.jsonl")
+                .remedy("and then: git pggit ledger import records.jsonl");
+        }
+        locks(schema, context, findings);
+    }
+    let repository = beside.unwrap_or(schema);
+    set_up(repository, context, findings);
+    locks(repository, context, findings);
+}
+
 /// What `git pggit init` would do, and what it can only warn of.
 fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
-    let config = match context.git_config() {
+    let config = match context.ledger_git_config() {
         Ok(config) => config,
         Err(failure) => {
             findings.failure("setup", &failure);
             return;
         }
     };
-    let plan = setup::plan(config, &init::NAMES);
-    let directory = repository.own_directory_to_make(config);
+    let plan = setup::plan(&config, &init::NAMES);
+    let directory = repository.own_directory_to_make(&config);
     match plan.steps.len() + usize::from(directory.is_some()) {
         0 => findings.ok("setup", "plain git shows and fetches backups"),
         count => {

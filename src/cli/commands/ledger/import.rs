@@ -15,7 +15,7 @@ use crate::ledger::exchange::{Import, Imported};
 /// Every line is checked before the first record is written. What is there
 /// already is no change; records that are in both are merged as 'git pggit sync'
 /// merges them. Backups of schema commits that are not in this repository are
-/// refused, or left out with --skip-missing.
+/// refused, left out with --skip-missing, or taken with --names-only.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// Leave out backups whose schema commit is not in this repository
     #[arg(long)]
     skip_missing: bool,
+
+    /// Take these, too, by the names of their schema commits
+    #[arg(long, conflicts_with = "skip_missing")]
+    names_only: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -43,7 +47,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| unreadable(&args.file, &error))?;
     let path = spooled.as_ref().map_or(Path::new(&args.file), |spool| &spool.0);
     File::open(path).map_err(|error| unreadable(&args.file, &error))?;
-    let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing };
+    let options =
+        Import { dry_run: args.dry_run, skip_missing: args.skip_missing, names_only: args.names_only };
     let imported = ledger.import(|| File::open(path).map(BufReader::new), options)?;
     if !imported.skipped.is_empty() {
         let message = format!("left out {} backups whose schema commit is not here", imported.skipped.len());

@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod rebuild;
 
 use clap::Subcommand;
 
@@ -12,11 +13,13 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Export(export::Args),
     Import(import::Args),
+    Rebuild(rebuild::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Export(args) => export::run(&args, context),
         Command::Import(args) => import::run(&args, context),
+        Command::Rebuild(args) => rebuild::run(&args, context),
     }
 }

@@ -1,0 +1,102 @@
+//! `git pggit ledger rebuild`
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Code, Context, Failure, store};
+use crate::ledger::exchange::{Import, Imported};
+
+/// Make records anew from what the store knows about its artifacts
+///
+/// Each artifact carries the record of its backup as it was when it was
+/// completed. What has been recorded since, such as tags, holds and
+/// verifications, is only in the ledger: 'git pggit sync' brings it from a clone.
+/// What is in the ledger already is no change.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The store: a directory or a URL; by default the configured one
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "", required = true)]
+    from_store: String,
+
+    /// Only check, and say what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Leave out backups whose schema commit is not in this repository
+    #[arg(long)]
+    skip_missing: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit ledger rebuild --from-store --dry-run
+    git pggit ledger rebuild --from-store=s3://backups/shop";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let named = Some(args.from_store.as_str()).filter(|url| !url.is_empty());
+    let store = store::open(context, named)?;
+    let (mut events, mut without) = (Vec::new(), 0);
+    for listed in store.list()? {
+        let artifact = store.artifact(&listed)?;
+        match artifact.manifest().record.as_ref().and_then(|record| record.get("events")) {
+            Some(Value::Array(own)) if !own.is_empty() => events.push(own.clone()),
+            _ => without += 1,
+        }
+    }
+    if without > 0 {
+        context.ui.warning(&format!("{without} artifacts have no record: they were put there by hand"));
+    }
+    let spool = Spool::write(context, &events)?;
+    let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing, ..Import::default() };
+    let imported = context.ledger()?.import(|| File::open(&spool.0).map(BufReader::new), options)?;
+    let Imported { new, changed, unchanged, events, skipped } = &imported;
+    if !skipped.is_empty() {
+        let message = format!("left out {} backups whose schema commit is not here", skipped.len());
+        context.ui.warning(&message);
+    }
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({
+            "new": new, "changed": changed, "unchanged": unchanged, "events": events, "skipped": skipped,
+            "without_record": without, "dry_run": args.dry_run,
+        }))?);
+    }
+    let did = if args.dry_run { "would record" } else { "recorded" };
+    let text = format!(
+        "{did} {} new and {} changed backups; {unchanged} were here already",
+        new.len(),
+        changed.len()
+    );
+    context.ui.status(&text);
+    Ok(())
+}
+
+/// An export made of the records of artifacts; it goes away with this.
+struct Spool(PathBuf);
+
+impl Spool {
+    fn write(context: &Context, backups: &[Vec<Value>]) -> Result<Self, Failure> {
+        let spool = Self(store::staging(context)?.join(format!("rebuild-{}", uuid::Uuid::now_v7())));
+        let written = File::create_new(&spool.0).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            let header = json!({ "kind": "pggit-ledger", "format": 1, "backups": backups.len() });
+            writeln!(file, "{header}")?;
+            backups.iter().flatten().try_for_each(|event| writeln!(file, "{event}"))?;
+            file.flush()
+        });
+        written.map_err(|error| {
+            Failure::new(Code::Destination, format!("cannot write '{}'", spool.0.display()))
+                .cause(error.to_string())
+        })?;
+        Ok(spool)
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
