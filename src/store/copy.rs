@@ -77,7 +77,7 @@ impl Store {
         found.sort_by(|a, b| a.revision.id.cmp(&b.revision.id));
         let session = Session::begin(&replica.shelf.bucket)?;
         crash_point("store.copy.begun");
-        let copied = self.copy_found(found, replica, &session, progress);
+        let copied = self.copy_found(&found, replica, &session, progress);
         session.end(&replica.shelf.bucket);
         copied
     }
@@ -92,14 +92,14 @@ impl Store {
         let mut found = survey::artifacts(&self.shelf)?.found;
         found.retain(|found| found.revision == listed.revision);
         let session = Session::begin(&replica.shelf.bucket)?;
-        let copied = self.copy_found(found, replica, &session, progress);
+        let copied = self.copy_found(&found, replica, &session, progress);
         session.end(&replica.shelf.bucket);
         copied
     }
 
     fn copy_found(
         &self,
-        found: Vec<Found>,
+        found: &[Found],
         replica: &Self,
         session: &Session,
         progress: &dyn Progress,
@@ -120,7 +120,7 @@ impl Store {
         let bytes = wanted.iter().filter(|(id, _)| !there.contains_key(**id)).map(|(_, size)| size).sum();
         progress.stage("copying packs", Some(bytes));
         let mut copied = Copied::default();
-        for found in &found {
+        for found in found {
             let new = missing(&found);
             let CopyOf { id, of, location, .. } = self.copy_of(found, replica, new);
             let one = Transfer { from: self, to: replica, session, progress };

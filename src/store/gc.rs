@@ -217,18 +217,6 @@ impl Store {
         condemned.iter().filter_map(|id| packs.get(*id)).for_each(|object| amount.add(object.size));
         Ok(amount)
     }
-
-    /// Removes an artifact. What it alone needs is garbage then.
-    pub fn remove(&self, artifact: &super::Listed) -> Result<()> {
-        // The lowest revision first: what is left is whole to the end.
-        for object in self.bucket().list(&artifact.revision.prefix())? {
-            if Revision::of_object(&object.name).is_some() {
-                self.bucket().delete(&object.name)?;
-                crash_point("store.rm.removed");
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Whether nobody who may build on the packs of `marker` is at work.

@@ -19,6 +19,7 @@ use super::url::StoreUrl;
 use super::writer::{ArtifactWriter, NewArtifact};
 use super::{Error, Result};
 use crate::domain::{Timestamp, to_canonical_json};
+use crate::process::crash_point;
 
 /// How manifests are compressed: they are small and read often.
 const MANIFEST_LEVEL: i32 = 9;
@@ -208,8 +209,10 @@ impl Store {
     /// garbage then.
     pub fn remove(&self, location: &str) -> Result<()> {
         let Some(revision) = revision_of(location, &self.url().to_string()) else { return Ok(()) };
+        // The lowest revision first: what is left is whole to the end.
         for object in self.shelf.bucket.list(&revision.prefix())? {
             self.shelf.bucket.delete(&object.name)?;
+            crash_point("store.rm.removed");
         }
         Ok(())
     }

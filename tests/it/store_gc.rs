@@ -237,7 +237,7 @@ fn a_full_disk_stops_it_without_harm() {
     let first = publish(begin(&store, "shop"), &version(1, 0)).unwrap();
     let second = publish(begin(&store, "crm"), &version(2, 0)).unwrap();
     let listed = store.list().unwrap().into_iter().find(|listed| listed.id == first).unwrap();
-    store.remove(&listed).unwrap();
+    store.remove(&listed.location).unwrap();
     let ballast = disk.path().join("ballast");
     let mut left = 0_u64;
     while left < 40 {

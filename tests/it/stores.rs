@@ -83,7 +83,7 @@ impl Place {
     pub(crate) fn remove(&self, id: &str) {
         let store = self.store();
         let listed = store.list().unwrap().into_iter().find(|listed| listed.id == id).unwrap();
-        store.remove(&listed).unwrap();
+        store.remove(&listed.location).unwrap();
     }
 
     pub(crate) fn collect(&self) -> pggit::store::Collection {

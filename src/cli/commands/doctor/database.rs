@@ -171,7 +171,9 @@ fn output(
     let Some(output) = &database.output else {
         return match place(database, context) {
             Ok(text) => findings.ok("store", text),
-            Err(failure) => findings.failure("store", &failure),
+            Err(failure) => {
+                findings.failure("store", &failure);
+            }
         };
     };
     let dir = output.value.as_path();

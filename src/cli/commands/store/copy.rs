@@ -92,22 +92,20 @@ fn record(copy: &CopyOf, known: &Known, context: &Context) -> Result<(), Failure
         if copies(&entry.backup).contains(&copy.location) {
             continue;
         }
-        set(entry, context, |copies| drop(copies.insert(copy.location.clone())))?;
+        set(entry, context, |copies| copies.insert(copy.location.clone()))?;
     }
     Ok(())
 }
 
-/// Changes the list of copies in a record.
+/// Changes the list of copies in a record, if `change` does.
 pub(super) fn set(
     entry: &Entry,
     context: &Context,
-    change: impl Fn(&mut BTreeSet<String>),
+    change: impl Fn(&mut BTreeSet<String>) -> bool,
 ) -> Result<(), Failure> {
     context.ledger()?.append_at(&entry.backup.commit, entry.backup.id, |entry| {
-        let before = copies(&entry.backup);
-        let mut after = before.clone();
-        change(&mut after);
-        if after == before || entry.backup.status == Status::Deleted {
+        let mut after = copies(&entry.backup);
+        if !change(&mut after) || entry.backup.status == Status::Deleted {
             return Ok(Change::default());
         }
         let list = match after.is_empty() {

@@ -8,7 +8,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::process::crash_point;
-use crate::store::Listed;
+use crate::store::{Artifact, Listed};
 
 /// Remove artifacts from the store
 ///
@@ -64,12 +64,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         if args.force {
             record(artifact, &known, args, context)?;
             crash_point("store.rm.recorded");
-            store.remove(artifact)?;
+            store.remove(&artifact.location)?;
         }
         if !context.ui.wants_json() {
             // What is damaged has no size; it is removed all the same.
             let manifest = store.artifact(artifact).ok();
-            let manifest = manifest.as_ref().map(|artifact| artifact.manifest());
+            let manifest = manifest.as_ref().map(Artifact::manifest);
             let size: u64 = manifest.map_or(0, |manifest| manifest.files.iter().map(|file| file.size).sum());
             let size = if size > 0 { format!(" ({})", human_bytes(size)) } else { String::new() };
             let verb = if args.force { "removed" } else { "would remove" };
@@ -135,7 +135,7 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
 /// Lets the records say what is going to be true, before it is.
 fn record(artifact: &Listed, known: &Known, args: &Args, context: &Context) -> Result<(), Failure> {
     for entry in known.copied_to(&artifact.location) {
-        copy::set(entry, context, |copies| drop(copies.remove(&artifact.location)))?;
+        copy::set(entry, context, |copies| copies.remove(&artifact.location))?;
     }
     for entry in known.at(&artifact.location) {
         context.ledger()?.append_at(&entry.backup.commit, entry.backup.id, |entry| {
