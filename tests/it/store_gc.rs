@@ -260,6 +260,56 @@ fn a_full_disk_stops_it_without_harm() {
     assert_eq!(store.stats().unwrap().garbage_packs, 0);
 }
 
+#[test]
+fn a_full_disk_stops_writers_and_copies_without_harm() {
+    let Some(disk) = Tmpfs::mount("size=16m") else { return };
+    let root = disk.path().join("store");
+    let store = Store::init(&StoreUrl::from_directory(&root).unwrap(), &Access::default(), now()).unwrap();
+    let first = publish(begin(&store, "shop"), &version(1, 0)).unwrap();
+    let ballast = disk.path().join("ballast");
+    let source = Place::filled();
+    let full = |left: u64, work: &mut dyn FnMut() -> Result<(), Error>| {
+        let _ = fs::remove_file(&ballast);
+        let free = rustix_free(disk.path());
+        fs::write(&ballast, vec![0; usize::try_from(free.saturating_sub(left * 8192)).unwrap()]).unwrap();
+        let done = work();
+        let _ = fs::remove_file(&ballast);
+        assert_eq!(read(&store, &first).unwrap(), version(1, 0));
+        match done {
+            Ok(()) => true,
+            Err(Error::Full { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let begin_new = || {
+        let id = uuid::Uuid::now_v7().to_string();
+        let lineage = "crm".to_owned();
+        store.begin(pggit::store::NewArtifact { id, lineage, created_at: now(), level: 1 })
+    };
+    let mut put = || {
+        let writer = begin_new()?;
+        let mut file = writer.file("dump", pggit::store::Chunking::Content)?;
+        let full = |error: std::io::Error| error.downcast::<Error>().unwrap();
+        std::io::Write::write_all(&mut file, &version(2, 0)).map_err(full)?;
+        let _ = file.finish()?;
+        writer.publish(None).map(drop)
+    };
+    let puts = (0..60).take_while(|left| !full(*left, &mut put)).count();
+    assert!((2..60).contains(&puts), "{puts}");
+    let copy = StoreUrl::from_directory(&disk.path().join("copy")).unwrap();
+    let mut copied = || {
+        let replica = source.0.store().replica(&copy, &Access::default())?;
+        source.0.store().copy_to(&replica, &Quiet).map(drop)
+    };
+    let copies = (0..60).take_while(|left| !full(*left, &mut copied)).count();
+    assert!((2..60).contains(&copies), "{copies}");
+    for store in [Store::open(&copy, &Access::default()).unwrap(), store.clone()] {
+        let all = pggit::store::Thoroughness { read: Some(pggit::store::Portion::All), expected: Vec::new() };
+        let checked = store.check(&all, now(), &Quiet).unwrap();
+        assert!(checked.is_sound() && checked.artifacts > 1, "{checked:?}");
+    }
+}
+
 /// Free bytes of a file system.
 fn rustix_free(path: &std::path::Path) -> u64 {
     let df = Cmd::new("df").args(["--output=avail", "-B1"]).arg(path).run().unwrap();

@@ -8,7 +8,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::process::crash_point;
-use crate::store::{Artifact, Listed};
+use crate::store::Listed;
 
 /// Remove artifacts from the store
 ///
@@ -61,17 +61,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         permitted(artifact, &artifacts, &known, args)?;
     }
     for artifact in &artifacts {
+        // What is damaged has no size; it is removed all the same.
+        let manifest = store.artifact(artifact).ok();
+        let files = manifest.iter().flat_map(|artifact| &artifact.manifest().files);
+        let size = match files.map(|file| file.size).sum() {
+            0 => String::new(),
+            bytes => format!(" ({})", human_bytes(bytes)),
+        };
         if args.force {
             record(artifact, &known, args, context)?;
             crash_point("store.rm.recorded");
             store.remove(&artifact.location)?;
         }
         if !context.ui.wants_json() {
-            // What is damaged has no size; it is removed all the same.
-            let manifest = store.artifact(artifact).ok();
-            let manifest = manifest.as_ref().map(Artifact::manifest);
-            let size: u64 = manifest.map_or(0, |manifest| manifest.files.iter().map(|file| file.size).sum());
-            let size = if size > 0 { format!(" ({})", human_bytes(size)) } else { String::new() };
             let verb = if args.force { "removed" } else { "would remove" };
             context.ui.line(format!("{verb} {}{size}", artifact.id))?;
         }
