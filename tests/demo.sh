@@ -62,7 +62,7 @@ fails() {
 
 # Commits what is staged, or whatever is given, as the work of the next day: the
 # history shall look as if it had grown.
-days=11
+days=31
 next_day() {
     local date
     days=$((days - 1))
@@ -94,14 +94,14 @@ say 'A PostgreSQL server of its own, on a unix socket in the sandbox ...'
 cluster_start "$sandbox"
 sql postgres 'create database shop'
 say "PostgreSQL $(sql shop 'show server_version'), $(git --version), $(git-pggit --version)"
-mkdir -p "$sandbox/shop/migrations" "$sandbox/backups"
+mkdir -p "$sandbox/shop/migrations"
 cd "$sandbox/shop"
 git init -q .
 printf '# shop\n\nThe schema of the shop: one file per migration.\n' >README.md
 git add README.md
 next_day git commit -q -m 'readme: what this is'
 run 'git pggit init'
-run 'git pggit database add shop --url postgresql:///shop --output "$sandbox/backups"'
+run 'git pggit database add shop --url postgresql:///shop'
 run 'git pggit doctor'
 
 chapter 'The first migrations, the first backup'
@@ -181,6 +181,26 @@ chapter 'What git pggit shows'
 run 'git pggit backup list'
 run 'git pggit backup coverage'
 run 'git pggit backup coverage --commits HEAD'
+
+chapter 'Twenty commits, twenty backups'
+say 'Twenty times: customers order, the schema gets a comment, and everything is backed up, whole.'
+sql shop "insert into customers (name) select md5(random()::text) from generate_series(1, 60000)"
+dumps=0
+for number in $(seq 1 20); do
+    printf -- "comment on table orders is 'revision %s';\n" "$number" >"migrations/1$(printf %03d "$number")_comment.sql"
+    git add migrations
+    next_day git commit -q -m "orders: revision $number"
+    sql shop "comment on table orders is 'revision $number'"
+    sql shop 'insert into orders (customer) select 1 + (random() * 1999)::int from generate_series(1, 100)'
+    sql shop "update customers set name = md5(random()::text) where id % 997 = $number"
+    git pggit -q mark
+    git pggit -q backup create --name "revision-$number" >/dev/null
+    dumps=$((dumps + $(pg_dump -Fc shop | wc -c)))
+done
+run 'git pggit backup list --limit 5'
+run 'git pggit store stats'
+store=$(du -sb .git/pggit/store | cut -f1)
+say "20 files of 'pg_dump -Fc' would have $((dumps / 1000)) kB; the store has $((store / 1000)) kB, with all backups before them"
 
 chapter 'Back to the commit that had the items'
 run 'git pggit backup restore with-items --into shop_restored'

@@ -242,7 +242,9 @@ impl Run<'_> {
         let database = &self.request.database;
         match database.compression.value {
             Compression::None if matches!(self.around.place, Place::Store { .. }) => "zstd".to_owned(),
-            _ if matches!(self.around.place, Place::Store { .. }) => database.compression.value.to_string(),
+            Compression::Zstd(level) if matches!(self.around.place, Place::Store { .. }) => {
+                format!("zstd:{level}")
+            }
             // pg_dump compresses the files of a directory by itself.
             _ if database.format.value == DumpFormat::Directory => "gzip".to_owned(),
             Compression::None => "none".to_owned(),

@@ -39,7 +39,7 @@ impl Raw<'_> {
         match refused {
             Refused::Url(reason) => Error::Url { key, origin, reason },
             Refused::Form => {
-                let value = self.value.filter(|_| kind != Kind::Url).map(cut);
+                let value = self.value.filter(|_| !matches!(kind, Kind::Url | Kind::Store)).map(cut);
                 Error::Value { key, origin, value, expected: kind.expected() }
             }
         }

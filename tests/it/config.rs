@@ -9,6 +9,7 @@ const TABLE_OF_NOTHING: &str = "\
 KEY                     VALUE  DEFAULT  ORIGIN
 pggit.database          -      -        -
 pggit.pgbin             -      -        -
+pggit.store             -      -        -
 pggit.output            -      -        -
 pggit.compressionLevel  3      3        default
 pggit.repository        -      -        -
@@ -122,6 +123,7 @@ pggit.main.type              full     full     default
 pggit.main.format            custom   custom   default
 pggit.main.jobs              2        -        .pggitconfig
 pggit.main.schema            -        -        -
+pggit.main.store             -        -        -
 pggit.main.output            -        -        -
 pggit.main.compressionLevel  3        3        default
 pggit.main.globals           true     true     default

@@ -15,15 +15,25 @@ use crate::sandbox::{Output, Sandbox};
 use crate::tmpfs::Tmpfs;
 
 /// A schema repository with two commits and a database that it describes.
-struct Shop {
-    sandbox: Sandbox,
-    cluster: Arc<Cluster>,
-    database: String,
-    commits: [String; 2],
+pub(crate) struct Shop {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) database: String,
+    pub(crate) commits: [String; 2],
 }
 
 impl Shop {
-    fn new() -> Self {
+    /// One whose backups are plain files.
+    pub(crate) fn new() -> Self {
+        let shop = Self::with_store();
+        let output = shop.backups_dir();
+        fs::create_dir_all(&output).unwrap();
+        shop.sandbox.git(["config", "pggit.output", output.to_str().unwrap()]);
+        shop
+    }
+
+    /// One whose backups go into the store of its repository.
+    pub(crate) fn with_store() -> Self {
         let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
         let database = cluster.create_database("shop");
         let sql = "create table orders (id int primary key, note text)";
@@ -36,45 +46,45 @@ impl Shop {
         shop
     }
 
-    fn pggit(&self, args: &[&str]) -> Output {
+    pub(crate) fn pggit(&self, args: &[&str]) -> Output {
         self.sandbox.pggit(args)
     }
 
-    fn create(&self, args: &[&str]) -> Output {
+    pub(crate) fn create(&self, args: &[&str]) -> Output {
         self.pggit(&[&["backup", "create"], args].concat())
     }
 
     /// The records, straight from git.
-    fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let refs = self.sandbox.git(["for-each-ref", "--format=%(refname)", "refs/backups/"]);
         let mut records: Vec<Value> = refs.lines().flat_map(|name| self.records_at(name)).collect();
         records.sort_by_key(|record| record["registered_at"].as_str().unwrap_or_default().to_owned());
         records
     }
 
-    fn records_at(&self, reference: &str) -> Vec<Value> {
+    pub(crate) fn records_at(&self, reference: &str) -> Vec<Value> {
         let files = self.sandbox.git(["ls-tree", "--name-only", reference, ".pggit/"]);
         let json = files.lines().filter(|file| file.ends_with(".json"));
         let show = |file: &str| self.sandbox.git(["show", &format!("{reference}:{file}")]);
         json.map(|file| serde_json::from_str(&show(file)).expect("a record is JSON")).collect()
     }
 
-    fn only_record(&self) -> Value {
+    pub(crate) fn only_record(&self) -> Value {
         let mut records = self.records();
         assert_eq!(records.len(), 1, "{records:?}");
         records.remove(0)
     }
 
-    fn rows(&self, database: &str) -> String {
+    pub(crate) fn rows(&self, database: &str) -> String {
         self.cluster.psql(database, "select count(*) from orders")
     }
 
-    fn new_name(&self) -> String {
+    pub(crate) fn new_name(&self) -> String {
         format!("{}_restored", self.database)
     }
 
     /// A directory of programs like the real ones, but for `pg_dump`.
-    fn with_pg_dump(&self, script: &str) -> PathBuf {
+    pub(crate) fn with_pg_dump(&self, script: &str) -> PathBuf {
         let dir = self.sandbox.path().join("bin");
         fs::create_dir_all(&dir).unwrap();
         for program in ["pg_dumpall", "pg_restore", "psql"] {
@@ -90,13 +100,13 @@ impl Shop {
         dir
     }
 
-    fn backups_dir(&self) -> PathBuf {
+    pub(crate) fn backups_dir(&self) -> PathBuf {
         self.sandbox.repo().join(".git/pggit/backups")
     }
 }
 
 /// Everything below `dir`, hidden things too.
-fn names(dir: &Path) -> Vec<String> {
+pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = walkdir::WalkDir::new(dir).min_depth(1).sort_by_file_name();
     let relative =
         |entry: walkdir::DirEntry| entry.path().strip_prefix(dir).unwrap().to_string_lossy().into_owned();

@@ -275,7 +275,13 @@ fn servers_marks_programs_and_directories_that_are_not_there() {
     sandbox.git(["config", "pggit.main.output", "/proc/self"]);
     assert!(row(&doctor(&sandbox, 1), "output").starts_with("problem: /proc/self cannot be written"));
     sandbox.git(["config", "--unset", "pggit.main.output"]);
-    assert!(row(&doctor(&sandbox, 0), "output").starts_with("warning: not set"));
+    assert!(row(&doctor(&sandbox, 0), "store").ends_with("/pggit/store, made by the first backup"));
+    sandbox.git(["config", "pggit.store", "/nonexistent/store"]);
+    assert!(
+        row(&doctor(&sandbox, 1), "store")
+            .starts_with("problem: file:///nonexistent/store: there is no store")
+    );
+    sandbox.git(["config", "--unset", "pggit.store"]);
 
     let empty = sandbox.path().join("empty");
     fs::create_dir(&empty).unwrap();

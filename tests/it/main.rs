@@ -12,6 +12,7 @@ mod beside;
 mod cli_basics;
 mod config;
 mod create;
+mod create_store;
 mod doctor;
 mod exchange;
 mod fsck;

@@ -171,9 +171,7 @@ fn output(
     let Some(output) = &database.output else {
         return match place(database, context) {
             Ok(text) => findings.ok("store", text),
-            Err(failure) => {
-                findings.failure("store", &failure);
-            }
+            Err(failure) => drop(findings.failure("store", &failure)),
         };
     };
     let dir = output.value.as_path();
