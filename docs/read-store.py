@@ -66,7 +66,8 @@ class Artifact:
     def __init__(self, store, manifest):
         self.store = store
         with open(manifest, "rb") as file:
-            self.manifest = json.loads(self.plain(file.read()))
+            # The last 32 bytes are the digest of what is before, and of its place.
+            self.manifest = json.loads(self.plain(file.read()[:-32]))
         self.files = {}
 
     @staticmethod

@@ -1,35 +1,95 @@
 //! Packs that are going to be removed.
+//!
+//! A marker `gc/<id>` names them. The object `gc/<id>.seen` is written after it:
+//! a writer that began later than that has seen the marker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::bucket::{Bucket, Object};
+use super::bucket::Bucket;
 use super::{Error, Result, layout};
+use crate::domain::Timestamp;
+
+const SEEN: &str = ".seen";
 
 /// What a marker says.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Condemned {
     /// The ids of packs.
     pub(crate) packs: BTreeSet<String>,
+    /// Manifests that a higher revision has replaced.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub(crate) revisions: BTreeSet<String>,
 }
 
-/// All markers that are there now.
-pub(crate) fn markers(bucket: &Bucket) -> Result<Vec<(Object, Condemned)>> {
-    let mut found = Vec::new();
+/// A marker that is there.
+pub(crate) struct Marker {
+    /// Its object.
+    pub(crate) name: String,
+    /// Since when every new writer has seen it, by the clock of the storage.
+    pub(crate) seen: Option<Timestamp>,
+    /// What it says; nothing when it cannot be read.
+    pub(crate) condemned: Option<Condemned>,
+}
+
+/// All markers that are there now. What is left of removed ones comes second.
+pub(crate) fn markers(bucket: &Bucket) -> Result<(Vec<Marker>, Vec<String>)> {
+    let mut seen = BTreeMap::new();
+    let mut names = Vec::new();
     for object in bucket.list(layout::GC)? {
-        // Its garbage has just been collected.
-        let Some(content) = bucket.find(&object.name)? else { continue };
-        let condemned = serde_json::from_slice(&content).map_err(|_| Error::Damaged {
-            object: bucket.uri(&object.name),
-            detail: "it is not a list of packs".to_owned(),
-        })?;
-        found.push((object, condemned));
+        match object.name.strip_suffix(SEEN) {
+            Some(marker) => drop(seen.insert(marker.to_owned(), object.modified)),
+            None => names.push(object.name),
+        }
     }
-    Ok(found)
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let seen = seen.remove(&name);
+        // Its garbage may just have been collected.
+        let Some(content) = bucket.find(&name)? else { continue };
+        found.push(Marker { condemned: serde_json::from_slice(&content).ok(), seen, name });
+    }
+    Ok((found, seen.into_keys().map(|marker| marker + SEEN).collect()))
 }
 
-/// The packs of all markers: nothing new may be built on them.
-pub(crate) fn all(bucket: &Bucket) -> Result<BTreeSet<String>> {
-    Ok(markers(bucket)?.into_iter().flat_map(|(_, condemned)| condemned.packs).collect())
+/// The packs of all markers: nothing new may be built on them. Nothing when one
+/// of the markers cannot be read: then nothing can be built on at all.
+pub(crate) fn all(bucket: &Bucket) -> Result<Option<BTreeSet<String>>> {
+    let mut packs = BTreeSet::new();
+    for marker in markers(bucket)?.0 {
+        let Some(condemned) = marker.condemned else { return Ok(None) };
+        packs.extend(condemned.packs);
+    }
+    Ok(Some(packs))
+}
+
+/// Writes a marker.
+pub(crate) fn condemn(bucket: &Bucket, condemned: &Condemned) -> Result<()> {
+    let content = serde_json::to_vec(condemned).unwrap_or_default();
+    bucket.put(&format!("{}{}", layout::GC, Uuid::now_v7()), content.into())
+}
+
+/// Writes down that `marker` is there for all to see; since when.
+pub(crate) fn witness(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
+    let name = format!("{marker}{SEEN}");
+    bucket.put(&name, Bytes::from_static(b"{}\n"))?;
+    let listed = bucket.list(layout::GC)?.into_iter().find(|object| object.name == name);
+    listed.map(|object| object.modified).ok_or_else(|| Error::NoObject { object: bucket.uri(&name) })
+}
+
+/// Removes a marker whose packs are gone.
+pub(crate) fn lift(bucket: &Bucket, marker: &str) -> Result<()> {
+    bucket.delete(&format!("{marker}{SEEN}"))?;
+    bucket.delete(marker)
+}
+
+/// What time it is, by the clock of the storage.
+pub(crate) fn storage_time(bucket: &Bucket) -> Result<Timestamp> {
+    let probe = format!("{}{}", layout::GC, Uuid::now_v7());
+    let now = witness(bucket, &probe)?;
+    bucket.delete(&format!("{probe}{SEEN}"))?;
+    Ok(now)
 }

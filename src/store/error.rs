@@ -122,6 +122,16 @@ pub enum Error {
         /// Its format.
         format: u64,
     },
+    /// A store is not the copy of another that it should be.
+    #[error("{url}: this is another store: {found}, not {expected}")]
+    OtherStore {
+        /// Where.
+        url: String,
+        /// The id that it should have.
+        expected: String,
+        /// The id that it has.
+        found: String,
+    },
     /// There is no such object.
     #[error("{object}: no such object")]
     NoObject {

@@ -9,11 +9,14 @@
 
 mod blob;
 mod bucket;
+mod check;
 mod chunker;
 mod condemned;
+mod copy;
 mod crypt;
 mod delta;
 mod error;
+mod gc;
 mod keys;
 mod layout;
 mod manifest;
@@ -21,15 +24,20 @@ mod packs;
 mod place;
 pub mod plain;
 mod reader;
+mod repair;
 #[expect(clippy::module_inception, reason = "the thing itself")]
 mod store;
+mod survey;
 mod url;
 mod varint;
 mod writer;
 
 pub use bucket::CloudSettings;
+pub use check::{Checked, Finding, Hit, Portion, Thoroughness};
 pub use chunker::Chunking;
+pub use copy::{Copied, CopyOf};
 pub use error::Error;
+pub use gc::{Amount, AtWork, Collection};
 pub use keys::{
     Action, Author, Change, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
     RecipientView, StoreKeys, generate_identity,
@@ -38,12 +46,40 @@ pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
 pub use place::{Draft, DraftFile, Held, Place};
 pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
+pub use repair::Repaired;
 pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
+pub use survey::{LineageStats, Stats};
 pub use url::{Scheme, StoreUrl};
 pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
+
+/// `work` on each of `items` by several threads; the answers in the order of the items.
+fn by_many<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let one = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return done };
+            done.push((at, work(item)));
+        }
+    };
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads().min(items.len())).map(|_| scope.spawn(one)).collect();
+        let mut answers = one();
+        for other in others {
+            match other.join() {
+                Ok(more) => answers.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        answers
+    });
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
 
 /// How many threads work on an artifact: more wait for the disk or for pg_dump.
 fn threads() -> usize {

@@ -133,7 +133,7 @@ impl Store {
         }
     }
 
-    fn with(bucket: Bucket, config: StoreConfig, crypt: Crypt, access: &Access) -> Self {
+    pub(super) fn with(bucket: Bucket, config: StoreConfig, crypt: Crypt, access: &Access) -> Self {
         let bucket = Arc::new(bucket);
         let cache = access
             .cache
@@ -220,8 +220,10 @@ impl Store {
     /// garbage then.
     pub fn remove(&self, location: &str) -> Result<()> {
         let Some(revision) = revision_of(location, &self.url().to_string()) else { return Ok(()) };
+        // The lowest revision first: what is left is whole to the end.
         for object in self.shelf.bucket.list(&revision.prefix())? {
             self.shelf.bucket.delete(&object.name)?;
+            crash_point("store.rm.removed");
         }
         Ok(())
     }
@@ -249,7 +251,7 @@ impl Shelf {
         let json = serde_json::to_vec(manifest).unwrap_or_default();
         let blob = Encoder::new(MANIFEST_LEVEL).and_then(|mut encoder| encoder.whole(&json));
         let blob = blob.map_err(|error| Error::io("compress", "zstd".as_ref(), error))?;
-        let object: Bytes = self.seal(blob, &name)?.into();
+        let object: Bytes = self.seal(proved(blob, &name), &name)?.into();
         let size = object.len() as u64;
         self.bucket.put(&name, object)?;
         Ok(size)
@@ -261,9 +263,10 @@ impl Shelf {
         let damaged =
             |detail: &str| Error::Damaged { object: self.bucket.uri(&name), detail: detail.to_owned() };
         let sealed = self.bucket.get(&name)?.to_vec();
-        let blob = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
+        let content = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
+        let blob = proof(&content, &name).ok_or_else(|| damaged("it is not what was written"))?;
         let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        let Some(Blob::Whole(json)) = decoder.decode(&blob) else {
+        let Some(Blob::Whole(json)) = decoder.decode(blob) else {
             return Err(damaged("it is not a manifest"));
         };
         let value: Value = serde_json::from_slice(&json).map_err(|_| damaged("it is not JSON"))?;
@@ -301,6 +304,23 @@ fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
         Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: bucket.url().to_string() }),
         other => other,
     }
+}
+
+/// A manifest with the digest of itself and its place behind it.
+fn proved(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
+    let digest = digest_at(&blob, name);
+    blob.extend_from_slice(digest.as_bytes());
+    blob
+}
+
+/// The manifest, if that is its digest.
+fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (blob, digest) = content.split_last_chunk::<32>()?;
+    (digest_at(blob, name) == *digest).then_some(blob)
+}
+
+fn digest_at(blob: &[u8], name: &str) -> blake3::Hash {
+    blake3::Hasher::new().update(name.as_bytes()).update(&[0]).update(blob).finalize()
 }
 
 pub(super) fn read_config(bucket: &Bucket, bytes: &[u8]) -> Result<StoreConfig> {

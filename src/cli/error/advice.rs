@@ -234,6 +234,8 @@ impl From<store::Error> for Failure {
                 .hint("the stored bytes are not those that were written; restore from another backup"),
             Error::NoStore { url } => failure(Code::NotFound).hint(format!("make one with 'git pggit store init {url}'")),
             Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
+            Error::OtherStore { .. } => failure(Code::Conflict)
+                .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
             Error::Damaged { .. } => failure(Code::Damaged)

@@ -31,7 +31,7 @@ use super::chunker::Chunking;
 use super::layout::Revision;
 use super::manifest::{Chunk, FORMAT, FileEntry, Manifest};
 use super::reader::{Artifact, BLOB};
-use super::{Error, Result, Shelf, condemned, layout, threads};
+use super::{Error, Result, Shelf, condemned, layout, survey, threads};
 use crate::domain::Timestamp;
 use crate::process::crash_point;
 
@@ -189,6 +189,7 @@ impl ArtifactWriter {
             other: serde_json::Map::new(),
         };
         let revision = self.revision();
+        self.desk.session.renew(&self.desk.shelf.bucket)?;
         let size = self.desk.shelf.write_manifest(&revision, &manifest)?;
         crash_point("store.artifact.written");
         if let Err(error) = self.desk.session.confirm(&self.desk.shelf.bucket) {
@@ -238,9 +239,14 @@ fn usable_base(
     shelf: &Arc<Shelf>,
     find_base: impl FnOnce() -> Result<Option<Artifact>>,
 ) -> Result<Option<Base>> {
-    let condemned = condemned::all(&shelf.bucket)?;
-    let base =
-        find_base()?.filter(|base| !base.manifest().packs.iter().any(|pack| condemned.contains(&pack.id)));
+    let Some(condemned) = condemned::all(&shelf.bucket)? else { return Ok(None) };
+    let Some(base) = find_base()? else { return Ok(None) };
+    // What is missing now may have been removed before we said that we are there.
+    let there = survey::packs(&shelf.bucket)?;
+    let usable = base.manifest().packs.iter().all(|pack| {
+        !condemned.contains(&pack.id) && there.get(&pack.id).is_some_and(|object| object.size == pack.size)
+    });
+    let base = usable.then_some(base);
     match base.map(Base::load).transpose() {
         // What cannot be read is nothing to build on, and no reason not to make a backup.
         Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => Ok(None),

@@ -48,12 +48,23 @@ impl Session {
         if last.1.elapsed() < BEAT {
             return Ok(());
         }
+        self.sign(bucket, &mut last)
+    }
+
+    fn sign(&self, bucket: &Bucket, last: &mut (u32, Instant)) -> Result<()> {
         self.put(bucket, last.0 + 1)?;
         if last.0 > 0 {
             bucket.delete(&self.name(last.0))?;
         }
         *last = (last.0 + 1, Instant::now());
         Ok(())
+    }
+
+    /// Says that we live, and makes sure that nobody took us for dead before: from
+    /// now on nobody does for a whole lease. It comes before a manifest.
+    pub(crate) fn renew(&self, bucket: &Bucket) -> Result<()> {
+        self.sign(bucket, &mut self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
+        self.confirm(bucket)
     }
 
     /// Makes sure that nobody took us for dead until now.

@@ -1,11 +1,17 @@
 //! `git pggit store`: the place that keeps the bytes of backups.
 
+mod check;
+mod copy;
+mod gc;
 mod get;
 mod init;
 mod key;
+mod known;
 mod ls;
 mod put;
+mod rm;
 mod show;
+mod stats;
 
 use clap::Subcommand;
 
@@ -23,6 +29,11 @@ pub(crate) enum Command {
     Get(get::Args),
     #[command(subcommand)]
     Key(key::Command),
+    Check(check::Args),
+    Copy(copy::Args),
+    Rm(rm::Args),
+    Gc(gc::Args),
+    Stats(stats::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -33,7 +44,20 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Put(args) => put::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Key(command) => key::run(command, context),
+        Command::Check(args) => check::run(&args, context),
+        Command::Copy(args) => recorded(copy::run(&args, context), context),
+        Command::Rm(args) => recorded(rm::run(&args, context), context),
+        Command::Gc(args) => gc::run(&args, context),
+        Command::Stats(args) => stats::run(&args, context),
     }
+}
+
+/// Shares what was written into records.
+fn recorded(done: Result<(), Failure>, context: &Context) -> Result<(), Failure> {
+    if context.repository().is_ok() {
+        super::sync::on_write(context);
+    }
+    done
 }
 
 /// Which store a command is about.
@@ -48,6 +72,15 @@ impl StoreOption {
     fn open(&self, context: &Context) -> Result<Store, Failure> {
         crate::cli::store::open(context, self.store.as_deref())
     }
+
+    fn url(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+}
+
+/// `1 pack`, `2 packs`.
+fn of(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The artifact whose id is `id` or begins with it.

@@ -1,0 +1,247 @@
+//! A second store with the same content.
+//!
+//! Objects are copied as they are, so nothing but the digests of packs has to be
+//! understood, and an encrypted store is copied sealed. What is removed in the
+//! one stays in the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::bucket::{Bucket, Object};
+use super::gc::Amount;
+use super::manifest::Manifest;
+use super::store::read_config;
+use super::survey::{self, Found};
+use super::writer::Session;
+use super::{Access, Error, Result, Store, StoreUrl, by_many, condemned, layout};
+use crate::process::crash_point;
+use crate::progress::Progress;
+
+/// An artifact that is in both stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOf {
+    /// Its id.
+    pub id: String,
+    /// Its location in the first store.
+    pub of: String,
+    /// Its location in the copy.
+    pub location: String,
+    /// Whether it was not there before.
+    pub new: bool,
+}
+
+/// What a copy has done.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// The artifacts that are in both stores now.
+    pub artifacts: Vec<CopyOf>,
+    /// Packs that were copied.
+    pub packs: Amount,
+    /// Artifacts that could not be copied, by id.
+    pub failed: Vec<(String, Error)>,
+    /// Artifacts with packs that are about to be removed in the copy, by id.
+    pub waiting: Vec<String>,
+}
+
+impl Store {
+    /// The copy of this store at `url`; it is made when nothing is there.
+    pub fn replica(&self, url: &StoreUrl, access: &Access) -> Result<Self> {
+        let bucket = Bucket::open(url, &access.cloud)?;
+        let ours = self.shelf.bucket.get(layout::CONFIG)?;
+        if let Some(bytes) = bucket.find(layout::CONFIG)? {
+            let found = read_config(&bucket, &bytes)?.id;
+            if found != self.config().id {
+                return Err(Error::OtherStore {
+                    url: url.to_string(),
+                    expected: self.config().id.to_string(),
+                    found: found.to_string(),
+                });
+            }
+        }
+        // What opens it comes before what says that it is there.
+        for key in self.shelf.bucket.list(layout::KEYS)? {
+            bucket.put(&key.name, self.shelf.bucket.get(&key.name)?)?;
+        }
+        crash_point("store.copy.keys");
+        if bucket.find(layout::CONFIG)?.is_none() {
+            bucket.put(layout::CONFIG, ours)?;
+        }
+        Ok(Self::with(bucket, self.config().clone(), self.shelf.crypt.clone(), access))
+    }
+
+    /// Copies all artifacts into `replica` that are not there.
+    pub fn copy_to(&self, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
+        progress.stage("reading manifests", None);
+        // Newest last, as they were made: each needs little more than those before.
+        let mut found = survey::artifacts(&self.shelf)?.found;
+        found.sort_by(|a, b| a.revision.id.cmp(&b.revision.id));
+        let session = Session::begin(&replica.shelf.bucket)?;
+        crash_point("store.copy.begun");
+        let copied = self.copy_found(&found, replica, &session, progress);
+        session.end(&replica.shelf.bucket);
+        copied
+    }
+
+    /// Copies one artifact.
+    pub(super) fn copy_one(&self, location: &str, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
+        let listed = self.list()?.into_iter().find(|listed| {
+            listed.location.strip_prefix(&self.url().join(""))
+                == location.strip_prefix(&replica.url().join(""))
+        });
+        let Some(listed) = listed else { return Err(Error::NoObject { object: location.to_owned() }) };
+        let mut found = survey::artifacts(&self.shelf)?.found;
+        found.retain(|found| found.revision == listed.revision);
+        let session = Session::begin(&replica.shelf.bucket)?;
+        let copied = self.copy_found(&found, replica, &session, progress);
+        session.end(&replica.shelf.bucket);
+        copied
+    }
+
+    fn copy_found(
+        &self,
+        found: &[Found],
+        replica: &Self,
+        session: &Session,
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        let condemned = condemned::all(&replica.shelf.bucket)?;
+        let mut there = survey::packs(&replica.shelf.bucket)?;
+        let known: BTreeMap<String, u32> = replica
+            .list()?
+            .into_iter()
+            .map(|listed| (listed.revision.prefix(), listed.revision.number))
+            .collect();
+        let missing = |found: &&Found| {
+            known.get(&found.revision.prefix()).is_none_or(|number| *number < found.revision.number)
+        };
+        let wanted = found.iter().filter(missing).filter_map(|found| found.manifest.as_ref().ok());
+        let wanted: BTreeMap<&String, u64> =
+            wanted.flat_map(|manifest| &manifest.packs).map(|pack| (&pack.id, pack.size)).collect();
+        let bytes = wanted.iter().filter(|(id, _)| !there.contains_key(**id)).map(|(_, size)| size).sum();
+        progress.stage("copying packs", Some(bytes));
+        let mut copied = Copied::default();
+        for found in found {
+            let new = missing(&found);
+            let CopyOf { id, of, location, .. } = self.copy_of(found, replica, new);
+            let one = Transfer { from: self, to: replica, session, progress };
+            let done = match (&found.manifest, &condemned) {
+                (_, _) if !new => Ok(()),
+                (Err(error), _) => Err(same(error)),
+                (Ok(manifest), Some(condemned)) if !touches(manifest, condemned) => {
+                    one.artifact(found, manifest, &mut there, &mut copied.packs)
+                }
+                (Ok(_), _) => {
+                    copied.waiting.push(id);
+                    continue;
+                }
+            };
+            match done {
+                Ok(()) => copied.artifacts.push(CopyOf { id, of, location, new }),
+                // It was removed while we looked.
+                Err(Error::NoObject { .. }) if self.at(&of).is_err() => {}
+                Err(error @ (Error::Damaged { .. } | Error::NoObject { .. } | Error::Newer { .. })) => {
+                    copied.failed.push((id, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(copied)
+    }
+
+    fn copy_of(&self, found: &Found, replica: &Self, new: bool) -> CopyOf {
+        let listed = found.listed(&self.shelf.bucket);
+        let location = found.listed(&replica.shelf.bucket).location;
+        CopyOf { id: listed.id, of: listed.location, location, new }
+    }
+}
+
+fn touches(manifest: &Manifest, condemned: &BTreeSet<String>) -> bool {
+    manifest.packs.iter().any(|pack| condemned.contains(&pack.id))
+}
+
+/// The error of a manifest once more.
+fn same(error: &Error) -> Error {
+    match error {
+        Error::Newer { object, format } => Error::Newer { object: object.clone(), format: *format },
+        Error::Damaged { object, detail } => {
+            Error::Damaged { object: object.clone(), detail: detail.clone() }
+        }
+        other => Error::Damaged { object: String::new(), detail: other.to_string() },
+    }
+}
+
+/// From one store to another.
+struct Transfer<'a> {
+    from: &'a Store,
+    to: &'a Store,
+    session: &'a Session,
+    progress: &'a dyn Progress,
+}
+
+impl Transfer<'_> {
+    fn artifact(
+        &self,
+        found: &Found,
+        manifest: &Manifest,
+        there: &mut BTreeMap<String, Object>,
+        amount: &mut Amount,
+    ) -> Result<()> {
+        let bucket = &self.to.shelf.bucket;
+        let name = found.revision.object();
+        // The same bytes that were understood.
+        let content = self.from.shelf.bucket.get(&name)?;
+        let mut missing = Vec::new();
+        for pack in &manifest.packs {
+            match there.get(&pack.id) {
+                None => missing.push(pack),
+                Some(object) if object.size == pack.size => {}
+                Some(object) => {
+                    return Err(Error::Damaged {
+                        object: bucket.uri(&object.name),
+                        detail: format!("it has {} bytes, and should have {}", object.size, pack.size),
+                    });
+                }
+            }
+        }
+        let bytes = AtomicU64::new(0);
+        let done = by_many(&missing, |pack| {
+            self.session.beat(bucket)?;
+            let content = good_pack(self.from, &pack.id)?;
+            bucket.put(&layout::pack(&pack.id), content)?;
+            crash_point("store.copy.pack");
+            bytes.fetch_add(pack.size, Ordering::Relaxed);
+            self.progress.advance(pack.size);
+            Ok(&pack.id)
+        });
+        let failed = done.into_iter().filter_map(Result::err).next();
+        amount.count += missing.len();
+        amount.bytes += bytes.into_inner();
+        if let Some(error) = failed {
+            // What is there now is looked up again.
+            *there = survey::packs(bucket)?;
+            return Err(error);
+        }
+        for pack in missing {
+            let (name, modified) = (layout::pack(&pack.id), found.object.modified);
+            there.insert(pack.id.clone(), Object { name, size: pack.size, modified });
+        }
+        crash_point("store.copy.packs");
+        self.session.renew(bucket)?;
+        bucket.put(&name, content)?;
+        crash_point("store.copy.manifest");
+        self.session.confirm(bucket).inspect_err(|_| drop(bucket.delete(&name)))
+    }
+}
+
+/// A pack that is what its name says.
+pub(super) fn good_pack(store: &Store, id: &str) -> Result<bytes::Bytes> {
+    let name = layout::pack(id);
+    let content = store.shelf.bucket.get(&name)?;
+    if blake3::hash(&content).to_hex().as_str() != id {
+        return Err(Error::Damaged {
+            object: store.shelf.bucket.uri(&name),
+            detail: "its content is not what its name says".to_owned(),
+        });
+    }
+    Ok(content)
+}

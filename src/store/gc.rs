@@ -1,0 +1,274 @@
+//! Removing what no artifact needs.
+//!
+//! Packs are condemned first: a marker names them, and no writer that begins
+//! later builds on them. When all writers that may not have seen the marker have
+//! ended, those that are still not needed are removed. docs/store-format.md has
+//! the proof that nothing that is needed goes, whoever dies when.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::bucket::{Bucket, Object};
+use super::condemned::{self, Condemned, Marker};
+use super::layout::{self, Revision};
+use super::survey::{self, Writer};
+use super::writer::LEASE;
+use super::{Result, Store};
+use crate::domain::Timestamp;
+use crate::process::crash_point;
+use crate::progress::Progress;
+
+/// A storage of several machines may have clocks that differ by less than this.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// So many objects of so many bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub count: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// Somebody who has begun to write and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtWork {
+    /// Its object in the store.
+    pub writer: String,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// Its last sign of life.
+    pub last: Timestamp,
+    /// Whether its lease has run out.
+    pub dead: bool,
+}
+
+/// What is garbage, and what became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collection {
+    /// How many artifacts there are.
+    pub artifacts: usize,
+    /// Packs that no artifact names and that can go.
+    pub garbage: Amount,
+    /// Packs that no artifact names yet, because somebody writes them now.
+    pub unfinished: Amount,
+    /// Manifests with a newer revision.
+    pub superseded: Amount,
+    /// Packs that wait, condemned, until the writers of `at_work` have ended.
+    pub waiting: Amount,
+    /// Those who write, or died while writing.
+    pub at_work: Vec<AtWork>,
+    /// Packs that were removed.
+    pub removed: Amount,
+    /// Manifests that were removed.
+    pub removed_revisions: usize,
+    /// Files of dead writers that were removed.
+    pub swept: u64,
+}
+
+/// What a look at the store says.
+struct Look {
+    report: Collection,
+    condemn: Condemned,
+}
+
+impl Store {
+    /// What a collection would remove. Changes nothing; `now` says who is dead.
+    pub fn garbage(&self, now: Timestamp) -> Result<Collection> {
+        let markers = condemned::markers(self.bucket())?.0;
+        Ok(self.look(now, &markers)?.report)
+    }
+
+    /// Removes what no artifact needs, as far as nobody may need it yet.
+    pub fn collect(&self, progress: &dyn Progress) -> Result<Collection> {
+        let bucket = self.bucket();
+        progress.stage("looking for garbage", None);
+        let now = condemned::storage_time(bucket)?;
+        let Look { mut report, condemn } = self.look(now, &condemned::markers(bucket)?.0)?;
+        if condemn != Condemned::default() {
+            condemned::condemn(bucket, &condemn)?;
+            crash_point("store.gc.condemned");
+        }
+        let (mut markers, orphans) = condemned::markers(bucket)?;
+        for orphan in orphans {
+            bucket.delete(&orphan)?;
+        }
+        for marker in &mut markers {
+            if marker.seen.is_none() {
+                marker.seen = Some(condemned::witness(bucket, &marker.name)?);
+                crash_point("store.gc.seen");
+            }
+        }
+        let living = bury(bucket, survey::writers(bucket)?, now)?;
+        let (ripe, waiting): (Vec<_>, Vec<_>) = markers.iter().partition(|marker| is_ripe(marker, &living));
+        self.sweep(&ripe, &mut report, progress)?;
+        report.waiting = self.amount_of(&waiting)?;
+        report.swept = bucket.sweep(before(now, LEASE))?;
+        Ok(report)
+    }
+
+    /// Whether packs are condemned and not removed yet.
+    pub fn has_condemned(&self) -> Result<bool> {
+        Ok(!condemned::markers(self.bucket())?.0.is_empty())
+    }
+
+    fn bucket(&self) -> &Bucket {
+        &self.shelf.bucket
+    }
+
+    fn look(&self, now: Timestamp, markers: &[Marker]) -> Result<Look> {
+        let bucket = self.bucket();
+        let mut report = Collection::default();
+        for Writer { prefix, started, last } in survey::writers(bucket)? {
+            let dead = is_dead(last, now);
+            report.at_work.push(AtWork { writer: prefix, started, last, dead });
+        }
+        let living = report.at_work.iter().filter(|writer| !writer.dead);
+        let oldest = living.map(|writer| writer.started.unwrap_or(writer.last)).min();
+        // First the packs, then the artifacts: what is published in between is named.
+        let packs = survey::packs(bucket)?;
+        let (named, superseded, artifacts) = survey::artifacts(&self.shelf)?.named()?;
+        report.artifacts = artifacts;
+        let known = |object: &Object| {
+            let mut condemned = markers.iter().filter_map(|marker| marker.condemned.as_ref());
+            condemned.any(|condemned| condemned.revisions.contains(&object.name))
+        };
+        let condemned: BTreeSet<&String> =
+            markers.iter().filter_map(|marker| marker.condemned.as_ref()).flat_map(|c| &c.packs).collect();
+        let mut condemn = Condemned::default();
+        for (id, object) in packs.iter().filter(|(id, _)| !named.contains(*id)) {
+            if condemned.contains(id) {
+                report.garbage.add(object.size);
+                report.waiting.add(object.size);
+            } else if oldest.is_some_and(|oldest| object.modified >= before(oldest, SKEW)) {
+                report.unfinished.add(object.size);
+            } else {
+                report.garbage.add(object.size);
+                condemn.packs.insert(id.clone());
+            }
+        }
+        for object in &superseded {
+            report.superseded.add(object.size);
+            if !known(object) {
+                condemn.revisions.insert(object.name.clone());
+            }
+        }
+        Ok(Look { report, condemn })
+    }
+
+    /// Removes the garbage of markers that nobody has missed.
+    fn sweep(&self, ripe: &[&Marker], report: &mut Collection, progress: &dyn Progress) -> Result<()> {
+        if ripe.is_empty() {
+            return Ok(());
+        }
+        let bucket = self.bucket();
+        crash_point("store.gc.ripe");
+        let (named, superseded, _) = survey::artifacts(&self.shelf)?.named()?;
+        let superseded: BTreeSet<String> = superseded.into_iter().map(|object| object.name).collect();
+        let packs = survey::packs(bucket)?;
+        crash_point("store.gc.read");
+        progress.stage("removing garbage", Some(report.garbage.bytes));
+        for marker in ripe {
+            let condemned = marker.condemned.clone().unwrap_or_default();
+            for id in condemned.packs.difference(&named) {
+                let Some(object) = packs.get(id) else { continue };
+                // Without the marker, somebody may have begun to need it again.
+                if bucket.find(&marker.name)?.is_none() {
+                    break;
+                }
+                bucket.delete(&object.name)?;
+                crash_point("store.gc.removed");
+                report.removed.add(object.size);
+                progress.advance(object.size);
+            }
+            for name in condemned.revisions.intersection(&superseded) {
+                self.remove_superseded(name, marker, report)?;
+            }
+            crash_point("store.gc.swept");
+            condemned::lift(bucket, &marker.name)?;
+        }
+        Ok(())
+    }
+
+    fn remove_superseded(&self, name: &str, marker: &Marker, report: &mut Collection) -> Result<()> {
+        let bucket = self.bucket();
+        let Some(revision) = Revision::of_object(name) else { return Ok(()) };
+        let newest = bucket.list(&revision.prefix())?.pop();
+        if newest.is_some_and(|newest| newest.name.as_str() > name) && bucket.find(&marker.name)?.is_some() {
+            bucket.delete(name)?;
+            crash_point("store.gc.revision-removed");
+            report.removed_revisions += 1;
+        }
+        Ok(())
+    }
+
+    fn amount_of(&self, markers: &[&Marker]) -> Result<Amount> {
+        let mut amount = Amount::default();
+        let packs = if markers.is_empty() { return Ok(amount) } else { survey::packs(self.bucket())? };
+        let condemned: BTreeSet<&String> =
+            markers.iter().filter_map(|marker| marker.condemned.as_ref()).flat_map(|c| &c.packs).collect();
+        condemned.iter().filter_map(|id| packs.get(*id)).for_each(|object| amount.add(object.size));
+        Ok(amount)
+    }
+}
+
+/// Whether nobody who may build on the packs of `marker` is at work.
+fn is_ripe(marker: &Marker, living: &[Writer]) -> bool {
+    let Some(seen) = marker.seen else { return false };
+    !living.iter().any(|writer| writer.started.is_none_or(|started| before(started, SKEW) <= seen))
+}
+
+fn is_dead(last: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(last) > i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Removes the sessions of the dead, and with them their right to publish.
+fn bury(bucket: &Bucket, writers: Vec<Writer>, now: Timestamp) -> Result<Vec<Writer>> {
+    let mut living = Vec::new();
+    for writer in writers {
+        if !is_dead(writer.last, now) {
+            living.push(writer);
+            continue;
+        }
+        bucket.delete(&format!("{}00000000", writer.prefix))?;
+        crash_point("store.gc.buried");
+        // It may have come back to life in the last moment, and be about to
+        // publish what it wrote. Then this is not the time.
+        let signs = bucket.list(&writer.prefix)?;
+        if signs.iter().any(|sign| !is_dead(sign.modified, now)) {
+            living.push(Writer { started: None, ..writer });
+            continue;
+        }
+        for sign in signs {
+            bucket.delete(&sign.name)?;
+        }
+    }
+    Ok(living)
+}
+
+fn before(at: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from(at.as_datetime() - by)
+}
+
+impl Store {
+    /// How many markers there are, and those who write: for reports.
+    pub(super) fn bystanders(&self, now: Timestamp) -> Result<(usize, Vec<AtWork>)> {
+        let markers = self.bucket().list(layout::GC)?;
+        let count = markers.iter().filter(|object| !object.name.ends_with(".seen")).count();
+        let writers = survey::writers(self.bucket())?.into_iter();
+        let at_work = writers.map(|Writer { prefix, started, last }| AtWork {
+            writer: prefix,
+            started,
+            last,
+            dead: is_dead(last, now),
+        });
+        Ok((count, at_work.collect()))
+    }
+}

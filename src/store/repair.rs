@@ -1,0 +1,90 @@
+//! Giving a store back what is damaged, from a copy of it.
+
+use super::check::{Broken, Checked};
+use super::copy::good_pack;
+use super::layout::{self, Revision};
+use super::{Error, Result, Store};
+use crate::process::crash_point;
+use crate::progress::Progress;
+
+/// What a repair has done.
+#[derive(Debug, Default)]
+pub struct Repaired {
+    /// Objects that are whole again, by their URIs.
+    pub objects: Vec<String>,
+    /// Those that are not, each with the reason.
+    pub failed: Vec<(String, Error)>,
+}
+
+impl Store {
+    /// Replaces what `checked` found by what is in `copy`, as far as it is good there.
+    pub fn repair(&self, checked: &Checked, copy: &Self, progress: &dyn Progress) -> Result<Repaired> {
+        if copy.config().id != self.config().id {
+            return Err(Error::OtherStore {
+                url: copy.url().to_string(),
+                expected: self.config().id.to_string(),
+                found: copy.config().id.to_string(),
+            });
+        }
+        let mut repaired = Repaired::default();
+        for finding in &checked.findings {
+            let done = match &finding.broken {
+                Broken::Pack(id) => self.repair_pack(id, copy),
+                Broken::Manifest(revision) => self.repair_manifest(revision, copy),
+                Broken::Artifact(location) => self.repair_artifact(location, copy, progress),
+            };
+            match done {
+                Ok(()) => repaired.objects.push(finding.object.clone()),
+                Err(error @ (Error::NoObject { .. } | Error::Damaged { .. } | Error::Newer { .. })) => {
+                    repaired.failed.push((finding.object.clone(), error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(repaired)
+    }
+
+    /// A pack has one name; the damaged one has to go first. Whoever dies in between
+    /// leaves a missing pack in place of a damaged one, for the next repair.
+    fn repair_pack(&self, id: &str, copy: &Self) -> Result<()> {
+        let content = good_pack(copy, id)?;
+        let name = layout::pack(id);
+        self.shelf.bucket.delete(&name)?;
+        crash_point("store.repair.removed");
+        self.shelf.bucket.put(&name, content)?;
+        crash_point("store.repair.pack");
+        Ok(())
+    }
+
+    /// A manifest comes back as a newer revision before the damaged one goes: an
+    /// artifact is never without, or its packs would be garbage.
+    fn repair_manifest(&self, damaged: &Revision, copy: &Self) -> Result<()> {
+        let listed = copy.shelf.bucket.list(&damaged.prefix())?;
+        let good = listed.iter().rev().filter_map(|object| Revision::of_object(&object.name));
+        let mut last = Error::NoObject { object: copy.shelf.bucket.uri(&damaged.prefix()) };
+        // An older revision may name packs that are gone; only this one or a newer one will do.
+        for revision in good.filter(|revision| revision.number >= damaged.number) {
+            match copy.shelf.read_manifest(&revision) {
+                Ok(manifest) => {
+                    let next = Revision { number: damaged.number + 1, ..damaged.clone() };
+                    self.shelf.write_manifest(&next, &manifest)?;
+                    crash_point("store.repair.manifest");
+                    return self.shelf.bucket.delete(&damaged.object());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn repair_artifact(&self, location: &str, copy: &Self, progress: &dyn Progress) -> Result<()> {
+        let copied = copy.copy_one(location, self, progress)?;
+        if let Some((_, error)) = copied.failed.into_iter().next() {
+            return Err(error);
+        }
+        match copied.artifacts.is_empty() {
+            true => Err(Error::NoObject { object: location.to_owned() }),
+            false => Ok(()),
+        }
+    }
+}

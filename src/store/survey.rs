@@ -1,0 +1,194 @@
+//! All that is in a store: what its maintenance looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bucket::{Bucket, Object};
+use super::crypt::unhex;
+use super::layout::{self, Revision};
+use super::manifest::Manifest;
+use super::{Error, Listed, Result, Shelf, Store, by_many};
+use crate::domain::Timestamp;
+
+/// How often an artifact that changes while it is read is looked up again.
+const ATTEMPTS: usize = 5;
+
+/// The newest manifest of an artifact.
+pub(super) struct Found {
+    pub(super) revision: Revision,
+    pub(super) object: Object,
+    pub(super) manifest: Result<Manifest>,
+}
+
+/// All artifacts.
+pub(super) struct Artifacts {
+    pub(super) found: Vec<Found>,
+    /// Manifests with a newer revision beside them.
+    pub(super) superseded: Vec<Object>,
+}
+
+/// Somebody who writes, or who died while writing.
+pub(super) struct Writer {
+    /// What its objects begin with.
+    pub(super) prefix: String,
+    /// When it began; nothing when it was taken for dead already.
+    pub(super) started: Option<Timestamp>,
+    /// Its last sign of life.
+    pub(super) last: Timestamp,
+}
+
+/// All packs, by their ids.
+pub(super) fn packs(bucket: &Bucket) -> Result<BTreeMap<String, Object>> {
+    let listed = bucket.list(layout::PACKS)?.into_iter();
+    Ok(listed.filter_map(|object| Some((pack_id(&object.name)?.to_owned(), object))).collect())
+}
+
+fn pack_id(name: &str) -> Option<&str> {
+    let id = name.rsplit('/').next()?;
+    (unhex::<32>(id).is_some() && layout::pack(id) == name).then_some(id)
+}
+
+/// All writers.
+pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
+    let mut found: Vec<Writer> = Vec::new();
+    for Object { name, modified, .. } in bucket.list(layout::WRITERS)? {
+        let Some((prefix, number)) = name.rsplit_once('/') else { continue };
+        let prefix = format!("{prefix}/");
+        if found.last().is_none_or(|last| last.prefix != prefix) {
+            found.push(Writer { prefix, started: None, last: modified });
+        }
+        if let Some(writer) = found.last_mut() {
+            writer.last = writer.last.max(modified);
+            if number == "00000000" {
+                writer.started = Some(modified);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the newest manifest of every artifact.
+pub(super) fn artifacts(shelf: &Shelf) -> Result<Artifacts> {
+    let mut newest: Vec<(Revision, Object)> = Vec::new();
+    let mut superseded = Vec::new();
+    for object in shelf.bucket.list(layout::ARTIFACTS)? {
+        let Some(revision) = Revision::of_object(&object.name) else { continue };
+        if newest.last().is_some_and(|(last, _)| last.prefix() == revision.prefix()) {
+            superseded.extend(newest.pop().map(|(_, object)| object));
+        }
+        newest.push((revision, object));
+    }
+    let read = by_many(&newest, |(revision, object)| read(shelf, revision.clone(), object.clone()));
+    let found = read.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
+    Ok(Artifacts { found, superseded })
+}
+
+/// The manifest; nothing when the artifact was removed meanwhile.
+fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Option<Found>> {
+    for _ in 0..ATTEMPTS {
+        match shelf.read_manifest(&revision) {
+            Err(Error::NoObject { .. }) => {}
+            manifest @ (Ok(_) | Err(Error::Damaged { .. } | Error::Newer { .. })) => {
+                return Ok(Some(Found { revision, object, manifest }));
+            }
+            // What may go better later says nothing about the artifact.
+            Err(error) => return Err(error),
+        }
+        let mut there = shelf.bucket.list(&revision.prefix())?;
+        there.retain(|object| Revision::of_object(&object.name).is_some());
+        let Some(last) = there.pop() else { return Ok(None) };
+        if let Some(found) = Revision::of_object(&last.name) {
+            (revision, object) = (found, last);
+        }
+    }
+    let manifest = Err(Error::NoObject { object: shelf.bucket.uri(&revision.object()) });
+    Ok(Some(Found { revision, object, manifest }))
+}
+
+impl Found {
+    /// As a listing shows it.
+    pub(super) fn listed(&self, bucket: &Bucket) -> Listed {
+        Listed {
+            id: self.revision.id.clone(),
+            modified: self.object.modified,
+            location: bucket.uri(self.revision.prefix().trim_end_matches('/')),
+            revision: self.revision.clone(),
+        }
+    }
+}
+
+impl Artifacts {
+    /// The packs that the artifacts name. A manifest that cannot be read may name any.
+    pub(super) fn named(self) -> Result<(BTreeSet<String>, Vec<Object>, usize)> {
+        let mut named = BTreeSet::new();
+        let count = self.found.len();
+        for found in self.found {
+            named.extend(found.manifest?.packs.into_iter().map(|pack| pack.id));
+        }
+        Ok((named, self.superseded, count))
+    }
+}
+
+/// What a store has, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// How many artifacts.
+    pub artifacts: usize,
+    /// Bytes of all their files.
+    pub content_bytes: u64,
+    /// How many packs.
+    pub packs: usize,
+    /// Bytes of all packs and manifests.
+    pub stored_bytes: u64,
+    /// Packs that no artifact names.
+    pub garbage_packs: usize,
+    /// Their bytes.
+    pub garbage_bytes: u64,
+    /// The same by database.
+    pub lineages: BTreeMap<String, LineageStats>,
+}
+
+/// What there is of a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineageStats {
+    /// How many artifacts.
+    pub artifacts: usize,
+    /// Bytes of all their files.
+    pub content_bytes: u64,
+    /// Bytes of the packs that they name, and of their manifests.
+    pub stored_bytes: u64,
+}
+
+impl Store {
+    /// Counts what is there.
+    pub fn stats(&self) -> Result<Stats> {
+        let packs = packs(&self.shelf.bucket)?;
+        let artifacts = artifacts(&self.shelf)?;
+        let mut stats = Stats { packs: packs.len(), ..Stats::default() };
+        let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        stats.stored_bytes = packs.values().map(|object| object.size).sum::<u64>()
+            + artifacts.superseded.iter().map(|object| object.size).sum::<u64>();
+        for found in artifacts.found {
+            let manifest = found.manifest?;
+            let content: u64 = manifest.files.iter().map(|file| file.size).sum();
+            stats.artifacts += 1;
+            stats.content_bytes += content;
+            stats.stored_bytes += found.object.size;
+            let lineage = stats.lineages.entry(manifest.lineage.clone()).or_default();
+            lineage.artifacts += 1;
+            lineage.content_bytes += content;
+            lineage.stored_bytes += found.object.size;
+            named.entry(manifest.lineage).or_default().extend(manifest.packs.into_iter().map(|pack| pack.id));
+        }
+        let size = |id: &String| packs.get(id).map_or(0, |object| object.size);
+        for (lineage, ids) in &named {
+            let bytes: u64 = ids.iter().map(size).sum();
+            stats.lineages.entry(lineage.clone()).or_default().stored_bytes += bytes;
+        }
+        let garbage = packs.iter().filter(|(id, _)| !named.values().any(|ids| ids.contains(*id)));
+        for (_, object) in garbage {
+            stats.garbage_packs += 1;
+            stats.garbage_bytes += object.size;
+        }
+        Ok(stats)
+    }
+}

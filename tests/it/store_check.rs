@@ -1,0 +1,169 @@
+//! What is damaged is named, what is not is not, and a copy gives it back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use pggit::domain::Timestamp;
+use pggit::progress::Quiet;
+use pggit::store::{Portion, Thoroughness};
+
+use crate::backup_cli::crowd::Chance;
+use crate::stores::{Place, duplicate, files, read, run};
+
+/// How many damages are tried; 1,000 with `PGGIT_TEST_LONG`.
+fn damages() -> u32 {
+    if std::env::var_os("PGGIT_TEST_LONG").is_some() { 1000 } else { 60 }
+}
+
+/// The packs and manifests of a store.
+fn objects(place: &Place) -> Vec<PathBuf> {
+    let mut objects = files(&place.root().join("packs"));
+    objects.extend(files(&place.root().join("artifacts")));
+    objects
+}
+
+fn overwrite(path: &Path, content: &[u8]) {
+    fs::write(path, content).unwrap();
+}
+
+/// Does one thing to the objects.
+fn damage(objects: &[PathBuf], chance: &mut Chance) {
+    let content = |path: &PathBuf| fs::read(path).ok().filter(|content| !content.is_empty());
+    let whole: Vec<(&PathBuf, Vec<u8>)> =
+        objects.iter().filter_map(|path| Some((path, content(path)?))).collect();
+    let pick = |chance: &mut Chance| &whole[chance.below(whole.len() as u64) as usize];
+    let (path, content) = pick(chance);
+    let at = chance.below(content.len() as u64) as usize;
+    match chance.below(8) {
+        0..=3 => {
+            let mut bad = content.clone();
+            bad[at] ^= 1 << chance.below(8);
+            overwrite(path, &bad);
+        }
+        4 | 5 => File::options().write(true).open(path).unwrap().set_len(at as u64).unwrap(),
+        6 => fs::remove_file(path).unwrap(),
+        _ => {
+            let (other, second) = pick(chance);
+            overwrite(path, second);
+            overwrite(other, content);
+        }
+    }
+}
+
+#[test]
+fn exactly_what_is_damaged_is_named() {
+    let (place, contents) = Place::filled();
+    let objects = objects(&place);
+    let listed = place.store().list().unwrap();
+    let expected: Vec<String> = listed.iter().map(|listed| listed.location.clone()).collect();
+    let originals: BTreeMap<PathBuf, Vec<u8>> =
+        objects.iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let mut chance = Chance(0xDA4A6E);
+    let (mut hits, mut harmless) = (0, 0);
+    for round in 0..damages() {
+        for _ in 0..=chance.below(4) / 3 {
+            damage(&objects, &mut chance);
+        }
+        let changed: Vec<_> = originals
+            .iter()
+            .filter(|(path, content)| fs::read(path).ok().as_ref() != Some(content))
+            .collect();
+        let store = place.store();
+        let there: BTreeSet<String> = store.list().unwrap().into_iter().map(|listed| listed.id).collect();
+        let bad: BTreeSet<&String> = contents
+            .iter()
+            .filter(|(id, content)| {
+                let whole = there.contains(*id).then(|| read(&store, id).ok()).flatten();
+                // What is given is right, or nothing is.
+                assert!(whole.as_ref().is_none_or(|read| read == *content), "round {round}: {id}");
+                whole.is_none()
+            })
+            .map(|(id, _)| id)
+            .collect();
+        let all = Thoroughness { read: Some(Portion::All), expected: expected.clone() };
+        let checked = place.store().check(&all, Timestamp::from_unix(0).unwrap(), &Quiet).unwrap();
+        let named: BTreeSet<&String> = checked.hits.iter().map(|hit| &hit.id).collect();
+        assert_eq!(named, bad, "round {round}: {checked:?}");
+        assert_eq!(checked.findings.is_empty(), changed.is_empty(), "round {round}: {checked:?}");
+        if bad.is_empty() {
+            harmless += 1
+        } else {
+            hits += 1
+        }
+        for (path, content) in changed {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            overwrite(path, content);
+        }
+    }
+    assert!(hits > 10, "{hits} hits, {harmless} without");
+    place.assert_holds(&contents);
+}
+
+#[test]
+fn a_copy_gives_back_what_is_damaged() {
+    for point in
+        ["", "store.repair.removed", "store.repair.pack", "store.repair.manifest", "store.object.partial"]
+    {
+        let (place, contents) = Place::filled();
+        let copy = place.dir.path().join("copy");
+        duplicate(&place.root(), &copy);
+        let objects = objects(&place);
+        for (at, path) in objects.iter().enumerate() {
+            match at % 3 {
+                0 => overwrite(path, b"damaged"),
+                1 if path.starts_with(place.root().join("packs")) => fs::remove_file(path).unwrap(),
+                _ => {}
+            }
+        }
+        let repair = ["check", "--read-data", "--repair-from", copy.to_str().unwrap()];
+        let killed = run(&place.root(), point, &repair);
+        assert_eq!(killed.status.code(), point.is_empty().then_some(0), "{point}: {killed:?}");
+        // What is damaged in the meantime is not collected.
+        let _ = run(&place.root(), "", &["gc", "--force"]);
+        let done = run(&place.root(), "", &repair);
+        assert!(done.status.success(), "{point}: {done:?}");
+        let _ = place.collect();
+        place.assert_holds(&contents);
+    }
+}
+
+#[test]
+fn a_copy_that_is_damaged_too_replaces_nothing() {
+    let (place, contents) = Place::filled();
+    let copy = place.dir.path().join("copy");
+    let pack = place.packs().remove(0);
+    let good = fs::read(&pack).unwrap();
+    overwrite(&pack, &good[..good.len() - 1]);
+    duplicate(&place.root(), &copy);
+    let done = run(&place.root(), "", &["check", "--repair-from", copy.to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("cannot be repaired") && said.contains("[pack-size]"), "{said}");
+    assert_eq!(fs::read(&pack).unwrap().len(), good.len() - 1);
+    // Another store is no copy.
+    let other = Place::new();
+    let done = run(&place.root(), "", &["check", "--repair-from", other.root().to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(12), "{done:?}");
+    overwrite(&pack, &good);
+    place.assert_holds(&contents);
+}
+
+#[test]
+fn a_percentage_finds_a_damage_within_days() {
+    let (place, _) = Place::filled();
+    let pack = place.packs().remove(0);
+    let mut bad = fs::read(&pack).unwrap();
+    bad[40] ^= 1;
+    overwrite(&pack, &bad);
+    let some = Thoroughness { read: Some(Portion::Percent(25)), expected: Vec::new() };
+    let found = (0..4).filter(|day| {
+        let now = Timestamp::from_unix(day * 86_400).unwrap();
+        !place.store().check(&some, now, &Quiet).unwrap().findings.is_empty()
+    });
+    assert!((1..=2).contains(&found.count()));
+    let json = run(&place.root(), "", &["check", "--read-data", "--json"]);
+    let json: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["sound"], false);
+    assert_eq!(json["damaged"][0]["code"], "pack-content");
+}
