@@ -9,6 +9,7 @@ mod tmpfs;
 
 mod backup_cli;
 mod cli_basics;
+mod clouds;
 mod config;
 mod create;
 mod doctor;

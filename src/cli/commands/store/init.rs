@@ -24,7 +24,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let url = store::general_url(context, args.url.as_deref())?;
-    let store = Store::init(&url, &store::access(context), context.now())?;
+    let store = Store::init(&url, &store::access(context, &url)?, context.now())?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({ "url": url.to_string(), "config": store.config() }))?);
     }

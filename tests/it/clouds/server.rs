@@ -1,0 +1,181 @@
+//! The servers: started by the first test that needs one, shared by all, and gone
+//! with this process, however it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use super::Place;
+
+/// Public: every Azurite has this account.
+const ACCOUNT: &str = "devstoreaccount1";
+const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+/// All that the key may do with blobs, until 2099.
+const SIGNATURE: &str = "sv=2021-08-06&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&sig=96c2EygB3PgwPw/PybbUy3WlHCPrp0h/IdLehWe2UEU%3D";
+
+/// S3, with threads and create-only writes, without a look at signatures.
+pub static MOTO: LazyLock<Cloud> = LazyLock::new(|| {
+    let program = installed("moto/bin/moto_server");
+    let address = start(Command::new(program).args(["-H", "127.0.0.1", "-p", "0"]));
+    assert_eq!(ask(&address, "PUT /store HTTP/1.1", ""), 200);
+    Cloud::S3 { address, secret: "anything" }
+});
+
+/// Azure Blob Storage.
+pub static AZURITE: LazyLock<Cloud> = LazyLock::new(|| {
+    let program = installed("azurite/node_modules/.bin/azurite-blob");
+    let address =
+        start(Command::new(program).args(["--inMemoryPersistence", "--blobHost", "127.0.0.1"]).args([
+            "--blobPort",
+            "0",
+            "--disableTelemetry",
+            "--skipApiVersionCheck",
+        ]));
+    let line = format!("PUT /{ACCOUNT}/store?restype=container&{SIGNATURE} HTTP/1.1");
+    assert_eq!(ask(&address, &line, "x-ms-version: 2021-08-06\r\n"), 201);
+    Cloud::Azure { address }
+});
+
+/// S3 on files, with a look at signatures.
+pub static S3S: LazyLock<Cloud> = LazyLock::new(|| {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    // Of this process, and removed by the next one.
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3s");
+    let _ = std::fs::remove_dir_all(&parent);
+    let directory = DIRECTORY.get_or_init(|| parent.join(std::process::id().to_string()));
+    std::fs::create_dir_all(directory.join("store")).unwrap();
+    let (listening, address) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut service =
+                s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory).unwrap());
+            service.set_auth(s3s::auth::SimpleAuth::from_single("AKIAEXAMPLE", "secretsecret"));
+            let service = service.build();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listening.send(listener.local_addr().unwrap().to_string()).unwrap();
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(hyper_util::rt::TokioIo::new(socket), service.clone());
+                tokio::spawn(connection);
+            }
+        });
+    });
+    Cloud::S3 { address: address.recv().unwrap(), secret: "secretsecret" }
+});
+
+/// A server that listens.
+pub enum Cloud {
+    S3 { address: String, secret: &'static str },
+    Azure { address: String },
+}
+
+impl Cloud {
+    /// A place for one test.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::S3 { address, secret } => Place::new(
+                "s3",
+                address,
+                &[
+                    ("AWS_ENDPOINT_URL", format!("http://{address}")),
+                    ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE".to_owned()),
+                    ("AWS_SECRET_ACCESS_KEY", (*secret).to_owned()),
+                    ("AWS_REGION", "us-east-1".to_owned()),
+                ],
+            ),
+            Self::Azure { address } => {
+                let endpoint = format!("http://{address}/{ACCOUNT}");
+                let string = format!("AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};");
+                Place::new("az", address, &[("AZURE_STORAGE_CONNECTION_STRING", string)])
+            }
+        }
+    }
+
+    /// The same with a signature instead of a key.
+    pub fn place_with_signature(&self) -> Place {
+        let Self::Azure { address } = self else { panic!("only Azure has these") };
+        let endpoint = format!("http://{address}/{ACCOUNT}");
+        let variables = [
+            ("AZURE_STORAGE_ACCOUNT", ACCOUNT.to_owned()),
+            ("AZURE_STORAGE_SAS_TOKEN", SIGNATURE.to_owned()),
+            ("AZURE_STORAGE_SERVICE_ENDPOINT", endpoint),
+        ];
+        Place::new("az", address, &variables)
+    }
+}
+
+fn installed(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(name);
+    assert!(path.exists(), "'{}' is not installed: run tests/prepare.sh test", path.display());
+    path
+}
+
+/// Starts a server that chooses its port and prints it. A shell ends it when the
+/// pipe from this process closes, which it does in any case.
+fn start(command: &Command) -> String {
+    let mut child = Command::new("sh")
+        .args(["-c", r#"exec 3<&0; "$@" </dev/null 3<&- & pid=$!; read -r _ <&3; kill "$pid""#, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group_of_its_own()
+        .spawn()
+        .unwrap();
+    // Kept open as long as we live.
+    std::mem::forget(child.stdin.take());
+    let (lines, output) = mpsc::channel();
+    let streams: [Box<dyn Read + Send>; 2] =
+        [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+    for stream in streams {
+        let lines = lines.clone();
+        // It has to be read to the end, or the server stops.
+        thread::spawn(move || {
+            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+        });
+    }
+    drop(lines);
+    let mut said = Vec::new();
+    while let Ok(line) = output.recv_timeout(Duration::from_secs(120)) {
+        let listens = line.split_once("http://127.0.0.1:").map(|(_, rest)| rest.to_owned());
+        if let Some(rest) = listens {
+            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            return format!("127.0.0.1:{port}");
+        }
+        said.push(line);
+    }
+    panic!("{command:?} does not start:\n{}", said.join("\n"));
+}
+
+trait OwnGroup {
+    fn process_group_of_its_own(&mut self) -> &mut Self;
+}
+
+impl OwnGroup for Command {
+    /// Ctrl-C ends the tests; the pipe ends the server.
+    fn process_group_of_its_own(&mut self) -> &mut Self {
+        std::os::unix::process::CommandExt::process_group(self, 0)
+    }
+}
+
+/// One request, answered by a status.
+fn ask(address: &str, line: &str, headers: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{line}\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n{headers}\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("no answer: {answer}"))
+}
