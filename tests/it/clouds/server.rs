@@ -19,22 +19,19 @@ const SIGNATURE: &str = "sv=2021-08-06&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3
 
 /// S3, with threads and create-only writes, without a look at signatures.
 pub static MOTO: LazyLock<Cloud> = LazyLock::new(|| {
-    let program = installed("moto/bin/moto_server");
-    let address = start(Command::new(program).args(["-H", "127.0.0.1", "-p", "0"]));
+    let address =
+        start(Command::new(installed("python/bin/moto_server")).args(["-H", "127.0.0.1", "-p", "0"]));
     assert_eq!(ask(&address, "PUT /store HTTP/1.1", ""), 200);
     Cloud::S3 { address, secret: "anything" }
 });
 
 /// Azure Blob Storage.
 pub static AZURITE: LazyLock<Cloud> = LazyLock::new(|| {
-    let program = installed("azurite/node_modules/.bin/azurite-blob");
-    let address =
-        start(Command::new(program).args(["--inMemoryPersistence", "--blobHost", "127.0.0.1"]).args([
-            "--blobPort",
-            "0",
-            "--disableTelemetry",
-            "--skipApiVersionCheck",
-        ]));
+    let mut command = Command::new(installed("python/bin/node"));
+    command.arg(installed("azurite/node_modules/azurite/dist/src/blob/main.js"));
+    command.args(["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", "0"]);
+    command.args(["--disableTelemetry", "--skipApiVersionCheck"]);
+    let address = start(&command);
     let line = format!("PUT /{ACCOUNT}/store?restype=container&{SIGNATURE} HTTP/1.1");
     assert_eq!(ask(&address, &line, "x-ms-version: 2021-08-06\r\n"), 201);
     Cloud::Azure { address }
@@ -139,10 +136,11 @@ fn start(command: &Command) -> String {
         let lines = lines.clone();
         // It has to be read to the end, or the server stops.
         thread::spawn(move || {
-            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
     }
     drop(lines);
+    thread::spawn(move || child.wait());
     let mut said = Vec::new();
     while let Ok(line) = output.recv_timeout(Duration::from_secs(120)) {
         let listens = line.split_once("http://127.0.0.1:").map(|(_, rest)| rest.to_owned());

@@ -103,7 +103,7 @@ impl Answer {
         None
     }
 
-    pub(super) fn into_error(&self, action: &'static str, object: String, bucket: String) -> Error {
+    pub(super) fn error(&self, action: &'static str, object: String, bucket: String) -> Error {
         let detail = self.detail.clone();
         match self.meaning {
             Meaning::Missing => Error::NoObject { object },

@@ -17,7 +17,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService, ReqwestConnector,
 };
-use object_store::{ClientConfigKey, ClientOptions, HeaderMap};
+use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -51,7 +51,8 @@ impl Connector {
     /// What all clients have in common.
     pub(super) fn options(&self) -> ClientOptions {
         // Time is counted here: the crate's limit is one for all sizes.
-        ClientOptions::new().with_timeout_disabled().with_connect_timeout(self.connect)
+        let agent = HeaderValue::from_static(concat!("git-pggit/", env!("CARGO_PKG_VERSION")));
+        ClientOptions::new().with_user_agent(agent).with_timeout_disabled().with_connect_timeout(self.connect)
     }
 }
 
@@ -82,7 +83,10 @@ impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if self.metadata {
             // It is asked for a credential by a request that has its place already.
-            return self.ask(request).await.map_err(|_| failed(Answer::new(Meaning::NoCredentials, "")));
+            return match self.ask(request).await {
+                Ok(response) if response.status().is_success() => Ok(response),
+                _ => Err(failed(Answer::new(Meaning::NoCredentials, ""))),
+            };
         }
         // It is closed never.
         let _place = self.requests.acquire().await;

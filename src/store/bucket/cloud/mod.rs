@@ -67,7 +67,7 @@ impl Cloud {
         use object_store::Error as E;
         let object = self.url.join(name);
         if let Some(answer) = Answer::behind(error) {
-            return answer.into_error(action, object, self.url.to_string());
+            return answer.error(action, object, self.url.to_string());
         }
         let detail = describe(error);
         match error {

@@ -267,6 +267,7 @@ const GOOGLE: &[(&str, GoogleConfigKey)] = {
     use GoogleConfigKey as Key;
     &[
         ("GOOGLE_APPLICATION_CREDENTIALS", Key::ApplicationCredentials),
+        ("GOOGLE_SERVICE_ACCOUNT", Key::ServiceAccount),
         ("GOOGLE_OAUTH_ACCESS_TOKEN", Key::BearerToken),
         ("GOOGLE_BASE_URL", Key::BaseUrl),
         ("GOOGLE_SKIP_SIGNATURE", Key::SkipSignature),
