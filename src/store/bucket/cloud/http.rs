@@ -31,6 +31,7 @@ const LINE_MIN: u64 = 32 << 10;
 const BODY_MAX: usize = 1 << 30;
 /// Longer than this nobody is waited for who asks for it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
 /// Where a machine asks who it is there is an answer at once, or nobody.
 const METADATA: Duration = Duration::from_secs(2);
 
@@ -39,20 +40,19 @@ const METADATA: Duration = Duration::from_secs(2);
 pub(super) struct Connector {
     requests: Arc<Semaphore>,
     patience: Duration,
-    connect: Duration,
 }
 
 impl Connector {
     /// `patience` is how long a server may be silent.
-    pub(super) fn new(patience: Duration, connect: Duration) -> Self {
-        Self { requests: Arc::new(Semaphore::new(REQUESTS_MAX)), patience, connect }
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { requests: Arc::new(Semaphore::new(REQUESTS_MAX)), patience }
     }
 
     /// What all clients have in common.
-    pub(super) fn options(&self) -> ClientOptions {
+    pub(super) fn options() -> ClientOptions {
         // Time is counted here: the crate's limit is one for all sizes.
         let agent = HeaderValue::from_static(concat!("git-pggit/", env!("CARGO_PKG_VERSION")));
-        ClientOptions::new().with_user_agent(agent).with_timeout_disabled().with_connect_timeout(self.connect)
+        ClientOptions::new().with_user_agent(agent).with_timeout_disabled().with_connect_timeout(CONNECT)
     }
 }
 
@@ -60,7 +60,7 @@ impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         // The crate shortens this for the machine's own address, and only there.
         let connect = |options: &ClientOptions| options.get_config_value(&ClientConfigKey::ConnectTimeout);
-        let metadata = connect(options) != connect(&self.options());
+        let metadata = connect(options) != connect(&Self::options());
         Ok(HttpClient::new(Service {
             inner: ReqwestConnector::default().connect(options)?,
             requests: Arc::clone(&self.requests),

@@ -18,7 +18,6 @@ const RETRIES: usize = 8;
 const RETRY_TIME: Duration = Duration::from_secs(180);
 /// How long a server may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// What the clouds' own tools take from the environment and their files:
 /// pairs such as `AWS_ACCESS_KEY_ID` and its value.
@@ -70,14 +69,13 @@ impl CloudSettings {
 
 /// A client for `url`. Nothing is asked of the cloud yet.
 pub(super) fn build(url: &StoreUrl, settings: &CloudSettings) -> Result<Arc<dyn ObjectStore>> {
-    let patience = settings.patience.unwrap_or(PATIENCE);
-    let connector = Connector::new(patience, CONNECT.min(patience));
+    let connector = Connector::new(settings.patience.unwrap_or(PATIENCE));
     let retry = RetryConfig {
         max_retries: settings.retries.unwrap_or(RETRIES),
         retry_timeout: RETRY_TIME,
         backoff: BackoffConfig::default(),
     };
-    let options = connector.options();
+    let options = Connector::options();
     let built: object_store::Result<Arc<dyn ObjectStore>> = match url.scheme() {
         Scheme::Azure => azure(url, settings, options)?
             .with_http_connector(connector)
