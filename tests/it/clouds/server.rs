@@ -40,9 +40,13 @@ pub static AZURITE: Server = Server::new(|| {
 /// S3 on files, with a look at signatures.
 pub static S3S: Server = Server::new(|| {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    // Of this process, and removed by the next one.
+    // Of this process; those of others that have ended are removed.
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3s");
-    let _ = std::fs::remove_dir_all(&parent);
+    for old in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(old.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(old.path());
+        }
+    }
     let directory = DIRECTORY.get_or_init(|| parent.join(std::process::id().to_string()));
     std::fs::create_dir_all(directory.join("store")).unwrap();
     let (listening, address) = mpsc::channel();
