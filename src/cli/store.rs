@@ -1,17 +1,25 @@
 //! From the settings to a store: the one way for all commands.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use serde_json::Value;
 
 use super::{Code, Context, Failure};
-use crate::config::{DatabaseConfig, Setting};
-use crate::process::Secret;
-use crate::store::{Access, CloudSettings, Keyring, Passphrase, Place, Store, StoreUrl};
+use crate::config::{AwsProfile, DatabaseConfig, Setting};
+use crate::domain::Location;
+use crate::process::{Cmd, Secret};
+use crate::store::{Access, CloudSettings, Keyring, Passphrase, Place, Scheme, Store, StoreUrl};
 
 /// Variables that the clouds' own tools read begin so.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 /// How many bytes of a cloud's packs are kept on disk.
 const CACHE_BYTES: u64 = 2 << 30;
+/// How long a program may take to give credentials.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the store is: as the command line says, else as it is configured, else
 /// in the git directory.
@@ -52,7 +60,7 @@ pub(crate) fn place(
         return Ok(Place::Directory(directory.canonicalize().unwrap_or(directory)));
     }
     let url = url(context, store, database.store.as_ref())?;
-    let access = access(context)?;
+    let access = access(context, &url)?;
     // The one in the git directory is nobody's typing error.
     let ours = store.is_none() && database.store.is_none();
     let store = match ours {
@@ -91,21 +99,34 @@ pub(crate) fn general_url(context: &Context, explicit: Option<&str>) -> Result<S
 
 /// Opens it.
 pub(crate) fn open(context: &Context, explicit: Option<&str>) -> Result<Store, Failure> {
-    Ok(Store::open(&general_url(context, explicit)?, &access(context)?)?)
+    let url = general_url(context, explicit)?;
+    Ok(Store::open(&url, &access(context, &url)?)?)
 }
 
-/// What a store needs besides its URL.
-pub(crate) fn access(context: &Context) -> Result<Access, Failure> {
-    let text = |value: &std::ffi::OsStr| value.to_str().map(str::to_owned);
+/// What it takes to reach what a record names as its location.
+pub(crate) fn access_to(context: &Context, location: Option<&Location>) -> Result<Access, Failure> {
+    match location.and_then(|location| Store::url_of(location.as_str())) {
+        Some(url) => access(context, &url.parse()?),
+        None => Ok(Access::default()),
+    }
+}
+
+/// What the store at `url` needs besides its URL.
+pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failure> {
+    let text = |value: &OsStr| value.to_str().map(str::to_owned);
     let variables = context.environment.iter().filter_map(|(name, value)| {
         let (name, value) = (text(name)?, text(value)?);
         CLOUDS.iter().any(|cloud| name.starts_with(cloud)).then_some((name, value))
     });
-    let cloud = CloudSettings { variables: variables.collect(), retries: None };
+    let mut variables: Vec<_> = variables.collect();
+    if url.scheme() == Scheme::S3 {
+        variables.extend(profile(context)?);
+    }
     let cache = context
         .repository()
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
+    let cloud = CloudSettings { variables, ..CloudSettings::default() };
     Ok(Access { cloud, cache, keyring: keyring(context)? })
 }
 
@@ -136,4 +157,44 @@ pub(crate) fn warn_of_others(context: &Context, path: &Path) {
             "others can use the key in {path}; take their permissions away: chmod go= {path}"
         ));
     }
+}
+
+/// What the user's profile of the AWS command line says.
+fn profile(context: &Context) -> Result<Vec<(String, String)>, Failure> {
+    let AwsProfile { mut variables, credential_process } =
+        AwsProfile::load(&context.environment, |path| match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })?;
+    if let Some(command) = credential_process {
+        variables.extend(ask(&command)?);
+    }
+    Ok(variables)
+}
+
+/// Runs the program of a profile that prints credentials.
+fn ask(command: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(Vec::new()) };
+    let failed = |why: String| {
+        Failure::new(
+            Code::Configuration,
+            format!("'{program}', the credential_process of the AWS profile: {why}"),
+        )
+    };
+    let output = Cmd::new(program).inherit_env().args(arguments).deadline(PATIENCE).run();
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    // What it printed is secret, whatever it is.
+    let answer: Value =
+        serde_json::from_slice(&output.stdout).map_err(|_| failed("it printed no JSON".to_owned()))?;
+    let names = [
+        ("AccessKeyId", "AWS_ACCESS_KEY_ID"),
+        ("SecretAccessKey", "AWS_SECRET_ACCESS_KEY"),
+        ("SessionToken", "AWS_SESSION_TOKEN"),
+    ];
+    let value = |name| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    if value("AccessKeyId").is_none() || value("SecretAccessKey").is_none() {
+        return Err(failed("it printed no AccessKeyId and SecretAccessKey".to_owned()));
+    }
+    Ok(names.iter().filter_map(|(name, variable)| Some(((*variable).to_owned(), value(name)?))).collect())
 }

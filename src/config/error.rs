@@ -58,6 +58,14 @@ pub enum Error {
         /// The names there are.
         known: Vec<DatabaseName>,
     },
+    /// A profile of the AWS command line cannot be used.
+    #[error("AWS profile '{profile}': {reason}")]
+    AwsProfile {
+        /// Its name.
+        profile: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl Error {

@@ -7,6 +7,7 @@
 //! they are asked for, not before, so that one of them does not stop every
 //! command; [`Config::problems`] lists them all.
 
+mod aws;
 mod database;
 mod environment;
 mod error;
@@ -21,6 +22,7 @@ mod value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
+pub use aws::AwsProfile;
 pub use database::DatabaseConfig;
 pub use environment::Environment;
 pub use error::{Error, Warning};

@@ -152,6 +152,12 @@ pub enum Error {
         /// How it shows.
         detail: String,
     },
+    /// There is no such bucket or container.
+    #[error("{url}: there is no such bucket")]
+    NoBucket {
+        /// The store that was to be in it.
+        url: String,
+    },
     /// The storage does not let us.
     #[error("{object}: access denied: {detail}")]
     Forbidden {

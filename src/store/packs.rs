@@ -4,11 +4,12 @@
 //! the first time and kept in a directory of a bounded size: whoever reads an
 //! artifact needs nearly all of each, and one request is faster than a thousand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::bucket::Bucket;
 use super::{Error, Result, layout};
@@ -17,6 +18,10 @@ use super::{Error, Result, layout};
 pub(super) const MAGIC: &[u8; 8] = b"PGGITPK\x01";
 /// A pack is closed when it has reached this size.
 pub(super) const PACK_TARGET: usize = 16 << 20;
+/// What is in memory when a pack is closed may make it a little larger.
+const PACK_MAX: u64 = 18 << 20;
+/// So many packs may be fetched before anybody needs them.
+const AHEAD_MAX: u64 = 64;
 /// Open files are few on some systems.
 const OPEN_MAX: usize = 128;
 
@@ -56,7 +61,10 @@ impl Packs {
                 std::io::ErrorKind::NotFound => Error::NoObject { object: self.bucket.uri(&name) },
                 _ => Error::io("read", &path, error),
             })?,
-            (None, Some(cache)) => cache.file(&self.bucket, pack)?,
+            (None, Some(cache)) => match cache.file(&self.bucket, pack)? {
+                Some(file) => file,
+                None => return Ok(None),
+            },
             (None, None) => return Ok(None),
         };
         let file = Arc::new(file);
@@ -68,7 +76,30 @@ impl Packs {
         Ok(Some(file))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<File>>> {
+    /// How many packs it makes sense to fetch before they are needed.
+    pub(super) fn ahead(&self) -> usize {
+        let room = self.cache.as_ref().map_or(0, |cache| cache.bytes_max / 2 / PACK_MAX);
+        usize::try_from(room.min(AHEAD_MAX)).unwrap_or(0)
+    }
+
+    /// Gets a pack before it is needed. Who needs it hears what is wrong with it.
+    pub(super) fn fetch(&self, pack: &str) {
+        let _ = self.file(pack);
+    }
+
+    /// Something that was read from these packs is not right: removes those from
+    /// the cache whose files are damaged. Whether it makes sense to read again.
+    pub(super) fn distrust<'a>(&self, packs: impl IntoIterator<Item = &'a str>) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        for pack in packs {
+            cache.remove_damaged(pack);
+            // Somebody else may have replaced the file since this one was opened.
+            self.lock().remove(pack);
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<File>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,25 +108,42 @@ impl Packs {
 pub(crate) struct Cache {
     directory: PathBuf,
     bytes_max: u64,
-    /// One at a time fetches; the others mostly want the same.
-    fetching: Mutex<()>,
+    /// The packs that are on their way: the others who want one wait for it.
+    coming: Mutex<HashSet<String>>,
+    came: Condvar,
+}
+
+/// Says that a pack is not on its way any more, whatever has become of it.
+struct Coming<'a>(&'a Cache, &'a str);
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.coming().remove(self.1);
+        self.0.came.notify_all();
+    }
 }
 
 impl Cache {
     /// A cache in `directory`, which need not exist.
     pub(crate) fn new(directory: PathBuf, bytes_max: u64) -> Self {
-        Self { directory, bytes_max, fetching: Mutex::default() }
+        Self { directory, bytes_max, coming: Mutex::default(), came: Condvar::new() }
     }
 
-    fn file(&self, bucket: &Bucket, pack: &str) -> Result<File> {
+    /// The file of a pack; nothing where it cannot be kept.
+    fn file(&self, bucket: &Bucket, pack: &str) -> Result<Option<File>> {
         let path = self.directory.join(pack);
-        if let Ok(file) = File::open(&path) {
-            return Ok(file);
-        }
-        let _one = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(file) = File::open(&path) {
-            return Ok(file);
-        }
+        let _coming = {
+            let mut coming = self.coming();
+            loop {
+                if let Ok(file) = File::open(&path) {
+                    return Ok(Some(file));
+                }
+                if coming.insert(pack.to_owned()) {
+                    break Coming(self, pack);
+                }
+                coming = self.came.wait(coming).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
         let name = layout::pack(pack);
         let content = bucket.get(&name)?;
         if blake3::hash(&content).to_hex().as_str() != pack {
@@ -104,12 +152,27 @@ impl Cache {
                 detail: "its content is not what its name says".to_owned(),
             });
         }
-        self.make_room(content.len() as u64);
-        self.keep(&path, &content).map_err(|error| Error::io("write", &path, error))
+        // A full disk is no reason not to read a backup.
+        let kept = self.keep(&path, &content).ok();
+        self.make_room();
+        Ok(kept)
+    }
+
+    fn coming(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the file of a pack if it is not what its name says.
+    fn remove_damaged(&self, pack: &str) {
+        let path = self.directory.join(pack);
+        if File::open(&path).and_then(digest).is_ok_and(|digest| digest == pack) {
+            return;
+        }
+        let _ = fs::remove_file(&path);
     }
 
     /// Writes the file so that nobody sees a part of it.
-    fn keep(&self, path: &Path, content: &[u8]) -> std::io::Result<File> {
+    fn keep(&self, path: &Path, content: &[u8]) -> io::Result<File> {
         fs::create_dir_all(&self.directory)?;
         let partial = path.with_extension(format!("{}.partial", uuid::Uuid::now_v7()));
         let kept = fs::write(&partial, content)
@@ -122,7 +185,7 @@ impl Cache {
     }
 
     /// Removes what was used longest ago.
-    fn make_room(&self, wanted: u64) {
+    fn make_room(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         let mut files: Vec<_> = entries
             .flatten()
@@ -133,7 +196,7 @@ impl Cache {
             })
             .collect();
         files.sort();
-        let mut total = files.iter().map(|(_, size, _)| size).sum::<u64>() + wanted;
+        let mut total = files.iter().map(|(_, size, _)| size).sum::<u64>();
         for (_, size, path) in files {
             if total <= self.bytes_max {
                 break;
@@ -141,6 +204,19 @@ impl Cache {
             // Who has it open still reads it.
             if fs::remove_file(path).is_ok() {
                 total -= size;
+            }
+        }
+    }
+}
+
+fn digest(mut file: File) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            count => {
+                hasher.update(&buffer[..count]);
             }
         }
     }

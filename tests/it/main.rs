@@ -10,6 +10,7 @@ mod tmpfs;
 mod backup_cli;
 mod beside;
 mod cli_basics;
+mod clouds;
 mod config;
 mod create;
 mod create_store;

@@ -56,6 +56,9 @@ impl From<config::Error> for Failure {
                 }
             }
             Error::NoDatabase => Self::of(Code::Configuration, &error).hint(ADD),
+            Error::AwsProfile { profile, .. } => Self::of(Code::Configuration, &error).hint(format!(
+                "'eval \"$(aws configure export-credentials --profile {profile} --format env)\"' gives the keys of any profile"
+            )),
             Error::SeveralDatabases { .. } => Self::of(Code::Ambiguous, &error).hint(
                 "choose one with --database <name>, or for good with 'git config pggit.database <name>'",
             ),
@@ -240,6 +243,8 @@ impl From<store::Error> for Failure {
             Error::NoObject { .. } => failure(Code::NotFound),
             Error::Damaged { .. } => failure(Code::Damaged)
                 .hint("'git pggit store check' says what is damaged and which backups need it"),
+            Error::NoBucket { .. } => failure(Code::Destination)
+                .hint("make it with the cloud's own tools, or correct the URL; docs/store-clouds.md says what it needs"),
             Error::Forbidden { .. } => failure(Code::Destination)
                 .hint("the credentials are those of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
             Error::Storage { transient, .. } => {

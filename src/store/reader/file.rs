@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::prefetch::Prefetch;
 use super::{Resolver, read_list};
 use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, Manifest};
@@ -29,6 +30,7 @@ pub struct FileReader {
     jobs: Option<SyncSender<Job>>,
     waiting: VecDeque<Receiver<Result<Vec<u8>>>>,
     threads: Vec<JoinHandle<()>>,
+    prefetch: Prefetch,
     current: Vec<u8>,
     at: usize,
     hasher: blake3::Hasher,
@@ -61,6 +63,7 @@ impl FileReader {
             jobs: Some(jobs),
             waiting: VecDeque::new(),
             threads: started,
+            prefetch: Prefetch::start(shelf),
             current: Vec::new(),
             at: 0,
             hasher: blake3::Hasher::new(),
@@ -97,6 +100,7 @@ impl FileReader {
                 let Some(list) = self.file.lists.get(self.next_list) else { return Ok(()) };
                 self.next_list += 1;
                 self.chunks = read_list(&self.shelf, &self.manifest, &mut self.lists, list)?.into();
+                self.prefetch.want(&self.manifest, &self.chunks);
             }
             let (Some(chunk), Some(jobs)) = (self.chunks.pop_front(), &self.jobs) else { continue };
             let (answer, waiting) = sync_channel(1);

@@ -1,6 +1,7 @@
 //! Reading an artifact back.
 
 mod file;
+mod prefetch;
 mod resolve;
 
 pub use file::FileReader;
@@ -58,8 +59,9 @@ pub(super) fn read_list(
     resolver: &mut Resolver,
     list: &ListEntry,
 ) -> Result<Vec<Chunk>> {
-    let bytes = resolver.list(list.pack, list.offset, list.stored)?;
-    let chunks = (hex(&shelf.crypt.digest(&bytes)) == list.digest).then(|| decode_list(&bytes)).flatten();
+    let place = (list.pack, list.offset, list.stored);
+    let bytes = resolver.list(place, |bytes| hex(&shelf.crypt.digest(bytes)) == list.digest)?;
+    let chunks = decode_list(&bytes);
     let sound = |chunks: &Vec<Chunk>| chunks.iter().all(|chunk| (chunk.pack as usize) < manifest.packs.len());
     chunks.filter(sound).ok_or_else(|| Error::Damaged {
         object: shelf.bucket.url().to_string(),

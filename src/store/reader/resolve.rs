@@ -23,6 +23,8 @@ pub(crate) struct Resolver {
     decoder: Decoder,
     /// How many blobs were read for the chunk.
     blobs: usize,
+    /// The packs that were read for what is made now.
+    touched: Vec<u32>,
 }
 
 /// Where a blob is.
@@ -36,11 +38,35 @@ struct Place {
 impl Resolver {
     pub(crate) fn new(shelf: &Arc<Shelf>, manifest: &Arc<Manifest>) -> Result<Self> {
         let decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        Ok(Self { shelf: Arc::clone(shelf), manifest: Arc::clone(manifest), decoder, blobs: 0 })
+        Ok(Self {
+            shelf: Arc::clone(shelf),
+            manifest: Arc::clone(manifest),
+            decoder,
+            blobs: 0,
+            touched: Vec::new(),
+        })
     }
 
     /// The bytes of `chunk`, proved by their digest.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
+        self.again_if_damaged(|resolver| resolver.proved(chunk))
+    }
+
+    /// What is wrong may be wrong only here, in a cached file: then it is read again.
+    fn again_if_damaged<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.touched.clear();
+        match read(self) {
+            Err(Error::Damaged { .. }) if self.distrust() => read(self),
+            other => other,
+        }
+    }
+
+    fn distrust(&self) -> bool {
+        let ids = self.touched.iter().filter_map(|pack| self.manifest.packs.get(*pack as usize));
+        self.packs().distrust(ids.map(|pack| pack.id.as_str()))
+    }
+
+    fn proved(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
         let place = Place { pack: chunk.pack, offset: chunk.offset, stored: chunk.stored };
         self.blobs = 0;
         let bytes = self.content(place, 0)?.into_bytes();
@@ -50,10 +76,22 @@ impl Resolver {
         Ok(bytes)
     }
 
-    /// The bytes of a list.
-    pub(crate) fn list(&mut self, pack: u32, offset: u32, stored: u32) -> Result<Vec<u8>> {
-        self.blobs = 0;
-        Ok(self.content(Place { pack, offset, stored }, 0)?.into_bytes())
+    /// The bytes of a list, proved by `is_right`.
+    pub(crate) fn list(
+        &mut self,
+        (pack, offset, stored): (u32, u32, u32),
+        is_right: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>> {
+        let place = Place { pack, offset, stored };
+        self.again_if_damaged(|resolver| {
+            resolver.blobs = 0;
+            let bytes = resolver.content(place, 0)?.into_bytes();
+            if is_right(&bytes) {
+                Ok(bytes)
+            } else {
+                Err(resolver.damaged(place, "a list is not what was written"))
+            }
+        })
     }
 
     fn content(&mut self, place: Place, depth: usize) -> Result<Content> {
@@ -91,6 +129,9 @@ impl Resolver {
         let end = u64::from(place.offset) + u64::from(place.stored);
         if end > pack.size {
             return Err(self.damaged(place, "it would be behind the end of its pack"));
+        }
+        if !self.touched.contains(&place.pack) {
+            self.touched.push(place.pack);
         }
         let sealed = self.packs().read(&pack.id, place.offset, place.stored)?;
         let blob = self.crypt().open(sealed, BLOB).and_then(|bytes| self.decoder.decode(&bytes));

@@ -35,7 +35,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let url = store::general_url(context, args.url.as_deref())?;
-    let access = store::access(context)?;
+    let access = store::access(context, &url)?;
     let mut recipients: Vec<NewRecipient> =
         args.recipient.iter().map(|key| NewRecipient::public_key(key, None)).collect::<Result<_, _>>()?;
     recipients.extend(args.passphrase.recipient(context, &access.keyring, None)?);

@@ -1,7 +1,7 @@
 //! `git pggit store key add`
 
 use super::{PassphraseOption, StoreOption, author, changed};
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure};
 use crate::store::NewRecipient;
 
 /// Let somebody else open the store
@@ -33,8 +33,7 @@ EXAMPLES
     git pggit store key add --passphrase-file ~/.pggit.passphrase --label safe";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let access = store::access(context)?;
-    let keys = args.store.keys(context, &access)?;
+    let (keys, access) = args.store.keys(context)?;
     let label = args.label.as_deref();
     let recipient = match &args.recipient {
         Some(key) => Some(NewRecipient::public_key(key, label)?),

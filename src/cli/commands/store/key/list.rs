@@ -2,7 +2,7 @@
 
 use super::StoreOption;
 use crate::cli::ui::Table;
-use crate::cli::{Context, Failure, store};
+use crate::cli::{Context, Failure};
 
 /// List who can open the store, and its keys
 ///
@@ -15,7 +15,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let view = args.store.keys(context, &store::access(context)?)?.view()?;
+    let view = args.store.keys(context)?.0.view()?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&view)?);
     }

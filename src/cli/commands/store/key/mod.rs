@@ -83,9 +83,10 @@ pub(super) fn author(context: &Context) -> Author {
 }
 
 impl StoreOption {
-    fn keys(&self, context: &Context, access: &Access) -> Result<StoreKeys, Failure> {
+    fn keys(&self, context: &Context) -> Result<(StoreKeys, Access), Failure> {
         let url = store::general_url(context, self.store.as_deref())?;
-        Ok(StoreKeys::open(&url, access)?)
+        let access = store::access(context, &url)?;
+        Ok((StoreKeys::open(&url, &access)?, access))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `git pggit store key remove`
 
 use super::{StoreOption, author, changed};
-use crate::cli::{Context, Failure, store};
+use crate::cli::{Context, Failure};
 
 /// Take a recipient away from the store
 ///
@@ -23,8 +23,7 @@ EXAMPLES
     git pggit store key remove ada && git pggit store key rotate";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let view =
-        args.store.keys(context, &store::access(context)?)?.remove(&args.recipient, &author(context))?;
+    let view = args.store.keys(context)?.0.remove(&args.recipient, &author(context))?;
     let count = view.recipients.len();
     changed(context, &view, &format!("removed a recipient; {count} can open the store now"))?;
     context

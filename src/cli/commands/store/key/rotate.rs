@@ -1,7 +1,7 @@
 //! `git pggit store key rotate`
 
 use super::{StoreOption, author, changed};
-use crate::cli::{Context, Failure, store};
+use crate::cli::{Context, Failure};
 
 /// Make a new key that seals from now on
 ///
@@ -14,7 +14,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let view = args.store.keys(context, &store::access(context)?)?.rotate(&author(context))?;
+    let view = args.store.keys(context)?.0.rotate(&author(context))?;
     let key = view.keys.last().map(|key| key.id.as_str()).unwrap_or_default();
     changed(context, &view, &format!("key {key} seals from now on"))
 }

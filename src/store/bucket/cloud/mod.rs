@@ -1,43 +1,25 @@
 //! Objects in a cloud.
 
+mod answer;
+mod http;
+mod settings;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::runtime::{Builder, Runtime};
 
+pub use settings::CloudSettings;
+
+use self::answer::Answer;
 use super::{Object, Storage};
 use crate::domain::Timestamp;
-use crate::store::url::{Scheme, StoreUrl};
+use crate::store::url::StoreUrl;
 use crate::store::{Error, Result};
-
-/// How long a request may be tried again.
-const RETRIES: usize = 8;
-const RETRY_TIME: Duration = Duration::from_secs(180);
-
-/// What the clouds' own tools take from the environment and their files:
-/// pairs such as `AWS_ACCESS_KEY_ID` and its value.
-#[derive(Clone, Default)]
-pub struct CloudSettings {
-    /// Names in upper case with their values.
-    pub variables: Vec<(String, String)>,
-    /// How many times a request is tried again; by default eight times.
-    pub retries: Option<usize>,
-}
-
-impl std::fmt::Debug for CloudSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.variables.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("CloudSettings").field("variables", &names).field("retries", &self.retries).finish()
-    }
-}
 
 pub(super) struct Cloud {
     url: StoreUrl,
@@ -48,25 +30,25 @@ pub(super) struct Cloud {
 
 impl Cloud {
     pub(super) fn open(url: &StoreUrl, settings: &CloudSettings) -> Result<Self> {
-        let unusable = |detail: String| Error::Storage {
-            action: "use the storage",
-            object: url.to_string(),
-            detail,
-            transient: false,
-        };
         // There may be a provider already; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = build(url, settings).map_err(|error| unusable(describe(&error)))?;
+        let store = settings::build(url, settings)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build();
-        let runtime = runtime.map_err(|error| unusable(error.to_string()))?;
+        let runtime =
+            runtime.map_err(|error| Error::io("start threads for", url.to_string().as_ref(), error))?;
         Ok(Self { url: url.clone(), store, runtime: Some(runtime) })
     }
 
-    fn path(&self, name: &str) -> Path {
-        match self.url.prefix() {
-            "" => Path::from(name),
-            prefix => Path::from(format!("{prefix}/{name}")),
-        }
+    /// The name in the bucket, exactly as it is: the crate's other way replaces characters.
+    fn path(&self, name: &str) -> Result<Path> {
+        let path = match self.url.prefix() {
+            "" => Path::parse(name),
+            prefix => Path::parse(format!("{prefix}/{name}")),
+        };
+        path.map_err(|_| Error::BadLocation {
+            location: self.url.join(name),
+            reason: "it cannot be the name of an object",
+        })
     }
 
     fn run<T>(
@@ -78,7 +60,21 @@ impl Cloud {
         let failed =
             |detail| Error::Storage { action, object: self.url.join(name), detail, transient: false };
         let Some(runtime) = &self.runtime else { return Err(failed("its threads have ended".to_owned())) };
-        runtime.block_on(work).map_err(|error| classify(action, self.url.join(name), &error))
+        runtime.block_on(work).map_err(|error| self.classify(action, name, &error))
+    }
+
+    fn classify(&self, action: &'static str, name: &str, error: &object_store::Error) -> Error {
+        use object_store::Error as E;
+        let object = self.url.join(name);
+        if let Some(answer) = Answer::behind(error) {
+            return answer.error(action, object, self.url.to_string());
+        }
+        let detail = describe(error);
+        match error {
+            E::NotFound { .. } => Error::NoObject { object },
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::Forbidden { object, detail },
+            _ => Error::Storage { action, object, detail, transient: false },
+        }
     }
 
     /// The name in the store of what the cloud lists.
@@ -103,7 +99,7 @@ impl Drop for Cloud {
 impl Storage for Cloud {
     fn create(&self, name: &str, content: Bytes) -> Result<bool> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let path = self.path(name);
+        let path = self.path(name)?;
         let put = async {
             match self.store.put_opts(&path, content.into(), options).await {
                 Ok(_) => Ok(true),
@@ -117,12 +113,12 @@ impl Storage for Cloud {
     }
 
     fn get(&self, name: &str) -> Result<Bytes> {
-        let path = self.path(name);
+        let path = self.path(name)?;
         self.run("read", name, async { self.store.get(&path).await?.bytes().await })
     }
 
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        let path = self.path(name);
+        let path = self.path(name)?;
         let wanted = range.end - range.start;
         let content = self.run("read", name, self.store.get_range(&path, range))?;
         if content.len() as u64 != wanted {
@@ -132,7 +128,7 @@ impl Storage for Cloud {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        let path = self.path(prefix.trim_end_matches('/'));
+        let path = self.path(prefix.trim_end_matches('/'))?;
         let listed = self.run("list", prefix, self.store.list(Some(&path)).try_collect::<Vec<_>>())?;
         let mut objects: Vec<Object> = listed
             .iter()
@@ -147,7 +143,7 @@ impl Storage for Cloud {
     }
 
     fn delete(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
+        let path = self.path(name)?;
         let delete = async {
             match self.store.delete(&path).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -160,49 +156,6 @@ impl Storage for Cloud {
     fn sweep(&self, _older_than: Timestamp) -> Result<u64> {
         // Objects appear there when they are complete, or not at all.
         Ok(0)
-    }
-}
-
-fn build(url: &StoreUrl, settings: &CloudSettings) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let retry = RetryConfig {
-        max_retries: settings.retries.unwrap_or(RETRIES),
-        retry_timeout: RETRY_TIME,
-        ..RetryConfig::default()
-    };
-    /// Takes those variables that the builder knows.
-    macro_rules! configured {
-        ($builder:ty) => {{
-            let mut builder = <$builder>::new();
-            for (name, value) in &settings.variables {
-                if let Ok(key) = name.to_ascii_lowercase().parse() {
-                    builder = builder.with_config(key, value);
-                }
-            }
-            builder.with_retry(retry)
-        }};
-    }
-    Ok(match url.scheme() {
-        Scheme::Azure => {
-            Arc::new(configured!(MicrosoftAzureBuilder).with_container_name(url.bucket()).build()?)
-        }
-        Scheme::Google => {
-            Arc::new(configured!(GoogleCloudStorageBuilder).with_bucket_name(url.bucket()).build()?)
-        }
-        Scheme::S3 | Scheme::File => {
-            Arc::new(configured!(AmazonS3Builder).with_bucket_name(url.bucket()).build()?)
-        }
-    })
-}
-
-fn classify(action: &'static str, object: String, error: &object_store::Error) -> Error {
-    use object_store::Error as E;
-    let detail = describe(error);
-    match error {
-        E::NotFound { .. } => Error::NoObject { object },
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::Forbidden { object, detail },
-        // What is left after its own retries: connections, time, status 5xx.
-        E::Generic { .. } | E::JoinError { .. } => Error::Storage { action, object, detail, transient: true },
-        _ => Error::Storage { action, object, detail, transient: false },
     }
 }
 

@@ -1,0 +1,240 @@
+//! What a cloud says when it does not do what it was asked.
+
+use std::error::Error as StdError;
+
+use object_store::HeaderMap;
+use object_store::client::HttpError;
+use serde_json::Value;
+
+use crate::store::Error;
+
+/// How much of a message is repeated.
+const DETAIL_MAX: usize = 300;
+/// Codes of S3 and its relatives that say that the credentials are wrong, with
+/// whatever status.
+const CREDENTIALS: [&str; 9] = [
+    "AuthorizationHeaderMalformed",
+    "AuthenticationFailed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidAuthenticationInfo",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
+
+/// What that means for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It may go better a little later.
+    Later,
+    /// There is no such object.
+    Missing,
+    /// There is one already.
+    There,
+    /// There is no such bucket.
+    NoBucket,
+    /// Not with these credentials.
+    Forbidden,
+    /// Nobody said who we are.
+    NoCredentials,
+    /// It will not go better.
+    Refused,
+}
+
+/// A refusal, without what is secret in the request or in the answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) meaning: Meaning,
+    pub(super) detail: String,
+}
+
+impl Answer {
+    pub(super) fn new(meaning: Meaning, detail: &str) -> Self {
+        let detail = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self { meaning, detail: detail.take(DETAIL_MAX).collect() }
+    }
+
+    /// No answer at all.
+    pub(super) fn transport(error: &HttpError) -> Self {
+        // The innermost says it best: "Connection refused".
+        let mut innermost: &dyn StdError = error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        Self::new(Meaning::Later, &innermost.to_string())
+    }
+
+    /// What an answer says whose status is no success.
+    pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let header = headers.get("x-ms-error-code").and_then(|value| value.to_str().ok());
+        let (code, message) = match serde_json::from_str::<Value>(&text) {
+            Ok(json) => words_of_json(&json),
+            Err(_) => (element(&text, "Code"), element(&text, "Message")),
+        };
+        let code = header.map(str::to_owned).or(code).unwrap_or_default();
+        // What follows is of no use to people: numbers of requests, times.
+        let message = message.unwrap_or_default();
+        let message = message.lines().next().unwrap_or_default().trim_end_matches('.');
+        let region = headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
+        let detail = match (code.as_str(), message, region) {
+            _ if (300..400).contains(&status) => {
+                format!("the bucket is in another region: {}", region.unwrap_or("set AWS_REGION"))
+            }
+            ("", "", _) => format!("status {status}"),
+            (code, "", _) => format!("{code} (status {status})"),
+            ("", message, _) => format!("{message} (status {status})"),
+            (code, message, _) => format!("{code}: {message}"),
+        };
+        Self::new(meaning(status, &code), &detail)
+    }
+
+    /// The answer behind an error of the crate.
+    pub(super) fn behind(error: &object_store::Error) -> Option<&Self> {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+        while let Some(error) = next {
+            if let Some(answer) = error.downcast_ref() {
+                return Some(answer);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    pub(super) fn error(&self, action: &'static str, object: String, bucket: String) -> Error {
+        let detail = self.detail.clone();
+        match self.meaning {
+            Meaning::Missing => Error::NoObject { object },
+            Meaning::NoBucket => Error::NoBucket { url: bucket },
+            Meaning::Forbidden => Error::Forbidden { object, detail },
+            Meaning::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
+            Meaning::Later => Error::Storage { action, object, detail, transient: true },
+            Meaning::There | Meaning::Refused => Error::Storage { action, object, detail, transient: false },
+        }
+    }
+}
+
+/// When nothing is configured, and the machine has no identity of its own.
+pub(super) const NO_CREDENTIALS: &str = "no credentials are configured, and this machine has none of its own";
+
+fn meaning(status: u16, code: &str) -> Meaning {
+    match (status, code) {
+        (_, "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" | "ContainerBeingDeleted") => {
+            Meaning::NoBucket
+        }
+        (_, code) if CREDENTIALS.contains(&code) => Meaning::Forbidden,
+        // Somebody else writes this very object now; who of them wins is not known yet.
+        (409, "ConditionalRequestConflict" | "OperationAborted") => Meaning::Later,
+        (404, _) => Meaning::Missing,
+        (409 | 412, _) => Meaning::There,
+        (401 | 403, _) => Meaning::Forbidden,
+        (501 | 505, _) => Meaning::Refused,
+        (408 | 425 | 429 | 500.., _) => Meaning::Later,
+        _ => Meaning::Refused,
+    }
+}
+
+/// The text of an XML element.
+fn element(text: &str, name: &str) -> Option<String> {
+    let start = text.find(&format!("<{name}>"))? + name.len() + 2;
+    let end = start + text[start..].find(&format!("</{name}>"))?;
+    let text = text[start..end].trim();
+    Some(text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
+}
+
+/// `{"error": {"code": 403, "message": "..."}}`, or `{"error": "...", "error_description": "..."}`.
+fn words_of_json(json: &Value) -> (Option<String>, Option<String>) {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    match json.get("error") {
+        Some(Value::Object(_)) => (None, json.get("error").and_then(|error| text(error, "message"))),
+        _ => (text(json, "error"), text(json, "error_description")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, body: &str) -> (Meaning, String) {
+        let answer = Answer::read(status, &HeaderMap::new(), body.as_bytes());
+        (answer.meaning, answer.detail)
+    }
+
+    #[test]
+    fn answers_are_understood() {
+        let s3 = |code: &str, message: &str| {
+            format!(
+                "<?xml?><Error><Code>{code}</Code><Message>{message}</Message><StringToSign>S3CRET</StringToSign></Error>"
+            )
+        };
+        let cases = [
+            (404, s3("NoSuchKey", "x"), Meaning::Missing, "NoSuchKey: x"),
+            (404, s3("NoSuchBucket", "gone."), Meaning::NoBucket, "NoSuchBucket: gone"),
+            (
+                400,
+                s3("ExpiredToken", "The token has expired.\nRequestId:1"),
+                Meaning::Forbidden,
+                "ExpiredToken: The token has expired",
+            ),
+            (
+                403,
+                s3("SignatureDoesNotMatch", "a &lt; b"),
+                Meaning::Forbidden,
+                "SignatureDoesNotMatch: a < b",
+            ),
+            (
+                503,
+                s3("SlowDown", "Please reduce your request rate."),
+                Meaning::Later,
+                "SlowDown: Please reduce your request rate",
+            ),
+            (
+                409,
+                s3("ConditionalRequestConflict", ""),
+                Meaning::Later,
+                "ConditionalRequestConflict (status 409)",
+            ),
+            (412, s3("PreconditionFailed", ""), Meaning::There, "PreconditionFailed (status 412)"),
+            (409, String::new(), Meaning::There, "status 409"),
+            (501, s3("NotImplemented", ""), Meaning::Refused, "NotImplemented (status 501)"),
+            (301, String::new(), Meaning::Refused, "the bucket is in another region: set AWS_REGION"),
+            (429, "noise <Code>".to_owned(), Meaning::Later, "status 429"),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"Bad"}"#.to_owned(),
+                Meaning::Refused,
+                "invalid_grant: Bad",
+            ),
+            (
+                401,
+                r#"{"error":{"code":401,"message":"Who?"}}"#.to_owned(),
+                Meaning::Forbidden,
+                "Who? (status 401)",
+            ),
+        ];
+        for (status, body, meaning, detail) in cases {
+            assert_eq!(read(status, &body), (meaning, detail.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_azure_and_the_region_of_s3_are_seen() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ms-error-code", "ContainerNotFound".parse().unwrap());
+        assert_eq!(Answer::read(404, &headers, b"").meaning, Meaning::NoBucket);
+        headers.clear();
+        headers.insert("x-amz-bucket-region", "eu-west-1".parse().unwrap());
+        let answer = Answer::read(301, &headers, b"");
+        assert_eq!(answer.detail, "the bucket is in another region: eu-west-1");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn noise_is_no_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
+            let _ = Answer::read(status, &HeaderMap::new(), &body);
+            let _ = Answer::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
+        }
+    }
+}

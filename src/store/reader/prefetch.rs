@@ -1,0 +1,83 @@
+//! Packs that are fetched before they are needed, so that a cloud that takes its
+//! time for each answer takes it for several at once.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::store::Shelf;
+use crate::store::manifest::{Chunk, Manifest};
+
+/// How many packs are fetched at once.
+const AT_ONCE: usize = 4;
+
+/// Fetches packs of one artifact until it is dropped.
+pub(super) struct Prefetch {
+    wanted: Option<Sender<String>>,
+    seen: HashSet<u32>,
+    ahead: usize,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Prefetch {
+    /// Does nothing where packs are not kept.
+    pub(super) fn start(shelf: &Arc<Shelf>) -> Self {
+        let ahead = shelf.packs.ahead();
+        let (wanted, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..AT_ONCE.min(ahead)).map(|_| {
+            let (shelf, queue, stop) = (Arc::clone(shelf), Arc::clone(&queue), Arc::clone(&stop));
+            thread::spawn(move || {
+                while let Some(pack) = take(&queue).filter(|_| !stop.load(Ordering::Acquire)) {
+                    shelf.packs.fetch(&pack);
+                }
+            })
+        });
+        Self { wanted: Some(wanted), seen: HashSet::new(), ahead, threads: threads.collect(), stop }
+    }
+
+    /// The chunks that are read next, in this order. The packs that theirs are
+    /// made from are as likely to be needed.
+    pub(super) fn want<'a>(&mut self, manifest: &Manifest, chunks: impl IntoIterator<Item = &'a Chunk>) {
+        let mut order = Vec::new();
+        for chunk in chunks {
+            self.visit(manifest, chunk.pack, &mut order);
+        }
+        for pack in order.into_iter().take(self.ahead) {
+            if let (Some(entry), Some(wanted)) = (manifest.packs.get(pack as usize), &self.wanted) {
+                // They may have ended; the reader fetches what it needs itself.
+                let _ = wanted.send(entry.id.clone());
+            }
+        }
+    }
+
+    fn visit(&mut self, manifest: &Manifest, pack: u32, order: &mut Vec<u32>) {
+        let mut next = vec![pack];
+        while let Some(pack) = next.pop() {
+            if order.len() < self.ahead && self.seen.insert(pack) {
+                order.push(pack);
+                next.extend(
+                    manifest.packs.get(pack as usize).iter().flat_map(|entry| entry.refs.iter().rev()),
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.wanted = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn take(queue: &Mutex<Receiver<String>>) -> Option<String> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}

@@ -1,0 +1,192 @@
+//! Packs of a cloud on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pggit::store::Store;
+
+use super::proxy::{Fault, Proxy, Seen};
+use super::{Place, S3S, get, noise, put};
+
+/// An artifact in several packs, with a directory for copies of them.
+struct Scene {
+    place: Place,
+    location: String,
+    content: Vec<u8>,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(megabytes: usize) -> Self {
+        let place = S3S.place();
+        let content = noise(11, megabytes << 20);
+        let location = put(&place.init(), "shop", "a", &content).unwrap().location;
+        Self { place, location, content, directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn store(&self, cache: u64) -> Store {
+        let mut access = self.place.access();
+        access.cache = Some((self.directory.path().to_owned(), cache));
+        Store::open(&self.place.url, &access).unwrap()
+    }
+
+    fn read(&self, cache: u64) {
+        assert!(get(&self.store(cache), &self.location).unwrap() == self.content);
+    }
+
+    /// Through a proxy; how long it took.
+    fn timed(&self, proxy: &Proxy, cache: u64) -> Duration {
+        let other = Self {
+            place: self.place.through(&proxy.address),
+            location: self.location.clone(),
+            content: Vec::new(),
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let store = other.store(cache);
+        let start = Instant::now();
+        let reader = store.at(&other.location).unwrap().read("dump.custom").unwrap();
+        reader.verify(&|_| {}).unwrap();
+        start.elapsed()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        files(self.directory.path())
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    files.sort();
+    files
+}
+
+fn reads_pack(seen: &Seen) -> bool {
+    seen.method == "GET" && seen.target.contains("/packs/")
+}
+
+const ROOM: u64 = 1 << 30;
+
+#[test]
+fn packs_are_fetched_once_for_all_who_read() {
+    let scene = Scene::new(40);
+    let proxy = Proxy::start(&scene.place.address, |_| Fault::None);
+    let through = Scene { place: scene.place.through(&proxy.address), ..scene };
+    let store = through.store(ROOM);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(get(&store, &through.location).unwrap() == through.content));
+        }
+    });
+    assert_eq!(proxy.seen().iter().filter(|seen| reads_pack(seen)).count(), 3);
+    // Another process finds them there.
+    through.read(ROOM);
+    assert_eq!(proxy.seen().iter().filter(|seen| reads_pack(seen)).count(), 3);
+    assert_eq!(through.files().len(), 3);
+}
+
+/// As processes of their own would: they know nothing of each other.
+#[test]
+fn strangers_share_a_cache() {
+    let scene = Scene::new(20);
+    thread::scope(|scope| {
+        for room in [ROOM, ROOM, 0, 17 << 20] {
+            let scene = &scene;
+            scope.spawn(move || scene.read(room));
+        }
+    });
+    scene.read(ROOM);
+}
+
+#[test]
+fn the_cache_has_a_bound() {
+    let scene = Scene::new(40);
+    for room in [0, 20 << 20] {
+        scene.read(room);
+        let kept: u64 = scene.files().iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+        assert!(kept <= room, "{kept} bytes");
+    }
+}
+
+#[test]
+fn damaged_files_are_fetched_again() {
+    let scene = Scene::new(20);
+    scene.read(ROOM);
+    let files = scene.files();
+    assert_eq!(files.len(), 2);
+    let good = fs::read(&files[0]).unwrap();
+    let mut flipped = good.clone();
+    flipped.iter_mut().for_each(|byte| *byte ^= 1);
+    for bad in [&good[..100], &[], &flipped] {
+        fs::write(&files[0], bad).unwrap();
+        scene.read(ROOM);
+        assert!(fs::read(&files[0]).unwrap() == good);
+    }
+    // A file that is right stays, whatever else is wrong.
+    fs::remove_file(&files[1]).unwrap();
+    scene.read(ROOM);
+    assert_eq!(scene.files(), files);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_no_reason_not_to_read() {
+    let scene = Scene::new(2);
+    // A file where the directory should be, even for root.
+    let blocked = scene.directory.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let mut access = scene.place.access();
+    access.cache = Some((blocked, ROOM));
+    let store = Store::open(&scene.place.url, &access).unwrap();
+    assert!(get(&store, &scene.location).unwrap() == scene.content);
+}
+
+#[test]
+fn a_pack_that_is_damaged_in_the_cloud_is_not_kept() {
+    let scene = Scene::new(2);
+    let proxy = Proxy::start(&scene.place.address, |seen| match reads_pack(seen) {
+        true => Fault::Answer(
+            200,
+            "ETag: \"x\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n",
+            "not a pack",
+        ),
+        false => Fault::None,
+    });
+    let through = Scene { place: scene.place.through(&proxy.address), ..scene };
+    let error = get(&through.store(ROOM), &through.location).unwrap_err();
+    assert!(error.to_string().contains("damaged: its content is not what its name says"), "{error}");
+    assert_eq!(through.files(), [] as [PathBuf; 0]);
+}
+
+/// A cloud takes its time for each answer; a reader waits for several at once.
+#[test]
+fn packs_are_fetched_several_at_once_before_they_are_needed() {
+    let scene = Scene::new(64);
+    let (there, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let peak = Arc::clone(&most);
+    let slow = Proxy::start(&scene.place.address, move |seen| {
+        if reads_pack(seen) {
+            peak.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(300));
+            there.fetch_sub(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    let ahead = scene.timed(&slow, ROOM);
+    assert!((3..=6).contains(&most.load(Ordering::SeqCst)), "{most:?} at once");
+    // With so little room nothing is fetched ahead.
+    let one_by_one = scene.timed(&slow, 20 << 20);
+    println!("300 ms for each pack: {one_by_one:?} one by one, {ahead:?} ahead");
+    let near = Proxy::start(&scene.place.address, |_| Fault::Late(Duration::from_millis(30)));
+    let (one_by_one, ahead) = (scene.timed(&near, 20 << 20), scene.timed(&near, ROOM));
+    println!("30 ms for each request: {one_by_one:?} one by one, {ahead:?} ahead");
+    let packs = |proxy: &Proxy| proxy.seen().iter().filter(|seen| reads_pack(seen)).count();
+    println!("{} and {} packs were read", packs(&slow), packs(&near));
+}
