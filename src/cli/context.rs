@@ -15,6 +15,7 @@ use crate::domain::{CommitId, Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
 use crate::ledger::Ledger;
+use crate::store::Keyring;
 
 /// The surroundings of one command.
 pub struct Context {
@@ -30,6 +31,8 @@ pub struct Context {
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
     host: OnceCell<Line>,
+    /// What opens encrypted stores, once it has been looked for.
+    pub(super) keyring: OnceCell<Keyring>,
 }
 
 /// There is no repository, and why: some commands can do without.
@@ -51,6 +54,7 @@ impl Context {
             git_config: OnceCell::new(),
             config: OnceCell::new(),
             host: OnceCell::new(),
+            keyring: OnceCell::new(),
         }
     }
 

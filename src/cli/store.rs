@@ -1,10 +1,12 @@
 //! From the settings to a store: the one way for all commands.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Setting};
-use crate::store::{Access, CloudSettings, Place, Store, StoreUrl};
+use crate::process::Secret;
+use crate::store::{Access, CloudSettings, Keyring, Passphrase, Place, Store, StoreUrl};
 
 /// Variables that the clouds' own tools read begin so.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -50,7 +52,7 @@ pub(crate) fn place(
         return Ok(Place::Directory(directory.canonicalize().unwrap_or(directory)));
     }
     let url = url(context, store, database.store.as_ref())?;
-    let access = access(context);
+    let access = access(context)?;
     // The one in the git directory is nobody's typing error.
     let ours = store.is_none() && database.store.is_none();
     let store = match ours {
@@ -89,11 +91,11 @@ pub(crate) fn general_url(context: &Context, explicit: Option<&str>) -> Result<S
 
 /// Opens it.
 pub(crate) fn open(context: &Context, explicit: Option<&str>) -> Result<Store, Failure> {
-    Ok(Store::open(&general_url(context, explicit)?, &access(context))?)
+    Ok(Store::open(&general_url(context, explicit)?, &access(context)?)?)
 }
 
 /// What a store needs besides its URL.
-pub(crate) fn access(context: &Context) -> Access {
+pub(crate) fn access(context: &Context) -> Result<Access, Failure> {
     let text = |value: &std::ffi::OsStr| value.to_str().map(str::to_owned);
     let variables = context.environment.iter().filter_map(|(name, value)| {
         let (name, value) = (text(name)?, text(value)?);
@@ -104,5 +106,34 @@ pub(crate) fn access(context: &Context) -> Access {
         .repository()
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
-    Access { cloud, cache }
+    Ok(Access { cloud, cache, keyring: keyring(context)? })
+}
+
+/// What opens encrypted stores. Says once that others could, too.
+fn keyring(context: &Context) -> Result<Keyring, Failure> {
+    if let Some(keyring) = context.keyring.get() {
+        return Ok(keyring.clone());
+    }
+    let config = context.config()?;
+    let identity = config.store_identity()?.map(|setting| setting.value);
+    let passphrase = match context.environment.get("PGGIT_STORE_PASSPHRASE") {
+        Some(given) => Some(Passphrase::Given(Secret::new(given))),
+        None => config.store_passphrase_file()?.map(|setting| Passphrase::File(setting.value)),
+    };
+    identity.iter().for_each(|path| warn_of_others(context, path));
+    if let Some(Passphrase::File(path)) = &passphrase {
+        warn_of_others(context, path);
+    }
+    Ok(context.keyring.get_or_init(|| Keyring { identity, passphrase }).clone())
+}
+
+/// Says that a file with secrets can be read by others.
+pub(crate) fn warn_of_others(context: &Context, path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        context.ui.warning(&format!(
+            "others can use the key in {path}; take their permissions away: chmod go= {path}"
+        ));
+    }
 }

@@ -86,6 +86,16 @@ impl Config {
         Lookup { config: self, database: None }.store()
     }
 
+    /// The file with the identities that open encrypted stores.
+    pub fn store_identity(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("storeIdentity")
+    }
+
+    /// The file with the passphrase that opens them.
+    pub fn store_passphrase_file(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("storePassphraseFile")
+    }
+
     /// The repository of the ledger, when it is not that of the schema history,
     /// whose top is `top`.
     pub fn repository(&self, top: &Path) -> Result<Option<Setting<PathBuf>>, Error> {

@@ -33,6 +33,8 @@ pub enum Kind {
     Database,
     /// A directory: absolute, or starting with `~/`.
     Directory,
+    /// A file: absolute, or starting with `~/`.
+    File,
     /// A directory, also relative to the top of the repository.
     Repository,
     /// A connection to PostgreSQL without a password.
@@ -59,6 +61,7 @@ impl Kind {
         match self {
             Self::Database => "the name of a database".into(),
             Self::Directory => "an absolute directory, or one below ~/".into(),
+            Self::File => "an absolute path of a file, or one below ~/".into(),
             Self::Repository => "the directory of another git repository: absolute, below ~/, or relative to the top of this one".into(),
             Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
             Self::Store => {
@@ -164,6 +167,23 @@ pub static KEYS: &[Key] = &[
               `az://container/prefix` or `gs://bucket/prefix`; credentials come from the environment and the files \
               of the clouds' own tools. A database's own `store` goes before it; the environment variable goes \
               before both. Without it, it is `pggit/store` in the git directory, which is made by the first backup.",
+        ..GLOBAL
+    },
+    Key {
+        name: "storeIdentity",
+        kind: Kind::File,
+        environment: Some("PGGIT_STORE_IDENTITY"),
+        trust: Trust::Trusted,
+        doc: "A file with age identities that open encrypted stores, such as `git pggit store key generate` or \
+              `age-keygen` write. Only you should be able to read it. See store-encryption.md.",
+        ..GLOBAL
+    },
+    Key {
+        name: "storePassphraseFile",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "A file whose first line is a passphrase that opens encrypted stores. Only you should be able to read \
+              it. `PGGIT_STORE_PASSPHRASE`, which holds a passphrase itself, goes before it.",
         ..GLOBAL
     },
     Key {

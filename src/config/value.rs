@@ -120,7 +120,7 @@ pub(super) fn store(text: &str) -> Option<String> {
     (known && plain).then(|| text.to_owned())
 }
 
-/// Reads a directory; `~/` stands for `home`.
+/// Reads an absolute path; `~/` stands for `home`.
 pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     let bytes = text.as_bytes();
     if bytes.contains(&0) {
@@ -169,7 +169,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
     if kind == Kind::Repository {
         return repository(value, home, std::path::Path::new("/")).map(drop).ok_or(Refused::Form);
     }
-    if kind == Kind::Directory {
+    if matches!(kind, Kind::Directory | Kind::File) {
         return directory(value, home).map(drop).ok_or(Refused::Form);
     }
     let text = value.to_str().ok_or(Refused::Form)?;
@@ -183,8 +183,8 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
-        Kind::Directory | Kind::Repository => {
-            unreachable!("directories need not be UTF-8 and are handled above")
+        Kind::Directory | Kind::File | Kind::Repository => {
+            unreachable!("paths need not be UTF-8 and are handled above")
         }
     };
     if good { Ok(()) } else { Err(Refused::Form) }

@@ -173,8 +173,68 @@ pub enum Error {
         transient: bool,
     },
     /// A store is encrypted and no key fits.
-    #[error("{url}: encrypted, and none of the keys fits")]
+    #[error("{url}: encrypted, and {}", if *given { "no key that was given fits" } else { "no key was given" })]
     NoKey {
+        /// The store.
+        url: String,
+        /// Whether there was one at all.
+        given: bool,
+    },
+    /// A file of identities or with a passphrase cannot be used.
+    #[error("{}: no key to be had: {detail}", path.display())]
+    KeyFile {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+    },
+    /// A passphrase cannot be used.
+    #[error("the passphrase cannot be used: {reason}")]
+    BadPassphrase {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Something is no recipient.
+    #[error("recipient {recipient:?}: {reason}")]
+    BadRecipient {
+        /// What was given.
+        recipient: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// A recipient is one already, or its label is taken.
+    #[error("{recipient:?} is a recipient already")]
+    RecipientKnown {
+        /// The one that is there.
+        recipient: String,
+    },
+    /// There is no such recipient.
+    #[error("no recipient {recipient:?}")]
+    RecipientUnknown {
+        /// What was given.
+        recipient: String,
+    },
+    /// Several recipients begin so.
+    #[error("several recipients begin with {recipient:?}")]
+    RecipientAmbiguous {
+        /// What was given.
+        recipient: String,
+    },
+    /// The last recipient was to be removed.
+    #[error("{url}: the last recipient cannot be removed")]
+    LastRecipient {
+        /// The store.
+        url: String,
+    },
+    /// A store has no keys.
+    #[error("{url}: not encrypted")]
+    NotEncrypted {
+        /// The store.
+        url: String,
+    },
+    /// Others went on changing the keys of a store.
+    #[error("{url}: others are changing its keys")]
+    KeysBusy {
         /// The store.
         url: String,
     },
@@ -203,8 +263,10 @@ impl Error {
     /// Whether the same may succeed a little later. What the disk says now it
     /// will say again.
     pub fn retry(&self) -> bool {
-        matches!(self, Self::Storage { transient: true, .. } | Self::TakenForDead { .. })
-            || matches!(self, Self::Io { source, .. } if matches!(source.kind(),
+        matches!(
+            self,
+            Self::Storage { transient: true, .. } | Self::TakenForDead { .. } | Self::KeysBusy { .. }
+        ) || matches!(self, Self::Io { source, .. } if matches!(source.kind(),
             io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
     }
 

@@ -18,6 +18,17 @@ pub(crate) const ARTIFACTS: &str = "artifacts/";
 pub(crate) const WRITERS: &str = "writers/";
 pub(crate) const GC: &str = "gc/";
 
+/// The object of the keys with this number.
+pub(crate) fn keys(number: u32) -> String {
+    format!("{KEYS}{number:08}")
+}
+
+/// The number of a keys object.
+pub(crate) fn keys_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix(KEYS)?.parse().ok()?;
+    (keys(number) == name).then_some(number)
+}
+
 /// The object of a pack.
 pub(crate) fn pack(id: &str) -> String {
     format!("{PACKS}{}/{id}", id.get(..2).unwrap_or_default())
@@ -90,6 +101,15 @@ mod tests {
             "packs/x",
         ] {
             assert_eq!(Revision::of_object(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_keys_come_back() {
+        assert_eq!(keys(12), "keys/00000012");
+        assert_eq!(keys_number(&keys(12)), Some(12));
+        for other in ["keys/12", "keys/0000001x", "keys/+0000001", "keys/00000012/x", "packs/00000012"] {
+            assert_eq!(keys_number(other), None, "{other}");
         }
     }
 

@@ -17,6 +17,7 @@ mod crypt;
 mod delta;
 mod error;
 mod gc;
+mod keys;
 mod layout;
 mod manifest;
 mod packs;
@@ -37,6 +38,10 @@ pub use chunker::Chunking;
 pub use copy::{Copied, CopyOf};
 pub use error::Error;
 pub use gc::{Amount, AtWork, Collection};
+pub use keys::{
+    Action, Author, Change, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
+    RecipientView, StoreKeys, generate_identity,
+};
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
 pub use place::{Draft, DraftFile, Held, Place};
 pub use plain::FileSummary;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
 use super::crypt::Crypt;
+use super::keys::{self, Author, Keyring, NewRecipient};
 use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
 use super::packs::{Cache, Packs};
@@ -47,6 +48,8 @@ pub struct Access {
     pub cloud: CloudSettings,
     /// Where packs of a cloud are kept for a while, and how many bytes of them.
     pub cache: Option<(PathBuf, u64)>,
+    /// What opens encrypted stores.
+    pub keyring: Keyring,
 }
 
 /// What reading and writing share.
@@ -78,24 +81,31 @@ pub struct Listed {
 impl Store {
     /// Makes a store where there is none.
     pub fn init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
-        let bucket = Bucket::open(url, &access.cloud)?;
-        if bucket.find(layout::CONFIG)?.is_some() {
-            return Err(Error::StoreExists { url: url.to_string() });
-        }
-        let config = StoreConfig {
-            format: FORMAT,
-            id: Uuid::now_v7(),
-            created_at: now.to_string(),
-            encrypted: false,
-            other: Map::new(),
-        };
-        let value = serde_json::to_value(&config).unwrap_or_default();
-        match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
-            // Somebody was faster.
-            Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: url.to_string() }),
-            other => other,
-        }?;
+        let bucket = vacant(url, access)?;
+        let config = new_config(now, false);
+        write_config(&bucket, &config)?;
         Ok(Self::with(bucket, config, Crypt::default(), access))
+    }
+
+    /// Makes one whose names and content only `recipients` can read.
+    pub fn init_encrypted(
+        url: &StoreUrl,
+        access: &Access,
+        recipients: &[NewRecipient],
+        author: &Author,
+    ) -> Result<Self> {
+        let bucket = vacant(url, access)?;
+        let config = new_config(author.at, true);
+        // A store must not be there before its keys are.
+        let (crypt, number) = keys::begin(&bucket, config.id, recipients, author)?;
+        crash_point("store.keys.begun");
+        if let Err(error) = write_config(&bucket, &config) {
+            if matches!(error, Error::StoreExists { .. }) {
+                bucket.delete(&layout::keys(number))?;
+            }
+            return Err(error);
+        }
+        Ok(Self::with(bucket, config, crypt, access))
     }
 
     /// The store at `url`.
@@ -105,10 +115,11 @@ impl Store {
             return Err(Error::NoStore { url: url.to_string() });
         };
         let config = read_config(&bucket, &bytes)?;
-        if config.encrypted {
-            return Err(Error::NoKey { url: url.to_string() });
-        }
-        Ok(Self::with(bucket, config, Crypt::default(), access))
+        let crypt = match config.encrypted {
+            true => keys::unlock(&bucket, &config, &access.keyring)?,
+            false => Crypt::default(),
+        };
+        Ok(Self::with(bucket, config, crypt, access))
     }
 
     /// The store at `url`, made if there is none.
@@ -287,6 +298,29 @@ fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn digest_at(blob: &[u8], name: &str) -> blake3::Hash {
     blake3::Hasher::new().update(name.as_bytes()).update(&[0]).update(blob).finalize()
+}
+
+/// A place where there is no store yet.
+fn vacant(url: &StoreUrl, access: &Access) -> Result<Bucket> {
+    let bucket = Bucket::open(url, &access.cloud)?;
+    match bucket.find(layout::CONFIG)? {
+        Some(_) => Err(Error::StoreExists { url: url.to_string() }),
+        None => Ok(bucket),
+    }
+}
+
+fn new_config(now: Timestamp, encrypted: bool) -> StoreConfig {
+    let (id, created_at) = (Uuid::now_v7(), now.to_string());
+    StoreConfig { format: FORMAT, id, created_at, encrypted, other: Map::new() }
+}
+
+fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
+    let value = serde_json::to_value(config).unwrap_or_default();
+    match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
+        // Somebody was faster.
+        Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: bucket.url().to_string() }),
+        other => other,
+    }
 }
 
 pub(super) fn read_config(bucket: &Bucket, bytes: &[u8]) -> Result<StoreConfig> {

@@ -77,7 +77,7 @@ fn piece_shape(piece: &str) -> String {
     let whole = piece.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '-');
     match () {
         () if is_time(piece) => "[TIME]".to_owned(),
-        () if is_id(piece) => "[#]".to_owned(),
+        () if is_id(piece) || is_public_key(piece) => "[#]".to_owned(),
         () if is_stamp(whole) => format!("{}[TIME]", &piece[..piece.len() - whole.len()]),
         () if dotted => "[#]".to_owned(),
         () if digits >= 4 && digits == piece.len() => "[#]".to_owned(),
@@ -137,6 +137,11 @@ fn is_id(piece: &str) -> bool {
         && parts.iter().zip(lengths).all(|(part, len)| part.len() <= len)
         && parts[0].len() == 8;
     uuid || (parts.len() == 1 && piece.len() >= 7 && hex(piece))
+}
+
+/// `age1` and 58 letters and digits.
+fn is_public_key(piece: &str) -> bool {
+    piece.len() == 62 && piece.starts_with("age1")
 }
 
 /// `16/B374D848`

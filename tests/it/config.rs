@@ -6,15 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use crate::sandbox::{Output, Sandbox};
 
 const TABLE_OF_NOTHING: &str = "\
-KEY                     VALUE  DEFAULT  ORIGIN
-pggit.database          -      -        -
-pggit.pgbin             -      -        -
-pggit.store             -      -        -
-pggit.output            -      -        -
-pggit.compressionLevel  3      3        default
-pggit.repository        -      -        -
-pggit.sign              -      -        -
-pggit.sync              never  never    default
+KEY                        VALUE  DEFAULT  ORIGIN
+pggit.database             -      -        -
+pggit.pgbin                -      -        -
+pggit.store                -      -        -
+pggit.storeIdentity        -      -        -
+pggit.storePassphraseFile  -      -        -
+pggit.output               -      -        -
+pggit.compressionLevel     3      3        default
+pggit.repository           -      -        -
+pggit.sign                 -      -        -
+pggit.sync                 never  never    default
 [exit 0]
 ";
 

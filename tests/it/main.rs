@@ -32,6 +32,7 @@ mod signing;
 mod store_check;
 mod store_copy;
 mod store_gc;
+mod store_keys;
 mod store_plain;
 mod stores;
 mod sync;

@@ -10,14 +10,19 @@ use crate::store::manifest::{Chunk, Manifest};
 use crate::store::packs::Packs;
 use crate::store::{Error, Result, Shelf, layout};
 
-/// Deltas of deltas end somewhere; this is far beyond what is written.
-const DEPTH_MAX: usize = 4096;
+/// Deltas of deltas end somewhere; this is beyond what is written.
+const DEPTH_MAX: usize = 512;
+/// So is this many blobs for one chunk: who can write into the store must not be
+/// able to keep a reader busy for ever.
+const BLOBS_MAX: usize = 1 << 16;
 
 /// Reads chunks of one artifact; one for each thread.
 pub(crate) struct Resolver {
     shelf: Arc<Shelf>,
     manifest: Arc<Manifest>,
     decoder: Decoder,
+    /// How many blobs were read for the chunk.
+    blobs: usize,
 }
 
 /// Where a blob is.
@@ -31,12 +36,13 @@ struct Place {
 impl Resolver {
     pub(crate) fn new(shelf: &Arc<Shelf>, manifest: &Arc<Manifest>) -> Result<Self> {
         let decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        Ok(Self { shelf: Arc::clone(shelf), manifest: Arc::clone(manifest), decoder })
+        Ok(Self { shelf: Arc::clone(shelf), manifest: Arc::clone(manifest), decoder, blobs: 0 })
     }
 
     /// The bytes of `chunk`, proved by their digest.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
         let place = Place { pack: chunk.pack, offset: chunk.offset, stored: chunk.stored };
+        self.blobs = 0;
         let bytes = self.content(place, 0)?.into_bytes();
         if bytes.len() != chunk.size as usize || self.crypt().digest(&bytes) != chunk.digest {
             return Err(self.damaged(place, "a chunk is not what was written"));
@@ -46,11 +52,13 @@ impl Resolver {
 
     /// The bytes of a list.
     pub(crate) fn list(&mut self, pack: u32, offset: u32, stored: u32) -> Result<Vec<u8>> {
+        self.blobs = 0;
         Ok(self.content(Place { pack, offset, stored }, 0)?.into_bytes())
     }
 
     fn content(&mut self, place: Place, depth: usize) -> Result<Content> {
-        if depth > DEPTH_MAX {
+        self.blobs += 1;
+        if depth > DEPTH_MAX || self.blobs > BLOBS_MAX {
             return Err(self.damaged(place, "its deltas never end"));
         }
         let (bases, size, delta) = match self.blob(place)? {

@@ -83,7 +83,14 @@ struct Desk {
     files: Mutex<Vec<FileEntry>>,
     remembered: Mutex<HashMap<[u8; 32], Chunk>>,
     failed: AtomicBool,
-    failure: Mutex<Option<Error>>,
+    failure: Mutex<Failure>,
+}
+
+/// What went wrong: the first who asks gets the error, the others what it said.
+#[derive(Default)]
+struct Failure {
+    error: Option<Error>,
+    text: String,
 }
 
 /// A file whose bytes are all taken.
@@ -285,17 +292,21 @@ impl Desk {
     }
 
     fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.text.is_empty() {
+            *failure = Failure { text: error.to_string(), error: Some(error) };
+        }
+        drop(failure);
         self.failed.store(true, Ordering::Release);
     }
 
-    /// What went wrong. The second who asks hears less.
     fn failure(&self) -> Error {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.unwrap_or_else(|| Error::Storage {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = Some(failure.text.clone()).filter(|text| !text.is_empty());
+        failure.error.take().unwrap_or_else(|| Error::Storage {
             action: "write to the store",
             object: self.shelf.bucket.url().to_string(),
-            detail: "it was given up".to_owned(),
+            detail: text.unwrap_or_else(|| "it was given up".to_owned()),
             transient: false,
         })
     }

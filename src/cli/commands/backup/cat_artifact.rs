@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             format!("backup {} has no files of this program", backup.name),
         ));
     };
-    let held = Held::open(location.as_str(), &store::access(context))?;
+    let held = Held::open(location.as_str(), &store::access(context)?)?;
     let named = |name: &str| backup.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
     // Plain files are recorded without the ending that says how they are compressed.
     let stored = [name.clone(), format!("{name}.zst")].into_iter().find(|name| named(name).is_some());

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         into: &args.into,
         admin,
         programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
-        access: store::access(context),
+        access: store::access(context)?,
         staging: store::staging(context)?,
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,

@@ -201,7 +201,7 @@ fn output(
 /// The store, opened.
 fn place(database: &DatabaseConfig, context: &Context) -> Result<String, Failure> {
     let url = store::url(context, None, database.store.as_ref())?;
-    match Store::open(&url, &store::access(context)) {
+    match Store::open(&url, &store::access(context)?) {
         Ok(_) => Ok(url.to_string()),
         Err(StoreError::NoStore { .. }) if database.store.is_none() => {
             Ok(format!("{url}, made by the first backup"))

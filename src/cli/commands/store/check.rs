@@ -56,15 +56,15 @@ fn portion(text: &str) -> Result<Portion, String> {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     // What is in a cache says nothing about the store.
-    let access = || crate::store::Access { cache: None, ..store::access(context) };
-    let store = Store::open(&store::general_url(context, args.store.url())?, &access())?;
+    let access = crate::store::Access { cache: None, ..store::access(context)? };
+    let store = Store::open(&store::general_url(context, args.store.url())?, &access)?;
     let known = Known::load(context)?;
     let thoroughness = Thoroughness { read: args.read_data, expected: known.expected(&store.url().join("")) };
     let bar = progress(&context.ui);
     let mut checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
     let mut repaired = Repaired::default();
     if let Some(url) = &args.repair_from {
-        let copy = Store::open(&store::url(context, Some(url), None)?, &access())?;
+        let copy = Store::open(&store::url(context, Some(url), None)?, &access)?;
         while !checked.is_sound() {
             let round = store.repair(&checked, &copy, bar.as_ref())?;
             let stuck = round.objects.is_empty();
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             }
             // A manifest that is whole again may name packs that are not. Files that were
             // open are those that were damaged.
-            let store = Store::open(store.url(), &access())?;
+            let store = Store::open(store.url(), &access)?;
             checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
         }
     }

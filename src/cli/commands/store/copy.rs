@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if to == *from.url() {
         return Err(Failure::new(Code::Usage, format!("{to} is the store itself")));
     }
-    let replica = from.replica(&to, &store::access(context))?;
+    let replica = from.replica(&to, &store::access(context)?)?;
     let bar = progress(&context.ui);
     // What waits there to be removed must not be relied on.
     replica.finish_collections(bar.as_ref())?;

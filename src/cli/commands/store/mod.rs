@@ -5,6 +5,7 @@ mod copy;
 mod gc;
 mod get;
 mod init;
+mod key;
 mod known;
 mod ls;
 mod put;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Rm(rm::Args),
     Gc(gc::Args),
     Stats(stats::Args),
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -45,6 +48,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Rm(args) => recorded(rm::run(&args, context), context),
         Command::Gc(args) => gc::run(&args, context),
         Command::Stats(args) => stats::run(&args, context),
+        Command::Key(command) => key::run(command, context),
     }
 }
 

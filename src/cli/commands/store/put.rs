@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "id": id, "location": published.location, "base": base, "size_bytes": summary.content_bytes,
-            "stored_bytes": published.stored_bytes, "digest": summary.digest,
+            "stored_bytes": published.stored_bytes, "digest": summary.digest, "key": published.key,
         }))?);
     }
     let (size, stored) = (human_bytes(summary.content_bytes), human_bytes(published.stored_bytes));

@@ -1,0 +1,50 @@
+//! `git pggit store key add`
+
+use super::{PassphraseOption, StoreOption, author, changed};
+use crate::cli::{Code, Context, Failure, store};
+use crate::store::NewRecipient;
+
+/// Let somebody else open the store
+///
+/// Who is added can read everything in it, also what is there already.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+
+    /// The public key of the new recipient
+    #[arg(value_name = "AGE1...", conflicts_with_all = ["passphrase", "passphrase_file"])]
+    recipient: Option<String>,
+
+    #[command(flatten)]
+    passphrase: PassphraseOption,
+
+    /// What the recipient is called; a passphrase is called 'passphrase' without it
+    #[arg(short, long, value_name = "NAME")]
+    label: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+A new passphrase comes from a file when the old one is what opens the store.
+
+EXAMPLES
+    git pggit store key add age1u8r9tpgxg5u7vm9p3vg2urkw2h4ytz80v5nmx94kp70nvq20v9gsfumxzz --label ada
+    git pggit store key add --passphrase-file ~/.pggit.passphrase --label safe";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let access = store::access(context)?;
+    let keys = args.store.keys(context, &access)?;
+    let label = args.label.as_deref();
+    let recipient = match &args.recipient {
+        Some(key) => Some(NewRecipient::public_key(key, label)?),
+        None => args.passphrase.recipient(context, &access.keyring, label)?,
+    };
+    let Some(recipient) = recipient else {
+        return Err(Failure::new(Code::Usage, "who is to be added?")
+            .hint("name a public key, --passphrase or --passphrase-file"));
+    };
+    let view = keys.add(&recipient, &author(context))?;
+    let count = view.recipients.len();
+    changed(context, &view, &format!("added a recipient; {count} can open the store now"))
+}

@@ -1,0 +1,36 @@
+//! `git pggit store key generate`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::cli::{Context, Failure};
+use crate::store::generate_identity;
+
+/// Make an age identity, in a new file that only you can read
+///
+/// Prints its public key, which is not secret. The file is like one that
+/// age-keygen writes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The file, which must not be there yet
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit store key generate ~/.pggit.key
+    git config --global pggit.storeIdentity ~/.pggit.key";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let path = context.cwd().join(&args.file);
+    let public = generate_identity(&path, context.now())?;
+    if context.ui.wants_json() {
+        let file = path.to_string_lossy();
+        return Ok(context.ui.json(&json!({ "file": file, "recipient": public }))?);
+    }
+    context.ui.status(&format!("made an identity in {}; its public key is", path.display()));
+    Ok(context.ui.line(public)?)
+}

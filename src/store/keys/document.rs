@@ -1,0 +1,217 @@
+//! What stands in a keys object.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Author;
+use super::secrets::Secrets;
+use crate::domain::to_canonical_json;
+use crate::store::{Error, Result};
+
+/// The version of what is written; later ones are refused.
+const FORMAT: u64 = 1;
+/// The member that nobody can compute who has no key.
+const MAC: &str = "mac";
+
+/// Who can open a store, since when, and everything that was changed about it.
+/// Unknown members are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Document {
+    format: u64,
+    /// The store that this belongs to.
+    pub(super) store: Uuid,
+    /// The keys, oldest first; the last one seals.
+    pub(super) keys: Vec<KeyEntry>,
+    pub(super) recipients: Vec<RecipientEntry>,
+    /// Only ever added to.
+    pub(super) history: Vec<Change>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// A key by its public name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// Eight hex digits, as records of backups have them.
+    pub id: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+}
+
+/// How a recipient proves to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientKind {
+    /// By an age identity.
+    X25519,
+    /// By a passphrase.
+    Passphrase,
+}
+
+impl RecipientKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X25519 => "x25519",
+            Self::Passphrase => "passphrase",
+        }
+    }
+}
+
+/// Somebody who can open the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecipientEntry {
+    pub(super) kind: RecipientKind,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) label: Option<String>,
+    /// `age1...`; for a passphrase that of the identity below.
+    pub(super) recipient: String,
+    pub(super) created_at: String,
+    /// An age file that opens with the passphrase: the identity of `recipient`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) identity: Option<String>,
+    /// An age file for `recipient`: the secrets.
+    pub(super) secrets: String,
+    #[serde(flatten)]
+    pub(super) other: Map<String, Value>,
+}
+
+impl RecipientEntry {
+    pub(super) fn is_sound(&self) -> bool {
+        self.recipient.parse::<age::x25519::Recipient>().is_ok()
+            && (self.kind == RecipientKind::Passphrase) == self.identity.is_some()
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The store was made.
+    Init,
+    /// A recipient can open it from now on.
+    Add,
+    /// One cannot any more.
+    Remove,
+    /// A new key seals from now on.
+    Rotate,
+}
+
+/// A change, and who made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When, RFC 3339.
+    pub at: String,
+    /// By whom, as they call themselves.
+    pub by: String,
+    /// On which machine.
+    pub host: String,
+    /// What.
+    pub action: Action,
+    /// The recipient that was added or removed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recipient: Option<String>,
+    /// What that one was called.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    /// The key that was made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// What a later version may add.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Change {
+    pub(super) fn new(author: &Author, action: Action) -> Self {
+        Self {
+            at: author.at.to_string(),
+            by: author.by.clone(),
+            host: author.host.clone(),
+            action,
+            recipient: None,
+            label: None,
+            key: None,
+            other: Map::new(),
+        }
+    }
+
+    pub(super) fn of(author: &Author, action: Action, entry: &RecipientEntry) -> Self {
+        let recipient = Some(entry.recipient.clone());
+        Self { recipient, label: entry.label.clone(), ..Self::new(author, action) }
+    }
+
+    pub(super) fn with_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
+    }
+}
+
+impl Document {
+    /// One without recipients; the key is the only one of `secrets`.
+    pub(super) fn new(store: Uuid, secrets: &Secrets, author: &Author) -> Self {
+        let created_at = author.at.to_string();
+        let keys: Vec<KeyEntry> =
+            secrets.key_ids().into_iter().map(|id| KeyEntry { id, created_at: created_at.clone() }).collect();
+        let init = Change::new(author, Action::Init);
+        let history = keys.iter().map(|key| init.clone().with_key(&key.id)).collect();
+        Self { format: FORMAT, store, keys, recipients: Vec::new(), history, other: Map::new() }
+    }
+
+    /// The object of it, with a seal by the newest of `secrets`.
+    pub(super) fn seal(&self, secrets: &Secrets) -> Option<Vec<u8>> {
+        let mut value = serde_json::to_value(self).ok()?;
+        let mac = secrets.mac(&to_canonical_json(&value))?;
+        value.as_object_mut()?.insert(MAC.to_owned(), Value::String(mac.to_hex().to_string()));
+        Some(to_canonical_json(&value))
+    }
+}
+
+/// A keys object as it was read.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) document: Document,
+    /// Its URI.
+    pub(super) object: String,
+    mac: Option<blake3::Hash>,
+    content: Vec<u8>,
+}
+
+impl Sealed {
+    pub(super) fn parse(object: String, bytes: &[u8]) -> Result<Self> {
+        let damaged = |detail: String| Error::Damaged { object: object.clone(), detail };
+        let mut value: Value =
+            serde_json::from_slice(bytes).map_err(|_| damaged("it is not JSON".to_owned()))?;
+        let format = value.get("format").and_then(Value::as_u64).unwrap_or_default();
+        if format > FORMAT {
+            return Err(Error::Newer { object, format });
+        }
+        let mac = value.as_object_mut().and_then(|members| members.remove(MAC));
+        let mac = mac.as_ref().and_then(Value::as_str).and_then(|hex| blake3::Hash::from_hex(hex).ok());
+        let content = to_canonical_json(&value);
+        let document: Document = serde_json::from_value(value)
+            .map_err(|error| damaged(format!("it is not a list of recipients: {error}")))?;
+        let sound = !document.keys.is_empty()
+            && !document.recipients.is_empty()
+            && document.recipients.iter().all(RecipientEntry::is_sound);
+        if !sound {
+            return Err(damaged("its parts do not fit together".to_owned()));
+        }
+        Ok(Self { document, object, mac, content })
+    }
+
+    /// Makes sure that `secrets` are those that this is about, and that nobody
+    /// has changed it who does not have them.
+    pub(super) fn verify(&self, secrets: &Secrets) -> Result<()> {
+        let damaged =
+            |detail: &str| Error::Damaged { object: self.object.clone(), detail: detail.to_owned() };
+        if !secrets.key_ids().iter().eq(self.document.keys.iter().map(|key| &key.id)) {
+            return Err(damaged("the keys of a recipient are not those of the store"));
+        }
+        // The comparison of hashes takes the same time always.
+        match (self.mac, secrets.mac(&self.content)) {
+            (Some(written), Some(computed)) if written == computed => Ok(()),
+            _ => Err(damaged("it was changed by somebody who has no key")),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Somebody who is going to be able to open a store.
+
+use age::x25519;
+use serde_json::Map;
+
+use super::Author;
+use super::document::{RecipientEntry, RecipientKind};
+use super::keyring::Passphrase;
+use super::secrets::{Secrets, wrap_identity};
+use crate::store::{Error, Result};
+
+/// How a passphrase is called that was not given a label.
+const PASSPHRASE: &str = "passphrase";
+
+/// A recipient, ready to have the secrets wrapped for it.
+pub struct NewRecipient {
+    kind: RecipientKind,
+    label: Option<String>,
+    key: x25519::Recipient,
+    identity: Option<String>,
+}
+
+impl NewRecipient {
+    /// The owner of the public key `text`, which is an `age1...`.
+    pub fn public_key(text: &str, label: Option<&str>) -> Result<Self> {
+        let key = text.parse().map_err(|_| {
+            let start = text.get(..15).unwrap_or_default();
+            if start.eq_ignore_ascii_case("AGE-SECRET-KEY-") {
+                let reason = "that is a secret identity; a recipient is its public key";
+                return Error::BadRecipient { recipient: format!("{start}…"), reason };
+            }
+            let reason = "expected an X25519 public key of age: age1 and 58 letters and digits";
+            Error::BadRecipient { recipient: text.chars().take(80).collect(), reason }
+        })?;
+        Ok(Self { kind: RecipientKind::X25519, label: checked(label)?, key, identity: None })
+    }
+
+    /// Everybody who knows the passphrase. It wraps a key of its own, so that a
+    /// rotation can do without the passphrase. That takes about a second.
+    pub fn passphrase(passphrase: &Passphrase, label: Option<&str>) -> Result<Self> {
+        Self::passphrase_with_work(passphrase, label, None)
+    }
+
+    /// The same with less work to try a passphrase; tests are full of them.
+    pub(crate) fn passphrase_with_work(
+        passphrase: &Passphrase,
+        label: Option<&str>,
+        work: Option<u8>,
+    ) -> Result<Self> {
+        let (identity, passphrase) = (x25519::Identity::generate(), passphrase.read()?);
+        let wrapped = wrap_identity(&identity, &passphrase, work);
+        let wrapped = wrapped.ok_or(Error::BadPassphrase { reason: "age cannot encrypt with it" })?;
+        Ok(Self {
+            kind: RecipientKind::Passphrase,
+            label: checked(label.or(Some(PASSPHRASE)))?,
+            key: identity.to_public(),
+            identity: Some(wrapped),
+        })
+    }
+
+    pub(super) fn entry(&self, secrets: &Secrets, author: &Author) -> Option<RecipientEntry> {
+        Some(RecipientEntry {
+            kind: self.kind,
+            label: self.label.clone(),
+            recipient: self.key.to_string(),
+            created_at: author.at.to_string(),
+            identity: self.identity.clone(),
+            secrets: secrets.wrap(&self.key)?,
+            other: Map::new(),
+        })
+    }
+}
+
+/// Labels are short, and cannot be confused with public keys.
+fn checked(label: Option<&str>) -> Result<Option<String>> {
+    let Some(label) = label else { return Ok(None) };
+    let plain = (1..=64).contains(&label.chars().count())
+        && label.trim() == label
+        && !label.chars().any(char::is_control)
+        && !label.starts_with("age1");
+    match plain {
+        true => Ok(Some(label.to_owned())),
+        false => Err(Error::BadRecipient {
+            recipient: label.chars().take(80).collect(),
+            reason: "a label has 1 to 64 characters, no space at its ends, and does not begin with age1",
+        }),
+    }
+}
