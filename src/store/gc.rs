@@ -96,6 +96,22 @@ impl Store {
             condemned::condemn(bucket, &condemn)?;
             crash_point("store.gc.condemned");
         }
+        self.sweep_markers(now, &mut report, progress)?;
+        report.swept = bucket.sweep(before(now, LEASE))?;
+        Ok(report)
+    }
+
+    /// Brings collections to their end that others have begun. Condemns nothing.
+    pub fn finish_collections(&self, progress: &dyn Progress) -> Result<()> {
+        if self.bucket().list(layout::GC)?.is_empty() {
+            return Ok(());
+        }
+        let now = condemned::storage_time(self.bucket())?;
+        self.sweep_markers(now, &mut Collection::default(), progress)
+    }
+
+    fn sweep_markers(&self, now: Timestamp, report: &mut Collection, progress: &dyn Progress) -> Result<()> {
+        let bucket = self.bucket();
         let (mut markers, orphans) = condemned::markers(bucket)?;
         for orphan in orphans {
             bucket.delete(&orphan)?;
@@ -108,15 +124,9 @@ impl Store {
         }
         let living = bury(bucket, survey::writers(bucket)?, now)?;
         let (ripe, waiting): (Vec<_>, Vec<_>) = markers.iter().partition(|marker| is_ripe(marker, &living));
-        self.sweep(&ripe, &mut report, progress)?;
+        self.sweep(&ripe, report, progress)?;
         report.waiting = self.amount_of(&waiting)?;
-        report.swept = bucket.sweep(before(now, LEASE))?;
-        Ok(report)
-    }
-
-    /// Whether packs are condemned and not removed yet.
-    pub fn has_condemned(&self) -> Result<bool> {
-        Ok(!condemned::markers(self.bucket())?.0.is_empty())
+        Ok(())
     }
 
     fn bucket(&self) -> &Bucket {

@@ -82,6 +82,12 @@ impl Store {
         if let Some((_, error)) = copied.failed.into_iter().next() {
             return Err(error);
         }
+        if !copied.waiting.is_empty() {
+            return Err(Error::Damaged {
+                object: location.to_owned(),
+                detail: "packs of it are about to be removed; it can come back after that".to_owned(),
+            });
+        }
         match copied.artifacts.is_empty() {
             true => Err(Error::NoObject { object: location.to_owned() }),
             false => Ok(()),

@@ -29,8 +29,7 @@ fn every_format_goes_in_and_comes_back() {
         let mut args = vec!["--format", format, "--name", format];
         args.extend(jobs.map(|_| "--jobs").into_iter().chain(jobs));
         let id = checked(shop.create(&args));
-        let record =
-            shop.records().into_iter().find(|record| record["id"] == Value::from(id.clone())).unwrap();
+        let record = shop.records().into_iter().find(|record| record["id"] == id.as_str()).unwrap();
         let location = record["location"].as_str().unwrap();
         assert!(location.ends_with(&format!("/pggit/store/artifacts/shop/{id}")), "{location}");
         assert_eq!(record["compression"], Value::from("zstd:3"), "{format}");

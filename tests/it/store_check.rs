@@ -87,9 +87,9 @@ fn exactly_what_is_damaged_is_named() {
         assert_eq!(named, bad, "round {round}: {checked:?}");
         assert_eq!(checked.findings.is_empty(), changed.is_empty(), "round {round}: {checked:?}");
         if bad.is_empty() {
-            harmless += 1
+            harmless += 1;
         } else {
-            hits += 1
+            hits += 1;
         }
         for (path, content) in changed {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

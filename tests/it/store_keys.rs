@@ -189,6 +189,8 @@ fn a_manifest_is_opened_by_hand_as_the_page_says() {
     let payload = Payload { msg: &object[28..], aad: name.as_bytes() };
     let cipher = XChaCha20Poly1305::new(&sealing.into());
     let blob = cipher.decrypt(XNonce::from_slice(&object[4..28]), payload).unwrap();
+    let (blob, digest) = blob.split_last_chunk::<32>().unwrap();
+    assert_eq!(blake3::hash(&[name.as_bytes(), &[0], blob].concat()), *digest);
     let json = match blob[0] {
         0 => blob[1..].to_vec(),
         1 => zstd::stream::decode_all(&blob[1..]).unwrap(),

@@ -74,7 +74,8 @@ impl Bucket {
     /// Writes an object. That it is there already with the same content is fine:
     /// it may be ours, from a request whose answer was lost.
     pub(crate) fn put(&self, name: &str, content: Bytes) -> Result<()> {
-        if self.storage.create(name, content.clone())? || self.storage.get(name)? == content {
+        let ours = content.clone();
+        if self.storage.create(name, content)? || self.storage.get(name)? == ours {
             return Ok(());
         }
         Err(Error::OtherObject { object: self.uri(name) })

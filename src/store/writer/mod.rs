@@ -268,7 +268,7 @@ fn work(desk: &Desk, queue: &Mutex<Receiver<Job>>, worker: &mut Worker) {
         if desk.failed.load(Ordering::Acquire) {
             continue;
         }
-        if let Err(error) = worker.run(job) {
+        if let Err(error) = worker.run(&job) {
             desk.fail(error);
         }
     }

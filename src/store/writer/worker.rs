@@ -44,8 +44,8 @@ impl Worker {
         Ok(Self { desk: Arc::clone(desk), encoder: desk.encoder()?, matcher: Matcher::new(), resolver })
     }
 
-    pub(super) fn run(&mut self, job: Job) -> Result<()> {
-        let chunk = self.store(&job)?;
+    pub(super) fn run(&mut self, job: &Job) -> Result<()> {
+        let chunk = self.store(job)?;
         // Who asked may have given up.
         let _ = job.answer.send((job.number, chunk));
         Ok(())

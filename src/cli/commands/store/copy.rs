@@ -44,9 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let replica = from.replica(&to, &store::access(context, &to)?)?;
     let bar = progress(&context.ui);
     // What waits there to be removed must not be relied on.
-    if replica.has_condemned()? {
-        replica.collect(bar.as_ref())?;
-    }
+    replica.finish_collections(bar.as_ref())?;
     let copied = from.copy_to(&replica, bar.as_ref())?;
     drop(bar);
     let known = Known::load(context)?;
