@@ -30,7 +30,7 @@ test: ## everything that has to be true before a change goes in
 fuzz: ## the parsers on PGGIT_FUZZ_CASES (100000) random and damaged inputs each
 	@tests/prepare.sh build
 	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --lib -- \
-	    proptests ledger:: git::config config::
+	    proptests ledger:: git::config config:: store::
 	PROPTEST_CASES=$${PGGIT_FUZZ_CASES:-100000} $(CARGO) test --locked --release --test it -- index_fuzz::
 
 lint: ## formatting, lints, licences, shell scripts (those checkers that are installed)

@@ -7,23 +7,9 @@
 # largest process.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
-source "$here/../tests/cluster.sh"
-program_dir=$(cd "${1:-$here/../target/release}" && pwd)
+source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 scale=${2:-50}
-test_pgbin=${PGGIT_TEST_PGBIN:-}
-# shellcheck disable=SC2086 # names of variables
-unset ${!GIT_@} ${!PG@} XDG_CONFIG_HOME
-PGGIT_TEST_PGBIN=$test_pgbin
-sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-bench.XXXXXX")
-chmod 755 "$sandbox"
-trap 'cluster_stop; rm -rf "$sandbox"' EXIT
-export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
-git config --global user.name 'Ada'
-git config --global user.email 'ada@example.com'
-git config --global init.defaultBranch main
-git config --global gc.auto 0
 
 cluster_start "$sandbox" -c shared_buffers=1GB -c max_wal_size=4GB -c autovacuum=off
 psql -XAtqd postgres -c 'create database shop'

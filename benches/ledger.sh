@@ -9,19 +9,8 @@
 # Beside them: git for-each-ref, git commit --allow-empty.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-program_dir=$(cd "${1:-$here/../target/release}" && pwd)
-# shellcheck disable=SC2086 # names of variables
-unset ${!GIT_@} ${!PG@} XDG_CONFIG_HOME
-sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-bench.XXXXXX")
-trap 'rm -rf "$sandbox"' EXIT
-export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
-git config --global user.name 'Ada'
-git config --global user.email 'ada@example.com'
-git config --global init.defaultBranch main
-# What git does by itself in the background would be measured with whoever comes next.
-git config --global gc.auto 0
-git config --global maintenance.auto false
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 
 # repository <name>: one with a migration and a database to register backups of.
 repository() {

@@ -8,20 +8,10 @@
 # store by less than 0.03 x the smallest growth of theirs.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
-source "$here/../tests/cluster.sh"
-program_dir=$(cd "${1:-$here/../target/release}" && pwd)
+source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 versions=${2:-100}
 scale=${3:-0.1}
-test_pgbin=${PGGIT_TEST_PGBIN:-}
-# shellcheck disable=SC2086 # names of variables
-unset ${!GIT_@} ${!PG@} XDG_CONFIG_HOME
-PGGIT_TEST_PGBIN=$test_pgbin
-sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-bench.XXXXXX")
-chmod 755 "$sandbox"
-trap 'cluster_stop; rm -rf "$sandbox"' EXIT
-export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
 
 cluster_start "$sandbox" -c shared_buffers=1GB -c max_wal_size=4GB
 psql -XAtqd postgres -c 'create database realistic'

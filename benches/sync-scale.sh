@@ -7,22 +7,10 @@
 # < 10 s. How long everything takes is printed beside plain git.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-program_dir=$(cd "${1:-$here/../target/release}" && pwd)
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 commits=${2:-100000}
 diverged=${3:-1000}
-# shellcheck disable=SC2086 # names of variables
-unset ${!GIT_@} ${!PG@} XDG_CONFIG_HOME
-sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-bench.XXXXXX")
-trap 'rm -rf "$sandbox"' EXIT
-export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
-git config --global user.name 'Ada'
-git config --global user.email 'ada@example.com'
-git config --global init.defaultBranch main
-git config --global gc.auto 0
-git config --global receive.autogc false
-git config --global maintenance.auto false
-git config --global advice.detachedHead false
 
 git init -q "$sandbox/ours"
 cd "$sandbox/ours"

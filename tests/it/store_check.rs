@@ -100,6 +100,41 @@ fn exactly_what_is_damaged_is_named() {
     place.assert_holds(&contents);
 }
 
+/// How many bits are flipped, one at a time; 10,000 with `PGGIT_TEST_LONG`.
+fn flips() -> u32 {
+    if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 400 }
+}
+
+#[test]
+fn every_flipped_bit_is_found_and_none_comes_out() {
+    let place = Place::new();
+    let content = crate::stores::version(1, 0);
+    let id = place.put("shop", &content[..100_000]);
+    let originals: Vec<(PathBuf, Vec<u8>)> =
+        objects(&place).into_iter().map(|path| (path.clone(), fs::read(&path).unwrap())).collect();
+    let bytes: u64 = originals.iter().map(|(_, content)| content.len() as u64).sum();
+    let all = Thoroughness { read: Some(Portion::All), expected: Vec::new() };
+    let mut chance = Chance(0xF11B);
+    for round in 0..flips() {
+        let mut at = usize::try_from(chance.below(bytes)).unwrap();
+        let flipped = originals.iter().find(|(_, content)| {
+            let inside = at < content.len();
+            at -= if inside { 0 } else { content.len() };
+            inside
+        });
+        let (path, good) = flipped.unwrap();
+        let mut bad = good.clone();
+        bad[at] ^= 1 << chance.below(8);
+        overwrite(path, &bad);
+        let store = place.store();
+        let checked = store.check(&all, Timestamp::from_unix(0).unwrap(), &Quiet).unwrap();
+        assert!(!checked.findings.is_empty(), "round {round}: {} at {at}", path.display());
+        let given = read(&store, &id).ok();
+        assert!(given.is_none_or(|given| given == content[..100_000]), "round {round}");
+        overwrite(path, good);
+    }
+}
+
 #[test]
 fn a_copy_gives_back_what_is_damaged() {
     for point in
