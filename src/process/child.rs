@@ -149,12 +149,12 @@ impl Running {
 
     /// What the program reads, once; `None` unless it was to be piped.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+        self.child.stdin.take().inspect(widen_pipe)
     }
 
     /// What the program writes, once; `None` unless it was to be piped.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.child.stdout.take().inspect(widen_pipe)
     }
 
     /// Waits for a successful end.
@@ -280,4 +280,14 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.halt();
     }
+}
+
+/// How much a pipe holds before one side waits for the other.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Lets a pipe hold more than the usual 64 KiB: with that, both sides of a dump
+/// wait for each other most of the time. What is no pipe, or may not be wider,
+/// stays as it is.
+pub fn widen_pipe(pipe: &impl std::os::fd::AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }

@@ -11,7 +11,7 @@
 //! varint  bytes that come out
 //! ```
 
-use super::delta::Delta;
+use super::delta::{Delta, Spare};
 use super::varint;
 
 const PLAIN: u8 = 0;
@@ -108,12 +108,16 @@ impl Decoder {
         Ok(Self { zstd: zstd::bulk::Decompressor::new()? })
     }
 
-    /// The blob, if `bytes` are one.
-    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Option<Blob> {
+    /// The blob, if `bytes` are one; its memory comes from `spare`.
+    pub(crate) fn decode(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Blob> {
         let (&kind, mut rest) = bytes.split_first()?;
         match kind {
-            PLAIN => Some(Blob::Whole(rest.to_vec())),
-            ZSTD => Some(Blob::Whole(self.unpack(rest)?)),
+            PLAIN => {
+                let mut content = spare.take();
+                content.extend_from_slice(rest);
+                Some(Blob::Whole(content))
+            }
+            ZSTD => Some(Blob::Whole(self.unpack(rest, spare)?)),
             DELTA | DELTA_ZSTD => {
                 let mut number = || varint::take(&mut rest);
                 let count =
@@ -126,7 +130,12 @@ impl Decoder {
                 let size = usize::try_from(number()?).ok()?;
                 let delta = match kind {
                     DELTA => Delta::decode(rest)?,
-                    _ => Delta::decode(&self.unpack(rest)?)?,
+                    _ => {
+                        let content = self.unpack(rest, spare)?;
+                        let delta = Delta::decode(&content);
+                        spare.put(content);
+                        delta?
+                    }
                 };
                 Some(Blob::Delta { bases, size, delta })
             }
@@ -134,9 +143,16 @@ impl Decoder {
         }
     }
 
-    fn unpack(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn unpack(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Vec<u8>> {
         // A frame says how large its content is; no more than that is allocated.
-        self.zstd.decompress(bytes, CONTENT_MAX).ok()
+        let size = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten()?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= CONTENT_MAX)?;
+        let mut content = spare.take();
+        content.reserve_exact(size);
+        match self.zstd.decompress_to_buffer(bytes, &mut content) {
+            Ok(written) if written == size => Some(content),
+            _ => None,
+        }
     }
 }
 
@@ -151,7 +167,9 @@ mod tests {
         let (mut encoder, mut decoder) = (Encoder::new(3).unwrap(), Decoder::new().unwrap());
         for content in [&b""[..], b"x", &[7; 100_000]] {
             let blob = encoder.whole(content).unwrap();
-            assert!(matches!(decoder.decode(&blob).unwrap(), Blob::Whole(read) if read == content));
+            assert!(
+                matches!(decoder.decode(&blob, &mut Spare::default()).unwrap(), Blob::Whole(read) if read == content)
+            );
         }
         let bases = [BaseRef { pack: 3, offset: 1 << 24, stored: 77, size: 200 }; 2];
         let delta = Delta {
@@ -160,15 +178,19 @@ mod tests {
             literals: b"abcde".to_vec(),
         };
         let blob = encoder.delta(305, &delta).unwrap().blob(&bases);
-        let Some(Blob::Delta { bases: read, size, delta: same }) = decoder.decode(&blob) else { panic!() };
+        let Some(Blob::Delta { bases: read, size, delta: same }) =
+            decoder.decode(&blob, &mut Spare::default())
+        else {
+            panic!()
+        };
         assert_eq!((&read[..], size, same), (&bases[..], 305, delta));
     }
 
     proptest! {
         #[test]
         fn noise_is_no_panic(kind in 0u8..5, bytes: Vec<u8>) {
-            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat());
-            let _ = Decoder::new().unwrap().decode(&bytes);
+            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat(), &mut Spare::default());
+            let _ = Decoder::new().unwrap().decode(&bytes, &mut Spare::default());
         }
     }
 }

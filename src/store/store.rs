@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
 use super::crypt::Crypt;
+use super::delta::Spare;
 use super::keys::{self, Author, Keyring, NewRecipient};
 use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
@@ -266,7 +267,7 @@ impl Shelf {
         let content = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
         let blob = proof(&content, &name).ok_or_else(|| damaged("it is not what was written"))?;
         let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        let Some(Blob::Whole(json)) = decoder.decode(blob) else {
+        let Some(Blob::Whole(json)) = decoder.decode(blob, &mut Spare::default()) else {
             return Err(damaged("it is not a manifest"));
         };
         let value: Value = serde_json::from_slice(&json).map_err(|_| damaged("it is not JSON"))?;

@@ -221,7 +221,8 @@ fn is_uuid(word: &str) -> bool {
 fn is_commit(word: &str) -> bool {
     let mixed =
         word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_lowercase());
-    is_hex(word) && (matches!(word.len(), 40 | 64) || ((7..40).contains(&word.len()) && mixed) || word.len() == 10)
+    is_hex(word)
+        && (matches!(word.len(), 40 | 64) || ((7..40).contains(&word.len()) && mixed) || word.len() == 10)
 }
 
 /// The length of a time such as `2026-11-21T03:40:06.123456Z` at the start.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::codec::Delta;
+use super::spare::Spare;
 
 /// Below this many bytes a piece, pieces cost more than bytes.
 const PIECE_MIN: usize = 24;
@@ -40,8 +41,9 @@ impl Content {
         self.length
     }
 
-    /// All of them, without a copy when they are in one piece.
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+    /// All of them, without a copy when they are in one piece, else in memory that
+    /// is no longer needed; what becomes free goes back there.
+    pub(crate) fn into_bytes(mut self, spare: &mut Spare) -> Vec<u8> {
         if let ([source], [piece]) = (&mut self.sources[..], &self.pieces[..])
             && piece.start == 0
             && piece.length as usize == source.len()
@@ -49,7 +51,14 @@ impl Content {
         {
             return std::mem::take(bytes);
         }
-        self.to_bytes()
+        let mut bytes = spare.take();
+        self.append_to(&mut bytes);
+        for source in self.sources {
+            if let Ok(source) = Arc::try_unwrap(source) {
+                spare.put(source);
+            }
+        }
+        bytes
     }
 
     /// All of them.

@@ -9,12 +9,14 @@
 mod codec;
 mod content;
 mod matcher;
+mod spare;
 
 pub(super) use codec::Delta;
 #[cfg(test)]
 pub(super) use codec::Op;
 pub(super) use content::Content;
 pub(super) use matcher::Matcher;
+pub(super) use spare::Spare;
 
 #[cfg(test)]
 mod tests;

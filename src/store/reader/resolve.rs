@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::store::blob::{Blob, Decoder};
 use crate::store::chunker::CHUNK_MAX;
 use crate::store::crypt::Crypt;
-use crate::store::delta::Content;
+use crate::store::delta::{Content, Spare};
 use crate::store::manifest::{Chunk, Manifest};
 use crate::store::packs::Packs;
 use crate::store::{Error, Result, Shelf, layout};
@@ -21,6 +21,7 @@ pub(crate) struct Resolver {
     shelf: Arc<Shelf>,
     manifest: Arc<Manifest>,
     decoder: Decoder,
+    spare: Spare,
     /// How many blobs were read for the chunk.
     blobs: usize,
     /// The packs that were read for what is made now.
@@ -42,6 +43,7 @@ impl Resolver {
             shelf: Arc::clone(shelf),
             manifest: Arc::clone(manifest),
             decoder,
+            spare: Spare::default(),
             blobs: 0,
             touched: Vec::new(),
         })
@@ -69,7 +71,8 @@ impl Resolver {
     fn proved(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
         let place = Place { pack: chunk.pack, offset: chunk.offset, stored: chunk.stored };
         self.blobs = 0;
-        let bytes = self.content(place, 0)?.into_bytes();
+        let content = self.content(place, 0)?;
+        let bytes = content.into_bytes(&mut self.spare);
         if bytes.len() != chunk.size as usize || self.crypt().digest(&bytes) != chunk.digest {
             return Err(self.damaged(place, "a chunk is not what was written"));
         }
@@ -85,13 +88,19 @@ impl Resolver {
         let place = Place { pack, offset, stored };
         self.again_if_damaged(|resolver| {
             resolver.blobs = 0;
-            let bytes = resolver.content(place, 0)?.into_bytes();
+            let content = resolver.content(place, 0)?;
+            let bytes = content.into_bytes(&mut resolver.spare);
             if is_right(&bytes) {
                 Ok(bytes)
             } else {
                 Err(resolver.damaged(place, "a list is not what was written"))
             }
         })
+    }
+
+    /// Takes the memory of bytes that are no longer needed.
+    pub(crate) fn recycle(&mut self, bytes: Vec<u8>) {
+        self.spare.put(bytes);
     }
 
     fn content(&mut self, place: Place, depth: usize) -> Result<Content> {
@@ -134,7 +143,11 @@ impl Resolver {
             self.touched.push(place.pack);
         }
         let sealed = self.packs().read(&pack.id, place.offset, place.stored)?;
-        let blob = self.crypt().open(sealed, BLOB).and_then(|bytes| self.decoder.decode(&bytes));
+        let blob = self.shelf.crypt.open(sealed, BLOB).and_then(|bytes| {
+            let blob = self.decoder.decode(&bytes, &mut self.spare);
+            self.spare.put(bytes);
+            blob
+        });
         blob.ok_or_else(|| self.damaged(place, "what is there is not a blob"))
     }
 

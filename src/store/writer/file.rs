@@ -111,8 +111,10 @@ impl Sink {
             (Some(follower), Some(base)) => follower.next(base, size, tail),
             _ => 0..0,
         };
+        let mut bytes = desk.spare().take();
+        bytes.extend_from_slice(chunk);
         let job = Job {
-            bytes: chunk.to_vec(),
+            bytes,
             number: self.submitted,
             tail,
             like,

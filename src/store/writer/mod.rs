@@ -28,6 +28,7 @@ use self::table::{FullPack, Placed, Table};
 use self::worker::{Job, Worker, zstd_error};
 use super::blob::{BaseRef, Encoder};
 use super::chunker::Chunking;
+use super::delta::Spare;
 use super::layout::Revision;
 use super::manifest::{Chunk, FORMAT, FileEntry, Manifest};
 use super::reader::{Artifact, BLOB};
@@ -37,6 +38,9 @@ use crate::process::crash_point;
 
 /// How often somebody who waits looks whether there is something to wait for.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
+/// How many chunks may wait, so that whoever brings bytes is not held up by one
+/// that takes long.
+const QUEUE: usize = 16;
 /// How many chunks of an artifact are remembered, so that memory has a bound:
 /// 64 GB of content.
 const REMEMBERED_MAX: usize = 1 << 18;
@@ -82,6 +86,7 @@ struct Desk {
     table: Mutex<Table>,
     files: Mutex<Vec<FileEntry>>,
     remembered: Mutex<HashMap<[u8; 32], Chunk>>,
+    spare: Mutex<Spare>,
     failed: AtomicBool,
     failure: Mutex<Failure>,
 }
@@ -118,11 +123,12 @@ impl ArtifactWriter {
             table: Mutex::default(),
             files: Mutex::default(),
             remembered: Mutex::default(),
+            spare: Mutex::default(),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
         });
         let count = threads();
-        let (jobs, queue) = sync_channel(2 * count);
+        let (jobs, queue) = sync_channel(QUEUE + count);
         let queue = Arc::new(Mutex::new(queue));
         let mut writer = Self { desk, new, jobs: Some(jobs), threads: Vec::with_capacity(count) };
         for _ in 0..count {
@@ -271,12 +277,18 @@ fn work(desk: &Desk, queue: &Mutex<Receiver<Job>>, worker: &mut Worker) {
         if let Err(error) = worker.run(&job) {
             desk.fail(error);
         }
+        desk.spare().put(job.bytes);
     }
 }
 
 impl Desk {
     fn encoder(&self) -> Result<Encoder> {
         Encoder::new(self.level).map_err(zstd_error)
+    }
+
+    /// The memory of chunks that have been stored.
+    fn spare(&self) -> MutexGuard<'_, Spare> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

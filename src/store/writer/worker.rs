@@ -90,7 +90,10 @@ impl Worker {
         for chunk in like {
             match resolver.chunk(chunk) {
                 Ok(bytes) if old.is_empty() => old = bytes,
-                Ok(bytes) => old.extend_from_slice(&bytes),
+                Ok(bytes) => {
+                    old.extend_from_slice(&bytes);
+                    resolver.recycle(bytes);
+                }
                 // A base that cannot be read is no reason not to make a backup.
                 Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => {
                     return Ok(None);
@@ -98,7 +101,9 @@ impl Worker {
                 Err(error) => return Err(error),
             }
         }
-        let Some(delta) = self.matcher.diff(&old, &job.bytes) else { return Ok(None) };
+        let delta = self.matcher.diff(&old, &job.bytes);
+        resolver.recycle(old);
+        let Some(delta) = delta else { return Ok(None) };
         if delta.literals.len() > job.bytes.len() / 2 {
             return Ok(None);
         }

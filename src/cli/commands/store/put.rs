@@ -9,6 +9,7 @@ use serde_json::json;
 use super::StoreOption;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupId, human_bytes};
+use crate::process;
 use crate::store::{Chunking, NewArtifact};
 
 /// Store a file, or what comes on standard input
@@ -55,7 +56,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::new(Code::Fatal, format!("cannot read '{}'", args.file.display())).cause(error.to_string())
     };
     let mut input: Box<dyn Read> = match args.file.as_os_str() == "-" {
-        true => Box::new(io::stdin().lock()),
+        true => {
+            process::widen_pipe(&io::stdin());
+            Box::new(io::stdin().lock())
+        }
         false => Box::new(File::open(&args.file).map_err(|error| unreadable(&error))?),
     };
     let now = context.now();
