@@ -1,7 +1,5 @@
 //! Finds what a chunk has in common with its base.
 
-use memchr::memmem;
-
 use super::codec::{Delta, Op};
 
 /// Bytes that are looked up at once.
@@ -147,11 +145,11 @@ fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Foun
         return Some(Found { target: at, base: expected, length });
     }
     let (next_old, next_new) = (old.get(..COPY_MIN)?, new.get(..COPY_MIN)?);
-    if let Some(removed) = memmem::find(&old[..old.len().min(SHIFT_MAX)], next_new) {
+    if let Some(removed) = position(&old[..old.len().min(SHIFT_MAX)], next_new) {
         let length = common_prefix(&old[removed..], new);
         return Some(Found { target: at, base: expected + removed, length });
     }
-    if let Some(inserted) = memmem::find(&new[..new.len().min(SHIFT_MAX)], next_old) {
+    if let Some(inserted) = position(&new[..new.len().min(SHIFT_MAX)], next_old) {
         let length = common_prefix(old, &new[inserted..]);
         return Some(Found { target: at + inserted, base: expected, length });
     }
@@ -160,6 +158,13 @@ fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Foun
     let skip = (1..most).find(same)?;
     let length = common_prefix(&old[skip..], &new[skip..]);
     (length >= SURELY_OVERWRITTEN).then_some(Found { target: at + skip, base: expected + skip, length })
+}
+
+/// Where `wanted` stands. General searches prepare more than there is to search.
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    let word = word_at(wanted, 0)?;
+    let places = bytes.len().checked_sub(wanted.len())?;
+    (0..=places).find(|at| word_at(bytes, *at) == Some(word) && bytes[*at..*at + wanted.len()] == *wanted)
 }
 
 fn word_at(bytes: &[u8], at: usize) -> Option<u128> {
