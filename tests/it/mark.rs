@@ -38,8 +38,8 @@ fn head_or_any_revision_is_recorded_in_full_shown_and_removed() {
         serde_json::Value::Null
     );
     assert_eq!(
-        sandbox.pggit(["mark"]).snapshot(),
-        "[stderr]\nmarked database 'main' with [COMMIT1] second table\n[exit 0]\n"
+        sandbox.pggit(["mark"]).success().stderr_text(),
+        format!("marked database 'main' with {} second table\n", &head[..10])
     );
     assert_eq!(settings(&cluster, &dbname), format!("{{pggit.commit={head}}}"));
     assert_eq!(

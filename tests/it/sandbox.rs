@@ -216,13 +216,12 @@ fn is_uuid(word: &str) -> bool {
 }
 
 /// A whole object id, or one that is shortened to at least 7 digits and cannot
-/// be taken for a number or a word. Of the ten digits that we shorten to, all may
-/// be decimal once in a hundred times.
+/// be taken for a number or a word. Once in a hundred times ten digits are all
+/// decimal: tests that cannot bear it compare with the commit itself.
 fn is_commit(word: &str) -> bool {
     let mixed =
         word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_lowercase());
-    is_hex(word)
-        && (matches!(word.len(), 40 | 64) || ((7..40).contains(&word.len()) && mixed) || word.len() == 10)
+    is_hex(word) && (matches!(word.len(), 40 | 64) || ((7..40).contains(&word.len()) && mixed))
 }
 
 /// The length of a time such as `2026-11-21T03:40:06.123456Z` at the start.

@@ -1,12 +1,12 @@
 //! What networks and servers do, and what it means for what is stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pggit::store::{Error, Store};
 
-use super::proxy::{Fault, Proxy, Seen};
+use super::proxy::{Crowd, Fault, Proxy, Seen};
 use super::server::Cloud;
 use super::{AZURITE, MOTO, Place, S3S, get, noise, now, put};
 use crate::sandbox::Sandbox;
@@ -178,22 +178,24 @@ fn a_line_that_is_slow_is_only_slow() {
 
 #[test]
 fn so_many_requests_at_once_and_no_more() {
-    let (now_there, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (there, peak) = (Arc::clone(&now_there), Arc::clone(&most));
+    let crowd = Arc::new(Crowd::default());
+    let there = Arc::clone(&crowd);
+    let gathering = Arc::new(AtomicBool::new(false));
+    let gathers = Arc::clone(&gathering);
     let scene = Scene::new(&S3S, move |_| {
-        peak.fetch_max(there.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(20));
-        there.fetch_sub(1, Ordering::SeqCst);
+        if gathers.load(Ordering::SeqCst) {
+            there.meet(8);
+        }
         Fault::None
     });
     let store = scene.store().unwrap();
+    gathering.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
         for _ in 0..24 {
             scope.spawn(|| store.list().unwrap());
         }
     });
-    let most = most.load(Ordering::SeqCst);
-    assert!((2..=8).contains(&most), "{most} at once");
+    assert_eq!(crowd.most(), 8, "at once");
 }
 
 /// A writer that is killed while a pack is on its way, and between its steps.

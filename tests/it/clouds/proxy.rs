@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,32 @@ pub enum Fault {
     Silence,
     /// It takes so long.
     Late(Duration),
+}
+
+/// Counts who is there at once.
+#[derive(Default)]
+pub struct Crowd {
+    /// Those who are there, and the most that were.
+    state: Mutex<(usize, usize)>,
+    came: Condvar,
+}
+
+impl Crowd {
+    /// Comes, stays until `wanted` were there at once (who is alone for too long
+    /// goes on alone), and goes.
+    pub fn meet(&self, wanted: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        state.1 = state.1.max(state.0);
+        self.came.notify_all();
+        let waiting = self.came.wait_timeout_while(state, Duration::from_secs(1), |state| state.1 < wanted);
+        waiting.unwrap().0.0 -= 1;
+    }
+
+    /// The most that were there at once.
+    pub fn most(&self) -> usize {
+        self.state.lock().unwrap().1
+    }
 }
 
 /// A request.
