@@ -383,3 +383,30 @@ fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
     place.assert_holds(&contents);
     assert_eq!(place.check().garbage, Some(Amount::default()));
 }
+
+/// Clocks of machines that are years off: what they write down is for people, and
+/// nothing that is collected depends on it.
+#[test]
+fn clocks_that_are_wrong_lose_nothing() {
+    let (place, mut contents) = Place::filled();
+    for (number, years) in [(3, 30_i64), (4, -30), (5, 0)] {
+        let seconds = now().unix_millis() / 1000 + years * 365 * 86_400;
+        let at = pggit::domain::Timestamp::from_unix(seconds).unwrap();
+        let new = pggit::store::NewArtifact {
+            id: pggit::domain::BackupId::new(at).to_string(),
+            lineage: "shop".to_owned(),
+            created_at: at,
+            level: 1,
+        };
+        let writer = place.store().begin(new).unwrap();
+        // Somebody collects while it writes, too.
+        let content = version(1, number);
+        let _ = write(&writer, &content);
+        let _ = place.collect();
+        let id = writer.publish(None).unwrap().location.rsplit('/').next().unwrap().to_owned();
+        contents.insert(id, content);
+        let _ = place.collect();
+    }
+    let _ = place.collect();
+    place.assert_holds(&contents);
+}
