@@ -23,7 +23,9 @@ pub mod interrupt;
 mod lookup;
 mod owner;
 mod secret;
+mod server;
 mod tail;
+mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Status, widen_pipe};
@@ -33,3 +35,5 @@ pub use error::Error;
 pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
+pub use server::{Ending, Server};
+pub use user::{User, is_root};

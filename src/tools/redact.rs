@@ -108,7 +108,7 @@ fn is_flag(name: &str, literal_end: &[u8]) -> bool {
     name == "key" && [&b"true'"[..], b"false'", b"yes'", b"no'", b"on'", b"off'"].contains(&literal_end)
 }
 
-enum Token {
+pub(super) enum Token {
     /// White space and comments.
     Space,
     /// A keyword or a name.
@@ -122,7 +122,7 @@ enum Token {
 }
 
 /// The token that begins at `at`, which is not the end, and where it ends.
-fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
+pub(super) fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
     let rest = &sql[at..];
     match rest {
         [b'E' | b'e', b'\'', ..] => literal(sql, at + 1, true),
