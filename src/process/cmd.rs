@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, Secret, User, interrupt};
+use super::{Error, Secret, interrupt};
 
 /// What a tool may see of our environment, beside what it is given explicitly.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -68,7 +68,6 @@ pub struct Cmd {
     pub(super) grace: Duration,
     pub(super) survives_interrupt: bool,
     foreground: bool,
-    user: Option<User>,
     pub(super) stdout_limit: usize,
 }
 
@@ -91,7 +90,6 @@ impl Cmd {
             grace: GRACE,
             survives_interrupt: false,
             foreground: false,
-            user: None,
             stdout_limit: OUTPUT_LIMIT,
         }
     }
@@ -180,15 +178,6 @@ impl Cmd {
         self
     }
 
-    /// Runs it as another user, without further groups, in a directory that
-    /// everybody may enter. Only root may do this.
-    pub fn as_user(mut self, user: &User) -> Self {
-        self.cwd.get_or_insert_with(|| "/".into());
-        self.user = Some(user.clone());
-        let name = OsString::from(&user.name);
-        self.env("USER", name.clone()).env("LOGNAME", name).env("HOME", "/")
-    }
-
     /// How much output [`Cmd::run`] accepts.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_limit = bytes;
@@ -271,10 +260,6 @@ impl Cmd {
         }
         if !self.inherit_env {
             command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
-        }
-        if let Some(user) = &self.user {
-            // As this process is root, the standard library drops all other groups too.
-            command.uid(user.uid).gid(user.gid);
         }
         for name in self.hidden {
             command.env_remove(name);

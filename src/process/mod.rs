@@ -25,7 +25,6 @@ mod owner;
 mod secret;
 mod server;
 mod tail;
-mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Status, widen_pipe};
@@ -36,4 +35,4 @@ pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
 pub use server::{Ending, Server};
-pub use user::{User, is_root};
+
