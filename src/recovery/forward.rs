@@ -87,7 +87,7 @@ mod tests {
             ("README.md", 2),
             ("V002__bb.sql", 2),
         ]);
-        assert_eq!(pending(&old, &new).unwrap(), ["V002__bb.sql", "V2__b.sql", "V10__c.sql"]);
+        assert_eq!(pending(&old, &new).unwrap(), ["V2__b.sql", "V002__bb.sql", "V10__c.sql"]);
         assert_eq!(pending(&new, &new).unwrap(), Vec::<String>::new());
     }
 

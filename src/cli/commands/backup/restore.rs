@@ -211,8 +211,10 @@ fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, F
         true => vec![entry.clone()],
         false => ledger.at_commit(&commit.to_commit())?.entries,
     };
-    let of_database = others.into_iter().filter(|other| other.backup.database == entry.backup.database);
-    let recorded = of_database.filter(|other| other.backup.completed_at.is_some()).last();
+    let mut newest_first = others.into_iter().rev();
+    let recorded = newest_first.find(|other| {
+        other.backup.database == entry.backup.database && other.backup.completed_at.is_some()
+    });
     if let Some(other) = recorded
         && let Some(schema) = ledger.schema(&other)?
     {
