@@ -24,6 +24,7 @@ mod lookup;
 mod owner;
 mod secret;
 mod tail;
+mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Status, widen_pipe};
@@ -33,3 +34,4 @@ pub use error::Error;
 pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
+pub use user::OsUser;
