@@ -45,6 +45,8 @@ pub struct DatabaseConfig {
     pub assertions: Vec<Setting<String>>,
     /// How long one verification may take.
     pub verify_timeout: Setting<Duration>,
+    /// The directory of its migrations, in the tree of the schema history.
+    pub migrations: Setting<String>,
     /// How long one backup may take.
     pub timeout: Option<Setting<Duration>>,
 }
@@ -70,6 +72,7 @@ impl Config {
             verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
             assertions: lookup.all("assert", |text| value::query(text).ok_or(Refused::Form))?,
             verify_timeout: lookup.or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
+            migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })

@@ -25,6 +25,7 @@ mod owner;
 mod secret;
 mod server;
 mod tail;
+mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Status, widen_pipe};
@@ -35,4 +36,4 @@ pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
 pub use server::{Ending, Server};
-
+pub use user::OsUser;

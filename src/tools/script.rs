@@ -1,7 +1,7 @@
 //! Scripts of SQL as pg_dump and pg_dumpall write them, statement by statement,
 //! for those who cannot hand them to psql as they are.
 
-use super::redact::{Token, next_token};
+use super::lexer::{Token, next_token};
 
 /// One statement of a script, without its semicolon.
 #[derive(Debug, Clone, PartialEq, Eq)]

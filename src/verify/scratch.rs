@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::Error;
 use crate::process::{
-    Cmd, Liveness, Owner, User, crash_point, find_program, is_alive, is_root, search_path,
+    Cmd, Liveness, OsUser, Owner, crash_point, find_program, is_alive, search_path,
 };
 use crate::tools::LIBPQ_VARIABLES;
 
@@ -42,7 +42,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Scratch {
     root: PathBuf,
-    user: Option<User>,
+    user: Option<OsUser>,
     /// What stands before the programs that run in it.
     prefix: Vec<PathBuf>,
 }
@@ -109,7 +109,7 @@ impl Scratch {
     }
 
     /// As whom the server runs, when that is not us.
-    pub fn user(&self) -> Option<&User> {
+    pub fn user(&self) -> Option<&OsUser> {
         self.user.as_ref()
     }
 
@@ -132,7 +132,7 @@ impl Scratch {
     /// Lets `cmd` run as that user.
     pub fn as_user(&self, cmd: Cmd) -> Cmd {
         match &self.user {
-            Some(user) => cmd.as_user(user),
+            Some(user) => cmd.as_user(user).cwd("/"),
             None => cmd.cwd("/"),
         }
     }
@@ -166,13 +166,13 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// As whom the server runs: PostgreSQL refuses root.
-fn user(configured: Option<&str>) -> Result<Option<User>, Error> {
-    if !is_root() {
+fn user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
+    if !OsUser::we_are_root() {
         return Ok(None);
     }
     let candidates = configured.map_or(vec!["postgres", "nobody"], |name| vec![name]);
     for name in &candidates {
-        let found = User::named(name).ok().flatten().filter(|user| user.uid != 0);
+        let found = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
         if found.is_some() {
             return Ok(found);
         }
@@ -295,7 +295,7 @@ mod tests {
         let inside = base.path().join("base");
         fs::create_dir(&inside).unwrap();
         assert!(matches!(Scratch::make(&settings(&inside)), Err(Error::InsideDataDirectory { .. })));
-        if is_root() {
+        if OsUser::we_are_root() {
             let nobody = Settings { user: Some("no-such-user".into()), ..settings(&deep) };
             assert!(matches!(Scratch::make(&nobody), Err(Error::NoUser { .. })));
         }

@@ -29,6 +29,7 @@ mod pg;
 mod pg_dump;
 mod process;
 mod recovery;
+mod restore_commit;
 mod signing;
 mod store_check;
 mod store_copy;
