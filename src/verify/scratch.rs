@@ -40,7 +40,7 @@ pub struct Settings {
 
 /// A directory for one scratch cluster. It goes when this goes.
 #[derive(Debug)]
-pub struct Scratch {
+pub(super) struct Scratch {
     root: PathBuf,
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
@@ -49,7 +49,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Makes one, and first removes what dead processes have left.
-    pub fn make(settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn make(settings: &Settings) -> Result<Self, Error> {
         let base = &settings.directory;
         let place = |source| Error::Scratch { action: "use the scratch directory", path: base.clone(), source };
         let base = base.canonicalize().map_err(place)?;
@@ -94,33 +94,33 @@ impl Scratch {
     }
 
     /// A file that the server reads and cannot change.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
     /// The directory that the user of the server has.
-    pub fn home(&self) -> PathBuf {
+    pub(super) fn home(&self) -> PathBuf {
         self.root.join("home")
     }
 
     /// The data directory.
-    pub fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.home().join("data")
     }
 
     /// As whom the server runs, when that is not us.
-    pub fn user(&self) -> Option<&OsUser> {
+    pub(super) fn user(&self) -> Option<&OsUser> {
         self.user.as_ref()
     }
 
     /// Gives a file to that user.
-    pub fn give(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         self.user.as_ref().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
     }
 
     /// A command that runs `program` as that user, a little nicer than others,
     /// and not longer than we live.
-    pub fn cmd(&self, program: &Path) -> Cmd {
+    pub(super) fn cmd(&self, program: &Path) -> Cmd {
         let mut all = self.prefix.iter().map(PathBuf::from);
         let cmd = match all.next() {
             None => Cmd::new(program),
@@ -130,7 +130,7 @@ impl Scratch {
     }
 
     /// Lets `cmd` run as that user.
-    pub fn as_user(&self, cmd: Cmd) -> Cmd {
+    pub(super) fn as_user(&self, cmd: Cmd) -> Cmd {
         match &self.user {
             Some(user) => cmd.as_user(user).cwd("/"),
             None => cmd.cwd("/"),
@@ -138,7 +138,7 @@ impl Scratch {
     }
 
     /// How many bytes are free there.
-    pub fn free_bytes(&self) -> Result<u64, Error> {
+    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let failed = |source: rustix::io::Errno| Error::Scratch {
             action: "look at",
             path: self.root.clone(),
@@ -201,7 +201,7 @@ fn prefix() -> Vec<PathBuf> {
 
 /// Ends and removes scratch clusters of dead processes in `base`. What others
 /// made, and what may still be in use, stays.
-pub fn sweep(base: &Path) -> Vec<PathBuf> {
+pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
     let mut swept = Vec::new();
     let us = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {

@@ -25,6 +25,7 @@ mod show;
 mod start;
 mod tag;
 mod untag;
+mod verify;
 mod view;
 
 use clap::Subcommand;
@@ -36,6 +37,7 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -60,7 +62,7 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
@@ -73,6 +75,8 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -91,6 +95,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
