@@ -250,8 +250,12 @@ fn rows_differ(table: &Table, expected: &Sum, found: &Sum) -> Option<String> {
 
 /// The first lines of a difference that differ.
 fn first_lines(difference: &str) -> String {
-    let differs = |line: &&str| line.starts_with(['-', '+']) && !line.starts_with("---") && !line.starts_with("+++");
-    words::short(&difference.lines().filter(differs).take(3).collect::<Vec<_>>().join(" "))
+    let statement = |line: &&str| {
+        let text = line.trim_start_matches(['-', '+']).trim();
+        line.starts_with(['-', '+']) && !line.starts_with("---") && !line.starts_with("+++")
+            && !text.is_empty() && !text.starts_with("SET ")
+    };
+    words::short(&difference.lines().filter(statement).take(3).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -260,7 +264,7 @@ mod tests {
 
     #[test]
     fn of_a_difference_the_first_lines_are_told() {
-        let text = "--- expected\n+++ restored\n@@ -1 +1 @@\n a\n-  b\n+  c\n+d\n-e";
+        let text = "--- expected\n+++ restored\n@@ -1 +1 @@\n a\n-\n-SET x = 1;\n-  b\n+  c\n+d\n-e";
         assert_eq!(first_lines(text), "- b + c +d");
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::scratch::Scratch;
 use super::{Error, words};
 use crate::pg::{self, Client, ConnInfo, Environment, quote_ident};
-use crate::process::{Ending, Server, crash_point};
-use crate::tools::{Connection, Program, Programs, ToolVersion};
+use crate::process::{self, Ending, Server, crash_point};
+use crate::tools::{self, Connection, Program, Programs, ToolVersion};
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit";
@@ -83,8 +83,16 @@ impl Cluster {
     pub(super) fn initdb(scratch: &Scratch, binaries: &Binaries, limit: &Limit) -> Result<(), Error> {
         let options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"];
         let cmd = scratch.cmd(&binaries.initdb).args(options).arg(format!("--username={BOOTSTRAP}"));
-        cmd.arg("--pgdata").arg(scratch.data()).deadline(limit.left()).run()?;
-        Ok(())
+        match cmd.arg("--pgdata").arg(scratch.data()).deadline(limit.left()).run() {
+            Ok(_) => Ok(()),
+            Err(process::Error::Deadline { .. }) => Err(limit.error()),
+            // What stands before it in the command is nobody's business.
+            Err(process::Error::Failed { status, stderr, .. }) => {
+                let (program, kind) = (Program::Initdb, tools::classify(&stderr));
+                Err(tools::Error::Failed { program, kind, status, stderr }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Proves that it is the scratch cluster that answered, and gives it a
@@ -214,7 +222,6 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
         ("listen_addresses", ""),
         ("port", "5432"),
         ("ssl", "off"),
-        ("external_pid_file", ""),
         ("cluster_name", ""),
         // Nothing goes out, and nothing of others is loaded or started.
         ("archive_mode", "off"),
@@ -259,6 +266,7 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
         Origin::Restored => {
             add("max_prepared_transactions", "1000");
             add("recovery_target_action", "promote");
+            add("external_pid_file", "");
             add("primary_conninfo", "");
             add("primary_slot_name", "");
         }

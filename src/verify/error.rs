@@ -27,7 +27,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// A program failed.
     #[error(transparent)]
-    Process(#[from] process::Error),
+    Process(process::Error),
     /// The backup cannot be verified as it is.
     #[error("backup {backup} cannot be verified: {reason}")]
     NotVerifiable {
@@ -117,6 +117,15 @@ pub enum Error {
     },
 }
 
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::Interrupted { signal } => Self::Interrupted { signal },
+            other => Self::Process(other),
+        }
+    }
+}
+
 impl Error {
     /// May the same succeed a little later?
     pub fn retry(&self) -> bool {
@@ -128,6 +137,15 @@ impl Error {
             Self::Process(error) => error.retry(),
             Self::NoRoom { .. } | Self::Deadline { .. } | Self::NotStarted { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The same, or the deadline that is behind it.
+    pub(super) fn in_time(self, after: Duration) -> Self {
+        match self {
+            Self::Tools(tools::Error::Process(process::Error::Deadline { .. }))
+            | Self::Process(process::Error::Deadline { .. }) => Self::Deadline { after },
+            other => other,
         }
     }
 

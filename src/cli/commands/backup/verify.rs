@@ -74,7 +74,7 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 
     /// With --due: show what is due and do nothing
-    #[arg(short = 'n', long, requires = "due")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Print what was verified until now, for auditors
@@ -82,11 +82,11 @@ pub(crate) struct Args {
     report: bool,
 
     /// With --report: md or json
-    #[arg(long, value_name = "FORMAT", requires = "report", value_parser = ["md", "json"])]
+    #[arg(long, value_name = "FORMAT", value_parser = ["md", "json"])]
     format: Option<String>,
 
     /// With --report: since this time: RFC 3339, a date, or a span such as 30d before now
-    #[arg(long, value_name = "TIME", requires = "report")]
+    #[arg(long, value_name = "TIME")]
     since: Option<String>,
 }
 
@@ -118,6 +118,16 @@ struct Wanted {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.report {
         return report(args, context);
+    }
+    // Of what belongs together with one of several that exclude each other the parser knows nothing.
+    for (given, with, needs) in [
+        (args.since.is_some(), "--since", "--report"),
+        (args.format.is_some(), "--format", "--report"),
+        (args.dry_run && !args.due, "--dry-run", "--due"),
+    ] {
+        if given {
+            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
+        }
     }
     let wanted = wanted(args, context)?;
     if args.dry_run {
