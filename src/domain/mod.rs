@@ -4,6 +4,7 @@
 //! in this room has been validated, and says so by its type.
 
 mod backup;
+mod base_backup;
 mod canonical;
 mod commit;
 mod database_name;
@@ -22,9 +23,11 @@ mod record;
 mod recovery_target;
 mod selector;
 mod size;
+mod table_name;
 mod time;
 mod words;
 
+pub use base_backup::{Checkpoint, WalMethod};
 pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
     VerificationKind, VerificationStatus,
@@ -50,6 +53,7 @@ pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError}
 pub use recovery_target::RecoveryTarget;
 pub use selector::BackupSelector;
 pub use size::human_bytes;
+pub use table_name::TableName;
 pub use time::Timestamp;
 
 /// A value that was refused, with the reason.
