@@ -28,6 +28,7 @@ use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
+use super::adapters::values;
 use super::choice::{Asked, Chosen, choose};
 use super::counts::{ROW_COUNTS, row_counts};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
@@ -342,6 +343,11 @@ impl Run<'_> {
         });
         let (mut made, schema) = (made?, schema?);
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
+        if self.basis.kind != self.request.kind {
+            made.metadata.insert("requested_type", self.request.kind.as_str());
+            let warning = format!("there was no backup to build on: {} instead of {}", self.basis.kind, self.request.kind);
+            made.metadata.insert("warnings", vec![warning]);
+        }
         interrupted()?;
         Ok(Whole { draft, made, schema })
     }
@@ -395,7 +401,10 @@ impl Run<'_> {
     ) -> Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>> {
         let database = &self.request.database;
         let spec = DumpSpec {
-            schemas: database.schemas.iter().map(|schema| schema.value.clone()).collect(),
+            schemas: values(&database.schemas),
+            exclude_schemas: values(&database.exclude_schemas),
+            tables: values(&database.tables),
+            exclude_tables: values(&database.exclude_tables),
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
             ..DumpSpec::new(Connection::from(&self.around.server), Format::Plain)

@@ -61,6 +61,12 @@ pub enum Kind {
     Verification,
     /// A query that returns true.
     Query,
+    /// The name of a table, with or without its schema.
+    Table,
+    /// An amount of data a second.
+    Rate,
+    /// An amount of data.
+    Size,
 }
 
 impl Kind {
@@ -91,6 +97,9 @@ impl Kind {
                 "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
             }
             Self::Query => "one SQL query that returns one row with one boolean".into(),
+            Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
+            Self::Rate => "an amount a second from 32k to 1024M, such as 500k or 100M".into(),
+            Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
         }
     }
 }
@@ -282,16 +291,20 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "tool",
-        kind: Kind::Choice(&["pg_dump"]),
+        kind: Kind::Choice(&["pg_dump", "pg_basebackup", "auto"]),
         default: Some("pg_dump"),
-        doc: "The tool that makes the backups.",
+        doc: "The tool that makes the backups: `pg_dump` those of one database, `pg_basebackup` those of the whole \
+              cluster that it is in. `auto` takes `pg_dump` while the database is smaller than `autoSize`, and \
+              `pg_basebackup` from then on. See tools.md.",
         ..DATABASE
     },
     Key {
         name: "type",
-        kind: Kind::Choice(&["full"]),
+        kind: Kind::Choice(&["full", "incremental", "differential"]),
         default: Some("full"),
-        doc: "The type of backup that is made when `--type` is not given.",
+        doc: "The type of backup that is made when `--type` is not given. `pg_dump` makes full ones. `pg_basebackup` \
+              makes incremental and differential ones of PostgreSQL 17 and later with `summarize_wal`, and a full one \
+              when there is nothing to build on.",
         ..DATABASE
     },
     Key {
@@ -312,8 +325,63 @@ pub static KEYS: &[Key] = &[
         name: "schema",
         kind: Kind::Schema,
         multi: true,
-        doc: "Back up only this schema. May be given several times. The values of one place replace those of a \
+        doc: "Dump only this schema. May be given several times. The values of one place replace those of a \
               place that counts less. Without it, the whole database is backed up.",
+        ..DATABASE
+    },
+    Key {
+        name: "excludeSchema",
+        kind: Kind::Schema,
+        multi: true,
+        doc: "Leave this schema out of dumps. May be given several times, as `schema`.",
+        ..DATABASE
+    },
+    Key {
+        name: "table",
+        kind: Kind::Table,
+        multi: true,
+        doc: "Dump only this table: its name, or its schema and its name with a dot between them. What has a dot in \
+              its own name is put in double quotes. May be given several times, as `schema`, but not together with \
+              `schema`.",
+        ..DATABASE
+    },
+    Key {
+        name: "excludeTable",
+        kind: Kind::Table,
+        multi: true,
+        doc: "Leave this table out of dumps. It is written as that of `table`, and may be given several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "autoSize",
+        kind: Kind::Size,
+        default: Some("100GB"),
+        doc: "From which size of the database on `pg_basebackup` makes its backups when the tool is `auto`. A number \
+              with a unit of 1024, as PostgreSQL writes them: `kB`, `MB`, `GB`, `TB`.",
+        ..DATABASE
+    },
+    Key {
+        name: "checkpoint",
+        kind: Kind::Choice(&["fast", "spread"]),
+        default: Some("fast"),
+        doc: "Whether the server makes the checkpoint that `pg_basebackup` begins with at once, or in its usual time, \
+              which takes minutes and spares the disks.",
+        ..DATABASE
+    },
+    Key {
+        name: "maxRate",
+        kind: Kind::Rate,
+        doc: "How fast `pg_basebackup` may read the cluster, in kB or MB a second: `500k`, `100M`. Without it, as fast \
+              as it can.",
+        ..DATABASE
+    },
+    Key {
+        name: "wal",
+        kind: Kind::Choice(&["fetch", "stream"]),
+        default: Some("fetch"),
+        doc: "How the write-ahead log that a base backup needs comes along: at its end (`fetch`), which the server has \
+              to have kept by then (`wal_keep_size`), or while it is made (`stream`), over a second connection and \
+              with room on this machine for a copy of the cluster.",
         ..DATABASE
     },
     Key {

@@ -183,6 +183,10 @@ impl From<process::Error> for Failure {
 impl From<tools::Error> for Failure {
     fn from(error: tools::Error) -> Self {
         use tools::Error;
+        let error = match error {
+            Error::Pg(error) => return error.into(),
+            other => other,
+        };
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::ProgramMissing { .. } => failure(Code::ToolFailed)
@@ -190,7 +194,11 @@ impl From<tools::Error> for Failure {
             Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
             )),
-            Error::Unsupported { .. } | Error::TypeUnsupported { .. } => failure(Code::Usage),
+            Error::OtherMajor { needed, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgbin <dir>"
+            )),
+            Error::NotSetUp { hint, .. } => failure(Code::DatabaseUnreachable).hint(hint.clone()),
+            Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
             Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
@@ -208,9 +216,12 @@ impl From<tools::Error> for Failure {
             }),
             Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
-            Error::VersionUnknown { .. } | Error::Empty { .. } | Error::Truncated { .. } | Error::Process(_) => {
-                failure(Code::ToolFailed)
-            }
+            Error::VersionUnknown { .. }
+            | Error::Empty { .. }
+            | Error::Truncated { .. }
+            | Error::Incomplete { .. }
+            | Error::Process(_) => failure(Code::ToolFailed),
+            Error::Pg(_) => unreachable!("handled above"),
         }
     }
 }
@@ -300,6 +311,15 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
                 .hint("restore the backup with --no-migrate, or choose a commit between the two"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
+            other @ recovery::Error::Directory { hint, .. } => {
+                let failure = Self::of(Code::Conflict, &other);
+                if hint.is_empty() { failure } else { failure.hint(hint) }
+            }
+            other @ recovery::Error::NoRoom { .. } => {
+                Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
+            }
+            other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }
     }

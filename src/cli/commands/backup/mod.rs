@@ -20,6 +20,7 @@ mod log;
 mod register;
 mod release;
 mod restore;
+mod restore_cluster;
 mod select;
 mod show;
 mod start;
