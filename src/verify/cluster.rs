@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::scratch::Scratch;
 use super::{Error, words};
 use crate::pg::{self, Client, ConnInfo, Environment, quote_ident};
-use crate::process::{self, Ending, Server, crash_point};
+use crate::process::{self, Ending, Server, Stdin, crash_point};
 use crate::tools::{self, Connection, Program, Programs, ToolVersion};
 
 /// What the server's activity views call us.
@@ -95,6 +95,19 @@ impl Cluster {
         }
     }
 
+    /// Makes a superuser in a restored data directory on which no server runs,
+    /// where nobody is known who is one.
+    pub(super) fn make_admin(scratch: &Scratch, binaries: &Binaries, limit: &Limit) -> Result<String, Error> {
+        let name = format!("pggit_{}", uuid::Uuid::new_v4().simple());
+        let mut cmd = scratch.cmd(&binaries.postgres).arg("--single").arg("-D").arg(scratch.data());
+        for (name, value) in settings(scratch, binaries.version.major, Origin::Restored) {
+            cmd = cmd.arg("-c").arg(format!("{name}={value}"));
+        }
+        let sql = format!("CREATE ROLE {} SUPERUSER LOGIN\n", quote_ident(&name));
+        cmd.arg("template1").stdin(Stdin::Bytes(sql.into_bytes())).deadline(limit.left()).run()?;
+        Ok(name)
+    }
+
     /// Proves that it is the scratch cluster that answered, and gives it a
     /// superuser of our own: the other one may not stay one, when the roles of
     /// the backup come.
@@ -180,6 +193,7 @@ pub(super) fn start(
     binaries: &Binaries,
     origin: Origin,
     limit: Limit,
+    superuser: Option<&str>,
 ) -> Result<Cluster, Error> {
     let mut cmd = scratch.cmd(&binaries.postgres).arg("-D").arg(scratch.data());
     for (name, value) in settings(scratch, binaries.version.major, origin) {
@@ -187,7 +201,7 @@ pub(super) fn start(
     }
     let server = Server::start(cmd, Some(limit.at))?;
     crash_point("verify.started");
-    let admin = conninfo(&scratch.home(), BOOTSTRAP)?;
+    let admin = conninfo(&scratch.home(), superuser.unwrap_or(BOOTSTRAP))?;
     let cluster = Cluster { server, admin, limit, version: binaries.version.clone() };
     match cluster.wait() {
         Ok(client) => cluster.proved(scratch, &client),

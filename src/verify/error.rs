@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
-use crate::{backup, ledger, pg, process, store, tools};
+use crate::{backup, ledger, pg, process, recovery, store, tools};
 
 /// An error of the room `verify`. None of them says anything about the backup:
 /// what does is a verdict.
@@ -25,6 +25,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A data directory could not be made.
+    #[error(transparent)]
+    Recovery(#[from] recovery::Error),
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
@@ -135,6 +138,7 @@ impl Error {
             Self::Tools(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Process(error) => error.retry(),
+            Self::Recovery(error) => error.retry(),
             Self::NoRoom { .. } | Self::Deadline { .. } | Self::NotStarted { .. } => true,
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! `git pggit backup verify` on real backups.
 
 mod faults;
+mod physical;
 mod restore_test;
 
 use std::fs;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::backup;
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{self, Config, DatabaseConfig, Origin, Setting};
+use crate::cli::{Code, Context, Failure, bar, store};
+use crate::config;
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
 };
@@ -252,23 +252,14 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of the database of a backup, with the tool that made it.
-fn settings(backup: &Backup, config: &Config) -> Result<DatabaseConfig, Failure> {
-    let mut database = config.database(&backup.database)?;
-    let tool = backup.tool.name.as_str().parse().map_err(|()| {
+fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
+    let (backup, config) = (&wanted.entry.backup, context.config()?);
+    let database = config.database(&backup.database)?;
+    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+    let adapter = backup::restorer_of(backup, &programs).ok_or_else(|| {
         let message = format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
     })?;
-    database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    Ok(database)
-}
-
-fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    let (backup, config) = (&wanted.entry.backup, context.config()?);
-    let database = settings(backup, config)?;
-    let server = connect::conninfo(context, &database)?;
-    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(&database, &server, &programs);
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
