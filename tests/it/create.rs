@@ -34,7 +34,12 @@ impl Shop {
 
     /// One whose backups go into the store of its repository.
     pub(crate) fn with_store() -> Self {
-        let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
+        Self::on(Cluster::shared())
+    }
+
+    /// One on a cluster of its own, whose backups go into the store.
+    pub(crate) fn on(cluster: Arc<Cluster>) -> Self {
+        let sandbox = Sandbox::new();
         let database = cluster.create_database("shop");
         let sql = "create table orders (id int primary key, note text)";
         let commits =

@@ -72,7 +72,8 @@ impl<'a> Intake<'a> {
         for entry in archive.entries().map_err(Stopped::Archive)? {
             let mut entry = entry.map_err(Stopped::Archive)?;
             let mut path = top.to_vec();
-            path.extend_from_slice(&entry.path_bytes());
+            let inside = entry.path_bytes();
+            path.extend_from_slice(inside.strip_prefix(b"./").unwrap_or(&inside));
             while path.last() == Some(&b'/') {
                 path.pop();
             }

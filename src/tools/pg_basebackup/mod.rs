@@ -141,13 +141,14 @@ impl PgBasebackup {
 /// Takes what the program writes, while it writes.
 fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
     let mut running = cmd.spawn().map_err(failed)?;
-    let pipe = running.take_stdout().expect("stdout is piped unless told otherwise");
-    match intake.archive(b"", pipe) {
+    let mut pipe = running.take_stdout().expect("stdout is piped unless told otherwise");
+    match intake.archive(b"", &mut pipe) {
         Ok(()) => running.finish().map(drop).map_err(failed),
-        Err(stopped @ Stopped::Sink(_)) => Err(stopped.into_error()),
-        // What the program itself says about it is worth more.
         Err(stopped) => {
-            running.finish().map_err(failed)?;
+            // When it has said all that it had to say, why is best said by itself.
+            if matches!(stopped, Stopped::Archive(_)) && matches!(pipe.read(&mut [0; 1]), Ok(0)) {
+                running.finish().map_err(failed)?;
+            }
             Err(stopped.into_error())
         }
     }
