@@ -221,6 +221,7 @@ pub(super) fn records(overview: &Overview) -> Records<Oid> {
         stored_bytes: row.stored_bytes().unwrap_or(0),
         needs: row.needs().next(),
         verified: row.is_verified(),
+        verification: row.verified(),
     }))
 }
 
