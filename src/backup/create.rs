@@ -420,6 +420,12 @@ impl Run<'_> {
         let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
         let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
         let basis = made.basis.filter(|basis| *basis != self.basis);
+        let mut metadata = made.metadata;
+        if let Some(snapshot) =
+            self.facts.snapshot.as_deref().filter(|_| self.around.adapter.reads_snapshot())
+        {
+            metadata.insert("snapshot", snapshot);
+        }
         Ok(Completed {
             attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
             location,
@@ -435,7 +441,7 @@ impl Run<'_> {
             completed_at: None,
             postgres: Some(postgres(self.facts, self.around.server.dbname(), made.postgres)),
             tool_version: Some(Line::lossy(&made.tool_version)),
-            metadata: made.metadata,
+            metadata,
         })
     }
 

@@ -39,6 +39,8 @@ pub struct DatabaseConfig {
     pub record_schema: Setting<bool>,
     /// The directory of its migrations, in the tree of the schema history.
     pub migrations: Setting<String>,
+    /// The script that masks copies, in the tree of the schema history.
+    pub mask: Option<Setting<String>>,
     /// How long one backup may take.
     pub timeout: Option<Setting<Duration>>,
 }
@@ -61,6 +63,7 @@ impl Config {
             globals: lookup.or_default("globals", by_word)?,
             record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
+            mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })

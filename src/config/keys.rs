@@ -49,7 +49,7 @@ pub enum Kind {
     Jobs,
     /// The name of a schema.
     Schema,
-    /// A directory inside of the repository.
+    /// A path inside of the repository.
     TreePath,
     /// Yes or no, in git's words for it.
     Bool,
@@ -77,7 +77,7 @@ impl Kind {
             }
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
-            Self::TreePath => "a directory relative to the top of the repository, without ..".into(),
+            Self::TreePath => "a path relative to the top of the repository, without ..".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
         }
@@ -329,6 +329,15 @@ pub static KEYS: &[Key] = &[
         default: Some("migrations"),
         doc: "The directory of the repository that has the migrations. How many of its files differ between two \
               commits is how far a backup of one is from the other.",
+        ..DATABASE
+    },
+    Key {
+        name: "mask",
+        kind: Kind::TreePath,
+        trust: Trust::Trusted,
+        doc: "An SQL script in the repository that changes what nobody may see, such as `mask.sql`. It is run in \
+              copies that `git pggit with` and `git pggit checkout` make, as it is at their commit, before anybody can \
+              connect. Where the commit does not have it no copy is made.",
         ..DATABASE
     },
     Key {

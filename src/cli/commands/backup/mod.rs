@@ -14,18 +14,19 @@ mod fail;
 mod fields;
 mod find;
 mod for_each;
+mod guard;
 mod hold;
 mod list;
 mod log;
 mod register;
 mod release;
 mod restore;
-mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
-mod view;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -36,6 +37,7 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -91,6 +93,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
