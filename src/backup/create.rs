@@ -29,6 +29,7 @@ use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
 use super::choice::{Asked, Chosen, choose};
+use super::counts::{ROW_COUNTS, row_counts};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
@@ -331,13 +332,16 @@ impl Run<'_> {
             snapshot,
             deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
         };
-        let recorder = self.recorder(&order);
-        let (made, schema) = thread::scope(|scope| {
+        let (recorder, counter) = (self.recorder(&order), self.counter(snapshot));
+        let (made, schema, counts) = thread::scope(|scope| {
             let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
+            let counts = scope.spawn(move || counter.map(|count| count()));
             let made = self.run(&order, draft.as_ref());
-            (made, schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let schema = schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (made, schema, counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let (made, schema) = (made?, schema?);
+        let (mut made, schema) = (made?, schema?);
+        counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         interrupted()?;
         Ok(Whole { draft, made, schema })
     }
@@ -398,6 +402,17 @@ impl Run<'_> {
         };
         let programs = self.around.programs.for_server(self.facts.major);
         database.record_schema.value.then_some(move || programs.schema_sql(&spec))
+    }
+
+    /// What counts the rows of all tables in the snapshot that is backed up.
+    fn counter<'s>(
+        &'s self,
+        snapshot: Option<&'s str>,
+    ) -> Option<impl FnOnce() -> serde_json::Value + Send + use<'s>> {
+        let (database, server) = (&self.request.database, &self.around.server);
+        let snapshot = snapshot.filter(|_| database.record_counts.value)?;
+        let schemas: Vec<&str> = database.schemas.iter().map(|schema| schema.value.as_str()).collect();
+        Some(move || row_counts(server, snapshot, &schemas))
     }
 
     /// How the place compresses, where the tool does not do it.

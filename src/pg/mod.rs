@@ -23,6 +23,7 @@ mod mark;
 mod privileges;
 mod quote;
 mod snapshot;
+mod sums;
 mod tls;
 
 pub use client::{Client, Rows};
@@ -34,6 +35,7 @@ pub use facts::ServerFacts;
 pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
 pub use snapshot::Snapshot;
+pub use sums::{Sum, Table};
 
 /// What this room returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

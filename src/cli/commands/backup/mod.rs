@@ -26,6 +26,7 @@ mod show;
 mod start;
 mod tag;
 mod untag;
+mod verify;
 pub(in crate::cli) mod view;
 
 use clap::Subcommand;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
     Guard(guard::Args),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -62,7 +64,7 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
@@ -75,6 +77,8 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -94,6 +98,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
         Command::Guard(args) => guard::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
