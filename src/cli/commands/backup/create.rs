@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let request = request(args, context)?;
     let server = connect::conninfo(context, &request.database)?;
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(&request.database, &server, &programs);
+    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
     let place = match adapter.has_repository() {
         true => None,
         false => {
