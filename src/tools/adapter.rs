@@ -61,6 +61,11 @@ pub trait Adapter: Send + Sync {
     /// What the tool's own catalogue has; `None` for tools that have none.
     fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error>;
 
+    /// Whether a backup at this place would be in that catalogue.
+    fn holds(&self, _: &Location) -> bool {
+        true
+    }
+
     /// Proves the bytes of a backup, as deeply as `depth` says.
     fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
 

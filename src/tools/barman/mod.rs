@@ -298,6 +298,10 @@ impl Adapter for Barman {
         self.list()?.into_iter().map(known).collect::<Result<_, _>>().map(Some)
     }
 
+    fn holds(&self, location: &Location) -> bool {
+        parse_location(location.as_str()).is_some_and(|(server, _)| Some(server) == self.server.as_deref())
+    }
+
     fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let (_, version) = self.version()?;
         let (id, server, mut report) = (self.label(subject.backup)?, self.server()?, Report::default());

@@ -243,6 +243,12 @@ impl Adapter for PgBackRest {
         Ok(Some(self.info(None)?.catalogue()))
     }
 
+    fn holds(&self, location: &Location) -> bool {
+        parse_location(location.as_str()).is_some_and(|(stanza, _, repo)| {
+            Some(stanza) == self.stanza.as_deref() && self.repo.is_none_or(|wanted| wanted == repo)
+        })
+    }
+
     fn check(&self, subject: &Subject<'_>, _: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let (_, version) = self.version()?;
         let (label, repo) = self.label(subject.backup)?;
