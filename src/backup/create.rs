@@ -16,7 +16,7 @@ use std::thread;
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Encryption, Event, Failed,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event, Failed,
     Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
@@ -434,7 +434,7 @@ impl Run<'_> {
         };
         let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
         let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
-        let basis = made.basis.filter(|basis| *basis != self.basis);
+        let basis = made.basis.map(|basis| self.recorded(basis)).filter(|basis| *basis != self.basis);
         let mut metadata = made.metadata;
         if let Some(snapshot) =
             self.facts.snapshot.as_deref().filter(|_| self.around.adapter.reads_snapshot())
@@ -458,6 +458,13 @@ impl Run<'_> {
             tool_version: Some(Line::lossy(&made.tool_version)),
             metadata,
         })
+    }
+
+    /// A tool may have built on a backup that nobody has imported yet: then there
+    /// is no record to point to, and only the facts of the tool tell.
+    fn recorded(&self, basis: Basis) -> Basis {
+        let is_there = |parent: &Dependency| self.around.ledger.by_id(parent.id).is_ok();
+        Basis { parent: basis.parent.filter(is_there), ..basis }
     }
 
     /// Publishes the bytes, then says in the ledger that they are there.

@@ -51,6 +51,37 @@ pub struct DatabaseConfig {
     pub mask: Option<Setting<String>>,
     /// How long one backup may take.
     pub timeout: Option<Setting<Duration>>,
+    /// The stanza in pgBackRest.
+    pub stanza: Option<Setting<String>>,
+    /// The number of the repository of pgBackRest.
+    pub repo: Option<Setting<u32>>,
+    /// The configuration file of pgBackRest.
+    pub pgbackrest_config: Option<Setting<PathBuf>>,
+    /// The program of pgBackRest.
+    pub pgbackrest: Option<Setting<PathBuf>>,
+    /// The server in Barman.
+    pub barman_server: Option<Setting<String>>,
+    /// The configuration file of Barman.
+    pub barman_config: Option<Setting<PathBuf>>,
+    /// The program of Barman.
+    pub barman: Option<Setting<PathBuf>>,
+    /// Whom these tools run as.
+    pub tool_user: Option<Setting<String>>,
+}
+
+/// The commands of a tool of one's own, each as words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomTool {
+    /// Makes a backup.
+    pub backup: Option<Vec<String>>,
+    /// Brings one back.
+    pub restore: Option<Vec<String>>,
+    /// Proves one.
+    pub verify: Option<Vec<String>>,
+    /// Removes one.
+    pub delete: Option<Vec<String>>,
+    /// Lists what there is.
+    pub list: Option<Vec<String>>,
 }
 
 impl Config {
@@ -77,6 +108,14 @@ impl Config {
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
+            stanza: lookup.one("stanza", |text| value::word(text).ok_or(Refused::Form))?,
+            repo: lookup.one("repo", |text| value::number(text).ok_or(Refused::Form))?,
+            pgbackrest_config: lookup.directory("pgbackrestConfig")?,
+            pgbackrest: lookup.directory("pgbackrest")?,
+            barman_server: lookup.one("barmanServer", |text| value::word(text).ok_or(Refused::Form))?,
+            barman_config: lookup.directory("barmanConfig")?,
+            barman: lookup.directory("barman")?,
+            tool_user: lookup.one("toolUser", |text| value::word(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })
     }
@@ -92,6 +131,23 @@ impl Config {
             database.url = Some(url);
         }
         Ok(database)
+    }
+
+    /// The commands of the user's own tool `name`.
+    pub fn custom_tool(&self, name: &str) -> Result<CustomTool, Error> {
+        let one = |key: &str| {
+            let key = keys::find(Reach::Tool, key).expect("only keys of the table are looked up");
+            let raw = self.of_tool(key, name).pop();
+            let read = |text: &str| value::command(text).ok_or(Refused::Form);
+            raw.map(|raw| parse(key, &raw, read)).transpose().map(|setting| setting.map(|setting| setting.value))
+        };
+        Ok(CustomTool {
+            backup: one("backup")?,
+            restore: one("restore")?,
+            verify: one("verify")?,
+            delete: one("delete")?,
+            list: one("list")?,
+        })
     }
 
     /// The directory of PostgreSQL's client programs.

@@ -13,6 +13,8 @@ pub enum Reach {
     Global,
     /// One database: `pggit.<database>.<name>`.
     Database,
+    /// A tool of one's own: `pggit.tool.<tool>.<name>`.
+    Tool,
 }
 
 /// Who may set a key.
@@ -61,6 +63,14 @@ pub enum Kind {
     Verification,
     /// A query that returns true.
     Query,
+    /// One of the tools that are known, or the name of one of one's own.
+    Tool,
+    /// A name that other programs gave: letters, digits and `._+-`.
+    Word,
+    /// The number of a repository.
+    Number,
+    /// A program and its arguments.
+    Command,
 }
 
 impl Kind {
@@ -91,6 +101,13 @@ impl Kind {
                 "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
             }
             Self::Query => "one SQL query that returns one row with one boolean".into(),
+            Self::Tool => {
+                let known: Vec<_> = super::value::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                format!("{}, or the <tool> of a pggit.tool.<tool>.backup", known.join(", "))
+            }
+            Self::Word => "a name of letters, digits, '.', '_', '+' and '-'".into(),
+            Self::Number => "a number from 1 to 256".into(),
+            Self::Command => "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, and never given to one".into(),
         }
     }
 }
@@ -122,14 +139,16 @@ impl Key {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
             Reach::Database => format!("pggit.<database>.{}", self.name),
+            Reach::Tool => format!("pggit.tool.<tool>.{}", self.name),
         }
     }
 
-    /// The name for one database; the global ones do not care which.
+    /// The name for one database, or for one `tool.<tool>`; the global ones do
+    /// not care which.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database => format!("pggit.{database}.{}", self.name),
+            Reach::Database | Reach::Tool => format!("pggit.{database}.{}", self.name),
         }
     }
 }
@@ -151,6 +170,7 @@ const GLOBAL: Key = Key {
 };
 
 const DATABASE: Key = Key { reach: Reach::Database, ..GLOBAL };
+const TOOL: Key = Key { reach: Reach::Tool, kind: Kind::Command, trust: Trust::Trusted, ..GLOBAL };
 
 /// Every key, those of the whole repository first.
 pub static KEYS: &[Key] = &[
@@ -282,16 +302,17 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "tool",
-        kind: Kind::Choice(&["pg_dump"]),
+        kind: Kind::Tool,
         default: Some("pg_dump"),
-        doc: "The tool that makes the backups.",
+        doc: "The tool that makes the backups: one of those that are known, or one of your own, described by \
+              `pggit.tool.<tool>.backup` and its siblings. `docs/tools.md` says what each needs.",
         ..DATABASE
     },
     Key {
         name: "type",
-        kind: Kind::Choice(&["full"]),
+        kind: Kind::Choice(&["full", "differential", "incremental", "snapshot"]),
         default: Some("full"),
-        doc: "The type of backup that is made when `--type` is not given.",
+        doc: "The type of backup that is made when `--type` is not given. Which ones there are depends on the tool.",
         ..DATABASE
     },
     Key {
@@ -413,6 +434,74 @@ pub static KEYS: &[Key] = &[
               `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
         ..DATABASE
     },
+    Key {
+        name: "stanza",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The stanza of this database in pgBackRest.",
+        ..DATABASE
+    },
+    Key {
+        name: "repo",
+        kind: Kind::Number,
+        trust: Trust::Trusted,
+        doc: "The number of the pgBackRest repository that backups of this database go to. Without it, they go to \
+              the first one, and backups in all of them are known.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrestConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of pgBackRest. Without it, pgBackRest looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrest",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `pgbackrest`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanServer",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "What this database's server is called in Barman.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of Barman. Without it, Barman looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "barman",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `barman`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "toolUser",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The user of this machine that pgBackRest, Barman or a tool of your own is run as, such as `postgres`. \
+              It takes root to run a program as somebody else. Without it, it runs as who runs `git pggit`.",
+        ..DATABASE
+    },
+    Key {
+        name: "backup",
+        doc: "What makes a backup with this tool: a program and its arguments. They are split into words as a shell \
+              splits them, and no shell ever sees them. `docs/custom-tools.md` has what it is told and what it answers.",
+        ..TOOL
+    },
+    Key { name: "restore", doc: "What brings a backup of this tool back.", ..TOOL },
+    Key { name: "verify", doc: "What proves the bytes of a backup of this tool.", ..TOOL },
+    Key { name: "delete", doc: "What removes a backup of this tool.", ..TOOL },
+    Key { name: "list", doc: "What lists the backups that this tool has.", ..TOOL },
 ];
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
     let around = Surroundings {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
-        adapter: backup::adapter_for(database, info, &programs),
+        adapter: backup::adapter_for(context.config()?, database, info, &programs)?,
         access: store::access_of(context, Some(&place))?,
         place: Some(place),
         server: info.clone(),

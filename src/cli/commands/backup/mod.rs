@@ -4,6 +4,7 @@ mod annotate;
 mod append;
 mod cat;
 mod cat_artifact;
+mod catalogue;
 mod complete;
 mod coverage;
 mod create;
@@ -16,8 +17,10 @@ mod find;
 mod for_each;
 mod guard;
 mod hold;
+mod import;
 mod list;
 mod log;
+mod reconcile;
 mod register;
 mod release;
 mod restore;
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     CatArtifact(cat_artifact::Args),
     ForEach(Box<for_each::Args>),
     Append(append::Args),
+    Import(import::Args),
+    Reconcile(reconcile::Args),
 }
 
 impl Command {
@@ -118,5 +123,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::CatArtifact(args) => cat_artifact::run(&args, context),
         Command::ForEach(args) => for_each::run(&args, context),
         Command::Append(args) => append::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
     }
 }

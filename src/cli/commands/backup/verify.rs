@@ -258,7 +258,7 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
     let database = settings(backup, config)?;
     let server = connect::conninfo(context, &database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(&database, &server, &programs);
+    let adapter = backup::adapter_for(context.config()?, &database, &server, &programs)?;
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
