@@ -10,24 +10,13 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName};
+use crate::domain::{Compression, DatabaseName, Globals, VerifyPolicy};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
-}
-
-/// Whether roles and tablespaces are taken along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Globals {
-    /// With the password hashes of the roles.
-    All,
-    /// Without them.
-    NoPasswords,
-    /// Not at all.
-    None,
 }
 
 /// Gives an enum its words, in both directions.
@@ -57,17 +46,6 @@ macro_rules! words {
 }
 
 words!(Tool { "pg_dump" => PgDump });
-
-impl Globals {
-    /// The word that configuration and command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "true",
-            Self::NoPasswords => "no-passwords",
-            Self::None => "false",
-        }
-    }
-}
 
 impl FromStr for Globals {
     type Err = ();
@@ -111,6 +89,26 @@ pub(super) fn jobs(text: &str) -> Option<u16> {
 /// Reads the name of a schema: anything PostgreSQL could call one.
 pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
+}
+
+/// Reads the name of a user.
+pub(super) fn user(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-$@\\".contains(c);
+    let good = !text.is_empty() && text.len() <= 256 && text.chars().all(plain) && !text.starts_with('-');
+    (good && text != "root").then(|| text.to_owned())
+}
+
+/// Reads a query, as far as that can be told without a server.
+pub(super) fn query(text: &str) -> Option<String> {
+    const MOST: usize = 64 << 10;
+    (!text.trim().is_empty() && !text.contains('\0') && text.len() <= MOST).then(|| text.to_owned())
+}
+
+/// Reads a directory inside of a repository, as git writes it in trees.
+pub(super) fn tree_path(text: &str) -> Option<String> {
+    let path = text.trim_end_matches('/');
+    let part = |part: &str| !matches!(part, "" | "." | ".." | ".git");
+    (path.split('/').all(part) && !path.chars().any(char::is_control)).then(|| path.to_owned())
 }
 
 /// Reads the place of a store, as far as this room knows about them.
@@ -180,9 +178,13 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Choice(words) => words.contains(&text) || (words.contains(&"true") && boolean(text).is_some()),
         Kind::Jobs => jobs(text).is_some(),
         Kind::Schema => schema(text).is_some(),
+        Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
+        Kind::User => user(text).is_some(),
+        Kind::Verification => VerifyPolicy::parse(text).is_some(),
+        Kind::Query => query(text).is_some(),
         Kind::Directory | Kind::File | Kind::Repository => {
             unreachable!("paths need not be UTF-8 and are handled above")
         }

@@ -19,9 +19,11 @@ mod metadata;
 mod name;
 mod owner;
 mod record;
+mod recovery_target;
 mod selector;
 mod size;
 mod time;
+mod verification;
 mod words;
 
 pub use backup::{
@@ -33,10 +35,10 @@ pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};
 pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};
 pub use digest::Digest;
-pub use dump::{Compression, DumpFormat};
+pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
-    Started, Tagged, Untagged, Verified,
+    Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, ShortIds};
@@ -46,9 +48,11 @@ pub use metadata::Metadata;
 pub use name::{BackupName, Line, TagKey};
 pub use owner::Owner;
 pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
+pub use recovery_target::RecoveryTarget;
 pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use time::Timestamp;
+pub use verification::{Verified, VerifyPolicy};
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! Adapters for the client programs of PostgreSQL: pg_dump, pg_dumpall,
-//! pg_restore and psql.
+//! Adapters for the tools that make backups, behind one trait ([`Adapter`]), and
+//! for the client programs of PostgreSQL.
 //!
 //! An adapter builds arguments (never a line for a shell), streams bytes, and
 //! judges the outcome: by the exit status *and* by whether what came out can be
@@ -9,21 +9,30 @@
 //!
 //! Where the bytes go to and come from is not known here.
 
+pub mod adapter;
 mod classify;
 mod connection;
 mod dump;
 mod error;
+mod lexer;
+mod migrations;
+mod pg_dump;
 mod plausible;
 mod programs;
 mod redact;
 mod restore;
 mod schema;
+mod script;
 
 pub use crate::domain::DumpFormat as Format;
+pub use adapter::Adapter;
 pub use classify::{Kind, classify};
-pub use connection::Connection;
+pub use connection::{Connection, LIBPQ_VARIABLES};
 pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;
-pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};
-pub use restore::RestoreSpec;
+pub use migrations::{MigrateSpec, Migration, batches};
+pub use pg_dump::{GLOBALS, PgDump};
+pub use programs::{PgTools, Program, Programs, ToolVersion, major_of, parse_version};
+pub use restore::{RestoreSpec, load_directory, load_stream};
+pub use script::Statement;
 pub use schema::normalise_schema;

@@ -25,6 +25,12 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Makes a data directory.
+    Initdb,
+    /// The server.
+    Postgres,
+    /// Looks for damage in tables and indexes.
+    PgAmcheck,
 }
 
 impl Program {
@@ -35,6 +41,9 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::Initdb => "initdb",
+            Self::Postgres => "postgres",
+            Self::PgAmcheck => "pg_amcheck",
         }
     }
 }
@@ -67,9 +76,14 @@ pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
     let (program, rest) = line.split_once(" (PostgreSQL) ")?;
     let text = rest.split_ascii_whitespace().next()?;
     let plausible = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let major = text[..digits].parse().ok()?;
+    let major = major_of(text)?;
     (plausible && !program.contains(' ')).then(|| ToolVersion { major, text: text.to_owned() })
+}
+
+/// 15 of `15.18`.
+pub fn major_of(version: &str) -> Option<u32> {
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    version[..digits].parse().ok()
 }
 
 /// Where to look for the programs.
@@ -145,7 +159,7 @@ impl PgTools {
     }
 
     /// A command that runs `program`.
-    pub(super) fn cmd(&self, program: Program) -> Result<Cmd, Error> {
+    pub fn cmd(&self, program: Program) -> Result<Cmd, Error> {
         Ok(Cmd::new(self.find(program)?.0))
     }
 }

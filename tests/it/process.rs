@@ -303,3 +303,23 @@ fn owner_role() {
         std::thread::park();
     }
 }
+
+#[test]
+fn a_program_of_another_user_has_that_user_s_ids_home_and_no_further_groups() {
+    use pggit::process::OsUser;
+    assert_eq!(OsUser::named("no such user".as_ref()), None);
+    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("who runs this is known");
+    let id = |user: &OsUser| {
+        let cmd = Cmd::new("/bin/sh").args(["-c", "id -u; id -G; echo $HOME $USER $LOGNAME; pwd"]);
+        String::from_utf8(cmd.as_user(user).run().unwrap().stdout).unwrap()
+    };
+    assert!(id(&us).starts_with(&format!("{}\n", us.uid)));
+    let nobody = OsUser::named("nobody".as_ref()).expect("there is a user `nobody`");
+    if OsUser::we_are_root() {
+        let home = nobody.home.display();
+        assert_eq!(id(&nobody), format!("{}\n{}\n{home} nobody nobody\n/\n", nobody.uid, nobody.gid));
+    } else {
+        let refused = Cmd::new("/bin/true").as_user(&nobody).run().unwrap_err();
+        assert!(matches!(refused, Error::Spawn { .. }), "{refused}");
+    }
+}

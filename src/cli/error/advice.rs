@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::Kind;
-use crate::{backup, git, ledger, pg, process, recovery, store, tools};
+use crate::{backup, git, ledger, pg, process, recovery, store, tools, verify};
 
 use super::{Code, Failure};
 
@@ -190,7 +190,9 @@ impl From<tools::Error> for Failure {
             Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
             )),
-            Error::Unsupported { .. } => failure(Code::Usage),
+            Error::Unsupported { .. } | Error::TypeUnsupported { .. } => failure(Code::Usage),
+            Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
+            Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
                 let code = match kind {
                     Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
@@ -290,7 +292,45 @@ impl From<recovery::Error> for Failure {
             recovery::Error::Pg(error) => error.into(),
             recovery::Error::Store(error) => error.into(),
             recovery::Error::Tools(error) => error.into(),
+            other @ recovery::Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
+                .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
+            other @ recovery::Error::NoExpectedSchema { .. } => {
+                Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
+            }
+            other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
+                .hint("restore the backup with --no-migrate, or choose a commit between the two"),
+            other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other => Self::of(Code::Conflict, &other),
+        }
+    }
+}
+
+impl From<verify::Error> for Failure {
+    fn from(error: verify::Error) -> Self {
+        use verify::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Process(error) => error.into(),
+            Error::NotVerifiable { .. } => failure(Code::Conflict),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
+            )),
+            Error::NoUser { .. } => failure(Code::Configuration)
+                .hint("name a user of this machine: git config pggit.scratchUser <user>"),
+            Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
+                failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
+            }
+            Error::NoRoom { .. } => failure(Code::Destination)
+                .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => failure(Code::ToolFailed),
+            Error::Deadline { .. } => {
+                failure(Code::ToolFailed).hint("give it more time: git config pggit.<database>.verifyTimeout <duration>")
+            }
+            Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
         }
     }
 }
@@ -310,6 +350,7 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }
     }

@@ -12,19 +12,22 @@ mod document;
 mod facts;
 mod fail;
 mod fields;
+mod find;
 mod for_each;
+mod guard;
 mod hold;
 mod list;
 mod log;
 mod register;
 mod release;
 mod restore;
-mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
-mod view;
+mod verify;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -35,6 +38,8 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -48,6 +53,7 @@ pub(crate) enum Command {
     Show(show::Args),
     Log(Box<log::Args>),
     Coverage(coverage::Args),
+    Find(find::Args),
     Diff(diff::Args),
     Cat(cat::Args),
     CatArtifact(cat_artifact::Args),
@@ -58,18 +64,21 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
                 | Show(_)
                 | Log(_)
                 | Coverage(_)
+                | Find(_)
                 | Diff(_)
                 | Cat(_)
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -88,6 +97,8 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
@@ -101,6 +112,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Show(args) => show::run(&args, context),
         Command::Log(args) => log::run(&args, context),
         Command::Coverage(args) => coverage::run(&args, context),
+        Command::Find(args) => find::run(&args, context),
         Command::Diff(args) => diff::run(&args, context),
         Command::Cat(args) => cat::run(&args, context),
         Command::CatArtifact(args) => cat_artifact::run(&args, context),
