@@ -25,6 +25,7 @@ mod selector;
 mod size;
 mod table_name;
 mod time;
+mod verification;
 mod words;
 
 pub use base_backup::{Checkpoint, WalMethod};
@@ -40,7 +41,7 @@ pub use digest::Digest;
 pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
-    Started, Tagged, Untagged, Verified,
+    Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, ShortIds};
@@ -55,6 +56,7 @@ pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use table_name::TableName;
 pub use time::Timestamp;
+pub use verification::{Verified, VerifyPolicy};
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::backup::restorer_of;
 use crate::domain::{Artifact, Backup, BackupId, CommitId, DumpFormat, Postgres, Status};
 use crate::pg::{Client, ConnInfo, Template};
 use crate::process::crash_point;
@@ -10,7 +11,7 @@ use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
 use crate::tools::adapter::{Subject, Target};
-use crate::tools::{Adapter, Connection, DumpSpec, MigrateSpec, Migration, Programs};
+use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
 use super::proof::{Leniency, difference};
 use super::execute::{Execution, Staged};
@@ -24,8 +25,6 @@ pub struct Restore<'a> {
     pub into: &'a str,
     /// A database of the server in which it is to be made.
     pub admin: ConnInfo,
-    /// The tool that made it.
-    pub adapter: &'a dyn Adapter,
     /// Where the client programs of PostgreSQL are.
     pub programs: Programs,
     /// What it takes to reach the store.
@@ -43,6 +42,10 @@ pub struct Restore<'a> {
     pub expected: Expected,
     /// A schema that is another one is only said.
     pub allow_schema_difference: bool,
+    /// What changes data that nobody may see, before anybody can connect.
+    pub mask: Option<Migration>,
+    /// A comment that the database keeps.
+    pub label: Option<String>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -126,6 +129,7 @@ impl Restore<'_> {
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
             Step::Migrate { .. } => self.migrate(target, major),
+            Step::Mask { .. } => self.run_migrations(target, major, self.mask.as_slice()),
             Step::Prove { .. } => {
                 difference = self.prove(target, major)?;
                 Ok(())
@@ -149,6 +153,8 @@ impl Restore<'_> {
         Plan::new(self.into, &self.backup.id.to_string(), Some(commit.as_str()), template)
             .then_migrate(self.forward.as_ref().map(names).unwrap_or_default())
             .then_prove(self.expected.source())
+            .then_mask(self.mask.as_ref().map(|mask| mask.name.clone()))
+            .labelled(self.label.clone())
     }
 
     fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
@@ -233,7 +239,11 @@ impl Restore<'_> {
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let subject = Subject { backup: self.backup, chain: &[], source: None };
-        let steps = self.adapter.restore(
+        let adapter = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
+            backup: self.backup.id.to_string(),
+            reason: format!("it was made by {}", self.backup.tool.name),
+        })?;
+        let steps = adapter.restore(
             &subject,
             &Target::Database {
                 connection: Connection::from(target),

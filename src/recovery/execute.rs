@@ -14,7 +14,7 @@ use crate::domain::{Backup, BackupId};
 use crate::process::{Stdout, crash_point};
 use crate::progress::Progress;
 use crate::store::Held;
-use crate::tools::adapter::Step;
+use crate::tools::adapter::{Step, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
 use crate::tools::{self, load_directory, load_stream};
 
@@ -77,6 +77,7 @@ impl Execution<'_> {
                 })
             }
             Step::Tablespace { link, directory } => tablespace(&link, &directory),
+            Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
             Step::Remove { path } => remove(&path),
             Step::Append { path, text } => {
                 let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);

@@ -29,6 +29,12 @@ pub enum Program {
     PgBasebackup,
     /// Puts a chain of copies together.
     PgCombinebackup,
+    /// Makes a data directory.
+    Initdb,
+    /// The server.
+    Postgres,
+    /// Looks for damage in tables and indexes.
+    PgAmcheck,
 }
 
 impl Program {
@@ -41,6 +47,9 @@ impl Program {
             Self::Psql => "psql",
             Self::PgBasebackup => "pg_basebackup",
             Self::PgCombinebackup => "pg_combinebackup",
+            Self::Initdb => "initdb",
+            Self::Postgres => "postgres",
+            Self::PgAmcheck => "pg_amcheck",
         }
     }
 }
@@ -78,7 +87,7 @@ pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
 }
 
 /// 15 of `15.18`.
-pub(super) fn major_of(version: &str) -> Option<u32> {
+pub fn major_of(version: &str) -> Option<u32> {
     let digits = version.bytes().take_while(u8::is_ascii_digit).count();
     version[..digits].parse().ok()
 }
@@ -176,7 +185,7 @@ impl PgTools {
     }
 
     /// A command that runs `program`.
-    pub(super) fn cmd(&self, program: Program) -> Result<Cmd, Error> {
+    pub fn cmd(&self, program: Program) -> Result<Cmd, Error> {
         Ok(Cmd::new(self.find(program)?.0))
     }
 }

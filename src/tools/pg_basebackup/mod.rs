@@ -92,6 +92,7 @@ impl PgBasebackup {
         let cmd = match &order.parent {
             Some(parent) => {
                 let manifest = manifest_of(parent.source()?)?;
+                Manifest::parse(&manifest).map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
                 // Newer versions would ask a terminal for more.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }

@@ -4,6 +4,7 @@ mod annotate;
 mod append;
 mod cat;
 mod cat_artifact;
+mod catalogue;
 mod complete;
 mod coverage;
 mod create;
@@ -14,19 +15,23 @@ mod fail;
 mod fields;
 mod find;
 mod for_each;
+mod guard;
 mod hold;
+mod import;
 mod list;
 mod log;
+mod reconcile;
 mod register;
 mod release;
 mod restore;
 mod restore_cluster;
-mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
-mod view;
+mod verify;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -37,6 +42,8 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -56,12 +63,14 @@ pub(crate) enum Command {
     CatArtifact(cat_artifact::Args),
     ForEach(Box<for_each::Args>),
     Append(append::Args),
+    Import(import::Args),
+    Reconcile(reconcile::Args),
 }
 
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
@@ -74,6 +83,8 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -92,6 +103,8 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
@@ -111,5 +124,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::CatArtifact(args) => cat_artifact::run(&args, context),
         Command::ForEach(args) => for_each::run(&args, context),
         Command::Append(args) => append::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
     }
 }

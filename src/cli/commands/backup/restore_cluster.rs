@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::{self, Args};
+use super::restore::Args;
+use crate::backup;
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Backup, RecoveryTarget, human_bytes};
 use crate::git::Oid;
@@ -14,7 +15,7 @@ use crate::ledger::{self, Entry};
 use crate::process::interrupt;
 use crate::recovery::{Archiving, DataDirectory, Planted};
 use crate::store::Access;
-use crate::tools::Programs;
+use crate::tools::{Adapter, Programs};
 
 pub(super) fn run(
     args: &Args,
@@ -24,7 +25,7 @@ pub(super) fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = restore::adapter(&entry.backup, &programs)?;
+    let adapter = adapter(&entry.backup, &programs)?;
     let members = members(entry, context)?;
     let tablespaces = args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
@@ -59,6 +60,14 @@ struct Said<'a> {
     path: &'a Path,
     archiving: Archiving,
     planted: &'a Planted,
+}
+
+/// The tool that brings it back.
+fn adapter(backup: &Backup, programs: &Programs) -> Result<Box<dyn Adapter>, Failure> {
+    backup::restorer_of(backup, programs).ok_or_else(|| {
+        let message = format!("backup {} was made by {}, which has to restore it itself", backup.id, backup.tool.name);
+        Failure::new(Code::Conflict, message)
+    })
 }
 
 /// A path without `.` and a slash at its end: a name is added to it.
