@@ -8,7 +8,8 @@ use crate::config::{Config, DatabaseConfig, Setting, Tool};
 use crate::domain::{Backup, Checkpoint, DumpFormat, Globals, WalMethod};
 use crate::pg::{Client, ConnInfo};
 use crate::tools::{
-    Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program, Programs,
+    Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program,
+    Programs,
 };
 
 /// The tool that is configured for `database`, which `server` reaches. `auto` has

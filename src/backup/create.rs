@@ -16,8 +16,8 @@ use std::thread;
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event, Failed,
-    Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
+    Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
@@ -344,7 +344,10 @@ impl Run<'_> {
         let (mut made, schema) = (made?, schema?);
         if self.basis.kind != self.request.kind {
             made.metadata.insert("requested_type", self.request.kind.as_str());
-            let warning = format!("there was no backup to build on: {} instead of {}", self.basis.kind, self.request.kind);
+            let warning = format!(
+                "there was no backup to build on: {} instead of {}",
+                self.basis.kind, self.request.kind
+            );
             made.metadata.insert("warnings", vec![warning]);
         }
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));

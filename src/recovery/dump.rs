@@ -13,8 +13,8 @@ use crate::store::{Access, Held};
 use crate::tools::adapter::{Subject, Target};
 use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
-use super::proof::{Leniency, difference};
 use super::execute::{Execution, Staged};
+use super::proof::{Leniency, difference};
 use super::{Error, Plan, Step, in_scratch_database, into_new_database};
 
 /// What is to be restored and where to.
@@ -165,8 +165,11 @@ impl Restore<'_> {
 
     fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
         let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
-        let spec =
-            MigrateSpec { connection: Connection::from(target), directory: staged.path().to_owned(), deadline: None };
+        let spec = MigrateSpec {
+            connection: Connection::from(target),
+            directory: staged.path().to_owned(),
+            deadline: None,
+        };
         Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
     }
 
@@ -220,7 +223,10 @@ impl Restore<'_> {
             return Err(refuse(format!("it is {}", self.backup.status.as_str().replace('_', " "))));
         }
         let Some(artifact) = self.backup.artifacts.first() else {
-            return Err(refuse(format!("it was made by {} and is not a dump of this program", self.backup.tool.name)));
+            return Err(refuse(format!(
+                "it was made by {} and is not a dump of this program",
+                self.backup.tool.name
+            )));
         };
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
             return Err(refuse(format!("it was made by {} and is no dump", self.backup.tool.name)));

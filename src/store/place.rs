@@ -398,7 +398,8 @@ impl Held {
             parts.into_iter().all(|part| !matches!(part, b"" | b"." | b".."))
         };
         let path = path_of(relative).filter(safe);
-        let path = target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
+        let path =
+            target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
         }

@@ -128,7 +128,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let server = connect::conninfo(context, &request.database)?;
     // A server that cannot be reached is a failed backup, and is found out again below.
     match backup::decide(&mut request.database, &server) {
-        Err(backup::Error::Pg(error)) => context.ui.warning(&format!("the size of the database is not known: {error}")),
+        Err(backup::Error::Pg(error)) => {
+            context.ui.warning(&format!("the size of the database is not known: {error}"))
+        }
         other => other?,
     }
     check(&request, args)?;
@@ -172,7 +174,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
     let mut database = context.config()?.selected(args.database.as_deref())?;
     adjust(&mut database, args);
-    if args.jobs.is_some() && database.tool.value != Tool::PgBasebackup && database.format.value != DumpFormat::Directory {
+    if args.jobs.is_some()
+        && database.tool.value != Tool::PgBasebackup
+        && database.format.value != DumpFormat::Directory
+    {
         let message = format!("--jobs goes with --format directory, not with {}", database.format.value);
         return Err(Failure::new(Code::Usage, message));
     }
@@ -208,7 +213,8 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
     if database.tool.value != Tool::PgBasebackup {
         if !database.schemas.is_empty() && !database.tables.is_empty() {
-            let message = "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
+            let message =
+                "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
             return Err(Failure::new(Code::Usage, message)
                 .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
         }
@@ -223,9 +229,10 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
         ("--jobs", args.jobs.is_some()),
     ];
     match for_dumps.iter().find(|(_, given)| *given) {
-        Some((option, _)) => {
-            Err(Failure::new(Code::Usage, format!("{option} is for pg_dump: pg_basebackup copies the whole cluster")))
-        }
+        Some((option, _)) => Err(Failure::new(
+            Code::Usage,
+            format!("{option} is for pg_dump: pg_basebackup copies the whole cluster"),
+        )),
         None => Ok(()),
     }
 }

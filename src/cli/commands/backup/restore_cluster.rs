@@ -27,7 +27,8 @@ pub(super) fn run(
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
     let adapter = adapter(&entry.backup, &programs)?;
     let members = members(entry, context)?;
-    let tablespaces = args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let tablespaces =
+        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let restore = DataDirectory {
@@ -65,7 +66,8 @@ struct Said<'a> {
 /// The tool that brings it back.
 fn adapter(backup: &Backup, programs: &Programs) -> Result<Box<dyn Adapter>, Failure> {
     backup::restorer_of(backup, programs).ok_or_else(|| {
-        let message = format!("backup {} was made by {}, which has to restore it itself", backup.id, backup.tool.name);
+        let message =
+            format!("backup {} was made by {}, which has to restore it itself", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
     })
 }
@@ -85,8 +87,10 @@ fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Fa
         let parent = match ledger.by_id(id) {
             Ok(parent) => parent.backup,
             Err(ledger::Error::NotFound { .. }) => {
-                let message = format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
-                return Err(Failure::new(Code::Conflict, message).hint("'git pggit sync' fetches what others have recorded"));
+                let message =
+                    format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
+                return Err(Failure::new(Code::Conflict, message)
+                    .hint("'git pggit sync' fetches what others have recorded"));
             }
             Err(error) => return Err(error.into()),
         };
@@ -131,7 +135,9 @@ fn show(restore: &DataDirectory<'_>, entry: &Entry, context: &Context) -> Result
     let steps = restore.plan()?;
     let backup = &entry.backup;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
+        return Ok(context
+            .ui
+            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
     }
     context.ui.line(format!("backup {} on {}", backup.name, backup.commit.short()))?;
     for (number, step) in steps.iter().enumerate() {
@@ -140,12 +146,7 @@ fn show(restore: &DataDirectory<'_>, entry: &Entry, context: &Context) -> Result
     Ok(())
 }
 
-fn say(
-    said: &Said<'_>,
-    entry: &Entry,
-    commit: Oid,
-    context: &Context,
-) -> Result<(), Failure> {
+fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
