@@ -8,7 +8,10 @@ use super::resolve::Raw;
 use super::url::DatabaseUrl;
 use super::value::{self, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
-use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat, Globals, VerifyPolicy};
+use crate::domain::{
+    BackupType, Checkpoint, Compression, DatabaseName, DumpFormat, Globals, TableName, VerifyPolicy,
+    WalMethod,
+};
 
 /// The settings of one database, each with the place it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +28,22 @@ pub struct DatabaseConfig {
     pub format: Setting<DumpFormat>,
     /// How many tables are dumped at once.
     pub jobs: Option<Setting<u16>>,
-    /// The schemas that are backed up; empty for all of them.
+    /// The schemas that are dumped; empty for all of them.
     pub schemas: Vec<Setting<String>>,
+    /// The schemas that are not.
+    pub exclude_schemas: Vec<Setting<String>>,
+    /// The tables that are dumped; empty for all of them.
+    pub tables: Vec<Setting<TableName>>,
+    /// The tables that are not.
+    pub exclude_tables: Vec<Setting<TableName>>,
+    /// From which size on the tool `auto` copies the cluster, in bytes.
+    pub auto_size: Setting<u64>,
+    /// How a copy of the cluster begins.
+    pub checkpoint: Setting<Checkpoint>,
+    /// How fast it may be, in KiB a second.
+    pub max_rate: Option<Setting<u32>>,
+    /// How the write-ahead log comes along.
+    pub wal: Setting<WalMethod>,
     /// The store that keeps its backups.
     pub store: Option<Setting<String>>,
     /// Where its backups are kept as plain files instead.
@@ -96,6 +113,13 @@ impl Config {
             format: lookup.or_default("format", by_word)?,
             jobs: lookup.one("jobs", |text| value::jobs(text).ok_or(Refused::Form))?,
             schemas: lookup.all("schema", |text| value::schema(text).ok_or(Refused::Form))?,
+            exclude_schemas: lookup.all("excludeSchema", |text| value::schema(text).ok_or(Refused::Form))?,
+            tables: lookup.all("table", |text| value::table(text).ok_or(Refused::Form))?,
+            exclude_tables: lookup.all("excludeTable", |text| value::table(text).ok_or(Refused::Form))?,
+            auto_size: lookup.or_default("autoSize", |text| value::size(text).ok_or(Refused::Form))?,
+            checkpoint: lookup.or_default("checkpoint", by_word)?,
+            max_rate: lookup.one("maxRate", |text| value::rate(text).ok_or(Refused::Form))?,
+            wal: lookup.or_default("wal", by_word)?,
             store: lookup.store()?,
             output: lookup.directory("output")?,
             compression: lookup.or_default("compressionLevel", by_word)?,
@@ -104,7 +128,8 @@ impl Config {
             record_counts: lookup.or_default("recordCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
             verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
             assertions: lookup.all("assert", |text| value::query(text).ok_or(Refused::Form))?,
-            verify_timeout: lookup.or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
+            verify_timeout: lookup
+                .or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
@@ -139,7 +164,9 @@ impl Config {
             let key = keys::find(Reach::Tool, key).expect("only keys of the table are looked up");
             let raw = self.of_tool(key, name).pop();
             let read = |text: &str| value::command(text).ok_or(Refused::Form);
-            raw.map(|raw| parse(key, &raw, read)).transpose().map(|setting| setting.map(|setting| setting.value))
+            raw.map(|raw| parse(key, &raw, read))
+                .transpose()
+                .map(|setting| setting.map(|setting| setting.value))
         };
         Ok(CustomTool {
             backup: one("backup")?,
@@ -158,7 +185,8 @@ impl Config {
     /// The directory of scratch clusters.
     pub fn scratch(&self) -> Result<PathBuf, Error> {
         let set = Lookup { config: self, database: None }.directory("scratch")?;
-        let default = || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
+        let default =
+            || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
         Ok(set.map_or_else(|| default().into(), |setting| setting.value))
     }
 
