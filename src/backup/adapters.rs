@@ -4,15 +4,24 @@
 use std::num::NonZeroU32;
 
 use super::Error;
-use crate::config::{DatabaseConfig, Setting, Tool};
+use crate::config::{Config, DatabaseConfig, Setting, Tool};
 use crate::domain::{Backup, Checkpoint, DumpFormat, Globals, WalMethod};
 use crate::pg::{Client, ConnInfo};
-use crate::tools::{Adapter, Connection, PgBasebackup, PgDump, Program, Programs};
+use crate::tools::{
+    Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program,
+    Programs,
+};
 
 /// The tool that is configured for `database`, which `server` reaches. `auto` has
 /// to be decided before, with [`decide`]; pg_dump stands for it until then.
-pub fn adapter_for(database: &DatabaseConfig, server: &ConnInfo, programs: &Programs) -> Box<dyn Adapter> {
-    match database.tool.value {
+pub fn adapter_for(
+    config: &Config,
+    database: &DatabaseConfig,
+    server: &ConnInfo,
+    programs: &Programs,
+) -> Result<Box<dyn Adapter>, Error> {
+    let user = database.tool_user.as_ref().map(|user| user.value.clone());
+    Ok(match &database.tool.value {
         Tool::PgDump | Tool::Auto => Box::new(PgDump {
             programs: programs.clone(),
             connection: Connection::from(server),
@@ -32,7 +41,32 @@ pub fn adapter_for(database: &DatabaseConfig, server: &ConnInfo, programs: &Prog
             max_rate: database.max_rate.as_ref().map(|rate| rate.value),
             wal: database.wal.value,
         }),
-    }
+        Tool::PgBackRest => Box::new(PgBackRest {
+            external: External { program: database.pgbackrest.as_ref().map(|path| path.value.clone()), user },
+            stanza: database.stanza.as_ref().map(|stanza| stanza.value.clone()),
+            config: database.pgbackrest_config.as_ref().map(|path| path.value.clone()),
+            repo: database.repo.as_ref().map(|repo| repo.value),
+        }),
+        Tool::Barman => Box::new(Barman {
+            external: External { program: database.barman.as_ref().map(|path| path.value.clone()), user },
+            server: database.barman_server.as_ref().map(|server| server.value.clone()),
+            config: database.barman_config.as_ref().map(|path| path.value.clone()),
+        }),
+        Tool::Custom(name) => {
+            let own = config.custom_tool(name)?;
+            if own == Default::default() {
+                return Err(Error::UnknownTool { name: name.clone() });
+            }
+            let (backup, restore, verify) = (own.backup, own.restore, own.verify);
+            Box::new(Custom {
+                name: name.clone(),
+                commands: Commands { backup, restore, verify, delete: own.delete, list: own.list },
+                user,
+                database: database.name.to_string(),
+                connection: Connection::from(server),
+            })
+        }
+    })
 }
 
 /// What is in force, without where it stands.

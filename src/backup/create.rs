@@ -16,8 +16,8 @@ use std::thread;
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Encryption, Event, Failed,
-    Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
+    Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
@@ -342,12 +342,15 @@ impl Run<'_> {
             (made, schema, counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (mut made, schema) = (made?, schema?);
-        counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         if self.basis.kind != self.request.kind {
             made.metadata.insert("requested_type", self.request.kind.as_str());
-            let warning = format!("there was no backup to build on: {} instead of {}", self.basis.kind, self.request.kind);
+            let warning = format!(
+                "there was no backup to build on: {} instead of {}",
+                self.basis.kind, self.request.kind
+            );
             made.metadata.insert("warnings", vec![warning]);
         }
+        counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         interrupted()?;
         Ok(Whole { draft, made, schema })
     }
@@ -386,7 +389,9 @@ impl Run<'_> {
     fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
             Some(location) if !self.around.adapter.has_repository() => {
-                Ok(Some(HeldSource(Held::open(location.as_str(), &self.around.access)?)))
+                let held = Held::open(location.as_str(), &self.around.access);
+                let held = held.map_err(|source| Error::BaseUnreadable { backup: backup.id, source })?;
+                Ok(Some(HeldSource(held)))
             }
             _ => Ok(None),
         };
@@ -443,7 +448,13 @@ impl Run<'_> {
         };
         let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
         let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
-        let basis = made.basis.filter(|basis| *basis != self.basis);
+        let basis = made.basis.map(|basis| self.recorded(basis)).filter(|basis| *basis != self.basis);
+        let mut metadata = made.metadata;
+        if let Some(snapshot) =
+            self.facts.snapshot.as_deref().filter(|_| self.around.adapter.reads_snapshot())
+        {
+            metadata.insert("snapshot", snapshot);
+        }
         Ok(Completed {
             attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
             location,
@@ -459,8 +470,15 @@ impl Run<'_> {
             completed_at: None,
             postgres: Some(postgres(self.facts, self.around.server.dbname(), made.postgres)),
             tool_version: Some(Line::lossy(&made.tool_version)),
-            metadata: made.metadata,
+            metadata,
         })
+    }
+
+    /// A tool may have built on a backup that nobody has imported yet: then there
+    /// is no record to point to, and only the facts of the tool tell.
+    fn recorded(&self, basis: Basis) -> Basis {
+        let is_there = |parent: &Dependency| self.around.ledger.by_id(parent.id).is_ok();
+        Basis { parent: basis.parent.filter(is_there), ..basis }
     }
 
     /// Publishes the bytes, then says in the ledger that they are there.

@@ -13,6 +13,8 @@ pub enum Reach {
     Global,
     /// One database: `pggit.<database>.<name>`.
     Database,
+    /// A tool of one's own: `pggit.tool.<tool>.<name>`.
+    Tool,
 }
 
 /// Who may set a key.
@@ -49,24 +51,32 @@ pub enum Kind {
     Jobs,
     /// The name of a schema.
     Schema,
-    /// A directory inside of the repository.
+    /// A path inside of the repository.
     TreePath,
     /// Yes or no, in git's words for it.
     Bool,
     /// A number with a unit.
     Duration,
-    /// The name of a user of this machine.
-    User,
-    /// How often backups are verified.
-    Verification,
-    /// A query that returns true.
-    Query,
     /// The name of a table, with or without its schema.
     Table,
     /// An amount of data a second.
     Rate,
     /// An amount of data.
     Size,
+    /// The name of a user of this machine.
+    User,
+    /// How often backups are verified.
+    Verification,
+    /// A query that returns true.
+    Query,
+    /// One of the tools that are known, or the name of one of one's own.
+    Tool,
+    /// A name that other programs gave: letters, digits and `._+-`.
+    Word,
+    /// The number of a repository.
+    Number,
+    /// A program and its arguments.
+    Command,
 }
 
 impl Kind {
@@ -89,17 +99,24 @@ impl Kind {
             }
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
-            Self::TreePath => "a directory relative to the top of the repository, without ..".into(),
+            Self::TreePath => "a path relative to the top of the repository, without ..".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
+            Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
+            Self::Rate => "an amount a second from 32k to 1024M, such as 500k or 100M".into(),
+            Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
             Self::User => "the name of a user of this machine, other than root".into(),
             Self::Verification => {
                 "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
             }
             Self::Query => "one SQL query that returns one row with one boolean".into(),
-            Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
-            Self::Rate => "an amount a second from 32k to 1024M, such as 500k or 100M".into(),
-            Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
+            Self::Tool => {
+                let known: Vec<_> = super::value::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                format!("{}, or the <tool> of a pggit.tool.<tool>.backup", known.join(", "))
+            }
+            Self::Word => "a name of letters, digits, '.', '_', '+' and '-'".into(),
+            Self::Number => "a number from 1 to 256".into(),
+            Self::Command => "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, and never given to one".into(),
         }
     }
 }
@@ -131,14 +148,16 @@ impl Key {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
             Reach::Database => format!("pggit.<database>.{}", self.name),
+            Reach::Tool => format!("pggit.tool.<tool>.{}", self.name),
         }
     }
 
-    /// The name for one database; the global ones do not care which.
+    /// The name for one database, or for one `tool.<tool>`; the global ones do
+    /// not care which.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database => format!("pggit.{database}.{}", self.name),
+            Reach::Database | Reach::Tool => format!("pggit.{database}.{}", self.name),
         }
     }
 }
@@ -160,6 +179,7 @@ const GLOBAL: Key = Key {
 };
 
 const DATABASE: Key = Key { reach: Reach::Database, ..GLOBAL };
+const TOOL: Key = Key { reach: Reach::Tool, kind: Kind::Command, trust: Trust::Trusted, ..GLOBAL };
 
 /// Every key, those of the whole repository first.
 pub static KEYS: &[Key] = &[
@@ -177,7 +197,8 @@ pub static KEYS: &[Key] = &[
         environment: Some("PGGIT_PGBIN"),
         trust: Trust::Trusted,
         doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`, `psql`), such as \
-              `/usr/lib/postgresql/17/bin`. Without it, they are looked up in the directories of \
+              `/usr/lib/postgresql/17/bin`, or one that has a directory for each major version, such as \
+              `/usr/lib/postgresql`. Without it, they are looked up in the directories of \
               the server's version and newer ones below `/usr/lib/postgresql`, then in `PATH`.",
         ..GLOBAL
     },
@@ -291,20 +312,20 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "tool",
-        kind: Kind::Choice(&["pg_dump", "pg_basebackup", "auto"]),
+        kind: Kind::Tool,
         default: Some("pg_dump"),
-        doc: "The tool that makes the backups: `pg_dump` those of one database, `pg_basebackup` those of the whole \
-              cluster that it is in. `auto` takes `pg_dump` while the database is smaller than `autoSize`, and \
-              `pg_basebackup` from then on. See tools.md.",
+        doc: "The tool that makes the backups: one of those that are known, or one of your own, described by \
+              `pggit.tool.<tool>.backup` and its siblings. `auto` takes `pg_dump` while the database is smaller than \
+              `autoSize`, and `pg_basebackup`, which copies the whole cluster, from then on. `docs/tools.md` says \
+              what each needs.",
         ..DATABASE
     },
     Key {
         name: "type",
-        kind: Kind::Choice(&["full", "incremental", "differential"]),
+        kind: Kind::Choice(&["full", "differential", "incremental", "snapshot"]),
         default: Some("full"),
-        doc: "The type of backup that is made when `--type` is not given. `pg_dump` makes full ones. `pg_basebackup` \
-              makes incremental and differential ones of PostgreSQL 17 and later with `summarize_wal`, and a full one \
-              when there is nothing to build on.",
+        doc: "The type of backup that is made when `--type` is not given. Which ones there are depends on the tool; \
+              when there is nothing to build on, it is a full one.",
         ..DATABASE
     },
     Key {
@@ -466,12 +487,89 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
+        name: "mask",
+        kind: Kind::TreePath,
+        trust: Trust::Trusted,
+        doc: "An SQL script in the repository that changes what nobody may see, such as `mask.sql`. It is run in \
+              copies that `git pggit with` and `git pggit checkout` make, as it is at their commit, before anybody can \
+              connect. Where the commit does not have it no copy is made.",
+        ..DATABASE
+    },
+    Key {
         name: "timeout",
         kind: Kind::Duration,
         doc: "How long one backup may take before it is stopped and recorded as failed. A number with a unit: \
               `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
         ..DATABASE
     },
+    Key {
+        name: "stanza",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The stanza of this database in pgBackRest.",
+        ..DATABASE
+    },
+    Key {
+        name: "repo",
+        kind: Kind::Number,
+        trust: Trust::Trusted,
+        doc: "The number of the pgBackRest repository that backups of this database go to. Without it, they go to \
+              the first one, and backups in all of them are known.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrestConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of pgBackRest. Without it, pgBackRest looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrest",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `pgbackrest`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanServer",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "What this database's server is called in Barman.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of Barman. Without it, Barman looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "barman",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `barman`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "toolUser",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The user of this machine that pgBackRest, Barman or a tool of your own is run as, such as `postgres`. \
+              It takes root to run a program as somebody else. Without it, it runs as who runs `git pggit`.",
+        ..DATABASE
+    },
+    Key {
+        name: "backup",
+        doc: "What makes a backup with this tool: a program and its arguments. They are split into words as a shell \
+              splits them, and no shell ever sees them. `docs/custom-tools.md` has what it is told and what it answers.",
+        ..TOOL
+    },
+    Key { name: "restore", doc: "What brings a backup of this tool back.", ..TOOL },
+    Key { name: "verify", doc: "What proves the bytes of a backup of this tool.", ..TOOL },
+    Key { name: "delete", doc: "What removes a backup of this tool.", ..TOOL },
+    Key { name: "list", doc: "What lists the backups that this tool has.", ..TOOL },
 ];
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::url::{DatabaseUrl, InvalidUrl};
 use crate::domain::{Compression, DatabaseName, Globals, TableName, VerifyPolicy};
 
 /// The tool that makes a database's backups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
@@ -21,35 +21,47 @@ pub enum Tool {
     PgBasebackup,
     /// One of them, by the size of the database.
     Auto,
+    /// pgBackRest.
+    PgBackRest,
+    /// Barman.
+    Barman,
+    /// One of the user's own.
+    Custom(String),
 }
 
-/// Gives an enum its words, in both directions.
-macro_rules! words {
-    ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
-        impl $type {
-            /// The word that configuration and command line use.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
+impl Tool {
+    /// Those that this program knows.
+    pub const KNOWN: &'static [(&'static str, Self)] = &[
+        ("pg_dump", Self::PgDump),
+        ("pg_basebackup", Self::PgBasebackup),
+        ("auto", Self::Auto),
+        ("pgbackrest", Self::PgBackRest),
+        ("barman", Self::Barman),
+    ];
 
-        impl FromStr for $type {
-            type Err = ();
-
-            fn from_str(text: &str) -> Result<Self, ()> {
-                match text { $($word => Ok(Self::$variant),)+ _ => Err(()) }
-            }
+    /// The word that configuration and command line use.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Custom(name) => name,
+            known => Self::KNOWN.iter().find(|(_, tool)| tool == known).map_or("", |(word, _)| word),
         }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
+    }
 }
 
-words!(Tool { "pg_dump" => PgDump, "pg_basebackup" => PgBasebackup, "auto" => Auto });
+impl FromStr for Tool {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let known = Self::KNOWN.iter().find(|(word, _)| *word == text).map(|(_, tool)| tool.clone());
+        known.or_else(|| word(text).map(Self::Custom)).ok_or(())
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
 
 impl FromStr for Globals {
     type Err = ();
@@ -120,6 +132,26 @@ pub(super) fn table(text: &str) -> Option<TableName> {
 /// Reads a number of jobs.
 pub(super) fn jobs(text: &str) -> Option<u16> {
     text.parse().ok().filter(|n| (1..=256).contains(n))
+}
+
+/// Reads a name that other programs gave and that is given back to them.
+pub fn word(text: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
+    let good =
+        !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
+    good.then(|| text.to_owned())
+}
+
+/// Reads the number of a repository.
+pub(super) fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| (1..=256).contains(number))
+}
+
+/// Reads a program and its arguments.
+pub(super) fn command(text: &str) -> Option<Vec<String>> {
+    let words = shlex::split(text).filter(|_| !text.contains('\0'))?;
+    let program = words.first()?;
+    (program.starts_with('/') || word(program).is_some()).then_some(words)
 }
 
 /// Reads the name of a schema: anything PostgreSQL could call one.
@@ -218,12 +250,16 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
-        Kind::User => user(text).is_some(),
-        Kind::Verification => VerifyPolicy::parse(text).is_some(),
-        Kind::Query => query(text).is_some(),
         Kind::Table => table(text).is_some(),
         Kind::Rate => rate(text).is_some(),
         Kind::Size => size(text).is_some(),
+        Kind::User => user(text).is_some(),
+        Kind::Verification => VerifyPolicy::parse(text).is_some(),
+        Kind::Query => query(text).is_some(),
+        Kind::Tool => text.parse::<Tool>().is_ok(),
+        Kind::Word => word(text).is_some(),
+        Kind::Number => number(text).is_some(),
+        Kind::Command => command(text).is_some(),
         Kind::Directory | Kind::File | Kind::Repository => {
             unreachable!("paths need not be UTF-8 and are handled above")
         }
@@ -256,6 +292,24 @@ mod tests {
         assert_eq!((size("1kB"), size("100GB"), size("0MB")), (Some(1024), Some(100 << 30), Some(0)));
         for text in ["", "B", "GB", "1gb", "1.5GB", "-1GB", "99999999999TB", "1\u{e9}"] {
             assert_eq!(size(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_words_and_no_lines_for_a_shell() {
+        let words = |text: &str| command(text).map(|words| words.join("|"));
+        assert_eq!(
+            words("/usr/bin/wal-g 'backup push' $HOME; rm"),
+            Some("/usr/bin/wal-g|backup push|$HOME;|rm".into())
+        );
+        assert_eq!(words("wal-g"), Some("wal-g".into()));
+        for text in ["", "   ", "./x", "../x", "'x", "-x", "a/b", "x\0y"] {
+            assert_eq!(words(text), None, "{text:?}");
+        }
+        assert_eq!("wal-g".parse(), Ok(Tool::Custom("wal-g".to_owned())));
+        assert_eq!("barman".parse(), Ok(Tool::Barman));
+        for text in ["", "-x", "a b", "../x"] {
+            assert!(text.parse::<Tool>().is_err(), "{text:?}");
         }
     }
 

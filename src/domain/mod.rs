@@ -28,11 +28,11 @@ mod time;
 mod verification;
 mod words;
 
-pub use base_backup::{Checkpoint, WalMethod};
 pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
     VerificationKind, VerificationStatus,
 };
+pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};
 pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};

@@ -21,7 +21,8 @@ impl FromStr for TableName {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refuse = || Invalid::new("name of a table", text, "expected table, schema.table or \"odd.schema\".table");
+        let refuse =
+            || Invalid::new("name of a table", text, "expected table, schema.table or \"odd.schema\".table");
         let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {

@@ -30,7 +30,7 @@ mod tls;
 pub use client::{Client, Rows};
 pub use cluster::ClusterFacts;
 pub use conninfo::{ConnInfo, Note, Source};
-pub use databases::{NAME_BYTES_MAX, Template, check_name};
+pub use databases::{NAME_BYTES_MAX, Properties, Template, check_name};
 pub use environment::Environment;
 pub use error::Error;
 pub use facts::ServerFacts;

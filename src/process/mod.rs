@@ -15,6 +15,7 @@
 //! tools; [`Owner`], which tells a dead process from a live one; and
 //! [`crash_point`], at which tests kill this process.
 
+mod attached;
 mod child;
 mod cmd;
 mod crash;

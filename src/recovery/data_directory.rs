@@ -4,8 +4,8 @@
 //! step when it is complete and on disk. A directory that has anything in it is
 //! never touched.
 
-use std::fs::{self, DirBuilder, File};
 use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown};
@@ -336,7 +336,9 @@ impl Partial {
         let partial = Self { dir, keep: false.into() };
         let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
         let file = partial.dir.join(OWNER);
-        owner.and_then(|owner| fs::write(&file, owner)).map_err(|error| Error::file("write", &file, error))?;
+        owner
+            .and_then(|owner| fs::write(&file, owner))
+            .map_err(|error| Error::file("write", &file, error))?;
         Ok(partial)
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::backup::restorer_of;
 use crate::domain::{Artifact, Backup, BackupId, CommitId, DumpFormat, Postgres, Status};
 use crate::pg::{Client, ConnInfo, Template};
 use crate::process::crash_point;
@@ -10,10 +11,10 @@ use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
 use crate::tools::adapter::{Subject, Target};
-use crate::tools::{Adapter, Connection, DumpSpec, MigrateSpec, Migration, Programs};
+use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
-use super::proof::{Leniency, difference};
 use super::execute::{Execution, Staged};
+use super::proof::{Leniency, difference};
 use super::{Error, Plan, Step, in_scratch_database, into_new_database};
 
 /// What is to be restored and where to.
@@ -24,8 +25,6 @@ pub struct Restore<'a> {
     pub into: &'a str,
     /// A database of the server in which it is to be made.
     pub admin: ConnInfo,
-    /// The tool that made it.
-    pub adapter: &'a dyn Adapter,
     /// Where the client programs of PostgreSQL are.
     pub programs: Programs,
     /// What it takes to reach the store.
@@ -43,6 +42,10 @@ pub struct Restore<'a> {
     pub expected: Expected,
     /// A schema that is another one is only said.
     pub allow_schema_difference: bool,
+    /// What changes data that nobody may see, before anybody can connect.
+    pub mask: Option<Migration>,
+    /// A comment that the database keeps.
+    pub label: Option<String>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -126,6 +129,7 @@ impl Restore<'_> {
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
             Step::Migrate { .. } => self.migrate(target, major),
+            Step::Mask { .. } => self.run_migrations(target, major, self.mask.as_slice()),
             Step::Prove { .. } => {
                 difference = self.prove(target, major)?;
                 Ok(())
@@ -149,6 +153,8 @@ impl Restore<'_> {
         Plan::new(self.into, &self.backup.id.to_string(), Some(commit.as_str()), template)
             .then_migrate(self.forward.as_ref().map(names).unwrap_or_default())
             .then_prove(self.expected.source())
+            .then_mask(self.mask.as_ref().map(|mask| mask.name.clone()))
+            .labelled(self.label.clone())
     }
 
     fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
@@ -159,8 +165,11 @@ impl Restore<'_> {
 
     fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
         let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
-        let spec =
-            MigrateSpec { connection: Connection::from(target), directory: staged.path().to_owned(), deadline: None };
+        let spec = MigrateSpec {
+            connection: Connection::from(target),
+            directory: staged.path().to_owned(),
+            deadline: None,
+        };
         Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
     }
 
@@ -214,7 +223,10 @@ impl Restore<'_> {
             return Err(refuse(format!("it is {}", self.backup.status.as_str().replace('_', " "))));
         }
         let Some(artifact) = self.backup.artifacts.first() else {
-            return Err(refuse(format!("it was made by {} and is not a dump of this program", self.backup.tool.name)));
+            return Err(refuse(format!(
+                "it was made by {} and is not a dump of this program",
+                self.backup.tool.name
+            )));
         };
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
             return Err(refuse(format!("it was made by {} and is no dump", self.backup.tool.name)));
@@ -233,7 +245,11 @@ impl Restore<'_> {
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let subject = Subject { backup: self.backup, chain: &[], source: None };
-        let steps = self.adapter.restore(
+        let adapter = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
+            backup: self.backup.id.to_string(),
+            reason: format!("it was made by {}", self.backup.tool.name),
+        })?;
+        let steps = adapter.restore(
             &subject,
             &Target::Database {
                 connection: Connection::from(target),

@@ -14,7 +14,7 @@ use crate::domain::{Backup, BackupId};
 use crate::process::{Stdout, crash_point};
 use crate::progress::Progress;
 use crate::store::Held;
-use crate::tools::adapter::Step;
+use crate::tools::adapter::{Step, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
 use crate::tools::{self, load_directory, load_stream};
 
@@ -77,10 +77,12 @@ impl Execution<'_> {
                 })
             }
             Step::Tablespace { link, directory } => tablespace(&link, &directory),
+            Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
             Step::Remove { path } => remove(&path),
             Step::Append { path, text } => {
                 let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-                file.and_then(|mut file| file.write_all(&text)).map_err(|error| Error::file("write", &path, error))
+                file.and_then(|mut file| file.write_all(&text))
+                    .map_err(|error| Error::file("write", &path, error))
             }
         }
     }
@@ -95,9 +97,8 @@ impl Execution<'_> {
         };
         let size = backup.artifacts.first().map(|artifact| artifact.size_bytes);
         self.progress.stage(&format!("unpacking {}", backup.name), size);
-        let path_of = |name: &str| {
-            real_path(name).map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)))
-        };
+        let path_of =
+            |name: &str| real_path(name).map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)));
         held.unpack_as(artifact, &digest(backup, artifact)?, into, &path_of, self.progress)?;
         match tree {
             Some(name) => apply(&self.tree(held, backup, name)?, into),
@@ -106,10 +107,8 @@ impl Execution<'_> {
     }
 
     fn tree(&self, held: &Held, backup: &Backup, name: &str) -> Result<Tree, Error> {
-        let damaged = || Error::NotRestorable {
-            backup: backup.id.to_string(),
-            reason: format!("{name} is damaged"),
-        };
+        let damaged =
+            || Error::NotRestorable { backup: backup.id.to_string(), reason: format!("{name} is damaged") };
         held.verify(name, &digest(backup, name)?, &crate::progress::Quiet)?;
         let mut text = Vec::new();
         let read = held.reader(name)?.take(TREE_MAX).read_to_end(&mut text);
@@ -146,7 +145,8 @@ fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
 fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
     let io = |what, path: &Path, error| Error::file(what, path, error);
     fs::create_dir_all(directory).map_err(|e| io("make", directory, e))?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(|e| io("chmod", directory, e))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+        .map_err(|e| io("chmod", directory, e))?;
     if let Some(parent) = link.parent() {
         fs::create_dir_all(parent).map_err(|e| io("make", parent, e))?;
     }
@@ -173,9 +173,8 @@ fn move_to(from: &Path, to: &Path) -> Result<(), Error> {
             _ => to.to_owned(),
         };
         let copied = match entry.file_type().is_dir() {
-            true => fs::create_dir(&target).and_then(|()| {
-                fs::set_permissions(&target, entry.metadata()?.permissions())
-            }),
+            true => fs::create_dir(&target)
+                .and_then(|()| fs::set_permissions(&target, entry.metadata()?.permissions())),
             false => fs::copy(entry.path(), &target).map(drop),
         };
         copied.map_err(|error| Error::file("copy", entry.path(), error))?;

@@ -2,13 +2,13 @@
 //! not mind where the bytes are.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub enum Place {
     Store {
         /// The store.
         store: Store,
-        /// The directory; it exists.
+        /// The directory; it is made when something is put there.
         staging: PathBuf,
     },
 }
@@ -48,10 +48,51 @@ pub enum Draft {
         /// The artifact.
         writer: ArtifactWriter,
         /// What cannot be streamed is made in here.
-        staging: plain::Draft,
+        staging: Staging,
         /// Files of directories that were streamed, by their names.
         members: Mutex<BTreeMap<String, FileSummary>>,
     },
+}
+
+/// A directory for what cannot be streamed: most backups never make one.
+pub struct Staging {
+    root: PathBuf,
+    database: String,
+    id: String,
+    made: Mutex<Option<plain::Draft>>,
+}
+
+impl Staging {
+    fn made(&self) -> MutexGuard<'_, Option<plain::Draft>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn adopt_directory(&self, name: &str) -> Result<PathBuf> {
+        let mut made = self.made();
+        if made.is_none() {
+            private_directory(&self.root)?;
+            *made = Some(plain::Draft::create(&self.root, &self.database, &self.id)?);
+        }
+        made.as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.adopt_directory(name))
+    }
+
+    fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>> {
+        self.made().as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.files_of(name))
+    }
+
+    fn discard_directory(&self, name: &str) -> Result<()> {
+        self.made().as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.discard_directory(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::Missing { path: self.root.join(name) }
+    }
+}
+
+/// Makes a directory, and those above it, that only its owner can look into.
+pub fn private_directory(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Error::io("create", path, error))
 }
 
 impl Place {
@@ -70,9 +111,14 @@ impl Place {
                     Compression::None => FASTEST,
                     Compression::Zstd(level) => level,
                 };
-                let staging = plain::Draft::create(staging, database, id)?;
-                let new =
-                    NewArtifact { id: id.to_owned(), lineage: database.to_owned(), created_at: now, level };
+                let (root, database, id) = (staging.clone(), database.to_owned(), id.to_owned());
+                let staging = Staging { root, database, id, made: Mutex::default() };
+                let new = NewArtifact {
+                    id: staging.id.clone(),
+                    lineage: staging.database.clone(),
+                    created_at: now,
+                    level,
+                };
                 Ok(Draft::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
             }
         }
@@ -109,14 +155,18 @@ impl Draft {
 
     /// Removes an adopted directory that is not to be kept.
     pub fn discard_directory(&self, name: &str) -> Result<()> {
-        let (Self::Plain(draft) | Self::Artifact { staging: draft, .. }) = self;
-        draft.discard_directory(name)
+        match self {
+            Self::Plain(draft) => draft.discard_directory(name),
+            Self::Artifact { staging, .. } => staging.discard_directory(name),
+        }
     }
 
     /// Makes an empty directory for somebody else to fill.
     pub fn adopt_directory(&self, name: &str) -> Result<PathBuf> {
-        let (Self::Plain(draft) | Self::Artifact { staging: draft, .. }) = self;
-        draft.adopt_directory(name)
+        match self {
+            Self::Plain(draft) => draft.adopt_directory(name),
+            Self::Artifact { staging, .. } => staging.adopt_directory(name),
+        }
     }
 
     /// Whether what is put there should not be compressed by those who make it.
@@ -315,7 +365,7 @@ impl Held {
         progress: &dyn Progress,
     ) -> Result<()> {
         self.compare(name, expected)?;
-        fs::create_dir_all(target).map_err(|error| Error::io("create", target, error))?;
+        private_directory(target)?;
         let files = self.below(name)?;
         let stop = AtomicBool::new(false);
         let unpack = |file: &String| {
@@ -348,7 +398,8 @@ impl Held {
             parts.into_iter().all(|part| !matches!(part, b"" | b"." | b".."))
         };
         let path = path_of(relative).filter(safe);
-        let path = target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
+        let path =
+            target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
         }

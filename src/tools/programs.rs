@@ -25,16 +25,16 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Copies a cluster.
+    PgBasebackup,
+    /// Puts a chain of copies together.
+    PgCombinebackup,
     /// Makes a data directory.
     Initdb,
     /// The server.
     Postgres,
     /// Looks for damage in tables and indexes.
     PgAmcheck,
-    /// Copies a cluster.
-    PgBasebackup,
-    /// Puts a chain of copies together.
-    PgCombinebackup,
 }
 
 impl Program {
@@ -45,11 +45,11 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::PgBasebackup => "pg_basebackup",
+            Self::PgCombinebackup => "pg_combinebackup",
             Self::Initdb => "initdb",
             Self::Postgres => "postgres",
             Self::PgAmcheck => "pg_amcheck",
-            Self::PgBasebackup => "pg_basebackup",
-            Self::PgCombinebackup => "pg_combinebackup",
         }
     }
 }

@@ -74,7 +74,8 @@ impl Options {
     }
 
     fn bin_dir(&self) -> PathBuf {
-        self.major.map_or_else(|| bin_dir().to_owned(), |major| versions().join(major.to_string()).join("bin"))
+        self.major
+            .map_or_else(|| bin_dir().to_owned(), |major| versions().join(major.to_string()).join("bin"))
     }
 
     /// Starts a server on the `data` in a directory that [`fresh_dir`] has made.
@@ -171,7 +172,11 @@ impl Cluster {
 
     /// Stops the server and keeps its files.
     pub(crate) fn stop(&self) {
-        let _ = pg(&self.bin, "pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
+        let _ = pg(&self.bin, "pg_ctl")
+            .args(["-m", "immediate", "-D"])
+            .arg(self.dir.join("data"))
+            .arg("stop")
+            .output();
     }
 
     /// The directory of the socket; below it `data`, `log` and `tls`.
@@ -337,8 +342,7 @@ fn seed(bin: &Path) -> PathBuf {
     let made = seeds.entry(bin.to_owned()).or_insert_with(|| {
         assert!(bin.join("initdb").exists(), "no PostgreSQL in {}: run tests/prepare.sh test", bin.display());
         let data = fresh_dir().join("data");
-        let options =
-            ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync"];
+        let options = ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync"];
         run(pg(bin, "initdb").args(options).arg("-D").arg(&data));
         data
     });

@@ -10,6 +10,7 @@ mod tmpfs;
 mod backup_cli;
 mod beside;
 mod cli_basics;
+mod clones;
 mod clouds;
 mod config;
 mod create;

@@ -58,7 +58,8 @@ fn left(dir: &Path) -> Vec<String> {
 
 #[test]
 fn a_copy_goes_into_the_store_and_comes_back() {
-    let mut shop = shop(&Options::default().setting("archive_mode=on").setting("archive_command=/bin/true"));
+    let mut shop = shop(&Options::default());
+    shop.cluster.psql("postgres", "alter system set archive_mode = on");
     // Whatever the language of the user, the programs speak one that is understood.
     shop.sandbox.set("LC_ALL", "de_DE.UTF-8");
     let first = copy(&shop, &["--name", "first", "--max-rate", "1024M"]);
@@ -84,7 +85,10 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     assert_eq!(fs::metadata(data.join("PG_VERSION")).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(left(&dir), ["data"]);
     let restored = Options::default().start_in(dir.clone());
-    assert_eq!(restored.psql(&shop.database, "select count(*), (select note from orders where id = 7) from orders"), "1000|changed");
+    assert_eq!(
+        restored.psql(&shop.database, "select count(*), (select note from orders where id = 7) from orders"),
+        "1000|changed"
+    );
     assert_eq!(restored.psql("postgres", "show archive_mode"), "off");
     // Nobody's data directory is overwritten, least of all that of a server that runs.
     let text = restore_into(&shop, "first", &dir, &[]).fails(12).stderr_text();
@@ -107,14 +111,17 @@ fn tablespaces_and_strange_files_come_along() {
     fs::create_dir(&old).unwrap();
     std::os::unix::fs::chown(&old, Some(fs::metadata(shop.cluster.dir()).unwrap().uid()), None).unwrap();
     shop.cluster.psql("postgres", &format!("create tablespace odd location '{}'", old.display()));
-    shop.cluster.psql(&shop.database, "create table far tablespace odd as select generate_series(1, 10) as a");
+    shop.cluster
+        .psql(&shop.database, "create table far tablespace odd as select generate_series(1, 10) as a");
     let stray = shop.cluster.dir().join("data/base/100% \u{1}stray");
     fs::write(&stray, "stray").unwrap();
     fs::set_permissions(&stray, fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::chown(&stray, Some(fs::metadata(shop.cluster.dir()).unwrap().uid()), None).unwrap();
     let plain = shop.sandbox.path().join("plain");
     fs::create_dir(&plain).unwrap();
-    for (number, args) in [vec!["--wal", "stream"], vec!["--output", plain.to_str().unwrap()]].into_iter().enumerate() {
+    for (number, args) in
+        [vec!["--wal", "stream"], vec!["--output", plain.to_str().unwrap()]].into_iter().enumerate()
+    {
         let record = copy(&shop, &args);
         let id = record["id"].as_str().unwrap();
         assert_eq!(record["metadata"]["tablespaces"][0]["location"], old.to_str().unwrap());
@@ -150,15 +157,18 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     assert_eq!((&full["type"], &full["metadata"]["requested_type"]), (&"full".into(), &"incremental".into()));
     let tablespace = shop.cluster.dir().join("ts");
     fs::create_dir(&tablespace).unwrap();
-    std::os::unix::fs::chown(&tablespace, Some(fs::metadata(shop.cluster.dir()).unwrap().uid()), None).unwrap();
+    std::os::unix::fs::chown(&tablespace, Some(fs::metadata(shop.cluster.dir()).unwrap().uid()), None)
+        .unwrap();
     shop.cluster.psql("postgres", &format!("create tablespace ts location '{}'", tablespace.display()));
     shop.cluster.psql(&shop.database, "create table far tablespace ts as select generate_series(1, 10) as a");
     shop.cluster.psql(&shop.database, "insert into orders values (1001, 'more')");
     let one = copy(&shop, &["--type", "incremental", "--name", "one"]);
-    shop.cluster.psql(&shop.database, "insert into orders values (1002, 'and more'); insert into far values (100)");
+    shop.cluster
+        .psql(&shop.database, "insert into orders values (1002, 'and more'); insert into far values (100)");
     let two = copy(&shop, &["--type", "incremental", "--name", "two"]);
     let three = copy(&shop, &["--type", "differential", "--name", "three"]);
-    let needs = |record: &Value| (record["depends_on"][0]["id"].clone(), record["depends_on"][0]["kind"].clone());
+    let needs =
+        |record: &Value| (record["depends_on"][0]["id"].clone(), record["depends_on"][0]["kind"].clone());
     assert_eq!(needs(&one), (full["id"].clone(), "base".into()));
     assert_eq!(needs(&two), (one["id"].clone(), "incremental_chain".into()));
     assert_eq!(needs(&three), (full["id"].clone(), "differential_base".into()));
@@ -167,9 +177,17 @@ fn incremental_copies_make_a_chain_and_one_directory() {
         let dir = fresh_dir();
         let new = dir.join("ts");
         let mapping = format!("{}={}", tablespace.display(), new.display());
-        let said = restore_into(&shop, name, &dir, &["--json", "--tablespace-mapping", &mapping]).success().json();
+        let said =
+            restore_into(&shop, name, &dir, &["--json", "--tablespace-mapping", &mapping]).success().json();
         assert_eq!(said["backups"].as_array().unwrap().len(), count);
-        assert_eq!({ let mut left = left(&dir); left.sort(); left }, ["data", "ts"]);
+        assert_eq!(
+            {
+                let mut left = left(&dir);
+                left.sort();
+                left
+            },
+            ["data", "ts"]
+        );
         let restored = Options::default().major(17).start_in(dir);
         assert_eq!(restored.psql(&shop.database, "select count(*) from orders"), "1002");
         assert_eq!(restored.psql(&shop.database, "select sum(a) from far"), "155");
@@ -187,16 +205,68 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
 
     // The bytes of a base are gone: what builds on it cannot be had, and says so.
-    let artifacts = shop.sandbox.repo().join(".git/pggit/store/artifacts/shop");
-    for entry in fs::read_dir(&artifacts).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.file_name().unwrap().to_str().unwrap().starts_with(one["id"].as_str().unwrap()) {
-            if entry.is_dir() { fs::remove_dir_all(entry).unwrap() } else { fs::remove_file(entry).unwrap() }
-        }
-    }
+    remove_bytes(&shop, &one);
     let (dir, output) = restore(&shop, "two", &[]);
     output.fails(10);
     assert_eq!(left(&dir), [""; 0]);
     restore(&shop, "full", &[]).1.success();
+    remove_bytes(&shop, &three);
+    let text = shop.create(&[&COPY[..], &["--type", "incremental"]].concat()).fails(16).stderr_text();
+    assert!(
+        text.contains("which this one builds on, cannot be read") && text.contains("--type full"),
+        "{text}"
+    );
+    assert_eq!(shop.records().last().unwrap()["error"]["code"], "base-unreadable");
+}
+
+/// Takes the bytes of a backup away behind everybody's back.
+fn remove_bytes(shop: &Shop, record: &Value) {
+    let artifacts = shop.sandbox.repo().join(".git/pggit/store/artifacts/shop");
+    let id = record["id"].as_str().unwrap();
+    for entry in fs::read_dir(&artifacts).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.file_name().unwrap().to_str().unwrap().starts_with(id) {
+            if entry.is_dir() { fs::remove_dir_all(entry).unwrap() } else { fs::remove_file(entry).unwrap() }
+        }
+    }
+}
+
+#[test]
+fn no_password_is_anywhere() {
+    let mut shop = shop(&Options::default().tcp());
+    shop.cluster.psql(
+        "postgres",
+        "create role copier login replication password 'geheim7'; grant pg_read_all_data to copier",
+    );
+    fs::write(
+        shop.cluster.dir().join("data/pg_hba.conf"),
+        "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n",
+    )
+    .unwrap();
+    shop.cluster.psql("postgres", "select pg_reload_conf()");
+    let url = format!("postgresql://copier@127.0.0.1:{}/{}", shop.cluster.port(), shop.database);
+    shop.sandbox.git(["config", "pggit.shop.url", &url]);
+    shop.sandbox.set("PGPASSWORD", "geheim7");
+    let seen = shop.sandbox.path().join("argv");
+    with_program(
+        &shop,
+        "99.1",
+        &format!("printf '%s\\n' \"$@\" >> '{}'\nexec \"$real\" \"$@\"", seen.display()),
+    );
+    let output = shop.create(&[&COPY[..], &["--json"]].concat()).success();
+    let arguments = fs::read_to_string(&seen).unwrap();
+    assert!(arguments.contains("--no-password") && arguments.contains("copier"), "{arguments}");
+    let record = shop.only_record();
+    for text in [arguments, output.snapshot(), record.to_string()] {
+        assert!(!text.contains("geheim7"), "{text}");
+    }
+    // One that is wrong is not said either.
+    shop.sandbox.set("PGPASSWORD", "falsch7");
+    let text = shop.create(&COPY).fails(14).snapshot();
+    assert!(
+        !text.contains("falsch7")
+            && !shop.records().iter().any(|record| record.to_string().contains("falsch7")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -224,7 +294,8 @@ fn major() -> u32 {
 fn with_program(shop: &Shop, version: &str, script: &str) {
     let dir = shop.with_pg_dump("exec $real \"$@\"");
     let real = bin_dir().join("pg_basebackup");
-    let answer = format!("case \"$1\" in --version) echo 'pg_basebackup (PostgreSQL) {version}'; exit;; esac");
+    let answer =
+        format!("case \"$1\" in --version) echo 'pg_basebackup (PostgreSQL) {version}'; exit;; esac");
     let text = format!("#!/bin/bash\n{answer}\nreal={}\n{script}\n", real.display());
     fs::write(dir.join("pg_basebackup"), text).unwrap();
     fs::set_permissions(dir.join("pg_basebackup"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -236,10 +307,30 @@ fn a_program_that_is_not_what_it_should_be_makes_no_backup() {
     let scripts = [
         ("99.1", "exit 0", 13, "did not come"),
         ("99.1", "\"$real\" \"$@\" | head -c 3000000", 13, "cannot be read"),
-        ("99.1", "\"$real\" \"$@\" | tar --delete --file=- backup_manifest", 13, "backup_manifest did not come"),
-        ("99.1", "\"$real\" \"$@\" | tar --delete --file=- global/pg_control", 13, "global/pg_control is in the manifest and did not come"),
-        ("99.1", "\"$real\" \"$@\" | LC_ALL=C sed 's/\"Manifest-Checksum\": \"../\"Manifest-Checksum\": \"zz/'", 13, "another checksum"),
-        ("99.1", "\"$real\" \"$@\" | LC_ALL=C sed 's/^START TIMELINE: 1/START TIMELINE: 2/'", 13, "backup_label has another checksum"),
+        (
+            "99.1",
+            "\"$real\" \"$@\" | tar --delete --file=- backup_manifest",
+            13,
+            "backup_manifest did not come",
+        ),
+        (
+            "99.1",
+            "\"$real\" \"$@\" | tar --delete --file=- global/pg_control",
+            13,
+            "global/pg_control is in the manifest and did not come",
+        ),
+        (
+            "99.1",
+            "\"$real\" \"$@\" | LC_ALL=C sed 's/\"Manifest-Checksum\": \"../\"Manifest-Checksum\": \"zz/'",
+            13,
+            "another checksum",
+        ),
+        (
+            "99.1",
+            "\"$real\" \"$@\" | LC_ALL=C sed 's/^START TIMELINE: 1/START TIMELINE: 2/'",
+            13,
+            "backup_label has another checksum",
+        ),
         ("99.1", "\"$real\" \"$@\" > /dev/null; kill -9 $$", 13, "killed"),
         ("99.1", "\"$real\" \"$@\"; echo 'pg_basebackup: error: disk quota' >&2; exit 1", 13, "disk quota"),
         ("9.1", "exec \"$real\" \"$@\"", 13, "is 9.1"),
@@ -254,7 +345,7 @@ fn a_program_that_is_not_what_it_should_be_makes_no_backup() {
     with_program(&shop, "99.1", "sleep 600");
     shop.sandbox.git(["config", "pggit.shop.timeout", "1s"]);
     let text = shop.create(&COPY).fails(13).stderr_text();
-    assert!(text.contains("1s"), "{text}");
+    assert!(text.contains("not done after 1 s"), "{text}");
     fs::remove_file(shop.sandbox.path().join("bin/pg_basebackup")).unwrap();
     let text = shop.create(&COPY).fails(13).stderr_text();
     assert!(text.contains("pg_basebackup not found"), "{text}");
@@ -269,7 +360,10 @@ fn a_program_that_is_not_what_it_should_be_makes_no_backup() {
 fn a_full_disk_makes_no_backup_and_no_data_directory() {
     let shop = shop(&Options::default());
     let Some(disk) = Tmpfs::mount("size=6m,mode=0777") else { return };
-    let text = shop.create(&[&COPY[..], &["--output", disk.path().to_str().unwrap()]].concat()).fails(15).stderr_text();
+    let text = shop
+        .create(&[&COPY[..], &["--output", disk.path().to_str().unwrap()]].concat())
+        .fails(15)
+        .stderr_text();
     assert!(text.to_lowercase().contains("no space left"), "{text}");
     assert_eq!(names(disk.path()), [""; 0]);
     assert_eq!(shop.only_record()["status"], "failed");
@@ -277,7 +371,8 @@ fn a_full_disk_makes_no_backup_and_no_data_directory() {
     let target = disk.path().join("data");
     fs::create_dir(&target).unwrap();
     std::os::unix::fs::chown(&target, Some(fs::metadata(shop.cluster.dir()).unwrap().uid()), None).unwrap();
-    let text = shop.pggit(&["backup", "restore", "whole", "--to", target.to_str().unwrap()]).fails(15).stderr_text();
+    let text =
+        shop.pggit(&["backup", "restore", "whole", "--to", target.to_str().unwrap()]).fails(15).stderr_text();
     assert!(text.contains("has room for"), "{text}");
     assert_eq!(names(disk.path()), ["data"]);
 }
@@ -312,7 +407,13 @@ fn places_that_cannot_be_data_directories_are_refused() {
     let dir = fresh_dir();
     fs::write(dir.join("file"), "").unwrap();
     let to = |path: &Path, status: i32| {
-        let output = shop.sandbox.pggit(["backup".as_ref(), "restore".as_ref(), "whole".as_ref(), "--to".as_ref(), path.as_os_str()]);
+        let output = shop.sandbox.pggit([
+            "backup".as_ref(),
+            "restore".as_ref(),
+            "whole".as_ref(),
+            "--to".as_ref(),
+            path.as_os_str(),
+        ]);
         output.fails(status).stderr_text()
     };
     assert!(to(&dir.join("file"), 12).contains("is not a directory"));

@@ -3,7 +3,7 @@
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
-use crate::tools::Kind;
+use crate::tools::{Fault, Kind};
 use crate::{backup, git, ledger, pg, process, recovery, store, tools, verify};
 
 use super::{Code, Failure};
@@ -208,13 +208,22 @@ impl From<tools::Error> for Failure {
                     Kind::DiskFull => Code::Destination,
                     _ => Code::ToolFailed,
                 };
-                failure(code)
+                match hint_for(&error.to_string()) {
+                    Some(hint) => failure(code).hint(hint),
+                    None => failure(code),
+                }
             }
             Error::Write { source, .. } => Self::of(Code::Destination, &error).hint(match source.kind() {
                 std::io::ErrorKind::StorageFull => "make room, or choose another directory with --output",
                 _ => "choose another directory with --output",
             }),
             Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
+            Error::Destination { source, .. } => match source.kind() {
+                std::io::ErrorKind::DirectoryNotEmpty => failure(Code::Conflict)
+                    .hint("nothing was changed; a backup is restored into a directory that is missing or empty"),
+                _ => failure(Code::Destination),
+            },
+            Error::Tool { tool, fault } => of_fault(tool, fault, failure),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
             Error::VersionUnknown { .. }
             | Error::Empty { .. }
@@ -224,6 +233,57 @@ impl From<tools::Error> for Failure {
             Error::Pg(_) => unreachable!("handled above"),
         }
     }
+}
+
+/// What to do about a tool with a repository of its own.
+fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Failure {
+    match fault {
+        Fault::Missing => failure(Code::ToolFailed)
+            .hint(format!("install {tool}, or say where it is: git config pggit.<database>.{tool} <program>")),
+        Fault::NotConfigured(key) => failure(Code::Configuration)
+            .hint(format!("say what {tool} calls the database: git config pggit.<database>.{key} <name>")),
+        Fault::Root => failure(Code::Configuration).hint(
+            "say which user has the repository, and it is run as that one: git config pggit.<database>.toolUser postgres",
+        ),
+        Fault::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
+        Fault::NotRoot(user) => failure(Code::Configuration)
+            .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
+        Fault::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
+        Fault::Unknown(_) => failure(Code::NotFound)
+            .hint("see pggit.<database>.stanza or .barmanServer, and the configuration file of the tool"),
+        Fault::NoBackup(_) => {
+            failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
+        }
+        Fault::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
+        Fault::Server(_) => failure(Code::DatabaseUnreachable),
+        Fault::Refused(_) => failure(Code::Conflict),
+        Fault::Unsupported(_) => failure(Code::Usage),
+        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Failed { .. } => failure(Code::ToolFailed),
+    }
+}
+
+/// What helps against some of the things that pg_basebackup says.
+fn hint_for(said: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "has already been removed",
+            "let the server keep more of its log (wal_keep_size), or use --wal stream",
+        ),
+        (
+            "no pg_hba.conf entry for replication",
+            "pg_hba.conf has to have a line for the database \"replication\"",
+        ),
+        (
+            "WAL summaries are required",
+            "the server removed its summaries of what changed (wal_summary_keep_time): --type full",
+        ),
+        ("too many WAL senders", "max_wal_senders of the server is too low, or try again in a moment"),
+        (
+            "requested starting point",
+            "the server has no longer what the backup before was made of: --type full",
+        ),
+    ];
+    hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
 }
 
 impl From<store::Error> for Failure {
@@ -371,6 +431,19 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            Error::Config(error) => error.into(),
+            other @ Error::UnknownTool { .. } => {
+                let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                let failure =
+                    Self::of(Code::Configuration, &other).hint(format!("known are {}", known.join(", ")));
+                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
+            }
+            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
+                "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
+            ),
+            other @ Error::BaseUnreadable { .. } => {
+                Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
+            }
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }

@@ -166,4 +166,3 @@ fn drain(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<()> {
         }
     }
 }
-

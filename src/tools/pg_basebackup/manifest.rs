@@ -85,8 +85,9 @@ impl Manifest {
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let cut = || "the manifest is cut off".to_owned();
         let at = text.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM).ok_or_else(cut)?;
-        let document: Document = serde_json::from_slice(text)
-            .map_err(|error| if error.is_eof() { cut() } else { format!("the manifest is damaged: {error}") })?;
+        let document: Document = serde_json::from_slice(text).map_err(|error| {
+            if error.is_eof() { cut() } else { format!("the manifest is damaged: {error}") }
+        })?;
         let actual: String = Sha256::digest(&text[..at]).iter().map(|byte| format!("{byte:02x}")).collect();
         if !document.checksum.eq_ignore_ascii_case(&actual) {
             return Err("the manifest has another checksum than it says".to_owned());
@@ -95,14 +96,18 @@ impl Manifest {
         for file in document.files {
             let path = match (file.path, file.encoded) {
                 (Some(path), _) => path.into_bytes(),
-                (None, Some(hex)) => from_hex(&hex).ok_or("the manifest has a path that is no hexadecimal number")?,
+                (None, Some(hex)) => {
+                    from_hex(&hex).ok_or("the manifest has a path that is no hexadecimal number")?
+                }
                 (None, None) => return Err("the manifest has a file without a path".to_owned()),
             };
             let is_crc = file.algorithm.as_deref() == Some("CRC32C");
             let crc = file.checksum.filter(|_| is_crc).and_then(|hex| crc_of(&hex));
             files.insert(path, Listed { size: file.size, crc });
         }
-        let lsn = |text: &str| text.parse().map_err(|_| format!("the manifest has {text:?} for a position in the log"));
+        let lsn = |text: &str| {
+            text.parse().map_err(|_| format!("the manifest has {text:?} for a position in the log"))
+        };
         let wal = document.wal.into_iter().map(|range| {
             Ok(WalRange { timeline: range.timeline, start: lsn(&range.start)?, end: lsn(&range.end)? })
         });
@@ -137,7 +142,12 @@ impl Manifest {
             let last = u64::from(range.end).saturating_sub(1) / size;
             for number in u64::from(range.start) / size..=last {
                 let per_file = (1_u64 << 32) / size;
-                let name = format!("pg_wal/{:08X}{:08X}{:08X}", range.timeline, number / per_file, number % per_file);
+                let name = format!(
+                    "pg_wal/{:08X}{:08X}{:08X}",
+                    range.timeline,
+                    number / per_file,
+                    number % per_file
+                );
                 if arrived.get(name.as_bytes()).is_none_or(|file| file.size != size) {
                     return Err(format!("segment {name} of the write-ahead log did not come"));
                 }
@@ -148,7 +158,8 @@ impl Manifest {
 }
 
 fn is_segment(path: &[u8]) -> bool {
-    path.strip_prefix(b"pg_wal/").is_some_and(|name| name.len() == 24 && name.iter().all(u8::is_ascii_hexdigit))
+    path.strip_prefix(b"pg_wal/")
+        .is_some_and(|name| name.len() == 24 && name.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// The checksum is written byte by byte as it is in memory.
@@ -158,7 +169,8 @@ fn crc_of(hex: &str) -> Option<u32> {
 }
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let digits: Option<Vec<u8>> =
+        hex.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
     Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
@@ -181,9 +193,13 @@ mod tests {
 
     fn arrived() -> Arrived {
         let wal = ["0000000100000000000000FF", "000000010000000100000000", "000000010000000100000001"];
-        let wal = wal.map(|name| (format!("pg_wal/{name}").into_bytes(), Listed { size: 16 << 20, crc: None }));
+        let wal =
+            wal.map(|name| (format!("pg_wal/{name}").into_bytes(), Listed { size: 16 << 20, crc: None }));
         let crc = Some(u32::from_le_bytes([0x79, 0x4f, 0xd0, 0x69]));
-        let files = [(b"base/1/1259".to_vec(), Listed { size: 8192, crc }), (b"b\xff".to_vec(), Listed { size: 0, crc: None })];
+        let files = [
+            (b"base/1/1259".to_vec(), Listed { size: 8192, crc }),
+            (b"b\xff".to_vec(), Listed { size: 0, crc: None }),
+        ];
         files.into_iter().chain(wal).collect()
     }
 

@@ -92,6 +92,8 @@ impl PgBasebackup {
         let cmd = match &order.parent {
             Some(parent) => {
                 let manifest = manifest_of(parent.source()?)?;
+                Manifest::parse(&manifest)
+                    .map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
                 // Newer versions would ask a terminal for more.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }
@@ -221,7 +223,8 @@ fn judge(intake: &Intake<'_>, facts: &ServerFacts) -> Result<(Postgres, Metadata
     let mut metadata = Metadata::default();
     metadata.insert("files", intake.arrived.len());
     if !map.is_empty() {
-        let shown = map.iter().map(|one| json!({ "oid": one.oid, "location": one.location.to_string_lossy() }));
+        let shown =
+            map.iter().map(|one| json!({ "oid": one.oid, "location": one.location.to_string_lossy() }));
         metadata.insert("tablespaces", shown.collect::<Vec<_>>());
     }
     Ok((postgres, metadata))
@@ -241,13 +244,21 @@ impl Adapter for PgBasebackup {
         Ok(Probe { path, version: version.text, types })
     }
 
-    fn choose_base(&self, wanted: BackupType, facts: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
+    fn choose_base(
+        &self,
+        wanted: BackupType,
+        facts: &ServerFacts,
+        known: &[&Backup],
+    ) -> Result<Basis, Error> {
         match wanted {
             BackupType::Full => return Ok(Basis::full()),
             BackupType::Incremental | BackupType::Differential if facts.major >= INCREMENTAL_SINCE => {}
             BackupType::Incremental | BackupType::Differential => {
                 return Err(Error::NotSetUp {
-                    what: format!("the server is PostgreSQL {}, which makes only full base backups", facts.major),
+                    what: format!(
+                        "the server is PostgreSQL {}, which makes only full base backups",
+                        facts.major
+                    ),
                     hint: format!("incremental ones take PostgreSQL {INCREMENTAL_SINCE}; leave out --type"),
                 });
             }
@@ -319,7 +330,9 @@ impl Adapter for PgBasebackup {
             match subject.chain.iter().find(|member| member.backup.id == next.id) {
                 Some(member) => needed = member.backup.depends_on.first(),
                 None => {
-                    report.findings.push(Finding::fatal(format!("it needs backup {}, which is not there", next.id)));
+                    report
+                        .findings
+                        .push(Finding::fatal(format!("it needs backup {}, which is not there", next.id)));
                     break;
                 }
             }

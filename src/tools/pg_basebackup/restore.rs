@@ -22,7 +22,9 @@ impl PgBasebackup {
             return Err(unsupported("is restored into a data directory, not into a database"));
         };
         if !matches!(until, RecoveryTarget::Immediate | RecoveryTarget::Latest) {
-            return Err(unsupported("has only the log that it takes to be consistent: there is no later point"));
+            return Err(unsupported(
+                "has only the log that it takes to be consistent: there is no later point",
+            ));
         }
         let mapped = map_of(subject.source()?, tablespaces)?;
         let links = mapped.iter().map(|one| Step::Tablespace {
@@ -38,7 +40,8 @@ impl PgBasebackup {
             steps.extend(self.combine(subject, path)?);
             steps.extend(links);
         }
-        steps.extend(["standby.signal", "recovery.signal"].map(|name| Step::Remove { path: path.join(name) }));
+        steps
+            .extend(["standby.signal", "recovery.signal"].map(|name| Step::Remove { path: path.join(name) }));
         if !mapped.is_empty() {
             let map = path.join("tablespace_map");
             steps.push(Step::Remove { path: map.clone() });
@@ -90,11 +93,10 @@ fn map_of(source: &dyn Source, mapping: &[(PathBuf, PathBuf)]) -> Result<Vec<Map
     let reader = source.open(&format!("{DIRECTORY}/tablespace_map")).map_err(get)?;
     reader.take(MAP_MAX).read_to_end(&mut text).map_err(get)?;
     let mapped = parse_map(&text).ok_or_else(|| get(std::io::ErrorKind::InvalidData.into()))?;
-    if let Some((unknown, _)) = mapping.iter().find(|(from, _)| mapped.iter().all(|one| one.location != *from)) {
+    if let Some((unknown, _)) =
+        mapping.iter().find(|(from, _)| mapped.iter().all(|one| one.location != *from))
+    {
         return Err(Error::NoSuchTablespace { location: unknown.clone() });
     }
-    Ok(mapped
-        .into_iter()
-        .map(|one| Mapped { location: moved(&one.location, mapping), ..one })
-        .collect())
+    Ok(mapped.into_iter().map(|one| Mapped { location: moved(&one.location, mapping), ..one }).collect())
 }

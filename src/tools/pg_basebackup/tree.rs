@@ -66,7 +66,8 @@ pub fn is_below(path: &str) -> bool {
 /// How a path is written as the name of a file in a store: what is not plain
 /// becomes `%` and two digits.
 pub(super) fn stored_name(path: &[u8]) -> String {
-    let plain = std::str::from_utf8(path).ok().filter(|text| !text.chars().any(|c| c.is_control() || c == '%'));
+    let plain =
+        std::str::from_utf8(path).ok().filter(|text| !text.chars().any(|c| c.is_control() || c == '%'));
     match plain {
         Some(text) => text.to_owned(),
         None => path

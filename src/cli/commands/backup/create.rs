@@ -15,12 +15,16 @@ use super::select;
 
 /// Back up a database, and record it on its commit
 ///
-/// pg_dump dumps the database, and the dump is streamed into the store, together
-/// with the roles and tablespaces of the server. pg_basebackup copies the whole
-/// cluster that the database is in, and each file of it goes into the store. Of what the store has from earlier backups of the database
+/// The tool is the configured one, by default pg_dump. pg_dump dumps the database,
+/// and the dump is streamed into the store, together with the roles and tablespaces
+/// of the server. pg_basebackup copies the whole cluster that the database is in,
+/// and each file of it goes into the store. Of what the store has from earlier backups of the database
 /// nothing is stored again: a later version takes little more than what has
 /// changed, and each can be restored by itself. With --output it becomes plain
 /// files that 'zstd -dc' and 'pg_restore' read without this program.
+///
+/// pgBackRest, Barman and tools of your own keep the bytes in repositories of
+/// their own; what they say of the backup is recorded.
 ///
 /// The record is in the repository before the first byte is written, and says
 /// that the backup is completed after the last one is durable.
@@ -46,11 +50,12 @@ pub(crate) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// The tool that makes it: pg_dump, pg_basebackup, or 'auto' for one of them by the size of the database
+    /// The tool that makes it, instead of the configured one; 'auto' is pg_dump or pg_basebackup, by the
+    /// size of the database
     #[arg(long, value_name = "TOOL", value_parser = tool)]
     tool: Option<Tool>,
 
-    /// What the backup contains: full, incremental (since the newest backup) or differential (since the newest
+    /// What the backup contains: full, incremental (since the newest backup), differential (since the newest
     /// full one); pg_dump makes full backups
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
@@ -123,12 +128,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let server = connect::conninfo(context, &request.database)?;
     // A server that cannot be reached is a failed backup, and is found out again below.
     match backup::decide(&mut request.database, &server) {
-        Err(backup::Error::Pg(error)) => context.ui.warning(&format!("the size of the database is not known: {error}")),
+        Err(backup::Error::Pg(error)) => {
+            context.ui.warning(&format!("the size of the database is not known: {error}"))
+        }
         other => other?,
     }
     check(&request, args)?;
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(&request.database, &server, &programs);
+    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
     let place = match adapter.has_repository() {
         true => None,
         false => {
@@ -167,7 +174,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
     let mut database = context.config()?.selected(args.database.as_deref())?;
     adjust(&mut database, args);
-    if args.jobs.is_some() && database.tool.value != Tool::PgBasebackup && database.format.value != DumpFormat::Directory {
+    if args.jobs.is_some()
+        && database.tool.value != Tool::PgBasebackup
+        && database.format.value != DumpFormat::Directory
+    {
         let message = format!("--jobs goes with --format directory, not with {}", database.format.value);
         return Err(Failure::new(Code::Usage, message));
     }
@@ -203,7 +213,8 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
     if database.tool.value != Tool::PgBasebackup {
         if !database.schemas.is_empty() && !database.tables.is_empty() {
-            let message = "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
+            let message =
+                "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
             return Err(Failure::new(Code::Usage, message)
                 .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
         }
@@ -218,9 +229,10 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
         ("--jobs", args.jobs.is_some()),
     ];
     match for_dumps.iter().find(|(_, given)| *given) {
-        Some((option, _)) => {
-            Err(Failure::new(Code::Usage, format!("{option} is for pg_dump: pg_basebackup copies the whole cluster")))
-        }
+        Some((option, _)) => Err(Failure::new(
+            Code::Usage,
+            format!("{option} is for pg_dump: pg_basebackup copies the whole cluster"),
+        )),
         None => Ok(()),
     }
 }
@@ -253,8 +265,8 @@ fn adjust(database: &mut DatabaseConfig, args: &Args) {
     if !args.exclude_table.is_empty() {
         database.exclude_tables = args.exclude_table.iter().cloned().map(given).collect();
     }
-    if let Some(tool) = args.tool {
-        database.tool = given(tool);
+    if let Some(tool) = &args.tool {
+        database.tool = given(tool.clone());
     }
     if let Some(checkpoint) = args.checkpoint {
         database.checkpoint = given(checkpoint);
@@ -276,7 +288,7 @@ fn summary(backup: &Backup) -> String {
     format!("completed backup {}: {size} stored in {stored}, on commit {commit}{branch}", backup.name)
 }
 
-fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+pub(super) fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }

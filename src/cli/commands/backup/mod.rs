@@ -4,6 +4,7 @@ mod annotate;
 mod append;
 mod cat;
 mod cat_artifact;
+mod catalogue;
 mod complete;
 mod coverage;
 mod create;
@@ -14,20 +15,23 @@ mod fail;
 mod fields;
 mod find;
 mod for_each;
+mod guard;
 mod hold;
+mod import;
 mod list;
 mod log;
+mod reconcile;
 mod register;
 mod release;
 mod restore;
 mod restore_cluster;
-mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
 mod verify;
-mod view;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -38,6 +42,7 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
     Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
@@ -58,6 +63,8 @@ pub(crate) enum Command {
     CatArtifact(cat_artifact::Args),
     ForEach(Box<for_each::Args>),
     Append(append::Args),
+    Import(import::Args),
+    Reconcile(reconcile::Args),
 }
 
 impl Command {
@@ -96,6 +103,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
@@ -116,5 +124,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::CatArtifact(args) => cat_artifact::run(&args, context),
         Command::ForEach(args) => for_each::run(&args, context),
         Command::Append(args) => append::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::{self, Args};
+use super::restore::Args;
+use crate::backup;
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Backup, RecoveryTarget, human_bytes};
 use crate::git::Oid;
@@ -14,7 +15,7 @@ use crate::ledger::{self, Entry};
 use crate::process::interrupt;
 use crate::recovery::{Archiving, DataDirectory, Planted};
 use crate::store::Access;
-use crate::tools::Programs;
+use crate::tools::{Adapter, Programs};
 
 pub(super) fn run(
     args: &Args,
@@ -24,9 +25,10 @@ pub(super) fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = restore::adapter(&entry.backup, &programs)?;
+    let adapter = adapter(&entry.backup, &programs)?;
     let members = members(entry, context)?;
-    let tablespaces = args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let tablespaces =
+        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let restore = DataDirectory {
@@ -61,6 +63,15 @@ struct Said<'a> {
     planted: &'a Planted,
 }
 
+/// The tool that brings it back.
+fn adapter(backup: &Backup, programs: &Programs) -> Result<Box<dyn Adapter>, Failure> {
+    backup::restorer_of(backup, programs).ok_or_else(|| {
+        let message =
+            format!("backup {} was made by {}, which has to restore it itself", backup.id, backup.tool.name);
+        Failure::new(Code::Conflict, message)
+    })
+}
+
 /// A path without `.` and a slash at its end: a name is added to it.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
@@ -76,8 +87,10 @@ fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Fa
         let parent = match ledger.by_id(id) {
             Ok(parent) => parent.backup,
             Err(ledger::Error::NotFound { .. }) => {
-                let message = format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
-                return Err(Failure::new(Code::Conflict, message).hint("'git pggit sync' fetches what others have recorded"));
+                let message =
+                    format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
+                return Err(Failure::new(Code::Conflict, message)
+                    .hint("'git pggit sync' fetches what others have recorded"));
             }
             Err(error) => return Err(error.into()),
         };
@@ -122,7 +135,9 @@ fn show(restore: &DataDirectory<'_>, entry: &Entry, context: &Context) -> Result
     let steps = restore.plan()?;
     let backup = &entry.backup;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
+        return Ok(context
+            .ui
+            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
     }
     context.ui.line(format!("backup {} on {}", backup.name, backup.commit.short()))?;
     for (number, step) in steps.iter().enumerate() {
@@ -131,12 +146,7 @@ fn show(restore: &DataDirectory<'_>, entry: &Entry, context: &Context) -> Result
     Ok(())
 }
 
-fn say(
-    said: &Said<'_>,
-    entry: &Entry,
-    commit: Oid,
-    context: &Context,
-) -> Result<(), Failure> {
+fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::backup;
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar, store};
-use crate::config;
+use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
 };
@@ -252,14 +252,25 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    let (backup, config) = (&wanted.entry.backup, context.config()?);
-    let database = config.database(&backup.database)?;
-    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::restorer_of(backup, &programs).ok_or_else(|| {
+/// The tool that made a backup.
+fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
+    backup.tool.name.as_str().parse().map_err(|()| {
         let message = format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
-    })?;
+    })
+}
+
+fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
+    let (backup, config) = (&wanted.entry.backup, context.config()?);
+    let mut database = config.database(&backup.database)?;
+    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+    let adapter = match backup::restorer_of(backup, &programs) {
+        Some(adapter) => adapter,
+        None => {
+            database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
+            backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, &programs)?
+        }
+    };
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
