@@ -241,7 +241,7 @@ fn newest_installed() -> Option<PathBuf> {
 }
 
 /// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
-fn owner() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *OWNER.get_or_init(|| {
         if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 {
@@ -254,7 +254,7 @@ fn owner() -> Option<(u32, u32)> {
     })
 }
 
-fn pg(program: &str) -> Command {
+pub(crate) fn pg(program: &str) -> Command {
     let mut command = client(program);
     if let Some((uid, gid)) = owner() {
         command.uid(uid).gid(gid).current_dir("/");
@@ -269,7 +269,7 @@ fn run(command: &mut Command) {
     assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
 }
 
-fn fresh_dir() -> PathBuf {
+pub(crate) fn fresh_dir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     LazyLock::force(&REAPER);
     let dir = PathBuf::from(format!("{}{}", dir_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -285,7 +285,7 @@ fn dir_prefix() -> String {
     format!("/tmp/pgt{}-", std::process::id())
 }
 
-fn give_to_owner(path: &Path) {
+pub(crate) fn give_to_owner(path: &Path) {
     if let Some((uid, gid)) = owner() {
         chown(path, Some(uid), Some(gid)).expect("root may give files away");
     }
