@@ -26,7 +26,8 @@ fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive(
     assert!(format!("{:?}", full.metadata).contains("no prior backup exists"), "{:?}", full.metadata);
     rig.cluster.psql("shop", "insert into orders values (101)");
     let diff = rig.create(&["--type", "differential", "--commit", "HEAD~1"]);
-    rig.cluster.psql("shop", "insert into orders values (102); select pg_create_restore_point('before')");
+    rig.cluster.psql("shop", "insert into orders values (102)");
+    rig.cluster.psql("shop", "select pg_create_restore_point('before')");
     rig.cluster.psql("shop", "insert into orders values (103)");
     let incr = rig.create(&["--type", "incremental"]);
     assert_eq!((diff.kind, diff.depends_on[0].id), (BackupType::Differential, full.id));
