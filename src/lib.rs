@@ -20,5 +20,6 @@ pub mod recovery;
 pub mod report;
 pub mod store;
 pub mod tools;
+pub mod verify;
 
 pub mod cli;

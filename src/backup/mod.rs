@@ -2,6 +2,7 @@
 
 mod adapters;
 mod choice;
+mod counts;
 mod create;
 mod error;
 mod import;
@@ -11,6 +12,7 @@ mod sink;
 
 pub use adapters::adapter_for;
 pub use choice::{Asked, Chosen, choose};
+pub use counts::{ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
 pub use import::{Import, Imported, Outcome, import};

@@ -12,6 +12,7 @@ pub mod ui;
 mod commands;
 mod connect;
 mod panics;
+mod recover;
 mod store;
 mod usage;
 
@@ -106,7 +107,7 @@ fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
             if !failure.is_silent() {
                 ui.failure(&failure);
             }
-            failure.code().status()
+            failure.status()
         }
     }
 }

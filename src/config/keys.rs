@@ -51,12 +51,18 @@ pub enum Kind {
     Jobs,
     /// The name of a schema.
     Schema,
-    /// A directory inside of the repository.
+    /// A path inside of the repository.
     TreePath,
     /// Yes or no, in git's words for it.
     Bool,
     /// A number with a unit.
     Duration,
+    /// The name of a user of this machine.
+    User,
+    /// How often backups are verified.
+    Verification,
+    /// A query that returns true.
+    Query,
     /// One of the tools that are known, or the name of one of one's own.
     Tool,
     /// A name that other programs gave: letters, digits and `._+-`.
@@ -87,9 +93,14 @@ impl Kind {
             }
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
-            Self::TreePath => "a directory relative to the top of the repository, without ..".into(),
+            Self::TreePath => "a path relative to the top of the repository, without ..".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
+            Self::User => "the name of a user of this machine, other than root".into(),
+            Self::Verification => {
+                "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
+            }
+            Self::Query => "one SQL query that returns one row with one boolean".into(),
             Self::Tool => {
                 let known: Vec<_> = super::value::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
                 format!("{}, or the <tool> of a pggit.tool.<tool>.backup", known.join(", "))
@@ -260,6 +271,24 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "scratch",
+        kind: Kind::Directory,
+        default: Some("/var/tmp"),
+        environment: Some("PGGIT_SCRATCH"),
+        trust: Trust::Trusted,
+        doc: "The directory in which scratch clusters for restore tests are made. It needs room for the largest \
+              database that is tested, and a path short enough for a socket: at most 60 bytes.",
+        ..GLOBAL
+    },
+    Key {
+        name: "scratchUser",
+        kind: Kind::User,
+        trust: Trust::Trusted,
+        doc: "As whom scratch clusters run when `git pggit` is run by root: PostgreSQL refuses root. Without it, \
+              `postgres` if there is such a user, else `nobody`. For other users than root it does not count.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),
@@ -345,11 +374,57 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
+        name: "recordCounts",
+        kind: Kind::Bool,
+        default: Some("false"),
+        doc: "Whether a dump records how many rows each table has, and a sum over them, for restore tests to \
+              compare. They are read in the same snapshot as the dump: every table is read once more.",
+        ..DATABASE
+    },
+    Key {
+        name: "verify",
+        kind: Kind::Verification,
+        multi: true,
+        doc: "How often backups of this database are verified by `git pggit backup verify --due`: \
+              `restore-test every 7d` means that at least every seven days the newest backup is tested, and \
+              `checksum of all every 30d` that each backup that is kept is. The kinds are `checksum`, `integrity` \
+              and `restore-test`; the units `s`, `m`, `h`, `d` and `w`. May be given several times. The values of \
+              one place replace those of a place that counts less.",
+        ..DATABASE
+    },
+    Key {
+        name: "assert",
+        kind: Kind::Query,
+        multi: true,
+        doc: "A query that is true in a database that was restored as it should be, such as \
+              `select count(*) > 1000 from orders`. Restore tests ask it in the scratch cluster, in a read-only \
+              transaction, as a role that may only read. May be given several times. The values of one place replace \
+              those of a place that counts less.",
+        ..DATABASE
+    },
+    Key {
+        name: "verifyTimeout",
+        kind: Kind::Duration,
+        default: Some("6h"),
+        doc: "How long one restore test may take before it is stopped, without a verdict. One assertion may take a \
+              tenth of that.",
+        ..DATABASE
+    },
+    Key {
         name: "migrations",
         kind: Kind::TreePath,
         default: Some("migrations"),
         doc: "The directory of the repository that has the migrations. How many of its files differ between two \
               commits is how far a backup of one is from the other.",
+        ..DATABASE
+    },
+    Key {
+        name: "mask",
+        kind: Kind::TreePath,
+        trust: Trust::Trusted,
+        doc: "An SQL script in the repository that changes what nobody may see, such as `mask.sql`. It is run in \
+              copies that `git pggit with` and `git pggit checkout` make, as it is at their commit, before anybody can \
+              connect. Where the commit does not have it no copy is made.",
         ..DATABASE
     },
     Key {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName, Globals};
+use crate::domain::{Compression, DatabaseName, Globals, VerifyPolicy};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,19 @@ pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
+/// Reads the name of a user.
+pub(super) fn user(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-$@\\".contains(c);
+    let good = !text.is_empty() && text.len() <= 256 && text.chars().all(plain) && !text.starts_with('-');
+    (good && text != "root").then(|| text.to_owned())
+}
+
+/// Reads a query, as far as that can be told without a server.
+pub(super) fn query(text: &str) -> Option<String> {
+    const MOST: usize = 64 << 10;
+    (!text.trim().is_empty() && !text.contains('\0') && text.len() <= MOST).then(|| text.to_owned())
+}
+
 /// Reads a directory inside of a repository, as git writes it in trees.
 pub(super) fn tree_path(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
@@ -195,6 +208,9 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
+        Kind::User => user(text).is_some(),
+        Kind::Verification => VerifyPolicy::parse(text).is_some(),
+        Kind::Query => query(text).is_some(),
         Kind::Tool => text.parse::<Tool>().is_ok(),
         Kind::Word => word(text).is_some(),
         Kind::Number => number(text).is_some(),

@@ -259,7 +259,7 @@ impl Cmd {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args);
         if !self.foreground {
@@ -289,7 +289,7 @@ impl Cmd {
     }
 
     /// Says whose fault it is that a program did not start.
-    fn start_error(&self, source: std::io::Error) -> Error {
+    pub(super) fn start_error(&self, source: std::io::Error) -> Error {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let program = self.program.clone();
         let cwd_is_fine = self.cwd.as_ref().is_none_or(|dir| dir.is_dir());

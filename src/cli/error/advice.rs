@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, recovery, store, tools};
+use crate::{backup, git, ledger, pg, process, recovery, store, tools, verify};
 
 use super::{Code, Failure};
 
@@ -334,6 +334,36 @@ impl From<recovery::Error> for Failure {
                 .hint("restore the backup with --no-migrate, or choose a commit between the two"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other => Self::of(Code::Conflict, &other),
+        }
+    }
+}
+
+impl From<verify::Error> for Failure {
+    fn from(error: verify::Error) -> Self {
+        use verify::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Process(error) => error.into(),
+            Error::NotVerifiable { .. } => failure(Code::Conflict),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
+            )),
+            Error::NoUser { .. } => failure(Code::Configuration)
+                .hint("name a user of this machine: git config pggit.scratchUser <user>"),
+            Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
+                failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
+            }
+            Error::NoRoom { .. } => failure(Code::Destination)
+                .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => failure(Code::ToolFailed),
+            Error::Deadline { .. } => {
+                failure(Code::ToolFailed).hint("give it more time: git config pggit.<database>.verifyTimeout <duration>")
+            }
+            Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
         }
     }
 }

@@ -177,7 +177,7 @@ fn summary(backup: &Backup) -> String {
     format!("completed backup {}: {size} stored in {stored}, on commit {commit}{branch}", backup.name)
 }
 
-fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+pub(super) fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }

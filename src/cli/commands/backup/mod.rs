@@ -15,6 +15,7 @@ mod fail;
 mod fields;
 mod find;
 mod for_each;
+mod guard;
 mod hold;
 mod import;
 mod list;
@@ -23,12 +24,13 @@ mod reconcile;
 mod register;
 mod release;
 mod restore;
-mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
-mod view;
+mod verify;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -39,6 +41,8 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -65,7 +69,7 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
@@ -78,6 +82,8 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -96,6 +102,8 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
