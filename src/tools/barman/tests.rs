@@ -21,7 +21,13 @@ fn every_recorded_list_is_understood() {
         assert!(list.iter().all(|(id, status)| is_word(id) && status == answer::DONE) && list.is_sorted());
     }
     assert_eq!(parse_list(b"{\"demo\": []}", "demo"), Ok(Vec::new()));
-    for garbage in [&b""[..], b"[]", b"{\"_ERROR\": [\"x\"]}", b"{\"demo\": [{}]}", b"{\"demo\": [{\"backup_id\":\"../x\",\"status\":\"DONE\"}]}"] {
+    for garbage in [
+        &b""[..],
+        b"[]",
+        b"{\"_ERROR\": [\"x\"]}",
+        b"{\"demo\": [{}]}",
+        b"{\"demo\": [{\"backup_id\":\"../x\",\"status\":\"DONE\"}]}",
+    ] {
         assert!(parse_list(garbage, "demo").is_err(), "{garbage:?}");
     }
 }
@@ -52,7 +58,8 @@ fn every_recorded_backup_is_understood() {
 fn a_backup_that_waits_or_failed_is_not_usable() {
     let text = String::from_utf8_lossy(recorded!("barman-3.17.0-show-backup.json")).into_owned();
     for (status, error) in [("WAITING_FOR_WALS", "null"), ("FAILED", "\"no space\""), ("EMPTY", "null")] {
-        let text = text.replace("\"status\": \"DONE\"", &format!("\"error\": {error}, \"status\": \"{status}\""));
+        let text =
+            text.replace("\"status\": \"DONE\"", &format!("\"error\": {error}, \"status\": \"{status}\""));
         let why = parse_show(text.as_bytes(), "demo").unwrap().catalogued("demo", None).usable.unwrap_err();
         assert!(why.starts_with(status) && (error == "null" || why.ends_with("no space")), "{why}");
     }
@@ -76,9 +83,12 @@ fn numbers_may_be_texts_and_ids_may_be_sentences() {
     assert_eq!(shown.children(), ["20261121T2", "20261121T3"]);
     assert_eq!(item.made.postgres.version.as_ref().map(Line::as_str), Some("17.11"));
     assert_eq!((item.made.postgres.timeline, item.id.is_some()), (Some(3), true));
-    let sentence = String::from_utf8_lossy(answer).replace("20261121T0", "- (no parent)").replace("incremental", "full");
+    let sentence =
+        String::from_utf8_lossy(answer).replace("20261121T0", "- (no parent)").replace("incremental", "full");
     assert_eq!(parse_show(sentence.as_bytes(), "s").unwrap().catalogued("s", None).parent, None);
-    for garbage in [&b""[..], b"{}", b"{\"s\":[]}", b"{\"s\":{\"backup_id\":\"-x\",\"status\":\"DONE\"}}", b"\xff"] {
+    for garbage in
+        [&b""[..], b"{}", b"{\"s\":[]}", b"{\"s\":{\"backup_id\":\"-x\",\"status\":\"DONE\"}}", b"\xff"]
+    {
         assert!(parse_show(garbage, "s").is_err(), "{garbage:?}");
     }
 }

@@ -38,7 +38,10 @@ fn every_recorded_catalogue_is_understood() {
             assert!(item.made.postgres.start_lsn < item.made.postgres.stop_lsn);
             assert_eq!(item.parent.is_some(), item.kind != BackupType::Full, "{item:?}");
             let stanza_name = stanza;
-            assert_eq!(parse_location(item.location.as_str()).map(|(stanza, label, _)| (stanza, label)), Some((stanza_name, item.label.as_str())));
+            assert_eq!(
+                parse_location(item.location.as_str()).map(|(stanza, label, _)| (stanza, label)),
+                Some((stanza_name, item.label.as_str()))
+            );
         }
         let mut ids: Vec<_> = all.iter().map(|item| item.derived).collect();
         ids.sort();
@@ -74,7 +77,9 @@ fn types_chains_repositories_and_annotations_are_read() {
     assert_eq!(second.made.encryption.as_deref(), Some("repo2:aes-256-cbc"));
     assert!(incr.made.encryption.is_none());
     let only_second = parse_info(BLOCK, "demo", Some(2)).unwrap().catalogue();
-    assert!(!only_second.is_empty() && only_second.iter().all(|item| item.location.as_str().ends_with("?repo=2")));
+    assert!(
+        !only_second.is_empty() && only_second.iter().all(|item| item.location.as_str().ends_with("?repo=2"))
+    );
 }
 
 #[test]
@@ -103,8 +108,14 @@ fn garbage_and_hostile_labels_are_refused() {
         assert!(matches!(parse_info(answer.as_bytes(), "demo", None), Err(Fault::Answer { .. })), "{label}");
     }
     for bad in [
-        "pgbackrest:main", "pgbackrest:/x", "pgbackrest:-x/y", "pgbackrest:main/../y", "barman:main/x",
-        "pgbackrest:main/x?repo=0", "pgbackrest:main/x?repo=257", "pgbackrest:main/x?repo=1 --y",
+        "pgbackrest:main",
+        "pgbackrest:/x",
+        "pgbackrest:-x/y",
+        "pgbackrest:main/../y",
+        "barman:main/x",
+        "pgbackrest:main/x?repo=0",
+        "pgbackrest:main/x?repo=257",
+        "pgbackrest:main/x?repo=1 --y",
     ] {
         assert_eq!(parse_location(bad), None, "{bad}");
     }
@@ -112,7 +123,8 @@ fn garbage_and_hostile_labels_are_refused() {
 
 #[test]
 fn errors_of_page_checksums_and_our_annotations_are_seen() {
-    let mut value: serde_json::Value = serde_json::from_slice(recorded!("pgbackrest-2.45-info.json")).unwrap();
+    let mut value: serde_json::Value =
+        serde_json::from_slice(recorded!("pgbackrest-2.45-info.json")).unwrap();
     let id = "019f8d5e-0000-7000-8000-000000000001";
     value[0]["backup"][0]["error"] = true.into();
     value[0]["backup"][0]["annotation"] = serde_json::json!({ OUR_ID: id, OUR_COMMIT: "nonsense" });
@@ -124,7 +136,8 @@ fn errors_of_page_checksums_and_our_annotations_are_seen() {
 
 #[test]
 fn the_text_of_verify_is_believed_and_not_its_status() {
-    let (ok, corrupt) = (recorded!("pgbackrest-2.59.1-verify-ok.txt"), recorded!("pgbackrest-2.59.1-verify-corrupt.txt"));
+    let (ok, corrupt) =
+        (recorded!("pgbackrest-2.59.1-verify-ok.txt"), recorded!("pgbackrest-2.59.1-verify-corrupt.txt"));
     let judged = |text: &[u8], chain: &[&str]| {
         let mut report = Report::default();
         let chain: Vec<String> = chain.iter().map(|label| (*label).to_owned()).collect();

@@ -19,7 +19,12 @@ pub(super) fn newest() -> PathBuf {
         let installed = Path::new("target/barman");
         assert!(installed.exists(), "the newest Barman is missing: run tests/prepare.sh test");
         let dir = fresh_dir();
-        succeeds(std::process::Command::new("cp").args(["-a", "--reflink=auto"]).arg(installed).arg(dir.join("site")));
+        succeeds(
+            std::process::Command::new("cp")
+                .args(["-a", "--reflink=auto"])
+                .arg(installed)
+                .arg(dir.join("site")),
+        );
         let program = dir.join("barman");
         let site = dir.join("site").display().to_string();
         let text = format!("#!/bin/sh\nexec env PYTHONPATH={site} /usr/bin/python3 -m barman.cli \"$@\"\n");
@@ -67,9 +72,15 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
 
     rig.barman(&["delete", "main", &label(&backup)]);
     assert!(check(&adapter, &backup).is_fatal());
-    let gone = adapter.restore(&subject(&backup), &to(&rig.dir.join("x"), RecoveryTarget::Latest)).unwrap_err();
+    let gone =
+        adapter.restore(&subject(&backup), &to(&rig.dir.join("x"), RecoveryTarget::Latest)).unwrap_err();
     assert!(matches!(gone, Error::Tool { fault: Fault::NoBackup(_), .. }), "{gone}");
-    assert!(rig.pggit(&["backup", "create", "--type", "incremental"]).fails(129).stderr_text().contains("incremental"));
+    assert!(
+        rig.pggit(&["backup", "create", "--type", "incremental"])
+            .fails(129)
+            .stderr_text()
+            .contains("incremental")
+    );
 }
 
 /// A program in place of Barman, for what the real one cannot be made to do.

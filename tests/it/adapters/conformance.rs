@@ -65,7 +65,8 @@ fn conforms(tool: &Tool<'_>) {
         assert_eq!(catalogue.len(), 2, "{name}: {catalogue:?}");
         for item in &catalogue {
             assert_eq!(item.usable, Ok(()), "{name}");
-            let backup = [&first, &second].into_iter().find(|it| it.location.as_ref() == Some(&item.location));
+            let backup =
+                [&first, &second].into_iter().find(|it| it.location.as_ref() == Some(&item.location));
             let backup = backup.unwrap_or_else(|| panic!("{name}: {item:?}"));
             // Where the id was kept it is ours, so that it is found without the ledger.
             assert!(item.id.is_none_or(|id| id == backup.id), "{name}");
@@ -76,8 +77,14 @@ fn conforms(tool: &Tool<'_>) {
 
     (tool.damage)(&second);
     let report = check(tool, &second).unwrap();
-    assert!(report.is_fatal() && report.findings.iter().all(|it| !it.message.is_empty()), "{name}: {report:?}");
-    assert!(!check(tool, &first).unwrap().is_fatal(), "{name}: one damaged backup says nothing about another");
+    assert!(
+        report.is_fatal() && report.findings.iter().all(|it| !it.message.is_empty()),
+        "{name}: {report:?}"
+    );
+    assert!(
+        !check(tool, &first).unwrap().is_fatal(),
+        "{name}: one damaged backup says nothing about another"
+    );
 
     // A record cannot make the tool delete what is not its own.
     if tool.adapter.has_repository() && name != "snap" {

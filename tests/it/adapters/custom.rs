@@ -37,7 +37,11 @@ pub(super) fn snapshots(rig: &Rig) -> Commands {
 fn own(rig: &Rig, script: &str) -> Custom {
     let path = rig.write("own", &format!("#!/bin/sh\n{script}\n"), 0o755).to_str().unwrap().to_owned();
     for action in ["backup", "verify", "list"] {
-        rig.sandbox.git(["config", &format!("pggit.tool.own.{action}"), &format!("{path} 'two words' $HOME")]);
+        rig.sandbox.git([
+            "config",
+            &format!("pggit.tool.own.{action}"),
+            &format!("{path} 'two words' $HOME"),
+        ]);
     }
     rig.config("tool", "own");
     let words = || Some(vec![path.clone()]);
@@ -95,7 +99,11 @@ fn its_answers_are_judged_and_its_words_are_shown() {
         ("echo garbage", 13, "garbage"),
         ("echo '{}'", 13, "missing field `location`"),
         ("echo '{\"location\":\"s3://k:hunter2@h/x\"}'", 13, "password"),
-        ("echo '{\"location\":\"x:1\",\"metadata\":{\"db_password\":\"hunter2\"}}'", 13, "looks like a secret"),
+        (
+            "echo '{\"location\":\"x:1\",\"metadata\":{\"db_password\":\"hunter2\"}}'",
+            13,
+            "looks like a secret",
+        ),
         ("echo no luck >&2; exit 3", 13, "own: no luck"),
         ("echo later >&2; exit 75", 17, "later"),
         ("kill -9 $$", 13, "killed by signal 9"),
@@ -117,7 +125,8 @@ fn it_is_told_what_it_needs_gets_no_shell_and_is_ended_in_time() {
     let rig = Rig::new();
     let seen = rig.dir.join("log/seen");
     let answer = r#"{"location":"x:1","size_bytes":1,"stored_bytes":1}"#;
-    let script = format!("{{ env | grep ^PGGIT_ | sort; printf '%s|' \"$@\"; }} >{}; echo '{answer}'", seen.display());
+    let script =
+        format!("{{ env | grep ^PGGIT_ | sort; printf '%s|' \"$@\"; }} >{}; echo '{answer}'", seen.display());
     own(&rig, &script);
     let backup = rig.create(&["--type", "incremental"]);
     // There was nothing to build on.
@@ -142,7 +151,11 @@ fn it_is_told_what_it_needs_gets_no_shell_and_is_ended_in_time() {
 #[test]
 fn commands_of_the_committed_file_do_not_count() {
     let rig = Rig::new();
-    rig.sandbox.commit(".pggitconfig", "[pggit \"tool.evil\"]\n\tbackup = /bin/touch /tmp/x\n[pggit \"shop\"]\n\ttool = evil\n", "x");
+    rig.sandbox.commit(
+        ".pggitconfig",
+        "[pggit \"tool.evil\"]\n\tbackup = /bin/touch /tmp/x\n[pggit \"shop\"]\n\ttool = evil\n",
+        "x",
+    );
     let out = rig.pggit(&["backup", "create"]).fails(19);
     assert!(out.stderr_text().contains("there is no tool `evil`"), "{}", out.snapshot());
     rig.sandbox.git(["config", "pggit.tool.evil.backup", "./relative"]);

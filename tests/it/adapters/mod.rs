@@ -186,7 +186,12 @@ impl Rig {
 
     /// Restores into a new data directory, and counts orders there.
     #[track_caller]
-    pub(crate) fn restored_orders(&self, adapter: &dyn Adapter, backup: &Backup, until: RecoveryTarget) -> String {
+    pub(crate) fn restored_orders(
+        &self,
+        adapter: &dyn Adapter,
+        backup: &Backup,
+        until: RecoveryTarget,
+    ) -> String {
         let path = self.dir.join(format!("restored-{}", fs::read_dir(&self.dir).unwrap().count()));
         let target = Target::DataDirectory { path: path.clone(), tablespaces: Vec::new(), until };
         let steps = adapter.restore(&subject(backup), &target).unwrap();
@@ -212,7 +217,8 @@ impl Rig {
                     perform pg_sleep(0.02); end loop; end $$";
         let count = "select count(*) from orders";
         let out = client("psql").args(["-XAtq", "-d", &conninfo, "-c", wait, "-c", count]).output().unwrap();
-        let stopped = pg("pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(data).arg("stop").output().unwrap();
+        let stopped =
+            pg("pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(data).arg("stop").output().unwrap();
         assert!(stopped.status.success());
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
@@ -232,7 +238,8 @@ fn us() -> String {
 
 #[track_caller]
 pub(crate) fn succeeds(command: &mut Command) -> Plain {
-    let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; run tests/prepare.sh test"));
+    let out =
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; run tests/prepare.sh test"));
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
     out
@@ -265,10 +272,12 @@ pub(crate) fn execute(steps: Vec<Step>) -> Result<(), tools::Error> {
 /// Changes one byte in the middle of the largest file below `dir` whose path has
 /// `part` in it.
 pub(crate) fn damage(dir: &Path, part: &str) -> PathBuf {
-    let files = walkdir::WalkDir::new(dir).into_iter().map(Result::unwrap).filter(|entry| {
-        entry.file_type().is_file() && entry.path().to_string_lossy().contains(part)
-    });
-    let largest = files.max_by_key(|entry| entry.metadata().unwrap().len()).expect("there is a file").into_path();
+    let files = walkdir::WalkDir::new(dir)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().is_file() && entry.path().to_string_lossy().contains(part));
+    let largest =
+        files.max_by_key(|entry| entry.metadata().unwrap().len()).expect("there is a file").into_path();
     let mut bytes = fs::read(&largest).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -44,12 +44,18 @@ fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive(
     let before = RecoveryTarget::Name(Line::lossy("before"));
     assert_eq!(rig.restored_orders(&adapter, &diff, before), "102");
     assert_eq!(rig.restored_orders(&adapter, &incr, RecoveryTarget::Latest), "103");
-    let clone = fs::read_dir(&rig.dir).unwrap().flatten().find(|it| it.file_name().to_string_lossy().starts_with("restored"));
+    let clone = fs::read_dir(&rig.dir)
+        .unwrap()
+        .flatten()
+        .find(|it| it.file_name().to_string_lossy().starts_with("restored"));
     let settings = fs::read_to_string(clone.unwrap().path().join("postgresql.auto.conf")).unwrap();
     assert!(settings.contains("archive_mode = 'off'"), "{settings}");
     // What others need is not deleted.
     let refused = adapter.delete(&subject(&full)).unwrap_err();
-    assert!(matches!(&refused, Error::Tool { fault: Fault::Refused(why), .. } if why.contains(&label(&incr))), "{refused}");
+    assert!(
+        matches!(&refused, Error::Tool { fault: Fault::Refused(why), .. } if why.contains(&label(&incr))),
+        "{refused}"
+    );
     let wrong = Backup { id: diff.id, ..incr.clone() };
     assert!(adapter.delete(&subject(&wrong)).is_err(), "the annotation says whose it is");
     rig.pggit(&["fsck"]).success();
@@ -61,7 +67,8 @@ fn a_directory_that_is_not_empty_is_never_restored_into() {
     let (adapter, backup) = (rig.adapter_of_pgbackrest(), rig.create(&[]));
     let path = rig.dir.join("precious");
     fs::create_dir(&path).unwrap();
-    let target = Target::DataDirectory { path: path.clone(), tablespaces: Vec::new(), until: RecoveryTarget::Latest };
+    let target =
+        Target::DataDirectory { path: path.clone(), tablespaces: Vec::new(), until: RecoveryTarget::Latest };
     let steps = adapter.restore(&subject(&backup), &target).unwrap();
     // It is filled between the plan and its execution.
     fs::write(path.join("file"), "precious").unwrap();
@@ -88,13 +95,20 @@ fn what_is_damaged_or_gone_is_said_although_the_exit_status_is_0() {
     rig.pgbackrest(&["verify"]);
     for backup in [&full, &incr] {
         let report = check(&adapter, backup);
-        assert!(report.is_fatal() && report.findings[0].message.contains("checksum invalid: 1"), "{report:?}");
+        assert!(
+            report.is_fatal() && report.findings[0].message.contains("checksum invalid: 1"),
+            "{report:?}"
+        );
     }
     rig.create(&[]);
     rig.pgbackrest(&["expire", &format!("--set={}", label(&full))]);
     let report = check(&adapter, &incr);
     assert!(report.is_fatal() && report.findings[0].message.contains("not in the repository"), "{report:?}");
-    let target = Target::DataDirectory { path: rig.dir.join("x"), tablespaces: Vec::new(), until: RecoveryTarget::Latest };
+    let target = Target::DataDirectory {
+        path: rig.dir.join("x"),
+        tablespaces: Vec::new(),
+        until: RecoveryTarget::Latest,
+    };
     let gone = adapter.restore(&subject(&full), &target).unwrap_err();
     assert!(matches!(gone, Error::Tool { fault: Fault::NoBackup(_), .. }), "{gone}");
 }
@@ -177,7 +191,10 @@ fn two_repositories_are_told_apart() {
     crate::cluster::give_to_owner(&second);
     let text = fs::read_to_string(&config).unwrap();
     // What encrypts it is a secret, which must be nowhere.
-    let more = format!("[global]\nrepo2-path={}\nrepo2-cipher-type=aes-256-cbc\nrepo2-cipher-pass=hunter2\n", second.display());
+    let more = format!(
+        "[global]\nrepo2-path={}\nrepo2-cipher-type=aes-256-cbc\nrepo2-cipher-pass=hunter2\n",
+        second.display()
+    );
     fs::write(&config, text.replacen("[global]\n", &more, 1)).unwrap();
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     rig.pgbackrest(&["stanza-create"]);
