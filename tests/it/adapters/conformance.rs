@@ -118,6 +118,9 @@ fn pg_dump_conforms() {
         connection: Connection { conninfo: rig.cluster.conninfo("shop"), ..Connection::default() },
         format: Format::Custom,
         schemas: Vec::new(),
+        exclude_schemas: Vec::new(),
+        tables: Vec::new(),
+        exclude_tables: Vec::new(),
         jobs: None,
         globals: pggit::domain::Globals::None,
     };

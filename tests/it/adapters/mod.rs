@@ -207,7 +207,7 @@ impl Rig {
             "-c listen_addresses='' -c port=5499 -c unix_socket_directories={at} -c fsync=off -c archive_mode=off"
         );
         let log = self.dir.join(format!("log/{}", data.file_name().unwrap().to_str().unwrap()));
-        let mut start = pg("pg_ctl");
+        let mut start = pg(bin_dir(), "pg_ctl");
         start.args(["-w", "-l"]).arg(&log).arg("-D").arg(data).arg("-o").arg(server).arg("start");
         start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         assert!(start.status().unwrap().success(), "{}", fs::read_to_string(log).unwrap_or_default());
@@ -218,7 +218,7 @@ impl Rig {
         let count = "select count(*) from orders";
         let out = client("psql").args(["-XAtq", "-d", &conninfo, "-c", wait, "-c", count]).output().unwrap();
         let stopped =
-            pg("pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(data).arg("stop").output().unwrap();
+            pg(bin_dir(), "pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(data).arg("stop").output().unwrap();
         assert!(stopped.status.success());
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
@@ -261,7 +261,7 @@ pub(crate) fn execute(steps: Vec<Step>) -> Result<(), tools::Error> {
             Step::RequireEmpty { path, owner } => adapter::empty_directory(&path, owner.as_ref())?,
             Step::Run { cmd, .. } => drop(cmd.run().map_err(tools::Error::Process)?),
             Step::Append { path, text } => {
-                fs::OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+                fs::OpenOptions::new().append(true).open(path).unwrap().write_all(&text).unwrap();
             }
             other => panic!("no step of a tool with a repository: {other:?}"),
         }
