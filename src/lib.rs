@@ -16,6 +16,7 @@ pub mod pg;
 
 pub mod backup;
 pub mod ledger;
+pub mod queue;
 pub mod recovery;
 pub mod report;
 pub mod store;

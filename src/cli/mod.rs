@@ -12,6 +12,7 @@ pub mod ui;
 mod commands;
 mod connect;
 mod panics;
+mod queue;
 mod store;
 mod usage;
 

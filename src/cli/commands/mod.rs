@@ -11,6 +11,7 @@ mod ledger;
 mod maintenance;
 mod man;
 mod mark;
+mod queue;
 mod store;
 mod sync;
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Ledger(ledger::Command),
     #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Queue(queue::Command),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -54,6 +57,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
         Command::Store(command) => store::run(command, context),
+        Command::Queue(command) => queue::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),
