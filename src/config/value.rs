@@ -10,24 +10,13 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName};
+use crate::domain::{Compression, DatabaseName, Globals};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
-}
-
-/// Whether roles and tablespaces are taken along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Globals {
-    /// With the password hashes of the roles.
-    All,
-    /// Without them.
-    NoPasswords,
-    /// Not at all.
-    None,
 }
 
 /// Gives an enum its words, in both directions.
@@ -57,17 +46,6 @@ macro_rules! words {
 }
 
 words!(Tool { "pg_dump" => PgDump });
-
-impl Globals {
-    /// The word that configuration and command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "true",
-            Self::NoPasswords => "no-passwords",
-            Self::None => "false",
-        }
-    }
-}
 
 impl FromStr for Globals {
     type Err = ();
