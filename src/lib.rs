@@ -13,6 +13,7 @@ pub mod progress;
 pub mod config;
 pub mod git;
 pub mod pg;
+pub mod sql;
 
 pub mod backup;
 pub mod ledger;

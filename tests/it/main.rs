@@ -28,6 +28,7 @@ mod mark;
 mod pg;
 mod pg_dump;
 mod process;
+mod queue;
 mod recovery;
 mod signing;
 mod store_check;

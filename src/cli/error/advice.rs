@@ -297,6 +297,11 @@ impl From<queue::Error> for Failure {
             Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
             Error::Damaged { .. } => failure(Code::Damaged),
             Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Version { installed, needed, .. } if installed > needed => {
+                failure(Code::Configuration).hint("use a newer version of git-pggit")
+            }
+            Error::Version { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
             Error::Watch { .. } => failure(Code::Fatal),
         }
     }
