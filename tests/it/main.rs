@@ -30,6 +30,7 @@ mod pg_dump;
 mod process;
 mod queue;
 mod recovery;
+mod restore_commit;
 mod signing;
 mod store_check;
 mod store_copy;

@@ -313,6 +313,14 @@ impl From<recovery::Error> for Failure {
             recovery::Error::Pg(error) => error.into(),
             recovery::Error::Store(error) => error.into(),
             recovery::Error::Tools(error) => error.into(),
+            other @ recovery::Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
+                .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
+            other @ recovery::Error::NoExpectedSchema { .. } => {
+                Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
+            }
+            other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
+                .hint("restore the backup with --no-migrate, or choose a commit between the two"),
+            other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other => Self::of(Code::Conflict, &other),
         }
     }
