@@ -22,5 +22,6 @@ pub mod recovery;
 pub mod report;
 pub mod store;
 pub mod tools;
+pub mod worker;
 
 pub mod cli;

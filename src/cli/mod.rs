@@ -11,6 +11,7 @@ pub mod ui;
 
 mod commands;
 mod connect;
+mod logging;
 mod panics;
 mod queue;
 mod store;

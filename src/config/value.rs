@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName, Globals};
+use crate::domain::{Compression, DatabaseName, Line, Globals};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +167,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
+        Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
         Kind::Directory | Kind::File | Kind::Repository => {
