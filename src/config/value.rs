@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName, Line, Globals};
+use crate::domain::{Compression, DatabaseName, Globals, Line};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -75,8 +75,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Fatal, "cannot find this program").cause(error.to_string()))?;
-    let parent = std::process::id().to_string();
-    let arguments = ["--quiet", "run-job", "--worker-pid", &parent].map(OsString::from).to_vec();
+    let arguments = ["--quiet", "run-job"].map(OsString::from).to_vec();
     let mut hub = Hub::default();
     hub.add(Arc::new(Log));
     let summary = worker::run(Worker {
