@@ -14,6 +14,7 @@ mod connect;
 mod logging;
 mod panics;
 mod queue;
+mod recover;
 mod store;
 mod usage;
 
@@ -108,7 +109,7 @@ fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
             if !failure.is_silent() {
                 ui.failure(&failure);
             }
-            failure.code().status()
+            failure.status()
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod coverage;
 mod nearest;
+mod verifications;
 
 pub use coverage::{Branch, Coverage, Known, Records, State, Tally};
 pub use nearest::{History, ahead_of_one};
+pub use verifications::{Tested, Verifications};
