@@ -17,8 +17,8 @@ mod queue;
 mod run_job;
 mod store;
 mod sync;
-mod worker;
 mod with;
+mod worker;
 
 use clap::Subcommand;
 
