@@ -112,7 +112,7 @@ fn verify(work: &VerifyWork, context: &Context) -> Result<Measured, Failure> {
         return Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: None });
     }
     let failure = Failure::new(Code::Negative, format!("verification failed: {}", work.kind));
-    Err(verify::reasons(&verdict).into_iter().fold(failure, |failure, reason| failure.cause(reason)))
+    Err(verify::reasons(&verdict).into_iter().fold(failure, Failure::cause))
 }
 
 /// An attempt whose worker was killed is about to end, and says so in the
