@@ -13,7 +13,10 @@ pub mod progress;
 pub mod config;
 pub mod git;
 pub mod pg;
+pub mod policy;
+pub mod schedule;
 
+pub mod automation;
 pub mod backup;
 pub mod ledger;
 pub mod recovery;

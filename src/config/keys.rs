@@ -53,9 +53,34 @@ pub enum Kind {
     Bool,
     /// A number with a unit.
     Duration,
+    /// When backups are made by themselves.
+    Schedule,
+    /// The name of a time zone.
+    TimeZone,
+    /// Patterns for branches.
+    Branches,
+    /// Patterns for paths.
+    Paths,
+    /// Who comes first in the queue.
+    Priority,
+    /// A tool that makes backups: what the key `tool` takes.
+    Tool,
+    /// A type of backup.
+    BackupType,
+    /// An address for messages; it may hold a token, so it is not shown.
+    Hook,
+    /// A program and its arguments.
+    Command,
+    /// What messages are sent about.
+    Occasions,
 }
 
 impl Kind {
+    /// Whether a value that is not as it should be may hold a secret.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Url | Self::Store | Self::Hook)
+    }
+
     /// What a good value looks like, for messages and documents.
     pub fn expected(self) -> String {
         match self {
@@ -77,6 +102,20 @@ impl Kind {
             Self::Schema => "the name of a schema".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
+            Self::Schedule => {
+                "daily, weekly, monthly, quarterly or five fields of cron, and behind it tool=..., type=... or \
+                 jitter=... if need be"
+                    .into()
+            }
+            Self::TimeZone => "the name of a time zone such as UTC or Europe/Berlin".into(),
+            Self::Branches => "patterns for branches with spaces between them, such as main release/*".into(),
+            Self::Paths => "patterns for paths with spaces between them, as in a .gitignore".into(),
+            Self::Priority => "a number from -32768 to 32767".into(),
+            Self::Tool => tools().expected(),
+            Self::BackupType => "full, incremental, differential or snapshot".into(),
+            Self::Hook => "an http:// or https:// URL without user and password".into(),
+            Self::Command => "the absolute path of a program, and its arguments".into(),
+            Self::Occasions => "some of success, failure, recovered, missed and verification, or all".into(),
         }
     }
 }
@@ -123,6 +162,11 @@ impl Key {
 /// The key called `name`, in any case.
 pub fn find(reach: Reach, name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.reach == reach && key.name.eq_ignore_ascii_case(name))
+}
+
+/// What the key `tool` takes.
+pub(super) fn tools() -> Kind {
+    find(Reach::Database, "tool").expect("the table has a key for the tool").kind
 }
 
 const GLOBAL: Key = Key {
@@ -237,6 +281,51 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "timezone",
+        kind: Kind::TimeZone,
+        default: Some("UTC"),
+        doc: "The time zone of schedules. A database's own `timezone` goes before it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "webhook",
+        kind: Kind::Hook,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "An address that messages about backups are posted to as JSON, such as the incoming webhook of a chat. \
+              May be given several times. It is a secret as far as it holds a token: it is never shown. A database's \
+              own `webhook` goes before it. See automation.md.",
+        ..GLOBAL
+    },
+    Key {
+        name: "webhookSecretFile",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "A file whose first line is the key that messages are signed with, so that the receiver can tell who has \
+              sent them: header `X-Pggit-Signature`, HMAC-SHA256 of the body. Only you should be able to read it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "notifyCommand",
+        kind: Kind::Command,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "A program that is run for every message, with the message as JSON on its standard input: an absolute \
+              path and arguments, with spaces between them. No shell reads it. May be given several times. A \
+              database's own `notifyCommand` goes before it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "notify",
+        kind: Kind::Occasions,
+        default: Some("failure recovered missed verification"),
+        doc: "What messages are sent about: `success` (every completed backup), `failure` (a job that failed for good), \
+              `recovered` (the first backup after that), `missed` (one that should be there and is not), \
+              `verification` (a backup that cannot be relied on), with spaces between them; or `all`. A database's \
+              own `notify` goes before it.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),
@@ -325,6 +414,106 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Duration,
         doc: "How long one backup may take before it is stopped and recorded as failed. A number with a unit: \
               `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
+        ..DATABASE
+    },
+    Key {
+        name: "schedule",
+        kind: Kind::Schedule,
+        multi: true,
+        doc: "When backups are made by themselves: `daily` (at 2:00), `weekly` (Sunday, 3:00), `monthly` (the 1st, 4:00), \
+              `quarterly` (5:00), or five fields of cron such as `30 2 * * mon-fri`. Behind it may stand `tool=...` and \
+              `type=...`, if they are not those of the database, and `jitter=...`: up to so much later, by an amount \
+              that is always the same for a database. Without it, it is 30m for the words and 0 for cron. May be given \
+              several times. The worker runs it; see automation.md.",
+        ..DATABASE
+    },
+    Key {
+        name: "timezone",
+        kind: Kind::TimeZone,
+        doc: "The time zone of the schedules of this database, instead of `pggit.timezone`.",
+        ..DATABASE
+    },
+    Key {
+        name: "missedAfter",
+        kind: Kind::Duration,
+        default: Some("6h"),
+        doc: "How long after its time on the schedule a backup counts as missed if it is not complete.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMerge",
+        kind: Kind::Branches,
+        multi: true,
+        doc: "The branches whose moves are followed by a backup: `main release/*`. A `*` does not match a slash, `**` \
+              does, `!` in front takes away. Needs the hooks of `git pggit hooks install`, or a worker. May be given \
+              several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "schemaPaths",
+        kind: Kind::Paths,
+        multi: true,
+        default: Some("*.sql migrations/ migrate/ alembic/"),
+        doc: "The files that count as schema, as patterns of a `.gitignore`. A move of a branch that changes none of them \
+              is not followed by a backup; `*` means all. May be given several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergeTool",
+        kind: Kind::Tool,
+        doc: "The tool of the backups that follow moves of branches, if it is not that of the database.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergeType",
+        kind: Kind::BackupType,
+        doc: "The type of the backups that follow moves of branches, if it is not that of the database.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergePriority",
+        kind: Kind::Priority,
+        default: Some("10"),
+        doc: "The priority of the backups that follow moves of branches: higher ones come first. Scheduled ones have 0.",
+        ..DATABASE
+    },
+    Key {
+        name: "webhook",
+        kind: Kind::Hook,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "An address that messages about this database are posted to, instead of `pggit.webhook`.",
+        ..DATABASE
+    },
+    Key {
+        name: "webhookSecretFile",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The file with the key that messages about this database are signed with, instead of \
+              `pggit.webhookSecretFile`.",
+        ..DATABASE
+    },
+    Key {
+        name: "notifyCommand",
+        kind: Kind::Command,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "A program that is run for every message about this database, instead of `pggit.notifyCommand`.",
+        ..DATABASE
+    },
+    Key {
+        name: "notify",
+        kind: Kind::Occasions,
+        doc: "What messages are sent about this database, instead of `pggit.notify`.",
+        ..DATABASE
+    },
+    Key {
+        name: "heartbeat",
+        kind: Kind::Hook,
+        trust: Trust::Trusted,
+        doc: "An address that is called (GET) whenever a backup of this database has been completed: a service that \
+              expects the call raises the alarm when it stays away, whatever the reason. It is a secret as far as it \
+              holds a token: it is never shown.",
         ..DATABASE
     },
 ];

@@ -7,6 +7,7 @@
 //! they are asked for, not before, so that one of them does not stop every
 //! command; [`Config::problems`] lists them all.
 
+mod automation;
 mod aws;
 mod database;
 mod environment;
@@ -22,6 +23,7 @@ mod value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
+pub use automation::{Notifications, Occasion, Timetable};
 pub use aws::AwsProfile;
 pub use database::DatabaseConfig;
 pub use environment::Environment;

@@ -1,6 +1,7 @@
 //! What the values of keys mean. Everything here is pure: text in, value or
 //! nothing out; the caller knows the key and where the text stands.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -8,9 +9,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::keys::Kind;
+use super::automation::Occasion;
+use super::keys::{Kind, tools};
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName};
+use crate::domain::{BackupType, Compression, DatabaseName, Invalid};
+use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
+use crate::schedule::{Schedule, Zone};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,9 +153,56 @@ pub(super) fn repository(
     }
 }
 
+/// Reads a schedule whose tools there are.
+pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
+    let schedule: Schedule = text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))?;
+    let tools = tools();
+    let unknown = schedule.rules().iter().filter_map(|rule| rule.tool.as_ref());
+    match unknown.into_iter().find(|tool| !is_word_of(tools, tool.as_str())) {
+        Some(tool) => Err(Refused::Because(format!("there is no tool '{tool}': expected {}", tools.expected()))),
+        None => Ok(schedule),
+    }
+}
+
+/// Reads patterns.
+pub(super) fn patterns<T: FromStr<Err = InvalidPattern>>(text: &str) -> Result<T, Refused> {
+    text.parse().map_err(|invalid: InvalidPattern| Refused::Because(invalid.to_string()))
+}
+
+/// Reads an address for messages: what it is must not be repeated in errors.
+pub(super) fn hook(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && !host.is_empty() && !host.contains('@')).then(|| text.to_owned())
+}
+
+/// Reads a program with its arguments.
+pub(super) fn command(text: &str) -> Option<Vec<String>> {
+    let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
+    (words.first()?.starts_with('/') && !text.contains('\0')).then_some(words)
+}
+
+/// Reads what messages are sent about.
+pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
+    let all = Occasion::ALL.iter().copied();
+    let words = text.split_ascii_whitespace();
+    let read = words.map(|word| match word {
+        "all" => Some(Occasion::ALL.to_vec()),
+        word => Some(vec![all.clone().find(|occasion| occasion.as_str() == word)?]),
+    });
+    Some(read.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn is_word_of(kind: Kind, text: &str) -> bool {
+    matches!(kind, Kind::Choice(words) if words.contains(&text))
+}
+
 /// Why a value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
+    /// This is wrong with it.
+    Because(String),
     /// It is not of the expected form.
     Form,
     /// It is not a connection; the value must not be repeated.
@@ -183,6 +234,16 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
+        Kind::Schedule => return schedule(text).map(drop),
+        Kind::Branches => return patterns::<BranchPatterns>(text).map(drop),
+        Kind::Paths => return patterns::<PathPatterns>(text).map(drop),
+        Kind::TimeZone => text.parse::<Zone>().is_ok(),
+        Kind::Priority => text.parse::<i16>().is_ok(),
+        Kind::Tool => is_word_of(tools(), text),
+        Kind::BackupType => text.parse::<BackupType>().is_ok(),
+        Kind::Hook => hook(text).is_some(),
+        Kind::Command => command(text).is_some(),
+        Kind::Occasions => occasions(text).is_some(),
         Kind::Directory | Kind::File | Kind::Repository => {
             unreachable!("paths need not be UTF-8 and are handled above")
         }

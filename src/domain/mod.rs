@@ -49,6 +49,7 @@ pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError}
 pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use time::Timestamp;
+pub(crate) use words::words;
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

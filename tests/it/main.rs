@@ -29,6 +29,7 @@ mod pg;
 mod pg_dump;
 mod process;
 mod recovery;
+mod schedule;
 mod signing;
 mod store_check;
 mod store_copy;

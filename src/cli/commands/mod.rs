@@ -11,6 +11,7 @@ mod ledger;
 mod maintenance;
 mod man;
 mod mark;
+mod schedule;
 mod store;
 mod sync;
 
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
     Store(store::Command),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
@@ -53,6 +56,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::Schedule(command) => schedule::run(command, context),
         Command::Store(command) => store::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),

@@ -1,0 +1,87 @@
+//! What the schedules of all databases want.
+
+use crate::config::{self, Config};
+use crate::domain::{BackupType, DatabaseName, Line, Status, Timestamp};
+use crate::ledger::Overview;
+use crate::schedule::{self, Facts, Rule, State, Zone};
+
+/// One rule of one database, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The database.
+    pub database: DatabaseName,
+    /// The rule.
+    pub rule: Rule,
+    /// The tool that it means.
+    pub tool: Line,
+    /// The type of backup that it means.
+    pub kind: BackupType,
+    /// The zone of its times.
+    pub zone: Zone,
+    /// What is known about its backups.
+    pub facts: Facts,
+    /// How it stands.
+    pub state: State,
+}
+
+/// The rules of all databases.
+#[derive(Debug, Default)]
+pub struct Timetables {
+    /// In the order of the databases.
+    pub planned: Vec<Planned>,
+    /// What is configured wrongly, with the database that it keeps from being
+    /// planned.
+    pub problems: Vec<(DatabaseName, config::Error)>,
+}
+
+/// How all rules stand at `now`.
+pub fn timetables(config: &Config, backups: &Overview, now: Timestamp) -> Timetables {
+    let mut tables = Timetables::default();
+    for database in config.databases() {
+        match of_database(config, &database, backups, now) {
+            Ok(planned) => tables.planned.extend(planned),
+            Err(error) => tables.problems.push((database, error)),
+        }
+    }
+    tables
+}
+
+fn of_database(
+    config: &Config,
+    database: &DatabaseName,
+    backups: &Overview,
+    now: Timestamp,
+) -> Result<Vec<Planned>, config::Error> {
+    let table = config.timetable(database)?;
+    if table.schedules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let settings = config.database(database)?;
+    let rules = table.schedules.iter().flat_map(schedule::Schedule::rules);
+    let planned = rules.map(|rule| {
+        let tool = rule.tool.clone().unwrap_or_else(|| Line::lossy(settings.tool.value.as_str()));
+        let kind = rule.kind.unwrap_or(settings.backup_type.value);
+        let facts = facts(backups, database, &tool, kind);
+        let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
+        let (database, zone) = (database.clone(), table.zone);
+        Planned { database, rule: rule.clone(), tool, kind, zone, facts, state }
+    });
+    Ok(planned.collect())
+}
+
+/// What the ledger knows about backups of `database` with `tool`.
+fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> Facts {
+    let mut facts = Facts::default();
+    let alike = backups.rows().filter(|row| {
+        row.database() == database.as_str() && row.tool() == tool.as_str() && row.kind() == kind
+    });
+    for row in alike {
+        // A later attempt of a backup is another beginning.
+        let begun = row.started_at().unwrap_or(row.registered_at());
+        facts.attempted = facts.attempted.max(Some(begun));
+        if !matches!(row.status(), Status::InProgress | Status::Failed) {
+            facts.completed = facts.completed.max(Some(begun));
+        }
+    }
+    facts
+}
