@@ -19,6 +19,7 @@ pub mod schedule;
 pub mod automation;
 pub mod backup;
 pub mod ledger;
+pub mod notify;
 pub mod recovery;
 pub mod report;
 pub mod store;
