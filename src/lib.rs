@@ -20,6 +20,7 @@ pub mod automation;
 pub mod backup;
 pub mod ledger;
 pub mod notify;
+pub mod queue;
 pub mod recovery;
 pub mod report;
 pub mod store;

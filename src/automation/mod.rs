@@ -5,6 +5,8 @@
 //! wanted follows each time from what there is, so that it does not matter who
 //! asks, how often, or how many do at the same time.
 
+mod moves;
 mod timetable;
 
+pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
 pub use timetable::{Planned, Timetables, timetables};

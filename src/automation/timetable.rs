@@ -1,7 +1,7 @@
 //! What the schedules of all databases want.
 
 use crate::config::{self, Config};
-use crate::domain::{BackupType, DatabaseName, Line, Status, Timestamp};
+use crate::domain::{BackupType, DatabaseName, Job, Line, Status, Timestamp, Work};
 use crate::ledger::Overview;
 use crate::schedule::{self, Facts, Rule, State, Zone};
 
@@ -34,11 +34,11 @@ pub struct Timetables {
     pub problems: Vec<(DatabaseName, config::Error)>,
 }
 
-/// How all rules stand at `now`.
-pub fn timetables(config: &Config, backups: &Overview, now: Timestamp) -> Timetables {
+/// How all rules stand at `now`, with `jobs` in the queue.
+pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timestamp) -> Timetables {
     let mut tables = Timetables::default();
     for database in config.databases() {
-        match of_database(config, &database, backups, now) {
+        match of_database(config, &database, backups, jobs, now) {
             Ok(planned) => tables.planned.extend(planned),
             Err(error) => tables.problems.push((database, error)),
         }
@@ -50,6 +50,7 @@ fn of_database(
     config: &Config,
     database: &DatabaseName,
     backups: &Overview,
+    jobs: &[Job],
     now: Timestamp,
 ) -> Result<Vec<Planned>, config::Error> {
     let table = config.timetable(database)?;
@@ -61,7 +62,13 @@ fn of_database(
     let planned = rules.map(|rule| {
         let tool = rule.tool.clone().unwrap_or_else(|| Line::lossy(settings.tool.value.as_str()));
         let kind = rule.kind.unwrap_or(settings.backup_type.value);
-        let facts = facts(backups, database, &tool, kind);
+        let mut facts = facts(backups, database, &tool, kind);
+        let default = (settings.tool.value.as_str(), settings.backup_type.value);
+        let mine = jobs.iter().filter(|job| is_for(job, database, &tool, kind, default));
+        facts.attempted = facts.attempted.max(mine.map(|job| job.created_at).max());
+        // By the clock of the queue a job may be older than the time it is for.
+        let slots = jobs.iter().filter_map(|job| slot_of(job, &key(database, rule)));
+        facts.attempted = facts.attempted.max(slots.max());
         let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
         let (database, zone) = (database.clone(), table.zone);
         Planned { database, rule: rule.clone(), tool, kind, zone, facts, state }
@@ -84,4 +91,36 @@ fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupT
         }
     }
     facts
+}
+
+/// Whether `job` makes such a backup. What it leaves open is as `default` says.
+fn is_for(
+    job: &Job,
+    database: &DatabaseName,
+    tool: &Line,
+    kind: BackupType,
+    default: (&str, BackupType),
+) -> bool {
+    let Work::Backup(work) = &job.work else { return false };
+    work.database == *database
+        && work.tool.as_ref().map_or(default.0, Line::as_str) == tool.as_str()
+        && work.backup_type.unwrap_or(default.1) == kind
+}
+
+/// What the keys of the jobs of `rule` begin with.
+fn key(database: &DatabaseName, rule: &Rule) -> String {
+    format!("schedule:{database}:{}:", rule.key())
+}
+
+/// The time on the schedule that `job` is for.
+fn slot_of(job: &Job, key: &str) -> Option<Timestamp> {
+    job.dedup_key.as_ref()?.as_str().strip_prefix(key)?.parse().ok()
+}
+
+impl Planned {
+    /// The key of the job for its latest time: of those that wait there is one.
+    pub fn job_key(&self) -> Option<Line> {
+        let slot = self.state.slot?;
+        Some(Line::lossy(&format!("{}{slot}", key(&self.database, &self.rule))))
+    }
 }

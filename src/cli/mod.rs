@@ -9,9 +9,11 @@ pub mod context;
 pub mod error;
 pub mod ui;
 
+mod automation;
 mod commands;
 mod connect;
 mod panics;
+mod queue;
 mod store;
 mod usage;
 

@@ -326,6 +326,16 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "queue",
+        kind: Kind::Url,
+        environment: Some("PGGIT_QUEUE"),
+        trust: Trust::Trusted,
+        doc: "The PostgreSQL database whose schema `pggit` keeps the queue of jobs, for workers on several machines: \
+              a `postgresql://` URL or a libpq connection string without a password. `git pggit queue init` sets it \
+              up. Without it, jobs are refs of the repository that has the records, for workers on this machine.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),
@@ -514,6 +524,28 @@ pub static KEYS: &[Key] = &[
         doc: "An address that is called (GET) whenever a backup of this database has been completed: a service that \
               expects the call raises the alarm when it stays away, whatever the reason. It is a secret as far as it \
               holds a token: it is never shown.",
+        ..DATABASE
+    },
+    Key {
+        name: "maxAttempts",
+        kind: Kind::Jobs,
+        default: Some("5"),
+        doc: "How often a worker tries to make a backup before the job has failed for good.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelay",
+        kind: Kind::Duration,
+        default: Some("30s"),
+        doc: "How long a worker waits after the first attempt that failed. The wait doubles after each further one, \
+              and is shortened by up to a quarter at random.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelayMax",
+        kind: Kind::Duration,
+        default: Some("1h"),
+        doc: "The longest wait between two attempts.",
         ..DATABASE
     },
 ];

@@ -17,13 +17,14 @@ mod listing;
 mod nearest;
 mod origin;
 mod resolve;
+mod routine;
 mod url;
 mod value;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-pub use automation::{Notifications, Occasion, Timetable};
+
 pub use aws::AwsProfile;
 pub use database::DatabaseConfig;
 pub use environment::Environment;
@@ -33,6 +34,7 @@ pub use listing::{Row, reference};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting};
 pub use url::{DatabaseUrl, InvalidUrl};
+pub use routine::{Notifications, Occasion, Timetable};
 pub use value::{Globals, Refused, Tool, boolean, duration};
 
 use crate::domain::DatabaseName;

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::automation::Occasion;
 use super::keys::{Kind, tools};
+use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
 use crate::domain::{BackupType, Compression, DatabaseName, Invalid};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};

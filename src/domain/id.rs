@@ -1,6 +1,6 @@
-//! Identifiers of backups and events.
+//! Identifiers of backups, events and jobs.
 //!
-//! Both are UUIDs of version 7: unique without coordination, and their order is
+//! All are UUIDs of version 7: unique without coordination, and their order is
 //! the order of their making (to the millisecond). What must not mix has its
 //! own type:
 //!
@@ -62,6 +62,12 @@ macro_rules! uuid_newtype {
         }
 
         text_newtype!($type);
+
+        impl From<$type> for u128 {
+            fn from(id: $type) -> Self {
+                id.0.as_u128()
+            }
+        }
     };
 }
 
@@ -75,6 +81,11 @@ uuid_newtype!(
     EventId,
     "event id"
 );
+uuid_newtype!(
+    /// Names one job of the queue, for ever.
+    JobId,
+    "job id"
+);
 
 /// Ids among which others are shortened: to the shortest beginning that no
 /// other of them shares.
@@ -86,15 +97,15 @@ impl ShortIds {
     pub const LEAST: usize = 8;
 
     /// Shortens among `ids`.
-    pub fn among(ids: impl IntoIterator<Item = BackupId>) -> Self {
-        let mut ids: Vec<u128> = ids.into_iter().map(|id| id.0.as_u128()).collect();
+    pub fn among<I: Into<u128>>(ids: impl IntoIterator<Item = I>) -> Self {
+        let mut ids: Vec<u128> = ids.into_iter().map(Into::into).collect();
         ids.sort_unstable();
         Self(ids)
     }
 
     /// The beginning of `id` that tells it apart.
-    pub fn of(&self, id: BackupId) -> String {
-        let number = id.0.as_u128();
+    pub fn of(&self, id: impl Into<u128>) -> String {
+        let number = id.into();
         let start = self.0.partition_point(|other| *other < number);
         let end = start + self.0[start..].iter().take_while(|other| **other == number).count();
         let twin = (end - start > 1).then_some(number);
@@ -105,7 +116,8 @@ impl ShortIds {
             digits + [8, 12, 16, 20].iter().filter(|hyphen| digits > **hyphen).count()
         };
         let length = neighbours.iter().flatten().map(needed).max().unwrap_or(0).max(Self::LEAST);
-        id.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())[..length].to_owned()
+        Uuid::from_u128(number).hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())[..length]
+            .to_owned()
     }
 }
 

@@ -13,6 +13,7 @@ mod dump;
 mod event;
 mod fold;
 mod id;
+mod job;
 mod location;
 mod lsn;
 mod metadata;
@@ -39,7 +40,11 @@ pub use event::{
     Started, Tagged, Untagged, Verified,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
-pub use id::{BackupId, EventId, ShortIds};
+pub use id::{BackupId, EventId, JobId, ShortIds};
+pub use job::{
+    AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,
+    RetryPolicy, Uptime, VerifyWork, Work,
+};
 pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;

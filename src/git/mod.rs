@@ -36,7 +36,7 @@ pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use pattern::{BranchPatterns, InvalidPattern, PathPatterns};
-pub use refs::{RefUpdate, Transaction};
+pub use refs::{RefDeletion, RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
 pub use signature::{Signature, Verdict};
 pub use tips::Tips;

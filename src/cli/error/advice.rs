@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::Kind;
-use crate::{backup, git, ledger, pg, process, recovery, store, tools};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools};
 
 use super::{Code, Failure};
 
@@ -280,6 +280,22 @@ impl From<store::Error> for Failure {
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<queue::Error> for Failure {
+    fn from(error: queue::Error) -> Self {
+        use queue::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit queue list' shows all jobs"),
+            Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
+            Error::Damaged { .. } => failure(Code::Damaged),
+            Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Watch { .. } => failure(Code::Fatal),
         }
     }
 }

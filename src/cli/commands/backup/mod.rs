@@ -19,7 +19,7 @@ mod log;
 mod register;
 mod release;
 mod restore;
-mod select;
+pub(super) mod select;
 mod show;
 mod start;
 mod tag;

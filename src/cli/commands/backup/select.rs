@@ -207,7 +207,7 @@ pub(super) fn overview(context: &Context) -> Result<Overview, Failure> {
 }
 
 /// `key` or `key=value`.
-pub(super) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
+pub(in crate::cli::commands) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     Ok((key.parse()?, value.parse()?))
 }

@@ -3,6 +3,7 @@
 mod cron;
 mod list;
 mod next;
+mod run;
 mod systemd;
 
 use std::path::Path;
@@ -10,15 +11,17 @@ use std::path::Path;
 use clap::Subcommand;
 
 use crate::automation::{self, Planned};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::{Code, Context, Failure, queue};
 use crate::config::Config;
 use crate::domain::DatabaseName;
+use crate::queue::Filter;
 
 /// Make backups by themselves, at times of the day, the week and the year
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(list::Args),
     Next(next::Args),
+    Run(run::Args),
     Systemd(systemd::Args),
     Cron(cron::Args),
 }
@@ -27,6 +30,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::List(args) => list::run(&args, context),
         Command::Next(args) => next::run(&args, context),
+        Command::Run(args) => run::run(&args, context),
         Command::Systemd(args) => systemd::run(&args, context),
         Command::Cron(args) => cron::run(&args, context),
     }
@@ -38,7 +42,8 @@ fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Fa
     let config = context.config()?;
     let overview = context.ledger()?.overview()?;
     let chosen = database.map(|name| config.default_database(Some(name))).transpose()?;
-    let tables = automation::timetables(config, &overview, context.now());
+    let jobs = queue::open(context)?.list(&Filter::default())?.jobs;
+    let tables = automation::timetables(config, &overview, &jobs, context.now());
     let wanted = |name: &DatabaseName| chosen.as_ref().is_none_or(|chosen| chosen == name);
     for (name, error) in tables.problems {
         match &chosen {
