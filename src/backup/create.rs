@@ -1,34 +1,44 @@
-//! Makes a backup with pg_dump and records it.
+//! Makes a backup with the tool of its database and records it.
 //!
 //! The order is what makes it safe to die anywhere: the record says
 //! `in_progress`, and whose process works on it, before the first byte; the
 //! bytes get their name when all of them are on disk; only then the record says
 //! `completed`. What dies in between leaves a record that others can see to be
 //! interrupted, and at most a partial directory that the next run removes.
+//!
+//! The same backup may be tried again, under the same id: each attempt has a
+//! number and bytes of its own, so that what a lost attempt still does is
+//! neither believed nor in the way.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::thread;
 
 use crate::clock::Clock;
-use crate::config::{DatabaseConfig, Globals};
+use crate::config::DatabaseConfig;
 use crate::domain::{
-    BackupId, BackupName, BackupType, Body, Completed, Compression, DumpFormat, Encryption, Failed, Failure,
-    Line, Location, Postgres, Started, Status, TagKey, Timestamp, Tool,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Encryption, Event, Failed,
+    Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
-use crate::ledger::{self, Entry, Ledger, NewBackup};
-use crate::pg::{Client, ConnInfo, ServerFacts};
-use crate::process::{self, Owner, crash_point, interrupt};
+use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
+use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
+use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
-use crate::store::{Draft, Place};
-use crate::tools::{Connection, DumpSpec, Programs};
+use crate::store::{Access, Draft, Held, Place};
+use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
+use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
 use super::choice::{Asked, Chosen, choose};
-use super::dump::{Dump, Job, completed_record};
+use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
 #[derive(Debug)]
 pub struct Request {
+    /// The id of the backup, where somebody has decided on it before. When it is
+    /// registered already, this is its next attempt.
+    pub id: Option<BackupId>,
+    /// The type that is wanted.
+    pub kind: BackupType,
     /// The database, with everything that the command line said about it.
     pub database: DatabaseConfig,
     /// What was asked for as the commit.
@@ -51,8 +61,12 @@ pub struct Surroundings<'a> {
     pub server: ConnInfo,
     /// Where the client programs of PostgreSQL are.
     pub programs: Programs,
-    /// Where the bytes go.
-    pub place: Place,
+    /// The tool that makes it.
+    pub adapter: Box<dyn Adapter>,
+    /// Where the bytes go; `None` when the tool has a repository of its own.
+    pub place: Option<Place>,
+    /// What it takes to reach the stores of earlier backups.
+    pub access: Access,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -75,30 +89,116 @@ impl<E: Into<Error>> From<E> for Unsuccessful {
 }
 
 /// Makes the backup. Everything that goes wrong after the commit is known is
-/// recorded.
+/// recorded. A backup that is completed already is not made again.
 pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Unsuccessful> {
-    let repository = around.ledger.schema_repository();
-    let name = request.database.name.as_str();
-    let choice = |mark: Option<&str>| choose(repository, &request.asked, mark, name, request.force);
-    // A revision that does not exist is said before the server is asked.
-    if request.asked != Asked::Nothing {
-        choose(repository, &request.asked, None, name, true)?;
+    let registered = registered(around, request)?;
+    if let Some(entry) = registered.as_ref().filter(|entry| entry.backup.status == Status::Completed) {
+        return Ok(entry.clone());
     }
+    let repository = around.ledger.schema_repository();
+    let asked = match &registered {
+        Some(entry) => Asked::Revision(entry.backup.commit.to_string()),
+        None => request.asked.clone(),
+    };
+    let name = request.database.name.as_str();
+    let choice = |mark: Option<&str>| choose(repository, &asked, mark, name, request.force);
+    // A revision that does not exist is said before the server is asked.
+    if asked != Asked::Nothing {
+        choose(repository, &asked, None, name, true)?;
+    }
+    let begin = |chosen: &Chosen, basis: Basis| match &registered {
+        Some(entry) => again(around, entry),
+        None => register(around, request, chosen, basis),
+    };
     let client = match connect(around) {
         Ok(client) => client,
-        Err(error) => return Err(unreachable(around, request, choice(None).ok(), error)),
+        Err(error) => {
+            let begun = choice(None).ok().map(|chosen| begin(&chosen, Basis::of(request.kind)));
+            return Err(unreachable(around, begun, error));
+        }
     };
-    let snapshot = client.export_snapshot().map_err(Error::from)?;
+    let snapshot = match around.adapter.reads_snapshot() {
+        true => Some(client.export_snapshot().map_err(Error::from)?),
+        false => None,
+    };
     let facts = client.facts().map_err(Error::from)?;
     let chosen = choice(client.read_mark().map_err(Error::from)?.as_deref())?;
-    let entry = register(around, request, &chosen)?;
+    let (basis, chain) = basis(around, request, &facts)?;
+    let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
-    let run = Run { around, request, facts: &facts, entry: &entry };
-    let made = run.make(snapshot.id()).and_then(|made| {
-        snapshot.finish()?;
+    let run = Run { around, request, facts: &facts, entry: &entry, basis, chain };
+    let made = run.make(snapshot.as_ref().map(Snapshot::id)).and_then(|made| {
+        snapshot.map_or(Ok(()), Snapshot::finish)?;
         Ok(made)
     });
     made.and_then(|made| run.complete(made)).map_err(|error| failed(around, entry.clone(), error))
+}
+
+/// The record, when the backup that is to be made is registered already and may
+/// be tried again.
+fn registered(around: &Surroundings<'_>, request: &Request) -> Result<Option<Entry>, Error> {
+    let Some(id) = request.id else { return Ok(None) };
+    let entry = match around.ledger.by_id(id) {
+        Ok(entry) => entry,
+        Err(ledger::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let backup = &entry.backup;
+    let refuse = |reason: &str| Err(Error::NotAgain { backup: id, reason: reason.to_owned() });
+    match backup.status {
+        Status::Expired | Status::Deleted => refuse(&format!("it is {}", backup.status)),
+        _ if backup.database != request.database.name => {
+            refuse(&format!("it is of database `{}`", backup.database))
+        }
+        Status::InProgress if is_being_made(backup) => refuse("another process works on it"),
+        _ => Ok(Some(entry)),
+    }
+}
+
+/// Whether another process of this machine is known to work on it. One of
+/// another machine has to be known by whoever asks for the next attempt.
+fn is_being_made(backup: &Backup) -> bool {
+    let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
+    owner.is_some_and(|owner| {
+        is_alive(owner) == Liveness::Alive && Owner::current().is_ok_and(|current| *owner != current)
+    })
+}
+
+/// Begins the next attempt.
+fn again(around: &Surroundings<'_>, entry: &Entry) -> Result<Entry, ledger::Error> {
+    let attempt = entry.record.next_attempt();
+    let started = Started { attempt, owner: Owner::current().ok(), started_at: None };
+    let change = Body::from(started);
+    around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(change.clone().into()))
+}
+
+/// What the backup is going to be, and the backups it needs, the full one first.
+fn basis(
+    around: &Surroundings<'_>,
+    request: &Request,
+    facts: &ServerFacts,
+) -> Result<(Basis, Vec<Backup>), Error> {
+    if request.kind == BackupType::Full {
+        return Ok((around.adapter.choose_base(request.kind, facts, &[])?, Vec::new()));
+    }
+    let filter = Filter {
+        databases: vec![request.database.name.clone()],
+        statuses: vec![Status::Completed],
+        tools: vec![Line::lossy(around.adapter.name())],
+        ..Filter::default()
+    };
+    let catalog = around.ledger.catalog()?;
+    let mut known: Vec<&Backup> = catalog.select(&filter).into_iter().map(|entry| &entry.backup).collect();
+    known.sort_by_key(|backup| std::cmp::Reverse((backup.completed_at, backup.id)));
+    let basis = around.adapter.choose_base(request.kind, facts, &known)?;
+    let mut chain = Vec::new();
+    let mut next = basis.parent.as_ref().map(|parent| parent.id);
+    while let Some(backup) = next.and_then(|id| known.iter().find(|backup| backup.id == id)) {
+        chain.push((*backup).clone());
+        next = backup.depends_on.first().map(|needed| needed.id);
+    }
+    chain.reverse();
+    Ok((basis, chain))
 }
 
 fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
@@ -111,11 +211,10 @@ fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
 /// ledger says so.
 fn unreachable(
     around: &Surroundings<'_>,
-    request: &Request,
-    chosen: Option<Chosen>,
+    begun: Option<Result<Entry, ledger::Error>>,
     error: Error,
 ) -> Unsuccessful {
-    match chosen.map(|chosen| register(around, request, &chosen)) {
+    match begun {
         Some(Ok(entry)) => failed(around, entry, error),
         Some(Err(other)) => {
             Unsuccessful { error: Box::new(error), entry: None, not_recorded: Some(Box::new(other)) }
@@ -124,11 +223,16 @@ fn unreachable(
     }
 }
 
-fn register(around: &Surroundings<'_>, request: &Request, chosen: &Chosen) -> Result<Entry, ledger::Error> {
+fn register(
+    around: &Surroundings<'_>,
+    request: &Request,
+    chosen: &Chosen,
+    basis: Basis,
+) -> Result<Entry, ledger::Error> {
     let now = around.clock.now();
     let database = &request.database;
     let new = NewBackup {
-        id: BackupId::new(now),
+        id: request.id.unwrap_or_else(|| BackupId::new(now)),
         name: match &request.name {
             Some(name) => name.clone(),
             None => default_name(database.name.as_str(), now)?,
@@ -136,9 +240,9 @@ fn register(around: &Surroundings<'_>, request: &Request, chosen: &Chosen) -> Re
         database: database.name.clone(),
         commit: chosen.commit.clone(),
         branch: chosen.branch.clone(),
-        kind: BackupType::Full,
-        tool: Tool { name: Line::lossy(database.tool.value.as_str()), version: None },
-        depends_on: Vec::new(),
+        kind: basis.kind,
+        tool: Tool { name: Line::lossy(around.adapter.name()), version: None },
+        depends_on: basis.parent.into_iter().collect(),
         expires_at: None,
         tags: request.tags.clone(),
         metadata: chosen.to_metadata(),
@@ -195,84 +299,152 @@ struct Run<'a> {
     request: &'a Request,
     facts: &'a ServerFacts,
     entry: &'a Entry,
+    basis: Basis,
+    chain: Vec<Backup>,
 }
 
 /// What was made, durable but not published.
-struct Made {
-    draft: Draft,
-    dump: Dump,
+struct Whole {
+    draft: Option<Draft>,
+    made: Made,
+    schema: Option<Vec<u8>>,
 }
 
 impl Run<'_> {
-    fn make(&self, snapshot: &str) -> Result<Made, Error> {
-        let place = &self.around.place;
-        place.sweep();
-        let database = &self.request.database;
-        let (id, now) = (self.entry.backup.id.to_string(), self.around.clock.now());
-        let draft = place.draft(&id, database.name.as_str(), database.compression.value, now)?;
-        let dump = self.job(snapshot).run(&draft)?;
+    fn make(&self, snapshot: Option<&str>) -> Result<Whole, Error> {
+        let draft = self.draft()?;
+        let sources = self.sources()?;
+        let mut chain: Vec<Subject<'_>> = Vec::new();
+        for (backup, source) in self.chain.iter().zip(&sources) {
+            let source = source.as_ref().map(|source| source as &dyn Source);
+            chain.push(Subject { backup, chain: &[], source });
+        }
+        let parent = chain.split_last().map(|(parent, before)| Subject { chain: before, ..*parent });
+        let order = Order {
+            id: self.entry.backup.id,
+            name: &self.entry.backup.name,
+            database: &self.request.database.name,
+            commit: &self.entry.backup.commit,
+            kind: self.basis.kind,
+            parent,
+            facts: self.facts,
+            snapshot,
+            deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
+        };
+        let recorder = self.recorder(&order);
+        let (made, schema) = thread::scope(|scope| {
+            let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
+            let made = self.run(&order, draft.as_ref());
+            (made, schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (made, schema) = (made?, schema?);
         interrupted()?;
-        Ok(Made { draft, dump })
+        Ok(Whole { draft, made, schema })
     }
 
-    fn job(&self, snapshot: &str) -> Job<'_> {
-        let database = &self.request.database;
-        Job {
-            database: database.name.as_str(),
-            tools: self.around.programs.for_server(self.facts.major),
-            spec: DumpSpec {
-                connection: Connection::from(&self.around.server),
-                format: database.format.value,
-                schemas: database.schemas.iter().map(|schema| schema.value.clone()).collect(),
-                jobs: database.jobs.as_ref().and_then(|jobs| NonZeroU32::new(jobs.value.into())),
-                snapshot: Some(snapshot.to_owned()),
-                deadline: database.timeout.as_ref().map(|timeout| timeout.value),
-            },
-            globals: match database.globals.value {
-                Globals::All if !self.facts.can_read_role_passwords => Globals::NoPasswords,
-                wanted => wanted,
-            },
-            record_schema: database.record_schema.value,
-            compression: database.compression.value,
-            progress: self.around.progress,
-        }
-    }
-
-    fn compression(&self) -> String {
-        let database = &self.request.database;
-        match database.compression.value {
-            Compression::None if matches!(self.around.place, Place::Store { .. }) => "zstd".to_owned(),
-            Compression::Zstd(level) if matches!(self.around.place, Place::Store { .. }) => {
-                format!("zstd:{level}")
+    fn run(&self, order: &Order<'_>, draft: Option<&Draft>) -> Result<Made, Error> {
+        let (adapter, progress) = (&self.around.adapter, self.around.progress);
+        let made = match draft {
+            Some(draft) => {
+                let compression = self.request.database.compression.value;
+                adapter.backup(order, &DraftSink { draft, compression }, progress)
             }
-            // pg_dump compresses the files of a directory by itself.
-            _ if database.format.value == DumpFormat::Directory => "gzip".to_owned(),
-            Compression::None => "none".to_owned(),
-            Compression::Zstd(level) => format!("zstd:{level}"),
+            None => adapter.backup(order, &NoSink, progress),
+        };
+        made.map_err(of_store)
+    }
+
+    fn draft(&self) -> Result<Option<Draft>, Error> {
+        let Some(place) = &self.around.place else { return Ok(None) };
+        place.sweep();
+        let (id, now) = (self.artifact_id(), self.around.clock.now());
+        let database = &self.request.database;
+        Ok(Some(place.draft(&id, database.name.as_str(), database.compression.value, now)?))
+    }
+
+    /// What the bytes of this attempt are called: an attempt that was lost may
+    /// still be at work on its own.
+    fn artifact_id(&self) -> String {
+        let id = self.entry.backup.id;
+        match self.entry.backup.attempt.as_ref().map_or(1, |attempt| attempt.number) {
+            1 => id.to_string(),
+            number => format!("{id}-{number}"),
         }
+    }
+
+    /// The bytes of the backups that it builds on, where they are ours.
+    fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
+        let open = |backup: &Backup| match &backup.location {
+            Some(location) if !self.around.adapter.has_repository() => {
+                Ok(Some(HeldSource(Held::open(location.as_str(), &self.around.access)?)))
+            }
+            _ => Ok(None),
+        };
+        self.chain.iter().map(open).collect()
+    }
+
+    /// What asks for the schema of the database, as it is backed up: beside the
+    /// tool, which takes longer.
+    fn recorder(
+        &self,
+        order: &Order<'_>,
+    ) -> Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>> {
+        let database = &self.request.database;
+        let spec = DumpSpec {
+            schemas: database.schemas.iter().map(|schema| schema.value.clone()).collect(),
+            snapshot: order.snapshot.map(str::to_owned),
+            deadline: order.deadline,
+            ..DumpSpec::new(Connection::from(&self.around.server), Format::Plain)
+        };
+        let programs = self.around.programs.for_server(self.facts.major);
+        database.record_schema.value.then_some(move || programs.schema_sql(&spec))
+    }
+
+    /// How the place compresses, where the tool does not do it.
+    fn compression(&self) -> Option<Line> {
+        let level = self.request.database.compression.value;
+        let text = match (self.around.place.as_ref()?, level) {
+            (Place::Store { .. }, Compression::None) => "zstd".to_owned(),
+            (_, Compression::Zstd(level)) => format!("zstd:{level}"),
+            (Place::Directory(_), Compression::None) => "none".to_owned(),
+        };
+        Some(Line::lossy(&text))
+    }
+
+    fn completed(&self, draft: Option<&Draft>, made: Made) -> Result<Completed, Error> {
+        let location = match (made.location, draft) {
+            (Some(location), _) => Some(location),
+            (None, Some(draft)) => Some(location(&draft.location()?)?),
+            (None, None) => None,
+        };
+        let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
+        let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
+        let basis = made.basis.filter(|basis| *basis != self.basis);
+        Ok(Completed {
+            attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
+            location,
+            size_bytes: made.size_bytes.unwrap_or_else(|| sum(|artifact| artifact.size_bytes)),
+            stored_bytes: made.stored_bytes.unwrap_or_else(|| sum(|artifact| artifact.stored_bytes)),
+            compression: made.compression.or_else(|| self.compression()),
+            encryption: made.encryption.or(key),
+            digest: made.artifacts.first().map(|artifact| artifact.digest.clone()),
+            backup_type: basis.as_ref().map(|basis| basis.kind),
+            depends_on: basis.map(|basis| basis.parent.into_iter().collect()),
+            artifacts: made.artifacts,
+            started_at: None,
+            completed_at: None,
+            postgres: Some(postgres(self.facts, self.around.server.dbname(), made.postgres)),
+            tool_version: Some(Line::lossy(&made.tool_version)),
+            metadata: made.metadata,
+        })
     }
 
     /// Publishes the bytes, then says in the ledger that they are there.
-    fn complete(&self, Made { draft, dump }: Made) -> Result<Entry, Error> {
-        let location = location(&draft.location()?)?;
-        let schema = dump.schema.clone();
-        let body = Completed {
-            attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
-            location: Some(location),
-            size_bytes: dump.artifacts.iter().map(|artifact| artifact.size_bytes).sum(),
-            stored_bytes: dump.artifacts.iter().map(|artifact| artifact.stored_bytes).sum(),
-            compression: Some(Line::lossy(&self.compression())),
-            encryption: draft.key().map(|key_id| Encryption { key_id: Line::lossy(&key_id) }),
-            digest: dump.artifacts.first().map(|artifact| artifact.digest.clone()),
-            artifacts: dump.artifacts,
-            started_at: None,
-            completed_at: None,
-            postgres: Some(postgres(self.facts, self.around.server.dbname())),
-            tool_version: Some(Line::lossy(&dump.tool_version)),
-            metadata: dump.metadata,
-        };
+    fn complete(&self, Whole { draft, made, schema }: Whole) -> Result<Entry, Error> {
+        let body = self.completed(draft.as_ref(), made)?;
         let event = self.around.ledger.next_event(&self.entry.record, body.into())?;
-        let published = draft.publish(completed_record(&self.entry.record, &event))?;
+        let record = completed_record(&self.entry.record, &event);
+        let published = draft.map(|draft| draft.publish(record)).transpose()?;
         crash_point("backup.published");
         let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
             Ok(entry) => return Ok(entry),
@@ -280,16 +452,26 @@ impl Run<'_> {
         };
         match self.around.ledger.by_id(self.entry.backup.id) {
             // It counts, although something after it went wrong.
-            Ok(entry) if entry.backup.status == Status::Completed => Ok(entry),
+            Ok(entry) if entry.record.event(event.id).is_some() => Ok(entry),
             // Without a record nobody would ever find these bytes.
             Ok(_) => {
-                let _ = self.around.place.remove(&published);
+                if let (Some(place), Some(published)) = (&self.around.place, &published) {
+                    let _ = place.remove(published);
+                }
                 Err(error.into())
             }
             // Who does not know whether there is a record keeps the bytes.
             Err(_) => Err(error.into()),
         }
     }
+}
+
+/// What the ledger is going to say about the bytes; it is kept beside them, so
+/// that they are complete without it.
+fn completed_record(record: &Record, event: &Event) -> serde_json::Value {
+    let mut completed = record.clone();
+    let bytes = completed.add(event.clone()).and_then(|()| completed.to_bytes());
+    bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(|| event.to_value())
 }
 
 /// The end of the work when a signal asked for it.
@@ -305,17 +487,21 @@ fn location(uri: &str) -> Result<Location, Error> {
     parsed.map_err(|error| Error::Ledger(ledger::Error::Invalid(error)))
 }
 
-fn postgres(facts: &ServerFacts, dbname: &str) -> Postgres {
+/// What the server said, and what the tool knows better.
+fn postgres(facts: &ServerFacts, dbname: &str, known: Option<Postgres>) -> Postgres {
+    let known = known.unwrap_or_default();
     let line = |text: &str| Some(Line::lossy(text));
     let version = facts.version_text.split_ascii_whitespace().next().unwrap_or_default();
     Postgres {
         version: line(version),
-        system_identifier: facts.system_identifier.as_deref().and_then(line),
-        timeline: facts.timeline,
-        start_lsn: facts.current_lsn.as_ref().and_then(|lsn| lsn.parse().ok()),
-        stop_lsn: None,
+        system_identifier: known
+            .system_identifier
+            .or_else(|| facts.system_identifier.as_deref().and_then(line)),
+        timeline: known.timeline.or(facts.timeline),
+        start_lsn: known.start_lsn.or_else(|| facts.current_lsn.as_ref().and_then(|lsn| lsn.parse().ok())),
+        stop_lsn: known.stop_lsn,
         dbname: Some(dbname.to_owned()),
-        size_bytes: Some(facts.database_size_bytes),
+        size_bytes: known.size_bytes.or(Some(facts.database_size_bytes)),
         encoding: line(&facts.encoding),
         collate: line(&facts.collate),
         ctype: line(&facts.ctype),

@@ -1,6 +1,6 @@
 //! What can go wrong with a run.
 
-use crate::domain::CommitId;
+use crate::domain::{BackupId, CommitId};
 use crate::process::interrupt::Signal;
 use crate::{git, ledger, pg, process, store, tools};
 
@@ -40,6 +40,14 @@ pub enum Error {
         /// The commit recorded in it.
         mark: String,
     },
+    /// The backup that was named cannot be tried again.
+    #[error("backup {backup} cannot be made again: {reason}")]
+    NotAgain {
+        /// The backup.
+        backup: BackupId,
+        /// Why not.
+        reason: String,
+    },
     /// A signal ended the run.
     #[error("interrupted ({signal})")]
     Interrupted {
@@ -76,7 +84,7 @@ impl Error {
                 _ => "tool-failed",
             },
             Self::Store(_) => "destination",
-            Self::Git(_) | Self::Ledger(_) => "ledger",
+            Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
         }
     }

@@ -1,12 +1,15 @@
-//! One run of a backup: register, dump, store, complete.
+//! One run of a backup: register, let the tool work, store, complete.
 
+mod adapters;
 mod choice;
 mod create;
-mod dump;
 mod error;
 mod interrupted;
+mod sink;
 
+pub use adapters::adapter_for;
 pub use choice::{Asked, Chosen, choose};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
 pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted};
+pub use sink::{HeldSource, of_store};

@@ -111,6 +111,14 @@ pub(crate) fn access_to(context: &Context, location: Option<&Location>) -> Resul
     }
 }
 
+/// What it takes to reach the store of a place.
+pub(crate) fn access_of(context: &Context, place: Option<&Place>) -> Result<Access, Failure> {
+    match place {
+        Some(Place::Store { store, .. }) => access(context, store.url()),
+        _ => Ok(Access::default()),
+    }
+}
+
 /// What the store at `url` needs besides its URL.
 pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failure> {
     let text = |value: &OsStr| value.to_str().map(str::to_owned);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::origin::{Origin, Setting};
 use super::resolve::Raw;
 use super::url::DatabaseUrl;
-use super::value::{self, Globals, Refused, Tool};
+use super::value::{self, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
-use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat};
+use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat, Globals};
 
 /// The settings of one database, each with the place it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

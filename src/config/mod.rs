@@ -33,9 +33,9 @@ pub use keys::{KEYS, Key, Kind, Reach, Trust, find};
 pub use listing::{Row, reference};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting};
-pub use url::{DatabaseUrl, InvalidUrl};
 pub use routine::{Notifications, Occasion, Timetable};
-pub use value::{Globals, Refused, Tool, boolean, duration};
+pub use url::{DatabaseUrl, InvalidUrl};
+pub use value::{Refused, Tool, boolean, duration};
 
 use crate::domain::DatabaseName;
 use crate::git::config::Entry;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::Globals;
 use crate::domain::{Compression, DumpFormat};
 use crate::git::config::{Scope, parse_blob};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::keys::{Kind, tools};
 use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{BackupType, Compression, DatabaseName, Invalid};
+use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
@@ -21,17 +21,6 @@ use crate::schedule::{Schedule, Zone};
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
-}
-
-/// Whether roles and tablespaces are taken along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Globals {
-    /// With the password hashes of the roles.
-    All,
-    /// Without them.
-    NoPasswords,
-    /// Not at all.
-    None,
 }
 
 /// Gives an enum its words, in both directions.
@@ -61,17 +50,6 @@ macro_rules! words {
 }
 
 words!(Tool { "pg_dump" => PgDump });
-
-impl Globals {
-    /// The word that configuration and command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "true",
-            Self::NoPasswords => "no-passwords",
-            Self::None => "false",
-        }
-    }
-}
 
 impl FromStr for Globals {
     type Err = ();

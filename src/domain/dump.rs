@@ -38,6 +38,29 @@ impl DumpFormat {
     }
 }
 
+/// Whether roles and tablespaces, which are in no dump of a database, are taken
+/// along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Globals {
+    /// With the password hashes of the roles.
+    All,
+    /// Without them.
+    NoPasswords,
+    /// Not at all.
+    None,
+}
+
+impl Globals {
+    /// The word that configuration and records use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "true",
+            Self::NoPasswords => "no-passwords",
+            Self::None => "false",
+        }
+    }
+}
+
 /// How a stored file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

@@ -165,6 +165,10 @@ bodies! {
         encryption: Option<Encryption>,
         /// Digest of the main artifact's content.
         digest: Option<Digest>,
+        /// What it turned out to contain, where that is not what was registered.
+        backup_type: Option<BackupType> = "type",
+        /// The backups it turned out to need, where those are not the registered ones.
+        depends_on: Option<Vec<Dependency>>,
         /// All stored pieces.
         #[serde(default)]
         artifacts: Vec<Artifact>,

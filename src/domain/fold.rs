@@ -210,6 +210,10 @@ fn complete(backup: &mut Backup, event: &Event) {
     backup.encryption = body.encryption;
     backup.digest = body.digest;
     backup.artifacts = body.artifacts;
+    if let Some(kind) = body.backup_type {
+        backup.kind = kind;
+        backup.depends_on = body.depends_on.unwrap_or_default();
+    }
     backup.postgres = body.postgres;
     backup.started_at = body.started_at.or(backup.started_at);
     backup.completed_at = Some(body.completed_at.unwrap_or(event.at));

@@ -20,6 +20,7 @@ mod metadata;
 mod name;
 mod owner;
 mod record;
+mod recovery_target;
 mod selector;
 mod size;
 mod time;
@@ -34,7 +35,7 @@ pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};
 pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};
 pub use digest::Digest;
-pub use dump::{Compression, DumpFormat};
+pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
     Started, Tagged, Untagged, Verified,
@@ -51,6 +52,7 @@ pub use metadata::Metadata;
 pub use name::{BackupName, Line, TagKey};
 pub use owner::Owner;
 pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
+pub use recovery_target::RecoveryTarget;
 pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use time::Timestamp;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -224,6 +224,28 @@ impl Cmd {
     pub fn run_any(self) -> Result<Output, Error> {
         let limit = self.stdout_limit;
         self.spawn()?.collect(limit)
+    }
+
+    /// Runs it to whatever end with what `input` yields, as far as it wants that.
+    pub fn run_with(self, input: &mut (dyn Read + Send)) -> Result<Output, Error> {
+        let (limit, program) = (self.stdout_limit, self.program.clone());
+        let mut running = self.stdin(Stdin::Piped).spawn()?;
+        let mut pipe = running.take_stdin().expect("stdin is piped");
+        std::thread::scope(|scope| {
+            let feeder = scope.spawn(move || match io::copy(input, &mut pipe) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+                _ => Ok(()),
+            });
+            let output = running.collect(limit);
+            let fed = feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            fed.map_err(|source| Error::Io { program, source })?;
+            output
+        })
+    }
+
+    /// The program and its arguments, for people to see what runs.
+    pub fn argv(&self) -> Vec<&OsStr> {
+        std::iter::once(&self.program).chain(&self.args).map(OsString::as_os_str).collect()
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]

@@ -276,6 +276,20 @@ impl Error {
             io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
     }
 
+    /// Whether it says that bytes are not there or not what was written, and not
+    /// that they could not be looked at.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. }
+                | Self::Truncated { .. }
+                | Self::Corrupt { .. }
+                | Self::Mismatch { .. }
+                | Self::NoObject { .. }
+                | Self::Damaged { .. }
+        )
+    }
+
     /// What an error of a writer or reader means: it may carry one of ours.
     pub(crate) fn from_writing(path: &Path, error: io::Error) -> Self {
         match error.downcast::<Self>() {

@@ -80,11 +80,11 @@ impl Place {
 }
 
 impl Draft {
-    /// Begins a file.
-    pub fn file(&self, name: &str, compression: Compression) -> Result<DraftFile> {
+    /// Begins a file; a store cuts it as `chunking` says.
+    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<DraftFile> {
         match self {
             Self::Plain(draft) => Ok(DraftFile::Plain(draft.file(name, compression)?)),
-            Self::Artifact { writer, .. } => Ok(DraftFile::Chunked(writer.file(name, Chunking::Content)?)),
+            Self::Artifact { writer, .. } => Ok(DraftFile::Chunked(writer.file(name, chunking)?)),
         }
     }
 
@@ -206,6 +206,19 @@ impl Held {
             }
         }
         Ok(Self::Plain(Stored::open(&location.parse::<FileUri>()?.to_path())?))
+    }
+
+    /// The names of its files, in order; those in directories with their path.
+    pub fn names(&self) -> Result<Vec<String>> {
+        match self {
+            Self::Plain(stored) => Ok(stored.files()?.into_iter().map(|file| file.name).collect()),
+            Self::Artifact(artifact) => {
+                let mut names: Vec<_> =
+                    artifact.manifest().files.iter().map(|file| file.name.clone()).collect();
+                names.sort();
+                Ok(names)
+            }
+        }
     }
 
     /// The content of a file. What comes out of a store has been proved before

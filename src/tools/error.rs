@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::classify::{Kind, classify};
 use super::{Format, Program, ToolVersion};
+use crate::domain::{BackupId, BackupType};
 use crate::process::{self, Status};
 
 /// Why a dump or a restore did not succeed.
@@ -44,6 +45,33 @@ pub enum Error {
         /// What it cannot do.
         reason: &'static str,
     },
+    /// The tool makes no backups of this type.
+    #[error("{tool} makes {makes} backups, not {kind} ones")]
+    TypeUnsupported {
+        /// The tool.
+        tool: String,
+        /// What was wanted.
+        kind: BackupType,
+        /// What it makes.
+        makes: &'static str,
+    },
+    /// A backup cannot be brought back to there.
+    #[error("a backup of {tool} {reason}")]
+    TargetUnsupported {
+        /// The tool.
+        tool: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Bytes of a backup were asked for that are not in a place of ours.
+    #[error("the bytes of backup {backup} are not in a store or directory of this program")]
+    NoBytes {
+        /// The backup.
+        backup: BackupId,
+    },
+    /// The place of the bytes failed.
+    #[error("{0}")]
+    Place(#[source] io::Error),
     /// The program said that it failed.
     #[error("{program}: {}", words(*program, *status, stderr))]
     Failed {

@@ -1,5 +1,5 @@
-//! Adapters for the client programs of PostgreSQL: pg_dump, pg_dumpall,
-//! pg_restore and psql.
+//! Adapters for the tools that make backups, behind one trait ([`Adapter`]), and
+//! for the client programs of PostgreSQL.
 //!
 //! An adapter builds arguments (never a line for a shell), streams bytes, and
 //! judges the outcome: by the exit status *and* by whether what came out can be
@@ -9,10 +9,12 @@
 //!
 //! Where the bytes go to and come from is not known here.
 
+pub mod adapter;
 mod classify;
 mod connection;
 mod dump;
 mod error;
+mod pg_dump;
 mod plausible;
 mod programs;
 mod redact;
@@ -20,10 +22,12 @@ mod restore;
 mod schema;
 
 pub use crate::domain::DumpFormat as Format;
+pub use adapter::Adapter;
 pub use classify::{Kind, classify};
 pub use connection::Connection;
 pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;
+pub use pg_dump::{GLOBALS, PgDump};
 pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};
 pub use restore::RestoreSpec;
 pub use schema::normalise_schema;

@@ -67,9 +67,14 @@ pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
     let (program, rest) = line.split_once(" (PostgreSQL) ")?;
     let text = rest.split_ascii_whitespace().next()?;
     let plausible = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let major = text[..digits].parse().ok()?;
+    let major = major_of(text)?;
     (plausible && !program.contains(' ')).then(|| ToolVersion { major, text: text.to_owned() })
+}
+
+/// 15 of `15.18`.
+pub(super) fn major_of(version: &str) -> Option<u32> {
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    version[..digits].parse().ok()
 }
 
 /// Where to look for the programs.

@@ -11,6 +11,8 @@ use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
 
 const BUFFER: usize = 256 * 1024;
+/// Listing an archive takes no time.
+const LISTING: Duration = Duration::from_secs(600);
 
 /// Where to restore to and how.
 #[derive(Debug, Clone)]
@@ -54,6 +56,30 @@ impl RestoreSpec {
 }
 
 impl PgTools {
+    /// The program that restores a dump as `spec` says; a directory is its last
+    /// argument, everything else its input.
+    pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Cmd, Error> {
+        match spec.format {
+            Format::Plain if spec.no_owner || spec.no_privileges => Err(Error::Unsupported {
+                format: spec.format,
+                reason: "owners and grants cannot be left out",
+            }),
+            Format::Plain => Ok(spec.psql(self.cmd(Program::Psql)?)),
+            _ => Ok(spec.pg_restore(self.cmd(Program::PgRestore)?)),
+        }
+    }
+
+    /// How many entries the table of contents of an archive has. pg_restore need
+    /// not read more than that.
+    pub fn list_archive(&self, format: Format, input: &mut (dyn Read + Send)) -> Result<u64, Error> {
+        let program = Program::PgRestore;
+        let cmd = self.cmd(program)?.arg("--list").arg(format!("--format={format}")).deadline(LISTING);
+        let failed = |error| Error::of(program, error);
+        let listing = cmd.run_with(input).map_err(failed)?.success().map_err(failed)?;
+        let lines = listing.stdout.split(|byte| *byte == b'\n');
+        Ok(lines.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count() as u64)
+    }
+
     /// Restores the dump that `input` yields, in one transaction: all of it or
     /// nothing. When `input` fails or ends too early, the transaction is rolled
     /// back. Returns how many bytes were handed over.
@@ -64,14 +90,12 @@ impl PgTools {
         progress: &dyn Progress,
     ) -> Result<u64, Error> {
         let unsupported = |reason| Err(Error::Unsupported { format: spec.format, reason });
-        let (program, cmd) = match spec.format {
+        let program = match spec.format {
             Format::Directory => return unsupported("cannot be streamed"),
-            Format::Plain if spec.no_owner || spec.no_privileges => {
-                return unsupported("owners and grants cannot be left out");
-            }
-            Format::Plain => (Program::Psql, spec.psql(self.cmd(Program::Psql)?)),
-            _ => (Program::PgRestore, spec.pg_restore(self.cmd(Program::PgRestore)?)),
+            Format::Plain => Program::Psql,
+            _ => Program::PgRestore,
         };
+        let cmd = self.restore_cmd(spec)?;
         let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(|error| Error::of(program, error))?;
         let witness = match feed(program, spec.format, &mut running, input, progress) {
             Fed::Broken(error) => return Err(error),

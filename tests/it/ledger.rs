@@ -112,6 +112,8 @@ pub fn completed() -> Body {
         compression: None,
         encryption: None,
         digest: None,
+        backup_type: None,
+        depends_on: None,
         artifacts: vec![],
         started_at: None,
         completed_at: None,

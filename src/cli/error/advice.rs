@@ -190,7 +190,9 @@ impl From<tools::Error> for Failure {
             Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
             )),
-            Error::Unsupported { .. } => failure(Code::Usage),
+            Error::Unsupported { .. } | Error::TypeUnsupported { .. } => failure(Code::Usage),
+            Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
+            Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
                 let code = match kind {
                     Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
@@ -326,6 +328,7 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }
     }

@@ -88,15 +88,26 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let request = request(args, context)?;
+    let server = connect::conninfo(context, &request.database)?;
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let adapter = backup::adapter_for(&request.database, &server, &programs);
+    let place = match adapter.has_repository() {
+        true => None,
+        false => {
+            Some(store::place(context, &request.database, args.output.as_deref(), args.store.as_deref())?)
+        }
+    };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
-        place: store::place(context, &request.database, args.output.as_deref(), args.store.as_deref())?,
-        server: connect::conninfo(context, &request.database)?,
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
+        server,
+        programs,
+        adapter,
+        access: store::access_of(context, place.as_ref())?,
+        place,
         progress: progress.as_ref(),
     };
     let created = backup::create(&around, &request);
@@ -110,9 +121,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
-    if let Some(kind) = args.kind.filter(|kind| *kind != BackupType::Full) {
-        return Err(Failure::new(Code::Usage, format!("pg_dump makes full backups, not {kind} ones")));
-    }
     let mut database = context.config()?.selected(args.database.as_deref())?;
     adjust(&mut database, args);
     if args.jobs.is_some() && database.format.value != DumpFormat::Directory {
@@ -128,6 +136,8 @@ fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
         (None, None) => Asked::Nothing,
     };
     Ok(Request {
+        id: None,
+        kind: args.kind.unwrap_or(database.backup_type.value),
         database,
         asked,
         force: args.force,

@@ -79,6 +79,8 @@ impl Facts {
             compression: word(self.compression.as_deref(), "compression")?,
             encryption: key.map(|key_id| Encryption { key_id }),
             digest: self.digest.as_ref().map(|text| text.parse()).transpose()?,
+            backup_type: None,
+            depends_on: None,
             artifacts: Vec::new(),
             started_at,
             completed_at,

@@ -1,0 +1,38 @@
+//! Up to where a restored cluster replays its write-ahead log.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Line, Lsn, Timestamp};
+
+/// A recovery target, in PostgreSQL's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryTarget {
+    /// As soon as it is consistent: the end of the backup.
+    Immediate,
+    /// All of the log that there is.
+    Latest,
+    /// `recovery_target_time`
+    Time(Timestamp),
+    /// `recovery_target_lsn`
+    Lsn(Lsn),
+    /// `recovery_target_name`: a named restore point.
+    Name(Line),
+    /// `recovery_target_xid`
+    Xid(u64),
+}
+
+impl fmt::Display for RecoveryTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Immediate => f.write_str("the end of the backup"),
+            Self::Latest => f.write_str("the end of the log"),
+            Self::Time(time) => write!(f, "time {time}"),
+            Self::Lsn(lsn) => write!(f, "LSN {lsn}"),
+            Self::Name(name) => write!(f, "restore point {name}"),
+            Self::Xid(xid) => write!(f, "transaction {xid}"),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The adapter of pg_dump: dumps of one database, with the roles and tablespaces
+//! beside them.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::thread;
+
+use super::adapter::Finding;
+use super::adapter::{
+    Adapter, Basis, Catalogued, Content, Depth, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+};
+use super::programs::major_of;
+use super::{Connection, DumpSpec, Error, Format, PgTools, Program, Programs, RestoreSpec};
+use crate::domain::{Artifact, Backup, BackupType, Globals, Line, Metadata};
+use crate::pg::ServerFacts;
+use crate::progress::Progress;
+
+/// The name of the artifact with roles and tablespaces.
+pub const GLOBALS: &str = "globals.sql";
+
+/// pg_dump, and how it is to dump one database.
+#[derive(Debug, Clone)]
+pub struct PgDump {
+    /// Where the programs are.
+    pub programs: Programs,
+    /// How to reach the database.
+    pub connection: Connection,
+    /// How it is to be written.
+    pub format: Format,
+    /// Only these schemas; all of them when there are none.
+    pub schemas: Vec<String>,
+    /// How many tables at a time.
+    pub jobs: Option<NonZeroU32>,
+    /// Whether roles and tablespaces are taken along.
+    pub globals: Globals,
+}
+
+impl PgDump {
+    fn tools(&self, server_major: u32) -> PgTools {
+        self.programs.for_server(server_major)
+    }
+
+    fn spec(&self, order: &Order<'_>) -> DumpSpec {
+        DumpSpec {
+            schemas: self.schemas.clone(),
+            jobs: self.jobs.filter(|_| self.format == Format::Directory),
+            snapshot: order.snapshot.map(str::to_owned),
+            deadline: order.deadline,
+            ..DumpSpec::new(self.connection.clone(), self.format)
+        }
+    }
+
+    fn dump(
+        &self,
+        order: &Order<'_>,
+        sink: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<(Artifact, String), Error> {
+        progress.stage(&format!("dumping {}", order.database), None);
+        let (tools, spec, name) =
+            (self.tools(order.facts.major), self.spec(order), self.format.artifact_name());
+        if self.format == Format::Directory {
+            let directory = sink.directory(name).map_err(put)?;
+            let result = tools.dump_directory(&spec, &directory, sink.compresses())?;
+            return Ok((sink.seal(name).map_err(put)?, result.tool.text));
+        }
+        let mut file = sink.file(name, Content::Stream).map_err(put)?;
+        let result = tools.dump_to(&spec, &mut file, progress)?;
+        Ok((file.finish().map_err(put)?, result.tool.text))
+    }
+
+    /// Roles and tablespaces are in no dump of a database.
+    fn dump_globals(
+        &self,
+        order: &Order<'_>,
+        globals: Globals,
+        sink: &dyn Sink,
+    ) -> Result<Option<Artifact>, Error> {
+        if globals == Globals::None {
+            return Ok(None);
+        }
+        let mut file = sink.file(GLOBALS, Content::Stream).map_err(put)?;
+        let (tools, with_passwords) = (self.tools(order.facts.major), globals == Globals::All);
+        tools.globals(&self.connection, with_passwords, order.deadline, &mut file)?;
+        file.finish().map_err(put).map(Some)
+    }
+}
+
+fn put(source: io::Error) -> Error {
+    Error::Write { program: Program::PgDump, source }
+}
+
+impl Adapter for PgDump {
+    fn name(&self) -> &str {
+        Program::PgDump.name()
+    }
+
+    fn probe(&self, server_major: u32) -> Result<Probe, Error> {
+        let (path, version) = self.tools(server_major).find(Program::PgDump)?;
+        Ok(Probe { path, version: version.text, types: vec![BackupType::Full] })
+    }
+
+    fn reads_snapshot(&self) -> bool {
+        true
+    }
+
+    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<Basis, Error> {
+        match wanted {
+            BackupType::Full => Ok(Basis::full()),
+            kind => Err(Error::TypeUnsupported { tool: self.name().to_owned(), kind, makes: "full" }),
+        }
+    }
+
+    /// The small programs run beside the dump: they cost nothing then.
+    fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+        let globals = match self.globals {
+            Globals::All if !order.facts.can_read_role_passwords => Globals::NoPasswords,
+            wanted => wanted,
+        };
+        let (dumped, beside) = thread::scope(|scope| {
+            let beside = scope.spawn(|| self.dump_globals(order, globals, sink));
+            let dumped = self.dump(order, sink, progress);
+            (dumped, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let ((dump, tool_version), beside) = (dumped?, beside?);
+        let mut metadata = Metadata::default();
+        metadata.insert("format", self.format.as_str());
+        metadata.insert("globals", globals.as_str());
+        if !self.schemas.is_empty() {
+            metadata.insert("schemas", self.schemas.clone());
+        }
+        // Into plain files pg_dump compresses a directory by itself.
+        let own = self.format == Format::Directory && !sink.compresses();
+        Ok(Made {
+            artifacts: std::iter::once(dump).chain(beside).collect(),
+            compression: own.then(|| Line::lossy("gzip")),
+            tool_version,
+            metadata,
+            ..Made::default()
+        })
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+        Ok(None)
+    }
+
+    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+        let source = subject.source()?;
+        let mut report = Report::of_artifacts(subject, progress)?;
+        let dump = subject.backup.artifacts.first();
+        let format = dump.and_then(|dump| Format::of_artifact(dump.name.as_str()));
+        let (Depth::Integrity, Some(dump), Some(format)) = (depth, dump, format) else { return Ok(report) };
+        if report.is_fatal() || !matches!(format, Format::Custom | Format::Tar) {
+            return Ok(report);
+        }
+        let made_by = subject.backup.tool.version.as_ref().and_then(|version| major_of(version.as_str()));
+        let mut dump = source.open(dump.name.as_str()).map_err(get)?;
+        match self.tools(made_by.unwrap_or_default()).list_archive(format, &mut dump) {
+            Ok(entries) => report.evidence.insert("archive_entries", entries),
+            Err(Error::Failed { stderr, .. }) => {
+                report.findings.push(Finding::fatal(format!("pg_restore cannot read it: {}", stderr.trim())));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(report)
+    }
+
+    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+        let Target::Database { connection, server_major, no_owner, no_privileges } = target else {
+            return Err(Error::TargetUnsupported {
+                tool: self.name().to_owned(),
+                reason: "is restored into a database, not into a data directory",
+            });
+        };
+        let dump = subject.backup.artifacts.first();
+        let format = dump.and_then(|dump| Format::of_artifact(dump.name.as_str()));
+        let (Some(dump), Some(format)) = (dump, format) else {
+            return Err(Error::TargetUnsupported {
+                tool: self.name().to_owned(),
+                reason: "has no dump among its artifacts",
+            });
+        };
+        let spec = RestoreSpec {
+            no_owner: *no_owner,
+            no_privileges: *no_privileges,
+            ..RestoreSpec::new(connection.clone(), format)
+        };
+        let cmd = Box::new(self.tools(*server_major).restore_cmd(&spec)?);
+        Ok(vec![Step::Load { artifact: dump.name.to_string(), format, cmd }])
+    }
+
+    fn delete(&self, _: &Subject<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn get(source: io::Error) -> Error {
+    Error::Read { program: Program::PgRestore, source }
+}

@@ -1,0 +1,3 @@
+//! The worker.
+
+pub mod endpoint;
