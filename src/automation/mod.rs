@@ -6,7 +6,9 @@
 //! asks, how often, or how many do at the same time.
 
 mod moves;
+mod recovery;
 mod timetable;
 
 pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
+pub use recovery::is_recovery;
 pub use timetable::{Planned, Timetables, timetables};

@@ -13,8 +13,11 @@ use crate::policy::Rule;
 
 /// A job to be made, and why.
 pub(crate) struct Job {
-    database: DatabaseName,
-    reason: String,
+    /// The database.
+    pub(crate) database: DatabaseName,
+    /// Why, for people.
+    pub(crate) reason: String,
+    /// What is to be made.
     pub(crate) wish: Wish,
 }
 

@@ -78,7 +78,7 @@ struct Tally<'a> {
 pub fn metrics(reading: &Reading<'_>, counters: &Counters) -> String {
     let mut registry = Registry::with_prefix("pggit");
     let up = Gauges::default();
-    up.get_or_create(&vec![("worker", reading.worker.to_owned())]).set(1);
+    up.get_or_create(&vec![("worker", escaped(reading.worker))]).set(1);
     registry.register("worker_up", "The worker that answers", up);
     queue(reading.queue, &mut registry);
     ledger(reading, &mut registry);
@@ -158,6 +158,12 @@ fn tallies<'a>(reading: &Reading<'a>) -> BTreeMap<String, Tally<'a>> {
         }
     }
     tallies
+}
+
+/// The value of a label as it is written: the library leaves that to us. The
+/// other labels are words and names of databases, which need none of it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
 fn signed(count: u64) -> i64 {

@@ -15,6 +15,7 @@ mod config;
 mod create;
 mod create_store;
 mod doctor;
+mod endpoint;
 mod exchange;
 mod fsck;
 mod hooks;
