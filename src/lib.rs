@@ -15,6 +15,7 @@ pub mod git;
 pub mod pg;
 pub mod policy;
 pub mod schedule;
+pub mod sql;
 
 pub mod automation;
 pub mod backup;

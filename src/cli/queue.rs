@@ -3,17 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use super::{Code, Context, Failure};
+use super::{Code, Context, Failure, connect};
 use crate::domain::{
     BackupId, BackupName, BackupType, BackupWork, CommitId, DatabaseName, Line, NewJob, Priority, TagKey,
     Work,
 };
-use crate::queue::{Queue, RefsQueue};
+use crate::pg::ConnInfo;
+use crate::queue::{PostgresQueue, Queue, RefsQueue};
 
 /// Opens the queue that is configured.
 pub(crate) fn open(context: &Context) -> Result<Box<dyn Queue>, Failure> {
+    if let Some(info) = postgres(context)? {
+        return Ok(Box::new(PostgresQueue::open(info, context.clock())?));
+    }
     let repository = context.ledger_repository()?;
     Ok(Box::new(RefsQueue::new(repository.for_thread(), context.clock())))
+}
+
+/// Where the queue is, when it is in PostgreSQL.
+pub(crate) fn postgres(context: &Context) -> Result<Option<ConnInfo>, Failure> {
+    let configured = context.config()?.queue()?;
+    configured.map(|setting| connect::resolve(context, setting.value.as_str())).transpose()
 }
 
 /// A backup that somebody wants a worker to make.

@@ -37,6 +37,8 @@ pub struct DatabaseConfig {
     pub globals: Setting<Globals>,
     /// Whether the schema is kept beside the record.
     pub record_schema: Setting<bool>,
+    /// The directory of its migrations, in the tree of the schema history.
+    pub migrations: Setting<String>,
     /// How long one backup may take.
     pub timeout: Option<Setting<Duration>>,
 }
@@ -58,6 +60,7 @@ impl Config {
             compression: lookup.or_default("compressionLevel", by_word)?,
             globals: lookup.or_default("globals", by_word)?,
             record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
+            migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })

@@ -49,6 +49,8 @@ pub enum Kind {
     Jobs,
     /// The name of a schema.
     Schema,
+    /// A directory inside of the repository.
+    TreePath,
     /// Yes or no, in git's words for it.
     Bool,
     /// A number with a unit.
@@ -100,6 +102,7 @@ impl Kind {
             }
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
+            Self::TreePath => "a directory relative to the top of the repository, without ..".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
             Self::Schedule => {
@@ -417,6 +420,14 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Bool,
         default: Some("true"),
         doc: "Whether the schema of the database, as it was backed up, is kept beside the record in git.",
+        ..DATABASE
+    },
+    Key {
+        name: "migrations",
+        kind: Kind::TreePath,
+        default: Some("migrations"),
+        doc: "The directory of the repository that has the migrations. How many of its files differ between two \
+              commits is how far a backup of one is from the other.",
         ..DATABASE
     },
     Key {

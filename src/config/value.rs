@@ -95,6 +95,13 @@ pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
+/// Reads a directory inside of a repository, as git writes it in trees.
+pub(super) fn tree_path(text: &str) -> Option<String> {
+    let path = text.trim_end_matches('/');
+    let part = |part: &str| !matches!(part, "" | "." | ".." | ".git");
+    (path.split('/').all(part) && !path.chars().any(char::is_control)).then(|| path.to_owned())
+}
+
 /// Reads the place of a store, as far as this room knows about them.
 pub(super) fn store(text: &str) -> Option<String> {
     let known = ["/", "file:///", "s3://", "az://", "gs://"].iter().any(|start| text.starts_with(start));
@@ -209,6 +216,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Choice(words) => words.contains(&text) || (words.contains(&"true") && boolean(text).is_some()),
         Kind::Jobs => jobs(text).is_some(),
         Kind::Schema => schema(text).is_some(),
+        Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),

@@ -50,6 +50,16 @@ pub enum Error {
         /// The last failure.
         last: String,
     },
+    /// The schema in PostgreSQL is missing, or not the one of this program.
+    #[error("the queue in database \"{dbname}\" has version {installed}, and {needed} is needed")]
+    Version {
+        /// The database.
+        dbname: String,
+        /// Its version; 0 when there is nothing.
+        installed: u32,
+        /// The version of this program.
+        needed: u32,
+    },
     /// Changes cannot be watched.
     #[error("cannot watch the queue: {detail}")]
     Watch {

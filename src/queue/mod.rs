@@ -15,6 +15,7 @@
 //! - Higher priority goes first, then age.
 
 mod error;
+mod postgres;
 mod refs;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use error::Error;
+pub use postgres::PostgresQueue;
 pub use refs::RefsQueue;
 
 use crate::domain::{DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp};
@@ -89,7 +91,7 @@ impl Filter {
 /// Jobs, and what could not be read among them.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// The jobs, in the order of their ids: the oldest first.
+    /// The jobs, the oldest first.
     pub jobs: Vec<Job>,
     /// Names and troubles of those that are damaged.
     pub damaged: Vec<(String, String)>,

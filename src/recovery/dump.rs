@@ -1,17 +1,20 @@
 //! Restoring a dump from its files into a new database.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::domain::{Artifact, Backup, DumpFormat, Postgres, Status};
+use crate::domain::{Artifact, Backup, BackupId, CommitId, DumpFormat, Postgres, Status};
 use crate::pg::{Client, ConnInfo, Template};
 use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
-use crate::tools::{self, Connection, Programs, RestoreSpec};
+use crate::tools::{self, Connection, DumpSpec, MigrateSpec, Migration, Programs, RestoreSpec};
 
-use super::{Error, Plan, into_new_database};
+use super::proof::{Leniency, difference};
+use super::{Error, Plan, Step, in_scratch_database, into_new_database};
 
 /// What is to be restored and where to.
 pub struct Restore<'a> {
@@ -31,8 +34,51 @@ pub struct Restore<'a> {
     pub no_owner: bool,
     /// Grants are left out.
     pub no_privileges: bool,
+    /// The way on from the commit of the backup, when that is not the one that
+    /// is wanted.
+    pub forward: Option<Forward>,
+    /// What the schema has to be in the end.
+    pub expected: Expected,
+    /// A schema that is another one is only said.
+    pub allow_schema_difference: bool,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
+}
+
+/// The way from the commit of a backup to a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The commit that is wanted.
+    pub commit: CommitId,
+    /// What it takes.
+    pub migrations: Vec<Migration>,
+}
+
+/// What the schema of a restored database has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Nobody knows.
+    Unknown,
+    /// This, recorded with a backup of the commit.
+    Recorded {
+        /// The backup.
+        backup: BackupId,
+        /// The schema.
+        schema: Vec<u8>,
+    },
+    /// What all migrations of the commit make in an empty database.
+    Migrations(Vec<Migration>),
+}
+
+impl Expected {
+    /// Where it comes from, in words.
+    fn source(&self) -> Option<String> {
+        match self {
+            Self::Unknown => None,
+            Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
+            Self::Migrations(all) => Some(format!("what {} migrations make in an empty database", all.len())),
+        }
+    }
 }
 
 /// What was restored.
@@ -42,6 +88,10 @@ pub struct Restored {
     pub bytes: u64,
     /// How long it took.
     pub duration: Duration,
+    /// In what the schema is not as it should be, when that was allowed.
+    pub difference: Option<String>,
+    /// What the schema was compared with.
+    pub compared_with: Option<String>,
 }
 
 /// The dump of a backup: bytes that can be read and have been proved.
@@ -72,13 +122,89 @@ impl Restore<'_> {
             )?;
         }
         self.progress.stage(&format!("restoring {}", self.into), Some(dump.artifact.size_bytes));
-        into_new_database(&self.admin, &self.plan(), |target| self.load(&dump, target, major), &crash_point)?;
-        Ok(Restored { bytes: dump.artifact.size_bytes, duration: begun.elapsed() })
+        let mut difference = None;
+        let work = |step: &Step, target: &ConnInfo| match step {
+            Step::Migrate { .. } => self.migrate(target, major),
+            Step::Prove { .. } => {
+                difference = self.prove(target, major)?;
+                Ok(())
+            }
+            _ => self.load(&dump, target, major),
+        };
+        into_new_database(&self.admin, &self.plan(), work, &crash_point)?;
+        Ok(Restored {
+            bytes: dump.artifact.size_bytes,
+            duration: begun.elapsed(),
+            difference,
+            compared_with: self.expected.source(),
+        })
     }
 
-    fn plan(&self) -> Plan {
+    /// What is going to happen.
+    pub fn plan(&self) -> Plan {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
-        Plan::new(self.into, &self.backup.id.to_string(), Some(self.backup.commit.as_str()), template)
+        let names = |forward: &Forward| forward.migrations.iter().map(|one| one.name.clone()).collect();
+        let commit = self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit);
+        Plan::new(self.into, &self.backup.id.to_string(), Some(commit.as_str()), template)
+            .then_migrate(self.forward.as_ref().map(names).unwrap_or_default())
+            .then_prove(self.expected.source())
+    }
+
+    fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+        let Some(forward) = &self.forward else { return Ok(()) };
+        self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
+        self.run_migrations(target, major, &forward.migrations)
+    }
+
+    fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
+        let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
+        let spec =
+            MigrateSpec { connection: Connection::from(target), directory: staged.0.clone(), deadline: None };
+        Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
+    }
+
+    /// In what the schema of `target` is not as it should be.
+    fn prove(&self, target: &ConnInfo, major: u32) -> Result<Option<String>, Error> {
+        self.progress.stage("comparing the schema", None);
+        let tools = self.programs.for_server(major);
+        let schema_of = |info: &ConnInfo| {
+            tools.schema_sql(&DumpSpec::new(Connection::from(info), DumpFormat::Plain)).map_err(Error::from)
+        };
+        let expected = match &self.expected {
+            Expected::Unknown => return Ok(None),
+            Expected::Recorded { schema, .. } => schema.clone(),
+            Expected::Migrations(all) => match self.schema_of_migrations(all, major, &schema_of) {
+                Err(error @ Error::NoExpectedSchema { .. }) if self.allow_schema_difference => {
+                    return Ok(Some(error.to_string()));
+                }
+                other => other?,
+            },
+        };
+        let leniency = Leniency { owners: self.no_owner, privileges: self.no_privileges };
+        match difference(&expected, &schema_of(target)?, leniency) {
+            Some(diff) if !self.allow_schema_difference => {
+                Err(Error::SchemaDiffers { dbname: self.into.to_owned(), diff })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The schema that all migrations of the commit make in an empty database.
+    fn schema_of_migrations(
+        &self,
+        all: &[Migration],
+        major: u32,
+        schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
+    ) -> Result<Vec<u8>, Error> {
+        let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
+        // It is dropped when this is done, whatever comes of it.
+        let scratch =
+            Plan::new(&format!("{}~schema", self.into), &self.backup.id.to_string(), None, template);
+        in_scratch_database(&self.admin, &scratch, |target| {
+            self.run_migrations(target, major, all)
+                .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
+            schema_of(target)
+        })
     }
 
     fn open(&self) -> Result<Dump<'_>, Error> {
@@ -133,6 +259,16 @@ impl Restore<'_> {
 
 /// Files that go when this goes.
 struct Staged(PathBuf);
+
+impl Staged {
+    /// An empty directory that nobody else reads.
+    fn make(path: PathBuf) -> Result<Self, Error> {
+        let _ = std::fs::remove_dir_all(&path);
+        let made = DirBuilder::new().mode(0o700).recursive(true).create(&path);
+        made.map_err(|source| Error::Staging { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+}
 
 impl Drop for Staged {
     fn drop(&mut self) {

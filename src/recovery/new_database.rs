@@ -16,6 +16,8 @@ pub struct Plan {
     database: String,
     temporary: String,
     comment: String,
+    migrations: Vec<String>,
+    proof: Option<String>,
     commit: Option<String>,
     template: Template,
 }
@@ -35,6 +37,16 @@ pub enum Step {
     },
     /// Restore the backup into it.
     Load,
+    /// Run these migrations in it.
+    Migrate {
+        /// Their names, in order.
+        migrations: Vec<String>,
+    },
+    /// Compare its schema with what it should be.
+    Prove {
+        /// Where that comes from.
+        against: String,
+    },
     /// Record the commit in it.
     Mark {
         /// The commit.
@@ -53,6 +65,8 @@ impl fmt::Display for Step {
             Self::Create { temporary } => write!(f, "create database {}", quote_ident(temporary)),
             Self::Comment { comment } => write!(f, "comment on it: {comment}"),
             Self::Load => write!(f, "load the backup"),
+            Self::Migrate { migrations } => write!(f, "run {}", migrations.join(", ")),
+            Self::Prove { against } => write!(f, "compare its schema with {against}"),
             Self::Mark { commit } => write!(f, "mark it with commit {commit}"),
             Self::Rename { database } => write!(f, "rename it to {}", quote_ident(database)),
         }
@@ -71,9 +85,23 @@ impl Plan {
             database: database.to_owned(),
             temporary: format!("{}{SUFFIX}", &database[..cut]),
             comment: format!("{COMMENT} from backup {backup} as {}", quote_ident(database)),
+            migrations: Vec::new(),
+            proof: None,
             commit: commit.map(str::to_owned),
             template,
         }
+    }
+
+    /// The same, and these migrations run after the load.
+    #[must_use]
+    pub fn then_migrate(self, migrations: Vec<String>) -> Self {
+        Self { migrations, ..self }
+    }
+
+    /// The same, and the schema is compared in the end with what `against` says.
+    #[must_use]
+    pub fn then_prove(self, against: Option<String>) -> Self {
+        Self { proof: against, ..self }
     }
 
     /// The name the database has until it is complete.
@@ -88,20 +116,25 @@ impl Plan {
             Step::Comment { comment: self.comment.clone() },
             Step::Load,
         ];
+        if !self.migrations.is_empty() {
+            steps.push(Step::Migrate { migrations: self.migrations.clone() });
+        }
+        steps.extend(self.proof.clone().map(|against| Step::Prove { against }));
         steps.extend(self.commit.clone().map(|commit| Step::Mark { commit }));
         steps.push(Step::Rename { database: self.database.clone() });
         steps
     }
 }
 
-/// Executes `plan` on the server of `admin`; `load` fills the temporary
-/// database. On any failure, and on a panic, the temporary database is dropped,
-/// and the error of `load` comes back as it is. `at` is called with the name of
-/// each durable step that has been taken.
+/// Executes `plan` on the server of `admin`; `work` does what is to be done inside
+/// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`]
+/// and [`Step::Prove`]. On any failure, and on a panic, the temporary database is
+/// dropped, and the error of `work` comes back as it is. `at` is called with the
+/// name of each durable step that has been taken.
 pub fn into_new_database<E: From<Error>>(
     admin: &ConnInfo,
     plan: &Plan,
-    load: impl FnOnce(&ConnInfo) -> Result<(), E>,
+    mut work: impl FnMut(&Step, &ConnInfo) -> Result<(), E>,
     at: &dyn Fn(&'static str),
 ) -> Result<(), E> {
     let pg = |error: PgError| E::from(Error::Pg(error));
@@ -109,7 +142,7 @@ pub fn into_new_database<E: From<Error>>(
     client.never_time_out().map_err(pg)?;
     make_way(&client, plan).map_err(E::from)?;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
-    let mut load = Some(load);
+    let target = admin.with_dbname(&plan.temporary);
     for step in plan.steps() {
         match step {
             Step::Create { temporary: name } => {
@@ -122,14 +155,22 @@ pub fn into_new_database<E: From<Error>>(
                 at("recovery.commented");
             }
             Step::Load => {
-                if let Some(load) = load.take() {
-                    load(&admin.with_dbname(&plan.temporary))?;
-                }
+                work(&step, &target)?;
                 at("recovery.loaded");
-                client.execute("BEGIN").map_err(pg)?;
             }
-            Step::Mark { commit } => client.set_mark(&plan.temporary, &commit).map_err(pg)?,
+            Step::Migrate { .. } => {
+                work(&step, &target)?;
+                at("recovery.migrated");
+            }
+            Step::Prove { .. } => work(&step, &target)?,
+            Step::Mark { commit } => {
+                client.execute("BEGIN").map_err(pg)?;
+                client.set_mark(&plan.temporary, &commit).map_err(pg)?;
+            }
             Step::Rename { database } => {
+                if plan.commit.is_none() {
+                    client.execute("BEGIN").map_err(pg)?;
+                }
                 client.set_comment(&plan.temporary, None).map_err(pg)?;
                 client.rename_database(&plan.temporary, &database).map_err(exists)?;
                 client.execute("COMMIT").map_err(pg)?;
@@ -139,6 +180,23 @@ pub fn into_new_database<E: From<Error>>(
     }
     temporary.ours = false;
     Ok(())
+}
+
+/// Lets `work` have a temporary database of its own, which is dropped when it is
+/// done.
+pub fn in_scratch_database<T>(
+    admin: &ConnInfo,
+    plan: &Plan,
+    work: impl FnOnce(&ConnInfo) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let client = Client::connect(admin, APPLICATION)?;
+    client.never_time_out()?;
+    make_way(&client, plan)?;
+    let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
+    client.create_database(&plan.temporary, &plan.template)?;
+    temporary.ours = true;
+    client.set_comment(&plan.temporary, Some(&plan.comment))?;
+    work(&admin.with_dbname(&plan.temporary))
 }
 
 fn exists(error: PgError) -> Error {

@@ -1,6 +1,6 @@
 //! Which commits can be restored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use foldhash::{HashMap, HashMapExt as _};
@@ -145,18 +145,39 @@ impl<C: Copy + Eq + Hash> Records<C> {
 
     /// Can the backup be restored, with everything it needs?
     fn is_restorable(&self, backup: &Known<C>) -> bool {
-        let (mut current, mut seen) = (backup, BTreeSet::new());
+        self.chain_of(backup).is_ok()
+    }
+
+    /// The backup and everything it needs, the full one first; or why it cannot
+    /// be restored.
+    pub fn chain(&self, id: BackupId) -> Result<Vec<BackupId>, String> {
+        let backup = self.by_id(id).ok_or_else(|| format!("backup {id} is not in the ledger"))?;
+        let mut chain = self.chain_of(backup).map_err(|(at, reason)| match at == id {
+            true => format!("it {reason}"),
+            false => format!("it needs backup {at}, which {reason}"),
+        })?;
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The same, the backup itself first; or which one is in the way.
+    fn chain_of(&self, backup: &Known<C>) -> Result<Vec<BackupId>, (BackupId, &'static str)> {
+        let (mut current, mut chain) = (backup, Vec::new());
         loop {
             if current.status != Status::Completed {
-                return false;
+                return Err((current.id, "is not completed"));
             }
+            if chain.contains(&current.id) {
+                return Err((current.id, "needs itself"));
+            }
+            chain.push(current.id);
             let Some(needed) = current.needs else {
-                return matches!(current.kind, BackupType::Full | BackupType::Snapshot);
+                return match matches!(current.kind, BackupType::Full | BackupType::Snapshot) {
+                    true => Ok(chain),
+                    false => Err((current.id, "does not say what it builds on")),
+                };
             };
-            match self.by_id(needed) {
-                Some(parent) if seen.insert(current.id) => current = parent,
-                _ => return false,
-            }
+            current = self.by_id(needed).ok_or((needed, "is not in the ledger"))?;
         }
     }
 

@@ -208,6 +208,11 @@ impl Held {
         Ok(Self::Plain(Stored::open(&location.parse::<FileUri>()?.to_path())?))
     }
 
+    /// Whether a location is a place of this program: a store or a directory.
+    pub fn is_ours(location: &str) -> bool {
+        Store::url_of(location).is_some() || location.parse::<FileUri>().is_ok()
+    }
+
     /// The names of its files, in order; those in directories with their path.
     pub fn names(&self) -> Result<Vec<String>> {
         match self {

@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::lexer::{Token, is_word, next_token, quoted_end};
+
 const MASK: &[u8] = b"***";
 const SECRET_WORDS: [&str; 5] = ["pass", "pwd", "secret", "token", "credential"];
 
@@ -106,92 +108,6 @@ fn is_secret(name: &str) -> bool {
 /// Foreign tables mark their key columns with `key 'true'`.
 fn is_flag(name: &str, literal_end: &[u8]) -> bool {
     name == "key" && [&b"true'"[..], b"false'", b"yes'", b"no'", b"on'", b"off'"].contains(&literal_end)
-}
-
-enum Token {
-    /// White space and comments.
-    Space,
-    /// A keyword or a name.
-    Word,
-    /// A name in double quotes.
-    Quoted,
-    /// A string, with the range of what is between its quotes.
-    Literal { content: Range<usize>, escapes: bool },
-    /// A dollar-quoted string, or one byte of anything.
-    Other,
-}
-
-/// The token that begins at `at`, which is not the end, and where it ends.
-fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
-    let rest = &sql[at..];
-    match rest {
-        [b'E' | b'e', b'\'', ..] => literal(sql, at + 1, true),
-        [b'\'', ..] => literal(sql, at, false),
-        [b'"', ..] => (Token::Quoted, quoted_end(sql, at, b'"', false).1),
-        [b'-', b'-', ..] => (Token::Space, find(sql, at, b"\n")),
-        [b'/', b'*', ..] => (Token::Space, comment_end(sql, at)),
-        [b'$', ..] => (Token::Other, dollar_end(sql, at)),
-        [b, ..] if b.is_ascii_whitespace() => (Token::Space, at + 1),
-        [b, ..] if is_word(*b) => {
-            (Token::Word, at + rest.iter().take_while(|b| is_word(**b) || **b == b'$').count())
-        }
-        _ => (Token::Other, at + 1),
-    }
-}
-
-fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80
-}
-
-fn literal(sql: &[u8], quote: usize, escapes: bool) -> (Token, usize) {
-    let (content_end, end) = quoted_end(sql, quote, b'\'', escapes);
-    (Token::Literal { content: quote + 1..content_end, escapes }, end)
-}
-
-/// Where what is quoted from `open` on ends, and where the token does; both are
-/// the end of the text when the quote is not closed.
-fn quoted_end(sql: &[u8], open: usize, quote: u8, escapes: bool) -> (usize, usize) {
-    let mut at = open + 1;
-    while at < sql.len() {
-        match sql[at] {
-            b'\\' if escapes => at += 2,
-            b if b == quote && sql.get(at + 1) == Some(&quote) => at += 2,
-            b if b == quote => return (at, at + 1),
-            _ => at += 1,
-        }
-    }
-    (sql.len(), sql.len())
-}
-
-/// Just after the next `what`; the end of the text when there is none.
-fn find(sql: &[u8], from: usize, what: &[u8]) -> usize {
-    let found = sql[from..].windows(what.len()).position(|window| window == what);
-    found.map_or(sql.len(), |at| from + at + what.len())
-}
-
-/// Comments of this kind nest.
-fn comment_end(sql: &[u8], open: usize) -> usize {
-    let (mut at, mut depth) = (open, 0_usize);
-    while at < sql.len() {
-        match &sql[at..] {
-            [b'/', b'*', ..] => (at, depth) = (at + 2, depth + 1),
-            [b'*', b'/', ..] if depth <= 1 => return at + 2,
-            [b'*', b'/', ..] => (at, depth) = (at + 2, depth - 1),
-            _ => at += 1,
-        }
-    }
-    sql.len()
-}
-
-/// `$tag$ ... $tag$`, or the lone dollar of a parameter.
-fn dollar_end(sql: &[u8], at: usize) -> usize {
-    let tag = sql[at + 1..].iter().take_while(|b| is_word(**b)).count();
-    let opening = at + tag + 2;
-    let is_parameter = sql.get(at + 1).is_some_and(u8::is_ascii_digit);
-    if is_parameter || sql.get(opening - 1) != Some(&b'$') {
-        return at + 1;
-    }
-    find(sql, opening, &sql[at..opening])
 }
 
 fn decode(content: &[u8], escapes: bool) -> Cow<'_, [u8]> {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Template};
-use pggit::recovery::{Error, Plan, into_new_database};
+use pggit::recovery::{Error, Plan, Step, into_new_database};
 
 use super::cluster::Cluster;
 
@@ -33,7 +33,7 @@ fn fill(info: &ConnInfo) -> Result<(), Error> {
 }
 
 fn run(cluster: &Cluster, plan: &Plan) -> Result<(), Error> {
-    into_new_database(&admin(cluster), plan, fill, &|_| {})
+    into_new_database(&admin(cluster), plan, |_, info| fill(info), &|_| {})
 }
 
 /// A name that no other test uses, ugly enough.
@@ -48,7 +48,7 @@ fn the_name_appears_when_everything_is_there() {
     let seen = RefCell::new(Vec::new());
     let look = |step| seen.borrow_mut().push((step, databases(&cluster, &name)));
     let plan = plan(&name);
-    into_new_database::<Error>(&admin(&cluster), &plan, fill, &look).expect("restored");
+    into_new_database::<Error>(&admin(&cluster), &plan, |_, info| fill(info), &look).expect("restored");
     let temporary = vec![plan.temporary().to_owned()];
     let expected = [
         ("recovery.created", temporary.clone()),
@@ -62,7 +62,7 @@ fn the_name_appears_when_everything_is_there() {
     assert_eq!(client.read_mark().expect("readable").as_deref(), Some(COMMIT));
     assert_eq!(client.get_comment(&name).expect("readable"), None);
 
-    let error = into_new_database::<Error>(&admin(&cluster), &plan, |_| panic!("not loaded"), &|_| {});
+    let error = into_new_database::<Error>(&admin(&cluster), &plan, |_, _| panic!("not loaded"), &|_| {});
     assert!(matches!(error, Err(Error::TargetExists { dbname }) if dbname == name));
 }
 
@@ -78,7 +78,7 @@ fn a_failed_load_leaves_nothing_and_its_error_comes_back() {
     let cluster = Cluster::shared();
     let name = name("failed");
     let mut held = None;
-    let load = |info: &ConnInfo| {
+    let load = |_: &Step, info: &ConnInfo| {
         // Even with a session that does not go away.
         held = Client::connect(info, "test").ok();
         Err(Own("mine"))
@@ -88,7 +88,7 @@ fn a_failed_load_leaves_nothing_and_its_error_comes_back() {
     assert!(held.is_some());
     assert!(databases(&cluster, &name).is_empty());
 
-    let load = |_: &ConnInfo| -> Result<(), Error> { panic!("in the middle") };
+    let load = |_: &Step, _: &ConnInfo| -> Result<(), Error> { panic!("in the middle") };
     let attempt = || into_new_database(&admin(&cluster), &plan(&name), load, &|_| {});
     assert!(catch_unwind(AssertUnwindSafe(attempt)).is_err());
     assert!(databases(&cluster, &name).is_empty());
@@ -99,7 +99,7 @@ fn a_name_taken_meanwhile_is_not_touched() {
     let cluster = Cluster::shared();
     let name = name("raced");
     let quoted = name.replace('"', "\"\"");
-    let load = |info: &ConnInfo| {
+    let load = |_: &Step, info: &ConnInfo| {
         cluster.psql("postgres", &format!("create database \"{quoted}\""));
         fill(info)
     };
@@ -156,7 +156,7 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
 fn two_tries_at_once_do_not_meet() {
     let cluster = Cluster::shared();
     let name = name("twice");
-    let load = |info: &ConnInfo| {
+    let load = |_: &Step, info: &ConnInfo| {
         let error = run(&cluster, &plan(&name)).expect_err("the other one is at work");
         assert!(matches!(&error, Error::InProgress { dbname } if *dbname == name), "{error}");
         fill(info)

@@ -297,6 +297,11 @@ impl From<queue::Error> for Failure {
             Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
             Error::Damaged { .. } => failure(Code::Damaged),
             Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Version { installed, needed, .. } if installed > needed => {
+                failure(Code::Configuration).hint("use a newer version of git-pggit")
+            }
+            Error::Version { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
             Error::Watch { .. } => failure(Code::Fatal),
         }
     }
@@ -308,6 +313,14 @@ impl From<recovery::Error> for Failure {
             recovery::Error::Pg(error) => error.into(),
             recovery::Error::Store(error) => error.into(),
             recovery::Error::Tools(error) => error.into(),
+            other @ recovery::Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
+                .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
+            other @ recovery::Error::NoExpectedSchema { .. } => {
+                Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
+            }
+            other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
+                .hint("restore the backup with --no-migrate, or choose a commit between the two"),
+            other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other => Self::of(Code::Conflict, &other),
         }
     }

@@ -97,9 +97,9 @@ impl Scan {
                 && filter.kind.is_none_or(|kind| kind == known.kind)
         };
         let found = self.jobs.iter().filter(|(_, known)| passes(known));
-        let mut ids: Vec<(JobId, Oid)> = found.map(|(id, known)| (*id, known.tip)).collect();
-        ids.sort_unstable();
-        ids
+        let mut found: Vec<(&JobId, &Known)> = found.collect();
+        found.sort_unstable_by_key(|(id, known)| (known.created_at, **id));
+        found.into_iter().map(|(id, known)| (*id, known.tip)).collect()
     }
 
     pub(super) fn damaged(&self) -> Vec<(String, String)> {
@@ -118,7 +118,7 @@ impl Scan {
     pub(super) fn candidates(&self, clock: &dyn Clock) -> Vec<JobId> {
         let due = |known: &Known| known.due_in(clock) == Some(Duration::ZERO);
         let mut due: Vec<_> = self.jobs.iter().filter(|(_, known)| due(known)).collect();
-        due.sort_unstable_by_key(|(id, known)| (-i32::from(known.priority), **id));
+        due.sort_unstable_by_key(|(id, known)| (-i32::from(known.priority), known.created_at, **id));
         due.into_iter().map(|(id, _)| *id).collect()
     }
 

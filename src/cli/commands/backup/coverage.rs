@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use crate::backup::is_abandoned;
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::human_bytes;
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
-use crate::report::{Branch, Coverage, History, Known, Records, State, Tally, ahead_of_one};
+use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
 
 use super::{select, view};
 
@@ -44,17 +43,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = select::overview(context)?;
-    let records = Records::new(overview.rows().map(|row| Known {
-        id: row.id(),
-        commit: row.commit_oid(),
-        kind: row.kind(),
-        status: row.status(),
-        interrupted: is_abandoned(row.status(), row.owner().as_ref()),
-        registered_at: row.registered_at(),
-        stored_bytes: row.stored_bytes().unwrap_or(0),
-        needs: row.needs().next(),
-        verified: row.is_verified(),
-    }));
+    let records = select::records(&overview);
     let repository = context.repository()?;
     let all_ok = match &args.commits {
         Some(range) => commits(range, &records, &overview, context)?,

@@ -12,6 +12,7 @@ mod document;
 mod facts;
 mod fail;
 mod fields;
+mod find;
 mod for_each;
 mod hold;
 mod list;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Show(show::Args),
     Log(Box<log::Args>),
     Coverage(coverage::Args),
+    Find(find::Args),
     Diff(diff::Args),
     Cat(cat::Args),
     CatArtifact(cat_artifact::Args),
@@ -58,13 +60,14 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
         matches!(
             self,
             List(_)
                 | Show(_)
                 | Log(_)
                 | Coverage(_)
+                | Find(_)
                 | Diff(_)
                 | Cat(_)
                 | CatArtifact(_)
@@ -101,6 +104,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Show(args) => show::run(&args, context),
         Command::Log(args) => log::run(&args, context),
         Command::Coverage(args) => coverage::run(&args, context),
+        Command::Find(args) => find::run(&args, context),
         Command::Diff(args) => diff::run(&args, context),
         Command::Cat(args) => cat::run(&args, context),
         Command::CatArtifact(args) => cat_artifact::run(&args, context),

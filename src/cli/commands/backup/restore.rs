@@ -1,22 +1,33 @@
 //! `git pggit backup restore`
 
-use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::domain::{BackupSelector, BackupType, Status, human_bytes};
-use crate::ledger::{Catalog, Entry, Filter};
-use crate::process::interrupt;
-use crate::recovery::Restore;
-use crate::tools::Programs;
+use serde_json::json;
 
+use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::domain::human_bytes;
+use crate::git::Oid;
+use crate::ledger::Entry;
+use crate::process::interrupt;
+use crate::recovery::{self, Expected, Forward, Restore, Restored, pending};
+use crate::tools::{Migration, Program, Programs};
+
+use super::find::{self, Wanted, migrations_at};
 use super::select;
 
-/// Restore a backup into a new database
+/// Restore a backup, or a commit, into a new database
 ///
-/// The backup is named by itself or by its commit; of several on one commit the
-/// newest completed one is taken. Each byte is compared with its digest before it
-/// is used; plain files even before the server is asked to do anything. The
-/// database is made under a temporary name, filled in one transaction, marked with the commit of the
-/// backup, and gets its name when it is complete. An existing database is never
-/// touched, and what was made is dropped when something fails.
+/// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
+/// of the commit itself, else one of its history with the fewest migrations to
+/// run. Those migrations, the *.sql files of 'pggit.<database>.migrations' that
+/// the commit has and the backup lacks, are run in the order of their names; as
+/// many as can be in one transaction. Then the schema is compared with the one
+/// that is recorded for the commit, else with what all its migrations make in an
+/// empty database.
+///
+/// Each byte is compared with its digest before it is used; plain files even
+/// before the server is asked to do anything. The database is made under a
+/// temporary name, filled in one transaction, marked with its commit, and gets
+/// its name when it is complete. An existing database is never touched, and what
+/// was made is dropped when something fails.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,6 +38,22 @@ pub(crate) struct Args {
     /// The name of the new database
     #[arg(long, value_name = "DATABASE")]
     into: String,
+
+    /// With a backup: run the migrations up to this commit after it
+    #[arg(short, long, value_name = "REV")]
+    commit: Option<String>,
+
+    /// With a commit: leave the database at the commit of the backup
+    #[arg(long, conflicts_with = "commit")]
+    no_migrate: bool,
+
+    /// Only say it when the schema is not what it should be
+    #[arg(long)]
+    allow_schema_difference: bool,
+
+    /// Only show what would be done
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
@@ -52,10 +79,11 @@ cannot be made, use --no-owner and --no-privileges.
 EXAMPLES
     git pggit backup restore latest --into shop_copy
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
+    git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let entry = find(args, context)?;
+    let (entry, commit) = find(args, context)?;
     let database = args.database.as_deref().unwrap_or(entry.backup.database.as_str());
     let admin = match &args.server {
         Some(server) => connect::server(context, server)?,
@@ -79,8 +107,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         staging: store::staging(context)?,
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
+        expected: expected(&entry, commit, context)?,
+        forward: forward(&entry, commit, context)?,
+        allow_schema_difference: args.allow_schema_difference,
         progress: progress.as_ref(),
     };
+    if args.dry_run {
+        return show(&restore, context);
+    }
     let restored = restore.run();
     drop(progress);
     let restored = restored.map_err(|error| match interrupt::requested() {
@@ -89,47 +123,145 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         None => error.into(),
     })?;
+    say(args, &entry, commit, &restored, context)
+}
+
+/// What would be done.
+fn show(restore: &Restore<'_>, context: &Context) -> Result<(), Failure> {
+    let steps: Vec<String> = restore.plan().steps().iter().map(ToString::to_string).collect();
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&serde_json::json!({
-            "backup": entry.backup.id,
-            "commit": entry.backup.commit,
-            "database": args.into,
-            "size_bytes": restored.bytes,
-            "duration_s": restored.duration.as_secs_f64(),
-        }))?);
+        let backup = restore.backup;
+        return Ok(context
+            .ui
+            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
     }
-    let (size, commit) = (human_bytes(restored.bytes), entry.backup.commit.short());
-    let text = format!(
-        "restored backup {} ({size}, commit {commit}) into database {}",
-        entry.backup.name, args.into
-    );
-    context.ui.status(&text);
+    context.ui.line(format!("backup {} on {}", restore.backup.name, restore.backup.commit.short()))?;
+    for (number, step) in steps.iter().enumerate() {
+        context.ui.line(format!("{}. {step}", number + 1))?;
+    }
     Ok(())
 }
 
-/// The backup that is named, or the newest one that can be restored of the
-/// commit that is named.
-fn find(args: &Args, context: &Context) -> Result<Entry, Failure> {
-    let by_itself = match select::find(&args.backup, args.database.as_deref(), context) {
-        Err(failure) if failure.code() == Code::NotFound => failure,
-        other => return other,
+fn say(
+    args: &Args,
+    entry: &Entry,
+    commit: Oid,
+    restored: &Restored,
+    context: &Context,
+) -> Result<(), Failure> {
+    if let Some(diff) = &restored.difference {
+        context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+    }
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({
+            "backup": entry.backup.id,
+            "commit": commit.to_commit(),
+            "backup_commit": entry.backup.commit,
+            "database": args.into,
+            "size_bytes": restored.bytes,
+            "duration_s": restored.duration.as_secs_f64(),
+            "schema_compared_with": restored.compared_with,
+            "schema_difference": restored.difference,
+        }))?);
+    }
+    let size = human_bytes(restored.bytes);
+    let text = format!(
+        "restored backup {} ({size}, commit {}) into database {}",
+        entry.backup.name,
+        entry.backup.commit.short(),
+        args.into
+    );
+    context.ui.status(&text);
+    if Oid::from(&entry.backup.commit) != commit {
+        context.ui.status(&format!("migrated it to commit {}", commit.short()));
+    }
+    if let (Some(with), None) = (&restored.compared_with, &restored.difference) {
+        context.ui.status(&format!("its schema equals {with}"));
+    }
+    Ok(())
+}
+
+/// The way from the backup to the commit.
+fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forward>, Failure> {
+    let from = Oid::from(&entry.backup.commit);
+    if from == commit {
+        return Ok(None);
+    }
+    let database = entry.backup.database.as_str();
+    let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
+    let names = pending(&old, &new).map_err(recovery::Error::from)?;
+    let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
+    Ok(Some(Forward { commit: commit.to_commit(), migrations: read(chosen, context)? }))
+}
+
+fn read<'a>(
+    files: impl Iterator<Item = (&'a String, Oid)>,
+    context: &Context,
+) -> Result<Vec<Migration>, Failure> {
+    let repository = context.repository()?;
+    files.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
+}
+
+/// What the schema has to be: as it was recorded with a backup of the commit,
+/// else what its migrations make.
+fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, Failure> {
+    let ledger = context.ledger()?;
+    let exact = Oid::from(&entry.backup.commit) == commit;
+    let others = match exact {
+        true => vec![entry.clone()],
+        false => ledger.at_commit(&commit.to_commit())?.entries,
     };
-    let Ok(commit) = context.schema_commit(&args.backup) else {
+    let mut newest_first = others.into_iter().rev();
+    let recorded = newest_first.find(|other| {
+        other.backup.database == entry.backup.database && other.backup.completed_at.is_some()
+    });
+    if let Some(other) = recorded
+        && let Some(schema) = ledger.schema(&other)?
+    {
+        return Ok(Expected::Recorded { backup: other.backup.id, schema });
+    }
+    if exact {
+        return Ok(Expected::Unknown);
+    }
+    let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
+    // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
+    let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
+    let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
+    match read(files, context)? {
+        none if none.is_empty() => Ok(Expected::Unknown),
+        all => Ok(Expected::Migrations(all)),
+    }
+}
+
+/// The backup that is named, or the best one for the commit that is named, and
+/// the commit that the database is to be at.
+fn find(args: &Args, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let by_itself = match select::find(&args.backup, args.database.as_deref(), context) {
+        Ok(entry) => {
+            let commit = match &args.commit {
+                Some(commit) => context.repository()?.resolve_commit(commit)?,
+                None => Oid::from(&entry.backup.commit),
+            };
+            return Ok((entry, commit));
+        }
+        Err(failure) if failure.code() == Code::NotFound => failure,
+        Err(failure) => return Err(failure),
+    };
+    if args.commit.is_some() {
+        return Err(by_itself.hint("--commit goes with a backup"));
+    }
+    let Ok(commit) = context.repository()?.resolve_commit(&args.backup) else {
         return Err(by_itself.hint("it is no commit either"));
     };
-    let catalog: Catalog = context.ledger()?.at_commit(&commit)?;
-    let wanted = Filter {
-        databases: select::databases(args.database.as_deref())?,
-        statuses: vec![Status::Completed],
-        types: vec![BackupType::Full],
-        ..Filter::default()
+    let overview = select::overview(context)?;
+    let wanted = Wanted {
+        database: args.database.as_deref(),
+        tool: Some(Program::PgDump.name()),
+        limit: 10,
+        ..Wanted::default()
     };
-    match catalog.find(&BackupSelector::Latest, &wanted) {
-        Ok(entry) => Ok(entry.clone()),
-        Err(_) => Err(Failure::new(
-            Code::NotFound,
-            format!("commit {} has no backup that can be restored", commit.short()),
-        )
-        .hint("'git pggit backup coverage --commits <range>' shows which commits have one")),
-    }
+    let candidates = find::search(&wanted, commit, &overview, context)?;
+    let entry = context.ledger()?.by_id(find::best(&candidates, commit)?.backup)?;
+    let commit = if args.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
+    Ok((entry, commit))
 }

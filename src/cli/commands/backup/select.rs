@@ -2,12 +2,15 @@
 
 use std::str::FromStr;
 
+use crate::backup::is_abandoned;
 use crate::cli::{Code, Context, Failure};
 use crate::config;
 use crate::domain::{
     BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
 };
+use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
+use crate::report::{Known, Records};
 
 use super::view;
 
@@ -204,6 +207,21 @@ pub(super) fn overview(context: &Context) -> Result<Overview, Failure> {
         context.ui.warning(&format!("{}:{} is damaged: {}", damage.reference, damage.file, damage.reason));
     }
     Ok(overview)
+}
+
+/// All backups by commit, to be judged.
+pub(super) fn records(overview: &Overview) -> Records<Oid> {
+    Records::new(overview.rows().map(|row| Known {
+        id: row.id(),
+        commit: row.commit_oid(),
+        kind: row.kind(),
+        status: row.status(),
+        interrupted: is_abandoned(row.status(), row.owner().as_ref()),
+        registered_at: row.registered_at(),
+        stored_bytes: row.stored_bytes().unwrap_or(0),
+        needs: row.needs().next(),
+        verified: row.is_verified(),
+    }))
 }
 
 /// `key` or `key=value`.

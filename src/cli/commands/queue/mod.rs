@@ -2,7 +2,8 @@
 
 mod cancel;
 mod clean;
-mod enqueue;
+pub(super) mod enqueue;
+mod init;
 mod list;
 mod pause;
 mod resume;
@@ -20,6 +21,7 @@ use crate::queue::{Error, Queue};
 /// Look after the jobs that wait for workers
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(init::Args),
     Enqueue(Box<enqueue::Args>),
     List(list::Args),
     Show(show::Args),
@@ -33,6 +35,7 @@ pub(crate) enum Command {
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Init(args) => init::run(&args, context),
         Command::Enqueue(args) => enqueue::run(&args, context),
         Command::List(args) => list::run(&args, context),
         Command::Show(args) => show::run(&args, context),

@@ -1,0 +1,192 @@
+//! Which backup is best for a commit? Pure: facts in, an order with reasons out.
+//!
+//! What can be done *after* a restore decides. A backup of the commit itself
+//! needs nothing more; one of an ancestor needs the migrations in between; one
+//! of a descendant or of another branch has changes in it that the commit does
+//! not have, and nothing takes them out again, so it is shown and never chosen.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+
+use crate::domain::{BackupId, BackupType, CommitId, Timestamp};
+
+/// How a backup's commit stands to the one that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "relation", rename_all = "snake_case")]
+pub enum Relation {
+    /// It is that commit.
+    Exact,
+    /// It is in its history.
+    Ancestor {
+        /// Commits that the wanted one has and this one lacks.
+        commits: usize,
+        /// Files of migrations that differ between the two.
+        migrations: usize,
+    },
+    /// The wanted commit is in *its* history: the backup is newer.
+    Newer {
+        /// Commits that this one has and the wanted one lacks.
+        commits: usize,
+    },
+}
+
+impl Relation {
+    /// Whether the backup may be restored for the commit, by going forward only.
+    pub fn leads_there(self) -> bool {
+        !matches!(self, Self::Newer { .. })
+    }
+}
+
+/// A completed backup, with what decides about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// Its id.
+    pub backup: BackupId,
+    /// Its name.
+    pub name: String,
+    /// Its commit.
+    pub commit: CommitId,
+    /// What it contains.
+    #[serde(rename = "type")]
+    pub kind: BackupType,
+    /// The tool that made it.
+    pub tool: String,
+    /// When it was complete.
+    pub completed_at: Option<Timestamp>,
+    /// Size of the content.
+    pub size_bytes: Option<u64>,
+    /// It was verified, with success.
+    pub verified: bool,
+    /// How its commit stands to the wanted one.
+    #[serde(flatten)]
+    pub relation: Relation,
+    /// Why it cannot be used, if it cannot.
+    pub unusable: Option<String>,
+}
+
+impl Candidate {
+    /// Whether a restore may choose it.
+    pub fn is_eligible(&self) -> bool {
+        self.unusable.is_none() && self.relation.leads_there()
+    }
+
+    /// Why it stands where it stands, in words.
+    pub fn reason(&self) -> String {
+        if let Some(reason) = &self.unusable {
+            return reason.clone();
+        }
+        match self.relation {
+            Relation::Exact => "made of this commit".to_owned(),
+            Relation::Ancestor { commits, migrations: 0 } => {
+                format!("{} older, no migration between", counted(commits, "commit"))
+            }
+            Relation::Ancestor { commits, migrations } => {
+                let (commits, migrations) = (counted(commits, "commit"), counted(migrations, "migration"));
+                format!("{commits} older, {migrations} to run")
+            }
+            Relation::Newer { commits } => {
+                format!("{} newer: migrations are not undone", counted(commits, "commit"))
+            }
+        }
+    }
+
+    /// Smaller is better.
+    fn rank(&self) -> impl Ord + use<> {
+        let (class, migrations, commits) = match self.relation {
+            Relation::Exact => (0, 0, 0),
+            Relation::Ancestor { commits, migrations } => (1, migrations, commits),
+            Relation::Newer { commits } => (2, 0, commits),
+        };
+        let unusable = self.unusable.is_some();
+        (
+            class == 2,
+            unusable,
+            class,
+            migrations,
+            commits,
+            !self.verified,
+            Reverse((self.completed_at, self.backup)),
+        )
+    }
+}
+
+/// Puts the candidates in order, the best one first.
+pub fn rank(candidates: &mut [Candidate]) {
+    candidates.sort_by_cached_key(Candidate::rank);
+}
+
+/// `1 commit`, `2 commits`
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(relation: Relation, verified: bool, unusable: bool, second: i64) -> Candidate {
+        let at = Timestamp::from_unix(1_700_000_000 + second).unwrap();
+        Candidate {
+            backup: BackupId::new(at),
+            name: "nightly".to_owned(),
+            commit: "a".repeat(40).parse().unwrap(),
+            kind: BackupType::Full,
+            tool: "pg_dump".to_owned(),
+            completed_at: Some(at),
+            size_bytes: None,
+            verified,
+            relation,
+            unusable: unusable.then(|| "its bytes are gone".to_owned()),
+        }
+    }
+
+    const FAR: Relation = Relation::Ancestor { commits: 9, migrations: 1 };
+    const NEAR: Relation = Relation::Ancestor { commits: 2, migrations: 3 };
+
+    #[test]
+    fn exact_then_fewest_migrations_then_nearest_then_verified_then_newest() {
+        let in_order = [
+            candidate(Relation::Exact, true, false, 1),
+            candidate(Relation::Exact, false, false, 9),
+            candidate(Relation::Exact, false, false, 8),
+            candidate(Relation::Ancestor { commits: 50, migrations: 0 }, false, false, 0),
+            candidate(FAR, false, false, 0),
+            candidate(NEAR, true, false, 0),
+            candidate(NEAR, false, false, 99),
+            candidate(Relation::Exact, true, true, 1),
+            candidate(FAR, true, true, 1),
+            candidate(Relation::Newer { commits: 1 }, true, false, 1),
+        ];
+        let mut shuffled: Vec<Candidate> = in_order.iter().rev().cloned().collect();
+        rank(&mut shuffled);
+        assert_eq!(shuffled, in_order);
+        assert_eq!(in_order[4].reason(), "9 commits older, 1 migration to run");
+        assert_eq!(in_order[7].reason(), "its bytes are gone");
+        assert!(!in_order[9].is_eligible());
+    }
+
+    proptest! {
+        #[test]
+        fn what_cannot_be_used_never_comes_before_what_can(
+            facts in proptest::collection::vec((0..3_u8, 0..4_usize, 0..4_usize, any::<bool>(), any::<bool>()), 0..20)
+        ) {
+            let mut candidates: Vec<_> = facts.into_iter().map(|(class, commits, migrations, verified, unusable)| {
+                let relation = match class {
+                    0 => Relation::Exact,
+                    1 => Relation::Ancestor { commits, migrations },
+                    _ => Relation::Newer { commits },
+                };
+                candidate(relation, verified, unusable, 0)
+            }).collect();
+            rank(&mut candidates);
+            let eligible: Vec<bool> = candidates.iter().map(Candidate::is_eligible).collect();
+            prop_assert!(eligible.windows(2).all(|pair| pair[0] || !pair[1]), "{eligible:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From the commit of a backup to the commit that is wanted: which migrations
+//! lie between. Pure.
+
+use std::collections::BTreeMap;
+
+/// What a file of migrations is called when it undoes something, by the tools
+/// that have such files.
+const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
+
+/// Why the migrations of one commit do not lead to those of another.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Gap {
+    /// A migration that the database has was changed since.
+    #[error("migration {0} was changed after the backup: running the others would not give the same schema")]
+    Changed(String),
+    /// A migration that the database has is not in the wanted commit.
+    #[error("migration {0} is in the backup and not in the commit that is wanted")]
+    Removed(String),
+}
+
+/// Whether a file of the directory of migrations is one that is run.
+pub fn is_migration(name: &str) -> bool {
+    name.ends_with(".sql") && !BACKWARDS.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// The names of the migrations that `new` has and `old` lacks, in the order in
+/// which they run: that of their names, numbers in them by their value. Files are
+/// told apart by `K`, the id of their content.
+pub fn pending<K: PartialEq>(
+    old: &BTreeMap<String, K>,
+    new: &BTreeMap<String, K>,
+) -> Result<Vec<String>, Gap> {
+    for (name, content) in old.iter().filter(|(name, _)| is_migration(name)) {
+        match new.get(name) {
+            None => return Err(Gap::Removed(name.clone())),
+            Some(other) if other != content => return Err(Gap::Changed(name.clone())),
+            Some(_) => {}
+        }
+    }
+    let mut names: Vec<String> =
+        new.keys().filter(|name| is_migration(name) && !old.contains_key(*name)).cloned().collect();
+    names.sort_by_cached_key(|name| pieces(name));
+    Ok(names)
+}
+
+/// A part of a name, as it is compared.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Piece {
+    /// Digits without leading zeros: their number, then what they are.
+    Number(usize, String),
+    Text(String),
+}
+
+/// `V2__a.sql` comes before `V10__b.sql`.
+fn pieces(name: &str) -> (Vec<Piece>, String) {
+    let bytes = name.as_bytes();
+    let runs = bytes.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+    let piece = |run: &[u8]| {
+        let text = String::from_utf8_lossy(run).into_owned();
+        match run.first().is_some_and(u8::is_ascii_digit) {
+            true => {
+                let digits = text.trim_start_matches('0').to_owned();
+                Piece::Number(digits.len(), digits)
+            }
+            false => Piece::Text(text),
+        }
+    };
+    (runs.map(piece).collect(), name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[(&str, u32)]) -> BTreeMap<String, u32> {
+        names.iter().map(|(name, content)| ((*name).to_owned(), *content)).collect()
+    }
+
+    #[test]
+    fn what_is_new_runs_in_the_order_of_numbers() {
+        let old = files(&[("V1__a.sql", 1), ("README.md", 1)]);
+        let new = files(&[
+            ("V1__a.sql", 1),
+            ("V10__c.sql", 3),
+            ("V2__b.sql", 2),
+            ("V2__b.down.sql", 2),
+            ("README.md", 2),
+            ("V002__bb.sql", 2),
+        ]);
+        assert_eq!(pending(&old, &new).unwrap(), ["V2__b.sql", "V002__bb.sql", "V10__c.sql"]);
+        assert_eq!(pending(&new, &new).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_changed_or_removed_leads_nowhere() {
+        let old = files(&[("1.sql", 1), ("2.sql", 2)]);
+        assert_eq!(pending(&old, &files(&[("1.sql", 1)])), Err(Gap::Removed("2.sql".into())));
+        assert_eq!(pending(&old, &files(&[("1.sql", 9), ("2.sql", 2)])), Err(Gap::Changed("1.sql".into())));
+    }
+}

@@ -1,0 +1,84 @@
+//! Is the schema of a restored database what it should be?
+
+use similar::TextDiff;
+
+/// How many lines of a difference are shown.
+const LINES_MAX: usize = 200;
+
+/// What of two schemas need not be equal, because the restore left it out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// To whom things belong.
+    pub owners: bool,
+    /// Who may do what.
+    pub privileges: bool,
+}
+
+/// The difference between two schemas, as `diff -u` shows it; `None` when they
+/// are equal. Both are as `pg_dump --schema-only` writes them, normalised.
+pub fn difference(expected: &[u8], actual: &[u8], leniency: Leniency) -> Option<String> {
+    let lenient = leniency != Leniency::default();
+    let side = |schema: &[u8]| match lenient {
+        true => comparable(&String::from_utf8_lossy(schema), leniency),
+        false => String::from_utf8_lossy(schema).into_owned(),
+    };
+    if expected == actual {
+        return None;
+    }
+    let (expected, actual) = (side(expected), side(actual));
+    if expected == actual {
+        return None;
+    }
+    let diff = TextDiff::from_lines(&expected, &actual);
+    let text = diff.unified_diff().context_radius(3).header("expected", "restored").to_string();
+    let mut lines: Vec<&str> = text.lines().take(LINES_MAX).collect();
+    if text.lines().nth(LINES_MAX).is_some() {
+        lines.push("...");
+    }
+    Some(lines.join("\n"))
+}
+
+/// The statements of a schema without what may differ. Comments name owners too,
+/// so they go as well.
+fn comparable(schema: &str, leniency: Leniency) -> String {
+    let differs = |line: &str| {
+        let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
+        let privilege =
+            ["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "].iter().any(|word| line.starts_with(word));
+        (leniency.owners && owner) || (leniency.privileges && privilege)
+    };
+    let kept = schema.lines().filter(|line| !line.is_empty() && !line.starts_with("--") && !differs(line));
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "--\n-- Name: t; Type: TABLE; Schema: public; Owner: ada\n--\n\nCREATE TABLE public.t (\n    a integer\n);\n\n\nALTER TABLE public.t OWNER TO ada;\n\nGRANT SELECT ON TABLE public.t TO bob;\n";
+
+    #[test]
+    fn equal_is_equal_and_a_difference_is_shown() {
+        assert_eq!(difference(A.as_bytes(), A.as_bytes(), Leniency::default()), None);
+        let b = A.replace("a integer", "a bigint");
+        let shown = difference(A.as_bytes(), b.as_bytes(), Leniency::default()).unwrap();
+        assert!(shown.contains("-    a integer\n+    a bigint"), "{shown}");
+    }
+
+    #[test]
+    fn what_was_left_out_need_not_be_there() {
+        let b = A.replace("ada", "eve").replace("GRANT SELECT ON TABLE public.t TO bob;\n", "");
+        let both = Leniency { owners: true, privileges: true };
+        assert_eq!(difference(A.as_bytes(), b.as_bytes(), both), None);
+        let owners = Leniency { owners: true, privileges: false };
+        assert!(difference(A.as_bytes(), b.as_bytes(), owners).unwrap().contains("-GRANT SELECT"));
+        assert!(difference(A.as_bytes(), b.as_bytes(), Leniency::default()).is_some());
+    }
+
+    #[test]
+    fn a_long_difference_is_cut() {
+        let b: String = (0..1000).map(|n| format!("CREATE TABLE t{n} ();\n")).collect();
+        let shown = difference(b"", b.as_bytes(), Leniency::default()).unwrap();
+        assert_eq!(shown.lines().count(), LINES_MAX + 1);
+    }
+}

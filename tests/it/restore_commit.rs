@@ -1,0 +1,228 @@
+//! `git pggit backup find`, and `backup restore` to a commit: the best backup,
+//! the migrations after it, the proof.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::sandbox::{Output, Sandbox};
+
+/// A repository of migrations, and the database that they describe.
+struct History {
+    sandbox: Sandbox,
+    cluster: Arc<Cluster>,
+    database: String,
+}
+
+impl History {
+    fn new() -> Self {
+        let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
+        let database = cluster.create_database("history");
+        let history = Self { sandbox, cluster, database };
+        history.migrate("0001_orders.sql", "create table orders (id int primary key, note text);");
+        history.sql("insert into orders select g, md5(g::text) from generate_series(1, 100) g");
+        let url = history.cluster.url(&history.database);
+        history.pggit(&["database", "add", "shop", "--url", &url]).success();
+        history
+    }
+
+    /// Commits a migration and runs it.
+    fn migrate(&self, name: &str, sql: &str) -> String {
+        self.sql(sql);
+        self.commit(name, sql)
+    }
+
+    /// Commits a migration and does not run it.
+    fn commit(&self, name: &str, sql: &str) -> String {
+        self.sandbox.commit(&format!("migrations/{name}"), sql, name)
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.cluster.psql(&self.database, sql)
+    }
+
+    fn pggit(&self, args: &[&str]) -> Output {
+        self.sandbox.pggit(args)
+    }
+
+    fn backup(&self, name: &str) {
+        self.pggit(&["backup", "create", "--name", name]).success();
+    }
+
+    fn copy(&self) -> String {
+        format!("{}_copy", self.database)
+    }
+
+    fn restore(&self, what: &str, more: &[&str]) -> Output {
+        self.pggit(&[&["backup", "restore", what, "--into", &self.copy()], more].concat())
+    }
+
+    /// The databases that a restore has made or left.
+    fn copies(&self) -> String {
+        let sql = format!("select datname from pg_database where datname like '{}%' order by 1", self.copy());
+        self.cluster.psql("postgres", &sql)
+    }
+
+    fn found(&self, args: &[&str]) -> Value {
+        self.pggit(&[&["backup", "find", "--json"], args].concat()).success().json()
+    }
+}
+
+#[test]
+fn the_best_backup_is_exact_or_has_the_fewest_migrations_behind_it() {
+    let history = History::new();
+    history.backup("old");
+    history.migrate("0002_items.sql", "create table items (id int primary key);");
+    history.backup("near");
+    history.sandbox.commit("README.md", "text", "words only");
+    let target = history.commit("0003_view.sql", "create view v as select 1 as one;");
+    let names = |found: &Value| -> Vec<String> {
+        let all = found["candidates"].as_array().unwrap().iter();
+        all.map(|one| format!("{}: {}", one["name"].as_str().unwrap(), one["reason"].as_str().unwrap()))
+            .collect()
+    };
+    let found = history.found(&[]);
+    assert_eq!(
+        names(&found),
+        ["near: 2 commits older, 1 migration to run", "old: 3 commits older, 2 migrations to run"]
+    );
+    assert_eq!((&found["commit"], &found["best"]), (&target.into(), &found["candidates"][0]["backup"]));
+    assert_eq!(names(&history.found(&["HEAD~1"]))[0], "near: 1 commit older, no migration between");
+    assert_eq!(names(&history.found(&["HEAD~2"]))[0], "near: made of this commit");
+    assert_eq!(names(&history.found(&["--limit", "1"])).len(), 1);
+    assert_eq!(history.found(&["--tool", "pgbackrest"])["best"], Value::Null);
+    assert_eq!(history.found(&["--verified-only"])["best"], Value::Null);
+    assert_eq!(history.found(&["--at", "2020-01-01"])["best"], Value::Null);
+    let shown = history.pggit(&["backup", "find"]).success().stdout_text();
+    assert!(shown.lines().nth(1).unwrap().contains("near"), "{shown}");
+
+    // A backup that is newer is never used, and one whose bytes are gone neither.
+    let root = history.sandbox.git(["rev-list", "--max-parents=0", "HEAD"]);
+    history.sandbox.git(["checkout", "-q", "-b", "other", &root]);
+    history.sandbox.git(["reset", "-q", "--hard", &root]);
+    let id = history.found(&["main~2"])["candidates"][0]["backup"].as_str().unwrap().to_owned();
+    let store = history.sandbox.repo().join(".git/pggit/store/artifacts/shop").join(id);
+    std::fs::rename(&store, store.with_extension("away")).unwrap();
+    let found = history.found(&["main"]);
+    assert!(
+        names(&found)[0].starts_with("old: ") && names(&found)[1].contains("its bytes are not there"),
+        "{found}"
+    );
+    assert!(names(&history.found(&["main", "--no-check"]))[0].starts_with("near: "));
+}
+
+#[test]
+fn a_backup_that_is_newer_is_named_and_not_used() {
+    let history = History::new();
+    let before = history.sandbox.git(["rev-parse", "HEAD"]);
+    history.migrate("0002_items.sql", "create table items (id int primary key);");
+    history.backup("newer");
+    let said = history.pggit(&["backup", "find", &before]).fails(10).stderr_text();
+    assert!(said.contains("newer: migrations are not undone"), "{said}");
+    let said = history.restore(&before, &[]).fails(10).stderr_text();
+    assert!(said.contains("newer: migrations are not undone"), "{said}");
+    assert_eq!(history.copies(), "");
+}
+
+#[test]
+fn a_restore_to_a_commit_runs_what_is_missing_and_proves_the_schema() {
+    let history = History::new();
+    history.backup("first");
+    history.commit("0002_items.sql", "create table items (id int primary key);");
+    history.commit("0010_more.sql", "create index concurrently on orders (note);");
+    let target = history.commit("0009_note.sql", "alter table orders add column at date;");
+    let steps = history.restore("HEAD", &["--dry-run"]).success().stdout_text();
+    assert!(steps.contains("run 0002_items.sql, 0009_note.sql, 0010_more.sql"), "{steps}");
+    assert!(steps.contains("compare its schema with what 4 migrations make in an empty database"), "{steps}");
+    assert_eq!(history.copies(), "");
+
+    let restored = history.restore("HEAD", &["--json"]).success().json();
+    assert_eq!((&restored["commit"], &restored["schema_difference"]), (&target.clone().into(), &Value::Null));
+    let copy = history.copy();
+    assert_eq!(history.copies(), copy);
+    assert_eq!(history.cluster.psql(&copy, "select count(*), count(at) from orders"), "100|0");
+    assert_eq!(history.cluster.psql(&copy, "show pggit.commit"), target);
+    assert_eq!(
+        history
+            .cluster
+            .psql(&copy, "select count(*) from pg_index where indrelid = 'orders'::regclass and indisvalid"),
+        "2"
+    );
+
+    // Left where the backup was, or taken on from a backup that is named.
+    history.cluster.psql("postgres", &format!("drop database \"{copy}\""));
+    history.restore("HEAD", &["--no-migrate"]).success();
+    assert_eq!(history.cluster.psql(&copy, "select to_regclass('items') is null"), "t");
+    history.cluster.psql("postgres", &format!("drop database \"{copy}\""));
+    history.restore("first", &["--commit", "HEAD~2"]).success();
+    assert_eq!(history.cluster.psql(&copy, "select to_regclass('items') is null"), "f");
+    assert_eq!(
+        history.cluster.psql(&copy, "show pggit.commit"),
+        history.sandbox.git(["rev-parse", "HEAD~2"])
+    );
+}
+
+#[test]
+fn a_schema_that_is_another_one_is_refused_unless_it_is_allowed() {
+    let history = History::new();
+    history.sql("create table not_in_any_migration (x int)");
+    history.backup("first");
+    history.commit("0002_items.sql", "create table items (id int primary key);");
+    let said = history.restore("HEAD", &[]).fails(1).stderr_text();
+    assert!(said.contains("+CREATE TABLE public.not_in_any_migration"), "{said}");
+    assert!(said.contains("--allow-schema-difference"), "{said}");
+    assert_eq!(history.copies(), "");
+    let restored = history.restore("HEAD", &["--allow-schema-difference", "--json"]).success().json();
+    assert!(restored["schema_difference"].as_str().unwrap().contains("not_in_any_migration"));
+    assert_eq!(history.copies(), history.copy());
+}
+
+#[test]
+fn a_migration_that_fails_or_was_changed_leaves_nothing() {
+    let history = History::new();
+    history.backup("first");
+    history.commit("0002_fine.sql", "create table fine (id int);");
+    history.commit("0003_wrong.sql", "create table wrong (id nonsense);");
+    let said = history.restore("HEAD", &[]).fails(13).stderr_text();
+    assert!(said.contains("0003_wrong.sql:1: ERROR:  type \"nonsense\" does not exist"), "{said}");
+    assert_eq!(history.copies(), "");
+
+    history.commit("0001_orders.sql", "create table orders (id bigint primary key, note text);");
+    let said = history.restore("HEAD", &[]).fails(12).stderr_text();
+    assert!(said.contains("migration 0001_orders.sql was changed after the backup"), "{said}");
+    history.sandbox.git(["rm", "-q", "migrations/0001_orders.sql"]);
+    history.sandbox.git(["commit", "-q", "-m", "gone"]);
+    let said = history.restore("HEAD", &[]).fails(12).stderr_text();
+    assert!(said.contains("migration 0001_orders.sql is in the backup and not in the commit"), "{said}");
+    assert_eq!(history.copies(), "");
+}
+
+#[test]
+fn who_dies_on_the_way_leaves_what_the_next_try_removes() {
+    let history = History::new();
+    history.backup("first");
+    history.commit("0002_items.sql", "create table items (id int primary key);");
+    for point in ["recovery.loaded", "recovery.migrated"] {
+        let mut command = history.sandbox.pggit_command();
+        command.args(["backup", "restore", "HEAD", "--into", &history.copy()]).env("PGGIT_CRASH_AT", point);
+        assert_ne!(history.sandbox.output(&mut command).status, 0);
+        assert_eq!(history.copies(), format!("{}~pggit", history.copy()), "{point}");
+    }
+    history.restore("HEAD", &[]).success();
+    assert_eq!(history.copies(), history.copy());
+}
+
+#[test]
+fn hostile_names_of_migrations_are_names() {
+    let history = History::new();
+    history.backup("first");
+    history.commit("0002_it's; \\! touch pwned $(touch pwned).sql", "create table items (id int);");
+    history.commit("-0003.sql", "create table dashed (id int);");
+    history.restore("HEAD", &[]).success();
+    assert_eq!(
+        history.cluster.psql(&history.copy(), "select count(*) from pg_tables where schemaname = 'public'"),
+        "3"
+    );
+    assert!(!history.sandbox.repo().join("pwned").exists());
+}
