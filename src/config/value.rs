@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::keys::{Kind, tools};
 use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid};
+use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
@@ -218,6 +218,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
+        Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
         Kind::Schedule => return schedule(text).map(drop),

@@ -43,3 +43,4 @@ mod store_keys;
 mod store_plain;
 mod stores;
 mod sync;
+mod worker;

@@ -14,9 +14,11 @@ mod man;
 mod mark;
 mod queue;
 mod reconcile;
+mod run_job;
 mod schedule;
 mod store;
 mod sync;
+mod worker;
 
 use clap::Subcommand;
 
@@ -47,6 +49,9 @@ pub(crate) enum Command {
     Store(store::Command),
     #[command(subcommand)]
     Queue(queue::Command),
+    Worker(worker::Args),
+    #[command(hide = true)]
+    RunJob(run_job::Args),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -69,6 +74,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Schedule(command) => schedule::run(command, context),
         Command::Store(command) => store::run(command, context),
         Command::Queue(command) => queue::run(command, context),
+        Command::Worker(args) => worker::run(&args, context),
+        Command::RunJob(args) => run_job::run(&args, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

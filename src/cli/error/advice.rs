@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::Kind;
-use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, worker};
 
 use super::{Code, Failure};
 
@@ -303,6 +303,15 @@ impl From<queue::Error> for Failure {
             Error::Version { .. } => failure(Code::Configuration)
                 .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
             Error::Watch { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        match error {
+            worker::Error::Queue(error) => error.into(),
+            other => Self::of(Code::Fatal, &other),
         }
     }
 }

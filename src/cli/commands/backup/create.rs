@@ -1,11 +1,14 @@
 //! `git pggit backup create`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
+use crate::cli::commands::queue::enqueue;
+use crate::cli::queue::{self, Wish};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{DatabaseConfig, Origin, Setting};
 use crate::domain::{Backup, BackupName, BackupType, Compression, DumpFormat, human_bytes};
+use crate::ledger::Entry;
 use crate::process::interrupt;
 use crate::tools::Programs;
 
@@ -78,6 +81,10 @@ pub(crate) struct Args {
     /// How hard to compress: a zstd level from -7 to 22, or 'none'
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     compression_level: Option<Compression>,
+
+    /// Put it into the queue for a worker, and do not wait
+    #[arg(long)]
+    enqueue: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -87,17 +94,37 @@ EXAMPLES
     git pggit backup create --commit v1.9 --format directory --jobs 4 --output /backups";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    if args.enqueue {
+        return enqueue(args, context);
+    }
     let request = request(args, context)?;
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let created = make(&request, args.output.as_deref(), args.store.as_deref(), context)?;
+    let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&entry.backup)?);
+    }
+    context.ui.status(&summary(&entry.backup));
+    Ok(context.ui.line(entry.backup.id)?)
+}
+
+/// Makes the backup, here and now. The outer error is one of a wrong setting,
+/// before anything was begun.
+pub(in crate::cli::commands) fn make(
+    request: &Request,
+    output: Option<&Path>,
+    store: Option<&str>,
+    context: &Context,
+) -> Result<Result<Entry, Unsuccessful>, Failure> {
     let server = connect::conninfo(context, &request.database)?;
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
     let adapter = backup::adapter_for(&request.database, &server, &programs);
     let place = match adapter.has_repository() {
         true => None,
         false => {
-            Some(store::place(context, &request.database, args.output.as_deref(), args.store.as_deref())?)
+            Some(store::place(context, &request.database, output, store)?)
         }
     };
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
@@ -110,14 +137,35 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         place,
         progress: progress.as_ref(),
     };
-    let created = backup::create(&around, &request);
-    drop(progress);
-    let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&entry.backup)?);
+    Ok(backup::create(&around, request))
+}
+
+/// Lets a worker make it.
+fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
+    let here = [
+        ("--schema", !args.schema.is_empty()),
+        ("--format", args.format.is_some()),
+        ("--jobs", args.jobs.is_some()),
+        ("--store", args.store.is_some()),
+        ("--output", args.output.is_some()),
+        ("--compression-level", args.compression_level.is_some()),
+    ];
+    if let Some((option, _)) = here.iter().find(|(_, given)| *given) {
+        return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))
+            .hint("a worker takes it from its configuration of the database"));
     }
-    context.ui.status(&summary(&entry.backup));
-    Ok(context.ui.line(entry.backup.id)?)
+    let database = context.config()?.default_database(args.database.as_deref())?;
+    let (commit, branch) = enqueue::revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
+    let wish = Wish {
+        commit,
+        branch,
+        force: args.force,
+        backup_type: args.kind,
+        name: args.name.clone(),
+        tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
+        ..Wish::default()
+    };
+    enqueue::enqueue(queue::backup_job(context, &database, wish)?, context)
 }
 
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {

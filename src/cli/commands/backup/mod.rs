@@ -6,7 +6,7 @@ mod cat;
 mod cat_artifact;
 mod complete;
 mod coverage;
-mod create;
+pub(super) mod create;
 mod diff;
 mod document;
 mod facts;

@@ -1,0 +1,121 @@
+//! `git pggit run-job`, which workers start: one attempt at one job.
+
+use std::io::{self, Read as _};
+use std::time::{Duration, Instant};
+
+use crate::backup::{Asked, Request};
+use crate::cli::{Code, Context, Failure};
+use crate::domain::{BackupWork, Failure as Why, Job, Line, Work};
+use crate::process::{Liveness, interrupt, is_alive};
+use crate::worker::Answer;
+use crate::worker::events::Measured;
+
+/// Make one attempt at the job on standard input
+///
+/// Workers start this. Says on standard output, as JSON, how it went.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The process that started this; when it ends, this ends
+    #[arg(long, value_name = "PID")]
+    worker_pid: u32,
+}
+
+/// How large a job may be.
+const JOB_BYTES: u64 = 16 << 20;
+/// How long the attempt before this one may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let parent = crate::process::end_with_parent(args.worker_pid);
+    if !parent.map_err(|error| Failure::of(Code::Fatal, &error))? {
+        return Err(Failure::new(Code::Conflict, "the worker has ended"));
+    }
+    let mut text = Vec::new();
+    let read = io::stdin().take(JOB_BYTES).read_to_end(&mut text);
+    read.map_err(|error| Failure::new(Code::Fatal, "cannot read the job").cause(error.to_string()))?;
+    let job: Job = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(Code::Usage, "the job makes no sense").cause(error.to_string()))?;
+    let done = match &job.work {
+        Work::Backup(work) => backup(work, context),
+        Work::Verify(_) => Err(Failure::new(Code::Usage, "this version cannot verify backups")),
+    };
+    let answer = match done {
+        Ok(measured) => Answer::Completed { measured },
+        Err(failure) => {
+            context.ui.failure(&failure);
+            let retry = may_be_tried_again(failure.code());
+            let message = std::iter::once(failure.message()).chain(failure.causes().iter().map(String::as_str));
+            let message = message.collect::<Vec<_>>().join(": ");
+            Answer::Failed { error: Why { code: Line::lossy(failure.code().name()), message }, retry }
+        }
+    };
+    let answer = serde_json::to_string(&answer).expect("an answer has string keys");
+    Ok(context.ui.raw(answer.as_bytes())?)
+}
+
+/// What somebody has to correct is not tried again.
+fn may_be_tried_again(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::NotFound
+            | Code::Ambiguous
+            | Code::Conflict
+            | Code::NotARepository
+            | Code::Configuration
+            | Code::Usage
+            | Code::Negative
+    )
+}
+
+fn backup(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
+    wait_for_earlier(work, context)?;
+    let config = context.config()?;
+    // A name that nobody configures any more is said clearly.
+    let mut database = config.selected(Some(work.database.as_str()))?;
+    if let Some(tool) = &work.tool {
+        database.tool.value = tool.as_str().parse().map_err(|_| {
+            Failure::new(Code::Configuration, format!("this version has no tool {:?}", tool.as_str()))
+        })?;
+    }
+    if database.format.value != crate::domain::DumpFormat::Directory {
+        database.jobs = None;
+    }
+    let asked = match (&work.commit, &work.branch) {
+        (Some(commit), _) if work.yields => Asked::Unmarked(commit.to_string()),
+        (Some(commit), _) => Asked::Revision(commit.to_string()),
+        (None, Some(branch)) => Asked::Branch(branch.to_string()),
+        (None, None) => Asked::Nothing,
+    };
+    let request = Request {
+        id: Some(work.backup),
+        kind: work.backup_type.unwrap_or(database.backup_type.value),
+        database,
+        asked,
+        force: work.force,
+        name: work.name.clone(),
+        tags: work.tags.clone(),
+    };
+    let created = super::backup::create::make(&request, None, None, context)?;
+    let entry = created.map_err(|unsuccessful| Failure::from(*unsuccessful.error))?;
+    super::sync::on_write(context);
+    super::maintenance::by_the_way(context);
+    Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: entry.backup.stored_bytes })
+}
+
+/// An attempt whose worker was killed is about to end, and says so in the
+/// record when it does.
+#[expect(clippy::disallowed_methods, reason = "of a process that is not ours nothing is told")]
+fn wait_for_earlier(work: &BackupWork, context: &Context) -> Result<(), Failure> {
+    let ledger = context.ledger()?;
+    let Ok(entry) = ledger.by_id(work.backup) else { return Ok(()) };
+    let Some(owner) = entry.backup.attempt.and_then(|attempt| attempt.owner) else { return Ok(()) };
+    let began = Instant::now();
+    while is_alive(&owner) == Liveness::Alive && interrupt::requested().is_none() {
+        if began.elapsed() > PATIENCE {
+            return Err(Failure::new(Code::Busy, "the attempt before this one has not ended"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
