@@ -20,22 +20,22 @@ use tokio::net::TcpListener;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
-struct Seen {
-    method: String,
-    path: String,
-    signature: Option<String>,
-    body: Vec<u8>,
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub signature: Option<String>,
+    pub body: Vec<u8>,
 }
 
 /// A server that answers with these in turn, the last of them for ever: a
 /// status, or 0 for closing the connection, or 1 for no answer at all.
-struct Server {
-    url: String,
+pub struct Server {
+    pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
-    async fn start(answers: &'static [u16]) -> Self {
+    pub async fn start(answers: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/services/s3cret", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -54,7 +54,7 @@ impl Server {
         Self { url, seen }
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 }
