@@ -77,6 +77,7 @@ for set in "$@"; do
         need openssl openssl
         need ssh-keygen openssh-client
         need gpg gnupg
+        need systemd-analyze systemd
         need_servers
         ;;
     bench)

@@ -114,7 +114,9 @@ pub fn wanted(repository: &Repository, rules: &[Rule], moves: &[Move]) -> Result
         for rule in rules {
             let verdict = policy::verdict(rule, branch, || match old {
                 None => Ok(Change::Everything),
-                Some(old) => changes(repository, rule, Some(*old), *new).map(|schema| Change::Paths { schema }),
+                Some(old) => {
+                    changes(repository, rule, Some(*old), *new).map(|schema| Change::Paths { schema })
+                }
             })?;
             if verdict == Verdict::Backup {
                 wanted.push(Wanted::new(rule, branch, new.to_commit()));

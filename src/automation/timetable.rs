@@ -1,5 +1,7 @@
 //! What the schedules of all databases want.
 
+use std::time::Duration;
+
 use crate::config::{self, Config};
 use crate::domain::{BackupType, DatabaseName, Job, Line, Status, Timestamp, Work};
 use crate::ledger::Overview;
@@ -18,6 +20,8 @@ pub struct Planned {
     pub kind: BackupType,
     /// The zone of its times.
     pub zone: Zone,
+    /// How long after its time a backup counts as missed.
+    pub grace: Duration,
     /// What is known about its backups.
     pub facts: Facts,
     /// How it stands.
@@ -70,8 +74,8 @@ fn of_database(
         let slots = jobs.iter().filter_map(|job| slot_of(job, &key(database, rule)));
         facts.attempted = facts.attempted.max(slots.max());
         let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
-        let (database, zone) = (database.clone(), table.zone);
-        Planned { database, rule: rule.clone(), tool, kind, zone, facts, state }
+        let (database, zone, grace) = (database.clone(), table.zone, table.grace);
+        Planned { database, rule: rule.clone(), tool, kind, zone, grace, facts, state }
     });
     Ok(planned.collect())
 }

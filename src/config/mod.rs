@@ -24,7 +24,6 @@ mod value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-
 pub use aws::AwsProfile;
 pub use database::DatabaseConfig;
 pub use environment::Environment;

@@ -144,7 +144,9 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
     let tools = tools();
     let unknown = schedule.rules().iter().filter_map(|rule| rule.tool.as_ref());
     match unknown.into_iter().find(|tool| !is_word_of(tools, tool.as_str())) {
-        Some(tool) => Err(Refused::Because(format!("there is no tool '{tool}': expected {}", tools.expected()))),
+        Some(tool) => {
+            Err(Refused::Because(format!("there is no tool '{tool}': expected {}", tools.expected())))
+        }
         None => Ok(schedule),
     }
 }

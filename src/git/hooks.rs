@@ -175,7 +175,10 @@ impl HookError {
 enum Found {
     Nothing,
     /// A script that our lines can be in.
-    Script { text: Vec<u8>, mode: u32 },
+    Script {
+        text: Vec<u8>,
+        mode: u32,
+    },
     /// Anything else.
     Other,
 }
@@ -349,7 +352,8 @@ fn is_script(text: &[u8]) -> bool {
         program = words.find(|word| !word.starts_with('-')).unwrap_or_default();
     }
     // A carriage return is a part of the program's name, and there is no such program.
-    SHELLS.contains(&program) && !text.lines_with_terminator().next().is_some_and(|line| line.contains(&b'\r'))
+    SHELLS.contains(&program)
+        && !text.lines_with_terminator().next().is_some_and(|line| line.contains(&b'\r'))
 }
 
 /// A script with our lines behind its first one.
@@ -357,7 +361,8 @@ fn extended(text: &[u8], block: &str) -> Vec<u8> {
     if text.trim().is_empty() {
         return [SHEBANG.as_bytes(), block.as_bytes()].concat();
     }
-    let head = if text.starts_with(b"#!") { text.find_byte(b'\n').map_or(text.len(), |at| at + 1) } else { 0 };
+    let head =
+        if text.starts_with(b"#!") { text.find_byte(b'\n').map_or(text.len(), |at| at + 1) } else { 0 };
     let (head, rest) = text.split_at(head);
     let newline: &[u8] = if head.is_empty() || head.ends_with(b"\n") { b"" } else { b"\n" };
     [head, newline, block.as_bytes(), rest].concat()
@@ -402,12 +407,15 @@ mod tests {
     #[test]
     fn the_lines_of_the_user_stay_as_they_are() {
         let with = round("#!/bin/sh\necho hello\nexit 0\n");
-        assert!(with.starts_with("#!/bin/sh\n# >>> git pggit") && with.ends_with("<<<\necho hello\nexit 0\n"));
+        assert!(
+            with.starts_with("#!/bin/sh\n# >>> git pggit") && with.ends_with("<<<\necho hello\nexit 0\n")
+        );
         assert!(with.contains(r"'/opt/it'\''s/git-pggit'"), "{with}");
         round("#!/usr/bin/env bash\n\n\necho no newline at the end");
         round("echo no first line");
         round("#!/bin/sh\n\techo größe\r\n\u{1f418}");
-        let twice = extended(&without_block(with.as_bytes()).unwrap(), &Hook::PostMerge.block(Path::new("/x")));
+        let twice =
+            extended(&without_block(with.as_bytes()).unwrap(), &Hook::PostMerge.block(Path::new("/x")));
         assert_eq!(twice.lines().filter(|line| line.starts_with_str(BEGIN)).count(), 1);
         // Without its newline the first line is no line: it gets one.
         let with = extended(b"#!/bin/sh", &Hook::PostMerge.block(Path::new("/x")));
@@ -417,14 +425,24 @@ mod tests {
     #[test]
     fn shells_are_told_from_everything_else() {
         for shell in [
-            "#!/bin/sh\n", "#!/usr/bin/env bash\n", "#! /bin/bash -e\nx", "#!/usr/bin/env -S zsh -f\n", "echo\n",
-            "", "#!/bin/sh",
+            "#!/bin/sh\n",
+            "#!/usr/bin/env bash\n",
+            "#! /bin/bash -e\nx",
+            "#!/usr/bin/env -S zsh -f\n",
+            "echo\n",
+            "",
+            "#!/bin/sh",
         ] {
             assert!(is_script(shell.as_bytes()), "{shell:?}");
         }
         for other in [
-            "#!/usr/bin/python3\n", "#!/usr/bin/env node\n", "\x7fELF\0\0", "#!/bin/sh\r\necho\r\n", "#!\n",
-            "#!/usr/bin/fish\n", "#!/bin/bashful\n",
+            "#!/usr/bin/python3\n",
+            "#!/usr/bin/env node\n",
+            "\x7fELF\0\0",
+            "#!/bin/sh\r\necho\r\n",
+            "#!\n",
+            "#!/usr/bin/fish\n",
+            "#!/bin/bashful\n",
         ] {
             assert!(!is_script(other.as_bytes()), "{other:?}");
         }
@@ -432,7 +450,9 @@ mod tests {
 
     #[test]
     fn marks_that_are_no_pair_are_not_touched() {
-        for text in [&format!("{BEGIN}\nx\n")[..], &format!("x\n{END}\n"), &format!("{BEGIN}\n{BEGIN}\n{END}\n")] {
+        for text in
+            [&format!("{BEGIN}\nx\n")[..], &format!("x\n{END}\n"), &format!("{BEGIN}\n{BEGIN}\n{END}\n")]
+        {
             assert_eq!(without_block(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -115,7 +115,8 @@ mod tests {
         for name in ["main", "release/1.0", "hotfix/a/b", "release/$(touch x)", "release/'; rm -rf \"`x`"] {
             assert!(patterns.matches(name), "{name}");
         }
-        for name in ["main2", "xmain", "release/old", "release/a/b", "hotfix", "Main", "", "refs/heads/main"] {
+        for name in ["main2", "xmain", "release/old", "release/a/b", "hotfix", "Main", "", "refs/heads/main"]
+        {
             assert!(!patterns.matches(name), "{name}");
         }
         let all_but: BranchPatterns = "** !wip/**".parse().unwrap();
@@ -128,7 +129,9 @@ mod tests {
         for path in ["a.sql", "db/a.sql", "migrations/1.rb", "db/migrations/x/1.py", "schema.rb"] {
             assert!(patterns.matches(path), "{path}");
         }
-        for path in ["README.md", "docs/a.sql", "migrations", "db/schema.rb", "a.sql.txt", "", "migrations2/x"] {
+        for path in
+            ["README.md", "docs/a.sql", "migrations", "db/schema.rb", "a.sql.txt", "", "migrations2/x"]
+        {
             assert!(!patterns.matches(path), "{path}");
         }
         assert!("*".parse::<PathPatterns>().unwrap().matches("anything/at/all"));

@@ -87,7 +87,8 @@ impl Repository {
             if (is_file(before) || is_file(after)) && is_meant(&path) {
                 return Ok(true);
             }
-            let tree = |entry: Option<&TreeEntry>| entry.filter(|entry| entry.is_tree()).map(|entry| entry.id);
+            let tree =
+                |entry: Option<&TreeEntry>| entry.filter(|entry| entry.is_tree()).map(|entry| entry.id);
             if self.differs_below(&format!("{path}/"), tree(before), tree(after), is_meant)? {
                 return Ok(true);
             }

@@ -108,10 +108,13 @@ impl Message {
         put("size_bytes", json!(self.size_bytes));
         put("duration_s", json!(self.duration_s));
         put("planned_for", json!(self.slot));
-        put("error", json!(self.error.as_ref().map(|error| json!({
-            "code": error.code,
-            "message": error.message.chars().take(ERROR_CHARS_MAX).collect::<String>(),
-        }))));
+        put(
+            "error",
+            json!(self.error.as_ref().map(|error| json!({
+                "code": error.code,
+                "message": error.message.chars().take(ERROR_CHARS_MAX).collect::<String>(),
+            }))),
+        );
         Value::Object(fields)
     }
 }

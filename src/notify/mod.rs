@@ -69,9 +69,11 @@ impl Notifier {
         if to.occasions.contains(&message.occasion) {
             let body = message.to_json(&self.host).to_string();
             for url in &to.webhooks {
-                let (this, url, body, key) = (self.clone(), url.clone(), body.clone(), to.secret_file.clone());
+                let (this, url, body, key) =
+                    (self.clone(), url.clone(), body.clone(), to.secret_file.clone());
                 deliveries.spawn(async move {
-                    let result = webhook::post(&this.client, &this.patience, &url, body, key.as_deref()).await;
+                    let result =
+                        webhook::post(&this.client, &this.patience, &url, body, key.as_deref()).await;
                     Delivery { to: webhook::shown(&url), result }
                 });
             }
@@ -93,7 +95,8 @@ impl Notifier {
         }
         // In an order that does not depend on who answers first.
         let all = deliveries.join_all().await;
-        let sorted: BTreeMap<_, _> = all.into_iter().enumerate().map(|(at, it)| ((it.to.clone(), at), it)).collect();
+        let sorted: BTreeMap<_, _> =
+            all.into_iter().enumerate().map(|(at, it)| ((it.to.clone(), at), it)).collect();
         sorted.into_values().collect()
     }
 }

@@ -108,7 +108,12 @@ fn queue(stats: &Stats, registry: &mut Registry) {
     registry.register("queue_due_jobs", "Jobs that could run now", gauge(stats.due));
     registry.register("queue_expired_jobs", "Running jobs whose worker is silent", gauge(stats.expired));
     let lag = gauge(stats.oldest_due_s);
-    registry.register_with_unit("queue_lag", "How long the oldest job that could run has waited", Unit::Seconds, lag);
+    registry.register_with_unit(
+        "queue_lag",
+        "How long the oldest job that could run has waited",
+        Unit::Seconds,
+        lag,
+    );
 }
 
 fn ledger(reading: &Reading<'_>, registry: &mut Registry) {
@@ -130,13 +135,20 @@ fn ledger(reading: &Reading<'_>, registry: &mut Registry) {
             at.get_or_create(&labels).set(completed.unix_millis() as f64 / 1e3);
             age.get_or_create(&labels).set(reading.now.seconds_since(completed) as f64);
             if let Some(started) = row.started_at() {
-                duration.get_or_create(&labels).set((completed.unix_millis() - started.unix_millis()) as f64 / 1e3);
+                duration
+                    .get_or_create(&labels)
+                    .set((completed.unix_millis() - started.unix_millis()) as f64 / 1e3);
             }
         }
     }
     registry.register("backups", "Records of backups by status", backups);
     registry.register("backup_missed", "1 if a backup that was planned is not there", missed);
-    registry.register_with_unit("last_backup_size", "Size of the latest completed backup", Unit::Bytes, sizes);
+    registry.register_with_unit(
+        "last_backup_size",
+        "Size of the latest completed backup",
+        Unit::Bytes,
+        sizes,
+    );
     registry.register_with_unit("last_backup_stored", "What it takes in the store", Unit::Bytes, stored);
     registry.register_with_unit("last_backup_timestamp", "When it was completed", Unit::Seconds, at);
     registry.register_with_unit("last_backup_age", "How long ago that was", Unit::Seconds, age);

@@ -66,7 +66,8 @@ impl Cron {
             only.is_ok_and(|only| only.pattern.day_match(2024, 1, day).unwrap_or(false))
         };
         let list = |range: std::ops::RangeInclusive<u32>, is: &dyn Fn(u32) -> bool| {
-            let values: Vec<String> = range.clone().filter(|value| is(*value)).map(|value| value.to_string()).collect();
+            let values: Vec<String> =
+                range.clone().filter(|value| is(*value)).map(|value| value.to_string()).collect();
             if values.len() == range.count() { "*".to_owned() } else { values.join(",") }
         };
         let pattern = &self.cron.pattern;
@@ -200,7 +201,10 @@ mod tests {
         assert_eq!(next("30 2 * * *", "Europe/Berlin", "2026-01-01T01:29:59.9Z", 1), ["2026-01-01T01:30"]);
         assert_eq!(next("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1), ["2028-02-29T00:00"]);
         assert_eq!(next("0 4 * * mon-fri", "UTC", "2026-11-20T05:00:00Z", 1), ["2026-11-23T04:00"]);
-        assert_eq!(next("0 4 13 * 5", "UTC", "2026-11-01T05:00:00Z", 2), ["2026-11-06T04:00", "2026-11-13T04:00"]);
+        assert_eq!(
+            next("0 4 13 * 5", "UTC", "2026-11-01T05:00:00Z", 2),
+            ["2026-11-06T04:00", "2026-11-13T04:00"]
+        );
         assert_eq!(next("*/20 * * * *", "Asia/Kathmandu", "2026-11-01T05:01:00Z", 1), ["2026-11-01T05:15"]);
     }
 
@@ -280,9 +284,24 @@ mod tests {
     #[test]
     fn what_is_no_expression_is_refused_with_a_reason() {
         for text in [
-            "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "0 0 30 2 *", "@daily", "a b c d e",
-            "0 0 L * *", "0 0 15W * *", "0 0 * * 5#2", "0 0 * * +1", "-1 * * * *", "*/0 * * * *", "5-1 * * * *",
-            "0 0 * * \u{130}", "0 0 1 1 *; rm -rf /", "% * * * *",
+            "",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "0 0 30 2 *",
+            "@daily",
+            "a b c d e",
+            "0 0 L * *",
+            "0 0 15W * *",
+            "0 0 * * 5#2",
+            "0 0 * * +1",
+            "-1 * * * *",
+            "*/0 * * * *",
+            "5-1 * * * *",
+            "0 0 * * \u{130}",
+            "0 0 1 1 *; rm -rf /",
+            "% * * * *",
         ] {
             let refused = text.parse::<Cron>().unwrap_err();
             assert!(!refused.reason.is_empty(), "{text:?}");

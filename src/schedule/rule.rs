@@ -162,7 +162,11 @@ impl FromStr for Schedule {
                 preset,
                 tool: options.tool.clone().or_else(|| tool.map(Line::lossy)),
                 kind: options.kind,
-                jitter: options.jitter.unwrap_or(if preset.is_some() { PRESET_JITTER } else { Duration::ZERO }),
+                jitter: options.jitter.unwrap_or(if preset.is_some() {
+                    PRESET_JITTER
+                } else {
+                    Duration::ZERO
+                }),
             })
         };
         let rules = match when {
@@ -201,9 +205,9 @@ impl Options {
                 "tool" if !value.is_empty() => options.tool.replace(value.parse()?).is_some(),
                 "type" => options.kind.replace(value.parse()?).is_some(),
                 "jitter" => {
-                    let jitter = duration(value)
-                        .filter(|jitter| *jitter <= JITTER_MAX)
-                        .ok_or_else(|| refused(format!("jitter is a duration of up to 12h, not {value:?}")))?;
+                    let jitter = duration(value).filter(|jitter| *jitter <= JITTER_MAX).ok_or_else(|| {
+                        refused(format!("jitter is a duration of up to 12h, not {value:?}"))
+                    })?;
                     options.jitter.replace(jitter).is_some()
                 }
                 _ => {
@@ -247,7 +251,8 @@ mod tests {
     fn presets_and_expressions_are_told_apart() {
         assert_eq!(schedule("daily").rules()[0].cron.as_str(), "0 2 * * *");
         assert_eq!(schedule("quarterly").rules()[0].cron.as_str(), "0 5 1 1,4,7,10 *");
-        let tools: Vec<_> = schedule("hybrid").rules().iter().map(|rule| rule.tool.clone().unwrap()).collect();
+        let tools: Vec<_> =
+            schedule("hybrid").rules().iter().map(|rule| rule.tool.clone().unwrap()).collect();
         assert_eq!(tools, [Line::lossy("pg_dump"), Line::lossy("pg_basebackup")]);
         let written = schedule("  30 2 * *  mon-fri tool=pg_dump type=full jitter=5m ");
         let rule = &written.rules()[0];
@@ -286,7 +291,8 @@ mod tests {
         let name = |text: &str| text.parse::<DatabaseName>().unwrap();
         // Written into documents and into the minds of people: it must not change.
         assert_eq!(rule.delay(&name("shop")), Duration::from_secs(702));
-        let mut delays: Vec<u64> = (0..200).map(|n| rule.delay(&name(&format!("db{n}"))).as_secs() / 360).collect();
+        let mut delays: Vec<u64> =
+            (0..200).map(|n| rule.delay(&name(&format!("db{n}"))).as_secs() / 360).collect();
         delays.sort_unstable();
         delays.dedup();
         assert_eq!(delays.len(), 10, "they are spread over the whole hour");

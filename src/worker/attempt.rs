@@ -196,7 +196,9 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
         match shared.ask(claim, move |queue, claim| queue.end(claim, &how)).await {
             Ok(job) => return Some(job),
             Err(queue::Error::Lost { .. }) => return None,
-            Err(error) => warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended"),
+            Err(error) => {
+                warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended")
+            }
         }
         // Who is told to end does not wait for a queue that has gone: the lease will end.
         if *shared.ends.borrow() && wait >= LONGEST {
@@ -210,7 +212,9 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
 fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
     let job = Box::new(job);
     let error = || {
-        job.last_error.clone().unwrap_or_else(|| Failure { code: Line::lossy("died"), message: String::new() })
+        job.last_error
+            .clone()
+            .unwrap_or_else(|| Failure { code: Line::lossy("died"), message: String::new() })
     };
     let event = match (&finished.answer, job.state) {
         (Answer::Completed { measured }, _) => Event::Succeeded { job, took, measured: *measured },

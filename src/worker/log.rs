@@ -39,20 +39,35 @@ impl Listener for Log {
             Event::Succeeded { job, took, measured } => {
                 let (size, stored) = (measured.size_bytes, measured.stored_bytes);
                 job_line!(
-                    info, job, "completed", took_ms = took.as_millis() as u64, size_bytes = size, stored_bytes = stored
+                    info,
+                    job,
+                    "completed",
+                    took_ms = took.as_millis() as u64,
+                    size_bytes = size,
+                    stored_bytes = stored
                 );
             }
             Event::WillRetry { job, error, took } => {
                 let at = job.next_retry_at.map(|at| at.to_string());
                 job_line!(
-                    warn, job, "failed, and will be tried again", took_ms = took.as_millis() as u64,
-                    error = error.message.as_str(), code = error.code.as_str(), next_retry_at = at
+                    warn,
+                    job,
+                    "failed, and will be tried again",
+                    took_ms = took.as_millis() as u64,
+                    error = error.message.as_str(),
+                    code = error.code.as_str(),
+                    next_retry_at = at
                 );
             }
             Event::FailedForGood { job, error, took } => {
                 let took_ms = took.as_millis() as u64;
                 job_line!(
-                    error, job, "failed for good", took_ms = took_ms, error = error.message.as_str(), code = error.code.as_str()
+                    error,
+                    job,
+                    "failed for good",
+                    took_ms = took_ms,
+                    error = error.message.as_str(),
+                    code = error.code.as_str()
                 );
             }
             Event::Cancelled { job } => job_line!(info, job, "cancelled"),

@@ -154,11 +154,8 @@ struct Loop {
 impl Loop {
     fn new(worker: Worker) -> Result<Self, Error> {
         let Worker { settings, queue, runner, hub, chores, deadline, died } = worker;
-        let claimant = Claimant {
-            worker: settings.worker.clone(),
-            owner: Owner::current().ok(),
-            lease: settings.lease,
-        };
+        let claimant =
+            Claimant { worker: settings.worker.clone(), owner: Owner::current().ok(), lease: settings.lease };
         let (woken, ends) = (watch::Sender::new(0), watch::Sender::new(false));
         let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, died });
         Ok(Self {

@@ -88,7 +88,9 @@ impl Runner for Processes {
                 }
                 _ => died(code_of(exit.status), format!("the attempt ended: {}", exit.status), exit.stderr),
             },
-            Err(Error::Interrupted { signal }) => died("interrupted", format!("interrupted ({signal})"), String::new()),
+            Err(Error::Interrupted { signal }) => {
+                died("interrupted", format!("interrupted ({signal})"), String::new())
+            }
             Err(error) => died("died", error.to_string(), String::new()),
         }
     }

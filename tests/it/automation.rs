@@ -17,13 +17,16 @@ struct Chat {
 
 impl Chat {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { server: runtime.block_on(Server::start(&[200])), _runtime: runtime }
     }
 
     /// The events that were told, in order.
     fn events(&self) -> Vec<String> {
-        let event = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["event"].as_str().unwrap().to_owned();
+        let event = |body: &[u8]| {
+            serde_json::from_slice::<Value>(body).unwrap()["event"].as_str().unwrap().to_owned()
+        };
         self.server.seen().iter().filter(|it| it.method == "POST").map(|it| event(&it.body)).collect()
     }
 
@@ -65,14 +68,22 @@ fn a_merge_becomes_a_backup_that_plain_git_shows() {
     let tip = merge(&yard, "0100.sql");
     worker.wait_for("completed");
     let backup = latest(&yard);
-    assert_eq!((&backup["commit"], &backup["tags"]["merge"]), (&tip.as_str().into(), &tip.as_str().into()), "{backup:#}");
+    assert_eq!(
+        (&backup["commit"], &backup["tags"]["merge"]),
+        (&tip.as_str().into(), &tip.as_str().into()),
+        "{backup:#}"
+    );
     assert!(yard.shop.sandbox.git(["log", "-1", "main"]).contains("Notes (backups):"));
     // A database that says where it is knows better.
     let _ = yard.shop.pggit(&["mark", "-q", &tip]).success();
     let newer = merge(&yard, "0101.sql");
     worker.wait_for("completed");
     let backup = latest(&yard);
-    assert_eq!((&backup["commit"], &backup["tags"]["merge"]), (&tip.as_str().into(), &newer.as_str().into()), "{backup:#}");
+    assert_eq!(
+        (&backup["commit"], &backup["tags"]["merge"]),
+        (&tip.as_str().into(), &newer.as_str().into()),
+        "{backup:#}"
+    );
     let lacking = yard.shop.pggit(&["reconcile", "--dry-run", "--json"]).success().json();
     assert_eq!(lacking["jobs"], serde_json::json!([]));
     worker.signal(Signal::TERM);
@@ -93,8 +104,14 @@ fn what_failed_for_good_is_told_once_and_what_works_again_too() {
     yard.wait_for(&job, &["permanently_failed"]);
     assert_eq!(chat.wait_for(1), ["failure"]);
     let told: Value = serde_json::from_slice(&chat.server.seen()[0].body).unwrap();
-    assert_eq!((&told["job"], &told["attempts"], &told["database"]), (&job.as_str().into(), &2.into(), &"shop".into()));
-    assert!(told["text"].as_str().unwrap().starts_with("backup of shop FAILED for good after 2 attempts: "), "{told:#}");
+    assert_eq!(
+        (&told["job"], &told["attempts"], &told["database"]),
+        (&job.as_str().into(), &2.into(), &"shop".into())
+    );
+    assert!(
+        told["text"].as_str().unwrap().starts_with("backup of shop FAILED for good after 2 attempts: "),
+        "{told:#}"
+    );
     // Put right and tried again, it is completed under the same id.
     yard.config("pggit.shop.url", &url);
     let _ = yard.shop.pggit(&["queue", "retry", "-q", &job]).success();
@@ -113,26 +130,62 @@ fn what_failed_for_good_is_told_once_and_what_works_again_too() {
 }
 
 #[test]
-fn what_is_due_is_made_and_what_is_missing_is_told_once() {
+fn what_is_due_is_made_once() {
+    let yard = Yard::new(Where::Refs);
+    let chat = Chat::new();
+    yard.config("pggit.webhook", &chat.server.url);
+    yard.config("pggit.notify", "all");
+    yard.config("pggit.shop.schedule", "0 0 1 1 *");
+    // What is wrong with others keeps nobody from anything.
+    yard.config("pggit.a.schedule", "sometimes");
+    yard.config("pggit.b.schedule", "daily");
+    yard.config("pggit.b.maxAttempts", "many");
+    let mut worker = yard.start(&[]);
+    worker.wait_for("completed");
+    assert_eq!(chat.wait_for(1), ["success"]);
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.wait(), 0);
+    assert_eq!(latest(&yard)["tags"]["schedule"], "cron");
+    let list = yard.shop.pggit(&["schedule", "list", "-d", "shop", "--json"]).success().json();
+    assert_eq!(
+        (&list["schedules"][0]["state"], &list["schedules"][0]["due"]),
+        (&"ok".into(), &false.into()),
+        "{list:#}"
+    );
+    let again = yard.shop.pggit(&["schedule", "run", "--json", "-d", "shop"]).success().json();
+    assert_eq!(again["jobs"], serde_json::json!([]));
+}
+
+#[test]
+fn what_is_missing_is_told_once() {
     let yard = Yard::new(Where::Refs);
     let chat = Chat::new();
     yard.config("pggit.webhook", &chat.server.url);
     yard.config("pggit.shop.schedule", "0 0 1 1 *");
-    // Something else is wrong, and keeps nobody from anything.
-    yard.config("pggit.stats.schedule", "sometimes");
-    let mut worker = yard.start(&["--listen", "127.0.0.1:0"]);
-    worker.wait_for("queued a backup");
-    worker.wait_for("a backup is missing");
-    worker.wait_for("completed");
-    assert_eq!(chat.wait_for(1), ["missed"]);
-    worker.signal(Signal::TERM);
-    assert_eq!(worker.wait(), 0);
-    let backup = latest(&yard);
-    assert_eq!(backup["tags"]["schedule"], "cron");
-    let list = yard.shop.pggit(&["schedule", "list", "-d", "shop", "--json"]).success().json();
-    assert_eq!((&list["schedules"][0]["state"], &list["schedules"][0]["due"]), (&"ok".into(), &false.into()), "{list:#}");
-    let again = yard.shop.pggit(&["schedule", "run", "--json", "-d", "shop"]).success().json();
-    assert_eq!(again["jobs"], serde_json::json!([]));
+    yard.config("pggit.shop.missedAfter", "1s");
+    yard.config("pggit.shop.onMerge", "main");
+    // Somebody holds it back, and nobody makes it in time.
+    let run = yard.shop.pggit(&["schedule", "run", "--json"]).success().json();
+    let job = run["jobs"][0]["job"].as_str().unwrap().to_owned();
+    let _ = yard.shop.pggit(&["queue", "pause", "-q", &job]).success();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2100) {
+        let list = yard.shop.pggit(&["schedule", "list", "--json"]).success().json();
+        assert_eq!(list["schedules"][0]["state"], "missed", "{list:#}");
+    }
+    for round in 0..2 {
+        // The planner looks at branches after schedules.
+        let _ = yard.shop.sandbox.commit(&format!("020{round}.sql"), "select 1;", "a migration");
+        let mut worker = yard.start_before(&[]);
+        if round == 0 {
+            worker.wait_for("a backup is missing");
+        }
+        worker.wait_for("queued a backup");
+        worker.signal(Signal::TERM);
+        assert_eq!(worker.wait(), 0);
+        // A worker that ends has told everything.
+        assert_eq!(chat.events(), ["missed"]);
+    }
 }
 
 #[test]

@@ -127,11 +127,15 @@ fn a_committed_file_cannot_name_hosts_and_includes_nothing() {
          warning: ignored pggit.main.url in .pggitconfig: only your own git configuration may set it\n"
     );
     let shown = output.stdout_text();
-    let origins: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let origins: Vec<Vec<&str>> =
+        shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert!(origins.iter().any(|row| row[..] == ["pggit.main.jobs", "2", "-", ".pggitconfig"]), "{shown}");
     let others = origins.iter().filter(|row| row[0] != "pggit.main.jobs");
     assert!(others.clone().all(|row| matches!(*row.last().unwrap(), "default" | "-")), "{shown}");
-    assert_eq!(others.count(), pggit::config::KEYS.iter().filter(|it| it.reach == pggit::config::Reach::Database).count() - 1);
+    assert_eq!(
+        others.count(),
+        pggit::config::KEYS.iter().filter(|it| it.reach == pggit::config::Reach::Database).count() - 1
+    );
 }
 
 #[test]

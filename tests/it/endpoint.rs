@@ -59,7 +59,10 @@ async fn there_are_three_answers_and_no_fourth() {
     assert!(get(address, "/healthz").await.ends_with("\r\n\r\nok\n"));
     assert!(get(address, "/readyz?verbose=1").await.starts_with("HTTP/1.1 200 OK\r\n"));
     let text = get(address, "/metrics").await;
-    assert!(text.contains("content-type: application/openmetrics-text") && text.ends_with("# EOF\n"), "{text}");
+    assert!(
+        text.contains("content-type: application/openmetrics-text") && text.ends_with("# EOF\n"),
+        "{text}"
+    );
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
     assert!(get(address, "/../../etc/passwd").await.starts_with("HTTP/1.1 404"));
     let post = ask(address, b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
@@ -95,7 +98,8 @@ fn numbers_are_those_of_the_ledger_and_of_the_queue() {
     let sandbox = Sandbox::new();
     let _ = sandbox.commit("0001.sql", "create table a ();", "one");
     for (name, size) in [("one", "1000"), ("two", "2000")] {
-        let args = ["backup", "register", "-d", "shop", "--tool", "x", "--location", "file:///x", "--name", name];
+        let args =
+            ["backup", "register", "-d", "shop", "--tool", "x", "--location", "file:///x", "--name", name];
         let _ = sandbox.pggit(args.iter().chain(&["--size", size])).success();
     }
     let _ = sandbox.pggit(["backup", "register", "-d", "shop", "--tool", "x", "--in-progress"]).success();

@@ -67,7 +67,11 @@ fn a_merge_that_changes_the_schema_queues_a_backup_and_another_one_does_not() {
     let short = &tip[..10];
     assert!(said.contains(&format!("git pggit: queued a backup of shop for main at {short}")), "{said}");
     let job = &jobs(&sandbox)[0];
-    assert_eq!((&job["priority"], &job["work"]["tags"]["merge"]), (&10.into(), &tip.as_str().into()), "{job:#}");
+    assert_eq!(
+        (&job["priority"], &job["work"]["tags"]["merge"]),
+        (&10.into(), &tip.as_str().into()),
+        "{job:#}"
+    );
     // Nothing of the schema; a branch that nobody watches; a commit that is no merge.
     let _ = branch(&sandbox, "words", "README.md");
     git(&sandbox, &["merge", "-q", "--no-ff", "-m", "words", "words"]);
@@ -123,7 +127,10 @@ fn a_push_to_a_bare_repository_is_seen_whatever_branches_are_called() {
         in_server(&mut sandbox.command("git"), &["config", setting[0], setting[1]]);
     }
     // Another hook reads what git says, and still does.
-    write_hook(&server.join("hooks/post-receive"), "#!/bin/sh\nwhile read -r old new ref; do echo \"saw $ref\" >>seen; done\nexit 3");
+    write_hook(
+        &server.join("hooks/post-receive"),
+        "#!/bin/sh\nwhile read -r old new ref; do echo \"saw $ref\" >>seen; done\nexit 3",
+    );
     in_server(&mut sandbox.pggit_command(), &["hooks", "install", "post-receive"]);
     sandbox.git(["remote", "add", "server", "../server.git"]);
     let hostile = "release/$(touch${IFS}pwned)'\";`id`&|größe";
@@ -133,14 +140,24 @@ fn a_push_to_a_bare_repository_is_seen_whatever_branches_are_called() {
     sandbox.git(["branch", "other"]);
     sandbox.git(["tag", "v1"]);
     let pushed = git(&sandbox, &["push", "server", hostile, "other", "main", "v1"]);
-    assert!(pushed.stderr_text().contains("git pggit: queued a backup of shop for release/$(touch"), "{}", pushed.snapshot());
+    assert!(
+        pushed.stderr_text().contains("git pggit: queued a backup of shop for release/$(touch"),
+        "{}",
+        pushed.snapshot()
+    );
     let listed = in_server(&mut sandbox.pggit_command(), &["queue", "list", "--json"]).json();
     let jobs = listed["jobs"].as_array().unwrap();
     assert_eq!(jobs.len(), 1, "{listed:#}");
-    assert_eq!((&jobs[0]["work"]["commit"], &jobs[0]["work"]["branch"]), (&tip.as_str().into(), &hostile.into()));
+    assert_eq!(
+        (&jobs[0]["work"]["commit"], &jobs[0]["work"]["branch"]),
+        (&tip.as_str().into(), &hostile.into())
+    );
     assert!(!server.join("pwned").exists() && !sandbox.repo().join("pwned").exists());
     let seen = fs::read_to_string(server.join("seen")).unwrap();
-    assert!(seen.contains("saw refs/heads/other") && seen.contains("saw refs/tags/v1") && seen.contains(hostile), "{seen}");
+    assert!(
+        seen.contains("saw refs/heads/other") && seen.contains("saw refs/tags/v1") && seen.contains(hostile),
+        "{seen}"
+    );
     // A branch that goes away wants nothing.
     git(&sandbox, &["push", "-q", "server", &format!(":{hostile}")]);
     let listed = in_server(&mut sandbox.pggit_command(), &["queue", "list", "--json"]).json();
@@ -242,7 +259,13 @@ fn dying_while_a_hook_is_put_aside_leaves_it_working() {
     assert_ne!(output.status, 0, "{}", output.snapshot());
     assert_eq!(fs::read_to_string(hook(&sandbox, "post-merge")).unwrap(), python);
     let _ = sandbox.pggit(["hooks", "install"]).success();
-    assert!(sandbox.output(&mut sandbox.command(hook(&sandbox, "post-merge"))).success().stdout_text().contains("here"));
+    assert!(
+        sandbox
+            .output(&mut sandbox.command(hook(&sandbox, "post-merge")))
+            .success()
+            .stdout_text()
+            .contains("here")
+    );
     let _ = sandbox.pggit(["hooks", "remove"]).success();
     assert_eq!(fs::read_to_string(hook(&sandbox, "post-merge")).unwrap(), python);
 }
@@ -296,7 +319,8 @@ fn hooks_are_where_git_looks_for_them() {
 fn what_hooks_have_missed_is_found() {
     let sandbox = watched();
     let _ = sandbox.pggit(["hooks", "remove"]).success();
-    let reconcile = || sandbox.pggit(["reconcile", "--json"]).success().json()["jobs"].as_array().unwrap().len();
+    let reconcile =
+        || sandbox.pggit(["reconcile", "--json"]).success().json()["jobs"].as_array().unwrap().len();
     let first = sandbox.git(["rev-parse", "main"]);
     let dry = sandbox.pggit(["reconcile", "--dry-run"]).success();
     assert_eq!(dry.stdout_text(), format!("would queue a backup of shop: main at {}\n", &first[..10]));
@@ -308,8 +332,22 @@ fn what_hooks_have_missed_is_found() {
     let _ = sandbox.commit("0002.sql", "x", "two");
     let tip = sandbox.commit("README.md", "y", "more words");
     // A record is as good as a job, also of a database that was marked with another commit.
-    let args = ["backup", "register", "-d", "shop", "--tool", "x", "--location", "file:///x", "--size", "1", "--commit"];
-    let _ = sandbox.pggit(args.iter().copied().chain([first.as_str(), "--label", &format!("merge={tip}")])).success();
+    let args = [
+        "backup",
+        "register",
+        "-d",
+        "shop",
+        "--tool",
+        "x",
+        "--location",
+        "file:///x",
+        "--size",
+        "1",
+        "--commit",
+    ];
+    let _ = sandbox
+        .pggit(args.iter().copied().chain([first.as_str(), "--label", &format!("merge={tip}")]))
+        .success();
     assert_eq!(reconcile(), 0);
     let _ = sandbox.commit("0003.sql", "x", "three");
     assert_eq!(reconcile(), 1);
@@ -324,7 +362,12 @@ fn a_hook_says_nothing_where_nothing_is_watched() {
     let sandbox = watched();
     let run = |args: &[&str], input: &[u8]| {
         let mut command = sandbox.pggit_command();
-        command.args(["hooks", "run"]).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["hooks", "run"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();

@@ -78,9 +78,11 @@ async fn answer(
             std::future::pending::<Infallible>().await;
             unreachable!()
         }
-        status @ 300..=399 => {
-            Ok(Response::builder().status(status).header("location", "/elsewhere").body(Full::default()).unwrap())
-        }
+        status @ 300..=399 => Ok(Response::builder()
+            .status(status)
+            .header("location", "/elsewhere")
+            .body(Full::default())
+            .unwrap()),
         status => Ok(Response::builder().status(status).body(Full::default()).unwrap()),
     }
 }
@@ -197,9 +199,12 @@ async fn only_who_wants_to_know_is_told_and_hearts_beat_after_success() {
 async fn programs_read_the_message_and_no_shell_reads_anything() {
     let dir = tempfile::tempdir().unwrap();
     let (program, out) = (dir.path().join("tell me;"), dir.path().join("out"));
-    fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >'{0}'; cat >>'{0}'\n", out.display())).unwrap();
+    fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >'{0}'; cat >>'{0}'\n", out.display()))
+        .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let words = |rest: &[&str]| [&[program.to_str().unwrap()], rest].concat().into_iter().map(str::to_owned).collect();
+    let words = |rest: &[&str]| {
+        [&[program.to_str().unwrap()], rest].concat().into_iter().map(str::to_owned).collect()
+    };
     let commands = vec![words(&["$HOME", "`id`", "--x=;"]), vec!["/nonexistent/program".to_owned()]];
     let to = Notifications { webhooks: Vec::new(), commands, ..to("http://unused") };
     let deliveries = send(&to, &failure()).await;

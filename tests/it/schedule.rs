@@ -40,12 +40,34 @@ fn what_was_never_backed_up_is_due_and_what_was_is_not() {
     };
     assert_eq!(state(), "missed");
     let _ = sandbox
-        .pggit(["backup", "register", "-d", "shop", "--tool", "pg_basebackup", "--location", "file:///x", "--size", "1"])
+        .pggit([
+            "backup",
+            "register",
+            "-d",
+            "shop",
+            "--tool",
+            "pg_basebackup",
+            "--location",
+            "file:///x",
+            "--size",
+            "1",
+        ])
         .success();
     assert_eq!(state(), "missed", "another tool does not count");
     sandbox.git(["config", "pggit.shop.schedule", "0 0 1 1 *"]);
     let _ = sandbox
-        .pggit(["backup", "register", "-d", "shop", "--tool", "pg_dump", "--location", "file:///x", "--size", "1"])
+        .pggit([
+            "backup",
+            "register",
+            "-d",
+            "shop",
+            "--tool",
+            "pg_dump",
+            "--location",
+            "file:///x",
+            "--size",
+            "1",
+        ])
         .success();
     let list = sandbox.pggit(["schedule", "list", "--json"]).success().json();
     assert_eq!(list["schedules"][0]["state"], "ok", "{list:#}");
@@ -75,7 +97,10 @@ fn a_broken_schedule_of_one_database_does_not_hide_the_others() {
     sandbox.git(["config", "pggit.stats.schedule", "weekly"]);
     let output = sandbox.pggit(["schedule", "list"]).success();
     let stderr = output.stderr_text();
-    assert!(stderr.contains("warning: database shop: bad value 'nightly' for pggit.shop.schedule"), "{stderr}");
+    assert!(
+        stderr.contains("warning: database shop: bad value 'nightly' for pggit.shop.schedule"),
+        "{stderr}"
+    );
     assert!(stderr.contains("expected one of daily, weekly"), "{stderr}");
     assert!(output.stdout_text().contains("stats"));
     let _ = sandbox.pggit(["schedule", "list", "--database", "shop"]).fails(19);
@@ -124,6 +149,23 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let timer = fs::read_to_string(&files[1]).unwrap();
     assert!(timer.contains("OnCalendar=Fri *-*-* 4:0:00 America/Argentina/Buenos_Aires\n"), "{timer}");
     assert!(fs::read_to_string(&files[3]).unwrap().contains("OnCalendar=*-1,4,7,10-1 5:0:00"));
+}
+
+/// The unit in the documents, for a program that is there.
+#[test]
+fn systemd_finds_nothing_wrong_with_the_worker() {
+    let mut sandbox = shop();
+    let written = include_str!("../../docs/systemd/git-pggit-worker@.service");
+    let program = sandbox.path().join("git-pggit");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_git-pggit"), &program).unwrap();
+    let text = written.replace("/usr/local/bin/git-pggit", program.to_str().unwrap());
+    let unit = sandbox.path().join("git-pggit-worker@srv-shop.git.service");
+    // The user is for the reader to make.
+    fs::write(&unit, text.replace("User=backup\n", "")).unwrap();
+    sandbox.set("SYSTEMD_LOG_LEVEL", "warning");
+    let mut verify = sandbox.command("systemd-analyze");
+    let verified = sandbox.output(verify.args(["verify", "--man=no"]).arg(&unit)).success();
+    assert_eq!(verified.snapshot(), "[exit 0]\n");
 }
 
 #[test]

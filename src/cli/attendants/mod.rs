@@ -30,7 +30,11 @@ pub(crate) struct Seed {
 impl Seed {
     /// The same surroundings as those of `context`.
     pub(crate) fn of(context: &Context) -> Self {
-        Self { environment: context.environment.clone(), clock: context.clock(), cwd: context.cwd().to_owned() }
+        Self {
+            environment: context.environment.clone(),
+            clock: context.clock(),
+            cwd: context.cwd().to_owned(),
+        }
     }
 
     /// Surroundings in which nothing is printed: the log is for that.

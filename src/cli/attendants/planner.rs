@@ -49,7 +49,7 @@ impl Planner {
             self.complain(database, error.to_string());
         }
         for planned in tables.planned.iter().filter(|planned| planned.state.due) {
-            self.enqueue(jobs::scheduled(planned), &context)?;
+            self.enqueue(jobs::scheduled(planned), &context);
         }
         for planned in &tables.planned {
             self.miss(planned, &context)?;
@@ -75,23 +75,33 @@ impl Planner {
         let rules = jobs::rules(context, |problem| wrong.push(problem))?;
         wrong.iter().for_each(|problem| warn!("{problem}"));
         for wanted in automation::lacking(context.repository()?, &rules, overview, known)? {
-            self.enqueue(jobs::moved(&wanted), context)?;
+            self.enqueue(jobs::moved(&wanted), context);
         }
         Ok(())
     }
 
-    fn enqueue(&self, job: Job, context: &Context) -> Result<(), Failure> {
+    /// Puts a job into the queue. What is wrong with one database is no business
+    /// of the others.
+    fn enqueue(&mut self, job: Job, context: &Context) {
         let Job { database, reason, wish } = job;
-        let enqueued = self.queue.enqueue(queue::backup_job(context, &database, wish)?)?;
-        if enqueued.is_new {
-            info!(job = %enqueued.job.id, %database, reason, "queued a backup");
+        let new = queue::backup_job(context, &database, wish);
+        match new.and_then(|new| Ok(self.queue.enqueue(new)?)) {
+            Ok(enqueued) if enqueued.is_new => {
+                info!(job = %enqueued.job.id, %database, reason, "queued a backup");
+            }
+            Ok(_) => {}
+            Err(failure) => self.complain(database, in_a_line(&failure)),
         }
-        Ok(())
     }
 
     /// Tells that a backup is not there; once, whatever becomes of this process.
+    /// What is only being queued now, or was not long ago, may still come.
     fn miss(&self, planned: &Planned, context: &Context) -> Result<(), Failure> {
-        let Some(slot) = planned.state.missed else { return Ok(()) };
+        let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
+        let waited = planned.facts.attempted.map(|at| context.now().seconds_since(at));
+        if waited.is_some_and(|waited| waited < i64::try_from(planned.grace.as_secs()).unwrap_or(i64::MAX)) {
+            return Ok(());
+        }
         let Planned { database, rule, .. } = planned;
         let told = context.ledger_repository()?.common_dir().join("pggit/told");
         match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {

@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Err(failure) => {
             context.ui.failure(&failure);
             let retry = may_be_tried_again(failure.code());
-            let message = std::iter::once(failure.message()).chain(failure.causes().iter().map(String::as_str));
+            let message =
+                std::iter::once(failure.message()).chain(failure.causes().iter().map(String::as_str));
             let message = message.collect::<Vec<_>>().join(": ");
             Answer::Failed { error: Why { code: Line::lossy(failure.code().name()), message }, retry }
         }

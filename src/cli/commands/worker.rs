@@ -12,8 +12,8 @@ use crate::cli::attendants::{Monitor, Planner, Seed, Teller};
 use crate::cli::{Code, Context, Failure, logging, queue};
 use crate::config::{self, Config};
 use crate::domain::{BackupId, Job, Line, Work};
-use crate::worker::events::Hub;
 use crate::queue::Queue;
+use crate::worker::events::Hub;
 use crate::worker::{self, Chore, Log, Mode, Processes, Settings, Worker};
 
 /// Do the jobs of the queue: make the backups that others asked for
@@ -87,8 +87,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let arguments = ["--quiet", "run-job", "--worker-pid", &parent].map(OsString::from).to_vec();
     let queue: Arc<dyn Queue> = Arc::from(queue::open(context)?);
     let seed = Seed::of(context);
-    let teller = Teller::start(seed.clone(), Arc::clone(&queue))
-        .map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let teller =
+        Teller::start(seed.clone(), Arc::clone(&queue)).map_err(|error| Failure::of(Code::Fatal, &error))?;
     let teller = Arc::new(teller);
     let mut hub = Hub::default();
     hub.add(Arc::new(Log));

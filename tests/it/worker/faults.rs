@@ -187,7 +187,8 @@ fn an_attempt_that_is_killed_is_recorded_and_tried_again() {
 fn a_server_that_goes_away_is_waited_for() {
     let yard = Yard::new(Where::Postgres);
     let mut worker = yard.start(&[]);
-    let others = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'git-pggit queue'";
+    let others =
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'git-pggit queue'";
     for _ in 0..3 {
         yard.shop.cluster.psql("postgres", others);
         let id = yard.enqueue(&[]);

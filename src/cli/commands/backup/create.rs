@@ -121,9 +121,7 @@ pub(in crate::cli::commands) fn make(
     let adapter = backup::adapter_for(&request.database, &server, &programs);
     let place = match adapter.has_repository() {
         true => None,
-        false => {
-            Some(store::place(context, &request.database, output, store)?)
-        }
+        false => Some(store::place(context, &request.database, output, store)?),
     };
     let progress = bar::progress(&context.ui);
     let clock = context.clock();

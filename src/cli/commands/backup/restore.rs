@@ -212,9 +212,8 @@ fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, F
         false => ledger.at_commit(&commit.to_commit())?.entries,
     };
     let mut newest_first = others.into_iter().rev();
-    let recorded = newest_first.find(|other| {
-        other.backup.database == entry.backup.database && other.backup.completed_at.is_some()
-    });
+    let recorded = newest_first
+        .find(|other| other.backup.database == entry.backup.database && other.backup.completed_at.is_some());
     if let Some(other) = recorded
         && let Some(schema) = ledger.schema(&other)?
     {

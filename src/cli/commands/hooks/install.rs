@@ -59,10 +59,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     if hooks.is_chosen {
         let dir = hooks.dir.display();
-        context.ui.warning(&format!("core.hooksPath is set: the hooks in {dir} may be those of other repositories, too"));
+        context.ui.warning(&format!(
+            "core.hooksPath is set: the hooks in {dir} may be those of other repositories, too"
+        ));
     }
     let config = context.config()?;
-    let rules = config.databases().iter().map(|name| config.merge_rule(name)).collect::<Result<Vec<_>, _>>()?;
+    let rules =
+        config.databases().iter().map(|name| config.merge_rule(name)).collect::<Result<Vec<_>, _>>()?;
     if rules.iter().all(Option::is_none) {
         let name = config.databases().first().map_or("<database>".to_owned(), ToString::to_string);
         context.ui.hint(&format!("no branch is watched yet: git config pggit.{name}.onMerge main"));

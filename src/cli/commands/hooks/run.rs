@@ -53,10 +53,13 @@ fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failu
     let queue = queue::open(context)?;
     for wanted in wanted {
         let (database, branch) = (&wanted.database, &wanted.branch);
-        let job = queue::backup_job(context, database, jobs::moved(&wanted).wish)?;
-        let enqueued = queue.enqueue(job)?;
-        if enqueued.is_new {
-            say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));
+        let job = queue::backup_job(context, database, jobs::moved(&wanted).wish);
+        match job.and_then(|job| Ok(queue.enqueue(job)?)) {
+            Ok(enqueued) if enqueued.is_new => {
+                say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));
+            }
+            Ok(_) => {}
+            Err(failure) => say(&format!("no backup of {database} was queued: {}", failure.message())),
         }
     }
     Ok(())

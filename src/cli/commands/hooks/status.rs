@@ -39,10 +39,11 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
         context.ui.json(&as_json(&hooks.dir, &states, &rules))?;
     } else {
-        let mut table = Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
-            "installed" => Style::Good,
-            _ => Style::Attention,
-        });
+        let mut table =
+            Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
+                "installed" => Style::Good,
+                _ => Style::Attention,
+            });
         for (hook, state) in &states {
             let file = hooks.file(*hook).display().to_string();
             table.row([hook.name().to_owned(), state.as_str().to_owned(), file]);

@@ -91,7 +91,8 @@ fn run_of(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Run
     }
     let mut variables = Vec::new();
     if let Some(tool) = &it.rule.tool {
-        let values = [("COUNT", "1"), ("KEY_0", &format!("pggit.{}.tool", it.database)), ("VALUE_0", tool.as_str())];
+        let values =
+            [("COUNT", "1"), ("KEY_0", &format!("pggit.{}.tool", it.database)), ("VALUE_0", tool.as_str())];
         variables.extend(values.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value.to_owned())));
     }
     Ok(Run { variables, words })

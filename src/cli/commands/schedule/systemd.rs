@@ -104,7 +104,8 @@ fn service(it: &Planned, run: &Run, user: Option<&str>) -> String {
 }
 
 fn timer(it: &Planned) -> String {
-    let calendar: String = it.rule.cron.on_calendar().iter().map(|at| format!("OnCalendar={at} {}\n", it.zone)).collect();
+    let calendar: String =
+        it.rule.cron.on_calendar().iter().map(|at| format!("OnCalendar={at} {}\n", it.zone)).collect();
     let jitter = match it.rule.jitter.as_secs() {
         0 => String::new(),
         most => format!("RandomizedDelaySec={most}\nFixedRandomDelay=true\n"),
