@@ -159,10 +159,7 @@ run "$server log -1 main"
 
 chapter 'A tool that fails'
 say 'Messages go to a program here; it could as well be the webhook of a chat.'
-cat >"$sandbox/tell" <<TELL
-#!/bin/sh
-sed 's/.*"text":"\(\([^"\\]\|\\.\)*\)".*/\1/; s/\\\(.\)/\1/g; a\\' >>"$sandbox/messages"
-TELL
+printf '#!/bin/sh\ncat >>"%s/messages"\necho >>"%s/messages"\n' "$sandbox" "$sandbox" >"$sandbox/tell"
 chmod +x "$sandbox/tell"
 : >"$sandbox/messages"
 run "git config pggit.shop.notifyCommand $sandbox/tell"
