@@ -154,8 +154,8 @@ async fn who_stumbles_is_asked_again_and_who_says_no_is_not() {
     ] {
         let server = Server::start(Box::leak(answers.to_vec().into_boxed_slice())).await;
         let deliveries = send(&to(&server.url), &failure()).await;
-        let result = deliveries[0].result.as_ref().map(|()| ()).map_err(ToString::to_string);
-        assert_eq!(result, outcome.map_err(str::to_owned), "{answers:?}");
+        let result = deliveries[0].result.as_ref().map_err(ToString::to_string);
+        assert_eq!(result, outcome.as_ref().map_err(|why| (*why).to_owned()), "{answers:?}");
         assert_eq!(server.seen().len(), requests, "{answers:?}");
     }
 }

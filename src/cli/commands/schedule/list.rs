@@ -31,7 +31,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     if context.ui.wants_json() {
-        let schedules: Vec<Value> = planned.iter().map(|it| as_json(it)).collect();
+        let schedules: Vec<Value> = planned.iter().map(as_json).collect();
         return Ok(context.ui.json(&json!({ "schedules": schedules }))?);
     }
     let mut table = Table::new(["DATABASE", "SCHEDULE", "TOOL", "TYPE", "STATE", "LAST", "NEXT"])
