@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getppid, kill_process_group, pidfd_open,
-    pidfd_send_signal, set_parent_process_death_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
 };
 
 use super::tail::Drain;
@@ -255,13 +254,6 @@ impl Signaller {
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
-}
-
-/// Lets the system ask this process to end, as SIGTERM does, when the thread
-/// that started it ends. Says whether the process `parent` is still its parent.
-pub fn end_with_parent(parent: u32) -> io::Result<bool> {
-    set_parent_process_death_signal(Some(Signal::TERM))?;
-    Ok(getppid().is_some_and(|pid| pid.as_raw_pid().unsigned_abs() == parent))
 }
 
 impl Drop for Running {

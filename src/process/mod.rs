@@ -26,7 +26,7 @@ mod secret;
 mod tail;
 
 pub use crate::domain::Owner;
-pub use child::{Exit, Output, Running, Signaller, Status, end_with_parent, widen_pipe};
+pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::Error;

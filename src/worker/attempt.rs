@@ -75,8 +75,6 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
     let (started, has_started) = oneshot::channel();
     let (done, mut is_done) = oneshot::channel();
     let (runner, job) = (Arc::clone(&shared.runner), claim.job.clone());
-    // The system ends the process when the thread that started it ends, so
-    // this one must stay with it.
     let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
         let mut started = Some(started);
         let mut tell = |signaller| drop(started.take().map(|started| started.send(signaller)));

@@ -4,10 +4,10 @@
 //! says on its standard output how it went. So a job can be ended without the
 //! others, whatever it is doing; what it says on standard error is kept as the
 //! output of the attempt; and a worker that dies takes its jobs along, because
-//! the process asks the system to end it then.
+//! the standard input of the process ends then.
 
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -65,9 +65,10 @@ pub struct Processes {
 
 impl Runner for Processes {
     fn run(&self, job: &Job, started: &mut dyn FnMut(Signaller)) -> Finished {
-        let told = serde_json::to_vec(job).expect("a job has string keys");
+        let mut told = serde_json::to_vec(job).expect("a job has string keys");
+        told.push(b'\n');
         let command = Cmd::new(&self.program).args(self.arguments.clone()).inherit_env();
-        let running = command.stdin(Stdin::Bytes(told)).spawn();
+        let running = command.stdin(Stdin::Piped).spawn();
         let mut running = match running {
             Ok(running) => running,
             Err(error) => return died("not-started", error.to_string(), String::new()),
@@ -76,12 +77,18 @@ impl Runner for Processes {
             Ok(signaller) => started(signaller),
             Err(error) => return died("not-started", error.to_string(), String::new()),
         }
+        // Its other end is closed by our end, whatever that is.
+        let mut line_to_us = running.take_stdin().expect("stdin is piped");
+        // What does not read its job says so by how it ends.
+        let _ = line_to_us.write_all(&told).and_then(|()| line_to_us.flush());
         let mut answer = Vec::new();
         if let Some(stdout) = running.take_stdout() {
             // What is cut off is no JSON.
             let _ = stdout.take(ANSWER_BYTES).read_to_end(&mut answer);
         }
-        match running.wait() {
+        let ended = running.wait();
+        drop(line_to_us);
+        match ended {
             Ok(exit) => match serde_json::from_slice(&answer) {
                 Ok(answer) if exit.status.is_success() => {
                     Finished { answer, output: exit.stderr, died: false }

@@ -1,6 +1,6 @@
 //! `git pggit run-job`, which workers start: one attempt at one job.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant};
 
 use crate::backup::{Asked, Request};
@@ -12,30 +12,27 @@ use crate::worker::events::Measured;
 
 /// Make one attempt at the job on standard input
 ///
-/// Workers start this. Says on standard output, as JSON, how it went.
+/// Workers start this. The job is one line; when standard input ends after it,
+/// the worker has ended, and this ends, too. Says on standard output, as JSON,
+/// how it went.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// The process that started this; when it ends, this ends
-    #[arg(long, value_name = "PID")]
-    worker_pid: u32,
-}
+pub(crate) struct Args {}
 
 /// How large a job may be.
 const JOB_BYTES: u64 = 16 << 20;
 /// How long the attempt before this one may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let parent = crate::process::end_with_parent(args.worker_pid);
-    if !parent.map_err(|error| Failure::of(Code::Fatal, &error))? {
-        return Err(Failure::new(Code::Conflict, "the worker has ended"));
-    }
-    let mut text = Vec::new();
-    let read = io::stdin().take(JOB_BYTES).read_to_end(&mut text);
-    read.map_err(|error| Failure::new(Code::Fatal, "cannot read the job").cause(error.to_string()))?;
-    let job: Job = serde_json::from_slice(&text)
+    let unreadable =
+        |error: io::Error| Failure::new(Code::Fatal, "cannot read the job").cause(error.to_string());
+    let mut input = BufReader::new(io::stdin());
+    let mut text = String::new();
+    input.by_ref().take(JOB_BYTES).read_line(&mut text).map_err(unreadable)?;
+    let job: Job = serde_json::from_str(&text)
         .map_err(|error| Failure::new(Code::Usage, "the job makes no sense").cause(error.to_string()))?;
+    interrupt::terminate_at_end_of(input).map_err(unreadable)?;
     let done = match &job.work {
         Work::Backup(work) => backup(work, context),
         Work::Verify(_) => Err(Failure::new(Code::Usage, "this version cannot verify backups")),

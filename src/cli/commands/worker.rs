@@ -83,8 +83,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Fatal, "cannot find this program").cause(error.to_string()))?;
-    let parent = std::process::id().to_string();
-    let arguments = ["--quiet", "run-job", "--worker-pid", &parent].map(OsString::from).to_vec();
+    let arguments = ["--quiet", "run-job"].map(OsString::from).to_vec();
     let queue: Arc<dyn Queue> = Arc::from(queue::open(context)?);
     let seed = Seed::of(context);
     let teller =

@@ -130,20 +130,24 @@ impl Drop for Running {
 }
 
 /// Somebody who holds a table, so that pg_dump waits.
-pub struct Holder(Child);
+pub struct Holder<'a> {
+    psql: Child,
+    cluster: &'a Cluster,
+    database: String,
+}
 
-impl Holder {
-    pub fn of(cluster: &Cluster, database: &str) -> Self {
+impl<'a> Holder<'a> {
+    pub fn of(cluster: &'a Cluster, database: &str) -> Self {
         let mut psql = crate::cluster::client("psql");
         let sql = "begin; lock table orders in access exclusive mode; select 'held'; select pg_sleep(1000)";
         psql.args(["-XAtq", "-d"]).arg(cluster.conninfo(database)).args(["-c", "set x.y = ''", "-c", sql]);
-        let mut child = psql.stdout(Stdio::null()).spawn().unwrap();
+        let mut child = psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted and relation = \
                     'orders'::regclass";
         while cluster.psql(database, held) != "1" {
             assert!(child.try_wait().unwrap().is_none(), "the lock cannot be had");
         }
-        Self(child)
+        Self { psql: child, cluster, database: database.to_owned() }
     }
 
     /// Waits until somebody waits for the table.
@@ -156,22 +160,32 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+impl Drop for Holder<'_> {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // The server would go on sleeping without its client.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query \
+                   like 'begin; lock table%'";
+        self.cluster.psql(&self.database, end);
+        let _ = self.psql.wait();
     }
 }
 
-/// Processes of a backup: connections that are still there.
+/// No tool is left. (What the server does for one that has gone, while it
+/// waits for a lock, is its own business.)
 #[track_caller]
 pub fn assert_no_tool(yard: &Yard) {
-    let count = format!(
-        "select count(*) from pg_stat_activity where datname = '{}' and application_name like 'pg_dump%'",
-        yard.shop.database
-    );
-    let began = Instant::now();
-    while yard.shop.cluster.psql("postgres", &count) != "0" {
+    let (here, began) = (yard.shop.cluster.dir().display().to_string(), Instant::now());
+    let left = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        let words = |command: Vec<u8>| String::from_utf8_lossy(&command).into_owned();
+        commands.map(words).any(|words| {
+            words.split('\0').next().is_some_and(|program| program.ends_with("pg_dump"))
+                && words.contains(&here)
+                && words.contains(&yard.shop.database)
+        })
+    };
+    while left() {
         assert!(began.elapsed() < Duration::from_secs(20), "a pg_dump is left");
     }
 }
