@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tracing::info;
@@ -16,6 +17,9 @@ use crate::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
 use crate::worker::endpoint::{Source, serve};
 use crate::worker::events::{Event, Listener};
 
+/// What a worker may need beside its waits: a queue may be slow to answer.
+const MARGIN: Duration = Duration::from_secs(120);
+
 /// What is known about the worker.
 pub(crate) struct Monitor {
     seed: Seed,
@@ -24,13 +28,19 @@ pub(crate) struct Monitor {
     counters: Counters,
     /// Why no jobs are taken.
     obstacle: Mutex<Option<String>>,
+    /// When the worker was last seen to move; `None` while it does not have to.
+    moved: Mutex<Option<Instant>>,
+    /// How long it may take to move again.
+    patience: Duration,
 }
 
 impl Monitor {
-    /// Of the worker called `worker`.
-    pub(crate) fn new(seed: Seed, queue: Arc<dyn Queue>, worker: Line) -> Self {
+    /// Of the worker called `worker`, which looks for jobs every `poll` at least.
+    pub(crate) fn new(seed: Seed, queue: Arc<dyn Queue>, worker: Line, poll: Duration) -> Self {
         let obstacle = Mutex::new(Some("the worker is starting".to_owned()));
-        Self { seed, queue, worker, counters: Counters::default(), obstacle }
+        let patience = poll * 3 + MARGIN;
+        let counters = Counters::default();
+        Self { seed, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
     }
 
     /// Answers at `address` until this process ends. Returns the address that it
@@ -57,11 +67,15 @@ impl Monitor {
         Ok(address)
     }
 
+    fn moves(&self, at: Option<Instant>) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
     fn set(&self, obstacle: Option<String>) {
         *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
     }
 
-    fn count(&self, job: &Job, outcome: &str, took: std::time::Duration) {
+    fn count(&self, job: &Job, outcome: &str, took: Duration) {
         self.counters.count(job.work.kind(), job.work.database(), outcome, took);
     }
 
@@ -93,12 +107,16 @@ impl Monitor {
 impl Listener for Monitor {
     fn on(&self, event: &Event) {
         match event {
+            Event::Alive => self.moves(Some(Instant::now())),
             Event::Started { .. } | Event::Queue { reachable: true, .. } => self.set(None),
             Event::Queue { reachable: false, detail } => {
                 let detail = detail.as_deref().unwrap_or("it does not answer");
                 self.set(Some(format!("the queue cannot be reached: {detail}")));
             }
-            Event::Stopping => self.set(Some("the worker is ending".to_owned())),
+            Event::Stopping => {
+                self.moves(None);
+                self.set(Some("the worker is ending".to_owned()));
+            }
             Event::Succeeded { job, took, .. } => self.count(job, "completed", *took),
             Event::WillRetry { job, took, .. } => self.count(job, "will_retry", *took),
             Event::FailedForGood { job, took, .. } => self.count(job, "permanently_failed", *took),
@@ -109,7 +127,11 @@ impl Listener for Monitor {
 
 impl Source for Monitor {
     fn health(&self) -> Result<(), String> {
-        Ok(())
+        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        match moved.map(|at| at.elapsed()).filter(|still| *still > self.patience) {
+            Some(still) => Err(format!("the worker has not moved for {} s", still.as_secs())),
+            None => Ok(()),
+        }
     }
 
     fn readiness(&self) -> Result<(), String> {

@@ -93,8 +93,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     hub.add(Arc::new(Log));
     hub.add(Arc::<Teller>::clone(&teller));
     if let Some(address) = args.listen {
-        let monitor = Monitor::new(seed.clone(), Arc::clone(&queue), settings.worker.clone());
-        let monitor = Arc::new(monitor);
+        let worker = settings.worker.clone();
+        let monitor = Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll));
         monitor.listen(address)?;
         hub.add(monitor);
     }
