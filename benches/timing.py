@@ -11,10 +11,11 @@ import time
 
 
 class Finished:
-    """One process that has ended: wall clock, and the memory of its largest process."""
+    """One process that has ended: wall clock, processor time and memory of its largest process."""
 
-    def __init__(self, seconds, rss_bytes, status):
+    def __init__(self, seconds, cpu, rss_bytes, status):
         self.seconds = seconds
+        self.cpu = cpu
         self.rss_bytes = rss_bytes
         self.status = status
 
@@ -32,8 +33,9 @@ def run(argv, stdout=None, stdin=None, fine=True):
     status = os.waitstatus_to_exitcode(status)
     if fine and status != 0:
         sys.exit(f"{' '.join(argv)}: exit status {status}")
-    # Linux counts the largest of the process and of those that it has waited for, in KiB.
-    return Finished(seconds, usage.ru_maxrss * 1024, status)
+    # Linux counts the largest of the process and of those that it has waited for, in KiB;
+    # processor time is that of all of these.
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, status)
 
 
 def interleaved(rounds, warm_up, competitors):
@@ -51,6 +53,11 @@ def median(finished):
     return statistics.median(one.seconds for one in finished)
 
 
+def median_cpu(finished):
+    """What is left of a measurement on a machine that is busy with something else."""
+    return statistics.median(one.cpu for one in finished)
+
+
 def milliseconds(seconds):
     return f"{seconds * 1e3:.1f} ms"
 
@@ -62,12 +69,15 @@ def in_seconds(seconds):
 def table(title, results, base, show=milliseconds):
     """Prints medians, extremes, and the ratio to the competitor `base`."""
     print(f"\n{title}\n")
-    print(f"  {'':<42} {'median':>10} {'best':>10} {'worst':>10} {'ratio':>7}")
+    print(f"  {'':<42} {'median':>10} {'best':>10} {'worst':>10} {'ratio':>7} {'cpu':>10} {'ratio':>7}")
     for name, finished in results.items():
         times = [one.seconds for one in finished]
         ratio = median(finished) / median(results[base])
-        shown = [show(value) for value in (statistics.median(times), min(times), max(times))]
-        print(f"  {name:<42} {shown[0]:>10} {shown[1]:>10} {shown[2]:>10} {ratio:>6.2f}x")
+        shown = [show(value) for value in (statistics.median(times), min(times), max(times), median_cpu(finished))]
+        # A clock of whole ticks may have seen nothing.
+        of_base = median_cpu(results[base])
+        cpu_ratio = f"{median_cpu(finished) / of_base:>6.2f}x" if of_base else ""
+        print(f"  {name:<42} {shown[0]:>10} {shown[1]:>10} {shown[2]:>10} {ratio:>6.2f}x {shown[3]:>10} {cpu_ratio:>7}")
 
 
 class Bars:

@@ -26,6 +26,7 @@ pub mod recovery;
 pub mod report;
 pub mod store;
 pub mod tools;
+pub mod verify;
 pub mod worker;
 
 pub mod cli;

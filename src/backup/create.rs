@@ -16,7 +16,7 @@ use std::thread;
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Encryption, Event, Failed,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event, Failed,
     Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
@@ -29,6 +29,7 @@ use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
 use super::choice::{Asked, Chosen, choose};
+use super::counts::{ROW_COUNTS, row_counts};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
@@ -331,13 +332,16 @@ impl Run<'_> {
             snapshot,
             deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
         };
-        let recorder = self.recorder(&order);
-        let (made, schema) = thread::scope(|scope| {
+        let (recorder, counter) = (self.recorder(&order), self.counter(snapshot));
+        let (made, schema, counts) = thread::scope(|scope| {
             let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
+            let counts = scope.spawn(move || counter.map(|count| count()));
             let made = self.run(&order, draft.as_ref());
-            (made, schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let schema = schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (made, schema, counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let (made, schema) = (made?, schema?);
+        let (mut made, schema) = (made?, schema?);
+        counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         interrupted()?;
         Ok(Whole { draft, made, schema })
     }
@@ -400,6 +404,17 @@ impl Run<'_> {
         database.record_schema.value.then_some(move || programs.schema_sql(&spec))
     }
 
+    /// What counts the rows of all tables in the snapshot that is backed up.
+    fn counter<'s>(
+        &'s self,
+        snapshot: Option<&'s str>,
+    ) -> Option<impl FnOnce() -> serde_json::Value + Send + use<'s>> {
+        let (database, server) = (&self.request.database, &self.around.server);
+        let snapshot = snapshot.filter(|_| database.record_counts.value)?;
+        let schemas: Vec<&str> = database.schemas.iter().map(|schema| schema.value.as_str()).collect();
+        Some(move || row_counts(server, snapshot, &schemas))
+    }
+
     /// How the place compresses, where the tool does not do it.
     fn compression(&self) -> Option<Line> {
         let level = self.request.database.compression.value;
@@ -419,7 +434,13 @@ impl Run<'_> {
         };
         let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
         let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
-        let basis = made.basis.filter(|basis| *basis != self.basis);
+        let basis = made.basis.map(|basis| self.recorded(basis)).filter(|basis| *basis != self.basis);
+        let mut metadata = made.metadata;
+        if let Some(snapshot) =
+            self.facts.snapshot.as_deref().filter(|_| self.around.adapter.reads_snapshot())
+        {
+            metadata.insert("snapshot", snapshot);
+        }
         Ok(Completed {
             attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
             location,
@@ -435,8 +456,15 @@ impl Run<'_> {
             completed_at: None,
             postgres: Some(postgres(self.facts, self.around.server.dbname(), made.postgres)),
             tool_version: Some(Line::lossy(&made.tool_version)),
-            metadata: made.metadata,
+            metadata,
         })
+    }
+
+    /// A tool may have built on a backup that nobody has imported yet: then there
+    /// is no record to point to, and only the facts of the tool tell.
+    fn recorded(&self, basis: Basis) -> Basis {
+        let is_there = |parent: &Dependency| self.around.ledger.by_id(parent.id).is_ok();
+        Basis { parent: basis.parent.filter(is_there), ..basis }
     }
 
     /// Publishes the bytes, then says in the ledger that they are there.

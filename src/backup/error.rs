@@ -2,7 +2,7 @@
 
 use crate::domain::{BackupId, CommitId};
 use crate::process::interrupt::Signal;
-use crate::{git, ledger, pg, process, store, tools};
+use crate::{config, git, ledger, pg, process, store, tools};
 
 /// An error of the room `backup`.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,21 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The configured tool is none of those that are known.
+    #[error("there is no tool `{name}`")]
+    UnknownTool {
+        /// What was configured.
+        name: String,
+    },
+    /// The tool has no catalogue of backups to look into.
+    #[error("{tool} has no catalogue of its own")]
+    NoCatalogue {
+        /// The tool.
+        tool: String,
+    },
     /// The database says that it is at another commit.
     #[error("database `{database}` is marked with commit {}, not with {}", mark.short(), chosen.short())]
     MarkDiffers {
@@ -85,6 +100,7 @@ impl Error {
             },
             Self::Store(_) => "destination",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
+            Self::Config(_) | Self::UnknownTool { .. } | Self::NoCatalogue { .. } => "configuration",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
         }
     }

@@ -2,14 +2,20 @@
 
 mod adapters;
 mod choice;
+mod counts;
 mod create;
 mod error;
+mod import;
 mod interrupted;
+mod reconcile;
 mod sink;
 
 pub use adapters::adapter_for;
 pub use choice::{Asked, Chosen, choose};
+pub use counts::{ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
+pub use import::{Import, Imported, Outcome, import};
 pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted, record_interrupted};
+pub use reconcile::{Differences, reconcile, record_gone};
 pub use sink::{HeldSource, of_store};

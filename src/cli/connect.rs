@@ -5,7 +5,7 @@ use crate::config::DatabaseConfig;
 use crate::pg::{Client, ConnInfo};
 
 /// What the server's activity views call us.
-const APPLICATION: &str = "git-pggit";
+pub(crate) const APPLICATION: &str = "git-pggit";
 
 /// Where `database` is and as whom to connect. What its URL leaves out comes
 /// from libpq's own variables and files. Warns about a password file that is

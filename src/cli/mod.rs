@@ -16,6 +16,7 @@ mod connect;
 mod logging;
 mod panics;
 mod queue;
+mod recover;
 mod store;
 mod usage;
 
@@ -110,7 +111,7 @@ fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
             if !failure.is_silent() {
                 ui.failure(&failure);
             }
-            failure.code().status()
+            failure.status()
         }
     }
 }

@@ -71,24 +71,9 @@ pub(crate) fn place(
 }
 
 /// Where files are for a while that a program wants to write or read as files.
+/// Whoever puts one there makes the directory.
 pub(crate) fn staging(context: &Context) -> Result<PathBuf, Failure> {
-    let ours = context.repository()?.common_dir().join("pggit");
-    let staging = ours.join("staging");
-    for directory in [&ours, &staging] {
-        make_private(directory)?;
-    }
-    Ok(staging)
-}
-
-fn make_private(directory: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::new(Code::Destination, format!("cannot make {}", directory.display()))
-                .cause(error.to_string()))
-        }
-        _ => Ok(()),
-    }
+    Ok(context.repository()?.common_dir().join("pggit/staging"))
 }
 
 /// The store of a command that is about no database.

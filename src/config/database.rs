@@ -8,7 +8,7 @@ use super::resolve::Raw;
 use super::url::DatabaseUrl;
 use super::value::{self, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
-use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat, Globals};
+use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat, Globals, VerifyPolicy};
 
 /// The settings of one database, each with the place it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,51 @@ pub struct DatabaseConfig {
     pub globals: Setting<Globals>,
     /// Whether the schema is kept beside the record.
     pub record_schema: Setting<bool>,
+    /// Whether rows are counted for restore tests to compare.
+    pub record_counts: Setting<bool>,
+    /// How often its backups are verified.
+    pub verify: Vec<Setting<VerifyPolicy>>,
+    /// Queries that are true in a database that was restored as it should be.
+    pub assertions: Vec<Setting<String>>,
+    /// How long one verification may take.
+    pub verify_timeout: Setting<Duration>,
     /// The directory of its migrations, in the tree of the schema history.
     pub migrations: Setting<String>,
+    /// The script that masks copies, in the tree of the schema history.
+    pub mask: Option<Setting<String>>,
     /// How long one backup may take.
     pub timeout: Option<Setting<Duration>>,
+    /// The stanza in pgBackRest.
+    pub stanza: Option<Setting<String>>,
+    /// The number of the repository of pgBackRest.
+    pub repo: Option<Setting<u32>>,
+    /// The configuration file of pgBackRest.
+    pub pgbackrest_config: Option<Setting<PathBuf>>,
+    /// The program of pgBackRest.
+    pub pgbackrest: Option<Setting<PathBuf>>,
+    /// The server in Barman.
+    pub barman_server: Option<Setting<String>>,
+    /// The configuration file of Barman.
+    pub barman_config: Option<Setting<PathBuf>>,
+    /// The program of Barman.
+    pub barman: Option<Setting<PathBuf>>,
+    /// Whom these tools run as.
+    pub tool_user: Option<Setting<String>>,
+}
+
+/// The commands of a tool of one's own, each as words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomTool {
+    /// Makes a backup.
+    pub backup: Option<Vec<String>>,
+    /// Brings one back.
+    pub restore: Option<Vec<String>>,
+    /// Proves one.
+    pub verify: Option<Vec<String>>,
+    /// Removes one.
+    pub delete: Option<Vec<String>>,
+    /// Lists what there is.
+    pub list: Option<Vec<String>>,
 }
 
 impl Config {
@@ -60,8 +101,21 @@ impl Config {
             compression: lookup.or_default("compressionLevel", by_word)?,
             globals: lookup.or_default("globals", by_word)?,
             record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
+            record_counts: lookup.or_default("recordCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
+            verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
+            assertions: lookup.all("assert", |text| value::query(text).ok_or(Refused::Form))?,
+            verify_timeout: lookup.or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
+            mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
+            stanza: lookup.one("stanza", |text| value::word(text).ok_or(Refused::Form))?,
+            repo: lookup.one("repo", |text| value::number(text).ok_or(Refused::Form))?,
+            pgbackrest_config: lookup.directory("pgbackrestConfig")?,
+            pgbackrest: lookup.directory("pgbackrest")?,
+            barman_server: lookup.one("barmanServer", |text| value::word(text).ok_or(Refused::Form))?,
+            barman_config: lookup.directory("barmanConfig")?,
+            barman: lookup.directory("barman")?,
+            tool_user: lookup.one("toolUser", |text| value::word(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })
     }
@@ -79,9 +133,39 @@ impl Config {
         Ok(database)
     }
 
+    /// The commands of the user's own tool `name`.
+    pub fn custom_tool(&self, name: &str) -> Result<CustomTool, Error> {
+        let one = |key: &str| {
+            let key = keys::find(Reach::Tool, key).expect("only keys of the table are looked up");
+            let raw = self.of_tool(key, name).pop();
+            let read = |text: &str| value::command(text).ok_or(Refused::Form);
+            raw.map(|raw| parse(key, &raw, read)).transpose().map(|setting| setting.map(|setting| setting.value))
+        };
+        Ok(CustomTool {
+            backup: one("backup")?,
+            restore: one("restore")?,
+            verify: one("verify")?,
+            delete: one("delete")?,
+            list: one("list")?,
+        })
+    }
+
     /// The directory of PostgreSQL's client programs.
     pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         Lookup { config: self, database: None }.directory("pgbin")
+    }
+
+    /// The directory of scratch clusters.
+    pub fn scratch(&self) -> Result<PathBuf, Error> {
+        let set = Lookup { config: self, database: None }.directory("scratch")?;
+        let default = || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
+        Ok(set.map_or_else(|| default().into(), |setting| setting.value))
+    }
+
+    /// As whom scratch clusters run when we are root.
+    pub fn scratch_user(&self) -> Result<Option<Setting<String>>, Error> {
+        Lookup { config: self, database: None }
+            .one("scratchUser", |text| value::user(text).ok_or(Refused::Form))
     }
 
     /// The store that is used when no database is meant.

@@ -13,6 +13,8 @@ pub enum Reach {
     Global,
     /// One database: `pggit.<database>.<name>`.
     Database,
+    /// A tool of one's own: `pggit.tool.<tool>.<name>`.
+    Tool,
 }
 
 /// Who may set a key.
@@ -49,7 +51,7 @@ pub enum Kind {
     Jobs,
     /// The name of a schema.
     Schema,
-    /// A directory inside of the repository.
+    /// A path inside of the repository.
     TreePath,
     /// One line of text.
     Text,
@@ -67,16 +69,26 @@ pub enum Kind {
     Paths,
     /// Who comes first in the queue.
     Priority,
-    /// A tool that makes backups: what the key `tool` takes.
-    Tool,
     /// A type of backup.
     BackupType,
     /// An address for messages; it may hold a token, so it is not shown.
     Hook,
-    /// A program and its arguments.
-    Command,
     /// What messages are sent about.
     Occasions,
+    /// The name of a user of this machine.
+    User,
+    /// How often backups are verified.
+    Verification,
+    /// A query that returns true.
+    Query,
+    /// One of the tools that are known, or the name of one of one's own.
+    Tool,
+    /// A name that other programs gave: letters, digits and `._+-`.
+    Word,
+    /// The number of a repository.
+    Number,
+    /// A program and its arguments.
+    Command,
 }
 
 impl Kind {
@@ -104,7 +116,7 @@ impl Kind {
             }
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
-            Self::TreePath => "a directory relative to the top of the repository, without ..".into(),
+            Self::TreePath => "a path relative to the top of the repository, without ..".into(),
             Self::Text => "one line of text".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
@@ -117,11 +129,21 @@ impl Kind {
             Self::Branches => "patterns for branches with spaces between them, such as main release/*".into(),
             Self::Paths => "patterns for paths with spaces between them, as in a .gitignore".into(),
             Self::Priority => "a number from -32768 to 32767".into(),
-            Self::Tool => tools().expected(),
             Self::BackupType => "full, incremental, differential or snapshot".into(),
             Self::Hook => "an http:// or https:// URL without user and password".into(),
-            Self::Command => "the absolute path of a program, and its arguments".into(),
             Self::Occasions => "some of success, failure, recovered, missed and verification, or all".into(),
+            Self::User => "the name of a user of this machine, other than root".into(),
+            Self::Verification => {
+                "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
+            }
+            Self::Query => "one SQL query that returns one row with one boolean".into(),
+            Self::Tool => {
+                let known: Vec<_> = super::value::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                format!("{}, or the <tool> of a pggit.tool.<tool>.backup", known.join(", "))
+            }
+            Self::Word => "a name of letters, digits, '.', '_', '+' and '-'".into(),
+            Self::Number => "a number from 1 to 256".into(),
+            Self::Command => "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, and never given to one".into(),
         }
     }
 }
@@ -153,14 +175,16 @@ impl Key {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
             Reach::Database => format!("pggit.<database>.{}", self.name),
+            Reach::Tool => format!("pggit.tool.<tool>.{}", self.name),
         }
     }
 
-    /// The name for one database; the global ones do not care which.
+    /// The name for one database, or for one `tool.<tool>`; the global ones do
+    /// not care which.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database => format!("pggit.{database}.{}", self.name),
+            Reach::Database | Reach::Tool => format!("pggit.{database}.{}", self.name),
         }
     }
 }
@@ -168,11 +192,6 @@ impl Key {
 /// The key called `name`, in any case.
 pub fn find(reach: Reach, name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.reach == reach && key.name.eq_ignore_ascii_case(name))
-}
-
-/// What the key `tool` takes.
-pub(super) fn tools() -> Kind {
-    find(Reach::Database, "tool").expect("the table has a key for the tool").kind
 }
 
 const GLOBAL: Key = Key {
@@ -187,6 +206,7 @@ const GLOBAL: Key = Key {
 };
 
 const DATABASE: Key = Key { reach: Reach::Database, ..GLOBAL };
+const TOOL: Key = Key { reach: Reach::Tool, kind: Kind::Command, trust: Trust::Trusted, ..GLOBAL };
 
 /// Every key, those of the whole repository first.
 pub static KEYS: &[Key] = &[
@@ -316,8 +336,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Command,
         multi: true,
         trust: Trust::Trusted,
-        doc: "A program that is run for every message, with the message as JSON on its standard input: an absolute \
-              path and arguments, with spaces between them. No shell reads it. May be given several times. A \
+        doc: "A program that is run for every message, with the message as JSON on its standard input, and its \
+              arguments. No shell reads it. May be given several times. A \
               database's own `notifyCommand` goes before it.",
         ..GLOBAL
     },
@@ -376,6 +396,24 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "scratch",
+        kind: Kind::Directory,
+        default: Some("/var/tmp"),
+        environment: Some("PGGIT_SCRATCH"),
+        trust: Trust::Trusted,
+        doc: "The directory in which scratch clusters for restore tests are made. It needs room for the largest \
+              database that is tested, and a path short enough for a socket: at most 60 bytes.",
+        ..GLOBAL
+    },
+    Key {
+        name: "scratchUser",
+        kind: Kind::User,
+        trust: Trust::Trusted,
+        doc: "As whom scratch clusters run when `git pggit` is run by root: PostgreSQL refuses root. Without it, \
+              `postgres` if there is such a user, else `nobody`. For other users than root it does not count.",
+        ..GLOBAL
+    },
+    Key {
         name: "url",
         kind: Kind::Url,
         environment: Some("PGGIT_DATABASE_URL"),
@@ -389,16 +427,17 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "tool",
-        kind: Kind::Choice(&["pg_dump"]),
+        kind: Kind::Tool,
         default: Some("pg_dump"),
-        doc: "The tool that makes the backups.",
+        doc: "The tool that makes the backups: one of those that are known, or one of your own, described by \
+              `pggit.tool.<tool>.backup` and its siblings. `docs/tools.md` says what each needs.",
         ..DATABASE
     },
     Key {
         name: "type",
-        kind: Kind::Choice(&["full"]),
+        kind: Kind::Choice(&["full", "differential", "incremental", "snapshot"]),
         default: Some("full"),
-        doc: "The type of backup that is made when `--type` is not given.",
+        doc: "The type of backup that is made when `--type` is not given. Which ones there are depends on the tool.",
         ..DATABASE
     },
     Key {
@@ -460,11 +499,57 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
+        name: "recordCounts",
+        kind: Kind::Bool,
+        default: Some("false"),
+        doc: "Whether a dump records how many rows each table has, and a sum over them, for restore tests to \
+              compare. They are read in the same snapshot as the dump: every table is read once more.",
+        ..DATABASE
+    },
+    Key {
+        name: "verify",
+        kind: Kind::Verification,
+        multi: true,
+        doc: "How often backups of this database are verified by `git pggit backup verify --due`: \
+              `restore-test every 7d` means that at least every seven days the newest backup is tested, and \
+              `checksum of all every 30d` that each backup that is kept is. The kinds are `checksum`, `integrity` \
+              and `restore-test`; the units `s`, `m`, `h`, `d` and `w`. May be given several times. The values of \
+              one place replace those of a place that counts less.",
+        ..DATABASE
+    },
+    Key {
+        name: "assert",
+        kind: Kind::Query,
+        multi: true,
+        doc: "A query that is true in a database that was restored as it should be, such as \
+              `select count(*) > 1000 from orders`. Restore tests ask it in the scratch cluster, in a read-only \
+              transaction, as a role that may only read. May be given several times. The values of one place replace \
+              those of a place that counts less.",
+        ..DATABASE
+    },
+    Key {
+        name: "verifyTimeout",
+        kind: Kind::Duration,
+        default: Some("6h"),
+        doc: "How long one restore test may take before it is stopped, without a verdict. One assertion may take a \
+              tenth of that.",
+        ..DATABASE
+    },
+    Key {
         name: "migrations",
         kind: Kind::TreePath,
         default: Some("migrations"),
         doc: "The directory of the repository that has the migrations. How many of its files differ between two \
               commits is how far a backup of one is from the other.",
+        ..DATABASE
+    },
+    Key {
+        name: "mask",
+        kind: Kind::TreePath,
+        trust: Trust::Trusted,
+        doc: "An SQL script in the repository that changes what nobody may see, such as `mask.sql`. It is run in \
+              copies that `git pggit with` and `git pggit checkout` make, as it is at their commit, before anybody can \
+              connect. Where the commit does not have it no copy is made.",
         ..DATABASE
     },
     Key {
@@ -596,6 +681,74 @@ pub static KEYS: &[Key] = &[
         doc: "The longest wait between two attempts.",
         ..DATABASE
     },
+    Key {
+        name: "stanza",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The stanza of this database in pgBackRest.",
+        ..DATABASE
+    },
+    Key {
+        name: "repo",
+        kind: Kind::Number,
+        trust: Trust::Trusted,
+        doc: "The number of the pgBackRest repository that backups of this database go to. Without it, they go to \
+              the first one, and backups in all of them are known.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrestConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of pgBackRest. Without it, pgBackRest looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "pgbackrest",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `pgbackrest`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanServer",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "What this database's server is called in Barman.",
+        ..DATABASE
+    },
+    Key {
+        name: "barmanConfig",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The configuration file of Barman. Without it, Barman looks in its own places.",
+        ..DATABASE
+    },
+    Key {
+        name: "barman",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The program `barman`. Without it, it is looked for in `PATH`.",
+        ..DATABASE
+    },
+    Key {
+        name: "toolUser",
+        kind: Kind::Word,
+        trust: Trust::Trusted,
+        doc: "The user of this machine that pgBackRest, Barman or a tool of your own is run as, such as `postgres`. \
+              It takes root to run a program as somebody else. Without it, it runs as who runs `git pggit`.",
+        ..DATABASE
+    },
+    Key {
+        name: "backup",
+        doc: "What makes a backup with this tool: a program and its arguments. They are split into words as a shell \
+              splits them, and no shell ever sees them. `docs/custom-tools.md` has what it is told and what it answers.",
+        ..TOOL
+    },
+    Key { name: "restore", doc: "What brings a backup of this tool back.", ..TOOL },
+    Key { name: "verify", doc: "What proves the bytes of a backup of this tool.", ..TOOL },
+    Key { name: "delete", doc: "What removes a backup of this tool.", ..TOOL },
+    Key { name: "list", doc: "What lists the backups that this tool has.", ..TOOL },
 ];
 
 #[cfg(test)]

@@ -73,8 +73,11 @@ fn shown(key: &Key, raw: &Raw<'_>) -> Setting<Option<String>> {
 /// The reference of all keys, in Markdown: `docs/config.md`.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
-    for (reach, title) in [(Reach::Global, "For the whole repository"), (Reach::Database, "For one database")]
-    {
+    for (reach, title) in [
+        (Reach::Global, "For the whole repository"),
+        (Reach::Database, "For one database"),
+        (Reach::Tool, "For a tool of your own"),
+    ] {
         let _ = writeln!(text, "\n## {title}");
         for key in KEYS.iter().filter(|key| key.reach == reach) {
             let _ = write!(text, "\n### `{}`\n\n{}\n\n", key.pattern(), key.doc);

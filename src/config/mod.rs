@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 pub use aws::AwsProfile;
-pub use database::DatabaseConfig;
+pub use database::{CustomTool, DatabaseConfig};
 pub use environment::Environment;
 pub use error::{Error, Warning};
 pub use keys::{KEYS, Key, Kind, Reach, Trust, find};
@@ -34,7 +34,7 @@ pub use nearest::nearest;
 pub use origin::{Origin, Setting};
 pub use routine::{Notifications, Occasion, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use value::{Refused, Tool, boolean, duration};
+pub use value::{Refused, Tool, boolean, duration, word};
 
 use crate::domain::DatabaseName;
 use crate::git::config::Entry;

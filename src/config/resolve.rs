@@ -55,6 +55,18 @@ fn cut(value: &OsStr) -> String {
     }
 }
 
+/// What the sub-sections of the user's own tools begin with.
+const TOOLS: &[u8] = b"tool.";
+
+/// What `entry` configures, going by its place.
+fn reach_of(entry: &Entry) -> Reach {
+    match entry.subsection.as_deref() {
+        None => Reach::Global,
+        Some(name) if name.starts_with(TOOLS) => Reach::Tool,
+        Some(_) => Reach::Database,
+    }
+}
+
 /// Where `entry` stands.
 fn origin_of(entry: &Entry) -> Origin {
     match entry.scope {
@@ -94,9 +106,17 @@ impl Config {
         Some(Raw { key: Cow::Borrowed(variable), value: Some(value), origin: Origin::Environment(variable) })
     }
 
+    /// The values of a key of the user's own tool `tool`.
+    pub(super) fn of_tool(&self, key: &Key, tool: &str) -> Vec<Raw<'_>> {
+        self.written_in(key, Some(&[TOOLS, tool.as_bytes()].concat()))
+    }
+
     /// The values of `key` in the place that counts most.
     fn written(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
-        let subsection = database.map(|d| d.as_str().as_bytes());
+        self.written_in(key, database.map(|database| database.as_str().as_bytes()))
+    }
+
+    fn written_in(&self, key: &Key, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
         let mut found: Vec<&Entry> = self
             .entries
             .iter()
@@ -117,9 +137,12 @@ impl Config {
     /// to no known key.
     pub(super) fn classify(&mut self) {
         for entry in &self.entries {
-            let reach = if entry.subsection.is_some() { Reach::Database } else { Reach::Global };
-            let database =
-                entry.subsection.as_deref().map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>());
+            let reach = reach_of(entry);
+            let database = entry
+                .subsection
+                .as_deref()
+                .filter(|_| reach == Reach::Database)
+                .map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>());
             let key = keys::find(reach, &entry.key);
             match (key, database) {
                 (_, Some(Err(reason))) => {
@@ -145,8 +168,7 @@ impl Config {
         let home = self.environment.get("HOME");
         let mut problems = self.misplaced.clone();
         let written = self.entries.iter().filter_map(|entry| {
-            let reach = if entry.subsection.is_some() { Reach::Database } else { Reach::Global };
-            let key = keys::find(reach, &entry.key)?;
+            let key = keys::find(reach_of(entry), &entry.key)?;
             honoured(entry, key).then(|| (key, self.raw(entry)))
         });
         let given = KEYS.iter().filter_map(|key| self.given(key).map(|raw| (key, raw)));

@@ -9,47 +9,54 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::keys::{Kind, tools};
+use super::keys::Kind;
 use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line};
+use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line, VerifyPolicy};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
 /// The tool that makes a database's backups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
+    /// pgBackRest.
+    PgBackRest,
+    /// Barman.
+    Barman,
+    /// One of the user's own.
+    Custom(String),
 }
 
-/// Gives an enum its words, in both directions.
-macro_rules! words {
-    ($type:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
-        impl $type {
-            /// The word that configuration and command line use.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
+impl Tool {
+    /// Those that this program knows.
+    pub const KNOWN: &'static [(&'static str, Self)] =
+        &[("pg_dump", Self::PgDump), ("pgbackrest", Self::PgBackRest), ("barman", Self::Barman)];
 
-        impl FromStr for $type {
-            type Err = ();
-
-            fn from_str(text: &str) -> Result<Self, ()> {
-                match text { $($word => Ok(Self::$variant),)+ _ => Err(()) }
-            }
+    /// The word that configuration and command line use.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Custom(name) => name,
+            known => Self::KNOWN.iter().find(|(_, tool)| tool == known).map_or("", |(word, _)| word),
         }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
+    }
 }
 
-words!(Tool { "pg_dump" => PgDump });
+impl FromStr for Tool {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let known = Self::KNOWN.iter().find(|(word, _)| *word == text).map(|(_, tool)| tool.clone());
+        known.or_else(|| word(text).map(Self::Custom)).ok_or(())
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
 
 impl FromStr for Globals {
     type Err = ();
@@ -90,9 +97,41 @@ pub(super) fn jobs(text: &str) -> Option<u16> {
     text.parse().ok().filter(|n| (1..=256).contains(n))
 }
 
+/// Reads a name that other programs gave and that is given back to them.
+pub fn word(text: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
+    let good = !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
+    good.then(|| text.to_owned())
+}
+
+/// Reads the number of a repository.
+pub(super) fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| (1..=256).contains(number))
+}
+
+/// Reads a program and its arguments.
+pub(super) fn command(text: &str) -> Option<Vec<String>> {
+    let words = shlex::split(text).filter(|_| !text.contains('\0'))?;
+    let program = words.first()?;
+    (program.starts_with('/') || word(program).is_some()).then_some(words)
+}
+
 /// Reads the name of a schema: anything PostgreSQL could call one.
 pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
+}
+
+/// Reads the name of a user.
+pub(super) fn user(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-$@\\".contains(c);
+    let good = !text.is_empty() && text.len() <= 256 && text.chars().all(plain) && !text.starts_with('-');
+    (good && text != "root").then(|| text.to_owned())
+}
+
+/// Reads a query, as far as that can be told without a server.
+pub(super) fn query(text: &str) -> Option<String> {
+    const MOST: usize = 64 << 10;
+    (!text.trim().is_empty() && !text.contains('\0') && text.len() <= MOST).then(|| text.to_owned())
 }
 
 /// Reads a directory inside of a repository, as git writes it in trees.
@@ -141,11 +180,10 @@ pub(super) fn repository(
 /// Reads a schedule whose tools there are.
 pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
     let schedule: Schedule = text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))?;
-    let tools = tools();
-    let unknown = schedule.rules().iter().filter_map(|rule| rule.tool.as_ref());
-    match unknown.into_iter().find(|tool| !is_word_of(tools, tool.as_str())) {
+    let mut tools = schedule.rules().iter().filter_map(|rule| rule.tool.as_ref());
+    match tools.find(|tool| tool.as_str().parse::<Tool>().is_err()) {
         Some(tool) => {
-            Err(Refused::Because(format!("there is no tool '{tool}': expected {}", tools.expected())))
+            Err(Refused::Because(format!("there is no tool '{tool}': expected {}", Kind::Tool.expected())))
         }
         None => Ok(schedule),
     }
@@ -164,12 +202,6 @@ pub(super) fn hook(text: &str) -> Option<String> {
     (plain && !host.is_empty() && !host.contains('@')).then(|| text.to_owned())
 }
 
-/// Reads a program with its arguments.
-pub(super) fn command(text: &str) -> Option<Vec<String>> {
-    let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
-    (words.first()?.starts_with('/') && !text.contains('\0')).then_some(words)
-}
-
 /// Reads what messages are sent about.
 pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
     let all = Occasion::ALL.iter().copied();
@@ -179,10 +211,6 @@ pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
         word => Some(vec![all.clone().find(|occasion| occasion.as_str() == word)?]),
     });
     Some(read.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
-}
-
-fn is_word_of(kind: Kind, text: &str) -> bool {
-    matches!(kind, Kind::Choice(words) if words.contains(&text))
 }
 
 /// Why a value cannot be used.
@@ -228,11 +256,16 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Paths => return patterns::<PathPatterns>(text).map(drop),
         Kind::TimeZone => text.parse::<Zone>().is_ok(),
         Kind::Priority => text.parse::<i16>().is_ok(),
-        Kind::Tool => is_word_of(tools(), text),
         Kind::BackupType => text.parse::<BackupType>().is_ok(),
         Kind::Hook => hook(text).is_some(),
-        Kind::Command => command(text).is_some(),
         Kind::Occasions => occasions(text).is_some(),
+        Kind::User => user(text).is_some(),
+        Kind::Verification => VerifyPolicy::parse(text).is_some(),
+        Kind::Query => query(text).is_some(),
+        Kind::Tool => text.parse::<Tool>().is_ok(),
+        Kind::Word => word(text).is_some(),
+        Kind::Number => number(text).is_some(),
+        Kind::Command => command(text).is_some(),
         Kind::Directory | Kind::File | Kind::Repository => {
             unreachable!("paths need not be UTF-8 and are handled above")
         }
@@ -251,6 +284,21 @@ mod tests {
         }
         for text in ["", "90", "s", "0s", "-1s", "+1s", "1.5h", "1w", "99999999999s", "1é"] {
             assert_eq!(duration(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_words_and_no_lines_for_a_shell() {
+        let words = |text: &str| command(text).map(|words| words.join("|"));
+        assert_eq!(words("/usr/bin/wal-g 'backup push' $HOME; rm"), Some("/usr/bin/wal-g|backup push|$HOME;|rm".into()));
+        assert_eq!(words("wal-g"), Some("wal-g".into()));
+        for text in ["", "   ", "./x", "../x", "'x", "-x", "a/b", "x\0y"] {
+            assert_eq!(words(text), None, "{text:?}");
+        }
+        assert_eq!("wal-g".parse(), Ok(Tool::Custom("wal-g".to_owned())));
+        assert_eq!("barman".parse(), Ok(Tool::Barman));
+        for text in ["", "-x", "a b", "../x"] {
+            assert!(text.parse::<Tool>().is_err(), "{text:?}");
         }
     }
 

@@ -33,6 +33,9 @@ pub enum InvalidDatabaseName {
         /// The first character.
         start: char,
     },
+    /// It stands for something else in git's configuration.
+    #[error("a database name cannot start with `tool.`, which is for tools")]
+    Reserved,
     /// A character is outside of the alphabet.
     #[error("a database name consists of letters, digits, '.', '_' and '-', not {character:?}")]
     Character {
@@ -56,6 +59,9 @@ impl FromStr for DatabaseName {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if let Some(character) = text.chars().find(|c| !allowed(*c)) {
             return Err(InvalidDatabaseName::Character { character });
+        }
+        if text.starts_with("tool.") {
+            return Err(InvalidDatabaseName::Reserved);
         }
         if text.len() > LENGTH_MAX {
             return Err(InvalidDatabaseName::TooLong { length: text.len() });

@@ -87,6 +87,21 @@ uuid_newtype!(
     "job id"
 );
 
+impl BackupId {
+    /// The id of a backup that was made at `at` and is described by `facts`: for
+    /// everybody who derives it the same one.
+    pub fn derived(at: Timestamp, facts: &[&str]) -> Self {
+        let mut hash = blake3::Hasher::new();
+        for fact in facts {
+            hash.update(&(fact.len() as u64).to_le_bytes()).update(fact.as_bytes());
+        }
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&hash.finalize().as_bytes()[..10]);
+        let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid())
+    }
+}
+
 /// Ids among which others are shortened: to the shortest beginning that no
 /// other of them shares.
 #[derive(Debug, Default)]
@@ -125,6 +140,17 @@ impl ShortIds {
 mod tests {
     use super::{BackupId, ShortIds};
     use crate::domain::Timestamp;
+
+    #[test]
+    fn derived_ids_are_the_same_for_the_same_facts_only() {
+        let at = Timestamp::from_unix(1_795_223_344).unwrap();
+        let id = BackupId::derived(at, &["pgbackrest", "77", "20261121-010904F"]);
+        assert_eq!(id, BackupId::derived(at, &["pgbackrest", "77", "20261121-010904F"]));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(id.to_string().starts_with("019a") || id > BackupId::new(Timestamp::from_unix(1).unwrap()));
+        assert_ne!(id, BackupId::derived(at, &["pgbackrest", "7", "720261121-010904F"]));
+        assert_ne!(id, BackupId::derived(Timestamp::from_unix(1).unwrap(), &["pgbackrest", "77", "20261121-010904F"]));
+    }
 
     #[test]
     fn ids_sort_by_time_and_only_canonical_text_parses() {

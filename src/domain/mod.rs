@@ -24,6 +24,7 @@ mod recovery_target;
 mod selector;
 mod size;
 mod time;
+mod verification;
 mod words;
 
 pub use backup::{
@@ -38,7 +39,7 @@ pub use digest::Digest;
 pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
-    Started, Tagged, Untagged, Verified,
+    Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, JobId, ShortIds};
@@ -56,6 +57,7 @@ pub use recovery_target::RecoveryTarget;
 pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use time::Timestamp;
+pub use verification::{Verified, VerifyPolicy};
 pub(crate) use words::words;
 
 /// A value that was refused, with the reason.

@@ -56,6 +56,18 @@ impl<'repo> Notes<'repo> {
         Ok(RefUpdate { name: self.name.clone(), old: self.tip, new: tip })
     }
 
+    /// What the notes ref has to become when `theirs` continues it and has exactly
+    /// what was staged.
+    pub fn forward(&mut self, writer: &Writer<'_>, theirs: Oid) -> Result<Option<RefUpdate>, Error> {
+        let tree = self.state.write(&writer.objects).map_err(Error::library("write the notes"))?;
+        let continues = match self.tip {
+            _ if self.repository.commit(theirs)?.tree != Oid(tree) => false,
+            Some(ours) => self.repository.is_ancestor(ours, theirs)?,
+            None => true,
+        };
+        Ok(continues.then(|| RefUpdate { name: self.name.clone(), old: self.tip, new: theirs }))
+    }
+
     /// What the notes ref was when this was opened.
     pub fn tip(&self) -> Option<Oid> {
         self.tip

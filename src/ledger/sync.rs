@@ -355,6 +355,12 @@ impl Ledger<'_> {
                     notes.stage(&mut writer, Oid::from(commit), text.as_bytes())?;
                 }
             }
+            // Two clones would else merge each other's merges for ever.
+            if let Some(theirs) = theirs.filter(|_| !known)
+                && let Some(update) = notes.forward(&writer, theirs)?
+            {
+                return publish(&writer, vec![update]);
+            }
             let merged: Vec<Oid> = theirs.filter(|_| !known).into_iter().collect();
             let new = NewNote { message: "notes: merged\n", identity: &identity };
             let update = notes.publish(&mut writer, &merged, &new)?;
@@ -434,10 +440,14 @@ impl Ledger<'_> {
     ) -> Result<bool, Error> {
         let pushed = self.repository.push(remote, refspecs, direction.unattended)?;
         crash_point("sync.pushed");
-        let ours = self.tips(layout::REFS_PREFIX)?;
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
-        let known = self.tips(&tracking.backups)?;
+        // A few are looked up one by one.
+        let all = batch.len() > FEW;
+        let (ours, known) = match all {
+            true => (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?),
+            false => (Tips::new(), Tips::new()),
+        };
         let (mut updates, mut done) = (Vec::new(), true);
         for (name, remembered, tip) in batch {
             match outcomes.get(name.as_str()) {
@@ -446,14 +456,14 @@ impl Ledger<'_> {
                         name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
                     // Where plain git is set up to fetch them, the push has moved them.
                     let old = match &commit {
-                        Some(commit) => known.get(commit).copied(),
-                        None => self.repository.ref_tip(remembered)?,
+                        Some(commit) if all => known.get(commit).copied(),
+                        _ => self.repository.ref_tip(remembered)?,
                     };
                     // A ref that has moved since may have been pushed as it is now. It
                     // is seen at the next fetch; no ref ever gets an old tip again.
                     let now = match &commit {
-                        Some(commit) => ours.get(commit).copied(),
-                        None => self.repository.ref_tip(name)?,
+                        Some(commit) if all => ours.get(commit).copied(),
+                        _ => self.repository.ref_tip(name)?,
                     };
                     synced.pushed.extend(commit);
                     if old != Some(*tip) && now == Some(*tip) {

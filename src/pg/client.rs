@@ -1,13 +1,16 @@
 //! A blocking connection.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::types::Type;
 
 use super::connect::{Connected, connect, query_error};
 use super::{ConnInfo, Error, Result};
@@ -87,6 +90,31 @@ impl Client {
             return Err(Error::ConnectionLost { target: self.target.clone(), detail });
         }
         Ok(waited.is_ok())
+    }
+
+    /// Whether a query is true; `None` when it is not a question: it is one query
+    /// with one column, of type boolean, and one row. NULL is not true.
+    pub fn holds(&self, sql: &str) -> Result<Option<bool>> {
+        if sql.contains('\0') {
+            return Err(Error::unexpected("a NUL in a statement"));
+        }
+        let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
+            unreachable!("a client loses its connection only when it is dropped")
+        };
+        // Not as a simple query: that could be several, and the first of them COMMIT.
+        let answer = async {
+            let statement = inner.prepare(sql).await?;
+            let is_question = matches!(statement.columns(), [only] if *only.type_() == Type::BOOL);
+            if !is_question || !statement.params().is_empty() {
+                return Ok(None);
+            }
+            let mut rows = pin!(inner.query_raw(&statement, Vec::<String>::new()).await?);
+            let first = rows.try_next().await?;
+            let second = rows.try_next().await?;
+            let answer = first.filter(|_| second.is_none()).map(|row| row.try_get::<_, Option<bool>>(0));
+            Ok(answer.transpose()?.map(|answer| answer == Some(true)))
+        };
+        runtime.block_on(answer).map_err(|error| self.explain(runtime, &error, "this query"))
     }
 
     /// Runs statements; `what` is named when the permission for them is missing.

@@ -54,6 +54,17 @@ impl Template {
     }
 }
 
+/// What belongs to a database and is in no dump of it. Names of roles are quoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Properties {
+    owner: String,
+    connection_limit: String,
+    /// Privileges and to whom they are given; `None` where they are the default.
+    grants: Option<Vec<(String, String)>>,
+    /// For which role (`None`: all), which setting, which value.
+    settings: Vec<(Option<String>, String, String)>,
+}
+
 impl Client {
     /// Is there a database of this name?
     pub fn database_exists(&self, name: &str) -> Result<bool> {
@@ -94,6 +105,110 @@ impl Client {
     /// The comment of a database.
     pub fn get_comment(&self, name: &str) -> Result<Option<String>> {
         self.about_database(name, "pg_catalog.shobj_description(oid, 'pg_database')")
+    }
+
+    /// The databases whose comment begins with `start`, with the rest of it.
+    pub fn databases_with_comment(&self, start: &str) -> Result<Vec<(String, String)>> {
+        let sql = format!(
+            "SELECT datname, pg_catalog.substr(comment, {}) FROM (SELECT datname, \
+             pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database) d \
+             WHERE pg_catalog.starts_with(comment, {}) ORDER BY datname",
+            start.chars().count() + 1,
+            quote_literal(start)
+        );
+        let rows = self.query_for(&sql, "the list of databases")?;
+        Ok(rows.into_iter().filter_map(|row| <[_; 2]>::try_from(row).ok()).filter_map(pair).collect())
+    }
+
+    /// What belongs to a database and is in no dump of it.
+    pub fn properties(&self, name: &str) -> Result<Properties> {
+        let of_this = format!("d.datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
+        let facts = format!(
+            "SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.datdba)), d.datconnlimit::text, \
+             (d.datacl IS NOT NULL)::text FROM pg_catalog.pg_database d WHERE {of_this}"
+        );
+        let Some([Some(owner), Some(connection_limit), restricted]) =
+            self.query_for(&facts, "the database")?.pop().and_then(|row| <[_; 3]>::try_from(row).ok())
+        else {
+            return Err(Error::DatabaseMissing { dbname: name.to_owned() });
+        };
+        let grants = format!(
+            "SELECT a.privilege_type, CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' \
+             ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END || \
+             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END \
+             FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a WHERE {of_this}"
+        );
+        let grants = match restricted.as_deref() {
+            Some("true") => {
+                Some(self.query_for(&grants, "the privileges")?.into_iter().filter_map(words).collect())
+            }
+            _ => None,
+        };
+        let settings = format!(
+            "SELECT CASE WHEN s.setrole OPERATOR(pg_catalog.=) 0 THEN NULL ELSE \
+             pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(s.setrole)) END, \
+             pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) \
+             FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d \
+             ON d.oid OPERATOR(pg_catalog.=) s.setdatabase, pg_catalog.unnest(s.setconfig) c WHERE {of_this}"
+        );
+        let rows = self.query_for(&settings, "the settings")?.into_iter();
+        let settings = rows.filter_map(|row| match <[_; 3]>::try_from(row) {
+            Ok([role, Some(name), Some(value)]) => Some((role, name, value)),
+            _ => None,
+        });
+        Ok(Properties { owner, connection_limit, grants, settings: settings.collect() })
+    }
+
+    /// Gives a database these properties, and no settings beside them.
+    pub fn set_properties(&self, name: &str, properties: &Properties) -> Result<()> {
+        let target = quote_ident(name);
+        let mut statements = vec![
+            format!("ALTER DATABASE {target} OWNER TO {}", properties.owner),
+            format!("ALTER DATABASE {target} CONNECTION LIMIT {}", properties.connection_limit),
+            format!("ALTER DATABASE {target} RESET ALL"),
+        ];
+        if let Some(grants) = &properties.grants {
+            statements.push(format!("REVOKE ALL ON DATABASE {target} FROM PUBLIC"));
+            let grant = |(privilege, whom): &(String, String)| {
+                format!("GRANT {privilege} ON DATABASE {target} TO {whom}")
+            };
+            statements.extend(grants.iter().map(grant));
+        }
+        // Settings are written down as the server holds them once they are set for a moment: that is
+        // right for lists too.
+        statements.extend(properties.settings.iter().map(|(role, setting, value)| {
+            let place = match role {
+                Some(role) => format!("ROLE {role} IN DATABASE {target}"),
+                None => format!("DATABASE {target}"),
+            };
+            let (literal, value) = (quote_literal(setting), quote_literal(value));
+            let setting = quote_ident(setting);
+            format!(
+                "BEGIN; SELECT pg_catalog.set_config({literal}, {value}, true); \
+                 ALTER {place} SET {setting} FROM CURRENT; COMMIT"
+            )
+        }));
+        statements.iter().try_for_each(|statement| self.on_database(name, statement))
+    }
+
+    /// Lets every role connect to a database, as a new one does, or only its
+    /// owner.
+    pub fn admit_everybody(&self, name: &str, admit: bool) -> Result<()> {
+        let (verb, preposition) = if admit { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
+        let database = quote_ident(name);
+        let sql = format!("{verb} CONNECT, TEMPORARY ON DATABASE {database} {preposition} PUBLIC");
+        self.on_database(name, &sql)
+    }
+
+    /// Ends all sessions that are connected to a database, and waits until they
+    /// have ended.
+    pub fn end_sessions(&self, name: &str) -> Result<()> {
+        let of_this = format!("datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
+        let sql = format!(
+            "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid, 10000)) \
+             FROM pg_catalog.pg_stat_activity WHERE {of_this} AND pid <> pg_catalog.pg_backend_pid()"
+        );
+        self.query_for(&sql, "sessions").map(drop)
     }
 
     /// How many sessions are connected to a database.
@@ -138,6 +253,14 @@ impl Client {
         }
         self.query_for(sql, &format!("database {name:?}")).map(drop).map_err(|error| name_it(error, name))
     }
+}
+
+fn words(row: Vec<Option<String>>) -> Option<(String, String)> {
+    <[_; 2]>::try_from(row).ok().and_then(pair)
+}
+
+fn pair([name, rest]: [Option<String>; 2]) -> Option<(String, String)> {
+    Some((name?, rest.unwrap_or_default()))
 }
 
 /// Turns what a server says about one database into an error with its name.

@@ -44,6 +44,10 @@ pub struct ServerFacts {
     pub max_connections: u32,
     /// `minimal`, `replica` or `logical`.
     pub wal_level: String,
+    /// What was committed on this server when it was asked, as `pg_current_snapshot()`
+    /// writes it; PostgreSQL 13 and later. While it stays the same, nobody has
+    /// changed anything in any of its databases.
+    pub snapshot: Option<String>,
     /// Why something is missing.
     pub notes: Vec<String>,
 }
@@ -102,6 +106,7 @@ impl Client {
             data_checksums: row.flag(13),
             max_connections: row.number(14)?,
             wal_level: row.text(15)?,
+            snapshot: row.get(16),
             notes,
         })
     }
@@ -117,6 +122,7 @@ fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool
         16 => (provider, "d.daticulocale", "d.daticurules"),
         _ => (provider, "d.datlocale", "d.daticurules"),
     };
+    let snapshot = if version_num < 130_000 { "NULL" } else { "pg_catalog.pg_current_snapshot()" };
     let lsn = if in_recovery { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
     format!(
         "SELECT pg_catalog.current_setting('server_version'), {system_id}, {timeline}, pg_catalog.{lsn}(), \
@@ -125,7 +131,7 @@ fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool
          pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on', \
          pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'select'), \
          pg_catalog.current_setting('data_checksums') OPERATOR(pg_catalog.=) 'on', \
-         pg_catalog.current_setting('max_connections'), pg_catalog.current_setting('wal_level') \
+         pg_catalog.current_setting('max_connections'), pg_catalog.current_setting('wal_level'), {snapshot} \
          FROM pg_catalog.pg_database AS d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
     )
 }

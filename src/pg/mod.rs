@@ -23,17 +23,19 @@ mod mark;
 mod privileges;
 mod quote;
 mod snapshot;
+mod sums;
 mod tls;
 
 pub use client::{Client, Rows};
 pub use conninfo::{ConnInfo, Note, Source};
-pub use databases::{NAME_BYTES_MAX, Template, check_name};
+pub use databases::{NAME_BYTES_MAX, Properties, Template, check_name};
 pub use environment::Environment;
 pub use error::Error;
 pub use facts::ServerFacts;
 pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
 pub use snapshot::Snapshot;
+pub use sums::{Sum, Table};
 
 /// What this room returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -201,6 +201,17 @@ impl Running {
         let _ = self.reap();
     }
 
+    /// Whether it has ended. It is not reaped: its id stays its own.
+    pub fn has_ended(&self) -> io::Result<bool> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        Ok(self.reaped || waitid(WaitId::Pid(Self::group_of(&self.child)), options)?.is_some())
+    }
+
+    /// The end of what it said, once it has ended.
+    pub(super) fn words(&self) -> String {
+        self.drain.finish(&self.secrets)
+    }
+
     /// Reads the output to its end, then waits.
     pub(super) fn collect(mut self, limit: usize) -> Result<Output, Error> {
         let mut stdout = Vec::new();

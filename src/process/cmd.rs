@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, Secret, interrupt};
+use super::{Error, OsUser, Secret, interrupt};
 
 /// What a tool may see of our environment, beside what it is given explicitly.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -58,6 +58,7 @@ pub struct Cmd {
     pub(super) program: OsString,
     args: Vec<OsString>,
     cwd: Option<PathBuf>,
+    user: Option<OsUser>,
     inherit_env: bool,
     env: BTreeMap<OsString, OsString>,
     hidden: &'static [&'static str],
@@ -80,6 +81,7 @@ impl Cmd {
             program: program.into(),
             args: Vec::new(),
             cwd: None,
+            user: None,
             inherit_env: false,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             hidden: &[],
@@ -109,6 +111,14 @@ impl Cmd {
     /// Runs it in `dir`.
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cwd = Some(dir.into());
+        self
+    }
+
+    /// Runs it as another user, which takes root: with the ids and the home of
+    /// that user, in no further groups, and, unless told otherwise, in a directory
+    /// that everybody may enter. For who is that user already, nothing changes.
+    pub fn as_user(mut self, user: &OsUser) -> Self {
+        self.user = (!user.is_us()).then(|| user.clone());
         self
     }
 
@@ -249,7 +259,7 @@ impl Cmd {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args);
         if !self.foreground {
@@ -258,23 +268,34 @@ impl Cmd {
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
+        // The library leaves all further groups before it becomes the user.
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+            if self.cwd.is_none() {
+                command.current_dir("/");
+            }
+        }
         if !self.inherit_env {
             command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
         }
         for name in self.hidden {
             command.env_remove(name);
         }
+        if let Some(user) = &self.user {
+            command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
+        }
         command.envs(&self.env).envs(self.secrets.iter().map(|(name, secret)| (name, secret.reveal())));
         command
     }
 
     /// Says whose fault it is that a program did not start.
-    fn start_error(&self, source: std::io::Error) -> Error {
+    pub(super) fn start_error(&self, source: std::io::Error) -> Error {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let program = self.program.clone();
         let cwd_is_fine = self.cwd.as_ref().is_none_or(|dir| dir.is_dir());
         let exists = program.as_bytes().contains(&b'/') && std::path::Path::new(&program).exists();
         match source.kind() {
+            PermissionDenied if self.user.is_some() => Error::Spawn { program, source },
             NotFound if cwd_is_fine && !exists => Error::NotFound { program },
             PermissionDenied if cwd_is_fine => Error::NotExecutable { program },
             _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {

@@ -1,7 +1,8 @@
 //! Points at which tests end this process as the power button would.
 
-/// Kills this process when the variable `PGGIT_CRASH_AT` names this point. Only
-/// debug builds have this; in a release it is nothing.
+/// Kills this process when the variable `PGGIT_CRASH_AT` names this point, or the
+/// so manieth time that it is passed: `name:3`. Only debug builds have this; in a
+/// release it is nothing.
 #[inline]
 pub fn crash_point(name: &str) {
     #[cfg(debug_assertions)]
@@ -14,7 +15,12 @@ pub fn crash_point(name: &str) {
 #[expect(clippy::disallowed_methods, reason = "a switch for tests, not configuration")]
 fn crash_if_named(name: &str) {
     use rustix::process::{Signal, getpid, kill_process};
-    if std::env::var_os("PGGIT_CRASH_AT").is_some_and(|at| at == name) {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+    let Ok(at) = std::env::var("PGGIT_CRASH_AT") else { return };
+    let (point, time) = at.rsplit_once(':').unwrap_or((&at, "1"));
+    if point == name && time.parse() == Ok(PASSED.fetch_add(1, Ordering::SeqCst) + 1) {
         let _ = kill_process(getpid(), Signal::KILL);
         loop {
             std::thread::park();

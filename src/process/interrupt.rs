@@ -26,6 +26,8 @@ static TOOLS: Mutex<Option<HashMap<i32, Tool>>> = Mutex::new(None);
 #[derive(Debug, Default)]
 struct Tool {
     interrupted: bool,
+    /// It is in our own process group, not the leader of one.
+    alone: bool,
 }
 
 /// A signal that asks this process to end.
@@ -113,12 +115,21 @@ pub fn terminate_at_end_of(mut from: impl Read + Send + 'static) -> io::Result<(
     Ok(())
 }
 
+/// The same, and from now on it is as if there had been none: it was meant for a
+/// program that has ended, and there is something left to be done.
+pub fn take() -> Option<Signal> {
+    Signal::from_number(REQUESTED.swap(0, Ordering::SeqCst))
+}
+
 fn end_tools(number: i32, how: rustix::process::Signal) {
     let mut tools = lock();
     let _ = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
     for (group, tool) in tools.get_or_insert_default() {
         tool.interrupted = true;
-        let _ = Pid::from_raw(*group).map(|group| kill_process_group(group, how));
+        let _ = Pid::from_raw(*group).map(|pid| match tool.alone {
+            true => kill_process(pid, how),
+            false => kill_process_group(pid, how),
+        });
     }
 }
 
@@ -132,12 +143,28 @@ pub(super) fn register<T>(
     start: impl FnOnce() -> Result<T, super::Error>,
     group: impl FnOnce(&T) -> Pid,
 ) -> Result<T, super::Error> {
+    enlist(start, group, Tool::default())
+}
+
+/// The same for a process that stays in our process group.
+pub(super) fn register_alone<T>(
+    start: impl FnOnce() -> Result<T, super::Error>,
+    pid: impl FnOnce(&T) -> Pid,
+) -> Result<T, super::Error> {
+    enlist(start, pid, Tool { alone: true, ..Tool::default() })
+}
+
+fn enlist<T>(
+    start: impl FnOnce() -> Result<T, super::Error>,
+    group: impl FnOnce(&T) -> Pid,
+    tool: Tool,
+) -> Result<T, super::Error> {
     let mut tools = lock();
     if let Some(signal) = requested() {
         return Err(super::Error::Interrupted { signal });
     }
     let child = start()?;
-    tools.get_or_insert_default().insert(group(&child).as_raw_pid(), Tool::default());
+    tools.get_or_insert_default().insert(group(&child).as_raw_pid(), tool);
     Ok(child)
 }
 

@@ -15,6 +15,7 @@
 //! tools; [`Owner`], which tells a dead process from a live one; and
 //! [`crash_point`], at which tests kill this process.
 
+mod attached;
 mod child;
 mod cmd;
 mod crash;
@@ -23,7 +24,9 @@ pub mod interrupt;
 mod lookup;
 mod owner;
 mod secret;
+mod server;
 mod tail;
+mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
@@ -33,3 +36,5 @@ pub use error::Error;
 pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
+pub use server::{Ending, Server};
+pub use user::OsUser;

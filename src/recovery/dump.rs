@@ -41,6 +41,10 @@ pub struct Restore<'a> {
     pub expected: Expected,
     /// A schema that is another one is only said.
     pub allow_schema_difference: bool,
+    /// What changes data that nobody may see, before anybody can connect.
+    pub mask: Option<Migration>,
+    /// A comment that the database keeps.
+    pub label: Option<String>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -125,6 +129,7 @@ impl Restore<'_> {
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
             Step::Migrate { .. } => self.migrate(target, major),
+            Step::Mask { .. } => self.run_migrations(target, major, self.mask.as_slice()),
             Step::Prove { .. } => {
                 difference = self.prove(target, major)?;
                 Ok(())
@@ -148,6 +153,8 @@ impl Restore<'_> {
         Plan::new(self.into, &self.backup.id.to_string(), Some(commit.as_str()), template)
             .then_migrate(self.forward.as_ref().map(names).unwrap_or_default())
             .then_prove(self.expected.source())
+            .then_mask(self.mask.as_ref().map(|mask| mask.name.clone()))
+            .labelled(self.label.clone())
     }
 
     fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {

@@ -5,16 +5,20 @@
 //! database whose comment says what it is, so that whoever finds it, we or a
 //! person, knows that it may go.
 
+mod clones;
 mod dump;
 mod error;
 mod find;
 mod forward;
 mod new_database;
 mod proof;
+mod swap;
 
+pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use dump::{Expected, Forward, Restore, Restored};
 pub use error::Error;
 pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database};
 pub use proof::{Leniency, difference};
+pub use swap::swap_in;

@@ -18,7 +18,9 @@ pub struct Plan {
     comment: String,
     migrations: Vec<String>,
     proof: Option<String>,
+    mask: Option<String>,
     commit: Option<String>,
+    label: Option<String>,
     template: Template,
 }
 
@@ -47,6 +49,11 @@ pub enum Step {
         /// Where that comes from.
         against: String,
     },
+    /// Run the script that changes what nobody may see.
+    Mask {
+        /// Its name.
+        script: String,
+    },
     /// Record the commit in it.
     Mark {
         /// The commit.
@@ -67,6 +74,7 @@ impl fmt::Display for Step {
             Self::Load => write!(f, "load the backup"),
             Self::Migrate { migrations } => write!(f, "run {}", migrations.join(", ")),
             Self::Prove { against } => write!(f, "compare its schema with {against}"),
+            Self::Mask { script } => write!(f, "run {script} before anybody can connect"),
             Self::Mark { commit } => write!(f, "mark it with commit {commit}"),
             Self::Rename { database } => write!(f, "rename it to {}", quote_ident(database)),
         }
@@ -87,6 +95,8 @@ impl Plan {
             comment: format!("{COMMENT} from backup {backup} as {}", quote_ident(database)),
             migrations: Vec::new(),
             proof: None,
+            mask: None,
+            label: None,
             commit: commit.map(str::to_owned),
             template,
         }
@@ -102,6 +112,19 @@ impl Plan {
     #[must_use]
     pub fn then_prove(self, against: Option<String>) -> Self {
         Self { proof: against, ..self }
+    }
+
+    /// The same, and the script `name` changes what nobody may see, before anybody
+    /// can connect.
+    #[must_use]
+    pub fn then_mask(self, name: Option<String>) -> Self {
+        Self { mask: name, ..self }
+    }
+
+    /// The same, and the database keeps this as its comment.
+    #[must_use]
+    pub fn labelled(self, label: Option<String>) -> Self {
+        Self { label, ..self }
     }
 
     /// The name the database has until it is complete.
@@ -120,6 +143,7 @@ impl Plan {
             steps.push(Step::Migrate { migrations: self.migrations.clone() });
         }
         steps.extend(self.proof.clone().map(|against| Step::Prove { against }));
+        steps.extend(self.mask.clone().map(|script| Step::Mask { script }));
         steps.extend(self.commit.clone().map(|commit| Step::Mark { commit }));
         steps.push(Step::Rename { database: self.database.clone() });
         steps
@@ -127,8 +151,8 @@ impl Plan {
 }
 
 /// Executes `plan` on the server of `admin`; `work` does what is to be done inside
-/// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`]
-/// and [`Step::Prove`]. On any failure, and on a panic, the temporary database is
+/// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`],
+/// [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a panic, the temporary database is
 /// dropped, and the error of `work` comes back as it is. `at` is called with the
 /// name of each durable step that has been taken.
 pub fn into_new_database<E: From<Error>>(
@@ -148,6 +172,9 @@ pub fn into_new_database<E: From<Error>>(
             Step::Create { temporary: name } => {
                 client.create_database(&name, &plan.template).map_err(pg)?;
                 temporary.ours = true;
+                if plan.mask.is_some() {
+                    client.admit_everybody(&name, false).map_err(pg)?;
+                }
                 at("recovery.created");
             }
             Step::Comment { comment } => {
@@ -162,7 +189,7 @@ pub fn into_new_database<E: From<Error>>(
                 work(&step, &target)?;
                 at("recovery.migrated");
             }
-            Step::Prove { .. } => work(&step, &target)?,
+            Step::Prove { .. } | Step::Mask { .. } => work(&step, &target)?,
             Step::Mark { commit } => {
                 client.execute("BEGIN").map_err(pg)?;
                 client.set_mark(&plan.temporary, &commit).map_err(pg)?;
@@ -171,7 +198,10 @@ pub fn into_new_database<E: From<Error>>(
                 if plan.commit.is_none() {
                     client.execute("BEGIN").map_err(pg)?;
                 }
-                client.set_comment(&plan.temporary, None).map_err(pg)?;
+                client.set_comment(&plan.temporary, plan.label.as_deref()).map_err(pg)?;
+                if plan.mask.is_some() {
+                    client.admit_everybody(&plan.temporary, true).map_err(pg)?;
+                }
                 client.rename_database(&plan.temporary, &database).map_err(exists)?;
                 client.execute("COMMIT").map_err(pg)?;
                 at("recovery.renamed");

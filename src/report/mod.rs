@@ -3,6 +3,8 @@
 mod coverage;
 pub mod metrics;
 mod nearest;
+mod verifications;
 
 pub use coverage::{Branch, Coverage, Known, Records, State, Tally};
 pub use nearest::{History, ahead_of_one};
+pub use verifications::{Tested, Verifications};

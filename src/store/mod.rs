@@ -43,7 +43,7 @@ pub use keys::{
     RecipientView, StoreKeys, generate_identity,
 };
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
-pub use place::{Draft, DraftFile, Held, Place};
+pub use place::{Draft, DraftFile, Held, Place, private_directory};
 pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
 pub use repair::Repaired;

@@ -1,9 +1,12 @@
 //! The two kinds of places as one: what makes a backup or brings one back does
 //! not mind where the bytes are.
 
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -28,7 +31,7 @@ pub enum Place {
     Store {
         /// The store.
         store: Store,
-        /// The directory; it exists.
+        /// The directory; it is made when something is put there.
         staging: PathBuf,
     },
 }
@@ -42,8 +45,45 @@ pub enum Draft {
         /// The artifact.
         writer: ArtifactWriter,
         /// What cannot be streamed is made in here.
-        staging: plain::Draft,
+        staging: Staging,
     },
+}
+
+/// A directory for what cannot be streamed: most backups never make one.
+pub struct Staging {
+    root: PathBuf,
+    database: String,
+    id: String,
+    made: Mutex<Option<plain::Draft>>,
+}
+
+impl Staging {
+    fn made(&self) -> MutexGuard<'_, Option<plain::Draft>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn adopt_directory(&self, name: &str) -> Result<PathBuf> {
+        let mut made = self.made();
+        if made.is_none() {
+            private_directory(&self.root)?;
+            *made = Some(plain::Draft::create(&self.root, &self.database, &self.id)?);
+        }
+        made.as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.adopt_directory(name))
+    }
+
+    fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>> {
+        self.made().as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.files_of(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::Missing { path: self.root.join(name) }
+    }
+}
+
+/// Makes a directory, and those above it, that only its owner can look into.
+pub fn private_directory(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Error::io("create", path, error))
 }
 
 impl Place {
@@ -62,9 +102,14 @@ impl Place {
                     Compression::None => FASTEST,
                     Compression::Zstd(level) => level,
                 };
-                let staging = plain::Draft::create(staging, database, id)?;
-                let new =
-                    NewArtifact { id: id.to_owned(), lineage: database.to_owned(), created_at: now, level };
+                let (root, database, id) = (staging.clone(), database.to_owned(), id.to_owned());
+                let staging = Staging { root, database, id, made: Mutex::default() };
+                let new = NewArtifact {
+                    id: staging.id.clone(),
+                    lineage: staging.database.clone(),
+                    created_at: now,
+                    level,
+                };
                 Ok(Draft::Artifact { writer: store.begin(new)?, staging })
             }
         }
@@ -90,8 +135,10 @@ impl Draft {
 
     /// Makes an empty directory for somebody else to fill.
     pub fn adopt_directory(&self, name: &str) -> Result<PathBuf> {
-        let (Self::Plain(draft) | Self::Artifact { staging: draft, .. }) = self;
-        draft.adopt_directory(name)
+        match self {
+            Self::Plain(draft) => draft.adopt_directory(name),
+            Self::Artifact { staging, .. } => staging.adopt_directory(name),
+        }
     }
 
     /// Whether what is put there should not be compressed by those who make it.
@@ -257,7 +304,7 @@ impl Held {
     pub fn unpack(&self, name: &str, expected: &str, target: &Path, progress: &dyn Progress) -> Result<()> {
         let Self::Artifact(artifact) = self else { return Ok(()) };
         self.compare(name, expected)?;
-        fs::create_dir_all(target).map_err(|error| Error::io("create", target, error))?;
+        private_directory(target)?;
         for file in self.below(name)? {
             let relative = file.strip_prefix(name).map_or("", |rest| rest.trim_start_matches('/'));
             if relative.is_empty() || relative.split('/').any(|part| matches!(part, "" | "." | "..")) {

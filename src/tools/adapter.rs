@@ -14,8 +14,10 @@
 //! - nothing of the environment decides what runs: programs are found in
 //!   trusted places, arguments are built one by one, and no secret is in them.
 
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Connection, Error, Format};
@@ -24,7 +26,7 @@ use crate::domain::{
     Location, Metadata, Postgres, RecoveryTarget,
 };
 use crate::pg::ServerFacts;
-use crate::process::Cmd;
+use crate::process::{Cmd, OsUser};
 use crate::progress::Progress;
 
 /// A tool and what it takes to run it for one database.
@@ -58,6 +60,11 @@ pub trait Adapter: Send + Sync {
 
     /// What the tool's own catalogue has; `None` for tools that have none.
     fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error>;
+
+    /// Whether a backup at this place would be in that catalogue.
+    fn holds(&self, _: &Location) -> bool {
+        true
+    }
 
     /// Proves the bytes of a backup, as deeply as `depth` says.
     fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
@@ -218,6 +225,9 @@ pub struct Catalogued {
     pub location: Location,
     /// Our id, when the tool was given one.
     pub id: Option<BackupId>,
+    /// Else the id that everybody derives from what the catalogue says; `None`
+    /// where that is too little.
+    pub derived: Option<BackupId>,
     /// The commit, likewise.
     pub commit: Option<CommitId>,
     /// What it is.
@@ -228,6 +238,13 @@ pub struct Catalogued {
     pub usable: Result<(), String>,
     /// What would be recorded of it.
     pub made: CataloguedFacts,
+}
+
+impl Catalogued {
+    /// The id of its record, now or when it is imported.
+    pub fn known_as(&self) -> Option<BackupId> {
+        self.id.or(self.derived)
+    }
 }
 
 /// What a catalogue tells about a backup.
@@ -243,6 +260,8 @@ pub struct CataloguedFacts {
     pub stored_bytes: u64,
     /// The version of the tool that made it.
     pub tool_version: Option<String>,
+    /// How it is encrypted, without a key.
+    pub encryption: Option<String>,
     /// The server.
     pub postgres: Postgres,
     /// Further facts.
@@ -358,6 +377,15 @@ pub enum Step {
         /// Where to.
         into: PathBuf,
     },
+    /// Make sure, now and not earlier, that a directory is missing or empty: the
+    /// next program may delete or overwrite what it finds there. See
+    /// [`empty_directory`].
+    RequireEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// Whom it is to belong to, when that is not us.
+        owner: Option<OsUser>,
+    },
     /// Run a program.
     Run {
         /// What it does, for people.
@@ -372,4 +400,25 @@ pub enum Step {
         /// The text.
         text: String,
     },
+}
+
+/// Makes an empty directory that only `owner`, or else we, can look into. One that
+/// is there and empty is taken; anything else is left as it is.
+pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
+    let failed = |source| Error::Destination { path: path.to_owned(), source };
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // A link may lead to somewhere else a moment later.
+            let is_directory = fs::symlink_metadata(path).map_err(failed)?.is_dir();
+            if !is_directory || fs::read_dir(path).map_err(failed)?.next().is_some() {
+                return Err(failed(io::ErrorKind::DirectoryNotEmpty.into()));
+            }
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        made => made.map_err(failed)?,
+    }
+    match owner {
+        Some(owner) => chown(path, Some(owner.uid), Some(owner.gid)).map_err(failed),
+        None => Ok(()),
+    }
 }

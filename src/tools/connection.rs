@@ -15,20 +15,61 @@ pub struct Connection {
     pub env: Vec<(OsString, OsString)>,
     /// The password, if it is not in a password file.
     pub password: Option<Secret>,
+    /// What our own environment says to libpq does not count: the connection
+    /// string says all.
+    pub alone: bool,
 }
+
+/// What libpq reads of the environment.
+pub const LIBPQ_VARIABLES: &[&str] = &[
+    "PGAPPNAME",
+    "PGCHANNELBINDING",
+    "PGCLIENTENCODING",
+    "PGCONNECT_TIMEOUT",
+    "PGDATABASE",
+    "PGDATA",
+    "PGDATESTYLE",
+    "PGGEQO",
+    "PGGSSDELEGATION",
+    "PGGSSENCMODE",
+    "PGGSSLIB",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGKRBSRVNAME",
+    "PGLOADBALANCEHOSTS",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGREQUIRESSL",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLCERT",
+    "PGSSLCERTMODE",
+    "PGSSLKEY",
+    "PGSSLMODE",
+    "PGSSLNEGOTIATION",
+    "PGSSLROOTCERT",
+    "PGTARGETSESSIONATTRS",
+    "PGTZ",
+    "PGUSER",
+];
 
 impl From<&ConnInfo> for Connection {
     fn from(info: &ConnInfo) -> Self {
         let is_password = |(name, _): &(OsString, OsString)| name == "PGPASSWORD";
         let (secrets, env): (Vec<_>, Vec<_>) = info.tool_env().into_iter().partition(is_password);
         let password = secrets.into_iter().next().map(|(_, value)| Secret::new(value));
-        Self { conninfo: info.without_password(), env, password }
+        Self { conninfo: info.without_password(), env, password, alone: false }
     }
 }
 
 impl Connection {
     /// Lets `cmd` connect, and never ask a person for a password.
-    pub(super) fn apply(&self, cmd: Cmd) -> Cmd {
+    pub fn apply(&self, cmd: Cmd) -> Cmd {
+        let cmd = if self.alone { cmd.hide_env(LIBPQ_VARIABLES) } else { cmd };
         let cmd = cmd.arg("--no-password").arg(format!("--dbname={}", self.conninfo));
         let cmd = self.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
         match &self.password {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::classify::{Kind, classify};
-use super::{Format, Program, ToolVersion};
+use super::{Fault, Format, Program, ToolVersion};
 use crate::domain::{BackupId, BackupType};
 use crate::process::{self, Status};
 
@@ -125,6 +125,23 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A directory that a backup was to be restored into cannot be used.
+    #[error("cannot restore into {}", path.display())]
+    Destination {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A tool with a repository of its own failed.
+    #[error("{tool}: {fault}")]
+    Tool {
+        /// Which one.
+        tool: String,
+        /// Why.
+        fault: Fault,
+    },
     /// The program could not be run to its end.
     #[error(transparent)]
     Process(process::Error),
@@ -141,10 +158,17 @@ impl Error {
         }
     }
 
+    /// What a tool with a repository of its own failed with.
+    pub(super) fn tool(tool: &str, fault: Fault) -> Self {
+        Self::Tool { tool: tool.to_owned(), fault }
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Failed { kind, .. } => *kind,
+            Self::Tool { fault: Fault::Busy(_), .. } => Kind::Busy,
+            Self::Tool { fault: Fault::Server(_), .. } => Kind::ServerUnreachable,
             Self::ServerNewer { .. } => Kind::ServerNewer,
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::DiskFull,
             _ => Kind::Other,

@@ -10,27 +10,39 @@
 //! Where the bytes go to and come from is not known here.
 
 pub mod adapter;
+pub mod barman;
 mod classify;
 mod connection;
+mod custom;
 mod dump;
 mod error;
+mod external;
+mod fault;
 mod lexer;
 mod migrations;
 mod pg_dump;
+pub mod pgbackrest;
 mod plausible;
 mod programs;
 mod redact;
 mod restore;
 mod schema;
+mod script;
 
 pub use crate::domain::DumpFormat as Format;
 pub use adapter::Adapter;
+pub use barman::Barman;
 pub use classify::{Kind, classify};
-pub use connection::Connection;
+pub use connection::{Connection, LIBPQ_VARIABLES};
+pub use custom::{Commands, Custom};
 pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;
+pub use external::External;
+pub use fault::Fault;
 pub use migrations::{MigrateSpec, Migration, batches};
 pub use pg_dump::{GLOBALS, PgDump};
-pub use programs::{PgTools, Program, Programs, ToolVersion, parse_version};
-pub use restore::RestoreSpec;
+pub use pgbackrest::PgBackRest;
+pub use programs::{PgTools, Program, Programs, ToolVersion, major_of, parse_version};
+pub use restore::{RestoreSpec, load_directory, load_stream};
+pub use script::Statement;
 pub use schema::normalise_schema;

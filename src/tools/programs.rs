@@ -25,6 +25,12 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Makes a data directory.
+    Initdb,
+    /// The server.
+    Postgres,
+    /// Looks for damage in tables and indexes.
+    PgAmcheck,
 }
 
 impl Program {
@@ -35,6 +41,9 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::Initdb => "initdb",
+            Self::Postgres => "postgres",
+            Self::PgAmcheck => "pg_amcheck",
         }
     }
 }
@@ -72,7 +81,7 @@ pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
 }
 
 /// 15 of `15.18`.
-pub(super) fn major_of(version: &str) -> Option<u32> {
+pub fn major_of(version: &str) -> Option<u32> {
     let digits = version.bytes().take_while(u8::is_ascii_digit).count();
     version[..digits].parse().ok()
 }
@@ -150,7 +159,7 @@ impl PgTools {
     }
 
     /// A command that runs `program`.
-    pub(super) fn cmd(&self, program: Program) -> Result<Cmd, Error> {
+    pub fn cmd(&self, program: Program) -> Result<Cmd, Error> {
         Ok(Cmd::new(self.find(program)?.0))
     }
 }

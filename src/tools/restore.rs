@@ -95,14 +95,7 @@ impl PgTools {
             Format::Plain => Program::Psql,
             _ => Program::PgRestore,
         };
-        let cmd = self.restore_cmd(spec)?;
-        let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(|error| Error::of(program, error))?;
-        let witness = match feed(program, spec.format, &mut running, input, progress) {
-            Fed::Broken(error) => return Err(error),
-            Fed::Done(witness) | Fed::Refused(witness) => witness,
-        };
-        running.finish().map_err(|error| Error::of(program, error))?;
-        Ok(witness.bytes())
+        load(self.restore_cmd(spec)?, program, spec.format, input, progress)
     }
 
     /// Restores a dumped directory in one transaction.
@@ -110,12 +103,43 @@ impl PgTools {
         if spec.format != Format::Directory {
             return Err(Error::Unsupported { format: spec.format, reason: "is not a directory" });
         }
-        let program = Program::PgRestore;
-        // A relative path may begin with a dash.
-        let dir = std::path::absolute(dir).map_err(|e| Error::directory(dir, e))?;
-        let cmd = spec.pg_restore(self.cmd(program)?).arg(OsString::from(dir));
-        cmd.run().map(drop).map_err(|error| Error::of(program, error))
+        load_directory(spec.pg_restore(self.cmd(Program::PgRestore)?), dir)
     }
+}
+
+/// Runs the program of a [`super::adapter::Step::Load`] with what `input` yields,
+/// as [`PgTools::restore_stream`] does.
+pub fn load_stream(
+    cmd: Cmd,
+    format: Format,
+    input: &mut dyn Read,
+    progress: &dyn Progress,
+) -> Result<u64, Error> {
+    let program = if format == Format::Plain { Program::Psql } else { Program::PgRestore };
+    load(cmd, program, format, input, progress)
+}
+
+/// The same for a dumped directory.
+pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
+    // A relative path may begin with a dash.
+    let dir = std::path::absolute(dir).map_err(|e| Error::directory(dir, e))?;
+    cmd.arg(OsString::from(dir)).run().map(drop).map_err(|error| Error::of(Program::PgRestore, error))
+}
+
+fn load(
+    cmd: Cmd,
+    program: Program,
+    format: Format,
+    input: &mut dyn Read,
+    progress: &dyn Progress,
+) -> Result<u64, Error> {
+    let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(|error| Error::of(program, error))?;
+    let witness = match feed(program, format, &mut running, input, progress) {
+        Fed::Broken(error) => return Err(error),
+        Fed::Done(witness) | Fed::Refused(witness) => witness,
+    };
+    running.finish().map_err(|error| Error::of(program, error))?;
+    Ok(witness.bytes())
 }
 
 /// How the feeding of a program ended.

@@ -1,6 +1,7 @@
 //! Backups that go into the store: made, brought back, read without us, rebuilt.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -25,7 +26,9 @@ fn checked(output: Output) -> String {
 #[test]
 fn every_format_goes_in_and_comes_back() {
     let shop = Shop::with_store();
-    for (format, jobs) in [("custom", None), ("directory", Some("2")), ("tar", None), ("plain", None)] {
+    let staging = shop.sandbox.repo().join(".git/pggit/staging");
+    for (format, jobs) in [("custom", None), ("tar", None), ("plain", None), ("directory", Some("2"))] {
+        assert!(!staging.exists(), "{format}: it is made for what cannot be streamed");
         let mut args = vec!["--format", format, "--name", format];
         args.extend(jobs.map(|_| "--jobs").into_iter().chain(jobs));
         let id = checked(shop.create(&args));
@@ -38,11 +41,8 @@ fn every_format_goes_in_and_comes_back() {
         shop.pggit(&["backup", "restore", format, "--into", &copy]).success();
         assert_eq!(shop.rows(&copy), "1000", "{format}");
     }
-    assert_eq!(
-        names(&shop.sandbox.repo().join(".git/pggit/staging/shop")),
-        [""; 0],
-        "nothing is left behind"
-    );
+    assert_eq!(names(&staging), [""; 0], "nothing is left behind");
+    assert_eq!(staging.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     let listed = shop.pggit(&["store", "ls", "--json"]).success().json();
     assert_eq!(listed.as_array().unwrap().len(), 4);
     assert!(objects(&shop).iter().all(|name| !name.starts_with("writers/") && !name.starts_with("partial/")));

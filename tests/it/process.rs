@@ -265,7 +265,10 @@ fn a_crash_point_kills_only_where_it_is_named() {
     assert_eq!(crashed.status.signal(), Some(9));
     let out = String::from_utf8_lossy(&crashed.stdout).into_owned();
     assert!(out.contains("after first") && !out.contains("after second"), "{out}");
-    assert!(role("crash_role", &[("PGGIT_CRASH_AT", "else")]).wait_with_output().unwrap().status.success());
+    for point in ["else", "second:2"] {
+        let lives = role("crash_role", &[("PGGIT_CRASH_AT", point)]).wait_with_output().unwrap();
+        assert!(lives.status.success(), "{point}");
+    }
 }
 
 #[test]
@@ -298,5 +301,25 @@ fn owner_role() {
     println!("{}", serde_json::to_string(&process::Owner::current().unwrap()).unwrap());
     loop {
         std::thread::park();
+    }
+}
+
+#[test]
+fn a_program_of_another_user_has_that_user_s_ids_home_and_no_further_groups() {
+    use pggit::process::OsUser;
+    assert_eq!(OsUser::named("no such user".as_ref()), None);
+    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("who runs this is known");
+    let id = |user: &OsUser| {
+        let cmd = Cmd::new("/bin/sh").args(["-c", "id -u; id -G; echo $HOME $USER $LOGNAME; pwd"]);
+        String::from_utf8(cmd.as_user(user).run().unwrap().stdout).unwrap()
+    };
+    assert!(id(&us).starts_with(&format!("{}\n", us.uid)));
+    let nobody = OsUser::named("nobody".as_ref()).expect("there is a user `nobody`");
+    if OsUser::we_are_root() {
+        let home = nobody.home.display();
+        assert_eq!(id(&nobody), format!("{}\n{}\n{home} nobody nobody\n/\n", nobody.uid, nobody.gid));
+    } else {
+        let refused = Cmd::new("/bin/true").as_user(&nobody).run().unwrap_err();
+        assert!(matches!(refused, Error::Spawn { .. }), "{refused}");
     }
 }

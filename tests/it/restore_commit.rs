@@ -9,15 +9,19 @@ use crate::cluster::Cluster;
 use crate::sandbox::{Output, Sandbox};
 
 /// A repository of migrations, and the database that they describe.
-struct History {
-    sandbox: Sandbox,
-    cluster: Arc<Cluster>,
-    database: String,
+pub(crate) struct History {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) database: String,
 }
 
 impl History {
-    fn new() -> Self {
-        let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
+    pub(crate) fn new() -> Self {
+        Self::on(Cluster::shared())
+    }
+
+    pub(crate) fn on(cluster: Arc<Cluster>) -> Self {
+        let sandbox = Sandbox::new();
         let database = cluster.create_database("history");
         let history = Self { sandbox, cluster, database };
         history.migrate("0001_orders.sql", "create table orders (id int primary key, note text);");
@@ -28,25 +32,25 @@ impl History {
     }
 
     /// Commits a migration and runs it.
-    fn migrate(&self, name: &str, sql: &str) -> String {
+    pub(crate) fn migrate(&self, name: &str, sql: &str) -> String {
         self.sql(sql);
         self.commit(name, sql)
     }
 
     /// Commits a migration and does not run it.
-    fn commit(&self, name: &str, sql: &str) -> String {
+    pub(crate) fn commit(&self, name: &str, sql: &str) -> String {
         self.sandbox.commit(&format!("migrations/{name}"), sql, name)
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         self.cluster.psql(&self.database, sql)
     }
 
-    fn pggit(&self, args: &[&str]) -> Output {
+    pub(crate) fn pggit(&self, args: &[&str]) -> Output {
         self.sandbox.pggit(args)
     }
 
-    fn backup(&self, name: &str) {
+    pub(crate) fn backup(&self, name: &str) {
         self.pggit(&["backup", "create", "--name", name]).success();
     }
 

@@ -10,6 +10,7 @@ use pggit::store::{Portion, Thoroughness};
 
 use crate::backup_cli::crowd::Chance;
 use crate::stores::{Place, duplicate, files, read, run};
+use crate::tmpfs::Tmpfs;
 
 /// How many damages are tried; 1,000 with `PGGIT_TEST_LONG`.
 fn damages() -> u32 {
@@ -137,9 +138,7 @@ fn every_flipped_bit_is_found_and_none_comes_out() {
 
 #[test]
 fn a_copy_gives_back_what_is_damaged() {
-    for point in
-        ["", "store.repair.removed", "store.repair.pack", "store.repair.manifest", "store.object.partial"]
-    {
+    for point in ["", "store.repair.pack", "store.repair.manifest", "store.object.partial"] {
         let (place, contents) = Place::filled();
         let copy = place.dir.path().join("copy");
         duplicate(&place.root(), &copy);
@@ -160,6 +159,113 @@ fn a_copy_gives_back_what_is_damaged() {
         assert!(done.status.success(), "{point}: {done:?}");
         let _ = place.collect();
         place.assert_holds(&contents);
+    }
+}
+
+/// Damages every pack of it in another way, and a manifest.
+fn ruin(place: &Place) {
+    for (at, path) in place.packs().iter().enumerate() {
+        let mut bad = fs::read(path).unwrap();
+        match at % 4 {
+            0 => bad[60] ^= 1,
+            1 => bad.truncate(100),
+            2 => bad.clear(),
+            _ => {
+                fs::remove_file(path).unwrap();
+                continue;
+            }
+        }
+        overwrite(path, &bad);
+    }
+    let manifest = files(&place.root().join("artifacts")).remove(0);
+    let mut bad = fs::read(&manifest).unwrap();
+    bad[20] ^= 1;
+    overwrite(&manifest, &bad);
+}
+
+/// The packs that are what their names say.
+fn whole_packs(root: &Path) -> BTreeSet<PathBuf> {
+    let whole = |path: &PathBuf| {
+        let digest = blake3::hash(&fs::read(path).unwrap()).to_hex();
+        path.file_name().unwrap().to_str() == Some(digest.as_str())
+    };
+    files(&root.join("packs")).into_iter().filter(whole).collect()
+}
+
+#[test]
+fn a_repair_may_be_killed_at_every_step_and_takes_nothing_away() {
+    let (pristine, contents) = Place::with_a_chain();
+    let mut killed = 0;
+    for point in ["store.repair.pack", "store.repair.manifest", "store.object.partial", "store.object.named"]
+    {
+        for time in 1.. {
+            let place = pristine.twin();
+            ruin(&place);
+            let before: BTreeSet<PathBuf> = place.packs().into_iter().collect();
+            let mut whole = whole_packs(&place.root());
+            let copy = pristine.root();
+            let repair = ["check", "--read-data", "--repair-from", copy.to_str().unwrap()];
+            let done = place.run(&format!("{point}:{time}"), &repair);
+            if done.status.success() {
+                assert!(time > 1, "{point}");
+                break;
+            }
+            assert_eq!(done.status.code(), None, "{point}:{time}: {done:?}");
+            killed += 1;
+            // What was there is there, and nothing was made worse.
+            assert!(before.is_subset(&place.packs().into_iter().collect()), "{point}:{time}");
+            assert!(!files(&place.root().join("artifacts")).is_empty(), "{point}:{time}");
+            let now = whole_packs(&place.root());
+            whole.retain(|path| !now.contains(path));
+            assert!(whole.is_empty(), "{point}:{time}: {whole:?}");
+            let again = place.run("", &repair);
+            assert!(again.status.success(), "{point}:{time}: {again:?}");
+            let _ = place.collect();
+            place.assert_holds(&contents);
+            assert_eq!(place.packs().len(), 4, "{point}:{time}");
+        }
+    }
+    assert!(killed >= 5 + 10, "{killed}");
+    pristine.assert_holds(&contents);
+}
+
+#[test]
+fn a_full_disk_stops_a_repair_without_harm() {
+    let Some(disk) = Tmpfs::mount("size=16m") else { return };
+    let (pristine, contents) = Place::with_a_chain();
+    let ruined = pristine.twin();
+    ruin(&ruined);
+    let root = disk.path().join("store");
+    duplicate(&ruined.root(), &root);
+    let open = || {
+        let url = pggit::store::StoreUrl::from_directory(&root).unwrap();
+        pggit::store::Store::open(&url, &pggit::store::Access::default()).unwrap()
+    };
+    let all = Thoroughness { read: Some(Portion::All), expected: Vec::new() };
+    let checked = || open().check(&all, Timestamp::from_unix(0).unwrap(), &Quiet).unwrap();
+    let (mut full, mut left) = (0, 0_u64);
+    let mut found = checked();
+    while !found.is_sound() {
+        let before: BTreeSet<PathBuf> = files(&root.join("packs")).into_iter().collect();
+        let whole = whole_packs(&root);
+        disk.leave(left * 4096);
+        let repaired = open().repair(&found, &pristine.store(), &Quiet);
+        disk.make_room();
+        match repaired {
+            Ok(repaired) => assert_eq!(repaired.failed.len(), 0, "{repaired:?}"),
+            Err(pggit::store::Error::Full { .. }) => full += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(before.is_subset(&files(&root.join("packs")).into_iter().collect()), "{left} pages");
+        assert!(whole.is_subset(&whole_packs(&root)), "{left} pages");
+        assert!(files(&root.join("partial")).is_empty(), "{left} pages");
+        left += 1;
+        assert!(left < 500, "it never fits");
+        found = checked();
+    }
+    assert!(full > 2, "{full} times full");
+    for (id, content) in &contents {
+        assert_eq!(read(&open(), id).unwrap(), *content);
     }
 }
 

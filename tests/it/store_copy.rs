@@ -49,6 +49,42 @@ fn an_empty_place_becomes_a_copy_whenever_it_is_killed() {
 }
 
 #[test]
+fn the_copy_of_one_artifact_may_be_killed_at_every_step() {
+    let (place, contents) = Place::with_a_chain();
+    let steps = ["keys", "begun", "pack", "packs", "manifest"].map(|step| format!("store.copy.{step}"));
+    let objects = ["store.object.partial", "store.object.named"].map(str::to_owned);
+    let mut killed = 0;
+    for point in steps.into_iter().chain(objects) {
+        for time in 1.. {
+            let copy = place.dir.path().join(format!("{point}-{time}"));
+            let args = ["copy", copy.to_str().unwrap()];
+            let done = place.run(&format!("{point}:{time}"), &args);
+            if done.status.success() {
+                assert!(time > 1, "{point}");
+                break;
+            }
+            assert_eq!(done.status.code(), None, "{point}:{time}: {done:?}");
+            killed += 1;
+            // What is listed there is whole, and nothing is missing here.
+            if copy.join("config").exists() {
+                for listed in at(&copy).list().unwrap() {
+                    assert_eq!(read(&at(&copy), &listed.id).unwrap(), contents[&listed.id]);
+                }
+            }
+            let again = place.run("", &args);
+            assert!(again.status.success(), "{point}:{time}: {again:?}");
+            for (id, content) in &contents {
+                assert_eq!(read(&at(&copy), id).unwrap(), *content, "{point}:{time}");
+            }
+            assert_eq!(files(&copy.join("packs")).len(), 4, "{point}:{time}");
+        }
+    }
+    // Four packs, a manifest, the configuration and two signs of life, each twice.
+    assert!(killed >= 8 + 16, "{killed}");
+    place.assert_holds(&contents);
+}
+
+#[test]
 fn another_store_is_not_overwritten() {
     let (place, other) = (Place::new(), Place::new());
     let refused = place.run("", &["copy", other.root().to_str().unwrap()]);
@@ -154,7 +190,17 @@ fn records_name_their_copies() {
     fs::remove_dir_all(format!("{copy}/artifacts/shop")).unwrap();
     let said = check(copy).fails(1).stdout_text();
     assert!(said.contains("[artifact-missing]") && said.contains("nightly of shop"), "{said}");
-    let _ = it.sandbox.pggit(["store", "check", "--store", copy, "--repair-from", &it.store]).success();
+    // Whoever is killed while it comes back leaves it missing or whole.
+    let repair = ["store", "check", "--store", copy, "--repair-from", &it.store];
+    fs::remove_dir_all(format!("{copy}/packs")).unwrap();
+    for point in ["object.partial", "object.named", "copy.pack", "copy.packs", "copy.manifest"] {
+        let mut command = it.sandbox.pggit_command();
+        command.args(repair).env("PGGIT_CRASH_AT", format!("store.{point}"));
+        let _ = it.sandbox.output(&mut command).fails(-1);
+        let listed = at(Path::new(copy)).list().unwrap();
+        assert_eq!(listed.len(), usize::from(point == "copy.manifest"), "{point}");
+    }
+    let _ = it.sandbox.pggit(repair).success();
     let _ = check(copy).success();
     // A copy may go; the record says so.
     let _ = it.sandbox.pggit(["store", "rm", "--store", copy, "--force", &it.artifact()]).success();

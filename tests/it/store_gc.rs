@@ -5,7 +5,6 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pggit::process::Cmd;
 use pggit::progress::Quiet;
 use pggit::store::{Access, Amount, Error, Store, StoreUrl};
 
@@ -238,13 +237,10 @@ fn a_full_disk_stops_it_without_harm() {
     let second = publish(begin(&store, "crm"), &version(2, 0)).unwrap();
     let listed = store.list().unwrap().into_iter().find(|listed| listed.id == first).unwrap();
     store.remove(&listed.location).unwrap();
-    let ballast = disk.path().join("ballast");
     let mut left = 0_u64;
     while left < 40 {
         // All but a few pages: each time it gets one step further.
-        let _ = fs::remove_file(&ballast);
-        let free = rustix_free(disk.path());
-        fs::write(&ballast, vec![0; usize::try_from(free.saturating_sub(left * 4096)).unwrap()]).unwrap();
+        disk.leave(left * 4096);
         let collected = store.collect(&Quiet);
         assert_eq!(read(&store, &second).unwrap(), version(2, 0));
         match collected {
@@ -255,7 +251,7 @@ fn a_full_disk_stops_it_without_harm() {
         left += 1;
     }
     assert!((1..40).contains(&left), "{left}");
-    let _ = fs::remove_file(&ballast);
+    disk.make_room();
     let _ = store.collect(&Quiet).unwrap();
     assert_eq!(store.stats().unwrap().garbage_packs, 0);
 }
@@ -266,14 +262,11 @@ fn a_full_disk_stops_writers_and_copies_without_harm() {
     let root = disk.path().join("store");
     let store = Store::init(&StoreUrl::from_directory(&root).unwrap(), &Access::default(), now()).unwrap();
     let first = publish(begin(&store, "shop"), &version(1, 0)).unwrap();
-    let ballast = disk.path().join("ballast");
     let source = Place::filled();
     let full = |left: u64, work: &mut dyn FnMut() -> Result<(), Error>| {
-        let _ = fs::remove_file(&ballast);
-        let free = rustix_free(disk.path());
-        fs::write(&ballast, vec![0; usize::try_from(free.saturating_sub(left * 8192)).unwrap()]).unwrap();
+        disk.leave(left * 8192);
         let done = work();
-        let _ = fs::remove_file(&ballast);
+        disk.make_room();
         assert_eq!(read(&store, &first).unwrap(), version(1, 0));
         match done {
             Ok(()) => true,
@@ -308,12 +301,6 @@ fn a_full_disk_stops_writers_and_copies_without_harm() {
         let checked = store.check(&all, now(), &Quiet).unwrap();
         assert!(checked.is_sound() && checked.artifacts > 1, "{checked:?}");
     }
-}
-
-/// Free bytes of a file system.
-fn rustix_free(path: &std::path::Path) -> u64 {
-    let df = Cmd::new("df").args(["--output=avail", "-B1"]).arg(path).run().unwrap();
-    String::from_utf8(df.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap()
 }
 
 /// How many processes are killed; 600 with `PGGIT_TEST_LONG`.

@@ -75,6 +75,22 @@ impl Place {
         (place, contents)
     }
 
+    /// One artifact of four packs, by its id: the versions that it is made of are gone.
+    pub(crate) fn with_a_chain() -> (Self, BTreeMap<String, Vec<u8>>) {
+        let place = Self::new();
+        let ids: Vec<String> = (0..4).map(|number| place.put("shop", &version(1, number))).collect();
+        ids[..3].iter().for_each(|id| place.remove(id));
+        assert_eq!(place.packs().len(), 4);
+        (place, BTreeMap::from([(ids[3].clone(), version(1, 3))]))
+    }
+
+    /// Another directory with the same objects.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self { dir: tempfile::tempdir().unwrap() };
+        duplicate(&self.root(), &twin.root());
+        twin
+    }
+
     /// The program with `args` on this store, killed at `point` if it gets there.
     pub(crate) fn run(&self, point: &str, args: &[&str]) -> Output {
         run(&self.root(), point, args)

@@ -120,6 +120,30 @@ fn what_was_done_apart_comes_together_in_any_order() {
 }
 
 #[test]
+fn who_has_the_same_writes_nothing() {
+    let team = Team::new(3);
+    let refs = |dir: &Repo| dir.git(&["for-each-ref", "refs/backups", "refs/notes"]);
+    for round in 0..3 {
+        // Something new in one clone, or in two of them.
+        for clone in 0..=round % 2 {
+            team.on(clone, |ledger| {
+                register(ledger, ledger.repository(), &format!("r{round}-{clone}"));
+            });
+        }
+        // As often as it takes until all have it.
+        for clone in [0, 1, 0, 2] {
+            team.sync(clone);
+        }
+        let settled = refs(&team.hub);
+        for clone in [0, 1, 2, 1, 0] {
+            assert!(team.sync(clone).is_nothing(), "round {round}");
+            assert_eq!(refs(&team.clones[clone]), settled, "round {round}");
+        }
+        assert_eq!(refs(&team.hub), settled, "round {round}");
+    }
+}
+
+#[test]
 fn a_rewritten_history_is_refused_and_nothing_is_lost() {
     let team = Team::new(2);
     let one = team.on(0, |ledger| register(ledger, ledger.repository(), "a"));

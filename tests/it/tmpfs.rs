@@ -1,5 +1,6 @@
 //! A small file system of its own, for tests that fill a disk.
 
+use std::fs;
 use std::path::Path;
 
 use pggit::process::Cmd;
@@ -17,6 +18,20 @@ impl Tmpfs {
             return None;
         }
         Some(Tmpfs(dir))
+    }
+
+    /// Fills it but for so many bytes, which may be none.
+    pub(crate) fn leave(&self, bytes: u64) {
+        self.make_room();
+        let df = Cmd::new("df").args(["--output=avail", "-B1"]).arg(self.path()).run().unwrap();
+        let free: u64 = String::from_utf8(df.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap();
+        let ballast = vec![0; usize::try_from(free.saturating_sub(bytes)).unwrap()];
+        fs::write(self.path().join("ballast"), ballast).unwrap();
+    }
+
+    /// Removes what fills it.
+    pub(crate) fn make_room(&self) {
+        let _ = fs::remove_file(self.path().join("ballast"));
     }
 
     /// Where it is mounted.

@@ -1,6 +1,8 @@
 //! The commands: one file per leaf command, and this list of them.
 
-mod backup;
+pub(in crate::cli) mod backup;
+mod checkout;
+mod clone;
 mod completions;
 mod config;
 mod database;
@@ -19,6 +21,7 @@ mod schedule;
 mod store;
 mod sync;
 mod worker;
+mod with;
 
 use clap::Subcommand;
 
@@ -35,6 +38,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Database(database::Command),
     Mark(mark::Args),
+    With(Box<with::Args>),
+    Checkout(Box<checkout::Args>),
+    #[command(subcommand)]
+    Clone(clone::Command),
     Config(config::Args),
     Sync(sync::Args),
     Fsck(fsck::Args),
@@ -66,6 +73,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Database(command) => database::run(command, context),
         Command::Mark(args) => mark::run(&args, context),
+        Command::With(args) => with::run(&args, context),
+        Command::Checkout(args) => checkout::run(&args, context),
+        Command::Clone(command) => clone::run(command, context),
         Command::Config(args) => config::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backup::{Asked, Request};
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{BackupWork, Failure as Why, Job, Line, Work};
+use crate::domain::{BackupWork, Failure as Why, Job, Line, VerificationStatus, VerifyWork, Work};
 use crate::process::{Liveness, interrupt, is_alive};
 use crate::worker::Answer;
 use crate::worker::events::Measured;
@@ -35,7 +35,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     interrupt::terminate_at_end_of(input).map_err(unreadable)?;
     let done = match &job.work {
         Work::Backup(work) => backup(work, context),
-        Work::Verify(_) => Err(Failure::new(Code::Usage, "this version cannot verify backups")),
+        Work::Verify(work) => verify(work, context),
     };
     let answer = match done {
         Ok(measured) => Answer::Completed { measured },
@@ -99,6 +99,21 @@ fn backup(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
     super::sync::on_write(context);
     super::maintenance::by_the_way(context);
     Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: entry.backup.stored_bytes })
+}
+
+/// A verdict that the backup is bad is a job that failed, and stays one however
+/// often it is asked for.
+fn verify(work: &VerifyWork, context: &Context) -> Result<Measured, Failure> {
+    use super::backup::verify;
+    let entry = context.ledger()?.by_id(work.backup)?;
+    let verdict = verify::of(&entry.backup, work.kind, &verify::Manner::default(), context)?;
+    super::sync::on_write(context);
+    super::maintenance::by_the_way(context);
+    if verdict.verification.status != VerificationStatus::Failed {
+        return Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: None });
+    }
+    let failure = Failure::new(Code::Negative, format!("verification failed: {}", work.kind));
+    Err(verify::reasons(&verdict).into_iter().fold(failure, |failure, reason| failure.cause(reason)))
 }
 
 /// An attempt whose worker was killed is about to end, and says so in the

@@ -3,8 +3,8 @@
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
-use crate::tools::Kind;
-use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, worker};
+use crate::tools::{Fault, Kind};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
 
 use super::{Code, Failure};
 
@@ -207,11 +207,44 @@ impl From<tools::Error> for Failure {
                 _ => "choose another directory with --output",
             }),
             Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
+            Error::Destination { source, .. } => match source.kind() {
+                std::io::ErrorKind::DirectoryNotEmpty => failure(Code::Conflict)
+                    .hint("nothing was changed; a backup is restored into a directory that is missing or empty"),
+                _ => failure(Code::Destination),
+            },
+            Error::Tool { tool, fault } => of_fault(tool, fault, failure),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
             Error::VersionUnknown { .. } | Error::Empty { .. } | Error::Truncated { .. } | Error::Process(_) => {
                 failure(Code::ToolFailed)
             }
         }
+    }
+}
+
+/// What to do about a tool with a repository of its own.
+fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Failure {
+    match fault {
+        Fault::Missing => failure(Code::ToolFailed)
+            .hint(format!("install {tool}, or say where it is: git config pggit.<database>.{tool} <program>")),
+        Fault::NotConfigured(key) => failure(Code::Configuration)
+            .hint(format!("say what {tool} calls the database: git config pggit.<database>.{key} <name>")),
+        Fault::Root => failure(Code::Configuration).hint(
+            "say which user has the repository, and it is run as that one: git config pggit.<database>.toolUser postgres",
+        ),
+        Fault::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
+        Fault::NotRoot(user) => failure(Code::Configuration)
+            .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
+        Fault::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
+        Fault::Unknown(_) => failure(Code::NotFound)
+            .hint("see pggit.<database>.stanza or .barmanServer, and the configuration file of the tool"),
+        Fault::NoBackup(_) => {
+            failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
+        }
+        Fault::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
+        Fault::Server(_) => failure(Code::DatabaseUnreachable),
+        Fault::Refused(_) => failure(Code::Conflict),
+        Fault::Unsupported(_) => failure(Code::Usage),
+        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Failed { .. } => failure(Code::ToolFailed),
     }
 }
 
@@ -335,6 +368,36 @@ impl From<recovery::Error> for Failure {
     }
 }
 
+impl From<verify::Error> for Failure {
+    fn from(error: verify::Error) -> Self {
+        use verify::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Process(error) => error.into(),
+            Error::NotVerifiable { .. } => failure(Code::Conflict),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
+            )),
+            Error::NoUser { .. } => failure(Code::Configuration)
+                .hint("name a user of this machine: git config pggit.scratchUser <user>"),
+            Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
+                failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
+            }
+            Error::NoRoom { .. } => failure(Code::Destination)
+                .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => failure(Code::ToolFailed),
+            Error::Deadline { .. } => {
+                failure(Code::ToolFailed).hint("give it more time: git config pggit.<database>.verifyTimeout <duration>")
+            }
+            Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
+        }
+    }
+}
+
 impl From<backup::Error> for Failure {
     fn from(error: backup::Error) -> Self {
         use backup::Error;
@@ -350,6 +413,14 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            Error::Config(error) => error.into(),
+            other @ Error::UnknownTool { .. } => {
+                let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                let failure = Self::of(Code::Configuration, &other).hint(format!("known are {}", known.join(", ")));
+                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
+            }
+            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other)
+                .hint("there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list"),
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }

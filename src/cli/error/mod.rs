@@ -40,6 +40,8 @@ pub enum Code {
     Fatal,
     /// The command line is wrong.
     Usage,
+    /// There is nothing to run a program on.
+    Untestable,
     /// The user ended it.
     Interrupted,
     /// The reader of the output went away.
@@ -98,6 +100,12 @@ impl Code {
             "The directory does not belong to a git repository.",
         ),
         row(Self::Configuration, "configuration", 19, "A setting is missing or wrong."),
+        row(
+            Self::Untestable,
+            "untestable",
+            125,
+            "`git pggit with` has no backup for the commit, so the program was not run; `git bisect run` passes over it.",
+        ),
         row(
             Self::Fatal,
             "fatal",
@@ -163,12 +171,14 @@ pub struct Failure {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    /// The exit status, when it is that of somebody else's program.
+    status: Option<u8>,
 }
 
 impl Failure {
     /// A failure with its code and message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new(), status: None }
     }
 
     /// A failure that says what `error` says, with the errors behind it as
@@ -202,6 +212,22 @@ impl Failure {
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
         self
+    }
+
+    /// The end of a program that ran for the user, as a shell shows it; nothing is
+    /// said about it.
+    pub fn of_program(status: crate::process::Status) -> Self {
+        use crate::process::Status::{Exited, Killed};
+        let status = match status {
+            Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
+            Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        };
+        Self { status: Some(status), ..Self::new(Code::Negative, "") }
+    }
+
+    /// The exit status of the process.
+    pub fn status(&self) -> u8 {
+        self.status.unwrap_or_else(|| self.code.status())
     }
 
     /// The code.

@@ -201,6 +201,16 @@ impl Ledger<'_> {
         Ok(())
     }
 
+    /// The ledger commits of `commit` by the events that they added.
+    pub fn commits_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Oid>, Error> {
+        let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else {
+            return Ok(BTreeMap::new());
+        };
+        let chain = Chain::walk(self.repository, commit, tip)?;
+        let added = |link: Link| link.added.into_iter().map(move |Added { id, .. }| (id, link.id));
+        Ok(chain.links.into_iter().flat_map(added).collect())
+    }
+
     /// The ledger commits of `commit` by the events that they added, with their
     /// signatures.
     pub fn signatures_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Signature>, Error> {

@@ -147,6 +147,22 @@ impl ConnInfo {
         source::write_keywords(pairs)
     }
 
+    /// The first host as a URL without secrets, for programs that do not read what
+    /// libpq reads. A socket directory stands where hosts stand, encoded.
+    pub fn to_url(&self) -> String {
+        let [user, host, dbname] = [self.user(), &self.host(), self.dbname()].map(uri::encode);
+        let elsewhere = ["user", "host", "hostaddr", "port", "dbname"];
+        let public = OPTIONS.iter().filter(|spec| {
+            !spec.secret && !spec.keyword.starts_with("service") && !elsewhere.contains(&spec.keyword)
+        });
+        let rest = public.filter_map(|spec| {
+            Some(format!("{}={}", spec.keyword, uri::encode(self.settings.get(spec.keyword)?.reveal())))
+        });
+        let rest: Vec<String> = rest.collect();
+        let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
+        format!("postgresql://{user}@{host}:{}/{dbname}{query}", self.port())
+    }
+
     /// Environment variables that a libpq program needs beside
     /// [`ConnInfo::without_password`].
     pub fn tool_env(&self) -> Vec<(OsString, OsString)> {

@@ -40,27 +40,44 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Writes `content` into a file that has no name yet, and lets `link` give it
+    /// that of `path`.
+    fn name_it<T>(&self, path: &Path, content: &[u8], link: impl Fn(&Path) -> io::Result<T>) -> Result<T> {
+        let partial = Partial::write(&self.directory.join(PARTIAL), content)?;
+        crash_point("store.object.partial");
+        let parent = path.parent().unwrap_or(&self.directory);
+        let linked = loop {
+            make_directories(parent)?;
+            match link(&partial.0) {
+                Ok(linked) => break linked,
+                // Somebody removed the directory, because it was empty, before we were in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !parent.exists() => {}
+                Err(error) => return Err(Error::io("write", path, error)),
+            }
+        };
+        crash_point("store.object.named");
+        sync(parent)?;
+        Ok(linked)
+    }
+}
+
 impl Storage for Local {
     fn create(&self, name: &str, content: Bytes) -> Result<bool> {
         let path = self.directory.join(name);
         if path.exists() {
             return Ok(false);
         }
-        let partial = Partial::write(&self.directory.join(PARTIAL), &content)?;
-        crash_point("store.object.partial");
-        let parent = path.parent().unwrap_or(&self.directory);
-        loop {
-            make_directories(parent)?;
-            match fs::hard_link(&partial.0, &path) {
-                Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-                // Somebody removed the directory, because it was empty, before we were in it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !parent.exists() => {}
-                Err(error) => return Err(Error::io("write", &path, error)),
-            }
-        }
-        sync(parent)?;
-        Ok(true)
+        self.name_it(&path, &content, |partial| match fs::hard_link(partial, &path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn replace(&self, name: &str, content: Bytes) -> Result<()> {
+        let path = self.directory.join(name);
+        self.name_it(&path, &content, |partial| fs::rename(partial, &path))
     }
 
     fn get(&self, name: &str) -> Result<Bytes> {

@@ -38,6 +38,9 @@ pub(crate) struct Bucket {
 trait Storage: Send + Sync {
     /// Writes an object that is not there yet; `false` if there is one already.
     fn create(&self, name: &str, content: Bytes) -> Result<bool>;
+    /// Writes an object over the one that is there, if there is one: others see
+    /// either, and nothing else.
+    fn replace(&self, name: &str, content: Bytes) -> Result<()>;
     fn get(&self, name: &str) -> Result<Bytes>;
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
     /// All objects whose names begin with `prefix`, which is empty or ends in a slash, by name.
@@ -79,6 +82,12 @@ impl Bucket {
             return Ok(());
         }
         Err(Error::OtherObject { object: self.uri(name) })
+    }
+
+    /// Writes an object in place of a damaged one. Whoever dies meanwhile leaves
+    /// that one: it is never missing.
+    pub(crate) fn replace(&self, name: &str, content: Bytes) -> Result<()> {
+        self.storage.replace(name, content)
     }
 
     /// All of an object.

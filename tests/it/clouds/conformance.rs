@@ -5,6 +5,7 @@ use std::thread;
 
 use pggit::store::{Error, Store};
 
+use super::maintenance::{sealed_stores_are_kept, stores_are_kept};
 use super::{AZURITE, MOTO, Place, S3S, get, noise, now, put};
 use crate::sandbox::Sandbox;
 
@@ -31,7 +32,9 @@ everywhere!(
     artifacts_come_back,
     writers_work_at_once,
     ids_are_used_once,
-    commands_work
+    commands_work,
+    stores_are_kept,
+    sealed_stores_are_kept
 );
 
 fn stores_are_made_once(place: &Place) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pggit::store::{Error, Store};
+use pggit::progress::Quiet;
+use pggit::store::{Error, Portion, Store, Thoroughness};
 
 use super::proxy::{Crowd, Fault, Proxy, Seen};
 use super::server::Cloud;
@@ -48,6 +49,12 @@ impl Scene {
         let direct = self.place.open();
         assert_eq!(direct.list().unwrap().len(), 2);
         assert_eq!(get(&direct, &second.location).unwrap(), content);
+        // What keeps a store in order gets through, too.
+        store.remove(&second.location).unwrap();
+        assert_eq!(store.collect(&Quiet).unwrap().removed.count, 1);
+        let all = Thoroughness { read: Some(Portion::All), expected: vec![self.first.clone()] };
+        let checked = store.check(&all, now(), &Quiet).unwrap();
+        assert!(checked.is_sound() && checked.packs == 1, "{checked:?}");
     }
 
     /// After something failed: what there was is there, and trying again works.

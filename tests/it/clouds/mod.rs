@@ -11,6 +11,7 @@ mod cache;
 mod conformance;
 mod credentials;
 mod faults;
+mod maintenance;
 mod proxy;
 mod server;
 

@@ -12,10 +12,15 @@ use std::time::Duration;
 use super::Place;
 
 /// Public: every Azurite has this account.
-const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub const ACCOUNT: &str = "devstoreaccount1";
+pub const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 /// All that the key may do with blobs, until 2099.
 const SIGNATURE: &str = "sv=2021-08-06&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&sig=96c2EygB3PgwPw/PybbUy3WlHCPrp0h/IdLehWe2UEU%3D";
+
+/// All that the key may do in the bucket, until 2099. Azurite does not let those
+/// with the other one remove anything: that is a request for several at once.
+const SIGNATURE_OF_BUCKET: &str = "sv=2021-08-06&sr=c&sp=racwdl&se=2099-01-01T00%3A00%3A00Z&sig=B88zw1szlphxN9mHaMtC6A8OezM6ZFHdD2RCIJqJXfs%3D";
 
 /// S3, with threads and create-only writes, without a look at signatures.
 pub static MOTO: Server = Server::new(|| {
@@ -122,7 +127,7 @@ impl Cloud {
         let endpoint = format!("http://{address}/{ACCOUNT}");
         let variables = [
             ("AZURE_STORAGE_ACCOUNT", ACCOUNT.to_owned()),
-            ("AZURE_STORAGE_SAS_TOKEN", SIGNATURE.to_owned()),
+            ("AZURE_STORAGE_SAS_TOKEN", SIGNATURE_OF_BUCKET.to_owned()),
             ("AZURE_STORAGE_SERVICE_ENDPOINT", endpoint),
         ];
         Place::new("az", address, &variables)

@@ -14,13 +14,16 @@ use crate::tools::Programs;
 
 use super::select;
 
-/// Back up a database with pg_dump, and record it on its commit
+/// Back up a database, and record it on its commit
 ///
-/// The dump is streamed into the store, together with the roles and tablespaces
+/// The tool is the configured one, by default pg_dump. Its dump is streamed into the store, together with the roles and tablespaces
 /// of the server. Of what the store has from earlier backups of the database
 /// nothing is stored again: a later version takes little more than what has
 /// changed, and each can be restored by itself. With --output it becomes plain
 /// files that 'zstd -dc' and 'pg_restore' read without this program.
+///
+/// pgBackRest, Barman and tools of your own keep the bytes in repositories of
+/// their own; what they say of the backup is recorded.
 ///
 /// The record is in the repository before the first byte is written, and says
 /// that the backup is completed after the last one is durable.
@@ -46,7 +49,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// What the backup contains; pg_dump makes full backups
+    /// What the backup contains: full, differential, incremental; pg_dump makes full backups
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
 
@@ -118,7 +121,7 @@ pub(in crate::cli::commands) fn make(
 ) -> Result<Result<Entry, Unsuccessful>, Failure> {
     let server = connect::conninfo(context, &request.database)?;
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(&request.database, &server, &programs);
+    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
     let place = match adapter.has_repository() {
         true => None,
         false => Some(store::place(context, &request.database, output, store)?),
@@ -220,7 +223,7 @@ fn summary(backup: &Backup) -> String {
     format!("completed backup {}: {size} stored in {stored}, on commit {commit}{branch}", backup.name)
 }
 
-fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+pub(super) fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }

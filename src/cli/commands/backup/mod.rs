@@ -4,6 +4,7 @@ mod annotate;
 mod append;
 mod cat;
 mod cat_artifact;
+mod catalogue;
 mod complete;
 mod coverage;
 pub(super) mod create;
@@ -14,18 +15,22 @@ mod fail;
 mod fields;
 mod find;
 mod for_each;
+mod guard;
 mod hold;
+mod import;
 mod list;
 mod log;
+mod reconcile;
 mod register;
 mod release;
 mod restore;
-pub(super) mod select;
+pub(in crate::cli) mod select;
 mod show;
 mod start;
 mod tag;
 mod untag;
-mod view;
+pub(super) mod verify;
+pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
@@ -36,6 +41,8 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Guard(guard::Args),
+    Verify(Box<verify::Args>),
     Register(Box<register::Args>),
     Start(start::Args),
     Complete(Box<complete::Args>),
@@ -55,12 +62,14 @@ pub(crate) enum Command {
     CatArtifact(cat_artifact::Args),
     ForEach(Box<for_each::Args>),
     Append(append::Args),
+    Import(import::Args),
+    Reconcile(reconcile::Args),
 }
 
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show};
+        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
         matches!(
             self,
             List(_)
@@ -73,6 +82,8 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                // It shares what it recorded by itself, also what was not good.
+                | Verify(_)
         )
     }
 }
@@ -91,6 +102,8 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Guard(args) => guard::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),
         Command::Start(args) => start::run(&args, context),
         Command::Complete(args) => complete::run(&args, context),
@@ -110,5 +123,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::CatArtifact(args) => cat_artifact::run(&args, context),
         Command::ForEach(args) => for_each::run(&args, context),
         Command::Append(args) => append::run(&args, context),
+        Command::Import(args) => import::run(&args, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
     }
 }

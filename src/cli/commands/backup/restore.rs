@@ -2,16 +2,14 @@
 
 use serde_json::json;
 
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::recover::{Asked, Target, admin_of, target};
+use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::human_bytes;
 use crate::git::Oid;
 use crate::ledger::Entry;
 use crate::process::interrupt;
-use crate::recovery::{self, Expected, Forward, Restore, Restored, pending};
-use crate::tools::{Migration, Program, Programs};
-
-use super::find::{self, Wanted, migrations_at};
-use super::select;
+use crate::recovery::{Restore, Restored};
+use crate::tools::Programs;
 
 /// Restore a backup, or a commit, into a new database
 ///
@@ -83,19 +81,15 @@ EXAMPLES
     git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let (entry, commit) = find(args, context)?;
-    let database = args.database.as_deref().unwrap_or(entry.backup.database.as_str());
-    let admin = match &args.server {
-        Some(server) => connect::server(context, server)?,
-        None => {
-            let config = context.config()?;
-            let known = config.selected(Some(database));
-            let known = known.map_err(|error| {
-                Failure::from(error).hint("or name the server to restore on with --server <url>")
-            })?;
-            connect::conninfo(context, &known)?.with_dbname("postgres")
-        }
+    let asked = Asked {
+        what: &args.backup,
+        database: args.database.as_deref(),
+        commit: args.commit.as_deref(),
+        no_migrate: args.no_migrate,
+        ..Asked::default()
     };
+    let Target { entry, commit, forward, expected } = target(&asked, context)?;
+    let admin = admin_of(&entry, args.database.as_deref(), args.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let restore = Restore {
@@ -107,8 +101,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         staging: store::staging(context)?,
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
-        expected: expected(&entry, commit, context)?,
-        forward: forward(&entry, commit, context)?,
+        expected,
+        forward,
+        mask: None,
+        label: None,
         allow_schema_difference: args.allow_schema_difference,
         progress: progress.as_ref(),
     };
@@ -179,88 +175,4 @@ fn say(
         context.ui.status(&format!("its schema equals {with}"));
     }
     Ok(())
-}
-
-/// The way from the backup to the commit.
-fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forward>, Failure> {
-    let from = Oid::from(&entry.backup.commit);
-    if from == commit {
-        return Ok(None);
-    }
-    let database = entry.backup.database.as_str();
-    let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
-    let names = pending(&old, &new).map_err(recovery::Error::from)?;
-    let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
-    Ok(Some(Forward { commit: commit.to_commit(), migrations: read(chosen, context)? }))
-}
-
-fn read<'a>(
-    files: impl Iterator<Item = (&'a String, Oid)>,
-    context: &Context,
-) -> Result<Vec<Migration>, Failure> {
-    let repository = context.repository()?;
-    files.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
-}
-
-/// What the schema has to be: as it was recorded with a backup of the commit,
-/// else what its migrations make.
-fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, Failure> {
-    let ledger = context.ledger()?;
-    let exact = Oid::from(&entry.backup.commit) == commit;
-    let others = match exact {
-        true => vec![entry.clone()],
-        false => ledger.at_commit(&commit.to_commit())?.entries,
-    };
-    let mut newest_first = others.into_iter().rev();
-    let recorded = newest_first
-        .find(|other| other.backup.database == entry.backup.database && other.backup.completed_at.is_some());
-    if let Some(other) = recorded
-        && let Some(schema) = ledger.schema(&other)?
-    {
-        return Ok(Expected::Recorded { backup: other.backup.id, schema });
-    }
-    if exact {
-        return Ok(Expected::Unknown);
-    }
-    let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
-    // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
-    let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
-    let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
-    match read(files, context)? {
-        none if none.is_empty() => Ok(Expected::Unknown),
-        all => Ok(Expected::Migrations(all)),
-    }
-}
-
-/// The backup that is named, or the best one for the commit that is named, and
-/// the commit that the database is to be at.
-fn find(args: &Args, context: &Context) -> Result<(Entry, Oid), Failure> {
-    let by_itself = match select::find(&args.backup, args.database.as_deref(), context) {
-        Ok(entry) => {
-            let commit = match &args.commit {
-                Some(commit) => context.repository()?.resolve_commit(commit)?,
-                None => Oid::from(&entry.backup.commit),
-            };
-            return Ok((entry, commit));
-        }
-        Err(failure) if failure.code() == Code::NotFound => failure,
-        Err(failure) => return Err(failure),
-    };
-    if args.commit.is_some() {
-        return Err(by_itself.hint("--commit goes with a backup"));
-    }
-    let Ok(commit) = context.repository()?.resolve_commit(&args.backup) else {
-        return Err(by_itself.hint("it is no commit either"));
-    };
-    let overview = select::overview(context)?;
-    let wanted = Wanted {
-        database: args.database.as_deref(),
-        tool: Some(Program::PgDump.name()),
-        limit: 10,
-        ..Wanted::default()
-    };
-    let candidates = find::search(&wanted, commit, &overview, context)?;
-    let entry = context.ledger()?.by_id(find::best(&candidates, commit)?.backup)?;
-    let commit = if args.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
-    Ok((entry, commit))
 }

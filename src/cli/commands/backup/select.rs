@@ -28,7 +28,7 @@ pub(super) struct One {
 
 impl One {
     /// Finds it.
-    pub(super) fn find(&self, context: &Context) -> Result<Entry, Failure> {
+    pub(in crate::cli) fn find(&self, context: &Context) -> Result<Entry, Failure> {
         find(&self.backup, self.database.as_deref(), context)
     }
 
@@ -39,7 +39,11 @@ impl One {
 }
 
 /// Finds the backup that `selector` names, among those of `database` if given.
-pub(super) fn find(selector: &str, database: Option<&str>, context: &Context) -> Result<Entry, Failure> {
+pub(in crate::cli) fn find(
+    selector: &str,
+    database: Option<&str>,
+    context: &Context,
+) -> Result<Entry, Failure> {
     Ok(context.ledger()?.find(&selector.parse::<BackupSelector>()?, &of_database(database)?)?)
 }
 
@@ -48,7 +52,7 @@ fn of_database(database: Option<&str>) -> Result<Filter, Failure> {
 }
 
 /// The database to look among, if one was named.
-pub(super) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
+pub(in crate::cli) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
     name.map(database_name).into_iter().collect()
 }
 
@@ -76,7 +80,7 @@ pub(super) struct Place {
 impl Place {
     /// The commit, and the branch whose tip it is: the one that was named, or
     /// the one that HEAD is on.
-    pub(super) fn find(&self, context: &Context) -> Result<(CommitId, Option<Line>), Failure> {
+    pub(in crate::cli) fn find(&self, context: &Context) -> Result<(CommitId, Option<Line>), Failure> {
         let repository = context.repository()?;
         if let Some(branch) = &self.branch {
             return Ok((repository.branch_tip(branch)?.to_commit(), Some(branch.parse()?)));
@@ -201,7 +205,7 @@ fn all<T: FromStr<Err = Invalid>>(texts: &[String]) -> Result<Vec<T>, Failure> {
 }
 
 /// What is known about all backups; says what cannot be read.
-pub(super) fn overview(context: &Context) -> Result<Overview, Failure> {
+pub(in crate::cli) fn overview(context: &Context) -> Result<Overview, Failure> {
     let overview = context.ledger()?.overview()?;
     for damage in &overview.damaged {
         context.ui.warning(&format!("{}:{} is damaged: {}", damage.reference, damage.file, damage.reason));
@@ -210,7 +214,7 @@ pub(super) fn overview(context: &Context) -> Result<Overview, Failure> {
 }
 
 /// All backups by commit, to be judged.
-pub(super) fn records(overview: &Overview) -> Records<Oid> {
+pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
     Records::new(overview.rows().map(|row| Known {
         id: row.id(),
         commit: row.commit_oid(),
@@ -237,7 +241,7 @@ fn tag_filter(text: &str) -> Result<TagFilter, Failure> {
 
 /// A time in words: RFC 3339, `2026-11-21` (midnight UTC), or a span before
 /// `now`.
-pub(super) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(in crate::cli) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     if let Ok(at) = full.parse() {
         return Ok(at);

@@ -33,12 +33,12 @@ pub(super) fn status_style(status: &str) -> Style {
 }
 
 /// How an id or a commit looks.
-pub(super) fn id_style(_: &str) -> Style {
+pub(in crate::cli) fn id_style(_: &str) -> Style {
     Style::Id
 }
 
 /// A time in UTC to the second.
-pub(super) fn time(at: Timestamp) -> String {
+pub(in crate::cli) fn time(at: Timestamp) -> String {
     at.as_datetime().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 

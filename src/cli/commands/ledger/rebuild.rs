@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Code, Context, Failure, store};
 use crate::ledger::exchange::{Import, Imported};
+use crate::store::private_directory;
 
 /// Make records anew from what the store knows about its artifacts
 ///
@@ -79,7 +80,9 @@ struct Spool(PathBuf);
 
 impl Spool {
     fn write(context: &Context, backups: &[Vec<Value>]) -> Result<Self, Failure> {
-        let spool = Self(store::staging(context)?.join(format!("rebuild-{}", uuid::Uuid::now_v7())));
+        let staging = store::staging(context)?;
+        private_directory(&staging)?;
+        let spool = Self(staging.join(format!("rebuild-{}", uuid::Uuid::now_v7())));
         let written = File::create_new(&spool.0).and_then(|file| {
             let mut file = BufWriter::new(file);
             let header = json!({ "kind": "pggit-ledger", "format": 1, "backups": backups.len() });

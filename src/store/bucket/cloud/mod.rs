@@ -112,6 +112,11 @@ impl Storage for Cloud {
         self.run("write", name, put)
     }
 
+    fn replace(&self, name: &str, content: Bytes) -> Result<()> {
+        let path = self.path(name)?;
+        self.run("write", name, async { self.store.put(&path, content.into()).await.map(drop) })
+    }
+
     fn get(&self, name: &str) -> Result<Bytes> {
         let path = self.path(name)?;
         self.run("read", name, async { self.store.get(&path).await?.bytes().await })

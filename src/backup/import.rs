@@ -1,0 +1,278 @@
+//! What a tool's own catalogue has, as records of the ledger.
+//!
+//! Importing twice, or in two clones, gives the same records: a backup that was
+//! made through this program has its id in the tool's catalogue, and of any other
+//! everybody derives the same id from what the catalogue says.
+
+use std::cell::OnceCell;
+
+use crate::domain::{
+    Backup, BackupId, Body, Completed, CommitId, DatabaseName, Dependency, DependencyKind, Encryption, Line, Metadata,
+    Record, Started, Status, Timestamp, Tool,
+};
+use crate::git::{Oid, Repository, Walk};
+use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup};
+use crate::tools::Adapter;
+use crate::tools::adapter::Catalogued;
+
+use super::create::default_name;
+use super::{Asked, Error, is_interrupted};
+
+/// What is compared with what.
+pub struct Import<'a> {
+    /// The records.
+    pub ledger: Ledger<'a>,
+    /// The tool.
+    pub adapter: &'a dyn Adapter,
+    /// The database whose backups the tool has.
+    pub database: &'a DatabaseName,
+    /// The branch whose history says which commit was current; else HEAD.
+    pub branch: Option<&'a str>,
+}
+
+/// What became of one backup of the catalogue.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was registered.
+    Imported(Box<Entry>),
+    /// It was recorded as under way or failed, and is complete.
+    Completed(Box<Entry>),
+    /// It was there already.
+    Known(BackupId),
+    /// It cannot be used, so it was left out.
+    LeftOut(String),
+}
+
+/// One backup of the catalogue and what became of it.
+#[derive(Debug)]
+pub struct Imported {
+    /// What the tool calls it.
+    pub label: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// The catalogue of a tool.
+pub(super) fn catalogue_of(adapter: &dyn Adapter) -> Result<Vec<Catalogued>, Error> {
+    let catalogue = adapter.catalogue().map_err(Error::from)?;
+    catalogue.ok_or_else(|| Error::NoCatalogue { tool: adapter.name().to_owned() })
+}
+
+/// All records of that tool and database.
+pub(super) fn recorded(import: &Import<'_>) -> Result<Vec<Entry>, Error> {
+    let filter = Filter {
+        databases: vec![import.database.clone()],
+        tools: vec![Line::lossy(import.adapter.name())],
+        ..Filter::default()
+    };
+    let catalog = import.ledger.catalog()?;
+    Ok(catalog.select(&filter).into_iter().cloned().collect())
+}
+
+/// The record of a backup in the catalogue.
+pub(super) fn record_of<'e>(entries: &'e [Entry], item: &Catalogued) -> Option<&'e Entry> {
+    let same = |entry: &&Entry| {
+        Some(entry.backup.id) == item.known_as() || entry.backup.location.as_ref() == Some(&item.location)
+    };
+    entries.iter().find(same)
+}
+
+/// Registers what is there and not recorded.
+pub fn import(import: &Import<'_>) -> Result<Vec<Imported>, Error> {
+    let catalogue = catalogue_of(import.adapter)?;
+    let repository = import.ledger.schema_repository();
+    let branch = match import.branch {
+        Some(branch) => Some(branch.to_owned()),
+        None => repository.head_branch(),
+    };
+    let asked = import.branch.map_or(Asked::Nothing, |branch| Asked::Branch(branch.to_owned()));
+    let history = History { repository, asked, commits: OnceCell::new() };
+    let mut entries = recorded(import)?;
+    let mut outcomes = Vec::new();
+    for item in &catalogue {
+        let known = record_of(&entries, item).cloned();
+        let outcome = match (known, &item.usable) {
+            (Some(entry), Ok(())) if is_unfinished(&entry.backup) => adopt(import, &entry, item, &entries)?,
+            (Some(entry), _) => Outcome::Known(entry.backup.id),
+            (None, Err(why)) => Outcome::LeftOut(why.clone()),
+            (None, Ok(())) => register(import, item, &catalogue, &entries, &history, branch.as_deref())?,
+        };
+        if let Outcome::Imported(entry) | Outcome::Completed(entry) = &outcome {
+            entries.retain(|known| known.backup.id != entry.backup.id);
+            entries.push((**entry).clone());
+        }
+        outcomes.push(Imported { label: item.label.clone(), outcome });
+    }
+    Ok(outcomes)
+}
+
+/// Whether the record does not say what the catalogue says, because nobody was
+/// left to write it.
+pub(super) fn is_unfinished(backup: &Backup) -> bool {
+    backup.status == Status::Failed || is_interrupted(backup)
+}
+
+/// Completes the record of a backup that was made, although its maker died.
+fn adopt(import: &Import<'_>, entry: &Entry, item: &Catalogued, entries: &[Entry]) -> Result<Outcome, Error> {
+    let decide = |entry: &Entry| {
+        if !is_unfinished(&entry.backup) {
+            return Ok(Change::default());
+        }
+        let attempt = attempt_of(&entry.record, &entry.backup);
+        let mut bodies = Vec::new();
+        if entry.backup.status == Status::Failed {
+            bodies.push(Started { attempt, owner: None, started_at: item.made.started_at }.into());
+        }
+        let depends = dependency(item, entries);
+        bodies.push(Body::from(completed(item, Some(attempt), depends, Metadata::default())));
+        Ok(Change { bodies, schema: None })
+    };
+    let entry = import.ledger.append_at(&entry.backup.commit, entry.backup.id, decide)?;
+    Ok(Outcome::Completed(Box::new(entry)))
+}
+
+fn attempt_of(record: &Record, backup: &Backup) -> u32 {
+    match (backup.status, &backup.attempt) {
+        (Status::InProgress, Some(attempt)) => attempt.number,
+        _ => record.next_attempt(),
+    }
+}
+
+fn register(
+    import: &Import<'_>,
+    item: &Catalogued,
+    catalogue: &[Catalogued],
+    entries: &[Entry],
+    history: &History<'_>,
+    branch: Option<&str>,
+) -> Result<Outcome, Error> {
+    let (Some(id), Some(stopped)) = (item.known_as(), item.made.stopped_at) else {
+        return Ok(Outcome::LeftOut("it does not say when it ended".to_owned()));
+    };
+    let mut metadata = Metadata::default();
+    metadata.insert("imported", true);
+    let (commit, branch) = match annotated(history.repository, item)? {
+        Some(commit) => {
+            metadata.insert("commit_source", "annotation");
+            (commit, None)
+        }
+        None => {
+            metadata.insert("commit_source", "inferred");
+            let (commit, how) = history.at(stopped)?;
+            metadata.insert("inferred", format!("{how} {}", branch.unwrap_or("HEAD")));
+            (commit, branch.map(Line::lossy))
+        }
+    };
+    let parent = parent_of(item, catalogue).and_then(|parent| dependency_on(item, parent, entries));
+    let new = NewBackup {
+        id,
+        name: default_name(import.database.as_str(), stopped).map_err(ledger::Error::from)?,
+        database: import.database.clone(),
+        commit,
+        branch,
+        kind: item.kind,
+        tool: Tool { name: Line::lossy(import.adapter.name()), version: None },
+        depends_on: parent.into_iter().collect(),
+        expires_at: None,
+        tags: std::collections::BTreeMap::new(),
+        metadata,
+    };
+    let done = Body::from(completed(item, None, None, Metadata::default()));
+    match import.ledger.register(&new, &[done]) {
+        Ok(entry) => Ok(Outcome::Imported(Box::new(entry))),
+        // Somebody else was faster.
+        Err(ledger::Error::Refused { .. }) if import.ledger.by_id(id).is_ok() => Ok(Outcome::Known(id)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The commit that the tool's catalogue names, when this repository has it.
+fn annotated(repository: &Repository, item: &Catalogued) -> Result<Option<CommitId>, Error> {
+    let Some(commit) = &item.commit else { return Ok(None) };
+    match repository.resolve_commit(commit.as_str()) {
+        Ok(oid) => Ok(Some(oid.to_commit())),
+        Err(crate::git::Error::UnknownRevision { .. } | crate::git::Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The backup that this one builds on: of that label, and in the same place.
+fn parent_of<'c>(item: &Catalogued, catalogue: &'c [Catalogued]) -> Option<&'c Catalogued> {
+    let label = item.parent.as_deref()?;
+    let beside = item.location.as_str().replace(&item.label, label);
+    let named = || catalogue.iter().filter(|known| known.label == label);
+    named().find(|known| known.location.as_str() == beside).or_else(|| named().next())
+}
+
+fn dependency_on(item: &Catalogued, parent: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
+    let entry = record_of(entries, parent)?;
+    Some(Dependency { id: entry.backup.id, kind: DependencyKind::between(item.kind, entry.backup.kind).ok()? })
+}
+
+/// What a backup builds on, going by the records only.
+fn dependency(item: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
+    let label = item.parent.as_deref()?;
+    let at = item.location.as_str().replace(&item.label, label);
+    let parent = entries.iter().find(|entry| entry.backup.location.as_ref().is_some_and(|it| it.as_str() == at))?;
+    Some(Dependency { id: parent.backup.id, kind: DependencyKind::between(item.kind, parent.backup.kind).ok()? })
+}
+
+fn completed(item: &Catalogued, attempt: Option<u32>, depends: Option<Dependency>, mut metadata: Metadata) -> Completed {
+    let made = &item.made;
+    metadata.apply(&made.metadata);
+    Completed {
+        attempt,
+        location: Some(item.location.clone()),
+        size_bytes: made.size_bytes,
+        stored_bytes: made.stored_bytes,
+        compression: None,
+        encryption: made.encryption.as_ref().map(|key| Encryption { key_id: Line::lossy(key) }),
+        digest: None,
+        backup_type: depends.is_some().then_some(item.kind),
+        depends_on: depends.map(|depends| vec![depends]),
+        artifacts: Vec::new(),
+        started_at: made.started_at,
+        completed_at: made.stopped_at,
+        postgres: Some(made.postgres.clone()),
+        tool_version: made.tool_version.as_deref().map(Line::lossy),
+        metadata,
+    }
+}
+
+/// Which commit of a branch was current when.
+struct History<'a> {
+    repository: &'a Repository,
+    asked: Asked,
+    /// By their first parents, the tip first, each with its time.
+    commits: OnceCell<Vec<(Oid, i64)>>,
+}
+
+impl History<'_> {
+    fn commits(&self) -> Result<&[(Oid, i64)], Error> {
+        if let Some(commits) = self.commits.get() {
+            return Ok(commits);
+        }
+        let tip = match &self.asked {
+            Asked::Branch(branch) => self.repository.branch_tip(branch)?,
+            _ => self.repository.head()?,
+        };
+        let walk = Walk { first_parent: true, limit: None };
+        let mut commits = Vec::new();
+        for commit in self.repository.walk(&[tip], &[], walk)? {
+            commits.push((commit, self.repository.summary(commit)?.committed_at));
+        }
+        Ok(self.commits.get_or_init(|| commits))
+    }
+
+    /// The commit at that time, and how it was found.
+    fn at(&self, time: Timestamp) -> Result<(CommitId, &'static str), Error> {
+        let (commits, seconds) = (self.commits()?, time.unix_millis().div_euclid(1000));
+        let current = commits.iter().find(|(_, committed_at)| *committed_at <= seconds);
+        match (current, commits.last()) {
+            (Some((commit, _)), _) => Ok((commit.to_commit(), "current at that time on")),
+            (None, Some((first, _))) => Ok((first.to_commit(), "older than the first commit of")),
+            // A branch has a tip.
+            (None, None) => Ok((self.repository.head()?.to_commit(), "the only commit of")),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What `import` and `reconcile` have in common: which tool, which database.
+
+use crate::backup;
+use crate::cli::{Code, Context, Failure, connect};
+use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
+use crate::tools::{Adapter, Programs};
+
+/// Whose catalogue is looked into.
+#[derive(Debug, clap::Args)]
+pub(super) struct Where {
+    /// The database, as it is configured
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// The tool: pgbackrest, barman, or one of your own; by default the configured one
+    #[arg(long, value_name = "TOOL")]
+    tool: Option<String>,
+
+    /// The stanza in pgBackRest, instead of the configured one
+    #[arg(long, value_name = "STANZA")]
+    stanza: Option<String>,
+
+    /// The server in Barman, instead of the configured one
+    #[arg(long, value_name = "SERVER")]
+    server: Option<String>,
+}
+
+impl Where {
+    /// The database and its tool.
+    pub(super) fn find(&self, context: &Context) -> Result<(DatabaseConfig, Box<dyn Adapter>), Failure> {
+        let config = context.config()?;
+        let mut database = config.selected(self.database.as_deref())?;
+        if let Some(tool) = &self.tool {
+            let value = tool.parse::<Tool>().map_err(|()| {
+                Failure::new(Code::Usage, format!("{tool:?} cannot be the name of a tool"))
+            })?;
+            database.tool = Setting { value, origin: Origin::CommandLine };
+        }
+        let given = |text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => match word(text) {
+                Some(value) => Ok(Some(Setting { value, origin: Origin::CommandLine })),
+                None => Err(Failure::new(Code::Usage, format!("{text:?} is no name of a stanza or server"))),
+            },
+        };
+        database.stanza = given(&self.stanza)?.or(database.stanza);
+        database.barman_server = given(&self.server)?.or(database.barman_server);
+        let server = connect::conninfo(context, &database)?;
+        let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+        let adapter = backup::adapter_for(config, &database, &server, &programs)?;
+        Ok((database, adapter))
+    }
+}

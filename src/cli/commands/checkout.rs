@@ -1,0 +1,73 @@
+//! `git pggit checkout`
+
+use serde_json::json;
+
+use crate::cli::recover::{Asked, make, target};
+use crate::cli::{Context, Failure};
+use crate::pg::NAME_BYTES_MAX;
+
+use super::with::Place;
+
+/// Make a copy of the database at a commit, to be looked at and stopped later
+///
+/// As 'git pggit with', but the copy stays until 'git pggit clone stop'. Prints
+/// how to reach it. Data is masked by the script of 'pggit.<database>.mask' before
+/// anybody can connect.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The commit; any git revision
+    #[arg(value_name = "COMMIT", default_value = "HEAD")]
+    commit: String,
+
+    /// The name of the new database; by default the database and the commit
+    #[arg(long, value_name = "DATABASE")]
+    name: Option<String>,
+
+    /// Make sessions in it read-only unless they say otherwise
+    #[arg(long)]
+    read_only: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit checkout v1.9
+    psql \"$(git pggit checkout HEAD --name shop_review)\"
+    git pggit clone list";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let asked = Asked {
+        what: &args.commit,
+        database: args.place.database.as_deref(),
+        only_commit: true,
+        ..Asked::default()
+    };
+    let target = target(&asked, context)?;
+    let dbname = args.name.clone().unwrap_or_else(|| {
+        let suffix = format!("_{}", target.commit.to_commit().short());
+        let mut name = target.entry.backup.database.as_str().to_owned();
+        name.truncate(NAME_BYTES_MAX - suffix.len());
+        name + &suffix
+    });
+    let info = make(&target, &args.place.copy(dbname, None, !args.read_only), context)?;
+    if context.ui.wants_json() {
+        let backup = &target.entry.backup;
+        return Ok(context.ui.json(&json!({
+            "dbname": info.dbname(),
+            "connection": info.without_password(),
+            "commit": target.commit.to_commit(),
+            "backup": backup.id,
+            "database": backup.database,
+        }))?);
+    }
+    context.ui.status(&format!(
+        "copy of commit {} is database {}; drop it with 'git pggit clone stop {}'",
+        target.commit.short(),
+        info.dbname(),
+        info.dbname()
+    ));
+    Ok(context.ui.line(info.without_password())?)
+}

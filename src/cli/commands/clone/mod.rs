@@ -1,0 +1,48 @@
+//! `git pggit clone`: copies of databases at commits.
+
+mod list;
+mod stop;
+
+use clap::Subcommand;
+
+use crate::cli::{Context, Failure, connect};
+use crate::pg::Client;
+
+/// List and drop copies that were made of databases
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(list::Args),
+    Stop(stop::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::List(args) => list::run(&args, context),
+        Command::Stop(args) => stop::run(&args, context),
+    }
+}
+
+/// Where copies are
+#[derive(Debug, clap::Args)]
+struct Server {
+    /// On the server of this configured database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// On this server: one of its databases, as psql takes it
+    #[arg(long, value_name = "URL", conflicts_with = "database")]
+    server: Option<String>,
+}
+
+impl Server {
+    fn connect(&self, context: &Context) -> Result<Client, Failure> {
+        let info = match &self.server {
+            Some(server) => connect::server(context, server)?,
+            None => {
+                let database = context.config()?.selected(self.database.as_deref())?;
+                connect::conninfo(context, &database)?.with_dbname("postgres")
+            }
+        };
+        Ok(Client::connect(&info, connect::APPLICATION)?)
+    }
+}

@@ -1,0 +1,124 @@
+//! `git pggit with`
+
+use std::ffi::OsString;
+
+use crate::cli::recover::{Asked, Copy, attach, make, target};
+use crate::cli::{Code, Context, Failure, connect};
+use crate::domain::Owner;
+use crate::pg::Client;
+use crate::process::interrupt;
+use crate::recovery::drop_clone;
+
+/// Run a program on a throw-away copy of the database at a commit
+///
+/// The copy is restored from the best backup for the commit and migrated to it,
+/// as 'git pggit backup restore' does; the program finds it through PGHOST, PGPORT,
+/// PGUSER, PGDATABASE and DATABASE_URL; afterwards it is dropped, whatever the
+/// program came to. Sessions in it are read-only unless --writable is given.
+///
+/// The exit status is that of the program. A commit without a backup ends with 125,
+/// and everything else that goes wrong with 128 or more, so that
+/// 'git bisect run git pggit with HEAD -- ./check.sh' finds the commit that broke
+/// the data.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The commit; any git revision
+    #[arg(value_name = "COMMIT")]
+    commit: String,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
+    /// Let the program write
+    #[arg(short, long)]
+    writable: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where a copy is made and from what
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// Only backups of this configured database
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+
+    /// A database of the server to restore on, as psql takes it; by default the server of the database
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<String>,
+
+    /// Let everything belong to the user who restores
+    #[arg(long)]
+    pub(super) no_owner: bool,
+
+    /// Leave out grants and revokes
+    #[arg(long)]
+    pub(super) no_privileges: bool,
+
+    /// Only say it when the schema is not what it should be
+    #[arg(long)]
+    pub(super) allow_schema_difference: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit with v1.9 -- psql -c 'select count(*) from orders'
+    git pggit with HEAD --writable -- ./test-the-next-migration.sh
+    git bisect run git pggit with HEAD -- ./check.sh";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let status = attempt(args, context).map_err(|failure| match failure.code() {
+        Code::NotFound => failure.with_code(Code::Untestable),
+        // A program may end with any status below 128.
+        code if code.status() < 125 => failure.with_code(Code::Fatal),
+        _ => failure,
+    })?;
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(Failure::of_program(status)),
+    }
+}
+
+fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Failure> {
+    let asked = Asked {
+        what: &args.commit,
+        database: args.place.database.as_deref(),
+        only_commit: true,
+        ..Asked::default()
+    };
+    let target = target(&asked, context)?;
+    let owner = Owner::current().map_err(|error| {
+        Failure::new(Code::Fatal, "cannot find out which process this is").cause(error.to_string())
+    })?;
+    let dbname = format!("pggit_{}_{}", target.commit.to_commit().short(), owner.pid);
+    let copy = args.place.copy(dbname.clone(), Some(owner), args.writable);
+    let info = make(&target, &copy, context)?;
+    crate::process::crash_point("with.made");
+    let ran = attach(&args.command, &info, context);
+    let client = Client::connect(&info.with_dbname("postgres"), connect::APPLICATION)?;
+    drop_clone(&client, &dbname)?;
+    match interrupt::requested() {
+        Some(signal) => {
+            Err(Failure::new(Code::Interrupted, format!("interrupted ({signal}); the copy was dropped")))
+        }
+        None => ran,
+    }
+}
+
+impl Place {
+    /// A copy in this place.
+    pub(super) fn copy(&self, dbname: String, owner: Option<Owner>, writable: bool) -> Copy<'_> {
+        Copy {
+            dbname,
+            server: self.server.as_deref(),
+            owner,
+            writable,
+            no_owner: self.no_owner,
+            no_privileges: self.no_privileges,
+            allow_schema_difference: self.allow_schema_difference,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! From what somebody asks for to what is to be brought back: the one way for all
+//! commands that restore.
+
+mod clone;
+mod search;
+mod target;
+
+pub(crate) use clone::{Copy, admin_of, attach, make};
+pub(crate) use search::{Wanted, best, search};
+pub(crate) use target::{Asked, Target, target};

@@ -1,0 +1,152 @@
+//! What is to be brought back: a backup that is named, or the best one for a
+//! commit; what has to be run after it; what its schema has to be.
+
+use crate::cli::commands::backup::select;
+use crate::cli::{Code, Context, Failure};
+use crate::config::DatabaseConfig;
+use crate::git::Oid;
+use crate::ledger::Entry;
+use crate::recovery::{self, Expected, Forward, pending};
+use crate::tools::{Migration, Program};
+
+use super::search::{Wanted, best, migrations_at, search};
+
+/// What somebody asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    /// A backup or a commit.
+    pub(crate) what: &'a str,
+    /// Only of this database.
+    pub(crate) database: Option<&'a str>,
+    /// With a backup: the commit to go on to.
+    pub(crate) commit: Option<&'a str>,
+    /// With a commit: stay at that of the backup.
+    pub(crate) no_migrate: bool,
+    /// It cannot be a backup.
+    pub(crate) only_commit: bool,
+}
+
+/// A backup and where to go from there.
+pub(crate) struct Target {
+    /// The backup.
+    pub(crate) entry: Entry,
+    /// The commit that the database is to be at.
+    pub(crate) commit: Oid,
+    /// The way there.
+    pub(crate) forward: Option<Forward>,
+    /// The schema in the end.
+    pub(crate) expected: Expected,
+}
+
+/// Finds it.
+pub(crate) fn target(asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
+    let (entry, commit) = find(asked, context)?;
+    let (forward, expected) = (forward(&entry, commit, context)?, expected(&entry, commit, context)?);
+    Ok(Target { entry, commit, forward, expected })
+}
+
+/// The script that changes what nobody may see, as it is at the commit. One that
+/// is configured and not there is an error: nobody shall see it by mistake.
+pub(crate) fn mask(
+    database: &DatabaseConfig,
+    commit: Oid,
+    context: &Context,
+) -> Result<Option<Migration>, Failure> {
+    let Some(path) = &database.mask else { return Ok(None) };
+    let name = path.value.clone();
+    match context.repository()?.blob_at(commit, &name)? {
+        Some(sql) => Ok(Some(Migration { name, sql })),
+        None => Err(Failure::new(
+            Code::NotFound,
+            format!("commit {} has no {name}, which has to mask the data", commit.short()),
+        )
+        .cause(format!("pggit.{}.mask is set in {}", database.name, path.origin))),
+    }
+}
+
+fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let by_itself = match asked.only_commit {
+        true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
+        false => match select::find(asked.what, asked.database, context) {
+            Ok(entry) => {
+                let commit = match asked.commit {
+                    Some(commit) => context.repository()?.resolve_commit(commit)?,
+                    None => Oid::from(&entry.backup.commit),
+                };
+                return Ok((entry, commit));
+            }
+            Err(failure) if failure.code() == Code::NotFound => failure,
+            Err(failure) => return Err(failure),
+        },
+    };
+    if asked.commit.is_some() {
+        return Err(by_itself.hint("--commit goes with a backup"));
+    }
+    let commit = match context.repository()?.resolve_commit(asked.what) {
+        Ok(commit) => commit,
+        Err(error) if asked.only_commit => return Err(error.into()),
+        Err(_) => return Err(by_itself.hint("it is no commit either")),
+    };
+    let overview = select::overview(context)?;
+    let wanted = Wanted {
+        database: asked.database,
+        tool: Some(Program::PgDump.name()),
+        limit: 10,
+        ..Wanted::default()
+    };
+    let candidates = search(&wanted, commit, &overview, context)?;
+    let entry = context.ledger()?.by_id(best(&candidates, commit)?.backup)?;
+    let commit = if asked.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
+    Ok((entry, commit))
+}
+
+/// The way from the backup to the commit.
+fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forward>, Failure> {
+    let from = Oid::from(&entry.backup.commit);
+    if from == commit {
+        return Ok(None);
+    }
+    let database = entry.backup.database.as_str();
+    let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
+    let names = pending(&old, &new).map_err(recovery::Error::from)?;
+    let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
+    Ok(Some(Forward { commit: commit.to_commit(), migrations: read(chosen, context)? }))
+}
+
+fn read<'a>(
+    files: impl Iterator<Item = (&'a String, Oid)>,
+    context: &Context,
+) -> Result<Vec<Migration>, Failure> {
+    let repository = context.repository()?;
+    files.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
+}
+
+/// What the schema has to be: as it was recorded with a backup of the commit,
+/// else what its migrations make.
+fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, Failure> {
+    let ledger = context.ledger()?;
+    let exact = Oid::from(&entry.backup.commit) == commit;
+    let others = match exact {
+        true => vec![entry.clone()],
+        false => ledger.at_commit(&commit.to_commit())?.entries,
+    };
+    let mut newest_first = others.into_iter().rev();
+    let recorded = newest_first
+        .find(|other| other.backup.database == entry.backup.database && other.backup.completed_at.is_some());
+    if let Some(other) = recorded
+        && let Some(schema) = ledger.schema(&other)?
+    {
+        return Ok(Expected::Recorded { backup: other.backup.id, schema });
+    }
+    if exact {
+        return Ok(Expected::Unknown);
+    }
+    let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
+    // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
+    let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
+    let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
+    match read(files, context)? {
+        none if none.is_empty() => Ok(Expected::Unknown),
+        all => Ok(Expected::Migrations(all)),
+    }
+}

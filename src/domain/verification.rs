@@ -1,0 +1,145 @@
+//! What verifications come to, and how often they are wanted.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Backup, Invalid, Timestamp, VerificationKind, VerificationStatus};
+
+impl VerificationKind {
+    /// The word that people write: `restore-test`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Checksum => "checksum",
+            Self::IntegrityCheck => "integrity",
+            Self::RestoreTest => "restore-test",
+        }
+    }
+
+    /// The kind that people call `word`.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.word() == word)
+    }
+}
+
+/// What all verifications of a backup come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// The kind that is spoken of: one whose latest verdict is `failed`, else the
+    /// one that proves most.
+    pub kind: VerificationKind,
+    /// Its latest verdict.
+    pub status: VerificationStatus,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+impl Backup {
+    /// What its verifications come to; `None` when there is none.
+    pub fn verified(&self) -> Option<Verified> {
+        let latest = |kind: &VerificationKind| {
+            let last = self.verifications.iter().rev().find(|it| it.kind == *kind)?;
+            Some(Verified { kind: last.kind, status: last.status, at: last.at })
+        };
+        let by_kind: Vec<Verified> = VerificationKind::ALL.iter().filter_map(latest).collect();
+        let failed = by_kind.iter().rev().find(|it| it.status == VerificationStatus::Failed);
+        failed.or(by_kind.last()).copied()
+    }
+
+    /// The latest verification of a kind.
+    pub fn last_verification(&self, kind: VerificationKind) -> Option<&super::Verification> {
+        self.verifications.iter().rev().find(|it| it.kind == kind)
+    }
+}
+
+/// How often backups are to be verified: `restore-test every 7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyPolicy {
+    /// How.
+    pub kind: VerificationKind,
+    /// Each backup that is kept, and not only the newest one.
+    pub all: bool,
+    /// At least once in this time, in seconds.
+    pub every_s: u64,
+}
+
+impl VerifyPolicy {
+    /// Reads it; the duration is a number and one of `s`, `m`, `h`, `d`, `w`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let (kind, all, span) = match words.as_slice() {
+            [kind, "every", span] | [kind, "of", "newest", "every", span] => (kind, false, span),
+            [kind, "of", "all", "every", span] => (kind, true, span),
+            _ => return None,
+        };
+        let (number, unit) = span.split_at_checked(span.len().checked_sub(1)?)?;
+        let unit_s = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            "w" => 604_800,
+            _ => return None,
+        };
+        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let number: u32 = digits.then(|| number.parse().ok()).flatten().filter(|number| *number > 0)?;
+        Some(Self { kind: VerificationKind::of_word(kind)?, all, every_s: u64::from(number) * unit_s })
+    }
+
+    /// As a duration.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.every_s)
+    }
+}
+
+impl FromStr for VerifyPolicy {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refused = || Invalid::new("verification policy", text, "expected such as `restore-test every 7d`");
+        Self::parse(text).ok_or_else(refused)
+    }
+}
+
+impl fmt::Display for VerifyPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, unit) = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm')]
+            .into_iter()
+            .find(|(unit_s, _)| self.every_s % unit_s == 0)
+            .map_or((self.every_s, 's'), |(unit_s, unit)| (self.every_s / unit_s, unit));
+        let of = if self.all { " of all" } else { "" };
+        write!(f, "{}{of} every {number}{unit}", self.kind.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_read_and_written() {
+        for (text, written) in [
+            ("restore-test every 7d", "restore-test every 1w"),
+            ("checksum  of all every 36h", "checksum of all every 36h"),
+            ("integrity of newest every 90s", "integrity every 90s"),
+        ] {
+            let policy: VerifyPolicy = text.parse().unwrap();
+            assert_eq!(policy.to_string(), written);
+            assert_eq!(written.parse(), Ok(policy));
+        }
+        for bad in [
+            "", "restore-test", "restore-test every", "restore-test every 0d", "restore-test every -1d",
+            "restore_test every 7d", "checksum every 7", "checksum every d", "checksum of some every 7d",
+            "checksum every 7d please", "checksum every 99999999999d", "checksum every 7é",
+        ] {
+            assert_eq!(VerifyPolicy::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_have_words() {
+        for kind in VerificationKind::ALL {
+            assert_eq!(VerificationKind::of_word(kind.word()), Some(*kind));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Users of this machine: whom a program runs as.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use uzers::os::unix::UserExt as _;
+
+/// A user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsUser {
+    /// The name.
+    pub name: OsString,
+    /// The user id.
+    pub uid: u32,
+    /// The id of the user's own group.
+    pub gid: u32,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+impl OsUser {
+    /// The user called `name`, when there is one.
+    pub fn named(name: &OsStr) -> Option<Self> {
+        uzers::get_user_by_name(name).map(|user| Self::of(&user))
+    }
+
+    /// The user with this id, when there is one.
+    pub fn with_id(uid: u32) -> Option<Self> {
+        uzers::get_user_by_uid(uid).map(|user| Self::of(&user))
+    }
+
+    fn of(user: &uzers::User) -> Self {
+        Self {
+            name: user.name().to_owned(),
+            uid: user.uid(),
+            gid: user.primary_group_id(),
+            home: user.home_dir().to_owned(),
+        }
+    }
+
+    /// Whether this is the user that this process runs as.
+    pub fn is_us(&self) -> bool {
+        rustix::process::geteuid().as_raw() == self.uid
+    }
+
+    /// Whether this process may become any other user.
+    pub fn we_are_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+}

@@ -1,0 +1,55 @@
+//! Putting a restored database in the place of another one.
+
+use crate::pg::{self, Client, ConnInfo, Properties};
+use crate::process::crash_point;
+
+use super::Error;
+
+/// How often sessions that come back are ended again. The server waits up to 5 s
+/// for those that are on their way out.
+const ATTEMPTS: usize = 6;
+
+/// Lets the database `restored` take the name `dbname`; what had it gets the name
+/// `aside`. Both happen together or not at all. What comes in gets `properties`
+/// first, which are in no dump. Sessions that are connected
+/// to either are ended when `disconnect` says so; else their being there is an
+/// error, and nothing is changed.
+pub fn swap_in(
+    admin: &ConnInfo,
+    dbname: &str,
+    restored: &str,
+    aside: &str,
+    properties: &Properties,
+    disconnect: bool,
+) -> Result<(), Error> {
+    let client = Client::connect(admin, "git-pggit")?;
+    client.never_time_out()?;
+    client.set_properties(restored, properties)?;
+    crash_point("recovery.swap.prepared");
+    // A database is never shut for this: who dies here would leave it shut.
+    let attempts = if disconnect { ATTEMPTS } else { 1 };
+    for left in (0..attempts).rev() {
+        if disconnect {
+            client.end_sessions(dbname)?;
+        }
+        match exchange(&client, dbname, restored, aside) {
+            // Somebody came back meanwhile.
+            Err(pg::Error::DatabaseInUse { .. }) if left > 0 => {}
+            other => return Ok(other?),
+        }
+    }
+    Ok(())
+}
+
+fn exchange(client: &Client, dbname: &str, restored: &str, aside: &str) -> Result<(), pg::Error> {
+    client.execute("BEGIN")?;
+    let renamed = client
+        .rename_database(dbname, aside)
+        .and_then(|()| client.rename_database(restored, dbname))
+        .inspect(|()| crash_point("recovery.swap.renamed"))
+        .and_then(|()| client.execute("COMMIT"));
+    if renamed.is_err() {
+        let _ = client.execute("ROLLBACK");
+    }
+    renamed
+}

@@ -1,0 +1,404 @@
+//! The adapter of Barman.
+//!
+//! Barman keeps backups and the write-ahead log of a server in directories of its
+//! own. A backup counts as made when Barman calls it `DONE`: as long as it waits
+//! for write-ahead log it cannot be restored.
+
+mod answer;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use backon::{BlockingRetryable as _, ConstantBuilder};
+
+use super::adapter::{
+    Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+};
+use super::external::{External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option, recovery_time};
+use super::{Error, Fault};
+use crate::domain::{
+    Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
+};
+use crate::pg::ServerFacts;
+use crate::process::{self, Cmd, Output, Status};
+use crate::progress::Progress;
+
+pub use answer::{Shown, parse_list, parse_made, parse_show};
+
+/// The name of the program and of the tool.
+const NAME: &str = "barman";
+/// The oldest version that names backups.
+const OLDEST: [u32; 2] = [3, 3];
+/// Before it, a name that is given together with `--wait` is lost.
+const KEEPS_NAMES: [u32; 2] = [3, 5];
+/// From here on it makes incremental backups of PostgreSQL 17 and later.
+const INCREMENTAL: ([u32; 2], u32) = ([3, 11], 17);
+/// How long to wait for write-ahead log when nobody says how long.
+const WAL_PATIENCE: Duration = Duration::from_secs(3600);
+/// How often Barman is asked whether it is there.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Barman, and which of its servers is the database's.
+#[derive(Debug, Clone)]
+pub struct Barman {
+    /// The program.
+    pub external: External,
+    /// The server.
+    pub server: Option<String>,
+    /// Its configuration; else the one that it finds by itself.
+    pub config: Option<PathBuf>,
+}
+
+/// `barman:<server>/<id>`
+fn location(server: &str, id: &str) -> Location {
+    format!("{NAME}:{server}/{id}").parse().expect("words make a location")
+}
+
+/// Server and id of a location.
+fn parse_location(location: &str) -> Option<(&str, &str)> {
+    let (server, id) = location.strip_prefix(NAME)?.strip_prefix(':')?.split_once('/')?;
+    (is_word(server) && is_word(id)).then_some((server, id))
+}
+
+fn fault(fault: Fault) -> Error {
+    Error::tool(NAME, fault)
+}
+
+/// What the words of a failure mean; its status is always 1 or 2.
+fn sort(status: Status, words: String) -> Fault {
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+    if has(&["Unknown server", "Unknown or not configured server"]) {
+        Fault::Unknown(words)
+    } else if has(&["Unknown backup"]) {
+        Fault::NoBackup(words)
+    } else if has(&["Another backup", "Another action", "another process", "already running", "is locked"]) {
+        Fault::Busy(words)
+    } else if has(&["could not connect", "connection to server", "Cannot connect to server"]) {
+        Fault::Server(words)
+    } else {
+        Fault::Failed { status, words }
+    }
+}
+
+/// The arguments of a question or an order, after the options.
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|word| (*word).to_owned()).collect()
+}
+
+impl Barman {
+    fn server(&self) -> Result<&str, Error> {
+        self.server.as_deref().ok_or_else(|| fault(Fault::NotConfigured("barmanServer")))
+    }
+
+    fn cmd(&self, json: bool, args: &[String]) -> Result<Cmd, Error> {
+        let mut cmd = self.external.cmd(NAME)?;
+        if let Some(config) = &self.config {
+            cmd = cmd.arg("--config").arg(config);
+        }
+        if json {
+            cmd = cmd.args(["--format", "json"]);
+        }
+        Ok(cmd.args(args))
+    }
+
+    /// Runs it to a successful end. What it says about a failure is on standard
+    /// output when it speaks JSON.
+    fn run(cmd: Cmd) -> Result<Output, Error> {
+        let output = cmd.run_any().map_err(|error| failure(NAME, error, sort))?;
+        if output.exit.status.is_success() {
+            return Ok(output);
+        }
+        let mut said = answer::errors(&output.stdout);
+        if said.is_empty() {
+            let other = String::from_utf8_lossy(&output.stdout);
+            said.extend(other.lines().filter(|line| line.contains("ERROR") || line.contains("EXCEPTION")).map(str::to_owned));
+        }
+        let stderr = output.exit.stderr.trim();
+        if !stderr.is_empty() {
+            said.push(stderr.to_owned());
+        }
+        Err(fault(sort(output.exit.status, said.join("; "))))
+    }
+
+    fn ask(&self, args: &[&str]) -> Result<Vec<u8>, Error> {
+        Ok(Self::run(self.cmd(true, &words(args))?.deadline(PATIENCE))?.stdout)
+    }
+
+    fn version(&self) -> Result<(PathBuf, String), Error> {
+        let path = self.external.find(NAME)?;
+        let cmd = self.external.cmd(NAME)?.arg("--version").deadline(VERSION_DEADLINE);
+        let answer = Self::run(cmd)?.stdout;
+        let text = std::str::from_utf8(&answer).ok().filter(|text| text.contains("Barman"));
+        let version = text.and_then(|text| text.split_ascii_whitespace().find(|word| numbers(word).len() >= 2));
+        let version = version.filter(|word| is_word(word)).ok_or_else(|| fault(Fault::answer("--version", &answer)))?;
+        if numbers(version)[..] < OLDEST[..] {
+            let reason = "3.3 is the first that names backups".to_owned();
+            return Err(fault(Fault::TooOld { version: version.to_owned(), reason }));
+        }
+        Ok((path, version.to_owned()))
+    }
+
+    fn show(&self, id: &str) -> Result<Shown, Error> {
+        let server = self.server()?;
+        parse_show(&self.ask(&["show-backup", server, id])?, server).map_err(fault)
+    }
+
+    fn list(&self) -> Result<Vec<(String, String)>, Error> {
+        let server = self.server()?;
+        parse_list(&self.ask(&["list-backups", server])?, server).map_err(fault)
+    }
+
+    /// The id of a recorded backup. A record says only what a backup is called on
+    /// the server that is configured here.
+    fn label<'b>(&self, backup: &'b Backup) -> Result<&'b str, Error> {
+        let location = backup.location.as_ref().map_or("", Location::as_str);
+        match parse_location(location) {
+            Some((server, id)) if server == self.server()? => Ok(id),
+            _ => Err(fault(Fault::Refused(format!(
+                "backup {} is at {location:?}, which is not on server `{}`",
+                backup.id,
+                self.server()?
+            )))),
+        }
+    }
+
+    /// What Barman has of a recorded backup; `None` when that is gone.
+    fn find(&self, backup: &Backup) -> Result<Option<Shown>, Error> {
+        let id = self.label(backup)?;
+        if !self.list()?.iter().any(|(known, _)| known == id) {
+            return Ok(None);
+        }
+        let shown = self.show(id)?;
+        let known = shown.catalogued(self.server()?, None);
+        // Names were lost by some versions: then there is nothing to compare.
+        if known.id.is_some_and(|known| known != backup.id) {
+            return Err(fault(Fault::Refused(format!("{id} is not backup {}", backup.id))));
+        }
+        Ok(Some(shown))
+    }
+
+    /// Waits until all of the log that a backup needs is there.
+    fn wait(&self, id: &str, until: Instant) -> Result<Shown, Error> {
+        let server = self.server()?;
+        let mut asked = 0;
+        let look = || {
+            if asked > 0 {
+                // As `barman cron` would do it; somebody else may be at it.
+                let cmd = self.cmd(false, &words(&["archive-wal", server]))?.deadline(PATIENCE);
+                if let Err(interrupted @ process::Error::Interrupted { .. }) = cmd.run_any() {
+                    return Err(Error::Process(interrupted));
+                }
+            }
+            asked += 1;
+            let shown = self.show(id)?;
+            match shown.status.as_str() {
+                answer::DONE => Ok(shown),
+                answer::WAITING => Err(fault(Fault::Unconfirmed(format!("backup {id} still waits for write-ahead log")))),
+                _ => {
+                    let known = shown.catalogued(server, None);
+                    let why = known.usable.err().unwrap_or_default();
+                    Err(fault(Fault::Failed { status: Status::Exited(0), words: format!("backup {id} is {why}") }))
+                }
+            }
+        };
+        let often = ConstantBuilder::default().with_delay(POLL).without_max_times();
+        let waits = |error: &Error| {
+            matches!(error, Error::Tool { fault: Fault::Unconfirmed(_), .. }) && Instant::now() < until
+        };
+        look.retry(often).when(waits).call()
+    }
+
+    fn made(&self, shown: &Shown, system: Option<&str>, version: String, parent: Option<&Backup>) -> Result<Made, Error> {
+        let found = shown.catalogued(self.server()?, system);
+        let depends = parent.filter(|_| found.kind == BackupType::Incremental).and_then(|parent| {
+            Some(Dependency { id: parent.id, kind: DependencyKind::between(found.kind, parent.kind).ok()? })
+        });
+        Ok(Made {
+            location: Some(found.location),
+            basis: Some(Basis { kind: found.kind, parent: depends }),
+            size_bytes: Some(found.made.size_bytes),
+            stored_bytes: Some(found.made.stored_bytes),
+            encryption: found.made.encryption.map(|key| Encryption { key_id: Line::lossy(&key) }),
+            tool_version: version,
+            postgres: Some(found.made.postgres),
+            metadata: found.made.metadata,
+            ..Made::default()
+        })
+    }
+}
+
+impl Adapter for Barman {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn probe(&self, server_major: u32) -> Result<Probe, Error> {
+        let (path, version) = self.version()?;
+        let mut types = vec![BackupType::Full];
+        if numbers(&version)[..] >= INCREMENTAL.0[..] && server_major >= INCREMENTAL.1 {
+            types.push(BackupType::Incremental);
+        }
+        Ok(Probe { path, version, types })
+    }
+
+    fn has_repository(&self) -> bool {
+        true
+    }
+
+    fn choose_base(&self, wanted: BackupType, facts: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
+        let refuse = |makes| Err(Error::TypeUnsupported { tool: NAME.to_owned(), kind: wanted, makes });
+        match wanted {
+            BackupType::Full => Ok(Basis::full()),
+            BackupType::Differential | BackupType::Snapshot => refuse("full and incremental"),
+            BackupType::Incremental if !self.probe(facts.major)?.types.contains(&wanted) => {
+                refuse("full (and, from Barman 3.11 and PostgreSQL 17 on, incremental)")
+            }
+            BackupType::Incremental => {
+                let here = self.list()?;
+                let parent = known.iter().find(|backup| {
+                    self.label(backup).is_ok_and(|label| here.contains(&(label.to_owned(), answer::DONE.to_owned())))
+                });
+                let Some(parent) = parent else { return Ok(Basis::full()) };
+                let kind = DependencyKind::between(wanted, parent.kind).ok();
+                let Some(kind) = kind else { return Ok(Basis::full()) };
+                Ok(Basis { kind: wanted, parent: Some(Dependency { id: parent.id, kind }) })
+            }
+        }
+    }
+
+    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+        let (_, version) = self.version()?;
+        let until = Instant::now() + order.deadline.unwrap_or(WAL_PATIENCE);
+        progress.stage(&format!("backing up {} with Barman", order.database), None);
+        let mut args = words(&["backup", "--name", &format!("{}{}", answer::OUR_NAME, order.id)]);
+        let waits = numbers(&version)[..] >= KEEPS_NAMES[..];
+        if waits {
+            args.push("--wait".to_owned());
+            if let Some(deadline) = order.deadline {
+                args.extend(words(&["--wait-timeout", &deadline.as_secs().max(1).to_string()]));
+            }
+        }
+        let parent = order.parent.map(|parent| parent.backup);
+        if let (BackupType::Incremental, Some(parent)) = (order.kind, parent) {
+            args.extend(words(&["--incremental", self.label(parent)?]));
+        }
+        args.push(self.server()?.to_owned());
+        let answer = Self::run(self.cmd(true, &args)?.deadline(order.deadline))?.stdout;
+        let (id, system) = parse_made(&answer).map_err(fault)?;
+        progress.stage("waiting for the write-ahead log that it needs", None);
+        let shown = self.wait(&id, until)?;
+        self.made(&shown, system.as_deref(), version, parent)
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+        let (_, server) = (self.version()?, self.server()?);
+        let known = |(id, _): (String, String)| Ok(self.show(&id)?.catalogued(server, None));
+        self.list()?.into_iter().map(known).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn holds(&self, location: &Location) -> bool {
+        parse_location(location.as_str()).is_some_and(|(server, _)| Some(server) == self.server.as_deref())
+    }
+
+    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+        let (_, version) = self.version()?;
+        let (id, server, mut report) = (self.label(subject.backup)?, self.server()?, Report::default());
+        let Some(shown) = self.find(subject.backup)? else {
+            report.findings.push(Finding::fatal(format!("{id} is not in Barman's catalogue any more")));
+            return Ok(report);
+        };
+        report.evidence.insert("barman_version", version);
+        report.evidence.insert("barman_status", shown.status.as_str());
+        if let Err(why) = shown.catalogued(server, None).usable {
+            report.findings.push(Finding::fatal(format!("{id} is {why}")));
+            return Ok(report);
+        }
+        if shown.is_rsync() {
+            let message = format!("{id} was copied with rsync and has no checksums; only a restore test proves it");
+            return Err(fault(Fault::Unsupported(message)));
+        }
+        progress.stage(&format!("verifying {id}"), None);
+        match Self::run(self.cmd(true, &words(&["verify-backup", server, id]))?) {
+            Ok(_) => {}
+            Err(Error::Tool { fault: Fault::Failed { status: Status::Exited(1), words }, .. }) => {
+                if words.contains("backup_manifest") && words.contains("not") {
+                    return Err(fault(Fault::Unsupported(words)));
+                }
+                report.findings.push(Finding::fatal(format!("{id}: {words}")));
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        }
+        if depth == Depth::Integrity {
+            // It looks for the log that the backup needs, and changes the status when that is not there.
+            Self::run(self.cmd(false, &words(&["check-backup", server, id]))?.deadline(PATIENCE))?;
+            if let Err(why) = self.show(id)?.catalogued(server, None).usable {
+                report.findings.push(Finding::fatal(format!("{id} is {why}")));
+            }
+        }
+        Ok(report)
+    }
+
+    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+        let Target::DataDirectory { path, tablespaces, until } = target else {
+            return Err(Error::TargetUnsupported {
+                tool: NAME.to_owned(),
+                reason: "is restored into a data directory, not into a database",
+            });
+        };
+        self.version()?;
+        let (id, server) = (self.label(subject.backup)?, self.server()?);
+        let shown = self.find(subject.backup)?.ok_or_else(|| fault(Fault::NoBackup(id.to_owned())))?;
+        if let Err(why) = shown.catalogued(server, None).usable {
+            return Err(fault(Fault::Refused(format!("{id} is {why}"))));
+        }
+        let mut cmd = self.cmd(false, &words(&["recover"]))?.args(recovery(until));
+        for (from, to) in tablespaces {
+            let known = shown.tablespaces().into_iter().find(|(_, at)| at.as_str() == from.as_os_str());
+            let (name, _) = known
+                .ok_or_else(|| fault(Fault::Refused(format!("{id} has no tablespace at {}", from.display()))))?;
+            cmd = cmd.arg("--tablespace").arg(option(&format!("{name}:"), to));
+        }
+        let cmd = cmd.args([server, id]).arg(path);
+        let what = format!("restore {id} with Barman");
+        // Before 3.5 Barman deletes what it finds in the directory.
+        Ok(vec![
+            Step::RequireEmpty { path: path.clone(), owner: self.external.user(NAME)? },
+            Step::Run { what, cmd: Box::new(cmd) },
+            Step::Append { path: path.join("postgresql.auto.conf"), text: "archive_mode = off\n".to_owned() },
+        ])
+    }
+
+    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+        self.version()?;
+        let (id, server) = (self.label(subject.backup)?, self.server()?);
+        let Some(shown) = self.find(subject.backup)? else { return Ok(()) };
+        // It would take these along.
+        let children = shown.children();
+        if !children.is_empty() {
+            return Err(fault(Fault::Refused(format!("{id} is needed by {}", children.join(", ")))));
+        }
+        Self::run(self.cmd(true, &words(&["delete", server, id]))?)?;
+        match self.find(subject.backup)? {
+            None => Ok(()),
+            Some(_) => Err(fault(Fault::Unconfirmed(format!("{id} was to be deleted and is still there")))),
+        }
+    }
+}
+
+/// Up to where the log is replayed, in Barman's options.
+fn recovery(until: &RecoveryTarget) -> Vec<String> {
+    let (option, value) = match until {
+        RecoveryTarget::Latest => return Vec::new(),
+        RecoveryTarget::Immediate => ("--target-immediate", None),
+        RecoveryTarget::Time(time) => ("--target-time", Some(recovery_time(time))),
+        RecoveryTarget::Lsn(lsn) => ("--target-lsn", Some(lsn.to_string())),
+        RecoveryTarget::Name(name) => ("--target-name", Some(name.to_string())),
+        RecoveryTarget::Xid(xid) => ("--target-xid", Some(xid.to_string())),
+    };
+    // A value of its own could be taken for an option.
+    let target = value.map_or_else(|| option.to_owned(), |value| format!("{option}={value}"));
+    [target, "--target-action=promote".to_owned()].into()
+}

@@ -1,0 +1,344 @@
+//! The adapter of tools that nobody wrote an adapter for: commands from the
+//! user's own configuration that speak a small protocol. `docs/custom-tools.md`
+//! describes it; this is the other side.
+
+use std::ffi::OsString;
+
+use serde::Deserialize;
+
+use super::adapter::{
+    Adapter, Basis, Catalogued, CataloguedFacts, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject,
+    Target,
+};
+use super::external::{External, PATIENCE, failure};
+use super::{Connection, Error, Fault};
+use crate::domain::{
+    Backup, BackupId, BackupType, CommitId, Dependency, DependencyKind, Encryption, Line, Location, Metadata, Postgres,
+    RecoveryTarget, Timestamp,
+};
+use crate::pg::ServerFacts;
+use crate::process::{Cmd, Status, search_path, find_program};
+use crate::progress::Progress;
+
+/// `EX_TEMPFAIL` of sysexits.h: the same may succeed later.
+const TRY_LATER: i32 = 75;
+/// The most that an answer may have.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// What a tool is that does not say its version.
+const NO_VERSION: &str = "unknown";
+
+/// What a tool can be asked, each as a program and its arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// Makes a backup.
+    pub backup: Option<Vec<String>>,
+    /// Brings one back.
+    pub restore: Option<Vec<String>>,
+    /// Proves one.
+    pub verify: Option<Vec<String>>,
+    /// Removes one.
+    pub delete: Option<Vec<String>>,
+    /// Lists what there is.
+    pub list: Option<Vec<String>>,
+}
+
+/// A tool that is described by configuration.
+#[derive(Debug, Clone)]
+pub struct Custom {
+    /// What it is called.
+    pub name: String,
+    /// What it can be asked.
+    pub commands: Commands,
+    /// The user of this machine that it is to run as.
+    pub user: Option<String>,
+    /// The configured database.
+    pub database: String,
+    /// How to reach the database.
+    pub connection: Connection,
+}
+
+/// The answer to `backup`.
+#[derive(Deserialize)]
+struct MadeAnswer {
+    location: Location,
+    #[serde(default, rename = "type")]
+    kind: Option<BackupType>,
+    #[serde(default)]
+    parent: Option<BackupId>,
+    #[serde(flatten)]
+    facts: FactsAnswer,
+}
+
+/// What may be told of a backup.
+#[derive(Default, Deserialize)]
+struct FactsAnswer {
+    #[serde(default)]
+    started_at: Option<Timestamp>,
+    #[serde(default)]
+    stopped_at: Option<Timestamp>,
+    #[serde(default)]
+    size_bytes: Option<u64>,
+    #[serde(default)]
+    stored_bytes: Option<u64>,
+    #[serde(default)]
+    tool_version: Option<Line>,
+    #[serde(default)]
+    encryption: Option<Line>,
+    #[serde(default)]
+    postgres: Option<Postgres>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// The answer to `verify`.
+#[derive(Deserialize)]
+struct VerifyAnswer {
+    findings: Vec<FindingAnswer>,
+    #[serde(default)]
+    evidence: Metadata,
+}
+
+#[derive(Deserialize)]
+struct FindingAnswer {
+    fatal: bool,
+    message: String,
+}
+
+/// The answer to `list`.
+#[derive(Deserialize)]
+struct ListAnswer {
+    backups: Vec<ListedAnswer>,
+}
+
+#[derive(Deserialize)]
+struct ListedAnswer {
+    label: String,
+    location: Location,
+    #[serde(default)]
+    id: Option<BackupId>,
+    #[serde(default)]
+    commit: Option<CommitId>,
+    #[serde(rename = "type")]
+    kind: BackupType,
+    #[serde(default)]
+    parent: Option<String>,
+    /// Why it cannot be used.
+    #[serde(default)]
+    unusable: Option<String>,
+    #[serde(flatten)]
+    facts: FactsAnswer,
+}
+
+impl Custom {
+    fn fault(&self, fault: Fault) -> Error {
+        Error::tool(&self.name, fault)
+    }
+
+    /// The command for one question, with what it is told about everything.
+    fn cmd(&self, action: &'static str, words: Option<&Vec<String>>) -> Result<Cmd, Error> {
+        let (program, args) = words
+            .and_then(|words| words.split_first())
+            .ok_or_else(|| self.fault(Fault::Unsupported(format!("no command is configured for '{action}'"))))?;
+        let found = match program.contains('/') {
+            true => Some(program.into()).filter(|path: &std::path::PathBuf| path.is_absolute() && path.is_file()),
+            false => find_program(program.as_ref(), &[], search_path().as_deref()),
+        };
+        let path = found.ok_or_else(|| Error::tool(program, Fault::Missing))?;
+        let external = External { program: Some(path), user: self.user.clone() };
+        let cmd = external.cmd(&self.name)?.args(args).stdout_limit(ANSWER_BYTES_MAX);
+        let cmd = self.connection.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+        let cmd = cmd.env("PGGIT_ACTION", action).env("PGGIT_TOOL", &self.name);
+        Ok(cmd.env("PGGIT_DATABASE", &self.database).env("PGGIT_CONNINFO", &self.connection.conninfo))
+    }
+
+    /// The same about a backup that exists.
+    fn about(&self, action: &'static str, words: Option<&Vec<String>>, backup: &Backup) -> Result<Cmd, Error> {
+        let location = backup.location.as_ref().map_or("", Location::as_str);
+        let cmd = self.cmd(action, words)?.env("PGGIT_BACKUP_ID", backup.id.to_string());
+        let cmd = cmd.env("PGGIT_COMMIT", backup.commit.as_str()).env("PGGIT_LOCATION", location);
+        Ok(cmd.env("PGGIT_BACKUP_TYPE", backup.kind.as_str()))
+    }
+
+    fn with_password(&self, cmd: Cmd) -> Cmd {
+        match &self.connection.password {
+            Some(password) => cmd.secret_env("PGPASSWORD", password.clone()),
+            None => cmd,
+        }
+    }
+
+    fn run(&self, cmd: Cmd) -> Result<Vec<u8>, Error> {
+        let sort = |status, words: String| match status {
+            Status::Exited(TRY_LATER) => Fault::Busy(words),
+            _ => Fault::Failed { status, words },
+        };
+        Ok(cmd.run().map_err(|error| failure(&self.name, error, sort))?.stdout)
+    }
+
+    fn answer<T: for<'a> Deserialize<'a>>(&self, asked: &'static str, answer: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(answer).map_err(|error| {
+            let Fault::Answer { asked, answer } = Fault::answer(asked, answer) else {
+                unreachable!("that is what it makes")
+            };
+            self.fault(Fault::Answer { asked, answer: format!("{answer} ({error})") })
+        })
+    }
+}
+
+impl Adapter for Custom {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its programs are looked for; its version it says with its first backup.
+    fn probe(&self, _: u32) -> Result<Probe, Error> {
+        let cmd = self.cmd("backup", self.commands.backup.as_ref())?;
+        let path = cmd.argv().first().map(OsString::from).unwrap_or_default().into();
+        Ok(Probe { path, version: NO_VERSION.to_owned(), types: BackupType::ALL.to_vec() })
+    }
+
+    fn has_repository(&self) -> bool {
+        true
+    }
+
+    /// The newest backup that a wanted one can build on is proposed; the tool may
+    /// choose otherwise.
+    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
+        let fits = |backup: &&&Backup| DependencyKind::between(wanted, backup.kind).is_ok();
+        let parent = known.iter().find(fits).and_then(|backup| {
+            Some(Dependency { id: backup.id, kind: DependencyKind::between(wanted, backup.kind).ok()? })
+        });
+        match (wanted, parent) {
+            (BackupType::Incremental | BackupType::Differential, None) => Ok(Basis::full()),
+            (kind, parent) => Ok(Basis { kind, parent }),
+        }
+    }
+
+    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+        progress.stage(&format!("backing up {} with {}", order.database, self.name), None);
+        let mut cmd = self.cmd("backup", self.commands.backup.as_ref())?.deadline(order.deadline);
+        cmd = cmd.env("PGGIT_BACKUP_ID", order.id.to_string()).env("PGGIT_BACKUP_NAME", order.name.as_str());
+        cmd = cmd.env("PGGIT_COMMIT", order.commit.as_str()).env("PGGIT_BACKUP_TYPE", order.kind.as_str());
+        cmd = cmd.env("PGGIT_SERVER_MAJOR", order.facts.major.to_string());
+        if let Some(parent) = order.parent {
+            let location = parent.backup.location.as_ref().map_or("", Location::as_str);
+            cmd = cmd.env("PGGIT_PARENT_ID", parent.backup.id.to_string()).env("PGGIT_PARENT_LOCATION", location);
+        }
+        let answer = self.run(self.with_password(cmd))?;
+        let made: MadeAnswer = self.answer("'backup'", &answer)?;
+        let (kind, facts) = (made.kind.unwrap_or(order.kind), made.facts);
+        let parent = order.parent.map(|parent| parent.backup).filter(|parent| {
+            made.parent.is_none_or(|named| named == parent.id)
+        });
+        let depends = parent.and_then(|parent| {
+            Some(Dependency { id: parent.id, kind: DependencyKind::between(kind, parent.kind).ok()? })
+        });
+        Ok(Made {
+            location: Some(made.location),
+            basis: Some(Basis { kind, parent: depends }),
+            size_bytes: facts.size_bytes,
+            stored_bytes: facts.stored_bytes,
+            encryption: facts.encryption.map(|key_id| Encryption { key_id }),
+            tool_version: facts.tool_version.map_or_else(|| NO_VERSION.to_owned(), |version| version.to_string()),
+            postgres: facts.postgres,
+            metadata: facts.metadata,
+            ..Made::default()
+        })
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+        if self.commands.list.is_none() {
+            return Ok(None);
+        }
+        let answer = self.run(self.cmd("list", self.commands.list.as_ref())?.deadline(PATIENCE))?;
+        let list: ListAnswer = self.answer("'list'", &answer)?;
+        let mut all: Vec<_> = list.backups.into_iter().map(|listed| listed.catalogued(&self.name)).collect();
+        all.sort_by(|a, b| (a.made.stopped_at, &a.label).cmp(&(b.made.stopped_at, &b.label)));
+        Ok(Some(all))
+    }
+
+    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+        progress.stage(&format!("verifying with {}", self.name), None);
+        let depth = match depth {
+            Depth::Checksum => "checksum",
+            Depth::Integrity => "integrity",
+        };
+        let cmd = self.about("verify", self.commands.verify.as_ref(), subject.backup)?.env("PGGIT_DEPTH", depth);
+        let answer: VerifyAnswer = self.answer("'verify'", &self.run(cmd)?)?;
+        let finding = |FindingAnswer { fatal, message }| Finding { fatal, message };
+        Ok(Report { findings: answer.findings.into_iter().map(finding).collect(), evidence: answer.evidence })
+    }
+
+    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+        let cmd = self.about("restore", self.commands.restore.as_ref(), subject.backup)?;
+        let (what, mut steps) = (format!("restore with {}", self.name), Vec::new());
+        let cmd = match target {
+            Target::Database { connection, server_major, .. } => {
+                let cmd = connection.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+                let cmd = cmd.env("PGGIT_CONNINFO", &connection.conninfo).env("PGGIT_TARGET", "database");
+                let cmd = cmd.env("PGGIT_SERVER_MAJOR", server_major.to_string());
+                match &connection.password {
+                    Some(password) => cmd.secret_env("PGPASSWORD", password.clone()),
+                    None => cmd,
+                }
+            }
+            Target::DataDirectory { tablespaces, .. } if !tablespaces.is_empty() => {
+                let message = "tablespaces cannot be moved by a tool of one's own".to_owned();
+                return Err(self.fault(Fault::Unsupported(message)));
+            }
+            Target::DataDirectory { path, until, .. } => {
+                let owner = External { program: None, user: self.user.clone() }.user(&self.name)?;
+                steps.push(Step::RequireEmpty { path: path.clone(), owner });
+                let (kind, value) = recovery(until);
+                let cmd = cmd.env("PGGIT_TARGET", "directory").env("PGGIT_TARGET_DIRECTORY", path);
+                cmd.env("PGGIT_RECOVERY_TARGET", kind).env("PGGIT_RECOVERY_TARGET_VALUE", value)
+            }
+        };
+        steps.push(Step::Run { what, cmd: Box::new(cmd) });
+        Ok(steps)
+    }
+
+    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+        self.run(self.about("delete", self.commands.delete.as_ref(), subject.backup)?).map(drop)
+    }
+}
+
+impl ListedAnswer {
+    fn catalogued(self, tool: &str) -> Catalogued {
+        let Self { label, location, id, commit, kind, parent, unusable, facts } = self;
+        let derived = facts.stopped_at.map(|at| BackupId::derived(at, &[tool, location.as_str()]));
+        let mut metadata = facts.metadata;
+        metadata.insert("label", label.as_str());
+        Catalogued {
+            label,
+            location,
+            id,
+            derived,
+            commit,
+            kind,
+            parent,
+            usable: unusable.map_or(Ok(()), Err),
+            made: CataloguedFacts {
+                started_at: facts.started_at,
+                stopped_at: facts.stopped_at,
+                size_bytes: facts.size_bytes.unwrap_or_default(),
+                stored_bytes: facts.stored_bytes.unwrap_or_default(),
+                tool_version: facts.tool_version.map(|version| version.to_string()),
+                encryption: facts.encryption.map(|key| key.to_string()),
+                postgres: facts.postgres.unwrap_or_default(),
+                metadata,
+            },
+        }
+    }
+}
+
+/// Up to where the log is replayed: the kind and the value of the target.
+fn recovery(until: &RecoveryTarget) -> (&'static str, String) {
+    match until {
+        RecoveryTarget::Latest => ("latest", String::new()),
+        RecoveryTarget::Immediate => ("immediate", String::new()),
+        RecoveryTarget::Time(time) => ("time", time.to_string()),
+        RecoveryTarget::Lsn(lsn) => ("lsn", lsn.to_string()),
+        RecoveryTarget::Name(name) => ("name", name.to_string()),
+        RecoveryTarget::Xid(xid) => ("xid", xid.to_string()),
+    }
+}

@@ -1,0 +1,373 @@
+//! The adapter of pgBackRest.
+//!
+//! pgBackRest keeps backups in a repository of its own, with the write-ahead log
+//! beside them. A backup is found there by annotations that we give it; what is
+//! recorded comes from `info`, never from what the program prints while it works.
+
+mod info;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use super::adapter::{
+    Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+};
+use super::external::{External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option};
+use super::{Error, Fault};
+use crate::domain::{
+    Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
+};
+use crate::pg::ServerFacts;
+use crate::process::{Cmd, Status};
+use crate::progress::Progress;
+
+pub use info::{Stanza, Tablespace, parse as parse_info};
+pub use report::{Part, Report as VerifyReport, parse as parse_verify};
+
+/// The name of the program and of the tool.
+const NAME: &str = "pgbackrest";
+/// The oldest version that keeps annotations.
+const OLDEST: [u32; 2] = [2, 41];
+/// From here on it refuses to run as root, unless it is told otherwise.
+const NO_ROOT: [u32; 2] = [2, 59];
+/// From here on `verify` looks at one backup only when it is told to.
+const VERIFIES_SETS: [u32; 2] = [2, 55];
+
+/// pgBackRest, and which stanza is the database's.
+#[derive(Debug, Clone)]
+pub struct PgBackRest {
+    /// The program.
+    pub external: External,
+    /// The stanza.
+    pub stanza: Option<String>,
+    /// Its configuration; else the one that it finds by itself.
+    pub config: Option<PathBuf>,
+    /// The number of the repository; else backups go to its first one, and all
+    /// of them are looked into.
+    pub repo: Option<u32>,
+}
+
+/// `pgbackrest:<stanza>/<label>`, with `?repo=<n>` unless that is 1.
+fn location(stanza: &str, label: &str, repo: u32) -> Location {
+    let repo = if repo == 1 { String::new() } else { format!("?repo={repo}") };
+    format!("{NAME}:{stanza}/{label}{repo}").parse().expect("words make a location")
+}
+
+/// Stanza, label and repository of a location.
+fn parse_location(location: &str) -> Option<(&str, &str, u32)> {
+    let (stanza, rest) = location.strip_prefix(NAME)?.strip_prefix(':')?.split_once('/')?;
+    let (label, repo) = match rest.split_once("?repo=") {
+        Some((label, repo)) => (label, repo.parse().ok().filter(|repo| (1..=256).contains(repo))?),
+        None => (rest, 1),
+    };
+    (is_word(stanza) && is_word(label)).then_some((stanza, label, repo))
+}
+
+fn fault(fault: Fault) -> Error {
+    Error::tool(NAME, fault)
+}
+
+/// What the words and the exit status of a failure mean.
+fn sort(status: Status, words: String) -> Fault {
+    match status {
+        Status::Exited(50) => Fault::Busy(words),
+        Status::Exited(56) => Fault::Server(words),
+        Status::Exited(31) if words.contains("root") => Fault::Root,
+        _ => Fault::Failed { status, words },
+    }
+}
+
+impl PgBackRest {
+    fn stanza(&self) -> Result<&str, Error> {
+        self.stanza.as_deref().ok_or_else(|| fault(Fault::NotConfigured("stanza")))
+    }
+
+    /// A command for our stanza that says what is wrong, and nothing else.
+    fn cmd(&self, command: &str) -> Result<Cmd, Error> {
+        let mut cmd = self.external.cmd(NAME)?;
+        if let Some(config) = &self.config {
+            cmd = cmd.arg(option("--config=", config));
+        }
+        cmd = cmd.arg(format!("--stanza={}", self.stanza()?));
+        cmd = cmd.args(["--log-level-console=off", "--log-level-stderr=warn", "--log-timestamp=n"]);
+        Ok(cmd.arg(command))
+    }
+
+    fn run(cmd: Cmd) -> Result<crate::process::Output, Error> {
+        cmd.run().map_err(|error| failure(NAME, error, sort))
+    }
+
+    fn version(&self) -> Result<(PathBuf, String), Error> {
+        let path = self.external.find(NAME)?;
+        let answer = Self::run(self.external.cmd(NAME)?.arg("version").deadline(VERSION_DEADLINE))?.stdout;
+        let text = std::str::from_utf8(&answer).ok().and_then(|text| text.trim().strip_prefix("pgBackRest "));
+        let version = text.filter(|text| is_word(text) && numbers(text).len() >= 2);
+        let version = version.ok_or_else(|| fault(Fault::answer("version", &answer)))?.to_owned();
+        if numbers(&version)[..] < OLDEST[..] {
+            let reason = "2.41 is the first that keeps annotations".to_owned();
+            return Err(fault(Fault::TooOld { version, reason }));
+        }
+        if self.external.is_root() && numbers(&version)[..] >= NO_ROOT[..] {
+            return Err(fault(Fault::Root));
+        }
+        Ok((path, version))
+    }
+
+    fn info(&self, label: Option<&str>) -> Result<Stanza, Error> {
+        let mut cmd = self.cmd("info")?.arg("--output=json").deadline(PATIENCE);
+        if let Some(label) = label {
+            cmd = cmd.arg(format!("--set={label}"));
+        }
+        parse_info(&Self::run(cmd)?.stdout, self.stanza()?, self.repo).map_err(fault)
+    }
+
+    /// Label and repository of a recorded backup. A record says only what a
+    /// backup is called in the stanza that is configured here.
+    fn label<'b>(&self, backup: &'b Backup) -> Result<(&'b str, u32), Error> {
+        let location = backup.location.as_ref().map_or("", Location::as_str);
+        match parse_location(location) {
+            Some((stanza, label, repo)) if stanza == self.stanza()? => Ok((label, repo)),
+            _ => Err(fault(Fault::Refused(format!(
+                "backup {} is at {location:?}, which is not in stanza `{}`",
+                backup.id,
+                self.stanza()?
+            )))),
+        }
+    }
+
+    /// What the catalogue has of a recorded backup.
+    fn find(&self, stanza: &Stanza, backup: &Backup) -> Result<Catalogued, Error> {
+        let (label, _) = self.label(backup)?;
+        let found = stanza.catalogue().into_iter().find(|known| Some(&known.location) == backup.location.as_ref());
+        let found = found.ok_or_else(|| fault(Fault::NoBackup(label.to_owned())))?;
+        if found.known_as().is_some_and(|id| id != backup.id) {
+            let message = format!("{label} is not backup {}", backup.id);
+            return Err(fault(Fault::Refused(message)));
+        }
+        Ok(found)
+    }
+
+    fn made(&self, stanza: &Stanza, found: Catalogued, version: String, warnings: &str) -> Made {
+        let parent = found.parent.as_ref().and_then(|label| {
+            let repo = parse_location(found.location.as_str()).map_or(1, |(_, _, repo)| repo);
+            let wanted = location(&stanza_of(&found), label, repo);
+            stanza.catalogue().into_iter().find(|known| known.location == wanted)
+        });
+        let mut metadata = found.made.metadata;
+        let warnings = warnings.lines().filter_map(|line| Some(line.split_once("WARN: ")?.1.trim()));
+        let warnings: Vec<&str> = warnings.take(20).collect();
+        if !warnings.is_empty() {
+            metadata.insert("warnings", warnings);
+        }
+        Made {
+            location: Some(found.location),
+            basis: Some(Basis { kind: found.kind, parent: parent.and_then(|parent| depends(found.kind, &parent)) }),
+            size_bytes: Some(found.made.size_bytes),
+            stored_bytes: Some(found.made.stored_bytes),
+            encryption: found.made.encryption.map(|key| Encryption { key_id: Line::lossy(&key) }),
+            tool_version: version,
+            postgres: Some(found.made.postgres),
+            metadata,
+            ..Made::default()
+        }
+    }
+}
+
+fn stanza_of(found: &Catalogued) -> String {
+    parse_location(found.location.as_str()).map_or_else(String::new, |(stanza, ..)| stanza.to_owned())
+}
+
+fn depends(kind: BackupType, parent: &Catalogued) -> Option<Dependency> {
+    Some(Dependency { id: parent.known_as()?, kind: DependencyKind::between(kind, parent.kind).ok()? })
+}
+
+impl Adapter for PgBackRest {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn probe(&self, _: u32) -> Result<Probe, Error> {
+        let (path, version) = self.version()?;
+        let types = vec![BackupType::Full, BackupType::Differential, BackupType::Incremental];
+        Ok(Probe { path, version, types })
+    }
+
+    fn has_repository(&self) -> bool {
+        true
+    }
+
+    /// pgBackRest itself chooses what a backup builds on, and says so afterwards.
+    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<Basis, Error> {
+        match wanted {
+            BackupType::Snapshot => Err(Error::TypeUnsupported {
+                tool: NAME.to_owned(),
+                kind: wanted,
+                makes: "full, differential and incremental",
+            }),
+            kind => Ok(Basis::of(kind)),
+        }
+    }
+
+    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+        let (_, version) = self.version()?;
+        let id = order.id;
+        // An attempt that was lost may have made one.
+        let earlier: Vec<_> = self.info(None)?.catalogue().into_iter().filter(|known| known.id == Some(id)).collect();
+        progress.stage(&format!("backing up {} with pgBackRest", order.database), None);
+        let kind = match order.kind {
+            BackupType::Differential => "diff",
+            BackupType::Incremental => "incr",
+            BackupType::Full | BackupType::Snapshot => "full",
+        };
+        let mut cmd = self.cmd("backup")?.arg(format!("--type={kind}")).deadline(order.deadline);
+        cmd = cmd.arg(format!("--annotation={}={id}", info::OUR_ID));
+        cmd = cmd.arg(format!("--annotation={}={}", info::OUR_COMMIT, order.commit));
+        if let Some(repo) = self.repo {
+            cmd = cmd.arg(format!("--repo={repo}"));
+        }
+        let output = Self::run(cmd)?;
+        let stanza = self.info(None)?;
+        let ours = stanza.catalogue().into_iter().rfind(|known| {
+            known.id == Some(id) && !earlier.iter().any(|old| old.location == known.location)
+        });
+        let ours = ours.ok_or_else(|| {
+            fault(Fault::Unconfirmed(format!("it succeeded, but has no new backup with {}={id}", info::OUR_ID)))
+        })?;
+        Ok(self.made(&stanza, ours, version, &output.exit.stderr))
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+        self.version()?;
+        Ok(Some(self.info(None)?.catalogue()))
+    }
+
+    fn holds(&self, location: &Location) -> bool {
+        parse_location(location.as_str()).is_some_and(|(stanza, _, repo)| {
+            Some(stanza) == self.stanza.as_deref() && self.repo.is_none_or(|wanted| wanted == repo)
+        })
+    }
+
+    fn check(&self, subject: &Subject<'_>, _: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+        let (_, version) = self.version()?;
+        let (label, repo) = self.label(subject.backup)?;
+        let (stanza, mut report) = (self.info(None)?, Report::default());
+        let found = match self.find(&stanza, subject.backup) {
+            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => {
+                report.findings.push(Finding::fatal(format!("{label} is not in the repository any more")));
+                return Ok(report);
+            }
+            found => found?,
+        };
+        let made_by = found.made.tool_version.unwrap_or_default();
+        if numbers(&version) < numbers(&made_by) {
+            // It would call good files of a newer version missing.
+            let reason = format!("backup {label} was made by version {made_by}");
+            return Err(fault(Fault::TooOld { version, reason }));
+        }
+        if found.made.metadata.as_map().contains_key("page_checksum_errors") {
+            let message = "pages with wrong checksums were found in the database when it was made";
+            report.findings.push(Finding::warning(message));
+        }
+        progress.stage(&format!("verifying {label}"), None);
+        let mut cmd = self.cmd("verify")?.args(["--output=text", "--verbose"]).arg(format!("--repo={repo}"));
+        if numbers(&version)[..] >= VERIFIES_SETS[..] && stanza.chain(label, repo).len() == 1 {
+            cmd = cmd.arg(format!("--set={label}"));
+        }
+        let verified = parse_verify(&Self::run(cmd)?.stdout, self.stanza()?).map_err(fault)?;
+        judge(&verified, &stanza.chain(label, repo), &mut report);
+        report.evidence.insert("pgbackrest_version", version);
+        report.evidence.insert("pgbackrest_verify_status", verified.status);
+        Ok(report)
+    }
+
+    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+        let Target::DataDirectory { path, tablespaces, until } = target else {
+            return Err(Error::TargetUnsupported {
+                tool: NAME.to_owned(),
+                reason: "is restored into a data directory, not into a database",
+            });
+        };
+        self.version()?;
+        let (label, repo) = self.label(subject.backup)?;
+        self.find(&self.info(None)?, subject.backup)?;
+        let mut cmd = self.cmd("restore")?.arg(format!("--repo={repo}")).arg(format!("--set={label}"));
+        cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(recovery(until));
+        if !tablespaces.is_empty() {
+            let stanza = self.info(Some(label))?;
+            for (from, to) in tablespaces {
+                let known = stanza.tablespaces(label).iter().find(|known| known.destination.as_str() == from.as_os_str());
+                let known = known.ok_or_else(|| {
+                    fault(Fault::Refused(format!("{label} has no tablespace at {}", from.display())))
+                })?;
+                cmd = cmd.arg(option(&format!("--tablespace-map={}=", known.name), to));
+            }
+        }
+        let what = format!("restore {label} with pgBackRest");
+        let owner = self.external.user(NAME)?;
+        Ok(vec![Step::RequireEmpty { path: path.clone(), owner }, Step::Run { what, cmd: Box::new(cmd) }])
+    }
+
+    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+        self.version()?;
+        let ((label, repo), stanza) = (self.label(subject.backup)?, self.info(None)?);
+        match self.find(&stanza, subject.backup) {
+            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => return Ok(()),
+            found => drop(found?),
+        }
+        // It would take these along.
+        let dependents = stanza.dependents(label, repo);
+        if !dependents.is_empty() {
+            let message = format!("{label} is needed by {}", dependents.join(", "));
+            return Err(fault(Fault::Refused(message)));
+        }
+        Self::run(self.cmd("expire")?.arg(format!("--repo={repo}")).arg(format!("--set={label}")))?;
+        match self.find(&self.info(None)?, subject.backup) {
+            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => Ok(()),
+            _ => Err(fault(Fault::Unconfirmed(format!("{label} was to be expired and is still there")))),
+        }
+    }
+}
+
+/// What a report means for one chain of backups.
+fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
+    for label in chain {
+        match verified.backups.get(label) {
+            Some(part) if part.is_good() => {}
+            Some(part) => report.findings.push(Finding::fatal(format!("{label}: {}", part.words()))),
+            None => report.findings.push(Finding::fatal(format!("{label}: pgBackRest did not verify it"))),
+        }
+    }
+    for (archive, part) in verified.archives.iter().filter(|(_, part)| !part.is_good()) {
+        let message = format!("write-ahead log {archive}: {}; recovery may not get over it", part.words());
+        report.findings.push(Finding::warning(message));
+    }
+    let mut others = verified.backups.iter().filter(|(label, part)| !chain.contains(label) && !part.is_good());
+    if verified.status != "ok" && report.findings.is_empty() {
+        let message = match others.next() {
+            Some((label, part)) => format!("another backup of the stanza is damaged: {label}: {}", part.words()),
+            None => format!("stanza status {}: {}", verified.status, verified.further.join("; ")),
+        };
+        report.findings.push(Finding::warning(message));
+    }
+    let checked: u64 = chain.iter().filter_map(|label| verified.backups.get(label)).map(|part| part.checked).sum();
+    report.evidence.insert("verified_files", checked);
+}
+
+/// Up to where the log is replayed, in pgBackRest's options.
+fn recovery(until: &RecoveryTarget) -> Vec<String> {
+    let target = |kind: &str, value: Option<String>| {
+        let value = value.map(|value| format!("--target={value}"));
+        let head = [format!("--type={kind}"), "--target-action=promote".to_owned()];
+        head.into_iter().chain(value).collect()
+    };
+    match until {
+        RecoveryTarget::Latest => vec!["--type=default".to_owned()],
+        RecoveryTarget::Immediate => target("immediate", None),
+        RecoveryTarget::Time(time) => target("time", Some(super::external::recovery_time(time))),
+        RecoveryTarget::Lsn(lsn) => target("lsn", Some(lsn.to_string())),
+        RecoveryTarget::Name(name) => target("name", Some(name.to_string())),
+        RecoveryTarget::Xid(xid) => target("xid", Some(xid.to_string())),
+    }
+}

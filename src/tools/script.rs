@@ -1,0 +1,203 @@
+//! Scripts of SQL as pg_dump and pg_dumpall write them, statement by statement,
+//! for those who cannot hand them to psql as they are.
+
+use super::lexer::{Token, next_token};
+
+/// One statement of a script, without its semicolon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    sql: Vec<u8>,
+}
+
+/// A word or a name in a statement.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    /// In lower case.
+    Word(String),
+    /// What was in double quotes.
+    Name(String),
+    /// A literal, from where to where.
+    Literal(usize, usize),
+    /// Anything else.
+    Other,
+}
+
+impl Statement {
+    /// The statements of a script. What psql does by itself (`\connect`,
+    /// `\restrict`) is left out.
+    pub fn all(script: &[u8]) -> Vec<Self> {
+        let (mut found, mut start, mut at, mut empty) = (Vec::new(), 0, 0, true);
+        while at < script.len() {
+            let (kind, end) = next_token(script, at);
+            match (&kind, &script[at..end]) {
+                (Token::Space, _) => {}
+                (Token::Other, b"\\") if empty => {
+                    let line = script[at..].iter().position(|b| *b == b'\n');
+                    at = line.map_or(script.len(), |length| at + length + 1);
+                    start = at;
+                    continue;
+                }
+                (Token::Other, b";") => {
+                    if !empty {
+                        found.push(Self { sql: script[start..at].trim_ascii().to_vec() });
+                    }
+                    (start, empty) = (end, true);
+                }
+                _ => {
+                    if empty {
+                        start = at;
+                    }
+                    empty = false;
+                }
+            }
+            at = end;
+        }
+        if !empty {
+            found.push(Self { sql: script[start..].trim_ascii().to_vec() });
+        }
+        found
+    }
+
+    /// Its text; `None` when that is not UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.sql).ok()
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let (mut parts, mut at) = (Vec::new(), 0);
+        while at < self.sql.len() {
+            let (kind, end) = next_token(&self.sql, at);
+            let text = || String::from_utf8_lossy(&self.sql[at..end]).into_owned();
+            match kind {
+                Token::Space => {}
+                Token::Word => parts.push(Part::Word(text().to_ascii_lowercase())),
+                Token::Quoted => {
+                    let text = text();
+                    let inner = text.get(1..text.len().max(2) - 1).unwrap_or_default();
+                    parts.push(Part::Name(inner.replace("\"\"", "\"")));
+                }
+                Token::Literal { .. } => parts.push(Part::Literal(at, end)),
+                Token::Other => parts.push(Part::Other),
+            }
+            at = end;
+        }
+        parts
+    }
+
+    /// The same, with a tablespace being made inside of the data directory and
+    /// not where it was: nothing is to be touched there.
+    pub fn in_place(self) -> Self {
+        let parts = self.parts();
+        if !begins(&parts, &["create", "tablespace"]) {
+            return self;
+        }
+        let place = parts.windows(2).find_map(|pair| match pair {
+            [Part::Word(word), Part::Literal(from, to)] if word == "location" => Some((*from, *to)),
+            _ => None,
+        });
+        let sql = match place {
+            Some((from, to)) => [&self.sql[..from], b"''", &self.sql[to..]].concat(),
+            None => b"DO $$BEGIN RAISE 'a tablespace without a place'; END$$".to_vec(),
+        };
+        Self { sql }
+    }
+
+    /// The role that it makes.
+    pub fn makes_role(&self) -> Option<String> {
+        match self.parts().as_slice() {
+            [Part::Word(create), Part::Word(role), name, ..] if create == "create" && role == "role" => {
+                name_of(name)
+            }
+            _ => None,
+        }
+    }
+
+    /// The roles that own something by it, or are granted or refused something.
+    pub fn roles(&self) -> Vec<String> {
+        let parts = self.parts();
+        let grants = [["grant"], ["revoke"], ["alter"]].iter().any(|word| begins(&parts, word));
+        let mut found = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let Part::Word(word) = part else { continue };
+            let before = |word: &str| at > 0 && parts[at - 1] == Part::Word(word.to_owned());
+            let named = match word.as_str() {
+                "to" => before("owner") || grants,
+                "from" => begins(&parts, &["revoke"]) || begins(&parts, &["alter", "default"]),
+                "role" => before("for"),
+                _ => false,
+            };
+            let name = parts.get(at + 1).filter(|_| named).and_then(name_of);
+            found.extend(name.filter(|name| name != "public"));
+        }
+        found
+    }
+}
+
+fn begins(parts: &[Part], words: &[&str]) -> bool {
+    parts.len() >= words.len()
+        && parts.iter().zip(words).all(|(part, word)| matches!(part, Part::Word(known) if known == word))
+}
+
+fn name_of(part: &Part) -> Option<String> {
+    match part {
+        Part::Word(name) | Part::Name(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(script: &str) -> Vec<String> {
+        Statement::all(script.as_bytes()).iter().map(|it| it.text().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_script_is_cut_at_its_semicolons_and_nowhere_else() {
+        let script = "--\n-- x; y\n\\restrict abc\n\\connect shop\nSET a = 'x;''y';\n/* ; */ CREATE ROLE \"a;\n\\! b\";\n\
+                      SELECT $_$;$_$;;\n\\unrestrict abc\n-- end\n";
+        assert_eq!(texts(script), ["SET a = 'x;''y'", "CREATE ROLE \"a;\n\\! b\"", "SELECT $_$;$_$"]);
+        assert_eq!(texts("SELECT 1"), ["SELECT 1"]);
+        assert_eq!(texts("-- nothing"), [""; 0]);
+    }
+
+    #[test]
+    fn tablespaces_are_made_in_place() {
+        for (sql, expected) in [
+            ("CREATE TABLESPACE t OWNER o LOCATION '/srv/t';", "CREATE TABLESPACE t OWNER o LOCATION ''"),
+            ("CREATE TABLESPACE t OWNER o LOCATION E'/a\\'b';", "CREATE TABLESPACE t OWNER o LOCATION ''"),
+            ("CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION '/c'", "CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION ''"),
+            ("CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\";", "CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\""),
+        ] {
+            let made = Statement::all(sql.as_bytes()).remove(0).in_place();
+            assert_eq!(made.text(), Some(expected));
+        }
+        let strange = Statement::all(b"CREATE TABLESPACE t LOCATION $$/srv$$;").remove(0).in_place();
+        assert!(!strange.text().unwrap().contains("/srv"), "what is not understood is not done");
+    }
+
+    #[test]
+    fn roles_are_found() {
+        let roles = |sql: &str| Statement::all(sql.as_bytes()).remove(0).roles();
+        assert_eq!(roles("ALTER TABLE a.b OWNER TO \"Ada \"\"x\"\"\";"), ["Ada \"x\""]);
+        assert_eq!(roles("GRANT ALL ON TABLE t TO web;"), ["web"]);
+        assert_eq!(roles("REVOKE ALL ON SCHEMA public FROM PUBLIC;"), [""; 0]);
+        assert_eq!(
+            roles("ALTER DEFAULT PRIVILEGES FOR ROLE ada IN SCHEMA s GRANT SELECT ON TABLES TO web"),
+            ["ada", "web"]
+        );
+        assert_eq!(Statement::all(b"CREATE ROLE \"x y\";").remove(0).makes_role().as_deref(), Some("x y"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_breaks_the_cutting(script in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for statement in Statement::all(&script) {
+                let _ = (statement.roles(), statement.makes_role(), statement.in_place());
+            }
+        }
+    }
+}

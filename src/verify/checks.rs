@@ -1,0 +1,278 @@
+//! What a restored database is asked.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::restore_test::RestoreTest;
+use super::scratch::Scratch;
+use super::verdict::Findings;
+use super::{Error, words};
+use crate::backup::recorded_counts;
+use crate::pg::{self, Client, Sum, Table, quote_ident};
+use crate::process;
+use crate::recovery::{Leniency, difference};
+use crate::tools::{self, DumpSpec, Format, Program};
+
+/// Of many tables that differ so many are named.
+const NAMED: usize = 10;
+/// One assertion may take this part of the whole.
+const ASSERTION_SHARE: u32 = 10;
+
+pub(super) struct Checks<'a> {
+    pub(super) test: &'a RestoreTest<'a>,
+    pub(super) scratch: &'a Scratch,
+    pub(super) cluster: &'a Cluster,
+    pub(super) dbname: &'a str,
+    /// Whether owners and grants were restored.
+    pub(super) roles: bool,
+}
+
+impl Checks<'_> {
+    pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
+        let stage = |name: &str| self.test.around.progress.stage(name, None);
+        stage("comparing the schema");
+        self.schema(findings)?;
+        stage("counting rows");
+        self.counts(findings)?;
+        stage("asking");
+        self.assertions(findings)?;
+        stage("looking for damage");
+        self.amcheck(findings)?;
+        process::crash_point("verify.checked");
+        Ok(())
+    }
+
+    /// The schema is the one that was recorded.
+    fn schema(&self, findings: &mut Findings) -> Result<(), Error> {
+        let test = self.test;
+        let Some(recorded) = test.around.ledger.schema(test.entry)? else {
+            findings.note("schema", "not recorded");
+            return Ok(());
+        };
+        let spec = DumpSpec {
+            schemas: strings(test.backup().metadata.as_map().get("schemas")),
+            deadline: Some(test.request.timeout),
+            ..DumpSpec::new(self.cluster.connection(self.dbname), Format::Plain)
+        };
+        let tools = test.around.programs.for_server(self.cluster.version.major);
+        let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
+        let restored = tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
+        let leniency = Leniency { owners: !self.roles, privileges: !self.roles };
+        let Some(difference) = difference(&recorded, &restored, leniency) else {
+            findings.note("schema", "equal");
+            return Ok(());
+        };
+        findings.note("schema", "differs");
+        let message = format!("the schema is not the recorded one: {}", first_lines(&difference));
+        findings.note("schema_difference", difference);
+        // Another pg_dump may write the same schema in other words.
+        let made_by = test.backup().tool.version.as_ref().map(|it| it.as_str());
+        match made_by == Some(version.text.as_str()) {
+            true => findings.fatal(message),
+            false => findings.warning(format!(
+                "{message} (recorded with pg_dump {}, compared with {version})",
+                made_by.unwrap_or("of another version")
+            )),
+        }
+        Ok(())
+    }
+
+    /// The tables have the rows that were recorded.
+    fn counts(&self, findings: &mut Findings) -> Result<(), Error> {
+        let backup = self.test.backup();
+        let schemas = strings(backup.metadata.as_map().get("schemas"));
+        let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
+        let client = self.cluster.connect(self.dbname)?;
+        let trouble = |error: pg::Error| self.cluster.trouble(error.into());
+        client.write_rows_alike().map_err(trouble)?;
+        let there = client.tables(&schemas).map_err(trouble)?;
+        findings.note("tables", there.len());
+        let recorded = match recorded_counts(&backup.metadata) {
+            None => return Ok(findings.note("counts", "not recorded")),
+            Some(Err(why)) => return Ok(findings.warning(format!("rows were not counted: {why}"))),
+            Some(Ok(recorded)) => recorded,
+        };
+        let (mut wrong, mut rows) = (Vec::new(), 0);
+        for (table, expected) in &recorded {
+            if !there.contains(table) {
+                wrong.push(format!("table {table} is missing"));
+                continue;
+            }
+            match client.sum_of(table) {
+                Ok(sum) => {
+                    rows += sum.rows;
+                    wrong.extend(rows_differ(table, expected, &sum));
+                }
+                Err(pg::Error::Query { message, .. }) => wrong.push(format!("table {table}: {message}")),
+                Err(error) => return Err(trouble(error)),
+            }
+        }
+        findings.note("counts", json!({ "tables": recorded.len(), "rows": rows, "differ": wrong.len() }));
+        let more = wrong.len().saturating_sub(NAMED);
+        wrong.iter().take(NAMED).for_each(|it| findings.fatal(words::short(it)));
+        if more > 0 {
+            findings.fatal(format!("and {more} more tables differ"));
+        }
+        Ok(())
+    }
+
+    /// What its owner knows to be true is true.
+    fn assertions(&self, findings: &mut Findings) -> Result<(), Error> {
+        let assertions = &self.test.request.assertions;
+        if assertions.is_empty() {
+            return Ok(());
+        }
+        let role = self.reader()?;
+        let mut results = Vec::new();
+        for sql in assertions {
+            let limit = self.test.request.timeout / ASSERTION_SHARE;
+            let answer = self.holds(&role, sql, limit);
+            self.cluster.check()?;
+            let shown = words::short(sql);
+            let result = match answer {
+                Ok(Some(true)) => "true".to_owned(),
+                Ok(Some(false)) => {
+                    findings.fatal(format!("not true: {shown}"));
+                    "false".to_owned()
+                }
+                Ok(None) => {
+                    findings.fatal(format!("no question, which returns one row of one boolean: {shown}"));
+                    "no question".to_owned()
+                }
+                Err(error @ (pg::Error::Query { .. } | pg::Error::PermissionDenied { .. })) => {
+                    findings.fatal(words::short(&format!("{error}: {shown}")));
+                    "error".to_owned()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            results.push(json!({ "query": shown, "result": result }));
+        }
+        findings.note("assertions", results);
+        Ok(())
+    }
+
+    /// A role that may read everything and do nothing else.
+    fn reader(&self) -> Result<String, Error> {
+        let name = format!("pggit_reader_{}", uuid::Uuid::new_v4().simple());
+        let client = self.cluster.connect(self.dbname)?;
+        let role = quote_ident(&name);
+        let database = quote_ident(self.dbname);
+        client.execute(&format!("CREATE ROLE {role} LOGIN BYPASSRLS"))?;
+        client.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}"))?;
+        if self.cluster.version.major >= 14 {
+            client.execute(&format!("GRANT pg_read_all_data TO {role}"))?;
+            return Ok(name);
+        }
+        let schemas = client.query(
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'",
+        )?;
+        for schema in schemas.into_iter().flatten().flatten() {
+            let schema = quote_ident(&schema);
+            client.execute(&format!("GRANT USAGE ON SCHEMA {schema} TO {role}"))?;
+            client.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"))?;
+        }
+        Ok(name)
+    }
+
+    /// Asks on a connection of its own: what one query leaves behind is no
+    /// business of the next.
+    fn holds(&self, role: &str, sql: &str, limit: Duration) -> Result<Option<bool>, pg::Error> {
+        let info = self.cluster.as_role(self.scratch, role, self.dbname);
+        let info = info.map_err(|error| pg::Error::Unexpected { detail: error.to_string() })?;
+        let client = Client::connect(&info, "git-pggit")?;
+        client.execute("SET search_path TO DEFAULT; BEGIN READ ONLY")?;
+        client.execute(&format!("SET LOCAL statement_timeout = {}", limit.as_millis().clamp(1, 2_000_000_000)))?;
+        client.holds(sql)
+    }
+
+    /// Tables and indexes are what they should be.
+    fn amcheck(&self, findings: &mut Findings) -> Result<(), Error> {
+        if self.cluster.version.major < 14 {
+            findings.note("amcheck", "not before PostgreSQL 14");
+            return Ok(());
+        }
+        let tools = self.test.around.programs.for_server(self.cluster.version.major);
+        let cmd = match tools.cmd(Program::PgAmcheck) {
+            Ok(cmd) => cmd,
+            Err(tools::Error::ProgramMissing { .. }) => {
+                findings.note("amcheck", "not installed");
+                return Ok(findings.warning("pg_amcheck is not installed: indexes were not checked"));
+            }
+            Err(error) => return Err(Error::of_tool(error)),
+        };
+        let connection = self.cluster.connection(self.dbname);
+        let mut cmd = cmd.hide_env(tools::LIBPQ_VARIABLES).args(["--install-missing", "--no-password"]);
+        if self.test.request.heapallindexed {
+            cmd = cmd.arg("--heapallindexed");
+        }
+        let info = self.cluster.to(self.dbname);
+        cmd = cmd.arg(format!("--host={}", info.host())).arg(format!("--port={}", info.port()));
+        cmd = cmd.arg(format!("--username={}", info.user())).arg(format!("--maintenance-db={}", connection.conninfo));
+        cmd = cmd.arg(format!("--database={}", pattern(self.dbname)));
+        let output = cmd.deadline(self.test.request.timeout).run_any().map_err(|e| self.cluster.trouble(e.into()))?;
+        self.cluster.check()?;
+        match output.exit.status {
+            process::Status::Exited(0) => findings.note("amcheck", "passed"),
+            process::Status::Exited(2) => {
+                findings.note("amcheck", "failed");
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                findings.fatal(format!("pg_amcheck: {}", words::short(first)));
+            }
+            _ => {
+                findings.note("amcheck", "could not be run");
+                findings.warning(format!("pg_amcheck: {}", words::complaint(&output.exit.stderr)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pattern of pg_amcheck that matches only this name.
+fn pattern(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn strings(value: Option<&Value>) -> Vec<String> {
+    let all = value.and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// How the rows of a table differ.
+fn rows_differ(table: &Table, expected: &Sum, found: &Sum) -> Option<String> {
+    if found.rows != expected.rows {
+        return Some(format!("table {table} has {} rows, recorded were {}", found.rows, expected.rows));
+    }
+    (found.sum != expected.sum).then(|| format!("table {table} has other rows than were recorded"))
+}
+
+/// The first lines of a difference that differ.
+fn first_lines(difference: &str) -> String {
+    let differs = |line: &&str| line.starts_with(['-', '+']) && !line.starts_with("---") && !line.starts_with("+++");
+    words::short(&difference.lines().filter(differs).take(3).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_difference_the_first_lines_are_told() {
+        let text = "--- expected\n+++ restored\n@@ -1 +1 @@\n a\n-  b\n+  c\n+d\n-e";
+        assert_eq!(first_lines(text), "- b + c +d");
+    }
+
+    #[test]
+    fn tables_differ_in_number_or_content() {
+        let table = Table { schema: "a".into(), name: "b\"c".into() };
+        let sum = |rows, sum: &str| Sum { rows, sum: sum.into() };
+        assert_eq!(rows_differ(&table, &sum(1, "5"), &sum(1, "5")), None);
+        assert_eq!(
+            rows_differ(&table, &sum(1, "5"), &sum(2, "5")).unwrap(),
+            "table \"a\".\"b\"\"c\" has 2 rows, recorded were 1"
+        );
+        assert!(rows_differ(&table, &sum(1, "5"), &sum(1, "6")).unwrap().contains("other rows"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What can keep a verification from coming to a verdict.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{BackupId, human_bytes};
+use crate::process::interrupt::Signal;
+use crate::tools::Program;
+use crate::{backup, ledger, pg, process, store, tools};
+
+/// An error of the room `verify`. None of them says anything about the backup:
+/// what does is a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// A server failed.
+    #[error(transparent)]
+    Pg(#[from] pg::Error),
+    /// A tool failed.
+    #[error(transparent)]
+    Tools(#[from] tools::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The backup cannot be verified as it is.
+    #[error("backup {backup} cannot be verified: {reason}")]
+    NotVerifiable {
+        /// The backup.
+        backup: BackupId,
+        /// Why not.
+        reason: String,
+    },
+    /// A server of the right version is not installed.
+    #[error("no {program} of PostgreSQL {major} is installed{}", found.as_ref().map_or_else(String::new, |found| format!(" (there is {found})")))]
+    ServerMissing {
+        /// What was looked for.
+        program: Program,
+        /// The major version of the server that was backed up.
+        major: u32,
+        /// What was found instead.
+        found: Option<tools::ToolVersion>,
+    },
+    /// PostgreSQL refuses root, and there is nobody else.
+    #[error("a scratch cluster cannot be run by root, and there is no user `{name}`")]
+    NoUser {
+        /// Who was looked for.
+        name: String,
+    },
+    /// The scratch directory cannot be used.
+    #[error("cannot {action} {}", path.display())]
+    Scratch {
+        /// What was to be done.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Its path is too long for a socket.
+    #[error("the path of the scratch directory {} is too long for a socket", path.display())]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is inside of a data directory.
+    #[error("the scratch directory {} is inside of a data directory of PostgreSQL", path.display())]
+    InsideDataDirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is not enough room.
+    #[error("not enough room in {} for a restore: {} are needed, {} are free", path.display(), human_bytes(*needed), human_bytes(*free))]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// How much is needed, in bytes.
+        needed: u64,
+        /// How much there is.
+        free: u64,
+    },
+    /// The scratch cluster did not start.
+    #[error("the scratch cluster does not start: {reason}")]
+    NotStarted {
+        /// The end of its log.
+        reason: String,
+    },
+    /// Something else than the scratch cluster answered.
+    #[error("what answers at {} is not the scratch cluster", path.display())]
+    NotScratch {
+        /// The directory of the socket.
+        path: PathBuf,
+    },
+    /// This machine lacks something that the backup needs.
+    #[error("the backup cannot be restored on this machine: {reason}")]
+    Unsuitable {
+        /// What.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("not done after {} s", after.as_secs_f64())]
+    Deadline {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A signal ended it.
+    #[error("interrupted ({signal})")]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+    },
+}
+
+impl Error {
+    /// May the same succeed a little later?
+    pub fn retry(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.retry(),
+            Self::Pg(error) => error.retry(),
+            Self::Tools(error) => error.retry(),
+            Self::Store(error) => error.retry(),
+            Self::Process(error) => error.retry(),
+            Self::NoRoom { .. } | Self::Deadline { .. } | Self::NotStarted { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What a tool said, with what a store said through it.
+    pub(super) fn of_tool(error: tools::Error) -> Self {
+        match backup::of_store(error) {
+            backup::Error::Store(error) => Self::Store(error),
+            backup::Error::Tools(tools::Error::Process(process::Error::Interrupted { signal })) => {
+                Self::Interrupted { signal }
+            }
+            backup::Error::Tools(error) => Self::Tools(error),
+            other => Self::Unsuitable { reason: other.to_string() },
+        }
+    }
+}

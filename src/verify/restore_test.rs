@@ -1,0 +1,298 @@
+//! Restores a backup into a scratch cluster and asks it.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::checks::Checks;
+use super::cluster::{Binaries, Cluster, Limit, Origin, start};
+use super::run::seconds;
+use super::scratch::Scratch;
+use super::verdict::Findings;
+use super::{Error, Request, Surroundings, words};
+use crate::domain::{Backup, Postgres, Timestamp};
+use crate::ledger::Entry;
+use crate::pg::{self, Template, quote_ident};
+use crate::process::{self, crash_point};
+use crate::tools::adapter::{Step, Subject, Target};
+use crate::tools::{self, Format, GLOBALS, Kind, Statement, load_directory, load_stream, major_of};
+
+/// An empty cluster with room to work.
+const CLUSTER_BYTES: u64 = 96 << 20;
+/// The largest script of roles and tablespaces.
+const GLOBALS_MAX: u64 = 256 << 20;
+/// What a database is called whose own name is taken or unknown.
+const RESTORED: &str = "pggit_restored";
+
+/// One restore test.
+pub(super) struct RestoreTest<'a> {
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) request: &'a Request,
+    pub(super) entry: &'a Entry,
+    pub(super) subject: &'a Subject<'a>,
+}
+
+impl RestoreTest<'_> {
+    pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
+        let limit = Limit::new(self.request.timeout);
+        let binaries = Binaries::find(&self.around.programs, self.major()?)?;
+        let scratch = Scratch::make(&self.around.scratch)?;
+        self.has_room(&scratch)?;
+        findings.note("server_version", binaries.version.text.clone());
+        self.note_age(findings);
+        let begun = Instant::now();
+        self.around.progress.stage("starting a scratch cluster", None);
+        Cluster::initdb(&scratch, &binaries, &limit)?;
+        let cluster = start(&scratch, &binaries, Origin::Initdb, limit)?;
+        let done = self.restored(&scratch, &cluster, findings).and_then(|dbname| {
+            let Some((dbname, roles)) = dbname else { return Ok(()) };
+            crash_point("verify.restored");
+            findings.note("rto_s", seconds(begun.elapsed()));
+            let checks = Checks { test: self, scratch: &scratch, cluster: &cluster, dbname: &dbname, roles };
+            checks.run(findings)
+        });
+        let done = done.map_err(|error| cluster.trouble(error));
+        // A verdict of a server that was ended on the way is none.
+        done.and_then(|()| cluster.check())?;
+        if cluster.has_crashed() {
+            findings.fatal("the scratch cluster crashed");
+        }
+        findings.note("log_tail", words::log_tail(&cluster.stop()));
+        Ok(())
+    }
+
+    /// The major version of the server that was backed up.
+    fn major(&self) -> Result<u32, Error> {
+        let backup = self.subject.backup;
+        let version = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
+        version.and_then(|version| major_of(version.as_str())).ok_or_else(|| Error::NotVerifiable {
+            backup: backup.id,
+            reason: "its record does not say of which version of PostgreSQL it is".to_owned(),
+        })
+    }
+
+    /// Refuses what cannot end well, before anything is done.
+    fn has_room(&self, scratch: &Scratch) -> Result<(), Error> {
+        let backup = self.subject.backup;
+        let size = backup.postgres.as_ref().and_then(|postgres| postgres.size_bytes);
+        let needed = size.or(backup.size_bytes).unwrap_or_default().saturating_add(CLUSTER_BYTES);
+        let free = scratch.free_bytes()?;
+        if free < needed {
+            return Err(Error::NoRoom { path: self.around.scratch.directory.clone(), needed, free });
+        }
+        Ok(())
+    }
+
+    /// How old the data is: what would be lost, if this were needed now.
+    fn note_age(&self, findings: &mut Findings) {
+        let backup = self.subject.backup;
+        let of: Option<Timestamp> = backup.started_at.or(backup.completed_at);
+        if let Some(of) = of {
+            findings.note("data_of", of.to_string());
+            findings.note("rpo_s", self.around.clock.now().seconds_since(of));
+        }
+    }
+
+    /// Restores into a database of the scratch cluster; says which, and whether with
+    /// its owners and grants; `None` when that did not succeed, and the findings say why.
+    fn restored(
+        &self,
+        scratch: &Scratch,
+        cluster: &Cluster,
+        findings: &mut Findings,
+    ) -> Result<Option<(String, bool)>, Error> {
+        let dbname = self.make_database(cluster)?;
+        let roles = self.make_roles(cluster, findings)?;
+        let target = Target::Database {
+            connection: cluster.connection(&dbname),
+            server_major: cluster.version.major,
+            no_owner: !roles,
+            no_privileges: !roles,
+        };
+        self.around.progress.stage("restoring", self.subject.backup.size_bytes);
+        for step in self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)? {
+            let Step::Load { artifact, format, cmd } = step else {
+                let reason = format!("a step of {} is not understood", self.around.adapter.name());
+                return Err(Error::Unsuitable { reason });
+            };
+            let cmd = cmd.deadline(self.request.timeout);
+            if let Err(error) = self.load(scratch, &artifact, format, cmd) {
+                return self.judge(cluster, error, findings).map(|()| None);
+            }
+        }
+        Ok(Some((dbname, roles)))
+    }
+
+    fn load(
+        &self,
+        scratch: &Scratch,
+        artifact: &str,
+        format: Format,
+        cmd: process::Cmd,
+    ) -> Result<(), tools::Error> {
+        let (source, progress) = (self.subject.source()?, self.around.progress);
+        if format != Format::Directory {
+            // A script may tell psql to run programs: they are no more than the server is.
+            let mut input = source.open(artifact).map_err(tools::Error::Place)?;
+            return load_stream(scratch.as_user(cmd), format, &mut input, progress).map(drop);
+        }
+        let directory = scratch.file("dump");
+        self.unpack(artifact, &directory)?;
+        load_directory(cmd, &directory)
+    }
+
+    /// Writes a dumped directory out.
+    fn unpack(&self, artifact: &str, into: &std::path::Path) -> Result<(), tools::Error> {
+        let source = self.subject.source()?;
+        let place = tools::Error::Place;
+        for name in source.names().map_err(place)? {
+            let Some(relative) = name.strip_prefix(artifact).and_then(|rest| rest.strip_prefix('/')) else {
+                continue;
+            };
+            let plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+            if relative.is_empty() || !PathBuf::from(relative).components().all(plain) {
+                return Err(place(std::io::ErrorKind::InvalidData.into()));
+            }
+            let path = into.join(relative);
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(place)?;
+            let mut file = std::fs::File::create(&path).map_err(place)?;
+            std::io::copy(&mut source.open(&name).map_err(place)?, &mut file).map_err(place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a restore that did not succeed says something about the backup:
+    /// then it is found, else it is an error.
+    fn judge(&self, cluster: &Cluster, error: tools::Error, findings: &mut Findings) -> Result<(), Error> {
+        cluster.check()?;
+        match Error::of_tool(error) {
+            Error::Store(error) if error.is_damage() => findings.fatal(error.to_string()),
+            Error::Tools(error @ (tools::Error::Truncated { .. } | tools::Error::Empty { .. })) => {
+                findings.fatal(error.to_string());
+            }
+            Error::Tools(tools::Error::Failed { kind, program, status, stderr }) => {
+                let complaint = words::complaint(&stderr);
+                match kind {
+                    Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable => {
+                        return Err(Error::Tools(tools::Error::Failed { kind, program, status, stderr: complaint }));
+                    }
+                    _ if words::is_of_machine(&complaint) => return Err(Error::Unsuitable { reason: complaint }),
+                    _ => findings.fatal(format!("it cannot be restored: {complaint}")),
+                }
+            }
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    /// An empty database that sorts and encodes as the old one did.
+    fn make_database(&self, cluster: &Cluster) -> Result<String, Error> {
+        let client = cluster.connect("postgres")?;
+        let postgres = self.subject.backup.postgres.clone().unwrap_or_default();
+        let mut dbname = postgres.dbname.clone().unwrap_or_else(|| RESTORED.to_owned());
+        if client.database_exists(&dbname)? {
+            dbname = RESTORED.to_owned();
+        }
+        match client.create_database(&dbname, &template(&postgres)) {
+            Ok(()) => Ok(dbname),
+            Err(pg::Error::Query { message, .. }) if words::is_of_machine(&message) => {
+                Err(Error::Unsuitable { reason: message })
+            }
+            Err(error) => Err(cluster.trouble(error.into())),
+        }
+    }
+
+    /// Makes the roles that own what is in the dump, so that owners and grants can
+    /// be restored: those of `globals.sql`, else those that the recorded schema
+    /// names. Says whether they are there.
+    fn make_roles(&self, cluster: &Cluster, findings: &mut Findings) -> Result<bool, Error> {
+        let client = cluster.connect("postgres")?;
+        let backup = self.subject.backup;
+        if backup.artifacts.iter().any(|artifact| artifact.name.as_str() == GLOBALS) {
+            let script = match self.globals() {
+                Ok(script) => script,
+                Err(error) => {
+                    self.judge(cluster, error, findings)?;
+                    return Ok(false);
+                }
+            };
+            // Older servers do not have it; then tablespaces are complained about below.
+            let _ = client.execute("SET allow_in_place_tablespaces = on");
+            let (mut done, mut refused) = (0_u64, Vec::new());
+            for statement in Statement::all(&script).into_iter().map(Statement::in_place) {
+                let role = statement.makes_role();
+                match statement.text().map(|sql| client.execute(sql)) {
+                    Some(Ok(())) => done += 1,
+                    Some(Err(error)) if is_expected(&error, role.as_deref()) => {}
+                    Some(Err(error)) => refused.push(words::short(&error.to_string())),
+                    None => refused.push("a statement that is not UTF-8".to_owned()),
+                }
+                cluster.check()?;
+            }
+            findings.note("globals", json!({ "statements": done, "refused": refused.len() }));
+            if let Some(first) = refused.first() {
+                let more = match refused.len() {
+                    1 => String::new(),
+                    n => format!(" (and {} more)", n - 1),
+                };
+                findings.warning(format!("{GLOBALS}: {first}{more}"));
+            }
+            return Ok(true);
+        }
+        let schema = self.around.ledger.schema(self.entry)?;
+        let Some(schema) = schema else {
+            findings.warning("roles are not in the backup: restored without owners and grants");
+            return Ok(false);
+        };
+        let mut roles: Vec<String> =
+            Statement::all(&schema).iter().flat_map(Statement::roles).collect();
+        roles.sort();
+        roles.dedup();
+        for role in &roles {
+            // Some there are already, and others belong to PostgreSQL.
+            let _ = client.execute(&format!("CREATE ROLE {}", quote_ident(role)));
+        }
+        findings.warning("roles are not in the backup: restored with roles of the same names");
+        Ok(true)
+    }
+
+    fn globals(&self) -> Result<Vec<u8>, tools::Error> {
+        let mut script = Vec::new();
+        let source = self.subject.source()?.open(GLOBALS).map_err(tools::Error::Place)?;
+        source.take(GLOBALS_MAX).read_to_end(&mut script).map_err(tools::Error::Place)?;
+        Ok(script)
+    }
+
+    pub(super) fn backup(&self) -> &Backup {
+        self.subject.backup
+    }
+}
+
+/// What has to be refused: the superuser that is there already, what is set for
+/// databases that are not restored, and grants of the old superuser.
+fn is_expected(error: &pg::Error, makes_role: Option<&str>) -> bool {
+    match error {
+        pg::Error::Query { sqlstate, .. } => match sqlstate.as_str() {
+            "42710" => makes_role == Some("postgres"),
+            "3D000" => true,
+            _ => false,
+        },
+        pg::Error::DatabaseMissing { .. } => true,
+        _ => false,
+    }
+}
+
+/// As the database was.
+fn template(postgres: &Postgres) -> Template {
+    let text = |line: &Option<crate::domain::Line>| line.as_ref().map(ToString::to_string);
+    Template {
+        encoding: text(&postgres.encoding),
+        collate: text(&postgres.collate),
+        ctype: text(&postgres.ctype),
+        provider: text(&postgres.locale_provider),
+        locale: text(&postgres.locale),
+        icu_rules: postgres.icu_rules.clone(),
+    }
+}

@@ -1,0 +1,219 @@
+//! One verification of one backup.
+
+use std::time::{Duration, Instant};
+
+use super::restore_test::RestoreTest;
+use super::verdict::Findings;
+use super::{Error, scratch};
+use crate::backup::HeldSource;
+use crate::clock::Clock;
+use crate::domain::{
+    Backup, BackupId, BackupType, Event, EventId, Status, Timestamp, Verification, VerificationKind,
+};
+use crate::ledger::{self, Entry, Ledger};
+use crate::process::{crash_point, interrupt};
+use crate::progress::Progress;
+use crate::store::{Access, Held};
+use crate::tools::adapter::{Depth, Source, Subject};
+use crate::tools::{Adapter, Programs};
+
+/// What is to be verified and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The backup.
+    pub backup: BackupId,
+    /// How.
+    pub kind: VerificationKind,
+    /// A result that is not older than this is good enough.
+    pub window: Option<Duration>,
+    /// What is true in a database that was restored as it should be.
+    pub assertions: Vec<String>,
+    /// Whether each row of each table is looked for in its indexes.
+    pub heapallindexed: bool,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a verification needs to have around it.
+pub struct Surroundings<'a> {
+    /// Where the verdict is recorded.
+    pub ledger: Ledger<'a>,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// Where the programs of PostgreSQL are.
+    pub programs: Programs,
+    /// The tool that made the backup.
+    pub adapter: &'a dyn Adapter,
+    /// What it takes to reach the store.
+    pub access: Access,
+    /// Where scratch clusters are made.
+    pub scratch: scratch::Settings,
+    /// Whom to tell how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+/// A verdict that is in the ledger.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The record, with it.
+    pub entry: Entry,
+    /// The verdict and its evidence.
+    pub verification: Verification,
+    /// It was there before.
+    pub reused: bool,
+}
+
+/// Verifies, unless that was done not long ago, and records the verdict.
+pub fn run(around: &Surroundings<'_>, request: &Request) -> Result<Verdict, Error> {
+    let entry = around.ledger.by_id(request.backup)?;
+    let backup = &entry.backup;
+    if !matches!(backup.status, Status::Completed | Status::Expired) {
+        let reason = format!("it is {}", backup.status.as_str().replace('_', " "));
+        return Err(Error::NotVerifiable { backup: backup.id, reason });
+    }
+    if let Some(known) = reusable(backup, request, around.clock.now()) {
+        let verification = known.clone();
+        return Ok(Verdict { entry, verification, reused: true });
+    }
+    let (begun, begun_at) = (Instant::now(), around.clock.now());
+    let mut findings = Findings::default();
+    match chain(&around.ledger, backup)? {
+        Ok(chain) => verify(around, request, &entry, &chain, &mut findings)?,
+        Err(missing) if request.kind == VerificationKind::Checksum => {
+            verify(around, request, &entry, &[], &mut findings)?;
+            findings.warning(missing);
+        }
+        Err(missing) => findings.fatal(missing),
+    }
+    if let Some(signal) = interrupt::requested() {
+        return Err(Error::Interrupted { signal });
+    }
+    findings.note("started_at", begun_at.to_string());
+    findings.note("duration_s", seconds(begun.elapsed()));
+    findings.note("pggit_version", env!("CARGO_PKG_VERSION"));
+    crash_point("verify.judged");
+    let event = around.ledger.next_event(&entry.record, findings.event(request.kind).into())?;
+    let entry = append(&around.ledger, &event)?;
+    let verification = recorded(&entry, event.id)?;
+    Ok(Verdict { entry, verification, reused: false })
+}
+
+/// Adds the event, anew where somebody else was faster.
+fn append(ledger: &Ledger<'_>, event: &Event) -> Result<Entry, ledger::Error> {
+    ledger.append_event(event)
+}
+
+fn recorded(entry: &Entry, id: EventId) -> Result<Verification, Error> {
+    let found = entry.backup.verifications.iter().find(|it| it.id == id).cloned();
+    found.ok_or_else(|| Error::NotVerifiable {
+        backup: entry.backup.id,
+        reason: format!("it is {} meanwhile", entry.backup.status),
+    })
+}
+
+/// The latest verification of the kind, if it is not too old.
+fn reusable<'b>(backup: &'b Backup, request: &Request, now: Timestamp) -> Option<&'b Verification> {
+    let window_s = i64::try_from(request.window?.as_secs()).unwrap_or(i64::MAX);
+    let last = backup.last_verification(request.kind)?;
+    (0..=window_s).contains(&now.seconds_since(last.at)).then_some(last)
+}
+
+/// To the millisecond.
+pub(super) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The backups without which this one cannot be restored, the full one first;
+/// or why they are not all there.
+fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, String>, Error> {
+    let mut chain: Vec<Backup> = Vec::new();
+    let mut next = backup.depends_on.first().map(|needed| needed.id);
+    while let Some(id) = next {
+        if id == backup.id || chain.iter().any(|known| known.id == id) {
+            return Ok(Err(format!("it needs backup {id}, which needs it")));
+        }
+        let needed = match ledger.by_id(id) {
+            Ok(entry) => entry.backup,
+            Err(ledger::Error::NotFound { .. }) => {
+                return Ok(Err(format!("it needs backup {id}, of which there is no record")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !matches!(needed.status, Status::Completed | Status::Expired) {
+            return Ok(Err(format!("it needs backup {id}, which is {}", needed.status)));
+        }
+        next = needed.depends_on.first().map(|needed| needed.id);
+        chain.push(needed);
+    }
+    let first = chain.last().unwrap_or(backup);
+    if !matches!(first.kind, BackupType::Full | BackupType::Snapshot) {
+        return Ok(Err(format!("backup {} is {} and does not say what it needs", first.id, first.kind)));
+    }
+    chain.reverse();
+    Ok(Ok(chain))
+}
+
+fn verify(
+    around: &Surroundings<'_>,
+    request: &Request,
+    entry: &Entry,
+    chain: &[Backup],
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let mut sources = Vec::new();
+    for backup in chain.iter().chain([&entry.backup]) {
+        match source(around, backup) {
+            Ok(source) => sources.push(source),
+            Err(Error::Store(error)) if error.is_damage() => {
+                return Ok(findings.fatal(format!("the bytes of backup {}: {error}", backup.id)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let of = |at: usize| sources[at].as_ref().map(|source| source as &dyn Source);
+    let members: Vec<Subject<'_>> = chain
+        .iter()
+        .enumerate()
+        .map(|(at, backup)| Subject { backup, chain: &[], source: of(at) })
+        .collect();
+    let subject = Subject { backup: &entry.backup, chain: &members, source: of(chain.len()) };
+    let check = |subject: &Subject<'_>, depth| {
+        around.adapter.check(subject, depth, around.progress).map_err(Error::of_tool)
+    };
+    match request.kind {
+        VerificationKind::Checksum => findings.take(check(&subject, Depth::Checksum)?, None),
+        VerificationKind::IntegrityCheck => {
+            for (at, member) in members.iter().enumerate() {
+                let whose = format!("backup {}, which it needs", member.backup.id);
+                let member = Subject { chain: &members[..at], ..*member };
+                findings.take(check(&member, Depth::Integrity)?, Some(&whose));
+            }
+            findings.note("chain", chain.len());
+            findings.take(check(&subject, Depth::Integrity)?, None);
+        }
+        VerificationKind::RestoreTest => {
+            // What comes out of a store is proved on its way; plain files are before they are used.
+            for subject in members.iter().chain([&subject]) {
+                if sources.iter().flatten().any(|source| !source.0.proves_itself()) && subject.source.is_some() {
+                    findings.take(check(subject, Depth::Checksum)?, None);
+                }
+            }
+            if !findings.is_fatal() {
+                RestoreTest { around, request, entry, subject: &subject }.run(findings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a backup, where they are ours.
+fn source(around: &Surroundings<'_>, backup: &Backup) -> Result<Option<HeldSource>, Error> {
+    if around.adapter.has_repository() {
+        return Ok(None);
+    }
+    let Some(location) = &backup.location else {
+        let reason = "its record does not say where it is".to_owned();
+        return Err(Error::NotVerifiable { backup: backup.id, reason });
+    };
+    Ok(Some(HeldSource(Held::open(location.as_str(), &around.access)?)))
+}

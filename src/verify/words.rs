@@ -1,0 +1,89 @@
+//! What is kept of what programs and servers say: enough to understand it, and
+//! nothing of the content of a database. Pure.
+
+/// How much of a log is kept as evidence.
+const TAIL: usize = 4 << 10;
+/// The longest reason.
+const REASON: usize = 400;
+
+/// What follows these is a row or a statement.
+const QUOTING: [&str; 6] = ["DETAIL:", "CONTEXT:", "STATEMENT:", "QUERY:", "HINT:", "Command was:"];
+
+/// The last lines of a log.
+pub(super) fn log_tail(log: &str) -> String {
+    let kept: Vec<&str> = log.lines().filter(|line| !quotes(line)).collect();
+    let (mut length, mut from) = (0, kept.len());
+    while from > 0 && length + kept[from - 1].len() < TAIL {
+        from -= 1;
+        length += kept[from].len() + 1;
+    }
+    kept[from..].join("\n")
+}
+
+fn quotes(line: &str) -> bool {
+    QUOTING.iter().any(|word| line.contains(word))
+}
+
+/// The first complaint of a client program, without what it quotes.
+pub(super) fn complaint(stderr: &str) -> String {
+    let complains = |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
+    let first = stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
+    short(first.unwrap_or("it said nothing").trim())
+}
+
+/// A text that is not too long for a reason, in one line.
+pub(super) fn short(text: &str) -> String {
+    let line = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(REASON) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    }
+}
+
+/// Whether the machine and not the backup is what a program complains about.
+pub(super) fn is_of_machine(words: &str) -> bool {
+    [
+        "No space left on device",
+        "Disk quota exceeded",
+        "could not create shared memory",
+        "could not map anonymous shared memory",
+        "Cannot allocate memory",
+        "out of memory",
+        "Permission denied",
+        "could not open extension control file",
+        "is not available",
+        "could not access file \"",
+        "invalid locale name",
+        "locale name",
+        "collation \"",
+        "ICU is not supported",
+        "could not load library",
+        "too many open files",
+    ]
+    .iter()
+    .any(|phrase| words.contains(phrase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_the_end_is_kept_without_rows_and_statements() {
+        let log = "LOG:  a\nERROR:  duplicate key\nDETAIL:  Key (name)=(Ada) already exists.\nSTATEMENT:  INSERT secret\n";
+        assert_eq!(log_tail(log), "LOG:  a\nERROR:  duplicate key");
+        let long = "x".repeat(100) + "\n";
+        let tail = log_tail(&long.repeat(1000));
+        assert!(tail.len() <= TAIL && tail.len() > TAIL - 200);
+        assert_eq!(log_tail(""), "");
+    }
+
+    #[test]
+    fn of_a_program_the_first_complaint_is_kept() {
+        let stderr = "pg_restore: connecting\npg_restore: error: could not execute query: ERROR:  no\nCommand was: CREATE x";
+        assert_eq!(complaint(stderr), "pg_restore: error: could not execute query: ERROR:  no");
+        assert_eq!(complaint("\n only this\n"), "only this");
+        assert_eq!(complaint(""), "it said nothing");
+        assert!(short(&"ä".repeat(1000)).chars().count() == REASON + 1);
+    }
+}

@@ -1,0 +1,180 @@
+//! Restore tests on which something else goes wrong than the backup.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use super::{Tested, servers_in};
+use crate::tmpfs::Tmpfs;
+
+const RESTORE_TEST: [&str; 4] = ["--latest", "--kind", "restore-test", "--again"];
+
+#[test]
+fn what_keeps_a_test_from_being_made_is_an_error_and_no_verdict() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let loud = "echo 'FATAL:  could not create shared memory segment' >&2; exit 1";
+    for (program, script, status, words) in [
+        ("initdb", "echo 'initdb: error: no luck' >&2; exit 1", 13, "no luck"),
+        ("postgres", loud, 13, "the scratch cluster does not start: FATAL:  could not create shared memory segment"),
+        ("pg_restore", "kill -9 $$", 1, "cannot be restored"),
+        ("pg_restore", "cat >/dev/null; echo 'pg_restore: error: extension \"x\" is not available' >&2; exit 1", 13, "on this machine"),
+        ("pg_restore", "cat >/dev/null; echo 'pg_restore: error: could not extend file: No space left on device' >&2; exit 1", 15, "No space left"),
+    ] {
+        tested.with_program(program, script);
+        let output = tested.verify(&RESTORE_TEST);
+        assert_eq!(output.status, status, "{program} {script}: {}", output.snapshot());
+        let said = output.stderr_text() + &output.stdout_text();
+        assert!(said.contains(words), "{program} {script}: {}", output.snapshot());
+        let dir = tested.with_program("psql", "exec $real \"$@\"");
+        fs::remove_dir_all(dir).unwrap();
+        tested.assert_clean();
+    }
+    assert_eq!(tested.verifications().len(), 1, "only what says something about the backup is recorded");
+}
+
+#[test]
+fn the_server_has_to_be_of_the_same_major_version() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let dir = tested.with_program("initdb", "");
+    let text = "#!/bin/sh\necho 'initdb (PostgreSQL) 99.2'\n";
+    fs::write(dir.join("initdb"), text).unwrap();
+    let output = tested.verify(&RESTORE_TEST).fails(13);
+    assert!(output.stderr_text().contains("is installed (there is 99.2)"), "{}", output.snapshot());
+    fs::remove_file(dir.join("initdb")).unwrap();
+    let output = tested.verify(&RESTORE_TEST).fails(13);
+    assert!(output.stderr_text().contains("no initdb of PostgreSQL"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("hint: install the server of PostgreSQL"), "{}", output.snapshot());
+    assert_eq!(tested.verifications().len(), 0);
+}
+
+#[test]
+fn there_is_an_end_to_waiting() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    tested.with_program("postgres", "exec sleep 1000");
+    let output = tested.verify(&[&RESTORE_TEST[..], &["--timeout", "2s"]].concat()).fails(13);
+    assert!(output.stderr_text().contains("not done after 2 s"), "{}", output.snapshot());
+    tested.with_program("postgres", "exec $real \"$@\"");
+    tested.with_program("pg_amcheck", "exec sleep 1000");
+    let output = tested.verify(&[&RESTORE_TEST[..], &["--timeout", "5s"]].concat()).fails(13);
+    assert!(output.stderr_text().contains("not done after 5 s"), "{}", output.snapshot());
+    assert_eq!(tested.verifications().len(), 0);
+    tested.assert_clean();
+}
+
+#[test]
+fn a_full_disk_is_no_fault_of_the_backup() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let Some(small) = Tmpfs::mount("size=32m,mode=755") else { return };
+    fs::set_permissions(small.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    tested.scratch_in(small.path());
+    let output = tested.verify(&RESTORE_TEST).fails(15);
+    assert!(output.stderr_text().contains("not enough room in"), "{}", output.snapshot());
+    // What is compressed in the source is not in the copy.
+    let shop = &tested.shop;
+    let sql = "create table big (a text); insert into big select repeat('x', 20000000) from generate_series(1, 8); \
+               alter table big alter a set storage external";
+    shop.cluster.psql(&shop.database, sql);
+    tested.back_up(&[]);
+    let Some(disk) = Tmpfs::mount("size=140m,mode=755") else { return };
+    tested.scratch_in(disk.path());
+    let output = tested.verify(&RESTORE_TEST).fails(15);
+    assert!(output.stderr_text().contains("No space left on device"), "{}", output.snapshot());
+    assert_eq!(tested.verifications().len(), 0);
+    assert_eq!(crate::create::names(disk.path()), [""; 0]);
+    tested.scratch_in(tested.scratch.path());
+}
+
+#[test]
+fn ctrl_c_ends_everything_and_records_nothing() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let fifo = tested.shop.sandbox.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from(0o666), 0).unwrap();
+    fs::set_permissions(&fifo, fs::Permissions::from_mode(0o666)).unwrap();
+    let script = format!("echo running > '{}'; exec sleep 1000", fifo.display());
+    for (program, signal) in [("initdb", Signal::INT), ("pg_restore", Signal::TERM), ("pg_amcheck", Signal::HUP)] {
+        let dir = tested.with_program(program, &script);
+        let mut command = tested.shop.sandbox.pggit_command();
+        command.args(["backup", "verify"]).args(RESTORE_TEST);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut running = String::new();
+        fs::File::open(&fifo).unwrap().read_to_string(&mut running).unwrap();
+        kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(130), "{program}: {stderr}");
+        assert!(stderr.contains("interrupted"), "{program}: {stderr}");
+        tested.assert_clean();
+        fs::remove_dir_all(dir).unwrap();
+    }
+    assert_eq!(tested.verifications().len(), 0);
+}
+
+#[test]
+fn killed_at_any_step_it_leaves_nothing_that_runs_and_the_next_one_tidies_up() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let points = ["verify.scratch-made", "verify.started", "verify.restored", "verify.checked", "verify.judged"];
+    for point in points {
+        let mut command = tested.shop.sandbox.pggit_command();
+        command.args(["backup", "verify"]).args(RESTORE_TEST).env("PGGIT_CRASH_AT", point);
+        let output = tested.shop.sandbox.output(&mut command);
+        assert_eq!(output.status, -1, "{point} was not reached: {}", output.snapshot());
+        // Its server is told by the kernel; that it has ended takes a moment.
+        let mut waited = 0;
+        while !servers_in(tested.scratch.path()).is_empty() && waited < 2_000 {
+            waited += 1;
+            std::thread::yield_now();
+            let _ = fs::read_dir("/proc").unwrap().count();
+        }
+        assert_eq!(servers_in(tested.scratch.path()), [""; 0], "{point}");
+    }
+    assert_eq!(tested.verifications().len(), 0, "nothing says that it runs");
+    let left = fs::read_dir(tested.scratch.path()).unwrap().count();
+    assert!(left <= points.len(), "each run tidies up behind the one before");
+    tested.verify(&RESTORE_TEST).success();
+    tested.assert_clean();
+}
+
+#[test]
+fn everybody_can_test_and_not_only_root() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let (home, scratch) = (tested.shop.sandbox.path(), tested.scratch.path());
+    let user = pggit::process::OsUser::named("nobody".as_ref()).unwrap();
+    for entry in walkdir::WalkDir::new(home).into_iter().chain(walkdir::WalkDir::new(scratch)).flatten() {
+        let _ = chown(entry.path(), Some(user.uid), Some(user.gid));
+    }
+    let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
+    let mut command = tested.shop.sandbox.command("setpriv");
+    command.args(ids).args(["--clear-groups", "--", env!("CARGO_BIN_EXE_git-pggit"), "backup", "verify"]);
+    let output = tested.shop.sandbox.output(command.args(RESTORE_TEST).arg("--json"));
+    assert_eq!(output.status, 0, "{}", output.snapshot());
+    assert_eq!(output.json()["verifications"][0]["status"], json!("passed"), "{}", output.snapshot());
+    tested.assert_clean();
+}
+
+#[test]
+fn as_whom_it_runs_can_be_chosen() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    for (user, status) in [("nobody", 0), ("no-such-user", 19), ("root", 19)] {
+        tested.shop.sandbox.git(["config", "pggit.scratchUser", user]);
+        let output = tested.verify(&RESTORE_TEST);
+        assert_eq!(output.status, status, "{user}: {}", output.snapshot());
+    }
+}
