@@ -58,14 +58,18 @@ import timing
 bars = timing.Bars()
 
 
+# What hooks say is not for whoever reads the figures.
+QUIETLY = ["sh", "-c", 'exec "$0" "$@" 2>/dev/null']
+
+
 def merge(name):
     return lambda n: timing.run(
-        ["git", "-C", f"{sandbox}/{name}", "merge", "-q", "--no-ff", "-m", "merged", f"b{n + warm_up + 1}"])
+        [*QUIETLY, "git", "-C", f"{sandbox}/{name}", "merge", "-q", "--no-ff", "-m", "merged", f"b{n + warm_up + 1}"])
 
 
 def commit(name):
     return lambda n: timing.run(
-        ["git", "-C", f"{sandbox}/{name}", "commit", "-q", "--allow-empty", "-m", f"commit {n}"])
+        [*QUIETLY, "git", "-C", f"{sandbox}/{name}", "commit", "-q", "--allow-empty", "-m", f"commit {n}"])
 
 
 merged = timing.interleaved(rounds, warm_up, {

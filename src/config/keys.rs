@@ -121,7 +121,7 @@ impl Kind {
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
             Self::Schedule => {
-                "daily, weekly, monthly, quarterly or five fields of cron, and behind it tool=..., type=... or \
+                "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
                  jitter=... if need be"
                     .into()
             }
@@ -564,7 +564,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Schedule,
         multi: true,
         doc: "When backups are made by themselves: `daily` (at 2:00), `weekly` (Sunday, 3:00), `monthly` (the 1st, 4:00), \
-              `quarterly` (5:00), or five fields of cron such as `30 2 * * mon-fri`. Behind it may stand `tool=...` and \
+              `quarterly` (5:00), `hybrid tool=...` (a dump every night, and a copy of the server with that tool every \
+              Sunday), or five fields of cron such as `30 2 * * mon-fri`. Behind it may stand `tool=...` and \
               `type=...`, if they are not those of the database, and `jitter=...`: up to so much later, by an amount \
               that is always the same for a database. Without it, it is 30m for the words and 0 for cron. May be given \
               several times. The worker runs it; see automation.md.",

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::database::{Lookup, by_word};
+use super::origin::Setting;
 use super::value::{self, Refused};
-use super::{Config, Error};
+use super::{Config, Error, Kind, Tool};
 use crate::domain::{DatabaseName, Line, words};
 use crate::policy::Rule;
 use crate::schedule::{Schedule, Zone};
@@ -70,6 +71,18 @@ impl Config {
     pub fn timetable(&self, name: &DatabaseName) -> Result<Timetable, Error> {
         let lookup = Lookup { config: self, database: Some(name) };
         let schedules = lookup.all("schedule", value::schedule)?;
+        for Setting { value: schedule, origin } in &schedules {
+            for tool in schedule.rules().iter().filter_map(|rule| rule.tool.as_ref()) {
+                if let Ok(Tool::Custom(tool)) = tool.as_str().parse()
+                    && self.custom_tool(&tool)?.backup.is_none()
+                {
+                    let known = Kind::Tool.expected();
+                    let reason = format!("there is no tool '{tool}': expected {known}");
+                    let (key, value) = (format!("pggit.{name}.schedule"), Some(schedule.as_str().to_owned()));
+                    return Err(Error::Reason { key, origin: origin.clone(), value, reason });
+                }
+            }
+        }
         Ok(Timetable {
             schedules: schedules.into_iter().map(|setting| setting.value).collect(),
             zone: lookup.or_default("timezone", by_word)?.value,

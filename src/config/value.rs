@@ -100,7 +100,8 @@ pub(super) fn jobs(text: &str) -> Option<u16> {
 /// Reads a name that other programs gave and that is given back to them.
 pub fn word(text: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-    let good = !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
+    let good =
+        !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
     good.then(|| text.to_owned())
 }
 
@@ -177,16 +178,9 @@ pub(super) fn repository(
     }
 }
 
-/// Reads a schedule whose tools there are.
+/// Reads a schedule. Which tools there are is not looked at.
 pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
-    let schedule: Schedule = text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))?;
-    let mut tools = schedule.rules().iter().filter_map(|rule| rule.tool.as_ref());
-    match tools.find(|tool| tool.as_str().parse::<Tool>().is_err()) {
-        Some(tool) => {
-            Err(Refused::Because(format!("there is no tool '{tool}': expected {}", Kind::Tool.expected())))
-        }
-        None => Ok(schedule),
-    }
+    text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))
 }
 
 /// Reads patterns.
@@ -290,7 +284,10 @@ mod tests {
     #[test]
     fn commands_are_words_and_no_lines_for_a_shell() {
         let words = |text: &str| command(text).map(|words| words.join("|"));
-        assert_eq!(words("/usr/bin/wal-g 'backup push' $HOME; rm"), Some("/usr/bin/wal-g|backup push|$HOME;|rm".into()));
+        assert_eq!(
+            words("/usr/bin/wal-g 'backup push' $HOME; rm"),
+            Some("/usr/bin/wal-g|backup push|$HOME;|rm".into())
+        );
         assert_eq!(words("wal-g"), Some("wal-g".into()));
         for text in ["", "   ", "./x", "../x", "'x", "-x", "a/b", "x\0y"] {
             assert_eq!(words(text), None, "{text:?}");

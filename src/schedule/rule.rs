@@ -24,6 +24,9 @@ words! {
 }
 
 impl Preset {
+    /// What copies the whole server, unless `tool=` names something else.
+    const BASE_TOOL: &'static str = "pg_basebackup";
+
     /// The expressions it stands for, with the tools that it names.
     fn rules(self) -> &'static [(&'static str, Option<&'static str>)] {
         match self {
@@ -31,7 +34,7 @@ impl Preset {
             Self::Weekly => &[("0 3 * * 0", None)],
             Self::Monthly => &[("0 4 1 * *", None)],
             Self::Quarterly => &[("0 5 1 1,4,7,10 *", None)],
-            Self::Hybrid => &[("0 2 * * *", Some("pg_dump")), ("0 3 * * 0", Some("pg_basebackup"))],
+            Self::Hybrid => &[("0 2 * * *", Some("pg_dump")), ("0 3 * * 0", Some(Self::BASE_TOOL))],
         }
     }
 }
@@ -160,7 +163,10 @@ impl FromStr for Schedule {
             Ok::<_, Invalid>(Rule {
                 cron: cron.parse()?,
                 preset,
-                tool: options.tool.clone().or_else(|| tool.map(Line::lossy)),
+                tool: match tool {
+                    Some(tool) if tool != Preset::BASE_TOOL => Some(Line::lossy(tool)),
+                    tool => options.tool.clone().or_else(|| tool.map(Line::lossy)),
+                },
                 kind: options.kind,
                 jitter: options.jitter.unwrap_or(if preset.is_some() {
                     PRESET_JITTER
@@ -175,8 +181,8 @@ impl FromStr for Schedule {
                 let preset: Preset = name.parse().map_err(|Invalid { reason, .. }| {
                     refused(&format!("{reason}, or the five fields of a cron expression"))
                 })?;
-                if preset == Preset::Hybrid && (options.tool.is_some() || options.kind.is_some()) {
-                    return Err(refused("hybrid says itself which tools it runs"));
+                if preset == Preset::Hybrid && options.kind.is_some() {
+                    return Err(refused("both backups of hybrid are full ones"));
                 }
                 let rules = preset.rules().iter();
                 rules.map(|(cron, tool)| rule(cron, Some(preset), *tool)).collect::<Result<_, _>>()?
@@ -254,6 +260,9 @@ mod tests {
         let tools: Vec<_> =
             schedule("hybrid").rules().iter().map(|rule| rule.tool.clone().unwrap()).collect();
         assert_eq!(tools, [Line::lossy("pg_dump"), Line::lossy("pg_basebackup")]);
+        let tools =
+            schedule("hybrid tool=barman").rules().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(tools, ["hybrid tool=pg_dump", "hybrid tool=barman"]);
         let written = schedule("  30 2 * *  mon-fri tool=pg_dump type=full jitter=5m ");
         let rule = &written.rules()[0];
         assert_eq!(rule.to_string(), "30 2 * * mon-fri tool=pg_dump type=full");
@@ -276,7 +285,7 @@ mod tests {
             ("daily kind=full", "none of tool"),
             ("daily tool=pg_dump daily", "none of tool"),
             ("daily daily", "five fields"),
-            ("hybrid tool=pg_dump", "hybrid says itself"),
+            ("hybrid type=full", "hybrid are full"),
             (&"9".repeat(501), "too long"),
         ] {
             let refused = text.parse::<Schedule>().unwrap_err();

@@ -44,5 +44,5 @@ pub use pg_dump::{GLOBALS, PgDump};
 pub use pgbackrest::PgBackRest;
 pub use programs::{PgTools, Program, Programs, ToolVersion, major_of, parse_version};
 pub use restore::{RestoreSpec, load_directory, load_stream};
-pub use script::Statement;
 pub use schema::normalise_schema;
+pub use script::Statement;

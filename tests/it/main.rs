@@ -45,5 +45,5 @@ mod store_keys;
 mod store_plain;
 mod stores;
 mod sync;
-mod worker;
 mod verify;
+mod worker;

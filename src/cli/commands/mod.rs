@@ -20,8 +20,8 @@ mod run_job;
 mod schedule;
 mod store;
 mod sync;
-mod worker;
 mod with;
+mod worker;
 
 use clap::Subcommand;
 
