@@ -66,13 +66,18 @@ pub(crate) fn backup_job(context: &Context, database: &DatabaseName, wish: Wish)
         name,
         tags,
     };
-    Ok(NewJob {
-        policy: context.config()?.retry_policy(database)?,
-        work: Work::Backup(work),
-        priority,
-        dedup_key: key,
-        created_by: actor(context)?,
-    })
+    job(context, Work::Backup(work), priority, key)
+}
+
+/// The job for some work, tried again as it is configured.
+pub(crate) fn job(
+    context: &Context,
+    work: Work,
+    priority: Priority,
+    dedup_key: Option<Line>,
+) -> Result<NewJob, Failure> {
+    let policy = context.config()?.retry_policy(work.database())?;
+    Ok(NewJob { policy, work, priority, dedup_key, created_by: actor(context)? })
 }
 
 /// Who acts, by git's rules; a machine without them has at least a name.

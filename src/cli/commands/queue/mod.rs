@@ -11,6 +11,7 @@ mod retry;
 mod show;
 mod stats;
 mod view;
+mod watch;
 
 use clap::Subcommand;
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Pause(pause::Args),
     Resume(resume::Args),
     Clean(clean::Args),
+    Watch(watch::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
@@ -45,6 +47,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Pause(args) => pause::run(&args, context),
         Command::Resume(args) => resume::run(&args, context),
         Command::Clean(args) => clean::run(&args, context),
+        Command::Watch(args) => watch::run(&args, context),
     }
 }
 
