@@ -13,10 +13,14 @@ pub mod progress;
 pub mod config;
 pub mod git;
 pub mod pg;
+pub mod policy;
+pub mod schedule;
 pub mod sql;
 
+pub mod automation;
 pub mod backup;
 pub mod ledger;
+pub mod notify;
 pub mod queue;
 pub mod recovery;
 pub mod report;

@@ -9,6 +9,8 @@ pub mod context;
 pub mod error;
 pub mod ui;
 
+mod attendants;
+mod automation;
 mod commands;
 mod connect;
 mod logging;

@@ -35,6 +35,8 @@ pub(crate) struct Wish {
     pub(crate) branch: Option<Line>,
     /// The commit recorded in the database does not count.
     pub(crate) force: bool,
+    /// It counts more than `commit`.
+    pub(crate) yields: bool,
     /// What it contains; else as configured.
     pub(crate) backup_type: Option<BackupType>,
     /// The tool that makes it; else as configured.
@@ -51,13 +53,14 @@ pub(crate) struct Wish {
 
 /// The job for it.
 pub(crate) fn backup_job(context: &Context, database: &DatabaseName, wish: Wish) -> Result<NewJob, Failure> {
-    let Wish { commit, branch, force, backup_type, tool, name, tags, priority, key } = wish;
+    let Wish { commit, branch, force, yields, backup_type, tool, name, tags, priority, key } = wish;
     let work = BackupWork {
         backup: BackupId::new(context.now()),
         database: database.clone(),
         commit,
         branch,
         force,
+        yields,
         backup_type,
         tool,
         name,

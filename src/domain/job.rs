@@ -94,6 +94,10 @@ pub struct BackupWork {
     /// The commit recorded in the database does not count.
     #[serde(default)]
     pub force: bool,
+    /// The commit recorded in the database counts more than `commit`: that is for
+    /// databases that are not marked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
     /// What the backup contains.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,
@@ -559,6 +563,7 @@ mod tests {
             commit: None,
             branch: None,
             force: false,
+            yields: false,
             backup_type: None,
             tool: None,
             name: None,

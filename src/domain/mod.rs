@@ -62,6 +62,7 @@ pub use size::human_bytes;
 pub use table_name::TableName;
 pub use time::Timestamp;
 pub use verification::{Verified, VerifyPolicy};
+pub(crate) use words::words;
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

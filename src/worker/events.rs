@@ -72,6 +72,8 @@ pub enum Event {
         /// The job, as it was claimed.
         job: Box<Job>,
     },
+    /// The worker has looked for jobs again, and is not stuck.
+    Alive,
     /// The worker takes no more jobs.
     Stopping,
 }

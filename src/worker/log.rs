@@ -73,6 +73,7 @@ impl Listener for Log {
             Event::Cancelled { job } => job_line!(info, job, "cancelled"),
             Event::HandedBack { job } => job_line!(info, job, "handed back"),
             Event::Lost { job } => job_line!(warn, job, "another worker has it by now"),
+            Event::Alive => {}
             Event::Stopping => info!("takes no more jobs"),
         }
     }

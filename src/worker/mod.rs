@@ -12,6 +12,7 @@
 
 mod attempt;
 mod chores;
+pub mod endpoint;
 pub mod events;
 mod log;
 mod run;

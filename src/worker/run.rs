@@ -202,6 +202,7 @@ impl Loop {
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
             service::alive();
+            self.shared.hub.tell(&Event::Alive);
         }
         service::stopping();
         self.shared.hub.tell(&Event::Stopping);

@@ -8,13 +8,16 @@ mod config;
 mod database;
 mod doctor;
 mod fsck;
+mod hooks;
 mod init;
 mod ledger;
 mod maintenance;
 mod man;
 mod mark;
 mod queue;
+mod reconcile;
 mod run_job;
+mod schedule;
 mod store;
 mod sync;
 mod with;
@@ -45,6 +48,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
+    Hooks(hooks::Command),
+    Reconcile(reconcile::Args),
+    #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
     Queue(queue::Command),
@@ -71,6 +79,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::Hooks(command) => hooks::run(command, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
+        Command::Schedule(command) => schedule::run(command, context),
         Command::Store(command) => store::run(command, context),
         Command::Queue(command) => queue::run(command, context),
         Command::Worker(args) => worker::run(&args, context),

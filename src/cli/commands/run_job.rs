@@ -80,6 +80,7 @@ fn backup(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
         database.jobs = None;
     }
     let asked = match (&work.commit, &work.branch) {
+        (Some(commit), _) if work.yields => Asked::Unmarked(commit.to_string()),
         (Some(commit), _) => Asked::Revision(commit.to_string()),
         (None, Some(branch)) => Asked::Branch(branch.to_string()),
         (None, None) => Asked::Nothing,

@@ -1,17 +1,20 @@
 //! `git pggit worker`
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::backup;
+use crate::cli::attendants::{Monitor, Planner, Seed, Teller};
 use crate::cli::{Code, Context, Failure, logging, queue};
 use crate::config::{self, Config};
 use crate::domain::{BackupId, Line, Work};
+use crate::queue::Queue;
 use crate::worker::events::Hub;
-use crate::worker::{self, Deadline, Died, Log, Mode, Processes, Settings, Worker};
+use crate::worker::{self, Chore, Deadline, Died, Log, Mode, Processes, Settings, Worker};
 
 /// Do the jobs of the queue: make the backups that others asked for
 ///
@@ -38,6 +41,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
 
+    /// Answer /healthz, /readyz and /metrics over HTTP at this address
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
     /// How long running jobs have when the worker is told to end
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = grace)]
     grace: Duration,
@@ -47,6 +54,7 @@ const EXAMPLES: &str = "\
 EXAMPLES
     git pggit worker
     git pggit worker --concurrency 4 --json
+    git pggit worker --listen 127.0.0.1:9187
     git pggit worker --until-idle";
 
 fn grace(text: &str) -> Result<Duration, String> {
@@ -76,17 +84,37 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Fatal, "cannot find this program").cause(error.to_string()))?;
     let arguments = ["--quiet", "run-job"].map(OsString::from).to_vec();
+    let queue: Arc<dyn Queue> = Arc::from(queue::open(context)?);
+    let seed = Seed::of(context);
+    let teller =
+        Teller::start(seed.clone(), Arc::clone(&queue)).map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let teller = Arc::new(teller);
     let mut hub = Hub::default();
     hub.add(Arc::new(Log));
+    hub.add(Arc::<Teller>::clone(&teller));
+    if let Some(address) = args.listen {
+        let worker = settings.worker.clone();
+        let monitor = Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll));
+        monitor.listen(address)?;
+        hub.add(monitor);
+    }
+    // Who works only on what is there looks for nothing else.
+    let planner = Planner::new(seed, Arc::clone(&queue), Arc::clone(&teller));
+    let chores: Vec<Box<dyn Chore>> = match mode {
+        Mode::Forever => vec![Box::new(planner)],
+        _ => Vec::new(),
+    };
     let summary = worker::run(Worker {
         settings,
-        queue: Arc::from(queue::open(context)?),
+        queue,
         runner: Arc::new(Processes { program, arguments }),
         hub,
-        chores: Vec::new(),
+        chores,
         deadline: deadlines(config.clone()),
         died: records(context)?,
-    })?;
+    });
+    teller.finish();
+    let summary = summary?;
     if context.ui.wants_json() && mode != Mode::Forever {
         context.ui.json(&json!({ "completed": summary.completed, "failed": summary.failed }))?;
     }

@@ -32,7 +32,7 @@ impl From<config::Error> for Failure {
         use config::Error;
         const ADD: &str = "add one with 'git pggit database add <name> --url <url>'";
         match &error {
-            Error::Value { origin, .. } | Error::DatabaseName { origin, .. } => {
+            Error::Value { origin, .. } | Error::Reason { origin, .. } | Error::DatabaseName { origin, .. } => {
                 let usage = *origin == config::Origin::CommandLine;
                 Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
             }

@@ -42,6 +42,7 @@ pub fn backup(database: &str) -> NewJob {
         commit: None,
         branch: None,
         force: false,
+        yields: false,
         backup_type: None,
         tool: None,
         name: None,

@@ -77,15 +77,17 @@ impl Yard {
 
     /// A worker that runs until it is told to end. Returns when it takes jobs.
     pub fn start(&self, args: &[&str]) -> Running {
+        let mut worker = self.start_before(args);
+        worker.wait_for("takes jobs");
+        worker
+    }
+
+    /// The same, from its first words.
+    pub fn start_before(&self, args: &[&str]) -> Running {
         let mut command = self.shop.sandbox.pggit_command();
         command.arg("worker").arg("--json").args(args);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("takes jobs") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the worker does not start: {line}");
-        }
+        let log = BufReader::new(child.stderr.take().unwrap());
         Running { child, log }
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         commit,
         branch,
         force: args.force,
+        yields: false,
         backup_type: args.kind,
         tool: args.tool.as_deref().map(|tool| queue::line(tool, "--tool")).transpose()?,
         name: args.name.clone(),
