@@ -16,8 +16,8 @@ use std::thread;
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event, Failed,
-    Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
+    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
+    Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};

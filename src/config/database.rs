@@ -104,7 +104,8 @@ impl Config {
             record_counts: lookup.or_default("recordCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
             verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
             assertions: lookup.all("assert", |text| value::query(text).ok_or(Refused::Form))?,
-            verify_timeout: lookup.or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
+            verify_timeout: lookup
+                .or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
@@ -139,7 +140,9 @@ impl Config {
             let key = keys::find(Reach::Tool, key).expect("only keys of the table are looked up");
             let raw = self.of_tool(key, name).pop();
             let read = |text: &str| value::command(text).ok_or(Refused::Form);
-            raw.map(|raw| parse(key, &raw, read)).transpose().map(|setting| setting.map(|setting| setting.value))
+            raw.map(|raw| parse(key, &raw, read))
+                .transpose()
+                .map(|setting| setting.map(|setting| setting.value))
         };
         Ok(CustomTool {
             backup: one("backup")?,
@@ -158,7 +161,8 @@ impl Config {
     /// The directory of scratch clusters.
     pub fn scratch(&self) -> Result<PathBuf, Error> {
         let set = Lookup { config: self, database: None }.directory("scratch")?;
-        let default = || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
+        let default =
+            || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
         Ok(set.map_or_else(|| default().into(), |setting| setting.value))
     }
 

@@ -96,7 +96,8 @@ pub(super) fn jobs(text: &str) -> Option<u16> {
 /// Reads a name that other programs gave and that is given back to them.
 pub fn word(text: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-    let good = !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
+    let good =
+        !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
     good.then(|| text.to_owned())
 }
 
@@ -239,7 +240,10 @@ mod tests {
     #[test]
     fn commands_are_words_and_no_lines_for_a_shell() {
         let words = |text: &str| command(text).map(|words| words.join("|"));
-        assert_eq!(words("/usr/bin/wal-g 'backup push' $HOME; rm"), Some("/usr/bin/wal-g|backup push|$HOME;|rm".into()));
+        assert_eq!(
+            words("/usr/bin/wal-g 'backup push' $HOME; rm"),
+            Some("/usr/bin/wal-g|backup push|$HOME;|rm".into())
+        );
         assert_eq!(words("wal-g"), Some("wal-g".into()));
         for text in ["", "   ", "./x", "../x", "'x", "-x", "a/b", "x\0y"] {
             assert_eq!(words(text), None, "{text:?}");

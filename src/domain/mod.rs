@@ -24,6 +24,7 @@ mod selector;
 mod size;
 mod time;
 mod verification;
+mod wal;
 mod words;
 
 pub use backup::{
@@ -53,6 +54,7 @@ pub use selector::BackupSelector;
 pub use size::human_bytes;
 pub use time::Timestamp;
 pub use verification::{Verified, VerifyPolicy};
+pub use wal::{WalKind, WalName};
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

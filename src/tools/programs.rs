@@ -25,6 +25,8 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Receives the write-ahead log.
+    PgReceivewal,
     /// Makes a data directory.
     Initdb,
     /// The server.
@@ -41,6 +43,7 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::PgReceivewal => "pg_receivewal",
             Self::Initdb => "initdb",
             Self::Postgres => "postgres",
             Self::PgAmcheck => "pg_amcheck",

@@ -40,3 +40,4 @@ mod store_plain;
 mod stores;
 mod sync;
 mod verify;
+mod wal;

@@ -15,6 +15,7 @@ mod man;
 mod mark;
 mod store;
 mod sync;
+mod wal;
 mod with;
 
 use clap::Subcommand;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Ledger(ledger::Command),
     #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Wal(wal::Command),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -64,6 +67,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
         Command::Store(command) => store::run(command, context),
+        Command::Wal(command) => wal::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

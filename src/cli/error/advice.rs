@@ -386,11 +386,13 @@ impl From<backup::Error> for Failure {
             Error::Config(error) => error.into(),
             other @ Error::UnknownTool { .. } => {
                 let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
-                let failure = Self::of(Code::Configuration, &other).hint(format!("known are {}", known.join(", ")));
+                let failure =
+                    Self::of(Code::Configuration, &other).hint(format!("known are {}", known.join(", ")));
                 failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
             }
-            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other)
-                .hint("there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list"),
+            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
+                "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
+            ),
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }
