@@ -27,7 +27,7 @@ impl FromStr for Lsn {
 }
 
 impl From<Lsn> for u64 {
-    /// The position in bytes.
+    /// How many bytes of log are before it.
     fn from(lsn: Lsn) -> Self {
         lsn.0
     }

@@ -27,6 +27,7 @@ mod libpq;
 mod man;
 mod mark;
 mod pg;
+mod pg_basebackup;
 mod pg_dump;
 mod process;
 mod recovery;

@@ -327,12 +327,13 @@ impl Desk {
 
     fn file_done(&self, FileDone(entry): FileDone) -> Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.iter().any(|file| file.name == entry.name) {
-            return Err(Error::Exists { path: entry.name.into() });
+        match files.binary_search_by(|file| file.name.cmp(&entry.name)) {
+            Ok(_) => Err(Error::Exists { path: entry.name.into() }),
+            Err(at) => {
+                files.insert(at, entry);
+                Ok(())
+            }
         }
-        files.push(entry);
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(())
     }
 
     /// The chunk with this digest in the base, or in what was written.
