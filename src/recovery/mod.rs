@@ -17,6 +17,7 @@ mod find;
 mod forward;
 mod log;
 mod new_database;
+mod point;
 mod proof;
 mod swap;
 
@@ -29,5 +30,6 @@ pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database};
+pub use point::Log;
 pub use proof::{Leniency, difference};
 pub use swap::swap_in;

@@ -228,3 +228,92 @@ fn a_server_archives_and_its_log_is_received() {
     assert_eq!(json["runs"].as_array().unwrap().len(), 1);
     assert!(json["runs"][0]["segments"].as_u64().unwrap() >= 4, "{json}");
 }
+
+/// Waits, in the server, until `condition` is true.
+fn until(cluster: &Cluster, condition: &str) {
+    let sql = format!(
+        "do $$ begin for i in 1..1200 loop exit when ({condition}); perform pg_sleep(0.05); perform pg_stat_clear_snapshot(); \
+         end loop; end $$"
+    );
+    cluster.psql("postgres", &sql);
+    assert_eq!(cluster.psql("postgres", &format!("select ({condition})")), "t", "{condition}");
+}
+
+#[test]
+fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
+    let cluster = Options::default().setting("archive_mode=on").setting("wal_level=replica").start();
+    let sandbox = Sandbox::new();
+    sandbox.commit("a", "b", "first");
+    sandbox.pggit(["database", "add", "shop", "--url", &cluster.url("postgres")]).success();
+    sandbox.git(["config", "pggit.shop.tool", "pg_basebackup"]);
+    // The server's user writes it and reads it, and so do we.
+    let store = cluster.dir().join("it's the log %f");
+    let text = store.to_str().unwrap();
+    sandbox.pggit(["store", "init", text]).success();
+    let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata(cluster.dir()).unwrap());
+    for entry in walkdir::WalkDir::new(&store) {
+        std::os::unix::fs::chown(entry.unwrap().path(), Some(uid), None).unwrap();
+    }
+    let quoted = text.replace('\'', "'\\''").replace('%', "%%");
+    let archive = format!("{} wal push --store '{quoted}' %p", env!("CARGO_BIN_EXE_git-pggit"));
+    cluster
+        .psql("postgres", &format!("alter system set archive_command = '{}'", archive.replace('\'', "''")));
+    cluster.psql("postgres", "select pg_reload_conf()");
+    cluster.psql("postgres", "create table t (n int); insert into t select generate_series(1, 10)");
+    sandbox.pggit(["backup", "create", "--name", "base"]).success();
+    let lsn_of = |sql: &str| {
+        cluster.psql("postgres", sql);
+        cluster.psql("postgres", "select pg_current_wal_insert_lsn()")
+    };
+    let middle = lsn_of("insert into t select generate_series(11, 30)");
+    let time = cluster.psql(
+        "postgres",
+        "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    );
+    cluster.psql("postgres", "select pg_create_restore_point('before the mistake')");
+    let end = lsn_of("delete from t where n > 5");
+    let last = cluster.psql("postgres", "select pg_walfile_name(pg_switch_wal())");
+    until(&cluster, &format!("select last_archived_wal >= '{last}' from pg_stat_archiver"));
+
+    let restore = |args: &[&str]| {
+        let dir = crate::cluster::fresh_dir();
+        let data = dir.join("data");
+        let args =
+            [&["backup", "restore", "latest", "--to", data.to_str().unwrap(), "--wal-store", text], args]
+                .concat();
+        (dir, sandbox.pggit(args))
+    };
+    for (args, rows) in [
+        (vec!["--at", time.as_str()], "30"),
+        (vec!["--lsn", middle.as_str()], "30"),
+        (vec!["--restore-point", "before the mistake"], "30"),
+        (vec!["--end-of-log"], "5"),
+    ] {
+        let (dir, output) = restore(&args);
+        output.success();
+        let restored = Options::default().start_in(dir);
+        until(&restored, "select not pg_is_in_recovery()");
+        assert_eq!(restored.psql("postgres", "select count(*) from t"), rows, "{args:?}");
+        assert_eq!(restored.psql("postgres", "show archive_mode"), "off");
+    }
+    // What cannot be reached is never taken for the latest.
+    let said = restore(&["--lsn", "F/0"]).1.fails(12).stderr_text();
+    assert!(said.contains("reaches only to"), "{said}");
+    let said = restore(&["--at", "2020-01-01"]).1.fails(10).stderr_text();
+    assert!(said.contains("no copy of a cluster was complete at"), "{said}");
+    let (dir, output) = restore(&["--restore-point", "no such point"]);
+    output.success();
+    // It ends while it starts or a moment later.
+    let ended = std::panic::catch_unwind(|| {
+        let restored = Options::default().start_in(dir.clone());
+        let waited = "do $$ begin while pg_is_in_recovery() loop perform pg_sleep(0.05); end loop; end $$";
+        assert!(!restored.try_psql("postgres", waited).status.success());
+        fs::read_to_string(dir.join("log")).unwrap()
+    });
+    let log = ended.unwrap_or_else(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default());
+    assert!(log.contains("recovery ended before configured recovery target was reached"), "{log}");
+    let args = ["wal", "check", "--system-identifier"];
+    let system = cluster.psql("postgres", "select system_identifier from pg_control_system()");
+    let json = sandbox.pggit([&args[..], &[&system, "--store", text, "--json"]].concat()).success().json();
+    assert_eq!(json["backups"][0]["reach"]["consistent"], true, "{json} {end}");
+}

@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::cli::commands::backup::select;
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{Backup, Lsn, Status, WalKind, WalName};
+use crate::domain::{Backup, Lsn, Status};
 use crate::ledger::Filter;
-use crate::recovery::{Reach, Run, reach, runs};
+use crate::recovery::{Reach, Run, reach};
 
-use super::Place;
+use super::{Place, archived};
 
 /// Show what the archived log reaches, and where it has gaps
 ///
@@ -38,20 +38,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         None => args.place.system_identifier(context)?,
     };
     let store = args.place.open(context)?;
-    let archive = store.wal(&system);
-    let names: Vec<WalName> = archive.list()?.into_iter().map(|entry| entry.name).collect();
-    let first = names.iter().find(|name| name.kind() == WalKind::Segment);
-    let size = match first {
-        Some(name) => archive.fetch(name)?.map_or(0, |content| content.len() as u64),
-        None => {
-            return Err(Failure::new(
-                Code::NotFound,
-                format!("{} has no log of cluster {system}", store.url()),
-            )
-            .hint("archive_command = 'git-pggit wal push --store <url> %p' archives it"));
-        }
-    };
-    let runs = runs(&names, size);
+    let archived = archived(&store, &system)?;
+    let (runs, size) = (archived.runs(), archived.segment_bytes);
     let backups = backups(&system, context)?;
     let reached: Vec<(&Backup, Option<Reach>)> =
         backups.iter().map(|backup| (backup, of_backup(backup, &runs, size))).collect();
