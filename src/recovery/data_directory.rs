@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 
 use super::error::of_store;
 use super::execute::remove;
-use super::{Error, Execution};
+use super::{Error, Execution, Log};
 use crate::backup::HeldSource;
 use crate::domain::{Backup, Owner, RecoveryTarget, Status};
 use crate::process::{Liveness, crash_point, is_alive};
@@ -55,6 +55,8 @@ pub struct DataDirectory<'a> {
     pub tablespaces: Vec<(PathBuf, PathBuf)>,
     /// Up to where the log is replayed.
     pub until: RecoveryTarget,
+    /// The log that it replays then; without one only that of the backup itself.
+    pub log: Option<Log>,
     /// Whether it archives its log.
     pub archiving: Archiving,
     /// Whom to tell how far it is.
@@ -236,6 +238,11 @@ impl DataDirectory<'_> {
                 text: b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n"
                     .to_vec(),
             });
+        }
+        if let Some(log) = &self.log {
+            let (path, text) = (data.join("postgresql.auto.conf"), log.settings(&self.until));
+            steps.push(Step::Append { path, text });
+            steps.push(Step::Append { path: data.join("recovery.signal"), text: Vec::new() });
         }
         Ok(steps)
     }

@@ -25,6 +25,8 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Receives the write-ahead log.
+    PgReceivewal,
     /// Copies a cluster.
     PgBasebackup,
     /// Puts a chain of copies together.
@@ -45,6 +47,7 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::PgReceivewal => "pg_receivewal",
             Self::PgBasebackup => "pg_basebackup",
             Self::PgCombinebackup => "pg_combinebackup",
             Self::Initdb => "initdb",
