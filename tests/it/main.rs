@@ -7,6 +7,7 @@ mod cluster;
 mod sandbox;
 mod tmpfs;
 
+mod adapters;
 mod backup_cli;
 mod beside;
 mod cli_basics;
@@ -27,6 +28,7 @@ mod libpq;
 mod man;
 mod mark;
 mod pg;
+mod pg_basebackup;
 mod pg_dump;
 mod process;
 mod queue;
