@@ -204,6 +204,17 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     assert!(text.contains("files of PostgreSQL 17 take programs of that version"), "{text}");
     shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
 
+    // Nor do those of an older one copy the server.
+    let old = shop.sandbox.path().join("old/15");
+    fs::create_dir_all(&old).unwrap();
+    std::os::unix::fs::symlink(bin_dir(), old.join("bin")).unwrap();
+    shop.sandbox.git(["config", "pggit.pgbin", old.parent().unwrap().to_str().unwrap()]);
+    if major() < 17 {
+        let text = shop.create(&COPY).fails(13).stderr_text();
+        assert!(text.contains("server is PostgreSQL 17") && text.contains("install"), "{text}");
+    }
+    shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+
     // The bytes of a base are gone: what builds on it cannot be had, and says so.
     remove_bytes(&shop, &one);
     let (dir, output) = restore(&shop, "two", &[]);
@@ -272,14 +283,14 @@ fn no_password_is_anywhere() {
 #[test]
 fn what_the_server_is_not_set_up_for_is_said_with_what_to_do() {
     let shop = shop(&Options::default());
-    let text = shop.create(&[&COPY[..], &["--type", "incremental"]].concat()).fails(14).stderr_text();
+    let text = shop.create(&[&COPY[..], &["--type", "incremental"]].concat()).fails(19).stderr_text();
     let expected = if major() >= 17 { "summarize_wal is off" } else { "makes only full base backups" };
     assert!(text.contains(expected) && text.contains("hint: "), "{text}");
     shop.cluster.psql("postgres", "create role app login");
     shop.cluster.psql(&shop.database, "grant all on orders to app");
     let url = shop.cluster.url(&shop.database).replace("user=postgres", "user=app");
     shop.sandbox.git(["config", "pggit.shop.url", &url]);
-    let text = shop.create(&COPY).fails(14).stderr_text();
+    let text = shop.create(&COPY).fails(19).stderr_text();
     assert!(text.contains("no REPLICATION attribute") && text.contains("ALTER ROLE"), "{text}");
     assert!(shop.records().iter().all(|record| record["status"] == "failed"), "{:?}", shop.records());
 }
@@ -434,7 +445,8 @@ fn places_that_cannot_be_data_directories_are_refused() {
     assert!(text.contains("is no dump"), "{text}");
     shop.pggit(&["backup", "restore", "whole"]).fails(129);
     shop.pggit(&["backup", "restore", "whole", "--into", "x", "--to", "y"]).fails(129);
-    let steps = restore(&shop, "whole", &["--dry-run", "--json"]).1.success().json();
+    // A commit stands for the best copy of its cluster.
+    let steps = restore(&shop, &shop.commits[1], &["--dry-run", "--json"]).1.success().json();
     assert!(steps["steps"][0].as_str().unwrap().starts_with("unpack base.directory"), "{steps}");
 }
 

@@ -94,7 +94,7 @@ impl PgBasebackup {
                 let manifest = manifest_of(parent.source()?)?;
                 Manifest::parse(&manifest)
                     .map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
-                // Newer versions would ask a terminal for more.
+                // It reads the list once, from the beginning to the end: a pipe will do.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }
             None => cmd,
