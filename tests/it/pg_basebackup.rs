@@ -74,7 +74,7 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     // What has not changed is not kept again.
     shop.cluster.psql(&shop.database, "update orders set note = 'changed' where id = 7");
     let second = copy(&shop, &["--name", "second"]);
-    assert!(stored(&second) * 10 < stored(&first), "{} after {}", stored(&second), stored(&first));
+    assert!(stored(&second) * 5 < stored(&first), "{} after {}", stored(&second), stored(&first));
 
     let (dir, output) = restore(&shop, "second", &["--json"]);
     let said = output.success().json();

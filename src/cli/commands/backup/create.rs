@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     // A server that cannot be reached is a failed backup, and is found out again below.
     match backup::decide(&mut request.database, &server) {
         Err(backup::Error::Pg(error)) => {
-            context.ui.warning(&format!("the size of the database is not known: {error}"))
+            context.ui.warning(&format!("the size of the database is not known: {error}"));
         }
         other => other?,
     }
