@@ -61,7 +61,7 @@ bench: ## measure against the bars, each beside what it is compared with
 bench-store: ## the store against pg_dump, zstd, restic and borg
 	@tests/prepare.sh build postgresql bench
 	$(CARGO) build --locked --release
-	@status=0; for script in store store-years; do \
+	@status=0; for script in store store-years store-many; do \
 	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 

@@ -248,10 +248,12 @@ fn usable_base(
     let Some(condemned) = condemned::all(&shelf.bucket)? else { return Ok(None) };
     let Some(base) = find_base()? else { return Ok(None) };
     // What is missing now may have been removed before we said that we are there.
-    let there = survey::packs(&shelf.bucket)?;
-    let usable = base.manifest().packs.iter().all(|pack| {
-        !condemned.contains(&pack.id) && there.get(&pack.id).is_some_and(|object| object.size == pack.size)
-    });
+    let there = survey::sizes(&shelf.bucket, &base.manifest().packs)?;
+    let usable = base
+        .manifest()
+        .packs
+        .iter()
+        .all(|pack| !condemned.contains(&pack.id) && there.get(&pack.id) == Some(&pack.size));
     let base = usable.then_some(base);
     match base.map(Base::load).transpose() {
         // What cannot be read is nothing to build on, and no reason not to make a backup.
