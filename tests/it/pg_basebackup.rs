@@ -97,6 +97,10 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     let text = restore_into(&shop, "first", &dir, &[]).fails(12).stderr_text();
     assert!(text.contains("is not empty"), "{text}");
 
+    // One file is to be had by itself.
+    let file = shop.pggit(&["backup", "cat-artifact", "first", "base.directory/PG_VERSION"]).success();
+    assert_eq!(file.stdout_text().trim(), major().to_string());
+
     let (dir, output) = restore(&shop, "first", &["--archive-mode", "preserve"]);
     output.success();
     let older = Options::default().start_in(dir);
@@ -293,6 +297,15 @@ fn what_the_server_is_not_set_up_for_is_said_with_what_to_do() {
     let text = shop.create(&COPY).fails(19).stderr_text();
     assert!(text.contains("no REPLICATION attribute") && text.contains("ALTER ROLE"), "{text}");
     assert!(shop.records().iter().all(|record| record["status"] == "failed"), "{:?}", shop.records());
+    shop.sandbox.git(["config", "pggit.shop.tool", "pg_basebackup"]);
+    shop.sandbox.git(["config", "pggit.shop.type", "incremental"]);
+    let said = shop.pggit(&["doctor"]).snapshot();
+    assert!(
+        said.contains("\"app\" may not copy the cluster") && said.contains("ALTER ROLE \"app\" REPLICATION"),
+        "{said}"
+    );
+    assert!(said.contains("incremental backups take PostgreSQL 17 and summarize_wal"), "{said}");
+    assert!(said.contains("pg_basebackup"), "{said}");
 }
 
 fn major() -> u32 {
