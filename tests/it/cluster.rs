@@ -273,7 +273,7 @@ fn newest_installed() -> Option<PathBuf> {
 }
 
 /// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
-fn owner() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *OWNER.get_or_init(|| {
         if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 {
@@ -291,7 +291,8 @@ pub(crate) fn versions() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql")
 }
 
-fn pg(bin: &Path, program: &str) -> Command {
+/// A program of servers, run as their owner.
+pub(crate) fn pg(bin: &Path, program: &str) -> Command {
     let mut command = client_of(bin, program);
     if let Some((uid, gid)) = owner() {
         command.uid(uid).gid(gid).current_dir("/");
@@ -323,7 +324,7 @@ fn dir_prefix() -> String {
     format!("/tmp/pgt{}-", std::process::id())
 }
 
-fn give_to_owner(path: &Path) {
+pub(crate) fn give_to_owner(path: &Path) {
     if let Some((uid, gid)) = owner() {
         chown(path, Some(uid), Some(gid)).expect("root may give files away");
     }

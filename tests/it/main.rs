@@ -7,6 +7,7 @@ mod cluster;
 mod sandbox;
 mod tmpfs;
 
+mod adapters;
 mod backup_cli;
 mod beside;
 mod cli_basics;

@@ -395,6 +395,7 @@ impl From<verify::Error> for Failure {
             Error::Tools(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Process(error) => error.into(),
+            Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
