@@ -195,9 +195,16 @@ impl RestoreTest<'_> {
                 let complaint = words::complaint(&stderr);
                 match kind {
                     Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable => {
-                        return Err(Error::Tools(tools::Error::Failed { kind, program, status, stderr: complaint }));
+                        return Err(Error::Tools(tools::Error::Failed {
+                            kind,
+                            program,
+                            status,
+                            stderr: complaint,
+                        }));
                     }
-                    _ if words::is_of_machine(&complaint) => return Err(Error::Unsuitable { reason: complaint }),
+                    _ if words::is_of_machine(&complaint) => {
+                        return Err(Error::Unsuitable { reason: complaint });
+                    }
                     _ => findings.fatal(format!("it cannot be restored: {complaint}")),
                 }
             }
@@ -265,8 +272,7 @@ impl RestoreTest<'_> {
             findings.warning("roles are not in the backup: restored without owners and grants");
             return Ok(false);
         };
-        let mut roles: Vec<String> =
-            Statement::all(&schema).iter().flat_map(Statement::roles).collect();
+        let mut roles: Vec<String> = Statement::all(&schema).iter().flat_map(Statement::roles).collect();
         roles.sort();
         roles.dedup();
         for role in &roles {

@@ -26,8 +26,10 @@ fn quotes(line: &str) -> bool {
 
 /// The first complaint of a client program, without what it quotes.
 pub(super) fn complaint(stderr: &str) -> String {
-    let complains = |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
-    let first = stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
+    let complains =
+        |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
+    let first =
+        stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
     short(first.unwrap_or("it said nothing").trim())
 }
 

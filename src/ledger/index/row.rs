@@ -162,6 +162,11 @@ impl<'a> Row<'a> {
         self.text(NEEDS).split_terminator(END).filter_map(|id| id.parse().ok())
     }
 
+    /// The value of the tag `key`.
+    pub fn tag(&self, key: &str) -> Option<&'a str> {
+        self.tags().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
     fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.text(TAGS).split_terminator(END).filter_map(|tag| tag.split_once(VALUE))
     }
@@ -232,7 +237,7 @@ impl Facts for Row<'_> {
     }
 
     fn tag(&self, key: &str) -> Option<&str> {
-        self.tags().find(|(known, _)| *known == key).map(|(_, value)| value)
+        self.tag(key)
     }
 
     fn registered_at(&self) -> Timestamp {

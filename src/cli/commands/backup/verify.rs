@@ -105,7 +105,8 @@ fn kind(text: &str) -> Result<VerificationKind, String> {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
+    config::duration(text)
+        .ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
 }
 
 /// One verification that is to be made.
@@ -211,7 +212,8 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
 /// What policy wants, the newest completed backup first.
 fn due(entries: Vec<Entry>, context: &Context) -> Result<Vec<Wanted>, Failure> {
     let config = context.config()?;
-    let mut databases: Vec<DatabaseName> = entries.iter().map(|entry| entry.backup.database.clone()).collect();
+    let mut databases: Vec<DatabaseName> =
+        entries.iter().map(|entry| entry.backup.database.clone()).collect();
     databases.sort();
     databases.dedup();
     let mut due: Vec<Due> = Vec::new();
@@ -255,13 +257,38 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
 /// The tool that made a backup.
 fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
     backup.tool.name.as_str().parse().map_err(|()| {
-        let message = format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
+        let message =
+            format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
     })
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    let (backup, config) = (&wanted.entry.backup, context.config()?);
+    let manner = Manner {
+        // What is due is due although something newer than a day may be there.
+        window: (!args.again && !args.due).then_some(args.window),
+        heapallindexed: args.heapallindexed,
+        timeout: args.timeout,
+    };
+    of(&wanted.entry.backup, wanted.kind, &manner, context)
+}
+
+/// How thoroughly a backup is verified.
+#[derive(Debug, Default)]
+pub(in crate::cli::commands) struct Manner {
+    window: Option<Duration>,
+    heapallindexed: bool,
+    timeout: Option<Duration>,
+}
+
+/// Verifies one backup.
+pub(in crate::cli::commands) fn of(
+    backup: &Backup,
+    kind: VerificationKind,
+    manner: &Manner,
+    context: &Context,
+) -> Result<Verdict, Failure> {
+    let config = context.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
     let adapter = match backup::restorer_of(backup, &programs) {
@@ -279,17 +306,19 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
         programs,
         adapter: adapter.as_ref(),
         access: store::access_to(context, backup.location.as_ref())?,
-        scratch: Scratch { directory: config.scratch()?, user: config.scratch_user()?.map(|user| user.value) },
+        scratch: Scratch {
+            directory: config.scratch()?,
+            user: config.scratch_user()?.map(|user| user.value),
+        },
         progress: progress.as_ref(),
     };
     let request = Request {
         backup: backup.id,
-        kind: wanted.kind,
-        // What is due is due although something newer than a day may be there.
-        window: (!args.again && !args.due).then_some(args.window),
+        kind,
+        window: manner.window,
         assertions: database.assertions.into_iter().map(|assertion| assertion.value).collect(),
-        heapallindexed: args.heapallindexed,
-        timeout: args.timeout.unwrap_or(database.verify_timeout.value),
+        heapallindexed: manner.heapallindexed,
+        timeout: manner.timeout.unwrap_or(database.verify_timeout.value),
     };
     let verdict = verify::run(&around, &request);
     drop(progress);
@@ -301,9 +330,14 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     let it = &verdict.verification;
     let when = match verdict.reused {
         true => format!(", at {}", view::time(it.at)),
-        false => it.details.as_map().get("duration_s").and_then(Value::as_f64).map_or_else(String::new, |seconds| {
-            format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
-        }),
+        false => it
+            .details
+            .as_map()
+            .get("duration_s")
+            .and_then(Value::as_f64)
+            .map_or_else(String::new, |seconds| {
+                format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
+            }),
     };
     let title = view::title(&verdict.entry.backup);
     context.ui.line(format!("{}: {} of {title}{when}", it.status, it.kind.word()))?;
@@ -313,7 +347,7 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reasons(verdict: &Verdict) -> Vec<&str> {
+pub(in crate::cli::commands) fn reasons(verdict: &Verdict) -> Vec<&str> {
     let reasons = verdict.verification.details.as_map().get("reasons").and_then(Value::as_array);
     reasons.into_iter().flatten().filter_map(Value::as_str).collect()
 }
