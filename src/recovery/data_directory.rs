@@ -91,7 +91,7 @@ impl DataDirectory<'_> {
         self.check_outside(&outside)?;
         partial.remember(&outside)?;
         crash_point("recovery.partial");
-        self.execute(&sources, steps)?;
+        self.execute(&sources, steps, &data)?;
         self.finish(&data, &outside, owner)?;
         crash_point("recovery.unpacked");
         fs::rename(&data, &self.path).map_err(|error| match error.kind() {
@@ -266,12 +266,12 @@ impl DataDirectory<'_> {
         Ok(())
     }
 
-    fn execute(&self, sources: &[HeldSource], steps: Vec<Step>) -> Result<(), Error> {
+    fn execute(&self, sources: &[HeldSource], steps: Vec<Step>, data: &Path) -> Result<(), Error> {
         let members: Vec<(&Backup, &Held)> =
             self.members.iter().zip(sources).map(|((backup, _), source)| (backup, &source.0)).collect();
         let Some((wanted, chain)) = members.split_last() else { return Ok(()) };
-        let execution =
-            Execution { wanted: *wanted, chain, staging: Path::new("/nonexistent"), progress: self.progress };
+        let staging = data.with_file_name("staging");
+        let execution = Execution { wanted: *wanted, chain, staging: &staging, progress: self.progress };
         execution.run(steps)
     }
 

@@ -223,6 +223,10 @@ fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result
         backup.name,
         said.path.display()
     ));
+    if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
+        let major = version.as_str().split('.').next().unwrap_or_default();
+        context.ui.status(&format!("it takes a server of PostgreSQL {major}"));
+    }
     if Oid::from(&backup.commit) != commit {
         context.ui.warning(&format!(
             "its databases are at commit {short}, not at {}: migrations take a server that runs",
