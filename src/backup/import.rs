@@ -7,8 +7,8 @@
 use std::cell::OnceCell;
 
 use crate::domain::{
-    Backup, BackupId, Body, Completed, CommitId, DatabaseName, Dependency, DependencyKind, Encryption, Line, Metadata,
-    Record, Started, Status, Timestamp, Tool,
+    Backup, BackupId, Body, CommitId, Completed, DatabaseName, Dependency, DependencyKind, Encryption, Line,
+    Metadata, Record, Started, Status, Timestamp, Tool,
 };
 use crate::git::{Oid, Repository, Walk};
 use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup};
@@ -206,18 +206,30 @@ fn parent_of<'c>(item: &Catalogued, catalogue: &'c [Catalogued]) -> Option<&'c C
 
 fn dependency_on(item: &Catalogued, parent: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
     let entry = record_of(entries, parent)?;
-    Some(Dependency { id: entry.backup.id, kind: DependencyKind::between(item.kind, entry.backup.kind).ok()? })
+    Some(Dependency {
+        id: entry.backup.id,
+        kind: DependencyKind::between(item.kind, entry.backup.kind).ok()?,
+    })
 }
 
 /// What a backup builds on, going by the records only.
 fn dependency(item: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
     let label = item.parent.as_deref()?;
     let at = item.location.as_str().replace(&item.label, label);
-    let parent = entries.iter().find(|entry| entry.backup.location.as_ref().is_some_and(|it| it.as_str() == at))?;
-    Some(Dependency { id: parent.backup.id, kind: DependencyKind::between(item.kind, parent.backup.kind).ok()? })
+    let parent =
+        entries.iter().find(|entry| entry.backup.location.as_ref().is_some_and(|it| it.as_str() == at))?;
+    Some(Dependency {
+        id: parent.backup.id,
+        kind: DependencyKind::between(item.kind, parent.backup.kind).ok()?,
+    })
 }
 
-fn completed(item: &Catalogued, attempt: Option<u32>, depends: Option<Dependency>, mut metadata: Metadata) -> Completed {
+fn completed(
+    item: &Catalogued,
+    attempt: Option<u32>,
+    depends: Option<Dependency>,
+    mut metadata: Metadata,
+) -> Completed {
     let made = &item.made;
     metadata.apply(&made.metadata);
     Completed {

@@ -33,9 +33,8 @@ pub fn reconcile(import: &Import<'_>) -> Result<Differences, Error> {
             },
         }
     }
-    let is_here = |entry: &Entry| {
-        catalogue.iter().any(|item| record_of(std::slice::from_ref(entry), item).is_some())
-    };
+    let is_here =
+        |entry: &Entry| catalogue.iter().any(|item| record_of(std::slice::from_ref(entry), item).is_some());
     for entry in entries {
         let backup = &entry.backup;
         let expected = matches!(backup.status, Status::Completed | Status::Expired);
@@ -81,7 +80,11 @@ fn changes(backup: &Backup, item: &Catalogued) -> Vec<String> {
         changes.push(format!("its type is {}, not {}", item.kind, backup.kind));
     }
     if let Some(commit) = item.commit.as_ref().filter(|commit| **commit != backup.commit) {
-        changes.push(format!("it is annotated with commit {}, not {}", commit.short(), backup.commit.short()));
+        changes.push(format!(
+            "it is annotated with commit {}, not {}",
+            commit.short(),
+            backup.commit.short()
+        ));
     }
     let postgres = backup.postgres.clone().unwrap_or_default();
     for (what, recorded, now) in [
@@ -94,8 +97,7 @@ fn changes(backup: &Backup, item: &Catalogued) -> Vec<String> {
             changes.push(format!("its {what} is {now}, not {recorded}"));
         }
     }
-    if let (Some(recorded), Some(now)) =
-        (&postgres.system_identifier, &item.made.postgres.system_identifier)
+    if let (Some(recorded), Some(now)) = (&postgres.system_identifier, &item.made.postgres.system_identifier)
         && recorded != now
     {
         changes.push(format!("it is of the cluster {now}, not {recorded}"));

@@ -137,7 +137,10 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(id.to_string().starts_with("019a") || id > BackupId::new(Timestamp::from_unix(1).unwrap()));
         assert_ne!(id, BackupId::derived(at, &["pgbackrest", "7", "720261121-010904F"]));
-        assert_ne!(id, BackupId::derived(Timestamp::from_unix(1).unwrap(), &["pgbackrest", "77", "20261121-010904F"]));
+        assert_ne!(
+            id,
+            BackupId::derived(Timestamp::from_unix(1).unwrap(), &["pgbackrest", "77", "20261121-010904F"])
+        );
     }
 
     #[test]

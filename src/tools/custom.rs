@@ -7,17 +7,17 @@ use std::ffi::OsString;
 use serde::Deserialize;
 
 use super::adapter::{
-    Adapter, Basis, Catalogued, CataloguedFacts, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject,
-    Target,
+    Adapter, Basis, Catalogued, CataloguedFacts, Depth, Finding, Made, Order, Probe, Report, Sink, Step,
+    Subject, Target,
 };
 use super::external::{External, PATIENCE, failure};
 use super::{Connection, Error, Fault};
 use crate::domain::{
-    Backup, BackupId, BackupType, CommitId, Dependency, DependencyKind, Encryption, Line, Location, Metadata, Postgres,
-    RecoveryTarget, Timestamp,
+    Backup, BackupId, BackupType, CommitId, Dependency, DependencyKind, Encryption, Line, Location, Metadata,
+    Postgres, RecoveryTarget, Timestamp,
 };
 use crate::pg::ServerFacts;
-use crate::process::{Cmd, Status, search_path, find_program};
+use crate::process::{Cmd, Status, find_program, search_path};
 use crate::progress::Progress;
 
 /// `EX_TEMPFAIL` of sysexits.h: the same may succeed later.
@@ -136,11 +136,13 @@ impl Custom {
 
     /// The command for one question, with what it is told about everything.
     fn cmd(&self, action: &'static str, words: Option<&Vec<String>>) -> Result<Cmd, Error> {
-        let (program, args) = words
-            .and_then(|words| words.split_first())
-            .ok_or_else(|| self.fault(Fault::Unsupported(format!("no command is configured for '{action}'"))))?;
+        let (program, args) = words.and_then(|words| words.split_first()).ok_or_else(|| {
+            self.fault(Fault::Unsupported(format!("no command is configured for '{action}'")))
+        })?;
         let found = match program.contains('/') {
-            true => Some(program.into()).filter(|path: &std::path::PathBuf| path.is_absolute() && path.is_file()),
+            true => {
+                Some(program.into()).filter(|path: &std::path::PathBuf| path.is_absolute() && path.is_file())
+            }
             false => find_program(program.as_ref(), &[], search_path().as_deref()),
         };
         let path = found.ok_or_else(|| Error::tool(program, Fault::Missing))?;
@@ -152,7 +154,12 @@ impl Custom {
     }
 
     /// The same about a backup that exists.
-    fn about(&self, action: &'static str, words: Option<&Vec<String>>, backup: &Backup) -> Result<Cmd, Error> {
+    fn about(
+        &self,
+        action: &'static str,
+        words: Option<&Vec<String>>,
+        backup: &Backup,
+    ) -> Result<Cmd, Error> {
         let location = backup.location.as_ref().map_or("", Location::as_str);
         let cmd = self.cmd(action, words)?.env("PGGIT_BACKUP_ID", backup.id.to_string());
         let cmd = cmd.env("PGGIT_COMMIT", backup.commit.as_str()).env("PGGIT_LOCATION", location);
@@ -221,14 +228,17 @@ impl Adapter for Custom {
         cmd = cmd.env("PGGIT_SERVER_MAJOR", order.facts.major.to_string());
         if let Some(parent) = order.parent {
             let location = parent.backup.location.as_ref().map_or("", Location::as_str);
-            cmd = cmd.env("PGGIT_PARENT_ID", parent.backup.id.to_string()).env("PGGIT_PARENT_LOCATION", location);
+            cmd = cmd
+                .env("PGGIT_PARENT_ID", parent.backup.id.to_string())
+                .env("PGGIT_PARENT_LOCATION", location);
         }
         let answer = self.run(self.with_password(cmd))?;
         let made: MadeAnswer = self.answer("'backup'", &answer)?;
         let (kind, facts) = (made.kind.unwrap_or(order.kind), made.facts);
-        let parent = order.parent.map(|parent| parent.backup).filter(|parent| {
-            made.parent.is_none_or(|named| named == parent.id)
-        });
+        let parent = order
+            .parent
+            .map(|parent| parent.backup)
+            .filter(|parent| made.parent.is_none_or(|named| named == parent.id));
         let depends = parent.and_then(|parent| {
             Some(Dependency { id: parent.id, kind: DependencyKind::between(kind, parent.kind).ok()? })
         });
@@ -238,7 +248,9 @@ impl Adapter for Custom {
             size_bytes: facts.size_bytes,
             stored_bytes: facts.stored_bytes,
             encryption: facts.encryption.map(|key_id| Encryption { key_id }),
-            tool_version: facts.tool_version.map_or_else(|| NO_VERSION.to_owned(), |version| version.to_string()),
+            tool_version: facts
+                .tool_version
+                .map_or_else(|| NO_VERSION.to_owned(), |version| version.to_string()),
             postgres: facts.postgres,
             metadata: facts.metadata,
             ..Made::default()
@@ -262,7 +274,8 @@ impl Adapter for Custom {
             Depth::Checksum => "checksum",
             Depth::Integrity => "integrity",
         };
-        let cmd = self.about("verify", self.commands.verify.as_ref(), subject.backup)?.env("PGGIT_DEPTH", depth);
+        let cmd =
+            self.about("verify", self.commands.verify.as_ref(), subject.backup)?.env("PGGIT_DEPTH", depth);
         let answer: VerifyAnswer = self.answer("'verify'", &self.run(cmd)?)?;
         let finding = |FindingAnswer { fatal, message }| Finding { fatal, message };
         Ok(Report { findings: answer.findings.into_iter().map(finding).collect(), evidence: answer.evidence })

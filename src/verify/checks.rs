@@ -60,7 +60,8 @@ impl Checks<'_> {
         };
         let tools = test.around.programs.for_server(self.cluster.version.major);
         let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
-        let restored = tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
+        let restored =
+            tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
         let leniency = Leniency { owners: !self.roles, privileges: !self.roles };
         let Some(difference) = difference(&recorded, &restored, leniency) else {
             findings.note("schema", "equal");
@@ -187,7 +188,10 @@ impl Checks<'_> {
         let info = info.map_err(|error| pg::Error::Unexpected { detail: error.to_string() })?;
         let client = Client::connect(&info, "git-pggit")?;
         client.execute("SET search_path TO DEFAULT; BEGIN READ ONLY")?;
-        client.execute(&format!("SET LOCAL statement_timeout = {}", limit.as_millis().clamp(1, 2_000_000_000)))?;
+        client.execute(&format!(
+            "SET LOCAL statement_timeout = {}",
+            limit.as_millis().clamp(1, 2_000_000_000)
+        ))?;
         client.holds(sql)
     }
 
@@ -213,9 +217,12 @@ impl Checks<'_> {
         }
         let info = self.cluster.to(self.dbname);
         cmd = cmd.arg(format!("--host={}", info.host())).arg(format!("--port={}", info.port()));
-        cmd = cmd.arg(format!("--username={}", info.user())).arg(format!("--maintenance-db={}", connection.conninfo));
+        cmd = cmd
+            .arg(format!("--username={}", info.user()))
+            .arg(format!("--maintenance-db={}", connection.conninfo));
         cmd = cmd.arg(format!("--database={}", pattern(self.dbname)));
-        let output = cmd.deadline(self.test.request.timeout).run_any().map_err(|e| self.cluster.trouble(e.into()))?;
+        let output =
+            cmd.deadline(self.test.request.timeout).run_any().map_err(|e| self.cluster.trouble(e.into()))?;
         self.cluster.check()?;
         match output.exit.status {
             process::Status::Exited(0) => findings.note("amcheck", "passed"),
@@ -256,8 +263,11 @@ fn rows_differ(table: &Table, expected: &Sum, found: &Sum) -> Option<String> {
 fn first_lines(difference: &str) -> String {
     let statement = |line: &&str| {
         let text = line.trim_start_matches(['-', '+']).trim();
-        line.starts_with(['-', '+']) && !line.starts_with("---") && !line.starts_with("+++")
-            && !text.is_empty() && !text.starts_with("SET ")
+        line.starts_with(['-', '+'])
+            && !line.starts_with("---")
+            && !line.starts_with("+++")
+            && !text.is_empty()
+            && !text.starts_with("SET ")
     };
     words::short(&difference.lines().filter(statement).take(3).collect::<Vec<_>>().join(" "))
 }

@@ -138,6 +138,13 @@ impl RestoreTest<'_> {
             };
             let cmd = cmd.deadline(self.request.timeout);
             if let Err(error) = self.load(scratch, &artifact, format, cmd) {
+                // Somebody who has the roles may restore it all the same.
+                if let (false, tools::Error::Failed { stderr, .. }) = (roles, &error)
+                    && words::lacks_role(stderr)
+                {
+                    let reason = format!("roles are not in the backup: {}", words::complaint(stderr));
+                    return Err(Error::Unsuitable { reason });
+                }
                 return self.judge(cluster, error, findings).map(|()| None);
             }
         }
@@ -195,9 +202,16 @@ impl RestoreTest<'_> {
                 let complaint = words::complaint(&stderr);
                 match kind {
                     Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable => {
-                        return Err(Error::Tools(tools::Error::Failed { kind, program, status, stderr: complaint }));
+                        return Err(Error::Tools(tools::Error::Failed {
+                            kind,
+                            program,
+                            status,
+                            stderr: complaint,
+                        }));
                     }
-                    _ if words::is_of_machine(&complaint) => return Err(Error::Unsuitable { reason: complaint }),
+                    _ if words::is_of_machine(&complaint) => {
+                        return Err(Error::Unsuitable { reason: complaint });
+                    }
                     _ => findings.fatal(format!("it cannot be restored: {complaint}")),
                 }
             }
@@ -265,8 +279,7 @@ impl RestoreTest<'_> {
             findings.warning("roles are not in the backup: restored without owners and grants");
             return Ok(false);
         };
-        let mut roles: Vec<String> =
-            Statement::all(&schema).iter().flat_map(Statement::roles).collect();
+        let mut roles: Vec<String> = Statement::all(&schema).iter().flat_map(Statement::roles).collect();
         roles.sort();
         roles.dedup();
         for role in &roles {

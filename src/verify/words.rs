@@ -26,8 +26,10 @@ fn quotes(line: &str) -> bool {
 
 /// The first complaint of a client program, without what it quotes.
 pub(super) fn complaint(stderr: &str) -> String {
-    let complains = |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
-    let first = stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
+    let complains =
+        |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
+    let first =
+        stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
     short(first.unwrap_or("it said nothing").trim())
 }
 
@@ -44,6 +46,12 @@ pub(super) fn short(text: &str) -> String {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
     }
+}
+
+/// Whether the first complaint is that there is no such role.
+pub(super) fn lacks_role(stderr: &str) -> bool {
+    let complaint = complaint(stderr);
+    complaint.contains("role \"") && complaint.contains("\" does not exist")
 }
 
 /// Whether the machine and not the backup is what a program complains about.

@@ -65,7 +65,8 @@ pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, 
         let id = item.get("backup_id")?.as_str().filter(|id| is_word(id))?;
         Some((id.to_owned(), item.get("status")?.as_str()?.to_owned()))
     };
-    let mut found: Vec<_> = list.iter().map(one).collect::<Option<_>>().ok_or_else(|| Fault::answer(ASKED, answer))?;
+    let mut found: Vec<_> =
+        list.iter().map(one).collect::<Option<_>>().ok_or_else(|| Fault::answer(ASKED, answer))?;
     found.sort();
     Ok(found)
 }
@@ -154,7 +155,9 @@ impl Shown {
 
     /// The parent of an incremental backup. A sentence is no id.
     fn parent(&self) -> Option<String> {
-        let ids = ["parent_backup_id", "parent_backup"].iter().filter_map(|key| self.at("catalog_information", key));
+        let ids = ["parent_backup_id", "parent_backup"]
+            .iter()
+            .filter_map(|key| self.at("catalog_information", key));
         ids.filter_map(Value::as_str).find(|id| is_word(id)).map(str::to_owned)
     }
 
@@ -169,7 +172,8 @@ impl Shown {
         let lsn = |key: &str| self.text(key).and_then(|text| text.parse().ok());
         let stopped_at = self.time("end");
         let postgres = Postgres {
-            version: number(self.facts.get("postgresql_version")).and_then(|number| line(&version_text(number))),
+            version: number(self.facts.get("postgresql_version"))
+                .and_then(|number| line(&version_text(number))),
             system_identifier: own("system_id").or(system).and_then(line),
             timeline: number(self.base("timeline")).and_then(|timeline| u32::try_from(timeline).ok()),
             start_lsn: lsn("begin_lsn"),
@@ -198,7 +202,9 @@ impl Shown {
             parent: self.parent(),
             usable: match self.status.as_str() {
                 DONE => Ok(()),
-                status => Err(own("error").map_or_else(|| status.to_owned(), |error| format!("{status}: {error}"))),
+                status => {
+                    Err(own("error").map_or_else(|| status.to_owned(), |error| format!("{status}: {error}")))
+                }
             },
             made: CataloguedFacts {
                 started_at: self.time("begin"),

@@ -16,7 +16,9 @@ use backon::{BlockingRetryable as _, ConstantBuilder};
 use super::adapter::{
     Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
 };
-use super::external::{External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option, recovery_time};
+use super::external::{
+    External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option, recovery_time,
+};
 use super::{Error, Fault};
 use crate::domain::{
     Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
@@ -113,7 +115,12 @@ impl Barman {
         let mut said = answer::errors(&output.stdout);
         if said.is_empty() {
             let other = String::from_utf8_lossy(&output.stdout);
-            said.extend(other.lines().filter(|line| line.contains("ERROR") || line.contains("EXCEPTION")).map(str::to_owned));
+            said.extend(
+                other
+                    .lines()
+                    .filter(|line| line.contains("ERROR") || line.contains("EXCEPTION"))
+                    .map(str::to_owned),
+            );
         }
         let stderr = output.exit.stderr.trim();
         if !stderr.is_empty() {
@@ -131,8 +138,10 @@ impl Barman {
         let cmd = self.external.cmd(NAME)?.arg("--version").deadline(VERSION_DEADLINE);
         let answer = Self::run(cmd)?.stdout;
         let text = std::str::from_utf8(&answer).ok().filter(|text| text.contains("Barman"));
-        let version = text.and_then(|text| text.split_ascii_whitespace().find(|word| numbers(word).len() >= 2));
-        let version = version.filter(|word| is_word(word)).ok_or_else(|| fault(Fault::answer("--version", &answer)))?;
+        let version =
+            text.and_then(|text| text.split_ascii_whitespace().find(|word| numbers(word).len() >= 2));
+        let version =
+            version.filter(|word| is_word(word)).ok_or_else(|| fault(Fault::answer("--version", &answer)))?;
         if numbers(version)[..] < OLDEST[..] {
             let reason = "3.3 is the first that names backups".to_owned();
             return Err(fault(Fault::TooOld { version: version.to_owned(), reason }));
@@ -195,11 +204,16 @@ impl Barman {
             let shown = self.show(id)?;
             match shown.status.as_str() {
                 answer::DONE => Ok(shown),
-                answer::WAITING => Err(fault(Fault::Unconfirmed(format!("backup {id} still waits for write-ahead log")))),
+                answer::WAITING => {
+                    Err(fault(Fault::Unconfirmed(format!("backup {id} still waits for write-ahead log"))))
+                }
                 _ => {
                     let known = shown.catalogued(server, None);
                     let why = known.usable.err().unwrap_or_default();
-                    Err(fault(Fault::Failed { status: Status::Exited(0), words: format!("backup {id} is {why}") }))
+                    Err(fault(Fault::Failed {
+                        status: Status::Exited(0),
+                        words: format!("backup {id} is {why}"),
+                    }))
                 }
             }
         };
@@ -210,7 +224,13 @@ impl Barman {
         look.retry(often).when(waits).call()
     }
 
-    fn made(&self, shown: &Shown, system: Option<&str>, version: String, parent: Option<&Backup>) -> Result<Made, Error> {
+    fn made(
+        &self,
+        shown: &Shown,
+        system: Option<&str>,
+        version: String,
+        parent: Option<&Backup>,
+    ) -> Result<Made, Error> {
         let found = shown.catalogued(self.server()?, system);
         let depends = parent.filter(|_| found.kind == BackupType::Incremental).and_then(|parent| {
             Some(Dependency { id: parent.id, kind: DependencyKind::between(found.kind, parent.kind).ok()? })
@@ -247,7 +267,12 @@ impl Adapter for Barman {
         true
     }
 
-    fn choose_base(&self, wanted: BackupType, facts: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
+    fn choose_base(
+        &self,
+        wanted: BackupType,
+        facts: &ServerFacts,
+        known: &[&Backup],
+    ) -> Result<Basis, Error> {
         let refuse = |makes| Err(Error::TypeUnsupported { tool: NAME.to_owned(), kind: wanted, makes });
         match wanted {
             BackupType::Full => Ok(Basis::full()),
@@ -258,7 +283,8 @@ impl Adapter for Barman {
             BackupType::Incremental => {
                 let here = self.list()?;
                 let parent = known.iter().find(|backup| {
-                    self.label(backup).is_ok_and(|label| here.contains(&(label.to_owned(), answer::DONE.to_owned())))
+                    self.label(backup)
+                        .is_ok_and(|label| here.contains(&(label.to_owned(), answer::DONE.to_owned())))
                 });
                 let Some(parent) = parent else { return Ok(Basis::full()) };
                 let kind = DependencyKind::between(wanted, parent.kind).ok();
@@ -316,7 +342,8 @@ impl Adapter for Barman {
             return Ok(report);
         }
         if shown.is_rsync() {
-            let message = format!("{id} was copied with rsync and has no checksums; only a restore test proves it");
+            let message =
+                format!("{id} was copied with rsync and has no checksums; only a restore test proves it");
             return Err(fault(Fault::Unsupported(message)));
         }
         progress.stage(&format!("verifying {id}"), None);
@@ -357,8 +384,9 @@ impl Adapter for Barman {
         let mut cmd = self.cmd(false, &words(&["recover"]))?.args(recovery(until));
         for (from, to) in tablespaces {
             let known = shown.tablespaces().into_iter().find(|(_, at)| at.as_str() == from.as_os_str());
-            let (name, _) = known
-                .ok_or_else(|| fault(Fault::Refused(format!("{id} has no tablespace at {}", from.display()))))?;
+            let (name, _) = known.ok_or_else(|| {
+                fault(Fault::Refused(format!("{id} has no tablespace at {}", from.display())))
+            })?;
             cmd = cmd.arg("--tablespace").arg(option(&format!("{name}:"), to));
         }
         let cmd = cmd.args([server, id]).arg(path);

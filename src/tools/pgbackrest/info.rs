@@ -155,8 +155,10 @@ pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fau
     let stanzas: Vec<Stanza> =
         serde_json::from_slice(answer).map_err(|_| Fault::answer("'info --output=json'", answer))?;
     let unknown = |why: &str| Fault::Unknown(format!("stanza `{name}`: {why}"));
-    let mut stanza =
-        stanzas.into_iter().find(|stanza| stanza.name == name).ok_or_else(|| unknown("there is no such stanza"))?;
+    let mut stanza = stanzas
+        .into_iter()
+        .find(|stanza| stanza.name == name)
+        .ok_or_else(|| unknown("there is no such stanza"))?;
     if let Some(repo) = repo {
         stanza.repo.retain(|known| known.key == repo);
         stanza.backup.retain(|item| item.database.repo_key == repo);
@@ -225,7 +227,8 @@ impl Stanza {
         let (repo, line) = (item.database.repo_key, |text: &String| Some(Line::lossy(text)));
         let db = self.db.iter().find(|db| (db.id, db.repo_key) == (item.database.id, repo));
         let system = db.and_then(|db| db.system_id.as_ref()).map(Number::to_string);
-        let timeline = item.archive.start.as_ref().and_then(|wal| u32::from_str_radix(wal.get(..8)?, 16).ok());
+        let timeline =
+            item.archive.start.as_ref().and_then(|wal| u32::from_str_radix(wal.get(..8)?, 16).ok());
         let lsn = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
         let postgres = Postgres {
             version: db.and_then(|db| db.version.as_ref()).and_then(line),
@@ -274,11 +277,8 @@ fn metadata(item: &Item, repo: u32) -> Metadata {
     let mut metadata = Metadata::default();
     metadata.insert("label", item.label.as_str());
     metadata.insert("repo", repo);
-    let facts = [
-        ("wal_start", &item.archive.start),
-        ("wal_stop", &item.archive.stop),
-        ("prior", &item.prior),
-    ];
+    let facts =
+        [("wal_start", &item.archive.start), ("wal_stop", &item.archive.stop), ("prior", &item.prior)];
     for (key, value) in facts {
         if let Some(value) = value {
             metadata.insert(key, value.as_str());

@@ -140,7 +140,8 @@ impl PgBackRest {
     /// What the catalogue has of a recorded backup.
     fn find(&self, stanza: &Stanza, backup: &Backup) -> Result<Catalogued, Error> {
         let (label, _) = self.label(backup)?;
-        let found = stanza.catalogue().into_iter().find(|known| Some(&known.location) == backup.location.as_ref());
+        let found =
+            stanza.catalogue().into_iter().find(|known| Some(&known.location) == backup.location.as_ref());
         let found = found.ok_or_else(|| fault(Fault::NoBackup(label.to_owned())))?;
         if found.known_as().is_some_and(|id| id != backup.id) {
             let message = format!("{label} is not backup {}", backup.id);
@@ -163,7 +164,10 @@ impl PgBackRest {
         }
         Made {
             location: Some(found.location),
-            basis: Some(Basis { kind: found.kind, parent: parent.and_then(|parent| depends(found.kind, &parent)) }),
+            basis: Some(Basis {
+                kind: found.kind,
+                parent: parent.and_then(|parent| depends(found.kind, &parent)),
+            }),
             size_bytes: Some(found.made.size_bytes),
             stored_bytes: Some(found.made.stored_bytes),
             encryption: found.made.encryption.map(|key| Encryption { key_id: Line::lossy(&key) }),
@@ -214,7 +218,8 @@ impl Adapter for PgBackRest {
         let (_, version) = self.version()?;
         let id = order.id;
         // An attempt that was lost may have made one.
-        let earlier: Vec<_> = self.info(None)?.catalogue().into_iter().filter(|known| known.id == Some(id)).collect();
+        let earlier: Vec<_> =
+            self.info(None)?.catalogue().into_iter().filter(|known| known.id == Some(id)).collect();
         progress.stage(&format!("backing up {} with pgBackRest", order.database), None);
         let kind = match order.kind {
             BackupType::Differential => "diff",
@@ -229,11 +234,15 @@ impl Adapter for PgBackRest {
         }
         let output = Self::run(cmd)?;
         let stanza = self.info(None)?;
-        let ours = stanza.catalogue().into_iter().rfind(|known| {
-            known.id == Some(id) && !earlier.iter().any(|old| old.location == known.location)
-        });
+        let ours = stanza
+            .catalogue()
+            .into_iter()
+            .rfind(|known| known.id == Some(id) && !earlier.iter().any(|old| old.location == known.location));
         let ours = ours.ok_or_else(|| {
-            fault(Fault::Unconfirmed(format!("it succeeded, but has no new backup with {}={id}", info::OUR_ID)))
+            fault(Fault::Unconfirmed(format!(
+                "it succeeded, but has no new backup with {}={id}",
+                info::OUR_ID
+            )))
         })?;
         Ok(self.made(&stanza, ours, version, &output.exit.stderr))
     }
@@ -297,7 +306,10 @@ impl Adapter for PgBackRest {
         if !tablespaces.is_empty() {
             let stanza = self.info(Some(label))?;
             for (from, to) in tablespaces {
-                let known = stanza.tablespaces(label).iter().find(|known| known.destination.as_str() == from.as_os_str());
+                let known = stanza
+                    .tablespaces(label)
+                    .iter()
+                    .find(|known| known.destination.as_str() == from.as_os_str());
                 let known = known.ok_or_else(|| {
                     fault(Fault::Refused(format!("{label} has no tablespace at {}", from.display())))
                 })?;
@@ -343,15 +355,19 @@ fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
         let message = format!("write-ahead log {archive}: {}; recovery may not get over it", part.words());
         report.findings.push(Finding::warning(message));
     }
-    let mut others = verified.backups.iter().filter(|(label, part)| !chain.contains(label) && !part.is_good());
+    let mut others =
+        verified.backups.iter().filter(|(label, part)| !chain.contains(label) && !part.is_good());
     if verified.status != "ok" && report.findings.is_empty() {
         let message = match others.next() {
-            Some((label, part)) => format!("another backup of the stanza is damaged: {label}: {}", part.words()),
+            Some((label, part)) => {
+                format!("another backup of the stanza is damaged: {label}: {}", part.words())
+            }
             None => format!("stanza status {}: {}", verified.status, verified.further.join("; ")),
         };
         report.findings.push(Finding::warning(message));
     }
-    let checked: u64 = chain.iter().filter_map(|label| verified.backups.get(label)).map(|part| part.checked).sum();
+    let checked: u64 =
+        chain.iter().filter_map(|label| verified.backups.get(label)).map(|part| part.checked).sum();
     report.evidence.insert("verified_files", checked);
 }
 

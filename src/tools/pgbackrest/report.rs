@@ -44,7 +44,11 @@ impl Part {
     pub fn words(&self) -> String {
         let mut words = self.wrong.clone();
         if words.is_empty() && self.checked != self.valid {
-            words.push(format!("{} of {} files are not valid", self.checked - self.valid.min(self.checked), self.checked));
+            words.push(format!(
+                "{} of {} files are not valid",
+                self.checked - self.valid.min(self.checked),
+                self.checked
+            ));
         }
         if words.is_empty() {
             words.push(format!("status {}", self.status));

@@ -31,9 +31,9 @@ impl Where {
         let config = context.config()?;
         let mut database = config.selected(self.database.as_deref())?;
         if let Some(tool) = &self.tool {
-            let value = tool.parse::<Tool>().map_err(|()| {
-                Failure::new(Code::Usage, format!("{tool:?} cannot be the name of a tool"))
-            })?;
+            let value = tool
+                .parse::<Tool>()
+                .map_err(|()| Failure::new(Code::Usage, format!("{tool:?} cannot be the name of a tool")))?;
             database.tool = Setting { value, origin: Origin::CommandLine };
         }
         let given = |text: &Option<String>| match text {

@@ -57,9 +57,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn print(differences: &Differences, recorded: bool, context: &Context) -> Result<(), Failure> {
-    let at = |entry: &Entry| {
-        entry.backup.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
-    };
+    let at =
+        |entry: &Entry| entry.backup.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     for entry in &differences.gone {
         let tail = if recorded { " (recorded as deleted)" } else { "" };
         context.ui.line(format!("gone     {} {}{tail}", entry.backup.id, at(entry)))?;
@@ -89,9 +88,7 @@ fn print(differences: &Differences, recorded: bool, context: &Context) -> Result
 
 fn as_json(differences: &Differences, tool: &str, recorded: bool) -> Value {
     let entry = |entry: &Entry| json!({ "id": entry.backup.id, "location": entry.backup.location });
-    let changed = |(at, changes): &(Entry, Vec<String>)| {
-        json!({ "id": at.backup.id, "location": at.backup.location, "changes": changes })
-    };
+    let changed = |(at, changes): &(Entry, Vec<String>)| json!({ "id": at.backup.id, "location": at.backup.location, "changes": changes });
     json!({
         "tool": tool,
         "recorded": recorded,

@@ -105,7 +105,8 @@ fn kind(text: &str) -> Result<VerificationKind, String> {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
+    config::duration(text)
+        .ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
 }
 
 /// One verification that is to be made.
@@ -211,7 +212,8 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
 /// What policy wants, the newest completed backup first.
 fn due(entries: Vec<Entry>, context: &Context) -> Result<Vec<Wanted>, Failure> {
     let config = context.config()?;
-    let mut databases: Vec<DatabaseName> = entries.iter().map(|entry| entry.backup.database.clone()).collect();
+    let mut databases: Vec<DatabaseName> =
+        entries.iter().map(|entry| entry.backup.database.clone()).collect();
     databases.sort();
     databases.dedup();
     let mut due: Vec<Due> = Vec::new();
@@ -255,7 +257,8 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
 /// The tool that made a backup.
 fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
     backup.tool.name.as_str().parse().map_err(|()| {
-        let message = format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
+        let message =
+            format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
     })
 }
@@ -279,7 +282,10 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
         programs,
         adapter: adapter.as_ref(),
         access: store::access_to(context, backup.location.as_ref())?,
-        scratch: Scratch { directory: config.scratch()?, user: config.scratch_user()?.map(|user| user.value) },
+        scratch: Scratch {
+            directory: config.scratch()?,
+            user: config.scratch_user()?.map(|user| user.value),
+        },
         progress: progress.as_ref(),
     };
     let request = Request {
@@ -301,9 +307,14 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     let it = &verdict.verification;
     let when = match verdict.reused {
         true => format!(", at {}", view::time(it.at)),
-        false => it.details.as_map().get("duration_s").and_then(Value::as_f64).map_or_else(String::new, |seconds| {
-            format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
-        }),
+        false => it
+            .details
+            .as_map()
+            .get("duration_s")
+            .and_then(Value::as_f64)
+            .map_or_else(String::new, |seconds| {
+                format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
+            }),
     };
     let title = view::title(&verdict.entry.backup);
     context.ui.line(format!("{}: {} of {title}{when}", it.status, it.kind.word()))?;
