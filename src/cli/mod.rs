@@ -11,7 +11,9 @@ pub mod ui;
 
 mod commands;
 mod connect;
+mod logging;
 mod panics;
+mod queue;
 mod recover;
 mod store;
 mod usage;

@@ -255,9 +255,9 @@ fn parse<T>(
     Ok(Setting { value, origin: raw.origin.clone() })
 }
 
-struct Lookup<'a> {
-    config: &'a Config,
-    database: Option<&'a DatabaseName>,
+pub(super) struct Lookup<'a> {
+    pub(super) config: &'a Config,
+    pub(super) database: Option<&'a DatabaseName>,
 }
 
 impl Lookup<'_> {
@@ -279,7 +279,7 @@ impl Lookup<'_> {
         self.config.resolve(self.database, name).iter().map(|raw| parse(key, raw, &read)).collect()
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         name: &str,
         read: impl Fn(&str) -> Result<T, Refused>,
@@ -287,7 +287,7 @@ impl Lookup<'_> {
         Ok(self.all(name, read)?.pop())
     }
 
-    fn or_default<T>(
+    pub(super) fn or_default<T>(
         &self,
         name: &str,
         read: impl Fn(&str) -> Result<T, Refused>,

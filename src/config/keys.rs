@@ -53,6 +53,8 @@ pub enum Kind {
     Schema,
     /// A path inside of the repository.
     TreePath,
+    /// One line of text.
+    Text,
     /// Yes or no, in git's words for it.
     Bool,
     /// A number with a unit.
@@ -100,6 +102,7 @@ impl Kind {
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
             Self::TreePath => "a path relative to the top of the repository, without ..".into(),
+            Self::Text => "one line of text".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
             Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
@@ -278,6 +281,50 @@ pub static KEYS: &[Key] = &[
         doc: "Whether commands that have recorded something share it at once, as `git pggit sync` does, with the \
               remote that git would use. Nobody is asked for a password then, and a remote that cannot be reached \
               in 30 seconds is a warning: the next `sync` brings it up to date.",
+        ..GLOBAL
+    },
+    Key {
+        name: "queue",
+        kind: Kind::Url,
+        environment: Some("PGGIT_QUEUE"),
+        trust: Trust::Trusted,
+        doc: "The PostgreSQL database whose schema `pggit` keeps the queue of jobs, for workers on several machines: \
+              a `postgresql://` URL or a libpq connection string without a password. `git pggit queue init` sets it \
+              up. Without it, jobs are refs of the repository that has the records, for workers on this machine.",
+        ..GLOBAL
+    },
+    Key {
+        name: "workerId",
+        kind: Kind::Text,
+        environment: Some("PGGIT_WORKER_ID"),
+        trust: Trust::Trusted,
+        doc: "The name under which a worker takes jobs. Without it, the name of the machine and the process id. It \
+              is for people: two workers of one name do not get into each other's way.",
+        ..GLOBAL
+    },
+    Key {
+        name: "pollInterval",
+        kind: Kind::Duration,
+        default: Some("10s"),
+        environment: Some("PGGIT_POLL_INTERVAL"),
+        doc: "How often a worker looks for jobs when nothing wakes it. New jobs do wake it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "lease",
+        kind: Kind::Duration,
+        default: Some("60s"),
+        trust: Trust::Trusted,
+        doc: "How long a worker may be silent before its jobs are given to others. It says that it is there three \
+              times as often.",
+        ..GLOBAL
+    },
+    Key {
+        name: "logLevel",
+        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        default: Some("info"),
+        environment: Some("PGGIT_LOG_LEVEL"),
+        doc: "How much a worker logs.",
         ..GLOBAL
     },
     Key {
@@ -500,6 +547,28 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Duration,
         doc: "How long one backup may take before it is stopped and recorded as failed. A number with a unit: \
               `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
+        ..DATABASE
+    },
+    Key {
+        name: "maxAttempts",
+        kind: Kind::Jobs,
+        default: Some("5"),
+        doc: "How often a worker tries to make a backup before the job has failed for good.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelay",
+        kind: Kind::Duration,
+        default: Some("30s"),
+        doc: "How long a worker waits after the first attempt that failed. The wait doubles after each further one, \
+              and is shortened by up to a quarter at random.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelayMax",
+        kind: Kind::Duration,
+        default: Some("1h"),
+        doc: "The longest wait between two attempts.",
         ..DATABASE
     },
     Key {

@@ -7,6 +7,7 @@
 //! they are asked for, not before, so that one of them does not stop every
 //! command; [`Config::problems`] lists them all.
 
+mod automation;
 mod aws;
 mod database;
 mod environment;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName, Globals, TableName, VerifyPolicy};
+use crate::domain::{Compression, DatabaseName, Globals, Line, TableName, VerifyPolicy};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,6 +248,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
+        Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
         Kind::Table => table(text).is_some(),

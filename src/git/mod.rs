@@ -33,7 +33,7 @@ pub use identity::Identity;
 pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
-pub use refs::{RefUpdate, Transaction};
+pub use refs::{RefDeletion, RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
 pub use signature::{Signature, Verdict};
 pub use tips::Tips;

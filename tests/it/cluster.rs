@@ -179,6 +179,12 @@ impl Cluster {
             .output();
     }
 
+    /// Starts a server that was stopped.
+    pub(crate) fn start_again(&self) {
+        let out = self.pg_ctl_start(&Options::default());
+        assert!(out.status.success(), "the cluster does not start again");
+    }
+
     /// The directory of the socket; below it `data`, `log` and `tls`.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
@@ -273,7 +279,7 @@ fn newest_installed() -> Option<PathBuf> {
 }
 
 /// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
-fn owner() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *OWNER.get_or_init(|| {
         if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 {
@@ -291,7 +297,8 @@ pub(crate) fn versions() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql")
 }
 
-fn pg(bin: &Path, program: &str) -> Command {
+/// A program of servers, run as their owner.
+pub(crate) fn pg(bin: &Path, program: &str) -> Command {
     let mut command = client_of(bin, program);
     if let Some((uid, gid)) = owner() {
         command.uid(uid).gid(gid).current_dir("/");
@@ -323,7 +330,7 @@ fn dir_prefix() -> String {
     format!("/tmp/pgt{}-", std::process::id())
 }
 
-fn give_to_owner(path: &Path) {
+pub(crate) fn give_to_owner(path: &Path) {
     if let Some((uid, gid)) = owner() {
         chown(path, Some(uid), Some(gid)).expect("root may give files away");
     }

@@ -13,9 +13,12 @@ mod ledger;
 mod maintenance;
 mod man;
 mod mark;
+mod queue;
+mod run_job;
 mod store;
 mod sync;
 mod with;
+mod worker;
 
 use clap::Subcommand;
 
@@ -43,6 +46,11 @@ pub(crate) enum Command {
     Ledger(ledger::Command),
     #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Queue(queue::Command),
+    Worker(worker::Args),
+    #[command(hide = true)]
+    RunJob(run_job::Args),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -64,6 +72,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
         Command::Store(command) => store::run(command, context),
+        Command::Queue(command) => queue::run(command, context),
+        Command::Worker(args) => worker::run(&args, context),
+        Command::RunJob(args) => run_job::run(&args, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, recovery, store, tools, verify};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
 
 use super::{Code, Failure};
 
@@ -353,6 +353,36 @@ impl From<store::Error> for Failure {
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<queue::Error> for Failure {
+    fn from(error: queue::Error) -> Self {
+        use queue::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit queue list' shows all jobs"),
+            Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
+            Error::Damaged { .. } => failure(Code::Damaged),
+            Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Version { installed, needed, .. } if installed > needed => {
+                failure(Code::Configuration).hint("use a newer version of git-pggit")
+            }
+            Error::Version { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+            Error::Watch { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        match error {
+            worker::Error::Queue(error) => error.into(),
+            other => Self::of(Code::Fatal, &other),
         }
     }
 }

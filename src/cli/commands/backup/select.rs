@@ -230,7 +230,7 @@ pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
 }
 
 /// `key` or `key=value`.
-pub(super) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
+pub(in crate::cli::commands) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     Ok((key.parse()?, value.parse()?))
 }

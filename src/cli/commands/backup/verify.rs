@@ -264,7 +264,31 @@ fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    let (backup, config) = (&wanted.entry.backup, context.config()?);
+    let manner = Manner {
+        // What is due is due although something newer than a day may be there.
+        window: (!args.again && !args.due).then_some(args.window),
+        heapallindexed: args.heapallindexed,
+        timeout: args.timeout,
+    };
+    of(&wanted.entry.backup, wanted.kind, &manner, context)
+}
+
+/// How thoroughly a backup is verified.
+#[derive(Debug, Default)]
+pub(in crate::cli::commands) struct Manner {
+    window: Option<Duration>,
+    heapallindexed: bool,
+    timeout: Option<Duration>,
+}
+
+/// Verifies one backup.
+pub(in crate::cli::commands) fn of(
+    backup: &Backup,
+    kind: VerificationKind,
+    manner: &Manner,
+    context: &Context,
+) -> Result<Verdict, Failure> {
+    let config = context.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
     let adapter = match backup::restorer_of(backup, &programs) {
@@ -290,12 +314,11 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
     };
     let request = Request {
         backup: backup.id,
-        kind: wanted.kind,
-        // What is due is due although something newer than a day may be there.
-        window: (!args.again && !args.due).then_some(args.window),
+        kind,
+        window: manner.window,
         assertions: database.assertions.into_iter().map(|assertion| assertion.value).collect(),
-        heapallindexed: args.heapallindexed,
-        timeout: args.timeout.unwrap_or(database.verify_timeout.value),
+        heapallindexed: manner.heapallindexed,
+        timeout: manner.timeout.unwrap_or(database.verify_timeout.value),
     };
     let verdict = verify::run(&around, &request);
     drop(progress);
@@ -324,7 +347,7 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reasons(verdict: &Verdict) -> Vec<&str> {
+pub(in crate::cli::commands) fn reasons(verdict: &Verdict) -> Vec<&str> {
     let reasons = verdict.verification.details.as_map().get("reasons").and_then(Value::as_array);
     reasons.into_iter().flatten().filter_map(Value::as_str).collect()
 }
