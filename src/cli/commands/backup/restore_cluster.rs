@@ -45,7 +45,7 @@ pub(super) fn run(
         progress: progress.as_ref(),
     };
     if args.dry_run {
-        return show(restore.plan()?, entry, context);
+        return show(&restore.plan()?, entry, context);
     }
     let planted = restore.run();
     let planted = planted.map_err(|error| match interrupt::requested() {
@@ -97,7 +97,8 @@ fn by_tool(
     let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
     let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
     if args.dry_run {
-        return show(steps.iter().map(Step::to_string).collect(), entry, context);
+        let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
+        return show(&steps, entry, context);
     }
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -186,7 +187,7 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
 }
 
 /// What would be done.
-fn show(steps: Vec<String>, entry: &Entry, context: &Context) -> Result<(), Failure> {
+fn show(steps: &[String], entry: &Entry, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
         return Ok(context
