@@ -10,16 +10,21 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix fuzz lint bench bench-store install doc
+.PHONY: help demo demo-automation test test-matrix fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 demo: ## see it work, in a sandbox of its own
 	@tests/prepare.sh build postgresql
 	$(CARGO) build --locked --release
 	@tests/demo.sh "$(CURDIR)/target/release"
+
+demo-automation: ## see merges, pushes and schedules become backups, in a sandbox of its own
+	@tests/prepare.sh build postgresql
+	$(CARGO) build --locked --release
+	@tests/demo-automation.sh "$(CURDIR)/target/release"
 
 test: ## everything that has to be true before a change goes in
 	@tests/prepare.sh build postgresql test
@@ -53,8 +58,8 @@ lint: ## formatting, lints, licences, shell scripts (those checkers that are ins
 
 bench: ## measure against the bars, each beside what it is compared with
 	@tests/prepare.sh build postgresql bench
-	$(CARGO) build --locked --release
-	@status=0; for script in dump ledger sync-scale; do \
+	$(CARGO) build --locked --release --bins --examples
+	@status=0; for script in dump ledger hooks sync-scale queue; do \
 	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 

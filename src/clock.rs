@@ -1,14 +1,21 @@
 //! The port to the wall clock. Everything that writes a time takes a `Clock`,
 //! so that tests decide what time it is.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use crate::domain::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::domain::{Line, Timestamp, Uptime};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// The time now, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// How long this machine has been running: a clock that nobody sets back,
+    /// and that is the same for all processes.
+    fn uptime(&self) -> Uptime;
 }
 
 /// The clock of this machine.
@@ -20,26 +27,49 @@ impl Clock for System {
         #[expect(clippy::disallowed_methods, reason = "this is the one door to the wall clock")]
         Timestamp::from(chrono::Utc::now())
     }
+
+    fn uptime(&self) -> Uptime {
+        static BOOT: OnceLock<Line> = OnceLock::new();
+        let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot_id = BOOT.get_or_init(|| Line::lossy(&read())).clone();
+        let since = clock_gettime(ClockId::Boottime);
+        let millis = since.tv_sec.unsigned_abs() * 1000 + since.tv_nsec.unsigned_abs() / 1_000_000;
+        Uptime { boot_id, millis }
+    }
 }
 
 /// A clock that stands still until it is moved by hand.
 #[derive(Debug)]
-pub struct Manual(Mutex<Timestamp>);
+pub struct Manual(Mutex<(Timestamp, u64)>);
 
 impl Manual {
     /// A clock that shows `at`.
     pub fn at(at: Timestamp) -> Self {
-        Self(Mutex::new(at))
+        Self(Mutex::new((at, 0)))
     }
 
     /// Moves the hands to `at`.
     pub fn set(&self, at: Timestamp) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = at;
+        self.hands().0 = at;
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        let mut hands = self.hands();
+        *hands = (hands.0.plus(by), hands.1 + u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    fn hands(&self) -> MutexGuard<'_, (Timestamp, u64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for Manual {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.hands().0
+    }
+
+    fn uptime(&self) -> Uptime {
+        Uptime { boot_id: Line::lossy("manual"), millis: self.hands().1 }
     }
 }

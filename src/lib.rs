@@ -13,13 +13,20 @@ pub mod progress;
 pub mod config;
 pub mod git;
 pub mod pg;
+pub mod policy;
+pub mod schedule;
+pub mod sql;
 
+pub mod automation;
 pub mod backup;
 pub mod ledger;
+pub mod notify;
+pub mod queue;
 pub mod recovery;
 pub mod report;
 pub mod store;
 pub mod tools;
 pub mod verify;
+pub mod worker;
 
 pub mod cli;

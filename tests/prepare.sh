@@ -135,6 +135,7 @@ for set in "$@"; do
         need pgbackrest pgbackrest
         need barman barman
         need rsync rsync
+        need systemd-analyze systemd
         need_servers
         need pip python3-pip
         want_versions+=(17)

@@ -20,6 +20,8 @@ pub enum Asked {
     Revision(String),
     /// The tip of this branch.
     Branch(String),
+    /// The commit recorded in the database, and this revision where there is none.
+    Unmarked(String),
 }
 
 /// The commit of a backup, and how it was chosen.
@@ -57,9 +59,10 @@ pub fn choose(
     let (oid, branch, source) = match asked {
         Asked::Revision(revision) => (repository.resolve_commit(revision)?, None, "commit"),
         Asked::Branch(branch) => (repository.branch_tip(branch)?, Some(branch.clone()), "branch"),
-        Asked::Nothing => match mark {
-            Some(mark) => (marked(repository, mark, database)?, None, "database"),
-            None => (repository.head()?, None, "head"),
+        Asked::Nothing | Asked::Unmarked(_) => match (mark, asked) {
+            (Some(mark), _) => (marked(repository, mark, database)?, None, "database"),
+            (None, Asked::Unmarked(revision)) => (repository.resolve_commit(revision)?, None, "commit"),
+            (None, _) => (repository.head()?, None, "head"),
         },
     };
     let commit = oid.to_commit();

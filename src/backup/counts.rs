@@ -88,7 +88,9 @@ mod tests {
         let good = read(json!({ "tables": [["public", "a\"b", 3, "-12345678901234567890"]] }));
         assert_eq!(good, Some(Ok(vec![(table, sum)])));
         assert_eq!(read(json!({ "error": "no" })), Some(Err("no".into())));
-        for bad in [json!(1), json!({}), json!({ "tables": [[1]] }), json!({ "tables": [["a", "b", -1, "0"]] })] {
+        for bad in
+            [json!(1), json!({}), json!({ "tables": [[1]] }), json!({ "tables": [["a", "b", -1, "0"]] })]
+        {
             assert!(read(bad).unwrap().is_err());
         }
         assert_eq!(recorded_counts(&Metadata::default()), None);

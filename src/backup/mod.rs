@@ -16,6 +16,6 @@ pub use counts::{ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
 pub use import::{Import, Imported, Outcome, import};
-pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted};
+pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted, record_interrupted};
 pub use reconcile::{Differences, reconcile, record_gone};
 pub use sink::{HeldSource, of_store};

@@ -30,7 +30,8 @@ pub(crate) fn connect(context: &Context, database: &DatabaseConfig) -> Result<Cl
     Ok(Client::connect(&conninfo(context, database)?, APPLICATION)?)
 }
 
-fn resolve(context: &Context, text: &str) -> Result<ConnInfo, Failure> {
+/// Completes a connection as libpq does, with a warning about what is not used.
+pub(super) fn resolve(context: &Context, text: &str) -> Result<ConnInfo, Failure> {
     let info = ConnInfo::parse(text, &context.environment.iter().collect())?;
     info.notes().iter().for_each(|note| context.ui.warning(&note.to_string()));
     Ok(info)

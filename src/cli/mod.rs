@@ -9,9 +9,13 @@ pub mod context;
 pub mod error;
 pub mod ui;
 
+mod attendants;
+mod automation;
 mod commands;
 mod connect;
+mod logging;
 mod panics;
+mod queue;
 mod recover;
 mod store;
 mod usage;

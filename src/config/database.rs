@@ -237,7 +237,7 @@ fn url_key() -> &'static Key {
     keys::find(Reach::Database, "url").expect("the table has a key for the URL")
 }
 
-fn by_word<T: std::str::FromStr>(text: &str) -> Result<T, Refused> {
+pub(super) fn by_word<T: std::str::FromStr>(text: &str) -> Result<T, Refused> {
     text.parse().map_err(|_| Refused::Form)
 }
 
@@ -255,9 +255,9 @@ fn parse<T>(
     Ok(Setting { value, origin: raw.origin.clone() })
 }
 
-struct Lookup<'a> {
-    config: &'a Config,
-    database: Option<&'a DatabaseName>,
+pub(super) struct Lookup<'a> {
+    pub(super) config: &'a Config,
+    pub(super) database: Option<&'a DatabaseName>,
 }
 
 impl Lookup<'_> {
@@ -270,7 +270,7 @@ impl Lookup<'_> {
         own.or_else(|| keys::find(Reach::Global, name)).expect("only keys of the table are looked up")
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         name: &str,
         read: impl Fn(&str) -> Result<T, Refused>,
@@ -279,7 +279,7 @@ impl Lookup<'_> {
         self.config.resolve(self.database, name).iter().map(|raw| parse(key, raw, &read)).collect()
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         name: &str,
         read: impl Fn(&str) -> Result<T, Refused>,
@@ -287,7 +287,7 @@ impl Lookup<'_> {
         Ok(self.all(name, read)?.pop())
     }
 
-    fn or_default<T>(
+    pub(super) fn or_default<T>(
         &self,
         name: &str,
         read: impl Fn(&str) -> Result<T, Refused>,
@@ -301,7 +301,7 @@ impl Lookup<'_> {
         Ok(Setting { value, origin: Origin::Default })
     }
 
-    fn directory(&self, name: &str) -> Result<Option<Setting<PathBuf>>, Error> {
+    pub(super) fn directory(&self, name: &str) -> Result<Option<Setting<PathBuf>>, Error> {
         let key = self.key(name);
         let home = self.config.environment.get("HOME");
         let Some(raw) = self.config.resolve(self.database, name).pop() else { return Ok(None) };

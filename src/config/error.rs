@@ -19,6 +19,18 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+    /// A value cannot be used, for a reason of its own.
+    #[error("bad value {} for {}: {reason}", shown(.value.as_deref()), place(.key, .origin))]
+    Reason {
+        /// The whole key.
+        key: String,
+        /// Where the value stands.
+        origin: Origin,
+        /// The value, made printable.
+        value: Option<String>,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A connection cannot be used. The text is never repeated.
     #[error("bad value for {}: {reason}", place(.key, .origin))]
     Url {

@@ -53,6 +53,8 @@ pub enum Kind {
     Schema,
     /// A path inside of the repository.
     TreePath,
+    /// One line of text.
+    Text,
     /// Yes or no, in git's words for it.
     Bool,
     /// A number with a unit.
@@ -63,6 +65,22 @@ pub enum Kind {
     Rate,
     /// An amount of data.
     Size,
+    /// When backups are made by themselves.
+    Schedule,
+    /// The name of a time zone.
+    TimeZone,
+    /// Patterns for branches.
+    Branches,
+    /// Patterns for paths.
+    Paths,
+    /// Who comes first in the queue.
+    Priority,
+    /// A type of backup.
+    BackupType,
+    /// An address for messages; it may hold a token, so it is not shown.
+    Hook,
+    /// What messages are sent about.
+    Occasions,
     /// The name of a user of this machine.
     User,
     /// How often backups are verified.
@@ -80,6 +98,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether a value that is not as it should be may hold a secret.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Url | Self::Store | Self::Hook)
+    }
+
     /// What a good value looks like, for messages and documents.
     pub fn expected(self) -> String {
         match self {
@@ -100,11 +123,24 @@ impl Kind {
             Self::Jobs => "a number from 1 to 256".into(),
             Self::Schema => "the name of a schema".into(),
             Self::TreePath => "a path relative to the top of the repository, without ..".into(),
+            Self::Text => "one line of text".into(),
             Self::Bool => "true or false".into(),
             Self::Duration => "a duration such as 90s, 30m or 2h".into(),
             Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
             Self::Rate => "an amount a second from 32k to 1024M, such as 500k or 100M".into(),
             Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
+            Self::Schedule => {
+                "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
+                 jitter=... if need be"
+                    .into()
+            }
+            Self::TimeZone => "the name of a time zone such as UTC or Europe/Berlin".into(),
+            Self::Branches => "patterns for branches with spaces between them, such as main release/*".into(),
+            Self::Paths => "patterns for paths with spaces between them, as in a .gitignore".into(),
+            Self::Priority => "a number from -32768 to 32767".into(),
+            Self::BackupType => "full, incremental, differential or snapshot".into(),
+            Self::Hook => "an http:// or https:// URL without user and password".into(),
+            Self::Occasions => "some of success, failure, recovered, missed and verification, or all".into(),
             Self::User => "the name of a user of this machine, other than root".into(),
             Self::Verification => {
                 "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
@@ -278,6 +314,95 @@ pub static KEYS: &[Key] = &[
         doc: "Whether commands that have recorded something share it at once, as `git pggit sync` does, with the \
               remote that git would use. Nobody is asked for a password then, and a remote that cannot be reached \
               in 30 seconds is a warning: the next `sync` brings it up to date.",
+        ..GLOBAL
+    },
+    Key {
+        name: "timezone",
+        kind: Kind::TimeZone,
+        default: Some("UTC"),
+        doc: "The time zone of schedules. A database's own `timezone` goes before it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "webhook",
+        kind: Kind::Hook,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "An address that messages about backups are posted to as JSON, such as the incoming webhook of a chat. \
+              May be given several times. It is a secret as far as it holds a token: it is never shown. A database's \
+              own `webhook` goes before it. See automation.md.",
+        ..GLOBAL
+    },
+    Key {
+        name: "webhookSecretFile",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "A file whose first line is the key that messages are signed with, so that the receiver can tell who has \
+              sent them: header `X-Pggit-Signature`, HMAC-SHA256 of the body. Only you should be able to read it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "notifyCommand",
+        kind: Kind::Command,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "A program that is run for every message, with the message as JSON on its standard input, and its \
+              arguments. No shell reads it. May be given several times. A \
+              database's own `notifyCommand` goes before it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "notify",
+        kind: Kind::Occasions,
+        default: Some("failure recovered missed verification"),
+        doc: "What messages are sent about: `success` (every completed backup), `failure` (a job that failed for good), \
+              `recovered` (the first backup after that), `missed` (one that should be there and is not), \
+              `verification` (a backup that cannot be relied on), with spaces between them; or `all`. A database's \
+              own `notify` goes before it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "queue",
+        kind: Kind::Url,
+        environment: Some("PGGIT_QUEUE"),
+        trust: Trust::Trusted,
+        doc: "The PostgreSQL database whose schema `pggit` keeps the queue of jobs, for workers on several machines: \
+              a `postgresql://` URL or a libpq connection string without a password. `git pggit queue init` sets it \
+              up. Without it, jobs are refs of the repository that has the records, for workers on this machine.",
+        ..GLOBAL
+    },
+    Key {
+        name: "workerId",
+        kind: Kind::Text,
+        environment: Some("PGGIT_WORKER_ID"),
+        trust: Trust::Trusted,
+        doc: "The name under which a worker takes jobs. Without it, the name of the machine and the process id. It \
+              is for people: two workers of one name do not get into each other's way.",
+        ..GLOBAL
+    },
+    Key {
+        name: "pollInterval",
+        kind: Kind::Duration,
+        default: Some("10s"),
+        environment: Some("PGGIT_POLL_INTERVAL"),
+        doc: "How often a worker looks for jobs when nothing wakes it. New jobs do wake it.",
+        ..GLOBAL
+    },
+    Key {
+        name: "lease",
+        kind: Kind::Duration,
+        default: Some("60s"),
+        trust: Trust::Trusted,
+        doc: "How long a worker may be silent before its jobs are given to others. It says that it is there three \
+              times as often.",
+        ..GLOBAL
+    },
+    Key {
+        name: "logLevel",
+        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        default: Some("info"),
+        environment: Some("PGGIT_LOG_LEVEL"),
+        doc: "How much a worker logs.",
         ..GLOBAL
     },
     Key {
@@ -500,6 +625,129 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Duration,
         doc: "How long one backup may take before it is stopped and recorded as failed. A number with a unit: \
               `90s`, `30m`, `2h`, `1d`. Without it, there is no limit.",
+        ..DATABASE
+    },
+    Key {
+        name: "schedule",
+        kind: Kind::Schedule,
+        multi: true,
+        doc: "When backups are made by themselves: `daily` (at 2:00), `weekly` (Sunday, 3:00), `monthly` (the 1st, 4:00), \
+              `quarterly` (5:00), `hybrid tool=...` (a dump every night, and a copy of the server with that tool every \
+              Sunday), or five fields of cron such as `30 2 * * mon-fri`. Behind it may stand `tool=...` and \
+              `type=...`, if they are not those of the database, and `jitter=...`: up to so much later, by an amount \
+              that is always the same for a database. Without it, it is 30m for the words and 0 for cron. May be given \
+              several times. The worker runs it; see automation.md.",
+        ..DATABASE
+    },
+    Key {
+        name: "timezone",
+        kind: Kind::TimeZone,
+        doc: "The time zone of the schedules of this database, instead of `pggit.timezone`.",
+        ..DATABASE
+    },
+    Key {
+        name: "missedAfter",
+        kind: Kind::Duration,
+        default: Some("6h"),
+        doc: "How long after its time on the schedule a backup counts as missed if it is not complete.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMerge",
+        kind: Kind::Branches,
+        multi: true,
+        doc: "The branches whose moves are followed by a backup: `main release/*`. A `*` does not match a slash, `**` \
+              does, `!` in front takes away. Needs the hooks of `git pggit hooks install`, or a worker. May be given \
+              several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "schemaPaths",
+        kind: Kind::Paths,
+        multi: true,
+        default: Some("*.sql migrations/ migrate/ alembic/"),
+        doc: "The files that count as schema, as patterns of a `.gitignore`. A move of a branch that changes none of them \
+              is not followed by a backup; `*` means all. May be given several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergeTool",
+        kind: Kind::Tool,
+        doc: "The tool of the backups that follow moves of branches, if it is not that of the database.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergeType",
+        kind: Kind::BackupType,
+        doc: "The type of the backups that follow moves of branches, if it is not that of the database.",
+        ..DATABASE
+    },
+    Key {
+        name: "onMergePriority",
+        kind: Kind::Priority,
+        default: Some("10"),
+        doc: "The priority of the backups that follow moves of branches: higher ones come first. Scheduled ones have 0.",
+        ..DATABASE
+    },
+    Key {
+        name: "webhook",
+        kind: Kind::Hook,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "An address that messages about this database are posted to, instead of `pggit.webhook`.",
+        ..DATABASE
+    },
+    Key {
+        name: "webhookSecretFile",
+        kind: Kind::File,
+        trust: Trust::Trusted,
+        doc: "The file with the key that messages about this database are signed with, instead of \
+              `pggit.webhookSecretFile`.",
+        ..DATABASE
+    },
+    Key {
+        name: "notifyCommand",
+        kind: Kind::Command,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "A program that is run for every message about this database, instead of `pggit.notifyCommand`.",
+        ..DATABASE
+    },
+    Key {
+        name: "notify",
+        kind: Kind::Occasions,
+        doc: "What messages are sent about this database, instead of `pggit.notify`.",
+        ..DATABASE
+    },
+    Key {
+        name: "heartbeat",
+        kind: Kind::Hook,
+        trust: Trust::Trusted,
+        doc: "An address that is called (GET) whenever a backup of this database has been completed: a service that \
+              expects the call raises the alarm when it stays away, whatever the reason. It is a secret as far as it \
+              holds a token: it is never shown.",
+        ..DATABASE
+    },
+    Key {
+        name: "maxAttempts",
+        kind: Kind::Jobs,
+        default: Some("5"),
+        doc: "How often a worker tries to make a backup before the job has failed for good.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelay",
+        kind: Kind::Duration,
+        default: Some("30s"),
+        doc: "How long a worker waits after the first attempt that failed. The wait doubles after each further one, \
+              and is shortened by up to a quarter at random.",
+        ..DATABASE
+    },
+    Key {
+        name: "retryDelayMax",
+        kind: Kind::Duration,
+        default: Some("1h"),
+        doc: "The longest wait between two attempts.",
         ..DATABASE
     },
     Key {

@@ -62,8 +62,10 @@ impl Config {
 
 /// The value as text, unless it may hold a password.
 fn shown(key: &Key, raw: &Raw<'_>) -> Setting<Option<String>> {
-    let safe =
-        !matches!(key.kind, Kind::Url | Kind::Store) || value::check(key.kind, raw.value, None).is_ok();
+    let safe = match key.kind {
+        Kind::Hook => false,
+        kind => !kind.is_secret() || value::check(kind, raw.value, None).is_ok(),
+    };
     let text = raw.value.map_or_else(|| "true".to_owned(), |value| value.to_string_lossy().into_owned());
     Setting { value: safe.then_some(text), origin: raw.origin.clone() }
 }

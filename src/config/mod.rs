@@ -7,6 +7,7 @@
 //! they are asked for, not before, so that one of them does not stop every
 //! command; [`Config::problems`] lists them all.
 
+mod automation;
 mod aws;
 mod database;
 mod environment;
@@ -16,6 +17,7 @@ mod listing;
 mod nearest;
 mod origin;
 mod resolve;
+mod routine;
 mod url;
 mod value;
 
@@ -30,6 +32,7 @@ pub use keys::{KEYS, Key, Kind, Reach, Trust, find};
 pub use listing::{Row, reference};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting};
+pub use routine::{Notifications, Occasion, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
 pub use value::{Refused, Tool, boolean, duration, rate, word};
 

@@ -38,8 +38,9 @@ impl Raw<'_> {
         let (key, origin) = (self.key.to_string(), self.origin.clone());
         match refused {
             Refused::Url(reason) => Error::Url { key, origin, reason },
+            Refused::Because(reason) => Error::Reason { key, origin, value: self.value.map(cut), reason },
             Refused::Form => {
-                let value = self.value.filter(|_| !matches!(kind, Kind::Url | Kind::Store)).map(cut);
+                let value = self.value.filter(|_| !kind.is_secret()).map(cut);
                 Error::Value { key, origin, value, expected: kind.expected() }
             }
         }

@@ -1,6 +1,7 @@
 //! What the values of keys mean. Everything here is pure: text in, value or
 //! nothing out; the caller knows the key and where the text stands.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -9,8 +10,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::keys::Kind;
+use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{Compression, DatabaseName, Globals, TableName, VerifyPolicy};
+use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line, TableName, VerifyPolicy};
+use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
+use crate::schedule::{Schedule, Zone};
 
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,9 +219,40 @@ pub(super) fn repository(
     }
 }
 
+/// Reads a schedule. Which tools there are is not looked at.
+pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
+    text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))
+}
+
+/// Reads patterns.
+pub(super) fn patterns<T: FromStr<Err = InvalidPattern>>(text: &str) -> Result<T, Refused> {
+    text.parse().map_err(|invalid: InvalidPattern| Refused::Because(invalid.to_string()))
+}
+
+/// Reads an address for messages: what it is must not be repeated in errors.
+pub(super) fn hook(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && !host.is_empty() && !host.contains('@')).then(|| text.to_owned())
+}
+
+/// Reads what messages are sent about.
+pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
+    let all = Occasion::ALL.iter().copied();
+    let words = text.split_ascii_whitespace();
+    let read = words.map(|word| match word {
+        "all" => Some(Occasion::ALL.to_vec()),
+        word => Some(vec![all.clone().find(|occasion| occasion.as_str() == word)?]),
+    });
+    Some(read.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 /// Why a value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
+    /// This is wrong with it.
+    Because(String),
     /// It is not of the expected form.
     Form,
     /// It is not a connection; the value must not be repeated.
@@ -248,11 +283,20 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
+        Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),
         Kind::Table => table(text).is_some(),
         Kind::Rate => rate(text).is_some(),
         Kind::Size => size(text).is_some(),
+        Kind::Schedule => return schedule(text).map(drop),
+        Kind::Branches => return patterns::<BranchPatterns>(text).map(drop),
+        Kind::Paths => return patterns::<PathPatterns>(text).map(drop),
+        Kind::TimeZone => text.parse::<Zone>().is_ok(),
+        Kind::Priority => text.parse::<i16>().is_ok(),
+        Kind::BackupType => text.parse::<BackupType>().is_ok(),
+        Kind::Hook => hook(text).is_some(),
+        Kind::Occasions => occasions(text).is_some(),
         Kind::User => user(text).is_some(),
         Kind::Verification => VerifyPolicy::parse(text).is_some(),
         Kind::Query => query(text).is_some(),

@@ -33,6 +33,11 @@ impl Algorithm {
 }
 
 impl Digest {
+    /// The BLAKE3 digest of `content`.
+    pub fn of(content: &[u8]) -> Self {
+        Self::blake3(blake3::hash(content).as_bytes())
+    }
+
     /// The BLAKE3 digest whose 32 bytes are `bytes`.
     pub fn blake3(bytes: &[u8; 32]) -> Self {
         let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

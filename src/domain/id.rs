@@ -1,6 +1,6 @@
-//! Identifiers of backups and events.
+//! Identifiers of backups, events and jobs.
 //!
-//! Both are UUIDs of version 7: unique without coordination, and their order is
+//! All are UUIDs of version 7: unique without coordination, and their order is
 //! the order of their making (to the millisecond). What must not mix has its
 //! own type:
 //!
@@ -62,6 +62,12 @@ macro_rules! uuid_newtype {
         }
 
         text_newtype!($type);
+
+        impl From<$type> for u128 {
+            fn from(id: $type) -> Self {
+                id.0.as_u128()
+            }
+        }
     };
 }
 
@@ -74,6 +80,11 @@ uuid_newtype!(
     /// Names one event, for ever.
     EventId,
     "event id"
+);
+uuid_newtype!(
+    /// Names one job of the queue, for ever.
+    JobId,
+    "job id"
 );
 
 impl BackupId {
@@ -101,15 +112,15 @@ impl ShortIds {
     pub const LEAST: usize = 8;
 
     /// Shortens among `ids`.
-    pub fn among(ids: impl IntoIterator<Item = BackupId>) -> Self {
-        let mut ids: Vec<u128> = ids.into_iter().map(|id| id.0.as_u128()).collect();
+    pub fn among<I: Into<u128>>(ids: impl IntoIterator<Item = I>) -> Self {
+        let mut ids: Vec<u128> = ids.into_iter().map(Into::into).collect();
         ids.sort_unstable();
         Self(ids)
     }
 
     /// The beginning of `id` that tells it apart.
-    pub fn of(&self, id: BackupId) -> String {
-        let number = id.0.as_u128();
+    pub fn of(&self, id: impl Into<u128>) -> String {
+        let number = id.into();
         let start = self.0.partition_point(|other| *other < number);
         let end = start + self.0[start..].iter().take_while(|other| **other == number).count();
         let twin = (end - start > 1).then_some(number);
@@ -120,7 +131,8 @@ impl ShortIds {
             digits + [8, 12, 16, 20].iter().filter(|hyphen| digits > **hyphen).count()
         };
         let length = neighbours.iter().flatten().map(needed).max().unwrap_or(0).max(Self::LEAST);
-        id.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())[..length].to_owned()
+        Uuid::from_u128(number).hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())[..length]
+            .to_owned()
     }
 }
 

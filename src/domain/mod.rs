@@ -14,6 +14,7 @@ mod dump;
 mod event;
 mod fold;
 mod id;
+mod job;
 mod location;
 mod lsn;
 mod metadata;
@@ -44,7 +45,11 @@ pub use event::{
     Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
-pub use id::{BackupId, EventId, ShortIds};
+pub use id::{BackupId, EventId, JobId, ShortIds};
+pub use job::{
+    AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,
+    RetryPolicy, Uptime, VerifyWork, Work,
+};
 pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;
@@ -57,6 +62,7 @@ pub use size::human_bytes;
 pub use table_name::TableName;
 pub use time::Timestamp;
 pub use verification::{Verified, VerifyPolicy};
+pub(crate) use words::words;
 
 /// A value that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A point in time in UTC with microseconds, written as RFC 3339:
@@ -27,6 +28,12 @@ impl Timestamp {
     /// From seconds since the Unix epoch; `None` when out of range.
     pub fn from_unix(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0).map(Self)
+    }
+
+    /// So much later; the last time there is when that is out of range.
+    pub fn plus(&self, duration: Duration) -> Self {
+        let later = TimeDelta::from_std(duration).ok().and_then(|delta| self.0.checked_add_signed(delta));
+        later.map_or(Self(DateTime::<Utc>::MAX_UTC), Self::from)
     }
 
     /// Whole seconds from `earlier` to `self`, negative when it is later.

@@ -23,7 +23,7 @@ impl VerificationKind {
 }
 
 /// What all verifications of a backup come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
     /// The kind that is spoken of: one whose latest verdict is `failed`, else the
     /// one that proves most.
@@ -96,7 +96,8 @@ impl FromStr for VerifyPolicy {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused = || Invalid::new("verification policy", text, "expected such as `restore-test every 7d`");
+        let refused =
+            || Invalid::new("verification policy", text, "expected such as `restore-test every 7d`");
         Self::parse(text).ok_or_else(refused)
     }
 }
@@ -128,9 +129,18 @@ mod tests {
             assert_eq!(written.parse(), Ok(policy));
         }
         for bad in [
-            "", "restore-test", "restore-test every", "restore-test every 0d", "restore-test every -1d",
-            "restore_test every 7d", "checksum every 7", "checksum every d", "checksum of some every 7d",
-            "checksum every 7d please", "checksum every 99999999999d", "checksum every 7é",
+            "",
+            "restore-test",
+            "restore-test every",
+            "restore-test every 0d",
+            "restore-test every -1d",
+            "restore_test every 7d",
+            "checksum every 7",
+            "checksum every d",
+            "checksum of some every 7d",
+            "checksum every 7d please",
+            "checksum every 99999999999d",
+            "checksum every 7é",
         ] {
             assert_eq!(VerifyPolicy::parse(bad), None, "{bad:?}");
         }

@@ -24,11 +24,22 @@ pub struct RefUpdate {
     pub new: Oid,
 }
 
+/// One ref that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefDeletion {
+    /// Full name.
+    pub name: String,
+    /// What it must point to now.
+    pub old: Oid,
+}
+
 /// Several refs that change together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
     /// The refs.
     pub updates: Vec<RefUpdate>,
+    /// The refs that are to go.
+    pub deletions: Vec<RefDeletion>,
     /// What the reflogs say.
     pub reason: String,
 }
@@ -105,7 +116,9 @@ impl Repository {
         if committed && exit.status.is_success() {
             return Ok(());
         }
-        let name = transaction.updates.first().map(|update| update.name.clone()).unwrap_or_default();
+        let deleted = || transaction.deletions.first().map(|deletion| deletion.name.clone());
+        let name = transaction.updates.first().map(|update| update.name.clone()).or_else(deleted);
+        let name = name.unwrap_or_default();
         // The last is a `git gc --prune=now` that was faster.
         let lost = [
             "but expected",
@@ -129,6 +142,8 @@ impl Repository {
             format!("update {name} {new} {}\n", old.unwrap_or(null))
         };
         let updates: String = transaction.updates.iter().map(update).collect();
-        format!("start\n{updates}prepare\n")
+        let delete = |RefDeletion { name, old }: &RefDeletion| format!("delete {name} {old}\n");
+        let deletions: String = transaction.deletions.iter().map(delete).collect();
+        format!("start\n{updates}{deletions}prepare\n")
     }
 }

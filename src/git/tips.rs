@@ -104,7 +104,7 @@ impl Repository {
             if name.ends_with(".lock") {
                 continue;
             }
-            if !is_hex(name.as_bytes()) {
+            if !is_plain(name.as_bytes()) {
                 return None;
             }
             match fs::read(self.common_dir().join(prefix).join(&name)) {
@@ -163,8 +163,14 @@ impl Repository {
     }
 }
 
-fn is_hex(name: &[u8]) -> bool {
-    matches!(name.len(), 40 | 64) && name.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+/// The name of an object, or a UUID.
+fn is_plain(name: &[u8]) -> bool {
+    let hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match name.len() {
+        40 | 64 => hex(name),
+        36 => name.split(|b| *b == b'-').all(hex),
+        _ => false,
+    }
 }
 
 /// The lines of `packed-refs` after its header; `None` unless it says that it

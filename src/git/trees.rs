@@ -53,6 +53,49 @@ impl Repository {
         Ok(paths)
     }
 
+    /// Is there a file that differs between two directories (`None`: an empty
+    /// one) and that `is_meant`? It is asked for paths until it says yes.
+    pub fn differs_where(
+        &self,
+        old: Option<Oid>,
+        new: Option<Oid>,
+        is_meant: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<bool, Error> {
+        self.differs_below("", old, new, is_meant)
+    }
+
+    fn differs_below(
+        &self,
+        prefix: &str,
+        old: Option<Oid>,
+        new: Option<Oid>,
+        is_meant: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<bool, Error> {
+        if old == new {
+            return Ok(false);
+        }
+        let read = |tree: Option<Oid>| tree.map_or(Ok(Directory::new()), |tree| self.directory(tree));
+        let (old, new) = (read(old)?, read(new)?);
+        let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for name in names {
+            let (before, after) = (old.get(name), new.get(name));
+            if before == after {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            let is_file = |entry: Option<&TreeEntry>| entry.is_some_and(|entry| !entry.is_tree());
+            if (is_file(before) || is_file(after)) && is_meant(&path) {
+                return Ok(true);
+            }
+            let tree =
+                |entry: Option<&TreeEntry>| entry.filter(|entry| entry.is_tree()).map(|entry| entry.id);
+            if self.differs_below(&format!("{path}/"), tree(before), tree(after), is_meant)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn compare(
         &self,
         prefix: &str,

@@ -184,6 +184,7 @@ impl Ledger<'_> {
                 self.repository.update_refs(&Transaction {
                     updates: vec![RefUpdate { name: name.clone(), old: Some(new), new: old }],
                     reason: "sync: history was rewritten".to_owned(),
+                    ..Transaction::default()
                 })?;
                 let reason = format!("`{remote}` has rewritten its history: {new} does not continue {old}");
                 rewritten.push(LeftAlone { reference: layout::ref_name(&commit), reason, rewritten: true });
@@ -489,7 +490,7 @@ fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
         return Ok(());
     }
     writer.sync()?;
-    writer.move_refs(&Transaction { updates, reason: "sync".to_owned() })?;
+    writer.move_refs(&Transaction { updates, reason: "sync".to_owned(), ..Transaction::default() })?;
     crash_point("sync.refs-moved");
     Ok(writer.settle()?)
 }

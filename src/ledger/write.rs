@@ -277,7 +277,11 @@ impl Ledger<'_> {
         };
         crash_point(&format!("{step}.objects-written"));
         writer.sync()?;
-        writer.move_refs(&Transaction { updates, reason: subject(&message).to_owned() })?;
+        writer.move_refs(&Transaction {
+            updates,
+            reason: subject(&message).to_owned(),
+            ..Transaction::default()
+        })?;
         crash_point(&format!("{step}.refs-moved"));
         writer.settle()?;
         Ok(new)

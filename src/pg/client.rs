@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Type;
@@ -29,6 +30,7 @@ pub struct Client {
     polling: Mutex<Option<JoinHandle<Option<tokio_postgres::Error>>>>,
     info: ConnInfo,
     target: String,
+    notified: Arc<Notify>,
 }
 
 impl Client {
@@ -46,10 +48,10 @@ impl Client {
                 return Err(error);
             }
         };
-        let Connected { client, polling, target } = connected;
+        let Connected { client, polling, target, notified } = connected;
         let polling = Mutex::new(Some(polling));
-        let client =
-            Self { runtime: Some(runtime), inner: Some(client), polling, info: info.clone(), target };
+        let (runtime, inner, info) = (Some(runtime), Some(client), info.clone());
+        let client = Self { runtime, inner, polling, info, target, notified };
         // Whoever owns the database cannot make us call functions of theirs.
         client.execute("SELECT pg_catalog.set_config('search_path', '', false)")?;
         Ok(client)
@@ -75,6 +77,21 @@ impl Client {
         self.query_for(sql, "this statement")
     }
 
+    /// Waits for a notification on a channel that `LISTEN` has named, at most
+    /// for `patience`. Says whether there was one; several may be one.
+    pub fn wait_notified(&self, patience: Duration) -> Result<bool> {
+        let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
+            unreachable!("a client loses its connection only when it is dropped")
+        };
+        let waited =
+            runtime.block_on(async { tokio::time::timeout(patience, self.notified.notified()).await });
+        if inner.is_closed() {
+            let detail = "the server has closed it".to_owned();
+            return Err(Error::ConnectionLost { target: self.target.clone(), detail });
+        }
+        Ok(waited.is_ok())
+    }
+
     /// Whether a query is true; `None` when it is not a question: it is one query
     /// with one column, of type boolean, and one row. NULL is not true.
     pub fn holds(&self, sql: &str) -> Result<Option<bool>> {
@@ -93,7 +110,8 @@ impl Client {
             }
             let mut rows = pin!(inner.query_raw(&statement, Vec::<String>::new()).await?);
             let first = rows.try_next().await?;
-            let second = rows.try_next().await?;
+            // After its end a stream must not be asked again.
+            let second = if first.is_some() { rows.try_next().await? } else { None };
             let answer = first.filter(|_| second.is_none()).map(|row| row.try_get::<_, Option<bool>>(0));
             Ok(answer.transpose()?.map(|answer| answer == Some(true)))
         };

@@ -2,12 +2,16 @@
 //! when the server says no.
 
 use std::error::Error as _;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres::error::DbError;
-use tokio_postgres::{Config, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, SimpleQueryMessage};
 
 use super::conninfo::Host;
 use super::tls::{self, Mode};
@@ -19,6 +23,31 @@ pub(super) struct Connected {
     /// Ends with the connection; gives the reason when it broke.
     pub(super) polling: JoinHandle<Option<tokio_postgres::Error>>,
     pub(super) target: String,
+    /// Told when a notification comes, and when the connection ends.
+    pub(super) notified: Arc<Notify>,
+}
+
+/// Keeps a connection going.
+fn keep_polling<S, T>(mut connection: Connection<S, T>, target: String, client: Client) -> Connected
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let notified = Arc::new(Notify::new());
+    let wake = Arc::clone(&notified);
+    let polling = tokio::spawn(async move {
+        let end = loop {
+            match poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => wake.notify_one(),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        wake.notify_one();
+        end
+    });
+    Connected { client, polling, target, notified }
 }
 
 /// Settings that make a connection safer and that this client cannot keep.
@@ -168,13 +197,11 @@ async fn connect_once(
     let target = host.target();
     if way == SslMode::Disable {
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
-        let polling = tokio::spawn(async move { connection.await.err() });
-        return Ok(Connected { client, polling, target });
+        return Ok(keep_polling(connection, target, client));
     }
     let connector = tls::connector(info, host, mode).map_err(|error| (error, true))?;
     let (client, connection) = config.connect(connector).await.map_err(refused)?;
-    let polling = tokio::spawn(async move { connection.await.err() });
-    Ok(Connected { client, polling, target })
+    Ok(keep_polling(connection, target, client))
 }
 
 fn config(info: &ConnInfo, host: &Host, application: &str) -> Result<Config> {

@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use super::tail::Drain;
 use super::{Cmd, Error, Secret, cmd, interrupt};
@@ -147,6 +150,13 @@ impl Running {
         self.child.id()
     }
 
+    /// What can end the program and nothing else, even when its process id has
+    /// been given to another one.
+    pub fn signaller(&self) -> Result<Signaller, Error> {
+        let opened = pidfd_open(Self::group_of(&self.child), PidfdFlags::empty());
+        opened.map(Signaller).map_err(|errno| self.io_error(errno.into()))
+    }
+
     /// What the program reads, once; `None` unless it was to be piped.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take().inspect(widen_pipe)
@@ -237,6 +247,23 @@ impl Running {
         let status = self.child.wait()?.into();
         self.reaped = true;
         Ok((status, signal.map(EndedBy::Signal).or(fired.then_some(EndedBy::Guard))))
+    }
+}
+
+/// Sends signals to one program, not to what it has started. When that has
+/// ended it does nothing.
+#[derive(Debug)]
+pub struct Signaller(OwnedFd);
+
+impl Signaller {
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        let _ = pidfd_send_signal(&self.0, Signal::TERM);
+    }
+
+    /// Ends it.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 

@@ -9,11 +9,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use rustix::process::{Pid, kill_process, kill_process_group};
+use rustix::process::{Pid, getpid, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -103,6 +103,16 @@ fn ignored_signals() -> u64 {
 /// The signal that asked this process to end, if there was one.
 pub fn requested() -> Option<Signal> {
     Signal::from_number(REQUESTED.load(Ordering::SeqCst))
+}
+
+/// Ends this process as SIGTERM does, when `from` comes to its end: when the
+/// process that holds the other side of a pipe has ended, however it did.
+pub fn terminate_at_end_of(mut from: impl Read + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name("parent".into()).spawn(move || {
+        let _ = io::copy(&mut from, &mut io::sink());
+        let _ = kill_process(getpid(), rustix::process::Signal::TERM);
+    })?;
+    Ok(())
 }
 
 /// The same, and from now on it is as if there had been none: it was meant for a

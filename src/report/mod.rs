@@ -1,6 +1,7 @@
 //! What the records say together. Pure: records and history in, answers out.
 
 mod coverage;
+pub mod metrics;
 mod nearest;
 mod verifications;
 

@@ -96,7 +96,15 @@ fn section(tested: &Tested) -> String {
     let mut line = |what: &str, value: String| {
         let _ = writeln!(text, "- {what}: {value}");
     };
-    line("backup", format!("`{}` of database {}, made by {}", tested.backup, cell(tested.database.as_str()), cell(tested.tool.as_str())));
+    line(
+        "backup",
+        format!(
+            "`{}` of database {}, made by {}",
+            tested.backup,
+            cell(tested.database.as_str()),
+            cell(tested.tool.as_str())
+        ),
+    );
     line("schema commit", format!("`{}`", tested.schema_commit));
     if let Some(at) = tested.completed_at {
         line("completed", day_and_time(at));
@@ -121,7 +129,15 @@ fn section(tested: &Tested) -> String {
     }
     if let Some(counts) = fact("counts").filter(|counts| counts.is_object()) {
         let number = |key: &str| counts.get(key).and_then(Value::as_u64).unwrap_or_default();
-        line("rows", format!("{} in {} tables, {} of which differ", number("rows"), number("tables"), number("differ")));
+        line(
+            "rows",
+            format!(
+                "{} in {} tables, {} of which differ",
+                number("rows"),
+                number("tables"),
+                number("differ")
+            ),
+        );
     }
     if let Some(assertions) = fact("assertions").and_then(Value::as_array) {
         let held = assertions.iter().filter(|it| it["result"] == "true").count();
@@ -189,7 +205,12 @@ mod tests {
         let at = "2026-11-21T00:00:00Z".parse().unwrap();
         let report = Verifications::new(at, Some("2026-11-02T00:00:00Z".parse().unwrap()), all);
         let text = report.to_markdown();
-        assert!(text.contains("| restore-test | 1 | 0 | 1 |\n| integrity | 0 | 0 | 0 |\n| checksum | 0 | 0 | 0 |"), "{text}");
+        assert!(
+            text.contains(
+                "| restore-test | 1 | 0 | 1 |\n| integrity | 0 | 0 | 0 |\n| checksum | 0 | 0 | 0 |"
+            ),
+            "{text}"
+        );
         let (passed, failed) = (text.find(": passed").unwrap(), text.find(": failed").unwrap());
         assert!(passed < failed && !text.contains("2026-11-01"), "{text}");
         for line in [

@@ -169,8 +169,14 @@ mod tests {
         for (sql, expected) in [
             ("CREATE TABLESPACE t OWNER o LOCATION '/srv/t';", "CREATE TABLESPACE t OWNER o LOCATION ''"),
             ("CREATE TABLESPACE t OWNER o LOCATION E'/a\\'b';", "CREATE TABLESPACE t OWNER o LOCATION ''"),
-            ("CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION '/c'", "CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION ''"),
-            ("CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\";", "CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\""),
+            (
+                "CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION '/c'",
+                "CREATE TABLESPACE \"a LOCATION '/b'\" LOCATION ''",
+            ),
+            (
+                "CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\";",
+                "CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\"",
+            ),
         ] {
             let made = Statement::all(sql.as_bytes()).remove(0).in_place();
             assert_eq!(made.text(), Some(expected));

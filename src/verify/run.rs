@@ -171,11 +171,8 @@ fn verify(
         }
     }
     let of = |at: usize| sources[at].as_ref().map(|source| source as &dyn Source);
-    let members: Vec<Subject<'_>> = chain
-        .iter()
-        .enumerate()
-        .map(|(at, backup)| Subject { backup, chain: &[], source: of(at) })
-        .collect();
+    let members: Vec<Subject<'_>> =
+        chain.iter().enumerate().map(|(at, backup)| Subject { backup, chain: &[], source: of(at) }).collect();
     let subject = Subject { backup: &entry.backup, chain: &members, source: of(chain.len()) };
     let check = |subject: &Subject<'_>, depth| {
         around.adapter.check(subject, depth, around.progress).map_err(Error::of_tool)
@@ -194,12 +191,15 @@ fn verify(
         VerificationKind::RestoreTest => {
             // What comes out of a store is proved on its way; plain files are before they are used.
             for subject in members.iter().chain([&subject]) {
-                if sources.iter().flatten().any(|source| !source.0.proves_itself()) && subject.source.is_some() {
+                if sources.iter().flatten().any(|source| !source.0.proves_itself())
+                    && subject.source.is_some()
+                {
                     findings.take(check(subject, Depth::Checksum)?, None);
                 }
             }
             if !findings.is_fatal() {
-                RestoreTest { around, request, entry, subject: &subject }.run(findings)?;
+                let test = RestoreTest { around, request, entry, subject: &subject };
+                test.run(findings).map_err(|error| error.in_time(request.timeout))?;
             }
         }
     }

@@ -18,9 +18,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::Error;
-use crate::process::{
-    Cmd, Liveness, OsUser, Owner, crash_point, find_program, is_alive, search_path,
-};
+use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, find_program, is_alive, search_path};
 use crate::tools::LIBPQ_VARIABLES;
 
 const PREFIX: &str = "pggit-verify-";
@@ -51,7 +49,8 @@ impl Scratch {
     /// Makes one, and first removes what dead processes have left.
     pub(super) fn make(settings: &Settings) -> Result<Self, Error> {
         let base = &settings.directory;
-        let place = |source| Error::Scratch { action: "use the scratch directory", path: base.clone(), source };
+        let place =
+            |source| Error::Scratch { action: "use the scratch directory", path: base.clone(), source };
         let base = base.canonicalize().map_err(place)?;
         if base.ancestors().any(|dir| dir.join("PG_VERSION").exists()) {
             return Err(Error::InsideDataDirectory { path: base });
@@ -106,11 +105,6 @@ impl Scratch {
     /// The data directory.
     pub(super) fn data(&self) -> PathBuf {
         self.home().join("data")
-    }
-
-    /// As whom the server runs, when that is not us.
-    pub(super) fn user(&self) -> Option<&OsUser> {
-        self.user.as_ref()
     }
 
     /// Gives a file to that user.

@@ -36,7 +36,8 @@ impl Findings {
         };
         self.findings.extend(report.findings.into_iter().map(said));
         if whose.is_none() {
-            self.evidence.extend(report.evidence.as_map().iter().map(|(key, value)| (key.clone(), value.clone())));
+            self.evidence
+                .extend(report.evidence.as_map().iter().map(|(key, value)| (key.clone(), value.clone())));
         }
     }
 
@@ -57,7 +58,8 @@ impl Findings {
         let status = self.status();
         self.findings.sort_by_key(|finding| !finding.fatal);
         let more = self.findings.len().saturating_sub(REASONS_MAX);
-        let mut reasons: Vec<String> = self.findings.into_iter().take(REASONS_MAX).map(|it| it.message).collect();
+        let mut reasons: Vec<String> =
+            self.findings.into_iter().take(REASONS_MAX).map(|it| it.message).collect();
         if more > 0 {
             reasons.push(format!("and {more} more"));
         }

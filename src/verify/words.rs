@@ -26,9 +26,17 @@ fn quotes(line: &str) -> bool {
 
 /// The first complaint of a client program, without what it quotes.
 pub(super) fn complaint(stderr: &str) -> String {
-    let complains = |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
-    let first = stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
+    let complains =
+        |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
+    let first =
+        stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
     short(first.unwrap_or("it said nothing").trim())
+}
+
+/// The last complaint of a server.
+pub(super) fn last_word(log: &str) -> String {
+    let complains = |line: &&str| ["FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
+    short(log.lines().rev().find(complains).unwrap_or_else(|| log.lines().next_back().unwrap_or_default()))
 }
 
 /// A text that is not too long for a reason, in one line.

@@ -8,14 +8,20 @@ mod config;
 mod database;
 mod doctor;
 mod fsck;
+mod hooks;
 mod init;
 mod ledger;
 mod maintenance;
 mod man;
 mod mark;
+mod queue;
+mod reconcile;
+mod run_job;
+mod schedule;
 mod store;
 mod sync;
 mod with;
+mod worker;
 
 use clap::Subcommand;
 
@@ -42,7 +48,17 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
+    Hooks(hooks::Command),
+    Reconcile(reconcile::Args),
+    #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Queue(queue::Command),
+    Worker(worker::Args),
+    #[command(hide = true)]
+    RunJob(run_job::Args),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -63,7 +79,13 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
+        Command::Hooks(command) => hooks::run(command, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
+        Command::Schedule(command) => schedule::run(command, context),
         Command::Store(command) => store::run(command, context),
+        Command::Queue(command) => queue::run(command, context),
+        Command::Worker(args) => worker::run(&args, context),
+        Command::RunJob(args) => run_job::run(&args, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, recovery, store, tools, verify};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
 
 use super::{Code, Failure};
 
@@ -32,7 +32,7 @@ impl From<config::Error> for Failure {
         use config::Error;
         const ADD: &str = "add one with 'git pggit database add <name> --url <url>'";
         match &error {
-            Error::Value { origin, .. } | Error::DatabaseName { origin, .. } => {
+            Error::Value { origin, .. } | Error::Reason { origin, .. } | Error::DatabaseName { origin, .. } => {
                 let usage = *origin == config::Origin::CommandLine;
                 Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
             }
@@ -357,6 +357,36 @@ impl From<store::Error> for Failure {
     }
 }
 
+impl From<queue::Error> for Failure {
+    fn from(error: queue::Error) -> Self {
+        use queue::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit queue list' shows all jobs"),
+            Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
+            Error::Damaged { .. } => failure(Code::Damaged),
+            Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Version { installed, needed, .. } if installed > needed => {
+                failure(Code::Configuration).hint("use a newer version of git-pggit")
+            }
+            Error::Version { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+            Error::Watch { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        match error {
+            worker::Error::Queue(error) => error.into(),
+            other => Self::of(Code::Fatal, &other),
+        }
+    }
+}
+
 impl From<recovery::Error> for Failure {
     fn from(error: recovery::Error) -> Self {
         match error {
@@ -395,6 +425,7 @@ impl From<verify::Error> for Failure {
             Error::Tools(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Process(error) => error.into(),
+            Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"

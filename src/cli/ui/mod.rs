@@ -289,6 +289,11 @@ impl Ui {
         lock(&self.color).applies(self.terminal.stdout)
     }
 
+    /// Whether messages are printed in colours.
+    pub fn color_on_stderr(&self) -> bool {
+        lock(&self.color).applies(self.terminal.stderr)
+    }
+
     /// Prints a message, line by line after its prefix as git does.
     fn say(&self, style: Style, prefix: &str, text: &str) {
         let color = lock(&self.color).applies(self.terminal.stderr);

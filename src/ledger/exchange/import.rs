@@ -311,7 +311,11 @@ impl Ledger<'_> {
             updates.push(notes.publish(&mut writer, &[], &new)?);
             crash_point("import.objects-written");
             writer.sync()?;
-            writer.move_refs(&Transaction { updates, reason: "backup: imported".to_owned() })?;
+            writer.move_refs(&Transaction {
+                updates,
+                reason: "backup: imported".to_owned(),
+                ..Transaction::default()
+            })?;
             crash_point("import.refs-moved");
             Ok(writer.settle()?)
         })

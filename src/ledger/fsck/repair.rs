@@ -76,7 +76,11 @@ impl Ledger<'_> {
         }
         if !updates.is_empty() {
             writer.sync()?;
-            writer.move_refs(&Transaction { updates, reason: "backup: repaired".to_owned() })?;
+            writer.move_refs(&Transaction {
+                updates,
+                reason: "backup: repaired".to_owned(),
+                ..Transaction::default()
+            })?;
             writer.settle()?;
         }
         Ok((ids, stale))

@@ -1,6 +1,7 @@
 //! `git pggit backup verify` on real backups.
 
 mod faults;
+mod physical;
 mod restore_test;
 
 use std::fs;
@@ -47,13 +48,19 @@ impl Tested {
 
     /// The verdict of a restore test of the newest backup.
     pub(crate) fn restore_test(&self, args: &[&str]) -> (i32, Value) {
-        let output = self.verify(&[&["--latest", "--kind", "restore-test", "--again", "--json"], args].concat());
+        let output =
+            self.verify(&[&["--latest", "--kind", "restore-test", "--again", "--json"], args].concat());
+        assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
         let mut document = output.json();
         (output.status, document["verifications"][0].take())
     }
 
     pub(crate) fn verifications(&self) -> Vec<Value> {
-        self.shop.records().iter().flat_map(|it| it["verifications"].as_array().cloned().unwrap_or_default()).collect()
+        self.shop
+            .records()
+            .iter()
+            .flat_map(|it| it["verifications"].as_array().cloned().unwrap_or_default())
+            .collect()
     }
 
     /// Nothing is left, and nothing runs there.
@@ -78,7 +85,8 @@ impl Tested {
         let real = bin_dir().join(program);
         let version = format!("case \"$1\" in --version|-V) exec {} --version;; esac", real.display());
         fs::remove_file(dir.join(program)).unwrap();
-        fs::write(dir.join(program), format!("#!/bin/sh\nreal={}\n{version}\n{script}\n", real.display())).unwrap();
+        fs::write(dir.join(program), format!("#!/bin/sh\nreal={}\n{version}\n{script}\n", real.display()))
+            .unwrap();
         fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755)).unwrap();
         // Others than root have to get there, too.
         fs::set_permissions(self.shop.sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -91,7 +99,8 @@ impl Tested {
 pub(crate) fn servers_in(dir: &Path) -> Vec<String> {
     let dir = dir.canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    let there = processes.filter(|it| fs::read_link(it.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&dir)));
+    let there =
+        processes.filter(|it| fs::read_link(it.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&dir)));
     there.map(|it| it.file_name().to_string_lossy().into_owned()).collect()
 }
 
@@ -119,7 +128,11 @@ fn checksums_and_integrity_are_verified_and_recorded() {
     let tested = Tested::new();
     let id = tested.back_up(&["--name", "first"]);
     let output = tested.verify(&[&id, "--kind", "checksum"]).success();
-    assert!(output.stdout_text().starts_with(&format!("passed: checksum of first of shop ({id}), ")), "{}", output.snapshot());
+    assert!(
+        output.stdout_text().starts_with(&format!("passed: checksum of first of shop ({id}), ")),
+        "{}",
+        output.snapshot()
+    );
     let integrity = tested.verify(&["--latest", "--json"]).success().json();
     let verdict = &integrity["verifications"][0];
     assert_eq!((&verdict["kind"], &verdict["status"]), (&json!("integrity_check"), &json!("passed")));
@@ -172,7 +185,11 @@ fn plain_files_are_proved_before_they_are_restored() {
     let dump = names(&dir).into_iter().find(|name| name.ends_with("dump.custom")).unwrap();
     flip(&dir.join(dump));
     let (status, verdict) = tested.restore_test(&[]);
-    assert_eq!((status, &verdict["backup"], &verdict["status"]), (1, &json!(id), &json!("failed")), "{verdict}");
+    assert_eq!(
+        (status, &verdict["backup"], &verdict["status"]),
+        (1, &json!(id), &json!("failed")),
+        "{verdict}"
+    );
     assert_eq!(verdict["details"]["server_version"], Value::Null, "nothing was restored");
 }
 
@@ -207,14 +224,23 @@ fn what_cannot_be_verified_says_so_and_records_nothing() {
 fn a_chain_without_its_beginning_is_found() {
     let tested = Tested::new();
     let register = |args: &[&str]| {
-        let output = tested.shop.pggit(&[&["backup", "register", "--tool", "pg_dump", "--size", "1"], args].concat());
+        let output =
+            tested.shop.pggit(&[&["backup", "register", "--tool", "pg_dump", "--size", "1"], args].concat());
         output.success().stdout_text().trim().to_owned()
     };
-    let missing = "0193f1a2-0000-7000-8000-000000000001";
-    let on_nothing = register(&["--type", "incremental", "--depends-on", missing]);
-    let output = tested.verify(&[&on_nothing]);
+    let base = register(&[]);
+    let next = register(&["--type", "incremental", "--depends-on", &base]);
+    for kind in ["expired", "deleted"] {
+        let event = json!({ "backup": base, "kind": kind, "reason": "test" }).to_string();
+        let mut append = tested.shop.sandbox.pggit_command();
+        let mut append = append.args(["backup", "append", "--stdin"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut append.stdin.take().unwrap(), event.as_bytes()).unwrap();
+        assert!(append.wait().unwrap().success());
+    }
+    let output = tested.verify(&[&next]);
     assert_eq!(output.status, 1, "{}", output.snapshot());
-    assert!(output.stdout_text().contains("of which there is no record"), "{}", output.snapshot());
+    let expected = format!("it needs backup {base}, which is deleted");
+    assert!(output.stdout_text().contains(&expected), "{}", output.snapshot());
 }
 
 #[test]
@@ -227,7 +253,12 @@ fn policy_says_what_is_due() {
     let policy = "[pggit \"shop\"]\n\tverify = integrity every 7d\n\tverify = checksum of all every 30d\n";
     tested.shop.sandbox.commit(".pggitconfig", policy, "policy");
     let shown = due(&["--dry-run", "--json"]).json();
-    let shown: Vec<_> = shown["due"].as_array().unwrap().iter().map(|it| (it["backup"].clone(), it["kind"].clone())).collect();
+    let shown: Vec<_> = shown["due"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["backup"].clone(), it["kind"].clone()))
+        .collect();
     let expected = [(&new, "integrity_check"), (&new, "checksum"), (&old, "checksum")];
     assert_eq!(shown, expected.map(|(id, kind)| (json!(id), json!(kind))));
     assert_eq!(tested.verifications().len(), 0);
@@ -245,8 +276,14 @@ fn auditors_get_a_report() {
     let id = tested.back_up(&["--name", "nightly"]);
     tested.verify(&["--latest", "--kind", "restore-test"]).success();
     let report = tested.verify(&["--report"]).success().stdout_text();
-    for line in ["| restore-test | 1 | 0 | 0 |", "## restore-test of nightly at ", "- restored in (demonstrated RTO): ",
-                 "- schema: equal", "- pg\\_amcheck: passed", "- evidence: ledger commit `"] {
+    for line in [
+        "| restore-test | 1 | 0 | 0 |",
+        "## restore-test of nightly at ",
+        "- restored in (demonstrated RTO): ",
+        "- schema: equal",
+        "- pg\\_amcheck: passed",
+        "- evidence: ledger commit `",
+    ] {
         let plain = line.replace("pg\\_amcheck", "pg_amcheck");
         assert!(report.contains(&plain), "{line}\n{report}");
     }

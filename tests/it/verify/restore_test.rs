@@ -31,7 +31,9 @@ le'" select g, repeat('é', g) from generate_series(1, 50) g;
         create user mapping for "{role}" server far options (user 'u', password 'hunter2-mapping');"#
     );
     let mut psql = crate::cluster::client("psql");
-    psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]).arg(shop.cluster.conninfo(&shop.database)).args(["-c", &sql]);
+    psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"])
+        .arg(shop.cluster.conninfo(&shop.database))
+        .args(["-c", &sql]);
     let out = psql.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
@@ -53,12 +55,11 @@ fn every_format_is_restored_and_compared() {
     // Whatever the environment says to libpq and in whatever language, it is about other servers.
     for (name, value) in [
         ("PGHOSTADDR", "127.0.0.1"), ("PGPORT", "1"), ("PGOPTIONS", "-c nonsense=1"), ("PGUSER", "nobody"),
-        ("PGTZ", "Asia/Tokyo"), ("PGSERVICE", "nope"), ("LC_ALL", "de_DE.UTF-8"), ("LANGUAGE", "de"),
+        ("PGTZ", "Asia/Tokyo"), ("LC_ALL", "de_DE.UTF-8"), ("LANGUAGE", "de"),
     ] {
         tested.shop.sandbox.set(name, value);
     }
-    tested.shop.sandbox.git(["config", "pggit.shop.url", "host=/nowhere dbname=x service=''"]);
-    tested.shop.sandbox.set("PGSERVICE", "");
+    tested.shop.sandbox.git(["config", "pggit.shop.url", "host=/nowhere dbname=x"]);
     let output = tested.verify(&["--all", "--kind", "restore-test", "--json"]);
     let document = output.json();
     let verdicts = document["verifications"].as_array().unwrap();
@@ -66,7 +67,11 @@ fn every_format_is_restored_and_compared() {
     for verdict in verdicts {
         let details = &verdict["details"];
         assert_eq!(verdict["status"], json!("passed"), "{verdict:#}");
-        assert_eq!((&details["schema"], &details["amcheck"]), (&json!("equal"), &json!("passed")), "{verdict:#}");
+        assert_eq!(
+            (&details["schema"], &details["amcheck"]),
+            (&json!("equal"), &json!("passed")),
+            "{verdict:#}"
+        );
         assert_eq!(details["counts"]["differ"], json!(0), "{verdict:#}");
         assert_eq!(details["assertions"][0]["result"], json!("true"));
         for seconds in ["rto_s", "rpo_s", "duration_s"] {
@@ -120,7 +125,8 @@ fn assertions_are_asked_by_somebody_who_may_only_read() {
     assert_eq!(results, expected, "{verdict:#}");
     assert!(!proof.exists());
     let reasons = verdict["reasons"].to_string();
-    for words in ["not true: select count(*) = 999 from orders", "read-only transaction", "permission denied"] {
+    for words in ["not true: select count(*) = 999 from orders", "read-only transaction", "permission denied"]
+    {
         assert!(reasons.contains(words), "{words}: {reasons}");
     }
     tested.assert_clean();
@@ -131,7 +137,13 @@ fn what_is_not_what_was_recorded_is_found() {
     let tested = Tested::new();
     tested.config("pggit.shop.recordCounts", "true");
     for (script, words) in [
-        ("exec $real \"$@\" --exclude-table=orders", &["table \"public\".\"orders\" is missing", "the schema is not the recorded one: -CREATE TABLE public.orders"][..]),
+        (
+            "exec $real \"$@\" --exclude-table=orders",
+            &[
+                "table \"public\".\"orders\" is missing",
+                "the schema is not the recorded one: -CREATE TABLE public.orders",
+            ][..],
+        ),
         ("exec $real \"$@\" --exclude-table-data=orders", &["has 0 rows, recorded were 1000"]),
     ] {
         let whole = "case \"$*\" in *--schema-only*) exec $real \"$@\";; esac\n";
@@ -140,12 +152,16 @@ fn what_is_not_what_was_recorded_is_found() {
         let (status, verdict) = tested.restore_test(&[]);
         assert_eq!((status, &verdict["status"]), (1, &json!("failed")), "{verdict:#}");
         for words in words {
-            assert!(verdict["reasons"].to_string().replace("\\\"", "\"").contains(words), "{words}: {verdict:#}");
+            assert!(
+                verdict["reasons"].to_string().replace("\\\"", "\"").contains(words),
+                "{words}: {verdict:#}"
+            );
         }
     }
     // Other rows in the same number.
     let sed = "$real \"$@\" | sed 's/^7\\t.*/7\\tseven/'";
-    tested.with_program("pg_dump", &format!("case \"$*\" in *--schema-only*) exec $real \"$@\";; esac\n{sed}"));
+    tested
+        .with_program("pg_dump", &format!("case \"$*\" in *--schema-only*) exec $real \"$@\";; esac\n{sed}"));
     tested.back_up(&["--format", "plain"]);
     let (status, verdict) = tested.restore_test(&[]);
     assert_eq!(status, 1, "{verdict:#}");

@@ -1,13 +1,16 @@
 //! `git pggit backup create`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
+use crate::cli::commands::queue::enqueue;
+use crate::cli::queue::{self, Wish};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, TableName, WalMethod, human_bytes,
 };
+use crate::ledger::Entry;
 use crate::process::interrupt;
 use crate::tools::Programs;
 
@@ -115,6 +118,10 @@ pub(crate) struct Args {
     /// How hard to compress: a zstd level from -7 to 22, or 'none'
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     compression_level: Option<Compression>,
+
+    /// Put it into the queue for a worker, and do not wait
+    #[arg(long)]
+    enqueue: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -124,39 +131,14 @@ EXAMPLES
     git pggit backup create --commit v1.9 --format directory --jobs 4 --output /backups";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let mut request = request(args, context)?;
-    let server = connect::conninfo(context, &request.database)?;
-    // A server that cannot be reached is a failed backup, and is found out again below.
-    match backup::decide(&mut request.database, &server) {
-        Err(backup::Error::Pg(error)) => {
-            context.ui.warning(&format!("the size of the database is not known: {error}"))
-        }
-        other => other?,
+    if args.enqueue {
+        return enqueue(args, context);
     }
+    let mut request = request(args, context)?;
+    decide(&mut request, context)?;
     check(&request, args)?;
-    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
-    let place = match adapter.has_repository() {
-        true => None,
-        false => {
-            Some(store::place(context, &request.database, args.output.as_deref(), args.store.as_deref())?)
-        }
-    };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let clock = context.clock();
-    let around = Surroundings {
-        ledger: context.ledger()?,
-        clock: clock.as_ref(),
-        server,
-        programs,
-        adapter,
-        access: store::access_of(context, place.as_ref())?,
-        place,
-        progress: progress.as_ref(),
-    };
-    let created = backup::create(&around, &request);
-    drop(progress);
+    let created = make(&request, args.output.as_deref(), args.store.as_deref(), context)?;
     let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&entry.backup)?);
@@ -169,6 +151,77 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     context.ui.status(&summary(&entry.backup));
     Ok(context.ui.line(entry.backup.id)?)
+}
+
+/// Lets the size of the database choose the tool, where it shall.
+pub(in crate::cli::commands) fn decide(request: &mut Request, context: &Context) -> Result<(), Failure> {
+    let server = connect::conninfo(context, &request.database)?;
+    // A server that cannot be reached is a failed backup, and is found out again later.
+    match backup::decide(&mut request.database, &server) {
+        Err(backup::Error::Pg(error)) => {
+            context.ui.warning(&format!("the size of the database is not known: {error}"));
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Makes the backup, here and now. The outer error is one of a wrong setting,
+/// before anything was begun.
+pub(in crate::cli::commands) fn make(
+    request: &Request,
+    output: Option<&Path>,
+    store: Option<&str>,
+    context: &Context,
+) -> Result<Result<Entry, Unsuccessful>, Failure> {
+    let server = connect::conninfo(context, &request.database)?;
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
+    let place = match adapter.has_repository() {
+        true => None,
+        false => Some(store::place(context, &request.database, output, store)?),
+    };
+    let progress = bar::progress(&context.ui);
+    let clock = context.clock();
+    let around = Surroundings {
+        ledger: context.ledger()?,
+        clock: clock.as_ref(),
+        server,
+        programs,
+        adapter,
+        access: store::access_of(context, place.as_ref())?,
+        place,
+        progress: progress.as_ref(),
+    };
+    Ok(backup::create(&around, request))
+}
+
+/// Lets a worker make it.
+fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
+    let here = [
+        ("--schema", !args.schema.is_empty()),
+        ("--format", args.format.is_some()),
+        ("--jobs", args.jobs.is_some()),
+        ("--store", args.store.is_some()),
+        ("--output", args.output.is_some()),
+        ("--compression-level", args.compression_level.is_some()),
+    ];
+    if let Some((option, _)) = here.iter().find(|(_, given)| *given) {
+        return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))
+            .hint("a worker takes it from its configuration of the database"));
+    }
+    let database = context.config()?.default_database(args.database.as_deref())?;
+    let (commit, branch) = enqueue::revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
+    let wish = Wish {
+        commit,
+        branch,
+        force: args.force,
+        backup_type: args.kind,
+        name: args.name.clone(),
+        tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
+        ..Wish::default()
+    };
+    enqueue::enqueue(queue::backup_job(context, &database, wish)?, context)
 }
 
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {

@@ -7,7 +7,7 @@ mod cat_artifact;
 mod catalogue;
 mod complete;
 mod coverage;
-mod create;
+pub(super) mod create;
 mod diff;
 mod document;
 mod facts;
@@ -30,7 +30,7 @@ mod show;
 mod start;
 mod tag;
 mod untag;
-mod verify;
+pub(super) mod verify;
 pub(in crate::cli) mod view;
 
 use clap::Subcommand;

@@ -225,11 +225,12 @@ pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
         stored_bytes: row.stored_bytes().unwrap_or(0),
         needs: row.needs().next(),
         verified: row.is_verified(),
+        verification: row.verified(),
     }))
 }
 
 /// `key` or `key=value`.
-pub(super) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
+pub(in crate::cli::commands) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     Ok((key.parse()?, value.parse()?))
 }

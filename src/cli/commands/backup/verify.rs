@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::backup;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{self, Config, DatabaseConfig, Origin, Setting};
+use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
 };
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 
     /// With --due: show what is due and do nothing
-    #[arg(short = 'n', long, requires = "due")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Print what was verified until now, for auditors
@@ -82,11 +82,11 @@ pub(crate) struct Args {
     report: bool,
 
     /// With --report: md or json
-    #[arg(long, value_name = "FORMAT", requires = "report", value_parser = ["md", "json"])]
+    #[arg(long, value_name = "FORMAT", value_parser = ["md", "json"])]
     format: Option<String>,
 
     /// With --report: since this time: RFC 3339, a date, or a span such as 30d before now
-    #[arg(long, value_name = "TIME", requires = "report")]
+    #[arg(long, value_name = "TIME")]
     since: Option<String>,
 }
 
@@ -105,7 +105,8 @@ fn kind(text: &str) -> Result<VerificationKind, String> {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
+    config::duration(text)
+        .ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
 }
 
 /// One verification that is to be made.
@@ -118,6 +119,16 @@ struct Wanted {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.report {
         return report(args, context);
+    }
+    // Of what belongs together with one of several that exclude each other the parser knows nothing.
+    for (given, with, needs) in [
+        (args.since.is_some(), "--since", "--report"),
+        (args.format.is_some(), "--format", "--report"),
+        (args.dry_run && !args.due, "--dry-run", "--due"),
+    ] {
+        if given {
+            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
+        }
     }
     let wanted = wanted(args, context)?;
     if args.dry_run {
@@ -201,7 +212,8 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
 /// What policy wants, the newest completed backup first.
 fn due(entries: Vec<Entry>, context: &Context) -> Result<Vec<Wanted>, Failure> {
     let config = context.config()?;
-    let mut databases: Vec<DatabaseName> = entries.iter().map(|entry| entry.backup.database.clone()).collect();
+    let mut databases: Vec<DatabaseName> =
+        entries.iter().map(|entry| entry.backup.database.clone()).collect();
     databases.sort();
     databases.dedup();
     let mut due: Vec<Due> = Vec::new();
@@ -242,23 +254,50 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of the database of a backup, with the tool that made it.
-fn settings(backup: &Backup, config: &Config) -> Result<DatabaseConfig, Failure> {
-    let mut database = config.database(&backup.database)?;
-    let tool = backup.tool.name.as_str().parse().map_err(|()| {
-        let message = format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
+/// The tool that made a backup.
+fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
+    backup.tool.name.as_str().parse().map_err(|()| {
+        let message =
+            format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
-    })?;
-    database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    Ok(database)
+    })
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    let (backup, config) = (&wanted.entry.backup, context.config()?);
-    let database = settings(backup, config)?;
-    let server = connect::conninfo(context, &database)?;
+    let manner = Manner {
+        // What is due is due although something newer than a day may be there.
+        window: (!args.again && !args.due).then_some(args.window),
+        heapallindexed: args.heapallindexed,
+        timeout: args.timeout,
+    };
+    of(&wanted.entry.backup, wanted.kind, &manner, context)
+}
+
+/// How thoroughly a backup is verified.
+#[derive(Debug, Default)]
+pub(in crate::cli::commands) struct Manner {
+    window: Option<Duration>,
+    heapallindexed: bool,
+    timeout: Option<Duration>,
+}
+
+/// Verifies one backup.
+pub(in crate::cli::commands) fn of(
+    backup: &Backup,
+    kind: VerificationKind,
+    manner: &Manner,
+    context: &Context,
+) -> Result<Verdict, Failure> {
+    let config = context.config()?;
+    let mut database = config.database(&backup.database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(context.config()?, &database, &server, &programs)?;
+    let adapter = match backup::restorer_of(backup, &programs) {
+        Some(adapter) => adapter,
+        None => {
+            database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
+            backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, &programs)?
+        }
+    };
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {
@@ -267,17 +306,19 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
         programs,
         adapter: adapter.as_ref(),
         access: store::access_to(context, backup.location.as_ref())?,
-        scratch: Scratch { directory: config.scratch()?, user: config.scratch_user()?.map(|user| user.value) },
+        scratch: Scratch {
+            directory: config.scratch()?,
+            user: config.scratch_user()?.map(|user| user.value),
+        },
         progress: progress.as_ref(),
     };
     let request = Request {
         backup: backup.id,
-        kind: wanted.kind,
-        // What is due is due although something newer than a day may be there.
-        window: (!args.again && !args.due).then_some(args.window),
+        kind,
+        window: manner.window,
         assertions: database.assertions.into_iter().map(|assertion| assertion.value).collect(),
-        heapallindexed: args.heapallindexed,
-        timeout: args.timeout.unwrap_or(database.verify_timeout.value),
+        heapallindexed: manner.heapallindexed,
+        timeout: manner.timeout.unwrap_or(database.verify_timeout.value),
     };
     let verdict = verify::run(&around, &request);
     drop(progress);
@@ -289,9 +330,14 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     let it = &verdict.verification;
     let when = match verdict.reused {
         true => format!(", at {}", view::time(it.at)),
-        false => it.details.as_map().get("duration_s").and_then(Value::as_f64).map_or_else(String::new, |seconds| {
-            format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
-        }),
+        false => it
+            .details
+            .as_map()
+            .get("duration_s")
+            .and_then(Value::as_f64)
+            .map_or_else(String::new, |seconds| {
+                format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
+            }),
     };
     let title = view::title(&verdict.entry.backup);
     context.ui.line(format!("{}: {} of {title}{when}", it.status, it.kind.word()))?;
@@ -301,7 +347,7 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reasons(verdict: &Verdict) -> Vec<&str> {
+pub(in crate::cli::commands) fn reasons(verdict: &Verdict) -> Vec<&str> {
     let reasons = verdict.verification.details.as_map().get("reasons").and_then(Value::as_array);
     reasons.into_iter().flatten().filter_map(Value::as_str).collect()
 }

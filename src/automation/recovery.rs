@@ -1,0 +1,26 @@
+//! Whether a backup that was completed ends a time without any.
+
+use crate::domain::{Job, JobKind, JobState, Outcome};
+
+/// Is `job`, which has just been completed, the first one of its database since
+/// a job failed for good? `others` are all jobs of the queue.
+pub fn is_recovery(job: &Job, others: &[Job]) -> bool {
+    if job.work.kind() != JobKind::Backup {
+        return false;
+    }
+    // Somebody let it try again: its attempts are counted anew.
+    let is_failure = |outcome| matches!(outcome, Outcome::Failed | Outcome::Lost);
+    let again = |pair: &[crate::domain::AttemptReport]| {
+        is_failure(pair[0].outcome) && pair[1].number <= pair[0].number
+    };
+    if job.history.windows(2).any(again) {
+        return true;
+    }
+    let before = others.iter().filter(|other| {
+        let same = other.work.database() == job.work.database() && other.work.kind() == JobKind::Backup;
+        let ended = matches!(other.state, JobState::Completed | JobState::PermanentlyFailed);
+        same && ended && other.id != job.id && other.finished_at <= job.finished_at
+    });
+    let last = before.max_by_key(|other| (other.finished_at, other.id));
+    last.is_some_and(|last| last.state == JobState::PermanentlyFailed)
+}

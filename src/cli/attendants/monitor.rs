@@ -1,0 +1,147 @@
+//! Answers how the worker is: counts what it does, and looks the rest up.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::{Seed, in_a_line};
+use crate::automation;
+use crate::cli::{Code, Failure};
+use crate::domain::{Job, Line};
+use crate::queue::{Filter, Queue};
+use crate::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
+use crate::worker::endpoint::{Source, serve};
+use crate::worker::events::{Event, Listener};
+
+/// What a worker may need beside its waits: a queue may be slow to answer.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// What is known about the worker.
+pub(crate) struct Monitor {
+    seed: Seed,
+    queue: Arc<dyn Queue>,
+    worker: Line,
+    counters: Counters,
+    /// Why no jobs are taken.
+    obstacle: Mutex<Option<String>>,
+    /// When the worker was last seen to move; `None` while it does not have to.
+    moved: Mutex<Option<Instant>>,
+    /// How long it may take to move again.
+    patience: Duration,
+}
+
+impl Monitor {
+    /// Of the worker called `worker`, which looks for jobs every `poll` at least.
+    pub(crate) fn new(seed: Seed, queue: Arc<dyn Queue>, worker: Line, poll: Duration) -> Self {
+        let obstacle = Mutex::new(Some("the worker is starting".to_owned()));
+        let patience = poll * 3 + MARGIN;
+        let counters = Counters::default();
+        Self { seed, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
+    }
+
+    /// Answers at `address` until this process ends. Returns the address that it
+    /// has become.
+    pub(crate) fn listen(self: &Arc<Self>, address: SocketAddr) -> Result<SocketAddr, Failure> {
+        let refused = |error: std::io::Error| {
+            Failure::new(Code::Usage, format!("cannot listen at {address}")).cause(error.to_string())
+        };
+        let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let source: Arc<dyn Source> = Arc::<Self>::clone(self);
+        let answering = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => drop(serve(listener, source).await),
+                    Err(error) => tracing::error!(%error, "cannot listen"),
+                }
+            });
+        });
+        answering.map_err(refused)?;
+        info!(%address, "answers");
+        Ok(address)
+    }
+
+    fn moves(&self, at: Option<Instant>) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    fn set(&self, obstacle: Option<String>) {
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
+    }
+
+    fn count(&self, job: &Job, outcome: &str, took: Duration) {
+        self.counters.count(job.work.kind(), job.work.database(), outcome, took);
+    }
+
+    fn read(&self) -> Result<String, Failure> {
+        let context = self.seed.context();
+        let stats = self.queue.stats()?;
+        let config = context.config()?;
+        let overview = context.ledger()?.overview()?;
+        let jobs = self.queue.list(&Filter::default())?.jobs;
+        let tables = automation::timetables(config, &overview, &jobs, context.now());
+        let missed: BTreeSet<_> = tables
+            .planned
+            .into_iter()
+            .filter(|planned| planned.state.missed.is_some())
+            .map(|planned| planned.database)
+            .collect();
+        let reading = Reading {
+            worker: self.worker.as_str(),
+            queue: &stats,
+            backups: &overview,
+            databases: &config.databases(),
+            missed: &missed,
+            now: context.now(),
+        };
+        Ok(metrics(&reading, &self.counters))
+    }
+}
+
+impl Listener for Monitor {
+    fn on(&self, event: &Event) {
+        match event {
+            Event::Alive => self.moves(Some(Instant::now())),
+            Event::Started { .. } | Event::Queue { reachable: true, .. } => self.set(None),
+            Event::Queue { reachable: false, detail } => {
+                let detail = detail.as_deref().unwrap_or("it does not answer");
+                self.set(Some(format!("the queue cannot be reached: {detail}")));
+            }
+            Event::Stopping => {
+                self.moves(None);
+                self.set(Some("the worker is ending".to_owned()));
+            }
+            Event::Succeeded { job, took, .. } => self.count(job, "completed", *took),
+            Event::WillRetry { job, took, .. } => self.count(job, "will_retry", *took),
+            Event::FailedForGood { job, took, .. } => self.count(job, "permanently_failed", *took),
+            _ => {}
+        }
+    }
+}
+
+impl Source for Monitor {
+    fn health(&self) -> Result<(), String> {
+        let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        match moved.map(|at| at.elapsed()).filter(|still| *still > self.patience) {
+            Some(still) => Err(format!("the worker has not moved for {} s", still.as_secs())),
+            None => Ok(()),
+        }
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        match self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Some(obstacle) => Err(obstacle),
+            None => Ok(()),
+        }
+    }
+
+    fn metrics(&self) -> Result<(String, &'static str), String> {
+        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|failure| in_a_line(&failure))
+    }
+}

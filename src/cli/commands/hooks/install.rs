@@ -1,0 +1,74 @@
+//! `git pggit hooks install`
+
+use serde_json::{Value, json};
+
+use super::{hook, meant, place, program};
+use crate::cli::{Context, Failure};
+use crate::git::hooks::{Done, Hook};
+
+/// Put our lines into git's hooks
+///
+/// After a merge, a rebase or a push they put a job into the queue for each
+/// database that wants it (pggit.<database>.onMerge); a worker makes the backup.
+/// The lines stand between two marks, in front of yours, and never make git
+/// fail. A hook that no shell reads is put aside under the name
+/// <hook>.before-pggit and run from ours. 'git pggit hooks remove' takes
+/// everything back. It may be run again at any time: after this program was
+/// moved it must be.
+///
+/// core.hooksPath is respected. In a bare repository on a server it is the hook
+/// post-receive that counts.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only these hooks; by default all: post-merge, post-commit, post-rewrite, post-receive
+    #[arg(value_parser = hook, value_name = "HOOK")]
+    hooks: Vec<Hook>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git config pggit.shop.onMerge 'main release/*'
+    git pggit hooks install
+    git pggit hooks install post-receive";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let hooks = place(context)?;
+    let program = program()?;
+    let mut rows: Vec<Value> = Vec::new();
+    for hook in meant(&args.hooks) {
+        let done = hooks.install(hook, &program)?;
+        let file = hooks.file(hook);
+        let (word, text) = match &done {
+            Done::Made => ("made", format!("made {}", file.display())),
+            Done::PutAside(aside) => {
+                ("put-aside", format!("put {} aside as {}", file.display(), aside.display()))
+            }
+            Done::Nothing => ("unchanged", String::new()),
+            _ => ("extended", format!("extended {}", file.display())),
+        };
+        if !text.is_empty() {
+            context.ui.status(&text);
+        }
+        rows.push(json!({ "hook": hook.name(), "file": file.to_string_lossy(), "done": word }));
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&json!({ "hooks": rows }))?;
+    } else if rows.iter().all(|row| row["done"] == "unchanged") {
+        context.ui.status("already installed");
+    }
+    if hooks.is_chosen {
+        let dir = hooks.dir.display();
+        context.ui.warning(&format!(
+            "core.hooksPath is set: the hooks in {dir} may be those of other repositories, too"
+        ));
+    }
+    let config = context.config()?;
+    let rules =
+        config.databases().iter().map(|name| config.merge_rule(name)).collect::<Result<Vec<_>, _>>()?;
+    if rules.iter().all(Option::is_none) {
+        let name = config.databases().first().map_or("<database>".to_owned(), ToString::to_string);
+        context.ui.hint(&format!("no branch is watched yet: git config pggit.{name}.onMerge main"));
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! `git pggit hooks`: backups when branches move.
+
+mod install;
+mod remove;
+mod run;
+mod status;
+
+use clap::Subcommand;
+
+use crate::cli::{Code, Context, Failure};
+use crate::git::hooks::{Hook, HookError, Hooks};
+
+/// Make backups by themselves, when branches move
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Install(install::Args),
+    Remove(remove::Args),
+    Status(status::Args),
+    #[command(hide = true)]
+    Run(run::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Install(args) => install::run(&args, context),
+        Command::Remove(args) => remove::run(&args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Run(args) => {
+            run::run(&args, context);
+            Ok(())
+        }
+    }
+}
+
+/// Where git looks for hooks. Says what is unusual about it.
+fn place(context: &Context) -> Result<Hooks, Failure> {
+    let hooks = context.repository()?.hooks(context.git_config()?)?;
+    if hooks.dir.exists() && !hooks.dir.is_dir() {
+        let message = format!("hooks are switched off: core.hooksPath is {}", hooks.dir.display());
+        return Err(Failure::new(Code::Conflict, message)
+            .hint("'git config --show-origin core.hooksPath' says where that is set"));
+    }
+    Ok(hooks)
+}
+
+/// The hooks that are meant: those that were named, or all.
+fn meant(names: &[Hook]) -> Vec<Hook> {
+    if names.is_empty() { Hook::ALL.to_vec() } else { names.to_vec() }
+}
+
+fn hook(text: &str) -> Result<Hook, String> {
+    Hook::named(text).ok_or_else(|| {
+        let names: Vec<_> = Hook::ALL.iter().map(|hook| hook.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// This program, which the hooks call.
+fn program() -> Result<std::path::PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::of(Code::Fatal, &error))
+}
+
+impl From<HookError> for Failure {
+    fn from(error: HookError) -> Self {
+        match &error {
+            HookError::Io { .. } => Self::of(Code::Destination, &error),
+            HookError::InTheWay { .. } => Self::of(Code::Conflict, &error)
+                .hint("a hook that is no shell script would be put there; move the file away, or call 'git pggit hooks run <hook> \"$@\"' from your hook yourself"),
+            HookError::Marks { .. } => Self::of(Code::Conflict, &error).hint("take them out by hand, then try again"),
+        }
+    }
+}

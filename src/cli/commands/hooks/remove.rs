@@ -1,0 +1,49 @@
+//! `git pggit hooks remove`
+
+use serde_json::{Value, json};
+
+use super::{hook, meant, place};
+use crate::cli::{Context, Failure};
+use crate::git::hooks::{Done, Hook};
+
+/// Take our lines out of git's hooks
+///
+/// Yours stay as they are; a hook that was put aside is put back, and one that
+/// was only ours is removed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only these hooks; by default all
+    #[arg(value_parser = hook, value_name = "HOOK")]
+    hooks: Vec<Hook>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit hooks remove
+    git pggit hooks remove post-commit";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let hooks = place(context)?;
+    let mut rows: Vec<Value> = Vec::new();
+    for hook in meant(&args.hooks) {
+        let file = hooks.file(hook);
+        let (word, text) = match hooks.remove(hook)? {
+            Done::Removed => ("removed", format!("removed {}", file.display())),
+            Done::PutBack => ("put-back", format!("put {} back as it was", file.display())),
+            Done::TakenOut => ("taken-out", format!("took our lines out of {}", file.display())),
+            _ => ("unchanged", String::new()),
+        };
+        if !text.is_empty() {
+            context.ui.status(&text);
+        }
+        rows.push(json!({ "hook": hook.name(), "file": file.to_string_lossy(), "done": word }));
+    }
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({ "hooks": rows }))?);
+    }
+    if rows.iter().all(|row| row["done"] == "unchanged") {
+        context.ui.status("there is nothing of ours");
+    }
+    Ok(())
+}

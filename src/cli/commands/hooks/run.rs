@@ -1,0 +1,66 @@
+//! `git pggit hooks run`: what git's hooks call.
+//!
+//! Nothing here makes git fail, and little is done where no rule applies: this
+//! runs after every commit. What it says goes to standard output, which git
+//! shows; on standard error nothing is expected.
+
+use std::io::Read as _;
+
+use super::hook;
+use crate::automation;
+use crate::cli::automation as jobs;
+use crate::cli::queue;
+use crate::cli::{Context, Failure};
+use crate::git::hooks::Hook;
+
+/// Put jobs into the queue for branches that have just moved; git's hooks call this
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The hook that is running
+    #[arg(value_parser = hook, value_name = "HOOK")]
+    hook: Hook,
+
+    /// What git has told it
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+    arguments: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) {
+    let say = |text: &str| drop(context.ui.line(format!("git pggit: {text}")));
+    if let Err(failure) = react(args, context, &say) {
+        say(&format!("no backup was queued: {}", failure.message()));
+        failure.causes().iter().for_each(|cause| say(&format!("because: {cause}")));
+        say("'git pggit reconcile' makes up for it");
+    }
+}
+
+fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let rules = jobs::rules(context, |problem| say(&format!("warning: {problem}")))?;
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let mut input = Vec::new();
+    if args.hook.reads() {
+        // What cannot be read was not said.
+        let _ = std::io::stdin().lock().read_to_end(&mut input);
+    }
+    let repository = context.repository()?;
+    let moves = automation::moves_of(repository, args.hook, &args.arguments, &input)?;
+    let wanted = automation::wanted(repository, &rules, &moves)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let queue = queue::open(context)?;
+    for wanted in wanted {
+        let (database, branch) = (&wanted.database, &wanted.branch);
+        let job = queue::backup_job(context, database, jobs::moved(&wanted).wish);
+        match job.and_then(|job| Ok(queue.enqueue(job)?)) {
+            Ok(enqueued) if enqueued.is_new => {
+                say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));
+            }
+            Ok(_) => {}
+            Err(failure) => say(&format!("no backup of {database} was queued: {}", failure.message())),
+        }
+    }
+    Ok(())
+}

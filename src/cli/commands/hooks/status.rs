@@ -1,0 +1,84 @@
+//! `git pggit hooks status`
+
+use serde_json::{Value, json};
+
+use super::{place, program};
+use crate::cli::ui::{Style, Table};
+use crate::cli::{Code, Context, Failure};
+use crate::git::hooks::{Hook, State};
+use crate::policy::Rule;
+
+/// Show the hooks and the branches that they watch
+///
+/// Fails with 'negative' if a branch is watched and a hook is not installed.
+/// STATE is 'installed', 'missing', 'foreign' (there is one without our lines),
+/// 'outdated' (it calls another program than this one) or 'disabled' (our lines
+/// are there, but git does not run the file).
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit hooks status
+    git pggit hooks status --json";
+
+pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
+    let hooks = place(context)?;
+    let program = program()?;
+    let config = context.config()?;
+    let rules: Vec<Rule> = config
+        .databases()
+        .iter()
+        .filter_map(|name| config.merge_rule(name).transpose())
+        .collect::<Result<_, _>>()?;
+    let mut states = Vec::new();
+    for hook in Hook::ALL {
+        states.push((hook, hooks.state(hook, &program)?));
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&as_json(&hooks.dir, &states, &rules))?;
+    } else {
+        let mut table =
+            Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
+                "installed" => Style::Good,
+                _ => Style::Attention,
+            });
+        for (hook, state) in &states {
+            let file = hooks.file(*hook).display().to_string();
+            table.row([hook.name().to_owned(), state.as_str().to_owned(), file]);
+        }
+        context.ui.table(&table)?;
+        for rule in &rules {
+            context.ui.line(format!("{}: {}", rule.database, branches(rule)))?;
+        }
+    }
+    match rules.is_empty() || states.iter().all(|(_, state)| *state == State::Installed) {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Negative, "")),
+    }
+}
+
+fn branches(rule: &Rule) -> String {
+    rule.branches.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn as_json(dir: &std::path::Path, states: &[(Hook, State)], rules: &[Rule]) -> Value {
+    let hooks: Vec<Value> =
+        states.iter().map(|(hook, state)| json!({ "hook": hook.name(), "state": state.as_str() })).collect();
+    let rules: Vec<Value> = rules
+        .iter()
+        .map(|rule| {
+            let paths: Vec<String> = rule.paths.iter().map(ToString::to_string).collect();
+            json!({
+                "database": rule.database,
+                "branches": branches(rule),
+                "paths": paths.join(" "),
+                "tool": rule.tool,
+                "type": rule.kind,
+                "priority": rule.priority,
+            })
+        })
+        .collect();
+    json!({ "directory": dir.to_string_lossy(), "hooks": hooks, "rules": rules })
+}

@@ -1,0 +1,42 @@
+//! `git pggit queue clean`
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::{Context, Failure, queue};
+use crate::config;
+
+/// Remove finished jobs
+///
+/// Jobs that were completed, cancelled or have failed for good are removed when
+/// that was long ago. The records of backups have nothing to do with it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How long ago: a number and s, m, h or d; 0 removes all finished jobs
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+    older_than: Duration,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit queue clean
+    git pggit queue clean --older-than 7d";
+
+fn age(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        _ => config::duration(text).ok_or_else(|| "expected a duration such as 12h or 30d".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let removed = queue::open(context)?.clean(args.older_than)?;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({ "removed": removed }))?);
+    }
+    let plural = if removed == 1 { "" } else { "s" };
+    context.ui.status(&format!("removed {removed} finished job{plural}"));
+    Ok(())
+}

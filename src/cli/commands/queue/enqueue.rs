@@ -1,0 +1,146 @@
+//! `git pggit queue enqueue`
+
+use crate::cli::commands::backup::select;
+use crate::cli::queue::{self, Wish};
+use crate::cli::{Context, Failure};
+use crate::domain::{
+    BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
+};
+use crate::queue::Enqueued;
+
+use super::view;
+
+/// Let a worker make or verify a backup
+///
+/// The job says what is to be backed up, never how: the worker takes the URL of
+/// the database, the tool and everything else from its own configuration. A
+/// commit or branch is looked up now, so that the backup belongs to what it
+/// stands for at this moment; without one, the worker takes the commit that is
+/// recorded in the database, or HEAD. With --verify, a worker verifies a backup
+/// instead.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The database, as it is configured
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// The commit that the backup belongs to; any git revision
+    #[arg(short, long, value_name = "REV", conflicts_with = "branch")]
+    commit: Option<String>,
+
+    /// The branch whose tip the backup belongs to
+    #[arg(short, long, value_name = "BRANCH")]
+    branch: Option<String>,
+
+    /// Do not mind that the database is marked with another commit
+    #[arg(short, long)]
+    force: bool,
+
+    /// What the backup contains; by default as configured
+    #[arg(short = 't', long = "type", value_name = "TYPE")]
+    kind: Option<BackupType>,
+
+    /// The tool that makes it; by default as configured
+    #[arg(long, value_name = "TOOL")]
+    tool: Option<String>,
+
+    /// A name for people; by default the database and the time
+    #[arg(short, long)]
+    name: Option<BackupName>,
+
+    /// A tag, with a value or without; may be given several times
+    #[arg(short, long, value_name = "KEY[=VALUE]", visible_alias = "tag")]
+    label: Vec<String>,
+
+    /// Let a worker verify this backup, instead of making one
+    #[arg(long, value_name = "BACKUP", conflicts_with_all = ["commit", "branch", "force", "kind", "tool", "name", "label"])]
+    verify: Option<String>,
+
+    /// With --verify, how: checksum, integrity or restore-test
+    #[arg(long, value_name = "KIND", value_parser = verification, default_value = "integrity", requires = "verify")]
+    how: VerificationKind,
+
+    #[command(flatten)]
+    order: Order,
+}
+
+fn verification(text: &str) -> Result<VerificationKind, String> {
+    let words: Vec<&str> = VerificationKind::ALL.iter().map(|kind| kind.word()).collect();
+    VerificationKind::of_word(text).ok_or_else(|| format!("expected one of {}", words.join(", ")))
+}
+
+/// What the queue is told about a job.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Order {
+    /// Jobs of a higher priority go first
+    #[arg(short, long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: Priority,
+
+    /// Do nothing if a job with this key is waiting
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) key: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit queue enqueue
+    git pggit queue enqueue --database shop --branch main --priority 10
+    git pggit queue enqueue --database shop --key nightly-shop --label nightly
+    git pggit queue enqueue --verify latest --how restore-test";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let key = args.order.key.as_deref().map(|key| queue::line(key, "--key")).transpose()?;
+    if let Some(backup) = &args.verify {
+        let entry = select::find(backup, args.database.as_deref(), context)?;
+        let work = VerifyWork { backup: entry.backup.id, database: entry.backup.database, kind: args.how };
+        return enqueue(queue::job(context, Work::Verify(work), args.order.priority, key)?, context);
+    }
+    let database = context.config()?.default_database(args.database.as_deref())?;
+    let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
+    let wish = Wish {
+        commit,
+        branch,
+        force: args.force,
+        yields: false,
+        backup_type: args.kind,
+        tool: args.tool.as_deref().map(|tool| queue::line(tool, "--tool")).transpose()?,
+        name: args.name.clone(),
+        tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
+        priority: args.order.priority,
+        key,
+    };
+    enqueue(queue::backup_job(context, &database, wish)?, context)
+}
+
+/// The commit that a revision or branch stands for now, and the branch.
+pub(crate) fn revision(
+    commit: Option<&str>,
+    branch: Option<&str>,
+    context: &Context,
+) -> Result<(Option<CommitId>, Option<Line>), Failure> {
+    let repository = context.repository()?;
+    Ok(match (commit, branch) {
+        (Some(revision), _) => (Some(repository.resolve_commit(revision)?.to_commit()), None),
+        (None, Some(branch)) => {
+            let tip = repository.branch_tip(branch)?.to_commit();
+            (Some(tip), Some(queue::line(branch, "--branch")?))
+        }
+        (None, None) => (None, None),
+    })
+}
+
+/// Puts it into the queue and says so.
+pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
+    let Enqueued { job, is_new } = queue::open(context)?.enqueue(new)?;
+    if context.ui.wants_json() {
+        let mut value = view::json(&job);
+        value["is_new"] = is_new.into();
+        return Ok(context.ui.json(&value)?);
+    }
+    match is_new {
+        true => context.ui.status(&format!("enqueued a {}", view::title(&job))),
+        false => context.ui.status(&format!("a {} with this key is waiting already", view::title(&job))),
+    }
+    Ok(context.ui.line(job.id)?)
+}

@@ -1,0 +1,82 @@
+//! `git pggit queue watch`
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::cli::ui::text::json_element;
+use crate::cli::{Context, Failure, queue};
+use crate::domain::{Job, JobId, JobState};
+use crate::queue::{Filter, Queue, Watch};
+
+use super::view;
+
+/// Show what happens in the queue, as it happens
+///
+/// Begins with the jobs that are not finished, and then prints a line whenever
+/// a job changes its state, until Ctrl-C. With --json each line is an object.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// End when there are no unfinished jobs
+    #[arg(long)]
+    until_idle: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit queue watch
+    git pggit queue watch --until-idle --json";
+
+/// How long to wait when nothing wakes us.
+const LONGEST: Duration = Duration::from_secs(30);
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let queue = queue::open(context)?;
+    // Before the first look, so that nothing is missed in between.
+    let mut watch = queue.watch()?;
+    let mut known = HashMap::new();
+    let mut first = true;
+    loop {
+        let unfinished = look(queue.as_ref(), &mut known, first, context)?;
+        first = false;
+        context.ui.finish()?;
+        if args.until_idle && unfinished == 0 {
+            return Ok(());
+        }
+        wait(watch.as_mut())?;
+    }
+}
+
+fn wait(watch: &mut dyn Watch) -> Result<(), Failure> {
+    watch.wait(LONGEST)?;
+    Ok(())
+}
+
+/// Prints the jobs whose state has changed. Returns how many are unfinished.
+fn look(
+    queue: &dyn Queue,
+    known: &mut HashMap<JobId, (JobState, u32)>,
+    first: bool,
+    context: &Context,
+) -> Result<usize, Failure> {
+    let jobs = queue.list(&Filter::default())?.jobs;
+    for job in &jobs {
+        let now = (job.state, job.attempts);
+        let before = known.insert(job.id, now);
+        if before != Some(now) && !(first && job.state.is_finished()) {
+            say(job, context)?;
+        }
+    }
+    Ok(jobs.iter().filter(|job| !job.state.is_finished() && job.state != JobState::Paused).count())
+}
+
+fn say(job: &Job, context: &Context) -> Result<(), Failure> {
+    if context.ui.wants_json() {
+        let line = json_element(&view::json(job)).replace('\n', " ");
+        return Ok(context.ui.raw(format!("{line}\n").as_bytes())?);
+    }
+    let at = view::time(job.updated_at);
+    let error = job.last_error.as_ref().filter(|_| job.state != JobState::Completed);
+    let why = error.map(|error| format!(": {}", error.message)).unwrap_or_default();
+    Ok(context.ui.line(format!("{at}  {}  {}  {}{why}", job.id, view::title(job), job.state))?)
+}

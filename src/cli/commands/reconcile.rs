@@ -1,0 +1,33 @@
+//! `git pggit reconcile`
+
+use crate::automation;
+use crate::cli::automation as jobs;
+use crate::cli::{Context, Failure, queue};
+use crate::queue::Filter;
+
+/// Queue the backups that hooks have missed
+///
+/// Looks at every branch that pggit.<database>.onMerge names. When the newest
+/// change of the schema on it has neither a backup nor a job, nor anything that
+/// came after it on the branch, a job is made for the tip. The worker does the
+/// same by itself every few minutes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only say what would be put into the queue
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit reconcile --dry-run
+    git pggit reconcile";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let rules = jobs::rules(context, |problem| context.ui.warning(&problem))?;
+    let overview = context.ledger()?.overview()?;
+    let queued = queue::open(context)?.list(&Filter::default())?.jobs;
+    let lacking = automation::lacking(context.repository()?, &rules, &overview, &queued)?;
+    jobs::enqueue(lacking.iter().map(jobs::moved).collect(), args.dry_run, context)
+}

@@ -1,0 +1,99 @@
+//! `git pggit schedule`: backups at times of the day, the week and the year.
+
+mod cron;
+mod list;
+mod next;
+mod run;
+mod systemd;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use crate::automation::{self, Planned};
+use crate::cli::{Code, Context, Failure, queue};
+use crate::config::Config;
+use crate::domain::DatabaseName;
+use crate::queue::Filter;
+
+/// Make backups by themselves, at times of the day, the week and the year
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(list::Args),
+    Next(next::Args),
+    Run(run::Args),
+    Systemd(systemd::Args),
+    Cron(cron::Args),
+}
+
+pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::List(args) => list::run(&args, context),
+        Command::Next(args) => next::run(&args, context),
+        Command::Run(args) => run::run(&args, context),
+        Command::Systemd(args) => systemd::run(&args, context),
+        Command::Cron(args) => cron::run(&args, context),
+    }
+}
+
+/// What is planned for `database`, or for all of them. What is configured
+/// wrongly is a failure when it was asked for by name, else a warning.
+fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Failure> {
+    let config = context.config()?;
+    let overview = context.ledger()?.overview()?;
+    let chosen = database.map(|name| config.default_database(Some(name))).transpose()?;
+    let jobs = queue::open(context)?.list(&Filter::default())?.jobs;
+    let tables = automation::timetables(config, &overview, &jobs, context.now());
+    let wanted = |name: &DatabaseName| chosen.as_ref().is_none_or(|chosen| chosen == name);
+    for (name, error) in tables.problems {
+        match &chosen {
+            Some(chosen) if *chosen == name => return Err(error.into()),
+            Some(_) => {}
+            None => context.ui.warning(&format!("database {name}: {error}")),
+        }
+    }
+    let planned: Vec<Planned> = tables.planned.into_iter().filter(|it| wanted(&it.database)).collect();
+    if planned.is_empty() {
+        context.ui.hint(&how_to(config));
+    }
+    Ok(planned)
+}
+
+fn how_to(config: &Config) -> String {
+    let name = config.databases().first().map_or("<database>".to_owned(), ToString::to_string);
+    format!("nothing is scheduled; 'git config pggit.{name}.schedule daily' backs it up every night")
+}
+
+/// What a scheduler of the system has to run.
+struct Run {
+    /// Variables of the environment.
+    variables: Vec<(String, String)>,
+    /// The program and its arguments.
+    words: Vec<String>,
+}
+
+/// The command that makes the backup of `it`, wherever it is started.
+fn run_of(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Run, Failure> {
+    let program = match program {
+        Some(program) => context.cwd().join(program),
+        None => std::env::current_exe()
+            .map_err(|error| Failure::of(Code::Fatal, &error).hint("name this program with --program"))?,
+    };
+    let top = context.repository()?.top();
+    let text = |path: &Path| {
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| Failure::new(Code::Usage, format!("not UTF-8: {}", path.display())))
+    };
+    let mut words = vec![text(&program)?, "-C".to_owned(), text(&top)?];
+    words.extend(["backup", "create", "--database", it.database.as_str()].map(str::to_owned));
+    if it.rule.kind.is_some() {
+        words.extend(["--type".to_owned(), it.kind.to_string()]);
+    }
+    let mut variables = Vec::new();
+    if let Some(tool) = &it.rule.tool {
+        let values =
+            [("COUNT", "1"), ("KEY_0", &format!("pggit.{}.tool", it.database)), ("VALUE_0", tool.as_str())];
+        variables.extend(values.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value.to_owned())));
+    }
+    Ok(Run { variables, words })
+}

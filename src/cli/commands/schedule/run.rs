@@ -1,0 +1,34 @@
+//! `git pggit schedule run`
+
+use super::planned;
+use crate::cli::automation;
+use crate::cli::{Context, Failure};
+
+/// Put what is due into the queue, once, as the worker does every minute
+///
+/// For each schedule whose latest time has come, and for which no backup was
+/// begun or queued since, one job is made: what was missed, however often, is
+/// made up for once.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only this database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
+
+    /// Only say what would be put into the queue
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit schedule run --dry-run
+    git pggit schedule run && git pggit worker --until-idle";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let planned = planned(args.database.as_deref(), context)?;
+    let due = planned.iter().filter(|it| it.state.due);
+    let wishes = due.map(automation::scheduled).collect();
+    automation::enqueue(wishes, args.dry_run, context)
+}

@@ -1,0 +1,650 @@
+//! A job of the queue: what is to be done, how far it is, and what may happen
+//! to it next.
+//!
+//! What is to be done is data, never a command line: a queue that strangers can
+//! write to must not choose which programs run. The changes of state are pure
+//! functions here; who is faster, and whose clock counts, is the business of
+//! the room `queue`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BackupId, BackupName, BackupType, CommitId, DatabaseName, Failure, JobId, Line, Owner, TagKey, Timestamp,
+    VerificationKind, words::words,
+};
+
+words! {
+    /// What kind of work a job is.
+    JobKind("job kind") {
+        /// A backup of a database.
+        Backup = "backup",
+        /// A verification of a backup.
+        Verify = "verify",
+    }
+}
+
+words! {
+    /// How far a job is.
+    JobState("job state") {
+        /// It waits for a worker.
+        Ready = "ready",
+        /// A worker has it.
+        InProgress = "in_progress",
+        /// An attempt failed; another one follows.
+        WillRetry = "will_retry",
+        /// The last attempt failed.
+        PermanentlyFailed = "permanently_failed",
+        /// It is done.
+        Completed = "completed",
+        /// Somebody did not want it any more.
+        Cancelled = "cancelled",
+        /// It waits for somebody to resume it.
+        Paused = "paused",
+    }
+}
+
+impl JobState {
+    /// Is it still to be claimed, now or later?
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::Ready | Self::WillRetry | Self::Paused)
+    }
+
+    /// Will nothing happen to it any more by itself?
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::PermanentlyFailed | Self::Completed | Self::Cancelled)
+    }
+}
+
+words! {
+    /// How an attempt ended.
+    Outcome("outcome") {
+        /// The work is done.
+        Completed = "completed",
+        /// It failed.
+        Failed = "failed",
+        /// Its worker was not heard of any more.
+        Lost = "lost",
+        /// Its worker ended and gave it back.
+        HandedBack = "handed_back",
+        /// Somebody cancelled the job meanwhile.
+        Cancelled = "cancelled",
+    }
+}
+
+/// Who comes first: higher before lower.
+pub type Priority = i16;
+
+/// A backup to be made. What is not said here is as it is configured where the
+/// worker runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupWork {
+    /// The id of the record, the same in every attempt.
+    pub backup: BackupId,
+    /// The database.
+    pub database: DatabaseName,
+    /// The commit it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
+    /// The branch; without a commit its tip when the job runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Line>,
+    /// The commit recorded in the database does not count.
+    #[serde(default)]
+    pub force: bool,
+    /// The commit recorded in the database counts more than `commit`: that is for
+    /// databases that are not marked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
+    /// What the backup contains.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub backup_type: Option<BackupType>,
+    /// The tool that makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Line>,
+    /// The name of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<BackupName>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<TagKey, Line>,
+}
+
+/// A verification of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyWork {
+    /// The backup.
+    pub backup: BackupId,
+    /// Its database.
+    pub database: DatabaseName,
+    /// How it is verified.
+    #[serde(rename = "verification")]
+    pub kind: VerificationKind,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// A backup.
+    Backup(BackupWork),
+    /// A verification.
+    Verify(VerifyWork),
+}
+
+impl Work {
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Backup(_) => JobKind::Backup,
+            Self::Verify(_) => JobKind::Verify,
+        }
+    }
+
+    /// The database it is about.
+    pub fn database(&self) -> &DatabaseName {
+        match self {
+            Self::Backup(work) => &work.database,
+            Self::Verify(work) => &work.database,
+        }
+    }
+
+    /// The backup it is about.
+    pub fn backup(&self) -> BackupId {
+        match self {
+            Self::Backup(work) => work.backup,
+            Self::Verify(work) => work.backup,
+        }
+    }
+
+    /// The tool that is asked for.
+    pub fn tool(&self) -> Option<&Line> {
+        match self {
+            Self::Backup(work) => work.tool.as_ref(),
+            Self::Verify(_) => None,
+        }
+    }
+}
+
+/// How often and when a job is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// After how many attempts it has failed for good; at least 1.
+    pub max_attempts: u32,
+    /// How long to wait after the first one.
+    pub base_s: u64,
+    /// The longest wait.
+    pub cap_s: u64,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: 5, base_s: 30, cap_s: 3600 }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after attempt `attempt`: `base * 2^(attempt - 1)`, at most the
+    /// cap; up to a quarter less, so that what failed together does not come
+    /// back together. `chance` is from 0 to 1.
+    pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
+        let factor = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+        let whole = Duration::from_secs(self.base_s.saturating_mul(factor).min(self.cap_s));
+        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0)
+    }
+}
+
+/// A time since the machine was started, which nobody sets back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uptime {
+    /// The kernel's id of this boot.
+    pub boot_id: Line,
+    /// Milliseconds since then.
+    pub millis: u64,
+}
+
+impl Uptime {
+    /// How long it is from `earlier` to `self`; `None` when the machine has
+    /// been started since.
+    pub fn since(&self, earlier: &Self) -> Option<Duration> {
+        (self.boot_id == earlier.boot_id)
+            .then(|| Duration::from_millis(self.millis.saturating_sub(earlier.millis)))
+    }
+}
+
+/// A worker's right to a job, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The worker.
+    pub worker: Line,
+    /// How many times the job has been claimed; what comes with a lower number
+    /// is from a worker that was given up.
+    pub token: u64,
+    /// How long it lasts without a heartbeat.
+    pub lease_s: u64,
+    /// Until when, by the clock of the queue.
+    pub expires_at: Timestamp,
+    /// The process of the worker, where it can be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// What an attempt left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Who made it.
+    pub worker: Line,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// The end of what the tools said, without secrets.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+}
+
+/// How a worker says that an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The work is done.
+    Completed {
+        /// The end of what the tools said.
+        output: String,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: Failure,
+        /// May another attempt succeed?
+        retry: bool,
+        /// The end of what the tools said.
+        output: String,
+    },
+    /// The worker ends; the attempt does not count.
+    HandedBack,
+    /// It was cancelled, and nothing runs any more.
+    Cancelled {
+        /// The end of what the tools said.
+        output: String,
+    },
+}
+
+/// A job to be put into the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// What is to be done.
+    pub work: Work,
+    /// Who comes first.
+    pub priority: Priority,
+    /// Of the jobs that wait with the same key there is only one.
+    pub dedup_key: Option<Line>,
+    /// How often and when it is tried again.
+    pub policy: RetryPolicy,
+    /// Who wants it.
+    pub created_by: Line,
+}
+
+/// A job with all that is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What is to be done.
+    pub work: Work,
+    /// How far it is.
+    pub state: JobState,
+    /// Who comes first.
+    pub priority: Priority,
+    /// Of the jobs that wait with the same key there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<Line>,
+    /// How many attempts have begun; those that were handed back do not count.
+    pub attempts: u32,
+    /// How often and when it is tried again.
+    pub policy: RetryPolicy,
+    /// How many times it has been claimed.
+    pub token: u64,
+    /// Who has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// Somebody wants the running attempt to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
+    /// When it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_retry_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<Failure>,
+    /// When it was put into the queue.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Line,
+    /// When the last attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was done, given up or cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// The last attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptReport>,
+}
+
+/// Why a change is not possible: completes "job ... cannot be ...: ".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal(pub &'static str);
+
+impl Job {
+    /// How many of the last attempts are kept.
+    pub const HISTORY: usize = 8;
+    /// How many bytes of the output of an attempt are kept.
+    pub const OUTPUT_BYTES: usize = 8 << 10;
+
+    /// A job that has just been put into the queue.
+    pub fn new(id: JobId, new: NewJob, at: Timestamp) -> Self {
+        let NewJob { work, priority, dedup_key, policy, created_by } = new;
+        Self {
+            id,
+            work,
+            state: JobState::Ready,
+            priority,
+            dedup_key,
+            attempts: 0,
+            policy,
+            token: 0,
+            lease: None,
+            cancel_requested: false,
+            next_retry_at: None,
+            last_error: None,
+            created_at: at,
+            created_by,
+            started_at: None,
+            finished_at: None,
+            updated_at: at,
+            history: Vec::new(),
+        }
+    }
+
+    /// Does the worker that was given `token` still have it?
+    pub fn is_held_with(&self, token: u64) -> bool {
+        self.state == JobState::InProgress && self.lease.as_ref().is_some_and(|lease| lease.token == token)
+    }
+
+    /// A worker takes it. `at` is now.
+    pub fn claim(&mut self, worker: Line, owner: Option<Owner>, lease: Duration, at: Timestamp) {
+        self.token += 1;
+        self.attempts += 1;
+        self.state = JobState::InProgress;
+        self.next_retry_at = None;
+        self.cancel_requested = false;
+        self.started_at = Some(at);
+        self.updated_at = at;
+        let lease_s = lease.as_secs().max(1);
+        self.lease = Some(Lease { worker, token: self.token, lease_s, expires_at: at.plus(lease), owner });
+    }
+
+    /// Its worker is still there.
+    pub fn beat(&mut self, at: Timestamp) {
+        if let Some(lease) = &mut self.lease {
+            lease.expires_at = at.plus(Duration::from_secs(lease.lease_s));
+        }
+        self.updated_at = at;
+    }
+
+    /// The attempt ended. `chance` is from 0 to 1.
+    pub fn end(&mut self, ending: &Ending, at: Timestamp, chance: f64) {
+        let (outcome, error, output) = match ending {
+            Ending::Completed { output } => (Outcome::Completed, None, output.as_str()),
+            Ending::Failed { error, output, .. } => (Outcome::Failed, Some(error.clone()), output.as_str()),
+            Ending::HandedBack => (Outcome::HandedBack, None, ""),
+            Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str()),
+        };
+        self.report(outcome, error, output, at);
+        match ending {
+            Ending::Completed { .. } => self.finish(JobState::Completed, at),
+            Ending::Cancelled { .. } => self.finish(JobState::Cancelled, at),
+            Ending::HandedBack => {
+                self.attempts = self.attempts.saturating_sub(1);
+                if self.cancel_requested {
+                    return self.finish(JobState::Cancelled, at);
+                }
+                self.state = JobState::Ready;
+            }
+            Ending::Failed { .. } if self.cancel_requested => self.finish(JobState::Cancelled, at),
+            Ending::Failed { retry: false, .. } => self.finish(JobState::PermanentlyFailed, at),
+            Ending::Failed { .. } => self.try_again(at, self.policy.delay(self.attempts, chance)),
+        }
+    }
+
+    /// Its worker was not heard of any more. There is nothing to wait for: the
+    /// lease has been waited for already.
+    pub fn lose(&mut self, at: Timestamp) {
+        let worker = self.lease.as_ref().map_or_else(String::new, |lease| lease.worker.to_string());
+        let error = Failure {
+            code: Line::lossy("worker-lost"),
+            message: format!("worker {worker} was not heard of any more"),
+        };
+        self.report(Outcome::Lost, Some(error), "", at);
+        match self.cancel_requested {
+            true => self.finish(JobState::Cancelled, at),
+            false => self.try_again(at, Duration::ZERO),
+        }
+    }
+
+    fn try_again(&mut self, at: Timestamp, delay: Duration) {
+        if self.attempts >= self.policy.max_attempts {
+            return self.finish(JobState::PermanentlyFailed, at);
+        }
+        self.state = JobState::WillRetry;
+        self.next_retry_at = Some(at.plus(delay));
+    }
+
+    fn finish(&mut self, state: JobState, at: Timestamp) {
+        self.state = state;
+        self.cancel_requested = false;
+        self.next_retry_at = None;
+        self.finished_at = Some(at);
+        self.updated_at = at;
+        if state == JobState::Completed {
+            self.last_error = None;
+        }
+    }
+
+    /// Takes the lease away and notes how the attempt ended.
+    fn report(&mut self, outcome: Outcome, error: Option<Failure>, output: &str, at: Timestamp) {
+        self.updated_at = at;
+        if error.is_some() {
+            self.last_error = error.clone();
+        }
+        let Some(lease) = self.lease.take() else { return };
+        let surplus = (self.history.len() + 1).saturating_sub(Self::HISTORY);
+        self.history.drain(..surplus);
+        self.history.push(AttemptReport {
+            number: self.attempts,
+            worker: lease.worker,
+            started_at: self.started_at.unwrap_or(at),
+            ended_at: at,
+            outcome,
+            error,
+            output: tail(output, Self::OUTPUT_BYTES).to_owned(),
+        });
+    }
+
+    /// Somebody does not want it any more. A running attempt is asked to end.
+    pub fn cancel(&mut self, at: Timestamp) -> Result<(), Refusal> {
+        match self.state {
+            JobState::InProgress => {
+                self.cancel_requested = true;
+                self.updated_at = at;
+            }
+            state if state.is_waiting() => self.finish(JobState::Cancelled, at),
+            JobState::Cancelled => {}
+            JobState::Completed => return Err(Refusal("it is completed")),
+            _ => return Err(Refusal("it has failed already")),
+        }
+        Ok(())
+    }
+
+    /// It is tried again now, with all attempts that it had in the beginning.
+    pub fn retry(&mut self, at: Timestamp) -> Result<(), Refusal> {
+        match self.state {
+            JobState::PermanentlyFailed | JobState::Cancelled => self.attempts = 0,
+            JobState::WillRetry | JobState::Ready => {}
+            JobState::InProgress => return Err(Refusal("it is running")),
+            JobState::Completed => return Err(Refusal("it is completed")),
+            JobState::Paused => return Err(Refusal("it is paused; resume it instead")),
+        }
+        self.state = JobState::Ready;
+        self.next_retry_at = None;
+        self.finished_at = None;
+        self.updated_at = at;
+        Ok(())
+    }
+
+    /// It waits until somebody resumes it.
+    pub fn pause(&mut self, at: Timestamp) -> Result<(), Refusal> {
+        match self.state {
+            JobState::Ready | JobState::WillRetry | JobState::Paused => {}
+            JobState::InProgress => return Err(Refusal("it is running; cancel it instead")),
+            _ => return Err(Refusal("it is finished")),
+        }
+        self.state = JobState::Paused;
+        self.next_retry_at = None;
+        self.updated_at = at;
+        Ok(())
+    }
+
+    /// It need not wait any more.
+    pub fn resume(&mut self, at: Timestamp) -> Result<(), Refusal> {
+        match self.state {
+            JobState::Paused => self.state = JobState::Ready,
+            JobState::Ready => {}
+            _ => return Err(Refusal("it is not paused")),
+        }
+        self.updated_at = at;
+        Ok(())
+    }
+}
+
+/// The end of `text`, of at most `most` bytes.
+fn tail(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(seconds).unwrap()
+    }
+
+    fn job() -> Job {
+        let now = at(1_000);
+        let work = Work::Backup(BackupWork {
+            backup: BackupId::new(now),
+            database: "shop".parse().unwrap(),
+            commit: None,
+            branch: None,
+            force: false,
+            yields: false,
+            backup_type: None,
+            tool: None,
+            name: None,
+            tags: BTreeMap::new(),
+        });
+        let policy = RetryPolicy { max_attempts: 3, base_s: 10, cap_s: 30 };
+        let new = NewJob { work, priority: 0, dedup_key: None, policy, created_by: Line::lossy("Ada") };
+        Job::new(JobId::new(now), new, now)
+    }
+
+    fn failed(retry: bool) -> Ending {
+        let error = Failure { code: Line::lossy("x"), message: "no".to_owned() };
+        Ending::Failed { error, retry, output: "é".repeat(Job::OUTPUT_BYTES) }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_cap_and_are_shortened_by_chance() {
+        let policy = RetryPolicy { max_attempts: 9, base_s: 10, cap_s: 60 };
+        let delays: Vec<u64> = (1..=5).map(|n| policy.delay(n, 0.0).as_secs()).collect();
+        assert_eq!(delays, [10, 20, 40, 60, 60]);
+        assert_eq!(policy.delay(200, 0.0).as_secs(), 60);
+        assert_eq!(policy.delay(2, 1.0).as_secs(), 15);
+    }
+
+    #[test]
+    fn attempts_are_counted_until_there_are_no_more() {
+        let mut job = job();
+        for (attempt, state) in
+            [JobState::WillRetry, JobState::WillRetry, JobState::PermanentlyFailed].into_iter().enumerate()
+        {
+            job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
+            assert!(job.is_held_with(attempt as u64 + 1) && !job.is_held_with(attempt as u64));
+            job.end(&failed(true), at(2_001), 0.0);
+            assert_eq!((job.state, job.attempts), (state, attempt as u32 + 1));
+        }
+        assert!(job.history.iter().all(|report| report.output.len() <= Job::OUTPUT_BYTES));
+        assert_eq!(job.next_retry_at, None);
+        job.retry(at(3_000)).unwrap();
+        assert_eq!((job.state, job.attempts, job.token), (JobState::Ready, 0, 3));
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+
+    #[test]
+    fn what_is_handed_back_does_not_count_and_what_is_hopeless_is_not_tried_again() {
+        let mut job = job();
+        for _ in 0..20 {
+            job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
+            job.end(&Ending::HandedBack, at(2_001), 0.0);
+            assert_eq!((job.state, job.attempts), (JobState::Ready, 0));
+        }
+        assert_eq!(job.history.len(), Job::HISTORY);
+        job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
+        job.end(&failed(false), at(2_001), 0.0);
+        assert_eq!(job.state, JobState::PermanentlyFailed);
+    }
+
+    #[test]
+    fn a_poison_job_that_kills_its_workers_ends() {
+        let mut job = job();
+        for _ in 0..3 {
+            job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
+            job.lose(at(2_100));
+        }
+        assert_eq!(job.state, JobState::PermanentlyFailed);
+        assert_eq!(job.last_error.unwrap().code.as_str(), "worker-lost");
+    }
+
+    #[test]
+    fn cancelling_a_running_job_asks_and_then_ends_whatever_the_attempt_says() {
+        let mut job = job();
+        job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
+        assert!(job.pause(at(2_000)).is_err() && job.retry(at(2_000)).is_err());
+        job.cancel(at(2_001)).unwrap();
+        assert!(job.cancel_requested && job.state == JobState::InProgress);
+        job.end(&failed(true), at(2_002), 0.0);
+        assert_eq!(job.state, JobState::Cancelled);
+        job.cancel(at(2_003)).unwrap();
+        job.retry(at(2_004)).unwrap();
+        job.pause(at(2_005)).unwrap();
+        job.resume(at(2_006)).unwrap();
+        assert_eq!((job.state, job.finished_at), (JobState::Ready, None));
+    }
+}

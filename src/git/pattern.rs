@@ -1,0 +1,147 @@
+//! Patterns for branches and for paths, by git's rules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use gix::bstr::ByteSlice;
+use gix::glob::{self, wildmatch};
+
+/// Several patterns for the names of branches, as they are written with spaces
+/// between them: `main release/* !release/old`. A `*` does not match a slash,
+/// `**` does; with `!` a pattern takes away; the last one that matches counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchPatterns(Vec<String>);
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// There is none.
+    #[error("there is no pattern")]
+    Empty,
+    /// It would be taken for an option.
+    #[error("a pattern cannot start with '-'")]
+    Dash,
+    /// No name of git has such a character.
+    #[error("a pattern cannot contain {0:?}")]
+    Character(char),
+}
+
+impl BranchPatterns {
+    /// Does it mean the branch `name` (without `refs/heads/`)?
+    pub fn matches(&self, name: &str) -> bool {
+        let hit = |pattern: &&String| {
+            let pattern = pattern.trim_start_matches('!').as_bytes().as_bstr();
+            glob::wildmatch(pattern, name.as_bytes().as_bstr(), wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+        };
+        self.0.iter().rev().find(hit).is_some_and(|pattern| !pattern.starts_with('!'))
+    }
+}
+
+impl FromStr for BranchPatterns {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
+        words(text).map(Self)
+    }
+}
+
+impl fmt::Display for BranchPatterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.join(" "))
+    }
+}
+
+/// Several patterns for paths, as they stand in a `.gitignore`, with spaces
+/// between them: `*.sql migrations/ !docs/*.sql`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPatterns {
+    words: Vec<String>,
+    patterns: Vec<glob::Pattern>,
+}
+
+impl PathPatterns {
+    /// Does it mean the file `path`, or a directory that it is in?
+    pub fn matches(&self, path: &str) -> bool {
+        let parents = path.match_indices('/').map(|(at, _)| (&path[..at], true));
+        parents.chain([(path, false)]).fold(false, |found, (part, is_dir)| {
+            let hit = |pattern: &&glob::Pattern| {
+                let base = part.rfind('/').map(|at| at + 1);
+                let mode = wildmatch::Mode::NO_MATCH_SLASH_LITERAL;
+                let case = glob::pattern::Case::Sensitive;
+                pattern.matches_repo_relative_path(part.as_bytes().as_bstr(), base, Some(is_dir), case, mode)
+            };
+            self.patterns.iter().rev().find(hit).map_or(found, |pattern| !pattern.is_negative())
+        })
+    }
+}
+
+impl FromStr for PathPatterns {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
+        let words = words(text)?;
+        let patterns = words.iter().map(|word| glob::parse(word).ok_or(InvalidPattern::Empty));
+        Ok(Self { patterns: patterns.collect::<Result<_, _>>()?, words })
+    }
+}
+
+impl fmt::Display for PathPatterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.words.join(" "))
+    }
+}
+
+fn words(text: &str) -> Result<Vec<String>, InvalidPattern> {
+    let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
+    if words.is_empty() || words.iter().any(|word| word.trim_start_matches('!').is_empty()) {
+        return Err(InvalidPattern::Empty);
+    }
+    if words.iter().any(|word| word.starts_with('-')) {
+        return Err(InvalidPattern::Dash);
+    }
+    match text.chars().find(|c| c.is_control() && !c.is_ascii_whitespace()) {
+        Some(c) => Err(InvalidPattern::Character(c)),
+        None => Ok(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn branches_are_meant_by_name_and_by_pattern() {
+        let patterns: BranchPatterns = "main release/* !release/old hotfix/**".parse().unwrap();
+        for name in ["main", "release/1.0", "hotfix/a/b", "release/$(touch x)", "release/'; rm -rf \"`x`"] {
+            assert!(patterns.matches(name), "{name}");
+        }
+        for name in ["main2", "xmain", "release/old", "release/a/b", "hotfix", "Main", "", "refs/heads/main"]
+        {
+            assert!(!patterns.matches(name), "{name}");
+        }
+        let all_but: BranchPatterns = "** !wip/**".parse().unwrap();
+        assert!(all_but.matches("a/b") && all_but.matches("a") && !all_but.matches("wip/x"));
+    }
+
+    #[test]
+    fn paths_are_meant_as_git_ignores_them() {
+        let patterns: PathPatterns = "*.sql migrations/ !docs/*.sql /schema.rb".parse().unwrap();
+        for path in ["a.sql", "db/a.sql", "migrations/1.rb", "db/migrations/x/1.py", "schema.rb"] {
+            assert!(patterns.matches(path), "{path}");
+        }
+        for path in
+            ["README.md", "docs/a.sql", "migrations", "db/schema.rb", "a.sql.txt", "", "migrations2/x"]
+        {
+            assert!(!patterns.matches(path), "{path}");
+        }
+        assert!("*".parse::<PathPatterns>().unwrap().matches("anything/at/all"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for text in ["", "  ", "!", "-x", "a\0b", "a\x1bb"] {
+            assert!(text.parse::<BranchPatterns>().is_err(), "{text:?}");
+            assert!(text.parse::<PathPatterns>().is_err(), "{text:?}");
+        }
+    }
+}

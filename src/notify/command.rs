@@ -1,0 +1,14 @@
+//! Messages to programs.
+
+use std::time::Duration;
+
+use super::Error;
+use crate::process::{Cmd, Stdin};
+
+/// Runs a program that reads the message.
+pub(super) fn run(words: &[String], message: String, timeout: Duration) -> Result<(), Error> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let command = Cmd::new(program).args(arguments).stdin(Stdin::Bytes(message.into_bytes()));
+    command.deadline(timeout).run()?;
+    Ok(())
+}

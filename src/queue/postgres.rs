@@ -1,0 +1,341 @@
+//! The queue in PostgreSQL, for workers on several machines.
+//!
+//! What a claim, an end and all the rest mean stands in the functions of the
+//! schema `pggit` (see the room `sql`); here are the questions and what becomes
+//! of the answers. A connection that broke is made anew at the next question.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ExponentialBuilder};
+use serde::Serialize;
+
+use super::{ATTEMPTS, Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch};
+use crate::clock::Clock;
+use crate::domain::{Ending, Job, JobId, JobState, NewJob, Outcome};
+use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
+use crate::sql;
+
+/// What the server's activity views call us.
+const APPLICATION: &str = "git-pggit queue";
+
+/// The queue in one database.
+pub struct PostgresQueue {
+    info: ConnInfo,
+    clock: std::sync::Arc<dyn Clock>,
+    client: Mutex<Option<Client>>,
+}
+
+impl PostgresQueue {
+    /// The queue in the database that `info` names. `clock` makes ids and
+    /// nothing else.
+    pub fn open(info: ConnInfo, clock: std::sync::Arc<dyn Clock>) -> Result<Self, Error> {
+        let client = connect(&info)?;
+        Ok(Self { info, clock, client: Mutex::new(Some(client)) })
+    }
+
+    fn client(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and asks again when others were faster or the connection, which
+    /// may have been idle for long, turns out to be broken.
+    fn ask(&self, sql: &str) -> Result<Rows, Error> {
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(1))
+            .with_max_delay(Duration::from_millis(50))
+            .with_max_times(ATTEMPTS)
+            .with_jitter();
+        let (mut attempts, mut broken) = (0, 0);
+        let asked = || {
+            attempts += 1;
+            let mut client = self.client();
+            if client.is_none() {
+                *client = Some(connect(&self.info)?);
+            }
+            let answer = client.as_ref().expect("it was just connected").query(sql);
+            Ok(answer.inspect_err(|error| {
+                if matches!(error, pg::Error::ConnectionLost { .. }) {
+                    *client = None;
+                }
+            })?)
+        };
+        let again = |error: &Error| match error {
+            Error::Pg(pg::Error::Query { sqlstate, .. }) => {
+                matches!(sqlstate.as_str(), "23505" | "40001" | "40P01")
+            }
+            Error::Pg(pg::Error::ConnectionLost { .. }) => {
+                broken += 1;
+                broken == 1
+            }
+            _ => false,
+        };
+        asked.retry(delays).when(again).call().map_err(|error| match &error {
+            Error::Pg(pg::Error::Query { sqlstate, .. }) if sqlstate == "23505" => {
+                Error::Busy { attempts, last: error.to_string() }
+            }
+            _ => error,
+        })
+    }
+
+    /// The one value of an answer.
+    fn value(&self, sql: &str) -> Result<Option<String>, Error> {
+        Ok(self.ask(sql)?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+    }
+
+    fn command(&self, verb: &str, past: &'static str, id: JobId) -> Result<Job, Error> {
+        match self.value(&format!("SELECT pggit.command('{verb}', '{id}')")) {
+            Ok(Some(job)) => parse(&job),
+            Ok(None) => Err(Error::NotFound { selector: id.to_string() }),
+            Err(Error::Pg(pg::Error::Query { sqlstate, message, .. })) if sqlstate == "PG001" => {
+                Err(Error::Refused { job: id, verb: past, reason: message })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an end whose answer was lost was heard.
+    fn ended_before(&self, claim: &Claim) -> Result<Job, Error> {
+        let lost = Error::Lost { job: claim.job.id };
+        match self.get(claim.job.id) {
+            Ok(job) if job.token == claim.token && job.state != JobState::InProgress => {
+                match job.history.last() {
+                    Some(report) if report.outcome != Outcome::Lost => Ok(job),
+                    _ => Err(lost),
+                }
+            }
+            Ok(_) | Err(Error::NotFound { .. }) => Err(lost),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn connect(info: &ConnInfo) -> Result<Client, Error> {
+    let client = Client::connect(info, APPLICATION)?;
+    let (installed, needed) = (sql::installed(&client)?, sql::newest());
+    match installed == needed {
+        true => Ok(client),
+        false => Err(Error::Version { dbname: info.dbname().to_owned(), installed, needed }),
+    }
+}
+
+fn parse(json: &str) -> Result<Job, Error> {
+    serde_json::from_str(json).map_err(|error| {
+        let id = serde_json::from_str::<serde_json::Value>(json).ok();
+        let id = id.as_ref().and_then(|value| value.get("id")?.as_str()).unwrap_or("?");
+        Error::Damaged { job: id.to_owned(), reason: error.to_string() }
+    })
+}
+
+fn json(value: &impl Serialize) -> String {
+    quote_literal(&serde_json::to_string(value).expect("it has string keys"))
+}
+
+fn text_or_null(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), quote_literal)
+}
+
+/// The arguments of a claim.
+fn claimant(claimant: &Claimant) -> String {
+    let owner = claimant.owner.as_ref().map_or_else(|| "NULL".to_owned(), json);
+    let lease_s = claimant.lease.as_secs().max(1);
+    format!("{}, {owner}, {lease_s}", quote_literal(claimant.worker.as_str()))
+}
+
+/// The arguments of an end.
+fn ending(claim: &Claim, ending: &Ending) -> String {
+    let (outcome, error, output, retry) = match ending {
+        Ending::Completed { output } => (Outcome::Completed, None, output.as_str(), false),
+        Ending::Failed { error, retry, output } => (Outcome::Failed, Some(error), output.as_str(), *retry),
+        Ending::HandedBack => (Outcome::HandedBack, None, "", true),
+        Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str(), false),
+    };
+    let error = error.map_or_else(|| "NULL".to_owned(), json);
+    let mut start = output.len().saturating_sub(Job::OUTPUT_BYTES);
+    while !output.is_char_boundary(start) {
+        start += 1;
+    }
+    // PostgreSQL has no NUL in texts.
+    let output = quote_literal(&output[start..].replace('\0', " "));
+    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}", claim.job.id, claim.token)
+}
+
+impl Queue for PostgresQueue {
+    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
+        let id = JobId::new(self.clock.now());
+        let NewJob { work, priority, dedup_key, policy, created_by } = new;
+        let sql = format!(
+            "SELECT job, is_new FROM pggit.enqueue('{id}', '{}', {}, '{}', {}, {}, {priority}::int2, {}, {}, {}, {}, {})",
+            work.kind(),
+            quote_literal(work.database().as_str()),
+            work.backup(),
+            text_or_null(work.tool().map(crate::domain::Line::as_str)),
+            json(&work),
+            text_or_null(dedup_key.as_ref().map(crate::domain::Line::as_str)),
+            policy.max_attempts,
+            policy.base_s,
+            policy.cap_s,
+            quote_literal(created_by.as_str()),
+        );
+        let rows = match self.ask(&sql) {
+            Ok(rows) => rows,
+            // The answer to the first question was lost, not the question.
+            Err(Error::Busy { .. }) => return Ok(Enqueued { job: self.get(id)?, is_new: true }),
+            Err(error) => return Err(error),
+        };
+        let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+        match row {
+            [Some(job), is_new] => Ok(Enqueued { job: parse(job)?, is_new: is_new.as_deref() == Some("t") }),
+            _ => Err(Error::Busy { attempts: 1, last: "the key of the job was taken and freed".to_owned() }),
+        }
+    }
+
+    fn claim(&self, by: &Claimant) -> Result<Option<Claim>, Error> {
+        let claimed = self.value(&format!("SELECT pggit.claim({})", claimant(by)))?;
+        claimed.map(|job| claim_of(&job)).transpose()
+    }
+
+    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
+        let sql = format!("SELECT pggit.heartbeat('{}', {})", claim.job.id, claim.token);
+        match self.value(&sql)?.as_deref() {
+            Some("t") => Ok(Standing::CancelRequested),
+            Some(_) => Ok(Standing::Held),
+            None => Err(Error::Lost { job: claim.job.id }),
+        }
+    }
+
+    fn end(&self, claim: &Claim, how: &Ending) -> Result<Job, Error> {
+        match self.value(&format!("SELECT pggit.end_attempt({})", ending(claim, how)))? {
+            Some(job) => parse(&job),
+            None => self.ended_before(claim),
+        }
+    }
+
+    fn end_and_claim(
+        &self,
+        claim: &Claim,
+        how: &Ending,
+        by: &Claimant,
+    ) -> Result<(Job, Option<Claim>), Error> {
+        let sql = format!("SELECT * FROM pggit.end_and_claim({}, {})", ending(claim, how), claimant(by));
+        let row = self.ask(&sql)?.into_iter().next().unwrap_or_default();
+        match row.as_slice() {
+            [Some(ended), claimed] => Ok((parse(ended)?, claimed.as_deref().map(claim_of).transpose()?)),
+            _ => Ok((self.ended_before(claim)?, None)),
+        }
+    }
+
+    fn cancel(&self, id: JobId) -> Result<Job, Error> {
+        self.command("cancel", "cancelled", id)
+    }
+
+    fn retry(&self, id: JobId) -> Result<Job, Error> {
+        self.command("retry", "tried again", id)
+    }
+
+    fn pause(&self, id: JobId) -> Result<Job, Error> {
+        self.command("pause", "paused", id)
+    }
+
+    fn resume(&self, id: JobId) -> Result<Job, Error> {
+        self.command("resume", "resumed", id)
+    }
+
+    fn get(&self, id: JobId) -> Result<Job, Error> {
+        let job = self.value(&format!("SELECT pggit.job_json(j) FROM pggit.jobs AS j WHERE id = '{id}'"))?;
+        parse(&job.ok_or_else(|| Error::NotFound { selector: id.to_string() })?)
+    }
+
+    fn find(&self, prefix: &str) -> Result<Vec<JobId>, Error> {
+        let sql = format!(
+            "SELECT id FROM pggit.jobs WHERE pg_catalog.starts_with(id::text, {}) ORDER BY id",
+            quote_literal(prefix)
+        );
+        let rows = self.ask(&sql)?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next()??.parse().ok()).collect())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Listing, Error> {
+        let mut wanted = vec!["true".to_owned()];
+        if !filter.states.is_empty() {
+            let states: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
+            wanted.push(format!("state IN ({})", states.join(", ")));
+        }
+        wanted.extend(
+            filter.database.as_ref().map(|name| format!("database = {}", quote_literal(name.as_str()))),
+        );
+        wanted.extend(filter.kind.map(|kind| format!("kind = '{kind}'")));
+        let sql = format!(
+            "SELECT pggit.job_json(j) FROM pggit.jobs AS j WHERE {} ORDER BY created_at, id",
+            wanted.join(" AND ")
+        );
+        let mut listing = Listing::default();
+        for row in self.ask(&sql)? {
+            match parse(row.first().and_then(Option::as_deref).unwrap_or_default()) {
+                Ok(job) => listing.jobs.push(job),
+                Err(Error::Damaged { job, reason }) => listing.damaged.push((job, reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        const NOW: &str = "pg_catalog.clock_timestamp()";
+        let states = self.ask("SELECT state, pg_catalog.count(*) FROM pggit.jobs GROUP BY state")?;
+        let count = |state: &JobState| {
+            let found = states.iter().find(|row| row[0].as_deref() == Some(state.as_str()));
+            found.and_then(|row| row[1].as_deref()?.parse().ok()).unwrap_or(0)
+        };
+        let due = "state IN ('ready', 'will_retry') AND (next_retry_at IS NULL OR next_retry_at <= ";
+        let sql = format!(
+            "SELECT pg_catalog.count(*) FILTER (WHERE {due}{NOW})), \
+             COALESCE(pg_catalog.floor(EXTRACT(epoch FROM {NOW} - pg_catalog.min(created_at) \
+             FILTER (WHERE {due}{NOW}))))::int8, 0), \
+             pg_catalog.count(*) FILTER (WHERE state = 'in_progress' AND lease_expires_at <= {NOW}), \
+             pg_catalog.to_jsonb(pg_catalog.max(finished_at) FILTER (WHERE state = 'completed')) FROM pggit.jobs"
+        );
+        let row = self.ask(&sql)?.into_iter().next().unwrap_or_default();
+        let number = |at: usize| row.get(at).and_then(|text| text.as_deref()?.parse().ok()).unwrap_or(0);
+        Ok(Stats {
+            by_state: JobState::ALL.iter().map(|state| (*state, count(state))).collect(),
+            due: number(0),
+            oldest_due_s: number(1),
+            expired: number(2),
+            last_completed_at: row.get(3).and_then(|text| serde_json::from_str(text.as_deref()?).ok()),
+        })
+    }
+
+    fn clean(&self, age: Duration) -> Result<u64, Error> {
+        let removed = self.value(&format!("SELECT pggit.clean({})", age.as_secs_f64()))?;
+        Ok(removed.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    fn next_due(&self) -> Result<Option<Duration>, Error> {
+        let sql = "SELECT EXTRACT(epoch FROM pg_catalog.min(CASE state WHEN 'in_progress' THEN lease_expires_at \
+                   ELSE COALESCE(next_retry_at, created_at) END) - pg_catalog.clock_timestamp()) FROM pggit.jobs \
+                   WHERE state IN ('ready', 'will_retry', 'in_progress')";
+        let seconds = self.value(sql)?.and_then(|text| text.parse::<f64>().ok());
+        Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
+    }
+
+    fn watch(&self) -> Result<Box<dyn Watch>, Error> {
+        let client = Client::connect(&self.info, APPLICATION)?;
+        client.execute("LISTEN pggit_jobs")?;
+        Ok(Box::new(PostgresWatch(client)))
+    }
+}
+
+fn claim_of(json: &str) -> Result<Claim, Error> {
+    let job = parse(json)?;
+    Ok(Claim { token: job.token, job })
+}
+
+/// A connection that listens.
+struct PostgresWatch(Client);
+
+impl Watch for PostgresWatch {
+    fn wait(&mut self, patience: Duration) -> Result<bool, Error> {
+        Ok(self.0.wait_notified(patience)?)
+    }
+}

@@ -1,0 +1,324 @@
+//! The queue in the git repository: one ref per job, for one machine.
+//!
+//! `refs/pggit/jobs/<job id>` points to a blob that is the job. Each change is a
+//! new blob and one transaction of refs from the values that were read. Two
+//! further kinds of refs make promises about several jobs: claiming a backup
+//! moves `refs/pggit/job-databases/<hash>` to the claim, and a job with a key
+//! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; whoever
+//! read them before loses. What they point to is only believed when the job that
+//! it names says the same, so they need not be taken back when a job ends.
+
+mod claim;
+mod document;
+mod scan;
+mod upkeep;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ExponentialBuilder};
+
+use super::{
+    ATTEMPTS, Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance,
+};
+use crate::clock::Clock;
+use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Refusal, Timestamp, Uptime};
+use crate::git::{Oid, RefUpdate, Repository, Transaction, Writer};
+use document::Document;
+use scan::Scan;
+
+/// Where the jobs are.
+const JOBS: &str = "refs/pggit/jobs/";
+const KEYS: &str = "refs/pggit/job-keys/";
+const DATABASES: &str = "refs/pggit/job-databases/";
+
+/// The queue of one repository.
+pub struct RefsQueue {
+    inner: Mutex<Inner>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    repository: Repository,
+    scan: Scan,
+    /// Since when jobs of which nothing else is known have looked the same.
+    seen: HashMap<JobId, (Oid, Uptime)>,
+}
+
+impl RefsQueue {
+    /// The queue in `repository`.
+    pub fn new(repository: Repository, clock: Arc<dyn Clock>) -> Self {
+        Self { inner: Mutex::new(Inner { repository, scan: Scan::default(), seen: HashMap::new() }), clock }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Changes a job as `change` says, from what it is at that moment.
+    fn change(
+        &self,
+        id: JobId,
+        what: &str,
+        mut change: impl FnMut(&mut Job, Timestamp) -> Result<(), Error>,
+    ) -> Result<Job, Error> {
+        let mut inner = self.inner();
+        retrying(|| {
+            let (tip, mut document) = inner.read(id)?;
+            change(&mut document.job, self.now())?;
+            document.stamp(self.clock.as_ref());
+            inner.replace(tip, &document, Vec::new(), what)?;
+            Ok(document.job)
+        })
+    }
+
+    fn command(
+        &self,
+        id: JobId,
+        verb: &'static str,
+        mut command: impl FnMut(&mut Job, Timestamp) -> Result<(), Refusal>,
+    ) -> Result<Job, Error> {
+        self.change(id, verb, |job, at| {
+            let refused = |Refusal(reason)| Error::Refused { job: id, verb, reason: reason.to_owned() };
+            command(job, at).map_err(refused)
+        })
+    }
+}
+
+impl Inner {
+    /// A job as it is now, and the blob that says so.
+    fn read(&self, id: JobId) -> Result<(Oid, Document), Error> {
+        let tip = self.repository.ref_tip(&job_ref(id))?;
+        let tip = tip.ok_or_else(|| Error::NotFound { selector: id.to_string() })?;
+        Ok((tip, self.parse(&id.to_string(), tip)?))
+    }
+
+    fn parse(&self, name: &str, tip: Oid) -> Result<Document, Error> {
+        let bytes = self.repository.blob(tip)?;
+        Document::parse(&bytes).map_err(|reason| Error::Damaged { job: name.to_owned(), reason })
+    }
+
+    /// Moves a job from what it was to `document`, together with other refs.
+    fn replace(
+        &mut self,
+        old: Oid,
+        document: &Document,
+        others: Vec<(String, Option<Oid>, Vec<u8>)>,
+        what: &str,
+    ) -> Result<(), Error> {
+        self.write(Some(old), document, others, what)
+    }
+
+    fn write(
+        &mut self,
+        old: Option<Oid>,
+        document: &Document,
+        others: Vec<(String, Option<Oid>, Vec<u8>)>,
+        what: &str,
+    ) -> Result<(), Error> {
+        let id = document.job.id;
+        let mut writer: Writer<'_> = self.repository.writer();
+        let new = writer.blob(&document.to_bytes())?;
+        let mut updates = vec![RefUpdate { name: job_ref(id), old, new }];
+        for (name, old, content) in others {
+            updates.push(RefUpdate { name, old, new: writer.blob(&content)? });
+        }
+        writer.sync()?;
+        let reason = format!("job: {what}");
+        writer.move_refs(&Transaction { updates, reason, ..Transaction::default() })?;
+        writer.settle()?;
+        self.scan.learn(id, new, document);
+        Ok(())
+    }
+}
+
+fn job_ref(id: JobId) -> String {
+    format!("{JOBS}{id}")
+}
+
+fn key_ref(key: &str) -> String {
+    format!("{KEYS}{}", Digest::of(key.as_bytes()).hex())
+}
+
+fn database_ref(database: &str) -> String {
+    format!("{DATABASES}{}", Digest::of(database.as_bytes()).hex())
+}
+
+/// Tries again as long as others are faster.
+fn retrying<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut attempts = 0;
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(100))
+        .with_max_times(ATTEMPTS)
+        .with_jitter();
+    let tried = || {
+        attempts += 1;
+        attempt()
+    };
+    tried.retry(delays).when(Error::retry).call().map_err(|error| match error {
+        error if error.retry() => Error::Busy { attempts, last: error.to_string() },
+        error => error,
+    })
+}
+
+impl Queue for RefsQueue {
+    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
+        let mut inner = self.inner();
+        let at = self.now();
+        let job = Job::new(JobId::new(at), new, at);
+        retrying(|| {
+            let mut others = Vec::new();
+            if let Some(key) = &job.dedup_key {
+                let name = key_ref(key.as_str());
+                let held = inner.repository.ref_tip(&name)?;
+                if let Some(waiting) = inner.waiting_with(held, key.as_str())? {
+                    return Ok(Enqueued { job: waiting, is_new: false });
+                }
+                others.push((name, held, format!("{}\n", job.id).into_bytes()));
+            }
+            inner.write(None, &Document::new(job.clone()), others, "enqueued")?;
+            Ok(Enqueued { job: job.clone(), is_new: true })
+        })
+    }
+
+    fn claim(&self, claimant: &Claimant) -> Result<Option<Claim>, Error> {
+        self.claim_next(claimant)
+    }
+
+    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
+        let job = self.change(claim.job.id, "heartbeat", |job, at| {
+            held(job, claim)?;
+            job.beat(at);
+            Ok(())
+        });
+        Ok(match lost(job, claim)?.cancel_requested {
+            true => Standing::CancelRequested,
+            false => Standing::Held,
+        })
+    }
+
+    fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error> {
+        let chance = chance();
+        let job = self.change(claim.job.id, "ended", |job, at| {
+            held(job, claim)?;
+            job.end(ending, at, chance);
+            Ok(())
+        });
+        lost(job, claim)
+    }
+
+    fn cancel(&self, id: JobId) -> Result<Job, Error> {
+        self.command(id, "cancelled", Job::cancel)
+    }
+
+    fn retry(&self, id: JobId) -> Result<Job, Error> {
+        self.command(id, "tried again", Job::retry)
+    }
+
+    fn pause(&self, id: JobId) -> Result<Job, Error> {
+        self.command(id, "paused", Job::pause)
+    }
+
+    fn resume(&self, id: JobId) -> Result<Job, Error> {
+        self.command(id, "resumed", Job::resume)
+    }
+
+    fn get(&self, id: JobId) -> Result<Job, Error> {
+        retrying(|| Ok(self.inner().read(id)?.1.job))
+    }
+
+    fn find(&self, prefix: &str) -> Result<Vec<JobId>, Error> {
+        let inner = self.inner();
+        let tips = inner.repository.tips_under(JOBS, |_| ())?;
+        let found = tips.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(found.filter_map(|(name, _)| name.parse().ok()).collect())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Listing, Error> {
+        let mut inner = self.inner();
+        inner.look(self.clock.as_ref())?;
+        let mut listing = Listing { jobs: Vec::new(), damaged: inner.scan.damaged() };
+        for (id, tip) in inner.scan.ids(filter) {
+            match inner.parse(&id.to_string(), tip) {
+                Ok(document) if filter.passes(&document.job) => listing.jobs.push(document.job),
+                Ok(_) => {}
+                // It has changed since, or gone.
+                Err(error) if error.retry() => {
+                    if let Ok((_, document)) = inner.read(id) {
+                        listing.jobs.extend(Some(document.job).filter(|job| filter.passes(job)));
+                    }
+                }
+                Err(error) => listing.damaged.push((id.to_string(), error.to_string())),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        let mut inner = self.inner();
+        inner.look(self.clock.as_ref())?;
+        Ok(inner.stats(self.clock.as_ref()))
+    }
+
+    fn clean(&self, age: Duration) -> Result<u64, Error> {
+        self.remove_finished(age)
+    }
+
+    fn next_due(&self) -> Result<Option<Duration>, Error> {
+        let mut inner = self.inner();
+        inner.look(self.clock.as_ref())?;
+        Ok(inner.next_due(self.clock.as_ref()))
+    }
+
+    fn watch(&self) -> Result<Box<dyn Watch>, Error> {
+        Ok(Box::new(watch::RefsWatch::new(&self.inner().repository)?))
+    }
+}
+
+/// Refuses a worker that does not have the job any more.
+fn held(job: &Job, claim: &Claim) -> Result<(), Error> {
+    match job.is_held_with(claim.token) {
+        true => Ok(()),
+        false => Err(Error::Lost { job: job.id }),
+    }
+}
+
+/// A job that was removed is not its worker's any more.
+fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
+    result.map_err(|error| match error {
+        Error::NotFound { .. } => Error::Lost { job: claim.job.id },
+        error => error,
+    })
+}
+
+impl Inner {
+    /// The job that the ref of a key names, if it waits with that key.
+    fn waiting_with(&self, held: Option<Oid>, key: &str) -> Result<Option<Job>, Error> {
+        let Some(held) = held else { return Ok(None) };
+        let named = self.repository.blob(held)?;
+        let Some(id) = std::str::from_utf8(&named).ok().and_then(|text| text.trim().parse().ok()) else {
+            return Ok(None);
+        };
+        match self.read(id) {
+            Ok((_, document)) => {
+                let job = document.job;
+                let same = job.dedup_key.as_ref().is_some_and(|known| known.as_str() == key);
+                Ok(Some(job).filter(|job| same && job.state.is_waiting()))
+            }
+            Err(Error::NotFound { .. } | Error::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Is a job in this state of interest to those who look for the next one?
+fn may_run(state: JobState) -> bool {
+    matches!(state, JobState::Ready | JobState::WillRetry)
+}

@@ -1,0 +1,91 @@
+//! Whether a rule is due, and whether what it promised is there.
+
+use std::time::Duration;
+
+use super::{Rule, Zone};
+use crate::domain::{DatabaseName, Timestamp};
+
+/// What is known about the backups that a rule asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// When the latest one was begun or put into the queue, whatever came of it.
+    pub attempted: Option<Timestamp>,
+    /// When the latest one that was completed was begun.
+    pub completed: Option<Timestamp>,
+}
+
+/// How a rule stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// The latest time on the schedule.
+    pub slot: Option<Timestamp>,
+    /// The first run that is still to come.
+    pub next: Option<Timestamp>,
+    /// The latest time is not attended to. However many times were missed, one
+    /// run is due.
+    pub due: bool,
+    /// The time for which a completed backup should have been there by now, when
+    /// there is none.
+    pub missed: Option<Timestamp>,
+}
+
+/// How `rule` stands for `database` at `now`. A backup is missed when it is not
+/// complete `grace` after its time.
+pub fn state(
+    rule: &Rule,
+    database: &DatabaseName,
+    zone: Zone,
+    facts: Facts,
+    now: Timestamp,
+    grace: Duration,
+) -> State {
+    let slot = rule.slot(database, zone, now);
+    let expected = chrono::Duration::from_std(grace)
+        .ok()
+        .and_then(|grace| now.as_datetime().checked_sub_signed(grace))
+        .and_then(|before| rule.slot(database, zone, Timestamp::from(before)));
+    let since = |at: Option<Timestamp>, slot: &Timestamp| at.is_some_and(|at| at >= *slot);
+    State {
+        slot,
+        next: rule.next(database, zone, now),
+        due: slot.is_some_and(|slot| !since(facts.attempted, &slot)),
+        missed: expected.filter(|slot| !since(facts.completed, slot)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-{text}:00Z").parse().unwrap()
+    }
+
+    fn stand(attempted: Option<&str>, completed: Option<&str>, now: &str) -> (bool, Option<Timestamp>) {
+        let schedule: super::super::Schedule = "0 2 * * *".parse().unwrap();
+        let facts = Facts { attempted: attempted.map(at), completed: completed.map(at) };
+        let state = state(&schedule.rules()[0], &"shop".parse().unwrap(), Zone::UTC, facts, at(now), HOUR);
+        (state.due, state.missed)
+    }
+
+    #[test]
+    fn what_was_missed_is_due_once() {
+        assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "20T12:00"), (false, None));
+        assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "21T01:59"), (false, None));
+        assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "21T02:00"), (true, None));
+        // A machine that was off for a week.
+        assert_eq!(stand(Some("13T02:00"), Some("13T02:00"), "20T12:00"), (true, Some(at("20T02:00"))));
+        assert_eq!(stand(Some("20T12:00"), Some("13T02:00"), "20T12:01"), (false, Some(at("20T02:00"))));
+        // Somebody made one by hand in the meantime.
+        assert_eq!(stand(Some("20T07:00"), Some("20T07:00"), "20T12:00"), (false, None));
+    }
+
+    #[test]
+    fn what_is_not_complete_in_time_is_missed() {
+        assert_eq!(stand(Some("20T02:00"), Some("19T02:00"), "20T02:59"), (false, None));
+        assert_eq!(stand(Some("20T02:00"), Some("19T02:00"), "20T03:00"), (false, Some(at("20T02:00"))));
+        assert_eq!(stand(None, None, "20T02:30"), (true, Some(at("19T02:00"))));
+    }
+}

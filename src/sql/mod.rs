@@ -1,0 +1,100 @@
+//! The schema `pggit` in PostgreSQL, as `.sql` files, and its installer.
+//!
+//! Each file is one step that is made once, in a transaction of its own, and
+//! never changed after it was released. Who installs at the same time waits.
+
+use crate::pg::{Client, Error, quote_ident};
+
+/// The steps, the first one is version 1.
+const STEPS: &[&str] = &[include_str!("0001_queue.sql")];
+
+/// Only one installs at a time.
+const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
+
+const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS pggit; \
+    REVOKE ALL ON SCHEMA pggit FROM PUBLIC; \
+    CREATE TABLE IF NOT EXISTS pggit.schema_version (version integer PRIMARY KEY, \
+    installed_at timestamptz NOT NULL DEFAULT pg_catalog.now())";
+
+/// What a role may do with the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// See jobs.
+    Read,
+    /// Also put jobs into it.
+    Enqueue,
+    /// Also take jobs, and cancel, retry, pause, resume and clean.
+    Work,
+}
+
+impl Right {
+    fn functions(self) -> &'static [&'static str] {
+        const ALL: &[&str] = &[
+            "enqueue(uuid, text, text, uuid, text, jsonb, smallint, text, integer, bigint, bigint, text)",
+            "claim(text, jsonb, bigint)",
+            "heartbeat(uuid, bigint)",
+            "end_attempt(uuid, bigint, text, jsonb, text, boolean)",
+            "end_and_claim(uuid, bigint, text, jsonb, text, boolean, text, jsonb, bigint)",
+            "command(text, uuid)",
+            "clean(double precision)",
+        ];
+        match self {
+            Self::Read => &[],
+            Self::Enqueue => &ALL[..1],
+            Self::Work => ALL,
+        }
+    }
+}
+
+/// The newest version this program knows.
+pub fn newest() -> u32 {
+    u32::try_from(STEPS.len()).expect("there are few steps")
+}
+
+/// The version that is installed; 0 when there is nothing.
+pub fn installed(client: &Client) -> Result<u32, Error> {
+    let exists = "SELECT pg_catalog.to_regclass('pggit.schema_version') IS NOT NULL";
+    if first(client, exists)?.as_deref() != Some("t") {
+        return Ok(0);
+    }
+    let version = first(client, "SELECT COALESCE(pg_catalog.max(version), 0) FROM pggit.schema_version")?;
+    Ok(version.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Brings the schema to the newest version. Returns what it was before.
+pub fn install(client: &Client) -> Result<u32, Error> {
+    let before = installed(client)?;
+    loop {
+        client.execute(&format!("BEGIN; {LOCK}; {LEDGER}"))?;
+        let done = installed(client)?;
+        let Some(step) = STEPS.get(done as usize) else { break client.execute("COMMIT")? };
+        let version = done + 1;
+        let made = client.execute(step).and_then(|()| {
+            client.execute(&format!("INSERT INTO pggit.schema_version VALUES ({version}); COMMIT"))
+        });
+        if let Err(error) = made {
+            // The connection may be what has failed.
+            let _ = client.execute("ROLLBACK");
+            return Err(error);
+        }
+    }
+    Ok(before)
+}
+
+/// Lets a role do that, and nothing else.
+pub fn grant(client: &Client, role: &str, right: Right) -> Result<(), Error> {
+    let role = quote_ident(role);
+    let mut sql = format!(
+        "BEGIN; GRANT USAGE ON SCHEMA pggit TO {role}; GRANT SELECT ON pggit.schema_version, pggit.jobs, \
+         pggit.backup_jobs TO {role}; GRANT EXECUTE ON FUNCTION pggit.job_json(pggit.jobs) TO {role};"
+    );
+    for function in right.functions() {
+        sql.push_str(&format!(" GRANT EXECUTE ON FUNCTION pggit.{function} TO {role};"));
+    }
+    sql.push_str(" COMMIT");
+    client.execute(&sql).inspect_err(|_| drop(client.execute("ROLLBACK")))
+}
+
+fn first(client: &Client, sql: &str) -> Result<Option<String>, Error> {
+    Ok(client.query(sql)?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+}

@@ -1,0 +1,225 @@
+//! One attempt at a job, from its claim to the word to the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tracing::{debug, warn};
+
+use super::events::Event;
+use super::run::Shared;
+use super::runner::{Answer, Finished};
+use crate::domain::{Ending, Failure, Job, JobState, Line};
+use crate::process::{Signaller, crash_point};
+use crate::queue::{self, Claim, Standing};
+
+/// How long what was asked to end has, before its tools are killed, and then it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why an attempt is ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Cancelled,
+    Lost,
+    Deadline,
+    WorkerEnds,
+}
+
+/// Makes the attempt. Says whether the job was completed.
+pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
+    let began = Instant::now();
+    let (stop, finished) = work(&shared, &claim).await;
+    let took = began.elapsed();
+    crash_point("worker.finished");
+    if finished.died {
+        let (claim, shared) = (claim.clone(), Arc::clone(&shared));
+        let _ = tokio::task::spawn_blocking(move || shared.runner_died(&claim.job)).await;
+    }
+    let lost = || shared.hub.tell(&Event::Lost { job: Box::new(claim.job.clone()) });
+    if stop == Some(Stop::Lost) {
+        lost();
+        return false;
+    }
+    match tell_queue(&shared, &claim, ending(stop, &finished, took)).await {
+        Some(job) => {
+            tell_all(&shared, job, &finished, took);
+            matches!(finished.answer, Answer::Completed { .. })
+        }
+        None => {
+            lost();
+            false
+        }
+    }
+}
+
+fn ending(stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
+    let output = finished.output.clone();
+    match (&finished.answer, stop) {
+        // It was done before it could be stopped.
+        (Answer::Completed { .. }, _) => Ending::Completed { output },
+        (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
+        (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
+        (_, Some(Stop::Deadline)) => {
+            let message = format!("not done after {} s", took.as_secs());
+            Ending::Failed { error: Failure { code: Line::lossy("timeout"), message }, retry: true, output }
+        }
+        (Answer::Failed { error, retry }, _) => {
+            Ending::Failed { error: error.clone(), retry: *retry, output }
+        }
+    }
+}
+
+/// Does the work on a thread of its own, and looks after it meanwhile.
+async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
+    let (started, has_started) = oneshot::channel();
+    let (done, mut is_done) = oneshot::channel();
+    let (runner, job) = (Arc::clone(&shared.runner), claim.job.clone());
+    let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        let mut started = Some(started);
+        let mut tell = |signaller| drop(started.take().map(|started| started.send(signaller)));
+        let _ = done.send(runner.run(&job, &mut tell));
+    });
+    let failed = |why: &str| Finished {
+        answer: Answer::Failed {
+            error: Failure { code: Line::lossy("died"), message: why.to_owned() },
+            retry: true,
+        },
+        output: String::new(),
+        died: true,
+    };
+    if let Err(error) = thread {
+        return (None, failed(&format!("no thread for the job: {error}")));
+    }
+    let Ok(signaller) = has_started.await else {
+        return (None, is_done.await.unwrap_or_else(|_| failed("the thread of the job died")));
+    };
+    let stop = tokio::select! {
+        biased;
+        finished = &mut is_done => {
+            return (None, finished.unwrap_or_else(|_| failed("the thread of the job died")));
+        }
+        stop = look_after(shared, claim) => stop,
+    };
+    debug!(job = %claim.job.id, ?stop, "the attempt is ended");
+    let ended = end(&signaller, is_done, stop, shared, claim).await;
+    (Some(stop), ended.unwrap_or_else(|| failed("the thread of the job died")))
+}
+
+/// Asks a process to end, then to kill its tools, then kills it. The lease is
+/// kept as long as there is something to wait for.
+async fn end(
+    signaller: &Signaller,
+    mut is_done: oneshot::Receiver<Finished>,
+    stop: Stop,
+    shared: &Arc<Shared>,
+    claim: &Claim,
+) -> Option<Finished> {
+    let mut beat = interval(shared.settings.lease / 3);
+    let steps: [fn(&Signaller); 3] = [Signaller::terminate, Signaller::terminate, Signaller::kill];
+    for step in steps {
+        step(signaller);
+        let patience = sleep(PATIENCE);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                finished = &mut is_done => return finished.ok(),
+                () = &mut patience => break,
+                _ = beat.tick(), if stop != Stop::Lost => {
+                    let _ = shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await;
+                }
+            }
+        }
+    }
+    is_done.await.ok()
+}
+
+/// Waits until there is a reason to end the attempt, and says meanwhile that
+/// the worker is there.
+async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
+    let lease = shared.settings.lease;
+    let mut beat = interval(lease / 3);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await;
+    let mut heard = Instant::now();
+    let deadline = shared.deadline(&claim.job).map(|limit| heard + limit);
+    let (mut woken, mut ends) = (shared.woken.subscribe(), shared.ends.subscribe());
+    loop {
+        tokio::select! {
+            _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
+                Ok(Standing::Held) => heard = Instant::now(),
+                Ok(Standing::CancelRequested) => return Stop::Cancelled,
+                Err(queue::Error::Lost { .. }) => return Stop::Lost,
+                Err(error) => {
+                    warn!(job = %claim.job.id, %error, "no heartbeat");
+                    // By now another worker may have it.
+                    if heard.elapsed() >= lease {
+                        return Stop::Lost;
+                    }
+                }
+            },
+            _ = woken.changed() => {
+                let known = shared.ask(claim, |queue, claim| queue.get(claim.job.id)).await;
+                match known {
+                    Ok(job) if !job.is_held_with(claim.token) => return Stop::Lost,
+                    Ok(job) if job.cancel_requested => return Stop::Cancelled,
+                    _ => {}
+                }
+            }
+            () = until(deadline) => return Stop::Deadline,
+            () = must_end(&mut ends) => return Stop::WorkerEnds,
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn must_end(ends: &mut watch::Receiver<bool>) {
+    if ends.wait_for(|ends| *ends).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Tells the queue, as long as it takes. `None` when the job is another's.
+async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
+    const LONGEST: Duration = Duration::from_secs(10);
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let how = ending.clone();
+        match shared.ask(claim, move |queue, claim| queue.end(claim, &how)).await {
+            Ok(job) => return Some(job),
+            Err(queue::Error::Lost { .. }) => return None,
+            Err(error) => {
+                warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended");
+            }
+        }
+        // Who is told to end does not wait for a queue that has gone: the lease will end.
+        if *shared.ends.borrow() && wait >= LONGEST {
+            return None;
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST);
+    }
+}
+
+fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
+    let job = Box::new(job);
+    let error = || {
+        job.last_error
+            .clone()
+            .unwrap_or_else(|| Failure { code: Line::lossy("died"), message: String::new() })
+    };
+    let event = match (&finished.answer, job.state) {
+        (Answer::Completed { measured }, _) => Event::Succeeded { job, took, measured: *measured },
+        (_, JobState::Cancelled) => Event::Cancelled { job },
+        (_, JobState::WillRetry) => Event::WillRetry { error: error(), job, took },
+        (_, JobState::PermanentlyFailed) => Event::FailedForGood { error: error(), job, took },
+        _ => Event::HandedBack { job },
+    };
+    shared.hub.tell(&event);
+}

@@ -1,0 +1,80 @@
+//! What is told, as lines of the log.
+
+use tracing::{error, info, warn};
+
+use super::events::{Event, Listener};
+use crate::domain::Job;
+
+/// Writes events into the log.
+#[derive(Debug)]
+pub struct Log;
+
+/// `backup of shop`
+fn title(job: &Job) -> String {
+    format!("{} of {}", job.work.kind(), job.work.database())
+}
+
+macro_rules! job_line {
+    ($level:ident, $job:expr, $message:literal $(, $name:ident = $value:expr)*) => {
+        $level!(
+            job = %$job.id, backup = %$job.work.backup(), database = %$job.work.database(), attempt = $job.attempts
+            $(, $name = $value)*, "{}: {}", title($job), $message
+        )
+    };
+}
+
+impl Listener for Log {
+    fn on(&self, event: &Event) {
+        match event {
+            Event::Started { worker, concurrency } => {
+                info!(%worker, concurrency, "takes jobs");
+            }
+            Event::Queue { reachable: true, .. } => info!("the queue can be reached again"),
+            Event::Queue { detail, .. } => {
+                warn!(detail = detail.as_deref().unwrap_or_default(), "the queue cannot be reached");
+            }
+            Event::Claimed { job, waited } => {
+                job_line!(info, job, "claimed", waited_ms = waited.as_millis() as u64);
+            }
+            Event::Succeeded { job, took, measured } => {
+                let (size, stored) = (measured.size_bytes, measured.stored_bytes);
+                job_line!(
+                    info,
+                    job,
+                    "completed",
+                    took_ms = took.as_millis() as u64,
+                    size_bytes = size,
+                    stored_bytes = stored
+                );
+            }
+            Event::WillRetry { job, error, took } => {
+                let at = job.next_retry_at.map(|at| at.to_string());
+                job_line!(
+                    warn,
+                    job,
+                    "failed, and will be tried again",
+                    took_ms = took.as_millis() as u64,
+                    error = error.message.as_str(),
+                    code = error.code.as_str(),
+                    next_retry_at = at
+                );
+            }
+            Event::FailedForGood { job, error, took } => {
+                let took_ms = took.as_millis() as u64;
+                job_line!(
+                    error,
+                    job,
+                    "failed for good",
+                    took_ms = took_ms,
+                    error = error.message.as_str(),
+                    code = error.code.as_str()
+                );
+            }
+            Event::Cancelled { job } => job_line!(info, job, "cancelled"),
+            Event::HandedBack { job } => job_line!(info, job, "handed back"),
+            Event::Lost { job } => job_line!(warn, job, "another worker has it by now"),
+            Event::Alive => {}
+            Event::Stopping => info!("takes no more jobs"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The queue in PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pggit::clock::{Clock, System};
+use pggit::domain::{Timestamp, Uptime};
+use pggit::pg::{Client, ConnInfo, Environment};
+use pggit::queue::{Error, PostgresQueue, Queue};
+use pggit::sql::{self, Right};
+
+use super::suite::{self, Stage, backup, completed, secs};
+use crate::cluster::Cluster;
+
+struct Postgres {
+    cluster: Arc<Cluster>,
+    database: String,
+}
+
+struct Ahead;
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        System.now().plus(secs(3600))
+    }
+
+    fn uptime(&self) -> Uptime {
+        System.uptime()
+    }
+}
+
+impl Postgres {
+    fn new() -> Self {
+        let cluster = Cluster::shared();
+        let database = cluster.create_database("queue");
+        let stage = Self { cluster, database };
+        sql::install(&stage.client()).unwrap();
+        stage
+    }
+
+    fn info(&self) -> ConnInfo {
+        ConnInfo::parse(&self.cluster.url(&self.database), &Environment::default()).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(&self.info(), "test").unwrap()
+    }
+
+    fn psql(&self, sql: &str) -> String {
+        self.cluster.psql(&self.database, sql)
+    }
+}
+
+impl Stage for Postgres {
+    fn open(&self) -> Box<dyn Queue> {
+        Box::new(PostgresQueue::open(self.info(), Arc::new(System)).unwrap())
+    }
+
+    fn open_ahead(&self) -> Box<dyn Queue> {
+        Box::new(PostgresQueue::open(self.info(), Arc::new(Ahead)).unwrap())
+    }
+
+    /// The server's clock cannot be moved; what it is compared with can.
+    fn pass(&self, time: Duration) {
+        let by = format!("interval '{} s'", time.as_secs());
+        let columns = ["lease_expires_at", "next_retry_at", "finished_at", "created_at", "updated_at"];
+        let moved: Vec<String> = columns.iter().map(|name| format!("{name} = {name} - {by}")).collect();
+        self.psql(&format!("update pggit.jobs set {}", moved.join(", ")));
+    }
+
+    fn many(&self) -> usize {
+        if std::env::var_os("PGGIT_TEST_LONG").is_some() { 5000 } else { 300 }
+    }
+}
+
+suite::conformance!(Postgres::new());
+
+#[test]
+fn it_is_installed_once_whoever_installs_at_the_same_time() {
+    let cluster = Cluster::shared();
+    let stage = Postgres { database: cluster.create_database("queue"), cluster };
+    let refused = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
+    assert!(matches!(refused, Error::Version { installed: 0, needed: 1, .. }), "{refused}");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| sql::install(&stage.client()).unwrap());
+        }
+    });
+    assert_eq!(sql::install(&stage.client()).unwrap(), sql::newest());
+    stage.psql("insert into pggit.schema_version values (99)");
+    let newer = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
+    assert!(matches!(newer, Error::Version { installed: 99, .. }), "{newer}");
+}
+
+#[test]
+fn roles_can_do_what_they_were_granted_and_nothing_else() {
+    let stage = Postgres::new();
+    let role = |kind: &str| format!("{kind}_{}", stage.database);
+    for (kind, right) in [("r", Right::Read), ("e", Right::Enqueue), ("w", Right::Work)] {
+        stage.psql(&format!("create role {} login", role(kind)));
+        sql::grant(&stage.client(), &role(kind), right).unwrap();
+    }
+    let open = |kind: &str| {
+        let url =
+            stage.cluster.url(&stage.database).replace("user=postgres", &format!("user={}", role(kind)));
+        PostgresQueue::open(ConnInfo::parse(&url, &Environment::default()).unwrap(), Arc::new(System))
+            .unwrap()
+    };
+    let denied = |error: Error| {
+        assert!(matches!(error, Error::Pg(pggit::pg::Error::PermissionDenied { .. })), "{error}");
+    };
+    let (reader, enqueuer, worker) = (open("r"), open("e"), open("w"));
+    denied(reader.enqueue(backup("shop")).unwrap_err());
+    let id = enqueuer.enqueue(backup("shop")).unwrap().job.id;
+    denied(enqueuer.cancel(id).unwrap_err());
+    denied(enqueuer.claim(&suite::worker("w")).unwrap_err());
+    assert_eq!(reader.list(&pggit::queue::Filter::default()).unwrap().jobs.len(), 1);
+    assert_eq!(reader.stats().unwrap().due, 1);
+    let claim = worker.claim(&suite::worker("w")).unwrap().unwrap();
+    worker.heartbeat(&claim).unwrap();
+    let sql = format!(
+        "set role {}; select job_id, backup_id, database, kind, state, priority, attempts, max_attempts, \
+         next_retry_at, lease_expires_at is not null, worker, last_error from pggit.backup_jobs",
+        role("r")
+    );
+    let backup_id = claim.job.work.backup();
+    assert_eq!(stage.psql(&sql), format!("{id}|{backup_id}|shop|backup|in_progress|0|1|3||t|w|"));
+    let sql = format!("set role {}; update pggit.jobs set state = 'completed'", role("w"));
+    assert!(!stage.cluster.try_psql(&stage.database, &sql).status.success());
+    worker.end(&claim, &completed()).unwrap();
+    let dropped = ["r", "e", "w"].map(|kind| format!("drop owned by {0}; drop role {0}", role(kind)));
+    stage.psql(&dropped.join("; "));
+}
+
+#[test]
+fn a_connection_that_broke_is_made_anew() {
+    let stage = Postgres::new();
+    let queue = stage.open();
+    let mut watch = queue.watch().unwrap();
+    queue.enqueue(backup("shop")).unwrap();
+    let break_all = || {
+        stage.psql(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+    };
+    break_all();
+    let claim = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    break_all();
+    queue.heartbeat(&claim).unwrap();
+    break_all();
+    queue.end(&claim, &completed()).unwrap();
+    let waited = loop {
+        match watch.wait(secs(20)) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(waited.retry(), "{waited}");
+}

@@ -1,0 +1,188 @@
+//! The queue in the refs of a repository.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pggit::clock::{Clock, Manual};
+use pggit::domain::{Line, Owner, Timestamp, Uptime};
+use pggit::git::Repository;
+use pggit::queue::{Claimant, Filter, Queue, RefsQueue};
+
+use super::suite::{self, LEASE, Stage, backup, completed, secs};
+use crate::sandbox::Sandbox;
+
+struct Refs {
+    sandbox: Sandbox,
+    clock: Arc<Manual>,
+}
+
+/// A clock that is ahead by an hour, on the same machine.
+struct Ahead(Arc<Manual>, Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.0.now().plus(self.1)
+    }
+
+    fn uptime(&self) -> Uptime {
+        self.0.uptime()
+    }
+}
+
+/// A clock that shows a later time whenever it is looked at.
+struct Ticking(Arc<Manual>);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        self.0.advance(Duration::from_millis(1));
+        self.0.now()
+    }
+
+    fn uptime(&self) -> Uptime {
+        self.0.uptime()
+    }
+}
+
+impl Refs {
+    fn new() -> Self {
+        let clock = Arc::new(Manual::at("2026-11-24T15:00:00Z".parse().unwrap()));
+        Self { sandbox: Sandbox::new(), clock }
+    }
+
+    fn open_with(&self, clock: Arc<dyn Clock>) -> Box<dyn Queue> {
+        Box::new(RefsQueue::new(Repository::open(&self.sandbox.repo()).unwrap(), clock))
+    }
+}
+
+impl Stage for Refs {
+    fn open(&self) -> Box<dyn Queue> {
+        self.open_with(Arc::new(Ticking(Arc::clone(&self.clock))))
+    }
+
+    fn open_ahead(&self) -> Box<dyn Queue> {
+        self.open_with(Arc::new(Ahead(Arc::clone(&self.clock), secs(3600))))
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    fn many(&self) -> usize {
+        if std::env::var_os("PGGIT_TEST_LONG").is_some() { 3000 } else { 60 }
+    }
+}
+
+suite::conformance!(Refs::new());
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let stage = Refs::new();
+    let queue = stage.open();
+    queue.enqueue(backup("shop")).unwrap();
+    let worker = suite::worker("w");
+    queue.claim(&worker).unwrap().unwrap();
+    stage.clock.set("2020-01-01T00:00:00Z".parse().unwrap());
+    stage.pass(LEASE + secs(1));
+    let claim = queue.claim(&worker).unwrap().expect("the lease has expired");
+    queue.end(&claim, &suite::failed(true)).unwrap();
+    stage.clock.set("2019-01-01T00:00:00Z".parse().unwrap());
+    stage.pass(secs(151));
+    let claim = queue.claim(&worker).unwrap().expect("it has waited long enough");
+    queue.end(&claim, &completed()).unwrap();
+}
+
+#[test]
+fn the_job_of_a_dead_process_is_free_at_once() {
+    let stage = Refs::new();
+    let queue = stage.open();
+    queue.enqueue(backup("shop")).unwrap();
+    let me = Owner::current().unwrap();
+    let dead = Owner { started_ticks: me.started_ticks + 1, ..me.clone() };
+    let claimant = |owner: Owner| Claimant { worker: Line::lossy("w"), owner: Some(owner), lease: LEASE };
+    queue.claim(&claimant(dead)).unwrap().unwrap();
+    assert!(queue.claim(&claimant(me)).unwrap().is_some_and(|claim| claim.job.attempts == 2));
+}
+
+#[test]
+fn jobs_survive_gc_and_packed_refs_and_one_that_is_damaged_is_named() {
+    let stage = Refs::new();
+    let queue = stage.open();
+    let first = queue.enqueue(backup("shop")).unwrap().job;
+    let second = stage.open().enqueue(backup("stats")).unwrap().job;
+    stage.sandbox.git(["gc", "-q", "--prune=now"]);
+    assert_eq!(queue.list(&Filter::default()).unwrap().jobs.len(), 2);
+    let blob = stage.sandbox.path().join("blob");
+    std::fs::write(&blob, "{\"format\": 2}").unwrap();
+    let id = stage.sandbox.git(["hash-object", "-w", blob.to_str().unwrap()]);
+    stage.sandbox.git(["update-ref", &format!("refs/pggit/jobs/{}", first.id), &id]);
+    let claim = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    assert_eq!(claim.job.id, second.id);
+    let listing = queue.list(&Filter::default()).unwrap();
+    assert_eq!(listing.jobs.len(), 1);
+    let reason = "it was written by a newer version of git-pggit".to_owned();
+    assert_eq!(listing.damaged, [(first.id.to_string(), reason)]);
+    stage.sandbox.git(["pack-refs", "--all"]);
+    queue.end(&claim, &completed()).unwrap();
+    assert_eq!(queue.clean(Duration::ZERO).unwrap(), 1);
+    stage.sandbox.git(["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn a_full_disk_is_said_and_changes_nothing() {
+    let Some(disk) = crate::tmpfs::Tmpfs::mount("size=1m") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "--bare", disk.path().to_str().unwrap()]);
+    let open = || RefsQueue::new(Repository::open(disk.path()).unwrap(), Arc::new(pggit::clock::System));
+    let queue = open();
+    let first = queue.enqueue(backup("shop")).unwrap().job;
+    let filler = disk.path().join("filler");
+    let _ = std::fs::write(&filler, vec![0; 2 << 20]);
+    let refused = queue.enqueue(backup("shop")).unwrap_err();
+    assert!(!matches!(refused, pggit::queue::Error::NotFound { .. }), "{refused}");
+    assert!(queue.claim(&suite::worker("w")).is_err());
+    assert_eq!(open().get(first.id).unwrap(), first);
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(queue.list(&Filter::default()).unwrap().jobs.len(), 1);
+    let claim = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    queue.end(&claim, &completed()).unwrap();
+}
+
+/// With many thousands of jobs the refs are not listed for each claim.
+#[test]
+fn ten_thousand_jobs_can_wait() {
+    let many = if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 1_000 };
+    let stage = Refs::new();
+    let queue = stage.open();
+    let first = queue.enqueue(suite::free()).unwrap().job;
+    let template = stage.sandbox.git(["cat-file", "blob", &format!("refs/pggit/jobs/{}", first.id)]);
+    // Two processes instead of thousands.
+    let dir = stage.sandbox.path().join("jobs");
+    std::fs::create_dir(&dir).unwrap();
+    let (mut paths, mut ids) = (String::new(), Vec::new());
+    for n in 0..many {
+        let id = pggit::domain::JobId::new(stage.clock.now().plus(Duration::from_millis(n)));
+        let path = dir.join(id.to_string());
+        std::fs::write(&path, template.replace(&first.id.to_string(), &id.to_string())).unwrap();
+        paths.push_str(&format!("{}\n", path.display()));
+        ids.push(id);
+    }
+    let feed = |arguments: &[&str], input: &str| {
+        let file = stage.sandbox.path().join("input");
+        std::fs::write(&file, input).unwrap();
+        let mut git = stage.sandbox.command("git");
+        let output = stage.sandbox.output(git.args(arguments).stdin(std::fs::File::open(&file).unwrap()));
+        assert_eq!(output.status, 0, "{}", output.snapshot());
+        output.stdout_text()
+    };
+    let blobs = feed(&["hash-object", "-w", "--stdin-paths"], &paths);
+    let created =
+        ids.iter().zip(blobs.lines()).map(|(id, blob)| format!("create refs/pggit/jobs/{id} {blob}\n"));
+    feed(&["update-ref", "--stdin"], &created.collect::<String>());
+    assert_eq!(queue.stats().unwrap().due, many + 1);
+    let worker = suite::worker("w");
+    let mut claim = queue.claim(&worker).unwrap().unwrap();
+    for _ in 0..100 {
+        claim = queue.end_and_claim(&claim, &completed(), &worker).unwrap().1.expect("there are more");
+    }
+    assert_eq!(queue.stats().unwrap().due, many - 100);
+}

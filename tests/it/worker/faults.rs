@@ -1,0 +1,274 @@
+//! What goes wrong, and what becomes of the job.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::process::Signal;
+
+use super::{Holder, Where, Yard, assert_no_tool, tools};
+use crate::cluster::Cluster;
+
+/// A directory of PostgreSQL's programs whose pg_dump fails.
+fn broken_pgbin(yard: &Yard) -> std::path::PathBuf {
+    let dir = yard.shop.sandbox.path().join("broken");
+    fs::create_dir_all(&dir).unwrap();
+    for entry in fs::read_dir(crate::cluster::bin_dir()).unwrap().flatten() {
+        let _ = std::os::unix::fs::symlink(entry.path(), dir.join(entry.file_name()));
+    }
+    let dump = dir.join("pg_dump");
+    fs::remove_file(&dump).unwrap();
+    let real = crate::cluster::bin_dir().join("pg_dump");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--version*) exec {} --version;; esac\necho 'pg_dump: error: the disk is on fire' >&2\nexit 1\n",
+        real.display()
+    );
+    fs::write(&dump, script).unwrap();
+    fs::set_permissions(&dump, fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+fn a_failing_tool_is_tried_again_and_given_up_and_repaired(place: Where) {
+    let yard = Yard::new(place);
+    yard.config("pggit.shop.maxAttempts", "2");
+    yard.config("pggit.pgbin", broken_pgbin(&yard).to_str().unwrap());
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    worker.wait_for("will be tried again");
+    let log = worker.wait_for("failed for good");
+    assert_eq!(log["level"], "ERROR");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &2.into()));
+    assert!(job["last_error"]["message"].as_str().unwrap().contains("the disk is on fire"), "{job:#}");
+    assert!(job["history"][1]["output"].as_str().unwrap().contains("the disk is on fire"), "{job:#}");
+    assert_eq!(yard.shop.only_record()["status"], "failed");
+    yard.shop.sandbox.git(["config", "--unset", "pggit.pgbin"]);
+    yard.shop.pggit(&["queue", "retry", &id]).success();
+    worker.wait_for("completed");
+    let record = yard.shop.only_record();
+    assert_eq!((&record["status"], &record["id"]), (&"completed".into(), &job["backup_id"]));
+    assert_eq!(record["attempt"]["number"], 3);
+}
+
+#[test]
+fn a_failing_tool_is_tried_again_with_refs() {
+    a_failing_tool_is_tried_again_and_given_up_and_repaired(Where::Refs);
+}
+
+#[test]
+fn a_failing_tool_is_tried_again_with_postgres() {
+    a_failing_tool_is_tried_again_and_given_up_and_repaired(Where::Postgres);
+}
+
+fn a_worker_that_is_killed_is_replaced(place: Where) {
+    let yard = Yard::new(place);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    worker.signal(Signal::KILL);
+    assert_eq!(worker.wait(), -1);
+    // The attempt ends with its worker, and says so.
+    assert_no_tool(&yard);
+    let began = std::time::Instant::now();
+    while yard.shop.only_record()["status"] != "failed" {
+        assert!(began.elapsed().as_secs() < 20, "{:#}", yard.shop.only_record());
+    }
+    drop(holder);
+    let mut worker = yard.start(&[]);
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &2.into()));
+    assert_eq!(job["history"][0]["outcome"], "lost");
+    let record = yard.shop.only_record();
+    assert_eq!((&record["status"], &record["id"]), (&"completed".into(), &job["backup_id"]));
+}
+
+#[test]
+fn a_worker_that_is_killed_is_replaced_with_refs() {
+    a_worker_that_is_killed_is_replaced(Where::Refs);
+}
+
+#[test]
+fn a_worker_that_is_killed_is_replaced_with_postgres() {
+    a_worker_that_is_killed_is_replaced(Where::Postgres);
+}
+
+fn a_running_job_can_be_cancelled(place: Where) {
+    let yard = Yard::new(place);
+    yard.config("pggit.lease", "1h");
+    let _holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    yard.shop.pggit(&["queue", "cancel", &id]).success();
+    worker.wait_for("cancelled");
+    assert_eq!(yard.job(&id)["state"], "cancelled");
+    assert_eq!(yard.shop.only_record()["status"], "failed");
+    assert_no_tool(&yard);
+}
+
+#[test]
+fn a_running_job_in_refs_can_be_cancelled() {
+    a_running_job_can_be_cancelled(Where::Refs);
+}
+
+#[test]
+fn a_running_job_in_postgres_can_be_cancelled() {
+    a_running_job_can_be_cancelled(Where::Postgres);
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_hands_back_what_is_not_done() {
+    let yard = Yard::new(Where::Refs);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&["--grace", "0"]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    worker.signal(Signal::TERM);
+    worker.wait_for("handed back");
+    assert_eq!(worker.wait(), 0);
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"ready".into(), &0.into()));
+    assert_no_tool(&yard);
+    drop(holder);
+    assert_eq!(yard.work()["completed"], 1);
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_finishes_what_it_can() {
+    let yard = Yard::new(Where::Refs);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&["--grace", "1h"]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    worker.signal(Signal::TERM);
+    worker.wait_for("takes no more jobs");
+    drop(holder);
+    assert_eq!(worker.wait(), 0);
+    assert_eq!(yard.job(&id)["state"], "completed");
+}
+
+#[test]
+fn a_database_that_is_not_configured_any_more_is_said_clearly() {
+    let yard = Yard::new(Where::Refs);
+    let id = yard.enqueue(&[]);
+    yard.shop.pggit(&["database", "add", "other", "--url", "service=other"]).success();
+    yard.shop.pggit(&["database", "remove", "shop"]).success();
+    assert_eq!(yard.work()["failed"], 1);
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &1.into()));
+    let error = &job["last_error"];
+    assert_eq!(error["code"], "not-found");
+    assert!(error["message"].as_str().unwrap().contains("shop"), "{error}");
+}
+
+#[test]
+fn an_attempt_that_is_killed_is_recorded_and_tried_again() {
+    let yard = Yard::new(Where::Refs);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    let pid = yard.shop.only_record()["attempt"]["owner"]["pid"].as_i64().unwrap();
+    assert_ne!(pid, i64::from(worker.child.id()));
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    worker.wait_for("will be tried again");
+    assert_eq!(yard.shop.only_record()["status"], "failed");
+    drop(holder);
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!(job["history"][0]["error"]["code"], "killed");
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+    assert_no_tool(&yard);
+}
+
+#[test]
+fn a_server_that_goes_away_is_waited_for() {
+    let yard = Yard::new(Where::Postgres);
+    let mut worker = yard.start(&[]);
+    let others =
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'git-pggit queue'";
+    for _ in 0..3 {
+        yard.shop.cluster.psql("postgres", others);
+        let id = yard.enqueue(&[]);
+        assert_eq!(worker.wait_for("completed")["job"], id.as_str());
+    }
+}
+
+#[test]
+fn two_workers_of_one_name_do_not_get_in_each_others_way() {
+    let mut yard = Yard::new(Where::Postgres);
+    yard.shop.sandbox.set("PGGIT_WORKER_ID", "same");
+    let ids: Vec<String> = (0..6).map(|_| yard.enqueue(&[])).collect();
+    let (_one, _two) = (yard.start(&["-c2"]), yard.start(&["-c2"]));
+    for id in &ids {
+        let job = yard.wait_for(id, &["completed"]);
+        assert_eq!(job["attempts"], 1);
+    }
+    assert_eq!(yard.shop.records().len(), 6);
+}
+
+#[test]
+fn a_tool_that_is_killed_is_started_again() {
+    let yard = Yard::new(Where::Refs);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    for pid in tools(&yard) {
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
+    }
+    worker.wait_for("will be tried again");
+    drop(holder);
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &2.into()));
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+}
+
+#[test]
+fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
+    let yard = Yard::new(Where::Refs);
+    let server = Cluster::start();
+    yard.config("pggit.queue", &server.url("postgres"));
+    yard.config("pggit.lease", "1h");
+    yard.shop.pggit(&["queue", "init"]).success();
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    server.stop();
+    drop(holder);
+    worker.wait_for("cannot be told");
+    server.start_again();
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &1.into()));
+    let next = yard.enqueue(&[]);
+    assert_eq!(worker.wait_for("completed")["job"], next.as_str());
+}
+
+#[test]
+fn a_backup_is_verified_by_a_job() {
+    let yard = Yard::new(Where::Refs);
+    let backup = yard.enqueue(&[]);
+    assert_eq!(yard.work()["completed"], 1);
+    let verify = yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
+    assert_eq!(yard.work()["completed"], 1);
+    let (backup, verify) = (yard.job(&backup), yard.job(&verify));
+    assert_eq!((&verify["kind"], &verify["backup_id"]), (&"verify".into(), &backup["backup_id"]));
+    assert_eq!(yard.shop.only_record()["verifications"][0]["status"], "passed");
+    let directory = yard.shop.backups_dir();
+    for entry in walkdir::WalkDir::new(directory).into_iter().flatten() {
+        if entry.file_type().is_file() && !entry.file_name().to_string_lossy().ends_with("json") {
+            fs::write(entry.path(), "not what was written").unwrap();
+        }
+    }
+    let verify = yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
+    assert_eq!(yard.work()["failed"], 1);
+    let job = yard.job(&verify);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &1.into()), "{job:#}");
+    assert!(job["last_error"]["message"].as_str().unwrap().starts_with("verification failed"), "{job:#}");
+}
