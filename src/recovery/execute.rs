@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 use super::Error;
 use super::error::of_store;
 use crate::domain::{Backup, BackupId};
-use crate::process::{Stdout, crash_point};
+use crate::process::{Cmd, Stdout, crash_point};
 use crate::progress::Progress;
 use crate::store::Held;
 use crate::tools::adapter::{Step, empty_directory};
@@ -67,23 +67,11 @@ impl Execution<'_> {
             Step::Unpack { backup, artifact, into, tree } => {
                 self.unpack(backup, &artifact, &into, tree.as_deref())
             }
-            Step::Run { what, cmd } => {
-                self.progress.stage(&what, None);
-                let program = cmd.argv().first().map(PathBuf::from).unwrap_or_default();
-                let ran = cmd.stdout(Stdout::Null).run();
-                ran.map(drop).map_err(|source| Error::Step {
-                    what: format!("{what} with {}", program.display()),
-                    source,
-                })
-            }
+            Step::Run { what, cmd } => run(&what, *cmd, self.progress),
             Step::Tablespace { link, directory } => tablespace(&link, &directory),
             Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
             Step::Remove { path } => remove(&path),
-            Step::Append { path, text } => {
-                let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-                file.and_then(|mut file| file.write_all(&text))
-                    .map_err(|error| Error::file("write", &path, error))
-            }
+            Step::Append { path, text } => append(&path, &text),
         }
     }
 
@@ -115,6 +103,21 @@ impl Execution<'_> {
         read.map_err(|_| damaged())?;
         Tree::parse(&text).ok_or_else(damaged)
     }
+}
+
+/// Runs a program of a plan.
+pub(super) fn run(what: &str, cmd: Cmd, progress: &dyn Progress) -> Result<(), Error> {
+    progress.stage(what, None);
+    let program = cmd.argv().first().map(PathBuf::from).unwrap_or_default();
+    let ran = cmd.stdout(Stdout::Null).run();
+    let failed = |source| Error::Step { what: format!("{what} with {}", program.display()), source };
+    ran.map(drop).map_err(failed)
+}
+
+/// Adds to a file, which is made when it is missing.
+pub(super) fn append(path: &Path, text: &[u8]) -> Result<(), Error> {
+    let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text)).map_err(|error| Error::file("write", path, error))
 }
 
 fn digest(backup: &Backup, name: &str) -> Result<String, Error> {

@@ -9,6 +9,7 @@
 //! person, knows that it may go.
 
 mod clones;
+mod by_tool;
 mod data_directory;
 mod dump;
 mod error;
@@ -22,6 +23,7 @@ mod proof;
 mod swap;
 
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
+pub use by_tool::restore_by_tool;
 pub use data_directory::{Archiving, DataDirectory, Planted};
 pub use dump::{Expected, Forward, Restore, Restored};
 pub use error::Error;

@@ -36,7 +36,14 @@ fn check(tool: &Tool<'_>, backup: &Backup) -> Result<Report, Error> {
 /// Restores it to where such a backup is restored to, and counts.
 fn restored(tool: &Tool<'_>, backup: &Backup) -> String {
     if tool.adapter.has_repository() {
-        return tool.rig.restored_orders(tool.adapter, backup, RecoveryTarget::Immediate);
+        let (path, id) = (tool.rig.dir.join("restored"), backup.id.to_string());
+        let to = ["backup", "restore", id.as_str(), "--to", path.to_str().unwrap()];
+        let plan = tool.rig.pggit(&[&to[..], &["--dry-run"]].concat()).success();
+        assert!(plan.stdout_text().contains("is empty") && !path.exists(), "{}", plan.snapshot());
+        tool.rig.pggit(&to).success();
+        let again = tool.rig.pggit(&to).fails(12);
+        assert!(again.stderr_text().contains("missing or empty"), "{}", again.snapshot());
+        return tool.rig.orders_in(&path);
     }
     tool.rig.pggit(&["backup", "restore", &backup.id.to_string(), "--into", "shop_restored"]).success();
     tool.rig.cluster.psql("shop_restored", "select count(*) from orders")

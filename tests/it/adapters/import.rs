@@ -44,7 +44,7 @@ fn a_repository_of_existing_backups_is_imported_once_in_every_clone() {
         let source = record.metadata.as_map()["commit_source"].as_str().unwrap();
         match record.kind {
             BackupType::Differential => {
-                assert_eq!((source, record.commit.as_str()), ("annotation", annotated.as_str()))
+                assert_eq!((source, record.commit.as_str()), ("annotation", annotated.as_str()));
             }
             _ => assert_eq!((source, record.commit.as_str()), ("inferred", older.as_str())),
         }

@@ -9,14 +9,16 @@ use serde_json::json;
 use super::restore::{Args, Until};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Backup, Lsn, RecoveryTarget, human_bytes};
+use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::config::{Origin, Setting};
+use crate::domain::{Backup, Lsn, RecoveryTarget, Status, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{self, Entry};
 use crate::process::interrupt;
-use crate::recovery::{Archiving, DataDirectory, Log, Planted, reach};
+use crate::recovery::{Archiving, DataDirectory, Log, Planted, reach, restore_by_tool};
 use crate::store::Access;
-use crate::tools::{Adapter, Programs};
+use crate::tools::Programs;
+use crate::tools::adapter::{Step, Subject, Target};
 
 pub(super) fn run(
     args: &Args,
@@ -26,7 +28,9 @@ pub(super) fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = adapter(&entry.backup, &programs)?;
+    let Some(adapter) = backup::restorer_of(&entry.backup, &programs) else {
+        return by_tool(args, to, entry, &programs, context);
+    };
     let members = members(entry, context)?;
     let tablespaces =
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
@@ -48,7 +52,7 @@ pub(super) fn run(
         progress: progress.as_ref(),
     };
     if args.dry_run {
-        return show(&restore, entry, context);
+        return show(&restore.plan()?, entry, context);
     }
     let planted = restore.run();
     let planted = planted.map_err(|error| match interrupt::requested() {
@@ -119,13 +123,65 @@ struct Said<'a> {
     until: &'a RecoveryTarget,
 }
 
-/// The tool that brings it back.
-fn adapter(backup: &Backup, programs: &Programs) -> Result<Box<dyn Adapter>, Failure> {
-    backup::restorer_of(backup, programs).ok_or_else(|| {
-        let message =
-            format!("backup {} was made by {}, which has to restore it itself", backup.id, backup.tool.name);
-        Failure::new(Code::Conflict, message)
-    })
+/// Lets a tool restore what is in its own repository, as it is configured here.
+fn by_tool(
+    args: &Args,
+    to: &Path,
+    entry: &Entry,
+    programs: &Programs,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (backup, config) = (&entry.backup, context.config()?);
+    if backup.status != Status::Completed {
+        let status = backup.status.as_str().replace('_', " ");
+        return Err(Failure::new(Code::Conflict, format!("backup {} is {status}", backup.id)));
+    }
+    let mut database = config.selected(Some(backup.database.as_str()))?;
+    let tool = backup.tool.name.as_str().parse().map_err(|()| {
+        Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
+    })?;
+    database.tool = Setting { value: tool, origin: Origin::CommandLine };
+    let adapter = backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, programs)?;
+    if args.archive_mode != "off" {
+        let message = "--archive-mode preserve: the tool leaves archiving off";
+        return Err(Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place"));
+    }
+    let tablespaces =
+        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let path = plain(&context.cwd().join(to));
+    let until = args.until.target(context)?;
+    let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
+    let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
+    if args.dry_run {
+        let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
+        return show(&steps, entry, context);
+    }
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let progress = bar::progress(&context.ui);
+    let duration = restore_by_tool(backup, steps, &path, progress.as_ref());
+    drop(progress);
+    let duration = duration.map_err(|error| match interrupt::requested() {
+        Some(signal) => {
+            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
+        }
+        None => error.into(),
+    })?;
+    if context.ui.wants_json() {
+        return Ok(context.ui.json(&json!({
+            "backup": backup.id,
+            "commit": backup.commit,
+            "directory": path.to_string_lossy(),
+            "size_bytes": backup.size_bytes,
+            "duration_s": duration.as_secs_f64(),
+        }))?);
+    }
+    let (tool, short) = (&backup.tool.name, backup.commit.short());
+    context.ui.status(&format!(
+        "restored backup {} (commit {short}) with {tool} into data directory {}",
+        backup.name,
+        path.display()
+    ));
+    Ok(())
 }
 
 /// A path without `.` and a slash at its end: a name is added to it.
@@ -187,8 +243,7 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
 }
 
 /// What would be done.
-fn show(restore: &DataDirectory<'_>, entry: &Entry, context: &Context) -> Result<(), Failure> {
-    let steps = restore.plan()?;
+fn show(steps: &[String], entry: &Entry, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
         return Ok(context
