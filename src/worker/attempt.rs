@@ -195,7 +195,7 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
             Ok(job) => return Some(job),
             Err(queue::Error::Lost { .. }) => return None,
             Err(error) => {
-                warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended")
+                warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended");
             }
         }
         // Who is told to end does not wait for a queue that has gone: the lease will end.

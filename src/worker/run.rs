@@ -48,6 +48,11 @@ pub struct Settings {
     pub mode: Mode,
 }
 
+/// Says how long a job may take.
+pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
+/// Does something about the backup of an attempt that died without a word.
+pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
+
 /// A worker and what it works with.
 pub struct Worker {
     /// How it works.
@@ -61,9 +66,9 @@ pub struct Worker {
     /// What else is to be done.
     pub chores: Vec<Box<dyn Chore>>,
     /// How long a job may take.
-    pub deadline: Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>,
+    pub deadline: Deadline,
     /// What to do about the backup of an attempt that died without a word.
-    pub died: Box<dyn Fn(&Job) + Send + Sync>,
+    pub died: Died,
 }
 
 /// What a worker has done.
@@ -96,8 +101,8 @@ pub(super) struct Shared {
     /// Running attempts have to end.
     pub(super) ends: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
-    deadline: Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>,
-    died: Box<dyn Fn(&Job) + Send + Sync>,
+    deadline: Deadline,
+    died: Died,
 }
 
 impl Shared {
@@ -272,9 +277,13 @@ impl Loop {
         }
         let queue = Arc::clone(&self.shared.queue);
         let due = blocking(move || queue.next_due()).await.ok().flatten();
-        // What is due now could not be taken: its database is busy, or somebody else was faster.
-        let least = Duration::from_millis(if self.running.is_empty() { 20 } else { 1000 });
-        due.map_or(poll, |due| due.max(least)).min(poll)
+        match due {
+            // It could not be taken: its database is busy, or somebody else was faster. When
+            // that changes, it wakes us.
+            Some(due) if due.is_zero() => Duration::from_secs(1).min(poll),
+            Some(due) => due.max(Duration::from_millis(10)).min(poll),
+            None => poll,
+        }
     }
 
     /// Wakes the loop whenever the queue changes.

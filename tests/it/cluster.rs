@@ -151,6 +151,12 @@ impl Cluster {
         let _ = pg("pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
     }
 
+    /// Starts a server that was stopped.
+    pub(crate) fn start_again(&self) {
+        let out = self.pg_ctl_start(&Options::default());
+        assert!(out.status.success(), "the cluster does not start again");
+    }
+
     /// The directory of the socket; below it `data`, `log` and `tls`.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

@@ -3,9 +3,10 @@
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant};
 
-use crate::backup::{Asked, Request};
+use crate::backup::{self, Asked, Request};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupWork, Failure as Why, Job, Line, VerificationStatus, VerifyWork, Work};
+use crate::ledger;
 use crate::process::{Liveness, interrupt, is_alive};
 use crate::worker::Answer;
 use crate::worker::events::Measured;
@@ -34,7 +35,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Code::Usage, "the job makes no sense").cause(error.to_string()))?;
     interrupt::terminate_at_end_of(input).map_err(unreadable)?;
     let done = match &job.work {
-        Work::Backup(work) => backup(work, context),
+        Work::Backup(work) => make(work, context),
         Work::Verify(work) => verify(work, context),
     };
     let answer = match done {
@@ -66,7 +67,7 @@ fn may_be_tried_again(code: Code) -> bool {
     )
 }
 
-fn backup(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
+fn make(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
     wait_for_earlier(work, context)?;
     let config = context.config()?;
     // A name that nobody configures any more is said clearly.
@@ -95,10 +96,22 @@ fn backup(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
         tags: work.tags.clone(),
     };
     let created = super::backup::create::make(&request, None, None, context)?;
-    let entry = created.map_err(|unsuccessful| Failure::from(*unsuccessful.error))?;
+    let entry = created.map_err(|unsuccessful| failure(*unsuccessful.error))?;
     super::sync::on_write(context);
     super::maintenance::by_the_way(context);
     Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: entry.backup.stored_bytes })
+}
+
+/// An attempt whose worker was killed may have come in between: what the record
+/// refuses now it may take from the next attempt.
+fn failure(error: backup::Error) -> Failure {
+    let in_between = match &error {
+        backup::Error::Ledger(ledger::Error::Refused { .. }) => true,
+        backup::Error::NotAgain { reason, .. } => reason.contains("another process"),
+        _ => false,
+    };
+    let failure = Failure::from(error);
+    if in_between { failure.with_code(Code::Busy) } else { failure }
 }
 
 /// A verdict that the backup is bad is a job that failed, and stays one however
@@ -113,7 +126,7 @@ fn verify(work: &VerifyWork, context: &Context) -> Result<Measured, Failure> {
         return Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: None });
     }
     let failure = Failure::new(Code::Negative, format!("verification failed: {}", work.kind));
-    Err(verify::reasons(&verdict).into_iter().fold(failure, |failure, reason| failure.cause(reason)))
+    Err(verify::reasons(&verdict).into_iter().fold(failure, Failure::cause))
 }
 
 /// An attempt whose worker was killed is about to end, and says so in the

@@ -11,10 +11,10 @@ use crate::backup;
 use crate::cli::attendants::{Monitor, Planner, Seed, Teller};
 use crate::cli::{Code, Context, Failure, logging, queue};
 use crate::config::{self, Config};
-use crate::domain::{BackupId, Job, Line, Work};
+use crate::domain::{BackupId, Line, Work};
 use crate::queue::Queue;
 use crate::worker::events::Hub;
-use crate::worker::{self, Chore, Log, Mode, Processes, Settings, Worker};
+use crate::worker::{self, Chore, Deadline, Died, Log, Mode, Processes, Settings, Worker};
 
 /// Do the jobs of the queue: make the backups that others asked for
 ///
@@ -128,7 +128,7 @@ fn name_of_process() -> Line {
 
 /// How long a job may take: what its database says, and some time to say that
 /// it was too long.
-fn deadlines(config: Config) -> Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync> {
+fn deadlines(config: Config) -> Deadline {
     const MORE: Duration = Duration::from_secs(60);
     Box::new(move |job| {
         let database = config.database(job.work.database()).ok()?;
@@ -137,7 +137,7 @@ fn deadlines(config: Config) -> Box<dyn Fn(&Job) -> Option<Duration> + Send + Sy
 }
 
 /// Records that an attempt was interrupted whose process died without a word.
-fn records(context: &Context) -> Result<Box<dyn Fn(&Job) + Send + Sync>, Failure> {
+fn records(context: &Context) -> Result<Died, Failure> {
     let (ledger, schema) = (context.ledger_repository()?.for_thread(), context.repository()?.for_thread());
     let repositories = std::sync::Mutex::new((ledger, context.beside()?.is_some().then_some(schema)));
     let clock = context.clock();

@@ -126,3 +126,63 @@ fn jobs_survive_gc_and_packed_refs_and_one_that_is_damaged_is_named() {
     assert_eq!(queue.clean(Duration::ZERO).unwrap(), 1);
     stage.sandbox.git(["fsck", "--strict", "--no-dangling"]);
 }
+
+#[test]
+fn a_full_disk_is_said_and_changes_nothing() {
+    let Some(disk) = crate::tmpfs::Tmpfs::mount("size=1m") else { return };
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "-q", "--bare", disk.path().to_str().unwrap()]);
+    let open = || RefsQueue::new(Repository::open(disk.path()).unwrap(), Arc::new(pggit::clock::System));
+    let queue = open();
+    let first = queue.enqueue(backup("shop")).unwrap().job;
+    let filler = disk.path().join("filler");
+    let _ = std::fs::write(&filler, vec![0; 2 << 20]);
+    let refused = queue.enqueue(backup("shop")).unwrap_err();
+    assert!(!matches!(refused, pggit::queue::Error::NotFound { .. }), "{refused}");
+    assert!(queue.claim(&suite::worker("w")).is_err());
+    assert_eq!(open().get(first.id).unwrap(), first);
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(queue.list(&Filter::default()).unwrap().jobs.len(), 1);
+    let claim = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    queue.end(&claim, &completed()).unwrap();
+}
+
+/// With many thousands of jobs the refs are not listed for each claim.
+#[test]
+fn ten_thousand_jobs_can_wait() {
+    let many = if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 1_000 };
+    let stage = Refs::new();
+    let queue = stage.open();
+    let first = queue.enqueue(suite::free()).unwrap().job;
+    let template = stage.sandbox.git(["cat-file", "blob", &format!("refs/pggit/jobs/{}", first.id)]);
+    // Two processes instead of thousands.
+    let dir = stage.sandbox.path().join("jobs");
+    std::fs::create_dir(&dir).unwrap();
+    let (mut paths, mut ids) = (String::new(), Vec::new());
+    for n in 0..many {
+        let id = pggit::domain::JobId::new(stage.clock.now().plus(Duration::from_millis(n)));
+        let path = dir.join(id.to_string());
+        std::fs::write(&path, template.replace(&first.id.to_string(), &id.to_string())).unwrap();
+        paths.push_str(&format!("{}\n", path.display()));
+        ids.push(id);
+    }
+    let feed = |arguments: &[&str], input: &str| {
+        let file = stage.sandbox.path().join("input");
+        std::fs::write(&file, input).unwrap();
+        let mut git = stage.sandbox.command("git");
+        let output = stage.sandbox.output(git.args(arguments).stdin(std::fs::File::open(&file).unwrap()));
+        assert_eq!(output.status, 0, "{}", output.snapshot());
+        output.stdout_text()
+    };
+    let blobs = feed(&["hash-object", "-w", "--stdin-paths"], &paths);
+    let created =
+        ids.iter().zip(blobs.lines()).map(|(id, blob)| format!("create refs/pggit/jobs/{id} {blob}\n"));
+    feed(&["update-ref", "--stdin"], &created.collect::<String>());
+    assert_eq!(queue.stats().unwrap().due, many + 1);
+    let worker = suite::worker("w");
+    let mut claim = queue.claim(&worker).unwrap().unwrap();
+    for _ in 0..100 {
+        claim = queue.end_and_claim(&claim, &completed(), &worker).unwrap().1.expect("there are more");
+    }
+    assert_eq!(queue.stats().unwrap().due, many - 100);
+}

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
 
-use super::{Holder, Where, Yard, assert_no_tool};
+use super::{Holder, Where, Yard, assert_no_tool, tools};
+use crate::cluster::Cluster;
 
 /// A directory of PostgreSQL's programs whose pg_dump fails.
 fn broken_pgbin(yard: &Yard) -> std::path::PathBuf {
@@ -207,4 +208,67 @@ fn two_workers_of_one_name_do_not_get_in_each_others_way() {
         assert_eq!(job["attempts"], 1);
     }
     assert_eq!(yard.shop.records().len(), 6);
+}
+
+#[test]
+fn a_tool_that_is_killed_is_started_again() {
+    let yard = Yard::new(Where::Refs);
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    for pid in tools(&yard) {
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
+    }
+    worker.wait_for("will be tried again");
+    drop(holder);
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &2.into()));
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+}
+
+#[test]
+fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
+    let yard = Yard::new(Where::Refs);
+    let server = Cluster::start();
+    yard.config("pggit.queue", &server.url("postgres"));
+    yard.config("pggit.lease", "1h");
+    yard.shop.pggit(&["queue", "init"]).success();
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    server.stop();
+    drop(holder);
+    worker.wait_for("cannot be told");
+    server.start_again();
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &1.into()));
+    let next = yard.enqueue(&[]);
+    assert_eq!(worker.wait_for("completed")["job"], next.as_str());
+}
+
+#[test]
+fn a_backup_is_verified_by_a_job() {
+    let yard = Yard::new(Where::Refs);
+    let backup = yard.enqueue(&[]);
+    assert_eq!(yard.work()["completed"], 1);
+    let verify = yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
+    assert_eq!(yard.work()["completed"], 1);
+    let (backup, verify) = (yard.job(&backup), yard.job(&verify));
+    assert_eq!((&verify["kind"], &verify["backup_id"]), (&"verify".into(), &backup["backup_id"]));
+    assert_eq!(yard.shop.only_record()["verifications"][0]["status"], "passed");
+    let directory = yard.shop.backups_dir();
+    for entry in walkdir::WalkDir::new(directory).into_iter().flatten() {
+        if entry.file_type().is_file() && !entry.file_name().to_string_lossy().ends_with("json") {
+            fs::write(entry.path(), "not what was written").unwrap();
+        }
+    }
+    let verify = yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
+    assert_eq!(yard.work()["failed"], 1);
+    let job = yard.job(&verify);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &1.into()), "{job:#}");
+    assert!(job["last_error"]["message"].as_str().unwrap().starts_with("verification failed"), "{job:#}");
 }

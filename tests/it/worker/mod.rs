@@ -170,22 +170,27 @@ impl Drop for Holder<'_> {
     }
 }
 
+/// The process ids of all pg_dump that work for this yard.
+pub fn tools(yard: &Yard) -> Vec<i32> {
+    let here = yard.shop.cluster.dir().display().to_string();
+    let is_ours = |pid: &i32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&command).into_owned();
+        words.split('\0').next().is_some_and(|program| program.ends_with("pg_dump"))
+            && words.contains(&here)
+            && words.contains(&yard.shop.database)
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter(is_ours).collect()
+}
+
 /// No tool is left. (What the server does for one that has gone, while it
 /// waits for a lock, is its own business.)
 #[track_caller]
 pub fn assert_no_tool(yard: &Yard) {
-    let (here, began) = (yard.shop.cluster.dir().display().to_string(), Instant::now());
-    let left = || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-        let words = |command: Vec<u8>| String::from_utf8_lossy(&command).into_owned();
-        commands.map(words).any(|words| {
-            words.split('\0').next().is_some_and(|program| program.ends_with("pg_dump"))
-                && words.contains(&here)
-                && words.contains(&yard.shop.database)
-        })
-    };
-    while left() {
+    let began = Instant::now();
+    while !tools(yard).is_empty() {
         assert!(began.elapsed() < Duration::from_secs(20), "a pg_dump is left");
     }
 }
