@@ -10,7 +10,7 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-automation test fuzz lint bench bench-store install doc
+.PHONY: help demo demo-automation test test-matrix fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
@@ -31,6 +31,16 @@ test: ## everything that has to be true before a change goes in
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
+
+# Everything that talks to a server or runs its programs.
+POSTGRESQL_TESTS := pg:: pg_dump:: pg_basebackup:: create:: create_store:: mark:: recovery:: restore_commit::
+
+test-matrix: ## the tests that touch PostgreSQL, on every other version of it (14, 16, 17, 18)
+	@tests/prepare.sh build postgresql test matrix
+	@status=0; for major in 14 16 17 18; do echo "== PostgreSQL $$major"; \
+	    PGGIT_TEST_PGBIN="$(CURDIR)/target/postgresql/$$major/bin" \
+	    $(CARGO) test --locked --no-fail-fast --test it -- $(POSTGRESQL_TESTS) || status=1; \
+	done; exit $$status
 
 fuzz: ## the parsers on PGGIT_FUZZ_CASES (100000) random and damaged inputs each
 	@tests/prepare.sh build
@@ -56,7 +66,7 @@ bench: ## measure against the bars, each beside what it is compared with
 bench-store: ## the store against pg_dump, zstd, restic and borg
 	@tests/prepare.sh build postgresql bench
 	$(CARGO) build --locked --release
-	@status=0; for script in store store-years; do \
+	@status=0; for script in store store-years store-many; do \
 	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 

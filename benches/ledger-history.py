@@ -70,6 +70,14 @@ def record(number, commit, second):
     return backup, json.dumps(state, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
+def note(backup, number, second):
+    """As the program derives it: one that is not is written anew by whoever comes across it."""
+    size = (1_000_000 + number) / 1024
+    size = f"{size:.0f} KiB" if size < 1023.5 else f"{size / 1024:.1f} MiB"
+    at = time_of(second)[:16].replace("T", " ")
+    return f"Backup {backup}: completed nightly-{number} (shop, full, pg_dump 15.18, {size}, {at} UTC)\n"
+
+
 def data(content):
     out.write(b"data %d\n%s\n" % (len(content), content))
 
@@ -96,13 +104,13 @@ def main():
         data(f"backup: completed nightly-{number} (full, pg_dump, 1 MB)\n\nBackup-Id: {backup}\n".encode())
         out.write(b"from :%d\nM 100644 inline .pggit/%s.json\n" % (number * 2 + 2, backup.encode()))
         data(content)
-        notes.append((number * 2 + 2, f"Backup {backup}: completed nightly-{number} (shop, full, pg_dump 15.18)\n"))
+        notes.append((number * 2 + 2, note(backup, number, second)))
     stamp = f"{WHO} {START + COMMITS * 60} +0000".encode()
     out.write(b"commit refs/notes/backups\nauthor %s\ncommitter %s\n" % (stamp, stamp))
     data(b"backup: notes\n")
-    for mark, note in notes:
+    for mark, text in notes:
         out.write(b"N inline :%d\n" % mark)
-        data(note.encode())
+        data(text.encode())
     for number in range(1, BRANCHES):
         out.write(b"reset refs/heads/branch-%d\nfrom :%d\n" % (number, (COMMITS * number // BRANCHES) * 2 + 2))
     out.write(b"done\n")

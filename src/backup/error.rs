@@ -63,6 +63,15 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The bytes of a backup that this one builds on cannot be had.
+    #[error("backup {backup}, which this one builds on, cannot be read")]
+    BaseUnreadable {
+        /// The backup.
+        backup: BackupId,
+        /// Why not.
+        #[source]
+        source: store::Error,
+    },
     /// A signal ended the run.
     #[error("interrupted ({signal})")]
     Interrupted {
@@ -79,7 +88,7 @@ impl Error {
             Self::Ledger(error) => error.retry(),
             Self::Pg(error) => error.retry(),
             Self::Tools(error) => error.retry(),
-            Self::Store(error) => error.retry(),
+            Self::Store(error) | Self::BaseUnreadable { source: error, .. } => error.retry(),
             _ => false,
         }
     }
@@ -99,6 +108,7 @@ impl Error {
                 _ => "tool-failed",
             },
             Self::Store(_) => "destination",
+            Self::BaseUnreadable { .. } => "base-unreadable",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
             Self::Config(_) | Self::UnknownTool { .. } | Self::NoCatalogue { .. } => "configuration",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 
 use crate::domain::{
     Backup, BackupId, Body, CommitId, Completed, DatabaseName, Dependency, DependencyKind, Encryption, Line,
-    Metadata, Record, Started, Status, Timestamp, Tool,
+    Metadata, Postgres, Record, Started, Status, Timestamp, Tool,
 };
 use crate::git::{Oid, Repository, Walk};
 use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup};
@@ -245,7 +245,8 @@ fn completed(
         artifacts: Vec::new(),
         started_at: made.started_at,
         completed_at: made.stopped_at,
-        postgres: Some(made.postgres.clone()),
+        // What says nothing is left out, as everywhere in events.
+        postgres: (made.postgres != Postgres::default()).then(|| made.postgres.clone()),
         tool_version: made.tool_version.as_deref().map(Line::lossy),
         metadata,
     }

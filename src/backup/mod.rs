@@ -10,7 +10,7 @@ mod interrupted;
 mod reconcile;
 mod sink;
 
-pub use adapters::adapter_for;
+pub use adapters::{adapter_for, decide, restorer_of};
 pub use choice::{Asked, Chosen, choose};
 pub use counts::{ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};

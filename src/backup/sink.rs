@@ -21,8 +21,11 @@ impl Sink for DraftSink<'_> {
             Content::Stream => Chunking::Content,
             Content::Pages => Chunking::Pages,
         };
-        let file = self.draft.file(name, chunking, self.compression).map_err(io::Error::other)?;
-        Ok(Box::new(File(file)))
+        let file = match name.contains('/') {
+            true => self.draft.member(name, chunking),
+            false => self.draft.file(name, chunking, self.compression),
+        };
+        Ok(Box::new(File(file.map_err(io::Error::other)?)))
     }
 
     fn directory(&self, name: &str) -> io::Result<PathBuf> {
@@ -33,14 +36,18 @@ impl Sink for DraftSink<'_> {
         artifact(&self.draft.seal_directory(name).map_err(io::Error::other)?)
     }
 
+    fn discard(&self, name: &str) -> io::Result<()> {
+        self.draft.discard_directory(name).map_err(io::Error::other)
+    }
+
     fn compresses(&self) -> bool {
         self.draft.compresses()
     }
 }
 
-struct File(DraftFile);
+struct File<'a>(DraftFile<'a>);
 
-impl Write for File {
+impl Write for File<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -50,7 +57,7 @@ impl Write for File {
     }
 }
 
-impl SinkFile for File {
+impl SinkFile for File<'_> {
     fn finish(self: Box<Self>) -> io::Result<Artifact> {
         artifact(&self.0.finish().map_err(io::Error::other)?)
     }
@@ -78,6 +85,10 @@ impl Sink for NoSink {
     }
 
     fn seal(&self, _: &str) -> io::Result<Artifact> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn discard(&self, _: &str) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -8,7 +8,10 @@ use super::resolve::Raw;
 use super::url::DatabaseUrl;
 use super::value::{self, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
-use crate::domain::{BackupType, Compression, DatabaseName, DumpFormat, Globals, VerifyPolicy};
+use crate::domain::{
+    BackupType, Checkpoint, Compression, DatabaseName, DumpFormat, Globals, TableName, VerifyPolicy,
+    WalMethod,
+};
 
 /// The settings of one database, each with the place it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +28,22 @@ pub struct DatabaseConfig {
     pub format: Setting<DumpFormat>,
     /// How many tables are dumped at once.
     pub jobs: Option<Setting<u16>>,
-    /// The schemas that are backed up; empty for all of them.
+    /// The schemas that are dumped; empty for all of them.
     pub schemas: Vec<Setting<String>>,
+    /// The schemas that are not.
+    pub exclude_schemas: Vec<Setting<String>>,
+    /// The tables that are dumped; empty for all of them.
+    pub tables: Vec<Setting<TableName>>,
+    /// The tables that are not.
+    pub exclude_tables: Vec<Setting<TableName>>,
+    /// From which size on the tool `auto` copies the cluster, in bytes.
+    pub auto_size: Setting<u64>,
+    /// How a copy of the cluster begins.
+    pub checkpoint: Setting<Checkpoint>,
+    /// How fast it may be, in KiB a second.
+    pub max_rate: Option<Setting<u32>>,
+    /// How the write-ahead log comes along.
+    pub wal: Setting<WalMethod>,
     /// The store that keeps its backups.
     pub store: Option<Setting<String>>,
     /// Where its backups are kept as plain files instead.
@@ -96,6 +113,13 @@ impl Config {
             format: lookup.or_default("format", by_word)?,
             jobs: lookup.one("jobs", |text| value::jobs(text).ok_or(Refused::Form))?,
             schemas: lookup.all("schema", |text| value::schema(text).ok_or(Refused::Form))?,
+            exclude_schemas: lookup.all("excludeSchema", |text| value::schema(text).ok_or(Refused::Form))?,
+            tables: lookup.all("table", |text| value::table(text).ok_or(Refused::Form))?,
+            exclude_tables: lookup.all("excludeTable", |text| value::table(text).ok_or(Refused::Form))?,
+            auto_size: lookup.or_default("autoSize", |text| value::size(text).ok_or(Refused::Form))?,
+            checkpoint: lookup.or_default("checkpoint", by_word)?,
+            max_rate: lookup.one("maxRate", |text| value::rate(text).ok_or(Refused::Form))?,
+            wal: lookup.or_default("wal", by_word)?,
             store: lookup.store()?,
             output: lookup.directory("output")?,
             compression: lookup.or_default("compressionLevel", by_word)?,

@@ -75,6 +75,12 @@ pub enum Kind {
     Hook,
     /// What messages are sent about.
     Occasions,
+    /// The name of a table, with or without its schema.
+    Table,
+    /// An amount of data a second.
+    Rate,
+    /// An amount of data.
+    Size,
     /// The name of a user of this machine.
     User,
     /// How often backups are verified.
@@ -132,6 +138,9 @@ impl Kind {
             Self::BackupType => "full, incremental, differential or snapshot".into(),
             Self::Hook => "an http:// or https:// URL without user and password".into(),
             Self::Occasions => "some of success, failure, recovered, missed and verification, or all".into(),
+            Self::Table => "the name of a table: orders, sales.orders or \"Odd.Schema\".orders".into(),
+            Self::Rate => "an amount a second from 32k to 1024M, such as 500k or 100M".into(),
+            Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
             Self::User => "the name of a user of this machine, other than root".into(),
             Self::Verification => {
                 "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
@@ -224,7 +233,8 @@ pub static KEYS: &[Key] = &[
         environment: Some("PGGIT_PGBIN"),
         trust: Trust::Trusted,
         doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`, `psql`), such as \
-              `/usr/lib/postgresql/17/bin`. Without it, they are looked up in the directories of \
+              `/usr/lib/postgresql/17/bin`, or one that has a directory for each major version, such as \
+              `/usr/lib/postgresql`. Without it, they are looked up in the directories of \
               the server's version and newer ones below `/usr/lib/postgresql`, then in `PATH`.",
         ..GLOBAL
     },
@@ -430,14 +440,17 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Tool,
         default: Some("pg_dump"),
         doc: "The tool that makes the backups: one of those that are known, or one of your own, described by \
-              `pggit.tool.<tool>.backup` and its siblings. `docs/tools.md` says what each needs.",
+              `pggit.tool.<tool>.backup` and its siblings. `auto` takes `pg_dump` while the database is smaller than \
+              `autoSize`, and `pg_basebackup`, which copies the whole cluster, from then on. `docs/tools.md` says \
+              what each needs.",
         ..DATABASE
     },
     Key {
         name: "type",
         kind: Kind::Choice(&["full", "differential", "incremental", "snapshot"]),
         default: Some("full"),
-        doc: "The type of backup that is made when `--type` is not given. Which ones there are depends on the tool.",
+        doc: "The type of backup that is made when `--type` is not given. Which ones there are depends on the tool; \
+              when there is nothing to build on, it is a full one.",
         ..DATABASE
     },
     Key {
@@ -458,8 +471,63 @@ pub static KEYS: &[Key] = &[
         name: "schema",
         kind: Kind::Schema,
         multi: true,
-        doc: "Back up only this schema. May be given several times. The values of one place replace those of a \
+        doc: "Dump only this schema. May be given several times. The values of one place replace those of a \
               place that counts less. Without it, the whole database is backed up.",
+        ..DATABASE
+    },
+    Key {
+        name: "excludeSchema",
+        kind: Kind::Schema,
+        multi: true,
+        doc: "Leave this schema out of dumps. May be given several times, as `schema`.",
+        ..DATABASE
+    },
+    Key {
+        name: "table",
+        kind: Kind::Table,
+        multi: true,
+        doc: "Dump only this table: its name, or its schema and its name with a dot between them. What has a dot in \
+              its own name is put in double quotes. May be given several times, as `schema`, but not together with \
+              `schema`.",
+        ..DATABASE
+    },
+    Key {
+        name: "excludeTable",
+        kind: Kind::Table,
+        multi: true,
+        doc: "Leave this table out of dumps. It is written as that of `table`, and may be given several times.",
+        ..DATABASE
+    },
+    Key {
+        name: "autoSize",
+        kind: Kind::Size,
+        default: Some("100GB"),
+        doc: "From which size of the database on `pg_basebackup` makes its backups when the tool is `auto`. A number \
+              with a unit of 1024, as PostgreSQL writes them: `kB`, `MB`, `GB`, `TB`.",
+        ..DATABASE
+    },
+    Key {
+        name: "checkpoint",
+        kind: Kind::Choice(&["fast", "spread"]),
+        default: Some("fast"),
+        doc: "Whether the server makes the checkpoint that `pg_basebackup` begins with at once, or in its usual time, \
+              which takes minutes and spares the disks.",
+        ..DATABASE
+    },
+    Key {
+        name: "maxRate",
+        kind: Kind::Rate,
+        doc: "How fast `pg_basebackup` may read the cluster, in kB or MB a second: `500k`, `100M`. Without it, as fast \
+              as it can.",
+        ..DATABASE
+    },
+    Key {
+        name: "wal",
+        kind: Kind::Choice(&["fetch", "stream"]),
+        default: Some("fetch"),
+        doc: "How the write-ahead log that a base backup needs comes along: at its end (`fetch`), which the server has \
+              to have kept by then (`wal_keep_size`), or while it is made (`stream`), over a second connection and \
+              with room on this machine for a copy of the cluster.",
         ..DATABASE
     },
     Key {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use super::keys::Kind;
 use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line, VerifyPolicy};
+use crate::domain::{
+    BackupType, Compression, DatabaseName, Globals, Invalid, Line, TableName, VerifyPolicy,
+};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
@@ -21,6 +23,10 @@ use crate::schedule::{Schedule, Zone};
 pub enum Tool {
     /// PostgreSQL's own logical dump.
     PgDump,
+    /// PostgreSQL's own copy of a cluster.
+    PgBasebackup,
+    /// One of them, by the size of the database.
+    Auto,
     /// pgBackRest.
     PgBackRest,
     /// Barman.
@@ -31,8 +37,13 @@ pub enum Tool {
 
 impl Tool {
     /// Those that this program knows.
-    pub const KNOWN: &'static [(&'static str, Self)] =
-        &[("pg_dump", Self::PgDump), ("pgbackrest", Self::PgBackRest), ("barman", Self::Barman)];
+    pub const KNOWN: &'static [(&'static str, Self)] = &[
+        ("pg_dump", Self::PgDump),
+        ("pg_basebackup", Self::PgBasebackup),
+        ("auto", Self::Auto),
+        ("pgbackrest", Self::PgBackRest),
+        ("barman", Self::Barman),
+    ];
 
     /// The word that configuration and command line use.
     pub fn as_str(&self) -> &str {
@@ -90,6 +101,38 @@ pub fn duration(text: &str) -> Option<Duration> {
     let digits = &text[..text.len() - 1];
     let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
     (number > 0).then(|| Duration::from_secs(u64::from(number) * unit_s))
+}
+
+/// Reads an amount of data a second, in KiB.
+pub fn rate(text: &str) -> Option<u32> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "k" => 1,
+        "M" => 1024,
+        _ => return None,
+    };
+    let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    // What pg_basebackup takes.
+    number.checked_mul(unit).filter(|rate| (32..=1024 * 1024).contains(rate))
+}
+
+/// Reads a size, in bytes.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let shift = match unit {
+        "kB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        "TB" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    number.checked_mul(1 << shift)
+}
+
+/// Reads the name of a table, which may have a schema before it.
+pub(super) fn table(text: &str) -> Option<TableName> {
+    text.parse().ok()
 }
 
 /// Reads a number of jobs.
@@ -253,6 +296,9 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::BackupType => text.parse::<BackupType>().is_ok(),
         Kind::Hook => hook(text).is_some(),
         Kind::Occasions => occasions(text).is_some(),
+        Kind::Table => table(text).is_some(),
+        Kind::Rate => rate(text).is_some(),
+        Kind::Size => size(text).is_some(),
         Kind::User => user(text).is_some(),
         Kind::Verification => VerifyPolicy::parse(text).is_some(),
         Kind::Query => query(text).is_some(),
@@ -278,6 +324,20 @@ mod tests {
         }
         for text in ["", "90", "s", "0s", "-1s", "+1s", "1.5h", "1w", "99999999999s", "1é"] {
             assert_eq!(duration(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        for (text, kib) in [("32k", 32), ("100M", 102_400), ("1024M", 1_048_576)] {
+            assert_eq!(rate(text), Some(kib));
+        }
+        for text in ["", "k", "31k", "1025M", "100", "1G", "-1k", "9999999999M", "1\u{e9}"] {
+            assert_eq!(rate(text), None, "{text:?}");
+        }
+        assert_eq!((size("1kB"), size("100GB"), size("0MB")), (Some(1024), Some(100 << 30), Some(0)));
+        for text in ["", "B", "GB", "1gb", "1.5GB", "-1GB", "99999999999TB", "1\u{e9}"] {
+            assert_eq!(size(text), None, "{text:?}");
         }
     }
 

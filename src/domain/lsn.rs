@@ -26,6 +26,13 @@ impl FromStr for Lsn {
     }
 }
 
+impl From<Lsn> for u64 {
+    /// How many bytes of log are before it.
+    fn from(lsn: Lsn) -> Self {
+        lsn.0
+    }
+}
+
 impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)

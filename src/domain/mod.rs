@@ -4,6 +4,7 @@
 //! in this room has been validated, and says so by its type.
 
 mod backup;
+mod base_backup;
 mod canonical;
 mod commit;
 mod database_name;
@@ -23,6 +24,7 @@ mod record;
 mod recovery_target;
 mod selector;
 mod size;
+mod table_name;
 mod time;
 mod verification;
 mod words;
@@ -31,6 +33,7 @@ pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
     VerificationKind, VerificationStatus,
 };
+pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};
 pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};
@@ -56,6 +59,7 @@ pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError}
 pub use recovery_target::RecoveryTarget;
 pub use selector::BackupSelector;
 pub use size::human_bytes;
+pub use table_name::TableName;
 pub use time::Timestamp;
 pub use verification::{Verified, VerifyPolicy};
 pub(crate) use words::words;

@@ -110,7 +110,8 @@ impl Client {
             }
             let mut rows = pin!(inner.query_raw(&statement, Vec::<String>::new()).await?);
             let first = rows.try_next().await?;
-            let second = rows.try_next().await?;
+            // After its end a stream must not be asked again.
+            let second = if first.is_some() { rows.try_next().await? } else { None };
             let answer = first.filter(|_| second.is_none()).map(|row| row.try_get::<_, Option<bool>>(0));
             Ok(answer.transpose()?.map(|answer| answer == Some(true)))
         };

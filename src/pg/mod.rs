@@ -14,6 +14,7 @@
 pub mod conninfo;
 
 mod client;
+mod cluster;
 mod connect;
 mod databases;
 mod environment;
@@ -27,6 +28,7 @@ mod sums;
 mod tls;
 
 pub use client::{Client, Rows};
+pub use cluster::ClusterFacts;
 pub use conninfo::{ConnInfo, Note, Source};
 pub use databases::{NAME_BYTES_MAX, Properties, Template, check_name};
 pub use environment::Environment;

@@ -44,7 +44,7 @@ impl Client {
              WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' \
              AND n.nspname <> 'information_schema' AND has_table_privilege(c.oid, 'select') {within} \
              AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass \
-             AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1 COLLATE \"C\", 2 COLLATE \"C\""
+             AND d.objid = c.oid AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
         );
         let row = |row: Vec<Option<String>>| match <[Option<String>; 2]>::try_from(row) {
             Ok([Some(schema), Some(name)]) => Ok(Table { schema, name }),

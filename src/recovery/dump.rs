@@ -1,18 +1,19 @@
 //! Restoring a dump from its files into a new database.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::backup::restorer_of;
 use crate::domain::{Artifact, Backup, BackupId, CommitId, DumpFormat, Postgres, Status};
 use crate::pg::{Client, ConnInfo, Template};
 use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
-use crate::tools::{self, Connection, DumpSpec, MigrateSpec, Migration, Programs, RestoreSpec};
+use crate::tools::adapter::{Subject, Target};
+use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
+use super::execute::{Execution, Staged};
 use super::proof::{Leniency, difference};
 use super::{Error, Plan, Step, in_scratch_database, into_new_database};
 
@@ -102,7 +103,6 @@ pub struct Restored {
 struct Dump<'a> {
     held: Held,
     artifact: &'a Artifact,
-    format: DumpFormat,
 }
 
 impl Restore<'_> {
@@ -165,8 +165,11 @@ impl Restore<'_> {
 
     fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
         let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
-        let spec =
-            MigrateSpec { connection: Connection::from(target), directory: staged.0.clone(), deadline: None };
+        let spec = MigrateSpec {
+            connection: Connection::from(target),
+            directory: staged.path().to_owned(),
+            deadline: None,
+        };
         Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
     }
 
@@ -219,14 +222,15 @@ impl Restore<'_> {
         if self.backup.status != Status::Completed {
             return Err(refuse(format!("it is {}", self.backup.status.as_str().replace('_', " "))));
         }
-        let artifact = self.backup.artifacts.first();
-        let format = artifact.and_then(|artifact| DumpFormat::of_artifact(artifact.name.as_str()));
-        let (Some(artifact), Some(format)) = (artifact, format) else {
+        let Some(artifact) = self.backup.artifacts.first() else {
             return Err(refuse(format!(
                 "it was made by {} and is not a dump of this program",
                 self.backup.tool.name
             )));
         };
+        if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
+            return Err(refuse(format!("it was made by {} and is no dump", self.backup.tool.name)));
+        }
         let Some(location) = &self.backup.location else {
             return Err(refuse("its record does not say where it is".to_owned()));
         };
@@ -236,61 +240,31 @@ impl Restore<'_> {
             }
             other => other.into(),
         })?;
-        Ok(Dump { held, artifact, format })
+        Ok(Dump { held, artifact })
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
-        let tools = self.programs.for_server(major);
-        let spec = RestoreSpec {
-            no_owner: self.no_owner,
-            no_privileges: self.no_privileges,
-            ..RestoreSpec::new(Connection::from(target), dump.format)
+        let subject = Subject { backup: self.backup, chain: &[], source: None };
+        let adapter = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
+            backup: self.backup.id.to_string(),
+            reason: format!("it was made by {}", self.backup.tool.name),
+        })?;
+        let steps = adapter.restore(
+            &subject,
+            &Target::Database {
+                connection: Connection::from(target),
+                server_major: major,
+                no_owner: self.no_owner,
+                no_privileges: self.no_privileges,
+            },
+        )?;
+        let execution = Execution {
+            wanted: (self.backup, &dump.held),
+            chain: &[],
+            staging: &self.staging,
+            progress: self.progress,
         };
-        let name = dump.artifact.name.as_str();
-        if dump.format == DumpFormat::Directory {
-            let staged;
-            let directory = match dump.held.path(name)? {
-                Some(directory) => directory,
-                None => {
-                    staged = Staged(self.staging.join(format!("restore-{}", self.backup.id)));
-                    dump.held.unpack(name, &dump.artifact.digest.to_string(), &staged.0, self.progress)?;
-                    staged.0.clone()
-                }
-            };
-            return Ok(tools.restore_directory(&spec, &directory)?);
-        }
-        tools.restore_stream(&spec, &mut dump.held.reader(name)?, self.progress).map_err(of_store)?;
-        Ok(())
-    }
-}
-
-/// Files that go when this goes.
-struct Staged(PathBuf);
-
-impl Staged {
-    /// An empty directory that nobody else reads.
-    fn make(path: PathBuf) -> Result<Self, Error> {
-        let _ = std::fs::remove_dir_all(&path);
-        let made = DirBuilder::new().mode(0o700).recursive(true).create(&path);
-        made.map_err(|source| Error::Staging { path: path.clone(), source })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What a store says through a tool that is fed from it.
-fn of_store(error: tools::Error) -> Error {
-    match error {
-        tools::Error::Read { program, source } => match source.downcast::<store::Error>() {
-            Ok(error) => Error::Store(error),
-            Err(source) => Error::Tools(tools::Error::Read { program, source }),
-        },
-        other => Error::Tools(other),
+        execution.run(steps)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What can go wrong while a backup is brought back.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Gap;
-use crate::{pg, store, tools};
+use crate::domain::human_bytes;
+use crate::{pg, process, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,44 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The directory cannot become a data directory; nothing was touched.
+    #[error("{} {reason}", path.display())]
+    Directory {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// There is not room enough.
+    #[error("{} has room for {}, and the backup needs {}", path.display(), human_bytes(*free), human_bytes(*needed))]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What is free there, in bytes.
+        free: u64,
+        /// What is needed, in bytes.
+        needed: u64,
+    },
+    /// A file of the new directory could not be made as it should be.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was to be done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A program of one step failed.
+    #[error("{what}: {source}")]
+    Step {
+        /// What it does.
+        what: String,
+        /// What it said.
+        source: process::Error,
+    },
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -74,6 +113,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { action, path: path.to_owned(), source }
+    }
+
     /// May the same request succeed a little later with nothing changed by us?
     pub fn retry(&self) -> bool {
         match self {
@@ -84,10 +127,27 @@ impl Error {
             | Self::SchemaDiffers { .. }
             | Self::NoExpectedSchema { .. }
             | Self::Gap(_)
+            | Self::Directory { .. }
+            | Self::NoRoom { .. }
+            | Self::File { .. }
+            | Self::Step { .. }
             | Self::Staging { .. } => false,
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
         }
+    }
+}
+
+/// What a store says through a tool that is fed from it.
+pub(super) fn of_store(error: tools::Error) -> Error {
+    let back = |source: io::Error| source.downcast::<store::Error>();
+    match error {
+        tools::Error::Read { program, source } => back(source)
+            .map_or_else(|source| Error::Tools(tools::Error::Read { program, source }), Error::Store),
+        tools::Error::Place(source) => {
+            back(source).map_or_else(|source| Error::Tools(tools::Error::Place(source)), Error::Store)
+        }
+        other => Error::Tools(other),
     }
 }

@@ -1,13 +1,18 @@
 //! Bringing a backup back.
 //!
-//! Into a new database: the name that was asked for appears in one
+//! What it takes is planned by the adapter of its tool; [`Execution`] runs that.
+//! A copy of a cluster becomes a data directory ([`DataDirectory`]).
+//!
+//! A dump goes into a new database: the name that was asked for appears in one
 //! step when everything is there; until then the data is in a temporary
 //! database whose comment says what it is, so that whoever finds it, we or a
 //! person, knows that it may go.
 
 mod clones;
+mod data_directory;
 mod dump;
 mod error;
+mod execute;
 mod find;
 mod forward;
 mod new_database;
@@ -15,8 +20,10 @@ mod proof;
 mod swap;
 
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
+pub use data_directory::{Archiving, DataDirectory, Planted};
 pub use dump::{Expected, Forward, Restore, Restored};
 pub use error::Error;
+pub use execute::Execution;
 pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database};

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
-use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp};
+use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp, Verified};
 
 /// What the backups of one commit come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,6 +46,8 @@ pub struct Coverage<C = CommitId> {
     pub state: State,
     /// One of the backups that make it `ok` was verified.
     pub verified: bool,
+    /// The verification of them that proves most, and of several such the latest.
+    pub verification: Option<Verified>,
     /// How many backups it has, in any state.
     pub backups: usize,
     /// The newest backup that it can be restored from.
@@ -55,8 +57,8 @@ pub struct Coverage<C = CommitId> {
 impl<C> Coverage<C> {
     /// The same with another name for the commit.
     pub fn named<D>(self, name: impl FnOnce(C) -> D) -> Coverage<D> {
-        let Self { commit, state, verified, backups, restorable_from } = self;
-        Coverage { commit: name(commit), state, verified, backups, restorable_from }
+        let Self { commit, state, verified, verification, backups, restorable_from } = self;
+        Coverage { commit: name(commit), state, verified, verification, backups, restorable_from }
     }
 }
 
@@ -106,6 +108,8 @@ pub struct Known<C> {
     pub needs: Option<BackupId>,
     /// It was verified, with success.
     pub verified: bool,
+    /// What its verifications come to.
+    pub verification: Option<Verified>,
 }
 
 /// The backups by commit, with what is needed to judge them.
@@ -194,6 +198,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
     /// The coverage of a commit.
     pub fn coverage(&self, commit: C) -> Coverage<C> {
         let (mut count, mut verified, mut newest, mut state) = (0, false, None, State::NoBackup);
+        let mut verification: Option<Verified> = None;
         for backup in self.of(&commit).map(|at| &self.backups[at]) {
             count += 1;
             let here = match backup.status {
@@ -207,10 +212,14 @@ impl<C: Copy + Eq + Hash> Records<C> {
             state = state.max(here);
             if here == State::Ok {
                 verified |= backup.verified;
+                let proof = backup.verification.filter(|_| backup.verified);
+                let rank = |it: &Verified| (it.kind, it.at);
+                verification = verification.into_iter().chain(proof).max_by_key(rank);
                 newest = newest.max(Some((backup.registered_at, backup.id)));
             }
         }
-        Coverage { commit, state, verified, backups: count, restorable_from: newest.map(|(_, id)| id) }
+        let restorable_from = newest.map(|(_, id)| id);
+        Coverage { commit, state, verified, verification, backups: count, restorable_from }
     }
 
     /// All records once.

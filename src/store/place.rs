@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -15,8 +17,9 @@ use super::plain::{self, FileUri, Stored, list_line};
 use super::reader::Artifact;
 use super::store::{Access, Store};
 use super::writer::{ArtifactWriter, FileWriter, NewArtifact};
-use super::{Error, FileSummary, Result, StoreUrl};
+use super::{Error, FileSummary, Result, StoreUrl, by_many};
 use crate::domain::{Compression, Timestamp, to_canonical_json};
+use crate::process::interrupt;
 use crate::progress::Progress;
 
 /// How new bytes are compressed when nothing else is wanted, and when nothing is:
@@ -46,6 +49,8 @@ pub enum Draft {
         writer: ArtifactWriter,
         /// What cannot be streamed is made in here.
         staging: Staging,
+        /// Files of directories that were streamed, by their names.
+        members: Mutex<BTreeMap<String, FileSummary>>,
     },
 }
 
@@ -73,6 +78,10 @@ impl Staging {
 
     fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>> {
         self.made().as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.files_of(name))
+    }
+
+    fn discard_directory(&self, name: &str) -> Result<()> {
+        self.made().as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.discard_directory(name))
     }
 
     fn missing(&self, name: &str) -> Error {
@@ -110,7 +119,7 @@ impl Place {
                     created_at: now,
                     level,
                 };
-                Ok(Draft::Artifact { writer: store.begin(new)?, staging })
+                Ok(Draft::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
             }
         }
     }
@@ -126,10 +135,29 @@ impl Place {
 
 impl Draft {
     /// Begins a file; a store cuts it as `chunking` says.
-    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<DraftFile> {
+    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<DraftFile<'_>> {
         match self {
             Self::Plain(draft) => Ok(DraftFile::Plain(draft.file(name, compression)?)),
             Self::Artifact { writer, .. } => Ok(DraftFile::Chunked(writer.file(name, chunking)?)),
+        }
+    }
+
+    /// Begins a file in a directory that was adopted; `name` is its path. Plain
+    /// files in directories are not compressed.
+    pub fn member(&self, name: &str, chunking: Chunking) -> Result<DraftFile<'_>> {
+        match self {
+            Self::Plain(draft) => Ok(DraftFile::Plain(draft.member(name)?)),
+            Self::Artifact { writer, members, .. } => {
+                Ok(DraftFile::Member { writer: writer.file(name, chunking)?, members })
+            }
+        }
+    }
+
+    /// Removes an adopted directory that is not to be kept.
+    pub fn discard_directory(&self, name: &str) -> Result<()> {
+        match self {
+            Self::Plain(draft) => draft.discard_directory(name),
+            Self::Artifact { staging, .. } => staging.discard_directory(name),
         }
     }
 
@@ -149,17 +177,23 @@ impl Draft {
     /// Takes what is in an adopted directory. Its digest is that of the list of
     /// the digests of its files.
     pub fn seal_directory(&self, name: &str) -> Result<FileSummary> {
-        let (writer, staging) = match self {
+        let (writer, staging, members) = match self {
             Self::Plain(draft) => return draft.seal_directory(name),
-            Self::Artifact { writer, staging } => (writer, staging),
+            Self::Artifact { writer, staging, members } => (writer, staging, members),
         };
-        let (mut list, mut content_bytes, mut stored_bytes) = (String::new(), 0, 0);
+        let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = format!("{name}/");
+        let mut sealed: BTreeMap<String, FileSummary> =
+            members.extract_if(.., |path, _| path.starts_with(&directory)).collect();
         for (relative, path) in staging.files_of(name)? {
             let mut file = writer.file(&relative, Chunking::Content)?;
             let mut input = File::open(&path).map_err(|error| Error::io("read", &path, error))?;
             io::copy(&mut input, &mut file).map_err(|error| Error::from_writing(&path, error))?;
-            let summary = file.finish()?;
-            list.push_str(&list_line(&summary.digest, &relative));
+            sealed.insert(relative, file.finish()?);
+        }
+        let (mut list, mut content_bytes, mut stored_bytes) = (String::new(), 0, 0);
+        for (path, summary) in &sealed {
+            list.push_str(&list_line(&summary.digest, path));
             content_bytes += summary.content_bytes;
             stored_bytes += summary.stored_bytes;
         }
@@ -200,35 +234,48 @@ impl Draft {
 }
 
 /// A file that is being put somewhere.
-pub enum DraftFile {
+pub enum DraftFile<'a> {
     /// As a file.
     Plain(plain::ArtifactWriter),
     /// As chunks.
     Chunked(FileWriter),
+    /// As chunks, and a part of a directory.
+    Member {
+        /// Takes the bytes.
+        writer: FileWriter,
+        /// What is known of the directory.
+        members: &'a Mutex<BTreeMap<String, FileSummary>>,
+    },
 }
 
-impl DraftFile {
+impl DraftFile<'_> {
     /// Says that this was all.
     pub fn finish(self) -> Result<FileSummary> {
         match self {
             Self::Plain(file) => file.finish(),
             Self::Chunked(file) => file.finish(),
+            Self::Member { writer, members } => {
+                let summary = writer.finish()?;
+                let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
+                members.insert(summary.name.clone(), summary.clone());
+                Ok(summary)
+            }
         }
     }
 }
 
-impl Write for DraftFile {
+impl Write for DraftFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.write(bytes),
-            Self::Chunked(file) => file.write(bytes),
+            Self::Chunked(file) | Self::Member { writer: file, .. } => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.flush(),
-            Self::Chunked(file) => file.flush(),
+            Self::Chunked(file) | Self::Member { writer: file, .. } => file.flush(),
         }
     }
 }
@@ -277,6 +324,7 @@ impl Held {
     /// it comes out; plain files are proved by [`Held::verify`].
     pub fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         match self {
+            Self::Plain(stored) if name.contains('/') => stored.member(name),
             Self::Plain(stored) => stored.reader(name),
             Self::Artifact(artifact) => Ok(Box::new(artifact.read(name)?)),
         }
@@ -300,25 +348,65 @@ impl Held {
         self.compare(name, expected)
     }
 
-    /// Writes a directory out into `target`, which is made.
+    /// Writes a directory out into `target`, which is made, by several threads.
     pub fn unpack(&self, name: &str, expected: &str, target: &Path, progress: &dyn Progress) -> Result<()> {
-        let Self::Artifact(artifact) = self else { return Ok(()) };
+        let same = |path: &str| Some(PathBuf::from(path));
+        self.unpack_as(name, expected, target, &same, progress)
+    }
+
+    /// The same, where `path_of` says what the files are called outside. Plain
+    /// files have to be proved before.
+    pub fn unpack_as(
+        &self,
+        name: &str,
+        expected: &str,
+        target: &Path,
+        path_of: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
+        progress: &dyn Progress,
+    ) -> Result<()> {
         self.compare(name, expected)?;
         private_directory(target)?;
-        for file in self.below(name)? {
-            let relative = file.strip_prefix(name).map_or("", |rest| rest.trim_start_matches('/'));
-            if relative.is_empty() || relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                return Err(Error::UnsafeName { what: "file", name: file });
+        let files = self.below(name)?;
+        let stop = AtomicBool::new(false);
+        let unpack = |file: &String| {
+            if stop.load(Ordering::Relaxed) || interrupt::requested().is_some() {
+                return Err(Error::io("write", target, io::ErrorKind::Interrupted.into()));
             }
-            let path = target.join(relative);
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
-            }
-            let mut output = File::create(&path).map_err(|error| Error::io("write", &path, error))?;
-            let mut reader = artifact.read(&file)?;
-            let copied = io::copy(&mut reader, &mut output);
-            progress.advance(copied.map_err(|error| Error::from_writing(&path, error))?);
+            let done = self.unpack_file(name, file, target, path_of, progress);
+            stop.fetch_or(done.is_err(), Ordering::Relaxed);
+            done
+        };
+        let is_first = |error: &Error| !matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted);
+        let mut errors: Vec<Error> = by_many(&files, unpack).into_iter().filter_map(Result::err).collect();
+        match errors.iter().position(is_first) {
+            Some(at) => Err(errors.swap_remove(at)),
+            None => errors.pop().map_or(Ok(()), Err),
         }
+    }
+
+    fn unpack_file(
+        &self,
+        directory: &str,
+        file: &str,
+        target: &Path,
+        path_of: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let relative = file.strip_prefix(directory).map_or("", |rest| rest.trim_start_matches('/'));
+        let safe = |path: &PathBuf| {
+            let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+            parts.into_iter().all(|part| !matches!(part, b"" | b"." | b".."))
+        };
+        let path = path_of(relative).filter(safe);
+        let path =
+            target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+        }
+        let output = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let mut output = output.map_err(|error| Error::io("write", &path, error))?;
+        let copied = io::copy(&mut self.reader(file)?, &mut output);
+        progress.advance(copied.map_err(|error| Error::from_writing(&path, error))?);
         Ok(())
     }
 
@@ -332,7 +420,10 @@ impl Held {
 
     /// The files that `name` is, or has in it, by name.
     fn below(&self, name: &str) -> Result<Vec<String>> {
-        let Self::Artifact(artifact) = self else { return Ok(vec![name.to_owned()]) };
+        let artifact = match self {
+            Self::Plain(stored) => return stored.members(name),
+            Self::Artifact(artifact) => artifact,
+        };
         let manifest = artifact.manifest();
         let mut names: Vec<String> = manifest.files.iter().map(|file| file.name.clone()).collect();
         let directory = format!("{name}/");

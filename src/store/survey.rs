@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bucket::{Bucket, Object};
 use super::crypt::unhex;
 use super::layout::{self, Revision};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, PackEntry};
 use super::{Error, Listed, Result, Shelf, Store, by_many};
 use crate::domain::Timestamp;
 
@@ -40,6 +40,24 @@ pub(super) struct Writer {
 pub(super) fn packs(bucket: &Bucket) -> Result<BTreeMap<String, Object>> {
     let listed = bucket.list(layout::PACKS)?.into_iter();
     Ok(listed.filter_map(|object| Some((pack_id(&object.name)?.to_owned(), object))).collect())
+}
+
+/// The sizes of those of `wanted` that are there, by their ids. Files are looked up
+/// one by one, so that it does not matter how many others there are; a cloud lists a
+/// thousand with one request.
+pub(super) fn sizes(bucket: &Bucket, wanted: &[PackEntry]) -> Result<BTreeMap<String, u64>> {
+    let mut sizes = BTreeMap::new();
+    for PackEntry { id, .. } in wanted {
+        let Some(path) = bucket.file(&layout::pack(id)) else {
+            return Ok(packs(bucket)?.into_iter().map(|(id, object)| (id, object.size)).collect());
+        };
+        match path.metadata() {
+            Ok(metadata) => drop(sizes.insert(id.clone(), metadata.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("look for", &path, error)),
+        }
+    }
+    Ok(sizes)
 }
 
 fn pack_id(name: &str) -> Option<&str> {

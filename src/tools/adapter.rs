@@ -14,6 +14,7 @@
 //! - nothing of the environment decides what runs: programs are found in
 //!   trusted places, arguments are built one by one, and no secret is in them.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
@@ -172,10 +173,13 @@ pub enum Content {
 pub trait Sink: Sync {
     /// Begins a file.
     fn file(&self, name: &str, content: Content) -> io::Result<Box<dyn SinkFile + '_>>;
-    /// Makes an empty directory for a program to fill.
+    /// Makes an empty directory for a program to fill. A [`Sink::file`] whose name
+    /// is a path in it becomes a part of it.
     fn directory(&self, name: &str) -> io::Result<PathBuf>;
     /// Takes what is in that directory.
     fn seal(&self, name: &str) -> io::Result<Artifact>;
+    /// Removes that directory with all that is in it.
+    fn discard(&self, name: &str) -> io::Result<()>;
     /// Whether programs should leave the compression to the sink.
     fn compresses(&self) -> bool;
 }
@@ -376,6 +380,21 @@ pub enum Step {
         artifact: String,
         /// Where to.
         into: PathBuf,
+        /// The artifact that says which directories, links and permissions it has.
+        tree: Option<String>,
+    },
+    /// Make a directory a tablespace: what is at `link` already goes there, and a
+    /// symbolic link is there then.
+    Tablespace {
+        /// Its place in the data directory.
+        link: PathBuf,
+        /// The missing or empty directory that it gets.
+        directory: PathBuf,
+    },
+    /// Remove a file or a directory with all that is in it, if it is there.
+    Remove {
+        /// Which.
+        path: PathBuf,
     },
     /// Make sure, now and not earlier, that a directory is missing or empty: the
     /// next program may delete or overwrite what it finds there. See
@@ -398,8 +417,31 @@ pub enum Step {
         /// The file.
         path: PathBuf,
         /// The text.
-        text: String,
+        text: Vec<u8>,
     },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load { artifact, .. } => write!(f, "load {artifact}"),
+            Self::Unpack { backup, artifact, into, .. } => {
+                write!(f, "unpack {artifact} of backup {backup} into {}", into.display())
+            }
+            Self::Tablespace { link, directory } => {
+                write!(f, "make {} the tablespace {}", directory.display(), link.display())
+            }
+            Self::RequireEmpty { path, .. } => write!(f, "make sure that {} is empty", path.display()),
+            Self::Remove { path } => write!(f, "remove {}", path.display()),
+            Self::Run { what, cmd } => {
+                let program = cmd.argv().first().map(|name| name.to_string_lossy().into_owned());
+                write!(f, "run {}: {what}", program.unwrap_or_default())
+            }
+            Self::Append { path, text } => {
+                write!(f, "append to {}: {}", path.display(), String::from_utf8_lossy(text).trim_end())
+            }
+        }
+    }
 }
 
 /// Makes an empty directory that only `owner`, or else we, can look into. One that

@@ -182,12 +182,11 @@ impl Custom {
     }
 
     fn answer<T: for<'a> Deserialize<'a>>(&self, asked: &'static str, answer: &[u8]) -> Result<T, Error> {
-        serde_json::from_slice(answer).map_err(|error| {
-            let Fault::Answer { asked, answer } = Fault::answer(asked, answer) else {
-                unreachable!("that is what it makes")
-            };
-            self.fault(Fault::Answer { asked, answer: format!("{answer} ({error})") })
-        })
+        let value = serde_json::from_slice::<serde_json::Value>(answer);
+        let value = value.map_err(|_| self.fault(Fault::answer(asked, answer)))?;
+        // What it says may be a secret that does not belong there.
+        serde_json::from_value(value)
+            .map_err(|error| self.fault(Fault::Answer { asked, answer: error.to_string() }))
     }
 }
 

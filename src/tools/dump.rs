@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::plausible::{ARCHIVE_MAGIC, Witness};
 use super::schema::normalise_schema;
 use super::{Connection, Error, Format, PgTools, Program, ToolVersion};
+use crate::domain::TableName;
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
 
@@ -26,6 +27,12 @@ pub struct DumpSpec {
     /// Only these schemas, all of which must exist. These are names, not
     /// patterns. Empty means everything.
     pub schemas: Vec<String>,
+    /// Not these schemas.
+    pub exclude_schemas: Vec<String>,
+    /// Only these tables, all of which must exist. Empty means everything.
+    pub tables: Vec<TableName>,
+    /// Not these tables.
+    pub exclude_tables: Vec<TableName>,
     /// How many tables at a time; only a directory can have more than one.
     pub jobs: Option<NonZeroU32>,
     /// An exported snapshot to read.
@@ -37,7 +44,17 @@ pub struct DumpSpec {
 impl DumpSpec {
     /// All of the database behind `connection`.
     pub fn new(connection: Connection, format: Format) -> Self {
-        Self { connection, format, schemas: Vec::new(), jobs: None, snapshot: None, deadline: None }
+        Self {
+            connection,
+            format,
+            schemas: Vec::new(),
+            exclude_schemas: Vec::new(),
+            tables: Vec::new(),
+            exclude_tables: Vec::new(),
+            jobs: None,
+            snapshot: None,
+            deadline: None,
+        }
     }
 }
 
@@ -141,6 +158,15 @@ impl DumpSpec {
         for schema in &self.schemas {
             cmd = cmd.arg(format!("--schema={}", literal_pattern(schema)));
         }
+        for schema in &self.exclude_schemas {
+            cmd = cmd.arg(format!("--exclude-schema={}", literal_pattern(schema)));
+        }
+        for table in &self.tables {
+            cmd = cmd.arg(format!("--table={}", table_pattern(table)));
+        }
+        for table in &self.exclude_tables {
+            cmd = cmd.arg(format!("--exclude-table={}", table_pattern(table)));
+        }
         if let Some(snapshot) = &self.snapshot {
             cmd = cmd.arg(format!("--snapshot={snapshot}"));
         }
@@ -151,6 +177,12 @@ impl DumpSpec {
 /// The pattern that matches `name` and nothing else.
 fn literal_pattern(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The same for a table.
+fn table_pattern(table: &TableName) -> String {
+    let name = literal_pattern(&table.name);
+    table.schema.as_deref().map_or(name.clone(), |schema| format!("{}.{name}", literal_pattern(schema)))
 }
 
 /// Runs `cmd` and copies its output. When `out` fails, the program is ended.

@@ -37,6 +37,27 @@ pub enum Error {
         /// The program.
         tool_path: PathBuf,
     },
+    /// The program is of another version than the files that it is to work on.
+    #[error("files of PostgreSQL {needed} take programs of that version; {} is {tool}", tool_path.display())]
+    OtherMajor {
+        /// Major version of the files.
+        needed: u32,
+        /// Version of the program.
+        tool: ToolVersion,
+        /// The program.
+        tool_path: PathBuf,
+    },
+    /// The server is not set up for what was asked for.
+    #[error("{what}")]
+    NotSetUp {
+        /// What is missing.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The server could not be asked.
+    #[error(transparent)]
+    Pg(#[from] crate::pg::Error),
     /// Something was asked for that the format cannot do.
     #[error("format {format}: {reason}")]
     Unsupported {
@@ -62,6 +83,12 @@ pub enum Error {
         tool: String,
         /// Why not.
         reason: &'static str,
+    },
+    /// There is no tablespace where somebody thought that one was.
+    #[error("the backup has no tablespace at {}", location.display())]
+    NoSuchTablespace {
+        /// Where.
+        location: PathBuf,
     },
     /// Bytes of a backup were asked for that are not in a place of ours.
     #[error("the bytes of backup {backup} are not in a store or directory of this program")]
@@ -97,6 +124,14 @@ pub enum Error {
         program: Program,
         /// What is missing.
         reason: &'static str,
+    },
+    /// The program said that all is well, but what it made is not.
+    #[error("{program}: {reason}")]
+    Incomplete {
+        /// The program.
+        program: Program,
+        /// What is wrong.
+        reason: String,
     },
     /// The output could not be kept.
     #[error("cannot write the output of {program}")]
@@ -179,6 +214,7 @@ impl Error {
     pub fn retry(&self) -> bool {
         match self {
             Self::Process(error) => error.retry(),
+            Self::Pg(error) => error.retry(),
             other => other.kind().retry(),
         }
     }

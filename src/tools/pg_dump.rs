@@ -11,7 +11,7 @@ use super::adapter::{
 };
 use super::programs::major_of;
 use super::{Connection, DumpSpec, Error, Format, PgTools, Program, Programs, RestoreSpec};
-use crate::domain::{Artifact, Backup, BackupType, Globals, Line, Metadata};
+use crate::domain::{Artifact, Backup, BackupType, Globals, Line, Metadata, TableName};
 use crate::pg::ServerFacts;
 use crate::progress::Progress;
 
@@ -29,6 +29,12 @@ pub struct PgDump {
     pub format: Format,
     /// Only these schemas; all of them when there are none.
     pub schemas: Vec<String>,
+    /// Not these schemas.
+    pub exclude_schemas: Vec<String>,
+    /// Only these tables; all of them when there are none.
+    pub tables: Vec<TableName>,
+    /// Not these tables.
+    pub exclude_tables: Vec<TableName>,
     /// How many tables at a time.
     pub jobs: Option<NonZeroU32>,
     /// Whether roles and tablespaces are taken along.
@@ -43,6 +49,9 @@ impl PgDump {
     fn spec(&self, order: &Order<'_>) -> DumpSpec {
         DumpSpec {
             schemas: self.schemas.clone(),
+            exclude_schemas: self.exclude_schemas.clone(),
+            tables: self.tables.clone(),
+            exclude_tables: self.exclude_tables.clone(),
             jobs: self.jobs.filter(|_| self.format == Format::Directory),
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
@@ -126,8 +135,15 @@ impl Adapter for PgDump {
         let mut metadata = Metadata::default();
         metadata.insert("format", self.format.as_str());
         metadata.insert("globals", globals.as_str());
-        if !self.schemas.is_empty() {
-            metadata.insert("schemas", self.schemas.clone());
+        let shown = |tables: &[TableName]| tables.iter().map(TableName::to_string).collect();
+        let chosen: [(&str, Vec<String>); 4] = [
+            ("schemas", self.schemas.clone()),
+            ("excluded_schemas", self.exclude_schemas.clone()),
+            ("tables", shown(&self.tables)),
+            ("excluded_tables", shown(&self.exclude_tables)),
+        ];
+        for (key, names) in chosen.into_iter().filter(|(_, names)| !names.is_empty()) {
+            metadata.insert(key, names);
         }
         // Into plain files pg_dump compresses a directory by itself.
         let own = self.format == Format::Directory && !sink.compresses();

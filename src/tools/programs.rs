@@ -25,6 +25,10 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Copies a cluster.
+    PgBasebackup,
+    /// Puts a chain of copies together.
+    PgCombinebackup,
     /// Makes a data directory.
     Initdb,
     /// The server.
@@ -41,6 +45,8 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::PgBasebackup => "pg_basebackup",
+            Self::PgCombinebackup => "pg_combinebackup",
             Self::Initdb => "initdb",
             Self::Postgres => "postgres",
             Self::PgAmcheck => "pg_amcheck",
@@ -96,7 +102,8 @@ pub struct Programs {
 
 impl Programs {
     /// The programs in `bin_dir` and nowhere else; without it the best ones for
-    /// the server among those that are installed.
+    /// the server among those that are installed. It may also be a directory that
+    /// has a directory for each major version, as Debian's has.
     pub fn new(bin_dir: Option<PathBuf>) -> Self {
         Self { bin_dir, debian_root: DEBIAN_ROOT.into(), path: search_path() }
     }
@@ -106,8 +113,14 @@ impl Programs {
     /// whatever is on `PATH`.
     pub fn locate(&self, program: Program, server_major: u32) -> Result<PathBuf, Error> {
         let (dirs, path) = match &self.bin_dir {
-            Some(dir) => (vec![dir.clone()], None),
-            None => (self.versioned_dirs(server_major), self.path.as_deref()),
+            Some(dir) => match versioned_dirs(dir, server_major) {
+                None => (vec![dir.clone()], None),
+                Some(dirs) => (dirs, None),
+            },
+            None => {
+                let dirs = versioned_dirs(&self.debian_root, server_major);
+                (dirs.unwrap_or_default(), self.path.as_deref())
+            }
         };
         find_program(program.name().as_ref(), &dirs, path)
             .ok_or(Error::ProgramMissing { program, searched: dirs })
@@ -127,17 +140,20 @@ impl Programs {
     pub fn for_server(&self, server_major: u32) -> PgTools {
         PgTools { programs: self.clone(), server_major }
     }
+}
 
-    /// The directories of versions that can read the server, best first.
-    fn versioned_dirs(&self, server_major: u32) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.debian_root).into_iter().flatten().flatten();
-        let mut found: Vec<(u32, PathBuf)> = entries
-            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-            .filter(|(major, _)| *major >= server_major)
-            .collect();
-        found.sort();
-        found.into_iter().map(|(_, dir)| dir).collect()
-    }
+/// The directories below `root` of versions that can read the server, best
+/// first; `None` when there is no version at all.
+fn versioned_dirs(root: &Path, server_major: u32) -> Option<Vec<PathBuf>> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let versions = entries.filter_map(|entry| {
+        let bin = entry.path().join("bin");
+        Some((entry.file_name().to_str()?.parse::<u32>().ok()?, bin)).filter(|(_, bin)| bin.is_dir())
+    });
+    let mut found: Vec<_> = versions.collect();
+    found.sort();
+    let any = !found.is_empty();
+    any.then(|| found.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, dir)| dir).collect())
 }
 
 /// The programs that suit one server.
@@ -154,6 +170,16 @@ impl PgTools {
         let version = self.programs.version(&path)?;
         if version.major < self.server_major {
             return Err(Error::ServerNewer { server: self.server_major, tool: version, tool_path: path });
+        }
+        Ok((path, version))
+    }
+
+    /// Finds `program` of exactly the version of the server, which the files of a
+    /// data directory take.
+    pub fn find_exact(&self, program: Program) -> Result<(PathBuf, ToolVersion), Error> {
+        let (path, version) = self.find(program)?;
+        if version.major != self.server_major {
+            return Err(Error::OtherMajor { needed: self.server_major, tool: version, tool_path: path });
         }
         Ok((path, version))
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::scratch::Scratch;
 use super::{Error, words};
 use crate::pg::{self, Client, ConnInfo, Environment, quote_ident};
-use crate::process::{Ending, Server, crash_point};
-use crate::tools::{Connection, Program, Programs, ToolVersion};
+use crate::process::{self, Ending, Server, Stdin, crash_point};
+use crate::tools::{self, Connection, Program, Programs, ToolVersion};
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit";
@@ -83,8 +83,29 @@ impl Cluster {
     pub(super) fn initdb(scratch: &Scratch, binaries: &Binaries, limit: &Limit) -> Result<(), Error> {
         let options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"];
         let cmd = scratch.cmd(&binaries.initdb).args(options).arg(format!("--username={BOOTSTRAP}"));
-        cmd.arg("--pgdata").arg(scratch.data()).deadline(limit.left()).run()?;
-        Ok(())
+        match cmd.arg("--pgdata").arg(scratch.data()).deadline(limit.left()).run() {
+            Ok(_) => Ok(()),
+            Err(process::Error::Deadline { .. }) => Err(limit.error()),
+            // What stands before it in the command is nobody's business.
+            Err(process::Error::Failed { status, stderr, .. }) => {
+                let (program, kind) = (Program::Initdb, tools::classify(&stderr));
+                Err(tools::Error::Failed { program, kind, status, stderr }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a superuser in a restored data directory on which no server runs,
+    /// where nobody is known who is one.
+    pub(super) fn make_admin(scratch: &Scratch, binaries: &Binaries, limit: &Limit) -> Result<String, Error> {
+        let name = format!("pggit_{}", uuid::Uuid::new_v4().simple());
+        let mut cmd = scratch.cmd(&binaries.postgres).arg("--single").arg("-D").arg(scratch.data());
+        for (name, value) in settings(scratch, binaries.version.major, Origin::Restored) {
+            cmd = cmd.arg("-c").arg(format!("{name}={value}"));
+        }
+        let sql = format!("CREATE ROLE {} SUPERUSER LOGIN\n", quote_ident(&name));
+        cmd.arg("template1").stdin(Stdin::Bytes(sql.into_bytes())).deadline(limit.left()).run()?;
+        Ok(name)
     }
 
     /// Proves that it is the scratch cluster that answered, and gives it a
@@ -172,6 +193,7 @@ pub(super) fn start(
     binaries: &Binaries,
     origin: Origin,
     limit: Limit,
+    superuser: Option<&str>,
 ) -> Result<Cluster, Error> {
     let mut cmd = scratch.cmd(&binaries.postgres).arg("-D").arg(scratch.data());
     for (name, value) in settings(scratch, binaries.version.major, origin) {
@@ -179,7 +201,7 @@ pub(super) fn start(
     }
     let server = Server::start(cmd, Some(limit.at))?;
     crash_point("verify.started");
-    let admin = conninfo(&scratch.home(), BOOTSTRAP)?;
+    let admin = conninfo(&scratch.home(), superuser.unwrap_or(BOOTSTRAP))?;
     let cluster = Cluster { server, admin, limit, version: binaries.version.clone() };
     match cluster.wait() {
         Ok(client) => cluster.proved(scratch, &client),
@@ -214,7 +236,6 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
         ("listen_addresses", ""),
         ("port", "5432"),
         ("ssl", "off"),
-        ("external_pid_file", ""),
         ("cluster_name", ""),
         // Nothing goes out, and nothing of others is loaded or started.
         ("archive_mode", "off"),
@@ -259,6 +280,7 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
         Origin::Restored => {
             add("max_prepared_transactions", "1000");
             add("recovery_target_action", "promote");
+            add("external_pid_file", "");
             add("primary_conninfo", "");
             add("primary_slot_name", "");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
-use crate::{backup, ledger, pg, process, store, tools};
+use crate::{backup, ledger, pg, process, recovery, store, tools};
 
 /// An error of the room `verify`. None of them says anything about the backup:
 /// what does is a verdict.
@@ -25,9 +25,12 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A data directory could not be made.
+    #[error(transparent)]
+    Recovery(#[from] recovery::Error),
     /// A program failed.
     #[error(transparent)]
-    Process(#[from] process::Error),
+    Process(process::Error),
     /// The backup cannot be verified as it is.
     #[error("backup {backup} cannot be verified: {reason}")]
     NotVerifiable {
@@ -117,6 +120,15 @@ pub enum Error {
     },
 }
 
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::Interrupted { signal } => Self::Interrupted { signal },
+            other => Self::Process(other),
+        }
+    }
+}
+
 impl Error {
     /// May the same succeed a little later?
     pub fn retry(&self) -> bool {
@@ -126,8 +138,18 @@ impl Error {
             Self::Tools(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Process(error) => error.retry(),
+            Self::Recovery(error) => error.retry(),
             Self::NoRoom { .. } | Self::Deadline { .. } | Self::NotStarted { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The same, or the deadline that is behind it.
+    pub(super) fn in_time(self, after: Duration) -> Self {
+        match self {
+            Self::Tools(tools::Error::Process(process::Error::Deadline { .. }))
+            | Self::Process(process::Error::Deadline { .. }) => Self::Deadline { after },
+            other => other,
         }
     }
 

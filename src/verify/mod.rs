@@ -9,6 +9,7 @@ mod checks;
 mod cluster;
 mod due;
 mod error;
+mod physical;
 mod restore_test;
 mod run;
 mod scratch;

@@ -38,19 +38,32 @@ impl RestoreTest<'_> {
     pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
         let limit = Limit::new(self.request.timeout);
         let binaries = Binaries::find(&self.around.programs, self.major()?)?;
+        let is_dump = self.is_dump()?;
         let scratch = Scratch::make(&self.around.scratch)?;
-        self.has_room(&scratch)?;
         findings.note("server_version", binaries.version.text.clone());
         self.note_age(findings);
         let begun = Instant::now();
-        self.around.progress.stage("starting a scratch cluster", None);
-        Cluster::initdb(&scratch, &binaries, &limit)?;
-        let cluster = start(&scratch, &binaries, Origin::Initdb, limit)?;
-        let done = self.restored(&scratch, &cluster, findings).and_then(|dbname| {
-            let Some((dbname, roles)) = dbname else { return Ok(()) };
+        let cluster = if is_dump {
+            self.has_room(&scratch)?;
+            self.around.progress.stage("starting a scratch cluster", None);
+            Cluster::initdb(&scratch, &binaries, &limit)?;
+            start(&scratch, &binaries, Origin::Initdb, limit, None)?
+        } else {
+            match self.recovered(&scratch, &binaries, limit, findings)? {
+                Some(cluster) => cluster,
+                None => return Ok(()),
+            }
+        };
+        let restored = match is_dump {
+            true => self.restored(&scratch, &cluster, findings),
+            false => Ok(Some((self.dbname(), true))),
+        };
+        let done = restored.and_then(|restored| {
+            let Some((dbname, roles)) = restored else { return Ok(()) };
             crash_point("verify.restored");
             findings.note("rto_s", seconds(begun.elapsed()));
-            let checks = Checks { test: self, scratch: &scratch, cluster: &cluster, dbname: &dbname, roles };
+            let checks =
+                Checks { test: self, scratch: &scratch, cluster: &cluster, dbname: &dbname, roles, is_dump };
             checks.run(findings)
         });
         let done = done.map_err(|error| cluster.trouble(error));
@@ -63,8 +76,14 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
+    /// The database that was backed up, by its own name.
+    fn dbname(&self) -> String {
+        let known = self.backup().postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+        known.unwrap_or_else(|| "postgres".to_owned())
+    }
+
     /// The major version of the server that was backed up.
-    fn major(&self) -> Result<u32, Error> {
+    pub(super) fn major(&self) -> Result<u32, Error> {
         let backup = self.subject.backup;
         let version = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
         version.and_then(|version| major_of(version.as_str())).ok_or_else(|| Error::NotVerifiable {

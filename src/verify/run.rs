@@ -198,7 +198,8 @@ fn verify(
                 }
             }
             if !findings.is_fatal() {
-                RestoreTest { around, request, entry, subject: &subject }.run(findings)?;
+                let test = RestoreTest { around, request, entry, subject: &subject };
+                test.run(findings).map_err(|error| error.in_time(request.timeout))?;
             }
         }
     }

@@ -107,11 +107,6 @@ impl Scratch {
         self.home().join("data")
     }
 
-    /// As whom the server runs, when that is not us.
-    pub(super) fn user(&self) -> Option<&OsUser> {
-        self.user.as_ref()
-    }
-
     /// Gives a file to that user.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         self.user.as_ref().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))

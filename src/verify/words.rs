@@ -33,6 +33,12 @@ pub(super) fn complaint(stderr: &str) -> String {
     short(first.unwrap_or("it said nothing").trim())
 }
 
+/// The last complaint of a server.
+pub(super) fn last_word(log: &str) -> String {
+    let complains = |line: &&str| ["FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
+    short(log.lines().rev().find(complains).unwrap_or_else(|| log.lines().next_back().unwrap_or_default()))
+}
+
 /// A text that is not too long for a reason, in one line.
 pub(super) fn short(text: &str) -> String {
     let line = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");

@@ -10,6 +10,7 @@
 //! newest below `/usr/lib/postgresql`. A machine without PostgreSQL fails the
 //! run: nothing is skipped silently.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     settings: Vec<String>,
     tcp: bool,
     tls: Option<Tls>,
+    major: Option<u32>,
 }
 
 /// Where the certificate of the server comes from.
@@ -64,6 +66,27 @@ impl Options {
         self.tcp()
     }
 
+    /// Of this version, which `tests/prepare.sh` has put into `target/postgresql`.
+    #[must_use]
+    pub(crate) fn major(mut self, major: u32) -> Self {
+        self.major = Some(major);
+        self
+    }
+
+    fn bin_dir(&self) -> PathBuf {
+        self.major
+            .map_or_else(|| bin_dir().to_owned(), |major| versions().join(major.to_string()).join("bin"))
+    }
+
+    /// Starts a server on the `data` in a directory that [`fresh_dir`] has made.
+    pub(crate) fn start_in(&self, dir: PathBuf) -> Cluster {
+        let cluster = Cluster { dir, port: 5432, bin: self.bin_dir() };
+        let out = cluster.pg_ctl_start(self);
+        let log = fs::read_to_string(cluster.dir.join("log")).unwrap_or_default();
+        assert!(out.status.success(), "the cluster does not start:\n{log}");
+        cluster
+    }
+
     /// Starts the cluster.
     pub(crate) fn start(&self) -> Cluster {
         Cluster::start_with(self)
@@ -75,6 +98,7 @@ impl Options {
 pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
+    bin: PathBuf,
 }
 
 impl Cluster {
@@ -97,7 +121,7 @@ impl Cluster {
 
     fn start_with(options: &Options) -> Cluster {
         let dir = fresh_dir();
-        run(Command::new("cp").arg("-a").arg(&*SEED).arg(dir.join("data")));
+        run(Command::new("cp").arg("-a").arg(seed(&options.bin_dir())).arg(dir.join("data")));
         if options.tcp {
             let hba = "local all all trust\nlocal replication all trust\n\
                        host all all 127.0.0.1/32 scram-sha-256\n";
@@ -109,7 +133,7 @@ impl Cluster {
         // PostgreSQL cannot take port 0, so a port that was free a moment ago is tried, more than once.
         for _ in 0..5 {
             let port = if options.tcp { free_port() } else { 5432 };
-            let cluster = Cluster { dir: dir.clone(), port };
+            let cluster = Cluster { dir: dir.clone(), port, bin: options.bin_dir() };
             let out = cluster.pg_ctl_start(options);
             if out.status.success() {
                 return cluster;
@@ -140,7 +164,7 @@ impl Cluster {
         for setting in &options.settings {
             server += &format!(" -c '{setting}'");
         }
-        let mut command = pg("pg_ctl");
+        let mut command = pg(&self.bin, "pg_ctl");
         command.args(["-w", "-l"]).arg(self.dir.join("log")).arg("-D").arg(self.dir.join("data"));
         command.arg("-o").arg(server).arg("start").stdout(Stdio::null()).stderr(Stdio::null());
         command.output().expect("pg_ctl starts")
@@ -148,7 +172,11 @@ impl Cluster {
 
     /// Stops the server and keeps its files.
     pub(crate) fn stop(&self) {
-        let _ = pg("pg_ctl").args(["-m", "immediate", "-D"]).arg(self.dir.join("data")).arg("stop").output();
+        let _ = pg(&self.bin, "pg_ctl")
+            .args(["-m", "immediate", "-D"])
+            .arg(self.dir.join("data"))
+            .arg("stop")
+            .output();
     }
 
     /// Starts a server that was stopped.
@@ -177,7 +205,7 @@ impl Cluster {
 
     /// Like [`Cluster::psql`], for statements that may fail.
     pub(crate) fn try_psql(&self, db: &str, sql: &str) -> Output {
-        let mut command = client("psql");
+        let mut command = client_of(&self.bin, "psql");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]).arg(self.conninfo(db)).args(["-c", sql]);
         command.output().expect("psql starts")
     }
@@ -213,7 +241,11 @@ impl Drop for Cluster {
 
 /// A client program of the tested PostgreSQL with an empty environment.
 pub(crate) fn client(program: &str) -> Command {
-    let mut command = Command::new(bin_dir().join(program));
+    client_of(bin_dir(), program)
+}
+
+fn client_of(bin: &Path, program: &str) -> Command {
+    let mut command = Command::new(bin.join(program));
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_MESSAGES", "C").stdin(Stdio::null());
     command
 }
@@ -247,7 +279,7 @@ fn newest_installed() -> Option<PathBuf> {
 }
 
 /// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
-fn owner() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *OWNER.get_or_init(|| {
         if fs::metadata("/proc/self").expect("procfs is mounted").uid() != 0 {
@@ -260,8 +292,14 @@ fn owner() -> Option<(u32, u32)> {
     })
 }
 
-fn pg(program: &str) -> Command {
-    let mut command = client(program);
+/// Where the versions of PostgreSQL are that the system does not have.
+pub(crate) fn versions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql")
+}
+
+/// A program of servers, run as their owner.
+pub(crate) fn pg(bin: &Path, program: &str) -> Command {
+    let mut command = client_of(bin, program);
     if let Some((uid, gid)) = owner() {
         command.uid(uid).gid(gid).current_dir("/");
     }
@@ -275,7 +313,8 @@ fn run(command: &mut Command) {
     assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
 }
 
-fn fresh_dir() -> PathBuf {
+/// An empty directory of the owner of servers, which goes with this process.
+pub(crate) fn fresh_dir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     LazyLock::force(&REAPER);
     let dir = PathBuf::from(format!("{}{}", dir_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -291,7 +330,7 @@ fn dir_prefix() -> String {
     format!("/tmp/pgt{}-", std::process::id())
 }
 
-fn give_to_owner(path: &Path) {
+pub(crate) fn give_to_owner(path: &Path) {
     if let Some((uid, gid)) = owner() {
         chown(path, Some(uid), Some(gid)).expect("root may give files away");
     }
@@ -302,14 +341,20 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Data directory initialised once per process and copied by every cluster.
-static SEED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let data = fresh_dir().join("data");
-    let options =
-        ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync", "--no-instructions"];
-    run(pg("initdb").args(options).arg("-D").arg(&data));
-    data
-});
+/// Data directory initialised once per process and version, and copied by every
+/// cluster.
+fn seed(bin: &Path) -> PathBuf {
+    static SEEDS: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut seeds = SEEDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = seeds.entry(bin.to_owned()).or_insert_with(|| {
+        assert!(bin.join("initdb").exists(), "no PostgreSQL in {}: run tests/prepare.sh test", bin.display());
+        let data = fresh_dir().join("data");
+        let options = ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync"];
+        run(pg(bin, "initdb").args(options).arg("-D").arg(&data));
+        data
+    });
+    made.clone()
+}
 
 /// Waits for the end of this process, which closes its standard input, and then
 /// stops and removes every cluster that this process has left.

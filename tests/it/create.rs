@@ -34,7 +34,12 @@ impl Shop {
 
     /// One whose backups go into the store of its repository.
     pub(crate) fn with_store() -> Self {
-        let (sandbox, cluster) = (Sandbox::new(), Cluster::shared());
+        Self::on(Cluster::shared())
+    }
+
+    /// One on a cluster of its own, whose backups go into the store.
+    pub(crate) fn on(cluster: Arc<Cluster>) -> Self {
+        let sandbox = Sandbox::new();
         let database = cluster.create_database("shop");
         let sql = "create table orders (id int primary key, note text)";
         let commits =
@@ -570,4 +575,47 @@ fn no_password_is_written_anywhere() {
         assert!(!everything.contains(password), "{password} was written");
     }
     assert!(everything.contains("CREATE USER MAPPING"), "the schema was looked at");
+}
+
+#[test]
+fn tables_and_schemas_are_chosen_and_left_out() {
+    let shop = Shop::with_store();
+    shop.cluster.psql(
+        &shop.database,
+        r#"create schema sales; create schema "Odd.S"; create table sales.big (a int); create table sales.small (a int);
+           create table "Odd.S"."a.*" (a int); create table "Odd.S".more (a int)"#,
+    );
+    let tables = "select string_agg(schemaname || '/' || tablename, ' ' order by 1) from pg_tables \
+                  where schemaname not in ('pg_catalog', 'information_schema')";
+    let cases: [(&[&str], &str); 5] = [
+        (&["--table", "sales.small", "--table", "\"Odd.S\".\"a.*\""], "Odd.S/a.* sales/small"),
+        (
+            &["--schema", "sales", "--schema", "Odd.S", "--exclude-table", "sales.big"],
+            "Odd.S/a.* Odd.S/more sales/small",
+        ),
+        (&["--exclude-schema", "Odd.S", "--exclude-table", "orders"], "sales/big sales/small"),
+        (&["--table", "orders", "--format", "directory", "--jobs", "2"], "public/orders"),
+        (&["--table", "sales.big"], "sales/big"),
+    ];
+    for (number, (args, expected)) in cases.into_iter().enumerate() {
+        let id = shop.create(args).success().stdout_text().trim().to_owned();
+        let name = format!("{}_{number}", shop.new_name());
+        // Schemas are not parts of tables: what is to hold them has to be there.
+        if args[0] == "--table" && expected.contains("sales") {
+            let text = shop.pggit(&["backup", "cat-artifact", &id, "dump.custom"]).success();
+            assert!(text.stdout.starts_with(b"PGDMP"));
+            continue;
+        }
+        shop.pggit(&["backup", "restore", &id, "--into", &name]).success();
+        assert_eq!(shop.cluster.psql(&name, tables), expected, "{args:?}");
+    }
+    let record = &shop.records()[0];
+    assert_eq!(record["metadata"]["tables"], serde_json::json!(["sales.small", "\"Odd.S\".\"a.*\""]));
+    shop.create(&["--table", "nosuch"]).fails(13);
+    shop.create(&["--table", "a.b.c"]).fails(129);
+    shop.create(&["--table", "orders", "--schema", "sales"]).fails(129);
+    shop.sandbox.git(["config", "--add", "pggit.shop.schema", "sales"]);
+    shop.sandbox.git(["config", "--add", "pggit.shop.table", "orders"]);
+    let text = shop.create(&[]).fails(129).stderr_text();
+    assert!(text.contains("schemas or tables, not both"), "{text}");
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod sandbox;
 mod tmpfs;
 
+mod adapters;
 mod automation;
 mod backup_cli;
 mod beside;
@@ -31,6 +32,7 @@ mod man;
 mod mark;
 mod notify;
 mod pg;
+mod pg_basebackup;
 mod pg_dump;
 mod process;
 mod queue;

@@ -445,3 +445,32 @@ fn names_in_uris_are_decoded() {
     }
     drop(cluster);
 }
+
+#[test]
+fn a_question_is_one_query_with_one_answer() {
+    let cluster = Cluster::shared();
+    let database = cluster.create_database("question");
+    let info = ConnInfo::parse(&cluster.conninfo(&database), &Environment::default()).unwrap();
+    for (sql, answer) in [
+        ("select true", Some(true)),
+        ("select false;", Some(false)),
+        ("select null::boolean", Some(false)),
+        ("select 1", None),
+        ("select true, true", None),
+        ("select true where false", None),
+        ("select true from generate_series(1, 3000)", None),
+        ("select true union all select pg_sleep(100) is null", None),
+        ("select $1::boolean", None),
+        ("commit", None),
+        ("", None),
+    ] {
+        let client = Client::connect(&info, "test").unwrap();
+        client.execute("set statement_timeout = '5s'").unwrap();
+        assert_eq!(client.holds(sql).map_err(|error| error.to_string()), Ok(answer), "{sql}");
+    }
+    let client = Client::connect(&info, "test").unwrap();
+    for sql in ["select true; select false", "select nonsense", "select\0true"] {
+        assert!(client.holds(sql).is_err(), "{sql}");
+    }
+    assert_eq!(client.holds("select true").unwrap(), Some(true), "an error does not break the connection");
+}

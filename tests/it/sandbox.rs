@@ -45,7 +45,10 @@ impl Sandbox {
         sandbox.set("TZ", "UTC");
         sandbox.set("LC_ALL", "C.UTF-8");
         let identity = "[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n";
-        fs::write(sandbox.home().join(".gitconfig"), identity).expect("home is writable");
+        // Of another version than the system's, the programs have to be named.
+        let programs = std::env::var("PGGIT_TEST_PGBIN").map(|dir| format!("[pggit]\n\tpgbin = {dir}\n"));
+        let config = format!("{identity}{}", programs.unwrap_or_default());
+        fs::write(sandbox.home().join(".gitconfig"), config).expect("home is writable");
         sandbox
     }
 

@@ -86,7 +86,7 @@ fn make(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
         (None, Some(branch)) => Asked::Branch(branch.to_string()),
         (None, None) => Asked::Nothing,
     };
-    let request = Request {
+    let mut request = Request {
         id: Some(work.backup),
         kind: work.backup_type.unwrap_or(database.backup_type.value),
         database,
@@ -95,6 +95,7 @@ fn make(work: &BackupWork, context: &Context) -> Result<Measured, Failure> {
         name: work.name.clone(),
         tags: work.tags.clone(),
     };
+    super::backup::create::decide(&mut request, context)?;
     let created = super::backup::create::make(&request, None, None, context)?;
     let entry = created.map_err(|unsuccessful| failure(*unsuccessful.error))?;
     super::sync::on_write(context);

@@ -183,6 +183,10 @@ impl From<process::Error> for Failure {
 impl From<tools::Error> for Failure {
     fn from(error: tools::Error) -> Self {
         use tools::Error;
+        let error = match error {
+            Error::Pg(error) => return error.into(),
+            other => other,
+        };
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::ProgramMissing { .. } => failure(Code::ToolFailed)
@@ -190,7 +194,11 @@ impl From<tools::Error> for Failure {
             Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
             )),
-            Error::Unsupported { .. } | Error::TypeUnsupported { .. } => failure(Code::Usage),
+            Error::OtherMajor { needed, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgbin <dir>"
+            )),
+            Error::NotSetUp { hint, .. } => failure(Code::DatabaseUnreachable).hint(hint.clone()),
+            Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
             Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
@@ -200,7 +208,10 @@ impl From<tools::Error> for Failure {
                     Kind::DiskFull => Code::Destination,
                     _ => Code::ToolFailed,
                 };
-                failure(code)
+                match hint_for(&error.to_string()) {
+                    Some(hint) => failure(code).hint(hint),
+                    None => failure(code),
+                }
             }
             Error::Write { source, .. } => Self::of(Code::Destination, &error).hint(match source.kind() {
                 std::io::ErrorKind::StorageFull => "make room, or choose another directory with --output",
@@ -214,9 +225,12 @@ impl From<tools::Error> for Failure {
             },
             Error::Tool { tool, fault } => of_fault(tool, fault, failure),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
-            Error::VersionUnknown { .. } | Error::Empty { .. } | Error::Truncated { .. } | Error::Process(_) => {
-                failure(Code::ToolFailed)
-            }
+            Error::VersionUnknown { .. }
+            | Error::Empty { .. }
+            | Error::Truncated { .. }
+            | Error::Incomplete { .. }
+            | Error::Process(_) => failure(Code::ToolFailed),
+            Error::Pg(_) => unreachable!("handled above"),
         }
     }
 }
@@ -246,6 +260,30 @@ fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Fai
         Fault::Unsupported(_) => failure(Code::Usage),
         Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Failed { .. } => failure(Code::ToolFailed),
     }
+}
+
+/// What helps against some of the things that pg_basebackup says.
+fn hint_for(said: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "has already been removed",
+            "let the server keep more of its log (wal_keep_size), or use --wal stream",
+        ),
+        (
+            "no pg_hba.conf entry for replication",
+            "pg_hba.conf has to have a line for the database \"replication\"",
+        ),
+        (
+            "WAL summaries are required",
+            "the server removed its summaries of what changed (wal_summary_keep_time): --type full",
+        ),
+        ("too many WAL senders", "max_wal_senders of the server is too low, or try again in a moment"),
+        (
+            "requested starting point",
+            "the server has no longer what the backup before was made of: --type full",
+        ),
+    ];
+    hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
 }
 
 impl From<store::Error> for Failure {
@@ -363,6 +401,15 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
                 .hint("restore the backup with --no-migrate, or choose a commit between the two"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
+            other @ recovery::Error::Directory { hint, .. } => {
+                let failure = Self::of(Code::Conflict, &other);
+                if hint.is_empty() { failure } else { failure.hint(hint) }
+            }
+            other @ recovery::Error::NoRoom { .. } => {
+                Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
+            }
+            other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }
     }
@@ -378,6 +425,7 @@ impl From<verify::Error> for Failure {
             Error::Tools(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Process(error) => error.into(),
+            Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
@@ -423,6 +471,9 @@ impl From<backup::Error> for Failure {
             other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
                 "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
             ),
+            other @ Error::BaseUnreadable { .. } => {
+                Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
+            }
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
         }

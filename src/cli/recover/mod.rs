@@ -7,4 +7,4 @@ mod target;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use search::{Wanted, best, search};
-pub(crate) use target::{Asked, Target, target};
+pub(crate) use target::{Asked, Target, find, target};

@@ -24,6 +24,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) no_migrate: bool,
     /// It cannot be a backup.
     pub(crate) only_commit: bool,
+    /// For a commit: a copy of the cluster, not a dump.
+    pub(crate) of_cluster: bool,
 }
 
 /// A backup and where to go from there.
@@ -64,7 +66,8 @@ pub(crate) fn mask(
     }
 }
 
-fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
+/// The backup, and the commit that is wanted.
+pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let by_itself = match asked.only_commit {
         true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
         false => match select::find(asked.what, asked.database, context) {
@@ -90,7 +93,7 @@ fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let overview = select::overview(context)?;
     let wanted = Wanted {
         database: asked.database,
-        tool: Some(Program::PgDump.name()),
+        tool: Some(if asked.of_cluster { Program::PgBasebackup } else { Program::PgDump }.name()),
         limit: 10,
         ..Wanted::default()
     };

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use crate::domain::{Status, Timestamp};
+use crate::domain::{Status, Timestamp, VerificationKind, VerificationStatus, Verified};
 use crate::git::Oid;
 use crate::ledger::Entry;
 
@@ -37,6 +37,9 @@ pub(super) struct Light {
     pub(super) kind: u8,
     pub(super) status: u8,
     pub(super) flags: u8,
+    /// 0, or [`verdict`] of what its verifications come to.
+    pub(super) verified: u8,
+    pub(super) verified_at: i64,
     pub(super) name: String,
     pub(super) database: String,
     pub(super) branch: String,
@@ -68,6 +71,7 @@ impl Light {
             (backup.branch.is_some(), flag::BRANCH),
         ];
         let time = |at: Option<Timestamp>| at.map_or(NEVER, encode_time);
+        let verified = backup.verified();
         let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
         // Only of a backup that is being made does it matter.
         let owner = owner.filter(|_| backup.status == Status::InProgress);
@@ -83,6 +87,8 @@ impl Light {
             stored_bytes: backup.stored_bytes.unwrap_or_default(),
             kind: backup.kind as u8,
             status: backup.status as u8,
+            verified: verified.map_or(0, verdict),
+            verified_at: time(verified.map(|verified| verified.at)),
             flags: flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
             name: backup.name.to_string(),
             database: backup.database.to_string(),
@@ -95,6 +101,20 @@ impl Light {
         }
     }
 }
+
+/// Kind and verdict of a verification as a number above 0.
+fn verdict(verified: Verified) -> u8 {
+    1 + (verified.kind as u8) * VERDICTS + verified.status as u8
+}
+
+/// What [`verdict`] was made of.
+pub(super) fn of_verdict(number: u8) -> Option<(VerificationKind, VerificationStatus)> {
+    let number = number.checked_sub(1)?;
+    let kind = VerificationKind::ALL.get(usize::from(number / VERDICTS)).copied()?;
+    Some((kind, VerificationStatus::ALL.get(usize::from(number % VERDICTS)).copied()?))
+}
+
+const VERDICTS: u8 = VerificationStatus::ALL.len() as u8;
 
 /// Room for the microseconds of a second, and for those of a leap second.
 const SECOND: i64 = 2_000_000;
@@ -115,8 +135,20 @@ pub(super) fn decode_time(number: i64) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode_time, encode_time};
-    use crate::domain::Timestamp;
+    use super::{decode_time, encode_time, of_verdict, verdict};
+    use crate::domain::{Timestamp, VerificationKind, VerificationStatus, Verified};
+
+    #[test]
+    fn verdicts_come_back() {
+        let at = "2026-11-21T00:00:00Z".parse().unwrap();
+        for kind in VerificationKind::ALL {
+            for status in VerificationStatus::ALL {
+                let number = verdict(Verified { kind: *kind, status: *status, at });
+                assert_eq!(of_verdict(number), Some((*kind, *status)));
+            }
+        }
+        assert_eq!((of_verdict(0), of_verdict(10), of_verdict(255)), (None, None, None));
+    }
 
     #[test]
     fn times_come_back_and_keep_their_order() {

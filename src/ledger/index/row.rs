@@ -1,13 +1,13 @@
 //! One backup as a listing needs it.
 
-use crate::domain::{BackupId, BackupType, CommitId, Owner, Status, Timestamp};
+use crate::domain::{BackupId, BackupType, CommitId, Owner, Status, Timestamp, Verified};
 use crate::git::Oid;
 use crate::ledger::query::Facts;
 
-use super::light::{END, Light, VALUE, decode_time, flag};
+use super::light::{END, Light, VALUE, decode_time, flag, of_verdict};
 use super::segment::{
-    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL, u32_at,
-    u64_at,
+    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL, VERIFIED,
+    VERIFIED_AT, u32_at, u64_at,
 };
 
 /// What is known about a backup without reading its record.
@@ -146,6 +146,12 @@ impl<'a> Row<'a> {
         self.has(flag::VERIFIED)
     }
 
+    /// See [`crate::domain::Backup::verified`].
+    pub fn verified(&self) -> Option<Verified> {
+        let (kind, status) = of_verdict(self.bytes.get(VERIFIED).copied()?)?;
+        Some(Verified { kind, status, at: self.time(VERIFIED_AT)? })
+    }
+
     /// Somebody asked to keep it.
     pub fn is_held(&self) -> bool {
         self.has(flag::HELD)
@@ -183,6 +189,8 @@ impl From<Row<'_>> for Light {
             kind: byte(KIND),
             status: byte(STATUS),
             flags: byte(FLAGS),
+            verified: byte(VERIFIED),
+            verified_at: time(VERIFIED_AT),
             name: text(NAME),
             database: text(DATABASE),
             branch: text(BRANCH),

@@ -20,11 +20,11 @@ use super::light::{Light, RefRows};
 
 const MAGIC: &[u8; 8] = b"PGGITIDX";
 /// Goes up when the meaning of the bytes changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What the bytes mean beside that; another program version may fold otherwise.
 const LAYOUT: &str = concat!(
-    "ref: commit tip subject; row: id registered started completed expires size stored last ref kind status flags ",
-    "name database branch tool tags needs owner blob; id: id ref; pggit ",
+    "ref: commit tip subject; row: id registered started completed expires size stored last ref kind status flags verified ",
+    "name database branch tool tags needs owner verified_at blob; id: id ref; pggit ",
     env!("CARGO_PKG_VERSION")
 );
 
@@ -40,6 +40,8 @@ pub(super) const REF: usize = 72;
 pub(super) const KIND: usize = 76;
 pub(super) const STATUS: usize = 77;
 pub(super) const FLAGS: usize = 78;
+/// What its verifications come to.
+pub(super) const VERIFIED: usize = 79;
 /// Where the texts of a row are.
 pub(super) const NAME: usize = 80;
 pub(super) const DATABASE: usize = 84;
@@ -48,8 +50,10 @@ pub(super) const TOOL: usize = 92;
 pub(super) const TAGS: usize = 96;
 pub(super) const NEEDS: usize = 100;
 pub(super) const OWNER: usize = 104;
+/// Where the time of the verification is that [`VERIFIED`] is of.
+pub(super) const VERIFIED_AT: usize = 108;
 /// Where the name of its blob begins; with it the row ends.
-pub(super) const BLOB: usize = 108;
+pub(super) const BLOB: usize = 116;
 
 /// What a header says about the rest of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,9 +262,10 @@ fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8
     }
     out.extend_from_slice(&row.last_at.to_le_bytes());
     out.extend_from_slice(&at.to_le_bytes());
-    out.extend_from_slice(&[row.kind, row.status, row.flags, 0]);
+    out.extend_from_slice(&[row.kind, row.status, row.flags, row.verified]);
     let texts = [&row.name, &row.database, &row.branch, &row.tool, &row.tags, &row.needs, &row.owner];
     texts.into_iter().for_each(|text| heap.add(text, out));
+    out.extend_from_slice(&row.verified_at.to_le_bytes());
     out.extend_from_slice(row.blob.as_bytes());
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::writer::FileSummary;
-use super::{b3sums, digest_text, sync_dir};
+use super::{NAME_MAX, b3sums, check_name, digest_text, sync_dir};
 use crate::progress::{Progress, Quiet};
 use crate::store::Error;
 
@@ -76,6 +76,17 @@ pub(super) fn verify(parent: &Path, name: &str, digest: &str, progress: &dyn Pro
     match found.into_values().next() {
         Some(path) => Err(Error::Unexpected { path }),
         None => Ok(()),
+    }
+}
+
+/// Refuses what is not a path of a file in a directory of a backup.
+pub(super) fn member_path(name: &str) -> Result<&Path, Error> {
+    let mut parts = name.split('/');
+    let first = check_name("file", parts.next().unwrap_or_default());
+    let fine = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    match first {
+        Ok(_) if parts.clone().next().is_some() && parts.all(fine) => Ok(Path::new(name)),
+        _ => Err(Error::UnsafeName { what: "file", name: name.chars().take(NAME_MAX).collect() }),
     }
 }
 

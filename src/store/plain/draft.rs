@@ -100,6 +100,28 @@ impl Draft {
         Ok(dir)
     }
 
+    /// Begins a file in an adopted directory. `name` is its path from the draft.
+    pub fn member(&self, name: &str) -> Result<ArtifactWriter, Error> {
+        let path = self.partial.join(directory::member_path(name)?);
+        if let Some(parent) = path.parent() {
+            DirBuilder::new()
+                .mode(0o700)
+                .recursive(true)
+                .create(parent)
+                .map_err(|e| Error::io("create", parent, e))?;
+        }
+        ArtifactWriter::create(&self.partial, name, Compression::None, &self.pending)
+    }
+
+    /// Removes an adopted directory.
+    pub fn discard_directory(&self, name: &str) -> Result<(), Error> {
+        self.check_file_name(name)?;
+        let dir = self.partial.join(name);
+        fs::remove_dir_all(&dir).map_err(|e| Error::io("remove", &dir, e))?;
+        self.pending.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+
     /// The files of an adopted directory, by their paths from the draft.
     pub(in crate::store) fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
         directory::files_of(&self.partial, name)

@@ -92,6 +92,21 @@ impl Stored {
         }
     }
 
+    /// The paths of all files in a directory, from its backup, in order.
+    pub fn members(&self, name: &str) -> Result<Vec<String>, Error> {
+        Ok(directory::files_of(&self.dir, check_name("file", name)?)?.into_keys().collect())
+    }
+
+    /// The content of a file in a directory.
+    pub fn member(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
+        let path = self.dir.join(directory::member_path(name)?);
+        let meta = path.symlink_metadata().map_err(|e| Error::io("open", &path, e))?;
+        if !meta.is_file() {
+            return Err(Error::Unexpected { path });
+        }
+        Ok(Box::new(File::open(&path).map_err(|e| Error::io("open", &path, e))?))
+    }
+
     /// Proves that an entry is the one that had the digest `expected` when it
     /// was written.
     pub fn verify(&self, name: &str, expected: &str, progress: &dyn Progress) -> Result<(), Error> {

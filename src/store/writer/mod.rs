@@ -248,10 +248,12 @@ fn usable_base(
     let Some(condemned) = condemned::all(&shelf.bucket)? else { return Ok(None) };
     let Some(base) = find_base()? else { return Ok(None) };
     // What is missing now may have been removed before we said that we are there.
-    let there = survey::packs(&shelf.bucket)?;
-    let usable = base.manifest().packs.iter().all(|pack| {
-        !condemned.contains(&pack.id) && there.get(&pack.id).is_some_and(|object| object.size == pack.size)
-    });
+    let there = survey::sizes(&shelf.bucket, &base.manifest().packs)?;
+    let usable = base
+        .manifest()
+        .packs
+        .iter()
+        .all(|pack| !condemned.contains(&pack.id) && there.get(&pack.id) == Some(&pack.size));
     let base = usable.then_some(base);
     match base.map(Base::load).transpose() {
         // What cannot be read is nothing to build on, and no reason not to make a backup.
@@ -325,12 +327,13 @@ impl Desk {
 
     fn file_done(&self, FileDone(entry): FileDone) -> Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.iter().any(|file| file.name == entry.name) {
-            return Err(Error::Exists { path: entry.name.into() });
+        match files.binary_search_by(|file| file.name.cmp(&entry.name)) {
+            Ok(_) => Err(Error::Exists { path: entry.name.into() }),
+            Err(at) => {
+                files.insert(at, entry);
+                Ok(())
+            }
         }
-        files.push(entry);
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(())
     }
 
     /// The chunk with this digest in the base, or in what was written.

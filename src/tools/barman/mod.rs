@@ -395,7 +395,7 @@ impl Adapter for Barman {
         Ok(vec![
             Step::RequireEmpty { path: path.clone(), owner: self.external.user(NAME)? },
             Step::Run { what, cmd: Box::new(cmd) },
-            Step::Append { path: path.join("postgresql.auto.conf"), text: "archive_mode = off\n".to_owned() },
+            Step::Append { path: path.join("postgresql.auto.conf"), text: b"archive_mode = off\n".to_vec() },
         ])
     }
 

@@ -1,6 +1,7 @@
 //! `git pggit backup verify` on real backups.
 
 mod faults;
+mod physical;
 mod restore_test;
 
 use std::fs;
@@ -49,6 +50,7 @@ impl Tested {
     pub(crate) fn restore_test(&self, args: &[&str]) -> (i32, Value) {
         let output =
             self.verify(&[&["--latest", "--kind", "restore-test", "--again", "--json"], args].concat());
+        assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
         let mut document = output.json();
         (output.status, document["verifications"][0].take())
     }
@@ -226,11 +228,19 @@ fn a_chain_without_its_beginning_is_found() {
             tested.shop.pggit(&[&["backup", "register", "--tool", "pg_dump", "--size", "1"], args].concat());
         output.success().stdout_text().trim().to_owned()
     };
-    let missing = "0193f1a2-0000-7000-8000-000000000001";
-    let on_nothing = register(&["--type", "incremental", "--depends-on", missing]);
-    let output = tested.verify(&[&on_nothing]);
+    let base = register(&[]);
+    let next = register(&["--type", "incremental", "--depends-on", &base]);
+    for kind in ["expired", "deleted"] {
+        let event = json!({ "backup": base, "kind": kind, "reason": "test" }).to_string();
+        let mut append = tested.shop.sandbox.pggit_command();
+        let mut append = append.args(["backup", "append", "--stdin"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut append.stdin.take().unwrap(), event.as_bytes()).unwrap();
+        assert!(append.wait().unwrap().success());
+    }
+    let output = tested.verify(&[&next]);
     assert_eq!(output.status, 1, "{}", output.snapshot());
-    assert!(output.stdout_text().contains("of which there is no record"), "{}", output.snapshot());
+    let expected = format!("it needs backup {base}, which is deleted");
+    assert!(output.stdout_text().contains(&expected), "{}", output.snapshot());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::human_bytes;
+use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
 use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
@@ -82,7 +82,7 @@ fn branches(
         return Ok(all_ok);
     }
     context.page()?;
-    context.ui.table(&branch_table(&branches, repository))?;
+    context.ui.table(&branch_table(&branches, repository, context.now()))?;
     if branches.is_empty() {
         context.ui.hint("there are no branches yet");
     }
@@ -125,7 +125,7 @@ fn nearest(
     Ok(found)
 }
 
-fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
+fn branch_table(branches: &[Branch], repository: &Repository, now: Timestamp) -> Table {
     let header = ["BRANCH", "TIP", "STATE", "BACKUPS", "VERIFIED", "NEAREST", "BEHIND"];
     let mut table =
         Table::new(header).right(3).right(6).whole(0).paint(1, view::id_style).paint(2, view::status_style);
@@ -139,7 +139,7 @@ fn branch_table(branches: &[Branch], repository: &Repository) -> Table {
             branch.tip.commit.short().to_owned(),
             branch.tip.state.as_str().to_owned(),
             branch.tip.backups.to_string(),
-            verified(&branch.tip).to_owned(),
+            view::verified(branch.tip.verification, now),
             nearest.unwrap_or_else(|| "-".to_owned()),
             branch.commits_since.map_or_else(|| "-".to_owned(), |behind| behind.to_string()),
         ]);
@@ -173,7 +173,7 @@ fn commits(
         table.shown(it.commit.short());
         table.cell(it.state.as_str());
         table.shown(it.backups);
-        table.cell(verified(it));
+        table.cell(&view::verified(it.verification, context.now()));
         match records.of(&it.commit).find_map(|at| rows[at].subject()) {
             Some(subject) => table.cell(subject),
             None => table.cell(&view::subject_of(it.commit, repository)),
@@ -183,10 +183,6 @@ fn commits(
     context.ui.table(&table)?;
     context.ui.line(format!("{ok} of {n} commit{} can be restored", if n == 1 { "" } else { "s" }))?;
     Ok(ok == n)
-}
-
-fn verified<C>(coverage: &Coverage<C>) -> &'static str {
-    if coverage.verified { "yes" } else { "-" }
 }
 
 /// `12 backups: 10 completed, 2 failed; 1.2 GiB stored`

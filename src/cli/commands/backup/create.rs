@@ -6,8 +6,10 @@ use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
 use crate::cli::commands::queue::enqueue;
 use crate::cli::queue::{self, Wish};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{DatabaseConfig, Origin, Setting};
-use crate::domain::{Backup, BackupName, BackupType, Compression, DumpFormat, human_bytes};
+use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
+use crate::domain::{
+    Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, TableName, WalMethod, human_bytes,
+};
 use crate::ledger::Entry;
 use crate::process::interrupt;
 use crate::tools::Programs;
@@ -16,8 +18,10 @@ use super::select;
 
 /// Back up a database, and record it on its commit
 ///
-/// The tool is the configured one, by default pg_dump. Its dump is streamed into the store, together with the roles and tablespaces
-/// of the server. Of what the store has from earlier backups of the database
+/// The tool is the configured one, by default pg_dump. pg_dump dumps the database,
+/// and the dump is streamed into the store, together with the roles and tablespaces
+/// of the server. pg_basebackup copies the whole cluster that the database is in,
+/// and each file of it goes into the store. Of what the store has from earlier backups of the database
 /// nothing is stored again: a later version takes little more than what has
 /// changed, and each can be restored by itself. With --output it becomes plain
 /// files that 'zstd -dc' and 'pg_restore' read without this program.
@@ -49,7 +53,13 @@ pub(crate) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// What the backup contains: full, differential, incremental; pg_dump makes full backups
+    /// The tool that makes it, instead of the configured one; 'auto' is pg_dump or pg_basebackup, by the
+    /// size of the database
+    #[arg(long, value_name = "TOOL", value_parser = tool)]
+    tool: Option<Tool>,
+
+    /// What the backup contains: full, incremental (since the newest backup), differential (since the newest
+    /// full one); pg_dump makes full backups
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
 
@@ -61,9 +71,33 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "KEY[=VALUE]", visible_alias = "tag")]
     label: Vec<String>,
 
-    /// Only this schema; may be given several times
+    /// Dump only this schema; may be given several times
     #[arg(long, value_name = "SCHEMA")]
     schema: Vec<String>,
+
+    /// Do not dump this schema; may be given several times
+    #[arg(long, value_name = "SCHEMA")]
+    exclude_schema: Vec<String>,
+
+    /// Dump only this table; may be given several times
+    #[arg(long, value_name = "TABLE", conflicts_with = "schema")]
+    table: Vec<TableName>,
+
+    /// Do not dump this table; may be given several times
+    #[arg(long, value_name = "TABLE")]
+    exclude_table: Vec<TableName>,
+
+    /// pg_basebackup: begin at once (fast) or with the server's usual checkpoint (spread)
+    #[arg(long, value_name = "MODE")]
+    checkpoint: Option<Checkpoint>,
+
+    /// pg_basebackup: how much to read in a second at most, such as 500k or 100M
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    max_rate: Option<u32>,
+
+    /// pg_basebackup: take the write-ahead log at the end (fetch) or meanwhile (stream)
+    #[arg(long, value_name = "METHOD")]
+    wal: Option<WalMethod>,
 
     /// The format of the dump: custom, directory, tar or plain
     #[arg(long, value_name = "FORMAT")]
@@ -100,15 +134,36 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.enqueue {
         return enqueue(args, context);
     }
-    let request = request(args, context)?;
+    let mut request = request(args, context)?;
+    decide(&mut request, context)?;
+    check(&request, args)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let created = make(&request, args.output.as_deref(), args.store.as_deref(), context)?;
     let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&entry.backup)?);
     }
+    if entry.backup.kind != request.kind {
+        context.ui.warning(&format!(
+            "there was no backup to build on: this one is {}, not {}",
+            entry.backup.kind, request.kind
+        ));
+    }
     context.ui.status(&summary(&entry.backup));
     Ok(context.ui.line(entry.backup.id)?)
+}
+
+/// Lets the size of the database choose the tool, where it shall.
+pub(in crate::cli::commands) fn decide(request: &mut Request, context: &Context) -> Result<(), Failure> {
+    let server = connect::conninfo(context, &request.database)?;
+    // A server that cannot be reached is a failed backup, and is found out again later.
+    match backup::decide(&mut request.database, &server) {
+        Err(backup::Error::Pg(error)) => {
+            context.ui.warning(&format!("the size of the database is not known: {error}"));
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Makes the backup, here and now. The outer error is one of a wrong setting,
@@ -172,7 +227,10 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
     let mut database = context.config()?.selected(args.database.as_deref())?;
     adjust(&mut database, args);
-    if args.jobs.is_some() && database.format.value != DumpFormat::Directory {
+    if args.jobs.is_some()
+        && database.tool.value != Tool::PgBasebackup
+        && database.format.value != DumpFormat::Directory
+    {
         let message = format!("--jobs goes with --format directory, not with {}", database.format.value);
         return Err(Failure::new(Code::Usage, message));
     }
@@ -195,6 +253,43 @@ fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
     })
 }
 
+fn tool(text: &str) -> Result<Tool, String> {
+    text.parse().map_err(|()| "expected pg_dump, pg_basebackup or auto".to_owned())
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    config::rate(text).ok_or_else(|| "expected an amount from 32k to 1024M".to_owned())
+}
+
+/// Refuses what cannot be had together.
+fn check(request: &Request, args: &Args) -> Result<(), Failure> {
+    let database = &request.database;
+    if database.tool.value != Tool::PgBasebackup {
+        if !database.schemas.is_empty() && !database.tables.is_empty() {
+            let message =
+                "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
+            return Err(Failure::new(Code::Usage, message)
+                .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
+        }
+        return Ok(());
+    }
+    let for_dumps = [
+        ("--schema", !args.schema.is_empty()),
+        ("--exclude-schema", !args.exclude_schema.is_empty()),
+        ("--table", !args.table.is_empty()),
+        ("--exclude-table", !args.exclude_table.is_empty()),
+        ("--format", args.format.is_some()),
+        ("--jobs", args.jobs.is_some()),
+    ];
+    match for_dumps.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Failure::new(
+            Code::Usage,
+            format!("{option} is for pg_dump: pg_basebackup copies the whole cluster"),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// What the command line says wins over what is configured.
 fn adjust(database: &mut DatabaseConfig, args: &Args) {
     fn given<T>(value: T) -> Setting<T> {
@@ -211,6 +306,29 @@ fn adjust(database: &mut DatabaseConfig, args: &Args) {
     }
     if !args.schema.is_empty() {
         database.schemas = args.schema.iter().cloned().map(given).collect();
+        database.tables.clear();
+    }
+    if !args.exclude_schema.is_empty() {
+        database.exclude_schemas = args.exclude_schema.iter().cloned().map(given).collect();
+    }
+    if !args.table.is_empty() {
+        database.tables = args.table.iter().cloned().map(given).collect();
+        database.schemas.clear();
+    }
+    if !args.exclude_table.is_empty() {
+        database.exclude_tables = args.exclude_table.iter().cloned().map(given).collect();
+    }
+    if let Some(tool) = &args.tool {
+        database.tool = given(tool.clone());
+    }
+    if let Some(checkpoint) = args.checkpoint {
+        database.checkpoint = given(checkpoint);
+    }
+    if let Some(rate) = args.max_rate {
+        database.max_rate = Some(given(rate));
+    }
+    if let Some(wal) = args.wal {
+        database.wal = given(wal);
     }
 }
 

@@ -143,10 +143,16 @@ fn table(rows: &[Row<'_>], ids: &ShortIds, context: &Context) -> Result<Table, F
 }
 
 fn part(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestamp) -> Table {
-    let header =
-        ["ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "FLAGS"];
-    let mut table =
-        Table::new(header).right(7).right(8).paint(0, view::id_style).paint(6, view::status_style);
+    let header = [
+        "ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "VERIFIED",
+        "FLAGS",
+    ];
+    let mut table = Table::new(header)
+        .right(7)
+        .right(8)
+        .paint(0, view::id_style)
+        .paint(6, view::status_style)
+        .paint(10, view::verified_style);
     for row in rows {
         let commit = row.commit_oid();
         table.cell(&ids.of(row.id()));
@@ -163,17 +169,8 @@ fn part(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestam
             table.cell(&bytes.map_or_else(|| "-".to_owned(), human_bytes));
         }
         table.cell(&relative_time(row.completed_at().unwrap_or_else(|| row.registered_at()), now));
-        table.cell(flags(row));
+        table.cell(&view::verified(row.verified(), now));
+        table.cell(if row.is_held() { "held" } else { "" });
     }
     table
-}
-
-/// `verified`, `held`
-fn flags(row: &Row<'_>) -> &'static str {
-    match (row.is_verified(), row.is_held()) {
-        (true, true) => "verified,held",
-        (true, false) => "verified",
-        (false, true) => "held",
-        (false, false) => "",
-    }
 }

@@ -24,6 +24,7 @@ mod reconcile;
 mod register;
 mod release;
 mod restore;
+mod restore_cluster;
 pub(in crate::cli) mod select;
 mod show;
 mod start;

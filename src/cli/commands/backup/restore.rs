@@ -1,8 +1,11 @@
 //! `git pggit backup restore`
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Target, admin_of, target};
+use crate::cli::recover::{Asked, Target, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::human_bytes;
 use crate::git::Oid;
@@ -11,7 +14,14 @@ use crate::process::interrupt;
 use crate::recovery::{Restore, Restored};
 use crate::tools::Programs;
 
-/// Restore a backup, or a commit, into a new database
+use super::restore_cluster;
+
+/// Restore a backup, or a commit, into a new database or a data directory
+///
+/// A dump is restored with --into. A copy of a cluster, as pg_basebackup makes it,
+/// becomes a data directory with --to: it is made beside its place, and gets its
+/// name when all of it is on disk. Incremental copies are put together with those
+/// that they need.
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
@@ -34,8 +44,21 @@ pub(crate) struct Args {
     backup: String,
 
     /// The name of the new database
-    #[arg(long, value_name = "DATABASE")]
-    into: String,
+    #[arg(long, value_name = "DATABASE", required_unless_present = "to")]
+    into: Option<String>,
+
+    /// The missing or empty directory that becomes a data directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = PLACES)]
+    pub(super) to: Option<PathBuf>,
+
+    /// With --to: where the tablespace at OLD goes; may be given several times
+    #[arg(long, value_name = "OLD=NEW", requires = "to")]
+    pub(super) tablespace_mapping: Vec<OsString>,
+
+    /// With --to: 'off' keeps the new cluster out of the archive of the old one, 'preserve' lets it
+    /// take its place
+    #[arg(long, value_name = "MODE", requires = "to", value_parser = ["off", "preserve"], default_value = "off")]
+    pub(super) archive_mode: String,
 
     /// With a backup: run the migrations up to this commit after it
     #[arg(short, long, value_name = "REV")]
@@ -51,7 +74,7 @@ pub(crate) struct Args {
 
     /// Only show what would be done
     #[arg(long, short = 'n')]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
@@ -78,7 +101,12 @@ EXAMPLES
     git pggit backup restore latest --into shop_copy
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
-    git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres";
+    git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
+    git pggit backup restore latest --to /var/lib/postgresql/15/copy";
+
+/// What is about databases is not about data directories.
+const PLACES: [&str; 7] =
+    ["into", "commit", "no_migrate", "allow_schema_difference", "server", "no_owner", "no_privileges"];
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let asked = Asked {
@@ -86,7 +114,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         database: args.database.as_deref(),
         commit: args.commit.as_deref(),
         no_migrate: args.no_migrate,
+        of_cluster: args.to.is_some(),
         ..Asked::default()
+    };
+    if let Some(to) = &args.to {
+        let (entry, commit) = find(&asked, context)?;
+        return restore_cluster::run(args, to, &entry, commit, context);
+    }
+    let Some(into) = args.into.as_deref() else {
+        return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
     let Target { entry, commit, forward, expected } = target(&asked, context)?;
     let admin = admin_of(&entry, args.database.as_deref(), args.server.as_deref(), context)?;
@@ -94,7 +130,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let progress = bar::progress(&context.ui);
     let restore = Restore {
         backup: &entry.backup,
-        into: &args.into,
+        into,
         admin,
         programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, entry.backup.location.as_ref())?,
@@ -119,7 +155,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         None => error.into(),
     })?;
-    say(args, &entry, commit, &restored, context)
+    say(into, &entry, commit, &restored, context)
 }
 
 /// What would be done.
@@ -139,7 +175,7 @@ fn show(restore: &Restore<'_>, context: &Context) -> Result<(), Failure> {
 }
 
 fn say(
-    args: &Args,
+    into: &str,
     entry: &Entry,
     commit: Oid,
     restored: &Restored,
@@ -153,7 +189,7 @@ fn say(
             "backup": entry.backup.id,
             "commit": commit.to_commit(),
             "backup_commit": entry.backup.commit,
-            "database": args.into,
+            "database": into,
             "size_bytes": restored.bytes,
             "duration_s": restored.duration.as_secs_f64(),
             "schema_compared_with": restored.compared_with,
@@ -165,7 +201,7 @@ fn say(
         "restored backup {} ({size}, commit {}) into database {}",
         entry.backup.name,
         entry.backup.commit.short(),
-        args.into
+        into
     );
     context.ui.status(&text);
     if Oid::from(&entry.backup.commit) != commit {

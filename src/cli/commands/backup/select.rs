@@ -225,6 +225,7 @@ pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
         stored_bytes: row.stored_bytes().unwrap_or(0),
         needs: row.needs().next(),
         verified: row.is_verified(),
+        verification: row.verified(),
     }))
 }
 

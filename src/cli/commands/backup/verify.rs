@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::backup;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{self, Config, DatabaseConfig, Origin, Setting};
+use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
 };
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 
     /// With --due: show what is due and do nothing
-    #[arg(short = 'n', long, requires = "due")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Print what was verified until now, for auditors
@@ -82,11 +82,11 @@ pub(crate) struct Args {
     report: bool,
 
     /// With --report: md or json
-    #[arg(long, value_name = "FORMAT", requires = "report", value_parser = ["md", "json"])]
+    #[arg(long, value_name = "FORMAT", value_parser = ["md", "json"])]
     format: Option<String>,
 
     /// With --report: since this time: RFC 3339, a date, or a span such as 30d before now
-    #[arg(long, value_name = "TIME", requires = "report")]
+    #[arg(long, value_name = "TIME")]
     since: Option<String>,
 }
 
@@ -119,6 +119,16 @@ struct Wanted {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.report {
         return report(args, context);
+    }
+    // Of what belongs together with one of several that exclude each other the parser knows nothing.
+    for (given, with, needs) in [
+        (args.since.is_some(), "--since", "--report"),
+        (args.format.is_some(), "--format", "--report"),
+        (args.dry_run && !args.due, "--dry-run", "--due"),
+    ] {
+        if given {
+            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
+        }
     }
     let wanted = wanted(args, context)?;
     if args.dry_run {
@@ -244,16 +254,13 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of the database of a backup, with the tool that made it.
-fn settings(backup: &Backup, config: &Config) -> Result<DatabaseConfig, Failure> {
-    let mut database = config.database(&backup.database)?;
-    let tool = backup.tool.name.as_str().parse().map_err(|()| {
+/// The tool that made a backup.
+fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
+    backup.tool.name.as_str().parse().map_err(|()| {
         let message =
             format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
         Failure::new(Code::Conflict, message)
-    })?;
-    database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    Ok(database)
+    })
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
@@ -282,10 +289,15 @@ pub(in crate::cli::commands) fn of(
     context: &Context,
 ) -> Result<Verdict, Failure> {
     let config = context.config()?;
-    let database = settings(backup, config)?;
-    let server = connect::conninfo(context, &database)?;
+    let mut database = config.database(&backup.database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(context.config()?, &database, &server, &programs)?;
+    let adapter = match backup::restorer_of(backup, &programs) {
+        Some(adapter) => adapter,
+        None => {
+            database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
+            backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, &programs)?
+        }
+    };
     let progress = bar::progress(&context.ui);
     let clock = context.clock();
     let around = Surroundings {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::backup::{self, displayed_status};
 use crate::cli::ui::Style;
+use crate::cli::ui::text::relative_time;
 use crate::cli::{Context, Failure};
-use crate::domain::{Backup, Timestamp};
+use crate::domain::{Backup, Timestamp, VerificationStatus, Verified};
 use crate::git::{Oid, Repository};
 use crate::ledger::{Entry, Row};
 
@@ -19,6 +20,28 @@ pub(super) fn record(backup: &Backup) -> Value {
 /// The state of a backup as people are told it.
 pub(super) fn displayed(row: &Row<'_>) -> &'static str {
     backup::displayed(row.status(), row.owner().as_ref())
+}
+
+/// What the verifications of a backup come to, and since when: `restore-test 2
+/// days ago`.
+pub(super) fn verified(verified: Option<Verified>, now: Timestamp) -> String {
+    let Some(Verified { kind, status, at }) = verified else { return "-".to_owned() };
+    let status = match status {
+        VerificationStatus::Passed => "",
+        VerificationStatus::Warning => " warning",
+        VerificationStatus::Failed => " failed",
+    };
+    format!("{}{status} {}", kind.word(), relative_time(at, now))
+}
+
+/// How that looks.
+pub(super) fn verified_style(verified: &str) -> Style {
+    match verified {
+        "-" => Style::Plain,
+        text if text.contains(" failed ") => Style::Bad,
+        text if text.contains(" warning ") => Style::Attention,
+        _ => Style::Good,
+    }
 }
 
 /// How a state looks.

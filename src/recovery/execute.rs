@@ -1,0 +1,224 @@
+//! Runs the steps that an adapter has planned.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::Error;
+use super::error::of_store;
+use crate::domain::{Backup, BackupId};
+use crate::process::{Stdout, crash_point};
+use crate::progress::Progress;
+use crate::store::Held;
+use crate::tools::adapter::{Step, empty_directory};
+use crate::tools::pg_basebackup::{Tree, real_path};
+use crate::tools::{self, load_directory, load_stream};
+
+/// The largest description of a directory.
+const TREE_MAX: u64 = 1 << 30;
+
+/// What the steps need to have around them.
+pub struct Execution<'a> {
+    /// The backup that is wanted, with its bytes.
+    pub wanted: (&'a Backup, &'a Held),
+    /// Those that it needs.
+    pub chain: &'a [(&'a Backup, &'a Held)],
+    /// A directory for dumps that a program wants as files; made when it is needed.
+    pub staging: &'a Path,
+    /// Whom to tell how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+impl Execution<'_> {
+    /// Runs `steps` in their order. What they have made when one fails is for the
+    /// caller to remove.
+    pub fn run(&self, steps: Vec<Step>) -> Result<(), Error> {
+        for step in steps {
+            self.step(step)?;
+            crash_point("recovery.step");
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Load { artifact, format, cmd } => {
+                let (backup, held) = self.wanted;
+                if format != tools::Format::Directory {
+                    let mut reader = held.reader(&artifact)?;
+                    load_stream(*cmd, format, &mut reader, self.progress).map_err(of_store)?;
+                    return Ok(());
+                }
+                let staged;
+                let directory = match held.path(&artifact)? {
+                    Some(directory) => directory,
+                    None => {
+                        staged = Staged::new(self.staging.join(format!("restore-{}", backup.id)));
+                        held.unpack(&artifact, &digest(backup, &artifact)?, staged.path(), self.progress)?;
+                        staged.path().to_owned()
+                    }
+                };
+                Ok(load_directory(*cmd, &directory)?)
+            }
+            Step::Unpack { backup, artifact, into, tree } => {
+                self.unpack(backup, &artifact, &into, tree.as_deref())
+            }
+            Step::Run { what, cmd } => {
+                self.progress.stage(&what, None);
+                let program = cmd.argv().first().map(PathBuf::from).unwrap_or_default();
+                let ran = cmd.stdout(Stdout::Null).run();
+                ran.map(drop).map_err(|source| Error::Step {
+                    what: format!("{what} with {}", program.display()),
+                    source,
+                })
+            }
+            Step::Tablespace { link, directory } => tablespace(&link, &directory),
+            Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
+            Step::Remove { path } => remove(&path),
+            Step::Append { path, text } => {
+                let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+                file.and_then(|mut file| file.write_all(&text))
+                    .map_err(|error| Error::file("write", &path, error))
+            }
+        }
+    }
+
+    fn unpack(&self, id: BackupId, artifact: &str, into: &Path, tree: Option<&str>) -> Result<(), Error> {
+        let mut members = self.chain.iter().chain([&self.wanted]);
+        let Some((backup, held)) = members.find(|(backup, _)| backup.id == id) else {
+            return Err(Error::NotRestorable {
+                backup: id.to_string(),
+                reason: "its bytes are not at hand".to_owned(),
+            });
+        };
+        let size = backup.artifacts.first().map(|artifact| artifact.size_bytes);
+        self.progress.stage(&format!("unpacking {}", backup.name), size);
+        let path_of =
+            |name: &str| real_path(name).map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)));
+        held.unpack_as(artifact, &digest(backup, artifact)?, into, &path_of, self.progress)?;
+        match tree {
+            Some(name) => apply(&self.tree(held, backup, name)?, into),
+            None => Ok(()),
+        }
+    }
+
+    fn tree(&self, held: &Held, backup: &Backup, name: &str) -> Result<Tree, Error> {
+        let damaged =
+            || Error::NotRestorable { backup: backup.id.to_string(), reason: format!("{name} is damaged") };
+        held.verify(name, &digest(backup, name)?, &crate::progress::Quiet)?;
+        let mut text = Vec::new();
+        let read = held.reader(name)?.take(TREE_MAX).read_to_end(&mut text);
+        read.map_err(|_| damaged())?;
+        Tree::parse(&text).ok_or_else(damaged)
+    }
+}
+
+fn digest(backup: &Backup, name: &str) -> Result<String, Error> {
+    let artifact = backup.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
+    artifact.map(|artifact| artifact.digest.to_string()).ok_or_else(|| Error::NotRestorable {
+        backup: backup.id.to_string(),
+        reason: format!("its record does not know of {name}"),
+    })
+}
+
+/// Gives a directory what it has besides the bytes of its files.
+fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
+    let place = |name: &str| real_path(name).map(|path| into.join(std::ffi::OsString::from_vec(path)));
+    let set = |name: &str, mode: u32| match place(name) {
+        Some(path) => fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+            .map_err(|error| Error::file("chmod", &path, error)),
+        None => Ok(()),
+    };
+    for name in tree.directories.keys() {
+        if let Some(path) = place(name) {
+            fs::create_dir_all(&path).map_err(|error| Error::file("make", &path, error))?;
+        }
+    }
+    tree.files.iter().try_for_each(|(name, mode)| set(name, Tree::mode(mode, 0o600)))?;
+    tree.directories.iter().try_for_each(|(name, mode)| set(name, Tree::mode(mode, 0o700)))
+}
+/// Makes `directory` a tablespace with what is at `link` already.
+fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
+    let io = |what, path: &Path, error| Error::file(what, path, error);
+    fs::create_dir_all(directory).map_err(|e| io("make", directory, e))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+        .map_err(|e| io("chmod", directory, e))?;
+    if let Some(parent) = link.parent() {
+        fs::create_dir_all(parent).map_err(|e| io("make", parent, e))?;
+    }
+    if link.is_dir() {
+        for entry in fs::read_dir(link).map_err(|e| io("list", link, e))? {
+            let from = entry.map_err(|e| io("list", link, e))?.path();
+            move_to(&from, &directory.join(from.file_name().unwrap_or_default()))?;
+        }
+        fs::remove_dir(link).map_err(|e| io("remove", link, e))?;
+    }
+    symlink(directory, link).map_err(|e| io("make", link, e))
+}
+
+/// Moves, also to another file system.
+fn move_to(from: &Path, to: &Path) -> Result<(), Error> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        other => return other.map_err(|error| Error::file("move", from, error)),
+    }
+    for entry in WalkDir::new(from) {
+        let entry = entry.map_err(|error| Error::file("list", from, error.into()))?;
+        let target = match entry.path().strip_prefix(from) {
+            Ok(rest) if !rest.as_os_str().is_empty() => to.join(rest),
+            _ => to.to_owned(),
+        };
+        let copied = match entry.file_type().is_dir() {
+            true => fs::create_dir(&target)
+                .and_then(|()| fs::set_permissions(&target, entry.metadata()?.permissions())),
+            false => fs::copy(entry.path(), &target).map(drop),
+        };
+        copied.map_err(|error| Error::file("copy", entry.path(), error))?;
+    }
+    remove(from)
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Files that go when this goes.
+pub(super) struct Staged(PathBuf);
+
+impl Staged {
+    /// What will be there.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// An empty directory that nobody else reads.
+    pub(super) fn make(path: PathBuf) -> Result<Self, Error> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let _ = fs::remove_dir_all(&path);
+        let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(&path);
+        made.map_err(|source| Error::Staging { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

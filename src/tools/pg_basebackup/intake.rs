@@ -1,0 +1,168 @@
+//! Takes the archives that pg_basebackup writes apart, into a sink.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write as _};
+
+use tar::{Archive, EntryType};
+
+use super::manifest::{Arrived, Listed};
+use super::tree::{Tree, is_below, stored_name};
+use super::{DIRECTORY, MANIFEST};
+use crate::progress::Progress;
+use crate::tools::adapter::{Content, Sink};
+use crate::tools::{Error, Program};
+
+/// How much is read at once.
+const BUFFER: usize = 256 * 1024;
+/// What PostgreSQL reads and writes at once.
+const PAGE: u64 = 8192;
+/// The largest of the small files that are looked into.
+const SMALL_MAX: u64 = 1 << 30;
+
+/// What has come so far.
+pub(super) struct Intake<'a> {
+    sink: &'a dyn Sink,
+    progress: &'a dyn Progress,
+    pub(super) tree: Tree,
+    pub(super) arrived: Arrived,
+    /// The small files that say what this is.
+    pub(super) small: BTreeMap<&'static str, Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+/// Files whose content is kept besides.
+const KEPT: [&str; 3] = [MANIFEST, "backup_label", "tablespace_map"];
+
+/// Why an archive was not taken.
+pub(super) enum Stopped {
+    /// It could not be read, or is not what it should be: the program knows more.
+    Archive(io::Error),
+    /// The sink does not take it.
+    Sink(io::Error),
+}
+
+impl Stopped {
+    pub(super) fn into_error(self) -> Error {
+        let program = Program::PgBasebackup;
+        match self {
+            Self::Sink(source) => Error::Write { program, source },
+            Self::Archive(source) => {
+                Error::Incomplete { program, reason: format!("its archive cannot be read: {source}") }
+            }
+        }
+    }
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(sink: &'a dyn Sink, progress: &'a dyn Progress) -> Self {
+        Self {
+            sink,
+            progress,
+            tree: Tree::default(),
+            arrived: Arrived::new(),
+            small: BTreeMap::new(),
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    /// Takes an archive whose files belong below `top`, to its very end: its
+    /// writer must not find the pipe closed.
+    pub(super) fn archive(&mut self, top: &[u8], input: impl Read) -> Result<(), Stopped> {
+        let mut archive = Archive::new(input);
+        for entry in archive.entries().map_err(Stopped::Archive)? {
+            let mut entry = entry.map_err(Stopped::Archive)?;
+            let mut path = top.to_vec();
+            let inside = entry.path_bytes();
+            path.extend_from_slice(inside.strip_prefix(b"./").unwrap_or(&inside));
+            while path.last() == Some(&b'/') {
+                path.pop();
+            }
+            if path.is_empty() || path == b"." {
+                continue;
+            }
+            let name = stored_name(&path);
+            if !is_below(&name) {
+                return Err(strange(&format!("a file has the path {name:?}")));
+            }
+            let mode = entry.header().mode().map_err(Stopped::Archive)?;
+            match entry.header().entry_type() {
+                EntryType::Directory => self.tree.directory(&name, mode),
+                // Tablespaces are in tablespace_map.
+                EntryType::Symlink if name.starts_with("pg_tblspc/") => {}
+                EntryType::Regular | EntryType::Continuous => {
+                    self.tree.file(&name, mode);
+                    let size = entry.size();
+                    self.take(path, &name, size, &mut entry)?;
+                }
+                other => return Err(strange(&format!("{name} is of the type {other:?}"))),
+            }
+        }
+        let mut rest = archive.into_inner();
+        drain(&mut rest, &mut self.buffer).map_err(Stopped::Archive)
+    }
+
+    /// Takes one file.
+    pub(super) fn take(
+        &mut self,
+        path: Vec<u8>,
+        name: &str,
+        size: u64,
+        input: &mut dyn Read,
+    ) -> Result<(), Stopped> {
+        let kept = KEPT.into_iter().find(|kept| *kept == name && size <= SMALL_MAX);
+        let (mut copy, mut crc, mut bytes) = (Vec::new(), 0, 0);
+        let member = format!("{DIRECTORY}/{name}");
+        let mut file = self.sink.file(&member, content_of(name, size)).map_err(Stopped::Sink)?;
+        loop {
+            let n = match input.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Stopped::Archive(error)),
+            };
+            let chunk = &self.buffer[..n];
+            file.write_all(chunk).map_err(Stopped::Sink)?;
+            crc = crc32c::crc32c_append(crc, chunk);
+            bytes += n as u64;
+            if kept.is_some() {
+                copy.extend_from_slice(chunk);
+            }
+            self.progress.advance(n as u64);
+        }
+        file.finish().map_err(Stopped::Sink)?;
+        if bytes != size {
+            return Err(strange(&format!("{name} is cut off")));
+        }
+        if let Some(kept) = kept {
+            self.small.insert(kept, copy);
+        }
+        self.arrived.insert(path, Listed { size, crc: Some(crc) });
+        Ok(())
+    }
+}
+
+/// Pages stay in their places, so that equal ones are found in the places of the
+/// backup before.
+fn content_of(name: &str, size: u64) -> Content {
+    let holds_pages = ["base/", "global/", "pg_tblspc/"].iter().any(|start| name.starts_with(start));
+    let incremental = name.rsplit('/').next().is_some_and(|file| file.starts_with("INCREMENTAL."));
+    match holds_pages && !incremental && size > 0 && size.is_multiple_of(PAGE) {
+        true => Content::Pages,
+        false => Content::Stream,
+    }
+}
+
+fn strange(what: &str) -> Stopped {
+    Stopped::Archive(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
+}
+
+fn drain(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        match input.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What it takes to make a data directory of base backups.
+
+use std::path::{Path, PathBuf};
+
+use super::label::{Mapped, moved, parse_map, write_map};
+use super::{DIRECTORY, PgBasebackup, TREE, get};
+use crate::domain::RecoveryTarget;
+use crate::process::Cmd;
+use crate::tools::adapter::{Adapter as _, Source, Step, Subject, Target};
+use crate::tools::programs::major_of;
+use crate::tools::{Error, Program};
+
+/// The largest list of tablespaces that is read back.
+const MAP_MAX: u64 = 1 << 20;
+
+impl PgBasebackup {
+    /// The steps, in order. Beside the directory there may be others for a while
+    /// whose names begin with its name.
+    pub(super) fn steps(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+        let unsupported = |reason| Error::TargetUnsupported { tool: self.name().to_owned(), reason };
+        let Target::DataDirectory { path, tablespaces, until } = target else {
+            return Err(unsupported("is restored into a data directory, not into a database"));
+        };
+        if !matches!(until, RecoveryTarget::Immediate | RecoveryTarget::Latest) {
+            return Err(unsupported(
+                "has only the log that it takes to be consistent: there is no later point",
+            ));
+        }
+        let mapped = map_of(subject.source()?, tablespaces)?;
+        let links = mapped.iter().map(|one| Step::Tablespace {
+            link: path.join("pg_tblspc").join(one.oid.to_string()),
+            directory: one.location.clone(),
+        });
+        let mut steps = Vec::new();
+        if subject.chain.is_empty() {
+            // The files of tablespaces go through the links to where they belong.
+            steps.extend(links);
+            steps.push(unpack(subject, path));
+        } else {
+            steps.extend(self.combine(subject, path)?);
+            steps.extend(links);
+        }
+        steps
+            .extend(["standby.signal", "recovery.signal"].map(|name| Step::Remove { path: path.join(name) }));
+        if !mapped.is_empty() {
+            let map = path.join("tablespace_map");
+            steps.push(Step::Remove { path: map.clone() });
+            steps.push(Step::Append { path: map, text: write_map(&mapped) });
+        }
+        Ok(steps)
+    }
+
+    /// Puts a chain together.
+    fn combine(&self, subject: &Subject<'_>, path: &Path) -> Result<Vec<Step>, Error> {
+        let version = subject.backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
+        let major = version.and_then(|version| major_of(version.as_str())).unwrap_or_default();
+        let (program, _) = self.tools(major).find_exact(Program::PgCombinebackup)?;
+        let (mut steps, mut pieces) = (Vec::new(), Vec::new());
+        for (number, member) in subject.chain.iter().chain([subject]).enumerate() {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{number}"));
+            let piece = path.with_file_name(name);
+            steps.push(unpack(member, &piece));
+            pieces.push(piece);
+        }
+        let cmd = Cmd::new(program).arg("--no-sync").arg("--output").arg(absolute(path)?);
+        let cmd = pieces.iter().try_fold(cmd, |cmd, piece| Ok::<_, Error>(cmd.arg(absolute(piece)?)))?;
+        steps.push(Step::Run { what: format!("combining {} backups", pieces.len()), cmd: Box::new(cmd) });
+        steps.extend(pieces.into_iter().map(|path| Step::Remove { path }));
+        Ok(steps)
+    }
+}
+
+/// A relative path may begin with a dash.
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|error| Error::directory(path, error))
+}
+
+fn unpack(subject: &Subject<'_>, into: &Path) -> Step {
+    let tree = subject.backup.artifacts.iter().find(|artifact| artifact.name.as_str().starts_with(TREE));
+    Step::Unpack {
+        backup: subject.backup.id,
+        artifact: DIRECTORY.to_owned(),
+        into: into.to_owned(),
+        tree: tree.map(|artifact| artifact.name.to_string()),
+    }
+}
+
+/// The tablespaces of a backup, with where they are going to be.
+fn map_of(source: &dyn Source, mapping: &[(PathBuf, PathBuf)]) -> Result<Vec<Mapped>, Error> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    let reader = source.open(&format!("{DIRECTORY}/tablespace_map")).map_err(get)?;
+    reader.take(MAP_MAX).read_to_end(&mut text).map_err(get)?;
+    let mapped = parse_map(&text).ok_or_else(|| get(std::io::ErrorKind::InvalidData.into()))?;
+    if let Some((unknown, _)) =
+        mapping.iter().find(|(from, _)| mapped.iter().all(|one| one.location != *from))
+    {
+        return Err(Error::NoSuchTablespace { location: unknown.clone() });
+    }
+    Ok(mapped.into_iter().map(|one| Mapped { location: moved(&one.location, mapping), ..one }).collect())
+}

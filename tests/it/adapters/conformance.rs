@@ -1,0 +1,179 @@
+//! What is expected of every adapter, with the real programs.
+
+use std::fs;
+
+use pggit::backup::HeldSource;
+use pggit::domain::{Backup, BackupType, Location, RecoveryTarget, Status};
+use pggit::progress::Quiet;
+use pggit::store::{Access, Held};
+use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
+use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgDump, Programs};
+
+use super::Rig;
+use crate::cluster::{bin_dir, owner};
+
+/// One tool in its rig.
+struct Tool<'a> {
+    rig: &'a Rig,
+    adapter: &'a dyn Adapter,
+    /// Breaks the bytes of a backup, as a disk would.
+    damage: &'a dyn Fn(&Backup),
+}
+
+/// Its bytes, where they are ours.
+fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
+    let location = backup.location.as_ref().expect("a completed backup is somewhere");
+    (!tool.adapter.has_repository())
+        .then(|| HeldSource(Held::open(location.as_str(), &Access::default()).expect("it is there")))
+}
+
+fn check(tool: &Tool<'_>, backup: &Backup) -> Result<Report, Error> {
+    let source = source(tool, backup);
+    let source = source.as_ref().map(|source| source as &dyn Source);
+    tool.adapter.check(&Subject { backup, chain: &[], source }, Depth::Integrity, &Quiet)
+}
+
+/// Restores it to where such a backup is restored to, and counts.
+fn restored(tool: &Tool<'_>, backup: &Backup) -> String {
+    if tool.adapter.has_repository() {
+        return tool.rig.restored_orders(tool.adapter, backup, RecoveryTarget::Immediate);
+    }
+    tool.rig.pggit(&["backup", "restore", &backup.id.to_string(), "--into", "shop_restored"]).success();
+    tool.rig.cluster.psql("shop_restored", "select count(*) from orders")
+}
+
+fn conforms(tool: &Tool<'_>) {
+    let name = tool.adapter.name();
+    let major = bin_dir().components().rev().nth(1).and_then(|part| part.as_os_str().to_str()?.parse().ok());
+    let probe = tool.adapter.probe(major.unwrap_or(15)).expect("it is installed");
+    assert!(probe.path.is_absolute() && !probe.version.is_empty(), "{name}: {probe:?}");
+    assert!(probe.types.contains(&BackupType::Full), "{name}");
+
+    let (first, second) = (tool.rig.create(&[]), tool.rig.create(&["--commit", "HEAD~1"]));
+    for backup in [&first, &second] {
+        assert_eq!((backup.status, backup.tool.name.as_str()), (Status::Completed, name));
+        assert!(backup.location.is_some() && backup.size_bytes > Some(0), "{name}: {backup:?}");
+        assert!(backup.stored_bytes > Some(0) && backup.tool.version.is_some(), "{name}: {backup:?}");
+        assert!(backup.postgres.as_ref().is_some_and(|it| it.version.is_some() && it.start_lsn.is_some()));
+        assert_eq!(backup.depends_on, [], "{name}");
+        assert!(tool.adapter.holds(backup.location.as_ref().unwrap()), "{name}");
+    }
+    assert!(first.location != second.location && first.commit != second.commit, "{name}");
+    assert_eq!(first.artifacts.is_empty(), tool.adapter.has_repository(), "{name}");
+
+    if let Some(catalogue) = tool.adapter.catalogue().expect("it can be read") {
+        assert_eq!(catalogue.len(), 2, "{name}: {catalogue:?}");
+        for item in &catalogue {
+            assert_eq!(item.usable, Ok(()), "{name}");
+            let backup =
+                [&first, &second].into_iter().find(|it| it.location.as_ref() == Some(&item.location));
+            let backup = backup.unwrap_or_else(|| panic!("{name}: {item:?}"));
+            // Where the id was kept it is ours, so that it is found without the ledger.
+            assert!(item.id.is_none_or(|id| id == backup.id), "{name}");
+        }
+    }
+    assert_eq!(check(tool, &first).unwrap().findings, [], "{name}");
+    assert_eq!(restored(tool, &first), "100", "{name}");
+
+    (tool.damage)(&second);
+    let report = check(tool, &second).unwrap();
+    assert!(
+        report.is_fatal() && report.findings.iter().all(|it| !it.message.is_empty()),
+        "{name}: {report:?}"
+    );
+    assert!(
+        !check(tool, &first).unwrap().is_fatal(),
+        "{name}: one damaged backup says nothing about another"
+    );
+
+    // A record cannot make the tool delete what is not its own.
+    if tool.adapter.has_repository() && name != "snap" {
+        let elsewhere = format!("{name}:other/{}", "x".repeat(5)).parse::<Location>().unwrap();
+        let stranger = Backup { location: Some(elsewhere), ..first.clone() };
+        assert!(tool.adapter.delete(&super::subject(&stranger)).is_err(), "{name}");
+        assert!(tool.adapter.check(&super::subject(&stranger), Depth::Checksum, &Quiet).is_err(), "{name}");
+    }
+    tool.adapter.delete(&super::subject(&second)).expect("it can be deleted");
+    tool.adapter.delete(&super::subject(&second)).expect("what is gone is gone");
+    if let Some(catalogue) = tool.adapter.catalogue().unwrap() {
+        assert!(catalogue.iter().all(|item| Some(&item.location) != second.location.as_ref()), "{name}");
+    }
+    let target = Target::DataDirectory {
+        path: tool.rig.dir.join("never"),
+        tablespaces: vec![("/nowhere".into(), "/elsewhere".into())],
+        until: RecoveryTarget::Latest,
+    };
+    assert!(tool.adapter.restore(&super::subject(&first), &target).is_err(), "{name}");
+    assert!(!tool.rig.dir.join("never").exists(), "{name}");
+}
+
+#[test]
+fn pg_dump_conforms() {
+    let rig = Rig::new();
+    let store = rig.sandbox.path().join("backups");
+    fs::create_dir(&store).unwrap();
+    rig.config("output", store.to_str().unwrap());
+    let adapter = PgDump {
+        programs: Programs::new(Some(bin_dir().to_owned())),
+        connection: Connection { conninfo: rig.cluster.conninfo("shop"), ..Connection::default() },
+        format: Format::Custom,
+        schemas: Vec::new(),
+        exclude_schemas: Vec::new(),
+        tables: Vec::new(),
+        exclude_tables: Vec::new(),
+        jobs: None,
+        globals: pggit::domain::Globals::None,
+    };
+    let damage = |backup: &Backup| {
+        let name = backup.artifacts[0].name.as_str().to_owned();
+        super::damage(&store, &format!("{}/{name}", backup.id));
+    };
+    conforms(&Tool { rig: &rig, adapter: &adapter, damage: &damage });
+}
+
+#[test]
+fn pgbackrest_conforms() {
+    let rig = Rig::with_pgbackrest();
+    let adapter = rig.adapter_of_pgbackrest();
+    let damage = |backup: &Backup| {
+        let label = backup.location.as_ref().unwrap().as_str().rsplit('/').next().unwrap().to_owned();
+        super::damage(&rig.dir.join("repo/backup"), &format!("{label}/pg_data"));
+    };
+    conforms(&Tool { rig: &rig, adapter: &adapter, damage: &damage });
+}
+
+fn barman_conforms(rig: &Rig) {
+    let adapter = rig.adapter_of_barman();
+    let damage = |backup: &Backup| {
+        let id = backup.location.as_ref().unwrap().as_str().rsplit('/').next().unwrap().to_owned();
+        super::damage(&rig.dir.join("home/main/base"), &format!("{id}/data/base"));
+    };
+    conforms(&Tool { rig, adapter: &adapter, damage: &damage });
+}
+
+#[test]
+fn barman_of_debian_conforms() {
+    barman_conforms(&Rig::with_barman("/usr/bin/barman".as_ref()));
+}
+
+#[test]
+fn the_newest_barman_conforms() {
+    barman_conforms(&Rig::with_barman(&super::barman::newest()));
+}
+
+#[test]
+fn a_tool_of_one_s_own_conforms() {
+    let rig = Rig::new();
+    let commands = super::custom::snapshots(&rig);
+    let adapter = Custom {
+        name: "snap".to_owned(),
+        commands,
+        user: owner().map(|_| "postgres".to_owned()),
+        database: "shop".to_owned(),
+        connection: Connection { conninfo: rig.cluster.conninfo("postgres"), ..Connection::default() },
+    };
+    let damage = |backup: &Backup| {
+        super::damage(&rig.dir.join("snapshots"), &backup.id.to_string());
+    };
+    conforms(&Tool { rig: &rig, adapter: &adapter, damage: &damage });
+}

@@ -1,0 +1,167 @@
+//! Tools of one's own: the examples of the documents, and what may go wrong with
+//! what others wrote.
+
+use std::fs;
+use std::path::Path;
+
+use pggit::domain::RecoveryTarget;
+use pggit::tools::{Commands, Connection, Custom};
+
+use super::{Rig, check, subject};
+use crate::cluster::{bin_dir, owner};
+
+/// A copy of an example that everybody may run, with the tested PostgreSQL first.
+fn example(rig: &Rig, name: &str) -> String {
+    let text = fs::read_to_string(Path::new("docs/examples").join(name)).unwrap();
+    let path = format!("set -eu\nPATH={}:$PATH\n", bin_dir().display());
+    let text = text.replacen("set -eu\n", &path, 1);
+    rig.write(name, &text, 0o755).to_str().unwrap().to_owned()
+}
+
+/// Configures the example with snapshots, and returns its commands.
+pub(super) fn snapshots(rig: &Rig) -> Commands {
+    let (script, data) = (example(rig, "pggit-snapshot"), rig.cluster.dir().join("data"));
+    let snapshots = rig.dir.join("snapshots");
+    fs::create_dir(&snapshots).unwrap();
+    crate::cluster::give_to_owner(&snapshots);
+    let words = vec![script, data.to_str().unwrap().to_owned(), snapshots.to_str().unwrap().to_owned()];
+    for action in ["backup", "restore", "verify", "delete", "list"] {
+        rig.sandbox.git(["config", &format!("pggit.tool.snap.{action}"), &words.join(" ")]);
+    }
+    rig.config("tool", "snap");
+    let all = || Some(words.clone());
+    Commands { backup: all(), restore: all(), verify: all(), delete: all(), list: all() }
+}
+
+/// A tool `own` whose every action is this script.
+fn own(rig: &Rig, script: &str) -> Custom {
+    let path = rig.write("own", &format!("#!/bin/sh\n{script}\n"), 0o755).to_str().unwrap().to_owned();
+    for action in ["backup", "verify", "list"] {
+        rig.sandbox.git([
+            "config",
+            &format!("pggit.tool.own.{action}"),
+            &format!("{path} 'two words' $HOME"),
+        ]);
+    }
+    rig.config("tool", "own");
+    let words = || Some(vec![path.clone()]);
+    Custom {
+        name: "own".to_owned(),
+        commands: Commands { verify: words(), list: words(), ..Commands::default() },
+        user: owner().map(|_| "postgres".to_owned()),
+        database: "shop".to_owned(),
+        connection: Connection::default(),
+    }
+}
+
+#[test]
+fn the_example_that_pushes_backs_up_verifies_restores_and_deletes() {
+    let rig = Rig::new();
+    let (script, store) = (example(&rig, "pggit-push"), rig.dir.join("pushed"));
+    fs::create_dir(&store).unwrap();
+    crate::cluster::give_to_owner(&store);
+    let words = vec![script, store.to_str().unwrap().to_owned()];
+    for action in ["backup", "restore", "verify", "delete"] {
+        rig.sandbox.git(["config", &format!("pggit.tool.push.{action}"), &words.join(" ")]);
+    }
+    rig.config("tool", "push");
+    let backup = rig.create(&[]);
+    assert_eq!((backup.tool.name.as_str(), backup.status.as_str()), ("push", "completed"));
+    let all = || Some(words.clone());
+    let adapter = Custom {
+        name: "push".to_owned(),
+        commands: Commands { backup: all(), restore: all(), verify: all(), delete: all(), list: None },
+        user: owner().map(|_| "postgres".to_owned()),
+        database: "shop".to_owned(),
+        connection: Connection::default(),
+    };
+    assert_eq!(check(&adapter, &backup).findings, []);
+    assert_eq!(rig.restored_orders(&adapter, &backup, RecoveryTarget::Immediate), "100");
+    super::damage(&store, ".tar");
+    assert!(check(&adapter, &backup).is_fatal());
+    // Another one at work may be done soon.
+    fs::create_dir(store.join("lock")).unwrap();
+    let busy = rig.pggit(&["backup", "create"]).fails(17);
+    assert!(busy.stderr_text().contains("another backup is running"), "{}", busy.snapshot());
+    use pggit::tools::Adapter as _;
+    adapter.delete(&subject(&backup)).unwrap();
+    assert!(!store.join(format!("{}.tar", backup.id)).exists());
+    // There is nothing to compare with.
+    rig.pggit(&["backup", "import"]).fails(129);
+}
+
+#[test]
+fn its_answers_are_judged_and_its_words_are_shown() {
+    let rig = Rig::new();
+    let answer = r#"{"location":"x:1","size_bytes":1,"stored_bytes":1}"#;
+    for (script, status, said) in [
+        ("exit 0", 13, "unexpected answer to 'backup'"),
+        ("echo garbage", 13, "garbage"),
+        ("echo '{}'", 13, "missing field `location`"),
+        ("echo '{\"location\":\"s3://k:hunter2@h/x\"}'", 13, "password"),
+        (
+            "echo '{\"location\":\"x:1\",\"metadata\":{\"db_password\":\"hunter2\"}}'",
+            13,
+            "looks like a secret",
+        ),
+        ("echo no luck >&2; exit 3", 13, "own: no luck"),
+        ("echo later >&2; exit 75", 17, "later"),
+        ("kill -9 $$", 13, "killed by signal 9"),
+        ("head -c 20000000 /dev/zero", 13, "more than"),
+        (&*format!("echo '{answer}'; exit 1"), 13, "exit status 1"),
+    ] {
+        own(&rig, script);
+        let out = rig.pggit(&["backup", "create"]).fails(status);
+        assert!(out.stderr_text().contains(said), "{script}: {}", out.snapshot());
+        assert!(!out.stderr_text().contains("hunter2"), "{script}: {}", out.snapshot());
+    }
+    let records = rig.records();
+    assert!(records.iter().all(|record| record.status.as_str() == "failed" && record.location.is_none()));
+    assert!(!format!("{records:?}").contains("hunter2"));
+}
+
+#[test]
+fn it_is_told_what_it_needs_gets_no_shell_and_is_ended_in_time() {
+    let rig = Rig::new();
+    let seen = rig.dir.join("log/seen");
+    let answer = r#"{"location":"x:1","size_bytes":1,"stored_bytes":1}"#;
+    let script =
+        format!("{{ env | grep ^PGGIT_ | sort; printf '%s|' \"$@\"; }} >{}; echo '{answer}'", seen.display());
+    own(&rig, &script);
+    let backup = rig.create(&["--type", "incremental"]);
+    // There was nothing to build on.
+    assert_eq!(backup.kind.as_str(), "full");
+    let seen = fs::read_to_string(seen).unwrap();
+    for line in [
+        format!("PGGIT_BACKUP_ID={}", backup.id),
+        format!("PGGIT_COMMIT={}", backup.commit),
+        "PGGIT_ACTION=backup".to_owned(),
+        "PGGIT_BACKUP_TYPE=full".to_owned(),
+        "PGGIT_DATABASE=shop".to_owned(),
+        "two words|$HOME|".to_owned(),
+    ] {
+        assert!(seen.lines().any(|it| it == line), "{line}: {seen}");
+    }
+    own(&rig, "exec sleep 100");
+    rig.config("timeout", "1s");
+    let late = rig.pggit(&["backup", "create"]).fails(13);
+    assert!(late.stderr_text().contains("not done after 1 s"), "{}", late.snapshot());
+}
+
+#[test]
+fn commands_of_the_committed_file_do_not_count() {
+    let rig = Rig::new();
+    rig.sandbox.commit(
+        ".pggitconfig",
+        "[pggit \"tool.evil\"]\n\tbackup = /bin/touch /tmp/x\n[pggit \"shop\"]\n\ttool = evil\n",
+        "x",
+    );
+    let out = rig.pggit(&["backup", "create"]).fails(19);
+    assert!(out.stderr_text().contains("there is no tool `evil`"), "{}", out.snapshot());
+    rig.sandbox.git(["config", "pggit.tool.evil.backup", "./relative"]);
+    let out = rig.pggit(&["backup", "create"]).fails(19);
+    assert!(out.stderr_text().contains("pggit.tool.evil.backup"), "{}", out.snapshot());
+    rig.sandbox.git(["config", "pggit.tool.evil.backup", "/no/such/program"]);
+    let out = rig.pggit(&["backup", "create"]).fails(13);
+    assert!(out.stderr_text().contains("/no/such/program: program not found"), "{}", out.snapshot());
+}

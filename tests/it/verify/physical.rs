@@ -1,0 +1,82 @@
+//! Restore tests of copies of a whole cluster.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Tested, flip, packs};
+use crate::cluster::Options;
+use crate::create::{Shop, names};
+
+/// One with a cluster of its own, so that it stays small.
+fn tested() -> Tested {
+    let shop = Shop::with_store();
+    // What a copy has learned of the world must not be followed.
+    let cluster = Options::default().setting("archive_mode=on").setting("archive_command=false").start();
+    cluster.psql("postgres", "create database shop");
+    cluster.psql("shop", "create table orders (id int primary key, note text)");
+    cluster.psql("shop", "insert into orders select g, md5(g::text) from generate_series(1, 1000) g");
+    cluster.psql("postgres", "alter system set shared_preload_libraries = 'nonsense'");
+    cluster.psql("postgres", "alter system set listen_addresses = '*'");
+    cluster.psql("postgres", "alter system set archive_command = 'touch /nonsense'");
+    shop.sandbox.git(["config", "pggit.shop.url", &cluster.url("shop")]);
+    shop.sandbox.git(["config", "pggit.shop.tool", "pg_basebackup"]);
+    Tested::of(Shop { cluster: Arc::new(cluster), database: "shop".into(), ..shop })
+}
+
+#[test]
+fn a_copy_of_a_cluster_is_recovered_and_asked() {
+    let tested = tested();
+    tested.config("pggit.shop.assert", "select count(*) = 1000 from orders");
+    tested.back_up(&["--name", "copy"]);
+    for kind in ["checksum", "integrity"] {
+        let output = tested.verify(&["copy", "--kind", kind]).success();
+        assert!(output.stdout_text().starts_with(&format!("passed: {kind}")), "{}", output.snapshot());
+    }
+    let (status, verdict) = tested.restore_test(&["--heapallindexed"]);
+    let details = &verdict["details"];
+    assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
+    assert_eq!((&details["schema"], &details["amcheck"]), (&json!("equal"), &json!("passed")), "{verdict:#}");
+    assert!(details["log_tail"].as_str().unwrap().contains("consistent recovery state reached"), "{verdict:#}");
+    assert!(details["rto_s"].as_f64().is_some());
+    tested.assert_clean();
+    packs(&tested).iter().for_each(|pack| flip(pack));
+    let (status, verdict) = tested.restore_test(&[]);
+    assert_eq!((status, &verdict["status"]), (1, &json!("failed")), "{verdict:#}");
+    tested.assert_clean();
+}
+
+#[test]
+fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
+    let tested = tested();
+    let cluster = &tested.shop.cluster;
+    let place = cluster.dir().join("space");
+    fs::create_dir(&place).unwrap();
+    let data = fs::metadata(cluster.dir().join("data")).unwrap();
+    chown(&place, Some(data.uid()), Some(data.gid())).unwrap();
+    cluster.psql("postgres", &format!("create tablespace far location '{}'", place.display()));
+    cluster.psql("shop", "create table distant tablespace far as select * from generate_series(1, 10)");
+    cluster.psql("postgres", "create role boss superuser login");
+    let url = cluster.url("shop").replace("user=postgres", "user=boss");
+    tested.shop.sandbox.git(["config", "pggit.shop.url", &url]);
+    let rename = |from: &str, to: &str| {
+        let mut psql = crate::cluster::client("psql");
+        let info = cluster.conninfo("shop").replace("user=postgres", "user=boss");
+        let done = psql.args(["-XAtq", "-d", &info, "-c", &format!("alter role {from} rename to {to}")]).status();
+        assert!(done.unwrap().success());
+    };
+    rename("postgres", "somebody");
+    let created = tested.shop.create(&[]);
+    rename("somebody", "postgres");
+    created.success();
+    tested.config("pggit.shop.assert", "select count(*) = 10 from distant");
+    // The original is gone: its place is free, and nothing may appear there.
+    cluster.psql("shop", "drop table distant");
+    cluster.psql("postgres", "drop tablespace far");
+    let (status, verdict) = tested.restore_test(&[]);
+    assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
+    assert_eq!(names(&place), [""; 0]);
+    tested.assert_clean();
+}
