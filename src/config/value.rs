@@ -12,9 +12,7 @@ use std::time::Duration;
 use super::keys::Kind;
 use super::routine::Occasion;
 use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{
-    BackupType, Compression, DatabaseName, Globals, Invalid, Line, TableName, VerifyPolicy,
-};
+use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Line, TableName, VerifyPolicy};
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 

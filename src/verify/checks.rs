@@ -263,8 +263,11 @@ fn rows_differ(table: &Table, expected: &Sum, found: &Sum) -> Option<String> {
 fn first_lines(difference: &str) -> String {
     let statement = |line: &&str| {
         let text = line.trim_start_matches(['-', '+']).trim();
-        line.starts_with(['-', '+']) && !line.starts_with("---") && !line.starts_with("+++")
-            && !text.is_empty() && !text.starts_with("SET ")
+        line.starts_with(['-', '+'])
+            && !line.starts_with("---")
+            && !line.starts_with("+++")
+            && !text.is_empty()
+            && !text.starts_with("SET ")
     };
     words::short(&difference.lines().filter(statement).take(3).collect::<Vec<_>>().join(" "))
 }

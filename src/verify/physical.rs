@@ -41,7 +41,10 @@ impl RestoreTest<'_> {
         findings: &mut Findings,
     ) -> Result<Option<Cluster>, Error> {
         if self.around.adapter.has_repository() {
-            let reason = format!("what {} keeps cannot be restored into a scratch cluster yet", self.around.adapter.name());
+            let reason = format!(
+                "what {} keeps cannot be restored into a scratch cluster yet",
+                self.around.adapter.name()
+            );
             return Err(Error::NotVerifiable { backup: self.backup().id, reason });
         }
         if !self.plant(scratch, findings)? {

@@ -6,8 +6,8 @@ use crate::ledger::query::Facts;
 
 use super::light::{END, Light, VALUE, decode_time, flag, of_verdict};
 use super::segment::{
-    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL, VERIFIED,
-    VERIFIED_AT, u32_at, u64_at,
+    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL,
+    VERIFIED, VERIFIED_AT, u32_at, u64_at,
 };
 
 /// What is known about a backup without reading its record.

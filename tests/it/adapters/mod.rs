@@ -217,8 +217,12 @@ impl Rig {
                     perform pg_sleep(0.02); end loop; end $$";
         let count = "select count(*) from orders";
         let out = client("psql").args(["-XAtq", "-d", &conninfo, "-c", wait, "-c", count]).output().unwrap();
-        let stopped =
-            pg(bin_dir(), "pg_ctl").args(["-w", "-m", "immediate", "-D"]).arg(data).arg("stop").output().unwrap();
+        let stopped = pg(bin_dir(), "pg_ctl")
+            .args(["-w", "-m", "immediate", "-D"])
+            .arg(data)
+            .arg("stop")
+            .output()
+            .unwrap();
         assert!(stopped.status.success());
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }

@@ -233,7 +233,8 @@ fn a_chain_without_its_beginning_is_found() {
     for kind in ["expired", "deleted"] {
         let event = json!({ "backup": base, "kind": kind, "reason": "test" }).to_string();
         let mut append = tested.shop.sandbox.pggit_command();
-        let mut append = append.args(["backup", "append", "--stdin"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut append =
+            append.args(["backup", "append", "--stdin"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut append.stdin.take().unwrap(), event.as_bytes()).unwrap();
         assert!(append.wait().unwrap().success());
     }

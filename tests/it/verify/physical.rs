@@ -39,7 +39,10 @@ fn a_copy_of_a_cluster_is_recovered_and_asked() {
     let details = &verdict["details"];
     assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
     assert_eq!((&details["schema"], &details["amcheck"]), (&json!("equal"), &json!("passed")), "{verdict:#}");
-    assert!(details["log_tail"].as_str().unwrap().contains("consistent recovery state reached"), "{verdict:#}");
+    assert!(
+        details["log_tail"].as_str().unwrap().contains("consistent recovery state reached"),
+        "{verdict:#}"
+    );
     assert!(details["rto_s"].as_f64().is_some());
     tested.assert_clean();
     packs(&tested).iter().for_each(|pack| flip(pack));
@@ -64,7 +67,8 @@ fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
     let rename = |from: &str, to: &str| {
         let mut psql = crate::cluster::client("psql");
         let info = cluster.conninfo("shop").replace("user=postgres", "user=boss");
-        let done = psql.args(["-XAtq", "-d", &info, "-c", &format!("alter role {from} rename to {to}")]).status();
+        let done =
+            psql.args(["-XAtq", "-d", &info, "-c", &format!("alter role {from} rename to {to}")]).status();
         assert!(done.unwrap().success());
     };
     rename("postgres", "somebody");

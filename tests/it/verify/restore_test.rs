@@ -54,8 +54,13 @@ fn every_format_is_restored_and_compared() {
     assert_eq!(orders[2], json!(1000));
     // Whatever the environment says to libpq and in whatever language, it is about other servers.
     for (name, value) in [
-        ("PGHOSTADDR", "127.0.0.1"), ("PGPORT", "1"), ("PGOPTIONS", "-c nonsense=1"), ("PGUSER", "nobody"),
-        ("PGTZ", "Asia/Tokyo"), ("LC_ALL", "de_DE.UTF-8"), ("LANGUAGE", "de"),
+        ("PGHOSTADDR", "127.0.0.1"),
+        ("PGPORT", "1"),
+        ("PGOPTIONS", "-c nonsense=1"),
+        ("PGUSER", "nobody"),
+        ("PGTZ", "Asia/Tokyo"),
+        ("LC_ALL", "de_DE.UTF-8"),
+        ("LANGUAGE", "de"),
     ] {
         tested.shop.sandbox.set(name, value);
     }
