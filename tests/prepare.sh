@@ -132,10 +132,10 @@ for set in "$@"; do
         need openssl openssl
         need ssh-keygen openssh-client
         need gpg gnupg
-        need systemd-analyze systemd
         need pgbackrest pgbackrest
         need barman barman
         need rsync rsync
+        need systemd-analyze systemd
         need_servers
         need pip python3-pip
         want_versions+=(17)

@@ -33,6 +33,12 @@ impl From<Lsn> for u64 {
     }
 }
 
+impl From<u64> for Lsn {
+    fn from(position: u64) -> Self {
+        Self(position)
+    }
+}
+
 impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)

@@ -27,6 +27,7 @@ mod size;
 mod table_name;
 mod time;
 mod verification;
+mod wal;
 mod words;
 
 pub use backup::{
@@ -62,6 +63,7 @@ pub use size::human_bytes;
 pub use table_name::TableName;
 pub use time::Timestamp;
 pub use verification::{Verified, VerifyPolicy};
+pub use wal::{WalKind, WalName};
 pub(crate) use words::words;
 
 /// A value that was refused, with the reason.

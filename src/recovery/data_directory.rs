@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 
 use super::error::of_store;
 use super::execute::remove;
-use super::{Error, Execution};
+use super::{Error, Execution, Log};
 use crate::backup::HeldSource;
 use crate::domain::{Backup, Owner, RecoveryTarget, Status};
 use crate::process::{Liveness, crash_point, is_alive};
@@ -55,6 +55,8 @@ pub struct DataDirectory<'a> {
     pub tablespaces: Vec<(PathBuf, PathBuf)>,
     /// Up to where the log is replayed.
     pub until: RecoveryTarget,
+    /// The log that it replays then; without one only that of the backup itself.
+    pub log: Option<Log>,
     /// Whether it archives its log.
     pub archiving: Archiving,
     /// Whom to tell how far it is.
@@ -89,7 +91,7 @@ impl DataDirectory<'_> {
         self.check_outside(&outside)?;
         partial.remember(&outside)?;
         crash_point("recovery.partial");
-        self.execute(&sources, steps)?;
+        self.execute(&sources, steps, &data)?;
         self.finish(&data, &outside, owner)?;
         crash_point("recovery.unpacked");
         fs::rename(&data, &self.path).map_err(|error| match error.kind() {
@@ -237,6 +239,11 @@ impl DataDirectory<'_> {
                     .to_vec(),
             });
         }
+        if let Some(log) = &self.log {
+            let (path, text) = (data.join("postgresql.auto.conf"), log.settings(&self.until));
+            steps.push(Step::Append { path, text });
+            steps.push(Step::Append { path: data.join("recovery.signal"), text: Vec::new() });
+        }
         Ok(steps)
     }
 
@@ -259,12 +266,12 @@ impl DataDirectory<'_> {
         Ok(())
     }
 
-    fn execute(&self, sources: &[HeldSource], steps: Vec<Step>) -> Result<(), Error> {
+    fn execute(&self, sources: &[HeldSource], steps: Vec<Step>, data: &Path) -> Result<(), Error> {
         let members: Vec<(&Backup, &Held)> =
             self.members.iter().zip(sources).map(|((backup, _), source)| (backup, &source.0)).collect();
         let Some((wanted, chain)) = members.split_last() else { return Ok(()) };
-        let execution =
-            Execution { wanted: *wanted, chain, staging: Path::new("/nonexistent"), progress: self.progress };
+        let staging = data.with_file_name("staging");
+        let execution = Execution { wanted: *wanted, chain, staging: &staging, progress: self.progress };
         execution.run(steps)
     }
 

@@ -15,7 +15,9 @@ mod error;
 mod execute;
 mod find;
 mod forward;
+mod log;
 mod new_database;
+mod point;
 mod proof;
 mod swap;
 
@@ -26,6 +28,8 @@ pub use error::Error;
 pub use execute::Execution;
 pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
+pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database};
+pub use point::Log;
 pub use proof::{Leniency, difference};
 pub use swap::swap_in;

@@ -45,7 +45,7 @@ pub struct Finding {
     /// The object, by its URI.
     pub object: String,
     /// A stable name: `pack-missing`, `pack-size`, `pack-content`,
-    /// `manifest-damaged`, `manifest-newer`, `artifact-missing`.
+    /// `manifest-damaged`, `manifest-newer`, `artifact-missing`, `wal-damaged`.
     pub code: &'static str,
     /// How it shows.
     pub detail: String,
@@ -58,6 +58,8 @@ pub(super) enum Broken {
     Pack(String),
     Manifest(Revision),
     Artifact(String),
+    /// A file of the write-ahead log, by the name of its object.
+    Wal(String),
 }
 
 /// An artifact that cannot be read as it was written.
@@ -92,6 +94,8 @@ pub struct Checked {
     pub at_work: Vec<AtWork>,
     /// Collections of garbage that are not finished.
     pub markers: usize,
+    /// Files of the write-ahead log that were read.
+    pub wal: Amount,
 }
 
 impl Checked {
@@ -142,6 +146,10 @@ impl Store {
             let wanted: Vec<_> =
                 packs.iter().filter(|(id, _)| !bad.contains(*id) && portion.takes(id, now)).collect();
             self.contents(&wanted, &mut bad, &mut checked, progress)?;
+        }
+        if let Some(portion) = thoroughness.read {
+            let takes = |name: &str| portion.takes(&blake3::hash(name.as_bytes()).to_hex(), now);
+            self.check_wal(&takes, &mut checked)?;
         }
         self.hits(readable, &bad, &mut checked, progress)?;
         checked.hits.sort_by(|a, b| a.location.cmp(&b.location));

@@ -37,6 +37,8 @@ pub struct Copied {
     pub artifacts: Vec<CopyOf>,
     /// Packs that were copied.
     pub packs: Amount,
+    /// Files of the write-ahead log that were copied.
+    pub wal: Amount,
     /// Artifacts that could not be copied, by id.
     pub failed: Vec<(String, Error)>,
     /// Artifacts with packs that are about to be removed in the copy, by id.
@@ -79,7 +81,10 @@ impl Store {
         crash_point("store.copy.begun");
         let copied = self.copy_found(&found, replica, &session, progress);
         session.end(&replica.shelf.bucket);
-        copied
+        let mut copied = copied?;
+        progress.stage("copying the log", None);
+        copied.wal = self.copy_wal(replica)?;
+        Ok(copied)
     }
 
     /// Copies one artifact.

@@ -7,6 +7,7 @@
 //! artifacts/<lineage>/<id>/<revision>       a manifest; the highest revision counts
 //! writers/<id>                              somebody who writes now
 //! gc/<id>                                   packs that are going to be removed
+//! wal/<system>/<name>                       a file of the write-ahead log
 //! ```
 
 use super::crypt::{Crypt, hex};
@@ -17,6 +18,7 @@ pub(crate) const PACKS: &str = "packs/";
 pub(crate) const ARTIFACTS: &str = "artifacts/";
 pub(crate) const WRITERS: &str = "writers/";
 pub(crate) const GC: &str = "gc/";
+pub(crate) const WAL: &str = "wal/";
 
 /// The object of the keys with this number.
 pub(crate) fn keys(number: u32) -> String {
@@ -44,6 +46,18 @@ pub(crate) fn lineage(crypt: &Crypt, name: &str) -> String {
         return format!("{ARTIFACTS}{name}/");
     }
     format!("{ARTIFACTS}~{}/", hex(&crypt.digest(name.as_bytes())[..16]))
+}
+
+/// What stands before the files of the log of a cluster. A system identifier is a
+/// number; whatever else it is hidden, as all are in an encrypted store.
+pub(crate) fn wal(crypt: &Crypt, system_identifier: &str) -> String {
+    let fine = (1..=20).contains(&system_identifier.len())
+        && system_identifier.bytes().all(|b| b.is_ascii_digit())
+        && crypt.key().is_none();
+    match fine {
+        true => format!("{WAL}{system_identifier}/"),
+        false => format!("{WAL}~{}/", hex(&crypt.digest(system_identifier.as_bytes())[..16])),
+    }
 }
 
 /// An artifact, as the names of its revisions say.

@@ -30,6 +30,7 @@ mod store;
 mod survey;
 mod url;
 mod varint;
+mod wal;
 mod writer;
 
 pub use bucket::CloudSettings;
@@ -51,6 +52,7 @@ pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
 pub use survey::{LineageStats, Stats};
 pub use url::{Scheme, StoreUrl};
+pub use wal::{Pushed, WalArchive, WalEntry};
 pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;

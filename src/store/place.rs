@@ -40,6 +40,7 @@ pub enum Place {
 }
 
 /// A backup that is being put somewhere. Dropped, it disappears.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Draft {
     /// As plain files.
     Plain(plain::Draft),

@@ -32,6 +32,7 @@ impl Store {
                 Broken::Pack(id) => self.repair_pack(id, copy),
                 Broken::Manifest(revision) => self.repair_manifest(revision, copy),
                 Broken::Artifact(location) => self.repair_artifact(location, copy, progress),
+                Broken::Wal(object) => self.repair_wal(object, copy),
             };
             match done {
                 Ok(()) => repaired.objects.push(finding.object.clone()),

@@ -308,14 +308,14 @@ fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
 }
 
 /// A manifest with the digest of itself and its place behind it.
-fn proved(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
+pub(super) fn proved(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
     let digest = digest_at(&blob, name);
     blob.extend_from_slice(digest.as_bytes());
     blob
 }
 
 /// The manifest, if that is its digest.
-fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (blob, digest) = content.split_last_chunk::<32>()?;
     (digest_at(blob, name) == *digest).then_some(blob)
 }

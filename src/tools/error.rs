@@ -184,7 +184,7 @@ pub enum Error {
 
 impl Error {
     /// What `program` failed with, sorted.
-    pub(super) fn of(program: Program, error: process::Error) -> Self {
+    pub fn of(program: Program, error: process::Error) -> Self {
         match error {
             process::Error::Failed { status, stderr, .. } => {
                 Self::Failed { program, kind: classify(&stderr), status, stderr }

@@ -25,6 +25,7 @@ mod pg_dump;
 pub mod pgbackrest;
 mod plausible;
 mod programs;
+mod receive;
 mod redact;
 mod restore;
 mod schema;

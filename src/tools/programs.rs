@@ -25,6 +25,8 @@ pub enum Program {
     PgRestore,
     /// Runs SQL.
     Psql,
+    /// Receives the write-ahead log.
+    PgReceivewal,
     /// Copies a cluster.
     PgBasebackup,
     /// Puts a chain of copies together.
@@ -45,6 +47,7 @@ impl Program {
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
             Self::Psql => "psql",
+            Self::PgReceivewal => "pg_receivewal",
             Self::PgBasebackup => "pg_basebackup",
             Self::PgCombinebackup => "pg_combinebackup",
             Self::Initdb => "initdb",
@@ -113,14 +116,8 @@ impl Programs {
     /// whatever is on `PATH`.
     pub fn locate(&self, program: Program, server_major: u32) -> Result<PathBuf, Error> {
         let (dirs, path) = match &self.bin_dir {
-            Some(dir) => match versioned_dirs(dir, server_major) {
-                None => (vec![dir.clone()], None),
-                Some(dirs) => (dirs, None),
-            },
-            None => {
-                let dirs = versioned_dirs(&self.debian_root, server_major);
-                (dirs.unwrap_or_default(), self.path.as_deref())
-            }
+            Some(dir) => (explicit_dirs(dir, server_major), None),
+            None => (suitable(versions_in(&self.debian_root), server_major), self.path.as_deref()),
         };
         find_program(program.name().as_ref(), &dirs, path)
             .ok_or(Error::ProgramMissing { program, searched: dirs })
@@ -142,18 +139,32 @@ impl Programs {
     }
 }
 
-/// The directories below `root` of versions that can read the server, best
-/// first; `None` when there is no version at all.
-fn versioned_dirs(root: &Path, server_major: u32) -> Option<Vec<PathBuf>> {
+/// The directories to look into when `dir` was named: it, or the right ones of the
+/// versions that it has. The newest one, if all are too old: that is then said.
+fn explicit_dirs(dir: &Path, server_major: u32) -> Vec<PathBuf> {
+    let versions = versions_in(dir);
+    match versions.last().cloned() {
+        None => vec![dir.to_owned()],
+        Some((newest, dir)) if newest < server_major => vec![dir],
+        Some(_) => suitable(versions, server_major),
+    }
+}
+
+/// The directories of versions that can read the server, best first.
+fn suitable(versions: Vec<(u32, PathBuf)>, server_major: u32) -> Vec<PathBuf> {
+    versions.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, dir)| dir).collect()
+}
+
+/// The versions that have directories of their own below `root`, the oldest first.
+fn versions_in(root: &Path) -> Vec<(u32, PathBuf)> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let versions = entries.filter_map(|entry| {
         let bin = entry.path().join("bin");
-        Some((entry.file_name().to_str()?.parse::<u32>().ok()?, bin)).filter(|(_, bin)| bin.is_dir())
+        Some((entry.file_name().to_str()?.parse().ok()?, bin)).filter(|(_, bin)| bin.is_dir())
     });
-    let mut found: Vec<_> = versions.collect();
+    let mut found: Vec<(u32, PathBuf)> = versions.collect();
     found.sort();
-    let any = !found.is_empty();
-    any.then(|| found.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, dir)| dir).collect())
+    found
 }
 
 /// The programs that suit one server.
@@ -250,5 +261,20 @@ mod tests {
         assert_eq!(missing.to_string(), "psql not found");
         let explicit = Programs { bin_dir: Some(root.path().into()), ..programs };
         assert!(explicit.locate(Program::PgDump, 15).is_err(), "an explicit directory is the only one");
+    }
+
+    #[test]
+    fn a_directory_that_is_named_may_have_versions_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let bin = |version: &str| root.path().join(version).join("bin");
+        for version in ["15", "17", "share"] {
+            fs::create_dir_all(bin(version)).unwrap();
+        }
+        assert_eq!(explicit_dirs(root.path(), 15), [bin("15"), bin("17")]);
+        assert_eq!(explicit_dirs(root.path(), 16), [bin("17")]);
+        // Too old, which is then said of the newest one.
+        assert_eq!(explicit_dirs(root.path(), 18), [bin("17")]);
+        assert_eq!(explicit_dirs(&bin("15"), 18), [bin("15")]);
+        assert_eq!(explicit_dirs(Path::new("/nonexistent"), 18), [Path::new("/nonexistent")]);
     }
 }

@@ -124,6 +124,7 @@ impl Statement {
                 "to" => before("owner") || grants,
                 "from" => begins(&parts, &["revoke"]) || begins(&parts, &["alter", "default"]),
                 "role" => before("for"),
+                "for" => begins(&parts, &["create", "user", "mapping"]),
                 _ => false,
             };
             let name = parts.get(at + 1).filter(|_| named).and_then(name_of);
@@ -190,6 +191,7 @@ mod tests {
         let roles = |sql: &str| Statement::all(sql.as_bytes()).remove(0).roles();
         assert_eq!(roles("ALTER TABLE a.b OWNER TO \"Ada \"\"x\"\"\";"), ["Ada \"x\""]);
         assert_eq!(roles("GRANT ALL ON TABLE t TO web;"), ["web"]);
+        assert_eq!(roles("CREATE USER MAPPING FOR web SERVER far OPTIONS (user 'u');"), ["web"]);
         assert_eq!(roles("REVOKE ALL ON SCHEMA public FROM PUBLIC;"), [""; 0]);
         assert_eq!(
             roles("ALTER DEFAULT PRIVILEGES FOR ROLE ada IN SCHEMA s GRANT SELECT ON TABLES TO web"),

@@ -221,6 +221,46 @@ fn conninfo(directory: &Path, user: &str) -> Result<ConnInfo, Error> {
     Ok(ConnInfo::parse(&text, &Environment::default())?)
 }
 
+/// What every scratch cluster is told.
+const FIXED: &[(&str, &str)] = &[
+    ("listen_addresses", ""),
+    ("port", "5432"),
+    ("ssl", "off"),
+    ("cluster_name", ""),
+    // Nothing goes out, and nothing of others is loaded or started.
+    ("archive_mode", "off"),
+    ("archive_command", ""),
+    ("shared_preload_libraries", ""),
+    ("session_preload_libraries", ""),
+    ("local_preload_libraries", ""),
+    ("max_logical_replication_workers", "0"),
+    ("hot_standby", "off"),
+    ("autovacuum", "off"),
+    ("restart_after_crash", "off"),
+    // It is thrown away, and others need the machine too.
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("synchronous_commit", "off"),
+    ("max_connections", "20"),
+    ("shared_buffers", "64MB"),
+    ("maintenance_work_mem", "64MB"),
+    ("max_wal_size", "256MB"),
+    ("max_locks_per_transaction", "1024"),
+    ("jit", "off"),
+    // What it says is evidence, and must not repeat what is in the tables.
+    ("log_destination", "stderr"),
+    ("logging_collector", "off"),
+    ("log_timezone", "UTC"),
+    ("log_line_prefix", "%m "),
+    ("log_statement", "none"),
+    ("log_duration", "off"),
+    ("log_min_duration_statement", "-1"),
+    ("log_min_error_statement", "panic"),
+    ("log_error_verbosity", "terse"),
+    ("log_min_messages", "warning"),
+    ("lc_messages", "C"),
+];
+
 /// What the command line of the server says goes before everything that a
 /// restored data directory says.
 fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str, String)> {
@@ -232,45 +272,7 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
         ("ident_file", path(scratch.file("ident.conf"))),
         ("unix_socket_directories", path(scratch.home())),
     ];
-    let fixed: &[(&str, &str)] = &[
-        ("listen_addresses", ""),
-        ("port", "5432"),
-        ("ssl", "off"),
-        ("cluster_name", ""),
-        // Nothing goes out, and nothing of others is loaded or started.
-        ("archive_mode", "off"),
-        ("archive_command", ""),
-        ("shared_preload_libraries", ""),
-        ("session_preload_libraries", ""),
-        ("local_preload_libraries", ""),
-        ("max_logical_replication_workers", "0"),
-        ("hot_standby", "off"),
-        ("autovacuum", "off"),
-        ("restart_after_crash", "off"),
-        // It is thrown away, and others need the machine too.
-        ("fsync", "off"),
-        ("full_page_writes", "off"),
-        ("synchronous_commit", "off"),
-        ("max_connections", "20"),
-        ("shared_buffers", "64MB"),
-        ("maintenance_work_mem", "64MB"),
-        ("max_wal_size", "256MB"),
-        ("max_locks_per_transaction", "1024"),
-        ("jit", "off"),
-        // What it says is evidence, and must not repeat what is in the tables.
-        ("log_destination", "stderr"),
-        ("logging_collector", "off"),
-        ("log_timezone", "UTC"),
-        ("log_line_prefix", "%m "),
-        ("log_statement", "none"),
-        ("log_duration", "off"),
-        ("log_min_duration_statement", "-1"),
-        ("log_min_error_statement", "panic"),
-        ("log_error_verbosity", "terse"),
-        ("log_min_messages", "warning"),
-        ("lc_messages", "C"),
-    ];
-    all.extend(fixed.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    all.extend(FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())));
     let mut add = |name, value: &str| all.push((name, value.to_owned()));
     match origin {
         Origin::Initdb => {

@@ -77,6 +77,7 @@ impl RestoreTest<'_> {
         let members: Vec<(Backup, Access)> =
             chain.chain([self.backup()]).map(|backup| (backup.clone(), access())).collect();
         let directory = DataDirectory {
+            log: None,
             members: &members,
             adapter: self.around.adapter,
             path: scratch.data(),

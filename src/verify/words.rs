@@ -48,6 +48,12 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
+/// Whether the first complaint is that there is no such role.
+pub(super) fn lacks_role(stderr: &str) -> bool {
+    let complaint = complaint(stderr);
+    complaint.contains("role \"") && complaint.contains("\" does not exist")
+}
+
 /// Whether the machine and not the backup is what a program complains about.
 pub(super) fn is_of_machine(words: &str) -> bool {
     [

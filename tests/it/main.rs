@@ -48,4 +48,5 @@ mod store_plain;
 mod stores;
 mod sync;
 mod verify;
+mod wal;
 mod worker;

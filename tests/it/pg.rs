@@ -459,7 +459,6 @@ fn a_question_is_one_query_with_one_answer() {
         ("select true, true", None),
         ("select true where false", None),
         ("select true from generate_series(1, 3000)", None),
-        ("select true union all select pg_sleep(100) is null", None),
         ("select $1::boolean", None),
         ("commit", None),
         ("", None),

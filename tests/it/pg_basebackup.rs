@@ -74,7 +74,7 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     // What has not changed is not kept again.
     shop.cluster.psql(&shop.database, "update orders set note = 'changed' where id = 7");
     let second = copy(&shop, &["--name", "second"]);
-    assert!(stored(&second) * 10 < stored(&first), "{} after {}", stored(&second), stored(&first));
+    assert!(stored(&second) * 5 < stored(&first), "{} after {}", stored(&second), stored(&first));
 
     let (dir, output) = restore(&shop, "second", &["--json"]);
     let said = output.success().json();
@@ -96,6 +96,10 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     restored.stop();
     let text = restore_into(&shop, "first", &dir, &[]).fails(12).stderr_text();
     assert!(text.contains("is not empty"), "{text}");
+
+    // One file is to be had by itself.
+    let file = shop.pggit(&["backup", "cat-artifact", "first", "base.directory/PG_VERSION"]).success();
+    assert_eq!(file.stdout_text().trim(), major().to_string());
 
     let (dir, output) = restore(&shop, "first", &["--archive-mode", "preserve"]);
     output.success();
@@ -204,6 +208,17 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     assert!(text.contains("files of PostgreSQL 17 take programs of that version"), "{text}");
     shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
 
+    // Nor do those of an older one copy the server.
+    let old = shop.sandbox.path().join("old/15");
+    fs::create_dir_all(&old).unwrap();
+    std::os::unix::fs::symlink(bin_dir(), old.join("bin")).unwrap();
+    shop.sandbox.git(["config", "pggit.pgbin", old.parent().unwrap().to_str().unwrap()]);
+    if major() < 17 {
+        let text = shop.create(&COPY).fails(13).stderr_text();
+        assert!(text.contains("server is PostgreSQL 17") && text.contains("install"), "{text}");
+    }
+    shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+
     // The bytes of a base are gone: what builds on it cannot be had, and says so.
     remove_bytes(&shop, &one);
     let (dir, output) = restore(&shop, "two", &[]);
@@ -272,16 +287,25 @@ fn no_password_is_anywhere() {
 #[test]
 fn what_the_server_is_not_set_up_for_is_said_with_what_to_do() {
     let shop = shop(&Options::default());
-    let text = shop.create(&[&COPY[..], &["--type", "incremental"]].concat()).fails(14).stderr_text();
+    let text = shop.create(&[&COPY[..], &["--type", "incremental"]].concat()).fails(19).stderr_text();
     let expected = if major() >= 17 { "summarize_wal is off" } else { "makes only full base backups" };
     assert!(text.contains(expected) && text.contains("hint: "), "{text}");
     shop.cluster.psql("postgres", "create role app login");
     shop.cluster.psql(&shop.database, "grant all on orders to app");
     let url = shop.cluster.url(&shop.database).replace("user=postgres", "user=app");
     shop.sandbox.git(["config", "pggit.shop.url", &url]);
-    let text = shop.create(&COPY).fails(14).stderr_text();
+    let text = shop.create(&COPY).fails(19).stderr_text();
     assert!(text.contains("no REPLICATION attribute") && text.contains("ALTER ROLE"), "{text}");
     assert!(shop.records().iter().all(|record| record["status"] == "failed"), "{:?}", shop.records());
+    shop.sandbox.git(["config", "pggit.shop.tool", "pg_basebackup"]);
+    shop.sandbox.git(["config", "pggit.shop.type", "incremental"]);
+    let said = shop.pggit(&["doctor"]).snapshot();
+    assert!(
+        said.contains("\"app\" may not copy the cluster") && said.contains("ALTER ROLE \"app\" REPLICATION"),
+        "{said}"
+    );
+    assert!(said.contains("incremental backups take PostgreSQL 17 and summarize_wal"), "{said}");
+    assert!(said.contains("pg_basebackup"), "{said}");
 }
 
 fn major() -> u32 {
@@ -434,7 +458,8 @@ fn places_that_cannot_be_data_directories_are_refused() {
     assert!(text.contains("is no dump"), "{text}");
     shop.pggit(&["backup", "restore", "whole"]).fails(129);
     shop.pggit(&["backup", "restore", "whole", "--into", "x", "--to", "y"]).fails(129);
-    let steps = restore(&shop, "whole", &["--dry-run", "--json"]).1.success().json();
+    // A commit stands for the best copy of its cluster.
+    let steps = restore(&shop, &shop.commits[1], &["--dry-run", "--json"]).1.success().json();
     assert!(steps["steps"][0].as_str().unwrap().starts_with("unpack base.directory"), "{steps}");
 }
 

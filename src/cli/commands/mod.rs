@@ -20,6 +20,7 @@ mod run_job;
 mod schedule;
 mod store;
 mod sync;
+mod wal;
 mod with;
 mod worker;
 
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Worker(worker::Args),
     #[command(hide = true)]
     RunJob(run_job::Args),
+    #[command(subcommand)]
+    Wal(wal::Command),
     Maintenance(maintenance::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -86,6 +89,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Queue(command) => queue::run(command, context),
         Command::Worker(args) => worker::run(&args, context),
         Command::RunJob(args) => run_job::run(&args, context),
+        Command::Wal(command) => wal::run(command, context),
         Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),

@@ -197,7 +197,7 @@ impl From<tools::Error> for Failure {
             Error::OtherMajor { needed, .. } => failure(Code::ToolFailed).hint(format!(
                 "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgbin <dir>"
             )),
-            Error::NotSetUp { hint, .. } => failure(Code::DatabaseUnreachable).hint(hint.clone()),
+            Error::NotSetUp { hint, .. } => failure(Code::Configuration).hint(hint.clone()),
             Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
             Error::Place(_) => failure(Code::Destination),

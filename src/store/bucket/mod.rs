@@ -84,6 +84,12 @@ impl Bucket {
         Err(Error::OtherObject { object: self.uri(name) })
     }
 
+    /// Writes an object if there is none; whether it did. A request whose answer was
+    /// lost may have.
+    pub(crate) fn put_new(&self, name: &str, content: Bytes) -> Result<bool> {
+        self.storage.create(name, content)
+    }
+
     /// Writes an object in place of a damaged one. Whoever dies meanwhile leaves
     /// that one: it is never missing.
     pub(crate) fn replace(&self, name: &str, content: Bytes) -> Result<()> {

@@ -94,7 +94,7 @@ impl PgBasebackup {
                 let manifest = manifest_of(parent.source()?)?;
                 Manifest::parse(&manifest)
                     .map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
-                // Newer versions would ask a terminal for more.
+                // It reads the list once, from the beginning to the end: a pipe will do.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }
             None => cmd,
@@ -159,7 +159,7 @@ fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
 /// Takes archives that were written to files.
 fn take_archives(staging: &Path, intake: &mut Intake<'_>) -> Result<(), Error> {
     let read = |path: &Path, source| Error::directory(path, source);
-    let entries = std::fs::read_dir(staging).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let entries = std::fs::read_dir(staging).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut paths: Vec<_> = entries.map_err(|e| read(staging, e))?.into_iter().map(|e| e.path()).collect();
     paths.sort();
     for path in paths {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::label::{Mapped, moved, parse_map, write_map};
 use super::{DIRECTORY, PgBasebackup, TREE, get};
-use crate::domain::RecoveryTarget;
 use crate::process::Cmd;
 use crate::tools::adapter::{Adapter as _, Source, Step, Subject, Target};
 use crate::tools::programs::major_of;
@@ -18,14 +17,10 @@ impl PgBasebackup {
     /// whose names begin with its name.
     pub(super) fn steps(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
         let unsupported = |reason| Error::TargetUnsupported { tool: self.name().to_owned(), reason };
-        let Target::DataDirectory { path, tablespaces, until } = target else {
+        // Whose log is replayed afterwards, and up to where, is for the server to know.
+        let Target::DataDirectory { path, tablespaces, .. } = target else {
             return Err(unsupported("is restored into a data directory, not into a database"));
         };
-        if !matches!(until, RecoveryTarget::Immediate | RecoveryTarget::Latest) {
-            return Err(unsupported(
-                "has only the log that it takes to be consistent: there is no later point",
-            ));
-        }
         let mapped = map_of(subject.source()?, tablespaces)?;
         let links = mapped.iter().map(|one| Step::Tablespace {
             link: path.join("pg_tblspc").join(one.oid.to_string()),

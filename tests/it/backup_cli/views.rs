@@ -35,10 +35,10 @@ fn list_shows_the_newest_first() {
     let sandbox = world();
     assert_eq!(
         squeezed(&sandbox.pggit(["backup", "list"]).snapshot()),
-        "ID  NAME  DATABASE  COMMIT  TYPE  TOOL  STATUS  SIZE  STORED  AGE  FLAGS\n\
-         [COMMIT1]  nightly  stats  [COMMIT2] three  full  pg_dump  in_progress  -  -  [AGO]\n\
-         [COMMIT3]  hourly  shop  [COMMIT4] two  incremental  pgbackrest  failed  -  -  [AGO]\n\
-         [COMMIT5]  base  shop  [COMMIT6] one  full  pg_dump  completed  1.2 GiB  205 MiB  [AGO]  verified\n\
+        "ID  NAME  DATABASE  COMMIT  TYPE  TOOL  STATUS  SIZE  STORED  AGE  VERIFIED  FLAGS\n\
+         [COMMIT1]  nightly  stats  [COMMIT2] three  full  pg_dump  in_progress  -  -  [AGO]  -\n\
+         [COMMIT3]  hourly  shop  [COMMIT4] two  incremental  pgbackrest  failed  -  -  [AGO]  -\n\
+         [COMMIT5]  base  shop  [COMMIT6] one  full  pg_dump  completed  1.2 GiB  205 MiB  [AGO]  checksum [AGO]\n\
          [exit 0]\n"
     );
     let ids = sandbox.pggit(["backup", "list", "--ids", "--reverse"]).success().stdout_text();
@@ -181,9 +181,9 @@ fn coverage_by_branch_and_by_commit() {
     sandbox.git(["branch", "old", "HEAD~2"]);
     assert_eq!(
         sandbox.pggit(["backup", "coverage"]).snapshot(),
-        "BRANCH  TIP         STATE        BACKUPS  VERIFIED  NEAREST         BEHIND\n\
-         main    [COMMIT1]  in_progress        1  -         [COMMIT2] one       2\n\
-         old     [COMMIT2]  ok                 1  yes       [COMMIT2] one       0\n\
+        "BRANCH  TIP         STATE        BACKUPS  VERIFIED              NEAREST         BEHIND\n\
+         main    [COMMIT1]  in_progress        1  -                     [COMMIT2] one       2\n\
+         old     [COMMIT2]  ok                 1  checksum [AGO]  [COMMIT2] one       0\n\
          3 backups: 1 completed, 1 failed, 1 in progress; 205 MiB stored\n\
          [exit 0]\n"
     );

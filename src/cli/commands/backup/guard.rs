@@ -65,6 +65,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     // Only a dump can be put beside a database that goes on, and only a whole one in its place.
     database.tool = Setting { value: Tool::PgDump, origin: Origin::CommandLine };
     database.schemas.clear();
+    database.exclude_schemas.clear();
+    database.tables.clear();
+    database.exclude_tables.clear();
     let info = connect::conninfo(context, &database)?;
     let admin = info.with_dbname("postgres");
     alone(&admin, &info, args.disconnect)?;
@@ -161,7 +164,8 @@ fn fresh(
     let same_server = system.map(Line::as_str) == facts.system_identifier.as_deref();
     let seen = backup.metadata.as_map().get("snapshot").and_then(serde_json::Value::as_str);
     let unchanged = seen.is_some() && seen == facts.snapshot.as_deref();
-    let whole = !backup.metadata.as_map().contains_key("schemas");
+    let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
+    let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
     Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole))
 }
 

@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::cli::recover::{Asked, Target, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::human_bytes;
+use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
 use crate::recovery::{Restore, Restored};
-use crate::tools::Programs;
+use crate::tools::{Program, Programs};
 
-use super::restore_cluster;
+use super::{restore_cluster, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", requires = "to", value_parser = ["off", "preserve"], default_value = "off")]
     pub(super) archive_mode: String,
 
+    #[command(flatten)]
+    pub(super) until: Until,
+
     /// With a backup: run the migrations up to this commit after it
     #[arg(short, long, value_name = "REV")]
     commit: Option<String>,
@@ -93,6 +96,52 @@ pub(crate) struct Args {
     no_privileges: bool,
 }
 
+/// Up to where the log is replayed
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Point in time, with --to")]
+pub(super) struct Until {
+    /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
+    /// that was complete then
+    #[arg(long, value_name = "TIME", requires = "to", group = "point")]
+    at: Option<String>,
+
+    /// Up to this position in the log
+    #[arg(long, value_name = "LSN", requires = "to", group = "point")]
+    lsn: Option<Lsn>,
+
+    /// Up to this named restore point
+    #[arg(long, value_name = "NAME", requires = "to", group = "point")]
+    restore_point: Option<Line>,
+
+    /// Up to this transaction
+    #[arg(long, value_name = "XID", requires = "to", group = "point")]
+    xid: Option<u64>,
+
+    /// Up to the end of the log
+    #[arg(long, requires = "to", group = "point")]
+    end_of_log: bool,
+
+    /// The store that has the log, if not the configured one
+    #[arg(long, value_name = "URL", requires = "point")]
+    pub(super) wal_store: Option<String>,
+}
+
+impl Until {
+    /// The target; without one, the end of the backup itself.
+    pub(super) fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
+        if let Some(at) = &self.at {
+            return Ok(RecoveryTarget::Time(select::moment(at, context.now())?));
+        }
+        Ok(match (&self.lsn, &self.restore_point, &self.xid, self.end_of_log) {
+            (Some(lsn), ..) => RecoveryTarget::Lsn(*lsn),
+            (_, Some(name), ..) => RecoveryTarget::Name(name.clone()),
+            (_, _, Some(xid), _) => RecoveryTarget::Xid(*xid),
+            (.., true) => RecoveryTarget::Latest,
+            _ => RecoveryTarget::Immediate,
+        })
+    }
+}
+
 const EXAMPLES: &str = "\
 Roles are not part of a dump: they are beside it, in globals.sql. Where they
 cannot be made, use --no-owner and --no-privileges.
@@ -102,11 +151,32 @@ EXAMPLES
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
-    git pggit backup restore latest --to /var/lib/postgresql/15/copy";
+    git pggit backup restore latest --to /var/lib/postgresql/15/copy
+    git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
 
 /// What is about databases is not about data directories.
 const PLACES: [&str; 7] =
     ["into", "commit", "no_migrate", "allow_schema_difference", "server", "no_owner", "no_privileges"];
+
+/// The last copy of a cluster that was complete at a time.
+fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let filter = Filter {
+        databases: select::databases(asked.database)?,
+        statuses: vec![Status::Completed],
+        tools: vec![Line::lossy(Program::PgBasebackup.name())],
+        ..Filter::default()
+    };
+    let overview = select::overview(context)?;
+    let in_time = |row: &Row<'_>| row.completed_at().is_some_and(|completed| completed <= at);
+    let last = overview.select(&filter).into_iter().filter(in_time).max_by_key(Row::completed_at);
+    let Some(row) = last else {
+        return Err(Failure::new(Code::NotFound, format!("no copy of a cluster was complete at {at}"))
+            .hint("'git pggit backup list --tool pg_basebackup' shows all"));
+    };
+    let entry = context.ledger()?.entry(&row)?;
+    let commit = Oid::from(&entry.backup.commit);
+    Ok((entry, commit))
+}
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let asked = Asked {
@@ -118,7 +188,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         ..Asked::default()
     };
     if let Some(to) = &args.to {
-        let (entry, commit) = find(&asked, context)?;
+        let (entry, commit) = match args.until.target(context)? {
+            RecoveryTarget::Time(at) if args.backup == "latest" => last_before(at, &asked, context)?,
+            _ => find(&asked, context)?,
+        };
         return restore_cluster::run(args, to, &entry, commit, context);
     }
     let Some(into) = args.into.as_deref() else {

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::Args;
+use super::restore::{Args, Until};
 use crate::backup;
+use crate::cli::commands::wal;
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Backup, RecoveryTarget, human_bytes};
+use crate::domain::{Backup, Lsn, RecoveryTarget, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{self, Entry};
 use crate::process::interrupt;
-use crate::recovery::{Archiving, DataDirectory, Planted};
+use crate::recovery::{Archiving, DataDirectory, Log, Planted, reach};
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
 
@@ -29,6 +30,11 @@ pub(super) fn run(
     let members = members(entry, context)?;
     let tablespaces =
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let until = args.until.target(context)?;
+    let log = match until {
+        RecoveryTarget::Immediate => None,
+        _ => Some(log(&args.until, &until, entry, context)?),
+    };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let restore = DataDirectory {
@@ -36,7 +42,8 @@ pub(super) fn run(
         adapter: adapter.as_ref(),
         path: plain(&context.cwd().join(to)),
         tablespaces,
-        until: RecoveryTarget::Immediate,
+        until,
+        log,
         archiving: if args.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
         progress: progress.as_ref(),
     };
@@ -50,9 +57,57 @@ pub(super) fn run(
         }
         None => error.into(),
     })?;
-    let DataDirectory { path, archiving, .. } = restore;
+    let DataDirectory { path, archiving, until, .. } = restore;
     drop(progress);
-    say(&Said { members: &members, path: &path, archiving, planted: &planted }, entry, commit, context)
+    let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
+    say(&said, entry, commit, context)
+}
+
+/// The log behind the backup, when it can lead to the target.
+fn log(wanted: &Until, until: &RecoveryTarget, entry: &Entry, context: &Context) -> Result<Log, Failure> {
+    let backup = &entry.backup;
+    let refuse = |reason: String| Failure::new(Code::Conflict, format!("backup {} {reason}", backup.id));
+    let postgres = backup.postgres.as_ref();
+    let (Some(system), Some(timeline), Some(start), Some(stop)) = (
+        postgres.and_then(|postgres| postgres.system_identifier.as_ref()),
+        postgres.and_then(|postgres| postgres.timeline),
+        postgres.and_then(|postgres| postgres.start_lsn),
+        postgres.and_then(|postgres| postgres.stop_lsn),
+    ) else {
+        return Err(refuse("has no positions in the log in its record".to_owned()));
+    };
+    if let RecoveryTarget::Time(at) = until
+        && backup.completed_at.is_some_and(|completed| completed > *at)
+    {
+        return Err(refuse(format!("was not complete at {at}"))
+            .hint("choose an earlier one: 'git pggit backup find --at <time>', or 'latest' with --at"));
+    }
+    let store = store::open(context, wanted.wal_store.as_deref())?;
+    let archived = wal::archived(&store, system.as_str())?;
+    let reach = reach(&archived.runs(), timeline, start, stop, archived.segment_bytes);
+    if !reach.consistent {
+        return Err(refuse(format!("has no whole log in {}", store.url()))
+            .hint("'git pggit wal check' shows what is missing")
+            .hint("without --at and its like it is restored as it was made"));
+    }
+    match until {
+        RecoveryTarget::Lsn(lsn) if *lsn < stop => {
+            Err(refuse(format!("is consistent from {stop} on, not at {lsn}"))
+                .hint("choose an earlier backup"))
+        }
+        // On another timeline the log may go on.
+        RecoveryTarget::Lsn(lsn) if archived.timelines() == 1 && u64::from(*lsn) > reach.until => {
+            let message = format!("the log in {} reaches only to {}", store.url(), Lsn::from(reach.until));
+            Err(Failure::new(Code::Conflict, message))
+        }
+        _ => Ok(Log {
+            program: std::env::current_exe().map_err(|error| {
+                Failure::new(Code::Fatal, "cannot find out which program this is").cause(error.to_string())
+            })?,
+            store: store.url().to_string(),
+            system_identifier: system.to_string(),
+        }),
+    }
 }
 
 /// What was done.
@@ -61,6 +116,7 @@ struct Said<'a> {
     path: &'a Path,
     archiving: Archiving,
     planted: &'a Planted,
+    until: &'a RecoveryTarget,
 }
 
 /// The tool that brings it back.
@@ -157,6 +213,7 @@ fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result
             "tablespaces": said.planted.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
             "archive_mode": if said.archiving == Archiving::Off { "off" } else { "preserve" },
             "size_bytes": said.planted.bytes,
+            "until": said.until,
             "duration_s": said.planted.duration.as_secs_f64(),
         }))?);
     }
@@ -166,11 +223,18 @@ fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result
         backup.name,
         said.path.display()
     ));
+    if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
+        let major = version.as_str().split('.').next().unwrap_or_default();
+        context.ui.status(&format!("it takes a server of PostgreSQL {major}"));
+    }
     if Oid::from(&backup.commit) != commit {
         context.ui.warning(&format!(
             "its databases are at commit {short}, not at {}: migrations take a server that runs",
             commit.short()
         ));
+    }
+    if *said.until != RecoveryTarget::Immediate {
+        context.ui.status(&format!("a server that is started on it replays the log up to {}", said.until));
     }
     if said.archiving == Archiving::Off {
         context.ui.status("archive_mode is off in its postgresql.auto.conf");

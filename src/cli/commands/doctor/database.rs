@@ -9,9 +9,9 @@ use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::commands::mark::Place;
 use crate::cli::{Context, Failure, connect, store};
-use crate::config::DatabaseConfig;
-use crate::domain::Globals;
+use crate::config::{DatabaseConfig, Tool};
 use crate::domain::human_bytes;
+use crate::domain::{BackupType, Globals};
 use crate::pg::{Client, Relations, ServerFacts, quote_ident};
 use crate::store::{Error as StoreError, Store};
 use crate::tools::{Program, Programs};
@@ -125,6 +125,38 @@ fn privileges(
         (Globals::All, true) => findings.ok("roles", "the role may read the passwords of roles"),
         _ => {}
     }
+    match database.tool.value {
+        Tool::PgBasebackup | Tool::Auto => copying(client, facts, database, findings),
+        _ => Ok(()),
+    }
+}
+
+/// What a copy of the cluster needs.
+fn copying(
+    client: &Client,
+    facts: &ServerFacts,
+    database: &DatabaseConfig,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let (cluster, user) = (client.cluster_facts()?, quote_ident(client.conninfo().user()));
+    if cluster.may_replicate {
+        findings.ok("copy", "the role may copy the cluster");
+    } else {
+        findings
+            .problem("copy", format!("{user} may not copy the cluster"))
+            .remedy(format!("ALTER ROLE {user} REPLICATION"))
+            .remedy("pg_hba.conf has to have a line for the database \"replication\", too");
+    }
+    if database.backup_type.value != BackupType::Full && cluster.summarizes_wal != Some(true) {
+        let finding = findings.problem(
+            "incremental",
+            format!("{} backups take PostgreSQL 17 and summarize_wal", database.backup_type.value),
+        );
+        match facts.major {
+            17.. => finding.remedy("ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf()"),
+            _ => finding.remedy(format!("git config pggit.{}.type full", database.name)),
+        };
+    }
     Ok(())
 }
 
@@ -146,7 +178,10 @@ fn programs(
     let Ok(pgbin) = pgbin else { return };
     let tools = Programs::new(pgbin.map(|dir| dir.value)).for_server(facts.map_or(0, |facts| facts.major));
     let dumpall = (database.globals.value != Globals::None).then_some(Program::PgDumpall);
-    for program in [Some(Program::PgDump), Some(Program::PgRestore), dumpall].into_iter().flatten() {
+    let copies = matches!(database.tool.value, Tool::PgBasebackup | Tool::Auto);
+    let basebackup = copies.then_some(Program::PgBasebackup);
+    let needed = [Some(Program::PgDump), Some(Program::PgRestore), dumpall, basebackup];
+    for program in needed.into_iter().flatten() {
         match tools.find(program) {
             Ok((path, version)) => findings.ok(program.name(), format!("{version} ({})", path.display())),
             Err(error) => drop(findings.failure(program.name(), &error.into())),

@@ -163,6 +163,7 @@ fn as_json(checked: &Checked, repaired: &Repaired, known: &Known) -> Value {
         "artifacts": checked.artifacts,
         "packs": checked.packs,
         "read": packs(checked.read),
+        "wal_files_read": checked.wal.count,
         "damaged": checked.findings.iter().map(|finding| json!({
             "object": finding.object, "code": finding.code, "detail": finding.detail,
         })).collect::<Vec<_>>(),

@@ -62,6 +62,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             copied.artifacts.len() - new
         ))?,
     }
+    if copied.wal.count > 0 && !context.ui.wants_json() {
+        let (files, size) = (of(copied.wal.count, "file"), human_bytes(copied.wal.bytes));
+        context.ui.line(format!("copied {files} of the write-ahead log ({size})"))?;
+    }
     ended(&copied)
 }
 
@@ -120,6 +124,7 @@ fn as_json(copied: &Copied, url: &str) -> Value {
     json!({
         "url": url,
         "packs": copied.packs.count,
+        "wal_files": copied.wal.count,
         "stored_bytes": copied.packs.bytes,
         "artifacts": copied.artifacts.iter().map(|copy| json!({
             "id": copy.id, "location": copy.location, "new": copy.new,

@@ -1,0 +1,102 @@
+//! What an archive of the write-ahead log reaches. Pure.
+
+use serde::Serialize;
+
+use crate::domain::{Lsn, WalKind, WalName};
+
+/// Segments of a timeline that follow each other without a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// The timeline.
+    pub timeline: u32,
+    /// The first segment.
+    pub first: WalName,
+    /// The last one.
+    pub last: WalName,
+    /// How many.
+    pub segments: u64,
+    /// Segments of this timeline are missing before it.
+    pub gap_before: bool,
+    /// The number of the first segment.
+    #[serde(skip)]
+    from: u64,
+}
+
+/// How far a backup can be recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reach {
+    /// Its own log is whole, so that it can be made consistent.
+    pub consistent: bool,
+    /// The position up to which its timeline is whole.
+    pub until: u64,
+}
+
+/// The runs of all timelines, when segments have `size` bytes.
+pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
+    let mut segments: Vec<(u32, u64, &WalName)> = names
+        .iter()
+        .filter(|name| name.kind() == WalKind::Segment)
+        .filter_map(|name| Some((name.timeline(), name.number(size)?, name)))
+        .collect();
+    segments.sort();
+    segments.dedup();
+    let mut runs: Vec<Run> = Vec::new();
+    for (timeline, number, name) in segments {
+        match runs.last_mut().filter(|run| run.timeline == timeline) {
+            Some(run) if run.from + run.segments == number => {
+                run.last = name.clone();
+                run.segments += 1;
+            }
+            same => {
+                let gap_before = same.is_some();
+                let (first, last) = (name.clone(), name.clone());
+                runs.push(Run { timeline, first, last, segments: 1, gap_before, from: number });
+            }
+        }
+    }
+    runs
+}
+
+/// How far a backup of `timeline` that begins at `start` and ends at `stop` can be
+/// recovered on that timeline.
+pub fn reach(runs: &[Run], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> Reach {
+    let segment = |lsn: Lsn| u64::from(lsn) / size.max(1);
+    let of_start = runs.iter().find(|run| {
+        run.timeline == timeline && (run.from..run.from + run.segments).contains(&segment(start))
+    });
+    let until = of_start.map_or(0, |run| (run.from + run.segments) * size);
+    Reach { consistent: until >= u64::from(stop), until }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u64 = 16 << 20;
+
+    fn names(texts: &[&str]) -> Vec<WalName> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn gaps_are_seen_within_a_timeline_and_not_between_two() {
+        let runs = runs(
+            &names(&[
+                "000000010000000000000001",
+                "000000010000000000000002",
+                "000000010000000000000002.00000028.backup",
+                "000000010000000000000004",
+                "00000002.history",
+                "000000020000000000000004",
+            ]),
+            SIZE,
+        );
+        let shown: Vec<_> = runs.iter().map(|run| (run.timeline, run.segments, run.gap_before)).collect();
+        assert_eq!(shown, [(1, 2, false), (1, 1, true), (2, 1, false)]);
+        let lsn = |text: &str| text.parse::<Lsn>().unwrap();
+        let reached = |start: &str, stop: &str| reach(&runs, 1, lsn(start), lsn(stop), SIZE);
+        assert_eq!(reached("0/2000028", "0/2000100"), Reach { consistent: true, until: 3 * SIZE });
+        assert!(!reached("0/2000028", "0/3000100").consistent);
+        assert!(!reached("0/3000028", "0/3000100").consistent);
+    }
+}

@@ -1,0 +1,128 @@
+//! What tells a restored cluster up to where to replay which log.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use crate::domain::{RecoveryTarget, Timestamp};
+
+/// The log that a restored cluster replays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The program that fetches it: this one.
+    pub program: PathBuf,
+    /// The store that has it.
+    pub store: String,
+    /// The cluster that wrote it.
+    pub system_identifier: String,
+}
+
+impl Log {
+    /// The settings, as they stand in `postgresql.auto.conf`. The server stops with
+    /// an error when the log ends before the target.
+    pub(super) fn settings(&self, until: &RecoveryTarget) -> Vec<u8> {
+        let words: [&OsStr; 7] = [
+            self.program.as_os_str(),
+            "wal".as_ref(),
+            "fetch".as_ref(),
+            "--store".as_ref(),
+            self.store.as_ref(),
+            "--system-identifier".as_ref(),
+            self.system_identifier.as_ref(),
+        ];
+        let mut command = Vec::new();
+        for word in words {
+            command.extend(for_shell(word.as_bytes()));
+            command.push(b' ');
+        }
+        // The server replaces what begins with a percent sign.
+        let mut command = doubled(&command, b"%");
+        command.extend_from_slice(b"%f \"%p\"");
+        let (name, value) = match until {
+            RecoveryTarget::Immediate => ("recovery_target", "immediate".to_owned()),
+            RecoveryTarget::Latest => ("recovery_target_timeline", "latest".to_owned()),
+            RecoveryTarget::Time(time) => ("recovery_target_time", for_server(*time)),
+            RecoveryTarget::Lsn(lsn) => ("recovery_target_lsn", lsn.to_string()),
+            RecoveryTarget::Name(name) => ("recovery_target_name", name.to_string()),
+            RecoveryTarget::Xid(xid) => ("recovery_target_xid", xid.to_string()),
+        };
+        let action = (*until != RecoveryTarget::Latest).then_some(("recovery_target_action", "promote"));
+        let mut text = b"# git-pggit: the log that is replayed, and up to where\n".to_vec();
+        let settings = [("restore_command", &command[..]), (name, value.as_bytes())];
+        let action = action.map(|(name, value)| (name, value.as_bytes()));
+        for (name, value) in settings.into_iter().chain(action) {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b" = '");
+            text.extend(doubled(value, b"'\\"));
+            text.extend_from_slice(b"'\n");
+        }
+        text
+    }
+}
+
+/// `text` with each of `special` twice.
+fn doubled(text: &[u8], special: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text {
+        out.extend(std::iter::repeat_n(*byte, if special.contains(byte) { 2 } else { 1 }));
+    }
+    out
+}
+
+fn for_server(time: Timestamp) -> String {
+    time.as_datetime().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
+/// A word as a shell takes it literally.
+fn for_shell(word: &[u8]) -> Vec<u8> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/_.:+=@,-".contains(b);
+    if !word.is_empty() && word.iter().all(plain) {
+        return word.to_vec();
+    }
+    let mut quoted = vec![b'\''];
+    for byte in word {
+        match byte {
+            b'\'' => quoted.extend_from_slice(b"'\\''"),
+            other => quoted.push(*other),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(program: &str, until: &RecoveryTarget) -> String {
+        let log = Log {
+            program: program.into(),
+            store: "s3://bucket/a".into(),
+            system_identifier: "7710420227913410699".into(),
+        };
+        String::from_utf8(log.settings(until)).unwrap()
+    }
+
+    #[test]
+    fn what_is_set_is_what_was_asked_for() {
+        let at = RecoveryTarget::Time("2026-11-21T03:40:06.5Z".parse().unwrap());
+        assert_eq!(
+            settings("/usr/bin/git-pggit", &at),
+            "# git-pggit: the log that is replayed, and up to where\n\
+             restore_command = '/usr/bin/git-pggit wal fetch --store s3://bucket/a --system-identifier \
+             7710420227913410699 %f \"%p\"'\n\
+             recovery_target_time = '2026-11-21 03:40:06.500000+00'\n\
+             recovery_target_action = 'promote'\n"
+        );
+        assert!(!settings("/x", &RecoveryTarget::Latest).contains("action"));
+    }
+
+    #[test]
+    fn words_are_words_for_shell_and_server() {
+        let text = settings("/a b/it's 100%/git-pggit", &RecoveryTarget::Immediate);
+        let expected = r"restore_command = '''/a b/it''\\''''s 100%%/git-pggit'' wal fetch";
+        assert!(text.contains(expected), "{text}");
+        let name = RecoveryTarget::Name("it's".parse().unwrap());
+        assert!(settings("/x", &name).contains("recovery_target_name = 'it''s'"));
+    }
+}
