@@ -13,6 +13,7 @@ mod database;
 mod environment;
 mod error;
 mod keys;
+mod kind;
 mod listing;
 mod nearest;
 mod origin;
