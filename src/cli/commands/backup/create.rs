@@ -254,7 +254,10 @@ fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
 }
 
 fn tool(text: &str) -> Result<Tool, String> {
-    text.parse().map_err(|()| "expected pg_dump, pg_basebackup, auto, pgbackrest, barman or the name of a tool of your own".to_owned())
+    text.parse().map_err(|()| {
+        "expected pg_dump, pg_basebackup, auto, pgbackrest, barman or the name of a tool of your own"
+            .to_owned()
+    })
 }
 
 fn rate(text: &str) -> Result<u32, String> {
