@@ -106,7 +106,7 @@ impl fmt::Display for VerifyPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm')]
             .into_iter()
-            .find(|(unit_s, _)| self.every_s % unit_s == 0)
+            .find(|(unit_s, _)| self.every_s.is_multiple_of(*unit_s))
             .map_or((self.every_s, 's'), |(unit_s, unit)| (self.every_s / unit_s, unit));
         let of = if self.all { " of all" } else { "" };
         write!(f, "{}{of} every {number}{unit}", self.kind.word())

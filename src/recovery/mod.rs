@@ -8,8 +8,8 @@
 //! database whose comment says what it is, so that whoever finds it, we or a
 //! person, knows that it may go.
 
-mod clones;
 mod by_tool;
+mod clones;
 mod data_directory;
 mod dump;
 mod error;
@@ -22,8 +22,8 @@ mod point;
 mod proof;
 mod swap;
 
-pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use by_tool::restore_by_tool;
+pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
 pub use dump::{Expected, Forward, Restore, Restored};
 pub use error::Error;

@@ -192,9 +192,9 @@ fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let size = usize::try_from(size).ok()?;
-    let content = match header.first()? {
-        &PLAIN => body.to_vec(),
-        &ZSTD => zstd::bulk::decompress(body, size).ok()?,
+    let content = match *header.first()? {
+        PLAIN => body.to_vec(),
+        ZSTD => zstd::bulk::decompress(body, size).ok()?,
         _ => return None,
     };
     (content.len() == size).then_some(content)

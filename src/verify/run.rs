@@ -165,7 +165,8 @@ fn verify(
         match source(around, backup) {
             Ok(source) => sources.push(source),
             Err(Error::Store(error)) if error.is_damage() => {
-                return Ok(findings.fatal(format!("the bytes of backup {}: {error}", backup.id)));
+                findings.fatal(format!("the bytes of backup {}: {error}", backup.id));
+                return Ok(());
             }
             Err(error) => return Err(error),
         }

@@ -178,7 +178,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let failure = Failure::new(Code::Negative, "verification failed");
-    Err(failed.into_iter().fold(failure, |failure, title| failure.cause(title)))
+    Err(failed.into_iter().fold(failure, Failure::cause))
 }
 
 fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
