@@ -224,7 +224,7 @@ fn back(
     context: &Context,
 ) -> Result<String, Failure> {
     let backup: &Backup = &entry.backup;
-    let stamp = context.now().as_datetime().format("%Y%m%dT%H%M%SZ").to_string();
+    let stamp = context.now().as_datetime().format("%Y%m%dT%H%M%S%3fZ").to_string();
     let name = |what: &str| {
         let suffix = format!("~{what}-{stamp}");
         let mut name = info.dbname().to_owned();
