@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 
 use rustix::process::Signal;
 
+use super::wire::Wire;
 use super::{Holder, Where, Yard, assert_no_tool, tools};
 use crate::cluster::Cluster;
+use crate::create::Shop;
 
 /// A directory of PostgreSQL's programs whose pg_dump fails.
 fn broken_pgbin(yard: &Yard) -> std::path::PathBuf {
@@ -248,6 +251,47 @@ fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
     assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &1.into()));
     let next = yard.enqueue(&[]);
     assert_eq!(worker.wait_for("completed")["job"], next.as_str());
+}
+
+#[test]
+fn a_network_that_breaks_while_a_job_runs_is_waited_for() {
+    let yard = Yard::new(Where::Refs);
+    let server = Cluster::start();
+    let wire = Wire::to(&server);
+    yard.config("pggit.queue", &wire.url("postgres"));
+    yard.config("pggit.lease", "1h");
+    yard.shop.pggit(&["queue", "init"]).success();
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    wire.cut();
+    drop(holder);
+    worker.wait_for("cannot be told");
+    wire.mend();
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &1.into()));
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+}
+
+#[test]
+fn a_database_that_dies_while_it_is_dumped_is_dumped_when_it_is_back() {
+    let yard = Yard::of(Shop::on(Arc::new(Cluster::start())), Where::Refs);
+    let (cluster, database) = (&yard.shop.cluster, &yard.shop.database);
+    let holder = Holder::of(cluster, database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(cluster, database);
+    cluster.stop();
+    worker.wait_for("will be tried again");
+    assert_eq!(yard.shop.only_record()["status"], "failed");
+    cluster.start_again();
+    drop(holder);
+    worker.wait_for("completed");
+    assert_eq!(yard.job(&id)["state"], "completed");
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+    assert_no_tool(&yard);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod faults;
+mod wire;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};

@@ -1,0 +1,76 @@
+//! A network between a client and a cluster, which can be cut.
+
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::cluster::Cluster;
+
+/// Connections through it, while it is whole.
+#[derive(Default)]
+struct State {
+    cut: bool,
+    streams: Vec<TcpStream>,
+}
+
+/// A wire to the socket of a cluster.
+pub struct Wire {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+impl Wire {
+    pub fn to(cluster: &Cluster) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let socket = cluster.dir().join(format!(".s.PGSQL.{}", cluster.port()));
+        let state: Arc<Mutex<State>> = Arc::default();
+        let ours = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut state = ours.lock().unwrap();
+                // Who comes while it is cut is let go.
+                let Some(server) = (!state.cut).then(|| UnixStream::connect(&socket).ok()).flatten() else {
+                    continue;
+                };
+                state.streams.push(stream.try_clone().unwrap());
+                carry(&stream, &server);
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Breaks every connection, and lets nobody through.
+    pub fn cut(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.cut = true;
+        for stream in state.streams.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets new connections through.
+    pub fn mend(&self) {
+        self.state.lock().unwrap().cut = false;
+    }
+}
+
+/// Carries bytes in both directions until one side ends.
+fn carry(client: &TcpStream, server: &UnixStream) {
+    let (mut from_client, mut to_client) = (client.try_clone().unwrap(), client.try_clone().unwrap());
+    let (mut from_server, mut to_server) = (server.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+}
