@@ -38,14 +38,19 @@ until_sql() {
 
 orders_in() { sql "$1" 'select count(*) from orders'; }
 
+# Server and copies run git-pggit: where their user cannot reach it, a copy of it.
+reachable_program() {
+    program=$program_dir/git-pggit
+    if ! cluster_as_owner test -x "$program" 2>/dev/null; then
+        program=$CLUSTER_DIR/bin/git-pggit
+        mkdir "$CLUSTER_DIR/bin"
+        install -m 755 "$program_dir/git-pggit" "$program"
+        export PATH=$CLUSTER_DIR/bin:$PATH
+    fi
+}
+
 # The server archives its log with git-pggit, into a store of its own.
 archive_log() {
-    local program=$program_dir/git-pggit
-    # The server's user may not get to where the program is.
-    if ! cluster_as_owner test -x "$program" 2>/dev/null; then
-        program=$CLUSTER_DIR/git-pggit
-        install -m 755 "$program_dir/git-pggit" "$program"
-    fi
     cluster_as_owner mkdir "$copies"
     git pggit store init "$log"
     if [[ $(id -u) -eq 0 ]]; then
@@ -59,6 +64,7 @@ archive_log() {
 chapter 'A live database and the repository of its schema'
 say 'A PostgreSQL server of its own, on a unix socket in the sandbox ...'
 cluster_start "$sandbox" -c archive_mode=on -c wal_level=replica
+reachable_program
 log=$CLUSTER_DIR/wal copies=$CLUSTER_DIR/copies
 sql postgres 'create database shop'
 say "PostgreSQL $(sql shop 'show server_version'), $(git --version), $(git-pggit --version)"
@@ -100,11 +106,11 @@ expect 'orders' "$(orders_in shop)" 1500
 expect 'orders with an article' "$(sql shop 'select count(article) from orders')" 1500
 aside=$(sql postgres "select datname from pg_database where datname like 'shop~failed-%'")
 expect 'orders in what it has left' "$(orders_in "$aside")" 1285
-sql postgres "drop database \"$aside\""
 say 'One that ends well and has lost data is found by a check:'
 echo "delete from orders where article = 'article 3';" >migrations/0003_articles.sql
 fails "git pggit backup guard --check 'select count(*) >= 1500 from orders' -- psql -Xq -v ON_ERROR_STOP=1 -f migrations/0003_articles.sql" 1
 expect 'orders' "$(orders_in shop)" 1500
+expect 'what is left of both' "$(sql postgres "select count(*) from pg_database where datname like 'shop~failed-%'")" 2
 rm migrations/0003_articles.sql
 
 chapter 'A copy at an older commit, beside it'

@@ -111,6 +111,9 @@ copy_stop() {
 # The end of a demonstration that leaves nothing, unless its status is a failure.
 leave_nothing() {
     copy_stop
+    if [[ $1 -ne 0 && -n ${CLUSTER_DIR:-} ]]; then
+        cp "$CLUSTER_DIR/log" "$sandbox/server.log" || true
+    fi
     cluster_stop
     if [[ $1 -ne 0 ]]; then
         printf '\nThe demonstration failed. What is there is in %s\n' "$sandbox" >&2
