@@ -320,13 +320,6 @@ impl Drop for Guard {
     }
 }
 
-/// Asks the program with this id, which leads a process group, to end.
-pub fn end_group(id: u32) {
-    if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::TERM);
-    }
-}
-
 /// How much a pipe holds before one side waits for the other.
 const PIPE_BYTES: usize = 1 << 20;
 

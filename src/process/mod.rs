@@ -29,7 +29,7 @@ mod tail;
 mod user;
 
 pub use crate::domain::Owner;
-pub use child::{Exit, Output, Running, Signaller, Status, end_group, widen_pipe};
+pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::Error;

@@ -268,8 +268,8 @@ impl Restore<'_> {
     }
 }
 
-/// The new database sorts and encodes as the old one did.
-fn template(postgres: &Postgres) -> Template {
+/// What makes a new database sort and encode as the old one did.
+pub fn template(postgres: &Postgres) -> Template {
     let text = |line: &Option<crate::domain::Line>| line.as_ref().map(ToString::to_string);
     Template {
         encoding: text(&postgres.encoding),

@@ -25,7 +25,7 @@ mod swap;
 pub use by_tool::restore_by_tool;
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
-pub use dump::{Expected, Forward, Restore, Restored};
+pub use dump::{Expected, Forward, Restore, Restored, template};
 pub use error::Error;
 pub use execute::Execution;
 pub use find::{Candidate, Relation, rank};

@@ -12,10 +12,11 @@ use super::run::seconds;
 use super::scratch::Scratch;
 use super::verdict::Findings;
 use super::{Error, Request, Surroundings, words};
-use crate::domain::{Backup, Postgres, Timestamp};
+use crate::domain::{Backup, Timestamp};
 use crate::ledger::Entry;
-use crate::pg::{self, Template, quote_ident};
+use crate::pg::{self, quote_ident};
 use crate::process::{self, crash_point};
+use crate::recovery::template;
 use crate::tools::adapter::{Step, Subject, Target};
 use crate::tools::{self, Format, GLOBALS, Kind, Statement, load_directory, load_stream, major_of};
 
@@ -313,18 +314,5 @@ fn is_expected(error: &pg::Error, makes_role: Option<&str>) -> bool {
         },
         pg::Error::DatabaseMissing { .. } => true,
         _ => false,
-    }
-}
-
-/// As the database was.
-fn template(postgres: &Postgres) -> Template {
-    let text = |line: &Option<crate::domain::Line>| line.as_ref().map(ToString::to_string);
-    Template {
-        encoding: text(&postgres.encoding),
-        collate: text(&postgres.collate),
-        ctype: text(&postgres.ctype),
-        provider: text(&postgres.locale_provider),
-        locale: text(&postgres.locale),
-        icu_rules: postgres.icu_rules.clone(),
     }
 }

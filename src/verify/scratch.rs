@@ -285,13 +285,13 @@ mod tests {
         fs::create_dir(&deep).unwrap();
         assert!(matches!(Scratch::make(&settings(&deep)), Err(Error::TooLong { .. })));
         assert!(matches!(Scratch::make(&settings(&base.path().join("no"))), Err(Error::Scratch { .. })));
-        fs::write(base.path().join("PG_VERSION"), "15").unwrap();
-        let inside = base.path().join("base");
-        fs::create_dir(&inside).unwrap();
-        assert!(matches!(Scratch::make(&settings(&inside)), Err(Error::InsideDataDirectory { .. })));
         if OsUser::we_are_root() {
             let nobody = Settings { user: Some("no-such-user".into()), ..settings(&deep) };
             assert!(matches!(Scratch::make(&nobody), Err(Error::NoUser { .. })));
         }
+        fs::write(base.path().join("PG_VERSION"), "15").unwrap();
+        let inside = base.path().join("base");
+        fs::create_dir(&inside).unwrap();
+        assert!(matches!(Scratch::make(&settings(&inside)), Err(Error::InsideDataDirectory { .. })));
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn of_a_program_the_first_complaint_is_kept() {
         let stderr = "pg_restore: connecting\npg_restore: error: could not execute query: ERROR:  no\nCommand was: CREATE x";
-        assert_eq!(complaint(stderr), "pg_restore: error: could not execute query: ERROR:  no");
+        assert_eq!(complaint(stderr), "pg_restore: error: could not execute query: ERROR: no");
         assert_eq!(complaint("\n only this\n"), "only this");
         assert_eq!(complaint(""), "it said nothing");
         assert!(short(&"ä".repeat(1000)).chars().count() == REASON + 1);

@@ -29,8 +29,8 @@ fn usage_errors_are_short_and_exit_129() {
         "[stderr]\nerror: unrecognized subcommand 'frobnicate'\nusage: git pggit [OPTIONS] <COMMAND>\n[exit 129]\n"
     );
     assert_eq!(
-        sandbox.pggit(["confg"]).snapshot(),
-        "[stderr]\nerror: unrecognized subcommand 'confg'\nhint: a similar subcommand exists: 'config'\n\
+        sandbox.pggit(["configg"]).snapshot(),
+        "[stderr]\nerror: unrecognized subcommand 'configg'\nhint: a similar subcommand exists: 'config'\n\
          usage: git pggit [OPTIONS] <COMMAND>\n[exit 129]\n"
     );
     let nothing = sandbox.pggit([""; 0]).fails(129);

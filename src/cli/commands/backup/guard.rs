@@ -213,30 +213,6 @@ fn judge(ran: Result<process::Status, Failure>, args: &Args, info: &ConnInfo) ->
     }
 }
 
-/// Names for what is restored and for what the migration has left. Two failures in
-/// one second are two.
-fn free_names(dbname: &str, stamp: &str, client: &Client) -> Result<(String, String), Failure> {
-    let mut number = 1;
-    loop {
-        let name = |what: &str| {
-            let suffix = match number {
-                1 => format!("~{what}-{stamp}"),
-                number => format!("~{what}-{stamp}-{number}"),
-            };
-            let mut name = dbname.to_owned();
-            while name.len() + suffix.len() > NAME_BYTES_MAX {
-                name.pop();
-            }
-            name + &suffix
-        };
-        let (restored, aside) = (name("before"), name("failed"));
-        if !client.database_exists(&restored)? && !client.database_exists(&aside)? {
-            return Ok((restored, aside));
-        }
-        number += 1;
-    }
-}
-
 /// Restores the backup beside the database and lets the two change their names.
 /// The name of what the migration has left.
 fn back(
@@ -248,9 +224,16 @@ fn back(
     context: &Context,
 ) -> Result<String, Failure> {
     let backup: &Backup = &entry.backup;
-    let stamp = context.now().as_datetime().format("%Y%m%dT%H%M%SZ").to_string();
-    let (restored, aside) =
-        free_names(info.dbname(), &stamp, &Client::connect(admin, connect::APPLICATION)?)?;
+    let stamp = context.now().as_datetime().format("%Y%m%dT%H%M%S%3fZ").to_string();
+    let name = |what: &str| {
+        let suffix = format!("~{what}-{stamp}");
+        let mut name = info.dbname().to_owned();
+        while name.len() + suffix.len() > NAME_BYTES_MAX {
+            name.pop();
+        }
+        name + &suffix
+    };
+    let (restored, aside) = (name("before"), name("failed"));
     let progress = bar::progress(&context.ui);
     let restore = Restore {
         backup,

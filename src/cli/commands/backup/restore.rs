@@ -60,9 +60,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", requires = "to", value_parser = ["off", "preserve"], default_value = "off")]
     pub(super) archive_mode: String,
 
-    #[command(flatten)]
-    pub(super) until: Until,
-
     /// With a backup: run the migrations up to this commit after it
     #[arg(short, long, value_name = "REV")]
     commit: Option<String>,
@@ -94,6 +91,9 @@ pub(crate) struct Args {
     /// Leave out grants and revokes
     #[arg(long)]
     no_privileges: bool,
+
+    #[command(flatten)]
+    pub(super) until: Until,
 }
 
 /// Up to where the log is replayed

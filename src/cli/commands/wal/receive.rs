@@ -97,13 +97,13 @@ fn watch(
     mut work: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Result<(), process::Error>, Failure> {
     let (end, ended) = channel();
+    let signaller = running.signaller().map_err(|error| tools::Error::of(Program::PgReceivewal, error))?;
     std::thread::scope(|scope| {
-        let pid = running.id();
         scope.spawn(move || end.send(running.finish().map(drop)));
         loop {
             match ended.recv_timeout(LOOK) {
                 Ok(ended) => return Ok(ended),
-                Err(_) => work().inspect_err(|_| process::end_group(pid))?,
+                Err(_) => work().inspect_err(|_| signaller.terminate())?,
             }
         }
     })
