@@ -10,7 +10,7 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-automation test test-matrix fuzz lint bench bench-store install doc
+.PHONY: help demo demo-automation demo-tools demo-recovery test test-matrix fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
@@ -25,6 +25,16 @@ demo-automation: ## see merges, pushes and schedules become backups, in a sandbo
 	@tests/prepare.sh build postgresql
 	$(CARGO) build --locked --release
 	@tests/demo-automation.sh "$(CURDIR)/target/release"
+
+demo-tools: ## see pg_dump, pg_basebackup, pgBackRest and Barman in one ledger, each proved, damage found
+	@tests/prepare.sh build postgresql test
+	$(CARGO) build --locked --release
+	@tests/demo-tools.sh "$(CURDIR)/target/release"
+
+demo-recovery: ## see a bad migration taken back, copies, a bisect over data, and a point in time
+	@tests/prepare.sh build postgresql
+	$(CARGO) build --locked --release
+	@tests/demo-recovery.sh "$(CURDIR)/target/release"
 
 test: ## everything that has to be true before a change goes in
 	@tests/prepare.sh build postgresql test

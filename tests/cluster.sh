@@ -24,7 +24,8 @@ cluster_bindir() {
 
 cluster_as_owner() {
     if [[ $(id -u) -eq 0 ]]; then
-        (cd / && runuser -u postgres -- "$@")
+        # Our directory for temporary files may be closed to others.
+        (cd / && runuser -u postgres -- env -u TMPDIR "$@")
     else
         "$@"
     fi

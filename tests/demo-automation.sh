@@ -19,12 +19,7 @@ clean_up() {
         kill "${workers[@]}" 2>/dev/null || true
         wait "${workers[@]}" 2>/dev/null || true
     fi
-    cluster_stop
-    if [[ $status -ne 0 ]]; then
-        printf '\nThe demonstration failed. What is there is in %s\n' "$sandbox" >&2
-    else
-        rm -rf "$sandbox"
-    fi
+    leave_nothing "$status"
 }
 trap clean_up EXIT
 

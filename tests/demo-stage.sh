@@ -39,3 +39,85 @@ run() {
     printf '%s$ %s%s\n' "$bold" "$1" "$plain"
     eval "$1"
 }
+
+# The same for a command that has to fail; says how. With a second argument it
+# has to end with that status.
+fails() {
+    local status=0
+    run "$1" || status=$?
+    if [[ $status -eq 0 || $status -ne ${2:-$status} ]]; then
+        echo "exit status $status was not expected" >&2
+        return 1
+    fi
+    say "exit status $status"
+}
+
+sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
+
+# Commits what is staged, or whatever is given, as the work of the next day: the
+# history shall look as if it had grown.
+days=31
+next_day() {
+    local date
+    days=$((days - 1))
+    date=$(date -d "$days days ago 10:00" +%s)
+    GIT_AUTHOR_DATE="@$date +0000" GIT_COMMITTER_DATE="@$date +0000" "$@"
+}
+
+# Writes a migration from standard input, commits it, applies it to the
+# database and tells the database which commit it is at.
+migrate() {
+    local file=migrations/$1 subject=$2
+    cat >"$file"
+    git add -- "$file"
+    next_day git commit -q -m "$subject"
+    run "psql -Xq -v ON_ERROR_STOP=1 --single-transaction -d shop -f $file"
+    run 'git pggit mark'
+}
+
+# expect <what> <is> <has to be>
+expect() {
+    say "$1: $2"
+    if [[ $2 != "$3" ]]; then
+        echo "$1: $2, where $3 was expected" >&2
+        return 1
+    fi
+}
+
+# Starts the server of a restored data directory beside the original one, where
+# `psql -p 5499` finds it, and waits until it has recovered.
+copy_start() {
+    say "its server starts: port 5499"
+    running_copy=$1
+    if ! cluster_as_owner "$CLUSTER_BINDIR/pg_ctl" -w -D "$1" -l "$1.log" \
+        -o "-c port=5499 -c listen_addresses='' -c unix_socket_directories='\"$CLUSTER_DIR\"'" start \
+        >/dev/null 2>&1 </dev/null; then
+        echo 'the server does not start:' >&2
+        cat "$1.log" >&2
+        return 1
+    fi
+    # It answers as soon as it is consistent, and may have log to replay.
+    psql -XAtq -v ON_ERROR_STOP=1 -p 5499 -d postgres -c "do \$\$ begin for i in 1..1200 loop exit when not pg_is_in_recovery();
+        perform pg_sleep(0.05); end loop; end \$\$"
+}
+
+copy_stop() {
+    if [[ -n ${running_copy:-} ]]; then
+        cluster_as_owner "$CLUSTER_BINDIR/pg_ctl" -w -m immediate -D "$running_copy" stop >/dev/null 2>&1 || true
+        running_copy=
+    fi
+}
+
+# The end of a demonstration that leaves nothing, unless its status is a failure.
+leave_nothing() {
+    copy_stop
+    if [[ $1 -ne 0 && -n ${CLUSTER_DIR:-} ]]; then
+        cp "$CLUSTER_DIR/log" "$sandbox/server.log" || true
+    fi
+    cluster_stop
+    if [[ $1 -ne 0 ]]; then
+        printf '\nThe demonstration failed. What is there is in %s\n' "$sandbox" >&2
+    else
+        rm -rf "$sandbox"
+    fi
+}

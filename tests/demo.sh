@@ -16,40 +16,6 @@ stop_after_failure() {
 }
 trap stop_after_failure EXIT
 
-# The same for a command that has to fail; says how.
-fails() {
-    local status=0
-    run "$1" || status=$?
-    if [[ $status -eq 0 ]]; then
-        echo 'this was expected to fail' >&2
-        return 1
-    fi
-    say "exit status $status"
-}
-
-# Commits what is staged, or whatever is given, as the work of the next day: the
-# history shall look as if it had grown.
-days=31
-next_day() {
-    local date
-    days=$((days - 1))
-    date=$(date -d "$days days ago 10:00" +%s)
-    GIT_AUTHOR_DATE="@$date +0000" GIT_COMMITTER_DATE="@$date +0000" "$@"
-}
-
-# Writes a migration from standard input, commits it, applies it to the
-# database and tells the database which commit it is at.
-migrate() {
-    local file=migrations/$1 subject=$2
-    cat >"$file"
-    git add -- "$file"
-    next_day git commit -q -m "$subject"
-    run "psql -Xq -v ON_ERROR_STOP=1 --single-transaction -d shop -f $file"
-    run 'git pggit mark'
-}
-
-sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
-
 count() {
     sql "$1" "select (select count(*) from customers) || ' customers, ' || (select count(*) from orders) || ' orders, '
                   || (select count(*) from items) || ' items'"

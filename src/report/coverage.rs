@@ -6,7 +6,7 @@ use std::hash::Hash;
 use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
-use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp, Verified};
+use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp, VerificationStatus, Verified};
 
 /// What the backups of one commit come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -20,6 +20,9 @@ pub enum State {
     InProgress,
     /// There are completed backups, but each needs one that is not there.
     NoFullBackup,
+    /// They are there, but the latest verdict on each, or on one that it needs, is
+    /// `failed`.
+    VerificationFailed,
     /// It can be restored.
     Ok,
 }
@@ -32,6 +35,7 @@ impl State {
             Self::Failed => "failed",
             Self::InProgress => "in_progress",
             Self::NoFullBackup => "no_full_backup",
+            Self::VerificationFailed => "verification_failed",
             Self::Ok => "ok",
         }
     }
@@ -112,6 +116,28 @@ pub struct Known<C> {
     pub verification: Option<Verified>,
 }
 
+/// Why a backup is not one to restore from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    NotCompleted,
+    NeedsItself,
+    NoBase,
+    Unknown,
+    VerificationFailed,
+}
+
+impl Obstacle {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCompleted => "is not completed",
+            Self::NeedsItself => "needs itself",
+            Self::NoBase => "does not say what it builds on",
+            Self::Unknown => "is not in the ledger",
+            Self::VerificationFailed => "has failed its latest verification",
+        }
+    }
+}
+
 /// The backups by commit, with what is needed to judge them.
 pub struct Records<C> {
     backups: Vec<Known<C>>,
@@ -147,42 +173,58 @@ impl<C: Copy + Eq + Hash> Records<C> {
         Some(&self.backups[self.by_id[at].1 as usize])
     }
 
-    /// Can the backup be restored, with everything it needs?
+    /// What the backup comes to, with everything it needs.
+    fn state(&self, backup: &Known<C>) -> State {
+        match backup.status {
+            Status::Completed => match self.chain_of(backup) {
+                Ok(_) => State::Ok,
+                Err((_, Obstacle::VerificationFailed)) => State::VerificationFailed,
+                Err(_) => State::NoFullBackup,
+            },
+            Status::InProgress if !backup.interrupted => State::InProgress,
+            Status::InProgress | Status::Failed => State::Failed,
+            Status::Expired | Status::Deleted => State::NoBackup,
+        }
+    }
+
     fn is_restorable(&self, backup: &Known<C>) -> bool {
-        self.chain_of(backup).is_ok()
+        self.state(backup) == State::Ok
     }
 
     /// The backup and everything it needs, the full one first; or why it cannot
     /// be restored.
     pub fn chain(&self, id: BackupId) -> Result<Vec<BackupId>, String> {
         let backup = self.by_id(id).ok_or_else(|| format!("backup {id} is not in the ledger"))?;
-        let mut chain = self.chain_of(backup).map_err(|(at, reason)| match at == id {
-            true => format!("it {reason}"),
-            false => format!("it needs backup {at}, which {reason}"),
+        let mut chain = self.chain_of(backup).map_err(|(at, obstacle)| match at == id {
+            true => format!("it {}", obstacle.as_str()),
+            false => format!("it needs backup {at}, which {}", obstacle.as_str()),
         })?;
         chain.reverse();
         Ok(chain)
     }
 
-    /// The same, the backup itself first; or which one is in the way.
-    fn chain_of(&self, backup: &Known<C>) -> Result<Vec<BackupId>, (BackupId, &'static str)> {
-        let (mut current, mut chain) = (backup, Vec::new());
+    /// The same, the backup itself first; or which one is in the way. What is not
+    /// there comes before what was found bad.
+    fn chain_of(&self, backup: &Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
+        let (mut current, mut chain, mut bad) = (backup, Vec::new(), None);
         loop {
             if current.status != Status::Completed {
-                return Err((current.id, "is not completed"));
+                return Err((current.id, Obstacle::NotCompleted));
             }
             if chain.contains(&current.id) {
-                return Err((current.id, "needs itself"));
+                return Err((current.id, Obstacle::NeedsItself));
             }
             chain.push(current.id);
-            let Some(needed) = current.needs else {
-                return match matches!(current.kind, BackupType::Full | BackupType::Snapshot) {
-                    true => Ok(chain),
-                    false => Err((current.id, "does not say what it builds on")),
-                };
-            };
-            current = self.by_id(needed).ok_or((needed, "is not in the ledger"))?;
+            if current.verification.is_some_and(|it| it.status == VerificationStatus::Failed) {
+                bad = bad.or(Some(current.id));
+            }
+            let Some(needed) = current.needs else { break };
+            current = self.by_id(needed).ok_or((needed, Obstacle::Unknown))?;
         }
+        if !matches!(current.kind, BackupType::Full | BackupType::Snapshot) {
+            return Err((current.id, Obstacle::NoBase));
+        }
+        bad.map_or(Ok(chain), |bad| Err((bad, Obstacle::VerificationFailed)))
     }
 
     /// Can the commit be restored?
@@ -201,13 +243,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
         let mut verification: Option<Verified> = None;
         for backup in self.of(&commit).map(|at| &self.backups[at]) {
             count += 1;
-            let here = match backup.status {
-                Status::Completed if self.is_restorable(backup) => State::Ok,
-                Status::Completed => State::NoFullBackup,
-                Status::InProgress if !backup.interrupted => State::InProgress,
-                Status::InProgress | Status::Failed => State::Failed,
-                Status::Expired | Status::Deleted => State::NoBackup,
-            };
+            let here = self.state(backup);
             // The best of them counts, and they are in that order.
             state = state.max(here);
             if here == State::Ok {

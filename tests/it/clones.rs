@@ -182,12 +182,15 @@ fn a_migration_that_fails_is_undone_and_one_that_succeeds_stays() {
     let aside = databases(&history);
     assert!(aside.contains("~failed-") && aside.lines().count() == 1, "{aside}");
     assert_eq!(history.cluster.psql(&aside, "select to_regclass('broken') is not null"), "t");
-    history.cluster.psql("postgres", &format!("drop database \"{aside}\""));
 
+    // Mostly in the same second.
     let said =
         guard(&history, &["--check", "select count(*) = 99 from orders"], "true").fails(1).stderr_text();
     assert!(said.contains("the check says f, not true"), "{said}");
-    history.cluster.psql("postgres", &format!("drop database \"{}\"", databases(&history)));
+    let left = databases(&history);
+    assert_eq!(left.lines().filter(|name| name.contains("~failed-")).count(), 2, "{left}");
+    left.lines()
+        .for_each(|name| drop(history.cluster.psql("postgres", &format!("drop database \"{name}\""))));
     guard(&history, &["--check", "select count(*) = 0 from orders"], "$psql -Xqc 'delete from orders'")
         .success();
     assert_eq!(

@@ -250,6 +250,43 @@ fn a_full_backup_that_is_gone_leaves_no_full_backup() {
     assert_eq!(states(&sandbox), ["no_full_backup", "no_backup"]);
 }
 
+#[test]
+fn what_has_failed_its_latest_verification_is_no_coverage() {
+    let sandbox = history();
+    registered(&sandbox, IDS[0], 1, "HEAD~1", json!({ "name": "base" }));
+    completed(&sandbox, IDS[0], 2);
+    let needs = json!([{ "id": IDS[0], "kind": "base" }]);
+    registered(
+        &sandbox,
+        IDS[1],
+        3,
+        "HEAD",
+        json!({ "name": "hourly", "type": "incremental", "depends_on": needs }),
+    );
+    completed(&sandbox, IDS[1], 4);
+    let coverage = ["backup", "coverage", "--commits", "HEAD~2..", "--exit-code"];
+    let verdict = |minute: u32, status: &str| {
+        let event = json!({ "kind": "verified", "verification": "checksum", "status": status });
+        append(&sandbox, IDS[0], minute, event);
+    };
+    verdict(5, "passed");
+    sandbox.pggit(coverage).success();
+    verdict(6, "failed");
+    let text = sandbox.pggit(coverage).fails(1).stdout_text();
+    assert_eq!(text.matches("verification_failed").count(), 2, "{text}");
+    let said = sandbox.pggit(["backup", "find", "HEAD"]).fails(10).stderr_text();
+    let because = [
+        format!("hourly on {{}}: it needs backup {}, which has failed its latest verification", IDS[0]),
+        "base on {}: it has failed its latest verification".to_owned(),
+    ];
+    for (because, commit) in because.iter().zip(["HEAD", "HEAD~1"]) {
+        let commit = sandbox.git(["rev-parse", "--short=10", commit]);
+        assert!(said.contains(&because.replace("{}", &commit)), "{because}: {said}");
+    }
+    verdict(7, "passed");
+    sandbox.pggit(coverage).success();
+}
+
 /// Records the schema of a backup, as `backup create` does.
 fn record_schema(sandbox: &Sandbox, id: &str, schema: &str) {
     let repository = Repository::discover(&sandbox.repo()).expect("it is a repository");

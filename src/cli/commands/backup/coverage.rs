@@ -18,7 +18,8 @@ use super::{select, view};
 /// that can be restored, with the number of commits since.
 ///
 /// States: no_backup, failed (also when it was interrupted), in_progress,
-/// no_full_backup (something that it needs is not there), ok.
+/// no_full_backup (something that it needs is not there), verification_failed
+/// (the latest verdict on it, or on one that it needs, is 'failed'), ok.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
