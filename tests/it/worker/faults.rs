@@ -242,6 +242,8 @@ fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    // These servers acknowledge before they write; what they have said so far shall be kept.
+    server.psql("postgres", "checkpoint");
     server.stop();
     drop(holder);
     worker.wait_for("cannot be told");
@@ -283,6 +285,7 @@ fn a_database_that_dies_while_it_is_dumped_is_dumped_when_it_is_back() {
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     Holder::wait_for_dump(cluster, database);
+    cluster.psql("postgres", "checkpoint");
     cluster.stop();
     worker.wait_for("will be tried again");
     assert_eq!(yard.shop.only_record()["status"], "failed");

@@ -6,6 +6,7 @@ mod wire;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -89,14 +90,30 @@ impl Yard {
         command.arg("worker").arg("--json").args(args);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        Running { child, log }
+        let running = Arc::new(());
+        end_after_all(child.id(), Arc::downgrade(&running));
+        Running { child, log, _running: running }
     }
+}
+
+/// Who waits for words that never come fails when the worker has ended.
+fn end_after_all(pid: u32, running: Weak<()>) {
+    std::thread::spawn(move || {
+        let (end, began) = (Duration::from_secs(180), Instant::now());
+        while let Some(left) = end.checked_sub(began.elapsed()) {
+            std::thread::park_timeout(left);
+        }
+        if running.upgrade().is_some() {
+            let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
+        }
+    });
 }
 
 /// A worker that is ended when this is dropped.
 pub struct Running {
     pub child: Child,
     log: BufReader<std::process::ChildStderr>,
+    _running: Arc<()>,
 }
 
 impl Running {
