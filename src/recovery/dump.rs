@@ -10,12 +10,12 @@ use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
-use crate::tools::adapter::{Subject, Target};
+use crate::tools::adapter::{self, Subject, Target};
 use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
 use super::execute::{Execution, Staged};
 use super::proof::{Leniency, difference};
-use super::{Error, Plan, Step, in_scratch_database, into_new_database};
+use super::{Error, Plan, PlannedStep, Step, in_scratch_database, into_new_database};
 
 /// What is to be restored and where to.
 pub struct Restore<'a> {
@@ -145,6 +145,40 @@ impl Restore<'_> {
         })
     }
 
+    /// What is going to happen, for people, and what stands against it now. What it
+    /// shows is what runs.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
+        let mut refusals = Vec::new();
+        if let Err(error) = self.open() {
+            refusals.push(error);
+        }
+        let plan = self.plan();
+        let major = match Client::connect(&self.admin, "git-pggit").and_then(|client| Ok((client.facts()?, client))) {
+            Ok((facts, client)) => {
+                if client.database_exists(self.into)? {
+                    refusals.push(Error::TargetExists { dbname: self.into.to_owned() });
+                }
+                Some(facts.major)
+            }
+            Err(error) => {
+                refusals.push(error.into());
+                None
+            }
+        };
+        let target = self.admin.with_dbname(plan.temporary());
+        let loading = major.map(|major| self.loading(&target, major)).transpose();
+        let loading = loading.unwrap_or_else(|error| {
+            refusals.push(error);
+            None
+        });
+        let cmd = loading.iter().flatten().find_map(|step| match step {
+            adapter::Step::Load { cmd, .. } => Some(cmd.as_ref()),
+            _ => None,
+        });
+        let steps = plan.steps().iter().map(|step| PlannedStep::of_database(step, cmd)).collect();
+        Ok((steps, refusals))
+    }
+
     /// What is going to happen.
     pub fn plan(&self) -> Plan {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
@@ -243,28 +277,30 @@ impl Restore<'_> {
         Ok(Dump { held, artifact })
     }
 
-    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
+    /// How the bytes get into the database `target`.
+    fn loading(&self, target: &ConnInfo, major: u32) -> Result<Vec<adapter::Step>, Error> {
         let subject = Subject { backup: self.backup, chain: &[], source: None };
-        let adapter = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
+        let restorer = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
             backup: self.backup.id.to_string(),
             reason: format!("it was made by {}", self.backup.tool.name),
         })?;
-        let steps = adapter.restore(
-            &subject,
-            &Target::Database {
-                connection: Connection::from(target),
-                server_major: major,
-                no_owner: self.no_owner,
-                no_privileges: self.no_privileges,
-            },
-        )?;
+        let target = Target::Database {
+            connection: Connection::from(target),
+            server_major: major,
+            no_owner: self.no_owner,
+            no_privileges: self.no_privileges,
+        };
+        Ok(restorer.restore(&subject, &target)?)
+    }
+
+    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let execution = Execution {
             wanted: (self.backup, &dump.held),
             chain: &[],
             staging: &self.staging,
             progress: self.progress,
         };
-        execution.run(steps)
+        execution.run(self.loading(target, major)?)
     }
 }
 
