@@ -243,7 +243,8 @@ fn a_plan_shows_what_runs_and_what_stands_against_it() {
     let shown = plan(&[]).success().json();
     let steps: Vec<&Value> = shown["steps"].as_array().unwrap().iter().collect();
     let load = steps.iter().find(|step| step["bulk"] == true).unwrap();
-    let argv: Vec<&str> = load["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let argv: Vec<&str> =
+        load["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     assert!(argv[0].ends_with("/pg_restore") && argv.contains(&"--single-transaction"), "{argv:?}");
     assert!(argv.iter().any(|word| word.contains(&format!("{copy}~pggit"))), "{argv:?}");
     assert!(!shown.to_string().contains("password="), "{shown}");
@@ -255,6 +256,10 @@ fn a_plan_shows_what_runs_and_what_stands_against_it() {
     let refused = plan(&[]).fails(12);
     assert!(refused.json()["refusals"][0]["error"]["message"].as_str().unwrap().contains("already exists"));
     let text = history.pggit(&["backup", "plan", "HEAD", "--into", &copy]).fails(12);
-    assert!(text.stdout_text().contains("what was made is removed when anything fails"), "{}", text.snapshot());
+    assert!(
+        text.stdout_text().contains("what was made is removed when anything fails"),
+        "{}",
+        text.snapshot()
+    );
     history.pggit(&["backup", "plan", "HEAD"]).fails(129);
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::super::new_database::make_way;
-use super::super::{Error, Plan};
 use super::super::swap::swap_in;
+use super::super::{Error, Plan};
 use super::{Identity, Place, Site, Spot};
 use crate::domain::CommitId;
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Template, check_name};

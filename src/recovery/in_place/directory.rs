@@ -51,7 +51,8 @@ impl DirectorySite {
         if fs::metadata(&real).map_err(failed)?.dev() != fs::metadata(above).map_err(failed)?.dev() {
             return refuse("is where a file system is mounted", "only a directory in it can be replaced");
         }
-        let (beside, aside) = (PathBuf::from(format!("{name}{BESIDE}")), PathBuf::from(format!("{name}{ASIDE}")));
+        let (beside, aside) =
+            (PathBuf::from(format!("{name}{BESIDE}")), PathBuf::from(format!("{name}{ASIDE}")));
         Ok(Self { path: real, beside, aside })
     }
 

@@ -269,9 +269,8 @@ fn read(dir: &Path) -> Result<Option<Journal>, Error> {
         }
         Err(error) => return Err(Error::file("read", &path, error)),
     };
-    let invalid = |reason: String| {
-        Error::file("read", &path, io::Error::new(io::ErrorKind::InvalidData, reason))
-    };
+    let invalid =
+        |reason: String| Error::file("read", &path, io::Error::new(io::ErrorKind::InvalidData, reason));
     let journal: Journal = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
     match journal.format {
         FORMAT => Ok(Some(journal)),

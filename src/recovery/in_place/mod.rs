@@ -80,7 +80,10 @@ pub fn stand(journal: &Journal, site: &dyn Site) -> Result<Stand, Error> {
 /// Says that what was made beside is complete.
 pub fn made(open: &mut Open, site: &dyn Site, outside: Vec<std::path::PathBuf>) -> Result<(), Error> {
     let Some(new) = site.identity(Spot::Beside)? else {
-        return Err(Error::Strange { what: open.journal().place.to_string(), stand: "what was made is gone" });
+        return Err(Error::Strange {
+            what: open.journal().place.to_string(),
+            stand: "what was made is gone",
+        });
     };
     open.advance(|journal| {
         journal.new = Some(new);

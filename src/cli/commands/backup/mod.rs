@@ -72,7 +72,9 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Plan, Restore, Show, Verify};
+        use Command::{
+            Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Plan, Restore, Show, Verify,
+        };
         matches!(
             self,
             List(_)

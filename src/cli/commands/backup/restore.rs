@@ -11,7 +11,7 @@ use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
-use crate::recovery::{Restore, Restored};
+use crate::recovery::{Advance, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
 use super::{restore_cluster, select};
@@ -219,21 +219,19 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let staging = store::staging(context)?;
     let restore = Restore {
-        backup: &entry.backup,
-        into,
+        advance: Advance {
+            leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
+            forward,
+            expected,
+            allow_schema_difference: wanted.allow_schema_difference,
+            ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
+        },
         admin,
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, entry.backup.location.as_ref())?,
-        staging: store::staging(context)?,
-        no_owner: wanted.no_owner,
-        no_privileges: wanted.no_privileges,
-        expected,
-        forward,
-        mask: None,
         label: None,
-        allow_schema_difference: wanted.allow_schema_difference,
-        progress: progress.as_ref(),
     };
     if how == How::Show {
         let (steps, refusals) = restore.describe()?;

@@ -55,7 +55,8 @@ pub(super) fn run(
     };
     if how == How::Show {
         let (steps, refusals) = restore.describe()?;
-        return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }.show(context);
+        return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }
+            .show(context);
     }
     let planted = restore.run();
     let planted = planted.map_err(|error| match interrupt::requested() {
