@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::domain::{Line, Postgres};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
 
 use super::Error;
@@ -150,6 +151,19 @@ impl Plan {
     }
 }
 
+/// What makes a new database sort and encode as the old one did.
+pub fn template(postgres: &Postgres) -> Template {
+    let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
+    Template {
+        encoding: text(&postgres.encoding),
+        collate: text(&postgres.collate),
+        ctype: text(&postgres.ctype),
+        provider: text(&postgres.locale_provider),
+        locale: text(&postgres.locale),
+        icu_rules: postgres.icu_rules.clone(),
+    }
+}
+
 /// Executes `plan` on the server of `admin`; `work` does what is to be done inside
 /// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`],
 /// [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a panic, the temporary database is
@@ -237,7 +251,7 @@ fn exists(error: PgError) -> Error {
 }
 
 /// Refuses a target that exists, and removes what a dead try has left.
-fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
+pub(super) fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
         return Err(Error::TargetExists { dbname: plan.database.clone() });
