@@ -83,7 +83,9 @@ fn lines(steps: &[PlannedStep], estimate: Option<&Estimate>, context: &Context) 
     for (number, step) in steps.iter().enumerate() {
         context.ui.line(format!("{}. {}", number + 1, step.what))?;
         if let Some(argv) = &step.argv {
-            context.ui.line(format!("      {}", argv.join(" ")))?;
+            // As a shell takes it; no word has a NUL.
+            let line = shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "));
+            context.ui.line(format!("      {line}"))?;
         }
     }
     for undo in undoings(steps) {

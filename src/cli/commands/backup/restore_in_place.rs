@@ -18,7 +18,7 @@ use crate::recovery::{Effect, Error, PlannedStep};
 
 /// What is replaced.
 enum Which {
-    Database(DatabaseSite),
+    Database(Box<DatabaseSite>),
     Directory(DirectorySite),
 }
 
@@ -37,7 +37,7 @@ impl Which {
                 connect::conninfo(context, &known)?.dbname().to_owned()
             }
         };
-        Ok(Self::Database(DatabaseSite::at(&admin, &dbname, commit, wanted.disconnect)?))
+        Ok(Self::Database(Box::new(DatabaseSite::at(&admin, &dbname, commit, wanted.disconnect)?)))
     }
 
     /// What a journal is about. `wanted` is what was asked for then.
@@ -55,14 +55,14 @@ impl Which {
                     return Err(Failure::new(Code::Conflict, message)
                         .hint(format!("the restore was into cluster {system_identifier}")));
                 }
-                Ok(Self::Database(site))
+                Ok(Self::Database(Box::new(site)))
             }
         }
     }
 
     fn site(&self) -> &dyn Site {
         match self {
-            Self::Database(site) => site,
+            Self::Database(site) => site.as_ref(),
             Self::Directory(site) => site,
         }
     }
@@ -165,15 +165,16 @@ fn confirm(place: &Place, entry: &Entry, context: &Context) -> Result<(), Failur
 /// Brings it to where the new one is in place.
 fn go_on(mut open: Open, which: &Which, request: &Wanted, context: &Context) -> Result<(), Failure> {
     let (id, place) = (open.id(), open.journal().place.clone());
-    if open.journal().stage == Stage::Making {
-        if let Err(failure) = make(&mut open, which, request, context) {
-            // Nothing was changed yet, and nothing of it is to stay.
-            return Err(match in_place::put_back(open, which.site()) {
-                Ok(()) => failure,
-                Err(_) => failure
-                    .hint(format!("'git pggit backup restore --abort {id}' removes what is left of it")),
-            });
-        }
+    if open.journal().stage == Stage::Making
+        && let Err(failure) = make(&mut open, which, request, context)
+    {
+        // Nothing was changed yet, and nothing of it is to stay.
+        return Err(match in_place::put_back(open, which.site()) {
+            Ok(()) => failure,
+            Err(_) => {
+                failure.hint(format!("'git pggit backup restore --abort {id}' removes what is left of it"))
+            }
+        });
     }
     in_place::replace(&mut open, which.site()).map_err(|error| {
         Failure::from(error).hint(format!(
