@@ -316,7 +316,7 @@ fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
         );
         match history.listed().first() {
             Some(open) => {
-                assert_eq!(open["in_place"], if is_old { "old" } else { "new" }, "round {round}: {open}")
+                assert_eq!(open["in_place"], if is_old { "old" } else { "new" }, "round {round}: {open}");
             }
             None => assert!(is_old, "round {round}"),
         }
