@@ -53,9 +53,10 @@ pub(super) fn run(
         archiving: if wanted.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
         progress: progress.as_ref(),
     };
-    if how == How::Show {
+    if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
         return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }
+            .then(then)
             .show(context);
     }
     let planted = restore.run();
@@ -67,6 +68,9 @@ pub(super) fn run(
     })?;
     let DataDirectory { path, archiving, until, .. } = restore;
     drop(progress);
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
     let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
     say(&said, entry, commit, context)
 }
@@ -158,10 +162,12 @@ fn by_tool(
     let until = wanted.until.target(context)?;
     let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
     let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
-    if how == How::Show {
+    if let How::Show(then) = how {
         let refusals = empty_already(&path).err().map(Into::into).into_iter().collect();
         let steps = steps.iter().map(PlannedStep::of_adapter).collect();
-        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }.show(context);
+        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }
+            .then(then)
+            .show(context);
     }
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -173,6 +179,9 @@ fn by_tool(
         }
         None => error.into(),
     })?;
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "backup": backup.id,
