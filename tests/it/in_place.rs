@@ -97,6 +97,8 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert_eq!(history.cluster.psql(&format!("{name}~before"), "select count(*) from orders"), "0");
     let text = history.unfinished(&["--list"]).success().stdout_text();
     assert!(text.contains(&name) && text.contains("new"), "{text}");
+    let text = history.pggit(&["doctor"]).stdout_text();
+    assert!(text.contains(&format!("one into database {name}")), "{text}");
     // One at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();

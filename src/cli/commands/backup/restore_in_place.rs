@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::restore::{How, Unfinished, Wanted, carry_out, resolve};
 use super::view;
-use crate::cli::recover::{Then, admin_of};
+use crate::cli::recover::{Then, admin_of, journals};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure, connect};
 use crate::domain::CommitId;
@@ -12,7 +12,7 @@ use crate::git::Oid;
 use crate::ledger::Entry;
 use crate::process::crash_point;
 use crate::recovery::in_place::{
-    self, DatabaseSite, DirectorySite, Identity, Journal, Journals, Open, Place, Site, Spot, Stage,
+    self, DatabaseSite, DirectorySite, Identity, Journal, Open, Place, Site, Spot, Stage,
 };
 use crate::recovery::{Effect, Error, PlannedStep};
 
@@ -90,10 +90,6 @@ fn beside(wanted: &Wanted, place: &Place) -> Wanted {
         Place::Directory { beside: path, .. } => beside.to = Some(path.clone()),
     }
     beside
-}
-
-fn journals(context: &Context) -> Result<Journals, Failure> {
-    Ok(Journals::new(context.repository()?.common_dir().join("pggit/restores")))
 }
 
 /// What is asked for, with nothing left to choose: a later try does the same.
