@@ -41,8 +41,10 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
         lost();
         return false;
     }
-    match tell_queue(&shared, &claim, ending(stop, &finished, took)).await {
+    let ending = ending(&shared, &claim.job, stop, &finished, took);
+    match tell_queue(&shared, &claim, ending).await {
         Some(job) => {
+            crash_point("worker.told-queue");
             tell_all(&shared, job, &finished, took);
             matches!(finished.answer, Answer::Completed { .. })
         }
@@ -53,11 +55,11 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
     }
 }
 
-fn ending(stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
+fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
     let output = finished.output.clone();
     match (&finished.answer, stop) {
         // It was done before it could be stopped.
-        (Answer::Completed { .. }, _) => Ending::Completed { output },
+        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.tells_success(job) },
         (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
         (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
         (_, Some(Stop::Deadline)) => {

@@ -50,6 +50,8 @@ pub struct Settings {
 
 /// Says how long a job may take.
 pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
+/// Says whether somebody wants to hear that a job was completed.
+pub type Tells = Box<dyn Fn(&Job) -> bool + Send + Sync>;
 /// Does something about the backup of an attempt that died without a word.
 pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
 
@@ -67,6 +69,8 @@ pub struct Worker {
     pub chores: Vec<Box<dyn Chore>>,
     /// How long a job may take.
     pub deadline: Deadline,
+    /// Whether somebody wants to hear that a job was completed.
+    pub tells: Tells,
     /// What to do about the backup of an attempt that died without a word.
     pub died: Died,
 }
@@ -102,6 +106,7 @@ pub(super) struct Shared {
     pub(super) ends: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
     deadline: Deadline,
+    tells: Tells,
     died: Died,
 }
 
@@ -118,6 +123,10 @@ impl Shared {
 
     pub(super) fn deadline(&self, job: &Job) -> Option<Duration> {
         (self.deadline)(job)
+    }
+
+    pub(super) fn tells_success(&self, job: &Job) -> bool {
+        (self.tells)(job)
     }
 
     pub(super) fn runner_died(&self, job: &Job) {
@@ -158,11 +167,11 @@ struct Loop {
 
 impl Loop {
     fn new(worker: Worker) -> Result<Self, Error> {
-        let Worker { settings, queue, runner, hub, chores, deadline, died } = worker;
+        let Worker { settings, queue, runner, hub, chores, deadline, tells, died } = worker;
         let claimant =
             Claimant { worker: settings.worker.clone(), owner: Owner::current().ok(), lease: settings.lease };
         let (woken, ends) = (watch::Sender::new(0), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, died });
+        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, tells, died });
         Ok(Self {
             shared,
             claimant,
