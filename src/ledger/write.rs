@@ -11,7 +11,9 @@ use crate::domain::{
     Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line,
     Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
-use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retrying};
+use crate::git::{
+    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retrying,
+};
 
 use crate::process::crash_point;
 

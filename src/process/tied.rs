@@ -39,7 +39,9 @@ pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode>
         return None;
     }
     let parent = args.next().and_then(|pid| Pid::from_raw(pid.to_str()?.parse().ok()?));
-    let (Some(parent), Some(program)) = (parent, args.next()) else { return Some(ExitCode::from(NOT_STARTED)) };
+    let (Some(parent), Some(program)) = (parent, args.next()) else {
+        return Some(ExitCode::from(NOT_STARTED));
+    };
     // Where that is not possible the tool is as it would be without.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if getppid() != Some(parent) {

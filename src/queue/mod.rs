@@ -28,7 +28,9 @@ pub use error::Error;
 pub use postgres::PostgresQueue;
 pub use refs::RefsQueue;
 
-use crate::domain::{DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp, Untold};
+use crate::domain::{
+    DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp, Untold,
+};
 use crate::process::{self, Liveness};
 
 /// A job that was put into the queue, or one that was there.

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 use serde::Serialize;
 
-use super::{Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended};
+use super::{
+    Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended,
+};
 use crate::clock::Clock;
 use crate::domain::{Ending, Job, JobId, JobState, NewJob, Outcome, Owner};
 use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
-use crate::process::{self, Liveness};
+use crate::process::{self, Liveness, crash_point};
 use crate::sql;
 
 /// What the server's activity views call us.
@@ -100,6 +102,7 @@ impl PostgresQueue {
             let owner = serde_json::from_str::<Owner>(owner);
             if owner.is_ok_and(|owner| process::is_alive(&owner) == Liveness::Dead) {
                 any |= self.value(&format!("SELECT pggit.lose('{id}', {token})"))?.as_deref() == Some("t");
+                crash_point("queue.rescued");
             }
         }
         Ok(any)
@@ -232,6 +235,9 @@ impl Queue for PostgresQueue {
         let mut claimed = self.value(&sql)?;
         if claimed.is_none() && self.rescue()? {
             claimed = self.value(&sql)?;
+        }
+        if claimed.is_some() {
+            crash_point("queue.claimed");
         }
         claimed.map(|job| claim_of(&job)).transpose()
     }

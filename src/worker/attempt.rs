@@ -96,6 +96,7 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
     let Ok(signaller) = has_started.await else {
         return (None, is_done.await.unwrap_or_else(|_| failed("the thread of the job died")));
     };
+    crash_point("worker.started");
     let stop = tokio::select! {
         biased;
         finished = &mut is_done => {
@@ -149,7 +150,10 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
     loop {
         tokio::select! {
             _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
-                Ok(Standing::Held) => heard = Instant::now(),
+                Ok(Standing::Held) => {
+                    heard = Instant::now();
+                    crash_point("worker.beat");
+                }
                 Ok(Standing::CancelRequested) => return Stop::Cancelled,
                 Err(queue::Error::Lost { .. }) => return Stop::Lost,
                 Err(error) => {

@@ -15,6 +15,7 @@ use super::events::{Event, Hub};
 use super::runner::Runner;
 use super::service;
 use crate::domain::{Job, Line, Owner};
+use crate::process::crash_point;
 use crate::queue::{self, Claim, Claimant, Queue, Watch};
 
 /// The longest wait after the queue could not be reached.
@@ -194,7 +195,8 @@ impl Loop {
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
         self.shared.hub.tell(&started);
         let mut woken = self.shared.woken.subscribe();
-        let watchdog = service::watchdog();
+        // How often it says at least that it is not stuck.
+        let sign = service::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
             self.fill().await?;
@@ -206,7 +208,7 @@ impl Loop {
                 _ = woken.changed() => {}
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
                 () = sleep(pause) => {}
-                () = sleep(watchdog.unwrap_or(Duration::MAX)) => {}
+                () = sleep(sign) => {}
                 _ = terminate.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
@@ -241,6 +243,7 @@ impl Loop {
             let (queue, claimant) = (Arc::clone(&self.shared.queue), self.claimant.clone());
             match blocking(move || queue.claim(&claimant)).await {
                 Ok(Some(claim)) => {
+                    crash_point("worker.claimed");
                     self.reached();
                     self.claimed += 1;
                     let waited = waited(&claim.job);

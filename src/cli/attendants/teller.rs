@@ -26,7 +26,9 @@ use crate::worker::{Chore, Tells};
 /// How long a worker that ends waits for what is still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
-/// How often is looked for what others have not told.
+/// How often is looked for what others have not told: soon after the start, when
+/// there is the most of it, and then less and less often.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What is handed to the thread.
@@ -106,7 +108,17 @@ impl Listener for Teller {
 }
 
 /// Does it again and again.
-pub(crate) struct Reminder(pub(crate) Arc<Teller>);
+pub(crate) struct Reminder {
+    teller: Arc<Teller>,
+    wait: Duration,
+}
+
+impl Reminder {
+    /// One that reminds `teller`.
+    pub(crate) fn of(teller: Arc<Teller>) -> Self {
+        Self { teller, wait: FIRST_LOOK }
+    }
+}
 
 impl Chore for Reminder {
     fn name(&self) -> &'static str {
@@ -114,8 +126,9 @@ impl Chore for Reminder {
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.0.catch_up().map_err(|failure| in_a_line(&failure))?;
-        Ok(LOOK)
+        self.teller.catch_up().map_err(|failure| in_a_line(&failure))?;
+        let next = (self.wait * 2).min(LOOK);
+        Ok(std::mem::replace(&mut self.wait, next))
     }
 }
 

@@ -94,14 +94,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     hub.add(Arc::<Teller>::clone(&teller));
     if let Some(address) = args.listen {
         let worker = settings.worker.clone();
-        let monitor = Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll));
+        let monitor =
+            Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll, settings.lease));
         monitor.listen(address)?;
         hub.add(monitor);
     }
     // Who works only on what is there looks for nothing else.
     let planner = Planner::new(seed.clone(), Arc::clone(&queue), Arc::clone(&teller));
     let chores: Vec<Box<dyn Chore>> = match mode {
-        Mode::Forever => vec![Box::new(planner), Box::new(Reminder(Arc::clone(&teller)))],
+        Mode::Forever => vec![Box::new(planner), Box::new(Reminder::of(Arc::clone(&teller)))],
         _ => Vec::new(),
     };
     let summary = worker::run(Worker {

@@ -42,6 +42,7 @@ impl RefsQueue {
                     document.job.lose(self.now());
                     document.stamp(clock);
                     inner.replace(tip, &document, Vec::new(), "worker lost")?;
+                    crash_point("queue.rescued");
                 } else {
                     inner.scan.learn(id, tip, &document);
                 }

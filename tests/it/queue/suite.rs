@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{
-    BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner,
-    RetryPolicy, Untold, VerificationKind, VerifyWork, Work,
+    BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner, RetryPolicy,
+    Untold, VerificationKind, VerifyWork, Work,
 };
 use pggit::queue::{Claim, Claimant, Error, Filter, Queue, Standing};
 
@@ -468,9 +468,10 @@ pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
             queue.cancel(claim.job.id).unwrap();
         }
     }
-    assert_eq!(ended.iter().map(|job| job.untold.is_some()).collect::<Vec<_>>(), [
-        false, true, true, false, false
-    ]);
+    assert_eq!(
+        ended.iter().map(|job| job.untold.is_some()).collect::<Vec<_>>(),
+        [false, true, true, false, false]
+    );
     let wanted = [ended[1].id, ended[2].id];
     // It is the business of who has ended it, and only then of others.
     let other = stage.open();

@@ -2,6 +2,8 @@
 
 mod chaos;
 mod faults;
+mod limits;
+mod steps;
 mod wire;
 
 use std::io::{BufRead as _, BufReader};
