@@ -469,9 +469,11 @@ impl Job {
         }
     }
 
-    /// Its worker was not heard of any more. There is nothing to wait for: the
-    /// lease has been waited for already.
-    pub fn lose(&mut self, at: Timestamp) {
+    /// Its worker was not heard of any more. For the first time there is nothing to
+    /// wait for; but a job that keeps losing its workers may be what kills them,
+    /// and lets others go first.
+    pub fn lose(&mut self, at: Timestamp, chance: f64) {
+        let again = self.history.last().is_some_and(|before| before.outcome == Outcome::Lost);
         let worker = self.lease.as_ref().map_or_else(String::new, |lease| lease.worker.to_string());
         let error = Failure {
             code: Line::lossy("worker-lost"),
@@ -480,6 +482,7 @@ impl Job {
         self.report(Outcome::Lost, Some(error), "", at);
         match self.cancel_requested {
             true => self.finish(JobState::Cancelled, at),
+            false if again => self.try_again(at, self.policy.delay(self.attempts - 1, chance)),
             false => self.try_again(at, Duration::ZERO),
         }
         if self.state == JobState::PermanentlyFailed {
@@ -671,7 +674,9 @@ mod tests {
         let mut job = job();
         for _ in 0..3 {
             job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
-            job.lose(at(2_100));
+            job.lose(at(2_100), 0.0);
+            let wait = [Some(2_100), Some(2_110), None][job.attempts as usize - 1];
+            assert_eq!(job.next_retry_at, wait.map(at));
         }
         assert_eq!(job.state, JobState::PermanentlyFailed);
         assert_eq!(job.last_error.unwrap().code.as_str(), "worker-lost");

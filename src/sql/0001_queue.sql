@@ -110,14 +110,14 @@ CREATE FUNCTION pggit.untold_of(owner jsonb, is_anyones boolean) RETURNS jsonb L
 $$;
 
 -- How an attempt ended: a change of the row that `held` is now.
-CREATE FUNCTION pggit.settle(held pggit.jobs, outcome text, error jsonb, output text, retry boolean, delayed boolean,
-    tell boolean)
+CREATE FUNCTION pggit.settle(held pggit.jobs, outcome text, error jsonb, output text, retry boolean, tell boolean)
 RETURNS pggit.jobs LANGUAGE plpgsql AS $$
 DECLARE
     now timestamptz := pg_catalog.clock_timestamp();
     next_state text;
     next_attempts integer := held.attempts;
     next_at timestamptz;
+    exponent integer;
     report jsonb;
     ended pggit.jobs;
 BEGIN
@@ -133,8 +133,11 @@ BEGIN
         WHEN NOT retry OR held.attempts >= held.max_attempts THEN 'permanently_failed'
         ELSE 'will_retry' END;
     IF next_state = 'will_retry' THEN
-        next_at := now + CASE WHEN delayed THEN pg_catalog.make_interval(secs =>
-            LEAST(held.base_s * pg_catalog.power(2, LEAST(held.attempts - 1, 60)), held.cap_s)
+        -- Who loses a worker for the first time need not wait.
+        exponent := CASE WHEN outcome <> 'lost' THEN held.attempts - 1
+            WHEN held.history -> -1 ->> 'outcome' = 'lost' THEN held.attempts - 2 ELSE -1 END;
+        next_at := now + CASE WHEN exponent >= 0 THEN pg_catalog.make_interval(secs =>
+            LEAST(held.base_s * pg_catalog.power(2, LEAST(exponent, 60)), held.cap_s)
             * (1 - pg_catalog.random() / 4)) ELSE pg_catalog.make_interval() END;
     END IF;
     UPDATE pggit.jobs AS job SET state = next_state, attempts = next_attempts, next_retry_at = next_at,
@@ -164,7 +167,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     LOOP
         PERFORM pggit.settle(taken, 'lost', pg_catalog.jsonb_build_object('code', 'worker-lost',
-            'message', pg_catalog.format('worker %s was not heard of any more', taken.worker)), '', true, false, false);
+            'message', pg_catalog.format('worker %s was not heard of any more', taken.worker)), '', true, false);
     END LOOP;
     -- What has just been taken from others may be taken.
     now := pg_catalog.clock_timestamp();
@@ -196,7 +199,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pggit.settle(held, 'lost', pg_catalog.jsonb_build_object('code', 'worker-lost',
-        'message', pg_catalog.format('worker %s was not heard of any more', held.worker)), '', true, false, false);
+        'message', pg_catalog.format('worker %s was not heard of any more', held.worker)), '', true, false);
     PERFORM pggit.wake();
     RETURN true;
 END $$;
@@ -220,7 +223,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    held := pggit.settle(held, outcome, error, output, retry, true, tell);
+    held := pggit.settle(held, outcome, error, output, retry, tell);
     IF held.state <> 'completed' THEN
         PERFORM pggit.wake();
     END IF;
