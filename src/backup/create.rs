@@ -489,7 +489,10 @@ impl Run<'_> {
         let published = draft.map(|draft| draft.publish(record)).transpose()?;
         crash_point("backup.published");
         let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
-            Ok(entry) => return Ok(entry),
+            Ok(entry) => {
+                crash_point("backup.completed");
+                return Ok(entry);
+            }
             Err(error) => error,
         };
         match self.around.ledger.by_id(self.entry.backup.id) {

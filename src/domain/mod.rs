@@ -49,7 +49,7 @@ pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, JobId, ShortIds};
 pub use job::{
     AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,
-    RetryPolicy, Uptime, VerifyWork, Work,
+    RetryPolicy, Untold, Uptime, VerifyWork, Work,
 };
 pub use location::Location;
 pub use lsn::Lsn;

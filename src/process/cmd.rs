@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, OsUser, Secret, interrupt};
+use super::{Error, OsUser, Secret, interrupt, tied};
 
 /// What a tool may see of our environment, beside what it is given explicitly.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -69,6 +69,7 @@ pub struct Cmd {
     pub(super) grace: Duration,
     pub(super) survives_interrupt: bool,
     foreground: bool,
+    tied: bool,
     pub(super) stdout_limit: usize,
 }
 
@@ -92,6 +93,7 @@ impl Cmd {
             grace: GRACE,
             survives_interrupt: false,
             foreground: false,
+            tied: false,
             stdout_limit: OUTPUT_LIMIT,
         }
     }
@@ -188,6 +190,14 @@ impl Cmd {
         self
     }
 
+    /// Lets it be asked to end when we are killed: for what works for long, and
+    /// would not notice. The thread that starts it has to wait for its end. What
+    /// runs as another user is not tied.
+    pub fn tied(mut self) -> Self {
+        self.tied = true;
+        self
+    }
+
     /// How much output [`Cmd::run`] accepts.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_limit = bytes;
@@ -260,7 +270,9 @@ impl Cmd {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let is_tied = self.tied && self.user.is_none();
+        let tied = is_tied.then(|| tied::instead_of(&self.program)).flatten();
+        let mut command = tied.unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);
         if !self.foreground {
             command.process_group(0);
