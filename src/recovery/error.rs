@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Gap;
 use crate::domain::human_bytes;
-use crate::{pg, process, store, tools};
+use crate::{git, pg, process, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,17 @@ pub enum Error {
         /// What it said.
         source: process::Error,
     },
+    /// The program that migrates failed.
+    #[error("{}", failed_command(command, why))]
+    Command {
+        /// As it would be written in a shell.
+        command: String,
+        /// How it ended and what it said.
+        why: process::Error,
+    },
+    /// The repository said no.
+    #[error(transparent)]
+    Git(#[from] git::Error),
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -131,11 +142,22 @@ impl Error {
             | Self::NoRoom { .. }
             | Self::File { .. }
             | Self::Step { .. }
+            | Self::Command { .. }
             | Self::Staging { .. } => false,
+            Self::Git(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
         }
+    }
+}
+
+fn failed_command(command: &str, why: &process::Error) -> String {
+    match why {
+        process::Error::Failed { status, stderr, .. } => {
+            format!("'{command}': {status}\n{}", stderr.trim()).trim_end().to_owned()
+        }
+        other => format!("'{command}': {other}"),
     }
 }
 

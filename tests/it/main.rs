@@ -30,6 +30,7 @@ mod ledger;
 mod libpq;
 mod man;
 mod mark;
+mod migrate_command;
 mod notify;
 mod pg;
 mod pg_basebackup;

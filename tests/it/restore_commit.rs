@@ -54,16 +54,16 @@ impl History {
         self.pggit(&["backup", "create", "--name", name]).success();
     }
 
-    fn copy(&self) -> String {
+    pub(crate) fn copy(&self) -> String {
         format!("{}_copy", self.database)
     }
 
-    fn restore(&self, what: &str, more: &[&str]) -> Output {
+    pub(crate) fn restore(&self, what: &str, more: &[&str]) -> Output {
         self.pggit(&[&["backup", "restore", what, "--into", &self.copy()], more].concat())
     }
 
     /// The databases that a restore has made or left.
-    fn copies(&self) -> String {
+    pub(crate) fn copies(&self) -> String {
         let sql = format!("select datname from pg_database where datname like '{}%' order by 1", self.copy());
         self.cluster.psql("postgres", &sql)
     }

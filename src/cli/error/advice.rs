@@ -409,6 +409,10 @@ impl From<recovery::Error> for Failure {
                 Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
             }
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            recovery::Error::Git(error) => error.into(),
+            other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
+                .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
+                .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
             other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }

@@ -6,7 +6,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
 use crate::git::Oid;
 use crate::ledger::Entry;
-use crate::recovery::{self, Expected, Forward, pending};
+use crate::recovery::{self, Expected, Forward, MigrateCommand, Way, pending};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, best, migrations_at, search};
@@ -109,11 +109,33 @@ fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forwa
     if from == commit {
         return Ok(None);
     }
+    if let Some(command) = migrate_command(entry, context)? {
+        // It goes forward; what it would do in a newer schema, nobody knows.
+        if !context.repository()?.is_ancestor(from, commit)? {
+            let (from, commit) = (from.short(), commit.short());
+            let message = format!("commit {from} of the backup is not in the history of {commit}");
+            return Err(Failure::new(Code::Conflict, message)
+                .hint("migrations are not undone; 'git pggit backup find' shows what leads there"));
+        }
+        return Ok(Some(Forward { commit: commit.to_commit(), way: Way::Command(command) }));
+    }
     let database = entry.backup.database.as_str();
     let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
     let names = pending(&old, &new).map_err(recovery::Error::from)?;
     let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
-    Ok(Some(Forward { commit: commit.to_commit(), migrations: read(chosen, context)? }))
+    Ok(Some(Forward { commit: commit.to_commit(), way: Way::Files(read(chosen, context)?) }))
+}
+
+/// The program that migrates the database of a backup, when there is one.
+fn migrate_command(entry: &Entry, context: &Context) -> Result<Option<MigrateCommand>, Failure> {
+    let database = context.config()?.database(&entry.backup.database)?;
+    let Some(migrate) = database.migrate else { return Ok(None) };
+    Ok(Some(MigrateCommand {
+        words: migrate.value,
+        git_dir: context.repository()?.common_dir(),
+        database: database.name,
+        deadline: database.migrate_timeout.value,
+    }))
 }
 
 fn read<'a>(
@@ -144,12 +166,15 @@ fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, F
     if exact {
         return Ok(Expected::Unknown);
     }
+    if let Some(command) = migrate_command(entry, context)? {
+        return Ok(Expected::Built(Way::Command(command)));
+    }
     let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
     // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
     let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
     let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
     match read(files, context)? {
         none if none.is_empty() => Ok(Expected::Unknown),
-        all => Ok(Expected::Migrations(all)),
+        all => Ok(Expected::Built(Way::Files(all))),
     }
 }
