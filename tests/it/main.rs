@@ -39,6 +39,7 @@ mod process;
 mod queue;
 mod recovery;
 mod restore_commit;
+mod restored;
 mod schedule;
 mod signing;
 mod store_check;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Target, admin_of, find, target};
+use crate::cli::recover::{Asked, Done, Target, admin_of, find, place_of_database, recorded, target};
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
+use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
@@ -36,6 +36,9 @@ use super::{restore_cluster, select};
 /// temporary name, filled in one transaction, marked with its commit, and gets
 /// its name when it is complete. An existing database is never touched, and what
 /// was made is dropped when something fails.
+///
+/// What was restored, when, by whom and where to is recorded with the backup:
+/// 'git pggit backup log' shows it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -219,6 +222,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return show(&restore, context);
     }
     let restored = restore.run();
+    let target = place_of_database(&restore.admin.with_dbname(into));
+    let (at, ran) = (restore.advance.commit().clone(), restore.advance.names());
     drop(progress);
     let restored = restored.map_err(|error| match interrupt::requested() {
         Some(signal) => {
@@ -226,6 +231,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         None => error.into(),
     })?;
+    let done = Done {
+        mode: RestoreMode::Clone,
+        target,
+        commit: at,
+        duration: restored.duration,
+        schema: restored.compared_with.clone().map(|with| (with, restored.difference.clone())),
+        more: vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())],
+    };
+    recorded(&entry, done, context);
     say(into, &entry, commit, &restored, context)
 }
 
