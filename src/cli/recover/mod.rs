@@ -9,4 +9,4 @@ mod target;
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded};
 pub(crate) use search::{Wanted, best, search};
-pub(crate) use target::{Asked, Target, find, target};
+pub(crate) use target::{Asked, Target, find, target, trusted};

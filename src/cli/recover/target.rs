@@ -4,6 +4,7 @@
 use crate::cli::commands::backup::select;
 use crate::cli::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
+use crate::domain::BackupSelector;
 use crate::git::Oid;
 use crate::ledger::Entry;
 use crate::recovery::{self, Expected, Forward, MigrateCommand, Way, pending};
@@ -72,6 +73,7 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
         true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
         false => match select::find(asked.what, asked.database, context) {
             Ok(entry) => {
+                trusted(asked.what, &entry, context)?;
                 let commit = match asked.commit {
                     Some(commit) => context.repository()?.resolve_commit(commit)?,
                     None => Oid::from(&entry.backup.commit),
@@ -101,6 +103,30 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     let entry = context.ledger()?.by_id(best(&candidates, commit)?.backup)?;
     let commit = if asked.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
     Ok((entry, commit))
+}
+
+/// A backup that has failed its latest verification, or needs one that has, is
+/// restored only for who asks for it by its own id: neither a commit nor a word
+/// such as `latest` says that somebody knows.
+pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(), Failure> {
+    let backup = &entry.backup;
+    let id = backup.id.to_string();
+    if BackupSelector::is_prefix(asked) && id.starts_with(asked) && backup.name.as_str() != asked {
+        return Ok(());
+    }
+    let overview = select::overview(context)?;
+    let Some(bad) = select::records(&overview).failed_verification(backup.id) else { return Ok(()) };
+    let what = match bad == backup.id {
+        true => format!("backup {} ({id}) has failed its latest verification", backup.name),
+        false => format!(
+            "backup {} ({id}) needs backup {bad}, which has failed its latest verification",
+            backup.name
+        ),
+    };
+    Err(Failure::new(Code::Conflict, what)
+        .hint(format!("'git pggit backup verify --again {bad}' if the cause is gone"))
+        .hint(format!("'git pggit backup find {}' shows what else there is", backup.commit.short()))
+        .hint("by its own id it is restored all the same, as far as its bytes go"))
 }
 
 /// The way from the backup to the commit.

@@ -6,7 +6,7 @@ use crate::backup::{self, Asked, Request, Surroundings};
 use crate::cli::recover::{Done, attach, place_of_database, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
-use crate::domain::{Backup, BackupType, Line, RestoreMode, Status};
+use crate::domain::{Backup, BackupType, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties, quote_ident};
 use crate::process::{self, interrupt};
@@ -166,7 +166,8 @@ fn fresh(
     let unchanged = seen.is_some() && seen == facts.snapshot.as_deref();
     let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
     let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
-    Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole))
+    let good = backup.verified().is_none_or(|it| it.status != VerificationStatus::Failed);
+    Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole && good))
 }
 
 fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result<Entry, Failure> {

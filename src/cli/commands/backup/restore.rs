@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Done, Target, admin_of, find, place_of_database, recorded, target};
+use crate::cli::recover::{
+    Asked, Done, Target, admin_of, find, place_of_database, recorded, target, trusted,
+};
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, Timestamp, human_bytes};
 use crate::git::Oid;
@@ -177,6 +179,7 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
             .hint("'git pggit backup list --tool pg_basebackup' shows all"));
     };
     let entry = context.ledger()?.entry(&row)?;
+    trusted(asked.what, &entry, context)?;
     let commit = Oid::from(&entry.backup.commit);
     Ok((entry, commit))
 }
