@@ -38,6 +38,7 @@ mod pg_dump;
 mod process;
 mod queue;
 mod recovery;
+mod recovery_page;
 mod restore_commit;
 mod restored;
 mod schedule;
