@@ -2,14 +2,16 @@
 //! commands that restore.
 
 mod clone;
+mod recorded;
 mod search;
 mod shown;
 mod target;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
+pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded};
 pub(crate) use search::{Wanted, best, search};
 pub(crate) use shown::{Shown, Then};
-pub(crate) use target::{Asked, Target, find, target};
+pub(crate) use target::{Asked, Target, find, target, trusted};
 
 use crate::cli::{Context, Failure};
 use crate::recovery::in_place::Journals;
