@@ -12,7 +12,7 @@ mod tree;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -82,7 +82,7 @@ impl PgBasebackup {
         intake: &mut Intake<'_>,
     ) -> Result<String, Error> {
         let (path, version) = self.tools(order.facts.major).find(Program::PgBasebackup)?;
-        let cmd = self.connection.apply(Cmd::new(path)).deadline(order.deadline);
+        let cmd = self.connection.apply(Cmd::new(path).tied()).deadline(order.deadline);
         let cmd = cmd.args(["--format=tar".to_owned(), format!("--checkpoint={}", self.checkpoint.as_str())]);
         let cmd = cmd.arg(format!("--label=git-pggit {}", order.id));
         let cmd = match self.max_rate {
@@ -338,6 +338,10 @@ impl Adapter for PgBasebackup {
             }
         }
         Ok(report)
+    }
+
+    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        restore::places(subject.source()?)
     }
 
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
