@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Error;
-use crate::domain::{BackupId, CommitId, Timestamp};
+use crate::domain::{BackupId, CommitId, Digest, Timestamp};
 
 const JOURNAL: &str = "journal.json";
 const DRAFT: &str = "journal.json.new";
@@ -70,7 +70,7 @@ impl Place {
             Self::Database { system_identifier, dbname, .. } => format!("{system_identifier} {dbname}"),
             Self::Directory { path, .. } => path.to_string_lossy().into_owned(),
         };
-        blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
+        Digest::of(text.as_bytes()).hex()[..12].to_owned()
     }
 
     /// What the old one is called when the new one is in place.
@@ -129,6 +129,9 @@ pub struct Journal {
     /// Directories of tablespaces that belong to the new one.
     #[serde(default)]
     pub outside: Vec<PathBuf>,
+    /// What its schema was compared with, and in what it differs.
+    #[serde(default)]
+    pub schema: Option<(String, Option<String>)>,
     /// What was asked for, to do it again.
     pub request: Value,
 }
@@ -143,8 +146,19 @@ impl Journal {
         old: Identity,
         request: Value,
     ) -> Self {
-        let (stage, new, outside) = (Stage::Making, None, Vec::new());
-        Self { format: FORMAT, backup, commit, begun_at, place, stage, old, new, outside, request }
+        Self {
+            format: FORMAT,
+            backup,
+            commit,
+            begun_at,
+            place,
+            stage: Stage::Making,
+            old,
+            new: None,
+            outside: Vec::new(),
+            schema: None,
+            request,
+        }
     }
 }
 

@@ -3,16 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::restore::{How, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::Shown;
+use crate::cli::recover::{Done, Shown, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting};
-use crate::domain::{Backup, Lsn, RecoveryTarget, Status, human_bytes};
+use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, Status, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{self, Entry};
 use crate::process::interrupt;
@@ -53,9 +54,10 @@ pub(super) fn run(
         archiving: if wanted.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
         progress: progress.as_ref(),
     };
-    if how == How::Show {
+    if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
         return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }
+            .then(then)
             .show(context);
     }
     let planted = restore.run();
@@ -67,8 +69,26 @@ pub(super) fn run(
     })?;
     let DataDirectory { path, archiving, until, .. } = restore;
     drop(progress);
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
     let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
+    record(&path, planted.duration, entry, &said.until.to_string(), context);
     say(&said, entry, commit, context)
+}
+
+/// Records the restore into a directory.
+fn record(path: &Path, duration: Duration, entry: &Entry, until: &str, context: &Context) {
+    let done = Done {
+        mode: RestoreMode::Clone,
+        target: place_of_directory(path),
+        // Its databases are as they were copied.
+        commit: entry.backup.commit.clone(),
+        duration,
+        schema: None,
+        more: vec![("until", until.into())],
+    };
+    recorded(entry, done, context);
 }
 
 /// The log behind the backup, when it can lead to the target.
@@ -158,10 +178,12 @@ fn by_tool(
     let until = wanted.until.target(context)?;
     let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
     let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
-    if how == How::Show {
+    if let How::Show(then) = how {
         let refusals = empty_already(&path).err().map(Into::into).into_iter().collect();
         let steps = steps.iter().map(PlannedStep::of_adapter).collect();
-        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }.show(context);
+        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }
+            .then(then)
+            .show(context);
     }
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -173,6 +195,10 @@ fn by_tool(
         }
         None => error.into(),
     })?;
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
+    record(&path, duration, entry, &wanted.until.target(context)?.to_string(), context);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "backup": backup.id,
