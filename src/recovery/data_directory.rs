@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 
 use super::error::of_store;
 use super::execute::remove;
-use super::{Error, Execution, Log};
+use super::{Error, Execution, Log, PlannedStep};
 use crate::backup::HeldSource;
 use crate::domain::{Backup, Owner, RecoveryTarget, Status};
 use crate::process::{Liveness, crash_point, is_alive};
@@ -106,12 +106,14 @@ impl DataDirectory<'_> {
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside })
     }
 
-    /// What is going to be done, for people.
-    pub fn plan(&self) -> Result<Vec<String>, Error> {
+    /// What is going to be done, for people, and what stands against it now.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         self.check_members()?;
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
         let steps = self.steps(&sources, &self.path)?;
-        Ok(steps.iter().map(Step::to_string).collect())
+        let checks = [self.preflight().map(drop), self.check_outside(&tablespaces_of(&steps))];
+        let refusals = checks.into_iter().filter_map(Result::err).collect();
+        Ok((steps.iter().map(PlannedStep::of_adapter).collect(), refusals))
     }
 
     fn refuse(&self, reason: impl Into<String>, hint: &'static str) -> Error {
@@ -330,10 +332,7 @@ struct Partial {
 impl Partial {
     /// Makes it beside `path`. What a dead process has left goes.
     fn make(path: &Path) -> Result<Self, Error> {
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(PARTIAL);
-        let dir = path.with_file_name(name);
+        let dir = partial_of(path);
         sweep(&dir)?;
         match DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => {}
@@ -378,6 +377,19 @@ fn busy(dir: &Path) -> Error {
         reason: "is there: another process restores into this place, or did so on another machine".to_owned(),
         hint: "remove it if no such process runs any more",
     }
+}
+
+/// Where the directory `path` is made.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(PARTIAL);
+    path.with_file_name(name)
+}
+
+/// Removes what a dead process has left that was making the directory `path`.
+pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
+    sweep(&partial_of(path))
 }
 
 /// Removes what a dead process has left.

@@ -101,6 +101,48 @@ pub enum Error {
         /// What it said.
         source: process::Error,
     },
+    /// There is nothing to replace.
+    #[error("there is no database \"{dbname}\" to replace")]
+    NothingThere {
+        /// Its name.
+        dbname: String,
+    },
+    /// Somebody is connected to what is to be replaced.
+    #[error("{sessions} session(s) are connected to database \"{dbname}\"")]
+    InUse {
+        /// Its name.
+        dbname: String,
+        /// How many.
+        sessions: u64,
+    },
+    /// An earlier restore into the same place is not over.
+    #[error("an earlier restore into {what} is not over: {id}")]
+    NotOver {
+        /// The place.
+        what: String,
+        /// The id of the restore.
+        id: String,
+    },
+    /// There is no restore of this id.
+    #[error("there is no unfinished restore '{id}'")]
+    NoRestore {
+        /// The id.
+        id: String,
+    },
+    /// Another process works on it.
+    #[error("another process works on restore {id}")]
+    Busy {
+        /// The id.
+        id: String,
+    },
+    /// Things are not where the restore has put them.
+    #[error("{what} {stand}")]
+    Strange {
+        /// The place.
+        what: String,
+        /// What is the matter.
+        stand: &'static str,
+    },
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -120,7 +162,7 @@ impl Error {
     /// May the same request succeed a little later with nothing changed by us?
     pub fn retry(&self) -> bool {
         match self {
-            Self::InProgress { .. } => true,
+            Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } => true,
             Self::TargetExists { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
@@ -131,6 +173,10 @@ impl Error {
             | Self::NoRoom { .. }
             | Self::File { .. }
             | Self::Step { .. }
+            | Self::NothingThere { .. }
+            | Self::NotOver { .. }
+            | Self::NoRestore { .. }
+            | Self::Strange { .. }
             | Self::Staging { .. } => false,
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),

@@ -1,7 +1,11 @@
 //! Restoring into a database that does not exist yet.
 
 use std::fmt;
+use std::time::Duration;
 
+use backon::{BlockingRetryable as _, ConstantBuilder};
+
+use crate::domain::{Line, Postgres};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
 
 use super::Error;
@@ -150,6 +154,19 @@ impl Plan {
     }
 }
 
+/// What makes a new database sort and encode as the old one did.
+pub fn template(postgres: &Postgres) -> Template {
+    let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
+    Template {
+        encoding: text(&postgres.encoding),
+        collate: text(&postgres.collate),
+        ctype: text(&postgres.ctype),
+        provider: text(&postgres.locale_provider),
+        locale: text(&postgres.locale),
+        icu_rules: postgres.icu_rules.clone(),
+    }
+}
+
 /// Executes `plan` on the server of `admin`; `work` does what is to be done inside
 /// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`],
 /// [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a panic, the temporary database is
@@ -262,6 +279,22 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
         Err(PgError::DatabaseInUse { .. }) => Err(in_progress()),
         other => Ok(other?),
     }
+}
+
+/// Removes what a restore has left whose process is known to be dead. Programs of
+/// it may go on for a moment: they are ended.
+pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
+    let once = || {
+        // In a session of its own: the lock goes with it.
+        let client = Client::connect(admin, APPLICATION)?;
+        let comment = client.get_comment(&plan.temporary)?;
+        if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
+            client.end_sessions(&plan.temporary)?;
+        }
+        make_way(&client, plan)
+    };
+    let patience = ConstantBuilder::new().with_delay(Duration::from_millis(100)).with_max_times(100);
+    once.retry(patience).when(|error| matches!(error, Error::InProgress { .. })).call()
 }
 
 fn is_empty(client: &Client, plan: &Plan) -> Result<bool, Error> {

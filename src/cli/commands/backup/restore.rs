@@ -3,18 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Target, admin_of, find, target};
+use crate::cli::recover::{Asked, Shown, Target, Then, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
-use crate::recovery::{Restore, Restored};
+use crate::recovery::{Advance, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
-use super::{restore_cluster, select};
+use super::{restore_cluster, restore_in_place, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -36,16 +37,76 @@ use super::{restore_cluster, select};
 /// temporary name, filled in one transaction, marked with its commit, and gets
 /// its name when it is complete. An existing database is never touched, and what
 /// was made is dropped when something fails.
+///
+/// With --mode disaster and --force, what was restored takes the place of the
+/// database or data directory that is there. It is made beside it first; then the
+/// two change places in one step, and the old one stays until --finish removes it
+/// or --abort puts it back. What is interrupted on the way is taken up by --resume
+/// or undone by --abort; --list says which of the two is in place.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
-    #[arg(value_name = "BACKUP|COMMIT")]
-    backup: String,
+    /// Only show what would be done, as 'git pggit backup plan' does
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 
-    /// The name of the new database
-    #[arg(long, value_name = "DATABASE", required_unless_present = "to")]
-    into: Option<String>,
+    /// With --mode disaster: replace what is there
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    unfinished: Unfinished,
+
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// What becomes of a restore that has replaced something, or was about to
+#[derive(Debug, clap::Args)]
+#[group(multiple = false, conflicts_with_all = ["backup", "dry_run", "force", "Wanted"])]
+pub(super) struct Unfinished {
+    /// List the restores of --mode disaster that are not over
+    #[arg(long)]
+    pub(super) list: bool,
+
+    /// Go on with one that was interrupted
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) resume: Option<Option<String>>,
+
+    /// Put back what was there before, and remove what was restored
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) abort: Option<Option<String>>,
+
+    /// Remove what was there before: nobody needs it any more
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) finish: Option<Option<String>>,
+}
+
+/// Whether what is there stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+pub(super) enum Mode {
+    Clone,
+    Disaster,
+}
+
+/// What is to be restored, and where to
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
+    #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
+    pub(super) backup: String,
+
+    /// The name of the new database; with --mode disaster, of the one that is replaced
+    #[arg(long, value_name = "DATABASE")]
+    pub(super) into: Option<String>,
+
+    /// 'clone' makes something new, 'disaster' puts it in the place of what is there
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone)]
+    pub(super) mode: Mode,
+
+    /// With --mode disaster: end the sessions of others in the database
+    #[arg(long)]
+    pub(super) disconnect: bool,
 
     /// The missing or empty directory that becomes a data directory
     #[arg(long, value_name = "DIR", conflicts_with_all = PLACES)]
@@ -62,27 +123,23 @@ pub(crate) struct Args {
 
     /// With a backup: run the migrations up to this commit after it
     #[arg(short, long, value_name = "REV")]
-    commit: Option<String>,
+    pub(super) commit: Option<String>,
 
     /// With a commit: leave the database at the commit of the backup
     #[arg(long, conflicts_with = "commit")]
-    no_migrate: bool,
+    pub(super) no_migrate: bool,
 
     /// Only say it when the schema is not what it should be
     #[arg(long)]
-    allow_schema_difference: bool,
-
-    /// Only show what would be done
-    #[arg(long, short = 'n')]
-    pub(super) dry_run: bool,
+    pub(super) allow_schema_difference: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
-    database: Option<String>,
+    pub(super) database: Option<String>,
 
     /// A database of the server to restore on, as psql takes it
     #[arg(long, value_name = "URL")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
 
     /// Let everything belong to the user who restores
     #[arg(long)]
@@ -97,7 +154,7 @@ pub(crate) struct Args {
 }
 
 /// Up to where the log is replayed
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Point in time, with --to")]
 pub(super) struct Until {
     /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
@@ -152,7 +209,9 @@ EXAMPLES
     git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
-    git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
+    git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
+    git pggit backup restore v1.9 --mode disaster --force --disconnect
+    git pggit backup restore --finish";
 
 /// What is about databases is not about data directories.
 const PLACES: [&str; 7] =
@@ -178,47 +237,96 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
     Ok((entry, commit))
 }
 
+/// Whether it is shown or done.
+#[derive(Debug)]
+pub(super) enum How {
+    /// Shown, with what follows it.
+    Show(Then),
+    /// Done.
+    Run,
+    /// Done as a part of something, which says what was done.
+    Part,
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let asked = Asked {
-        what: &args.backup,
-        database: args.database.as_deref(),
-        commit: args.commit.as_deref(),
-        no_migrate: args.no_migrate,
-        of_cluster: args.to.is_some(),
-        ..Asked::default()
-    };
-    if let Some(to) = &args.to {
-        let (entry, commit) = match args.until.target(context)? {
-            RecoveryTarget::Time(at) if args.backup == "latest" => last_before(at, &asked, context)?,
-            _ => find(&asked, context)?,
-        };
-        return restore_cluster::run(args, to, &entry, commit, context);
+    if restore_in_place::settle(&args.unfinished, context)? {
+        return Ok(());
     }
-    let Some(into) = args.into.as_deref() else {
+    match (args.dry_run, args.wanted.mode) {
+        (true, _) => show(&args.wanted, context),
+        (false, Mode::Clone) if args.force => {
+            Err(Failure::new(Code::Usage, "--force is for --mode disaster: a clone replaces nothing"))
+        }
+        (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context),
+        (false, Mode::Disaster) => restore_in_place::run(&args.wanted, args.force, context),
+    }
+}
+
+/// Shows what would be done.
+pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+    match wanted.mode {
+        Mode::Clone => carry_out(wanted, How::Show(Then::default()), context),
+        Mode::Disaster => restore_in_place::show(wanted, context),
+    }
+}
+
+/// What somebody asked for.
+fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
+    if wanted.backup.is_empty() {
+        return Err(Failure::new(Code::Usage, "name a backup or a commit"));
+    }
+    Ok(Asked {
+        what: &wanted.backup,
+        database: wanted.database.as_deref(),
+        commit: wanted.commit.as_deref(),
+        no_migrate: wanted.no_migrate,
+        of_cluster: wanted.to.is_some(),
+        ..Asked::default()
+    })
+}
+
+/// The backup that is wanted, and the commit that it is to be at.
+pub(super) fn resolve(wanted: &Wanted, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let asked = asked(wanted)?;
+    match wanted.until.target(context)? {
+        RecoveryTarget::Time(at) if wanted.to.is_some() && wanted.backup == "latest" => {
+            last_before(at, &asked, context)
+        }
+        _ => find(&asked, context),
+    }
+}
+
+/// Makes something new of the backup.
+pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<(), Failure> {
+    if let Some(to) = &wanted.to {
+        let (entry, commit) = resolve(wanted, context)?;
+        return restore_cluster::run(wanted, how, to, &entry, commit, context);
+    }
+    let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
-    let Target { entry, commit, forward, expected } = target(&asked, context)?;
-    let admin = admin_of(&entry, args.database.as_deref(), args.server.as_deref(), context)?;
+    let Target { entry, commit, forward, expected } = target(&asked(wanted)?, context)?;
+    let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let staging = store::staging(context)?;
     let restore = Restore {
-        backup: &entry.backup,
-        into,
+        advance: Advance {
+            leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
+            forward,
+            expected,
+            allow_schema_difference: wanted.allow_schema_difference,
+            ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
+        },
         admin,
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, entry.backup.location.as_ref())?,
-        staging: store::staging(context)?,
-        no_owner: args.no_owner,
-        no_privileges: args.no_privileges,
-        expected,
-        forward,
-        mask: None,
         label: None,
-        allow_schema_difference: args.allow_schema_difference,
-        progress: progress.as_ref(),
     };
-    if args.dry_run {
-        return show(&restore, context);
+    if let How::Show(then) = how {
+        let (steps, refusals) = restore.describe()?;
+        let place = json!({ "database": into, "server": restore.admin.to_url() });
+        return Shown { entry: &entry, commit, place, steps, refusals }.then(then).show(context);
     }
     let restored = restore.run();
     drop(progress);
@@ -228,23 +336,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
         None => error.into(),
     })?;
-    say(into, &entry, commit, &restored, context)
-}
-
-/// What would be done.
-fn show(restore: &Restore<'_>, context: &Context) -> Result<(), Failure> {
-    let steps: Vec<String> = restore.plan().steps().iter().map(ToString::to_string).collect();
-    if context.ui.wants_json() {
-        let backup = restore.backup;
-        return Ok(context
-            .ui
-            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
-    }
-    context.ui.line(format!("backup {} on {}", restore.backup.name, restore.backup.commit.short()))?;
-    for (number, step) in steps.iter().enumerate() {
-        context.ui.line(format!("{}. {step}", number + 1))?;
-    }
-    Ok(())
+    say(into, &entry, commit, &restored, matches!(how, How::Part), context)
 }
 
 fn say(
@@ -252,10 +344,14 @@ fn say(
     entry: &Entry,
     commit: Oid,
     restored: &Restored,
+    in_part: bool,
     context: &Context,
 ) -> Result<(), Failure> {
     if let Some(diff) = &restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+    }
+    if in_part {
+        return Ok(());
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({

@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::{Args, Until};
+use super::restore::{How, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
+use crate::cli::recover::Shown;
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting};
 use crate::domain::{Backup, Lsn, RecoveryTarget, Status, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{self, Entry};
 use crate::process::interrupt;
-use crate::recovery::{Archiving, DataDirectory, Log, Planted, reach, restore_by_tool};
+use crate::recovery::{Archiving, DataDirectory, Log, PlannedStep, Planted, reach, restore_by_tool};
 use crate::store::Access;
 use crate::tools::Programs;
-use crate::tools::adapter::{Step, Subject, Target};
+use crate::tools::adapter::{Subject, Target, empty_already};
 
 pub(super) fn run(
-    args: &Args,
+    wanted: &Wanted,
+    how: How,
     to: &Path,
     entry: &Entry,
     commit: Oid,
@@ -29,15 +31,15 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
     let Some(adapter) = backup::restorer_of(&entry.backup, &programs) else {
-        return by_tool(args, to, entry, &programs, context);
+        return by_tool(wanted, how, to, entry, commit, &programs, context);
     };
     let members = members(entry, context)?;
     let tablespaces =
-        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
-    let until = args.until.target(context)?;
+        wanted.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let until = wanted.until.target(context)?;
     let log = match until {
         RecoveryTarget::Immediate => None,
-        _ => Some(log(&args.until, &until, entry, context)?),
+        _ => Some(log(&wanted.until, &until, entry, context)?),
     };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -48,11 +50,14 @@ pub(super) fn run(
         tablespaces,
         until,
         log,
-        archiving: if args.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
+        archiving: if wanted.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
         progress: progress.as_ref(),
     };
-    if args.dry_run {
-        return show(&restore.plan()?, entry, context);
+    if let How::Show(then) = how {
+        let (steps, refusals) = restore.describe()?;
+        return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }
+            .then(then)
+            .show(context);
     }
     let planted = restore.run();
     let planted = planted.map_err(|error| match interrupt::requested() {
@@ -63,6 +68,9 @@ pub(super) fn run(
     })?;
     let DataDirectory { path, archiving, until, .. } = restore;
     drop(progress);
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
     let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
     say(&said, entry, commit, context)
 }
@@ -125,9 +133,11 @@ struct Said<'a> {
 
 /// Lets a tool restore what is in its own repository, as it is configured here.
 fn by_tool(
-    args: &Args,
+    wanted: &Wanted,
+    how: How,
     to: &Path,
     entry: &Entry,
+    commit: Oid,
     programs: &Programs,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -142,19 +152,22 @@ fn by_tool(
     })?;
     database.tool = Setting { value: tool, origin: Origin::CommandLine };
     let adapter = backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, programs)?;
-    if args.archive_mode != "off" {
+    if wanted.archive_mode != "off" {
         let message = "--archive-mode preserve: the tool leaves archiving off";
         return Err(Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place"));
     }
     let tablespaces =
-        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+        wanted.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     let path = plain(&context.cwd().join(to));
-    let until = args.until.target(context)?;
+    let until = wanted.until.target(context)?;
     let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
     let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
-    if args.dry_run {
-        let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
-        return show(&steps, entry, context);
+    if let How::Show(then) = how {
+        let refusals = empty_already(&path).err().map(Into::into).into_iter().collect();
+        let steps = steps.iter().map(PlannedStep::of_adapter).collect();
+        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }
+            .then(then)
+            .show(context);
     }
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -166,6 +179,9 @@ fn by_tool(
         }
         None => error.into(),
     })?;
+    if matches!(how, How::Part) {
+        return Ok(());
+    }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "backup": backup.id,
@@ -240,21 +256,6 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
         [_, _] => refuse("the old directory has to be absolute"),
         _ => refuse("expected OLD=NEW"),
     }
-}
-
-/// What would be done.
-fn show(steps: &[String], entry: &Entry, context: &Context) -> Result<(), Failure> {
-    let backup = &entry.backup;
-    if context.ui.wants_json() {
-        return Ok(context
-            .ui
-            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
-    }
-    context.ui.line(format!("backup {} on {}", backup.name, backup.commit.short()))?;
-    for (number, step) in steps.iter().enumerate() {
-        context.ui.line(format!("{}. {step}", number + 1))?;
-    }
-    Ok(())
 }
 
 fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result<(), Failure> {
