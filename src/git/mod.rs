@@ -27,6 +27,7 @@ mod signature;
 mod tips;
 mod trees;
 mod upkeep;
+mod worktree;
 mod writer;
 
 pub use diff::{Diff, DiffOptions};
@@ -43,4 +44,5 @@ pub use remote::{Outcome, Pushed};
 pub use signature::{Signature, Verdict};
 pub use tips::Tips;
 pub use trees::{Directory, TreeEntry};
+pub use worktree::Worktree;
 pub use writer::{NewCommit, TreeChange, Writer};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Gap;
 use crate::domain::human_bytes;
-use crate::{pg, process, store, tools};
+use crate::{git, pg, process, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +143,17 @@ pub enum Error {
         /// What is the matter.
         stand: &'static str,
     },
+    /// The program that migrates failed.
+    #[error("{}", failed_command(command, why))]
+    Command {
+        /// As it would be written in a shell.
+        command: String,
+        /// How it ended and what it said.
+        why: process::Error,
+    },
+    /// The repository said no.
+    #[error(transparent)]
+    Git(#[from] git::Error),
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -177,11 +188,22 @@ impl Error {
             | Self::NotOver { .. }
             | Self::NoRestore { .. }
             | Self::Strange { .. }
+            | Self::Command { .. }
             | Self::Staging { .. } => false,
+            Self::Git(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
         }
+    }
+}
+
+fn failed_command(command: &str, why: &process::Error) -> String {
+    match why {
+        process::Error::Failed { status, stderr, .. } => {
+            format!("'{command}': {status}\n{}", stderr.trim()).trim_end().to_owned()
+        }
+        other => format!("'{command}': {other}"),
     }
 }
 

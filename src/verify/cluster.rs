@@ -261,6 +261,19 @@ const FIXED: &[(&str, &str)] = &[
     ("lc_messages", "C"),
 ];
 
+/// What a restored one does not take over: all that it replays is in its directory,
+/// to the end.
+const UNSET: [&str; 8] = [
+    "restore_command",
+    "recovery_end_command",
+    "archive_cleanup_command",
+    "recovery_target",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_xid",
+];
+
 /// What the command line of the server says goes before everything that a
 /// restored data directory says.
 fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str, String)> {
@@ -283,6 +296,7 @@ fn settings(scratch: &Scratch, major: u32, origin: Origin) -> Vec<(&'static str,
             add("max_prepared_transactions", "1000");
             add("recovery_target_action", "promote");
             add("external_pid_file", "");
+            UNSET.iter().for_each(|name| add(name, ""));
             add("primary_conninfo", "");
             add("primary_slot_name", "");
         }

@@ -422,6 +422,10 @@ impl From<recovery::Error> for Failure {
                 .hint("'git pggit backup restore --list' shows those that are not over"),
             other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            recovery::Error::Git(error) => error.into(),
+            other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
+                .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
+                .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
             other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }

@@ -3,16 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::restore::{How, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::Shown;
+use crate::cli::recover::{Done, Shown, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting};
-use crate::domain::{Backup, Lsn, RecoveryTarget, Status, human_bytes};
+use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, Status, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{self, Entry};
 use crate::process::interrupt;
@@ -72,7 +73,22 @@ pub(super) fn run(
         return Ok(());
     }
     let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
+    record(&path, planted.duration, entry, &said.until.to_string(), context);
     say(&said, entry, commit, context)
+}
+
+/// Records the restore into a directory.
+fn record(path: &Path, duration: Duration, entry: &Entry, until: &str, context: &Context) {
+    let done = Done {
+        mode: RestoreMode::Clone,
+        target: place_of_directory(path),
+        // Its databases are as they were copied.
+        commit: entry.backup.commit.clone(),
+        duration,
+        schema: None,
+        more: vec![("until", until.into())],
+    };
+    recorded(entry, done, context);
 }
 
 /// The log behind the backup, when it can lead to the target.
@@ -182,6 +198,7 @@ fn by_tool(
     if matches!(how, How::Part) {
         return Ok(());
     }
+    record(&path, duration, entry, &wanted.until.target(context)?.to_string(), context);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "backup": backup.id,
