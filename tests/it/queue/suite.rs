@@ -545,8 +545,9 @@ pub fn who_ends_a_backup_may_take_the_next_of_its_database(stage: &dyn Stage) {
     assert_eq!(second.job.id, ids[1]);
     queue.enqueue(backup("shop")).unwrap();
     assert_nothing(stage.open().as_ref());
-    // What was lost ends nothing, and takes nothing.
-    assert_lost(&queue.end_and_claim(&first, &completed(), &worker("w")));
+    // What is over takes nothing; a server may be asked again whose answer was lost.
+    let again = queue.end_and_claim(&first, &completed(), &worker("w"));
+    assert!(!matches!(again, Ok((_, Some(_)))), "{again:?}");
     let (ended, third) = queue.end_and_claim(&second, &failed(true), &worker("w")).unwrap();
     assert_eq!((ended.state, third.is_some()), (JobState::WillRetry, true));
     let (_, none) = queue.end_and_claim(&third.unwrap(), &completed(), &worker("w")).unwrap();
