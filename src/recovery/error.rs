@@ -2,9 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Gap;
+use super::server::last_word;
 use crate::domain::human_bytes;
+use crate::process::interrupt::Signal;
 use crate::{pg, process, store, tools};
 
 /// A failure of this room.
@@ -101,6 +104,43 @@ pub enum Error {
         /// What it said.
         source: process::Error,
     },
+    /// A server of the right version is not installed.
+    #[error("no {program} of PostgreSQL {major} is installed{}", found.as_ref().map_or_else(String::new, |found| format!(" (there is {found})")))]
+    ServerMissing {
+        /// What was looked for.
+        program: tools::Program,
+        /// The major version of the data.
+        major: u32,
+        /// What was found instead.
+        found: Option<tools::ToolVersion>,
+    },
+    /// A server does not start on what was restored.
+    #[error("a server does not start on what was restored: {}", last_word(log))]
+    ServerNotStarted {
+        /// The end of its log.
+        log: String,
+    },
+    /// Something else than the private server answered.
+    #[error("what answers at {} is not the server that was started", path.display())]
+    NotPrivate {
+        /// The directory of the socket.
+        path: PathBuf,
+    },
+    /// It took too long.
+    #[error("not done after {} s", after.as_secs_f64())]
+    Deadline {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A signal ended it.
+    #[error("interrupted ({signal})")]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+    },
+    /// A program failed.
+    #[error(transparent)]
+    Process(process::Error),
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -120,7 +160,7 @@ impl Error {
     /// May the same request succeed a little later with nothing changed by us?
     pub fn retry(&self) -> bool {
         match self {
-            Self::InProgress { .. } => true,
+            Self::InProgress { .. } | Self::Deadline { .. } => true,
             Self::TargetExists { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
@@ -131,10 +171,24 @@ impl Error {
             | Self::NoRoom { .. }
             | Self::File { .. }
             | Self::Step { .. }
+            | Self::ServerMissing { .. }
+            | Self::ServerNotStarted { .. }
+            | Self::NotPrivate { .. }
+            | Self::Interrupted { .. }
             | Self::Staging { .. } => false,
+            Self::Process(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
+        }
+    }
+}
+
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::Interrupted { signal } => Self::Interrupted { signal },
+            other => Self::Process(other),
         }
     }
 }

@@ -20,6 +20,7 @@ mod log;
 mod new_database;
 mod point;
 mod proof;
+mod server;
 mod swap;
 
 pub use by_tool::restore_by_tool;
@@ -34,4 +35,7 @@ pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database};
 pub use point::Log;
 pub use proof::{Leniency, difference};
+pub use server::{
+    Ground, Limit, Origin, PrivateServer, ServerBinaries, end_server, find_server_program, last_word,
+};
 pub use swap::swap_in;

@@ -12,20 +12,13 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::Error;
-use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, find_program, is_alive, search_path};
-use crate::tools::LIBPQ_VARIABLES;
+use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, is_alive};
+use crate::recovery::{Ground, end_server};
 
 const PREFIX: &str = "pggit-verify-";
 const OWNER_FILE: &str = "owner.json";
-/// A socket's whole path has at most 107 bytes.
-const SOCKET_PATH_MAX: usize = 107;
-const SOCKET: &str = "/home/.s.PGSQL.5432.lock";
 
 /// Where scratch clusters are, and as whom they run.
 #[derive(Debug, Clone)]
@@ -59,7 +52,7 @@ impl Scratch {
         sweep(&base);
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let root = base.join(name);
-        if root.as_os_str().len() + SOCKET.len() > SOCKET_PATH_MAX {
+        if !Ground::is_short_enough(&root.join("home")) {
             return Err(Error::TooLong { path: base });
         }
         let mut scratch = Self { root, user, prefix: Vec::new() };
@@ -70,7 +63,7 @@ impl Scratch {
         });
         tries.unwrap_or_else(|| scratch.fill())?;
         crash_point("verify.scratch-made");
-        scratch.prefix = prefix();
+        scratch.prefix = Ground::prefix(true);
         Ok(scratch)
     }
 
@@ -82,13 +75,7 @@ impl Scratch {
         let home = self.home();
         make(&home, 0o700).map_err(failed)?;
         self.give(&home).map_err(failed)?;
-        // Who gets to the socket may come in, and nobody else gets to it.
-        let files = [("hba.conf", "local all all trust\n"), ("ident.conf", ""), ("server.conf", "")];
-        for (name, text) in files {
-            let path = self.root.join(name);
-            fs::write(&path, text).map_err(failed)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed)?;
-        }
+        Ground::write_files(&self.root).map_err(failed)?;
         Ok(())
     }
 
@@ -112,23 +99,26 @@ impl Scratch {
         self.user.as_ref().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
     }
 
+    /// Where the server works.
+    pub(super) fn ground(&self) -> Ground {
+        Ground {
+            data: self.data(),
+            home: self.home(),
+            files: self.root.clone(),
+            user: self.user.clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
     /// A command that runs `program` as that user, a little nicer than others,
     /// and not longer than we live.
     pub(super) fn cmd(&self, program: &Path) -> Cmd {
-        let mut all = self.prefix.iter().map(PathBuf::from);
-        let cmd = match all.next() {
-            None => Cmd::new(program),
-            Some(first) => Cmd::new(first).args(all).arg(program),
-        };
-        self.as_user(cmd.hide_env(LIBPQ_VARIABLES))
+        self.ground().cmd(program)
     }
 
     /// Lets `cmd` run as that user.
     pub(super) fn as_user(&self, cmd: Cmd) -> Cmd {
-        match &self.user {
-            Some(user) => cmd.as_user(user).cwd("/"),
-            None => cmd.cwd("/"),
-        }
+        self.ground().as_user(cmd)
     }
 
     /// How many bytes are free there.
@@ -174,25 +164,6 @@ fn user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
     Err(Error::NoUser { name: candidates.first().map_or("", |name| name).to_owned() })
 }
 
-/// `nice` and `setpriv --pdeathsig`, where there are such programs.
-fn prefix() -> Vec<PathBuf> {
-    let path = search_path();
-    let find = |name: &str| find_program(name.as_ref(), &[], path.as_deref());
-    let mut all = Vec::new();
-    if let Some(nice) = find("nice") {
-        all.extend([nice, "-n".into(), "10".into()]);
-    }
-    if let (Some(setpriv), Some(proof)) = (find("setpriv"), find("true")) {
-        let words = ["--pdeathsig", "QUIT", "--"];
-        // There are others of that name.
-        if Cmd::new(&setpriv).args(words).arg(proof).run().is_ok() {
-            all.push(setpriv);
-            all.extend(words.map(PathBuf::from));
-        }
-    }
-    all
-}
-
 /// Ends and removes scratch clusters of dead processes in `base`. What others
 /// made, and what may still be in use, stays.
 pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
@@ -221,32 +192,6 @@ pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
         }
     }
     swept
-}
-
-/// Ends the server that a dead process has left in `data`.
-fn end_server(data: &Path) {
-    let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    let pid = pid.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
-    let Some(pid) = pid else { return };
-    // A server stands in its data directory; a stranger who got its number does not.
-    let is_it = || {
-        let place = fs::read_link(format!("/proc/{}/cwd", pid.as_raw_pid()));
-        place.is_ok_and(|place| data.canonicalize().is_ok_and(|data| place == data))
-    };
-    for signal in [Signal::QUIT, Signal::KILL] {
-        if !is_it() {
-            return;
-        }
-        let _ = kill_process(pid, signal);
-        // Nobody ever sends: this only lets a moment pass.
-        let (_keep, moment) = channel::<()>();
-        for _ in 0..100 {
-            if test_kill_process(pid).is_err() || !is_it() {
-                return;
-            }
-            let _ = moment.recv_timeout(Duration::from_millis(50));
-        }
-    }
 }
 
 #[cfg(test)]

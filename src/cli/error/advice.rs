@@ -409,10 +409,23 @@ impl From<recovery::Error> for Failure {
                 Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
             }
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            recovery::Error::Process(error) => error.into(),
+            other @ recovery::Error::ServerMissing { major, .. } => {
+                Self::of(Code::ToolFailed, &other).hint(server_wanted(major))
+            }
+            other @ (recovery::Error::ServerNotStarted { .. }
+            | recovery::Error::NotPrivate { .. }
+            | recovery::Error::Deadline { .. }) => Self::of(Code::ToolFailed, &other),
+            other @ recovery::Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
             other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }
     }
+}
+
+/// What to do where the server of a version is missing.
+fn server_wanted(major: u32) -> String {
+    format!("install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>")
 }
 
 impl From<verify::Error> for Failure {
@@ -427,9 +440,7 @@ impl From<verify::Error> for Failure {
             Error::Process(error) => error.into(),
             Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
-            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
-                "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
-            )),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration)
                 .hint("name a user of this machine: git config pggit.scratchUser <user>"),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
@@ -437,10 +448,11 @@ impl From<verify::Error> for Failure {
             }
             Error::NoRoom { .. } => failure(Code::Destination)
                 .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
-            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => failure(Code::ToolFailed),
-            Error::Deadline { .. } => {
-                failure(Code::ToolFailed).hint("give it more time: git config pggit.<database>.verifyTimeout <duration>")
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => {
+                failure(Code::ToolFailed)
             }
+            Error::Deadline { .. } => failure(Code::ToolFailed)
+                .hint("give it more time: git config pggit.<database>.verifyTimeout <duration>"),
             Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
         }
     }
