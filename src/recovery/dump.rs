@@ -1,89 +1,31 @@
 //! Restoring a dump from its files into a new database.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::backup::restorer_of;
-use crate::domain::{Artifact, Backup, BackupId, CommitId, DumpFormat, Postgres, Status};
-use crate::pg::{Client, ConnInfo, Template};
+use crate::domain::{Artifact, DumpFormat, Status};
+use crate::pg::{Client, ConnInfo};
 use crate::process::crash_point;
-use crate::progress::Progress;
 use crate::store;
 use crate::store::{Access, Held};
+use crate::tools::Connection;
 use crate::tools::adapter::{Subject, Target};
-use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
-use super::execute::{Execution, Staged};
-use super::proof::{Leniency, difference};
-use super::{Error, Plan, Step, in_scratch_database, into_new_database};
+use super::execute::Execution;
+use super::new_database::template;
+use super::{Advance, Error, Plan, Step, into_new_database};
 
 /// What is to be restored and where to.
 pub struct Restore<'a> {
-    /// The backup.
-    pub backup: &'a Backup,
-    /// The name of the new database.
-    pub into: &'a str,
+    /// The backup, the name of the new database, and what is to be done when the
+    /// data are there. What it leaves out is not restored.
+    pub advance: Advance<'a>,
     /// A database of the server in which it is to be made.
     pub admin: ConnInfo,
-    /// Where the client programs of PostgreSQL are.
-    pub programs: Programs,
     /// What it takes to reach the store.
     pub access: Access,
-    /// A directory for dumps that pg_restore wants as files; made when it is needed.
-    pub staging: PathBuf,
-    /// Everything is to belong to the user who restores.
-    pub no_owner: bool,
-    /// Grants are left out.
-    pub no_privileges: bool,
-    /// The way on from the commit of the backup, when that is not the one that
-    /// is wanted.
-    pub forward: Option<Forward>,
-    /// What the schema has to be in the end.
-    pub expected: Expected,
-    /// A schema that is another one is only said.
-    pub allow_schema_difference: bool,
-    /// What changes data that nobody may see, before anybody can connect.
-    pub mask: Option<Migration>,
     /// A comment that the database keeps.
     pub label: Option<String>,
-    /// Whom to tell how far it is.
-    pub progress: &'a dyn Progress,
-}
-
-/// The way from the commit of a backup to a later one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
-    /// The commit that is wanted.
-    pub commit: CommitId,
-    /// What it takes.
-    pub migrations: Vec<Migration>,
-}
-
-/// What the schema of a restored database has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
-    /// Nobody knows.
-    Unknown,
-    /// This, recorded with a backup of the commit.
-    Recorded {
-        /// The backup.
-        backup: BackupId,
-        /// The schema.
-        schema: Vec<u8>,
-    },
-    /// What all migrations of the commit make in an empty database.
-    Migrations(Vec<Migration>),
-}
-
-impl Expected {
-    /// Where it comes from, in words.
-    fn source(&self) -> Option<String> {
-        match self {
-            Self::Unknown => None,
-            Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
-            Self::Migrations(all) => Some(format!("what {} migrations make in an empty database", all.len())),
-        }
-    }
 }
 
 /// What was restored.
@@ -109,29 +51,29 @@ impl Restore<'_> {
     /// Restores. Every byte is proved to be the one that was written before it is
     /// used; those of plain files before the server is asked to do anything.
     pub fn run(&self) -> Result<Restored, Error> {
-        let begun = Instant::now();
+        let (begun, advance) = (Instant::now(), &self.advance);
         let dump = self.open()?;
         let client = Client::connect(&self.admin, "git-pggit")?;
-        if client.database_exists(self.into)? {
-            return Err(Error::TargetExists { dbname: self.into.to_owned() });
+        if client.database_exists(advance.dbname)? {
+            return Err(Error::TargetExists { dbname: advance.dbname.to_owned() });
         }
         let major = client.facts()?.major;
         drop(client);
         if !dump.held.proves_itself() {
-            self.progress.stage("verifying", Some(dump.artifact.size_bytes));
+            self.advance.progress.stage("verifying", Some(dump.artifact.size_bytes));
             dump.held.verify(
                 dump.artifact.name.as_str(),
                 &dump.artifact.digest.to_string(),
-                self.progress,
+                self.advance.progress,
             )?;
         }
-        self.progress.stage(&format!("restoring {}", self.into), Some(dump.artifact.size_bytes));
+        self.advance.progress.stage(&format!("restoring {}", advance.dbname), Some(dump.artifact.size_bytes));
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
-            Step::Migrate { .. } => self.migrate(target, major),
-            Step::Mask { .. } => self.run_migrations(target, major, self.mask.as_slice()),
+            Step::Migrate { .. } => advance.migrate(target, major),
+            Step::Mask { .. } => advance.mask(target, major),
             Step::Prove { .. } => {
-                difference = self.prove(target, major)?;
+                difference = advance.prove(target, &self.admin, major)?;
                 Ok(())
             }
             _ => self.load(&dump, target, major),
@@ -141,97 +83,38 @@ impl Restore<'_> {
             bytes: dump.artifact.size_bytes,
             duration: begun.elapsed(),
             difference,
-            compared_with: self.expected.source(),
+            compared_with: advance.expected.source(),
         })
     }
 
     /// What is going to happen.
     pub fn plan(&self) -> Plan {
-        let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
-        let names = |forward: &Forward| forward.migrations.iter().map(|one| one.name.clone()).collect();
-        let commit = self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit);
-        Plan::new(self.into, &self.backup.id.to_string(), Some(commit.as_str()), template)
-            .then_migrate(self.forward.as_ref().map(names).unwrap_or_default())
-            .then_prove(self.expected.source())
-            .then_mask(self.mask.as_ref().map(|mask| mask.name.clone()))
+        let advance = &self.advance;
+        let template = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
+        let commit = advance.commit().as_str();
+        Plan::new(advance.dbname, &advance.backup.id.to_string(), Some(commit), template)
+            .then_migrate(advance.names())
+            .then_prove(advance.expected.source())
+            .then_mask(advance.mask.as_ref().map(|mask| mask.name.clone()))
             .labelled(self.label.clone())
     }
 
-    fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
-        let Some(forward) = &self.forward else { return Ok(()) };
-        self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
-        self.run_migrations(target, major, &forward.migrations)
-    }
-
-    fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
-        let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
-        let spec = MigrateSpec {
-            connection: Connection::from(target),
-            directory: staged.path().to_owned(),
-            deadline: None,
-        };
-        Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
-    }
-
-    /// In what the schema of `target` is not as it should be.
-    fn prove(&self, target: &ConnInfo, major: u32) -> Result<Option<String>, Error> {
-        self.progress.stage("comparing the schema", None);
-        let tools = self.programs.for_server(major);
-        let schema_of = |info: &ConnInfo| {
-            tools.schema_sql(&DumpSpec::new(Connection::from(info), DumpFormat::Plain)).map_err(Error::from)
-        };
-        let expected = match &self.expected {
-            Expected::Unknown => return Ok(None),
-            Expected::Recorded { schema, .. } => schema.clone(),
-            Expected::Migrations(all) => match self.schema_of_migrations(all, major, &schema_of) {
-                Err(error @ Error::NoExpectedSchema { .. }) if self.allow_schema_difference => {
-                    return Ok(Some(error.to_string()));
-                }
-                other => other?,
-            },
-        };
-        let leniency = Leniency { owners: self.no_owner, privileges: self.no_privileges };
-        match difference(&expected, &schema_of(target)?, leniency) {
-            Some(diff) if !self.allow_schema_difference => {
-                Err(Error::SchemaDiffers { dbname: self.into.to_owned(), diff })
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// The schema that all migrations of the commit make in an empty database.
-    fn schema_of_migrations(
-        &self,
-        all: &[Migration],
-        major: u32,
-        schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
-    ) -> Result<Vec<u8>, Error> {
-        let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
-        // It is dropped when this is done, whatever comes of it.
-        let scratch =
-            Plan::new(&format!("{}~schema", self.into), &self.backup.id.to_string(), None, template);
-        in_scratch_database(&self.admin, &scratch, |target| {
-            self.run_migrations(target, major, all)
-                .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
-            schema_of(target)
-        })
-    }
-
     fn open(&self) -> Result<Dump<'_>, Error> {
-        let refuse = |reason: String| Error::NotRestorable { backup: self.backup.id.to_string(), reason };
-        if self.backup.status != Status::Completed {
-            return Err(refuse(format!("it is {}", self.backup.status.as_str().replace('_', " "))));
+        let refuse =
+            |reason: String| Error::NotRestorable { backup: self.advance.backup.id.to_string(), reason };
+        if self.advance.backup.status != Status::Completed {
+            return Err(refuse(format!("it is {}", self.advance.backup.status.as_str().replace('_', " "))));
         }
-        let Some(artifact) = self.backup.artifacts.first() else {
+        let Some(artifact) = self.advance.backup.artifacts.first() else {
             return Err(refuse(format!(
                 "it was made by {} and is not a dump of this program",
-                self.backup.tool.name
+                self.advance.backup.tool.name
             )));
         };
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
-            return Err(refuse(format!("it was made by {} and is no dump", self.backup.tool.name)));
+            return Err(refuse(format!("it was made by {} and is no dump", self.advance.backup.tool.name)));
         }
-        let Some(location) = &self.backup.location else {
+        let Some(location) = &self.advance.backup.location else {
             return Err(refuse("its record does not say where it is".to_owned()));
         };
         let held = Held::open(location.as_str(), &self.access).map_err(|error| match error {
@@ -244,39 +127,27 @@ impl Restore<'_> {
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
-        let subject = Subject { backup: self.backup, chain: &[], source: None };
-        let adapter = restorer_of(self.backup, &self.programs).ok_or_else(|| Error::NotRestorable {
-            backup: self.backup.id.to_string(),
-            reason: format!("it was made by {}", self.backup.tool.name),
-        })?;
+        let subject = Subject { backup: self.advance.backup, chain: &[], source: None };
+        let adapter =
+            restorer_of(self.advance.backup, &self.advance.programs).ok_or_else(|| Error::NotRestorable {
+                backup: self.advance.backup.id.to_string(),
+                reason: format!("it was made by {}", self.advance.backup.tool.name),
+            })?;
         let steps = adapter.restore(
             &subject,
             &Target::Database {
                 connection: Connection::from(target),
                 server_major: major,
-                no_owner: self.no_owner,
-                no_privileges: self.no_privileges,
+                no_owner: self.advance.leniency.owners,
+                no_privileges: self.advance.leniency.privileges,
             },
         )?;
         let execution = Execution {
-            wanted: (self.backup, &dump.held),
+            wanted: (self.advance.backup, &dump.held),
             chain: &[],
-            staging: &self.staging,
-            progress: self.progress,
+            staging: &self.advance.staging,
+            progress: self.advance.progress,
         };
         execution.run(steps)
-    }
-}
-
-/// What makes a new database sort and encode as the old one did.
-pub fn template(postgres: &Postgres) -> Template {
-    let text = |line: &Option<crate::domain::Line>| line.as_ref().map(ToString::to_string);
-    Template {
-        encoding: text(&postgres.encoding),
-        collate: text(&postgres.collate),
-        ctype: text(&postgres.ctype),
-        provider: text(&postgres.locale_provider),
-        locale: text(&postgres.locale),
-        icu_rules: postgres.icu_rules.clone(),
     }
 }

@@ -8,6 +8,7 @@
 //! database whose comment says what it is, so that whoever finds it, we or a
 //! person, knows that it may go.
 
+mod advance;
 mod by_tool;
 mod clones;
 mod data_directory;
@@ -23,16 +24,17 @@ mod proof;
 mod server;
 mod swap;
 
+pub use advance::{Advance, Expected, Forward};
 pub use by_tool::restore_by_tool;
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
-pub use dump::{Expected, Forward, Restore, Restored, template};
+pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
 pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
 pub use log::{Reach, Run, reach, runs};
-pub use new_database::{Plan, Step, in_scratch_database, into_new_database};
+pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
 pub use point::Log;
 pub use proof::{Leniency, difference};
 pub use server::{

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::domain::{Line, Postgres};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
 
 use super::Error;
@@ -147,6 +148,19 @@ impl Plan {
         steps.extend(self.commit.clone().map(|commit| Step::Mark { commit }));
         steps.push(Step::Rename { database: self.database.clone() });
         steps
+    }
+}
+
+/// What makes a new database sort and encode as the old one did.
+pub fn template(postgres: &Postgres) -> Template {
+    let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
+    Template {
+        encoding: text(&postgres.encoding),
+        collate: text(&postgres.collate),
+        ctype: text(&postgres.ctype),
+        provider: text(&postgres.locale_provider),
+        locale: text(&postgres.locale),
+        icu_rules: postgres.icu_rules.clone(),
     }
 }
 

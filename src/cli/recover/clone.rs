@@ -7,7 +7,7 @@ use crate::domain::Owner;
 use crate::ledger::Entry;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::process::{Cmd, Secret, Status, interrupt};
-use crate::recovery::{CloneNote, Restore, sweep_clones};
+use crate::recovery::{Advance, CloneNote, Leniency, Restore, sweep_clones};
 use crate::tools::Programs;
 
 use super::target::{Target, mask};
@@ -80,21 +80,20 @@ pub(crate) fn make(target: &Target, copy: &Copy<'_>, context: &Context) -> Resul
     };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let staging = store::staging(context)?;
     let restore = Restore {
-        backup,
-        into: &copy.dbname,
+        advance: Advance {
+            leniency: Leniency { owners: copy.no_owner, privileges: copy.no_privileges },
+            forward: target.forward.clone(),
+            expected: target.expected.clone(),
+            allow_schema_difference: copy.allow_schema_difference,
+            mask: mask(&context.config()?.database(&backup.database)?, target.commit, context)?,
+            ..Advance::nowhere(backup, &copy.dbname, programs, staging, progress.as_ref())
+        },
         admin: admin.clone(),
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, backup.location.as_ref())?,
-        staging: store::staging(context)?,
-        no_owner: copy.no_owner,
-        no_privileges: copy.no_privileges,
-        forward: target.forward.clone(),
-        expected: target.expected.clone(),
-        allow_schema_difference: copy.allow_schema_difference,
-        mask: mask(&context.config()?.database(&backup.database)?, target.commit, context)?,
         label: Some(note.to_label()),
-        progress: progress.as_ref(),
     };
     let restored = restore.run()?;
     drop(progress);

@@ -10,7 +10,7 @@ use crate::domain::{Backup, BackupType, Line, Status};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties, quote_ident};
 use crate::process::{self, interrupt};
-use crate::recovery::{Expected, Restore, swap_in};
+use crate::recovery::{Advance, Restore, swap_in};
 use crate::tools::{Program, Programs};
 
 use super::select;
@@ -235,21 +235,13 @@ fn back(
     };
     let (restored, aside) = (name("before"), name("failed"));
     let progress = bar::progress(&context.ui);
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let staging = store::staging(context)?;
     let restore = Restore {
-        backup,
-        into: &restored,
+        advance: Advance::nowhere(backup, &restored, programs, staging, progress.as_ref()),
         admin: admin.clone(),
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, backup.location.as_ref())?,
-        staging: store::staging(context)?,
-        no_owner: false,
-        no_privileges: false,
-        forward: None,
-        expected: Expected::Unknown,
-        allow_schema_difference: false,
-        mask: None,
         label: None,
-        progress: progress.as_ref(),
     };
     restore.run()?;
     drop(progress);

@@ -11,7 +11,7 @@ use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
-use crate::recovery::{Restore, Restored};
+use crate::recovery::{Advance, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
 use super::{restore_cluster, select};
@@ -201,21 +201,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let admin = admin_of(&entry, args.database.as_deref(), args.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
+    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
+    let staging = store::staging(context)?;
     let restore = Restore {
-        backup: &entry.backup,
-        into,
+        advance: Advance {
+            leniency: Leniency { owners: args.no_owner, privileges: args.no_privileges },
+            forward,
+            expected,
+            allow_schema_difference: args.allow_schema_difference,
+            ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
+        },
         admin,
-        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         access: store::access_to(context, entry.backup.location.as_ref())?,
-        staging: store::staging(context)?,
-        no_owner: args.no_owner,
-        no_privileges: args.no_privileges,
-        expected,
-        forward,
-        mask: None,
         label: None,
-        allow_schema_difference: args.allow_schema_difference,
-        progress: progress.as_ref(),
     };
     if args.dry_run {
         return show(&restore, context);
@@ -235,12 +233,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn show(restore: &Restore<'_>, context: &Context) -> Result<(), Failure> {
     let steps: Vec<String> = restore.plan().steps().iter().map(ToString::to_string).collect();
     if context.ui.wants_json() {
-        let backup = restore.backup;
+        let backup = restore.advance.backup;
         return Ok(context
             .ui
             .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
     }
-    context.ui.line(format!("backup {} on {}", restore.backup.name, restore.backup.commit.short()))?;
+    context.ui.line(format!(
+        "backup {} on {}",
+        restore.advance.backup.name,
+        restore.advance.backup.commit.short()
+    ))?;
     for (number, step) in steps.iter().enumerate() {
         context.ui.line(format!("{}. {step}", number + 1))?;
     }

@@ -1,0 +1,182 @@
+//! From a backup that is back to the commit that is wanted, and the proof of it.
+//!
+//! What is run in a database once its data are there, and what its schema is
+//! compared with: the same for a dump in a new database and for a database of a
+//! cluster that was copied. It works on whatever database can be reached.
+
+use std::path::PathBuf;
+
+use crate::domain::{Backup, BackupId, CommitId, DumpFormat};
+use crate::pg::ConnInfo;
+use crate::progress::Progress;
+use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
+
+use super::execute::Staged;
+use super::new_database::template;
+use super::proof::{Leniency, difference};
+use super::{Error, Plan, in_scratch_database};
+
+/// What is to be done with a database whose backup is back.
+pub struct Advance<'a> {
+    /// The backup.
+    pub backup: &'a Backup,
+    /// What the database is called in the end, for what is said about it.
+    pub dbname: &'a str,
+    /// The way on from the commit of the backup, when that is not the one that
+    /// is wanted.
+    pub forward: Option<Forward>,
+    /// What the schema has to be in the end.
+    pub expected: Expected,
+    /// What the restore leaves out, so that it is not compared.
+    pub leniency: Leniency,
+    /// A schema that is another one is only said.
+    pub allow_schema_difference: bool,
+    /// What changes data that nobody may see, before anybody can connect.
+    pub mask: Option<Migration>,
+    /// Where the client programs of PostgreSQL are.
+    pub programs: Programs,
+    /// A directory for files that are needed for a while; made when it is needed.
+    pub staging: PathBuf,
+    /// Whom to tell how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+/// The way from the commit of a backup to a later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The commit that is wanted.
+    pub commit: CommitId,
+    /// What it takes.
+    pub migrations: Vec<Migration>,
+}
+
+/// What the schema of a restored database has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Nobody knows.
+    Unknown,
+    /// This, recorded with a backup of the commit.
+    Recorded {
+        /// The backup.
+        backup: BackupId,
+        /// The schema.
+        schema: Vec<u8>,
+    },
+    /// What all migrations of the commit make in an empty database.
+    Migrations(Vec<Migration>),
+}
+
+impl Expected {
+    /// Where it comes from, in words.
+    pub fn source(&self) -> Option<String> {
+        match self {
+            Self::Unknown => None,
+            Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
+            Self::Migrations(all) => Some(format!("what {} migrations make in an empty database", all.len())),
+        }
+    }
+}
+
+impl<'a> Advance<'a> {
+    /// Nothing is run, and nothing is compared.
+    pub fn nowhere(
+        backup: &'a Backup,
+        dbname: &'a str,
+        programs: Programs,
+        staging: PathBuf,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self {
+            backup,
+            dbname,
+            forward: None,
+            expected: Expected::Unknown,
+            leniency: Leniency::default(),
+            allow_schema_difference: false,
+            mask: None,
+            programs,
+            staging,
+            progress,
+        }
+    }
+
+    /// The commit that the database is at in the end.
+    pub fn commit(&self) -> &CommitId {
+        self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit)
+    }
+
+    /// The names of what is run on the way, in its order.
+    pub fn names(&self) -> Vec<String> {
+        let names = |forward: &Forward| forward.migrations.iter().map(|one| one.name.clone()).collect();
+        self.forward.as_ref().map(names).unwrap_or_default()
+    }
+
+    /// Runs what lies between the commit of the backup and the wanted one in
+    /// `target`, on a server of version `major`.
+    pub fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+        let Some(forward) = &self.forward else { return Ok(()) };
+        self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
+        self.run_migrations(target, major, &forward.migrations)
+    }
+
+    /// Runs the script that changes what nobody may see.
+    pub fn mask(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+        self.run_migrations(target, major, self.mask.as_slice())
+    }
+
+    /// In what the schema of `target` is not as it should be, when that is
+    /// allowed; else it is an error. A scratch database is made, where one is
+    /// needed, from `admin` on the same server.
+    pub fn prove(&self, target: &ConnInfo, admin: &ConnInfo, major: u32) -> Result<Option<String>, Error> {
+        self.progress.stage("comparing the schema", None);
+        let tools = self.programs.for_server(major);
+        let schema_of = |info: &ConnInfo| {
+            tools.schema_sql(&DumpSpec::new(Connection::from(info), DumpFormat::Plain)).map_err(Error::from)
+        };
+        let expected = match &self.expected {
+            Expected::Unknown => return Ok(None),
+            Expected::Recorded { schema, .. } => schema.clone(),
+            Expected::Migrations(all) => match self.schema_of_migrations(all, admin, major, &schema_of) {
+                Err(error @ Error::NoExpectedSchema { .. }) if self.allow_schema_difference => {
+                    return Ok(Some(error.to_string()));
+                }
+                other => other?,
+            },
+        };
+        match difference(&expected, &schema_of(target)?, self.leniency) {
+            Some(diff) if !self.allow_schema_difference => {
+                Err(Error::SchemaDiffers { dbname: self.dbname.to_owned(), diff })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The schema that all migrations of the commit make in an empty database.
+    fn schema_of_migrations(
+        &self,
+        all: &[Migration],
+        admin: &ConnInfo,
+        major: u32,
+        schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
+    ) -> Result<Vec<u8>, Error> {
+        let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
+        // It is dropped when this is done, whatever comes of it.
+        let scratch =
+            Plan::new(&format!("{}~schema", self.dbname), &self.backup.id.to_string(), None, template);
+        in_scratch_database(admin, &scratch, |target| {
+            self.run_migrations(target, major, all)
+                .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
+            schema_of(target)
+        })
+    }
+
+    fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
+        let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
+        let spec = MigrateSpec {
+            connection: Connection::from(target),
+            directory: staged.path().to_owned(),
+            deadline: None,
+        };
+        Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
+    }
+}
