@@ -19,13 +19,15 @@ mod find;
 mod forward;
 mod log;
 mod new_database;
+mod place;
 mod point;
 mod proof;
+mod recover;
 mod server;
 mod swap;
 
 pub use advance::{Advance, Expected, Forward};
-pub use by_tool::restore_by_tool;
+pub use by_tool::{ToolRestore, restore_by_tool};
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
 pub use dump::{Restore, Restored};
@@ -37,7 +39,9 @@ pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
 pub use point::Log;
 pub use proof::{Leniency, difference};
+pub use recover::{Recovered, Recovery};
 pub use server::{
-    Ground, Limit, Origin, PrivateServer, ServerBinaries, end_server, find_server_program, last_word,
+    Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone, end_server,
+    find_server_program, last_word, start_clone,
 };
 pub use swap::swap_in;

@@ -75,6 +75,7 @@ impl RestoreTest<'_> {
             tablespaces: self.tablespaces(scratch)?,
             until: RecoveryTarget::Latest,
             archiving: Archiving::Off,
+            recovery: None,
             progress: self.around.progress,
         };
         match directory.run() {

@@ -190,6 +190,11 @@ impl Cluster {
         &self.dir
     }
 
+    /// The programs of its version.
+    pub(crate) fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// The port, which is also part of the socket's name.
     pub(crate) fn port(&self) -> u16 {
         self.port

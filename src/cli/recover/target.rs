@@ -93,7 +93,8 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     let overview = select::overview(context)?;
     let wanted = Wanted {
         database: asked.database,
-        tool: Some(if asked.of_cluster { Program::PgBasebackup } else { Program::PgDump }.name()),
+        tool: (!asked.of_cluster).then(|| Program::PgDump.name()),
+        no_dumps: asked.of_cluster,
         limit: 10,
         ..Wanted::default()
     };

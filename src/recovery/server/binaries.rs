@@ -6,7 +6,7 @@ use super::super::Error;
 use crate::tools::{Program, Programs, ToolVersion};
 
 /// The server of one major version.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerBinaries {
     /// The server itself.
     pub postgres: PathBuf,

@@ -10,6 +10,7 @@
 mod binaries;
 mod ground;
 mod settings;
+mod started;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use settings::settings;
 
 pub use binaries::{ServerBinaries, find_server_program};
 pub use ground::{Ground, end_server};
+pub(super) use started::prepare_clone;
+pub use started::{Started, check_clone, start_clone};
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit";

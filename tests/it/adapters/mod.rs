@@ -6,6 +6,7 @@ mod conformance;
 mod custom;
 mod import;
 mod pgbackrest;
+mod restore_to;
 
 use std::fs;
 use std::io::Write as _;
@@ -38,17 +39,21 @@ pub(crate) struct Rig {
 impl Rig {
     /// One with a database `shop` of 100 orders, and two commits.
     pub(crate) fn new() -> Self {
+        Self::of(Options::default(), true)
+    }
+
+    /// The same with another server, whose log may be nothing for pgBackRest.
+    fn of(options: Options, pgbackrest: bool) -> Self {
         let dir = fresh_dir();
         for sub in ["repo", "log", "lock", "spool", "home", "home/main", "home/main/incoming", "conf.d"] {
             fs::create_dir(dir.join(sub)).unwrap();
             give_to_owner(&dir.join(sub));
         }
         let at = dir.display();
-        let archive = format!(
-            "archive_command=pgbackrest --config={at}/pgbackrest.conf --stanza=main archive-push %p \
-             && cp %p {at}/home/main/incoming/%f"
-        );
-        let options = Options::default().setting("archive_mode=on").setting(&archive);
+        let push = format!("pgbackrest --config={at}/pgbackrest.conf --stanza=main archive-push %p && ");
+        let push = if pgbackrest { push } else { String::new() };
+        let archive = format!("archive_command={push}cp %p {at}/home/main/incoming/%f");
+        let options = options.setting("archive_mode=on").setting(&archive);
         let cluster = options.setting("wal_level=replica").setting("max_wal_senders=4").start();
         let rig = Self { sandbox: Sandbox::new(), cluster, dir, barman: "/usr/bin/barman".into() };
         rig.configure();
@@ -64,7 +69,8 @@ impl Rig {
     }
 
     fn configure(&self) {
-        let (at, cluster, bin) = (self.dir.display(), self.cluster.dir().display(), bin_dir().display());
+        let (at, cluster, bin) =
+            (self.dir.display(), self.cluster.dir().display(), self.cluster.bin().display());
         let port = self.cluster.port();
         let pgbackrest = format!(
             "[global]\nrepo1-path={at}/repo\nlog-path={at}/log\nlock-path={at}/lock\nspool-path={at}/spool\n\
@@ -95,10 +101,15 @@ impl Rig {
 
     /// Lets backups be made with Barman.
     pub(crate) fn with_barman(program: &Path) -> Self {
-        let mut rig = Self::new();
-        rig.barman = program.to_owned();
+        let rig = Self::new();
         // The log goes to both.
         rig.pgbackrest(&["stanza-create"]);
+        rig.for_barman(program)
+    }
+
+    fn for_barman(mut self, program: &Path) -> Self {
+        self.barman = program.to_owned();
+        let rig = self;
         rig.barman(&["switch-wal", "--force", "--archive", "--archive-timeout", "60", "main"]);
         rig.config("tool", "barman");
         rig.config("barmanServer", "main");

@@ -11,17 +11,19 @@ use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
-use crate::recovery::{Advance, Leniency, Restore, Restored};
+use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
 use super::{restore_cluster, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
-/// A dump is restored with --into. A copy of a cluster, as pg_basebackup makes it,
+/// A dump is restored with --into. A copy of a cluster, whichever tool has made it,
 /// becomes a data directory with --to: it is made beside its place, and gets its
 /// name when all of it is on disk. Incremental copies are put together with those
-/// that they need.
+/// that they need; pgBackRest, Barman and tools of your own restore what they keep.
+/// Where migrations have to be run, or with --prove, a server that nobody else can
+/// reach recovers the cluster first, is asked to do that, and is stopped again.
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
@@ -61,16 +63,24 @@ pub(crate) struct Args {
     pub(super) archive_mode: String,
 
     /// With a backup: run the migrations up to this commit after it
-    #[arg(short, long, value_name = "REV")]
+    #[arg(short, long, value_name = "REV", conflicts_with = "point")]
     commit: Option<String>,
 
     /// With a commit: leave the database at the commit of the backup
     #[arg(long, conflicts_with = "commit")]
     no_migrate: bool,
 
+    /// With --to: recover the cluster and compare the schema, also where no migration has to be run
+    #[arg(long, requires = "to", conflicts_with = "point")]
+    pub(super) prove: bool,
+
+    /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
+    #[arg(long, requires = "to", conflicts_with = "archive_mode")]
+    pub(super) start: bool,
+
     /// Only say it when the schema is not what it should be
-    #[arg(long)]
-    allow_schema_difference: bool,
+    #[arg(long, conflicts_with = "point")]
+    pub(super) allow_schema_difference: bool,
 
     /// Only show what would be done
     #[arg(long, short = 'n')]
@@ -152,30 +162,42 @@ EXAMPLES
     git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
+    git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
 
 /// What is about databases is not about data directories.
-const PLACES: [&str; 7] =
-    ["into", "commit", "no_migrate", "allow_schema_difference", "server", "no_owner", "no_privileges"];
+const PLACES: [&str; 4] = ["into", "server", "no_owner", "no_privileges"];
 
 /// The last copy of a cluster that was complete at a time.
 fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let filter = Filter {
         databases: select::databases(asked.database)?,
         statuses: vec![Status::Completed],
-        tools: vec![Line::lossy(Program::PgBasebackup.name())],
         ..Filter::default()
     };
     let overview = select::overview(context)?;
-    let in_time = |row: &Row<'_>| row.completed_at().is_some_and(|completed| completed <= at);
+    let in_time = |row: &Row<'_>| {
+        row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
+    };
     let last = overview.select(&filter).into_iter().filter(in_time).max_by_key(Row::completed_at);
     let Some(row) = last else {
         return Err(Failure::new(Code::NotFound, format!("no copy of a cluster was complete at {at}"))
-            .hint("'git pggit backup list --tool pg_basebackup' shows all"));
+            .hint("'git pggit backup list' shows all; a dump leads to no moment"));
     };
     let entry = context.ledger()?.entry(&row)?;
     let commit = Oid::from(&entry.backup.commit);
     Ok((entry, commit))
+}
+
+/// The copy of a cluster that is wanted. What commit it is at, at a moment of its
+/// log, says the log.
+fn of_cluster(args: &Args, asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
+    let (entry, commit) = match args.until.target(context)? {
+        RecoveryTarget::Immediate => return target(asked, context),
+        RecoveryTarget::Time(at) if args.backup == "latest" => last_before(at, asked, context)?,
+        _ => find(&Asked { no_migrate: true, ..*asked }, context)?,
+    };
+    Ok(Target { entry, commit, forward: None, expected: Expected::Unknown })
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
@@ -188,11 +210,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         ..Asked::default()
     };
     if let Some(to) = &args.to {
-        let (entry, commit) = match args.until.target(context)? {
-            RecoveryTarget::Time(at) if args.backup == "latest" => last_before(at, &asked, context)?,
-            _ => find(&asked, context)?,
-        };
-        return restore_cluster::run(args, to, &entry, commit, context);
+        return restore_cluster::run(args, to, &of_cluster(args, &asked, context)?, context);
     }
     let Some(into) = args.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));

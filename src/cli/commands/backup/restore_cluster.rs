@@ -9,62 +9,270 @@ use serde_json::json;
 use super::restore::{Args, Until};
 use crate::backup;
 use crate::cli::commands::wal;
+use crate::cli::recover::Target as Wanted;
 use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{Origin, Setting};
-use crate::domain::{Backup, Lsn, RecoveryTarget, Status, human_bytes};
-use crate::git::Oid;
+use crate::config::{Origin, Setting, Tool};
+use crate::domain::{Backup, Lsn, RecoveryTarget, human_bytes};
 use crate::ledger::{self, Entry};
+use crate::pg::ConnInfo;
 use crate::process::interrupt;
-use crate::recovery::{Archiving, DataDirectory, Log, Planted, reach, restore_by_tool};
+use crate::recovery::{
+    Advance, Archiving, DataDirectory, Error, Log, Planted, Recovered, Recovery, Started, ToolRestore,
+    check_clone, reach, start_clone,
+};
 use crate::store::Access;
-use crate::tools::Programs;
-use crate::tools::adapter::{Step, Subject, Target};
+use crate::tools::{Adapter, Programs};
 
-pub(super) fn run(
-    args: &Args,
-    to: &Path,
-    entry: &Entry,
-    commit: Oid,
-    context: &Context,
-) -> Result<(), Failure> {
-    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let Some(adapter) = backup::restorer_of(&entry.backup, &programs) else {
-        return by_tool(args, to, entry, &programs, context);
-    };
-    let members = members(entry, context)?;
+/// What is to be made, and where.
+struct Order<'a> {
+    args: &'a Args,
+    wanted: &'a Wanted,
+    path: PathBuf,
+    tablespaces: Vec<(PathBuf, PathBuf)>,
+    until: RecoveryTarget,
+    archiving: Archiving,
+    programs: Programs,
+    context: &'a Context,
+}
+
+pub(super) fn run(args: &Args, to: &Path, wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     let tablespaces =
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
-    let until = args.until.target(context)?;
-    let log = match until {
-        RecoveryTarget::Immediate => None,
-        _ => Some(log(&args.until, &until, entry, context)?),
-    };
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let restore = DataDirectory {
-        members: &members,
-        adapter: adapter.as_ref(),
+    let order = Order {
+        args,
+        wanted,
         path: plain(&context.cwd().join(to)),
         tablespaces,
-        until,
-        log,
+        until: args.until.target(context)?,
         archiving: if args.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
-        progress: progress.as_ref(),
+        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
+        context,
     };
-    if args.dry_run {
-        return show(&restore.plan()?, entry, context);
+    if args.start {
+        check_clone(&order.path)?;
     }
-    let planted = restore.run();
-    let planted = planted.map_err(|error| match interrupt::requested() {
+    let progress = bar::progress(&context.ui);
+    let store_adapter = backup::restorer_of(&wanted.entry.backup, &order.programs);
+    let goes_on = wanted.forward.is_some() || args.prove || args.start;
+    let server = match goes_on {
+        true => connection(&wanted.entry.backup, context).ok(),
+        false => None,
+    };
+    let recovery = match goes_on {
+        true => Some(order.recovery(server.as_ref(), progress.as_ref())?),
+        false => None,
+    };
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let made = match store_adapter {
+        Some(adapter) => order.from_store(adapter.as_ref(), recovery.as_ref(), progress.as_ref())?,
+        None => order.by_tool(server.as_ref(), recovery.as_ref(), progress.as_ref())?,
+    };
+    let dbname = recovery.as_ref().map(|recovery| recovery.advance.dbname.to_owned());
+    drop(recovery);
+    drop(progress);
+    match made {
+        Made::Shown(steps) => show(&steps, &wanted.entry, context),
+        Made::Planted(planted, members) => {
+            let started = match (&planted.recovered, dbname) {
+                (Some(recovered), Some(dbname)) if args.start => Some(order.start(recovered, &dbname)?),
+                _ => None,
+            };
+            order.say(&planted, &members, started.as_ref())
+        }
+    }
+}
+
+/// What came of an order.
+enum Made {
+    /// Only its steps were wanted.
+    Shown(Vec<String>),
+    /// It was made, of these backups.
+    Planted(Planted, Vec<Backup>),
+}
+
+/// How the database is reached that was backed up, where it is configured here.
+fn connection(backup: &Backup, context: &Context) -> Result<ConnInfo, Failure> {
+    let database = context.config()?.selected(Some(backup.database.as_str()))?;
+    connect::conninfo(context, &database)
+}
+
+impl Order<'_> {
+    fn backup(&self) -> &Backup {
+        &self.wanted.entry.backup
+    }
+
+    /// What is done with the cluster before the directory gets its name. The role
+    /// is that of the configured URL.
+    fn recovery<'b>(
+        &'b self,
+        server: Option<&'b ConnInfo>,
+        progress: &'b dyn crate::progress::Progress,
+    ) -> Result<Recovery<'b>, Failure> {
+        let (backup, staging) = (self.backup(), store::staging(self.context)?);
+        let recorded = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.as_deref());
+        let dbname = recorded.or(server.map(ConnInfo::dbname)).ok_or_else(|| {
+            let message = format!("backup {} does not say which database it is of", backup.id);
+            Failure::new(Code::Conflict, message)
+                .hint(format!("configure it: git config pggit.{}.url <url>", backup.database))
+        })?;
+        Ok(Recovery {
+            advance: Advance {
+                forward: self.wanted.forward.clone(),
+                expected: self.wanted.expected.clone(),
+                allow_schema_difference: self.args.allow_schema_difference,
+                alone: true,
+                ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
+            },
+            role: server.map_or("postgres", ConnInfo::user).to_owned(),
+            mark: self.until == RecoveryTarget::Immediate,
+            start: self.args.start,
+        })
+    }
+
+    /// Makes it of bytes that are ours.
+    fn from_store(
+        &self,
+        adapter: &dyn Adapter,
+        recovery: Option<&Recovery<'_>>,
+        progress: &dyn crate::progress::Progress,
+    ) -> Result<Made, Failure> {
+        let members = members(&self.wanted.entry, self.context)?;
+        let log = match self.until {
+            RecoveryTarget::Immediate => None,
+            _ => Some(log(&self.args.until, &self.until, &self.wanted.entry, self.context)?),
+        };
+        let restore = DataDirectory {
+            members: &members,
+            adapter,
+            path: self.path.clone(),
+            tablespaces: self.tablespaces.clone(),
+            until: self.until.clone(),
+            log,
+            archiving: self.archiving,
+            recovery,
+            progress,
+        };
+        if self.args.dry_run {
+            return Ok(Made::Shown(restore.plan()?));
+        }
+        let planted = restore.run().map_err(failed)?;
+        drop(restore);
+        Ok(Made::Planted(planted, members.into_iter().map(|(member, _)| member).collect()))
+    }
+
+    /// Lets a tool restore what is in its own repository, as it is configured here.
+    fn by_tool(
+        &self,
+        server: Option<&ConnInfo>,
+        recovery: Option<&Recovery<'_>>,
+        progress: &dyn crate::progress::Progress,
+    ) -> Result<Made, Failure> {
+        let (backup, config) = (self.backup(), self.context.config()?);
+        let mut database = config.selected(Some(backup.database.as_str()))?;
+        let tool: Tool = backup.tool.name.as_str().parse().map_err(|()| {
+            Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
+        })?;
+        database.tool = Setting { value: tool, origin: Origin::CommandLine };
+        let server = server.map_or_else(|| connection(backup, self.context), |server| Ok(server.clone()))?;
+        let adapter = backup::adapter_for(config, &database, &server, &self.programs)?;
+        if self.archiving == Archiving::Preserve {
+            let message = "--archive-mode preserve: the tool leaves archiving off";
+            return Err(
+                Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place")
+            );
+        }
+        let restore = ToolRestore {
+            backup,
+            adapter: adapter.as_ref(),
+            path: self.path.clone(),
+            tablespaces: self.tablespaces.clone(),
+            until: self.until.clone(),
+            recovery,
+            progress,
+        };
+        if self.args.dry_run {
+            return Ok(Made::Shown(restore.plan()?));
+        }
+        Ok(Made::Planted(restore.run().map_err(failed)?, vec![backup.clone()]))
+    }
+
+    /// Starts a server that stays on what was made.
+    fn start(&self, recovered: &Recovered, dbname: &str) -> Result<Started, Failure> {
+        start_clone(&self.path, recovered, dbname, &self.programs).map_err(|error| {
+            let directory = self.path.display();
+            Failure::from(error).hint(format!("all that was wanted is in {directory}: start a server on it"))
+        })
+    }
+
+    fn say(&self, planted: &Planted, members: &[Backup], started: Option<&Started>) -> Result<(), Failure> {
+        let (backup, ui, recovered) = (self.backup(), &self.context.ui, planted.recovered.as_ref());
+        let difference = recovered.and_then(|recovered| recovered.difference.as_deref());
+        let compared_with = recovered.and_then(|recovered| recovered.compared_with.as_deref());
+        if let Some(diff) = difference {
+            ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+        }
+        if ui.wants_json() {
+            return Ok(ui.json(&json!({
+                "backup": backup.id,
+                "commit": self.wanted.commit.to_commit(),
+                "backup_commit": backup.commit,
+                "backups": members.iter().map(|member| member.id).collect::<Vec<_>>(),
+                "directory": self.path.to_string_lossy(),
+                "tablespaces": planted.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+                "archive_mode": if self.archiving == Archiving::Off { "off" } else { "preserve" },
+                "size_bytes": planted.bytes,
+                "until": self.until,
+                "recovered": recovered.is_some(),
+                "schema_compared_with": compared_with,
+                "schema_difference": difference,
+                "server": started.map(|started| json!({
+                    "url": started.url,
+                    "stop": started.stop,
+                    "user": started.user,
+                })),
+                "duration_s": planted.duration.as_secs_f64(),
+            }))?);
+        }
+        let (size, short) = (human_bytes(planted.bytes), backup.commit.short());
+        let directory = self.path.display();
+        ui.status(&format!(
+            "restored backup {} ({size}, commit {short}) into data directory {directory}",
+            backup.name
+        ));
+        if self.wanted.forward.is_some() {
+            ui.status(&format!("migrated it to commit {}", self.wanted.commit.short()));
+        }
+        if let (Some(with), None) = (compared_with, difference) {
+            ui.status(&format!("its schema equals {with}"));
+        }
+        if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
+            let major = version.as_str().split('.').next().unwrap_or_default();
+            ui.status(&format!("it takes a server of PostgreSQL {major}"));
+        }
+        if recovered.is_none() && self.until != RecoveryTarget::Immediate {
+            ui.status(&format!("a server that is started on it replays the log up to {}", self.until));
+        }
+        match self.archiving {
+            Archiving::Off => ui.status("archive_mode is off in its postgresql.auto.conf"),
+            Archiving::Preserve if recovered.is_some() => {
+                ui.warning("what the migrations have written is in no archive: make a backup once it runs");
+            }
+            Archiving::Preserve => {}
+        }
+        let Some(started) = started else { return Ok(()) };
+        let who = started.user.as_ref().map_or(String::new(), |user| format!(", as user {user}"));
+        ui.status(&format!("a server runs on it; this stops it{who}: {}", started.stop.join(" ")));
+        Ok(ui.line(&started.url)?)
+    }
+}
+
+fn failed(error: Error) -> Failure {
+    match interrupt::requested() {
         Some(signal) => {
             Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
         }
         None => error.into(),
-    })?;
-    let DataDirectory { path, archiving, until, .. } = restore;
-    drop(progress);
-    let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
-    say(&said, entry, commit, context)
+    }
 }
 
 /// The log behind the backup, when it can lead to the target.
@@ -112,76 +320,6 @@ fn log(wanted: &Until, until: &RecoveryTarget, entry: &Entry, context: &Context)
             system_identifier: system.to_string(),
         }),
     }
-}
-
-/// What was done.
-struct Said<'a> {
-    members: &'a [(Backup, Access)],
-    path: &'a Path,
-    archiving: Archiving,
-    planted: &'a Planted,
-    until: &'a RecoveryTarget,
-}
-
-/// Lets a tool restore what is in its own repository, as it is configured here.
-fn by_tool(
-    args: &Args,
-    to: &Path,
-    entry: &Entry,
-    programs: &Programs,
-    context: &Context,
-) -> Result<(), Failure> {
-    let (backup, config) = (&entry.backup, context.config()?);
-    if backup.status != Status::Completed {
-        let status = backup.status.as_str().replace('_', " ");
-        return Err(Failure::new(Code::Conflict, format!("backup {} is {status}", backup.id)));
-    }
-    let mut database = config.selected(Some(backup.database.as_str()))?;
-    let tool = backup.tool.name.as_str().parse().map_err(|()| {
-        Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
-    })?;
-    database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    let adapter = backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, programs)?;
-    if args.archive_mode != "off" {
-        let message = "--archive-mode preserve: the tool leaves archiving off";
-        return Err(Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place"));
-    }
-    let tablespaces =
-        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
-    let path = plain(&context.cwd().join(to));
-    let until = args.until.target(context)?;
-    let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
-    let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
-    if args.dry_run {
-        let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
-        return show(&steps, entry, context);
-    }
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let duration = restore_by_tool(backup, steps, &path, progress.as_ref());
-    drop(progress);
-    let duration = duration.map_err(|error| match interrupt::requested() {
-        Some(signal) => {
-            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
-        }
-        None => error.into(),
-    })?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "backup": backup.id,
-            "commit": backup.commit,
-            "directory": path.to_string_lossy(),
-            "size_bytes": backup.size_bytes,
-            "duration_s": duration.as_secs_f64(),
-        }))?);
-    }
-    let (tool, short) = (&backup.tool.name, backup.commit.short());
-    context.ui.status(&format!(
-        "restored backup {} (commit {short}) with {tool} into data directory {}",
-        backup.name,
-        path.display()
-    ));
-    Ok(())
 }
 
 /// A path without `.` and a slash at its end: a name is added to it.
@@ -253,46 +391,6 @@ fn show(steps: &[String], entry: &Entry, context: &Context) -> Result<(), Failur
     context.ui.line(format!("backup {} on {}", backup.name, backup.commit.short()))?;
     for (number, step) in steps.iter().enumerate() {
         context.ui.line(format!("{}. {step}", number + 1))?;
-    }
-    Ok(())
-}
-
-fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result<(), Failure> {
-    let backup = &entry.backup;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "backup": backup.id,
-            "commit": backup.commit,
-            "backups": said.members.iter().map(|(member, _)| member.id).collect::<Vec<_>>(),
-            "directory": said.path.to_string_lossy(),
-            "tablespaces": said.planted.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-            "archive_mode": if said.archiving == Archiving::Off { "off" } else { "preserve" },
-            "size_bytes": said.planted.bytes,
-            "until": said.until,
-            "duration_s": said.planted.duration.as_secs_f64(),
-        }))?);
-    }
-    let (size, short) = (human_bytes(said.planted.bytes), backup.commit.short());
-    context.ui.status(&format!(
-        "restored backup {} ({size}, commit {short}) into data directory {}",
-        backup.name,
-        said.path.display()
-    ));
-    if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
-        let major = version.as_str().split('.').next().unwrap_or_default();
-        context.ui.status(&format!("it takes a server of PostgreSQL {major}"));
-    }
-    if Oid::from(&backup.commit) != commit {
-        context.ui.warning(&format!(
-            "its databases are at commit {short}, not at {}: migrations take a server that runs",
-            commit.short()
-        ));
-    }
-    if *said.until != RecoveryTarget::Immediate {
-        context.ui.status(&format!("a server that is started on it replays the log up to {}", said.until));
-    }
-    if said.archiving == Archiving::Off {
-        context.ui.status("archive_mode is off in its postgresql.auto.conf");
     }
     Ok(())
 }
