@@ -65,11 +65,27 @@ pub struct Properties {
     settings: Vec<(Option<String>, String, String)>,
 }
 
+impl Properties {
+    /// The same, with this commit as the mark.
+    #[must_use]
+    pub fn with_mark(mut self, commit: &str) -> Self {
+        let is_mark = |name: &str| name.eq_ignore_ascii_case(super::mark::PARAMETER);
+        self.settings.retain(|(role, name, _)| role.is_some() || !is_mark(name));
+        self.settings.push((None, super::mark::PARAMETER.to_owned(), commit.to_owned()));
+        self
+    }
+}
+
 impl Client {
     /// Is there a database of this name?
     pub fn database_exists(&self, name: &str) -> Result<bool> {
         let found = self.about_database(name, "'t'")?;
         Ok(found.is_some())
+    }
+
+    /// The oid of a database, which stays when its name changes.
+    pub fn database_oid(&self, name: &str) -> Result<Option<u32>> {
+        Ok(self.about_database(name, "oid")?.and_then(|oid| oid.parse().ok()))
     }
 
     /// Makes an empty database from `template0`.

@@ -7,7 +7,7 @@
 use super::{Client, Error, Result, quote_ident, quote_literal};
 
 /// The setting that holds the mark.
-const PARAMETER: &str = "pggit.commit";
+pub(super) const PARAMETER: &str = "pggit.commit";
 
 impl Client {
     /// The commit recorded in the current database.

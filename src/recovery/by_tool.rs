@@ -13,7 +13,7 @@ use super::data_directory::{AUTO_CONF, NO_ARCHIVE};
 use super::execute::{append, remove, run};
 use super::place::{Partial, check_outside, preflight, refuse};
 use super::point::doubled;
-use super::{Error, Planted, Recovery};
+use super::{Error, PlannedStep, Planted, Recovery};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
 use crate::progress::Progress;
@@ -78,7 +78,7 @@ impl ToolRestore<'_> {
         let partial = Partial::make(&self.path)?;
         let data = partial.data();
         let steps = self.steps(&data)?;
-        let outside: Vec<PathBuf> = self.tablespaces.iter().map(|(_, to)| to.clone()).collect();
+        let outside = self.outside();
         check_outside(&outside, &self.path)?;
         partial.remember(&outside)?;
         // The tool may run as somebody else, who has to get there.
@@ -96,10 +96,17 @@ impl ToolRestore<'_> {
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
-    /// What is going to be done, for people.
-    pub fn plan(&self) -> Result<Vec<String>, Error> {
+    /// What is going to be done, for people, and what stands against it now.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
+        let steps = self.steps(&self.path)?;
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
-        Ok(self.steps(&self.path)?.iter().map(Step::to_string).chain(further).collect())
+        let refusals = [self.preflight(), check_outside(&self.outside(), &self.path)];
+        let refusals = refusals.into_iter().filter_map(Result::err).collect();
+        Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
+    }
+
+    fn outside(&self) -> Vec<PathBuf> {
+        self.tablespaces.iter().map(|(_, to)| to.clone()).collect()
     }
 
     fn preflight(&self) -> Result<(), Error> {

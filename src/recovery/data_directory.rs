@@ -14,7 +14,7 @@ use walkdir::WalkDir;
 
 use super::error::of_store;
 use super::place::{self, Partial};
-use super::{Error, Execution, Log, Recovered, Recovery};
+use super::{Error, Execution, Log, PlannedStep, Recovered, Recovery};
 use crate::backup::HeldSource;
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
@@ -100,13 +100,15 @@ impl DataDirectory<'_> {
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
-    /// What is going to be done, for people.
-    pub fn plan(&self) -> Result<Vec<String>, Error> {
+    /// What is going to be done, for people, and what stands against it now.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         self.check_members()?;
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
         let steps = self.steps(&sources, &self.path)?;
+        let checks = [self.preflight().map(drop), place::check_outside(&tablespaces_of(&steps), &self.path)];
+        let refusals = checks.into_iter().filter_map(Result::err).collect();
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
-        Ok(steps.iter().map(Step::to_string).chain(further).collect())
+        Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
     }
 
     fn check_members(&self) -> Result<(), Error> {

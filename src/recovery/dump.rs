@@ -9,11 +9,11 @@ use crate::process::crash_point;
 use crate::store;
 use crate::store::{Access, Held};
 use crate::tools::Connection;
-use crate::tools::adapter::{Subject, Target};
+use crate::tools::adapter::{self, Subject, Target};
 
 use super::execute::Execution;
 use super::new_database::template;
-use super::{Advance, Error, Plan, Step, into_new_database};
+use super::{Advance, Error, Plan, PlannedStep, Step, into_new_database};
 
 /// What is to be restored and where to.
 pub struct Restore<'a> {
@@ -87,6 +87,42 @@ impl Restore<'_> {
         })
     }
 
+    /// What is going to happen, for people, and what stands against it now. What it
+    /// shows is what runs.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
+        let mut refusals = Vec::new();
+        if let Err(error) = self.open() {
+            refusals.push(error);
+        }
+        let plan = self.plan();
+        let major = match Client::connect(&self.admin, "git-pggit")
+            .and_then(|client| Ok((client.facts()?, client)))
+        {
+            Ok((facts, client)) => {
+                if client.database_exists(self.advance.dbname)? {
+                    refusals.push(Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+                }
+                Some(facts.major)
+            }
+            Err(error) => {
+                refusals.push(error.into());
+                None
+            }
+        };
+        let target = self.admin.with_dbname(plan.temporary());
+        let loading = major.map(|major| self.loading(&target, major)).transpose();
+        let loading = loading.unwrap_or_else(|error| {
+            refusals.push(error);
+            None
+        });
+        let cmd = loading.iter().flatten().find_map(|step| match step {
+            adapter::Step::Load { cmd, .. } => Some(cmd.as_ref()),
+            _ => None,
+        });
+        let steps = plan.steps().iter().map(|step| PlannedStep::of_database(step, cmd)).collect();
+        Ok((steps, refusals))
+    }
+
     /// What is going to happen.
     pub fn plan(&self) -> Plan {
         let advance = &self.advance;
@@ -126,28 +162,30 @@ impl Restore<'_> {
         Ok(Dump { held, artifact })
     }
 
-    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
+    /// How the bytes get into the database `target`.
+    fn loading(&self, target: &ConnInfo, major: u32) -> Result<Vec<adapter::Step>, Error> {
         let subject = Subject { backup: self.advance.backup, chain: &[], source: None };
-        let adapter =
+        let restorer =
             restorer_of(self.advance.backup, &self.advance.programs).ok_or_else(|| Error::NotRestorable {
                 backup: self.advance.backup.id.to_string(),
                 reason: format!("it was made by {}", self.advance.backup.tool.name),
             })?;
-        let steps = adapter.restore(
-            &subject,
-            &Target::Database {
-                connection: Connection::from(target),
-                server_major: major,
-                no_owner: self.advance.leniency.owners,
-                no_privileges: self.advance.leniency.privileges,
-            },
-        )?;
+        let target = Target::Database {
+            connection: Connection::from(target),
+            server_major: major,
+            no_owner: self.advance.leniency.owners,
+            no_privileges: self.advance.leniency.privileges,
+        };
+        Ok(restorer.restore(&subject, &target)?)
+    }
+
+    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let execution = Execution {
             wanted: (self.advance.backup, &dump.held),
             chain: &[],
             staging: &self.advance.staging,
             progress: self.advance.progress,
         };
-        execution.run(steps)
+        execution.run(self.loading(target, major)?)
     }
 }

@@ -141,6 +141,48 @@ pub enum Error {
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
+    /// There is nothing to replace.
+    #[error("there is no database \"{dbname}\" to replace")]
+    NothingThere {
+        /// Its name.
+        dbname: String,
+    },
+    /// Somebody is connected to what is to be replaced.
+    #[error("{sessions} session(s) are connected to database \"{dbname}\"")]
+    InUse {
+        /// Its name.
+        dbname: String,
+        /// How many.
+        sessions: u64,
+    },
+    /// An earlier restore into the same place is not over.
+    #[error("an earlier restore into {what} is not over: {id}")]
+    NotOver {
+        /// The place.
+        what: String,
+        /// The id of the restore.
+        id: String,
+    },
+    /// There is no restore of this id.
+    #[error("there is no unfinished restore '{id}'")]
+    NoRestore {
+        /// The id.
+        id: String,
+    },
+    /// Another process works on it.
+    #[error("another process works on restore {id}")]
+    Busy {
+        /// The id.
+        id: String,
+    },
+    /// Things are not where the restore has put them.
+    #[error("{what} {stand}")]
+    Strange {
+        /// The place.
+        what: String,
+        /// What is the matter.
+        stand: &'static str,
+    },
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -160,7 +202,7 @@ impl Error {
     /// May the same request succeed a little later with nothing changed by us?
     pub fn retry(&self) -> bool {
         match self {
-            Self::InProgress { .. } | Self::Deadline { .. } => true,
+            Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } | Self::Deadline { .. } => true,
             Self::TargetExists { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
@@ -175,6 +217,10 @@ impl Error {
             | Self::ServerNotStarted { .. }
             | Self::NotPrivate { .. }
             | Self::Interrupted { .. }
+            | Self::NothingThere { .. }
+            | Self::NotOver { .. }
+            | Self::NoRestore { .. }
+            | Self::Strange { .. }
             | Self::Staging { .. } => false,
             Self::Process(error) => error.retry(),
             Self::Store(error) => error.retry(),

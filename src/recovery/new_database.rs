@@ -251,7 +251,7 @@ fn exists(error: PgError) -> Error {
 }
 
 /// Refuses a target that exists, and removes what a dead try has left.
-fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
+pub(super) fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
         return Err(Error::TargetExists { dbname: plan.database.clone() });

@@ -205,6 +205,11 @@ fn busy(dir: &Path) -> Error {
     refuse(dir, reason, "remove it if no such process runs any more")
 }
 
+/// Removes what a dead process has left that was making the directory `path`.
+pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
+    sweep(&Partial::beside(path))
+}
+
 /// Removes what a dead process has left.
 fn sweep(dir: &Path) -> Result<(), Error> {
     match dir.symlink_metadata() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::{Partial, refuse};
 use super::server::{Ground, Origin, PrivateServer, ServerBinaries, prepare_clone};
-use super::{Advance, Error};
+use super::{Advance, Effect, Error, PlannedStep};
 use crate::pg::{Client, quote_ident, quote_literal};
 use crate::process::{OsUser, crash_point};
 use crate::tools::major_of;
@@ -59,19 +59,24 @@ impl Recovery<'_> {
     }
 
     /// The steps, for people.
-    pub(super) fn steps(&self) -> Vec<String> {
-        let mut steps = vec!["recover it with a private server".to_owned()];
+    pub(super) fn steps(&self) -> Vec<PlannedStep> {
+        let makes = |what: String| PlannedStep::new(what, Effect::Makes);
+        let mut steps = vec![makes("recover it with a private server".to_owned())];
         let (names, database) = (self.advance.names(), quote_ident(self.advance.dbname));
         if !names.is_empty() {
-            steps.push(format!("run {} in {database}", names.join(", ")));
+            steps.push(makes(format!("run {} in {database}", names.join(", "))));
         }
         if let Some(source) = self.advance.expected.source() {
-            steps.push(format!("compare the schema of {database} with {source}"));
+            let what = format!("compare the schema of {database} with {source}");
+            steps.push(PlannedStep::new(what, Effect::Reads));
         }
         if self.mark {
-            steps.push(format!("mark {database} with commit {}", self.advance.commit()));
+            steps.push(makes(format!("mark {database} with commit {}", self.advance.commit())));
         }
-        steps.push("stop the server".to_owned());
+        steps.push(makes("stop the server".to_owned()));
+        if self.start {
+            steps.push(makes("start a server on it that stays".to_owned()));
+        }
         steps
     }
 

@@ -444,17 +444,25 @@ impl fmt::Display for Step {
     }
 }
 
+/// Refuses a place where there is anything but an empty directory; a link may lead
+/// to somewhere else a moment later.
+pub fn empty_already(path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Destination { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
+        Ok(meta) if meta.is_dir() && fs::read_dir(path).map_err(failed)?.next().is_none() => Ok(()),
+        Ok(_) => Err(failed(io::ErrorKind::DirectoryNotEmpty.into())),
+    }
+}
+
 /// Makes an empty directory that only `owner`, or else we, can look into. One that
 /// is there and empty is taken; anything else is left as it is.
 pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
     let failed = |source| Error::Destination { path: path.to_owned(), source };
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A link may lead to somewhere else a moment later.
-            let is_directory = fs::symlink_metadata(path).map_err(failed)?.is_dir();
-            if !is_directory || fs::read_dir(path).map_err(failed)?.next().is_some() {
-                return Err(failed(io::ErrorKind::DirectoryNotEmpty.into()));
-            }
+            empty_already(path)?;
             fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
         }
         made => made.map_err(failed)?,

@@ -460,7 +460,7 @@ fn places_that_cannot_be_data_directories_are_refused() {
     shop.pggit(&["backup", "restore", "whole", "--into", "x", "--to", "y"]).fails(129);
     // A commit stands for the best copy of its cluster.
     let steps = restore(&shop, &shop.commits[1], &["--dry-run", "--json"]).1.success().json();
-    assert!(steps["steps"][0].as_str().unwrap().starts_with("unpack base.directory"), "{steps}");
+    assert!(steps["steps"][0]["what"].as_str().unwrap().starts_with("unpack base.directory"), "{steps}");
 }
 
 #[test]

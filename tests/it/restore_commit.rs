@@ -230,3 +230,36 @@ fn hostile_names_of_migrations_are_names() {
     );
     assert!(!history.sandbox.repo().join("pwned").exists());
 }
+
+#[test]
+fn a_plan_shows_what_runs_and_what_stands_against_it() {
+    let history = History::new();
+    history.backup("first");
+    history.commit("0002_items.sql", "create table items (id int primary key);");
+    let copy = history.copy();
+    let plan = |more: &[&str]| {
+        history.pggit(&[&["backup", "plan", "HEAD", "--into", &copy, "--json"], more].concat())
+    };
+    let shown = plan(&[]).success().json();
+    let steps: Vec<&Value> = shown["steps"].as_array().unwrap().iter().collect();
+    let load = steps.iter().find(|step| step["bulk"] == true).unwrap();
+    let argv: Vec<&str> =
+        load["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(argv[0].ends_with("/pg_restore") && argv.contains(&"--single-transaction"), "{argv:?}");
+    assert!(argv.iter().any(|word| word.contains(&format!("{copy}~pggit"))), "{argv:?}");
+    assert!(!shown.to_string().contains("password="), "{shown}");
+    assert!(steps.iter().any(|step| step["what"] == "run 0002_items.sql"), "{shown}");
+    assert_eq!((&shown["refusals"], &shown["estimate_s"]), (&Value::Array(Vec::new()), &Value::Null));
+    assert_eq!(shown["into"]["database"], copy);
+    assert_eq!(history.copies(), "");
+    history.restore("HEAD", &[]).success();
+    let refused = plan(&[]).fails(12);
+    assert!(refused.json()["refusals"][0]["error"]["message"].as_str().unwrap().contains("already exists"));
+    let text = history.pggit(&["backup", "plan", "HEAD", "--into", &copy]).fails(12);
+    assert!(
+        text.stdout_text().contains("what was made is removed when anything fails"),
+        "{}",
+        text.snapshot()
+    );
+    history.pggit(&["backup", "plan", "HEAD"]).fails(129);
+}

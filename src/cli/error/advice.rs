@@ -408,6 +408,19 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoRoom { .. } => {
                 Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
             }
+            other @ recovery::Error::NothingThere { .. } => {
+                Self::of(Code::NotFound, &other).hint("without --mode disaster, --into makes it")
+            }
+            other @ recovery::Error::InUse { .. } => Self::of(Code::Conflict, &other)
+                .hint("what they write would be lost; stop them, or end them with --disconnect"),
+            ref other @ recovery::Error::NotOver { ref id, .. } => Self::of(Code::Conflict, other)
+                .hint(format!("'git pggit backup restore --abort {id}' puts back what was there before"))
+                .hint(format!(
+                    "'--resume {id}' goes on with it, '--finish {id}' ends it when it is in place"
+                )),
+            other @ recovery::Error::NoRestore { .. } => Self::of(Code::NotFound, &other)
+                .hint("'git pggit backup restore --list' shows those that are not over"),
+            other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
             recovery::Error::Process(error) => error.into(),
             other @ recovery::Error::ServerMissing { major, .. } => {

@@ -3,8 +3,10 @@
 
 mod clone;
 mod search;
+mod shown;
 mod target;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use search::{Wanted, best, search};
+pub(crate) use shown::Shown;
 pub(crate) use target::{Asked, Target, find, target};

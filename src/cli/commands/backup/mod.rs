@@ -20,6 +20,7 @@ mod hold;
 mod import;
 mod list;
 mod log;
+mod plan;
 mod reconcile;
 mod register;
 mod release;
@@ -42,6 +43,7 @@ use crate::cli::{Context, Failure};
 pub(crate) enum Command {
     Create(Box<create::Args>),
     Restore(Box<restore::Args>),
+    Plan(Box<plan::Args>),
     Guard(guard::Args),
     Verify(Box<verify::Args>),
     Register(Box<register::Args>),
@@ -70,7 +72,9 @@ pub(crate) enum Command {
 impl Command {
     /// Does it only look?
     fn only_reads(&self) -> bool {
-        use Command::{Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Restore, Show, Verify};
+        use Command::{
+            Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Plan, Restore, Show, Verify,
+        };
         matches!(
             self,
             List(_)
@@ -83,6 +87,7 @@ impl Command {
                 | CatArtifact(_)
                 | ForEach(_)
                 | Restore(_)
+                | Plan(_)
                 // It shares what it recorded by itself, also what was not good.
                 | Verify(_)
         )
@@ -103,6 +108,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Create(args) => create::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context),
         Command::Guard(args) => guard::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Register(args) => register::run(&args, context),

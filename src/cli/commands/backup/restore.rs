@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Target, admin_of, find, target};
+use crate::cli::recover::{Asked, Shown, Target, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
 use crate::git::Oid;
@@ -41,6 +41,17 @@ use super::{restore_cluster, select};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// Only show what would be done, as 'git pggit backup plan' does
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// What is to be restored, and where to
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
     /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
     #[arg(value_name = "BACKUP|COMMIT")]
     backup: String,
@@ -81,10 +92,6 @@ pub(crate) struct Args {
     /// Only say it when the schema is not what it should be
     #[arg(long, conflicts_with = "point")]
     pub(super) allow_schema_difference: bool,
-
-    /// Only show what would be done
-    #[arg(long, short = 'n')]
-    pub(super) dry_run: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
@@ -191,50 +198,63 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
 
 /// The copy of a cluster that is wanted. What commit it is at, at a moment of its
 /// log, says the log.
-fn of_cluster(args: &Args, asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
-    let (entry, commit) = match args.until.target(context)? {
+fn of_cluster(wanted: &Wanted, asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
+    let (entry, commit) = match wanted.until.target(context)? {
         RecoveryTarget::Immediate => return target(asked, context),
-        RecoveryTarget::Time(at) if args.backup == "latest" => last_before(at, asked, context)?,
+        RecoveryTarget::Time(at) if wanted.backup == "latest" => last_before(at, asked, context)?,
         _ => find(&Asked { no_migrate: true, ..*asked }, context)?,
     };
     Ok(Target { entry, commit, forward: None, expected: Expected::Unknown })
 }
 
+/// Whether it is shown or done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Show,
+    Run,
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    carry_out(&args.wanted, if args.dry_run { How::Show } else { How::Run }, context)
+}
+
+pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<(), Failure> {
     let asked = Asked {
-        what: &args.backup,
-        database: args.database.as_deref(),
-        commit: args.commit.as_deref(),
-        no_migrate: args.no_migrate,
-        of_cluster: args.to.is_some(),
+        what: &wanted.backup,
+        database: wanted.database.as_deref(),
+        commit: wanted.commit.as_deref(),
+        no_migrate: wanted.no_migrate,
+        of_cluster: wanted.to.is_some(),
         ..Asked::default()
     };
-    if let Some(to) = &args.to {
-        return restore_cluster::run(args, to, &of_cluster(args, &asked, context)?, context);
+    if let Some(to) = &wanted.to {
+        return restore_cluster::run(wanted, how, to, &of_cluster(wanted, &asked, context)?, context);
     }
-    let Some(into) = args.into.as_deref() else {
+    let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
     let Target { entry, commit, forward, expected } = target(&asked, context)?;
-    let admin = admin_of(&entry, args.database.as_deref(), args.server.as_deref(), context)?;
+    let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
     let staging = store::staging(context)?;
     let restore = Restore {
         advance: Advance {
-            leniency: Leniency { owners: args.no_owner, privileges: args.no_privileges },
+            leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
             forward,
             expected,
-            allow_schema_difference: args.allow_schema_difference,
+            allow_schema_difference: wanted.allow_schema_difference,
             ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
         },
         admin,
         access: store::access_to(context, entry.backup.location.as_ref())?,
         label: None,
     };
-    if args.dry_run {
-        return show(&restore, context);
+    if how == How::Show {
+        let (steps, refusals) = restore.describe()?;
+        let place = json!({ "database": into, "server": restore.admin.to_url() });
+        return Shown { entry: &entry, commit, place, steps, refusals }.show(context);
     }
     let restored = restore.run();
     drop(progress);
@@ -245,26 +265,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         None => error.into(),
     })?;
     say(into, &entry, commit, &restored, context)
-}
-
-/// What would be done.
-fn show(restore: &Restore<'_>, context: &Context) -> Result<(), Failure> {
-    let steps: Vec<String> = restore.plan().steps().iter().map(ToString::to_string).collect();
-    if context.ui.wants_json() {
-        let backup = restore.advance.backup;
-        return Ok(context
-            .ui
-            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
-    }
-    context.ui.line(format!(
-        "backup {} on {}",
-        restore.advance.backup.name,
-        restore.advance.backup.commit.short()
-    ))?;
-    for (number, step) in steps.iter().enumerate() {
-        context.ui.line(format!("{}. {step}", number + 1))?;
-    }
-    Ok(())
 }
 
 fn say(

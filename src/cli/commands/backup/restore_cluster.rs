@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::{Args, Until};
+use super::restore::{How, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::Target as Wanted;
+use crate::cli::recover::{Shown, Target};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, Lsn, RecoveryTarget, human_bytes};
@@ -17,16 +17,17 @@ use crate::ledger::{self, Entry};
 use crate::pg::ConnInfo;
 use crate::process::interrupt;
 use crate::recovery::{
-    Advance, Archiving, DataDirectory, Error, Log, Planted, Recovered, Recovery, Started, ToolRestore,
-    check_clone, reach, start_clone,
+    Advance, Archiving, DataDirectory, Error, Log, PlannedStep, Planted, Recovered, Recovery, Started,
+    ToolRestore, check_clone, reach, start_clone,
 };
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
 
 /// What is to be made, and where.
 struct Order<'a> {
-    args: &'a Args,
-    wanted: &'a Wanted,
+    args: &'a Wanted,
+    how: How,
+    wanted: &'a Target,
     path: PathBuf,
     tablespaces: Vec<(PathBuf, PathBuf)>,
     until: RecoveryTarget,
@@ -35,11 +36,18 @@ struct Order<'a> {
     context: &'a Context,
 }
 
-pub(super) fn run(args: &Args, to: &Path, wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &Wanted,
+    how: How,
+    to: &Path,
+    wanted: &Target,
+    context: &Context,
+) -> Result<(), Failure> {
     let tablespaces =
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     let order = Order {
         args,
+        how,
         wanted,
         path: plain(&context.cwd().join(to)),
         tablespaces,
@@ -71,7 +79,10 @@ pub(super) fn run(args: &Args, to: &Path, wanted: &Wanted, context: &Context) ->
     drop(recovery);
     drop(progress);
     match made {
-        Made::Shown(steps) => show(&steps, &wanted.entry, context),
+        Made::Shown(steps, refusals) => {
+            let (entry, place) = (&wanted.entry, json!({ "directory": order.path }));
+            Shown { entry, commit: wanted.commit, place, steps, refusals }.show(context)
+        }
         Made::Planted(planted, members) => {
             let started = match (&planted.recovered, dbname) {
                 (Some(recovered), Some(dbname)) if args.start => Some(order.start(recovered, &dbname)?),
@@ -85,7 +96,7 @@ pub(super) fn run(args: &Args, to: &Path, wanted: &Wanted, context: &Context) ->
 /// What came of an order.
 enum Made {
     /// Only its steps were wanted.
-    Shown(Vec<String>),
+    Shown(Vec<PlannedStep>, Vec<Error>),
     /// It was made, of these backups.
     Planted(Planted, Vec<Backup>),
 }
@@ -152,8 +163,9 @@ impl Order<'_> {
             recovery,
             progress,
         };
-        if self.args.dry_run {
-            return Ok(Made::Shown(restore.plan()?));
+        if self.how == How::Show {
+            let (steps, refusals) = restore.describe()?;
+            return Ok(Made::Shown(steps, refusals));
         }
         let planted = restore.run().map_err(failed)?;
         drop(restore);
@@ -190,8 +202,9 @@ impl Order<'_> {
             recovery,
             progress,
         };
-        if self.args.dry_run {
-            return Ok(Made::Shown(restore.plan()?));
+        if self.how == How::Show {
+            let (steps, refusals) = restore.describe()?;
+            return Ok(Made::Shown(steps, refusals));
         }
         Ok(Made::Planted(restore.run().map_err(failed)?, vec![backup.clone()]))
     }
@@ -378,19 +391,4 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
         [_, _] => refuse("the old directory has to be absolute"),
         _ => refuse("expected OLD=NEW"),
     }
-}
-
-/// What would be done.
-fn show(steps: &[String], entry: &Entry, context: &Context) -> Result<(), Failure> {
-    let backup = &entry.backup;
-    if context.ui.wants_json() {
-        return Ok(context
-            .ui
-            .json(&json!({ "backup": backup.id, "commit": backup.commit, "steps": steps }))?);
-    }
-    context.ui.line(format!("backup {} on {}", backup.name, backup.commit.short()))?;
-    for (number, step) in steps.iter().enumerate() {
-        context.ui.line(format!("{}. {step}", number + 1))?;
-    }
-    Ok(())
 }

@@ -1,0 +1,32 @@
+//! `git pggit backup plan`
+
+use crate::cli::{Context, Failure};
+
+use super::restore::{How, Wanted, carry_out};
+
+/// Show what a restore would do, and do nothing
+///
+/// Takes what 'git pggit backup restore' takes and shows each step: what it does,
+/// the program that does it with its arguments, and what becomes of it when
+/// something fails. What is shown is what runs. How long it takes is estimated
+/// from restores and restore tests of the same database that were measured, and
+/// said only when there are some.
+///
+/// What stands against it now, such as a database of that name or a directory that
+/// is not empty, is shown too, and the exit status is the one that the restore
+/// would end with.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit backup plan v1.9 --into shop_1_9
+    git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    carry_out(&args.wanted, How::Show, context)
+}

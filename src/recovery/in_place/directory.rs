@@ -1,0 +1,275 @@
+//! Two data directories that change places.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown, lchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, RenameFlags, renameat_with, unlinkat};
+use walkdir::WalkDir;
+
+use super::super::Error;
+use super::super::execute::remove;
+use super::super::place::sweep_partial;
+use super::{Identity, Place, Site, Spot};
+
+/// Endings of the names of the two.
+const BESIDE: &str = ".pggit-new";
+const ASIDE: &str = ".pggit-old";
+/// The file by which a server says that it runs on a directory.
+const PID_FILE: &str = "postmaster.pid";
+
+/// A data directory that is replaced.
+#[derive(Debug, Clone)]
+pub struct DirectorySite {
+    path: PathBuf,
+    beside: PathBuf,
+    aside: PathBuf,
+}
+
+impl DirectorySite {
+    /// The data directory at `path`, if it can be replaced.
+    pub fn at(path: &Path) -> Result<Self, Error> {
+        let refuse = |reason: &str, hint| {
+            Err(Error::Directory { path: path.to_owned(), reason: reason.to_owned(), hint })
+        };
+        let real = match path.canonicalize() {
+            Ok(real) => real,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return refuse("does not exist", "without --mode disaster it is made");
+            }
+            Err(error) => return Err(Error::file("look at", path, error)),
+        };
+        let failed = |error| Error::file("look at", &real, error);
+        if !real.join("PG_VERSION").is_file() {
+            return refuse("is not a data directory", "without --mode disaster an empty one becomes one");
+        }
+        let Some(name) = real.to_str().filter(|_| real.file_name().is_some()) else {
+            return refuse("has a name that is not UTF-8", "rename it");
+        };
+        let above = real.parent().unwrap_or(Path::new("/"));
+        if fs::metadata(&real).map_err(failed)?.dev() != fs::metadata(above).map_err(failed)?.dev() {
+            return refuse("is where a file system is mounted", "only a directory in it can be replaced");
+        }
+        let (beside, aside) =
+            (PathBuf::from(format!("{name}{BESIDE}")), PathBuf::from(format!("{name}{ASIDE}")));
+        Ok(Self { path: real, beside, aside })
+    }
+
+    /// What a journal says about it.
+    pub fn of(path: &Path, beside: &Path, aside: &Path) -> Self {
+        Self { path: path.to_owned(), beside: beside.to_owned(), aside: aside.to_owned() }
+    }
+
+    /// What the journal is to say.
+    pub fn place(&self) -> Place {
+        let Self { path, beside, aside } = self.clone();
+        Place::Directory { path, beside, aside }
+    }
+
+    /// Refuses when something else has one of the names, or a server runs.
+    pub fn preflight(&self) -> Result<(), Error> {
+        for path in [&self.beside, &self.aside] {
+            if path.symlink_metadata().is_ok() {
+                return Err(Error::Directory {
+                    path: path.clone(),
+                    reason: "is in the way".to_owned(),
+                    hint: "it is no leftover of an unfinished restore; move it away",
+                });
+            }
+        }
+        self.at_rest(&self.path)
+    }
+
+    /// Makes the directory for the new one, of the same owner as the old one.
+    pub fn prepare(&self) -> Result<(), Error> {
+        let failed = |error| Error::file("make", &self.beside, error);
+        let meta = fs::metadata(&self.path).map_err(failed)?;
+        fs::DirBuilder::new().mode(0o700).create(&self.beside).map_err(failed)?;
+        lchown(&self.beside, Some(meta.uid()), Some(meta.gid())).map_err(failed)
+    }
+
+    /// Gives all of the new one to the owner of the old one.
+    pub fn hand_over(&self) -> Result<(), Error> {
+        let meta = fs::metadata(&self.path).map_err(|error| Error::file("look at", &self.path, error))?;
+        for entry in WalkDir::new(&self.beside) {
+            let entry = entry.map_err(|error| Error::file("list", &self.beside, error.into()))?;
+            let failed = |error| Error::file("chown", entry.path(), error);
+            let theirs = entry.metadata().map_err(|error| failed(error.into()))?;
+            if (theirs.uid(), theirs.gid()) != (meta.uid(), meta.gid()) {
+                lchown(entry.path(), Some(meta.uid()), Some(meta.gid())).map_err(failed)?;
+            }
+        }
+        let mode = Permissions::from_mode(meta.permissions().mode() & 0o750);
+        fs::set_permissions(&self.beside, mode).map_err(|error| Error::file("chmod", &self.beside, error))
+    }
+
+    /// Where the new one is made.
+    pub fn beside(&self) -> &Path {
+        &self.beside
+    }
+
+    /// The directories of the tablespaces of what is at a spot.
+    pub fn tablespaces(&self, at: Spot) -> Vec<PathBuf> {
+        let links = self.path_of(at).and_then(|path| fs::read_dir(path.join("pg_tblspc")).ok());
+        links.into_iter().flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok()).collect()
+    }
+
+    fn path_of(&self, spot: Spot) -> Option<&Path> {
+        match spot {
+            Spot::InPlace => Some(&self.path),
+            Spot::Beside => Some(&self.beside),
+            Spot::Aside => Some(&self.aside),
+            Spot::Gone => None,
+        }
+    }
+
+    fn at_rest(&self, path: &Path) -> Result<(), Error> {
+        match server_on(path) {
+            None => Ok(()),
+            Some(pid) => Err(Error::Directory {
+                path: path.to_owned(),
+                reason: format!("is the data directory of a running server (process {pid})"),
+                hint: "stop the server first",
+            }),
+        }
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let above = self.path.parent().unwrap_or(Path::new("/"));
+        let synced = File::open(above).and_then(|dir| dir.sync_all());
+        synced.map_err(|error| Error::file("sync", above, error))
+    }
+}
+
+impl Site for DirectorySite {
+    fn spot(&self, of: Identity) -> Result<Spot, Error> {
+        for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
+            if self.identity(spot)? == Some(of) {
+                return Ok(spot);
+            }
+        }
+        Ok(Spot::Gone)
+    }
+
+    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
+        let Some(path) = self.path_of(at) else { return Ok(None) };
+        match path.symlink_metadata() {
+            Ok(meta) => Ok(Some(Identity::Inode(meta.dev(), meta.ino()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file("look at", path, error)),
+        }
+    }
+
+    fn exchange(&self, other: Spot) -> Result<(), Error> {
+        let Some(other) = self.path_of(other) else { return Ok(()) };
+        let _latch = Latch::on(&self.path)?;
+        self.at_rest(other)?;
+        match renameat_with(CWD, &self.path, CWD, other, RenameFlags::EXCHANGE) {
+            Ok(()) => {}
+            // This file system cannot do it in one step.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                let free = if other == self.aside { &self.beside } else { &self.aside };
+                fs::rename(&self.path, free).map_err(|error| Error::file("move", &self.path, error))?;
+                fs::rename(other, &self.path).map_err(|error| Error::file("move", other, error))?;
+            }
+            Err(error) => return Err(Error::file("exchange", &self.path, error.into())),
+        }
+        self.sync()
+    }
+
+    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {
+        let (Some(from), Some(to)) = (self.path_of(from), self.path_of(to)) else { return Ok(()) };
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if to.symlink_metadata().is_err() => {
+                fs::rename(from, to).map_err(|error| Error::file("move", from, error))?;
+            }
+            Err(error) => return Err(Error::file("move", from, error.into())),
+        }
+        self.sync()
+    }
+
+    fn remove(&self, at: Spot, outside: &[PathBuf]) -> Result<(), Error> {
+        let Some(path) = self.path_of(at).filter(|path| *path != self.path) else { return Ok(()) };
+        self.at_rest(path)?;
+        for directory in outside {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                remove(&entry.path())?;
+            }
+        }
+        remove(path)?;
+        self.sync()
+    }
+
+    fn sweep(&self) -> Result<(), Error> {
+        sweep_partial(&self.beside)
+    }
+}
+
+/// The process of a server on a data directory: it says so, or it stands in it.
+fn server_on(path: &Path) -> Option<i32> {
+    let told = fs::read_to_string(path.join(PID_FILE)).ok();
+    let told = told.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
+    let lives = |pid: &i32| {
+        let process = rustix::process::Pid::from_raw(*pid);
+        process.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
+    };
+    told.filter(lives).or_else(|| standing_in(path))
+}
+
+/// A process whose working directory this is: an orphan of a server that was
+/// killed writes on without its file.
+fn standing_in(path: &Path) -> Option<i32> {
+    let path = path.canonicalize().ok()?;
+    let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let all = fs::read_dir("/proc").ok()?.flatten().filter_map(pid);
+    let stands = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == path);
+    let us = std::process::id().cast_signed();
+    all.filter(|pid| *pid != us).find(stands)
+}
+
+/// Keeps servers from starting on a data directory, by the file that they look
+/// for. It goes from the directory wherever that is moved; one that is left by
+/// a crash names a process that is gone, which no server minds.
+struct Latch(Option<File>);
+
+impl Latch {
+    fn on(path: &Path) -> Result<Self, Error> {
+        let running = |pid| Error::Directory {
+            path: path.to_owned(),
+            reason: format!("is the data directory of a running server (process {pid})"),
+            hint: "stop the server first",
+        };
+        let failed = |error| Error::file("lock", path, error);
+        let dir = File::open(path).map_err(failed)?;
+        let file = path.join(PID_FILE);
+        let made = match File::options().write(true).create_new(true).open(&file) {
+            Ok(mut made) => {
+                let meta = dir.metadata().map_err(failed)?;
+                let _ = fchown(&made, Some(meta.uid()), Some(meta.gid()));
+                writeln!(made, "{}\n{}", std::process::id(), path.display()).map_err(failed)?;
+                true
+            }
+            // That of a server that died, or has just been started.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match server_on(path) {
+                Some(pid) => return Err(running(pid)),
+                None => false,
+            },
+            Err(error) => return Err(failed(error)),
+        };
+        let latch = Self(made.then_some(dir));
+        match standing_in(path) {
+            Some(pid) => Err(running(pid)),
+            None => Ok(latch),
+        }
+    }
+}
+
+impl Drop for Latch {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.0 {
+            let _ = unlinkat(dir, PID_FILE, AtFlags::empty());
+        }
+    }
+}

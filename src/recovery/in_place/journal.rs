@@ -1,0 +1,289 @@
+//! What is being put in the place of what, in files that outlive us.
+//!
+//! ```text
+//! .git/pggit/restores/<id>/journal.json   see [`Journal`]
+//!                          lock           held by the process that works on it
+//! ```
+//!
+//! There is one for each place, so its id is made of the place.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::Error;
+use crate::domain::{BackupId, CommitId, Timestamp};
+
+const JOURNAL: &str = "journal.json";
+const DRAFT: &str = "journal.json.new";
+const LOCK: &str = "lock";
+/// The layout of the file.
+const FORMAT: u32 = 1;
+
+/// What a directory or a database is, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// A directory: its device and its inode.
+    Inode(u64, u64),
+    /// A database: its oid.
+    Oid(u32),
+}
+
+/// What is replaced, and the names that the two have meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A database of a server.
+    Database {
+        /// How to reach the server; no secret is in it.
+        server: String,
+        /// The cluster, whose oids these are.
+        system_identifier: String,
+        /// Its name.
+        dbname: String,
+        /// What the new one is called until it is in place.
+        beside: String,
+        /// What the old one is called then.
+        aside: String,
+    },
+    /// A data directory.
+    Directory {
+        /// Its path, without links.
+        path: PathBuf,
+        /// What the new one is called until it is in place.
+        beside: PathBuf,
+        /// What the old one is called then.
+        aside: PathBuf,
+    },
+}
+
+impl Place {
+    /// The id of the restore into it.
+    pub fn id(&self) -> String {
+        let text = match self {
+            Self::Database { system_identifier, dbname, .. } => format!("{system_identifier} {dbname}"),
+            Self::Directory { path, .. } => path.to_string_lossy().into_owned(),
+        };
+        blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
+    }
+
+    /// What the old one is called when the new one is in place.
+    pub fn aside(&self) -> String {
+        match self {
+            Self::Database { aside, .. } => format!("database {aside}"),
+            Self::Directory { aside, .. } => aside.display().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database { dbname, .. } => write!(f, "database {dbname}"),
+            Self::Directory { path, .. } => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How far it is meant to have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The new one is being made.
+    Making,
+    /// The new one is complete; the two may change places now.
+    Ready,
+    /// The new one is in place.
+    Replaced,
+    /// The old one is put back.
+    Aborting,
+    /// The old one is removed.
+    Finishing,
+}
+
+/// One restore into a place where something is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    /// The layout.
+    pub format: u32,
+    /// The backup.
+    pub backup: BackupId,
+    /// The commit that it is to be at.
+    pub commit: CommitId,
+    /// When it was begun.
+    pub begun_at: Timestamp,
+    /// Where.
+    pub place: Place,
+    /// How far.
+    pub stage: Stage,
+    /// What was there.
+    pub old: Identity,
+    /// What was made, once it is complete.
+    pub new: Option<Identity>,
+    /// Directories of tablespaces that belong to the new one.
+    #[serde(default)]
+    pub outside: Vec<PathBuf>,
+    /// What was asked for, to do it again.
+    pub request: Value,
+}
+
+impl Journal {
+    /// A restore that is about to begin.
+    pub fn new(
+        backup: BackupId,
+        commit: CommitId,
+        begun_at: Timestamp,
+        place: Place,
+        old: Identity,
+        request: Value,
+    ) -> Self {
+        let (stage, new, outside) = (Stage::Making, None, Vec::new());
+        Self { format: FORMAT, backup, commit, begun_at, place, stage, old, new, outside, request }
+    }
+}
+
+/// The journals of a repository.
+#[derive(Debug, Clone)]
+pub struct Journals {
+    dir: PathBuf,
+}
+
+/// A restore that nobody else works on as long as this is held.
+#[derive(Debug)]
+pub struct Open {
+    dir: PathBuf,
+    journal: Journal,
+    _lock: File,
+}
+
+impl Journals {
+    /// Those in `dir`, which need not exist.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// All that are not over, by id, and whether somebody works on them now.
+    pub fn list(&self) -> Result<Vec<(String, Journal, bool)>, Error> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file("list", &self.dir, error)),
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| Error::file("list", &self.dir, error))?.path();
+            let Some(journal) = read(&path)? else { continue };
+            let is_busy = matches!(lock(&path), Err(Error::Busy { .. }));
+            let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            all.push((id, journal, is_busy));
+        }
+        all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        Ok(all)
+    }
+
+    /// Begins one. Another one into the same place has to be over.
+    pub fn begin(&self, journal: Journal) -> Result<Open, Error> {
+        let dir = self.dir.join(journal.place.id());
+        DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&dir)
+            .map_err(|error| Error::file("make", &dir, error))?;
+        let lock = lock(&dir)?;
+        if let Some(earlier) = read(&dir)? {
+            return Err(Error::NotOver { what: earlier.place.to_string(), id: earlier.place.id() });
+        }
+        write(&dir, &journal)?;
+        Ok(Open { dir, journal, _lock: lock })
+    }
+
+    /// Takes one up.
+    pub fn open(&self, id: &str) -> Result<Open, Error> {
+        let dir = self.dir.join(id);
+        let unknown = || Error::NoRestore { id: id.to_owned() };
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || !dir.is_dir() {
+            return Err(unknown());
+        }
+        let lock = lock(&dir)?;
+        let journal = read(&dir)?.ok_or_else(unknown)?;
+        Ok(Open { dir, journal, _lock: lock })
+    }
+}
+
+impl Open {
+    /// What is known of it.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Its id.
+    pub fn id(&self) -> String {
+        self.journal.place.id()
+    }
+
+    /// Changes it, durably.
+    pub fn advance(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
+        let mut changed = self.journal.clone();
+        change(&mut changed);
+        write(&self.dir, &changed)?;
+        self.journal = changed;
+        Ok(())
+    }
+
+    /// It is over.
+    pub fn close(self) -> Result<(), Error> {
+        let file = self.dir.join(JOURNAL);
+        fs::remove_file(&file).map_err(|error| Error::file("remove", &file, error))?;
+        // Whoever waits for the lock sees that there is no journal any more.
+        let _ = fs::remove_dir_all(&self.dir);
+        Ok(())
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join(LOCK);
+    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = opened.map_err(|error| Error::file("open", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let id = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(Error::Busy { id })
+        }
+        Err(TryLockError::Error(error)) => Err(Error::file("lock", &path, error)),
+    }
+}
+
+fn read(dir: &Path) -> Result<Option<Journal>, Error> {
+    let path = dir.join(JOURNAL);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::file("read", &path, error)),
+    };
+    let invalid =
+        |reason: String| Error::file("read", &path, io::Error::new(io::ErrorKind::InvalidData, reason));
+    let journal: Journal = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
+    match journal.format {
+        FORMAT => Ok(Some(journal)),
+        other => Err(invalid(format!("its format {other} is that of another version of this program"))),
+    }
+}
+
+/// Either the old or the new content is there, whatever happens.
+fn write(dir: &Path, journal: &Journal) -> Result<(), Error> {
+    let (draft, path) = (dir.join(DRAFT), dir.join(JOURNAL));
+    let failed = |error| Error::file("write", &path, error);
+    let text = serde_json::to_vec_pretty(journal).map_err(|error| failed(error.into()))?;
+    let mut file = File::create(&draft).map_err(failed)?;
+    file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&draft, &path).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)
+}

@@ -1,0 +1,199 @@
+//! Whatever fails and whenever: afterwards one of the two is in place, and the
+//! way to either end is open.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::domain::{BackupId, Timestamp};
+
+const OLD: Identity = Identity::Oid(1);
+const NEW: Identity = Identity::Oid(2);
+
+/// Three names in memory. The operation whose number is `fails_at` fails, before
+/// or after it has done its work.
+struct Names {
+    at: RefCell<[Option<Identity>; 3]>,
+    /// Whether two change places in one step, as databases with three names do, in
+    /// one step without the third name, or in two.
+    way: u8,
+    operations: Cell<usize>,
+    fails_at: Cell<usize>,
+    after: bool,
+}
+
+impl Names {
+    fn index(spot: Spot) -> usize {
+        [Spot::InPlace, Spot::Beside, Spot::Aside].iter().position(|it| *it == spot).expect("a name")
+    }
+
+    fn swap(&self, a: Spot, b: Spot) -> Result<(), Error> {
+        let number = self.operations.replace(self.operations.get() + 1);
+        let failed = || Err(Error::Strange { what: "it".to_owned(), stand: "failed" });
+        if number == self.fails_at.get() && !self.after {
+            return failed();
+        }
+        self.at.borrow_mut().swap(Self::index(a), Self::index(b));
+        if number == self.fails_at.get() { failed() } else { Ok(()) }
+    }
+}
+
+impl Site for Names {
+    fn spot(&self, of: Identity) -> Result<Spot, Error> {
+        let found = self.at.borrow().iter().position(|it| *it == Some(of));
+        Ok(found.map_or(Spot::Gone, |at| [Spot::InPlace, Spot::Beside, Spot::Aside][at]))
+    }
+
+    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
+        Ok(self.at.borrow()[Self::index(at)])
+    }
+
+    fn exchange(&self, other: Spot) -> Result<(), Error> {
+        let third = if other == Spot::Aside { Spot::Beside } else { Spot::Aside };
+        match self.way {
+            0 => {
+                self.swap(Spot::InPlace, other)?;
+                self.at.borrow_mut().swap(Self::index(other), Self::index(third));
+                Ok(())
+            }
+            1 => self.swap(Spot::InPlace, other),
+            _ => {
+                self.swap(Spot::InPlace, third)?;
+                self.swap(other, Spot::InPlace)
+            }
+        }
+    }
+
+    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {
+        assert_eq!(self.identity(to).unwrap(), None);
+        self.swap(from, to)
+    }
+
+    fn remove(&self, at: Spot, _: &[PathBuf]) -> Result<(), Error> {
+        assert_ne!(at, Spot::InPlace);
+        self.at.borrow_mut()[Self::index(at)] = None;
+        Ok(())
+    }
+
+    fn sweep(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn journal(place: Place, old: Identity) -> Journal {
+    let at = Timestamp::from_unix(1_700_000_000).unwrap();
+    Journal::new(BackupId::new(at), "a".repeat(40).parse().unwrap(), at, place, old, Value::Null)
+}
+
+fn directory(path: &str) -> Place {
+    let [path, beside, aside] = ["", "~b", "~a"].map(|end| PathBuf::from(format!("{path}{end}")));
+    Place::Directory { path, beside, aside }
+}
+
+proptest! {
+    #[test]
+    fn either_end_can_be_reached_from_wherever_it_stopped(
+        way in 0_u8..3, fails in proptest::collection::vec((0_usize..4, any::<bool>()), 0..4), back in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let journals = Journals::new(dir.path().join("restores"));
+        let names = Names {
+            at: [Some(OLD), Some(NEW), None].into(), way,
+            operations: 0.into(), fails_at: usize::MAX.into(), after: true,
+        };
+        let mut open = journals.begin(journal(directory("/d"), OLD)).unwrap();
+        let id = open.id();
+        made(&mut open, &names, Vec::new()).unwrap();
+        drop(open);
+        for (fails_at, forth) in fails {
+            names.operations.set(0);
+            names.fails_at.set(fails_at);
+            let Ok(mut open) = journals.open(&id) else { break };
+            let stage = open.journal().stage;
+            let _ = match forth && stage != Stage::Aborting {
+                true => replace(&mut open, &names),
+                false => put_back(open, &names),
+            };
+            let in_place = names.identity(Spot::InPlace).unwrap();
+            prop_assert!(in_place.is_some() || way == 2, "nobody sees the place empty");
+        }
+        names.fails_at.set(usize::MAX);
+        match journals.open(&id) {
+            Err(_) => prop_assert_eq!(*names.at.borrow(), [Some(OLD), None, None]),
+            Ok(open) if back || open.journal().stage == Stage::Aborting => {
+                put_back(open, &names).unwrap();
+                prop_assert_eq!(*names.at.borrow(), [Some(OLD), None, None]);
+            }
+            Ok(mut open) => {
+                replace(&mut open, &names).unwrap();
+                prop_assert_eq!(*names.at.borrow(), [Some(NEW), None, Some(OLD)]);
+                finish(open, &names).unwrap();
+                prop_assert_eq!(*names.at.borrow(), [Some(NEW), None, None]);
+            }
+        }
+        prop_assert!(journals.list().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn there_is_one_for_each_place_and_one_who_works_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let journals = Journals::new(dir.path().join("restores"));
+    assert!(journals.list().unwrap().is_empty());
+    let open = journals.begin(journal(directory("/a"), OLD)).unwrap();
+    let id = open.id();
+    assert!(matches!(journals.begin(journal(directory("/a"), OLD)), Err(Error::Busy { .. })));
+    assert!(matches!(journals.open(&id), Err(Error::Busy { .. })));
+    assert!(journals.list().unwrap()[0].2);
+    drop(open);
+    assert!(!journals.list().unwrap()[0].2);
+    assert!(matches!(journals.begin(journal(directory("/a"), OLD)), Err(Error::NotOver { .. })));
+    drop(journals.begin(journal(directory("/b"), OLD)).unwrap());
+    assert_eq!(journals.list().unwrap().len(), 2);
+    for hostile in ["", "..", "../../x", "no", &"f".repeat(12)] {
+        assert!(matches!(journals.open(hostile), Err(Error::NoRestore { .. })), "{hostile}");
+    }
+    fs::write(dir.path().join("restores").join(&id).join("journal.json"), "{").unwrap();
+    assert!(matches!(journals.open(&id), Err(Error::File { .. })));
+}
+
+#[test]
+fn two_directories_change_places_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    assert!(matches!(DirectorySite::at(&data), Err(Error::Directory { .. })), "no data directory");
+    assert!(matches!(DirectorySite::at(&dir.path().join("none")), Err(Error::Directory { .. })));
+    fs::write(data.join("PG_VERSION"), "15\n").unwrap();
+    let site = DirectorySite::at(&data).unwrap();
+    fs::write(data.join("postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
+    assert!(matches!(site.preflight(), Err(Error::Directory { .. })), "a server runs");
+    fs::remove_file(data.join("postmaster.pid")).unwrap();
+    site.preflight().unwrap();
+    site.prepare().unwrap();
+    assert!(matches!(site.preflight(), Err(Error::Directory { .. })), "something is in the way");
+    fs::write(site.beside().join("PG_VERSION"), "16\n").unwrap();
+    site.hand_over().unwrap();
+    let old = site.identity(Spot::InPlace).unwrap().unwrap();
+    let journals = Journals::new(dir.path().join("restores"));
+    let mut open = journals.begin(journal(site.place(), old)).unwrap();
+    made(&mut open, &site, Vec::new()).unwrap();
+    replace(&mut open, &site).unwrap();
+    let version = || fs::read_to_string(data.join("PG_VERSION")).unwrap();
+    assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("16\n", false));
+    assert!(dir.path().join("data.pggit-old").is_dir());
+    let stood = stand(open.journal(), &site).unwrap();
+    assert_eq!((stood.old, stood.new), (Spot::Aside, Spot::InPlace));
+    put_back(open, &site).unwrap();
+    assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("15\n", false));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "data and journals");
+    // Gone altogether: nobody makes up what is not there.
+    let mut open = journals.begin(journal(site.place(), Identity::Inode(1, 1))).unwrap();
+    assert!(matches!(replace(&mut open, &site), Err(Error::Strange { .. })));
+    assert!(matches!(put_back(open, &site), Err(Error::Strange { .. })));
+    assert!(data.is_dir());
+}
