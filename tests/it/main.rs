@@ -38,6 +38,7 @@ mod process;
 mod queue;
 mod recovery;
 mod restore_commit;
+mod restore_roles;
 mod schedule;
 mod signing;
 mod store_check;

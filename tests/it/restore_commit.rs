@@ -54,11 +54,11 @@ impl History {
         self.pggit(&["backup", "create", "--name", name]).success();
     }
 
-    fn copy(&self) -> String {
+    pub(crate) fn copy(&self) -> String {
         format!("{}_copy", self.database)
     }
 
-    fn restore(&self, what: &str, more: &[&str]) -> Output {
+    pub(crate) fn restore(&self, what: &str, more: &[&str]) -> Output {
         self.pggit(&[&["backup", "restore", what, "--into", &self.copy()], more].concat())
     }
 

@@ -276,7 +276,8 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
         ["listen_addresses = '*'", "archive_mode = on", "shared_preload_libraries = 'pg_stat_statements'"];
     system.iter().for_each(|one| drop(rig.cluster.psql("postgres", &format!("alter system set {one}"))));
     let rig = rig.backed_up();
-    rig.cluster.psql("shop", "insert into orders values (101); select pg_create_restore_point('before')");
+    rig.cluster.psql("shop", "insert into orders values (101)");
+    rig.cluster.psql("shop", "select pg_create_restore_point('before')");
     rig.cluster.psql("shop", "delete from orders; select pg_switch_wal()");
     rig.migration("0002_fine.sql", "create table fine (id int);");
     let dir = fresh_dir();

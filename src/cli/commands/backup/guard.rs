@@ -242,6 +242,7 @@ fn back(
         admin: admin.clone(),
         access: store::access_to(context, backup.location.as_ref())?,
         label: None,
+        globals: false,
     };
     restore.run()?;
     drop(progress);

@@ -101,6 +101,11 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
+    /// Make the roles that are beside the dump and not on the server; those that are there stay as
+    /// they are
+    #[arg(long)]
+    globals: bool,
+
     /// Let everything belong to the user who restores
     #[arg(long)]
     no_owner: bool,
@@ -160,20 +165,22 @@ impl Until {
 }
 
 const EXAMPLES: &str = "\
-Roles are not part of a dump: they are beside it, in globals.sql. Where they
-cannot be made, use --no-owner and --no-privileges.
+Roles are not part of a dump: they are beside it, in globals.sql. --globals makes
+those that the server lacks, with their passwords and memberships, and never
+changes one that is there; without it use --no-owner and --no-privileges, or make
+them before.
 
 EXAMPLES
     git pggit backup restore latest --into shop_copy
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
-    git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
+    git pggit backup restore 01a1fc4d --into shop --globals --server postgresql://db2/postgres
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
 
 /// What is about databases is not about data directories.
-const PLACES: [&str; 4] = ["into", "server", "no_owner", "no_privileges"];
+const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
 
 /// The last copy of a cluster that was complete at a time.
 fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
@@ -250,6 +257,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         admin,
         access: store::access_to(context, entry.backup.location.as_ref())?,
         label: None,
+        globals: wanted.globals,
     };
     if how == How::Show {
         let (steps, refusals) = restore.describe()?;
@@ -287,7 +295,18 @@ fn say(
             "duration_s": restored.duration.as_secs_f64(),
             "schema_compared_with": restored.compared_with,
             "schema_difference": restored.difference,
+            "roles": restored.roles.as_ref().map(|roles| json!({
+                "made": roles.made,
+                "kept": roles.kept,
+                "left_out": roles.left_out,
+            })),
         }))?);
+    }
+    if let Some(roles) = &restored.roles {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        context.ui.status(&format!("created roles: {}", list(&roles.made)));
+        context.ui.status(&format!("left as they are: {}", list(&roles.kept)));
+        roles.left_out.iter().for_each(|what| context.ui.warning(what));
     }
     let size = human_bytes(restored.bytes);
     let text = format!(
