@@ -19,7 +19,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Connection, Error, Format};
 use crate::domain::{
@@ -70,9 +70,27 @@ pub trait Adapter: Send + Sync {
     /// Proves the bytes of a backup, as deeply as `depth` says.
     fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
 
+    /// Where the tablespaces were that a backup has outside of its data directory.
+    fn tablespaces(&self, _: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        Ok(Vec::new())
+    }
+
     /// What it takes to bring a backup back, in order. Nothing is done yet: what
     /// is shown is what runs.
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error>;
+
+    /// Whether a restore fails when bytes are not those that were backed up. Else a
+    /// [`Self::check`] has to say so.
+    fn restore_proves(&self) -> bool {
+        false
+    }
+
+    /// Brings the log between beginning and end of a backup into what
+    /// [`Target::Scratch`] has become, so that a server recovers there with
+    /// nothing else, and that `until` then. A finding is a part that there is not.
+    fn bring_log(&self, _: &Subject<'_>, _data: &Path, _until: Instant) -> Result<Report, Error> {
+        Ok(Report::default())
+    }
 
     /// Removes what the tool itself keeps of a backup. Bytes in a [`Sink`] are
     /// not its business.
@@ -356,6 +374,15 @@ pub enum Target {
         tablespaces: Vec<(PathBuf, PathBuf)>,
         /// Up to where the log is replayed.
         until: RecoveryTarget,
+    },
+    /// The same for a server that is thrown away, of a user who need not be able to
+    /// read the repository of the tool: nothing outside of these places is
+    /// written, and nothing is set up that would fetch the log.
+    Scratch {
+        /// The directory.
+        path: PathBuf,
+        /// Where tablespaces go: from where they were, to where they shall be.
+        tablespaces: Vec<(PathBuf, PathBuf)>,
     },
 }
 

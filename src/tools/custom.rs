@@ -3,8 +3,10 @@
 //! describes it; this is the other side.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::adapter::{
     Adapter, Basis, Catalogued, CataloguedFacts, Depth, Finding, Made, Order, Probe, Report, Sink, Step,
@@ -22,6 +24,8 @@ use crate::progress::Progress;
 
 /// `EX_TEMPFAIL` of sysexits.h: the same may succeed later.
 const TRY_LATER: i32 = 75;
+/// The fact that says where tablespaces were.
+const TABLESPACES: &str = "tablespaces";
 /// The most that an answer may have.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// What a tool is that does not say its version.
@@ -140,9 +144,7 @@ impl Custom {
             self.fault(Fault::Unsupported(format!("no command is configured for '{action}'")))
         })?;
         let found = match program.contains('/') {
-            true => {
-                Some(program.into()).filter(|path: &std::path::PathBuf| path.is_absolute() && path.is_file())
-            }
+            true => Some(program.into()).filter(|path: &PathBuf| path.is_absolute() && path.is_file()),
             false => find_program(program.as_ref(), &[], search_path().as_deref()),
         };
         let path = found.ok_or_else(|| Error::tool(program, Fault::Missing))?;
@@ -166,6 +168,11 @@ impl Custom {
         Ok(cmd.env("PGGIT_BACKUP_TYPE", backup.kind.as_str()))
     }
 
+    fn require_empty(&self, path: &Path) -> Result<Step, Error> {
+        let owner = External { program: None, user: self.user.clone() }.user(&self.name)?;
+        Ok(Step::RequireEmpty { path: path.to_owned(), owner })
+    }
+
     fn with_password(&self, cmd: Cmd) -> Cmd {
         match &self.connection.password {
             Some(password) => cmd.secret_env("PGPASSWORD", password.clone()),
@@ -182,7 +189,7 @@ impl Custom {
     }
 
     fn answer<T: for<'a> Deserialize<'a>>(&self, asked: &'static str, answer: &[u8]) -> Result<T, Error> {
-        let value = serde_json::from_slice::<serde_json::Value>(answer);
+        let value = serde_json::from_slice::<Value>(answer);
         let value = value.map_err(|_| self.fault(Fault::answer(asked, answer)))?;
         // What it says may be a secret that does not belong there.
         serde_json::from_value(value)
@@ -298,15 +305,31 @@ impl Adapter for Custom {
                 return Err(self.fault(Fault::Unsupported(message)));
             }
             Target::DataDirectory { path, until, .. } => {
-                let owner = External { program: None, user: self.user.clone() }.user(&self.name)?;
-                steps.push(Step::RequireEmpty { path: path.clone(), owner });
-                let (kind, value) = recovery(until);
-                let cmd = cmd.env("PGGIT_TARGET", "directory").env("PGGIT_TARGET_DIRECTORY", path);
-                cmd.env("PGGIT_RECOVERY_TARGET", kind).env("PGGIT_RECOVERY_TARGET_VALUE", value)
+                steps.push(self.require_empty(path)?);
+                into_directory(cmd, path, until)
+            }
+            Target::Scratch { path, tablespaces } => {
+                steps.push(self.require_empty(path)?);
+                let map = tablespaces
+                    .iter()
+                    .map(|(from, to)| json!({ "from": from.to_string_lossy(), "to": to.to_string_lossy() }));
+                let map = json!(map.collect::<Vec<_>>()).to_string();
+                into_directory(cmd, path, &RecoveryTarget::Immediate).env("PGGIT_TABLESPACES", map)
             }
         };
         steps.push(Step::Run { what, cmd: Box::new(cmd) });
         Ok(steps)
+    }
+
+    /// Those that it told of when it made the backup.
+    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        let Some(told) = subject.backup.metadata.as_map().get(TABLESPACES) else { return Ok(Vec::new()) };
+        let one = |value: &Value| value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
+        let all = told.as_array().and_then(|list| list.iter().map(one).collect::<Option<Vec<_>>>());
+        all.ok_or_else(|| {
+            let message = format!("{TABLESPACES} of backup {} are no absolute paths", subject.backup.id);
+            self.fault(Fault::Refused(message))
+        })
     }
 
     fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
@@ -341,6 +364,13 @@ impl ListedAnswer {
             },
         }
     }
+}
+
+/// What a command is told about a directory that it fills.
+fn into_directory(cmd: Cmd, path: &Path, until: &RecoveryTarget) -> Cmd {
+    let (kind, value) = recovery(until);
+    let cmd = cmd.env("PGGIT_TARGET", "directory").env("PGGIT_TARGET_DIRECTORY", path);
+    cmd.env("PGGIT_RECOVERY_TARGET", kind).env("PGGIT_RECOVERY_TARGET_VALUE", value)
 }
 
 /// Up to where the log is replayed: the kind and the value of the target.

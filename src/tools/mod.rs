@@ -20,6 +20,7 @@ mod external;
 mod fault;
 mod lexer;
 mod migrations;
+mod own_log;
 pub mod pg_basebackup;
 mod pg_dump;
 pub mod pgbackrest;

@@ -5,6 +5,7 @@
 //! is recorded before the verdict, so that who dies on the way leaves no trace
 //! in the ledger; what it leaves on disk is removed by the next run.
 
+mod by_tool;
 mod checks;
 mod cluster;
 mod due;

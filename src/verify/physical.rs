@@ -11,12 +11,16 @@ use super::{Error, words};
 use crate::domain::{Backup, RecoveryTarget};
 use crate::recovery::{self, Archiving, DataDirectory, Limit, Origin};
 use crate::store::Access;
-use crate::tools::adapter::{Step, Target};
+use crate::tools::adapter::Target;
 use crate::tools::{self, Connection};
 
 impl RestoreTest<'_> {
-    /// Whether it is restored into a database of a cluster that is there.
+    /// Whether it is restored into a database of a cluster that is there. Tools of
+    /// one's own are asked for a directory, whatever else they can.
     pub(super) fn is_dump(&self) -> Result<bool, Error> {
+        if self.around.adapter.has_repository() {
+            return Ok(false);
+        }
         let target = Target::Database {
             connection: Connection::default(),
             server_major: self.major()?,
@@ -39,14 +43,11 @@ impl RestoreTest<'_> {
         limit: Limit,
         findings: &mut Findings,
     ) -> Result<Option<Cluster>, Error> {
-        if self.around.adapter.has_repository() {
-            let reason = format!(
-                "what {} keeps cannot be restored into a scratch cluster yet",
-                self.around.adapter.name()
-            );
-            return Err(Error::NotVerifiable { backup: self.backup().id, reason });
-        }
-        if !self.plant(scratch, findings)? {
+        let planted = match self.around.adapter.has_repository() {
+            true => self.plant_by_tool(scratch, limit, findings)?,
+            false => self.plant(scratch, findings)?,
+        };
+        if !planted {
             return Ok(None);
         }
         self.around.progress.stage("recovering", None);
@@ -97,18 +98,9 @@ impl RestoreTest<'_> {
 
     /// Each tablespace goes into the scratch directory and not where it was:
     /// there, somebody else may be at work.
-    fn tablespaces(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
-        let target = Target::DataDirectory {
-            path: scratch.data(),
-            tablespaces: Vec::new(),
-            until: RecoveryTarget::Latest,
-        };
-        let steps = self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
-        let place = |step: Step| match step {
-            Step::Tablespace { directory, .. } => Some(directory),
-            _ => None,
-        };
-        let places = steps.into_iter().filter_map(place).enumerate();
-        Ok(places.map(|(n, place)| (place, scratch.home().join(format!("space-{n}")))).collect())
+    pub(super) fn tablespaces(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+        let places = self.around.adapter.tablespaces(self.subject).map_err(Error::of_tool)?;
+        let to = |(n, place)| (place, scratch.home().join(format!("space-{n}")));
+        Ok(places.into_iter().enumerate().map(to).collect())
     }
 }

@@ -57,7 +57,7 @@ impl RestoreTest<'_> {
         };
         let restored = match is_dump {
             true => self.restored(&scratch, &cluster, findings),
-            false => Ok(Some((self.dbname(), true))),
+            false => self.there(&cluster, findings),
         };
         let done = restored.and_then(|restored| {
             let Some((dbname, roles)) = restored else { return Ok(()) };
@@ -76,10 +76,17 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
-    /// The database that was backed up, by its own name.
-    fn dbname(&self) -> String {
-        let known = self.backup().postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
-        known.unwrap_or_else(|| "postgres".to_owned())
+    /// The database that was backed up, by its own name, in the copy of a cluster.
+    /// Of what was imported nobody recorded it.
+    fn there(&self, cluster: &Cluster, findings: &mut Findings) -> Result<Option<(String, bool)>, Error> {
+        let recorded = self.backup().postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+        let known = recorded.or_else(|| self.request.dbname.clone());
+        let dbname = known.unwrap_or_else(|| "postgres".to_owned());
+        if cluster.connect("template1")?.database_exists(&dbname)? {
+            return Ok(Some((dbname, true)));
+        }
+        findings.fatal(format!("there is no database {} in it", quote_ident(&dbname)));
+        Ok(None)
     }
 
     /// The major version of the server that was backed up.
@@ -93,7 +100,7 @@ impl RestoreTest<'_> {
     }
 
     /// Refuses what cannot end well, before anything is done.
-    fn has_room(&self, scratch: &Scratch) -> Result<(), Error> {
+    pub(super) fn has_room(&self, scratch: &Scratch) -> Result<(), Error> {
         let backup = self.subject.backup;
         let size = backup.postgres.as_ref().and_then(|postgres| postgres.size_bytes);
         let needed = size.or(backup.size_bytes).unwrap_or_default().saturating_add(CLUSTER_BYTES);
@@ -243,8 +250,10 @@ impl RestoreTest<'_> {
     fn make_roles(&self, cluster: &Cluster, findings: &mut Findings) -> Result<bool, Error> {
         let client = cluster.connect("postgres")?;
         let backup = self.subject.backup;
-        if backup.artifacts.iter().any(|artifact| artifact.name.as_str() == GLOBALS) {
-            let script = match self.globals() {
+        // Plain files may be compressed, and are called so then.
+        let mut names = backup.artifacts.iter().map(|artifact| artifact.name.as_str());
+        if let Some(name) = names.find(|name| name.strip_suffix(".zst").unwrap_or(name) == GLOBALS) {
+            let script = match self.globals(name) {
                 Ok(script) => script,
                 Err(error) => {
                     self.judge(cluster, error, findings)?;
@@ -290,9 +299,9 @@ impl RestoreTest<'_> {
         Ok(true)
     }
 
-    fn globals(&self) -> Result<Vec<u8>, tools::Error> {
+    fn globals(&self, name: &str) -> Result<Vec<u8>, tools::Error> {
         let mut script = Vec::new();
-        let source = self.subject.source()?.open(GLOBALS).map_err(tools::Error::Place)?;
+        let source = self.subject.source()?.open(name).map_err(tools::Error::Place)?;
         source.take(GLOBALS_MAX).read_to_end(&mut script).map_err(tools::Error::Place)?;
         Ok(script)
     }

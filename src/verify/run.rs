@@ -26,6 +26,9 @@ pub struct Request {
     pub kind: VerificationKind,
     /// A result that is not older than this is good enough.
     pub window: Option<Duration>,
+    /// The database that is asked in the copy of a cluster, where the record does not
+    /// name it.
+    pub dbname: Option<String>,
     /// What is true in a database that was restored as it should be.
     pub assertions: Vec<String>,
     /// Whether each row of each table is looked for in its indexes.

@@ -10,8 +10,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
 
 use super::Error;
 use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, is_alive};
@@ -36,6 +38,14 @@ pub(super) struct Scratch {
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
     prefix: Vec<PathBuf>,
+}
+
+/// Why what a tool has put there is not given to a server.
+pub(super) enum Refused {
+    /// It cannot be.
+    Io(Error),
+    /// What the server writes to this file would be written somewhere else.
+    Leads(String),
 }
 
 impl Scratch {
@@ -110,6 +120,44 @@ impl Scratch {
         }
     }
 
+    /// Lets a tool that runs as `borrower`, or else as we, put something there.
+    /// Until it is taken back, nobody else gets in.
+    pub(super) fn lend(&self, borrower: Option<&OsUser>) -> Result<(), Error> {
+        let (uid, gid) = match borrower {
+            Some(user) => (user.uid, user.gid),
+            None => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        };
+        let home = self.home();
+        chown(&home, Some(uid), Some(gid)).map_err(|source| failed("give away", &home, source))
+    }
+
+    /// Gives all that is there to the user of the server, unless it leads to
+    /// somewhere else: to what is not there, or to what somebody else has, too.
+    pub(super) fn take_back(&self) -> Result<(), Refused> {
+        // Who had it gets nowhere any more.
+        self.lend(None).map_err(Refused::Io)?;
+        let home = self.home();
+        for entry in WalkDir::new(&home).min_depth(1) {
+            let entry = entry.map_err(|error| Refused::Io(failed("list", &home, error.into())))?;
+            let io = |source| Refused::Io(failed("give away", entry.path(), source));
+            let meta = entry.path().symlink_metadata().map_err(io)?;
+            let leads = match meta.file_type() {
+                kind if kind.is_symlink() => {
+                    !entry.path().canonicalize().is_ok_and(|target| target.starts_with(&home))
+                }
+                kind => !kind.is_dir() && meta.nlink() > 1,
+            };
+            if leads {
+                let below = entry.path().strip_prefix(&home).unwrap_or(entry.path());
+                return Err(Refused::Leads(below.display().to_string()));
+            }
+            if let Some(user) = &self.user {
+                lchown(entry.path(), Some(user.uid), Some(user.gid)).map_err(io)?;
+            }
+        }
+        self.give(&home).map_err(|source| Refused::Io(failed("give away", &home, source)))
+    }
+
     /// A command that runs `program` as that user, a little nicer than others,
     /// and not longer than we live.
     pub(super) fn cmd(&self, program: &Path) -> Cmd {
@@ -140,6 +188,10 @@ impl Drop for Scratch {
             let _ = fs::remove_dir_all(&self.root);
         }
     }
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Scratch { action, path: path.to_owned(), source }
 }
 
 fn make(path: &Path, mode: u32) -> io::Result<()> {

@@ -8,7 +8,7 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable as _, ConstantBuilder};
@@ -19,6 +19,7 @@ use super::adapter::{
 use super::external::{
     External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option, recovery_time,
 };
+use super::own_log::{bring, left};
 use super::{Error, Fault};
 use crate::domain::{
     Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
@@ -369,11 +370,16 @@ impl Adapter for Barman {
     }
 
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
-        let Target::DataDirectory { path, tablespaces, until } = target else {
-            return Err(Error::TargetUnsupported {
-                tool: NAME.to_owned(),
-                reason: "is restored into a data directory, not into a database",
-            });
+        let (path, tablespaces, how) = match target {
+            Target::DataDirectory { path, tablespaces, until } => (path, tablespaces, recovery(until)),
+            // Else the whole log since then would be copied.
+            Target::Scratch { path, tablespaces } => (path, tablespaces, words(&["--get-wal"])),
+            Target::Database { .. } => {
+                return Err(Error::TargetUnsupported {
+                    tool: NAME.to_owned(),
+                    reason: "is restored into a data directory, not into a database",
+                });
+            }
         };
         self.version()?;
         let (id, server) = (self.label(subject.backup)?, self.server()?);
@@ -381,7 +387,7 @@ impl Adapter for Barman {
         if let Err(why) = shown.catalogued(server, None).usable {
             return Err(fault(Fault::Refused(format!("{id} is {why}"))));
         }
-        let mut cmd = self.cmd(false, &words(&["recover"]))?.args(recovery(until));
+        let mut cmd = self.cmd(false, &words(&["recover"]))?.args(how);
         for (from, to) in tablespaces {
             let known = shown.tablespaces().into_iter().find(|(_, at)| at.as_str() == from.as_os_str());
             let (name, _) = known.ok_or_else(|| {
@@ -397,6 +403,30 @@ impl Adapter for Barman {
             Step::Run { what, cmd: Box::new(cmd) },
             Step::Append { path: path.join("postgresql.auto.conf"), text: b"archive_mode = off\n".to_vec() },
         ])
+    }
+
+    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        let shown = self.show(self.label(subject.backup)?)?;
+        Ok(shown.tablespaces().into_iter().map(|(_, place)| place.into()).collect())
+    }
+
+    fn bring_log(&self, subject: &Subject<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
+        let (id, server) = (self.label(subject.backup)?, self.server()?);
+        let shown = self.find(subject.backup)?.ok_or_else(|| fault(Fault::NoBackup(id.to_owned())))?;
+        bring(NAME, &shown.catalogued(server, None).made, data, |segment, into| {
+            let directory = into.parent().unwrap_or(data);
+            let cmd = self.cmd(false, &words(&["get-wal", "--output-directory"]))?.arg(directory);
+            match Self::run(cmd.args([server, segment.as_str()]).deadline(left(until))) {
+                Ok(_) => Ok(Ok(())),
+                // It has one status for everything.
+                Err(Error::Tool { fault: Fault::Failed { words, .. }, .. })
+                    if words.contains("not found") =>
+                {
+                    Ok(Err("is not in Barman's archive".to_owned()))
+                }
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {

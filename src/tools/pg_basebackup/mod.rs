@@ -12,7 +12,7 @@ mod tree;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -338,6 +338,10 @@ impl Adapter for PgBasebackup {
             }
         }
         Ok(report)
+    }
+
+    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        restore::places(subject.source()?)
     }
 
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {

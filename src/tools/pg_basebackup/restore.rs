@@ -66,6 +66,11 @@ impl PgBasebackup {
     }
 }
 
+/// Where the tablespaces of a backup were.
+pub(super) fn places(source: &dyn Source) -> Result<Vec<PathBuf>, Error> {
+    Ok(map_of(source, &[])?.into_iter().map(|one| one.location).collect())
+}
+
 /// A relative path may begin with a dash.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|error| Error::directory(path, error))

@@ -9,12 +9,14 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::adapter::{
     Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
 };
 use super::external::{External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option};
+use super::own_log::{bring, left};
 use super::{Error, Fault};
 use crate::domain::{
     Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
@@ -32,6 +34,22 @@ const NAME: &str = "pgbackrest";
 const OLDEST: [u32; 2] = [2, 41];
 /// From here on it refuses to run as root, unless it is told otherwise.
 const NO_ROOT: [u32; 2] = [2, 59];
+/// What a restore into a scratch directory is told: to fetch no log later, and to
+/// write nowhere else and to leave nothing out, whatever the configuration says.
+const IN_SCRATCH: [&str; 7] = [
+    "--type=none",
+    "--no-link-all",
+    "--reset-link-map",
+    "--reset-tablespace-map-all",
+    "--reset-db-include",
+    "--reset-db-exclude",
+    "--reset-recovery-option",
+];
+/// What `archive-get` ends with when there is no such segment.
+const NOT_IN_ARCHIVE: i32 = 1;
+/// What it ends with when a file is not what it should be: its checksum, itself,
+/// its form.
+const DAMAGED: [i32; 3] = [26, 28, 29];
 /// From here on `verify` looks at one backup only when it is told to.
 const VERIFIES_SETS: [u32; 2] = [2, 55];
 
@@ -115,10 +133,10 @@ impl PgBackRest {
         Ok((path, version))
     }
 
-    fn info(&self, label: Option<&str>) -> Result<Stanza, Error> {
+    fn info(&self, one: Option<(&str, u32)>) -> Result<Stanza, Error> {
         let mut cmd = self.cmd("info")?.arg("--output=json").deadline(PATIENCE);
-        if let Some(label) = label {
-            cmd = cmd.arg(format!("--set={label}"));
+        if let Some((label, repo)) = one {
+            cmd = cmd.arg(format!("--set={label}")).arg(format!("--repo={repo}"));
         }
         parse_info(&Self::run(cmd)?.stdout, self.stanza()?, self.repo).map_err(fault)
     }
@@ -292,19 +310,25 @@ impl Adapter for PgBackRest {
     }
 
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
-        let Target::DataDirectory { path, tablespaces, until } = target else {
-            return Err(Error::TargetUnsupported {
-                tool: NAME.to_owned(),
-                reason: "is restored into a data directory, not into a database",
-            });
+        let (path, tablespaces, how) = match target {
+            Target::DataDirectory { path, tablespaces, until } => (path, tablespaces, recovery(until)),
+            Target::Scratch { path, tablespaces } => {
+                (path, tablespaces, IN_SCRATCH.map(str::to_owned).to_vec())
+            }
+            Target::Database { .. } => {
+                return Err(Error::TargetUnsupported {
+                    tool: NAME.to_owned(),
+                    reason: "is restored into a data directory, not into a database",
+                });
+            }
         };
         self.version()?;
         let (label, repo) = self.label(subject.backup)?;
         self.find(&self.info(None)?, subject.backup)?;
         let mut cmd = self.cmd("restore")?.arg(format!("--repo={repo}")).arg(format!("--set={label}"));
-        cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(recovery(until));
+        cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(how);
         if !tablespaces.is_empty() {
-            let stanza = self.info(Some(label))?;
+            let stanza = self.info(Some((label, repo)))?;
             for (from, to) in tablespaces {
                 let known = stanza
                     .tablespaces(label)
@@ -319,6 +343,38 @@ impl Adapter for PgBackRest {
         let what = format!("restore {label} with pgBackRest");
         let owner = self.external.user(NAME)?;
         Ok(vec![Step::RequireEmpty { path: path.clone(), owner }, Step::Run { what, cmd: Box::new(cmd) }])
+    }
+
+    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+        let (label, repo) = self.label(subject.backup)?;
+        let stanza = self.info(Some((label, repo)))?;
+        Ok(stanza.tablespaces(label).iter().map(|known| known.destination.clone().into()).collect())
+    }
+
+    /// Each file of a repository is there with its digest.
+    fn restore_proves(&self) -> bool {
+        true
+    }
+
+    fn bring_log(&self, subject: &Subject<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
+        let (_, repo) = self.label(subject.backup)?;
+        let found = self.find(&self.info(None)?, subject.backup)?;
+        bring(NAME, &found.made, data, |segment, into| {
+            // What a queue for the real server would be for is not asked for.
+            let cmd = self.cmd("archive-get")?.arg("--no-archive-async").arg(format!("--repo={repo}"));
+            let cmd = cmd.arg(option("--pg1-path=", data)).arg(segment.as_str()).arg(into);
+            match Self::run(cmd.deadline(left(until))) {
+                Ok(_) => Ok(Ok(())),
+                Err(Error::Tool { fault: Fault::Failed { status: Status::Exited(code), words }, .. }) => {
+                    match code {
+                        NOT_IN_ARCHIVE => Ok(Err("is not in the repository".to_owned())),
+                        code if DAMAGED.contains(&code) => Ok(Err(format!("is damaged: {words}"))),
+                        _ => Err(fault(sort(Status::Exited(code), words))),
+                    }
+                }
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {

@@ -3,11 +3,12 @@
 use std::fs;
 
 use pggit::backup::HeldSource;
-use pggit::domain::{Backup, BackupType, Location, RecoveryTarget, Status};
+use pggit::domain::{Backup, BackupType, Checkpoint, Location, RecoveryTarget, Status, WalMethod};
 use pggit::progress::Quiet;
 use pggit::store::{Access, Held};
 use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
-use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgDump, Programs};
+use pggit::tools::pg_basebackup::DIRECTORY;
+use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgBasebackup, PgDump, Programs};
 
 use super::Rig;
 use crate::cluster::{bin_dir, owner};
@@ -43,6 +44,12 @@ fn restored(tool: &Tool<'_>, backup: &Backup) -> String {
         tool.rig.pggit(&to).success();
         let again = tool.rig.pggit(&to).fails(12);
         assert!(again.stderr_text().contains("missing or empty"), "{}", again.snapshot());
+        return tool.rig.orders_in(&path);
+    }
+    if tool.adapter.name() == "pg_basebackup" {
+        let path = tool.rig.dir.join("restored");
+        let to = ["backup", "restore", &backup.id.to_string(), "--to", path.to_str().unwrap()];
+        tool.rig.pggit(&to).success();
         return tool.rig.orders_in(&path);
     }
     tool.rig.pggit(&["backup", "restore", &backup.id.to_string(), "--into", "shop_restored"]).success();
@@ -81,6 +88,7 @@ fn conforms(tool: &Tool<'_>) {
     }
     assert_eq!(check(tool, &first).unwrap().findings, [], "{name}");
     assert_eq!(restored(tool, &first), "100", "{name}");
+    tool.rig.restore_test(&first).passed();
 
     (tool.damage)(&second);
     let report = check(tool, &second).unwrap();
@@ -88,6 +96,7 @@ fn conforms(tool: &Tool<'_>) {
         report.is_fatal() && report.findings.iter().all(|it| !it.message.is_empty()),
         "{name}: {report:?}"
     );
+    tool.rig.restore_test(&second).failed("");
     assert!(
         !check(tool, &first).unwrap().is_fatal(),
         "{name}: one damaged backup says nothing about another"
@@ -134,6 +143,27 @@ fn pg_dump_conforms() {
     let damage = |backup: &Backup| {
         let name = backup.artifacts[0].name.as_str().to_owned();
         super::damage(&store, &format!("{}/{name}", backup.id));
+    };
+    conforms(&Tool { rig: &rig, adapter: &adapter, damage: &damage });
+}
+
+#[test]
+fn pg_basebackup_conforms() {
+    let rig = Rig::new();
+    let store = rig.sandbox.path().join("backups");
+    fs::create_dir(&store).unwrap();
+    rig.config("output", store.to_str().unwrap());
+    rig.config("tool", "pg_basebackup");
+    let adapter = PgBasebackup {
+        programs: Programs::new(Some(bin_dir().to_owned())),
+        connection: Connection { conninfo: rig.cluster.conninfo("shop"), ..Connection::default() },
+        server: None,
+        checkpoint: Checkpoint::Fast,
+        max_rate: None,
+        wal: WalMethod::Fetch,
+    };
+    let damage = |backup: &Backup| {
+        super::damage(&store, &format!("{}/{DIRECTORY}", backup.id));
     };
     conforms(&Tool { rig: &rig, adapter: &adapter, damage: &damage });
 }

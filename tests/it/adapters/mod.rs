@@ -6,6 +6,7 @@ mod conformance;
 mod custom;
 mod import;
 mod pgbackrest;
+mod restore_test;
 mod restore_to;
 
 use std::fs;
@@ -74,7 +75,7 @@ impl Rig {
         let port = self.cluster.port();
         let pgbackrest = format!(
             "[global]\nrepo1-path={at}/repo\nlog-path={at}/log\nlock-path={at}/lock\nspool-path={at}/spool\n\
-             log-level-file=off\nstart-fast=y\ncompress-type=none\n\
+             log-level-file=off\njob-retry=0\nstart-fast=y\ncompress-type=none\n\
              [main]\npg1-path={cluster}/data\npg1-socket-path={cluster}\npg1-user=postgres\npg1-port={port}\n"
         );
         self.write("pgbackrest.conf", &pgbackrest, 0o644);

@@ -2,19 +2,24 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::{Tested, flip, packs};
-use crate::cluster::Options;
+use crate::cluster::{Options, versions};
 use crate::create::{Shop, names};
 
 /// One with a cluster of its own, so that it stays small.
 fn tested() -> Tested {
+    tested_on(Options::default())
+}
+
+fn tested_on(options: Options) -> Tested {
     let shop = Shop::with_store();
     // What a copy has learned of the world must not be followed.
-    let cluster = Options::default().setting("archive_mode=on").setting("archive_command=false").start();
+    let cluster = options.setting("archive_mode=on").setting("archive_command=false").start();
     cluster.psql("postgres", "create database shop");
     cluster.psql("shop", "create table orders (id int primary key, note text)");
     cluster.psql("shop", "insert into orders select g, md5(g::text) from generate_series(1, 1000) g");
@@ -51,9 +56,8 @@ fn a_copy_of_a_cluster_is_recovered_and_asked() {
     tested.assert_clean();
 }
 
-#[test]
-fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
-    let tested = tested();
+/// Ten rows in a tablespace, and where that is.
+fn with_tablespace(tested: &Tested) -> PathBuf {
     let cluster = &tested.shop.cluster;
     let place = cluster.dir().join("space");
     fs::create_dir(&place).unwrap();
@@ -61,6 +65,42 @@ fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
     chown(&place, Some(data.uid()), Some(data.gid())).unwrap();
     cluster.psql("postgres", &format!("create tablespace far location '{}'", place.display()));
     cluster.psql("shop", "create table distant tablespace far as select * from generate_series(1, 10)");
+    place
+}
+
+#[test]
+fn a_chain_is_put_together_and_recovered() {
+    let tested = tested_on(Options::default().major(17).setting("summarize_wal=on"));
+    let (cluster, place) = (&tested.shop.cluster, with_tablespace(&tested));
+    tested.shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    let full = tested.back_up(&[]);
+    cluster.psql("shop", "insert into orders values (1001, 'first')");
+    let first = tested.back_up(&["--type", "incremental"]);
+    cluster.psql("shop", "insert into distant values (11)");
+    cluster.psql("shop", "delete from orders where id <= 500");
+    tested.back_up(&["--type", "incremental"]);
+    let last = tested.shop.records().pop().unwrap();
+    assert_eq!(last["depends_on"][0]["id"], json!(first), "{last:#}");
+    cluster.psql("shop", "drop table distant");
+    cluster.psql("postgres", "drop tablespace far");
+    tested.config("pggit.shop.assert", "select count(*) = 501 from orders");
+    tested.config("pggit.shop.assert", "select count(*) = 11 from distant");
+    let (status, verdict) = tested.restore_test(&["--heapallindexed"]);
+    assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
+    assert_eq!(names(&place), [""; 0]);
+    // It is another one than those that it needs.
+    let of_full = tested.verify(&[&full, "--kind", "restore-test"]).fails(1);
+    assert!(of_full.stdout_text().contains("not true: select count(*) = 501"), "{}", of_full.snapshot());
+    packs(&tested).iter().for_each(|pack| flip(pack));
+    let (status, verdict) = tested.restore_test(&[]);
+    assert_eq!((status, &verdict["status"]), (1, &json!("failed")), "{verdict:#}");
+    tested.assert_clean();
+}
+
+#[test]
+fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
+    let tested = tested();
+    let (cluster, place) = (&tested.shop.cluster, with_tablespace(&tested));
     cluster.psql("postgres", "create role boss superuser login");
     let url = cluster.url("shop").replace("user=postgres", "user=boss");
     tested.shop.sandbox.git(["config", "pggit.shop.url", &url]);

@@ -291,11 +291,13 @@ pub(in crate::cli::commands) fn of(
     let config = context.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = match backup::restorer_of(backup, &programs) {
-        Some(adapter) => adapter,
+    let (adapter, dbname) = match backup::restorer_of(backup, &programs) {
+        Some(adapter) => (adapter, None),
         None => {
             database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
-            backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, &programs)?
+            let server = connect::conninfo(context, &database)?;
+            let adapter = backup::adapter_for(config, &database, &server, &programs)?;
+            (adapter, Some(server.dbname().to_owned()))
         }
     };
     let progress = bar::progress(&context.ui);
@@ -316,6 +318,7 @@ pub(in crate::cli::commands) fn of(
         backup: backup.id,
         kind,
         window: manner.window,
+        dbname,
         assertions: database.assertions.into_iter().map(|assertion| assertion.value).collect(),
         heapallindexed: manner.heapallindexed,
         timeout: manner.timeout.unwrap_or(database.verify_timeout.value),

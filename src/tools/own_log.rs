@@ -1,0 +1,114 @@
+//! The write-ahead log that a backup needs by itself: from where it begins to
+//! where it ends, out of the archive of a tool.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::adapter::{CataloguedFacts, Finding, Report};
+use super::external::PATIENCE;
+use super::{Error, Fault};
+use crate::domain::{WalKind, WalName};
+
+/// The sizes that segments may have.
+const SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+
+/// How long one of several steps may take that have to be done at a time.
+pub(super) fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), PATIENCE)
+}
+
+/// Brings each segment into `pg_wal` of `data`. `fetch` brings one to a path, or
+/// says what is wrong with it.
+pub(super) fn bring(
+    tool: &'static str,
+    facts: &CataloguedFacts,
+    data: &Path,
+    fetch: impl Fn(&WalName, &Path) -> Result<Result<(), String>, Error>,
+) -> Result<Report, Error> {
+    let named = |key: &str| facts.metadata.as_map().get(key)?.as_str()?.parse::<WalName>().ok();
+    let range = named("wal_start").zip(named("wal_stop")).filter(|(first, last)| {
+        [first, last].iter().all(|name| name.kind() == WalKind::Segment)
+            && first.timeline() == last.timeline()
+    });
+    let Some((first, last)) = range else {
+        let message = "its catalogue does not say which segments of the log it needs".to_owned();
+        return Err(Error::tool(tool, Fault::Unsupported(message)));
+    };
+    let (mut report, mut segments, mut next) = (Report::default(), 0_u64, Some(first));
+    while let Some(segment) = next.take() {
+        let path = data.join("pg_wal").join(segment.as_str());
+        if let Err(wrong) = fetch(&segment, &path)? {
+            let message = format!("segment {segment} of the log, which it needs, {wrong}");
+            report.findings.push(Finding::fatal(message));
+            return Ok(report);
+        }
+        segments += 1;
+        // Only a segment itself says how large all of them are.
+        let size = fs::metadata(&path).map_err(|error| Error::directory(&path, error))?.len();
+        if !SIZES.contains(&size) || !size.is_power_of_two() {
+            let message = format!("segment {segment} of the log, which it needs, has {size} bytes");
+            report.findings.push(Finding::fatal(message));
+            return Ok(report);
+        }
+        if segment.number(size) < last.number(size) {
+            next = segment.following(size).next();
+        }
+    }
+    report.evidence.insert("log_segments", segments);
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::domain::Metadata;
+
+    /// What is fetched, and what comes of it.
+    fn brought(range: [&str; 2], size: u64, missing: &str) -> (Vec<String>, Result<Report, Error>) {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir(data.path().join("pg_wal")).unwrap();
+        let mut metadata = Metadata::default();
+        metadata.insert("wal_start", range[0]);
+        metadata.insert("wal_stop", range[1]);
+        let facts = CataloguedFacts { metadata, ..CataloguedFacts::default() };
+        let fetched = RefCell::new(Vec::new());
+        let report = bring("x", &facts, data.path(), |segment, path| {
+            fetched.borrow_mut().push(segment.to_string());
+            if segment.as_str() == missing {
+                return Ok(Err("is gone".to_owned()));
+            }
+            fs::File::create(path).unwrap().set_len(size).unwrap();
+            Ok(Ok(()))
+        });
+        (fetched.into_inner(), report)
+    }
+
+    #[test]
+    fn the_range_is_fetched_whatever_the_size_of_a_segment_is() {
+        let range = ["0000000100000000000000FE", "000000010000000100000001"];
+        let (fetched, report) = brought(range, 16 << 20, "");
+        assert_eq!(fetched.len(), 4, "{fetched:?}");
+        assert_eq!(report.unwrap().evidence.as_map()["log_segments"], 4);
+        let range = ["000000020000000100000003", "000000020000000200000000"];
+        assert_eq!(brought(range, 1 << 30, "").0, range);
+        let one = ["000000010000000000000002"; 2];
+        assert_eq!(brought(one, 1 << 20, "").0, [one[0]]);
+    }
+
+    #[test]
+    fn what_is_missing_or_odd_is_found_and_what_makes_no_sense_is_refused() {
+        let range = ["000000010000000000000002", "000000010000000000000004"];
+        let (fetched, report) = brought(range, 16 << 20, "000000010000000000000003");
+        assert_eq!(fetched.len(), 2);
+        let expected = "segment 000000010000000000000003 of the log, which it needs, is gone";
+        assert_eq!(report.unwrap().findings, [Finding::fatal(expected)]);
+        let (_, odd) = brought(range, 12345, "");
+        assert!(odd.unwrap().is_fatal());
+        for range in [["x", "y"], ["000000010000000000000002", "000000020000000000000004"]] {
+            assert!(brought(range, 16 << 20, "").1.is_err(), "{range:?}");
+        }
+    }
+}

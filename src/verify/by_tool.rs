@@ -1,0 +1,138 @@
+//! Restore tests of what a tool keeps in a repository of its own.
+//!
+//! The tool restores as the user that it runs as, who may read the repository;
+//! the server that recovers it runs as another one, who may not. So the directory
+//! of the scratch cluster is lent to the tool until it has put everything there,
+//! the log that the backup needs included, and the server fetches nothing.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::restore_test::RestoreTest;
+use super::scratch::{Refused, Scratch};
+use super::verdict::Findings;
+use super::{Error, words};
+use crate::process::{self, crash_point};
+use crate::recovery::{self, Limit, restore_by_tool};
+use crate::tools::adapter::{Depth, Report, Step, Target, empty_directory};
+use crate::tools::{self, Fault};
+
+/// What makes a server ask for log, or follow another one.
+const SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
+
+impl RestoreTest<'_> {
+    /// Makes the data directory; whether that succeeded.
+    pub(super) fn plant_by_tool(
+        &self,
+        scratch: &Scratch,
+        limit: Limit,
+        findings: &mut Findings,
+    ) -> Result<bool, Error> {
+        self.has_room(scratch)?;
+        if !self.around.adapter.restore_proves() {
+            match self.damage() {
+                Ok(report) => findings.take(report, None),
+                Err(Error::Tools(tools::Error::Tool { fault: Fault::Unsupported(why), .. })) => {
+                    findings.note("checksum", format!("not compared: {}", words::short(&why)));
+                }
+                Err(error) => return Err(error),
+            }
+            if findings.is_fatal() {
+                return Ok(false);
+            }
+        }
+        let (data, tablespaces) = (scratch.data(), self.tablespaces(scratch)?);
+        let spaces: Vec<_> = tablespaces.iter().map(|(_, to)| to.clone()).collect();
+        let target = Target::Scratch { path: data.clone(), tablespaces };
+        let steps = self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
+        let owner = steps.iter().find_map(|step| match step {
+            Step::RequireEmpty { owner, .. } => owner.clone(),
+            _ => None,
+        });
+        scratch.lend(owner.as_ref())?;
+        for space in &spaces {
+            empty_directory(space, owner.as_ref())?;
+        }
+        crash_point("verify.lent");
+        let in_time = |step| match step {
+            Step::Run { what, cmd } => Step::Run { what, cmd: Box::new(cmd.deadline(limit.left())) },
+            other => other,
+        };
+        let steps = steps.into_iter().map(in_time).collect();
+        if let Err(error) = restore_by_tool(self.backup(), steps, &data, self.around.progress) {
+            self.judge_restore(error, limit, findings)?;
+            return Ok(false);
+        }
+        self.around.progress.stage("fetching the log that it needs", None);
+        let log = self.around.adapter.bring_log(self.subject, &data, limit.at);
+        findings.take(log.map_err(|error| in_limit(Error::of_tool(error), limit))?, None);
+        if findings.is_fatal() {
+            return Ok(false);
+        }
+        scratch.take_back().map_err(|error| self.refused(error))?;
+        SIGNALS.iter().try_for_each(|name| forget(&data.join(name)))?;
+        Ok(true)
+    }
+
+    /// What the tool itself says of its bytes.
+    fn damage(&self) -> Result<Report, Error> {
+        let checked = self.around.adapter.check(self.subject, Depth::Checksum, self.around.progress);
+        checked.map_err(Error::of_tool)
+    }
+
+    /// A restore that failed says something about the backup when the tool, asked,
+    /// finds damage; else it is an error.
+    fn judge_restore(
+        &self,
+        error: recovery::Error,
+        limit: Limit,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let recovery::Error::Step { what, source } = error else { return Err(error.into()) };
+        let process::Error::Failed { stderr, .. } = &source else {
+            return Err(in_limit(source.into(), limit));
+        };
+        let complaint = words::complaint(stderr);
+        if words::is_of_machine(&complaint) {
+            return Err(Error::Unsuitable { reason: complaint });
+        }
+        match self.damage() {
+            Ok(report) if report.is_fatal() => {
+                findings.fatal(format!("it cannot be restored: {complaint}"));
+                findings.take(report, None);
+                Ok(())
+            }
+            Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted),
+            _ => Err(recovery::Error::Step { what, source }.into()),
+        }
+    }
+
+    fn refused(&self, error: Refused) -> Error {
+        match error {
+            Refused::Io(error) => error,
+            Refused::Leads(path) => {
+                let reason =
+                    format!("{} made {path}, which leads out of the directory", self.around.adapter.name());
+                Error::NotVerifiable { backup: self.backup().id, reason }
+            }
+        }
+    }
+}
+
+fn in_limit(error: Error, limit: Limit) -> Error {
+    match error {
+        Error::Process(process::Error::Deadline { .. })
+        | Error::Tools(tools::Error::Process(process::Error::Deadline { .. })) => limit.error().into(),
+        other => other,
+    }
+}
+
+fn forget(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Scratch { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}

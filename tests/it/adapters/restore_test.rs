@@ -1,0 +1,274 @@
+//! Restore tests of what tools keep in repositories of their own, by a user who
+//! cannot read these.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use pggit::domain::Backup;
+use serde_json::{Value, json};
+
+use super::{Rig, damage};
+use crate::cluster::{Options, give_to_owner, owner, versions};
+use crate::verify::servers_in;
+
+/// What one has come to.
+pub(super) struct Verdict(pub(super) Value);
+
+impl Verdict {
+    pub(super) fn status(&self) -> &str {
+        self.0["status"].as_str().unwrap_or_default()
+    }
+
+    fn reasons(&self) -> String {
+        self.0["reasons"].to_string()
+    }
+
+    #[track_caller]
+    pub(super) fn passed(self) -> Self {
+        assert_eq!(self.status(), "passed", "{:#}", self.0);
+        let details = &self.0["details"];
+        assert_eq!(
+            (&details["schema"], &details["amcheck"]),
+            (&json!("equal"), &json!("passed")),
+            "{:#}",
+            self.0
+        );
+        assert!(details["rto_s"].as_f64().is_some());
+        self
+    }
+
+    /// Nothing but the log of the backup itself was replayed.
+    #[track_caller]
+    fn recovered(self) {
+        let Self(verdict) = self.passed();
+        let log = verdict["details"]["log_tail"].as_str().unwrap();
+        assert!(log.contains("consistent recovery state reached"), "{log}");
+        assert!(verdict["details"]["log_segments"].as_u64() > Some(0), "{verdict:#}");
+    }
+
+    #[track_caller]
+    pub(super) fn failed(&self, why: &str) {
+        assert!(self.status() == "failed" && self.reasons().contains(why), "{why}: {:#}", self.0);
+    }
+}
+
+impl Rig {
+    /// Where scratch clusters are, whose servers run as somebody who is not the
+    /// owner of any repository.
+    pub(super) fn scratch(&self) -> PathBuf {
+        let scratch = self.dir.join("scratch");
+        if !scratch.exists() {
+            fs::create_dir(&scratch).unwrap();
+            self.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+            if owner().is_some() {
+                self.sandbox.git(["config", "pggit.scratchUser", "nobody"]);
+            }
+        }
+        scratch
+    }
+
+    /// A restore test, which leaves nothing behind.
+    #[track_caller]
+    pub(super) fn restore_test(&self, backup: &Backup) -> Verdict {
+        let scratch = self.scratch();
+        let id = backup.id.to_string();
+        let test = ["backup", "verify", &id, "--kind", "restore-test", "--again", "--json"];
+        let output = self.pggit(&test);
+        assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
+        let verdict = Verdict(output.json()["verifications"][0].take());
+        assert_eq!(output.status, i32::from(verdict.status() == "failed"), "{}", output.snapshot());
+        self.assert_clean(&scratch);
+        verdict
+    }
+
+    #[track_caller]
+    fn assert_clean(&self, scratch: &Path) {
+        assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+        assert_eq!(servers_in(scratch), [""; 0]);
+    }
+
+    /// What counts what is in the tables of a tablespace that is somewhere else.
+    fn with_tablespace(&self) -> PathBuf {
+        let space = self.dir.join("space");
+        fs::create_dir(&space).unwrap();
+        give_to_owner(&space);
+        self.cluster.psql("postgres", &format!("create tablespace far location '{}'", space.display()));
+        self.cluster
+            .psql("shop", "create table distant tablespace far as select generate_series(1, 10) as n");
+        self.expect("distant", 10);
+        space
+    }
+
+    /// Asserts that a restored database has so many rows in a table.
+    fn expect(&self, table: &str, rows: u32) {
+        let assertion = format!("select count(*) >= {rows} from {table}");
+        self.sandbox.git(["config", "--add", "pggit.shop.assert", &assertion]);
+    }
+}
+
+/// All files below a directory with their sizes.
+fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let all = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(Result::unwrap);
+    let files = all.filter(|entry| entry.file_type().is_file());
+    files.map(|entry| (entry.path().to_owned(), entry.metadata().unwrap().len())).collect()
+}
+
+fn label(backup: &Backup) -> &str {
+    backup.location.as_ref().unwrap().as_str().rsplit('/').next().unwrap()
+}
+
+#[test]
+fn every_member_of_a_chain_of_pgbackrest_is_recovered_by_somebody_who_cannot_read_it() {
+    let rig = Rig::with_pgbackrest();
+    let space = rig.with_tablespace();
+    rig.expect("orders", 100);
+    // What is configured for the real server is not for a scratch cluster.
+    let config = rig.dir.join("pgbackrest.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    let elsewhere = rig.dir.join("elsewhere");
+    let more = format!("[main]\nlink-all=y\narchive-async=y\ntablespace-map-all={}\n", elsewhere.display());
+    fs::write(&config, text.replacen("[main]\n", &more, 1)).unwrap();
+    for closed in [&config, &rig.dir.join("repo")] {
+        let mode = if closed.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(closed, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let full = rig.create(&[]);
+    rig.cluster.psql("shop", "insert into orders values (101)");
+    let diff = rig.create(&["--type", "differential"]);
+    rig.cluster.psql("shop", "insert into orders values (102)");
+    let incr = rig.create(&["--type", "incremental"]);
+    // The original place is free, and nothing may appear there.
+    rig.cluster.psql("shop", "drop table distant");
+    rig.cluster.psql("postgres", "drop tablespace far");
+    rig.cluster.psql("postgres", "checkpoint");
+    let (repository, there) = (rig.dir.join("repo"), files(&space));
+    let archived = files(&repository);
+    for backup in [&full, &diff, &incr] {
+        rig.restore_test(backup).recovered();
+    }
+    assert_eq!(files(&space), there);
+    assert!(!elsewhere.exists());
+    assert_eq!(files(&repository), archived, "nothing is archived");
+
+    let segment = full.metadata.as_map()["wal_start"].as_str().unwrap();
+    let stored = archived.iter().find(|(path, _)| path.to_string_lossy().contains(segment)).unwrap();
+    let aside = rig.dir.join("aside");
+    fs::rename(&stored.0, &aside).unwrap();
+    rig.restore_test(&full).failed(&format!("segment {segment} of the log, which it needs, is not"));
+    fs::rename(&aside, &stored.0).unwrap();
+    damage(&repository.join("backup"), &format!("{}/pg_data", label(&full)));
+    rig.restore_test(&incr).failed("checksum invalid: 1");
+    let coverage = rig.pggit(&["backup", "coverage", "--commits", "HEAD", "--json"]).success();
+    assert!(coverage.stdout_text().contains("verification_failed"), "{}", coverage.snapshot());
+}
+
+#[test]
+fn trouble_of_a_tool_is_no_verdict() {
+    let rig = Rig::with_pgbackrest();
+    let (scratch, backup) = (rig.scratch(), rig.create(&[]));
+    let id = backup.id.to_string();
+    let attempt = |script: &str, args: &[&str], status: i32, said: &str| {
+        let script =
+            format!("#!/bin/sh\ncase \"$*\" in {script};; *) exec /usr/bin/pgbackrest \"$@\";; esac\n");
+        let path = rig.write("instead", &script, 0o755);
+        rig.config("pgbackrest", path.to_str().unwrap());
+        let out =
+            rig.pggit(&[&["backup", "verify", &id, "--kind", "restore-test"], args].concat()).fails(status);
+        assert!(out.stderr_text().contains(said), "{said}: {}", out.snapshot());
+        assert!(rig.records()[0].verifications.is_empty());
+        rig.assert_clean(&scratch);
+    };
+    attempt("*' restore'*) echo 'ERROR: [082]: no luck' >&2; exit 82", &[], 13, "no luck");
+    attempt("*' restore'*) echo 'ERROR: No space left on device' >&2; exit 39", &[], 13, "No space left");
+    attempt("*' restore'*) exec sleep 100", &["--timeout", "2s"], 13, "not done after 2 s");
+    attempt("*' archive-get'*) echo 'ERROR: [103]: not reached' >&2; exit 103", &[], 13, "not reached");
+    // It restores a link to where the original is.
+    let leads = format!(
+        "*' restore'*) /usr/bin/pgbackrest \"$@\" || exit; for arg; do case $arg in --pg1-path=*) \
+         rm -r \"${{arg#*=}}/pg_wal\"; ln -s {} \"${{arg#*=}}/pg_wal\";; esac; done",
+        rig.cluster.dir().join("data/pg_wal").display()
+    );
+    let wal = files(&rig.cluster.dir().join("data/pg_wal")).len();
+    attempt(&leads, &[], 12, "data/pg_wal, which leads out of the directory");
+    assert!(files(&rig.cluster.dir().join("data/pg_wal")).len() <= wal + 1);
+    rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrest"]);
+    rig.restore_test(&backup).passed();
+}
+
+fn barman(rig: &Rig) {
+    let space = rig.with_tablespace();
+    rig.expect("orders", 100);
+    fs::set_permissions(rig.dir.join("home"), fs::Permissions::from_mode(0o700)).unwrap();
+    let backup = rig.create(&[]);
+    rig.cluster.psql("shop", "drop table distant");
+    rig.cluster.psql("postgres", "drop tablespace far");
+    rig.cluster.psql("postgres", "checkpoint");
+    let there = files(&space);
+    rig.restore_test(&backup).recovered();
+    assert_eq!(files(&space), there);
+    let segment = backup.metadata.as_map()["wal_start"].as_str().unwrap();
+    let stored = files(&rig.dir.join("home/main/wals"));
+    let stored = &stored.iter().find(|(path, _)| path.ends_with(segment)).unwrap().0;
+    fs::rename(stored, rig.dir.join("aside")).unwrap();
+    rig.restore_test(&backup).failed(&format!("segment {segment} of the log"));
+}
+
+#[test]
+fn a_backup_of_the_old_barman_is_recovered() {
+    barman(&Rig::with_barman("/usr/bin/barman".as_ref()));
+}
+
+#[test]
+fn a_backup_of_the_newest_barman_is_recovered() {
+    barman(&Rig::with_barman(&super::barman::newest()));
+}
+
+#[test]
+fn an_incremental_backup_of_barman_is_recovered() {
+    let server = Options::default().major(17).setting("summarize_wal=on");
+    let rig = Rig::of(server, false).for_barman(&super::barman::newest());
+    rig.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    let staging = rig.dir.join("staging");
+    fs::create_dir(&staging).unwrap();
+    give_to_owner(&staging);
+    let config = rig.dir.join("barman.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}local_staging_path = {}\n", staging.display())).unwrap();
+    let full = rig.create(&[]);
+    rig.cluster.psql("shop", "insert into orders values (101)");
+    rig.expect("orders", 101);
+    let incremental = rig.create(&["--type", "incremental"]);
+    assert_eq!(incremental.depends_on[0].id, full.id);
+    rig.restore_test(&incremental).passed();
+    rig.restore_test(&full).failed("not true: select count(*) >= 101 from orders");
+}
+
+#[test]
+fn a_tool_of_one_s_own_that_told_where_tablespaces_were_is_told_where_they_go() {
+    let rig = Rig::new();
+    let seen = rig.dir.join("log/seen");
+    let script = format!(
+        "#!/bin/sh\ncase $PGGIT_ACTION in backup) echo '{{\"location\":\"own:1\",\"size_bytes\":1,\"stored_bytes\":1,\
+         \"metadata\":{{\"tablespaces\":[\"/srv/fast\"]}}}}';; *) env | grep ^PGGIT_ >{}; echo no >&2; exit 1;; esac\n",
+        seen.display()
+    );
+    let path = rig.write("own", &script, 0o755);
+    for action in ["backup", "restore"] {
+        rig.sandbox.git(["config", &format!("pggit.tool.own.{action}"), path.to_str().unwrap()]);
+    }
+    rig.config("tool", "own");
+    let own = rig.create(&[]);
+    let refused = rig.pggit(&["backup", "verify", &own.id.to_string(), "--kind", "restore-test"]).fails(13);
+    assert!(refused.stderr_text().contains("no"), "{}", refused.snapshot());
+    let seen = fs::read_to_string(seen).unwrap();
+    for told in [
+        r#"PGGIT_TABLESPACES=[{"from":"/srv/fast","to":"#,
+        "PGGIT_RECOVERY_TARGET=immediate",
+        "PGGIT_TARGET=directory",
+    ] {
+        assert!(seen.contains(told), "{told}: {seen}");
+    }
+    assert!(seen.contains("home/space-0") && seen.contains("home/data"), "{seen}");
+    rig.assert_clean(&rig.scratch());
+}
