@@ -13,6 +13,7 @@ use super::data_directory::{AUTO_CONF, NO_ARCHIVE};
 use super::execute::{append, remove, run};
 use super::place::{Partial, check_outside, preflight, refuse};
 use super::point::doubled;
+use super::server::check_words;
 use super::{Error, PlannedStep, Planted, Recovery};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
@@ -78,7 +79,7 @@ impl ToolRestore<'_> {
         let partial = Partial::make(&self.path)?;
         let data = partial.data();
         let steps = self.steps(&data)?;
-        let outside = self.outside();
+        let outside = self.outside()?;
         check_outside(&outside, &self.path)?;
         partial.remember(&outside)?;
         // The tool may run as somebody else, who has to get there.
@@ -88,10 +89,12 @@ impl ToolRestore<'_> {
         rewrite(&data, |text| text.extend_from_slice(NO_ARCHIVE))?;
         let synced = File::open(&data).and_then(|dir| Ok(syncfs(dir)?));
         synced.map_err(|error| Error::file("sync", &data, error))?;
-        let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?;
-        // Now and not before: a server that recovers it here fetches its log to here.
-        rewrite(&data, |text| *text = moved(text, &data, &self.path))?;
-        partial.put(&self.path)?;
+        let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
+        if self.recovery.is_none_or(Recovery::keeps) {
+            // Now and not before: a server that recovers it here fetches its log to here.
+            rewrite(&data, |text| *text = moved(text, &data, &self.path))?;
+            partial.put(&self.path)?;
+        }
         let bytes = self.backup.size_bytes.unwrap_or_default();
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
@@ -100,13 +103,23 @@ impl ToolRestore<'_> {
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let steps = self.steps(&self.path)?;
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
-        let refusals = [self.preflight(), check_outside(&self.outside(), &self.path)];
+        let refusals = [self.preflight(), check_outside(&self.outside()?, &self.path)];
         let refusals = refusals.into_iter().filter_map(Result::err).collect();
         Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
     }
 
-    fn outside(&self) -> Vec<PathBuf> {
-        self.tablespaces.iter().map(|(_, to)| to.clone()).collect()
+    /// Where its tablespaces are going to be.
+    fn outside(&self) -> Result<Vec<PathBuf>, Error> {
+        let places = self.adapter.tablespaces(&self.subject())?;
+        let moved = |place: PathBuf| {
+            let mapped = self.tablespaces.iter().find(|(from, _)| *from == place);
+            mapped.map_or(place, |(_, to)| to.clone())
+        };
+        Ok(places.into_iter().map(moved).collect())
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { backup: self.backup, chain: &[], source: None }
     }
 
     fn preflight(&self) -> Result<(), Error> {
@@ -114,6 +127,8 @@ impl ToolRestore<'_> {
             let reason = format!("it is {}", self.backup.status.as_str().replace('_', " "));
             return Err(Error::NotRestorable { backup: self.backup.id.to_string(), reason });
         }
+        // It is going to be a part of a command that fetches the log.
+        check_words(&self.path)?;
         if let Some(recovery) = self.recovery {
             recovery.check(&Partial::beside(&self.path))?;
         }
@@ -126,7 +141,7 @@ impl ToolRestore<'_> {
             tablespaces: self.tablespaces.clone(),
             until: self.until.clone(),
         };
-        Ok(self.adapter.restore(&Subject { backup: self.backup, chain: &[], source: None }, &target)?)
+        Ok(self.adapter.restore(&self.subject(), &target)?)
     }
 }
 

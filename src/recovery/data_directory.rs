@@ -94,8 +94,10 @@ impl DataDirectory<'_> {
         crash_point("recovery.partial");
         self.execute(&sources, steps, &data)?;
         self.finish(&data, &outside, owner)?;
-        let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?;
-        partial.put(&self.path)?;
+        let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
+        if self.recovery.is_none_or(Recovery::keeps) {
+            partial.put(&self.path)?;
+        }
         let bytes = wanted.postgres.as_ref().and_then(|postgres| postgres.size_bytes).unwrap_or_default();
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }

@@ -12,7 +12,7 @@ use crate::tools::adapter::{self, Subject, Target};
 use crate::tools::{Connection, GLOBALS};
 
 use super::execute::Execution;
-use super::globals::MadeRoles;
+use super::globals::{MadeRoles, script};
 use super::new_database::template;
 use super::{Advance, Effect, Error, Plan, PlannedStep, Roles, Step, into_new_database};
 
@@ -44,6 +44,8 @@ pub struct Restored {
     pub compared_with: Option<String>,
     /// What became of the roles, when that was asked for.
     pub roles: Option<Roles>,
+    /// What a part refers to and does not have, so that it could not be made.
+    pub left_out: Vec<String>,
 }
 
 /// The dump of a backup: bytes that can be read and have been proved.
@@ -73,8 +75,7 @@ impl Restore<'_> {
             )?;
         }
         self.advance.progress.stage(&format!("restoring {}", advance.dbname), Some(dump.artifact.size_bytes));
-        let roles =
-            self.globals.then(|| MadeRoles::make(&self.admin, advance.backup, &dump.held)).transpose()?;
+        let roles = self.made_roles(self.globals, &dump)?;
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
             Step::Migrate { .. } => advance.migrate(target, major),
@@ -92,7 +93,29 @@ impl Restore<'_> {
             difference,
             compared_with: advance.expected.source(),
             roles: roles.map(MadeRoles::keep),
+            left_out: Vec::new(),
         })
+    }
+
+    /// Makes the roles that the server lacks, if they are `wanted`.
+    pub(super) fn roles(&self, wanted: bool) -> Result<Option<MadeRoles<'_>>, Error> {
+        self.made_roles(wanted, &self.open()?)
+    }
+
+    fn made_roles(&self, wanted: bool, dump: &Dump<'_>) -> Result<Option<MadeRoles<'_>>, Error> {
+        let backup = self.advance.backup;
+        let make = || MadeRoles::make(&self.admin, backup, &script(backup, &dump.held)?, None);
+        wanted.then(make).transpose()
+    }
+
+    /// Loads all of it into an empty database of somebody else.
+    pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+        let dump = self.open()?;
+        if !dump.held.proves_itself() {
+            let (name, digest) = (dump.artifact.name.as_str(), dump.artifact.digest.to_string());
+            dump.held.verify(name, &digest, self.advance.progress)?;
+        }
+        self.load(&dump, target, major)
     }
 
     /// What is going to happen, for people, and what stands against it now. What it

@@ -114,6 +114,26 @@ pub enum Error {
         /// What was found instead.
         found: Option<tools::ToolVersion>,
     },
+    /// PostgreSQL refuses root, and there is nobody else.
+    #[error("a scratch cluster cannot be run by root, and there is no user `{name}`")]
+    NoUser {
+        /// Who was looked for.
+        name: String,
+    },
+    /// What is wanted is not in the backup.
+    #[error("there is no {what} in the backup")]
+    NotInBackup {
+        /// What.
+        what: String,
+    },
+    /// A part could not be taken out.
+    #[error("not all of it could be copied: {}", missing.join(", "))]
+    NotTaken {
+        /// The tables that are missing or empty.
+        missing: Vec<String>,
+        /// What was said about it.
+        why: Vec<String>,
+    },
     /// A server does not start on what was restored.
     #[error("a server does not start on what was restored: {}", last_word(log))]
     ServerNotStarted {
@@ -204,6 +224,9 @@ impl Error {
         match self {
             Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } | Self::Deadline { .. } => true,
             Self::TargetExists { .. }
+            | Self::NoUser { .. }
+            | Self::NotInBackup { .. }
+            | Self::NotTaken { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
             | Self::SchemaDiffers { .. }

@@ -35,13 +35,19 @@ pub(super) struct MadeRoles<'a> {
 }
 
 impl<'a> MadeRoles<'a> {
-    /// Makes those that are missing, all or none.
-    pub(super) fn make(admin: &'a ConnInfo, backup: &Backup, held: &Held) -> Result<Self, Error> {
-        let script = script(backup, held)?;
+    /// Makes those that are missing, all or none; but not `ours`, which was only made
+    /// to look.
+    pub(super) fn make(
+        admin: &'a ConnInfo,
+        backup: &Backup,
+        script: &[u8],
+        ours: Option<&str>,
+    ) -> Result<Self, Error> {
         let client = Client::connect(admin, "git-pggit")?;
         let there = client.query("SELECT rolname FROM pg_catalog.pg_roles")?;
         let there: BTreeSet<String> = there.into_iter().flatten().flatten().collect();
-        let (statements, roles) = choose(Statement::all(&script), &there);
+        let (statements, roles) =
+            choose(Statement::all(script).into_iter().filter(|one| !is_about(one, ours)), &there);
         client.execute("BEGIN")?;
         for statement in statements {
             let sql = statement.text().ok_or_else(|| Error::NotRestorable {
@@ -76,7 +82,7 @@ impl Drop for MadeRoles<'_> {
 }
 
 /// The script, proved.
-fn script(backup: &Backup, held: &Held) -> Result<Vec<u8>, Error> {
+pub(super) fn script(backup: &Backup, held: &Held) -> Result<Vec<u8>, Error> {
     let Some(artifact) = backup.artifacts.iter().find(|artifact| artifact.name.as_str() == GLOBALS) else {
         return Err(Error::NotRestorable {
             backup: backup.id.to_string(),
@@ -90,8 +96,18 @@ fn script(backup: &Backup, held: &Held) -> Result<Vec<u8>, Error> {
     Ok(script)
 }
 
+fn is_about(statement: &Statement, role: Option<&str>) -> bool {
+    match statement.of_role() {
+        Some(OfRole::Create(name) | OfRole::Change(name)) => Some(name.as_str()) == role,
+        Some(OfRole::Grant { role: granted, member }) => {
+            [granted, member].iter().any(|it| Some(it.as_str()) == role)
+        }
+        None => false,
+    }
+}
+
 /// The statements that make what is not `there`, in their order.
-fn choose(script: Vec<Statement>, there: &BTreeSet<String>) -> (Vec<Statement>, Roles) {
+fn choose(script: impl IntoIterator<Item = Statement>, there: &BTreeSet<String>) -> (Vec<Statement>, Roles) {
     let (mut chosen, mut roles) = (Vec::new(), Roles::default());
     for statement in script {
         match statement.of_role() {

@@ -21,6 +21,7 @@ mod globals;
 pub mod in_place;
 mod log;
 mod new_database;
+mod part;
 mod place;
 mod planned;
 mod point;
@@ -41,12 +42,13 @@ pub use forward::{Gap, is_migration, pending};
 pub use globals::Roles;
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
+pub use part::{Kept, Part, Selection};
 pub use planned::{Effect, PlannedStep};
 pub use point::Log;
 pub use proof::{Leniency, difference};
 pub use recover::{Recovered, Recovery};
 pub use server::{
-    Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone, end_server,
-    find_server_program, last_word, start_clone,
+    GROUND_OWNER, Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone,
+    find_server_program, last_word, server_user, start_clone, sweep_grounds,
 };
 pub use swap::swap_in;

@@ -27,7 +27,13 @@ pub struct Recovery<'a> {
     pub mark: bool,
     /// Whether [`start_clone`](super::start_clone) is to start a server on it then.
     pub start: bool,
+    /// Instead of all that: what is taken out of the cluster, which is then thrown
+    /// away.
+    take: Option<Take<'a>>,
 }
+
+/// Takes something out of a cluster.
+type Take<'a> = &'a dyn Fn(&PrivateServer) -> Result<(), Error>;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +50,22 @@ pub struct Recovered {
     pub server: ServerBinaries,
 }
 
-impl Recovery<'_> {
+impl<'a> Recovery<'a> {
+    /// What is done with a cluster that stays.
+    pub fn new(advance: Advance<'a>, role: &str) -> Self {
+        Self { advance, role: role.to_owned(), mark: true, start: false, take: None }
+    }
+
+    /// Lets `take` take something out of a cluster that is thrown away.
+    pub(super) fn to_take(advance: Advance<'a>, take: Take<'a>) -> Self {
+        Self { take: Some(take), ..Self::new(advance, "") }
+    }
+
+    /// Whether the directory gets its name.
+    pub(super) fn keeps(&self) -> bool {
+        self.take.is_none()
+    }
+
     /// Refuses what cannot end well, before anything is copied into `partial`.
     pub(super) fn check(&self, partial: &Path) -> Result<(), Error> {
         if !Ground::is_short_enough(&partial.join(SOCKET)) {
@@ -81,12 +102,16 @@ impl Recovery<'_> {
     }
 
     /// Does it with what is being made there.
-    pub(super) fn run(&self, partial: &Partial) -> Result<Recovered, Error> {
+    pub(super) fn run(&self, partial: &Partial) -> Result<Option<Recovered>, Error> {
         let data = partial.data();
         let major = major_in(&data)?;
         let binaries = ServerBinaries::find(&self.advance.programs, major)?;
         let ground = ground(partial, data)?;
         self.advance.progress.stage("recovering", None);
+        if let Some(take) = self.take {
+            let server = PrivateServer::start(&ground, &binaries, Origin::Taken, None)?;
+            return take(&server).map(|()| None).map_err(|error| server.trouble(error));
+        }
         let server = PrivateServer::start(&ground, &binaries, Origin::Kept, None)?;
         let done = self.go_on(&server, &binaries).map_err(|error| server.trouble(error))?;
         self.advance.progress.stage("stopping the server", None);
@@ -95,7 +120,7 @@ impl Recovery<'_> {
         if self.start {
             prepare_clone(&ground.data, &partial.dir)?;
         }
-        Ok(done)
+        Ok(Some(done))
     }
 
     fn go_on(&self, server: &PrivateServer, binaries: &ServerBinaries) -> Result<Recovered, Error> {

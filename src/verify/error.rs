@@ -127,6 +127,7 @@ impl From<recovery::Error> for Error {
         match error {
             Other::ServerMissing { program, major, found } => Self::ServerMissing { program, major, found },
             Other::ServerNotStarted { log } => Self::NotStarted { reason: words::log_tail(&log) },
+            Other::NoUser { name } => Self::NoUser { name },
             Other::NotPrivate { path } => Self::NotScratch { path },
             Other::Deadline { after } => Self::Deadline { after },
             Other::Interrupted { signal } => Self::Interrupted { signal },

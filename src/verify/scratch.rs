@@ -16,11 +16,10 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::Error;
-use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, is_alive};
-use crate::recovery::{Ground, end_server};
+use crate::process::{Cmd, OsUser, Owner, crash_point};
+use crate::recovery::{GROUND_OWNER, Ground, server_user, sweep_grounds};
 
 const PREFIX: &str = "pggit-verify-";
-const OWNER_FILE: &str = "owner.json";
 
 /// Where scratch clusters are, and as whom they run.
 #[derive(Debug, Clone)]
@@ -58,7 +57,7 @@ impl Scratch {
         if base.ancestors().any(|dir| dir.join("PG_VERSION").exists()) {
             return Err(Error::InsideDataDirectory { path: base });
         }
-        let user = user(settings.user.as_deref())?;
+        let user = server_user(settings.user.as_deref())?;
         sweep(&base);
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let root = base.join(name);
@@ -81,7 +80,7 @@ impl Scratch {
         let failed = |source| Error::Scratch { action: "make", path: self.root.clone(), source };
         make(&self.root, 0o711).map_err(failed)?;
         let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?)).map_err(failed)?;
-        fs::write(self.root.join(OWNER_FILE), owner).map_err(failed)?;
+        fs::write(self.root.join(GROUND_OWNER), owner).map_err(failed)?;
         let home = self.home();
         make(&home, 0o700).map_err(failed)?;
         self.give(&home).map_err(failed)?;
@@ -201,49 +200,9 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-/// As whom the server runs: PostgreSQL refuses root.
-fn user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
-    if !OsUser::we_are_root() {
-        return Ok(None);
-    }
-    let candidates = configured.map_or(vec!["postgres", "nobody"], |name| vec![name]);
-    for name in &candidates {
-        let found = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Err(Error::NoUser { name: candidates.first().map_or("", |name| name).to_owned() })
-}
-
-/// Ends and removes scratch clusters of dead processes in `base`. What others
-/// made, and what may still be in use, stays.
+/// Ends and removes scratch clusters of dead processes in `base`.
 pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
-    let mut swept = Vec::new();
-    let us = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let ours = path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
-        if !ours || !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let gone = match fs::read(path.join(OWNER_FILE)) {
-            Ok(owner) => match serde_json::from_slice::<Owner>(&owner) {
-                Ok(owner) if is_alive(&owner) == Liveness::Dead => {
-                    end_server(&path.join("home/data"));
-                    fs::remove_dir_all(&path).is_ok()
-                }
-                _ => false,
-            },
-            // Its maker died before it named itself, or is about to: then it begins again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_dir(&path).is_ok(),
-            Err(_) => false,
-        };
-        if gone {
-            swept.push(path);
-        }
-    }
-    swept
+    sweep_grounds(base, PREFIX, "home/data")
 }
 
 #[cfg(test)]
@@ -263,10 +222,10 @@ mod tests {
         let dead = serde_json::json!({ "host": crate::process::host(), "boot_id": "another", "pid": 1, "started_ticks": 1 });
         let other = base.path().join(format!("{PREFIX}dead"));
         fs::create_dir(&other).unwrap();
-        fs::write(other.join(OWNER_FILE), dead.to_string()).unwrap();
+        fs::write(other.join(GROUND_OWNER), dead.to_string()).unwrap();
         let strange = base.path().join(format!("{PREFIX}strange"));
         fs::create_dir(&strange).unwrap();
-        fs::write(strange.join(OWNER_FILE), "{").unwrap();
+        fs::write(strange.join(GROUND_OWNER), "{").unwrap();
         fs::create_dir(base.path().join(format!("{PREFIX}empty"))).unwrap();
         fs::create_dir(base.path().join("dead")).unwrap();
         assert_eq!(sweep(base.path()).len(), 2);

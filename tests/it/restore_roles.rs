@@ -69,7 +69,7 @@ fn who_was_there_becomes_no_member_and_a_failure_leaves_no_role() {
     let third = Cluster::start();
     third.psql("postgres", "create role small login createdb");
     let small = third.url("postgres").replace("user=postgres", "user=small");
-    history.restore("first", &["--server", &small, "--globals"]).fails(11);
+    history.restore("first", &["--server", &small, "--globals"]).fails(14);
     assert_eq!(third.psql("postgres", ROLES), "smalltrue");
     // Where roles were left out of the backup, there are none to be made.
     history.sandbox.git(["config", "pggit.shop.globals", "false"]);

@@ -423,6 +423,14 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
             recovery::Error::Process(error) => error.into(),
+            other @ recovery::Error::NoUser { .. } => {
+                Self::of(Code::Configuration, &other).hint(SCRATCH_USER)
+            }
+            other @ recovery::Error::NotInBackup { .. } => Self::of(Code::NotFound, &other),
+            recovery::Error::NotTaken { ref why, .. } => {
+                let why = why.clone();
+                why.into_iter().fold(Self::of(Code::ToolFailed, &error), Failure::cause)
+            }
             other @ recovery::Error::ServerMissing { major, .. } => {
                 Self::of(Code::ToolFailed, &other).hint(server_wanted(major))
             }
@@ -435,6 +443,9 @@ impl From<recovery::Error> for Failure {
         }
     }
 }
+
+/// What to do where nobody is known who may run a server.
+const SCRATCH_USER: &str = "name a user of this machine: git config pggit.scratchUser <user>";
 
 /// What to do where the server of a version is missing.
 fn server_wanted(major: u32) -> String {
@@ -454,8 +465,7 @@ impl From<verify::Error> for Failure {
             Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
-            Error::NoUser { .. } => failure(Code::Configuration)
-                .hint("name a user of this machine: git config pggit.scratchUser <user>"),
+            Error::NoUser { .. } => failure(Code::Configuration).hint(SCRATCH_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
                 failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
             }

@@ -6,7 +6,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
 use crate::git::Oid;
 use crate::ledger::Entry;
-use crate::recovery::{self, Expected, Forward, pending};
+use crate::recovery::{self, Candidate, Expected, Forward, pending};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, best, migrations_at, search};
@@ -26,6 +26,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) only_commit: bool,
     /// For a commit: a copy of the cluster, not a dump.
     pub(crate) of_cluster: bool,
+    /// For a commit: a copy of the cluster where no dump will do.
+    pub(crate) or_cluster: bool,
 }
 
 /// A backup and where to go from there.
@@ -98,7 +100,14 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
         limit: 10,
         ..Wanted::default()
     };
-    let candidates = search(&wanted, commit, &overview, context)?;
+    let mut candidates = search(&wanted, commit, &overview, context)?;
+    if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
+        let wanted = Wanted { tool: None, no_dumps: true, ..wanted };
+        let others = search(&wanted, commit, &overview, context)?;
+        if others.iter().any(Candidate::is_eligible) {
+            candidates = others;
+        }
+    }
     let entry = context.ledger()?.by_id(best(&candidates, commit)?.backup)?;
     let commit = if asked.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
     Ok((entry, commit))

@@ -3,20 +3,24 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::process::{Cmd, OsUser, find_program, search_path};
+use crate::process::{Cmd, Liveness, OsUser, Owner, find_program, is_alive, search_path};
+use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
 
 /// A socket's whole path has at most so many bytes.
 const SOCKET_PATH_MAX: usize = 107;
 /// The longest name that a server makes there.
 const SOCKET: &str = "/.s.PGSQL.5432.lock";
+
+/// Which process a directory for a server goes with.
+pub const GROUND_OWNER: &str = "owner.json";
 
 /// The place of a private server.
 #[derive(Debug, Clone)]
@@ -91,8 +95,54 @@ impl Ground {
     }
 }
 
+/// As whom a server runs that is thrown away: PostgreSQL refuses root.
+pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
+    if !OsUser::we_are_root() {
+        return Ok(None);
+    }
+    let candidates = configured.map_or(vec!["postgres", "nobody"], |name| vec![name]);
+    for name in &candidates {
+        let found = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Err(Error::NoUser { name: candidates.first().map_or("", |name| name).to_owned() })
+}
+
+/// Ends servers of dead processes, and removes the directories that they had
+/// below `base` by names that begin with `prefix`; in each, `data` is the data
+/// directory. What others made, and what may still be in use, stays.
+pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
+    let mut swept = Vec::new();
+    let us = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let ours = path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
+        if !ours || !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let gone = match fs::read(path.join(GROUND_OWNER)) {
+            Ok(owner) => match serde_json::from_slice::<Owner>(&owner) {
+                Ok(owner) if is_alive(&owner) == Liveness::Dead => {
+                    end_server(&path.join(data));
+                    fs::remove_dir_all(&path).is_ok()
+                }
+                _ => false,
+            },
+            // Its maker died before it named itself, or is about to: then it begins again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_dir(&path).is_ok(),
+            Err(_) => false,
+        };
+        if gone {
+            swept.push(path);
+        }
+    }
+    swept
+}
+
 /// Ends the server that a dead process has left in `data`.
-pub fn end_server(data: &Path) {
+pub(in crate::recovery) fn end_server(data: &Path) {
     let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let pid = pid.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
     let Some(pid) = pid else { return };

@@ -22,9 +22,10 @@ use crate::tools::{Connection, ToolVersion};
 use settings::settings;
 
 pub use binaries::{ServerBinaries, find_server_program};
-pub use ground::{Ground, end_server};
-pub(super) use started::prepare_clone;
+pub(super) use ground::end_server;
+pub use ground::{GROUND_OWNER, Ground, server_user, sweep_grounds};
 pub use started::{Started, check_clone, start_clone};
+pub(super) use started::{check_words, prepare_clone};
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit";
@@ -43,6 +44,8 @@ pub enum Origin {
     /// It was restored, and is thrown away afterwards: what it has learned of the
     /// world must not be followed.
     Restored,
+    /// The same, and it gets the log that it needs from where it was told.
+    Taken,
     /// It was restored and stays.
     Kept,
 }
@@ -120,7 +123,10 @@ impl PrivateServer {
             cmd = cmd.arg("-c").arg(format!("{name}={value}"));
         }
         let server = Server::start(cmd, limit.map(|limit| limit.at))?;
-        crash_point(if origin == Origin::Kept { "recovery.server-started" } else { "verify.started" });
+        crash_point(match origin {
+            Origin::Kept | Origin::Taken => "recovery.server-started",
+            Origin::Initdb | Origin::Restored => "verify.started",
+        });
         let admin = conninfo(&ground.home, superuser)?;
         let (home, version) = (ground.home.clone(), binaries.version.clone());
         let server = Self { server, home, admin, limit, version };

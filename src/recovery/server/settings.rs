@@ -100,6 +100,10 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
             add(RESTORED);
             UNSET.iter().for_each(|name| add(&[(name, "")]));
         }
+        Origin::Taken => {
+            add(THROWN_AWAY);
+            add(RESTORED);
+        }
         Origin::Kept => {
             add(KEPT);
             add(RESTORED);

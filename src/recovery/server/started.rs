@@ -64,13 +64,13 @@ pub fn check_clone(data: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// `pg_ctl` hands what it gets to a shell.
-fn check_words(path: &Path) -> Result<(), Error> {
+/// `pg_ctl` hands what it gets to a shell, and tools write it into commands for one.
+pub(in crate::recovery) fn check_words(path: &Path) -> Result<(), Error> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_.,+=:@-".contains(byte);
     if path.as_os_str().as_bytes().iter().all(is_plain) {
         return Ok(());
     }
-    const HINT: &str = "only letters, digits and '/_.,+=:@-' are; or do without --start";
+    const HINT: &str = "name one of letters, digits and '/_.,+=:@-'";
     Err(refuse(path, "is not given to a shell", HINT))
 }
 

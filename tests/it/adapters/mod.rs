@@ -6,6 +6,7 @@ mod conformance;
 mod custom;
 mod import;
 mod pgbackrest;
+mod restore_part;
 mod restore_test;
 mod restore_to;
 

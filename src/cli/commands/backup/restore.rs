@@ -7,18 +7,21 @@ use serde_json::json;
 
 use crate::cli::recover::{Asked, Shown, Target, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Line, Lsn, RecoveryTarget, Status, Timestamp, human_bytes};
+use crate::domain::{Line, Lsn, RecoveryTarget, Status, TableName, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
-use super::{restore_cluster, select};
+use super::restore_cluster::failed;
+use super::{restore_cluster, restore_part, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
-/// A dump is restored with --into. A copy of a cluster, whichever tool has made it,
+/// A dump is restored with --into. So is one database of a copy of a cluster, by way
+/// of a server that is thrown away, and with --schema or --table a part of any
+/// backup: what that refers to and does not have is left out, and said. A copy of a cluster, whichever tool has made it,
 /// becomes a data directory with --to: it is made beside its place, and gets its
 /// name when all of it is on disk. Incremental copies are put together with those
 /// that they need; pgBackRest, Barman and tools of your own restore what they keep.
@@ -60,6 +63,19 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "DATABASE", required_unless_present = "to")]
     into: Option<String>,
 
+    /// With --into: only this schema and what is in it; may be given several times
+    #[arg(long, value_name = "SCHEMA", requires = "into", conflicts_with_all = ["table", "commit"])]
+    pub(super) schema: Vec<String>,
+
+    /// With --into: only this table, with its indexes, constraints, triggers and sequences; may be
+    /// given several times
+    #[arg(long, value_name = "TABLE", requires = "into", conflicts_with = "commit")]
+    pub(super) table: Vec<TableName>,
+
+    /// With --into: another database of a cluster that was copied
+    #[arg(long, value_name = "DATABASE", requires = "into")]
+    pub(super) from_database: Option<String>,
+
     /// The missing or empty directory that becomes a data directory
     #[arg(long, value_name = "DIR", conflicts_with_all = PLACES)]
     pub(super) to: Option<PathBuf>,
@@ -95,24 +111,24 @@ pub(super) struct Wanted {
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
-    database: Option<String>,
+    pub(super) database: Option<String>,
 
     /// A database of the server to restore on, as psql takes it
     #[arg(long, value_name = "URL")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
 
     /// Make the roles that are beside the dump and not on the server; those that are there stay as
     /// they are
     #[arg(long)]
-    globals: bool,
+    pub(super) globals: bool,
 
     /// Let everything belong to the user who restores
     #[arg(long)]
-    no_owner: bool,
+    pub(super) no_owner: bool,
 
     /// Leave out grants and revokes
     #[arg(long)]
-    no_privileges: bool,
+    pub(super) no_privileges: bool,
 
     #[command(flatten)]
     pub(super) until: Until,
@@ -175,6 +191,7 @@ EXAMPLES
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --globals --server postgresql://db2/postgres
+    git pggit backup restore nightly --into old_orders --table shop.orders
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
@@ -231,7 +248,8 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         database: wanted.database.as_deref(),
         commit: wanted.commit.as_deref(),
         no_migrate: wanted.no_migrate,
-        of_cluster: wanted.to.is_some(),
+        of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
+        or_cluster: true,
         ..Asked::default()
     };
     if let Some(to) = &wanted.to {
@@ -240,7 +258,11 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
-    let Target { entry, commit, forward, expected } = target(&asked, context)?;
+    let found = target(&asked, context)?;
+    if restore_part::is_wanted(wanted, &found.entry.backup) {
+        return restore_part::run(wanted, how, into, &found, context);
+    }
+    let Target { entry, commit, forward, expected } = found;
     let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -266,16 +288,11 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     }
     let restored = restore.run();
     drop(progress);
-    let restored = restored.map_err(|error| match interrupt::requested() {
-        Some(signal) => {
-            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
-        }
-        None => error.into(),
-    })?;
+    let restored = restored.map_err(failed)?;
     say(into, &entry, commit, &restored, context)
 }
 
-fn say(
+pub(super) fn say(
     into: &str,
     entry: &Entry,
     commit: Oid,
@@ -295,6 +312,7 @@ fn say(
             "duration_s": restored.duration.as_secs_f64(),
             "schema_compared_with": restored.compared_with,
             "schema_difference": restored.difference,
+            "left_out": restored.left_out,
             "roles": restored.roles.as_ref().map(|roles| json!({
                 "made": roles.made,
                 "kept": roles.kept,
@@ -307,6 +325,9 @@ fn say(
         context.ui.status(&format!("created roles: {}", list(&roles.made)));
         context.ui.status(&format!("left as they are: {}", list(&roles.kept)));
         roles.left_out.iter().for_each(|what| context.ui.warning(what));
+    }
+    for what in &restored.left_out {
+        context.ui.warning(&format!("left out, since it needs what is not restored: {what}"));
     }
     let size = human_bytes(restored.bytes);
     let text = format!(

@@ -102,9 +102,25 @@ enum Made {
 }
 
 /// How the database is reached that was backed up, where it is configured here.
-fn connection(backup: &Backup, context: &Context) -> Result<ConnInfo, Failure> {
+pub(super) fn connection(backup: &Backup, context: &Context) -> Result<ConnInfo, Failure> {
     let database = context.config()?.selected(Some(backup.database.as_str()))?;
     connect::conninfo(context, &database)
+}
+
+/// The tool that keeps a backup, as it is configured here.
+pub(super) fn tool_of(
+    backup: &Backup,
+    server: &ConnInfo,
+    programs: &Programs,
+    context: &Context,
+) -> Result<Box<dyn Adapter>, Failure> {
+    let config = context.config()?;
+    let mut database = config.selected(Some(backup.database.as_str()))?;
+    let tool: Tool = backup.tool.name.as_str().parse().map_err(|()| {
+        Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
+    })?;
+    database.tool = Setting { value: tool, origin: Origin::CommandLine };
+    Ok(backup::adapter_for(config, &database, server, programs)?)
 }
 
 impl Order<'_> {
@@ -126,18 +142,17 @@ impl Order<'_> {
             Failure::new(Code::Conflict, message)
                 .hint(format!("configure it: git config pggit.{}.url <url>", backup.database))
         })?;
-        Ok(Recovery {
-            advance: Advance {
-                forward: self.wanted.forward.clone(),
-                expected: self.wanted.expected.clone(),
-                allow_schema_difference: self.args.allow_schema_difference,
-                alone: true,
-                ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
-            },
-            role: server.map_or("postgres", ConnInfo::user).to_owned(),
-            mark: self.until == RecoveryTarget::Immediate,
-            start: self.args.start,
-        })
+        let advance = Advance {
+            forward: self.wanted.forward.clone(),
+            expected: self.wanted.expected.clone(),
+            allow_schema_difference: self.args.allow_schema_difference,
+            alone: true,
+            ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
+        };
+        let mut recovery = Recovery::new(advance, server.map_or("postgres", ConnInfo::user));
+        recovery.mark = self.until == RecoveryTarget::Immediate;
+        recovery.start = self.args.start;
+        Ok(recovery)
     }
 
     /// Makes it of bytes that are ours.
@@ -179,14 +194,9 @@ impl Order<'_> {
         recovery: Option<&Recovery<'_>>,
         progress: &dyn crate::progress::Progress,
     ) -> Result<Made, Failure> {
-        let (backup, config) = (self.backup(), self.context.config()?);
-        let mut database = config.selected(Some(backup.database.as_str()))?;
-        let tool: Tool = backup.tool.name.as_str().parse().map_err(|()| {
-            Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
-        })?;
-        database.tool = Setting { value: tool, origin: Origin::CommandLine };
+        let backup = self.backup();
         let server = server.map_or_else(|| connection(backup, self.context), |server| Ok(server.clone()))?;
-        let adapter = backup::adapter_for(config, &database, &server, &self.programs)?;
+        let adapter = tool_of(backup, &server, &self.programs, self.context)?;
         if self.archiving == Archiving::Preserve {
             let message = "--archive-mode preserve: the tool leaves archiving off";
             return Err(
@@ -279,7 +289,8 @@ impl Order<'_> {
     }
 }
 
-fn failed(error: Error) -> Failure {
+/// What a restore failed with, or that it was interrupted.
+pub(super) fn failed(error: Error) -> Failure {
     match interrupt::requested() {
         Some(signal) => {
             Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
@@ -341,7 +352,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// The backups that it takes, the full one first.
-fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
+pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
     let ledger = context.ledger()?;
     let access = |backup: &Backup| store::access_to(context, backup.location.as_ref());
     let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];

@@ -1,0 +1,94 @@
+//! `git pggit backup restore --into` of a database, a schema or a table out of
+//! whatever backup.
+
+use serde_json::json;
+
+use super::restore::{How, Wanted, say};
+use super::restore_cluster::{connection, failed, members, tool_of};
+use crate::backup;
+use crate::cli::recover::{Shown, Target, admin_of};
+use crate::cli::{Code, Context, Failure, bar, store};
+use crate::domain::Backup;
+use crate::process::interrupt;
+use crate::recovery::{Advance, Expected, Kept, Leniency, Part, Selection};
+use crate::tools::{Program, Programs};
+
+/// Whether it takes more than loading a dump.
+pub(super) fn is_wanted(wanted: &Wanted, backup: &Backup) -> bool {
+    let named = wanted.from_database.is_some();
+    !selection(wanted).is_all() || named || !is_dump(backup)
+}
+
+fn is_dump(backup: &Backup) -> bool {
+    backup.tool.name.as_str() == Program::PgDump.name()
+}
+
+fn selection(wanted: &Wanted) -> Selection {
+    Selection { schemas: wanted.schema.clone(), tables: wanted.table.clone() }
+}
+
+pub(super) fn run(
+    wanted: &Wanted,
+    how: How,
+    into: &str,
+    found: &Target,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (backup, config, selection) = (&found.entry.backup, context.config()?, selection(wanted));
+    let recorded = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+    let dbname = match wanted.from_database.clone().or_else(|| recorded.clone()) {
+        Some(dbname) => dbname,
+        None => connection(backup, context)?.dbname().to_owned(),
+    };
+    let is_another = recorded.as_ref().is_some_and(|recorded| *recorded != dbname);
+    if is_dump(backup) && is_another {
+        let message =
+            format!("backup {} is a dump of database {:?}", backup.id, recorded.unwrap_or_default());
+        return Err(Failure::new(Code::Usage, message).hint("a copy of a cluster has the others"));
+    }
+    let is_whole = selection.is_all() && !is_another;
+    if !is_whole && found.forward.is_some() {
+        let message = format!("only a whole database goes on from commit {}", backup.commit.short());
+        return Err(Failure::new(Code::Usage, message).hint("--no-migrate restores what the backup has"));
+    }
+    let admin = admin_of(&found.entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
+    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let progress = bar::progress(&context.ui);
+    let expected = if is_whole { found.expected.clone() } else { Expected::Unknown };
+    let part = Part {
+        advance: Advance {
+            leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
+            forward: found.forward.clone(),
+            expected,
+            allow_schema_difference: wanted.allow_schema_difference,
+            ..Advance::nowhere(backup, into, programs.clone(), store::staging(context)?, progress.as_ref())
+        },
+        admin,
+        dbname,
+        selection,
+        mark: is_whole,
+        globals: wanted.globals,
+        scratch: config.scratch()?,
+        scratch_user: config.scratch_user()?.map(|user| user.value),
+    };
+    if how == How::Show {
+        let (steps, refusals) = part.describe()?;
+        let place = json!({ "database": into, "server": part.admin.to_url() });
+        return Shown { entry: &found.entry, commit: found.commit, place, steps, refusals }.show(context);
+    }
+    let restored = match backup::restorer_of(backup, &programs) {
+        Some(_) if is_dump(backup) => {
+            part.run(&Kept::Dump(store::access_to(context, backup.location.as_ref())?))
+        }
+        Some(adapter) => part.run(&Kept::Store(&members(&found.entry, context)?, adapter.as_ref())),
+        None => {
+            let server = connection(backup, context)?;
+            part.run(&Kept::Tool(tool_of(backup, &server, &programs, context)?.as_ref()))
+        }
+    };
+    drop(part);
+    drop(progress);
+    let restored = restored.map_err(failed)?;
+    say(into, &found.entry, found.commit, &restored, context)
+}
