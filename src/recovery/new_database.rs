@@ -1,6 +1,9 @@
 //! Restoring into a database that does not exist yet.
 
 use std::fmt;
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ConstantBuilder};
 
 use crate::domain::{Line, Postgres};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
@@ -251,7 +254,7 @@ fn exists(error: PgError) -> Error {
 }
 
 /// Refuses a target that exists, and removes what a dead try has left.
-pub(super) fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
+fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
         return Err(Error::TargetExists { dbname: plan.database.clone() });
@@ -276,6 +279,22 @@ pub(super) fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
         Err(PgError::DatabaseInUse { .. }) => Err(in_progress()),
         other => Ok(other?),
     }
+}
+
+/// Removes what a restore has left whose process is known to be dead. Programs of
+/// it may go on for a moment: they are ended.
+pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
+    let once = || {
+        // In a session of its own: the lock goes with it.
+        let client = Client::connect(admin, APPLICATION)?;
+        let comment = client.get_comment(&plan.temporary)?;
+        if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
+            client.end_sessions(&plan.temporary)?;
+        }
+        make_way(&client, plan)
+    };
+    let patience = ConstantBuilder::new().with_delay(Duration::from_millis(100)).with_max_times(100);
+    once.retry(patience).when(|error| matches!(error, Error::InProgress { .. })).call()
 }
 
 fn is_empty(client: &Client, plan: &Plan) -> Result<bool, Error> {

@@ -110,7 +110,8 @@ fn replace(line: String, (ours, theirs): &(String, &str)) -> String {
     let word = after.find([' ', '\n']).unwrap_or(after.len());
     let (word, after) = after.split_at(word);
     let width = if after.starts_with("  ") { ours.len().saturating_sub(theirs.len()) } else { 0 };
-    replace(format!("{before}{theirs}{word}{}{after}", " ".repeat(width)), &(ours.clone(), theirs))
+    let rest = replace(format!("{word}{}{after}", " ".repeat(width)), &(ours.clone(), theirs));
+    format!("{before}{theirs}{rest}")
 }
 
 /// Gives this machine another name, where its name stands as a word.

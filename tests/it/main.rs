@@ -22,6 +22,7 @@ mod endpoint;
 mod exchange;
 mod fsck;
 mod hooks;
+mod in_place;
 mod index;
 mod index_fuzz;
 mod init;

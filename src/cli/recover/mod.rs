@@ -8,5 +8,5 @@ mod target;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use search::{Wanted, best, search};
-pub(crate) use shown::Shown;
+pub(crate) use shown::{Shown, Then};
 pub(crate) use target::{Asked, Target, find, target};

@@ -12,6 +12,13 @@ use crate::git::Oid;
 use crate::ledger::{Entry, Filter};
 use crate::recovery::{self, Effect, PlannedStep};
 
+/// What follows a restore that is shown, and what stands against that.
+#[derive(Debug, Default)]
+pub(crate) struct Then {
+    pub(crate) steps: Vec<PlannedStep>,
+    pub(crate) refusals: Vec<recovery::Error>,
+}
+
 /// What would be done.
 pub(crate) struct Shown<'a> {
     /// The backup.
@@ -27,6 +34,13 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// The same, and what follows it.
+    pub(crate) fn then(mut self, then: Then) -> Self {
+        self.steps.extend(then.steps);
+        self.refusals.extend(then.refusals);
+        self
+    }
+
     /// Shows it. What stands against it is how this ends.
     pub(crate) fn show(self, context: &Context) -> Result<(), Failure> {
         let estimate = estimate(&self.entry.backup, context)?;
@@ -69,7 +83,9 @@ fn lines(steps: &[PlannedStep], estimate: Option<&Estimate>, context: &Context) 
     for (number, step) in steps.iter().enumerate() {
         context.ui.line(format!("{}. {}", number + 1, step.what))?;
         if let Some(argv) = &step.argv {
-            context.ui.line(format!("      {}", argv.join(" ")))?;
+            // As a shell takes it; no word has a NUL.
+            let line = shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "));
+            context.ui.line(format!("      {line}"))?;
         }
     }
     for undo in undoings(steps) {

@@ -183,6 +183,19 @@ impl Ui {
         }
     }
 
+    /// What a person types after `question`; `None` when there is nobody to ask.
+    pub fn typed(&self, question: &str) -> Result<Option<String>, OutputError> {
+        if !self.terminal.stderr || !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let mut err = lock(&self.err);
+        write!(err, "{}", sanitised(question))?;
+        err.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(Some(answer.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
     /// Prints one line of a result.
     pub fn line(&self, text: impl Display) -> Result<(), OutputError> {
         self.spans(&[(Style::Plain, &text.to_string())])

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::new_database::make_way;
+use super::super::new_database::sweep;
 use super::super::swap::swap_in;
 use super::super::{Error, Plan};
 use super::{Identity, Place, Site, Spot};
@@ -133,6 +133,6 @@ impl Site for DatabaseSite {
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        make_way(&self.client, &Plan::new(&self.beside, "", None, Template::default()))
+        sweep(&self.admin, &Plan::new(&self.beside, "", None, Template::default()))
     }
 }

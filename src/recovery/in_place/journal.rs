@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Error;
-use crate::domain::{BackupId, CommitId, Timestamp};
+use crate::domain::{BackupId, CommitId, Digest, Timestamp};
 
 const JOURNAL: &str = "journal.json";
 const DRAFT: &str = "journal.json.new";
@@ -70,7 +70,7 @@ impl Place {
             Self::Database { system_identifier, dbname, .. } => format!("{system_identifier} {dbname}"),
             Self::Directory { path, .. } => path.to_string_lossy().into_owned(),
         };
-        blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
+        Digest::of(text.as_bytes()).hex()[..12].to_owned()
     }
 
     /// What the old one is called when the new one is in place.

@@ -26,6 +26,7 @@ mod register;
 mod release;
 mod restore;
 mod restore_cluster;
+mod restore_in_place;
 mod restore_part;
 pub(in crate::cli) mod select;
 mod show;

@@ -2,7 +2,7 @@
 
 use crate::cli::{Context, Failure};
 
-use super::restore::{How, Wanted, carry_out};
+use super::restore::{Wanted, show};
 
 /// Show what a restore would do, and do nothing
 ///
@@ -25,8 +25,9 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit backup plan v1.9 --into shop_1_9
+    git pggit backup plan v1.9 --mode disaster
     git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    carry_out(&args.wanted, How::Show, context)
+    show(&args.wanted, context)
 }

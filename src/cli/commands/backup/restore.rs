@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Shown, Target, admin_of, find, target};
+use crate::cli::recover::{Asked, Shown, Target, Then, admin_of, find, target};
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, Status, TableName, Timestamp, human_bytes};
 use crate::git::Oid;
@@ -15,7 +16,7 @@ use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
 use super::restore_cluster::failed;
-use super::{restore_cluster, restore_part, select};
+use super::{restore_cluster, restore_in_place, restore_part, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -41,6 +42,12 @@ use super::{restore_cluster, restore_part, select};
 /// temporary name, filled in one transaction, marked with its commit, and gets
 /// its name when it is complete. An existing database is never touched, and what
 /// was made is dropped when something fails.
+///
+/// With --mode disaster and --force, what was restored takes the place of the
+/// database or data directory that is there. It is made beside it first; then the
+/// two change places in one step, and the old one stays until --finish removes it
+/// or --abort puts it back. What is interrupted on the way is taken up by --resume
+/// or undone by --abort; --list says which of the two is in place.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -48,31 +55,77 @@ pub(crate) struct Args {
     #[arg(long, short = 'n')]
     dry_run: bool,
 
+    /// With --mode disaster: replace what is there
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    unfinished: Unfinished,
+
     #[command(flatten)]
     wanted: Wanted,
 }
 
-/// What is to be restored, and where to
+/// What becomes of a restore that has replaced something, or was about to
 #[derive(Debug, clap::Args)]
+#[group(multiple = false, conflicts_with_all = ["backup", "dry_run", "force", "Wanted"])]
+pub(super) struct Unfinished {
+    /// List the restores of --mode disaster that are not over
+    #[arg(long)]
+    pub(super) list: bool,
+
+    /// Go on with one that was interrupted
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) resume: Option<Option<String>>,
+
+    /// Put back what was there before, and remove what was restored
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) abort: Option<Option<String>>,
+
+    /// Remove what was there before: nobody needs it any more
+    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
+    pub(super) finish: Option<Option<String>>,
+}
+
+/// Whether what is there stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+pub(super) enum Mode {
+    Clone,
+    Disaster,
+}
+
+/// What is to be restored, and where to
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 pub(super) struct Wanted {
     /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
-    #[arg(value_name = "BACKUP|COMMIT")]
-    backup: String,
+    #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
+    pub(super) backup: String,
 
-    /// The name of the new database
-    #[arg(long, value_name = "DATABASE", required_unless_present = "to")]
-    into: Option<String>,
+    /// The name of the new database; with --mode disaster, of the one that is replaced
+    #[arg(long, value_name = "DATABASE")]
+    pub(super) into: Option<String>,
+
+    /// 'clone' makes something new, 'disaster' puts it in the place of what is there
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone)]
+    pub(super) mode: Mode,
+
+    /// With --mode disaster: end the sessions of others in the database
+    #[arg(long)]
+    pub(super) disconnect: bool,
 
     /// With --into: only this schema and what is in it; may be given several times
+    #[serde(skip)]
     #[arg(long, value_name = "SCHEMA", requires = "into", conflicts_with_all = ["table", "commit"])]
     pub(super) schema: Vec<String>,
 
     /// With --into: only this table, with its indexes, constraints, triggers and sequences; may be
     /// given several times
+    #[serde(skip)]
     #[arg(long, value_name = "TABLE", requires = "into", conflicts_with = "commit")]
     pub(super) table: Vec<TableName>,
 
     /// With --into: another database of a cluster that was copied
+    #[serde(skip)]
     #[arg(long, value_name = "DATABASE", requires = "into")]
     pub(super) from_database: Option<String>,
 
@@ -91,17 +144,19 @@ pub(super) struct Wanted {
 
     /// With a backup: run the migrations up to this commit after it
     #[arg(short, long, value_name = "REV", conflicts_with = "point")]
-    commit: Option<String>,
+    pub(super) commit: Option<String>,
 
     /// With a commit: leave the database at the commit of the backup
     #[arg(long, conflicts_with = "commit")]
-    no_migrate: bool,
+    pub(super) no_migrate: bool,
 
     /// With --to: recover the cluster and compare the schema, also where no migration has to be run
+    #[serde(default)]
     #[arg(long, requires = "to", conflicts_with = "point")]
     pub(super) prove: bool,
 
     /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
+    #[serde(skip)]
     #[arg(long, requires = "to", conflicts_with = "archive_mode")]
     pub(super) start: bool,
 
@@ -119,6 +174,7 @@ pub(super) struct Wanted {
 
     /// Make the roles that are beside the dump and not on the server; those that are there stay as
     /// they are
+    #[serde(default)]
     #[arg(long)]
     pub(super) globals: bool,
 
@@ -135,7 +191,7 @@ pub(super) struct Wanted {
 }
 
 /// Up to where the log is replayed
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Point in time, with --to")]
 pub(super) struct Until {
     /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
@@ -194,7 +250,9 @@ EXAMPLES
     git pggit backup restore nightly --into old_orders --table shop.orders
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
-    git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'";
+    git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
+    git pggit backup restore v1.9 --mode disaster --force --disconnect
+    git pggit backup restore --finish";
 
 /// What is about databases is not about data directories.
 const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
@@ -222,28 +280,69 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
 
 /// The copy of a cluster that is wanted. What commit it is at, at a moment of its
 /// log, says the log.
-fn of_cluster(wanted: &Wanted, asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
-    let (entry, commit) = match wanted.until.target(context)? {
-        RecoveryTarget::Immediate => return target(asked, context),
-        RecoveryTarget::Time(at) if wanted.backup == "latest" => last_before(at, asked, context)?,
-        _ => find(&Asked { no_migrate: true, ..*asked }, context)?,
-    };
+fn of_cluster(wanted: &Wanted, context: &Context) -> Result<Target, Failure> {
+    if wanted.until.target(context)? == RecoveryTarget::Immediate {
+        return target(&asked(wanted)?, context);
+    }
+    let (entry, _) = resolve(wanted, context)?;
+    let commit = Oid::from(&entry.backup.commit);
     Ok(Target { entry, commit, forward: None, expected: Expected::Unknown })
 }
 
 /// Whether it is shown or done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum How {
-    Show,
+    /// Shown, with what follows it.
+    Show(Then),
+    /// Done.
     Run,
+    /// Done as a part of something, which says what was done.
+    Part,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    carry_out(&args.wanted, if args.dry_run { How::Show } else { How::Run }, context)
+    if restore_in_place::settle(&args.unfinished, context)? {
+        return Ok(());
+    }
+    match (args.dry_run, args.wanted.mode) {
+        (true, _) => show(&args.wanted, context),
+        (false, Mode::Clone) if args.force => {
+            Err(Failure::new(Code::Usage, "--force is for --mode disaster: a clone replaces nothing"))
+        }
+        (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context),
+        (false, Mode::Disaster) => {
+            whole(&args.wanted)?;
+            restore_in_place::run(&args.wanted, args.force, context)
+        }
+    }
 }
 
-pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<(), Failure> {
-    let asked = Asked {
+/// Only all of a database, or of a cluster that does not run yet, takes the place of
+/// another.
+fn whole(wanted: &Wanted) -> Result<(), Failure> {
+    let part = !wanted.schema.is_empty() || !wanted.table.is_empty() || wanted.from_database.is_some();
+    if part || wanted.start {
+        let message = "--mode disaster replaces all of it, and starts nothing";
+        return Err(Failure::new(Code::Usage, message)
+            .hint("leave out --schema, --table, --from-database and --start"));
+    }
+    Ok(())
+}
+
+/// Shows what would be done.
+pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+    match wanted.mode {
+        Mode::Clone => carry_out(wanted, How::Show(Then::default()), context),
+        Mode::Disaster => whole(wanted).and_then(|()| restore_in_place::show(wanted, context)),
+    }
+}
+
+/// What somebody asked for.
+fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
+    if wanted.backup.is_empty() {
+        return Err(Failure::new(Code::Usage, "name a backup or a commit"));
+    }
+    Ok(Asked {
         what: &wanted.backup,
         database: wanted.database.as_deref(),
         commit: wanted.commit.as_deref(),
@@ -251,14 +350,29 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
         or_cluster: true,
         ..Asked::default()
-    };
+    })
+}
+
+/// The backup that is wanted, and the commit that it is to be at.
+pub(super) fn resolve(wanted: &Wanted, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let asked = asked(wanted)?;
+    match wanted.until.target(context)? {
+        RecoveryTarget::Time(at) if wanted.to.is_some() && wanted.backup == "latest" => {
+            last_before(at, &asked, context)
+        }
+        _ => find(&asked, context),
+    }
+}
+
+/// Makes something new of the backup.
+pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<(), Failure> {
     if let Some(to) = &wanted.to {
-        return restore_cluster::run(wanted, how, to, &of_cluster(wanted, &asked, context)?, context);
+        return restore_cluster::run(wanted, how, to, &of_cluster(wanted, context)?, context);
     }
     let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
-    let found = target(&asked, context)?;
+    let found = target(&asked(wanted)?, context)?;
     if restore_part::is_wanted(wanted, &found.entry.backup) {
         return restore_part::run(wanted, how, into, &found, context);
     }
@@ -281,15 +395,15 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         label: None,
         globals: wanted.globals,
     };
-    if how == How::Show {
+    if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
         let place = json!({ "database": into, "server": restore.admin.to_url() });
-        return Shown { entry: &entry, commit, place, steps, refusals }.show(context);
+        return Shown { entry: &entry, commit, place, steps, refusals }.then(then).show(context);
     }
     let restored = restore.run();
     drop(progress);
     let restored = restored.map_err(failed)?;
-    say(into, &entry, commit, &restored, context)
+    say(into, &entry, commit, &restored, matches!(how, How::Part), context)
 }
 
 pub(super) fn say(
@@ -297,10 +411,14 @@ pub(super) fn say(
     entry: &Entry,
     commit: Oid,
     restored: &Restored,
+    in_part: bool,
     context: &Context,
 ) -> Result<(), Failure> {
     if let Some(diff) = &restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+    }
+    if in_part {
+        return Ok(());
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({

@@ -26,7 +26,7 @@ use crate::tools::{Adapter, Programs};
 /// What is to be made, and where.
 struct Order<'a> {
     args: &'a Wanted,
-    how: How,
+    shown: bool,
     wanted: &'a Target,
     path: PathBuf,
     tablespaces: Vec<(PathBuf, PathBuf)>,
@@ -47,7 +47,7 @@ pub(super) fn run(
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     let order = Order {
         args,
-        how,
+        shown: matches!(how, How::Show(_)),
         wanted,
         path: plain(&context.cwd().join(to)),
         tablespaces,
@@ -81,14 +81,25 @@ pub(super) fn run(
     match made {
         Made::Shown(steps, refusals) => {
             let (entry, place) = (&wanted.entry, json!({ "directory": order.path }));
-            Shown { entry, commit: wanted.commit, place, steps, refusals }.show(context)
+            let shown = Shown { entry, commit: wanted.commit, place, steps, refusals };
+            match how {
+                How::Show(then) => shown.then(then).show(context),
+                How::Run | How::Part => shown.show(context),
+            }
         }
         Made::Planted(planted, members) => {
             let started = match (&planted.recovered, dbname) {
                 (Some(recovered), Some(dbname)) if args.start => Some(order.start(recovered, &dbname)?),
                 _ => None,
             };
-            order.say(&planted, &members, started.as_ref())
+            let recovered = planted.recovered.as_ref();
+            if let Some(diff) = recovered.and_then(|recovered| recovered.difference.as_ref()) {
+                context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+            }
+            match how {
+                How::Part => Ok(()),
+                How::Run | How::Show(_) => order.say(&planted, &members, started.as_ref()),
+            }
         }
     }
 }
@@ -178,7 +189,7 @@ impl Order<'_> {
             recovery,
             progress,
         };
-        if self.how == How::Show {
+        if self.shown {
             let (steps, refusals) = restore.describe()?;
             return Ok(Made::Shown(steps, refusals));
         }
@@ -212,7 +223,7 @@ impl Order<'_> {
             recovery,
             progress,
         };
-        if self.how == How::Show {
+        if self.shown {
             let (steps, refusals) = restore.describe()?;
             return Ok(Made::Shown(steps, refusals));
         }
@@ -231,9 +242,6 @@ impl Order<'_> {
         let (backup, ui, recovered) = (self.backup(), &self.context.ui, planted.recovered.as_ref());
         let difference = recovered.and_then(|recovered| recovered.difference.as_deref());
         let compared_with = recovered.and_then(|recovered| recovered.compared_with.as_deref());
-        if let Some(diff) = difference {
-            ui.warning(&format!("the schema is not what it should be:\n{diff}"));
-        }
         if ui.wants_json() {
             return Ok(ui.json(&json!({
                 "backup": backup.id,

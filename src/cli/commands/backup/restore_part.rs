@@ -72,10 +72,11 @@ pub(super) fn run(
         scratch: config.scratch()?,
         scratch_user: config.scratch_user()?.map(|user| user.value),
     };
-    if how == How::Show {
+    if let How::Show(then) = how {
         let (steps, refusals) = part.describe()?;
         let place = json!({ "database": into, "server": part.admin.to_url() });
-        return Shown { entry: &found.entry, commit: found.commit, place, steps, refusals }.show(context);
+        let shown = Shown { entry: &found.entry, commit: found.commit, place, steps, refusals };
+        return shown.then(then).show(context);
     }
     let restored = match backup::restorer_of(backup, &programs) {
         Some(_) if is_dump(backup) => {
@@ -90,5 +91,5 @@ pub(super) fn run(
     drop(part);
     drop(progress);
     let restored = restored.map_err(failed)?;
-    say(into, &found.entry, found.commit, &restored, context)
+    say(into, &found.entry, found.commit, &restored, matches!(how, How::Part), context)
 }
