@@ -83,7 +83,7 @@ fn takes_parts(rig: &Rig, is_cluster: bool) {
         "Moods"
     );
     into(rig, "part_public", &["--schema", "public"]).success();
-    assert_eq!(cluster.psql("part_public", &tables), "counted,customers,items,items_high,items_low,orders");
+    assert_eq!(cluster.psql("part_public", tables), "counted,customers,items,items_high,items_low,orders");
     // Its type is in no table.
     let said = into(rig, "part_moods", &["--table", "\"odd.S\".Moods"]).fails(13).stderr_text();
     assert!(said.contains("\"odd.S\".\"Moods\"") && said.contains("mood\" does not exist"), "{said}");

@@ -72,7 +72,7 @@ pub(super) fn run(
     };
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let made = match store_adapter {
-        Some(adapter) => order.from_store(adapter.as_ref(), recovery.as_ref(), progress.as_ref())?,
+        Some(adapter) => order.out_of_store(adapter.as_ref(), recovery.as_ref(), progress.as_ref())?,
         None => order.by_tool(server.as_ref(), recovery.as_ref(), progress.as_ref())?,
     };
     let dbname = recovery.as_ref().map(|recovery| recovery.advance.dbname.to_owned());
@@ -167,7 +167,7 @@ impl Order<'_> {
     }
 
     /// Makes it of bytes that are ours.
-    fn from_store(
+    fn out_of_store(
         &self,
         adapter: &dyn Adapter,
         recovery: Option<&Recovery<'_>>,
