@@ -74,7 +74,7 @@ fn main() {
                         next = queue.claim(&me).unwrap();
                         continue;
                     };
-                    let completed = Ending::Completed { output: String::new() };
+                    let completed = Ending::Completed { output: String::new(), tell: false };
                     next = queue.end_and_claim(&claim, &completed, &me).unwrap().1;
                     done.fetch_add(1, Ordering::Relaxed);
                 }

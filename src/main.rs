@@ -7,5 +7,8 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    if let Some(failed) = pggit::process::become_tool(std::env::args_os()) {
+        return failed;
+    }
     pggit::cli::run(std::env::args_os())
 }

@@ -253,9 +253,12 @@ fn register(
     around.ledger.register(&new, &[started.into()])
 }
 
-/// `shop-20261121T034006Z`
+/// `shop-20261121T034006.123Z`: two in one second have two names. Whole seconds
+/// are written as such.
 pub fn default_name(database: &str, at: Timestamp) -> Result<BackupName, crate::domain::Invalid> {
-    format!("{database}-{}", at.as_datetime().format("%Y%m%dT%H%M%SZ")).parse()
+    let whole = at.as_datetime().timestamp_subsec_millis() == 0;
+    let form = if whole { "%Y%m%dT%H%M%SZ" } else { "%Y%m%dT%H%M%S%.3fZ" };
+    format!("{database}-{}", at.as_datetime().format(form)).parse()
 }
 
 /// Records the failure.
@@ -490,7 +493,10 @@ impl Run<'_> {
         let published = draft.map(|draft| draft.publish(record)).transpose()?;
         crash_point("backup.published");
         let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
-            Ok(entry) => return Ok(entry),
+            Ok(entry) => {
+                crash_point("backup.completed");
+                return Ok(entry);
+            }
             Err(error) => error,
         };
         match self.around.ledger.by_id(self.entry.backup.id) {

@@ -64,6 +64,10 @@ pub struct DatabaseConfig {
     pub verify_timeout: Setting<Duration>,
     /// The directory of its migrations, in the tree of the schema history.
     pub migrations: Setting<String>,
+    /// The program that runs them, as words.
+    pub migrate: Option<Setting<Vec<String>>>,
+    /// How long it may take.
+    pub migrate_timeout: Setting<Duration>,
     /// The script that masks copies, in the tree of the schema history.
     pub mask: Option<Setting<String>>,
     /// How long one backup may take.
@@ -131,6 +135,9 @@ impl Config {
             verify_timeout: lookup
                 .or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
+            migrate: lookup.one("migrate", |text| value::command(text).ok_or(Refused::Form))?,
+            migrate_timeout: lookup
+                .or_default("migrateTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
             stanza: lookup.one("stanza", |text| value::word(text).ok_or(Refused::Form))?,

@@ -485,6 +485,25 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
+        name: "migrate",
+        kind: Kind::Command,
+        trust: Trust::Trusted,
+        doc: "A program that brings a restored database from the commit of its backup to the one that is wanted, and \
+              its arguments, such as `sqlx migrate run`; instead of running the `*.sql` files of `migrations`. No shell \
+              reads it. It runs in a temporary worktree of the wanted commit, with `PG*` variables and `DATABASE_URL` \
+              (without the password) for the database, `PGGIT_COMMIT`, and `PGGIT_FROM_COMMIT` unless the database is \
+              empty; of the rest of the environment it sees only `PATH`, `HOME` and the like. See \
+              [recovery.md](recovery.md#migrations-by-a-program-of-your-own).",
+        ..DATABASE
+    },
+    Key {
+        name: "migrateTimeout",
+        kind: Kind::Duration,
+        default: Some("6h"),
+        doc: "How long that program may take before it is stopped and nothing is left of what was restored.",
+        ..DATABASE
+    },
+    Key {
         name: "mask",
         kind: Kind::TreePath,
         trust: Trust::Trusted,

@@ -63,6 +63,16 @@ words! {
     }
 }
 
+words! {
+    /// Whether what was restored stands beside what is there.
+    RestoreMode("restore mode") {
+        /// Something new, beside everything that is there.
+        Clone = "clone",
+        /// In the place of what was there.
+        Disaster = "disaster",
+    }
+}
+
 /// The program that made the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
@@ -168,6 +178,28 @@ pub struct Verification {
     pub details: Metadata,
 }
 
+/// One restore that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// The event that recorded it.
+    pub id: EventId,
+    /// Beside what was there, or in its place.
+    pub mode: RestoreMode,
+    /// The database or directory that it became.
+    pub target: Location,
+    /// The commit that this is at.
+    pub commit: CommitId,
+    /// When it was done.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Line,
+    /// On which machine.
+    pub host: Line,
+    /// Evidence.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub details: Metadata,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -262,6 +294,9 @@ pub struct Backup {
     /// What its verifications said, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Verification>,
+    /// What it was restored to, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restoration>,
     /// Why the last attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Artifact, BackupId, BackupName, BackupType, CommitId, DatabaseName, Dependency, Digest, Encryption,
-    EventId, Failure, Line, Location, Metadata, Owner, Postgres, TagKey, Timestamp, Tool, VerificationKind,
-    VerificationStatus,
+    EventId, Failure, Line, Location, Metadata, Owner, Postgres, RestoreMode, TagKey, Timestamp, Tool,
+    VerificationKind, VerificationStatus,
     record::{EVENT_BYTES_MAX, FORMAT},
 };
 
@@ -207,6 +207,18 @@ bodies! {
         verification: VerificationKind,
         /// The verdict.
         status: VerificationStatus,
+        /// Evidence.
+        #[serde(default)]
+        details: Metadata,
+    }
+    /// It was restored, with success.
+    Restored = "restored" {
+        /// Beside what was there, or in its place.
+        mode: RestoreMode,
+        /// The database or directory that it became.
+        target: Location,
+        /// The commit that this is at.
+        commit: CommitId,
         /// Evidence.
         #[serde(default)]
         details: Metadata,

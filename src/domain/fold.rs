@@ -14,8 +14,8 @@
 //! are ignored and named, never an error.
 
 use super::{
-    Attempt, Backup, BackupId, Body, Event, EventId, Hold, Metadata, Registered, Started, Status,
-    Verification,
+    Attempt, Backup, BackupId, Body, Event, EventId, Hold, Metadata, Registered, Restoration,
+    RestoredEvent as Restored, Started, Status, Verification,
 };
 
 /// An event that changed nothing, and why.
@@ -90,7 +90,7 @@ pub fn refusal(backup: Option<&Backup>, body: &Body) -> Option<String> {
         }
         Body::Expired(_) => status == Status::Completed,
         Body::Deleted(_) => matches!(status, Status::Expired | Status::Failed),
-        Body::Verified(_) => matches!(status, Status::Completed | Status::Expired),
+        Body::Verified(_) | Body::Restored(_) => matches!(status, Status::Completed | Status::Expired),
         Body::Tagged(_) | Body::Untagged(_) | Body::Held(_) | Body::Released(_) | Body::Annotated(_) => {
             status != Status::Deleted
         }
@@ -148,6 +148,7 @@ fn registered(id: BackupId, event: &Event) -> Option<Backup> {
         tags,
         holds: Vec::new(),
         verifications: Vec::new(),
+        restores: Vec::new(),
         error: None,
         metadata,
     })
@@ -178,6 +179,13 @@ fn apply(backup: &mut Backup, event: &Event) {
             by: event.by.clone(),
             details: body.details.clone(),
         }),
+        Body::Restored(body) => {
+            let Restored { mode, target, commit, details } = (**body).clone();
+            let (by, host) = (event.by.clone(), event.host.clone());
+            let restored =
+                Restoration { id: event.id, mode, target, commit, at: event.at, by, host, details };
+            backup.restores.push(restored);
+        }
         Body::Tagged(body) => drop(backup.tags.insert(body.key.clone(), body.value.clone())),
         Body::Untagged(body) => drop(backup.tags.remove(&body.key)),
         Body::Held(body) => {

@@ -252,6 +252,36 @@ pub struct AttemptReport {
     pub output: String,
 }
 
+/// A message about the end of a job that nobody has sent yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// Until when it is the business of who has taken it upon himself.
+    pub until: Timestamp,
+    /// That process; none when it is anyone's business.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+impl Untold {
+    /// How long somebody may take to send a message.
+    pub const PATIENCE: Duration = Duration::from_secs(300);
+
+    /// `owner` sends it.
+    pub fn of(owner: Option<Owner>, at: Timestamp) -> Self {
+        Self { until: at.plus(Self::PATIENCE), owner }
+    }
+
+    /// It is anyone's business.
+    pub fn of_anyone(at: Timestamp) -> Self {
+        Self { until: at, owner: None }
+    }
+
+    /// Has its time passed? A clock that was set back makes nobody wait longer.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.until <= now || self.until > now.plus(Self::PATIENCE)
+    }
+}
+
 /// How a worker says that an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
@@ -259,6 +289,8 @@ pub enum Ending {
     Completed {
         /// The end of what the tools said.
         output: String,
+        /// Somebody wants to hear of it.
+        tell: bool,
     },
     /// It failed.
     Failed {
@@ -337,6 +369,9 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// When it changed last.
     pub updated_at: Timestamp,
+    /// Nobody has been told yet what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Untold>,
     /// The last attempts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptReport>,
@@ -373,6 +408,7 @@ impl Job {
             started_at: None,
             finished_at: None,
             updated_at: at,
+            untold: None,
             history: Vec::new(),
         }
     }
@@ -406,31 +442,38 @@ impl Job {
     /// The attempt ended. `chance` is from 0 to 1.
     pub fn end(&mut self, ending: &Ending, at: Timestamp, chance: f64) {
         let (outcome, error, output) = match ending {
-            Ending::Completed { output } => (Outcome::Completed, None, output.as_str()),
+            Ending::Completed { output, .. } => (Outcome::Completed, None, output.as_str()),
             Ending::Failed { error, output, .. } => (Outcome::Failed, Some(error.clone()), output.as_str()),
             Ending::HandedBack => (Outcome::HandedBack, None, ""),
             Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str()),
         };
+        let owner = self.lease.as_ref().and_then(|lease| lease.owner.clone());
         self.report(outcome, error, output, at);
         match ending {
             Ending::Completed { .. } => self.finish(JobState::Completed, at),
             Ending::Cancelled { .. } => self.finish(JobState::Cancelled, at),
             Ending::HandedBack => {
                 self.attempts = self.attempts.saturating_sub(1);
-                if self.cancel_requested {
-                    return self.finish(JobState::Cancelled, at);
+                match self.cancel_requested {
+                    true => self.finish(JobState::Cancelled, at),
+                    false => self.state = JobState::Ready,
                 }
-                self.state = JobState::Ready;
             }
             Ending::Failed { .. } if self.cancel_requested => self.finish(JobState::Cancelled, at),
             Ending::Failed { retry: false, .. } => self.finish(JobState::PermanentlyFailed, at),
             Ending::Failed { .. } => self.try_again(at, self.policy.delay(self.attempts, chance)),
         }
+        let tell = matches!(ending, Ending::Completed { tell: true, .. });
+        if tell || self.state == JobState::PermanentlyFailed {
+            self.untold = Some(Untold::of(owner, at));
+        }
     }
 
-    /// Its worker was not heard of any more. There is nothing to wait for: the
-    /// lease has been waited for already.
-    pub fn lose(&mut self, at: Timestamp) {
+    /// Its worker was not heard of any more. For the first time there is nothing to
+    /// wait for; but a job that keeps losing its workers may be what kills them,
+    /// and lets others go first.
+    pub fn lose(&mut self, at: Timestamp, chance: f64) {
+        let again = self.history.last().is_some_and(|before| before.outcome == Outcome::Lost);
         let worker = self.lease.as_ref().map_or_else(String::new, |lease| lease.worker.to_string());
         let error = Failure {
             code: Line::lossy("worker-lost"),
@@ -439,7 +482,11 @@ impl Job {
         self.report(Outcome::Lost, Some(error), "", at);
         match self.cancel_requested {
             true => self.finish(JobState::Cancelled, at),
+            false if again => self.try_again(at, self.policy.delay(self.attempts - 1, chance)),
             false => self.try_again(at, Duration::ZERO),
+        }
+        if self.state == JobState::PermanentlyFailed {
+            self.untold = Some(Untold::of_anyone(at));
         }
     }
 
@@ -510,6 +557,7 @@ impl Job {
         self.next_retry_at = None;
         self.finished_at = None;
         self.updated_at = at;
+        self.untold = None;
         Ok(())
     }
 
@@ -626,7 +674,9 @@ mod tests {
         let mut job = job();
         for _ in 0..3 {
             job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
-            job.lose(at(2_100));
+            job.lose(at(2_100), 0.0);
+            let wait = [Some(2_100), Some(2_110), None][job.attempts as usize - 1];
+            assert_eq!(job.next_retry_at, wait.map(at));
         }
         assert_eq!(job.state, JobState::PermanentlyFailed);
         assert_eq!(job.last_error.unwrap().code.as_str(), "worker-lost");

@@ -31,8 +31,8 @@ mod wal;
 mod words;
 
 pub use backup::{
-    Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Status, Tool, Verification,
-    VerificationKind, VerificationStatus,
+    Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Restoration, RestoreMode,
+    Status, Tool, Verification, VerificationKind, VerificationStatus,
 };
 pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};
@@ -43,13 +43,13 @@ pub use digest::Digest;
 pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
-    Started, Tagged, Untagged, Verified as VerifiedEvent,
+    Restored as RestoredEvent, Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
 pub use fold::{Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, JobId, ShortIds};
 pub use job::{
     AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,
-    RetryPolicy, Uptime, VerifyWork, Work,
+    RetryPolicy, Untold, Uptime, VerifyWork, Work,
 };
 pub use location::Location;
 pub use lsn::Lsn;

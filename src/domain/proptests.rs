@@ -38,6 +38,10 @@ fn body() -> impl Strategy<Value = Value> {
         Just(json!({"kind": "expired", "reason": "old"})),
         Just(json!({"kind": "deleted", "reason": "old"})),
         Just(json!({"kind": "verified", "verification": "restore_test", "status": "passed"})),
+        Just(json!({
+            "kind": "restored", "mode": "clone", "target": "postgresql://ada@db1:5432/shop_copy",
+            "commit": "c0cae53cf046fd372a4fcea319a62491c890a372", "details": {"duration_s": 1.5},
+        })),
         "[a-c]".prop_map(|key| json!({"kind": "tagged", "key": key, "value": key})),
         "[a-c]".prop_map(|key| json!({"kind": "untagged", "key": key})),
         Just(json!({"kind": "held", "reason": "audit"})),

@@ -54,6 +54,9 @@ pub fn reason(event: &Event) -> Option<String> {
         Body::Expired(body) => body.reason.to_string(),
         Body::Deleted(body) => body.reason.to_string(),
         Body::Verified(body) => format!("{}: {}", body.verification, body.status),
+        Body::Restored(body) => {
+            format!("{} at commit {}: {}", body.mode, body.commit.short(), body.target)
+        }
         Body::Tagged(body) if body.value.as_str().is_empty() => body.key.to_string(),
         Body::Tagged(body) => format!("{}={}", body.key, body.value),
         Body::Untagged(body) => body.key.to_string(),

@@ -6,23 +6,18 @@
 //! again, decision included.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use backon::{BlockingRetryable as _, ExponentialBuilder};
 
 use crate::domain::{
     Backup, BackupId, BackupName, BackupType, Body, CommitId, DatabaseName, Dependency, Event, EventId, Line,
     Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
-use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer};
+use crate::git::{
+    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retrying,
+};
 
 use crate::process::crash_point;
 
 use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
-
-/// How often a lost race is tried again. With the delays below that is half a
-/// minute of bad luck.
-const ATTEMPTS: usize = 200;
 
 /// A backup that is to be registered.
 #[derive(Debug, Clone)]
@@ -188,21 +183,8 @@ impl Ledger<'_> {
     }
 
     /// Tries again as long as others are faster.
-    pub(super) fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-        let mut attempts = 0;
-        let delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(1))
-            .with_max_delay(Duration::from_millis(150))
-            .with_max_times(ATTEMPTS)
-            .with_jitter();
-        let tried = || {
-            attempts += 1;
-            attempt()
-        };
-        tried.retry(delays).when(Error::retry).call().map_err(|error| match error {
-            error if error.retry() => Error::Busy { attempts, last: error.to_string() },
-            error => error,
-        })
+    pub(super) fn retrying<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
     }
 
     /// Reads what a change starts from. The tip is read once: the record, the

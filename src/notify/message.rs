@@ -9,6 +9,9 @@ use crate::domain::{DatabaseName, Failure, Line, Timestamp, human_bytes};
 /// or does not matter is left out.
 #[derive(Debug, Clone)]
 pub struct Message {
+    /// Its id: what is said again because it is not known whether it arrived
+    /// has the same one.
+    pub id: String,
     /// What it is about.
     pub occasion: Occasion,
     /// The database.
@@ -42,6 +45,7 @@ impl Message {
     /// One that says no more than what it is about.
     pub fn new(occasion: Occasion, database: DatabaseName, at: Timestamp) -> Self {
         Self {
+            id: format!("{}-{database}-{at}", occasion.as_str()),
             occasion,
             database,
             at,
@@ -96,6 +100,7 @@ impl Message {
             }
         };
         put("text", self.text(host).into());
+        put("id", self.id.as_str().into());
         put("event", self.occasion.as_str().into());
         put("database", self.database.as_str().into());
         put("at", self.at.to_string().into());

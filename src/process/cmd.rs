@@ -5,14 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, OsUser, Secret, interrupt};
+use super::{Error, OsUser, Secret, interrupt, tied};
 
 /// What a tool may see of our environment, beside what it is given explicitly.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -50,6 +51,8 @@ pub enum Stdout {
     File(File),
     /// Nowhere.
     Null,
+    /// To where it writes what goes wrong: the end of both is [`Exit::stderr`](super::Exit).
+    Joined,
 }
 
 /// A program with its arguments, environment and streams. `Debug` shows no
@@ -61,7 +64,7 @@ pub struct Cmd {
     user: Option<OsUser>,
     inherit_env: bool,
     env: BTreeMap<OsString, OsString>,
-    hidden: &'static [&'static str],
+    hidden: Vec<&'static str>,
     pub(super) secrets: Vec<(OsString, Secret)>,
     stdin: Stdin,
     stdout: Stdout,
@@ -69,6 +72,7 @@ pub struct Cmd {
     pub(super) grace: Duration,
     pub(super) survives_interrupt: bool,
     foreground: bool,
+    tied: bool,
     pub(super) stdout_limit: usize,
 }
 
@@ -84,7 +88,7 @@ impl Cmd {
             user: None,
             inherit_env: false,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
-            hidden: &[],
+            hidden: Vec::new(),
             secrets: Vec::new(),
             stdin: Stdin::default(),
             stdout: Stdout::default(),
@@ -92,6 +96,7 @@ impl Cmd {
             grace: GRACE,
             survives_interrupt: false,
             foreground: false,
+            tied: false,
             stdout_limit: OUTPUT_LIMIT,
         }
     }
@@ -131,7 +136,7 @@ impl Cmd {
 
     /// Keeps variables of our environment from it, unless they are set for it.
     pub fn hide_env(mut self, names: &'static [&'static str]) -> Self {
-        self.hidden = names;
+        self.hidden.extend(names);
         self
     }
 
@@ -188,6 +193,14 @@ impl Cmd {
         self
     }
 
+    /// Lets it be asked to end when we are killed: for what works for long, and
+    /// would not notice. The thread that starts it has to wait for its end. What
+    /// runs as another user is not tied.
+    pub fn tied(mut self) -> Self {
+        self.tied = true;
+        self
+    }
+
     /// How much output [`Cmd::run`] accepts.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_limit = bytes;
@@ -198,6 +211,7 @@ impl Cmd {
     pub fn spawn(mut self) -> Result<Running, Error> {
         let stdin = std::mem::take(&mut self.stdin);
         let stdout = std::mem::take(&mut self.stdout);
+        let joined = matches!(stdout, Stdout::Joined);
         let mut input = None;
         let mut command = self.command();
         command.stdin(match stdin {
@@ -212,12 +226,17 @@ impl Cmd {
         command.stdout(match stdout {
             Stdout::Piped => Stdio::piped(),
             Stdout::File(file) => file.into(),
-            Stdout::Null => Stdio::null(),
+            Stdout::Null | Stdout::Joined => Stdio::null(),
         });
         command.stderr(Stdio::piped());
+        let joined = match joined {
+            true => Some(join(&mut command).map_err(|source| self.start_error(source))?),
+            false => None,
+        };
         let mut start = || command.spawn().map_err(|source| self.start_error(source));
-        let child =
+        let mut child =
             if self.survives_interrupt { start()? } else { interrupt::register(start, Running::group_of)? };
+        child.stderr = joined.or(child.stderr.take());
         let mut running = Running::new(self, child)?;
         if let Some(bytes) = input {
             running.feed(bytes)?;
@@ -260,7 +279,9 @@ impl Cmd {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let is_tied = self.tied && self.user.is_none();
+        let tied = is_tied.then(|| tied::instead_of(&self.program)).flatten();
+        let mut command = tied.unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);
         if !self.foreground {
             command.process_group(0);
@@ -278,7 +299,7 @@ impl Cmd {
         if !self.inherit_env {
             command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
         }
-        for name in self.hidden {
+        for name in &self.hidden {
             command.env_remove(name);
         }
         if let Some(user) = &self.user {
@@ -311,6 +332,13 @@ fn is_allowed(name: &OsStr) -> bool {
     let family = ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
     (family && !name.starts_with(OUR_PREFIX.as_bytes()))
         || ALLOWED.iter().any(|known| name == known.as_bytes())
+}
+
+/// Lets `command` write all it says into one pipe; the end to read from.
+fn join(command: &mut Command) -> io::Result<ChildStderr> {
+    let (reader, writer) = io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    Ok(OwnedFd::from(reader).into())
 }
 
 /// Writes `bytes` to a program from a thread of its own: it may first want to

@@ -5,7 +5,8 @@
 //! its secrets travel in the environment and are shown to nobody. Every child
 //! leads a process group of its own, so that a deadline, an interrupt or the
 //! loss of interest ends it together with everything it has started, and every
-//! child is reaped.
+//! child is reaped. A tool that is [tied](Cmd::tied) to us ends even when we are
+//! killed.
 //!
 //! What a program says on stderr is always read and the end of it kept, because
 //! its own words are the best explanation of a failure. Whether an exit status
@@ -26,6 +27,7 @@ mod owner;
 mod secret;
 mod server;
 mod tail;
+mod tied;
 mod user;
 
 pub use crate::domain::Owner;
@@ -37,4 +39,5 @@ pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
 pub use server::{Ending, Server};
+pub use tied::become_tool;
 pub use user::OsUser;

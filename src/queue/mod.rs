@@ -9,6 +9,8 @@
 //!   gets a job; it keeps it as long as it is heard of within its lease.
 //! - What a worker says after its lease was given to another changes nothing:
 //!   each claim has a number, and only the last one counts.
+//! - What became of a job and has to be told is remembered with its end until
+//!   somebody says that it was told: if its worker dies before, another tells it.
 //! - A job whose worker was lost is tried again, as often as its policy says.
 //! - At most one backup of a database runs at a time.
 //! - Of the jobs that wait with the same key there is only one.
@@ -26,10 +28,10 @@ pub use error::Error;
 pub use postgres::PostgresQueue;
 pub use refs::RefsQueue;
 
-use crate::domain::{DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp};
-
-/// How often it is tried again to change what others change, too.
-const ATTEMPTS: usize = 30;
+use crate::domain::{
+    DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp, Untold,
+};
+use crate::process::{self, Liveness};
 
 /// A job that was put into the queue, or one that was there.
 #[derive(Debug, Clone)]
@@ -154,6 +156,13 @@ pub trait Queue: Send + Sync {
         Ok((ended, self.claim(claimant)?))
     }
 
+    /// Jobs about whose end there is something to tell that nobody else is
+    /// telling. From now on it is the business of `teller`.
+    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error>;
+
+    /// What became of a job by its claim `token` was told.
+    fn told(&self, id: JobId, token: u64) -> Result<(), Error>;
+
     /// Takes a job out that waits; asks a running one to end.
     fn cancel(&self, id: JobId) -> Result<Job, Error>;
 
@@ -188,6 +197,12 @@ pub trait Queue: Send + Sync {
 
     /// Something that wakes whoever waits.
     fn watch(&self) -> Result<Box<dyn Watch>, Error>;
+}
+
+/// Is who was to send this message late, or known to be dead?
+fn is_unattended(untold: &Untold, now: Timestamp) -> bool {
+    let is_dead = |owner: &Owner| process::is_alive(owner) == Liveness::Dead;
+    untold.is_late(now) || untold.owner.as_ref().is_some_and(is_dead)
 }
 
 /// A number from 0 to 1.

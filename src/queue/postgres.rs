@@ -5,25 +5,35 @@
 //! of the answers. A connection that broke is made anew at the next question.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 use serde::Serialize;
 
-use super::{ATTEMPTS, Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch};
+use super::{
+    Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended,
+};
 use crate::clock::Clock;
-use crate::domain::{Ending, Job, JobId, JobState, NewJob, Outcome};
+use crate::domain::{Ending, Job, JobId, JobState, NewJob, Outcome, Owner};
 use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
+use crate::process::{self, Liveness, crash_point};
 use crate::sql;
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit queue";
+/// How often it is tried again to change what others change, too.
+const ATTEMPTS: usize = 30;
+/// How often is looked for workers of this machine that are dead, as long as
+/// there are jobs to be had without that.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The queue in one database.
 pub struct PostgresQueue {
     info: ConnInfo,
     clock: std::sync::Arc<dyn Clock>,
     client: Mutex<Option<Client>>,
+    /// When the workers of this machine were looked at last.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl PostgresQueue {
@@ -31,7 +41,7 @@ impl PostgresQueue {
     /// nothing else.
     pub fn open(info: ConnInfo, clock: std::sync::Arc<dyn Clock>) -> Result<Self, Error> {
         let client = connect(&info)?;
-        Ok(Self { info, clock, client: Mutex::new(Some(client)) })
+        Ok(Self { info, clock, client: Mutex::new(Some(client)), looked: Mutex::new(None) })
     }
 
     fn client(&self) -> MutexGuard<'_, Option<Client>> {
@@ -76,6 +86,31 @@ impl PostgresQueue {
             }
             _ => error,
         })
+    }
+
+    /// Takes jobs away from workers of this machine that are dead, which the
+    /// server cannot see. Says whether there were any.
+    fn rescue(&self) -> Result<bool, Error> {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let sql = format!(
+            "SELECT id, token, owner FROM pggit.jobs WHERE state = 'in_progress' AND owner ->> 'host' = {}",
+            quote_literal(process::host().as_str())
+        );
+        let mut any = false;
+        for row in self.ask(&sql)? {
+            let [Some(id), Some(token), Some(owner)] = row.as_slice() else { continue };
+            let owner = serde_json::from_str::<Owner>(owner);
+            if owner.is_ok_and(|owner| process::is_alive(&owner) == Liveness::Dead) {
+                any |= self.value(&format!("SELECT pggit.lose('{id}', {token})"))?.as_deref() == Some("t");
+                crash_point("queue.rescued");
+            }
+        }
+        Ok(any)
+    }
+
+    fn looked_lately(&self) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.is_some_and(|at| at.elapsed() < LOOK)
     }
 
     /// The one value of an answer.
@@ -144,11 +179,13 @@ fn claimant(claimant: &Claimant) -> String {
 
 /// The arguments of an end.
 fn ending(claim: &Claim, ending: &Ending) -> String {
-    let (outcome, error, output, retry) = match ending {
-        Ending::Completed { output } => (Outcome::Completed, None, output.as_str(), false),
-        Ending::Failed { error, retry, output } => (Outcome::Failed, Some(error), output.as_str(), *retry),
-        Ending::HandedBack => (Outcome::HandedBack, None, "", true),
-        Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str(), false),
+    let (outcome, error, output, retry, tell) = match ending {
+        Ending::Completed { output, tell } => (Outcome::Completed, None, output.as_str(), false, *tell),
+        Ending::Failed { error, retry, output } => {
+            (Outcome::Failed, Some(error), output.as_str(), *retry, false)
+        }
+        Ending::HandedBack => (Outcome::HandedBack, None, "", true, false),
+        Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str(), false, false),
     };
     let error = error.map_or_else(|| "NULL".to_owned(), json);
     let mut start = output.len().saturating_sub(Job::OUTPUT_BYTES);
@@ -157,7 +194,7 @@ fn ending(claim: &Claim, ending: &Ending) -> String {
     }
     // PostgreSQL has no NUL in texts.
     let output = quote_literal(&output[start..].replace('\0', " "));
-    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}", claim.job.id, claim.token)
+    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}, {tell}", claim.job.id, claim.token)
 }
 
 impl Queue for PostgresQueue {
@@ -191,7 +228,17 @@ impl Queue for PostgresQueue {
     }
 
     fn claim(&self, by: &Claimant) -> Result<Option<Claim>, Error> {
-        let claimed = self.value(&format!("SELECT pggit.claim({})", claimant(by)))?;
+        let sql = format!("SELECT pggit.claim({})", claimant(by));
+        if !self.looked_lately() {
+            self.rescue()?;
+        }
+        let mut claimed = self.value(&sql)?;
+        if claimed.is_none() && self.rescue()? {
+            claimed = self.value(&sql)?;
+        }
+        if claimed.is_some() {
+            crash_point("queue.claimed");
+        }
         claimed.map(|job| claim_of(&job)).transpose()
     }
 
@@ -223,6 +270,27 @@ impl Queue for PostgresQueue {
             [Some(ended), claimed] => Ok((parse(ended)?, claimed.as_deref().map(claim_of).transpose()?)),
             _ => Ok((self.ended_before(claim)?, None)),
         }
+    }
+
+    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
+        let sql = "SELECT pggit.job_json(j), untold, pg_catalog.to_jsonb(pg_catalog.clock_timestamp()) FROM pggit.jobs AS j \
+                   WHERE untold IS NOT NULL ORDER BY finished_at, id";
+        let teller = teller.map_or_else(|| "NULL".to_owned(), json);
+        let mut taken = Vec::new();
+        for row in self.ask(sql)? {
+            let [Some(job), Some(known), Some(now)] = row.as_slice() else { continue };
+            let (Ok(job), Ok(now)) = (parse(job), serde_json::from_str(now)) else { continue };
+            if !job.untold.as_ref().is_some_and(|untold| is_unattended(untold, now)) {
+                continue;
+            }
+            let sql = format!("SELECT pggit.take_untold('{}', {}, {teller})", job.id, quote_literal(known));
+            taken.extend(self.value(&sql)?.as_deref().map(parse).transpose()?);
+        }
+        Ok(taken)
+    }
+
+    fn told(&self, id: JobId, token: u64) -> Result<(), Error> {
+        self.ask(&format!("SELECT pggit.told('{id}', {token})")).map(drop)
     }
 
     fn cancel(&self, id: JobId) -> Result<Job, Error> {

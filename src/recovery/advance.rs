@@ -11,6 +11,7 @@ use crate::pg::ConnInfo;
 use crate::progress::Progress;
 use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
+use super::by_command::MigrateCommand;
 use super::execute::Staged;
 use super::new_database::template;
 use super::proof::{Leniency, difference};
@@ -49,7 +50,16 @@ pub struct Forward {
     /// The commit that is wanted.
     pub commit: CommitId,
     /// What it takes.
-    pub migrations: Vec<Migration>,
+    pub way: Way,
+}
+
+/// Who runs migrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// We do: these files, in their order.
+    Files(Vec<Migration>),
+    /// A program of the user.
+    Command(MigrateCommand),
 }
 
 /// What the schema of a restored database has to be.
@@ -65,7 +75,7 @@ pub enum Expected {
         schema: Vec<u8>,
     },
     /// What all migrations of the commit make in an empty database.
-    Migrations(Vec<Migration>),
+    Built(Way),
 }
 
 impl Expected {
@@ -74,7 +84,12 @@ impl Expected {
         match self {
             Self::Unknown => None,
             Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
-            Self::Migrations(all) => Some(format!("what {} migrations make in an empty database", all.len())),
+            Self::Built(Way::Files(all)) => {
+                Some(format!("what {} migrations make in an empty database", all.len()))
+            }
+            Self::Built(Way::Command(command)) => {
+                Some(format!("what '{}' makes in an empty database", command.shown()))
+            }
         }
     }
 }
@@ -110,8 +125,13 @@ impl<'a> Advance<'a> {
 
     /// The names of what is run on the way, in its order.
     pub fn names(&self) -> Vec<String> {
-        let names = |forward: &Forward| forward.migrations.iter().map(|one| one.name.clone()).collect();
-        self.forward.as_ref().map(names).unwrap_or_default()
+        let Some(forward) = &self.forward else { return Vec::new() };
+        match &forward.way {
+            Way::Files(migrations) => migrations.iter().map(|one| one.name.clone()).collect(),
+            Way::Command(command) => {
+                vec![format!("'{}' in a worktree of {}", command.shown(), forward.commit.short())]
+            }
+        }
     }
 
     /// Runs what lies between the commit of the backup and the wanted one in
@@ -119,7 +139,15 @@ impl<'a> Advance<'a> {
     pub fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let Some(forward) = &self.forward else { return Ok(()) };
         self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
-        self.run_migrations(target, major, &forward.migrations)
+        self.go(&forward.way, target, major, Some(&self.backup.commit))
+    }
+
+    /// Runs migrations in a database that is at the commit `from`, or empty.
+    fn go(&self, way: &Way, target: &ConnInfo, major: u32, from: Option<&CommitId>) -> Result<(), Error> {
+        match way {
+            Way::Files(migrations) => self.run_migrations(target, major, migrations),
+            Way::Command(command) => command.run(target, self.commit(), from),
+        }
     }
 
     /// Runs the script that changes what nobody may see.
@@ -139,7 +167,7 @@ impl<'a> Advance<'a> {
         let expected = match &self.expected {
             Expected::Unknown => return Ok(None),
             Expected::Recorded { schema, .. } => schema.clone(),
-            Expected::Migrations(all) => match self.schema_of_migrations(all, admin, major, &schema_of) {
+            Expected::Built(way) => match self.schema_of_migrations(way, admin, major, &schema_of) {
                 Err(error @ Error::NoExpectedSchema { .. }) if self.allow_schema_difference => {
                     return Ok(Some(error.to_string()));
                 }
@@ -157,7 +185,7 @@ impl<'a> Advance<'a> {
     /// The schema that all migrations of the commit make in an empty database.
     fn schema_of_migrations(
         &self,
-        all: &[Migration],
+        way: &Way,
         admin: &ConnInfo,
         major: u32,
         schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
@@ -167,7 +195,7 @@ impl<'a> Advance<'a> {
         let scratch =
             Plan::new(&format!("{}~schema", self.dbname), &self.backup.id.to_string(), None, template);
         in_scratch_database(admin, &scratch, |target| {
-            self.run_migrations(target, major, all)
+            self.go(way, target, major, None)
                 .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
             schema_of(target)
         })

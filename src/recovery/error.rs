@@ -8,7 +8,7 @@ use super::Gap;
 use super::server::last_word;
 use crate::domain::human_bytes;
 use crate::process::interrupt::Signal;
-use crate::{pg, process, store, tools};
+use crate::{git, pg, process, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +203,17 @@ pub enum Error {
         /// What is the matter.
         stand: &'static str,
     },
+    /// The program that migrates failed.
+    #[error("{}", failed_command(command, why))]
+    Command {
+        /// As it would be written in a shell.
+        command: String,
+        /// How it ended and what it said.
+        why: process::Error,
+    },
+    /// The repository said no.
+    #[error(transparent)]
+    Git(#[from] git::Error),
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -244,8 +255,10 @@ impl Error {
             | Self::NotOver { .. }
             | Self::NoRestore { .. }
             | Self::Strange { .. }
+            | Self::Command { .. }
             | Self::Staging { .. } => false,
             Self::Process(error) => error.retry(),
+            Self::Git(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
@@ -259,6 +272,15 @@ impl From<process::Error> for Error {
             process::Error::Interrupted { signal } => Self::Interrupted { signal },
             other => Self::Process(other),
         }
+    }
+}
+
+fn failed_command(command: &str, why: &process::Error) -> String {
+    match why {
+        process::Error::Failed { status, stderr, .. } => {
+            format!("'{command}': {status}\n{}", stderr.trim()).trim_end().to_owned()
+        }
+        other => format!("'{command}': {other}"),
     }
 }
 

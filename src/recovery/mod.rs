@@ -9,6 +9,7 @@
 //! person, knows that it may go.
 
 mod advance;
+mod by_command;
 mod by_tool;
 mod clones;
 mod data_directory;
@@ -30,7 +31,8 @@ mod recover;
 mod server;
 mod swap;
 
-pub use advance::{Advance, Expected, Forward};
+pub use advance::{Advance, Expected, Forward, Way};
+pub use by_command::MigrateCommand;
 pub use by_tool::{ToolRestore, restore_by_tool};
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};

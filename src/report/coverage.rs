@@ -203,6 +203,15 @@ impl<C: Copy + Eq + Hash> Records<C> {
         Ok(chain)
     }
 
+    /// Which of the backup and what it needs has failed its latest verification,
+    /// when that is all that is in the way.
+    pub fn failed_verification(&self, id: BackupId) -> Option<BackupId> {
+        match self.chain_of(self.by_id(id)?) {
+            Err((at, Obstacle::VerificationFailed)) => Some(at),
+            _ => None,
+        }
+    }
+
     /// The same, the backup itself first; or which one is in the way. What is not
     /// there comes before what was found bad.
     fn chain_of(&self, backup: &Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {

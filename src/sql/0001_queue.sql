@@ -31,6 +31,7 @@ CREATE TABLE pggit.jobs (
     started_at timestamptz,
     finished_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    untold jsonb,
     history jsonb NOT NULL DEFAULT '[]'
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
@@ -39,6 +40,8 @@ CREATE INDEX jobs_waiting ON pggit.jobs (priority DESC, created_at, id) WHERE st
 CREATE INDEX jobs_running ON pggit.jobs (lease_expires_at) WHERE state = 'in_progress';
 CREATE INDEX jobs_finished ON pggit.jobs (finished_at)
     WHERE state IN ('completed', 'permanently_failed', 'cancelled');
+-- Of whose end nobody has been told yet.
+CREATE INDEX jobs_untold ON pggit.jobs (finished_at) WHERE untold IS NOT NULL;
 -- Of the jobs that wait with the same key there is only one.
 CREATE UNIQUE INDEX jobs_key ON pggit.jobs (dedup_key)
     WHERE dedup_key IS NOT NULL AND state IN ('ready', 'will_retry', 'paused');
@@ -62,7 +65,7 @@ CREATE FUNCTION pggit.job_json(job pggit.jobs) RETURNS jsonb LANGUAGE sql STABLE
             'token', job.token, 'lease_s', job.lease_s, 'expires_at', job.lease_expires_at, 'owner', job.owner) END,
         'next_retry_at', job.next_retry_at, 'last_error', job.last_error, 'created_at', job.created_at,
         'created_by', job.created_by, 'started_at', job.started_at, 'finished_at', job.finished_at,
-        'updated_at', job.updated_at, 'history', job.history))
+        'updated_at', job.updated_at, 'untold', job.untold, 'history', job.history))
 $$;
 
 -- Wakes workers; they listen on this channel.
@@ -100,14 +103,21 @@ BEGIN
     END IF;
 END $$;
 
+-- A message that is the business of `owner` for a while, or of anyone.
+CREATE FUNCTION pggit.untold_of(owner jsonb, is_anyones boolean) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('owner', owner, 'until',
+        pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => CASE WHEN is_anyones THEN 0 ELSE 300 END)))
+$$;
+
 -- How an attempt ended: a change of the row that `held` is now.
-CREATE FUNCTION pggit.settle(held pggit.jobs, outcome text, error jsonb, output text, retry boolean, delayed boolean)
+CREATE FUNCTION pggit.settle(held pggit.jobs, outcome text, error jsonb, output text, retry boolean, tell boolean)
 RETURNS pggit.jobs LANGUAGE plpgsql AS $$
 DECLARE
     now timestamptz := pg_catalog.clock_timestamp();
     next_state text;
     next_attempts integer := held.attempts;
     next_at timestamptz;
+    exponent integer;
     report jsonb;
     ended pggit.jobs;
 BEGIN
@@ -123,8 +133,11 @@ BEGIN
         WHEN NOT retry OR held.attempts >= held.max_attempts THEN 'permanently_failed'
         ELSE 'will_retry' END;
     IF next_state = 'will_retry' THEN
-        next_at := now + CASE WHEN delayed THEN pg_catalog.make_interval(secs =>
-            LEAST(held.base_s * pg_catalog.power(2, LEAST(held.attempts - 1, 60)), held.cap_s)
+        -- Who loses a worker for the first time need not wait.
+        exponent := CASE WHEN outcome <> 'lost' THEN held.attempts - 1
+            WHEN held.history -> -1 ->> 'outcome' = 'lost' THEN held.attempts - 2 ELSE -1 END;
+        next_at := now + CASE WHEN exponent >= 0 THEN pg_catalog.make_interval(secs =>
+            LEAST(held.base_s * pg_catalog.power(2, LEAST(exponent, 60)), held.cap_s)
             * (1 - pg_catalog.random() / 4)) ELSE pg_catalog.make_interval() END;
     END IF;
     UPDATE pggit.jobs AS job SET state = next_state, attempts = next_attempts, next_retry_at = next_at,
@@ -134,6 +147,8 @@ BEGIN
         last_error = CASE WHEN next_state = 'completed' THEN NULL ELSE COALESCE(error, held.last_error) END,
         finished_at = CASE WHEN next_state IN ('completed', 'permanently_failed', 'cancelled') THEN now END,
         updated_at = now,
+        untold = CASE WHEN next_state = 'permanently_failed' AND outcome = 'lost' THEN pggit.untold_of(NULL, true)
+            WHEN next_state = 'permanently_failed' OR tell THEN pggit.untold_of(held.owner, false) END,
         history = CASE WHEN pg_catalog.jsonb_array_length(held.history) < 8 THEN held.history ELSE held.history - 0 END
             || report
     WHERE job.id = held.id RETURNING * INTO ended;
@@ -172,6 +187,23 @@ BEGIN
     RETURN pggit.job_json(taken);
 END $$;
 
+-- Takes a job away from a worker that is known to be dead.
+CREATE FUNCTION pggit.lose(of_job uuid, with_token bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    held pggit.jobs;
+BEGIN
+    SELECT * INTO held FROM pggit.jobs WHERE id = of_job AND token = with_token AND state = 'in_progress'
+        FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM pggit.settle(held, 'lost', pg_catalog.jsonb_build_object('code', 'worker-lost',
+        'message', pg_catalog.format('worker %s was not heard of any more', held.worker)), '', true, false);
+    PERFORM pggit.wake();
+    RETURN true;
+END $$;
+
 -- Says that the worker is still there; NULL when it has lost the job.
 CREATE FUNCTION pggit.heartbeat(of_job uuid, with_token bigint) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -181,7 +213,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Says how an attempt ended; NULL when the worker has lost the job.
-CREATE FUNCTION pggit.end_attempt(of_job uuid, with_token bigint, outcome text, error jsonb, output text, retry boolean)
+CREATE FUNCTION pggit.end_attempt(of_job uuid, with_token bigint, outcome text, error jsonb, output text, retry boolean,
+    tell boolean)
 RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     held pggit.jobs;
@@ -190,7 +223,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    held := pggit.settle(held, outcome, error, output, retry, true);
+    held := pggit.settle(held, outcome, error, output, retry, tell);
     IF held.state <> 'completed' THEN
         PERFORM pggit.wake();
     END IF;
@@ -199,14 +232,27 @@ END $$;
 
 -- The next one is taken in the same transaction.
 CREATE FUNCTION pggit.end_and_claim(of_job uuid, with_token bigint, outcome text, error jsonb, output text,
-    retry boolean, by_worker text, by_owner jsonb, for_s bigint, OUT ended jsonb, OUT claimed jsonb)
+    retry boolean, tell boolean, by_worker text, by_owner jsonb, for_s bigint, OUT ended jsonb, OUT claimed jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    ended := pggit.end_attempt(of_job, with_token, outcome, error, output, retry);
+    ended := pggit.end_attempt(of_job, with_token, outcome, error, output, retry, tell);
     IF ended IS NOT NULL THEN
         claimed := pggit.claim(by_worker, by_owner, for_s);
     END IF;
 END $$;
+
+-- Takes a message upon oneself, if it is still as it was `known` to be.
+CREATE FUNCTION pggit.take_untold(of_job uuid, known jsonb, by_owner jsonb) RETURNS jsonb
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE pggit.jobs AS job SET untold = pggit.untold_of(by_owner, false)
+    WHERE id = of_job AND untold = known RETURNING pggit.job_json(job)
+$$;
+
+-- What became of a job by its claim `with_token` was told.
+CREATE FUNCTION pggit.told(of_job uuid, with_token bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE pggit.jobs SET untold = NULL WHERE id = of_job AND token = with_token AND untold IS NOT NULL
+$$;
 
 -- What people do to jobs: cancel, retry, pause, resume. Refuses with SQLSTATE
 -- PG001 and the reason; NULL when there is no such job.
@@ -255,6 +301,7 @@ BEGIN
     END IF;
     UPDATE pggit.jobs AS changed SET state = next_state, updated_at = now, next_retry_at = NULL,
         cancel_requested = (next_state = 'in_progress'),
+        untold = CASE WHEN next_state <> 'ready' THEN changed.untold END,
         attempts = CASE WHEN verb = 'retry' AND job.state IN ('permanently_failed', 'cancelled') THEN 0
             ELSE changed.attempts END,
         dedup_key = CASE WHEN next_state = 'ready' THEN pggit.free_key(job) ELSE job.dedup_key END,

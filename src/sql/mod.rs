@@ -33,8 +33,11 @@ impl Right {
             "enqueue(uuid, text, text, uuid, text, jsonb, smallint, text, integer, bigint, bigint, text)",
             "claim(text, jsonb, bigint)",
             "heartbeat(uuid, bigint)",
-            "end_attempt(uuid, bigint, text, jsonb, text, boolean)",
-            "end_and_claim(uuid, bigint, text, jsonb, text, boolean, text, jsonb, bigint)",
+            "end_attempt(uuid, bigint, text, jsonb, text, boolean, boolean)",
+            "end_and_claim(uuid, bigint, text, jsonb, text, boolean, boolean, text, jsonb, bigint)",
+            "lose(uuid, bigint)",
+            "take_untold(uuid, jsonb, jsonb)",
+            "told(uuid, bigint)",
             "command(text, uuid)",
             "clean(double precision)",
         ];

@@ -66,6 +66,19 @@ impl From<&ConnInfo> for Connection {
     }
 }
 
+/// What libpq would rather believe than the variables that say the same.
+const ELSEWHERE: &[&str] = &["PGHOSTADDR", "PGPASSFILE", "PGPASSWORD", "PGREQUIRESSL", "PGSERVICE"];
+
+/// Lets a program that is not one of PostgreSQL's reach the database: by libpq's
+/// variables, and by `DATABASE_URL`, in which there is no password.
+pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
+    let cmd = cmd.hide_env(ELSEWHERE).env("DATABASE_URL", info.to_url());
+    let public = info.variables().into_iter();
+    let cmd = public.fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+    let secret = info.tool_env().into_iter();
+    secret.fold(cmd, |cmd, (name, value)| cmd.secret_env(name, Secret::new(value)))
+}
+
 impl Connection {
     /// Lets `cmd` connect, and never ask a person for a password.
     pub fn apply(&self, cmd: Cmd) -> Cmd {

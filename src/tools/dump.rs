@@ -90,7 +90,7 @@ impl PgTools {
         }
         let start = Instant::now();
         let (path, tool) = self.find(Program::PgDump)?;
-        let cmd = spec.apply(Cmd::new(path)).arg(format!("--format={}", spec.format));
+        let cmd = spec.apply(Cmd::new(path).tied()).arg(format!("--format={}", spec.format));
         // Compression is ours: it is better, and what it hides cannot be shared.
         let cmd = if spec.format == Format::Custom { cmd.arg("--compress=0") } else { cmd };
         let witness = pump(Program::PgDump, cmd, out, progress)?;
@@ -111,7 +111,7 @@ impl PgTools {
         let (path, tool) = self.find(Program::PgDump)?;
         let mut target = std::ffi::OsString::from("--file=");
         target.push(dir);
-        let mut cmd = spec.apply(Cmd::new(path)).arg("--format=directory").arg(target);
+        let mut cmd = spec.apply(Cmd::new(path).tied()).arg("--format=directory").arg(target);
         if plain {
             cmd = cmd.arg("--compress=0");
         }
@@ -146,7 +146,7 @@ impl PgTools {
     ) -> Result<DumpResult, Error> {
         let start = Instant::now();
         let (path, tool) = self.find(Program::PgDumpall)?;
-        let cmd = connection.apply(Cmd::new(path)).arg("--globals-only").deadline(deadline);
+        let cmd = connection.apply(Cmd::new(path).tied()).arg("--globals-only").deadline(deadline);
         let cmd = if with_passwords { cmd } else { cmd.arg("--no-role-passwords") };
         let witness = pump(Program::PgDumpall, cmd, out, &crate::progress::Quiet)?;
         witness.judge_globals(Program::PgDumpall)?;

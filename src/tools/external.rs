@@ -34,7 +34,7 @@ impl External {
 
     /// A command that runs it as who it is to run as.
     pub(super) fn cmd(&self, tool: &str) -> Result<Cmd, Error> {
-        let cmd = Cmd::new(self.find(tool)?);
+        let cmd = Cmd::new(self.find(tool)?).tied();
         match self.user(tool)? {
             Some(user) => Ok(cmd.as_user(&user)),
             None => Ok(cmd),

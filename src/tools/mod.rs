@@ -36,7 +36,7 @@ pub use crate::domain::DumpFormat as Format;
 pub use adapter::Adapter;
 pub use barman::Barman;
 pub use classify::{Kind, classify};
-pub use connection::{Connection, LIBPQ_VARIABLES};
+pub use connection::{Connection, LIBPQ_VARIABLES, reaching};
 pub use custom::{Commands, Custom};
 pub use dump::{DumpResult, DumpSpec};
 pub use error::Error;

@@ -200,7 +200,7 @@ impl PgTools {
 
     /// A command that runs `program`.
     pub fn cmd(&self, program: Program) -> Result<Cmd, Error> {
-        Ok(Cmd::new(self.find(program)?.0))
+        Ok(Cmd::new(self.find(program)?.0).tied())
     }
 }
 

@@ -41,8 +41,10 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
         lost();
         return false;
     }
-    match tell_queue(&shared, &claim, ending(stop, &finished, took)).await {
+    let ending = ending(&shared, &claim.job, stop, &finished, took);
+    match tell_queue(&shared, &claim, ending).await {
         Some(job) => {
+            crash_point("worker.told-queue");
             tell_all(&shared, job, &finished, took);
             matches!(finished.answer, Answer::Completed { .. })
         }
@@ -53,11 +55,11 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
     }
 }
 
-fn ending(stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
+fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
     let output = finished.output.clone();
     match (&finished.answer, stop) {
         // It was done before it could be stopped.
-        (Answer::Completed { .. }, _) => Ending::Completed { output },
+        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.tells_success(job) },
         (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
         (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
         (_, Some(Stop::Deadline)) => {
@@ -94,6 +96,7 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
     let Ok(signaller) = has_started.await else {
         return (None, is_done.await.unwrap_or_else(|_| failed("the thread of the job died")));
     };
+    crash_point("worker.started");
     let stop = tokio::select! {
         biased;
         finished = &mut is_done => {
@@ -147,7 +150,10 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
     loop {
         tokio::select! {
             _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
-                Ok(Standing::Held) => heard = Instant::now(),
+                Ok(Standing::Held) => {
+                    heard = Instant::now();
+                    crash_point("worker.beat");
+                }
                 Ok(Standing::CancelRequested) => return Stop::Cancelled,
                 Err(queue::Error::Lost { .. }) => return Stop::Lost,
                 Err(error) => {

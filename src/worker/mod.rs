@@ -21,5 +21,5 @@ mod service;
 
 pub use chores::Chore;
 pub use log::Log;
-pub use run::{Deadline, Died, Error, Mode, Settings, Summary, Worker, run};
+pub use run::{Deadline, Died, Error, Mode, Settings, Summary, Tells, Worker, run};
 pub use runner::{Answer, Finished, Processes, Runner};

@@ -15,6 +15,7 @@ use super::events::{Event, Hub};
 use super::runner::Runner;
 use super::service;
 use crate::domain::{Job, Line, Owner};
+use crate::process::crash_point;
 use crate::queue::{self, Claim, Claimant, Queue, Watch};
 
 /// The longest wait after the queue could not be reached.
@@ -50,6 +51,8 @@ pub struct Settings {
 
 /// Says how long a job may take.
 pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
+/// Says whether somebody wants to hear that a job was completed.
+pub type Tells = Box<dyn Fn(&Job) -> bool + Send + Sync>;
 /// Does something about the backup of an attempt that died without a word.
 pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
 
@@ -67,6 +70,8 @@ pub struct Worker {
     pub chores: Vec<Box<dyn Chore>>,
     /// How long a job may take.
     pub deadline: Deadline,
+    /// Whether somebody wants to hear that a job was completed.
+    pub tells: Tells,
     /// What to do about the backup of an attempt that died without a word.
     pub died: Died,
 }
@@ -102,6 +107,7 @@ pub(super) struct Shared {
     pub(super) ends: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
     deadline: Deadline,
+    tells: Tells,
     died: Died,
 }
 
@@ -118,6 +124,10 @@ impl Shared {
 
     pub(super) fn deadline(&self, job: &Job) -> Option<Duration> {
         (self.deadline)(job)
+    }
+
+    pub(super) fn tells_success(&self, job: &Job) -> bool {
+        (self.tells)(job)
     }
 
     pub(super) fn runner_died(&self, job: &Job) {
@@ -158,11 +168,11 @@ struct Loop {
 
 impl Loop {
     fn new(worker: Worker) -> Result<Self, Error> {
-        let Worker { settings, queue, runner, hub, chores, deadline, died } = worker;
+        let Worker { settings, queue, runner, hub, chores, deadline, tells, died } = worker;
         let claimant =
             Claimant { worker: settings.worker.clone(), owner: Owner::current().ok(), lease: settings.lease };
         let (woken, ends) = (watch::Sender::new(0), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, died });
+        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, tells, died });
         Ok(Self {
             shared,
             claimant,
@@ -185,7 +195,8 @@ impl Loop {
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
         self.shared.hub.tell(&started);
         let mut woken = self.shared.woken.subscribe();
-        let watchdog = service::watchdog();
+        // How often it says at least that it is not stuck.
+        let sign = service::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
             self.fill().await?;
@@ -197,7 +208,7 @@ impl Loop {
                 _ = woken.changed() => {}
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
                 () = sleep(pause) => {}
-                () = sleep(watchdog.unwrap_or(Duration::MAX)) => {}
+                () = sleep(sign) => {}
                 _ = terminate.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
@@ -232,6 +243,7 @@ impl Loop {
             let (queue, claimant) = (Arc::clone(&self.shared.queue), self.claimant.clone());
             match blocking(move || queue.claim(&claimant)).await {
                 Ok(Some(claim)) => {
+                    crash_point("worker.claimed");
                     self.reached();
                     self.claimed += 1;
                     let waited = waited(&claim.job);

@@ -10,28 +10,32 @@ use crate::notify::Server;
 use crate::worker::{Where, Yard};
 
 /// A server that takes messages, and the runtime that it lives in.
-struct Chat {
-    server: Server,
+pub(crate) struct Chat {
+    pub(crate) server: Server,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Chat {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { server: runtime.block_on(Server::start(&[200])), _runtime: runtime }
     }
 
     /// The events that were told, in order.
-    fn events(&self) -> Vec<String> {
-        let event = |body: &[u8]| {
-            serde_json::from_slice::<Value>(body).unwrap()["event"].as_str().unwrap().to_owned()
-        };
-        self.server.seen().iter().filter(|it| it.method == "POST").map(|it| event(&it.body)).collect()
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.messages().iter().map(|message| message["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The messages, in order.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        let seen = self.server.seen();
+        let posts = seen.iter().filter(|it| it.method == "POST");
+        posts.map(|it| serde_json::from_slice(&it.body).unwrap()).collect()
     }
 
     #[track_caller]
-    fn wait_for(&self, count: usize) -> Vec<String> {
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<String> {
         let began = Instant::now();
         while self.events().len() < count {
             assert!(began.elapsed() < Duration::from_secs(60), "{:?}", self.events());
@@ -186,6 +190,42 @@ fn what_is_missing_is_told_once() {
         // A worker that ends has told everything.
         assert_eq!(chat.events(), ["missed"]);
     }
+}
+
+#[test]
+fn a_backup_that_cannot_be_relied_on_is_told() {
+    let yard = Yard::new(Where::Refs);
+    let chat = Chat::new();
+    yard.config("pggit.webhook", &chat.server.url);
+    let backup = yard.enqueue(&[]);
+    assert_eq!(yard.work()["completed"], 1);
+    let backup = yard.job(&backup)["backup_id"].as_str().unwrap().to_owned();
+    let verify = || yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
+    verify();
+    assert_eq!(yard.work()["completed"], 1);
+    // What is fine is nothing to speak of.
+    assert!(chat.events().is_empty());
+    // One byte of the artifact is another one.
+    let files = walkdir::WalkDir::new(yard.shop.backups_dir()).into_iter().flatten();
+    let largest = files.filter(|entry| entry.file_type().is_file() && !entry.path().ends_with("record.json"));
+    let largest = largest.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().into_path();
+    let mut bytes = std::fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&largest, bytes).unwrap();
+    let job = verify();
+    assert_eq!(yard.work()["failed"], 1);
+    let messages = chat.messages();
+    assert_eq!(messages.len(), 1, "{messages:#?}");
+    let said = |name: &str| messages[0][name].as_str().unwrap().to_owned();
+    assert_eq!((said("event"), said("backup"), said("job")), ("verification".to_owned(), backup, job));
+    assert!(
+        said("text").starts_with("a backup of shop CANNOT be relied on: verification failed"),
+        "{messages:#?}"
+    );
+    // It is told once.
+    yard.work();
+    assert_eq!(chat.events(), ["verification"]);
 }
 
 #[test]

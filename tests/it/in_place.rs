@@ -97,6 +97,8 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert_eq!(history.cluster.psql(&format!("{name}~before"), "select count(*) from orders"), "0");
     let text = history.unfinished(&["--list"]).success().stdout_text();
     assert!(text.contains(&name) && text.contains("new"), "{text}");
+    let text = history.pggit(&["doctor"]).stdout_text();
+    assert!(text.contains(&format!("one into database {name}")), "{text}");
     // One at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();
@@ -113,6 +115,14 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     history.disaster(&["--disconnect"]).success();
     history.unfinished(&["--finish"]).success();
     assert_eq!((history.orders().as_str(), history.databases()), ("100", name.clone()));
+    let record = history.pggit(&["backup", "show", "good", "--json"]).success().json();
+    let restores = record["restores"].as_array().unwrap();
+    assert_eq!(
+        restores.iter().map(|one| &one["mode"]).collect::<Vec<_>>(),
+        ["disaster", "disaster"],
+        "{record}"
+    );
+    assert_eq!(restores[1]["details"]["schema"], "equal", "{record}");
     assert!(history.listed().is_empty());
     // What is not there cannot be replaced.
     history.disaster(&["--into", "never_was"]).fails(10);

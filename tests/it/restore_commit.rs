@@ -63,7 +63,7 @@ impl History {
     }
 
     /// The databases that a restore has made or left.
-    fn copies(&self) -> String {
+    pub(crate) fn copies(&self) -> String {
         let sql = format!("select datname from pg_database where datname like '{}%' order by 1", self.copy());
         self.cluster.psql("postgres", &sql)
     }
@@ -262,4 +262,31 @@ fn a_plan_shows_what_runs_and_what_stands_against_it() {
         text.snapshot()
     );
     history.pggit(&["backup", "plan", "HEAD"]).fails(129);
+}
+
+#[test]
+fn what_has_failed_its_verification_is_restored_only_by_its_own_id() {
+    let history = History::new();
+    history.backup("first");
+    let shown = history.pggit(&["backup", "show", "first", "--json"]).success().json();
+    let id = shown["id"].as_str().unwrap().to_owned();
+    let verdict = |status: &str| {
+        let event = serde_json::json!({ "kind": "verified", "verification": "checksum", "status": status });
+        crate::backup_cli::append(&history.sandbox, &id, 1, event);
+    };
+    verdict("failed");
+    for asked in ["latest", "oldest", "first"] {
+        let text = history.restore(asked, &[]).fails(12).stderr_text();
+        assert!(
+            text.contains("has failed its latest verification") && text.contains("by its own id"),
+            "{text}"
+        );
+    }
+    let text = history.restore("HEAD", &[]).fails(10).stderr_text();
+    assert!(text.contains("has failed its latest verification"), "{text}");
+    assert_eq!(history.copies(), "");
+    history.restore(&id[..18], &[]).success();
+    history.cluster.psql("postgres", &format!("drop database {}", history.copy()));
+    verdict("passed");
+    history.restore("latest", &[]).success();
 }

@@ -230,7 +230,7 @@ fn a_server_archives_and_its_log_is_received() {
 }
 
 /// Waits, in the server, until `condition` is true.
-fn until(cluster: &Cluster, condition: &str) {
+pub(crate) fn until(cluster: &Cluster, condition: &str) {
     let sql = format!(
         "do $$ begin for i in 1..1200 loop exit when ({condition}); perform pg_sleep(0.05); perform pg_stat_clear_snapshot(); \
          end loop; end $$"

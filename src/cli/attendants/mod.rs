@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use monitor::Monitor;
 pub(crate) use planner::Planner;
-pub(crate) use teller::Teller;
+pub(crate) use teller::{Reminder, Teller, successes};
 
 use super::ui::{Terminal, Ui, Wishes};
 use super::{Context, Failure};

@@ -17,9 +17,6 @@ use crate::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
 use crate::worker::endpoint::{Source, serve};
 use crate::worker::events::{Event, Listener};
 
-/// What a worker may need beside its waits: a queue may be slow to answer.
-const MARGIN: Duration = Duration::from_secs(120);
-
 /// What is known about the worker.
 pub(crate) struct Monitor {
     seed: Seed,
@@ -35,10 +32,18 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// Of the worker called `worker`, which looks for jobs every `poll` at least.
-    pub(crate) fn new(seed: Seed, queue: Arc<dyn Queue>, worker: Line, poll: Duration) -> Self {
+    /// Of the worker called `worker`, which looks for jobs every `poll` at least. A
+    /// queue may be slow to answer: it is given as long as others wait for the
+    /// worker, twice.
+    pub(crate) fn new(
+        seed: Seed,
+        queue: Arc<dyn Queue>,
+        worker: Line,
+        poll: Duration,
+        lease: Duration,
+    ) -> Self {
         let obstacle = Mutex::new(Some("the worker is starting".to_owned()));
-        let patience = poll * 3 + MARGIN;
+        let patience = poll * 3 + lease * 2;
         let counters = Counters::default();
         Self { seed, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
     }
@@ -108,7 +113,11 @@ impl Listener for Monitor {
     fn on(&self, event: &Event) {
         match event {
             Event::Alive => self.moves(Some(Instant::now())),
-            Event::Started { .. } | Event::Queue { reachable: true, .. } => self.set(None),
+            Event::Started { .. } => {
+                self.moves(Some(Instant::now()));
+                self.set(None);
+            }
+            Event::Queue { reachable: true, .. } => self.set(None),
             Event::Queue { reachable: false, detail } => {
                 let detail = detail.as_deref().unwrap_or("it does not answer");
                 self.set(Some(format!("the queue cannot be reached: {detail}")));

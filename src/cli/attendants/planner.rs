@@ -111,6 +111,7 @@ impl Planner {
         }
         warn!(%database, planned_for = %slot, "a backup is missing");
         let mut message = Message::new(Occasion::Missed, database.clone(), context.now());
+        message.id = format!("missed-{database}-{}-{slot}", rule.key());
         message.slot = Some(slot);
         message.tool = Some(planned.tool.clone());
         self.teller.tell(message);

@@ -1,38 +1,50 @@
 //! Tells what became of jobs to whoever is configured to hear it.
 //!
 //! Messages are sent by a thread of their own: neither a slow receiver nor one
-//! that is not there keeps a worker from its jobs.
+//! that is not there keeps a worker from its jobs. That there is something to
+//! tell about a job is remembered with the job until it was told: when a worker
+//! dies in between, the next one tells it. So a message may come twice, with the
+//! same id, but it comes.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Seed, in_a_line};
 use crate::automation::is_recovery;
 use crate::cli::Failure;
 use crate::config::{Notifications, Occasion};
-use crate::domain::{Job, JobKind, Work};
+use crate::domain::{DatabaseName, Job, JobKind, JobState, Owner, Work};
 use crate::notify::{Message, Notifier, Patience};
+use crate::process::crash_point;
 use crate::queue::{Filter, Queue};
 use crate::worker::events::{Event, Listener};
+use crate::worker::{Chore, Tells};
 
 /// How long a worker that ends waits for what is still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
+/// How often is looked for what others have not told: soon after the start, when
+/// there is the most of it, and then less and less often.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(60);
+
 /// What is handed to the thread.
 enum Told {
     Message(Box<Message>),
-    /// A backup was completed: whether it is the first for a while is found out
-    /// there.
-    Succeeded(Box<Job>, Box<Message>),
+    /// What became of this job, and the size of the backup where it is known.
+    /// Whether it is the first success for a while is found out there.
+    Job(Box<Job>, Option<u64>),
 }
 
 /// Takes what is to be told.
 pub(crate) struct Teller {
     sender: Mutex<Option<Sender<Told>>>,
     done: Mutex<Receiver<()>>,
+    queue: Arc<dyn Queue>,
+    me: Option<Owner>,
 }
 
 impl Teller {
@@ -40,14 +52,25 @@ impl Teller {
     pub(crate) fn start(seed: Seed, queue: Arc<dyn Queue>) -> std::io::Result<Self> {
         let (sender, told) = channel();
         let (finished, done) = channel();
+        let jobs = Arc::clone(&queue);
         std::thread::Builder::new().name("notify".to_owned()).spawn(move || {
             // Dropped at the end, whatever that is.
             let _finished: Sender<()> = finished;
-            if let Err(error) = work(&seed, queue.as_ref(), &told) {
+            if let Err(error) = work(&seed, jobs.as_ref(), &told) {
                 warn!(error, "nobody can be told");
             }
         })?;
-        Ok(Self { sender: Mutex::new(Some(sender)), done: Mutex::new(done) })
+        let me = Owner::current().ok();
+        Ok(Self { sender: Mutex::new(Some(sender)), done: Mutex::new(done), queue, me })
+    }
+
+    /// Tells what those have not told who should have and did not live to.
+    pub(crate) fn catch_up(&self) -> Result<(), Failure> {
+        for job in self.queue.untold(self.me.as_ref())? {
+            info!(job = %job.id, database = %job.work.database(), "tells what nobody has told");
+            self.hand(Told::Job(Box::new(job), None));
+        }
+        Ok(())
     }
 
     /// Tells it, soon.
@@ -74,32 +97,72 @@ impl Teller {
 impl Listener for Teller {
     fn on(&self, event: &Event) {
         match event {
-            Event::Succeeded { job, took, measured } if job.work.kind() == JobKind::Backup => {
-                let mut message = about(Occasion::Success, job);
-                message.size_bytes = measured.size_bytes;
-                message.duration_s = Some(took.as_secs_f64());
-                self.hand(Told::Succeeded(job.clone(), Box::new(message)));
+            // Without that nobody wants to hear of it.
+            Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
+                self.hand(Told::Job(job.clone(), measured.size_bytes));
             }
-            Event::FailedForGood { job, error, .. } => {
-                let occasion = match job.work.kind() {
-                    JobKind::Verify => Occasion::Verification,
-                    _ => Occasion::Failure,
-                };
-                let mut message = about(occasion, job);
-                message.error = Some(error.clone());
-                self.tell(message);
-            }
+            Event::FailedForGood { job, .. } => self.hand(Told::Job(job.clone(), None)),
             _ => {}
         }
     }
 }
 
-fn about(occasion: Occasion, job: &Job) -> Message {
+/// Does it again and again.
+pub(crate) struct Reminder {
+    teller: Arc<Teller>,
+    wait: Duration,
+}
+
+impl Reminder {
+    /// One that reminds `teller`.
+    pub(crate) fn of(teller: Arc<Teller>) -> Self {
+        Self { teller, wait: FIRST_LOOK }
+    }
+}
+
+impl Chore for Reminder {
+    fn name(&self) -> &'static str {
+        "reminder"
+    }
+
+    fn run(&mut self) -> Result<Duration, String> {
+        self.teller.catch_up().map_err(|failure| in_a_line(&failure))?;
+        let next = (self.wait * 2).min(LOOK);
+        Ok(std::mem::replace(&mut self.wait, next))
+    }
+}
+
+/// Whether somebody wants to hear that a job was completed, as it is configured
+/// then.
+pub(crate) fn successes(seed: Seed) -> Tells {
+    Box::new(move |job| {
+        job.work.kind() == JobKind::Backup
+            && receivers(&seed, job.work.database()).map_or(true, |to| {
+                let wanted = [Occasion::Success, Occasion::Recovered];
+                let reaches = !to.webhooks.is_empty() || !to.commands.is_empty();
+                to.heartbeat.is_some() || (reaches && wanted.iter().any(|it| to.occasions.contains(it)))
+            })
+    })
+}
+
+fn about(job: &Job) -> Message {
+    let occasion = match (job.state, job.work.kind()) {
+        (JobState::Completed, _) => Occasion::Success,
+        (_, JobKind::Verify) => Occasion::Verification,
+        _ => Occasion::Failure,
+    };
     let mut message = Message::new(occasion, job.work.database().clone(), job.updated_at);
+    // Of each end of a job there is one message.
+    message.id = format!("{}-{}", job.id, job.token);
     message.job = Some(job.id.to_string());
     message.backup = Some(job.work.backup().to_string());
     message.attempts = Some(job.attempts);
     message.tool = job.work.tool().cloned();
+    message.error.clone_from(&job.last_error);
+    if let Some(last) = job.history.last().filter(|_| occasion == Occasion::Success) {
+        let took = last.ended_at.as_datetime() - last.started_at.as_datetime();
+        message.duration_s = took.to_std().ok().map(|took| took.as_secs_f64());
+    }
     if let Work::Backup(work) = &job.work {
         message.commit = work.commit.as_ref().map(ToString::to_string);
     }
@@ -113,34 +176,53 @@ fn work(seed: &Seed, queue: &dyn Queue, told: &Receiver<Told>) -> Result<(), Str
     let notifier = Notifier::new(Patience::default(), crate::process::host());
     let notifier = notifier.map_err(|error| error.to_string())?;
     while let Ok(told) = told.recv() {
-        let message = match told {
-            Told::Message(message) => message,
-            Told::Succeeded(job, message) => recovered(queue, &job, message),
+        let (message, job) = match told {
+            Told::Message(message) => (*message, None),
+            Told::Job(job, size) => (of_job(seed, queue, &job, size), Some(job)),
         };
-        let to = match receivers(seed, &message) {
-            Ok(to) => to,
+        match receivers(seed, &message.database) {
+            Ok(to) => {
+                let message = chosen(&to, message);
+                for delivery in runtime.block_on(notifier.send(&to, &message)) {
+                    let (to, event) = (&delivery.to, message.occasion.as_str());
+                    match delivery.result {
+                        Ok(()) => debug!(to, event, database = %message.database, "told"),
+                        Err(error) => {
+                            warn!(to, event, database = %message.database, %error, "could not be told");
+                        }
+                    }
+                }
+            }
             Err(failure) => {
                 warn!(database = %message.database, error = in_a_line(&failure), "nobody can be told");
-                continue;
             }
-        };
-        let message = chosen(&to, *message);
-        for delivery in runtime.block_on(notifier.send(&to, &message)) {
-            let (to, event) = (&delivery.to, message.occasion.as_str());
-            match delivery.result {
-                Ok(()) => debug!(to, event, database = %message.database, "told"),
-                Err(error) => warn!(to, event, database = %message.database, %error, "could not be told"),
-            }
+        }
+        crash_point("worker.sent");
+        if let Some(job) = job.filter(|job| job.untold.is_some())
+            && let Err(error) = queue.told(job.id, job.token)
+        {
+            warn!(job = %job.id, %error, "that it was told is not noted: it will be told again");
         }
     }
     Ok(())
 }
 
-fn receivers(seed: &Seed, message: &Message) -> Result<Notifications, Failure> {
-    Ok(seed.context().config()?.notifications(&message.database)?)
+fn receivers(seed: &Seed, database: &DatabaseName) -> Result<Notifications, Failure> {
+    Ok(seed.context().config()?.notifications(database)?)
 }
 
-fn recovered(queue: &dyn Queue, job: &Job, mut message: Box<Message>) -> Box<Message> {
+/// What is said about a job.
+fn of_job(seed: &Seed, queue: &dyn Queue, job: &Job, size: Option<u64>) -> Message {
+    let mut message = about(job);
+    if message.occasion == Occasion::Success {
+        let recorded = || seed.context().ledger().ok()?.by_id(job.work.backup()).ok()?.backup.size_bytes;
+        message.size_bytes = size.or_else(recorded);
+        message = recovered(queue, job, message);
+    }
+    message
+}
+
+fn recovered(queue: &dyn Queue, job: &Job, mut message: Message) -> Message {
     let filter = Filter { database: Some(job.work.database().clone()), ..Filter::default() };
     let others = queue.list(&filter).map(|listing| listing.jobs).unwrap_or_default();
     if is_recovery(job, &others) {

@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 /// What commands that have written something do before they end. That it did
 /// not succeed is no failure of theirs.
-pub(super) fn by_the_way(context: &Context) {
+pub(in crate::cli) fn by_the_way(context: &Context) {
     let due = || {
         let ledger = context.ledger().ok().filter(crate::ledger::Ledger::needs_maintenance)?;
         let auto = context.git_config().ok()?.text("maintenance.auto").unwrap_or("true");

@@ -7,7 +7,7 @@ use crate::backup::{self, Asked, Request};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupWork, Failure as Why, Job, Line, VerificationStatus, VerifyWork, Work};
 use crate::ledger;
-use crate::process::{Liveness, interrupt, is_alive};
+use crate::process::{Liveness, crash_point, interrupt, is_alive};
 use crate::worker::Answer;
 use crate::worker::events::Measured;
 
@@ -34,6 +34,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let job: Job = serde_json::from_str(&text)
         .map_err(|error| Failure::new(Code::Usage, "the job makes no sense").cause(error.to_string()))?;
     interrupt::terminate_at_end_of(input).map_err(unreadable)?;
+    crash_point("job.read");
     let done = match &job.work {
         Work::Backup(work) => make(work, context),
         Work::Verify(work) => verify(work, context),
@@ -49,6 +50,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
             Answer::Failed { error: Why { code: Line::lossy(failure.code().name()), message }, retry }
         }
     };
+    crash_point("job.done");
     let answer = serde_json::to_string(&answer).expect("an answer has string keys");
     Ok(context.ui.raw(answer.as_bytes())?)
 }

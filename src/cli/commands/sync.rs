@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 /// What commands that have written something do when `pggit.sync` says so. A
 /// remote that cannot be reached is no failure of theirs: the next
 /// synchronisation brings it up to date.
-pub(super) fn on_write(context: &Context) {
+pub(in crate::cli) fn on_write(context: &Context) {
     const EACH_TRANSFER: Duration = Duration::from_secs(30);
     let wanted = context.config().is_ok_and(|config| config.syncs_on_write().unwrap_or(false));
     let remote =

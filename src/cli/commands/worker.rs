@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backup;
-use crate::cli::attendants::{Monitor, Planner, Seed, Teller};
+use crate::cli::attendants::{Monitor, Planner, Reminder, Seed, Teller, successes};
 use crate::cli::{Code, Context, Failure, logging, queue};
 use crate::config::{self, Config};
 use crate::domain::{BackupId, Line, Work};
@@ -94,14 +94,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     hub.add(Arc::<Teller>::clone(&teller));
     if let Some(address) = args.listen {
         let worker = settings.worker.clone();
-        let monitor = Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll));
+        let monitor =
+            Arc::new(Monitor::new(seed.clone(), Arc::clone(&queue), worker, settings.poll, settings.lease));
         monitor.listen(address)?;
         hub.add(monitor);
     }
     // Who works only on what is there looks for nothing else.
-    let planner = Planner::new(seed, Arc::clone(&queue), Arc::clone(&teller));
+    let planner = Planner::new(seed.clone(), Arc::clone(&queue), Arc::clone(&teller));
     let chores: Vec<Box<dyn Chore>> = match mode {
-        Mode::Forever => vec![Box::new(planner)],
+        Mode::Forever => vec![Box::new(planner), Box::new(Reminder::of(Arc::clone(&teller)))],
         _ => Vec::new(),
     };
     let summary = worker::run(Worker {
@@ -111,8 +112,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         hub,
         chores,
         deadline: deadlines(config.clone()),
+        tells: successes(seed),
         died: records(context)?,
     });
+    if mode != Mode::Forever
+        && let Err(failure) = teller.catch_up()
+    {
+        context.ui.failure(&failure);
+    }
     teller.finish();
     let summary = summary?;
     if context.ui.wants_json() && mode != Mode::Forever {

@@ -438,6 +438,10 @@ impl From<recovery::Error> for Failure {
             | recovery::Error::NotPrivate { .. }
             | recovery::Error::Deadline { .. }) => Self::of(Code::ToolFailed, &other),
             other @ recovery::Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+            recovery::Error::Git(error) => error.into(),
+            other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
+                .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
+                .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
             other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => Self::of(Code::Conflict, &other),
         }

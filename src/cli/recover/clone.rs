@@ -6,9 +6,9 @@ use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::domain::Owner;
 use crate::ledger::Entry;
 use crate::pg::{Client, ConnInfo, quote_ident};
-use crate::process::{Cmd, Secret, Status, interrupt};
+use crate::process::{Cmd, Status, interrupt};
 use crate::recovery::{Advance, CloneNote, Leniency, Restore, sweep_clones};
-use crate::tools::Programs;
+use crate::tools::{Programs, reaching};
 
 use super::target::{Target, mask};
 
@@ -50,17 +50,7 @@ pub(crate) fn attach(command: &[OsString], info: &ConnInfo, context: &Context) -
     let (program, arguments) =
         command.split_first().ok_or_else(|| Failure::new(Code::Usage, "there is no program to run"))?;
     let cmd = Cmd::new(program).args(arguments).inherit_env().cwd(context.cwd());
-    let public = [
-        ("PGHOST", info.host()),
-        ("PGPORT", info.port().to_string()),
-        ("PGUSER", info.user().to_owned()),
-        ("PGDATABASE", info.dbname().to_owned()),
-        ("DATABASE_URL", info.to_url()),
-    ];
-    let cmd = public.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
-    let cmd =
-        info.tool_env().into_iter().fold(cmd, |cmd, (name, value)| cmd.secret_env(name, Secret::new(value)));
-    Ok(cmd.run_attached()?)
+    Ok(reaching(cmd, info).run_attached()?)
 }
 
 /// Makes the copy; how to reach it.

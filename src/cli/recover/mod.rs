@@ -2,11 +2,21 @@
 //! commands that restore.
 
 mod clone;
+mod recorded;
 mod search;
 mod shown;
 mod target;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
+pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded};
 pub(crate) use search::{Wanted, best, search};
 pub(crate) use shown::{Shown, Then};
-pub(crate) use target::{Asked, Target, find, target};
+pub(crate) use target::{Asked, Target, find, target, trusted};
+
+use crate::cli::{Context, Failure};
+use crate::recovery::in_place::Journals;
+
+/// The restores that have replaced something, or are about to.
+pub(crate) fn journals(context: &Context) -> Result<Journals, Failure> {
+    Ok(Journals::new(context.repository()?.common_dir().join("pggit/restores")))
+}

@@ -4,9 +4,10 @@
 use crate::cli::commands::backup::select;
 use crate::cli::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
+use crate::domain::BackupSelector;
 use crate::git::Oid;
 use crate::ledger::Entry;
-use crate::recovery::{self, Candidate, Expected, Forward, pending};
+use crate::recovery::{self, Candidate, Expected, Forward, MigrateCommand, Way, pending};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, best, migrations_at, search};
@@ -74,6 +75,7 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
         true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
         false => match select::find(asked.what, asked.database, context) {
             Ok(entry) => {
+                trusted(asked.what, &entry, context)?;
                 let commit = match asked.commit {
                     Some(commit) => context.repository()?.resolve_commit(commit)?,
                     None => Oid::from(&entry.backup.commit),
@@ -113,17 +115,63 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     Ok((entry, commit))
 }
 
+/// A backup that has failed its latest verification, or needs one that has, is
+/// restored only for who asks for it by its own id: neither a commit nor a word
+/// such as `latest` says that somebody knows.
+pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(), Failure> {
+    let backup = &entry.backup;
+    let id = backup.id.to_string();
+    if BackupSelector::is_prefix(asked) && id.starts_with(asked) && backup.name.as_str() != asked {
+        return Ok(());
+    }
+    let overview = select::overview(context)?;
+    let Some(bad) = select::records(&overview).failed_verification(backup.id) else { return Ok(()) };
+    let what = match bad == backup.id {
+        true => format!("backup {} ({id}) has failed its latest verification", backup.name),
+        false => format!(
+            "backup {} ({id}) needs backup {bad}, which has failed its latest verification",
+            backup.name
+        ),
+    };
+    Err(Failure::new(Code::Conflict, what)
+        .hint(format!("'git pggit backup verify --again {bad}' if the cause is gone"))
+        .hint(format!("'git pggit backup find {}' shows what else there is", backup.commit.short()))
+        .hint("by its own id it is restored all the same, as far as its bytes go"))
+}
+
 /// The way from the backup to the commit.
 fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forward>, Failure> {
     let from = Oid::from(&entry.backup.commit);
     if from == commit {
         return Ok(None);
     }
+    if let Some(command) = migrate_command(entry, context)? {
+        // It goes forward; what it would do in a newer schema, nobody knows.
+        if !context.repository()?.is_ancestor(from, commit)? {
+            let (from, commit) = (from.short(), commit.short());
+            let message = format!("commit {from} of the backup is not in the history of {commit}");
+            return Err(Failure::new(Code::Conflict, message)
+                .hint("migrations are not undone; 'git pggit backup find' shows what leads there"));
+        }
+        return Ok(Some(Forward { commit: commit.to_commit(), way: Way::Command(command) }));
+    }
     let database = entry.backup.database.as_str();
     let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
     let names = pending(&old, &new).map_err(recovery::Error::from)?;
     let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
-    Ok(Some(Forward { commit: commit.to_commit(), migrations: read(chosen, context)? }))
+    Ok(Some(Forward { commit: commit.to_commit(), way: Way::Files(read(chosen, context)?) }))
+}
+
+/// The program that migrates the database of a backup, when there is one.
+fn migrate_command(entry: &Entry, context: &Context) -> Result<Option<MigrateCommand>, Failure> {
+    let database = context.config()?.database(&entry.backup.database)?;
+    let Some(migrate) = database.migrate else { return Ok(None) };
+    Ok(Some(MigrateCommand {
+        words: migrate.value,
+        git_dir: context.repository()?.common_dir(),
+        database: database.name,
+        deadline: database.migrate_timeout.value,
+    }))
 }
 
 fn read<'a>(
@@ -154,12 +202,15 @@ fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, F
     if exact {
         return Ok(Expected::Unknown);
     }
+    if let Some(command) = migrate_command(entry, context)? {
+        return Ok(Expected::Built(Way::Command(command)));
+    }
     let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
     // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
     let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
     let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
     match read(files, context)? {
         none if none.is_empty() => Ok(Expected::Unknown),
-        all => Ok(Expected::Migrations(all)),
+        all => Ok(Expected::Built(Way::Files(all))),
     }
 }

@@ -175,6 +175,19 @@ impl ConnInfo {
         }
     }
 
+    /// The first host and all settings as libpq's variables, without secrets.
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let elsewhere = ["host", "hostaddr", "port", "passfile"];
+        let public = OPTIONS.iter().filter(|spec| {
+            !spec.secret && !spec.keyword.starts_with("service") && !elsewhere.contains(&spec.keyword)
+        });
+        let setting = |spec: &Spec| Some((spec.variable?, self.settings.get(spec.keyword)?.reveal().into()));
+        let mut variables: Vec<_> = public.filter_map(setting).collect();
+        variables.extend([("PGHOST", self.host().into()), ("PGPORT", self.port().to_string().into())]);
+        variables.extend(self.passfile.as_ref().map(|file| ("PGPASSFILE", file.path().into())));
+        variables
+    }
+
     /// The password for the first host, wherever it comes from.
     pub fn password(&self) -> Option<String> {
         self.password_for(self.hosts.first()?).map(|secret| secret.reveal().to_owned())

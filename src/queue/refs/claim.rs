@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, Claimant, Document, Error, Inner, RefsQueue, database_ref, retrying};
+use super::{Claim, Claimant, Document, Error, Inner, RefsQueue, chance, database_ref, retrying};
 use crate::domain::{JobId, JobKind, JobState};
 use crate::process::crash_point;
 
@@ -39,9 +39,10 @@ impl RefsQueue {
                 let (tip, mut document) = inner.read(id)?;
                 // A heartbeat, or somebody who was faster.
                 if Some(tip) == known && document.job.state == JobState::InProgress {
-                    document.job.lose(self.now());
+                    document.job.lose(self.now(), chance());
                     document.stamp(clock);
                     inner.replace(tip, &document, Vec::new(), "worker lost")?;
+                    crash_point("queue.rescued");
                 } else {
                     inner.scan.learn(id, tip, &document);
                 }

@@ -11,6 +11,7 @@
 mod claim;
 mod document;
 mod scan;
+mod untold;
 mod upkeep;
 mod watch;
 
@@ -18,14 +19,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::{BlockingRetryable as _, ExponentialBuilder};
-
-use super::{
-    ATTEMPTS, Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance,
-};
+use super::{Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance};
 use crate::clock::Clock;
-use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Refusal, Timestamp, Uptime};
-use crate::git::{Oid, RefUpdate, Repository, Transaction, Writer};
+use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Owner, Refusal, Timestamp, Uptime};
+use crate::git::{self, Oid, RefUpdate, Repository, Transaction, Writer};
 use document::Document;
 use scan::Scan;
 
@@ -151,21 +148,8 @@ fn database_ref(database: &str) -> String {
 }
 
 /// Tries again as long as others are faster.
-fn retrying<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    let mut attempts = 0;
-    let delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(1))
-        .with_max_delay(Duration::from_millis(100))
-        .with_max_times(ATTEMPTS)
-        .with_jitter();
-    let tried = || {
-        attempts += 1;
-        attempt()
-    };
-    tried.retry(delays).when(Error::retry).call().map_err(|error| match error {
-        error if error.retry() => Error::Busy { attempts, last: error.to_string() },
-        error => error,
-    })
+fn retrying<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    git::retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
 }
 
 impl Queue for RefsQueue {
@@ -212,6 +196,14 @@ impl Queue for RefsQueue {
             Ok(())
         });
         lost(job, claim)
+    }
+
+    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
+        self.take_untold(teller)
+    }
+
+    fn told(&self, id: JobId, token: u64) -> Result<(), Error> {
+        self.was_told(id, token)
     }
 
     fn cancel(&self, id: JobId) -> Result<Job, Error> {

@@ -26,6 +26,7 @@ pub(super) struct Known {
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
     updated_at: Timestamp,
+    untold: bool,
     /// The whole of it where times have to be compared.
     pub(super) document: Option<Box<Document>>,
 }
@@ -52,6 +53,7 @@ impl Known {
             created_at: job.created_at,
             finished_at: job.finished_at,
             updated_at: job.updated_at,
+            untold: job.untold.is_some(),
             document: timed.then(|| Box::new(document.clone())),
         }
     }
@@ -100,6 +102,13 @@ impl Scan {
         let mut found: Vec<(&JobId, &Known)> = found.collect();
         found.sort_unstable_by_key(|(id, known)| (known.created_at, **id));
         found.into_iter().map(|(id, known)| (*id, known.tip)).collect()
+    }
+
+    /// Those of whose end nobody has been told, the oldest first.
+    pub(super) fn untold(&self) -> Vec<JobId> {
+        let mut untold: Vec<_> = self.jobs.iter().filter(|(_, known)| known.untold).collect();
+        untold.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
+        untold.into_iter().map(|(id, _)| *id).collect()
     }
 
     pub(super) fn damaged(&self) -> Vec<(String, String)> {

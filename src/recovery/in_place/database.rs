@@ -71,6 +71,11 @@ impl DatabaseSite {
         }
     }
 
+    /// How the database in place is reached.
+    pub fn conninfo(&self) -> ConnInfo {
+        self.admin.with_dbname(&self.dbname)
+    }
+
     /// The server's cluster.
     pub fn system_identifier(&self) -> &str {
         &self.system_identifier

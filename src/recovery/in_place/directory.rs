@@ -104,6 +104,11 @@ impl DirectorySite {
         fs::set_permissions(&self.beside, mode).map_err(|error| Error::file("chmod", &self.beside, error))
     }
 
+    /// The place.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the new one is made.
     pub fn beside(&self) -> &Path {
         &self.beside

@@ -129,6 +129,9 @@ pub struct Journal {
     /// Directories of tablespaces that belong to the new one.
     #[serde(default)]
     pub outside: Vec<PathBuf>,
+    /// What its schema was compared with, and in what it differs.
+    #[serde(default)]
+    pub schema: Option<(String, Option<String>)>,
     /// What was asked for, to do it again.
     pub request: Value,
 }
@@ -143,8 +146,19 @@ impl Journal {
         old: Identity,
         request: Value,
     ) -> Self {
-        let (stage, new, outside) = (Stage::Making, None, Vec::new());
-        Self { format: FORMAT, backup, commit, begun_at, place, stage, old, new, outside, request }
+        Self {
+            format: FORMAT,
+            backup,
+            commit,
+            begun_at,
+            place,
+            stage: Stage::Making,
+            old,
+            new: None,
+            outside: Vec::new(),
+            schema: None,
+            request,
+        }
     }
 }
 

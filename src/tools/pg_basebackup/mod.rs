@@ -82,7 +82,7 @@ impl PgBasebackup {
         intake: &mut Intake<'_>,
     ) -> Result<String, Error> {
         let (path, version) = self.tools(order.facts.major).find(Program::PgBasebackup)?;
-        let cmd = self.connection.apply(Cmd::new(path)).deadline(order.deadline);
+        let cmd = self.connection.apply(Cmd::new(path).tied()).deadline(order.deadline);
         let cmd = cmd.args(["--format=tar".to_owned(), format!("--checkpoint={}", self.checkpoint.as_str())]);
         let cmd = cmd.arg(format!("--label=git-pggit {}", order.id));
         let cmd = match self.max_rate {

@@ -193,6 +193,11 @@ fn trouble_of_a_tool_is_no_verdict() {
     attempt(&leads, &[], 12, "data/pg_wal, which leads out of the directory");
     assert!(files(&rig.cluster.dir().join("data/pg_wal")).len() <= wal + 1);
     rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrest"]);
+    // Killed while the tool has the directory, it leaves what the next one removes.
+    let mut command = rig.sandbox.pggit_command();
+    command.args(["backup", "verify", &id, "--kind", "restore-test"]).env("PGGIT_CRASH_AT", "verify.lent");
+    assert_eq!(rig.sandbox.output(&mut command).status, -1);
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 1);
     rig.restore_test(&backup).passed();
 }
 
@@ -222,6 +227,42 @@ fn a_backup_of_the_old_barman_is_recovered() {
 #[test]
 fn a_backup_of_the_newest_barman_is_recovered() {
     barman(&Rig::with_barman(&super::barman::newest()));
+}
+
+#[test]
+fn what_barman_copied_without_checksums_is_tested_all_the_same() {
+    let rig = Rig::with_barman(&super::barman::newest());
+    let config = rig.dir.join("barman.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    let rsync = "backup_method = local-rsync\nbackup_options = concurrent_backup\nreuse_backup = link";
+    fs::write(&config, text.replace("backup_method = postgres", rsync)).unwrap();
+    let backup = rig.create(&[]);
+    let id = backup.id.to_string();
+    let refused = rig.pggit(&["backup", "verify", &id, "--kind", "checksum"]);
+    assert!(
+        refused.status > 1 && refused.stderr_text().contains("has no checksums"),
+        "{}",
+        refused.snapshot()
+    );
+    let verdict = rig.restore_test(&backup);
+    let compared = verdict.0["details"]["checksum"].as_str().unwrap_or_default().to_owned();
+    assert!(compared.starts_with("not compared: ") && compared.contains("rsync"), "{compared}");
+    verdict.recovered();
+}
+
+#[test]
+fn what_was_imported_is_asked_in_the_database_that_is_configured() {
+    let rig = Rig::with_pgbackrest();
+    rig.pgbackrest(&["backup"]);
+    rig.pggit(&["backup", "import"]).success();
+    rig.expect("orders", 100);
+    let imported = rig.records().pop().unwrap();
+    let verdict = rig.restore_test(&imported);
+    let details = &verdict.0["details"];
+    assert_eq!((verdict.status(), &details["schema"]), ("passed", &json!("not recorded")), "{:#}", verdict.0);
+    assert_eq!(details["assertions"][0]["result"], json!("true"), "{:#}", verdict.0);
+    rig.config("url", &rig.cluster.url("gone"));
+    rig.restore_test(&imported).failed("there is no database");
 }
 
 #[test]

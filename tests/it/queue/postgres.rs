@@ -65,7 +65,10 @@ impl Stage for Postgres {
         let by = format!("interval '{} s'", time.as_secs());
         let columns = ["lease_expires_at", "next_retry_at", "finished_at", "created_at", "updated_at"];
         let moved: Vec<String> = columns.iter().map(|name| format!("{name} = {name} - {by}")).collect();
-        self.psql(&format!("update pggit.jobs set {}", moved.join(", ")));
+        let untold = format!(
+            "untold = jsonb_set(untold, '{{until}}', to_jsonb((untold ->> 'until')::timestamptz - {by}))"
+        );
+        self.psql(&format!("update pggit.jobs set {}, {untold}", moved.join(", ")));
     }
 
     fn many(&self) -> usize {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pggit::clock::{Clock, Manual};
-use pggit::domain::{Line, Owner, Timestamp, Uptime};
+use pggit::domain::{Timestamp, Uptime};
 use pggit::git::Repository;
-use pggit::queue::{Claimant, Filter, Queue, RefsQueue};
+use pggit::queue::{Filter, Queue, RefsQueue};
 
 use super::suite::{self, LEASE, Stage, backup, completed, secs};
 use crate::sandbox::Sandbox;
@@ -89,18 +89,6 @@ fn a_clock_that_is_set_back_holds_nothing_up() {
     stage.pass(secs(151));
     let claim = queue.claim(&worker).unwrap().expect("it has waited long enough");
     queue.end(&claim, &completed()).unwrap();
-}
-
-#[test]
-fn the_job_of_a_dead_process_is_free_at_once() {
-    let stage = Refs::new();
-    let queue = stage.open();
-    queue.enqueue(backup("shop")).unwrap();
-    let me = Owner::current().unwrap();
-    let dead = Owner { started_ticks: me.started_ticks + 1, ..me.clone() };
-    let claimant = |owner: Owner| Claimant { worker: Line::lossy("w"), owner: Some(owner), lease: LEASE };
-    queue.claim(&claimant(dead)).unwrap().unwrap();
-    assert!(queue.claim(&claimant(me)).unwrap().is_some_and(|claim| claim.job.attempts == 2));
 }
 
 #[test]

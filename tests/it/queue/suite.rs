@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{
-    BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, RetryPolicy,
-    VerificationKind, VerifyWork, Work,
+    BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner, RetryPolicy,
+    Untold, VerificationKind, VerifyWork, Work,
 };
 use pggit::queue::{Claim, Claimant, Error, Filter, Queue, Standing};
 
@@ -68,7 +68,7 @@ fn with_key(key: &str, job: NewJob) -> NewJob {
 }
 
 pub fn completed() -> Ending {
-    Ending::Completed { output: "all 'is' \\ well\n".to_owned() }
+    Ending::Completed { output: "all 'is' \\ well\n".to_owned(), tell: false }
 }
 
 pub fn failed(retry: bool) -> Ending {
@@ -346,10 +346,15 @@ pub fn what_is_handed_back_runs_at_once_and_does_not_count(stage: &dyn Stage) {
 pub fn a_job_that_kills_its_workers_ends(stage: &dyn Stage) {
     let queue = stage.open();
     let id = queue.enqueue(backup("shop")).unwrap().job.id;
-    for _ in 0..3 {
-        take(queue.as_ref(), "w");
-        stage.pass(LEASE + secs(1));
-    }
+    take(queue.as_ref(), "w");
+    stage.pass(LEASE + secs(1));
+    // What happens once is no reason to wait.
+    take(queue.as_ref(), "w");
+    stage.pass(LEASE + secs(1));
+    assert_nothing(queue.as_ref());
+    stage.pass(secs(101));
+    take(queue.as_ref(), "w");
+    stage.pass(LEASE + secs(1));
     assert_nothing(queue.as_ref());
     let job = queue.get(id).unwrap();
     assert_eq!(job.state, JobState::PermanentlyFailed);
@@ -437,6 +442,99 @@ pub fn who_watches_is_woken(stage: &dyn Stage) {
 }
 
 /// All of them as tests of one stage.
+pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
+    let queue = stage.open();
+    queue.enqueue(backup("shop")).unwrap();
+    let me = Owner::current().unwrap();
+    let dead = Owner { started_ticks: me.started_ticks + 1, ..me.clone() };
+    let claimant = |owner: Owner| Claimant { worker: Line::lossy("w"), owner: Some(owner), lease: LEASE };
+    queue.claim(&claimant(dead)).unwrap().unwrap();
+    let held = queue.claim(&claimant(me)).unwrap().unwrap();
+    assert_eq!(held.job.attempts, 2);
+    assert_eq!(held.job.history[0].outcome, Outcome::Lost);
+    assert_nothing(stage.open().as_ref());
+}
+
+/// The ids of the jobs of which `teller` has to tell now.
+fn untold(queue: &dyn Queue, teller: Option<&Owner>) -> Vec<JobId> {
+    queue.untold(teller).unwrap().iter().map(|job| job.id).collect()
+}
+
+pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
+    let queue = stage.open();
+    let tell = |tell| Ending::Completed { output: String::new(), tell };
+    let endings = [tell(false), tell(true), failed(false), failed(true), Ending::HandedBack];
+    let mut ended = Vec::new();
+    for ending in endings {
+        queue.enqueue(free()).unwrap();
+        let claim = take(queue.as_ref(), "w");
+        ended.push(queue.end(&claim, &ending).unwrap());
+        if ending == Ending::HandedBack {
+            queue.cancel(claim.job.id).unwrap();
+        }
+    }
+    assert_eq!(
+        ended.iter().map(|job| job.untold.is_some()).collect::<Vec<_>>(),
+        [false, true, true, false, false]
+    );
+    let wanted = [ended[1].id, ended[2].id];
+    // It is the business of who has ended it, and only then of others.
+    let other = stage.open();
+    assert!(untold(other.as_ref(), None).is_empty());
+    stage.pass(Untold::PATIENCE + secs(1));
+    assert_eq!(untold(other.as_ref(), None), wanted);
+    assert!(untold(queue.as_ref(), None).is_empty());
+    // Who tells may die, too.
+    stage.pass(Untold::PATIENCE + secs(1));
+    assert_eq!(untold(queue.as_ref(), None), wanted);
+    queue.told(ended[1].id, ended[1].token).unwrap();
+    // Of another end it says nothing.
+    queue.told(ended[2].id, ended[2].token + 1).unwrap();
+    stage.pass(Untold::PATIENCE + secs(1));
+    assert_eq!(untold(other.as_ref(), None), wanted[1..]);
+    queue.told(ended[2].id, ended[2].token).unwrap();
+    stage.pass(Untold::PATIENCE + secs(1));
+    assert!(untold(other.as_ref(), None).is_empty());
+    assert_eq!(queue.get(ended[2].id).unwrap().untold, None);
+}
+
+pub fn what_a_dead_process_should_have_told_another_tells(stage: &dyn Stage) {
+    let queue = stage.open();
+    let me = Owner::current().unwrap();
+    let dead = Owner { started_ticks: me.started_ticks + 1, ..me.clone() };
+    let by = |owner: &Owner| Claimant { owner: Some(owner.clone()), ..worker("w") };
+    let mut jobs = Vec::new();
+    for owner in [&me, &dead] {
+        queue.enqueue(free()).unwrap();
+        let claim = queue.claim(&by(owner)).unwrap().unwrap();
+        jobs.push(queue.end(&claim, &failed(false)).unwrap().id);
+    }
+    // What kills its workers is told by nobody who has ended it.
+    let id = queue.enqueue(free()).unwrap().job.id;
+    for wait in [0, 0, 101] {
+        if wait > 0 {
+            assert_nothing(queue.as_ref());
+            stage.pass(secs(wait));
+        }
+        queue.claim(&by(&dead)).unwrap().unwrap();
+    }
+    assert_nothing(queue.as_ref());
+    assert_eq!(queue.get(id).unwrap().state, JobState::PermanentlyFailed);
+    assert_eq!(untold(queue.as_ref(), Some(&dead)), [jobs[1], id]);
+    assert_eq!(untold(queue.as_ref(), Some(&me)), [jobs[1], id]);
+    assert!(untold(stage.open().as_ref(), Some(&me)).is_empty());
+}
+
+pub fn what_is_tried_again_is_not_told_any_more(stage: &dyn Stage) {
+    let queue = stage.open();
+    queue.enqueue(free()).unwrap();
+    let claim = take(queue.as_ref(), "w");
+    queue.end(&claim, &failed(false)).unwrap();
+    assert_eq!(queue.retry(claim.job.id).unwrap().untold, None);
+    stage.pass(Untold::PATIENCE + secs(1));
+    assert!(untold(queue.as_ref(), None).is_empty());
+}
+
 macro_rules! conformance {
     ($stage:expr) => {
         crate::queue::suite::conformance! { $stage;
@@ -446,7 +544,9 @@ macro_rules! conformance {
             one_backup_of_a_database_runs_at_a_time cancelled_jobs_do_not_run_and_running_ones_are_asked_to_end
             paused_jobs_wait_and_refusals_say_why what_is_handed_back_runs_at_once_and_does_not_count
             a_job_that_kills_its_workers_ends an_hour_between_clocks_changes_nothing finished_jobs_go_by_age
-            listings_can_be_filtered who_watches_is_woken
+            listings_can_be_filtered who_watches_is_woken the_job_of_a_dead_process_is_free_at_once
+            what_is_to_be_told_is_remembered_until_it_was what_a_dead_process_should_have_told_another_tells
+            what_is_tried_again_is_not_told_any_more
         }
     };
     ($stage:expr; $($name:ident)+) => {

@@ -232,6 +232,36 @@ fn a_tool_that_is_killed_is_started_again() {
 }
 
 #[test]
+fn a_dump_by_several_processes_ends_with_an_attempt_that_is_killed() {
+    let yard = Yard::new(Where::Refs);
+    yard.config("pggit.shop.format", "directory");
+    yard.config("pggit.shop.jobs", "2");
+    let wire = Wire::to(&yard.shop.cluster);
+    yard.config("pggit.shop.url", &wire.url(&yard.shop.database));
+    let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
+    // Those that the first one starts get no answer from the server.
+    wire.hold(2);
+    drop(holder);
+    let began = std::time::Instant::now();
+    while tools(&yard).len() < 3 {
+        assert!(began.elapsed().as_secs() < 60, "nobody dumps");
+    }
+    // Nobody is left who could do anything about it.
+    worker.signal(Signal::STOP);
+    let pid = yard.shop.only_record()["attempt"]["owner"]["pid"].as_i64().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+    assert_no_tool(&yard);
+    worker.signal(Signal::CONT);
+    worker.wait_for("will be tried again");
+    worker.wait_for("completed");
+    assert_eq!(yard.job(&id)["attempts"], 2);
+    assert_eq!(yard.shop.only_record()["status"], "completed");
+}
+
+#[test]
 fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
     let yard = Yard::new(Where::Refs);
     let server = Cluster::start();

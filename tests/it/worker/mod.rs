@@ -2,6 +2,8 @@
 
 mod chaos;
 mod faults;
+mod limits;
+mod steps;
 mod wire;
 
 use std::io::{BufRead as _, BufReader};
@@ -190,12 +192,12 @@ impl Drop for Holder<'_> {
 
 /// The process ids of all pg_dump that work for this yard.
 pub fn tools(yard: &Yard) -> Vec<i32> {
-    let here = yard.shop.cluster.dir().display().to_string();
+    let here = [yard.shop.cluster.dir(), yard.shop.sandbox.path()].map(|dir| dir.display().to_string());
     let is_ours = |pid: &i32| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&command).into_owned();
         words.split('\0').next().is_some_and(|program| program.ends_with("pg_dump"))
-            && words.contains(&here)
+            && here.iter().any(|dir| words.contains(dir))
             && words.contains(&yard.shop.database)
     };
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

@@ -12,6 +12,8 @@ use crate::cluster::Cluster;
 #[derive(Default)]
 struct State {
     cut: bool,
+    /// So many of those who come next are neither let through nor let go.
+    held: usize,
     streams: Vec<TcpStream>,
 }
 
@@ -36,6 +38,10 @@ impl Wire {
                     continue;
                 };
                 state.streams.push(stream.try_clone().unwrap());
+                if state.held > 0 {
+                    state.held -= 1;
+                    continue;
+                }
                 carry(&stream, &server);
             }
         });
@@ -53,6 +59,11 @@ impl Wire {
         for stream in state.streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Lets the next `count` connections wait.
+    pub fn hold(&self, count: usize) {
+        self.state.lock().unwrap().held = count;
     }
 
     /// Lets new connections through.

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use crate::backup::{self, Asked, Request, Surroundings};
-use crate::cli::recover::attach;
+use crate::cli::recover::{Done, attach, place_of_database, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
-use crate::domain::{Backup, BackupType, Line, Status};
+use crate::domain::{Backup, BackupType, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties, quote_ident};
 use crate::process::{self, interrupt};
@@ -166,7 +166,8 @@ fn fresh(
     let unchanged = seen.is_some() && seen == facts.snapshot.as_deref();
     let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
     let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
-    Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole))
+    let good = backup.verified().is_none_or(|it| it.status != VerificationStatus::Failed);
+    Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole && good))
 }
 
 fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result<Entry, Failure> {
@@ -244,7 +245,7 @@ fn back(
         label: None,
         globals: false,
     };
-    restore.run()?;
+    let done = restore.run()?;
     drop(progress);
     swap_in(admin, info.dbname(), &restored, &aside, properties, disconnect).map_err(|error| {
         let quoted = [info.dbname(), &aside, &restored].map(quote_ident);
@@ -255,5 +256,18 @@ fn back(
                 "ALTER DATABASE {dbname} RENAME TO {aside}; ALTER DATABASE {restored} RENAME TO {dbname};"
             ))
     })?;
+    let done = Done {
+        mode: RestoreMode::Disaster,
+        target: place_of_database(info),
+        commit: backup.commit.clone(),
+        duration: done.duration,
+        schema: None,
+        more: vec![
+            ("size_bytes", done.bytes.into()),
+            ("reason", "a guarded migration failed".into()),
+            ("kept_aside", aside.as_str().into()),
+        ],
+    };
+    recorded(entry, done, context);
     Ok(aside)
 }

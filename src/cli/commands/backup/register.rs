@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use crate::backup::default_name;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{
     BackupId, BackupName, BackupType, Body, DatabaseName, Dependency, Tool, check_dependencies,
@@ -113,7 +114,7 @@ impl Args {
         let now = context.now();
         let name = match &self.name {
             Some(name) => name.parse::<BackupName>()?,
-            None => format!("{database}-{}", now.as_datetime().format("%Y%m%dT%H%M%SZ")).parse()?,
+            None => default_name(database.as_str(), now)?,
         };
         let tags =
             self.label.iter().map(|label| select::tag(label)).collect::<Result<BTreeMap<_, _>, _>>()?;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::recover::{Asked, Shown, Target, Then, admin_of, find, target};
+use crate::cli::recover::{
+    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, target, trusted,
+};
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Line, Lsn, RecoveryTarget, Status, TableName, Timestamp, human_bytes};
+use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
@@ -48,6 +50,9 @@ use super::{restore_cluster, restore_in_place, restore_part, select};
 /// two change places in one step, and the old one stays until --finish removes it
 /// or --abort puts it back. What is interrupted on the way is taken up by --resume
 /// or undone by --abort; --list says which of the two is in place.
+///
+/// What was restored, when, by whom and where to is recorded with the backup:
+/// 'git pggit backup log' shows it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -274,6 +279,7 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
             .hint("'git pggit backup list' shows all; a dump leads to no moment"));
     };
     let entry = context.ledger()?.entry(&row)?;
+    trusted(asked.what, &entry, context)?;
     let commit = Oid::from(&entry.backup.commit);
     Ok((entry, commit))
 }
@@ -309,7 +315,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         (false, Mode::Clone) if args.force => {
             Err(Failure::new(Code::Usage, "--force is for --mode disaster: a clone replaces nothing"))
         }
-        (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context),
+        (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context).map(drop),
         (false, Mode::Disaster) => {
             whole(&args.wanted)?;
             restore_in_place::run(&args.wanted, args.force, context)
@@ -332,7 +338,7 @@ fn whole(wanted: &Wanted) -> Result<(), Failure> {
 /// Shows what would be done.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     match wanted.mode {
-        Mode::Clone => carry_out(wanted, How::Show(Then::default()), context),
+        Mode::Clone => carry_out(wanted, How::Show(Then::default()), context).map(drop),
         Mode::Disaster => whole(wanted).and_then(|()| restore_in_place::show(wanted, context)),
     }
 }
@@ -364,8 +370,12 @@ pub(super) fn resolve(wanted: &Wanted, context: &Context) -> Result<(Entry, Oid)
     }
 }
 
-/// Makes something new of the backup.
-pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<(), Failure> {
+/// What a schema was compared with, and in what it differs.
+pub(super) type Schema = (String, Option<String>);
+
+/// Makes something new of the backup; as a part of something, what its schema was
+/// compared with.
+pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<Option<Schema>, Failure> {
     if let Some(to) = &wanted.to {
         return restore_cluster::run(wanted, how, to, &of_cluster(wanted, context)?, context);
     }
@@ -398,12 +408,29 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
         let place = json!({ "database": into, "server": restore.admin.to_url() });
-        return Shown { entry: &entry, commit, place, steps, refusals }.then(then).show(context);
+        Shown { entry: &entry, commit, place, steps, refusals }.then(then).show(context)?;
+        return Ok(None);
     }
     let restored = restore.run();
+    let target = place_of_database(&restore.admin.with_dbname(into));
+    let (at, ran) = (restore.advance.commit().clone(), restore.advance.names());
     drop(progress);
     let restored = restored.map_err(failed)?;
-    say(into, &entry, commit, &restored, matches!(how, How::Part), context)
+    let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
+    if matches!(how, How::Part) {
+        return Ok(schema);
+    }
+    let done = Done {
+        mode: RestoreMode::Clone,
+        target,
+        commit: at,
+        duration: restored.duration,
+        schema,
+        more: vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())],
+    };
+    recorded(&entry, done, context);
+    say(into, &entry, commit, &restored, context)?;
+    Ok(None)
 }
 
 pub(super) fn say(
@@ -411,14 +438,10 @@ pub(super) fn say(
     entry: &Entry,
     commit: Oid,
     restored: &Restored,
-    in_part: bool,
     context: &Context,
 ) -> Result<(), Failure> {
     if let Some(diff) = &restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
-    }
-    if in_part {
-        return Ok(());
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::restore::{How, Until, Wanted};
+use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::{Shown, Target};
+use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting, Tool};
-use crate::domain::{Backup, Lsn, RecoveryTarget, human_bytes};
+use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, human_bytes};
 use crate::ledger::{self, Entry};
 use crate::pg::ConnInfo;
 use crate::process::interrupt;
@@ -42,7 +42,7 @@ pub(super) fn run(
     to: &Path,
     wanted: &Target,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<Option<Schema>, Failure> {
     let tablespaces =
         args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
     let order = Order {
@@ -76,6 +76,7 @@ pub(super) fn run(
         None => order.by_tool(server.as_ref(), recovery.as_ref(), progress.as_ref())?,
     };
     let dbname = recovery.as_ref().map(|recovery| recovery.advance.dbname.to_owned());
+    let ran = recovery.as_ref().map(|recovery| recovery.advance.names()).unwrap_or_default();
     drop(recovery);
     drop(progress);
     match made {
@@ -83,9 +84,10 @@ pub(super) fn run(
             let (entry, place) = (&wanted.entry, json!({ "directory": order.path }));
             let shown = Shown { entry, commit: wanted.commit, place, steps, refusals };
             match how {
-                How::Show(then) => shown.then(then).show(context),
-                How::Run | How::Part => shown.show(context),
+                How::Show(then) => shown.then(then).show(context)?,
+                How::Run | How::Part => shown.show(context)?,
             }
+            Ok(None)
         }
         Made::Planted(planted, members) => {
             let started = match (&planted.recovered, dbname) {
@@ -96,10 +98,14 @@ pub(super) fn run(
             if let Some(diff) = recovered.and_then(|recovered| recovered.difference.as_ref()) {
                 context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
             }
-            match how {
-                How::Part => Ok(()),
-                How::Run | How::Show(_) => order.say(&planted, &members, started.as_ref()),
+            let schema = recovered
+                .and_then(|recovered| Some((recovered.compared_with.clone()?, recovered.difference.clone())));
+            if matches!(how, How::Part) {
+                return Ok(schema);
             }
+            order.record(&planted, schema, ran);
+            order.say(&planted, &members, started.as_ref())?;
+            Ok(None)
         }
     }
 }
@@ -228,6 +234,19 @@ impl Order<'_> {
             return Ok(Made::Shown(steps, refusals));
         }
         Ok(Made::Planted(restore.run().map_err(failed)?, vec![backup.clone()]))
+    }
+
+    /// Records the restore.
+    fn record(&self, planted: &Planted, schema: Option<Schema>, ran: Vec<String>) {
+        let done = Done {
+            mode: RestoreMode::Clone,
+            target: place_of_directory(&self.path),
+            commit: self.wanted.commit.to_commit(),
+            duration: planted.duration,
+            schema,
+            more: vec![("until", self.until.to_string().into()), ("ran", ran.into())],
+        };
+        recorded(&self.wanted.entry, done, self.context);
     }
 
     /// Starts a server that stays on what was made.

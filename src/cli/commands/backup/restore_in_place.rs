@@ -1,18 +1,20 @@
 //! `git pggit backup restore --mode disaster`, and what becomes of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::restore::{How, Unfinished, Wanted, carry_out, resolve};
 use super::view;
-use crate::cli::recover::{Then, admin_of};
+use crate::cli::recover::{Done, Then, admin_of, journals, place_of_database, place_of_directory, recorded};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure, connect};
-use crate::domain::CommitId;
+use crate::domain::{CommitId, Metadata, RestoreMode};
 use crate::git::Oid;
 use crate::ledger::Entry;
 use crate::process::crash_point;
 use crate::recovery::in_place::{
-    self, DatabaseSite, DirectorySite, Identity, Journal, Journals, Open, Place, Site, Spot, Stage,
+    self, DatabaseSite, DirectorySite, Identity, Journal, Open, Place, Site, Spot, Stage,
 };
 use crate::recovery::{Effect, Error, PlannedStep};
 
@@ -92,10 +94,6 @@ fn beside(wanted: &Wanted, place: &Place) -> Wanted {
     beside
 }
 
-fn journals(context: &Context) -> Result<Journals, Failure> {
-    Ok(Journals::new(context.repository()?.common_dir().join("pggit/restores")))
-}
-
 /// What is asked for, with nothing left to choose: a later try does the same.
 fn exact(wanted: &Wanted, entry: &Entry, commit: Oid) -> Wanted {
     let mut exact = wanted.clone();
@@ -115,7 +113,7 @@ pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
         steps: vec![PlannedStep::new(what, Effect::Replaces)],
         refusals: which.preflight().err().into_iter().collect(),
     };
-    carry_out(&beside(&exact(wanted, &entry, commit), &place), How::Show(then), context)
+    carry_out(&beside(&exact(wanted, &entry, commit), &place), How::Show(then), context).map(drop)
 }
 
 /// Replaces what is there.
@@ -182,6 +180,7 @@ fn go_on(mut open: Open, which: &Which, request: &Wanted, context: &Context) -> 
         ))
     })?;
     let journal = open.journal();
+    record(journal, which, context);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&as_json(&id, journal, false, Ok(Standing::of(journal, which)?)))?);
     }
@@ -200,6 +199,37 @@ fn go_on(mut open: Open, which: &Which, request: &Wanted, context: &Context) -> 
     Ok(())
 }
 
+/// Records it with its backup, once it is in place.
+fn record(journal: &Journal, which: &Which, context: &Context) {
+    let entry = match context.ledger().and_then(|ledger| Ok(ledger.by_id(journal.backup)?)) {
+        Ok(entry) => entry,
+        Err(failure) => {
+            context.ui.warning(&format!("the restore is not recorded in the ledger: {}", failure.message()));
+            return;
+        }
+    };
+    let id = journal.place.id();
+    let is_this = |details: &Metadata| details.as_map().get("restore").and_then(Value::as_str) == Some(&id);
+    // It died between this and its end.
+    if entry.backup.restores.iter().any(|one| one.at >= journal.begun_at && is_this(&one.details)) {
+        return;
+    }
+    let target = match which {
+        Which::Database(site) => place_of_database(&site.conninfo()),
+        Which::Directory(site) => place_of_directory(site.path()),
+    };
+    let seconds = context.now().seconds_since(journal.begun_at);
+    let done = Done {
+        mode: RestoreMode::Disaster,
+        target,
+        commit: journal.commit.clone(),
+        duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+        schema: journal.schema.clone(),
+        more: vec![("restore", id.into()), ("put_aside", journal.place.aside().into())],
+    };
+    recorded(&entry, done, context);
+}
+
 /// Makes the new one.
 fn make(open: &mut Open, which: &Which, request: &Wanted, context: &Context) -> Result<(), Failure> {
     let (site, place) = (which.site(), open.journal().place.clone());
@@ -207,7 +237,8 @@ fn make(open: &mut Open, which: &Which, request: &Wanted, context: &Context) -> 
     if let Which::Directory(directory) = which {
         directory.prepare()?;
     }
-    carry_out(&beside(request, &place), How::Part, context)?;
+    let schema = carry_out(&beside(request, &place), How::Part, context)?;
+    open.advance(|journal| journal.schema = schema)?;
     crash_point("recovery.in-place.made");
     let outside = match which {
         Which::Directory(directory) => {

@@ -3,12 +3,12 @@
 
 use serde_json::json;
 
-use super::restore::{How, Wanted, say};
+use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
-use crate::cli::recover::{Shown, Target, admin_of};
+use crate::cli::recover::{Done, Shown, Target, admin_of, place_of_database, recorded};
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::Backup;
+use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Kept, Leniency, Part, Selection};
 use crate::tools::{Program, Programs};
@@ -33,17 +33,16 @@ pub(super) fn run(
     into: &str,
     found: &Target,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<Option<Schema>, Failure> {
     let (backup, config, selection) = (&found.entry.backup, context.config()?, selection(wanted));
-    let recorded = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
-    let dbname = match wanted.from_database.clone().or_else(|| recorded.clone()) {
+    let known = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+    let dbname = match wanted.from_database.clone().or_else(|| known.clone()) {
         Some(dbname) => dbname,
         None => connection(backup, context)?.dbname().to_owned(),
     };
-    let is_another = recorded.as_ref().is_some_and(|recorded| *recorded != dbname);
+    let is_another = known.as_ref().is_some_and(|known| *known != dbname);
     if is_dump(backup) && is_another {
-        let message =
-            format!("backup {} is a dump of database {:?}", backup.id, recorded.unwrap_or_default());
+        let message = format!("backup {} is a dump of database {:?}", backup.id, known.unwrap_or_default());
         return Err(Failure::new(Code::Usage, message).hint("a copy of a cluster has the others"));
     }
     let is_whole = selection.is_all() && !is_another;
@@ -76,7 +75,8 @@ pub(super) fn run(
         let (steps, refusals) = part.describe()?;
         let place = json!({ "database": into, "server": part.admin.to_url() });
         let shown = Shown { entry: &found.entry, commit: found.commit, place, steps, refusals };
-        return shown.then(then).show(context);
+        shown.then(then).show(context)?;
+        return Ok(None);
     }
     let restored = match backup::restorer_of(backup, &programs) {
         Some(_) if is_dump(backup) => {
@@ -88,8 +88,23 @@ pub(super) fn run(
             part.run(&Kept::Tool(tool_of(backup, &server, &programs, context)?.as_ref()))
         }
     };
+    let target = place_of_database(&part.admin.with_dbname(into));
+    let (at, ran) = (part.advance.commit().clone(), part.advance.names());
+    let what = part.selection.words();
     drop(part);
     drop(progress);
     let restored = restored.map_err(failed)?;
-    say(into, &found.entry, found.commit, &restored, matches!(how, How::Part), context)
+    let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
+    if matches!(how, How::Part) {
+        return Ok(schema);
+    }
+    let mut more = vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())];
+    if !what.is_empty() {
+        more.push(("part", what.into()));
+    }
+    let done =
+        Done { mode: RestoreMode::Clone, target, commit: at, duration: restored.duration, schema, more };
+    recorded(&found.entry, done, context);
+    say(into, &found.entry, found.commit, &restored, context)?;
+    Ok(None)
 }

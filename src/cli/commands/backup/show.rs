@@ -132,6 +132,11 @@ impl Story<'_> {
             format!("{} {} {} by {}", it.kind, it.status, view::time(it.at), it.by)
         };
         lines.extend(block("Verified:", backup.verifications.iter().map(verified)));
+        let restored = |it: &crate::domain::Restoration| {
+            let (commit, at) = (it.commit.short(), view::time(it.at));
+            format!("{} {at} at commit {commit} by {} as {}", it.mode, it.by, it.target)
+        };
+        lines.extend(block("Restored:", backup.restores.iter().map(restored)));
         let fact = |(key, value): (&String, &Value)| format!("{key}={value}");
         lines.extend(block("Metadata:", backup.metadata.as_map().iter().map(fact)));
         lines.extend(block("Events:", self.entry.record.ordered().into_iter().map(event_line)));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::finding::Findings;
 use crate::cli::commands::init;
+use crate::cli::recover::journals;
 use crate::cli::ui::text::relative_time;
 use crate::cli::{Context, Failure};
 use crate::git::health::{self, OLDEST_GIT};
@@ -22,6 +23,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
             head(repository, findings);
             identity(repository, findings);
             records(repository, context, findings);
+            restores(context, findings);
         }
         Err(failure) => drop(findings.failure("repository", &failure)),
     }
@@ -60,6 +62,22 @@ fn identity(repository: &Repository, findings: &mut Findings) {
     match repository.identity() {
         Ok(identity) => findings.ok("identity", identity.to_line()),
         Err(error) => drop(findings.failure("identity", &error.into())),
+    }
+}
+
+/// What was restored in the place of something, and is not over.
+fn restores(context: &Context, findings: &mut Findings) {
+    let unfinished = journals(context).and_then(|journals| Ok(journals.list()?));
+    match unfinished {
+        Ok(unfinished) => {
+            for (_, journal, _) in unfinished.into_iter().filter(|(.., is_busy)| !is_busy) {
+                let since = relative_time(journal.begun_at, context.now());
+                findings
+                    .warning("restore", format!("one into {}, begun {since}, is not over", journal.place))
+                    .remedy("git pggit backup restore --list");
+            }
+        }
+        Err(failure) => drop(findings.failure("restore", &failure)),
     }
 }
 
