@@ -41,10 +41,10 @@ impl RestoreSpec {
 
     fn pg_restore(&self, cmd: Cmd) -> Cmd {
         let mut cmd = self.connection.apply(cmd).deadline(self.deadline).stdout(Stdout::Null);
-        cmd = cmd.arg(format!("--format={}", self.format));
         if !self.keep_going {
             cmd = cmd.args(["--single-transaction", "--exit-on-error"]);
         }
+        cmd = cmd.arg(format!("--format={}", self.format));
         if self.no_owner {
             cmd = cmd.arg("--no-owner");
         }

@@ -62,14 +62,8 @@ pub(super) fn run(
     let progress = bar::progress(&context.ui);
     let store_adapter = backup::restorer_of(&wanted.entry.backup, &order.programs);
     let goes_on = wanted.forward.is_some() || args.prove || args.start;
-    let server = match goes_on {
-        true => connection(&wanted.entry.backup, context).ok(),
-        false => None,
-    };
-    let recovery = match goes_on {
-        true => Some(order.recovery(server.as_ref(), progress.as_ref())?),
-        false => None,
-    };
+    let server = goes_on.then(|| connection(&wanted.entry.backup, context).ok()).flatten();
+    let recovery = goes_on.then(|| order.recovery(server.as_ref(), progress.as_ref())).transpose()?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let made = match store_adapter {
         Some(adapter) => order.out_of_store(adapter.as_ref(), recovery.as_ref(), progress.as_ref())?,

@@ -35,16 +35,7 @@ pub(super) fn run(
     context: &Context,
 ) -> Result<Option<Schema>, Failure> {
     let (backup, config, selection) = (&found.entry.backup, context.config()?, selection(wanted));
-    let known = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
-    let dbname = match wanted.from_database.clone().or_else(|| known.clone()) {
-        Some(dbname) => dbname,
-        None => connection(backup, context)?.dbname().to_owned(),
-    };
-    let is_another = known.as_ref().is_some_and(|known| *known != dbname);
-    if is_dump(backup) && is_another {
-        let message = format!("backup {} is a dump of database {:?}", backup.id, known.unwrap_or_default());
-        return Err(Failure::new(Code::Usage, message).hint("a copy of a cluster has the others"));
-    }
+    let (dbname, is_another) = database(wanted, backup, context)?;
     let is_whole = selection.is_all() && !is_another;
     if !is_whole && found.forward.is_some() {
         let message = format!("only a whole database goes on from commit {}", backup.commit.short());
@@ -99,12 +90,25 @@ pub(super) fn run(
         return Ok(schema);
     }
     let mut more = vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())];
-    if !what.is_empty() {
-        more.push(("part", what.into()));
-    }
-    let done =
-        Done { mode: RestoreMode::Clone, target, commit: at, duration: restored.duration, schema, more };
-    recorded(&found.entry, done, context);
+    more.extend((!what.is_empty()).then(|| ("part", what.into())));
+    let (mode, duration) = (RestoreMode::Clone, restored.duration);
+    recorded(&found.entry, Done { mode, target, commit: at, duration, schema, more }, context);
     say(into, &found.entry, found.commit, &restored, context)?;
     Ok(None)
+}
+
+/// The database that is wanted, and whether it is another one than the backup is
+/// recorded to be of.
+fn database(wanted: &Wanted, backup: &Backup, context: &Context) -> Result<(String, bool), Failure> {
+    let known = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+    let dbname = match wanted.from_database.clone().or_else(|| known.clone()) {
+        Some(dbname) => dbname,
+        None => connection(backup, context)?.dbname().to_owned(),
+    };
+    let is_another = known.as_ref().is_some_and(|known| *known != dbname);
+    if is_dump(backup) && is_another {
+        let message = format!("backup {} is a dump of database {:?}", backup.id, known.unwrap_or_default());
+        return Err(Failure::new(Code::Usage, message).hint("a copy of a cluster has the others"));
+    }
+    Ok((dbname, is_another))
 }
