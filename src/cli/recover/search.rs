@@ -10,12 +10,15 @@ use crate::git::{Oid, Repository, Walk};
 use crate::ledger::{Filter, Overview, Row};
 use crate::recovery::{Candidate, Relation, is_migration, pending, rank};
 use crate::store::Held;
+use crate::tools::Program;
 
 /// Which backups are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted<'a> {
     pub(crate) database: Option<&'a str>,
     pub(crate) tool: Option<&'a str>,
+    /// Only copies of clusters.
+    pub(crate) no_dumps: bool,
     pub(crate) verified_only: bool,
     pub(crate) before: Option<Timestamp>,
     pub(crate) limit: usize,
@@ -54,7 +57,10 @@ pub(crate) fn search(
         None => true,
     };
     let mut rows = overview.select(&filter);
-    rows.retain(|row| (!wanted.verified_only || row.is_verified()) && in_time(row));
+    let is_dump = |row: &Row<'_>| row.tool() == Program::PgDump.name();
+    rows.retain(|row| {
+        (!wanted.verified_only || row.is_verified()) && in_time(row) && !(wanted.no_dumps && is_dump(row))
+    });
     let mut candidates = related(&rows, commit, context)?;
     rank(&mut candidates);
     candidates.truncate(wanted.limit);

@@ -9,8 +9,8 @@ use rustix::fs::{AtFlags, CWD, RenameFlags, renameat_with, unlinkat};
 use walkdir::WalkDir;
 
 use super::super::Error;
-use super::super::data_directory::sweep_partial;
 use super::super::execute::remove;
+use super::super::place::sweep_partial;
 use super::{Identity, Place, Site, Spot};
 
 /// Endings of the names of the two.

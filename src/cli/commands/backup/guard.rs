@@ -243,6 +243,7 @@ fn back(
         admin: admin.clone(),
         access: store::access_to(context, backup.location.as_ref())?,
         label: None,
+        globals: false,
     };
     let done = restore.run()?;
     drop(progress);
