@@ -20,13 +20,11 @@ enum Rule {
     Fails(i32),
     /// It stands in a file: the server was started with it.
     Configured,
-    /// SQL, for psql.
-    Sql(&'static str, &'static str, &'static str),
     /// The stage changes before the next command.
     Then(fn(&Stage)),
 }
 
-use Rule::{Configured, Fails, Gives, Runs, Sql, Then};
+use Rule::{Configured, Fails, Gives, Runs, Then};
 
 /// The commands of the page, in its order.
 const RULES: &[(&str, &[Rule])] = &[
@@ -35,10 +33,13 @@ const RULES: &[(&str, &[Rule])] = &[
         "git pggit backup restore v1.9 --into shop_1_9",
         &[Gives("shop_1_9", "select count(*) from orders", "100")],
     ),
+    ("git pggit backup plan v1.9 --mode disaster --disconnect", &[Runs]),
     (
-        "ALTER DATABASE shop RENAME TO shop_broken; ALTER DATABASE shop_1_9 RENAME TO shop;",
-        &[Sql("shop", "select count(*) from orders", "100"), Then(Stage::after_the_exchange)],
+        "git pggit backup restore v1.9 --mode disaster --force --disconnect",
+        &[Gives("shop", "select count(*), to_regclass('t5'), to_regclass('t6') from orders", "100|t5|")],
     ),
+    ("git pggit backup restore --list", &[Runs]),
+    ("git pggit backup restore --finish", &[Runs, Then(Stage::one_shop)]),
     (
         "git config pggit.shop.migrate 'sqlx migrate run --source migrations'",
         &[Runs, Then(Stage::without_sqlx)],
@@ -208,21 +209,21 @@ impl Stage {
                 let _ = run().success();
                 assert_eq!(&self.cluster.psql(database, query), answer, "{command}");
             }
-            Sql(database, query, answer) => {
-                // As psql runs them: one by one.
-                command.split_inclusive(';').for_each(|sql| drop(self.cluster.psql("postgres", sql)));
-                assert_eq!(&self.cluster.psql(database, query), answer, "{command}");
-            }
             Configured => {}
             Then(change) => change(self),
         }
     }
 
-    /// The live database is at the newest commit again.
-    fn after_the_exchange(&self) {
-        self.cluster.psql("postgres", "drop database shop");
-        self.cluster.psql("postgres", "alter database shop_broken rename to shop");
-        let _ = self.sandbox.pggit(["mark", "HEAD"]).success();
+    fn one_shop(&self) {
+        let shops =
+            "select string_agg(datname, ',' order by datname) from pg_database where datname like 'shop%'";
+        assert_eq!(self.cluster.psql("postgres", shops), "shop,shop_1_9");
+        let shown = self.sandbox.pggit(["backup", "show", "nightly", "--json"]).success().json();
+        let restores = shown["restores"].as_array().unwrap().iter();
+        assert_eq!(
+            restores.map(|it| it["mode"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["clone", "disaster"]
+        );
     }
 
     fn without_sqlx(&self) {
