@@ -20,13 +20,11 @@ enum Rule {
     Fails(i32),
     /// It stands in a file: the server was started with it.
     Configured,
-    /// SQL, for psql.
-    Sql(&'static str, &'static str, &'static str),
     /// The stage changes before the next command.
     Then(fn(&Stage)),
 }
 
-use Rule::{Configured, Fails, Gives, Runs, Sql, Then};
+use Rule::{Configured, Fails, Gives, Runs, Then};
 
 /// The commands of the page, in its order.
 const RULES: &[(&str, &[Rule])] = &[
@@ -35,10 +33,13 @@ const RULES: &[(&str, &[Rule])] = &[
         "git pggit backup restore v1.9 --into shop_1_9",
         &[Gives("shop_1_9", "select count(*) from orders", "100")],
     ),
+    ("git pggit backup plan v1.9 --mode disaster --disconnect", &[Runs]),
     (
-        "ALTER DATABASE shop RENAME TO shop_broken; ALTER DATABASE shop_1_9 RENAME TO shop;",
-        &[Sql("shop", "select count(*) from orders", "100"), Then(Stage::after_the_exchange)],
+        "git pggit backup restore v1.9 --mode disaster --force --disconnect",
+        &[Gives("shop", "select count(*), to_regclass('t6') is null from orders", "100|t")],
     ),
+    ("git pggit backup restore --list", &[Runs]),
+    ("git pggit backup restore --finish", &[Runs, Then(Stage::at_the_newest_commit)]),
     (
         "git config pggit.shop.migrate 'sqlx migrate run --source migrations'",
         &[Runs, Then(Stage::without_sqlx)],
@@ -208,20 +209,16 @@ impl Stage {
                 let _ = run().success();
                 assert_eq!(&self.cluster.psql(database, query), answer, "{command}");
             }
-            Sql(database, query, answer) => {
-                // As psql runs them: one by one.
-                command.split_inclusive(';').for_each(|sql| drop(self.cluster.psql("postgres", sql)));
-                assert_eq!(&self.cluster.psql(database, query), answer, "{command}");
-            }
             Configured => {}
             Then(change) => change(self),
         }
     }
 
     /// The live database is at the newest commit again.
-    fn after_the_exchange(&self) {
-        self.cluster.psql("postgres", "drop database shop");
-        self.cluster.psql("postgres", "alter database shop_broken rename to shop");
+    fn at_the_newest_commit(&self) {
+        for number in [6, 7] {
+            self.cluster.psql("shop", &format!("create table t{number} (id int primary key);"));
+        }
         let _ = self.sandbox.pggit(["mark", "HEAD"]).success();
     }
 
