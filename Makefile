@@ -26,7 +26,7 @@ demo-automation: ## see merges, pushes and schedules become backups, in a sandbo
 	$(CARGO) build --locked --release
 	@tests/demo-automation.sh "$(CURDIR)/target/release"
 
-demo-tools: ## see pg_dump, pg_basebackup, pgBackRest and Barman in one ledger, each proved, damage found
+demo-tools: ## see pg_dump, pg_basebackup, pgBackRest and Barman in one ledger, each restored, damage found
 	@tests/prepare.sh build postgresql test
 	$(CARGO) build --locked --release
 	@tests/demo-tools.sh "$(CURDIR)/target/release"

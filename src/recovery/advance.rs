@@ -189,8 +189,7 @@ impl<'a> Advance<'a> {
     ) -> Result<Vec<u8>, Error> {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
         // It is dropped when this is done, whatever comes of it.
-        let scratch =
-            Plan::new(&format!("{}~schema", self.dbname), &self.backup.id.to_string(), None, template);
+        let scratch = Plan::new(&scratch_name(self.dbname), &self.backup.id.to_string(), None, template);
         in_scratch_database(admin, &scratch, |target| {
             self.go(way, target, major, None)
                 .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
@@ -207,4 +206,10 @@ impl<'a> Advance<'a> {
         };
         Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
     }
+}
+
+/// The name of the database in which the schema to compare that of `dbname` with
+/// is made.
+pub(super) fn scratch_name(dbname: &str) -> String {
+    format!("{dbname}~schema")
 }

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cluster::Limit;
 use super::restore_test::RestoreTest;
@@ -43,10 +43,14 @@ impl RestoreTest<'_> {
                 return Ok(false);
             }
         }
-        let (data, tablespaces) = (scratch.data(), self.tablespaces(scratch)?);
-        let spaces: Vec<_> = tablespaces.iter().map(|(_, to)| to.clone()).collect();
-        let target = Target::Scratch { path: data.clone(), tablespaces };
-        let steps = self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
+        let (steps, spaces) = match self.plan(scratch) {
+            Err(Error::Tools(tools::Error::Tool { tool, fault: Fault::NoBackup(label) })) => {
+                findings.fatal(format!("{label} is not in the repository of {tool} any more"));
+                return Ok(false);
+            }
+            planned => planned?,
+        };
+        let data = scratch.data();
         let owner = steps.iter().find_map(|step| match step {
             Step::RequireEmpty { owner, .. } => owner.clone(),
             _ => None,
@@ -74,6 +78,15 @@ impl RestoreTest<'_> {
         scratch.take_back().map_err(|error| self.refused(error))?;
         SIGNALS.iter().try_for_each(|name| forget(&data.join(name)))?;
         Ok(true)
+    }
+
+    /// What the tool is going to do, and the directories of tablespaces.
+    fn plan(&self, scratch: &Scratch) -> Result<(Vec<Step>, Vec<PathBuf>), Error> {
+        let tablespaces = self.tablespaces(scratch)?;
+        let spaces = tablespaces.iter().map(|(_, to)| to.clone()).collect();
+        let target = Target::Scratch { path: scratch.data(), tablespaces };
+        let steps = self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
+        Ok((steps, spaces))
     }
 
     /// What the tool itself says of its bytes.
@@ -112,9 +125,8 @@ impl RestoreTest<'_> {
     fn refused(&self, error: Refused) -> Error {
         match error {
             Refused::Io(error) => error,
-            Refused::Leads(path) => {
-                let reason =
-                    format!("{} made {path}, which leads out of the directory", self.around.adapter.name());
+            Refused::Leads(path, why) => {
+                let reason = format!("{} made {path}, which {why}", self.around.adapter.name());
                 Error::NotVerifiable { backup: self.backup().id, reason }
             }
         }

@@ -47,11 +47,12 @@ pub(super) struct Scratch {
 }
 
 /// Why what a tool has put there is not given to a server.
+#[derive(Debug)]
 pub(super) enum Refused {
     /// It cannot be.
     Io(Error),
-    /// What the server writes to this file would be written somewhere else.
-    Leads(String),
+    /// What the server writes to this file would be written somewhere else, and why.
+    Leads(String, &'static str),
 }
 
 impl Scratch {
@@ -144,13 +145,14 @@ impl Scratch {
             let meta = entry.path().symlink_metadata().map_err(io)?;
             let leads = match meta.file_type() {
                 kind if kind.is_symlink() => {
-                    !entry.path().canonicalize().is_ok_and(|target| target.starts_with(&home))
+                    let inside = entry.path().canonicalize().is_ok_and(|target| target.starts_with(&home));
+                    (!inside).then_some("leads out of the directory")
                 }
-                kind => !kind.is_dir() && meta.nlink() > 1,
+                kind => (!kind.is_dir() && meta.nlink() > 1).then_some("is linked elsewhere, too"),
             };
-            if leads {
+            if let Some(why) = leads {
                 let below = entry.path().strip_prefix(&home).unwrap_or(entry.path());
-                return Err(Refused::Leads(below.display().to_string()));
+                return Err(Refused::Leads(below.display().to_string(), why));
             }
             if let Some(user) = &self.user {
                 lchown(entry.path(), Some(user.uid), Some(user.gid)).map_err(io)?;
@@ -327,6 +329,38 @@ mod tests {
         assert!(!other.exists() && strange.exists() && root.exists() && base.path().join("dead").exists());
         drop(scratch);
         assert!(!root.exists());
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_not_given_to_a_server() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::make(&settings(base.path())).unwrap();
+        scratch.lend(None).unwrap();
+        let (data, outside) = (scratch.data(), base.path().join("outside"));
+        fs::create_dir_all(data.join("pg_tblspc")).unwrap();
+        fs::create_dir(scratch.home().join("space-0")).unwrap();
+        fs::write(&outside, "precious").unwrap();
+        let owner = || fs::metadata(&outside).map(|meta| (meta.uid(), meta.gid())).unwrap();
+        let before = owner();
+        std::os::unix::fs::symlink(scratch.home().join("space-0"), data.join("pg_tblspc/1")).unwrap();
+        scratch.take_back().unwrap();
+        let link = data.join("link");
+        let refused = || match scratch.take_back() {
+            Err(Refused::Leads(path, why)) => {
+                assert_eq!(path, "data/link");
+                fs::remove_file(&link).unwrap();
+                why
+            }
+            other => panic!("{other:?}"),
+        };
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        assert_eq!(refused(), "leads out of the directory");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(refused(), "leads out of the directory");
+        fs::hard_link(&outside, &link).unwrap();
+        assert_eq!(refused(), "is linked elsewhere, too");
+        scratch.take_back().unwrap();
+        assert_eq!(owner(), before);
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
             let died = history.sandbox.output(command.env("PGGIT_CRASH_AT", point));
             assert_ne!(died.status, 0, "{point}");
             let listed = history.listed();
-            assert_eq!((listed.len(), &listed[0]["in_place"]), (1, &in_place.into()), "{point}: {listed:?}");
+            assert_eq!(listed.len(), 1, "{point}: {}", died.snapshot());
+            assert_eq!(listed[0]["in_place"], in_place, "{point}: {listed:?}");
             assert_eq!(history.orders(), if in_place == "old" { "0" } else { "100" }, "{point}");
             history.unfinished(&[way]).success();
             if way == "--resume" {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::advance::scratch_name;
 use super::super::new_database::sweep;
 use super::super::swap::swap_in;
 use super::super::{Error, Plan};
@@ -138,6 +139,7 @@ impl Site for DatabaseSite {
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        sweep(&self.admin, &Plan::new(&self.beside, "", None, Template::default()))
+        let names = [self.beside.clone(), scratch_name(&self.beside)];
+        names.iter().try_for_each(|name| sweep(&self.admin, &Plan::new(name, "", None, Template::default())))
     }
 }

@@ -159,6 +159,9 @@ fn every_member_of_a_chain_of_pgbackrest_is_recovered_by_somebody_who_cannot_rea
     fs::rename(&aside, &stored.0).unwrap();
     damage(&repository.join("backup"), &format!("{}/pg_data", label(&full)));
     rig.restore_test(&incr).failed("checksum invalid: 1");
+    rig.pgbackrest(&["expire", &format!("--set={}", label(&incr))]);
+    rig.restore_test(&incr)
+        .failed(&format!("{} is not in the repository of pgbackrest any more", label(&incr)));
     let coverage = rig.pggit(&["backup", "coverage", "--commits", "HEAD", "--json"]).success();
     assert!(coverage.stdout_text().contains("verification_failed"), "{}", coverage.snapshot());
 }
