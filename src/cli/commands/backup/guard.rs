@@ -265,7 +265,7 @@ fn back(
         more: vec![
             ("size_bytes", done.bytes.into()),
             ("reason", "a guarded migration failed".into()),
-            ("kept_aside", aside.as_str().into()),
+            ("put_aside", aside.as_str().into()),
         ],
     };
     recorded(entry, done, context);
