@@ -92,7 +92,7 @@ impl ToolRestore<'_> {
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
         if self.recovery.is_none_or(Recovery::keeps) {
             // Now and not before: a server that recovers it here fetches its log to here.
-            rewrite(&data, |text| *text = moved(text, &data, &self.path))?;
+            name_the_place(&data, &self.path)?;
             partial.put(&self.path)?;
         }
         let bytes = self.backup.size_bytes.unwrap_or_default();
@@ -169,6 +169,12 @@ fn rewrite(data: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> 
             .map_err(|error| Error::file("chown", &path, error))?;
     }
     File::open(&path).and_then(|file| file.sync_all()).map_err(|error| Error::file("sync", &path, error))
+}
+
+/// Lets the settings that a tool has written for the directory at `data`, which is
+/// going to be at `to`, name that.
+pub(super) fn name_the_place(data: &Path, to: &Path) -> Result<(), Error> {
+    rewrite(data, |text| *text = moved(text, data, to))
 }
 
 /// `text` with `to` in each place where `from` is, as it stands or in quotes.
