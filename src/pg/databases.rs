@@ -254,6 +254,12 @@ impl Client {
         Ok(answer.as_deref() == Some("t"))
     }
 
+    /// Gives back all locks of [`Client::try_lock`] now: the server notices only a
+    /// moment later that a session has ended.
+    pub fn unlock_all(&self) -> Result<()> {
+        self.query_for("SELECT pg_catalog.pg_advisory_unlock_all()", "a lock").map(drop)
+    }
+
     fn about_database(&self, name: &str, expression: &str) -> Result<Option<String>> {
         let of_this = format!("datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
         let sql = format!("SELECT {expression} FROM pg_catalog.pg_database WHERE {of_this}");

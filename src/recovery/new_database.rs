@@ -285,13 +285,14 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
 /// it may go on for a moment: they are ended.
 pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
     let once = || {
-        // In a session of its own: the lock goes with it.
+        // In a session of its own, as that of the lock.
         let client = Client::connect(admin, APPLICATION)?;
         let comment = client.get_comment(&plan.temporary)?;
         if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
             client.end_sessions(&plan.temporary)?;
         }
-        make_way(&client, plan)
+        make_way(&client, plan)?;
+        Ok(client.unlock_all()?)
     };
     let patience = ConstantBuilder::new().with_delay(Duration::from_millis(100)).with_max_times(100);
     once.retry(patience).when(|error| matches!(error, Error::InProgress { .. })).call()
