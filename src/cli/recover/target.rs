@@ -125,7 +125,9 @@ pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(
         return Ok(());
     }
     let overview = select::overview(context)?;
-    let Some(bad) = select::records(&overview).failed_verification(backup.id) else { return Ok(()) };
+    let Some(bad) = select::records_for([backup.id], &overview).failed_verification(backup.id) else {
+        return Ok(());
+    };
     let what = match bad == backup.id {
         true => format!("backup {} ({id}) has failed its latest verification", backup.name),
         false => format!(
