@@ -69,7 +69,7 @@ lint: ## formatting, lints, licences, shell scripts (those checkers that are ins
 bench: ## measure against the bars, each beside what it is compared with
 	@tests/prepare.sh build postgresql bench
 	$(CARGO) build --locked --release --bins --examples
-	@status=0; for script in dump ledger hooks sync-scale queue wal; do \
+	@status=0; for script in dump recovery ledger hooks sync-scale queue wal; do \
 	    "benches/$$script.sh" "$(CURDIR)/target/release" || status=1; \
 	done; exit $$status
 

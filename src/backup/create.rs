@@ -413,6 +413,7 @@ impl Run<'_> {
             exclude_schemas: values(&database.exclude_schemas),
             tables: values(&database.tables),
             exclude_tables: values(&database.exclude_tables),
+            with_extensions: false,
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
             ..DumpSpec::new(Connection::from(&self.around.server), Format::Plain)

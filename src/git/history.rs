@@ -139,6 +139,15 @@ impl Repository {
         })
     }
 
+    /// The `most` newest commits reachable from `tip`, each with its parents, the
+    /// newest first.
+    pub fn recent(&self, tip: Oid, most: usize) -> Result<Graph, Error> {
+        recent_in(&self.gix, tip, most).or_else(|error| match self.anew() {
+            Some(anew) => recent_in(&anew, tip, most),
+            None => Err(error),
+        })
+    }
+
     /// All commits reachable from `tips`, each with its parents.
     pub fn graph(&self, tips: &[Oid]) -> Result<Graph, Error> {
         graph_in(&self.gix, tips).or_else(|error| match self.anew() {
@@ -201,6 +210,15 @@ fn walk_in(gix: &gix::Repository, tips: &[Oid], hidden: &[Oid], walk: Walk) -> R
         .take(walk.limit.unwrap_or(usize::MAX))
         .map(|info| info.map(|info| Oid(info.id)).map_err(doing()))
         .collect()
+}
+
+fn recent_in(gix: &gix::Repository, tip: Oid, most: usize) -> Result<Graph, Error> {
+    use gix::revision::walk::Sorting;
+    use gix::traverse::commit::simple::CommitTimeOrder;
+    let newest_first = Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
+    let commits = gix.rev_walk([tip.0]).sorting(newest_first).all();
+    let commits = commits.map_err(Error::library("walk the history"))?;
+    commits.take(most).map(with_parents).collect()
 }
 
 fn graph_in(gix: &gix::Repository, tips: &[Oid]) -> Result<Graph, Error> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::child::Running;
+use super::child::{Exit, Running};
 use super::interrupt;
 use super::{Cmd, Error};
 
@@ -83,6 +83,20 @@ impl Server {
     /// Ends it and returns the end of what it said.
     pub fn stop(mut self) -> String {
         self.end()
+    }
+
+    /// Asks it with SIGINT to end in order, which takes as long as it takes, and
+    /// returns its end, and why it was ended before it came to that.
+    pub fn shut_down(mut self) -> Result<(Option<Ending>, Exit), Error> {
+        let running = self.running.take().expect("it is taken only where this ends");
+        let pid = i32::try_from(running.id()).ok().and_then(Pid::from_raw);
+        let _ = pid.map(|pid| kill_process(pid, Signal::INT));
+        while !running.has_ended().unwrap_or(true) {
+            thread::park_timeout(TICK);
+        }
+        self.stop = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+        Ok((self.ending(), running.wait()?))
     }
 
     fn end(&mut self) -> String {

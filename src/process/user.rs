@@ -29,6 +29,17 @@ impl OsUser {
         uzers::get_user_by_uid(uid).map(|user| Self::of(&user))
     }
 
+    /// Whom a file belongs to, who need not be in any list of users.
+    pub fn owner_of(file: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self::with_id(file.uid()).unwrap_or_else(|| Self {
+            name: file.uid().to_string().into(),
+            uid: file.uid(),
+            gid: file.gid(),
+            home: "/".into(),
+        })
+    }
+
     fn of(user: &uzers::User) -> Self {
         Self {
             name: user.name().to_owned(),

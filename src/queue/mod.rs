@@ -151,10 +151,7 @@ pub trait Queue: Send + Sync {
         claim: &Claim,
         ending: &Ending,
         claimant: &Claimant,
-    ) -> Result<(Job, Option<Claim>), Error> {
-        let ended = self.end(claim, ending)?;
-        Ok((ended, self.claim(claimant)?))
-    }
+    ) -> Result<(Job, Option<Claim>), Error>;
 
     /// Jobs about whose end there is something to tell that nobody else is
     /// telling. From now on it is the business of `teller`.

@@ -38,6 +38,8 @@ pub struct Advance<'a> {
     pub programs: Programs,
     /// A directory for files that are needed for a while; made when it is needed.
     pub staging: PathBuf,
+    /// What our own environment says to libpq does not count: the server is ours.
+    pub alone: bool,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -111,6 +113,7 @@ impl<'a> Advance<'a> {
             mask: None,
             programs,
             staging,
+            alone: false,
             progress,
         }
     }
@@ -159,7 +162,7 @@ impl<'a> Advance<'a> {
         self.progress.stage("comparing the schema", None);
         let tools = self.programs.for_server(major);
         let schema_of = |info: &ConnInfo| {
-            tools.schema_sql(&DumpSpec::new(Connection::from(info), DumpFormat::Plain)).map_err(Error::from)
+            tools.schema_sql(&DumpSpec::new(self.connection(info), DumpFormat::Plain)).map_err(Error::from)
         };
         let expected = match &self.expected {
             Expected::Unknown => return Ok(None),
@@ -197,10 +200,14 @@ impl<'a> Advance<'a> {
         })
     }
 
+    fn connection(&self, info: &ConnInfo) -> Connection {
+        Connection { alone: self.alone, ..Connection::from(info) }
+    }
+
     fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
         let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
         let spec = MigrateSpec {
-            connection: Connection::from(target),
+            connection: self.connection(target),
             directory: staged.path().to_owned(),
             deadline: None,
         };

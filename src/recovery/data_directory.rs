@@ -4,34 +4,30 @@
 //! step when it is complete and on disk. A directory that has anything in it is
 //! never touched.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown};
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{statvfs, syncfs};
+use rustix::fs::syncfs;
 use walkdir::WalkDir;
 
 use super::error::of_store;
-use super::execute::remove;
-use super::{Error, Execution, Log, PlannedStep};
+use super::place::{self, Partial};
+use super::{Error, Execution, Log, PlannedStep, Recovered, Recovery};
 use crate::backup::HeldSource;
-use crate::domain::{Backup, Owner, RecoveryTarget, Status};
-use crate::process::{Liveness, crash_point, is_alive};
+use crate::domain::{Backup, RecoveryTarget, Status};
+use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store::{Access, Held};
 use crate::tools::Adapter;
 use crate::tools::adapter::{Source, Step, Subject, Target};
 
-/// What is added to the name of a directory that is being made.
-const PARTIAL: &str = ".pggit-partial";
-/// Says whose it is.
-const OWNER: &str = "owner.json";
-/// Which tablespaces belong to it.
-const OUTSIDE: &str = "tablespaces.json";
+/// What a server writes its own settings into.
+pub(super) const AUTO_CONF: &str = "postgresql.auto.conf";
+/// What keeps it out of the archive.
+pub(super) const NO_ARCHIVE: &[u8] =
+    b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n";
 
 /// Whether the new cluster archives its log as the old one did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +55,8 @@ pub struct DataDirectory<'a> {
     pub log: Option<Log>,
     /// Whether it archives its log.
     pub archiving: Archiving,
+    /// What is done with it before it gets its name.
+    pub recovery: Option<&'a Recovery<'a>>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -72,38 +70,36 @@ pub struct Planted {
     pub duration: Duration,
     /// The directories of its tablespaces.
     pub tablespaces: Vec<PathBuf>,
+    /// What came of what was to be done with it.
+    pub recovered: Option<Recovered>,
 }
 
 impl DataDirectory<'_> {
     /// Makes it. When that fails, nothing is left of it.
     pub fn run(&self) -> Result<Planted, Error> {
         let begun = Instant::now();
-        let (wanted, _) = self.members.last().ok_or_else(|| self.refuse("is missing", ""))?;
+        let missing = || place::refuse(&self.path, "is missing", "");
+        let (wanted, _) = self.members.last().ok_or_else(missing)?;
         self.check_members()?;
         let owner = self.preflight()?;
         let held = self.open()?;
         let sources: Vec<HeldSource> = held.into_iter().map(HeldSource).collect();
         self.prove(&sources)?;
         let partial = Partial::make(&self.path)?;
-        let data = partial.dir.join("data");
+        let data = partial.data();
         let steps = self.steps(&sources, &data)?;
         let outside = tablespaces_of(&steps);
-        self.check_outside(&outside)?;
+        place::check_outside(&outside, &self.path)?;
         partial.remember(&outside)?;
         crash_point("recovery.partial");
         self.execute(&sources, steps, &data)?;
         self.finish(&data, &outside, owner)?;
-        crash_point("recovery.unpacked");
-        fs::rename(&data, &self.path).map_err(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty => self.refuse("is no longer empty", ""),
-            _ => Error::file("move the directory to", &self.path, error),
-        })?;
-        partial.done();
-        if let Some(parent) = self.path.parent() {
-            let _ = File::open(parent).and_then(|dir| dir.sync_all());
+        let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
+        if self.recovery.is_none_or(Recovery::keeps) {
+            partial.put(&self.path)?;
         }
         let bytes = wanted.postgres.as_ref().and_then(|postgres| postgres.size_bytes).unwrap_or_default();
-        Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside })
+        Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
     /// What is going to be done, for people, and what stands against it now.
@@ -111,13 +107,10 @@ impl DataDirectory<'_> {
         self.check_members()?;
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
         let steps = self.steps(&sources, &self.path)?;
-        let checks = [self.preflight().map(drop), self.check_outside(&tablespaces_of(&steps))];
+        let checks = [self.preflight().map(drop), place::check_outside(&tablespaces_of(&steps), &self.path)];
         let refusals = checks.into_iter().filter_map(Result::err).collect();
-        Ok((steps.iter().map(PlannedStep::of_adapter).collect(), refusals))
-    }
-
-    fn refuse(&self, reason: impl Into<String>, hint: &'static str) -> Error {
-        Error::Directory { path: self.path.clone(), reason: reason.into(), hint }
+        let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
+        Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
     }
 
     fn check_members(&self) -> Result<(), Error> {
@@ -137,57 +130,10 @@ impl DataDirectory<'_> {
 
     /// Refuses what cannot become a data directory, and says whose it is to be.
     fn preflight(&self) -> Result<Option<(u32, u32)>, Error> {
-        let path = &self.path;
-        let io_error = |error| Error::file("look at", path, error);
-        let parent = path.parent().filter(|_| path.file_name().is_some());
-        let parent = parent.ok_or_else(|| self.refuse("cannot be a data directory", ""))?;
-        let above = match fs::metadata(parent) {
-            Ok(meta) if meta.is_dir() => meta,
-            Ok(_) => return Err(self.refuse("is not in a directory", "")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.refuse("is in a directory that does not exist", "make that first"));
-            }
-            Err(error) => return Err(Error::file("look at", parent, error)),
-        };
-        let there = match path.symlink_metadata() {
-            Ok(meta) if meta.is_dir() => Some(meta),
-            Ok(_) => return Err(self.refuse("is not a directory", "")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io_error(error)),
-        };
-        if let Some(meta) = &there {
-            if let Some(pid) = running(path) {
-                let reason = format!("is the data directory of a running server (process {pid})");
-                return Err(self.refuse(reason, "name another directory"));
-            }
-            if fs::read_dir(path).map_err(io_error)?.next().is_some() {
-                return Err(self.refuse("is not empty", "name a directory that is empty or does not exist"));
-            }
-            if meta.dev() != above.dev() {
-                return Err(self.refuse("is where a file system is mounted", "name a directory in it"));
-            }
+        if let Some(recovery) = self.recovery {
+            recovery.check(&Partial::beside(&self.path))?;
         }
-        let (free, needed) = (free_bytes(parent)?, self.needed());
-        if free < needed {
-            return Err(Error::NoRoom { path: parent.to_owned(), free, needed });
-        }
-        self.owner(there.as_ref().unwrap_or(&above))
-    }
-
-    /// Whose it is to be, when it is not to be ours.
-    fn owner(&self, meta: &fs::Metadata) -> Result<Option<(u32, u32)>, Error> {
-        let us = rustix::process::geteuid().as_raw();
-        match (us, meta.uid()) {
-            (0, 0) => Err(self.refuse(
-                "would belong to root, and PostgreSQL does not run as root",
-                "make an empty directory for it: install -d -o postgres -g postgres -m 700 <dir>",
-            )),
-            (0, uid) => Ok(Some((uid, meta.gid()))),
-            (us, uid) if us != uid && self.path.exists() => {
-                Err(self.refuse("belongs to another user", "run this as that user"))
-            }
-            _ => Ok(None),
-        }
+        place::owner(&self.path, &place::preflight(&self.path, self.needed())?)
     }
 
     /// How much room it takes: a chain is there beside what is made of it.
@@ -235,37 +181,14 @@ impl DataDirectory<'_> {
         };
         let mut steps = self.adapter.restore(&Subject { chain, ..*wanted }, &target).map_err(of_store)?;
         if self.archiving == Archiving::Off {
-            steps.push(Step::Append {
-                path: data.join("postgresql.auto.conf"),
-                text: b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n"
-                    .to_vec(),
-            });
+            steps.push(Step::Append { path: data.join(AUTO_CONF), text: NO_ARCHIVE.to_vec() });
         }
         if let Some(log) = &self.log {
-            let (path, text) = (data.join("postgresql.auto.conf"), log.settings(&self.until));
+            let (path, text) = (data.join(AUTO_CONF), log.settings(&self.until));
             steps.push(Step::Append { path, text });
             steps.push(Step::Append { path: data.join("recovery.signal"), text: Vec::new() });
         }
         Ok(steps)
-    }
-
-    fn check_outside(&self, outside: &[PathBuf]) -> Result<(), Error> {
-        for directory in outside {
-            let refuse = |reason: &str, hint| {
-                Err(Error::Directory { path: directory.clone(), reason: reason.to_owned(), hint })
-            };
-            const HINT: &str = "name an empty one for the tablespace: --tablespace-mapping <old>=<new>";
-            match fs::read_dir(directory).map(|mut entries| entries.next().is_some()) {
-                Ok(true) => return refuse("is not empty", HINT),
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::file("look at", directory, error)),
-            }
-            if directory.starts_with(&self.path) {
-                return refuse("is in the data directory", HINT);
-            }
-        }
-        Ok(())
     }
 
     fn execute(&self, sources: &[HeldSource], steps: Vec<Step>, data: &Path) -> Result<(), Error> {
@@ -305,128 +228,4 @@ fn tablespaces_of(steps: &[Step]) -> Vec<PathBuf> {
         _ => None,
     };
     steps.iter().filter_map(directory).collect()
-}
-
-/// The process of the server that runs on a data directory.
-fn running(path: &Path) -> Option<i32> {
-    let text = fs::read_to_string(path.join("postmaster.pid")).ok()?;
-    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-    let process = rustix::process::Pid::from_raw(pid)?;
-    match rustix::process::test_kill_process(process) {
-        Err(rustix::io::Errno::SRCH) => None,
-        _ => Some(pid),
-    }
-}
-
-fn free_bytes(path: &Path) -> Result<u64, Error> {
-    let stat = statvfs(path).map_err(|error| Error::file("look at", path, error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// A directory that is being made, and goes when this goes.
-struct Partial {
-    dir: PathBuf,
-    keep: std::cell::Cell<bool>,
-}
-
-impl Partial {
-    /// Makes it beside `path`. What a dead process has left goes.
-    fn make(path: &Path) -> Result<Self, Error> {
-        let dir = partial_of(path);
-        sweep(&dir)?;
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(busy(&dir)),
-            Err(error) => return Err(Error::file("make", &dir, error)),
-        }
-        let partial = Self { dir, keep: false.into() };
-        let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
-        let file = partial.dir.join(OWNER);
-        owner
-            .and_then(|owner| fs::write(&file, owner))
-            .map_err(|error| Error::file("write", &file, error))?;
-        Ok(partial)
-    }
-
-    /// Writes down what else belongs to it.
-    fn remember(&self, outside: &[PathBuf]) -> Result<(), Error> {
-        let path = self.dir.join(OUTSIDE);
-        let bytes: Vec<&[u8]> = outside.iter().map(|path| path.as_os_str().as_bytes()).collect();
-        let text = serde_json::to_vec(&bytes).map_err(|error| Error::file("write", &path, error.into()))?;
-        fs::write(&path, text).map_err(|error| Error::file("write", &path, error))
-    }
-
-    /// All of it is in its place.
-    fn done(&self) {
-        self.keep.set(true);
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.keep.get() {
-            let _ = discard(&self.dir);
-        }
-    }
-}
-
-fn busy(dir: &Path) -> Error {
-    Error::Directory {
-        path: dir.to_owned(),
-        reason: "is there: another process restores into this place, or did so on another machine".to_owned(),
-        hint: "remove it if no such process runs any more",
-    }
-}
-
-/// Where the directory `path` is made.
-fn partial_of(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(PARTIAL);
-    path.with_file_name(name)
-}
-
-/// Removes what a dead process has left that was making the directory `path`.
-pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
-    sweep(&partial_of(path))
-}
-
-/// Removes what a dead process has left.
-fn sweep(dir: &Path) -> Result<(), Error> {
-    match dir.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(meta) if meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() => {}
-        _ => return Err(busy(dir)),
-    }
-    let owner = fs::read(dir.join(OWNER)).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
-    match owner {
-        Some(owner) if is_alive(&owner) == Liveness::Dead => discard(dir),
-        // It died before it said who it was.
-        None if fs::remove_dir(dir).is_ok() => Ok(()),
-        _ => Err(busy(dir)),
-    }
-}
-
-/// Removes a directory that did not become complete, and what it has put
-/// elsewhere: those places were empty before.
-fn discard(dir: &Path) -> Result<(), Error> {
-    let outside = fs::read(dir.join(OUTSIDE)).ok();
-    let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Vec<u8>>>(&text).ok());
-    // When the directory is in its place, they are parts of it.
-    let moved = dir.join(OUTSIDE).exists() && !dir.join("data").exists() && was_moved(dir);
-    for directory in outside.into_iter().flatten().filter(|_| !moved) {
-        let directory = PathBuf::from(OsString::from_vec(directory));
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            remove(&entry.path())?;
-        }
-    }
-    remove(dir)
-}
-
-/// Whether the directory that was made under this name is in its place.
-fn was_moved(dir: &Path) -> bool {
-    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL));
-    name.is_some_and(|name| dir.with_file_name(name).join("PG_VERSION").exists())
 }

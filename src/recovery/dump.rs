@@ -8,12 +8,13 @@ use crate::pg::{Client, ConnInfo};
 use crate::process::crash_point;
 use crate::store;
 use crate::store::{Access, Held};
-use crate::tools::Connection;
 use crate::tools::adapter::{self, Subject, Target};
+use crate::tools::{Connection, GLOBALS};
 
 use super::execute::Execution;
+use super::globals::{MadeRoles, script};
 use super::new_database::template;
-use super::{Advance, Error, Plan, PlannedStep, Step, into_new_database};
+use super::{Advance, Effect, Error, Plan, PlannedStep, Roles, Step, into_new_database};
 
 /// What is to be restored and where to.
 pub struct Restore<'a> {
@@ -26,6 +27,8 @@ pub struct Restore<'a> {
     pub access: Access,
     /// A comment that the database keeps.
     pub label: Option<String>,
+    /// Whether roles that the server lacks are made, as they are beside the dump.
+    pub globals: bool,
 }
 
 /// What was restored.
@@ -39,6 +42,10 @@ pub struct Restored {
     pub difference: Option<String>,
     /// What the schema was compared with.
     pub compared_with: Option<String>,
+    /// What became of the roles, when that was asked for.
+    pub roles: Option<Roles>,
+    /// What a part refers to and does not have, so that it could not be made.
+    pub left_out: Vec<String>,
 }
 
 /// The dump of a backup: bytes that can be read and have been proved.
@@ -68,6 +75,7 @@ impl Restore<'_> {
             )?;
         }
         self.advance.progress.stage(&format!("restoring {}", advance.dbname), Some(dump.artifact.size_bytes));
+        let roles = self.made_roles(self.globals, &dump)?;
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
             Step::Migrate { .. } => advance.migrate(target, major),
@@ -84,7 +92,30 @@ impl Restore<'_> {
             duration: begun.elapsed(),
             difference,
             compared_with: advance.expected.source(),
+            roles: roles.map(MadeRoles::keep),
+            left_out: Vec::new(),
         })
+    }
+
+    /// Makes the roles that the server lacks, if they are `wanted`.
+    pub(super) fn roles(&self, wanted: bool) -> Result<Option<MadeRoles<'_>>, Error> {
+        self.made_roles(wanted, &self.open()?)
+    }
+
+    fn made_roles(&self, wanted: bool, dump: &Dump<'_>) -> Result<Option<MadeRoles<'_>>, Error> {
+        let backup = self.advance.backup;
+        let make = || MadeRoles::make(&self.admin, backup, &script(backup, &dump.held)?, None);
+        wanted.then(make).transpose()
+    }
+
+    /// Loads all of it into an empty database of somebody else.
+    pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+        let dump = self.open()?;
+        if !dump.held.proves_itself() {
+            let (name, digest) = (dump.artifact.name.as_str(), dump.artifact.digest.to_string());
+            dump.held.verify(name, &digest, self.advance.progress)?;
+        }
+        self.load(&dump, target, major)
     }
 
     /// What is going to happen, for people, and what stands against it now. What it
@@ -119,8 +150,11 @@ impl Restore<'_> {
             adapter::Step::Load { cmd, .. } => Some(cmd.as_ref()),
             _ => None,
         });
-        let steps = plan.steps().iter().map(|step| PlannedStep::of_database(step, cmd)).collect();
-        Ok((steps, refusals))
+        let roles =
+            PlannedStep::new(format!("create the roles of {GLOBALS} that the server lacks"), Effect::Makes);
+        let roles = self.globals.then_some(roles);
+        let steps = plan.steps().into_iter().map(|step| PlannedStep::of_database(&step, cmd));
+        Ok((roles.into_iter().chain(steps).collect(), refusals))
     }
 
     /// What is going to happen.

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Gap;
+use super::server::last_word;
 use crate::domain::human_bytes;
+use crate::process::interrupt::Signal;
 use crate::{git, pg, process, store, tools};
 
 /// A failure of this room.
@@ -101,6 +104,63 @@ pub enum Error {
         /// What it said.
         source: process::Error,
     },
+    /// A server of the right version is not installed.
+    #[error("no {program} of PostgreSQL {major} is installed{}", found.as_ref().map_or_else(String::new, |found| format!(" (there is {found})")))]
+    ServerMissing {
+        /// What was looked for.
+        program: tools::Program,
+        /// The major version of the data.
+        major: u32,
+        /// What was found instead.
+        found: Option<tools::ToolVersion>,
+    },
+    /// PostgreSQL refuses root, and there is nobody else.
+    #[error("a scratch cluster cannot be run by root, and there is no user `{name}`")]
+    NoUser {
+        /// Who was looked for.
+        name: String,
+    },
+    /// What is wanted is not in the backup.
+    #[error("there is no {what} in the backup")]
+    NotInBackup {
+        /// What.
+        what: String,
+    },
+    /// A part could not be taken out.
+    #[error("not all of it could be copied: {}", missing.join(", "))]
+    NotTaken {
+        /// The tables that are missing or empty.
+        missing: Vec<String>,
+        /// What was said about it.
+        why: Vec<String>,
+    },
+    /// A server does not start on what was restored.
+    #[error("a server does not start on what was restored: {}", last_word(log))]
+    ServerNotStarted {
+        /// The end of its log.
+        log: String,
+    },
+    /// Something else than the private server answered.
+    #[error("what answers at {} is not the server that was started", path.display())]
+    NotPrivate {
+        /// The directory of the socket.
+        path: PathBuf,
+    },
+    /// It took too long.
+    #[error("not done after {} s", after.as_secs_f64())]
+    Deadline {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A signal ended it.
+    #[error("interrupted ({signal})")]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+    },
+    /// A program failed.
+    #[error(transparent)]
+    Process(process::Error),
     /// There is nothing to replace.
     #[error("there is no database \"{dbname}\" to replace")]
     NothingThere {
@@ -173,8 +233,11 @@ impl Error {
     /// May the same request succeed a little later with nothing changed by us?
     pub fn retry(&self) -> bool {
         match self {
-            Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } => true,
+            Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } | Self::Deadline { .. } => true,
             Self::TargetExists { .. }
+            | Self::NoUser { .. }
+            | Self::NotInBackup { .. }
+            | Self::NotTaken { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
             | Self::SchemaDiffers { .. }
@@ -184,16 +247,30 @@ impl Error {
             | Self::NoRoom { .. }
             | Self::File { .. }
             | Self::Step { .. }
+            | Self::ServerMissing { .. }
+            | Self::ServerNotStarted { .. }
+            | Self::NotPrivate { .. }
+            | Self::Interrupted { .. }
             | Self::NothingThere { .. }
             | Self::NotOver { .. }
             | Self::NoRestore { .. }
             | Self::Strange { .. }
             | Self::Command { .. }
             | Self::Staging { .. } => false,
+            Self::Process(error) => error.retry(),
             Self::Git(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
+        }
+    }
+}
+
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::Interrupted { signal } => Self::Interrupted { signal },
+            other => Self::Process(other),
         }
     }
 }

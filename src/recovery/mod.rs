@@ -13,32 +13,46 @@ mod by_command;
 mod by_tool;
 mod clones;
 mod data_directory;
+mod distance;
 mod dump;
 mod error;
 mod execute;
 mod find;
 mod forward;
+mod globals;
 pub mod in_place;
 mod log;
 mod new_database;
+mod part;
+mod place;
 mod planned;
 mod point;
 mod proof;
+mod recover;
+mod server;
 mod swap;
 
 pub use advance::{Advance, Expected, Forward, Way};
 pub use by_command::MigrateCommand;
-pub use by_tool::restore_by_tool;
+pub use by_tool::{ToolRestore, restore_by_tool};
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
+pub use distance::{MEASURED_MAX, distances};
 pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
 pub use find::{Candidate, Relation, rank};
 pub use forward::{Gap, is_migration, pending};
+pub use globals::Roles;
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
+pub use part::{Kept, Part, Selection};
 pub use planned::{Effect, PlannedStep};
 pub use point::Log;
 pub use proof::{Leniency, difference};
+pub use recover::{Recovered, Recovery};
+pub use server::{
+    GROUND_OWNER, Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone,
+    find_server_program, last_word, server_user, start_clone, sweep_grounds,
+};
 pub use swap::swap_in;

@@ -61,7 +61,7 @@ impl Log {
 }
 
 /// `text` with each of `special` twice.
-fn doubled(text: &[u8], special: &[u8]) -> Vec<u8> {
+pub(super) fn doubled(text: &[u8], special: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
         out.extend(std::iter::repeat_n(*byte, if special.contains(byte) { 2 } else { 1 }));

@@ -35,6 +35,8 @@ pub struct DumpSpec {
     pub exclude_tables: Vec<TableName>,
     /// How many tables at a time; only a directory can have more than one.
     pub jobs: Option<NonZeroU32>,
+    /// Of a part: also the extensions, whose types its tables may have.
+    pub with_extensions: bool,
     /// An exported snapshot to read.
     pub snapshot: Option<String>,
     /// When to give up.
@@ -52,6 +54,7 @@ impl DumpSpec {
             tables: Vec::new(),
             exclude_tables: Vec::new(),
             jobs: None,
+            with_extensions: false,
             snapshot: None,
             deadline: None,
         }
@@ -166,6 +169,9 @@ impl DumpSpec {
         }
         for table in &self.exclude_tables {
             cmd = cmd.arg(format!("--exclude-table={}", table_pattern(table)));
+        }
+        if self.with_extensions {
+            cmd = cmd.arg("--extension=*");
         }
         if let Some(snapshot) = &self.snapshot {
             cmd = cmd.arg(format!("--snapshot={snapshot}"));

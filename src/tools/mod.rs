@@ -49,4 +49,4 @@ pub use pgbackrest::PgBackRest;
 pub use programs::{PgTools, Program, Programs, ToolVersion, major_of, parse_version};
 pub use restore::{RestoreSpec, load_directory, load_stream};
 pub use schema::normalise_schema;
-pub use script::Statement;
+pub use script::{OfRole, Statement};

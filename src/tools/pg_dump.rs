@@ -53,6 +53,7 @@ impl PgDump {
             tables: self.tables.clone(),
             exclude_tables: self.exclude_tables.clone(),
             jobs: self.jobs.filter(|_| self.format == Format::Directory),
+            with_extensions: false,
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
             ..DumpSpec::new(self.connection.clone(), self.format)

@@ -35,6 +35,8 @@ pub enum Program {
     Initdb,
     /// The server.
     Postgres,
+    /// Starts and stops servers.
+    PgCtl,
     /// Looks for damage in tables and indexes.
     PgAmcheck,
 }
@@ -52,6 +54,7 @@ impl Program {
             Self::PgCombinebackup => "pg_combinebackup",
             Self::Initdb => "initdb",
             Self::Postgres => "postgres",
+            Self::PgCtl => "pg_ctl",
             Self::PgAmcheck => "pg_amcheck",
         }
     }

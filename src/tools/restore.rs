@@ -26,6 +26,9 @@ pub struct RestoreSpec {
     pub no_owner: bool,
     /// Whether grants are left out. A plain script cannot do this.
     pub no_privileges: bool,
+    /// Whether what cannot be made is left out, as far as `pg_restore` goes on: then
+    /// it fails in the end, with all that it left out.
+    pub keep_going: bool,
     /// When to give up.
     pub deadline: Option<Duration>,
 }
@@ -33,12 +36,15 @@ pub struct RestoreSpec {
 impl RestoreSpec {
     /// All of a dump in `format` into the database behind `connection`.
     pub fn new(connection: Connection, format: Format) -> Self {
-        Self { connection, format, no_owner: false, no_privileges: false, deadline: None }
+        Self { connection, format, no_owner: false, no_privileges: false, keep_going: false, deadline: None }
     }
 
     fn pg_restore(&self, cmd: Cmd) -> Cmd {
         let mut cmd = self.connection.apply(cmd).deadline(self.deadline).stdout(Stdout::Null);
-        cmd = cmd.args(["--single-transaction", "--exit-on-error"]).arg(format!("--format={}", self.format));
+        if !self.keep_going {
+            cmd = cmd.args(["--single-transaction", "--exit-on-error"]);
+        }
+        cmd = cmd.arg(format!("--format={}", self.format));
         if self.no_owner {
             cmd = cmd.arg("--no-owner");
         }

@@ -22,6 +22,22 @@ enum Part {
     Other,
 }
 
+/// What a statement does to a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OfRole {
+    /// Makes it.
+    Create(String),
+    /// Changes what it is, or says something about it.
+    Change(String),
+    /// Makes one a member of another.
+    Grant {
+        /// The one that is granted.
+        role: String,
+        /// The one that gets it.
+        member: String,
+    },
+}
+
 impl Statement {
     /// The statements of a script. What psql does by itself (`\connect`,
     /// `\restrict`) is left out.
@@ -112,6 +128,41 @@ impl Statement {
         }
     }
 
+    /// What it does to a role, as `pg_dumpall --roles-only` writes it.
+    pub fn of_role(&self) -> Option<OfRole> {
+        let parts = self.parts();
+        let name = |at: usize| parts.get(at).and_then(name_of);
+        if begins(&parts, &["create", "role"]) {
+            return Some(OfRole::Create(name(2)?));
+        }
+        if begins(&parts, &["alter", "role"]) {
+            return Some(OfRole::Change(name(2)?));
+        }
+        if begins(&parts, &["comment", "on", "role"]) {
+            return Some(OfRole::Change(name(3)?));
+        }
+        match parts.as_slice() {
+            [Part::Word(grant), role, Part::Word(to), member, ..] if grant == "grant" && to == "to" => {
+                Some(OfRole::Grant { role: name_of(role)?, member: name_of(member)? })
+            }
+            _ => None,
+        }
+    }
+
+    /// The same without the end that says who has granted it: whoever runs it does.
+    pub fn without_grantor(self) -> Self {
+        let (mut at, mut cut) = (0, None);
+        while at < self.sql.len() {
+            let (kind, end) = next_token(&self.sql, at);
+            if matches!(kind, Token::Word) && self.sql[at..end].eq_ignore_ascii_case(b"granted") {
+                cut = Some(at);
+            }
+            at = end;
+        }
+        let sql = cut.map_or(self.sql.as_slice(), |cut| &self.sql[..cut]).trim_ascii_end().to_vec();
+        Self { sql }
+    }
+
     /// The roles that own something by it, or are granted or refused something.
     pub fn roles(&self) -> Vec<String> {
         let parts = self.parts();
@@ -200,11 +251,26 @@ mod tests {
         assert_eq!(Statement::all(b"CREATE ROLE \"x y\";").remove(0).makes_role().as_deref(), Some("x y"));
     }
 
+    #[test]
+    fn what_is_done_to_roles_is_known() {
+        let of = |sql: &str| Statement::all(sql.as_bytes()).remove(0);
+        assert_eq!(of("CREATE ROLE \"a b\";").of_role(), Some(OfRole::Create("a b".into())));
+        assert_eq!(of("ALTER ROLE a WITH LOGIN PASSWORD 'x;';").of_role(), Some(OfRole::Change("a".into())));
+        assert_eq!(of("COMMENT ON ROLE a IS 'x';").of_role(), Some(OfRole::Change("a".into())));
+        let grant = of("GRANT \"granted\" TO b WITH ADMIN OPTION GRANTED BY \"c d\";");
+        assert_eq!(grant.of_role(), Some(OfRole::Grant { role: "granted".into(), member: "b".into() }));
+        assert_eq!(grant.without_grantor().text(), Some("GRANT \"granted\" TO b WITH ADMIN OPTION"));
+        for other in ["CREATE TABLESPACE t LOCATION '/x';", "SET a = 1;", "GRANT ALL ON PARAMETER x TO a;"] {
+            assert_eq!(of(other).of_role(), None, "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn nothing_breaks_the_cutting(script in proptest::collection::vec(any::<u8>(), 0..200)) {
             for statement in Statement::all(&script) {
-                let _ = (statement.roles(), statement.makes_role(), statement.in_place());
+                let _ = (statement.roles(), statement.makes_role(), statement.of_role());
+                let _ = (statement.clone().without_grantor(), statement.in_place());
             }
         }
     }

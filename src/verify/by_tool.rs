@@ -9,13 +9,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cluster::Limit;
 use super::restore_test::RestoreTest;
 use super::scratch::{Refused, Scratch};
 use super::verdict::Findings;
 use super::{Error, words};
 use crate::process::{self, crash_point};
-use crate::recovery::{self, restore_by_tool};
+use crate::recovery::{self, Limit, restore_by_tool};
 use crate::tools::adapter::{Depth, Report, Step, Target, empty_directory};
 use crate::tools::{self, Fault};
 
@@ -136,7 +135,7 @@ impl RestoreTest<'_> {
 fn in_limit(error: Error, limit: Limit) -> Error {
     match error {
         Error::Process(process::Error::Deadline { .. })
-        | Error::Tools(tools::Error::Process(process::Error::Deadline { .. })) => limit.error(),
+        | Error::Tools(tools::Error::Process(process::Error::Deadline { .. })) => limit.error().into(),
         other => other,
     }
 }

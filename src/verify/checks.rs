@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::restore_test::RestoreTest;
-use super::scratch::Scratch;
 use super::verdict::Findings;
 use super::{Error, words};
 use crate::backup::recorded_counts;
@@ -22,7 +21,6 @@ const ASSERTION_SHARE: u32 = 10;
 
 pub(super) struct Checks<'a> {
     pub(super) test: &'a RestoreTest<'a>,
-    pub(super) scratch: &'a Scratch,
     pub(super) cluster: &'a Cluster,
     pub(super) dbname: &'a str,
     /// Whether owners and grants were restored.
@@ -58,7 +56,7 @@ impl Checks<'_> {
             deadline: Some(test.request.timeout),
             ..DumpSpec::new(self.cluster.connection(self.dbname), Format::Plain)
         };
-        let tools = test.around.programs.for_server(self.cluster.version.major);
+        let tools = test.around.programs.for_server(self.cluster.major());
         let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
         let restored =
             tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
@@ -172,7 +170,7 @@ impl Checks<'_> {
         let database = quote_ident(self.dbname);
         client.execute(&format!("CREATE ROLE {role} LOGIN BYPASSRLS"))?;
         client.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}"))?;
-        if self.cluster.version.major >= 14 {
+        if self.cluster.major() >= 14 {
             client.execute(&format!("GRANT pg_read_all_data TO {role}"))?;
             return Ok(name);
         }
@@ -190,7 +188,7 @@ impl Checks<'_> {
     /// Asks on a connection of its own: what one query leaves behind is no
     /// business of the next.
     fn holds(&self, role: &str, sql: &str, limit: Duration) -> Result<Option<bool>, pg::Error> {
-        let info = self.cluster.as_role(self.scratch, role, self.dbname);
+        let info = self.cluster.as_role(role, self.dbname);
         let info = info.map_err(|error| pg::Error::Unexpected { detail: error.to_string() })?;
         let client = Client::connect(&info, "git-pggit")?;
         client.execute("SET search_path TO DEFAULT; BEGIN READ ONLY")?;
@@ -203,11 +201,11 @@ impl Checks<'_> {
 
     /// Tables and indexes are what they should be.
     fn amcheck(&self, findings: &mut Findings) -> Result<(), Error> {
-        if self.cluster.version.major < 14 {
+        if self.cluster.major() < 14 {
             findings.note("amcheck", "not before PostgreSQL 14");
             return Ok(());
         }
-        let tools = self.test.around.programs.for_server(self.cluster.version.major);
+        let tools = self.test.around.programs.for_server(self.cluster.major());
         let cmd = match tools.cmd(Program::PgAmcheck) {
             Ok(cmd) => cmd,
             Err(tools::Error::ProgramMissing { .. }) => {

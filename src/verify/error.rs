@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::words;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
@@ -27,7 +28,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// A data directory could not be made.
     #[error(transparent)]
-    Recovery(#[from] recovery::Error),
+    Recovery(recovery::Error),
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
@@ -118,6 +119,23 @@ pub enum Error {
         /// The signal.
         signal: Signal,
     },
+}
+
+impl From<recovery::Error> for Error {
+    fn from(error: recovery::Error) -> Self {
+        use recovery::Error as Other;
+        match error {
+            Other::ServerMissing { program, major, found } => Self::ServerMissing { program, major, found },
+            Other::ServerNotStarted { log } => Self::NotStarted { reason: words::log_tail(&log) },
+            Other::NoUser { name } => Self::NoUser { name },
+            Other::NotPrivate { path } => Self::NotScratch { path },
+            Other::Deadline { after } => Self::Deadline { after },
+            Other::Interrupted { signal } => Self::Interrupted { signal },
+            Other::Process(error) => error.into(),
+            Other::Pg(error) => error.into(),
+            other => Self::Recovery(other),
+        }
+    }
 }
 
 impl From<process::Error> for Error {

@@ -3,14 +3,13 @@
 
 use std::path::PathBuf;
 
-use super::cluster::{Binaries, Cluster, Limit, Origin, start};
+use super::cluster::{Binaries, Cluster};
 use super::restore_test::RestoreTest;
 use super::scratch::Scratch;
 use super::verdict::Findings;
 use super::{Error, words};
 use crate::domain::{Backup, RecoveryTarget};
-use crate::pg;
-use crate::recovery::{self, Archiving, DataDirectory};
+use crate::recovery::{self, Archiving, DataDirectory, Limit, Origin};
 use crate::store::Access;
 use crate::tools::adapter::Target;
 use crate::tools::{self, Connection};
@@ -52,15 +51,7 @@ impl RestoreTest<'_> {
             return Ok(None);
         }
         self.around.progress.stage("recovering", None);
-        let started = match start(scratch, binaries, Origin::Restored, limit, None) {
-            // There need not be a superuser of the usual name.
-            Err(Error::Pg(pg::Error::AuthFailed { .. })) => {
-                let admin = Cluster::make_admin(scratch, binaries, &limit)?;
-                start(scratch, binaries, Origin::Restored, limit, Some(&admin))
-            }
-            other => other,
-        };
-        match started {
+        match Cluster::start(scratch, binaries, Origin::Restored, limit) {
             Ok(cluster) => Ok(Some(cluster)),
             Err(Error::NotStarted { reason }) if !words::is_of_machine(&reason) => {
                 findings.fatal(format!("a server does not start from it: {}", words::last_word(&reason)));
@@ -85,6 +76,7 @@ impl RestoreTest<'_> {
             tablespaces: self.tablespaces(scratch)?,
             until: RecoveryTarget::Latest,
             archiving: Archiving::Off,
+            recovery: None,
             progress: self.around.progress,
         };
         match directory.run() {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::checks::Checks;
-use super::cluster::{Binaries, Cluster, Limit, Origin, start};
+use super::cluster::{Binaries, Cluster};
 use super::run::seconds;
 use super::scratch::Scratch;
 use super::verdict::Findings;
@@ -16,7 +16,7 @@ use crate::domain::{Backup, Timestamp};
 use crate::ledger::Entry;
 use crate::pg::{self, quote_ident};
 use crate::process::{self, crash_point};
-use crate::recovery::template;
+use crate::recovery::{Limit, Origin, template};
 use crate::tools::adapter::{Step, Subject, Target};
 use crate::tools::{self, Format, GLOBALS, Kind, Statement, load_directory, load_stream, major_of};
 
@@ -41,14 +41,14 @@ impl RestoreTest<'_> {
         let binaries = Binaries::find(&self.around.programs, self.major()?)?;
         let is_dump = self.is_dump()?;
         let scratch = Scratch::make(&self.around.scratch)?;
-        findings.note("server_version", binaries.version.text.clone());
+        findings.note("server_version", binaries.version().text.clone());
         self.note_age(findings);
         let begun = Instant::now();
         let cluster = if is_dump {
             self.has_room(&scratch)?;
             self.around.progress.stage("starting a scratch cluster", None);
             Cluster::initdb(&scratch, &binaries, &limit)?;
-            start(&scratch, &binaries, Origin::Initdb, limit, None)?
+            Cluster::start(&scratch, &binaries, Origin::Initdb, limit)?
         } else {
             match self.recovered(&scratch, &binaries, limit, findings)? {
                 Some(cluster) => cluster,
@@ -63,8 +63,7 @@ impl RestoreTest<'_> {
             let Some((dbname, roles)) = restored else { return Ok(()) };
             crash_point("verify.restored");
             findings.note("rto_s", seconds(begun.elapsed()));
-            let checks =
-                Checks { test: self, scratch: &scratch, cluster: &cluster, dbname: &dbname, roles, is_dump };
+            let checks = Checks { test: self, cluster: &cluster, dbname: &dbname, roles, is_dump };
             checks.run(findings)
         });
         let done = done.map_err(|error| cluster.trouble(error));
@@ -134,7 +133,7 @@ impl RestoreTest<'_> {
         let roles = self.make_roles(cluster, findings)?;
         let target = Target::Database {
             connection: cluster.connection(&dbname),
-            server_major: cluster.version.major,
+            server_major: cluster.major(),
             no_owner: !roles,
             no_privileges: !roles,
         };

@@ -12,21 +12,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use walkdir::WalkDir;
 
 use super::Error;
-use crate::process::{Cmd, Liveness, OsUser, Owner, crash_point, find_program, is_alive, search_path};
-use crate::tools::LIBPQ_VARIABLES;
+use crate::process::{Cmd, OsUser, Owner, crash_point};
+use crate::recovery::{GROUND_OWNER, Ground, server_user, sweep_grounds};
 
 const PREFIX: &str = "pggit-verify-";
-const OWNER_FILE: &str = "owner.json";
-/// A socket's whole path has at most 107 bytes.
-const SOCKET_PATH_MAX: usize = 107;
-const SOCKET: &str = "/home/.s.PGSQL.5432.lock";
 
 /// Where scratch clusters are, and as whom they run.
 #[derive(Debug, Clone)]
@@ -65,11 +58,11 @@ impl Scratch {
         if base.ancestors().any(|dir| dir.join("PG_VERSION").exists()) {
             return Err(Error::InsideDataDirectory { path: base });
         }
-        let user = user(settings.user.as_deref())?;
+        let user = server_user(settings.user.as_deref())?;
         sweep(&base);
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let root = base.join(name);
-        if root.as_os_str().len() + SOCKET.len() > SOCKET_PATH_MAX {
+        if !Ground::is_short_enough(&root.join("home")) {
             return Err(Error::TooLong { path: base });
         }
         let mut scratch = Self { root, user, prefix: Vec::new() };
@@ -80,7 +73,7 @@ impl Scratch {
         });
         tries.unwrap_or_else(|| scratch.fill())?;
         crash_point("verify.scratch-made");
-        scratch.prefix = prefix();
+        scratch.prefix = Ground::prefix(true);
         Ok(scratch)
     }
 
@@ -88,17 +81,11 @@ impl Scratch {
         let failed = |source| Error::Scratch { action: "make", path: self.root.clone(), source };
         make(&self.root, 0o711).map_err(failed)?;
         let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?)).map_err(failed)?;
-        fs::write(self.root.join(OWNER_FILE), owner).map_err(failed)?;
+        fs::write(self.root.join(GROUND_OWNER), owner).map_err(failed)?;
         let home = self.home();
         make(&home, 0o700).map_err(failed)?;
         self.give(&home).map_err(failed)?;
-        // Who gets to the socket may come in, and nobody else gets to it.
-        let files = [("hba.conf", "local all all trust\n"), ("ident.conf", ""), ("server.conf", "")];
-        for (name, text) in files {
-            let path = self.root.join(name);
-            fs::write(&path, text).map_err(failed)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed)?;
-        }
+        Ground::write_files(&self.root).map_err(failed)?;
         Ok(())
     }
 
@@ -120,6 +107,17 @@ impl Scratch {
     /// Gives a file to that user.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         self.user.as_ref().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+    }
+
+    /// Where the server works.
+    pub(super) fn ground(&self) -> Ground {
+        Ground {
+            data: self.data(),
+            home: self.home(),
+            files: self.root.clone(),
+            user: self.user.clone(),
+            prefix: self.prefix.clone(),
+        }
     }
 
     /// Lets a tool that runs as `borrower`, or else as we, put something there.
@@ -164,20 +162,12 @@ impl Scratch {
     /// A command that runs `program` as that user, a little nicer than others,
     /// and not longer than we live.
     pub(super) fn cmd(&self, program: &Path) -> Cmd {
-        let mut all = self.prefix.iter().map(PathBuf::from);
-        let cmd = match all.next() {
-            None => Cmd::new(program),
-            Some(first) => Cmd::new(first).args(all).arg(program),
-        };
-        self.as_user(cmd.hide_env(LIBPQ_VARIABLES))
+        self.ground().cmd(program)
     }
 
     /// Lets `cmd` run as that user.
     pub(super) fn as_user(&self, cmd: Cmd) -> Cmd {
-        match &self.user {
-            Some(user) => cmd.as_user(user).cwd("/"),
-            None => cmd.cwd("/"),
-        }
+        self.ground().as_user(cmd)
     }
 
     /// How many bytes are free there.
@@ -212,94 +202,9 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-/// As whom the server runs: PostgreSQL refuses root.
-fn user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
-    if !OsUser::we_are_root() {
-        return Ok(None);
-    }
-    let candidates = configured.map_or(vec!["postgres", "nobody"], |name| vec![name]);
-    for name in &candidates {
-        let found = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Err(Error::NoUser { name: candidates.first().map_or("", |name| name).to_owned() })
-}
-
-/// `nice` and `setpriv --pdeathsig`, where there are such programs.
-fn prefix() -> Vec<PathBuf> {
-    let path = search_path();
-    let find = |name: &str| find_program(name.as_ref(), &[], path.as_deref());
-    let mut all = Vec::new();
-    if let Some(nice) = find("nice") {
-        all.extend([nice, "-n".into(), "10".into()]);
-    }
-    if let (Some(setpriv), Some(proof)) = (find("setpriv"), find("true")) {
-        let words = ["--pdeathsig", "QUIT", "--"];
-        // There are others of that name.
-        if Cmd::new(&setpriv).args(words).arg(proof).run().is_ok() {
-            all.push(setpriv);
-            all.extend(words.map(PathBuf::from));
-        }
-    }
-    all
-}
-
-/// Ends and removes scratch clusters of dead processes in `base`. What others
-/// made, and what may still be in use, stays.
+/// Ends and removes scratch clusters of dead processes in `base`.
 pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
-    let mut swept = Vec::new();
-    let us = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let ours = path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
-        if !ours || !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let gone = match fs::read(path.join(OWNER_FILE)) {
-            Ok(owner) => match serde_json::from_slice::<Owner>(&owner) {
-                Ok(owner) if is_alive(&owner) == Liveness::Dead => {
-                    end_server(&path.join("home/data"));
-                    fs::remove_dir_all(&path).is_ok()
-                }
-                _ => false,
-            },
-            // Its maker died before it named itself, or is about to: then it begins again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_dir(&path).is_ok(),
-            Err(_) => false,
-        };
-        if gone {
-            swept.push(path);
-        }
-    }
-    swept
-}
-
-/// Ends the server that a dead process has left in `data`.
-fn end_server(data: &Path) {
-    let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    let pid = pid.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
-    let Some(pid) = pid else { return };
-    // A server stands in its data directory; a stranger who got its number does not.
-    let is_it = || {
-        let place = fs::read_link(format!("/proc/{}/cwd", pid.as_raw_pid()));
-        place.is_ok_and(|place| data.canonicalize().is_ok_and(|data| place == data))
-    };
-    for signal in [Signal::QUIT, Signal::KILL] {
-        if !is_it() {
-            return;
-        }
-        let _ = kill_process(pid, signal);
-        // Nobody ever sends: this only lets a moment pass.
-        let (_keep, moment) = channel::<()>();
-        for _ in 0..100 {
-            if test_kill_process(pid).is_err() || !is_it() {
-                return;
-            }
-            let _ = moment.recv_timeout(Duration::from_millis(50));
-        }
-    }
+    sweep_grounds(base, PREFIX, "home/data")
 }
 
 #[cfg(test)]
@@ -319,10 +224,10 @@ mod tests {
         let dead = serde_json::json!({ "host": crate::process::host(), "boot_id": "another", "pid": 1, "started_ticks": 1 });
         let other = base.path().join(format!("{PREFIX}dead"));
         fs::create_dir(&other).unwrap();
-        fs::write(other.join(OWNER_FILE), dead.to_string()).unwrap();
+        fs::write(other.join(GROUND_OWNER), dead.to_string()).unwrap();
         let strange = base.path().join(format!("{PREFIX}strange"));
         fs::create_dir(&strange).unwrap();
-        fs::write(strange.join(OWNER_FILE), "{").unwrap();
+        fs::write(strange.join(GROUND_OWNER), "{").unwrap();
         fs::create_dir(base.path().join(format!("{PREFIX}empty"))).unwrap();
         fs::create_dir(base.path().join("dead")).unwrap();
         assert_eq!(sweep(base.path()).len(), 2);

@@ -1,6 +1,8 @@
 //! What is kept of what programs and servers say: enough to understand it, and
 //! nothing of the content of a database. Pure.
 
+use crate::recovery;
+
 /// How much of a log is kept as evidence.
 const TAIL: usize = 4 << 10;
 /// The longest reason.
@@ -35,8 +37,7 @@ pub(super) fn complaint(stderr: &str) -> String {
 
 /// The last complaint of a server.
 pub(super) fn last_word(log: &str) -> String {
-    let complains = |line: &&str| ["FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
-    short(log.lines().rev().find(complains).unwrap_or_else(|| log.lines().next_back().unwrap_or_default()))
+    short(recovery::last_word(log))
 }
 
 /// A text that is not too long for a reason, in one line.

@@ -45,6 +45,14 @@ const RULES: &[(&str, &[Rule])] = &[
         &[Runs, Then(Stage::without_sqlx)],
     ),
     (
+        "git pggit backup restore nightly --into old_orders --table orders",
+        &[Gives("old_orders", "select count(*) from orders", "100")],
+    ),
+    (
+        "git pggit backup restore nightly --into old_public --schema public",
+        &[Gives("old_public", "select count(*) from items", "0")],
+    ),
+    (
         "git pggit backup guard --check 'select count(*) > 0 from orders' -- psql -v ON_ERROR_STOP=1 -f migrations/0042.sql",
         // The migration deletes everything.
         &[Fails(1), Then(Stage::nothing_is_lost)],

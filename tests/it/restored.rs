@@ -106,7 +106,7 @@ fn a_migration_that_is_undone_is_a_restore_in_place() {
     let restored = &shown["restores"][0];
     assert_eq!(restored["mode"], "disaster", "{}", output.snapshot());
     assert_eq!(restored["details"]["reason"], "a guarded migration failed");
-    let aside = restored["details"]["kept_aside"].as_str().unwrap();
+    let aside = restored["details"]["put_aside"].as_str().unwrap();
     assert!(output.stderr_text().contains(aside), "{}", output.snapshot());
     history.cluster.psql("postgres", &format!("drop database \"{aside}\""));
 }

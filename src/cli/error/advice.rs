@@ -422,6 +422,22 @@ impl From<recovery::Error> for Failure {
                 .hint("'git pggit backup restore --list' shows those that are not over"),
             other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
+            recovery::Error::Process(error) => error.into(),
+            other @ recovery::Error::NoUser { .. } => {
+                Self::of(Code::Configuration, &other).hint(SCRATCH_USER)
+            }
+            other @ recovery::Error::NotInBackup { .. } => Self::of(Code::NotFound, &other),
+            recovery::Error::NotTaken { ref why, .. } => {
+                let why = why.clone();
+                why.into_iter().fold(Self::of(Code::ToolFailed, &error), Failure::cause)
+            }
+            other @ recovery::Error::ServerMissing { major, .. } => {
+                Self::of(Code::ToolFailed, &other).hint(server_wanted(major))
+            }
+            other @ (recovery::Error::ServerNotStarted { .. }
+            | recovery::Error::NotPrivate { .. }
+            | recovery::Error::Deadline { .. }) => Self::of(Code::ToolFailed, &other),
+            other @ recovery::Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
             recovery::Error::Git(error) => error.into(),
             other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
                 .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
@@ -430,6 +446,14 @@ impl From<recovery::Error> for Failure {
             other => Self::of(Code::Conflict, &other),
         }
     }
+}
+
+/// What to do where nobody is known who may run a server.
+const SCRATCH_USER: &str = "name a user of this machine: git config pggit.scratchUser <user>";
+
+/// What to do where the server of a version is missing.
+fn server_wanted(major: u32) -> String {
+    format!("install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>")
 }
 
 impl From<verify::Error> for Failure {
@@ -444,20 +468,18 @@ impl From<verify::Error> for Failure {
             Error::Process(error) => error.into(),
             Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
-            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(format!(
-                "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>"
-            )),
-            Error::NoUser { .. } => failure(Code::Configuration)
-                .hint("name a user of this machine: git config pggit.scratchUser <user>"),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
+            Error::NoUser { .. } => failure(Code::Configuration).hint(SCRATCH_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
                 failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
             }
             Error::NoRoom { .. } => failure(Code::Destination)
                 .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
-            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => failure(Code::ToolFailed),
-            Error::Deadline { .. } => {
-                failure(Code::ToolFailed).hint("give it more time: git config pggit.<database>.verifyTimeout <duration>")
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => {
+                failure(Code::ToolFailed)
             }
+            Error::Deadline { .. } => failure(Code::ToolFailed)
+                .hint("give it more time: git config pggit.<database>.verifyTimeout <duration>"),
             Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
         }
     }

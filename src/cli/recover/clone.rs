@@ -84,6 +84,7 @@ pub(crate) fn make(target: &Target, copy: &Copy<'_>, context: &Context) -> Resul
         admin: admin.clone(),
         access: store::access_to(context, backup.location.as_ref())?,
         label: Some(note.to_label()),
+        globals: false,
     };
     let restored = restore.run()?;
     drop(progress);

@@ -1,21 +1,25 @@
 //! Which backup for a commit? The facts that the pure ranking needs, from the
 //! ledger, the history and the places of the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::cli::commands::backup::select;
 use crate::cli::{Code, Context, Failure, store};
 use crate::domain::{BackupId, DatabaseName, InvalidDatabaseName, Line, Status, Timestamp};
-use crate::git::{Oid, Repository, Walk};
+use crate::git::{Graph, Oid, Repository, Walk};
 use crate::ledger::{Filter, Overview, Row};
-use crate::recovery::{Candidate, Relation, is_migration, pending, rank};
+use crate::recovery::{Candidate, MEASURED_MAX, Relation, distances, is_migration, pending, rank};
 use crate::store::Held;
+use crate::tools::Program;
 
 /// Which backups are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted<'a> {
     pub(crate) database: Option<&'a str>,
     pub(crate) tool: Option<&'a str>,
+    /// Only copies of clusters.
+    pub(crate) no_dumps: bool,
     pub(crate) verified_only: bool,
     pub(crate) before: Option<Timestamp>,
     pub(crate) limit: usize,
@@ -54,7 +58,10 @@ pub(crate) fn search(
         None => true,
     };
     let mut rows = overview.select(&filter);
-    rows.retain(|row| (!wanted.verified_only || row.is_verified()) && in_time(row));
+    let is_dump = |row: &Row<'_>| row.tool() == Program::PgDump.name();
+    rows.retain(|row| {
+        (!wanted.verified_only || row.is_verified()) && in_time(row) && !(wanted.no_dumps && is_dump(row))
+    });
     let mut candidates = related(&rows, commit, context)?;
     rank(&mut candidates);
     candidates.truncate(wanted.limit);
@@ -66,21 +73,21 @@ pub(crate) fn search(
 /// The backups whose commits have to do with `commit`: itself, the nearest ones
 /// of its history, and the nearest ones that have it in theirs.
 fn related(rows: &[Row<'_>], commit: Oid, context: &Context) -> Result<Vec<Candidate>, Failure> {
-    /// So many commits of backups are compared with the wanted one.
-    const COMPARED: usize = 64;
     let repository = context.repository()?;
-    let mut known: Vec<Oid> = rows.iter().map(Row::commit_oid).collect();
-    known.sort_unstable();
-    known.dedup();
-    let has_backup = |oid: &Oid| known.binary_search(oid).is_ok();
-    let behind: Vec<Oid> = ancestors(commit, &has_backup, COMPARED, repository)?;
-    let mut candidates = Vec::new();
-    for oid in behind {
-        let commits = distance(oid, commit, repository)?;
-        for row in rows.iter().filter(|row| row.commit_oid() == oid) {
+    let (behind, seen) = ancestors(commit, rows, repository)?;
+    let mut by_commit: HashMap<Oid, Vec<&Row<'_>>> = behind.iter().map(|oid| (*oid, Vec::new())).collect();
+    for row in rows {
+        if let Some(its) = by_commit.get_mut(&row.commit_oid()) {
+            its.push(row);
+        }
+    }
+    let (mut candidates, mut between) = (Vec::new(), Between::to(commit, context));
+    for (oid, seen) in behind.iter().zip(distances(&seen, &behind)) {
+        let commits = seen.map_or_else(|| distance(*oid, commit, repository), Ok)?;
+        for row in by_commit.remove(oid).into_iter().flatten() {
             let relation = match commits {
                 0 => Relation::Exact,
-                commits => Relation::Ancestor { commits, migrations: migrations(row, commit, context)? },
+                commits => Relation::Ancestor { commits, migrations: between.migrations(row)? },
             };
             candidates.push(candidate(row, relation));
         }
@@ -92,22 +99,27 @@ fn related(rows: &[Row<'_>], commit: Oid, context: &Context) -> Result<Vec<Candi
 }
 
 /// The nearest commits of the history of `commit`, itself included, that have a
-/// backup; `most` of them.
-fn ancestors(
-    commit: Oid,
-    has_backup: &dyn Fn(&Oid) -> bool,
-    most: usize,
-    repository: &Repository,
-) -> Result<Vec<Oid>, Failure> {
+/// backup, and what was seen of the history.
+fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(Vec<Oid>, Graph), Failure> {
     /// Where nobody makes backups for so long, the whole history is walked.
-    const NEAR: usize = 2000;
-    let pick = |commits: Vec<Oid>| commits.into_iter().filter(|oid| has_backup(oid)).take(most).collect();
-    let near: Vec<Oid> =
-        pick(repository.walk(&[commit], &[], Walk { limit: Some(NEAR), ..Walk::default() })?);
-    match near.is_empty() {
-        true => Ok(pick(repository.walk(&[commit], &[], Walk::default())?)),
-        false => Ok(near),
+    const NEAR: [usize; 2] = [128, 4096];
+    let mut graph = Graph::new();
+    for near in NEAR {
+        graph = repository.recent(commit, near)?;
+        let mut with_backup: HashMap<Oid, bool> = graph.iter().map(|(oid, _)| (*oid, false)).collect();
+        for row in rows {
+            with_backup.entry(row.commit_oid()).and_modify(|has| *has = true);
+        }
+        let found = graph.iter().map(|(oid, _)| *oid).filter(|oid| with_backup.get(oid) == Some(&true));
+        let found: Vec<Oid> = found.take(MEASURED_MAX).collect();
+        let is_all = graph.len() < near;
+        if is_all || found.len() == MEASURED_MAX || (near == NEAR[1] && !found.is_empty()) {
+            return Ok((found, graph));
+        }
     }
+    let known: HashSet<Oid> = rows.iter().map(Row::commit_oid).collect();
+    let all = repository.walk(&[commit], &[], Walk::default())?;
+    Ok((all.into_iter().filter(|oid| known.contains(oid)).take(MEASURED_MAX).collect(), graph))
 }
 
 /// How many commits `newer` has that `older` lacks.
@@ -136,21 +148,43 @@ fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<C
     Ok(candidates)
 }
 
-/// How many migrations lie between the commit of a backup and the one that is
-/// wanted; where some were changed meanwhile, how many files differ.
-fn migrations(row: &Row<'_>, wanted: Oid, context: &Context) -> Result<usize, Failure> {
-    let (old, new) = (
-        migrations_at(row.commit_oid(), row.database(), context)?,
-        migrations_at(wanted, row.database(), context)?,
-    );
-    Ok(match pending(&old, &new) {
-        Ok(names) => names.len(),
-        Err(_) => {
-            let differs = |(name, id): &(&String, &Oid)| old.get(*name) != Some(*id);
-            let gone = old.keys().filter(|name| !new.contains_key(*name)).count();
-            new.iter().filter(differs).count() + gone
+/// What lies between commits and the one that is wanted.
+struct Between<'a> {
+    wanted: Oid,
+    context: &'a Context,
+    /// The files of migrations of a database at a commit.
+    files: HashMap<(Oid, String), Rc<BTreeMap<String, Oid>>>,
+}
+
+impl<'a> Between<'a> {
+    fn to(wanted: Oid, context: &'a Context) -> Self {
+        Self { wanted, context, files: HashMap::new() }
+    }
+
+    fn files(&mut self, commit: Oid, database: &str) -> Result<Rc<BTreeMap<String, Oid>>, Failure> {
+        let key = (commit, database.to_owned());
+        if let Some(known) = self.files.get(&key) {
+            return Ok(Rc::clone(known));
         }
-    })
+        let files = Rc::new(migrations_at(commit, database, self.context)?);
+        self.files.insert(key, Rc::clone(&files));
+        Ok(files)
+    }
+
+    /// How many migrations lie between the commit of a backup and the one that is
+    /// wanted; where some were changed meanwhile, how many files differ.
+    fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Failure> {
+        let (old, new) =
+            (self.files(row.commit_oid(), row.database())?, self.files(self.wanted, row.database())?);
+        Ok(match pending(&old, &new) {
+            Ok(names) => names.len(),
+            Err(_) => {
+                let differs = |(name, id): &(&String, &Oid)| old.get(*name) != Some(*id);
+                let gone = old.keys().filter(|name| !new.contains_key(*name)).count();
+                new.iter().filter(differs).count() + gone
+            }
+        })
+    }
 }
 
 /// The files of migrations at a commit, each with the id of its content.
@@ -188,7 +222,7 @@ fn judge(
     no_check: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let records = select::records(overview);
+    let records = select::records_for(candidates.iter().map(|candidate| candidate.backup), overview);
     for candidate in candidates {
         candidate.unusable = match records.chain(candidate.backup) {
             Err(reason) => Some(reason),

@@ -7,7 +7,7 @@ use crate::config::DatabaseConfig;
 use crate::domain::BackupSelector;
 use crate::git::Oid;
 use crate::ledger::Entry;
-use crate::recovery::{self, Expected, Forward, MigrateCommand, Way, pending};
+use crate::recovery::{self, Candidate, Expected, Forward, MigrateCommand, Way, pending};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, best, migrations_at, search};
@@ -27,6 +27,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) only_commit: bool,
     /// For a commit: a copy of the cluster, not a dump.
     pub(crate) of_cluster: bool,
+    /// For a commit: a copy of the cluster where no dump will do.
+    pub(crate) or_cluster: bool,
 }
 
 /// A backup and where to go from there.
@@ -95,11 +97,19 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     let overview = select::overview(context)?;
     let wanted = Wanted {
         database: asked.database,
-        tool: Some(if asked.of_cluster { Program::PgBasebackup } else { Program::PgDump }.name()),
+        tool: (!asked.of_cluster).then(|| Program::PgDump.name()),
+        no_dumps: asked.of_cluster,
         limit: 10,
         ..Wanted::default()
     };
-    let candidates = search(&wanted, commit, &overview, context)?;
+    let mut candidates = search(&wanted, commit, &overview, context)?;
+    if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
+        let wanted = Wanted { tool: None, no_dumps: true, ..wanted };
+        let others = search(&wanted, commit, &overview, context)?;
+        if others.iter().any(Candidate::is_eligible) {
+            candidates = others;
+        }
+    }
     let entry = context.ledger()?.by_id(best(&candidates, commit)?.backup)?;
     let commit = if asked.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
     Ok((entry, commit))
@@ -115,7 +125,9 @@ pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(
         return Ok(());
     }
     let overview = select::overview(context)?;
-    let Some(bad) = select::records(&overview).failed_verification(backup.id) else { return Ok(()) };
+    let Some(bad) = select::records_for([backup.id], &overview).failed_verification(backup.id) else {
+        return Ok(());
+    };
     let what = match bad == backup.id {
         true => format!("backup {} ({id}) has failed its latest verification", backup.name),
         false => format!(

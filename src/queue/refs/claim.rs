@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Claim, Claimant, Document, Error, Inner, RefsQueue, chance, database_ref, retrying};
-use crate::domain::{JobId, JobKind, JobState};
+use super::{Claim, Claimant, Document, Error, Inner, RefsQueue, chance, database_ref, held, lost, retrying};
+use crate::domain::{Ending, Job, JobId, JobKind, JobState};
+use crate::git::Oid;
 use crate::process::crash_point;
 
 impl RefsQueue {
@@ -15,7 +16,7 @@ impl RefsQueue {
         self.rescue(&mut inner)?;
         for id in inner.scan.candidates(self.clock.as_ref()) {
             let Some(known) = inner.scan.get(id) else { continue };
-            if known.kind == JobKind::Backup && inner.scan.is_busy(&known.database.clone()) {
+            if known.kind == JobKind::Backup && inner.scan.is_busy(&known.database, None) {
                 continue;
             }
             if let Some(claim) = self.take(&mut inner, id, claimant)? {
@@ -63,10 +64,7 @@ impl RefsQueue {
         match taken {
             // It will be looked at again.
             Err(error) if error.retry() => {
-                match inner.read(id) {
-                    Ok((tip, document)) => inner.scan.learn(id, tip, &document),
-                    Err(_) => inner.scan.forget(id),
-                }
+                inner.look_again(id);
                 Ok(None)
             }
             Err(Error::NotFound { .. } | Error::Damaged { .. }) => {
@@ -78,6 +76,22 @@ impl RefsQueue {
     }
 
     fn try_to_take(&self, inner: &mut Inner, id: JobId, claimant: &Claimant) -> Result<Option<Claim>, Error> {
+        let Some(taking) = self.prepare(inner, id, claimant, None)? else { return Ok(None) };
+        let Taking { tip, document, others } = taking;
+        inner.replace(tip, &document, others, "claimed")?;
+        crash_point("queue.claimed");
+        Ok(Some(claim_of(document)))
+    }
+
+    /// What has to be written so that this job is taken; `None` when it cannot
+    /// be taken now. The job `ending` is about to end.
+    fn prepare(
+        &self,
+        inner: &mut Inner,
+        id: JobId,
+        claimant: &Claimant,
+        ending: Option<JobId>,
+    ) -> Result<Option<Taking>, Error> {
         let (tip, mut document) = inner.read(id)?;
         if document.due_in(self.clock.as_ref()) != Some(Duration::ZERO) {
             inner.scan.learn(id, tip, &document);
@@ -92,22 +106,86 @@ impl RefsQueue {
             // First this, then the job that it names: who claims in between
             // moves it, because no two claims are written alike.
             let running = inner.repository.ref_tip(&name)?;
-            if let Some(other) = running.map(|running| inner.running(running)).transpose()?.flatten() {
+            let other = running.map(|running| inner.running(running)).transpose()?.flatten();
+            if let Some(other) = other.filter(|other| Some(other.0.job.id) != ending) {
                 inner.scan.learn(other.0.job.id, other.1, &other.0);
                 return Ok(None);
             }
             others.push((name, running, format!("{id} {}\n", document.job.token).into_bytes()));
         }
-        inner.replace(tip, &document, others, "claimed")?;
-        crash_point("queue.claimed");
-        let token = document.job.token;
-        Ok(Some(Claim { job: document.job, token }))
+        Ok(Some(Taking { tip, document, others }))
+    }
+
+    /// Ends an attempt and takes the next job in one transaction, which costs
+    /// half of two. `None`, and nothing has changed, when there is no next one or
+    /// somebody else was faster.
+    pub(super) fn end_with_next(
+        &self,
+        claim: &Claim,
+        ending: &Ending,
+        claimant: &Claimant,
+    ) -> Result<Option<(Job, Claim)>, Error> {
+        let mut inner = self.inner();
+        if !inner.scan.is_fresh() {
+            inner.look(self.clock.as_ref())?;
+        }
+        self.rescue(&mut inner)?;
+        let id = claim.job.id;
+        let (tip, mut ended) = lost(inner.read(id), claim)?;
+        held(&ended.job, claim)?;
+        ended.job.end(ending, self.now(), chance());
+        ended.stamp(self.clock.as_ref());
+        for next in inner.scan.candidates(self.clock.as_ref()) {
+            let Some(known) = inner.scan.get(next) else { continue };
+            if known.kind == JobKind::Backup && inner.scan.is_busy(&known.database, Some(id)) {
+                continue;
+            }
+            let taking = match self.prepare(&mut inner, next, claimant, Some(id)) {
+                Ok(Some(taking)) => taking,
+                Ok(None) => continue,
+                // It is looked at more closely when it is claimed alone.
+                Err(_) => return Ok(None),
+            };
+            let changes = [(Some(tip), &ended), (Some(taking.tip), &taking.document)];
+            return match inner.write_all(&changes, taking.others, "ended, and the next claimed") {
+                Ok(()) => {
+                    crash_point("queue.claimed");
+                    Ok(Some((ended.job, claim_of(taking.document))))
+                }
+                Err(error) if error.retry() => {
+                    inner.look_again(next);
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            };
+        }
+        Ok(None)
     }
 }
 
+/// A job that is about to be taken, and the other refs that move with it.
+struct Taking {
+    tip: Oid,
+    document: Document,
+    others: Vec<(String, Option<Oid>, Vec<u8>)>,
+}
+
+fn claim_of(document: Document) -> Claim {
+    let token = document.job.token;
+    Claim { job: document.job, token }
+}
+
 impl Inner {
+    /// Learns what has become of a job that somebody else was faster with.
+    fn look_again(&mut self, id: JobId) {
+        match self.read(id) {
+            Ok((tip, document)) => self.scan.learn(id, tip, &document),
+            Err(_) => self.scan.forget(id),
+        }
+    }
+
     /// The job that the ref of a database names, if that claim still holds.
-    fn running(&self, running: crate::git::Oid) -> Result<Option<(Document, crate::git::Oid)>, Error> {
+    fn running(&self, running: Oid) -> Result<Option<(Document, Oid)>, Error> {
         let named = self.repository.blob(running)?;
         let text = String::from_utf8_lossy(&named);
         let mut words = text.split_ascii_whitespace();

@@ -119,18 +119,33 @@ impl Inner {
         others: Vec<(String, Option<Oid>, Vec<u8>)>,
         what: &str,
     ) -> Result<(), Error> {
-        let id = document.job.id;
+        self.write_all(&[(old, document)], others, what)
+    }
+
+    /// Moves several jobs, and other refs, at once or not at all.
+    fn write_all(
+        &mut self,
+        documents: &[(Option<Oid>, &Document)],
+        others: Vec<(String, Option<Oid>, Vec<u8>)>,
+        what: &str,
+    ) -> Result<(), Error> {
         let mut writer: Writer<'_> = self.repository.writer();
-        let new = writer.blob(&document.to_bytes())?;
-        let mut updates = vec![RefUpdate { name: job_ref(id), old, new }];
+        let mut updates = Vec::new();
+        for (old, document) in documents {
+            let new = writer.blob(&document.to_bytes())?;
+            updates.push(RefUpdate { name: job_ref(document.job.id), old: *old, new });
+        }
         for (name, old, content) in others {
             updates.push(RefUpdate { name, old, new: writer.blob(&content)? });
         }
         writer.sync()?;
+        let tips: Vec<Oid> = updates.iter().map(|update| update.new).collect();
         let reason = format!("job: {what}");
         writer.move_refs(&Transaction { updates, reason, ..Transaction::default() })?;
         writer.settle()?;
-        self.scan.learn(id, new, document);
+        for ((_, document), tip) in documents.iter().zip(tips) {
+            self.scan.learn(document.job.id, tip, document);
+        }
         Ok(())
     }
 }
@@ -196,6 +211,18 @@ impl Queue for RefsQueue {
             Ok(())
         });
         lost(job, claim)
+    }
+
+    fn end_and_claim(
+        &self,
+        claim: &Claim,
+        ending: &Ending,
+        claimant: &Claimant,
+    ) -> Result<(Job, Option<Claim>), Error> {
+        if let Some((ended, next)) = self.end_with_next(claim, ending, claimant)? {
+            return Ok((ended, Some(next)));
+        }
+        Ok((self.end(claim, ending)?, self.claim(claimant)?))
     }
 
     fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {

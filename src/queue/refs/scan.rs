@@ -131,10 +131,11 @@ impl Scan {
         due.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Is a backup of this database known to run?
-    pub(super) fn is_busy(&self, database: &DatabaseName) -> bool {
-        self.all().any(|(_, known)| {
-            known.state == JobState::InProgress
+    /// Is a backup of this database known to run, other than the job `but`?
+    pub(super) fn is_busy(&self, database: &DatabaseName, but: Option<JobId>) -> bool {
+        self.all().any(|(id, known)| {
+            Some(id) != but
+                && known.state == JobState::InProgress
                 && known.kind == JobKind::Backup
                 && known.database == *database
         })

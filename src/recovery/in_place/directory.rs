@@ -9,8 +9,9 @@ use rustix::fs::{AtFlags, CWD, RenameFlags, renameat_with, unlinkat};
 use walkdir::WalkDir;
 
 use super::super::Error;
-use super::super::data_directory::sweep_partial;
+use super::super::by_tool::name_the_place;
 use super::super::execute::remove;
+use super::super::place::sweep_partial;
 use super::{Identity, Place, Site, Spot};
 
 /// Endings of the names of the two.
@@ -89,8 +90,10 @@ impl DirectorySite {
         lchown(&self.beside, Some(meta.uid()), Some(meta.gid())).map_err(failed)
     }
 
-    /// Gives all of the new one to the owner of the old one.
+    /// Gives all of the new one to the owner of the old one, and lets it name the
+    /// place that it gets.
     pub fn hand_over(&self) -> Result<(), Error> {
+        name_the_place(&self.beside, &self.path)?;
         let meta = fs::metadata(&self.path).map_err(|error| Error::file("look at", &self.path, error))?;
         for entry in WalkDir::new(&self.beside) {
             let entry = entry.map_err(|error| Error::file("list", &self.beside, error.into()))?;

@@ -6,7 +6,9 @@ mod conformance;
 mod custom;
 mod import;
 mod pgbackrest;
+mod restore_part;
 mod restore_test;
+mod restore_to;
 
 use std::fs;
 use std::io::Write as _;

@@ -535,6 +535,26 @@ pub fn what_is_tried_again_is_not_told_any_more(stage: &dyn Stage) {
     assert!(untold(queue.as_ref(), None).is_empty());
 }
 
+pub fn who_ends_a_backup_may_take_the_next_of_its_database(stage: &dyn Stage) {
+    let queue = stage.open();
+    let ids: Vec<JobId> = (0..2).map(|_| queue.enqueue(backup("shop")).unwrap().job.id).collect();
+    let first = take(queue.as_ref(), "w");
+    let (ended, second) = queue.end_and_claim(&first, &completed(), &worker("w")).unwrap();
+    assert_eq!((ended.id, ended.state), (ids[0], JobState::Completed));
+    let second = second.unwrap();
+    assert_eq!(second.job.id, ids[1]);
+    queue.enqueue(backup("shop")).unwrap();
+    assert_nothing(stage.open().as_ref());
+    // What is over takes nothing; a server may be asked again whose answer was lost.
+    let again = queue.end_and_claim(&first, &completed(), &worker("w"));
+    assert!(!matches!(again, Ok((_, Some(_)))), "{again:?}");
+    let (ended, third) = queue.end_and_claim(&second, &failed(true), &worker("w")).unwrap();
+    assert_eq!((ended.state, third.is_some()), (JobState::WillRetry, true));
+    let (_, none) = queue.end_and_claim(&third.unwrap(), &completed(), &worker("w")).unwrap();
+    assert!(none.is_none());
+    assert_eq!(queue.stats().unwrap().count(JobState::Completed), 2);
+}
+
 macro_rules! conformance {
     ($stage:expr) => {
         crate::queue::suite::conformance! { $stage;
@@ -546,7 +566,7 @@ macro_rules! conformance {
             a_job_that_kills_its_workers_ends an_hour_between_clocks_changes_nothing finished_jobs_go_by_age
             listings_can_be_filtered who_watches_is_woken the_job_of_a_dead_process_is_free_at_once
             what_is_to_be_told_is_remembered_until_it_was what_a_dead_process_should_have_told_another_tells
-            what_is_tried_again_is_not_told_any_more
+            what_is_tried_again_is_not_told_any_more who_ends_a_backup_may_take_the_next_of_its_database
         }
     };
     ($stage:expr; $($name:ident)+) => {

@@ -63,6 +63,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let wanted = Wanted {
         database: args.database.as_deref(),
         tool: args.tool.as_deref(),
+        no_dumps: false,
         verified_only: args.verified_only,
         before: args.at.as_ref().map(|at| select::moment(at, context.now())).transpose()?,
         limit: args.limit,

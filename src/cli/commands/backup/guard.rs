@@ -243,6 +243,7 @@ fn back(
         admin: admin.clone(),
         access: store::access_to(context, backup.location.as_ref())?,
         label: None,
+        globals: false,
     };
     let done = restore.run()?;
     drop(progress);
@@ -264,7 +265,7 @@ fn back(
         more: vec![
             ("size_bytes", done.bytes.into()),
             ("reason", "a guarded migration failed".into()),
-            ("kept_aside", aside.as_str().into()),
+            ("put_aside", aside.as_str().into()),
         ],
     };
     recorded(entry, done, context);

@@ -27,6 +27,7 @@ mod release;
 mod restore;
 mod restore_cluster;
 mod restore_in_place;
+mod restore_part;
 pub(in crate::cli) mod select;
 mod show;
 mod start;

@@ -10,21 +10,26 @@ use crate::cli::recover::{
     Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, target, trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
-use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, Timestamp, human_bytes};
+use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
-use crate::recovery::{Advance, Leniency, Restore, Restored};
+use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
-use super::{restore_cluster, restore_in_place, select};
+use super::restore_cluster::failed;
+use super::{restore_cluster, restore_in_place, restore_part, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
-/// A dump is restored with --into. A copy of a cluster, as pg_basebackup makes it,
+/// A dump is restored with --into. So is one database of a copy of a cluster, by way
+/// of a server that is thrown away, and with --schema or --table a part of any
+/// backup: what that refers to and does not have is left out, and said. A copy of a cluster, whichever tool has made it,
 /// becomes a data directory with --to: it is made beside its place, and gets its
 /// name when all of it is on disk. Incremental copies are put together with those
-/// that they need.
+/// that they need; pgBackRest, Barman and tools of your own restore what they keep.
+/// Where migrations have to be run, or with --prove, a server that nobody else can
+/// reach recovers the cluster first, is asked to do that, and is stopped again.
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
@@ -113,6 +118,22 @@ pub(super) struct Wanted {
     #[arg(long)]
     pub(super) disconnect: bool,
 
+    /// With --into: only this schema and what is in it; may be given several times
+    #[serde(skip)]
+    #[arg(long, value_name = "SCHEMA", requires = "into", conflicts_with_all = ["table", "commit"])]
+    pub(super) schema: Vec<String>,
+
+    /// With --into: only this table, with its indexes, constraints, triggers and sequences; may be
+    /// given several times
+    #[serde(skip)]
+    #[arg(long, value_name = "TABLE", requires = "into", conflicts_with = "commit")]
+    pub(super) table: Vec<TableName>,
+
+    /// With --into: another database of a cluster that was copied
+    #[serde(skip)]
+    #[arg(long, value_name = "DATABASE", requires = "into")]
+    pub(super) from_database: Option<String>,
+
     /// The missing or empty directory that becomes a data directory
     #[arg(long, value_name = "DIR", conflicts_with_all = PLACES)]
     pub(super) to: Option<PathBuf>,
@@ -127,15 +148,25 @@ pub(super) struct Wanted {
     pub(super) archive_mode: String,
 
     /// With a backup: run the migrations up to this commit after it
-    #[arg(short, long, value_name = "REV")]
+    #[arg(short, long, value_name = "REV", conflicts_with = "point")]
     pub(super) commit: Option<String>,
 
     /// With a commit: leave the database at the commit of the backup
     #[arg(long, conflicts_with = "commit")]
     pub(super) no_migrate: bool,
 
+    /// With --to: recover the cluster and compare the schema, also where no migration has to be run
+    #[serde(default)]
+    #[arg(long, requires = "to", conflicts_with = "point")]
+    pub(super) prove: bool,
+
+    /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
+    #[serde(skip)]
+    #[arg(long, requires = "to", conflicts_with = "archive_mode")]
+    pub(super) start: bool,
+
     /// Only say it when the schema is not what it should be
-    #[arg(long)]
+    #[arg(long, conflicts_with = "point")]
     pub(super) allow_schema_difference: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
@@ -146,13 +177,19 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<String>,
 
+    /// Make the roles that are beside the dump and not on the server; those that are there stay as
+    /// they are
+    #[serde(default)]
+    #[arg(long)]
+    pub(super) globals: bool,
+
     /// Let everything belong to the user who restores
     #[arg(long)]
-    no_owner: bool,
+    pub(super) no_owner: bool,
 
     /// Leave out grants and revokes
     #[arg(long)]
-    no_privileges: bool,
+    pub(super) no_privileges: bool,
 
     #[command(flatten)]
     pub(super) until: Until,
@@ -205,42 +242,57 @@ impl Until {
 }
 
 const EXAMPLES: &str = "\
-Roles are not part of a dump: they are beside it, in globals.sql. Where they
-cannot be made, use --no-owner and --no-privileges.
+Roles are not part of a dump: they are beside it, in globals.sql. --globals makes
+those that the server lacks, with their passwords and memberships, and never
+changes one that is there; without it use --no-owner and --no-privileges, or make
+them before.
 
 EXAMPLES
     git pggit backup restore latest --into shop_copy
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
-    git pggit backup restore 01a1fc4d --into shop --server postgresql://db2/postgres
+    git pggit backup restore 01a1fc4d --into shop --globals --server postgresql://db2/postgres
+    git pggit backup restore nightly --into old_orders --table shop.orders
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
+    git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
     git pggit backup restore v1.9 --mode disaster --force --disconnect
     git pggit backup restore --finish";
 
 /// What is about databases is not about data directories.
-const PLACES: [&str; 7] =
-    ["into", "commit", "no_migrate", "allow_schema_difference", "server", "no_owner", "no_privileges"];
+const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
 
 /// The last copy of a cluster that was complete at a time.
 fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let filter = Filter {
         databases: select::databases(asked.database)?,
         statuses: vec![Status::Completed],
-        tools: vec![Line::lossy(Program::PgBasebackup.name())],
         ..Filter::default()
     };
     let overview = select::overview(context)?;
-    let in_time = |row: &Row<'_>| row.completed_at().is_some_and(|completed| completed <= at);
+    let in_time = |row: &Row<'_>| {
+        row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
+    };
     let last = overview.select(&filter).into_iter().filter(in_time).max_by_key(Row::completed_at);
     let Some(row) = last else {
         return Err(Failure::new(Code::NotFound, format!("no copy of a cluster was complete at {at}"))
-            .hint("'git pggit backup list --tool pg_basebackup' shows all"));
+            .hint("'git pggit backup list' shows all; a dump leads to no moment"));
     };
     let entry = context.ledger()?.entry(&row)?;
     trusted(asked.what, &entry, context)?;
     let commit = Oid::from(&entry.backup.commit);
     Ok((entry, commit))
+}
+
+/// The copy of a cluster that is wanted. What commit it is at, at a moment of its
+/// log, says the log.
+fn of_cluster(wanted: &Wanted, context: &Context) -> Result<Target, Failure> {
+    if wanted.until.target(context)? == RecoveryTarget::Immediate {
+        return target(&asked(wanted)?, context);
+    }
+    let (entry, _) = resolve(wanted, context)?;
+    let commit = Oid::from(&entry.backup.commit);
+    Ok(Target { entry, commit, forward: None, expected: Expected::Unknown })
 }
 
 /// Whether it is shown or done.
@@ -264,15 +316,30 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Err(Failure::new(Code::Usage, "--force is for --mode disaster: a clone replaces nothing"))
         }
         (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context).map(drop),
-        (false, Mode::Disaster) => restore_in_place::run(&args.wanted, args.force, context),
+        (false, Mode::Disaster) => {
+            whole(&args.wanted)?;
+            restore_in_place::run(&args.wanted, args.force, context)
+        }
     }
+}
+
+/// Only all of a database, or of a cluster that does not run yet, takes the place of
+/// another.
+fn whole(wanted: &Wanted) -> Result<(), Failure> {
+    let part = !wanted.schema.is_empty() || !wanted.table.is_empty() || wanted.from_database.is_some();
+    if part || wanted.start {
+        let message = "--mode disaster replaces all of it, and starts nothing";
+        return Err(Failure::new(Code::Usage, message)
+            .hint("leave out --schema, --table, --from-database and --start"));
+    }
+    Ok(())
 }
 
 /// Shows what would be done.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     match wanted.mode {
         Mode::Clone => carry_out(wanted, How::Show(Then::default()), context).map(drop),
-        Mode::Disaster => restore_in_place::show(wanted, context),
+        Mode::Disaster => whole(wanted).and_then(|()| restore_in_place::show(wanted, context)),
     }
 }
 
@@ -286,7 +353,8 @@ fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
         database: wanted.database.as_deref(),
         commit: wanted.commit.as_deref(),
         no_migrate: wanted.no_migrate,
-        of_cluster: wanted.to.is_some(),
+        of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
+        or_cluster: true,
         ..Asked::default()
     })
 }
@@ -309,14 +377,16 @@ pub(super) type Schema = (String, Option<String>);
 /// compared with.
 pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<Option<Schema>, Failure> {
     if let Some(to) = &wanted.to {
-        let (entry, commit) = resolve(wanted, context)?;
-        restore_cluster::run(wanted, how, to, &entry, commit, context)?;
-        return Ok(None);
+        return restore_cluster::run(wanted, how, to, &of_cluster(wanted, context)?, context);
     }
     let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
-    let Target { entry, commit, forward, expected } = target(&asked(wanted)?, context)?;
+    let found = target(&asked(wanted)?, context)?;
+    if restore_part::is_wanted(wanted, &found.entry.backup) {
+        return restore_part::run(wanted, how, into, &found, context);
+    }
+    let Target { entry, commit, forward, expected } = found;
     let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
@@ -333,6 +403,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         admin,
         access: store::access_to(context, entry.backup.location.as_ref())?,
         label: None,
+        globals: wanted.globals,
     };
     if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
@@ -344,12 +415,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let target = place_of_database(&restore.admin.with_dbname(into));
     let (at, ran) = (restore.advance.commit().clone(), restore.advance.names());
     drop(progress);
-    let restored = restored.map_err(|error| match interrupt::requested() {
-        Some(signal) => {
-            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
-        }
-        None => error.into(),
-    })?;
+    let restored = restored.map_err(failed)?;
     let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
     if matches!(how, How::Part) {
         return Ok(schema);
@@ -367,7 +433,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     Ok(None)
 }
 
-fn say(
+pub(super) fn say(
     into: &str,
     entry: &Entry,
     commit: Oid,
@@ -387,7 +453,22 @@ fn say(
             "duration_s": restored.duration.as_secs_f64(),
             "schema_compared_with": restored.compared_with,
             "schema_difference": restored.difference,
+            "left_out": restored.left_out,
+            "roles": restored.roles.as_ref().map(|roles| json!({
+                "made": roles.made,
+                "kept": roles.kept,
+                "left_out": roles.left_out,
+            })),
         }))?);
+    }
+    if let Some(roles) = &restored.roles {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        context.ui.status(&format!("created roles: {}", list(&roles.made)));
+        context.ui.status(&format!("left as they are: {}", list(&roles.kept)));
+        roles.left_out.iter().for_each(|what| context.ui.warning(what));
+    }
+    for what in &restored.left_out {
+        context.ui.warning(&format!("left out, since it needs what is not restored: {what}"));
     }
     let size = human_bytes(restored.bytes);
     let text = format!(

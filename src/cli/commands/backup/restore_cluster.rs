@@ -3,92 +3,321 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::json;
 
-use super::restore::{How, Until, Wanted};
+use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::{Done, Shown, place_of_directory, recorded};
+use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
-use crate::config::{Origin, Setting};
-use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, Status, human_bytes};
-use crate::git::Oid;
+use crate::config::{Origin, Setting, Tool};
+use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, human_bytes};
 use crate::ledger::{self, Entry};
+use crate::pg::ConnInfo;
 use crate::process::interrupt;
-use crate::recovery::{Archiving, DataDirectory, Log, PlannedStep, Planted, reach, restore_by_tool};
+use crate::recovery::{
+    Advance, Archiving, DataDirectory, Error, Log, PlannedStep, Planted, Recovered, Recovery, Started,
+    ToolRestore, check_clone, reach, start_clone,
+};
 use crate::store::Access;
-use crate::tools::Programs;
-use crate::tools::adapter::{Subject, Target, empty_already};
+use crate::tools::{Adapter, Programs};
+
+/// What is to be made, and where.
+struct Order<'a> {
+    args: &'a Wanted,
+    shown: bool,
+    wanted: &'a Target,
+    path: PathBuf,
+    tablespaces: Vec<(PathBuf, PathBuf)>,
+    until: RecoveryTarget,
+    archiving: Archiving,
+    programs: Programs,
+    context: &'a Context,
+}
 
 pub(super) fn run(
-    wanted: &Wanted,
+    args: &Wanted,
     how: How,
     to: &Path,
-    entry: &Entry,
-    commit: Oid,
+    wanted: &Target,
     context: &Context,
-) -> Result<(), Failure> {
-    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let Some(adapter) = backup::restorer_of(&entry.backup, &programs) else {
-        return by_tool(wanted, how, to, entry, commit, &programs, context);
-    };
-    let members = members(entry, context)?;
+) -> Result<Option<Schema>, Failure> {
     let tablespaces =
-        wanted.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
-    let until = wanted.until.target(context)?;
-    let log = match until {
-        RecoveryTarget::Immediate => None,
-        _ => Some(log(&wanted.until, &until, entry, context)?),
-    };
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let restore = DataDirectory {
-        members: &members,
-        adapter: adapter.as_ref(),
+        args.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
+    let order = Order {
+        args,
+        shown: matches!(how, How::Show(_)),
+        wanted,
         path: plain(&context.cwd().join(to)),
         tablespaces,
-        until,
-        log,
-        archiving: if wanted.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
-        progress: progress.as_ref(),
+        until: args.until.target(context)?,
+        archiving: if args.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
+        programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
+        context,
     };
-    if let How::Show(then) = how {
-        let (steps, refusals) = restore.describe()?;
-        return Shown { entry, commit, place: json!({ "directory": restore.path }), steps, refusals }
-            .then(then)
-            .show(context);
+    if args.start {
+        check_clone(&order.path)?;
     }
-    let planted = restore.run();
-    let planted = planted.map_err(|error| match interrupt::requested() {
+    let progress = bar::progress(&context.ui);
+    let store_adapter = backup::restorer_of(&wanted.entry.backup, &order.programs);
+    let goes_on = wanted.forward.is_some() || args.prove || args.start;
+    let server = goes_on.then(|| connection(&wanted.entry.backup, context).ok()).flatten();
+    let recovery = goes_on.then(|| order.recovery(server.as_ref(), progress.as_ref())).transpose()?;
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    let made = match store_adapter {
+        Some(adapter) => order.out_of_store(adapter.as_ref(), recovery.as_ref(), progress.as_ref())?,
+        None => order.by_tool(server.as_ref(), recovery.as_ref(), progress.as_ref())?,
+    };
+    let dbname = recovery.as_ref().map(|recovery| recovery.advance.dbname.to_owned());
+    let ran = recovery.as_ref().map(|recovery| recovery.advance.names()).unwrap_or_default();
+    drop(recovery);
+    drop(progress);
+    match made {
+        Made::Shown(steps, refusals) => {
+            let (entry, place) = (&wanted.entry, json!({ "directory": order.path }));
+            let shown = Shown { entry, commit: wanted.commit, place, steps, refusals };
+            match how {
+                How::Show(then) => shown.then(then).show(context)?,
+                How::Run | How::Part => shown.show(context)?,
+            }
+            Ok(None)
+        }
+        Made::Planted(planted, members) => {
+            let started = match (&planted.recovered, dbname) {
+                (Some(recovered), Some(dbname)) if args.start => Some(order.start(recovered, &dbname)?),
+                _ => None,
+            };
+            let recovered = planted.recovered.as_ref();
+            if let Some(diff) = recovered.and_then(|recovered| recovered.difference.as_ref()) {
+                context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+            }
+            let schema = recovered
+                .and_then(|recovered| Some((recovered.compared_with.clone()?, recovered.difference.clone())));
+            if matches!(how, How::Part) {
+                return Ok(schema);
+            }
+            order.record(&planted, schema, ran);
+            order.say(&planted, &members, started.as_ref())?;
+            Ok(None)
+        }
+    }
+}
+
+/// What came of an order.
+enum Made {
+    /// Only its steps were wanted.
+    Shown(Vec<PlannedStep>, Vec<Error>),
+    /// It was made, of these backups.
+    Planted(Planted, Vec<Backup>),
+}
+
+/// How the database is reached that was backed up, where it is configured here.
+pub(super) fn connection(backup: &Backup, context: &Context) -> Result<ConnInfo, Failure> {
+    let database = context.config()?.selected(Some(backup.database.as_str()))?;
+    connect::conninfo(context, &database)
+}
+
+/// The tool that keeps a backup, as it is configured here.
+pub(super) fn tool_of(
+    backup: &Backup,
+    server: &ConnInfo,
+    programs: &Programs,
+    context: &Context,
+) -> Result<Box<dyn Adapter>, Failure> {
+    let config = context.config()?;
+    let mut database = config.selected(Some(backup.database.as_str()))?;
+    let tool: Tool = backup.tool.name.as_str().parse().map_err(|()| {
+        Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
+    })?;
+    database.tool = Setting { value: tool, origin: Origin::CommandLine };
+    Ok(backup::adapter_for(config, &database, server, programs)?)
+}
+
+impl Order<'_> {
+    fn backup(&self) -> &Backup {
+        &self.wanted.entry.backup
+    }
+
+    /// What is done with the cluster before the directory gets its name. The role
+    /// is that of the configured URL.
+    fn recovery<'b>(
+        &'b self,
+        server: Option<&'b ConnInfo>,
+        progress: &'b dyn crate::progress::Progress,
+    ) -> Result<Recovery<'b>, Failure> {
+        let (backup, staging) = (self.backup(), store::staging(self.context)?);
+        let recorded = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.as_deref());
+        let dbname = recorded.or(server.map(ConnInfo::dbname)).ok_or_else(|| {
+            let message = format!("backup {} does not say which database it is of", backup.id);
+            Failure::new(Code::Conflict, message)
+                .hint(format!("configure it: git config pggit.{}.url <url>", backup.database))
+        })?;
+        let advance = Advance {
+            forward: self.wanted.forward.clone(),
+            expected: self.wanted.expected.clone(),
+            allow_schema_difference: self.args.allow_schema_difference,
+            alone: true,
+            ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
+        };
+        let mut recovery = Recovery::new(advance, server.map_or("postgres", ConnInfo::user));
+        recovery.mark = self.until == RecoveryTarget::Immediate;
+        recovery.start = self.args.start;
+        Ok(recovery)
+    }
+
+    /// Makes it of bytes that are ours.
+    fn out_of_store(
+        &self,
+        adapter: &dyn Adapter,
+        recovery: Option<&Recovery<'_>>,
+        progress: &dyn crate::progress::Progress,
+    ) -> Result<Made, Failure> {
+        let members = members(&self.wanted.entry, self.context)?;
+        let log = match self.until {
+            RecoveryTarget::Immediate => None,
+            _ => Some(log(&self.args.until, &self.until, &self.wanted.entry, self.context)?),
+        };
+        let restore = DataDirectory {
+            members: &members,
+            adapter,
+            path: self.path.clone(),
+            tablespaces: self.tablespaces.clone(),
+            until: self.until.clone(),
+            log,
+            archiving: self.archiving,
+            recovery,
+            progress,
+        };
+        if self.shown {
+            let (steps, refusals) = restore.describe()?;
+            return Ok(Made::Shown(steps, refusals));
+        }
+        let planted = restore.run().map_err(failed)?;
+        drop(restore);
+        Ok(Made::Planted(planted, members.into_iter().map(|(member, _)| member).collect()))
+    }
+
+    /// Lets a tool restore what is in its own repository, as it is configured here.
+    fn by_tool(
+        &self,
+        server: Option<&ConnInfo>,
+        recovery: Option<&Recovery<'_>>,
+        progress: &dyn crate::progress::Progress,
+    ) -> Result<Made, Failure> {
+        let backup = self.backup();
+        let server = server.map_or_else(|| connection(backup, self.context), |server| Ok(server.clone()))?;
+        let adapter = tool_of(backup, &server, &self.programs, self.context)?;
+        if self.archiving == Archiving::Preserve {
+            let message = "--archive-mode preserve: the tool leaves archiving off";
+            return Err(
+                Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place")
+            );
+        }
+        let restore = ToolRestore {
+            backup,
+            adapter: adapter.as_ref(),
+            path: self.path.clone(),
+            tablespaces: self.tablespaces.clone(),
+            until: self.until.clone(),
+            recovery,
+            progress,
+        };
+        if self.shown {
+            let (steps, refusals) = restore.describe()?;
+            return Ok(Made::Shown(steps, refusals));
+        }
+        Ok(Made::Planted(restore.run().map_err(failed)?, vec![backup.clone()]))
+    }
+
+    /// Records the restore.
+    fn record(&self, planted: &Planted, schema: Option<Schema>, ran: Vec<String>) {
+        let done = Done {
+            mode: RestoreMode::Clone,
+            target: place_of_directory(&self.path),
+            commit: self.wanted.commit.to_commit(),
+            duration: planted.duration,
+            schema,
+            more: vec![("until", self.until.to_string().into()), ("ran", ran.into())],
+        };
+        recorded(&self.wanted.entry, done, self.context);
+    }
+
+    /// Starts a server that stays on what was made.
+    fn start(&self, recovered: &Recovered, dbname: &str) -> Result<Started, Failure> {
+        start_clone(&self.path, recovered, dbname, &self.programs).map_err(|error| {
+            let directory = self.path.display();
+            Failure::from(error).hint(format!("all that was wanted is in {directory}: start a server on it"))
+        })
+    }
+
+    fn say(&self, planted: &Planted, members: &[Backup], started: Option<&Started>) -> Result<(), Failure> {
+        let (backup, ui, recovered) = (self.backup(), &self.context.ui, planted.recovered.as_ref());
+        let difference = recovered.and_then(|recovered| recovered.difference.as_deref());
+        let compared_with = recovered.and_then(|recovered| recovered.compared_with.as_deref());
+        if ui.wants_json() {
+            return Ok(ui.json(&json!({
+                "backup": backup.id,
+                "commit": self.wanted.commit.to_commit(),
+                "backup_commit": backup.commit,
+                "backups": members.iter().map(|member| member.id).collect::<Vec<_>>(),
+                "directory": self.path.to_string_lossy(),
+                "tablespaces": planted.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+                "archive_mode": if self.archiving == Archiving::Off { "off" } else { "preserve" },
+                "size_bytes": planted.bytes,
+                "until": self.until,
+                "recovered": recovered.is_some(),
+                "schema_compared_with": compared_with,
+                "schema_difference": difference,
+                "server": started.map(|started| json!({
+                    "url": started.url,
+                    "stop": started.stop,
+                    "user": started.user,
+                })),
+                "duration_s": planted.duration.as_secs_f64(),
+            }))?);
+        }
+        let (size, short) = (human_bytes(planted.bytes), backup.commit.short());
+        let directory = self.path.display();
+        ui.status(&format!(
+            "restored backup {} ({size}, commit {short}) into data directory {directory}",
+            backup.name
+        ));
+        if self.wanted.forward.is_some() {
+            ui.status(&format!("migrated it to commit {}", self.wanted.commit.short()));
+        }
+        if let (Some(with), None) = (compared_with, difference) {
+            ui.status(&format!("its schema equals {with}"));
+        }
+        if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
+            let major = version.as_str().split('.').next().unwrap_or_default();
+            ui.status(&format!("it takes a server of PostgreSQL {major}"));
+        }
+        if recovered.is_none() && self.until != RecoveryTarget::Immediate {
+            ui.status(&format!("a server that is started on it replays the log up to {}", self.until));
+        }
+        match self.archiving {
+            Archiving::Off => ui.status("archive_mode is off in its postgresql.auto.conf"),
+            Archiving::Preserve if recovered.is_some() => {
+                ui.warning("what the migrations have written is in no archive: make a backup once it runs");
+            }
+            Archiving::Preserve => {}
+        }
+        let Some(started) = started else { return Ok(()) };
+        let who = started.user.as_ref().map_or(String::new(), |user| format!(", as user {user}"));
+        ui.status(&format!("a server runs on it; this stops it{who}: {}", started.stop.join(" ")));
+        Ok(ui.line(&started.url)?)
+    }
+}
+
+/// What a restore failed with, or that it was interrupted.
+pub(super) fn failed(error: Error) -> Failure {
+    match interrupt::requested() {
         Some(signal) => {
             Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
         }
         None => error.into(),
-    })?;
-    let DataDirectory { path, archiving, until, .. } = restore;
-    drop(progress);
-    if matches!(how, How::Part) {
-        return Ok(());
     }
-    let said = Said { members: &members, path: &path, archiving, planted: &planted, until: &until };
-    record(&path, planted.duration, entry, &said.until.to_string(), context);
-    say(&said, entry, commit, context)
-}
-
-/// Records the restore into a directory.
-fn record(path: &Path, duration: Duration, entry: &Entry, until: &str, context: &Context) {
-    let done = Done {
-        mode: RestoreMode::Clone,
-        target: place_of_directory(path),
-        // Its databases are as they were copied.
-        commit: entry.backup.commit.clone(),
-        duration,
-        schema: None,
-        more: vec![("until", until.into())],
-    };
-    recorded(entry, done, context);
 }
 
 /// The log behind the backup, when it can lead to the target.
@@ -138,92 +367,13 @@ fn log(wanted: &Until, until: &RecoveryTarget, entry: &Entry, context: &Context)
     }
 }
 
-/// What was done.
-struct Said<'a> {
-    members: &'a [(Backup, Access)],
-    path: &'a Path,
-    archiving: Archiving,
-    planted: &'a Planted,
-    until: &'a RecoveryTarget,
-}
-
-/// Lets a tool restore what is in its own repository, as it is configured here.
-fn by_tool(
-    wanted: &Wanted,
-    how: How,
-    to: &Path,
-    entry: &Entry,
-    commit: Oid,
-    programs: &Programs,
-    context: &Context,
-) -> Result<(), Failure> {
-    let (backup, config) = (&entry.backup, context.config()?);
-    if backup.status != Status::Completed {
-        let status = backup.status.as_str().replace('_', " ");
-        return Err(Failure::new(Code::Conflict, format!("backup {} is {status}", backup.id)));
-    }
-    let mut database = config.selected(Some(backup.database.as_str()))?;
-    let tool = backup.tool.name.as_str().parse().map_err(|()| {
-        Failure::new(Code::Damaged, format!("backup {} names no tool: {}", backup.id, backup.tool.name))
-    })?;
-    database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    let adapter = backup::adapter_for(config, &database, &connect::conninfo(context, &database)?, programs)?;
-    if wanted.archive_mode != "off" {
-        let message = "--archive-mode preserve: the tool leaves archiving off";
-        return Err(Failure::new(Code::Usage, message).hint("switch it on when the cluster takes its place"));
-    }
-    let tablespaces =
-        wanted.tablespace_mapping.iter().map(|text| mapping(text, context)).collect::<Result<_, _>>()?;
-    let path = plain(&context.cwd().join(to));
-    let until = wanted.until.target(context)?;
-    let target = Target::DataDirectory { path: path.clone(), tablespaces, until };
-    let steps = adapter.restore(&Subject { backup, chain: &[], source: None }, &target)?;
-    if let How::Show(then) = how {
-        let refusals = empty_already(&path).err().map(Into::into).into_iter().collect();
-        let steps = steps.iter().map(PlannedStep::of_adapter).collect();
-        return Shown { entry, commit, place: json!({ "directory": path }), steps, refusals }
-            .then(then)
-            .show(context);
-    }
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let duration = restore_by_tool(backup, steps, &path, progress.as_ref());
-    drop(progress);
-    let duration = duration.map_err(|error| match interrupt::requested() {
-        Some(signal) => {
-            Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"))
-        }
-        None => error.into(),
-    })?;
-    if matches!(how, How::Part) {
-        return Ok(());
-    }
-    record(&path, duration, entry, &wanted.until.target(context)?.to_string(), context);
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "backup": backup.id,
-            "commit": backup.commit,
-            "directory": path.to_string_lossy(),
-            "size_bytes": backup.size_bytes,
-            "duration_s": duration.as_secs_f64(),
-        }))?);
-    }
-    let (tool, short) = (&backup.tool.name, backup.commit.short());
-    context.ui.status(&format!(
-        "restored backup {} (commit {short}) with {tool} into data directory {}",
-        backup.name,
-        path.display()
-    ));
-    Ok(())
-}
-
 /// A path without `.` and a slash at its end: a name is added to it.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
 /// The backups that it takes, the full one first.
-fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
+pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
     let ledger = context.ledger()?;
     let access = |backup: &Backup| store::access_to(context, backup.location.as_ref());
     let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];
@@ -273,44 +423,4 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
         [_, _] => refuse("the old directory has to be absolute"),
         _ => refuse("expected OLD=NEW"),
     }
-}
-
-fn say(said: &Said<'_>, entry: &Entry, commit: Oid, context: &Context) -> Result<(), Failure> {
-    let backup = &entry.backup;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "backup": backup.id,
-            "commit": backup.commit,
-            "backups": said.members.iter().map(|(member, _)| member.id).collect::<Vec<_>>(),
-            "directory": said.path.to_string_lossy(),
-            "tablespaces": said.planted.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-            "archive_mode": if said.archiving == Archiving::Off { "off" } else { "preserve" },
-            "size_bytes": said.planted.bytes,
-            "until": said.until,
-            "duration_s": said.planted.duration.as_secs_f64(),
-        }))?);
-    }
-    let (size, short) = (human_bytes(said.planted.bytes), backup.commit.short());
-    context.ui.status(&format!(
-        "restored backup {} ({size}, commit {short}) into data directory {}",
-        backup.name,
-        said.path.display()
-    ));
-    if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
-        let major = version.as_str().split('.').next().unwrap_or_default();
-        context.ui.status(&format!("it takes a server of PostgreSQL {major}"));
-    }
-    if Oid::from(&backup.commit) != commit {
-        context.ui.warning(&format!(
-            "its databases are at commit {short}, not at {}: migrations take a server that runs",
-            commit.short()
-        ));
-    }
-    if *said.until != RecoveryTarget::Immediate {
-        context.ui.status(&format!("a server that is started on it replays the log up to {}", said.until));
-    }
-    if said.archiving == Archiving::Off {
-        context.ui.status("archive_mode is off in its postgresql.auto.conf");
-    }
-    Ok(())
 }

@@ -1,12 +1,15 @@
 //! How commands name backups: one of them, or those that pass a filter.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::Vacant;
 use std::str::FromStr;
 
 use crate::backup::is_abandoned;
 use crate::cli::{Code, Context, Failure};
 use crate::config;
 use crate::domain::{
-    BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
+    BackupId, BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey,
+    Timestamp,
 };
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
@@ -215,7 +218,28 @@ pub(in crate::cli) fn overview(context: &Context) -> Result<Overview, Failure> {
 
 /// All backups by commit, to be judged.
 pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
-    Records::new(overview.rows().map(|row| Known {
+    records_of(overview.rows())
+}
+
+/// The same of these backups and all that they need.
+pub(in crate::cli) fn records_for(
+    ids: impl IntoIterator<Item = BackupId>,
+    overview: &Overview,
+) -> Records<Oid> {
+    let (mut rows, mut open) = (BTreeMap::new(), ids.into_iter().collect::<Vec<_>>());
+    while let Some(id) = open.pop() {
+        if let Vacant(place) = rows.entry(id)
+            && let Some(row) = overview.get(id)
+        {
+            open.extend(row.needs());
+            place.insert(row);
+        }
+    }
+    records_of(rows.into_values())
+}
+
+fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>) -> Records<Oid> {
+    Records::new(rows.map(|row| Known {
         id: row.id(),
         commit: row.commit_oid(),
         kind: row.kind(),

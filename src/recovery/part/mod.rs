@@ -1,0 +1,372 @@
+//! A database, or a part of one, out of a backup and into a new database.
+//!
+//! A copy of a cluster is restored into a directory that is thrown away; a server
+//! that nobody else reaches recovers it, and `pg_dump` takes the part out. A part
+//! of a dump is taken the same way out of a database that is thrown away, so that
+//! a table means the same whatever the backup was made with: its rows, indexes,
+//! constraints, triggers and sequences.
+
+mod holder;
+mod selection;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::of_store;
+use super::globals::MadeRoles;
+use super::{
+    Advance, Archiving, DataDirectory, Effect, Error, Plan, PlannedStep, PrivateServer, Recovery, Restore,
+    Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
+};
+use crate::backup::HeldSource;
+use crate::domain::{Backup, DumpFormat, RecoveryTarget};
+use crate::pg::{Client, ConnInfo, Template, quote_ident};
+use crate::process::crash_point;
+use crate::progress::Quiet;
+use crate::store::{Access, Held};
+use crate::tools::adapter::{Source, Subject};
+use crate::tools::{self, Adapter, Connection, DumpSpec, PgTools, RestoreSpec};
+use holder::Holder;
+use selection::{Resolved, left_out};
+
+pub use selection::Selection;
+
+/// What the server's activity views call us.
+const APPLICATION: &str = "git-pggit";
+
+/// From this version on pg_dump takes extensions along with a part.
+const KNOWS_EXTENSIONS: u32 = 14;
+
+/// A part of a backup that is wanted.
+pub struct Part<'a> {
+    /// The backup, the name of the new database, and what is done when the data
+    /// are there.
+    pub advance: Advance<'a>,
+    /// A database of the server in which it is to be made.
+    pub admin: ConnInfo,
+    /// The database in the copy of a cluster.
+    pub dbname: String,
+    /// Which part of it.
+    pub selection: Selection,
+    /// Whether the new database is at the commit in the end: a part is at none.
+    pub mark: bool,
+    /// Whether roles that the server lacks are made.
+    pub globals: bool,
+    /// Where clusters are made that are thrown away.
+    pub scratch: PathBuf,
+    /// As whom they run when we are root.
+    pub scratch_user: Option<String>,
+}
+
+/// Where the backup is.
+pub enum Kept<'a> {
+    /// A dump; what it takes to reach it.
+    Dump(Access),
+    /// Copies of a cluster that are ours, the full one first.
+    Store(&'a [(Backup, Access)], &'a dyn Adapter),
+    /// A copy that its tool keeps.
+    Tool(&'a dyn Adapter),
+}
+
+impl Part<'_> {
+    /// Takes it out. When that fails, nothing is left of it.
+    pub fn run(&self, kept: &Kept<'_>) -> Result<Restored, Error> {
+        let begun = Instant::now();
+        if Client::connect(&self.admin, APPLICATION)?.database_exists(self.advance.dbname)? {
+            return Err(Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+        }
+        let restored = match kept {
+            Kept::Dump(access) => self.out_of_dump(access.clone()),
+            Kept::Store(members, adapter) => self.out_of_cluster(&|holder, recovery| {
+                let spaces = self.spaces(*adapter, Some(members), holder)?;
+                self.directory(members, *adapter, holder.cluster(), spaces, recovery).run().map(drop)
+            }),
+            Kept::Tool(adapter) => self.out_of_cluster(&|holder, recovery| {
+                let spaces = self.spaces(*adapter, None, holder)?;
+                self.tool(*adapter, holder.cluster(), spaces, recovery).run().map(drop)
+            }),
+        };
+        Ok(Restored { duration: begun.elapsed(), ..restored? })
+    }
+
+    /// What is going to be done, for people, and what stands against it now.
+    pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
+        let makes = |what: String| PlannedStep::new(what, Effect::Makes);
+        let client = Client::connect(&self.admin, APPLICATION)?;
+        let taken = client.database_exists(self.advance.dbname)?;
+        let refusals = taken.then(|| Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+        let database = quote_ident(&self.dbname);
+        let what = match self.selection.is_all() {
+            true => format!("database {database}"),
+            false => format!("{} of database {database}", self.selection.words()),
+        };
+        let whole = PlannedStep {
+            bulk: true,
+            ..makes("restore all of the backup into something that is thrown away".to_owned())
+        };
+        let mut steps = vec![whole];
+        if self.globals {
+            steps.push(makes("create the roles that the server lacks".to_owned()));
+        }
+        for step in self.plan(Template::default()).steps() {
+            steps.push(match step {
+                Step::Load => makes(format!("copy {what} into it")),
+                other => PlannedStep::of_database(&other, None),
+            });
+        }
+        Ok((steps, refusals.into_iter().collect()))
+    }
+
+    fn directory<'b>(
+        &'b self,
+        members: &'b [(Backup, Access)],
+        adapter: &'b dyn Adapter,
+        path: PathBuf,
+        tablespaces: Vec<(PathBuf, PathBuf)>,
+        recovery: &'b Recovery<'b>,
+    ) -> DataDirectory<'b> {
+        DataDirectory {
+            members,
+            adapter,
+            path,
+            tablespaces,
+            until: RecoveryTarget::Immediate,
+            log: None,
+            archiving: Archiving::Off,
+            recovery: Some(recovery),
+            progress: self.advance.progress,
+        }
+    }
+
+    fn tool<'b>(
+        &'b self,
+        adapter: &'b dyn Adapter,
+        path: PathBuf,
+        tablespaces: Vec<(PathBuf, PathBuf)>,
+        recovery: &'b Recovery<'b>,
+    ) -> ToolRestore<'b> {
+        ToolRestore {
+            backup: self.advance.backup,
+            adapter,
+            path,
+            tablespaces,
+            until: RecoveryTarget::Immediate,
+            recovery: Some(recovery),
+            progress: self.advance.progress,
+        }
+    }
+
+    /// Each tablespace goes where the cluster goes, and not where it was: there,
+    /// somebody else may be at work.
+    fn spaces(
+        &self,
+        adapter: &dyn Adapter,
+        members: Option<&[(Backup, Access)]>,
+        holder: &Holder,
+    ) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+        let held = match members.and_then(<[_]>::last) {
+            Some((backup, access)) => {
+                let location = backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
+                Some(HeldSource(Held::open(location.as_str(), access)?))
+            }
+            None => None,
+        };
+        let source = held.as_ref().map(|held| held as &dyn Source);
+        let places = adapter.tablespaces(&Subject { backup: self.advance.backup, chain: &[], source });
+        let places = places.map_err(of_store)?.into_iter().enumerate();
+        Ok(places.map(|(number, place)| (place, holder.space(number))).collect())
+    }
+
+    fn refuse(&self, reason: impl Into<String>) -> Error {
+        Error::NotRestorable { backup: self.advance.backup.id.to_string(), reason: reason.into() }
+    }
+
+    /// Lets a server recover what `restore` makes, and takes it out of that.
+    fn out_of_cluster(
+        &self,
+        restore: &dyn Fn(&Holder, &Recovery<'_>) -> Result<(), Error>,
+    ) -> Result<Restored, Error> {
+        let advance = &self.advance;
+        let holder = Holder::make(&self.scratch, self.scratch_user.as_deref())?;
+        let restored = RefCell::new(None);
+        let take = |server: &PrivateServer| {
+            if !server.connect("template1")?.database_exists(&self.dbname)? {
+                return Err(self.refuse(format!("there is no database {} in it", quote_ident(&self.dbname))));
+            }
+            let source = server.to(&self.dbname);
+            let roles = match self.globals {
+                true => {
+                    let mut script = Vec::new();
+                    let tools = advance.programs.for_server(server.version.major);
+                    tools.globals(&server.connection(&self.dbname), true, None, &mut script)?;
+                    Some(MadeRoles::make(&self.admin, advance.backup, &script, Some(server.admin()))?)
+                }
+                false => None,
+            };
+            let (difference, left_out) = self.copy(&server.connection(&self.dbname), &source)?;
+            *restored.borrow_mut() = Some(self.done(difference, left_out, roles));
+            Ok(())
+        };
+        let progress = advance.progress;
+        let nowhere = Advance::nowhere(
+            advance.backup,
+            &self.dbname,
+            advance.programs.clone(),
+            advance.staging.clone(),
+            progress,
+        );
+        restore(&holder, &Recovery::to_take(nowhere, &take))?;
+        restored.into_inner().ok_or_else(|| self.refuse("nothing was taken out of it"))
+    }
+
+    /// Restores all of a dump into a database that is thrown away, and takes it out
+    /// of that.
+    fn out_of_dump(&self, access: Access) -> Result<Restored, Error> {
+        let advance = &self.advance;
+        let whole = Restore {
+            advance: Advance {
+                leniency: advance.leniency,
+                ..Advance::nowhere(
+                    advance.backup,
+                    advance.dbname,
+                    advance.programs.clone(),
+                    advance.staging.clone(),
+                    advance.progress,
+                )
+            },
+            admin: self.admin.clone(),
+            access,
+            label: None,
+            globals: false,
+        };
+        let roles = whole.roles(self.globals)?;
+        let like = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
+        let scratch =
+            Plan::new(&format!("{}~whole", advance.dbname), &advance.backup.id.to_string(), None, like);
+        let (difference, left_out) = in_scratch_database(&self.admin, &scratch, |source| {
+            let major = Client::connect(source, APPLICATION)?.facts()?.major;
+            whole.load_into(source, major)?;
+            crash_point("recovery.whole");
+            self.copy(&Connection::from(source), source)
+        })?;
+        Ok(self.done(difference, left_out, roles))
+    }
+
+    fn done(
+        &self,
+        difference: Option<String>,
+        left_out: Vec<String>,
+        roles: Option<MadeRoles<'_>>,
+    ) -> Restored {
+        Restored {
+            bytes: self.advance.backup.size_bytes.unwrap_or_default(),
+            duration: Duration::ZERO,
+            difference,
+            compared_with: self.advance.expected.source(),
+            roles: roles.map(MadeRoles::keep),
+            left_out,
+        }
+    }
+
+    fn plan(&self, template: Template) -> Plan {
+        let advance = &self.advance;
+        let commit = self.mark.then(|| advance.commit().as_str());
+        Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
+            .then_migrate(advance.names())
+            .then_prove(advance.expected.source())
+    }
+
+    /// From the one database, which programs reach by `connection`, into the new one.
+    fn copy(
+        &self,
+        connection: &Connection,
+        source: &ConnInfo,
+    ) -> Result<(Option<String>, Vec<String>), Error> {
+        let (advance, from) = (&self.advance, Client::connect(source, APPLICATION)?);
+        let (resolved, facts) = (self.selection.resolve(&from)?, from.facts()?);
+        let like = Template::like(&facts);
+        let major = Client::connect(&self.admin, APPLICATION)?.facts()?.major;
+        let version = major.max(facts.major);
+        let tools = advance.programs.for_server(version);
+        let dump = DumpSpec {
+            schemas: self.selection.schemas.clone(),
+            tables: resolved.tables.clone(),
+            with_extensions: !self.selection.is_all() && version >= KNOWS_EXTENSIONS,
+            ..DumpSpec::new(connection.clone(), DumpFormat::Custom)
+        };
+        let (mut difference, mut left_out) = (None, Vec::new());
+        let work = |step: &Step, target: &ConnInfo| match step {
+            Step::Migrate { .. } => advance.migrate(target, major),
+            Step::Prove { .. } => {
+                difference = advance.prove(target, &self.admin, major)?;
+                Ok(())
+            }
+            _ => {
+                left_out = self.transfer(&tools, &dump, target, &resolved)?;
+                let missing = match self.selection.is_all() {
+                    true => Vec::new(),
+                    false => {
+                        self.selection.missing(&resolved, &from, &Client::connect(target, APPLICATION)?)?
+                    }
+                };
+                match missing.is_empty() {
+                    true => Ok(()),
+                    false => Err(Error::NotTaken { missing, why: std::mem::take(&mut left_out) }),
+                }
+            }
+        };
+        into_new_database(&self.admin, &self.plan(like), work, &crash_point)?;
+        Ok((difference, left_out))
+    }
+
+    /// `pg_dump` of the one into `pg_restore` of the other; what a part refers to
+    /// and does not have is left out, and returned.
+    fn transfer(
+        &self,
+        tools: &PgTools,
+        dump: &DumpSpec,
+        target: &ConnInfo,
+        resolved: &Resolved,
+    ) -> Result<Vec<String>, Error> {
+        let (advance, all) = (&self.advance, self.selection.is_all());
+        advance.progress.stage("copying", None);
+        for schema in &resolved.schemas {
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema));
+            Client::connect(target, APPLICATION)?.execute(&sql)?;
+        }
+        let restore = RestoreSpec {
+            no_owner: advance.leniency.owners,
+            no_privileges: advance.leniency.privileges,
+            keep_going: !all,
+            ..RestoreSpec::new(Connection::from(target), DumpFormat::Custom)
+        };
+        let (mut reader, mut writer) =
+            std::io::pipe().map_err(|error| Error::file("make", std::path::Path::new("a pipe"), error))?;
+        let (dumped, restored) = thread::scope(|scope| {
+            let dumping = scope.spawn(move || {
+                let dumped = tools.dump_to(dump, &mut writer, &Quiet);
+                drop(writer);
+                dumped
+            });
+            let restored = tools.restore_stream(&restore, &mut reader, advance.progress);
+            drop(reader);
+            (dumping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), restored)
+        });
+        match (restored, dumped) {
+            (Err(tools::Error::Failed { stderr, .. }), Ok(_)) if !all && is_tolerable(&stderr) => {
+                Ok(left_out(&stderr).unwrap_or_default())
+            }
+            (Err(error @ tools::Error::Failed { .. }), _) => Err(error.into()),
+            (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
+            (Ok(_), Ok(_)) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Whether it only lacks what is not in the part. Roles are a matter of their own.
+fn is_tolerable(stderr: &str) -> bool {
+    let lacks_role = |what: &String| what.contains("role \"") && what.contains("\" does not exist");
+    left_out(stderr).is_some_and(|all| !all.iter().any(lacks_role))
+}

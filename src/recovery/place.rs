@@ -1,0 +1,251 @@
+//! The place of a data directory that is made: what may become one, where it is
+//! made meanwhile, and how it gets its name.
+//!
+//! ```text
+//! .<name>.pggit-partial/   ours
+//!   owner.json             the process that makes it
+//!   tablespaces.json       which directories elsewhere belong to it
+//!   data/                  what gets the name in the end
+//!   server/                the socket of a server that recovers it
+//! ```
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::statvfs;
+
+use super::Error;
+use super::execute::remove;
+use super::server::end_server;
+use crate::domain::Owner;
+use crate::process::{Liveness, crash_point, is_alive};
+
+/// What is added to the name of a directory that is being made.
+const PARTIAL: &str = ".pggit-partial";
+/// Says whose it is.
+const OWNER: &str = "owner.json";
+/// Which tablespaces belong to it.
+const OUTSIDE: &str = "tablespaces.json";
+
+/// Refuses what cannot become a data directory with `needed` bytes in it. Facts of
+/// it, or of the directory that it will be in.
+pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error> {
+    let io_error = |error| Error::file("look at", path, error);
+    let parent = path.parent().filter(|_| path.file_name().is_some());
+    let parent = parent.ok_or_else(|| refuse(path, "cannot be a data directory", ""))?;
+    let above = match fs::metadata(parent) {
+        Ok(meta) if meta.is_dir() => meta,
+        Ok(_) => return Err(refuse(path, "is not in a directory", "")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(refuse(path, "is in a directory that does not exist", "make that first"));
+        }
+        Err(error) => return Err(Error::file("look at", parent, error)),
+    };
+    let there = match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => Some(meta),
+        Ok(_) => return Err(refuse(path, "is not a directory", "")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(io_error(error)),
+    };
+    if let Some(meta) = &there {
+        if let Some(pid) = running(path) {
+            let reason = format!("is the data directory of a running server (process {pid})");
+            return Err(refuse(path, reason, "name another directory"));
+        }
+        if fs::read_dir(path).map_err(io_error)?.next().is_some() {
+            return Err(refuse(path, "is not empty", "name a directory that is empty or does not exist"));
+        }
+        if meta.dev() != above.dev() {
+            return Err(refuse(path, "is where a file system is mounted", "name a directory in it"));
+        }
+    }
+    let free = free_bytes(parent)?;
+    if free < needed {
+        return Err(Error::NoRoom { path: parent.to_owned(), free, needed });
+    }
+    Ok(there.unwrap_or(above))
+}
+
+/// Whose it is to be, when it is not to be ours.
+pub(super) fn owner(path: &Path, meta: &fs::Metadata) -> Result<Option<(u32, u32)>, Error> {
+    let us = rustix::process::geteuid().as_raw();
+    match (us, meta.uid()) {
+        (0, 0) => Err(refuse(
+            path,
+            "would belong to root, and PostgreSQL does not run as root",
+            "make an empty directory for it: install -d -o postgres -g postgres -m 700 <dir>",
+        )),
+        (0, uid) => Ok(Some((uid, meta.gid()))),
+        (us, uid) if us != uid && path.exists() => {
+            Err(refuse(path, "belongs to another user", "run this as that user"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Refuses places of tablespaces that have anything in them, or are in `path`.
+pub(super) fn check_outside(outside: &[PathBuf], path: &Path) -> Result<(), Error> {
+    const HINT: &str = "name an empty one for the tablespace: --tablespace-mapping <old>=<new>";
+    for directory in outside {
+        match fs::read_dir(directory).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => return Err(refuse(directory, "is not empty", HINT)),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::file("look at", directory, error)),
+        }
+        if directory.starts_with(path) {
+            return Err(refuse(directory, "is in the data directory", HINT));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn refuse(path: &Path, reason: impl Into<String>, hint: &'static str) -> Error {
+    Error::Directory { path: path.to_owned(), reason: reason.into(), hint }
+}
+
+/// The process of the server that runs on a data directory.
+fn running(path: &Path) -> Option<i32> {
+    let text = fs::read_to_string(path.join("postmaster.pid")).ok()?;
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    let process = rustix::process::Pid::from_raw(pid)?;
+    match rustix::process::test_kill_process(process) {
+        Err(rustix::io::Errno::SRCH) => None,
+        _ => Some(pid),
+    }
+}
+
+fn free_bytes(path: &Path) -> Result<u64, Error> {
+    let stat = statvfs(path).map_err(|error| Error::file("look at", path, error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// A directory that is being made, and goes when this goes.
+pub(super) struct Partial {
+    pub(super) dir: PathBuf,
+    keep: std::cell::Cell<bool>,
+}
+
+impl Partial {
+    /// Where it is.
+    pub(super) fn beside(path: &Path) -> PathBuf {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(PARTIAL);
+        path.with_file_name(name)
+    }
+
+    /// What gets the name in the end.
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Makes it beside `path`. What a dead process has left goes.
+    pub(super) fn make(path: &Path) -> Result<Self, Error> {
+        let dir = Self::beside(path);
+        sweep(&dir)?;
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(busy(&dir)),
+            Err(error) => return Err(Error::file("make", &dir, error)),
+        }
+        let partial = Self { dir, keep: false.into() };
+        let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
+        let file = partial.dir.join(OWNER);
+        owner
+            .and_then(|owner| fs::write(&file, owner))
+            .map_err(|error| Error::file("write", &file, error))?;
+        Ok(partial)
+    }
+
+    /// Lets others pass through it: what is in it says itself who may look.
+    pub(super) fn open_up(&self) -> Result<(), Error> {
+        let passable = fs::Permissions::from_mode(0o711);
+        fs::set_permissions(&self.dir, passable).map_err(|error| Error::file("chmod", &self.dir, error))
+    }
+
+    /// Writes down what else belongs to it.
+    pub(super) fn remember(&self, outside: &[PathBuf]) -> Result<(), Error> {
+        let path = self.dir.join(OUTSIDE);
+        let bytes: Vec<&[u8]> = outside.iter().map(|path| path.as_os_str().as_bytes()).collect();
+        let text = serde_json::to_vec(&bytes).map_err(|error| Error::file("write", &path, error.into()))?;
+        fs::write(&path, text).map_err(|error| Error::file("write", &path, error))
+    }
+
+    /// Gives it its name: all of it is in its place then.
+    pub(super) fn put(&self, path: &Path) -> Result<(), Error> {
+        crash_point("recovery.unpacked");
+        fs::rename(self.data(), path).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty => refuse(path, "is no longer empty", ""),
+            _ => Error::file("move the directory to", path, error),
+        })?;
+        self.keep.set(true);
+        let _ = fs::remove_dir_all(&self.dir);
+        if let Some(parent) = path.parent() {
+            let _ = File::open(parent).and_then(|dir| dir.sync_all());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.keep.get() {
+            let _ = discard(&self.dir);
+        }
+    }
+}
+
+fn busy(dir: &Path) -> Error {
+    let reason = "is there: another process restores into this place, or did so on another machine";
+    refuse(dir, reason, "remove it if no such process runs any more")
+}
+
+/// Removes what a dead process has left that was making the directory `path`.
+pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
+    sweep(&Partial::beside(path))
+}
+
+/// Removes what a dead process has left.
+fn sweep(dir: &Path) -> Result<(), Error> {
+    match dir.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(meta) if meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() => {}
+        _ => return Err(busy(dir)),
+    }
+    let owner = fs::read(dir.join(OWNER)).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
+    match owner {
+        Some(owner) if is_alive(&owner) == Liveness::Dead => discard(dir),
+        // It died before it said who it was.
+        None if fs::remove_dir(dir).is_ok() => Ok(()),
+        _ => Err(busy(dir)),
+    }
+}
+
+/// Removes a directory that did not become complete, and what it has put
+/// elsewhere: those places were empty before.
+fn discard(dir: &Path) -> Result<(), Error> {
+    end_server(&dir.join("data"));
+    let outside = fs::read(dir.join(OUTSIDE)).ok();
+    let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Vec<u8>>>(&text).ok());
+    // When the directory is in its place, they are parts of it.
+    let moved = dir.join(OUTSIDE).exists() && !dir.join("data").exists() && was_moved(dir);
+    for directory in outside.into_iter().flatten().filter(|_| !moved) {
+        let directory = PathBuf::from(OsString::from_vec(directory));
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            remove(&entry.path())?;
+        }
+    }
+    remove(dir)
+}
+
+/// Whether the directory that was made under this name is in its place.
+fn was_moved(dir: &Path) -> bool {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL));
+    name.is_some_and(|name| dir.with_file_name(name).join("PG_VERSION").exists())
+}
