@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demonstration of docs/recovery.md: a bad migration that is taken back, a
-# copy at an older commit, the commit that lost data, and a cluster as it was just
-# before a mistake; each checked by counting rows. Every command is printed
+# copy at an older commit, the commit that lost data, a restore in the place of the
+# live database, and a cluster as it was just before a mistake; each checked by counting rows. Every command is printed
 # before it runs. `demo-recovery.sh <directory of git-pggit>`.
 #
 # Everything is in one new directory, which goes at the end; nothing outside of
@@ -152,6 +152,17 @@ run 'git bisect start HEAD HEAD~7 >/dev/null'
 run "git bisect run git pggit -q with HEAD -- $(printf %q "$sandbox")/check.sh"
 expect 'the first bad commit' "$(git rev-parse refs/bisect/bad)" "$bad"
 run 'git bisect reset' 2>/dev/null
+
+chapter 'In the place of the live database, and back'
+say 'All orders are to come back, in the place of what is there: to the commit before the bad one.'
+run "git pggit backup plan ${bad:0:10}~1 --mode disaster --disconnect"
+# Nobody has to type what is replaced where there is no terminal.
+run "git pggit backup restore ${bad:0:10}~1 --mode disaster --force --disconnect </dev/null"
+expect 'orders' "$(orders_in shop)" 1500
+run 'git pggit backup restore --list'
+say 'The application needs the newer schema after all:'
+run 'git pggit backup restore --abort'
+expect 'orders' "$(orders_in shop)" 1350
 
 chapter 'The cluster as it was just before a mistake'
 archive_log
