@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, target, trusted,
+    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, snapshot, target, trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
@@ -269,7 +269,7 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
         statuses: vec![Status::Completed],
         ..Filter::default()
     };
-    let overview = select::overview(context)?;
+    let overview = snapshot(context)?;
     let in_time = |row: &Row<'_>| {
         row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
     };
