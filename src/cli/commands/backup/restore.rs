@@ -73,7 +73,7 @@ pub(crate) struct Args {
 
 /// What becomes of a restore that has replaced something, or was about to
 #[derive(Debug, clap::Args)]
-#[group(multiple = false, conflicts_with_all = ["backup", "dry_run", "force", "Wanted"])]
+#[group(multiple = false, conflicts_with_all = ANEW)]
 pub(super) struct Unfinished {
     /// List the restores of --mode disaster that are not over
     #[arg(long)]
@@ -114,7 +114,7 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone)]
     pub(super) mode: Mode,
 
-    /// With --mode disaster: end the sessions of others in the database
+    /// With --mode disaster, --resume, --abort and --finish: end the sessions of others in the database
     #[arg(long)]
     pub(super) disconnect: bool,
 
@@ -259,6 +259,32 @@ EXAMPLES
     git pggit backup restore v1.9 --mode disaster --force --disconnect
     git pggit backup restore --finish";
 
+/// What was asked for then stands in the journal; only sessions may have to be ended
+/// now that were not there before.
+const ANEW: [&str; 21] = [
+    "backup",
+    "dry_run",
+    "force",
+    "into",
+    "mode",
+    "schema",
+    "table",
+    "from_database",
+    "to",
+    "tablespace_mapping",
+    "archive_mode",
+    "commit",
+    "no_migrate",
+    "prove",
+    "start",
+    "allow_schema_difference",
+    "database",
+    "server",
+    "globals",
+    "no_owner",
+    "no_privileges",
+];
+
 /// What is about databases is not about data directories.
 const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
 
@@ -307,7 +333,7 @@ pub(super) enum How {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    if restore_in_place::settle(&args.unfinished, context)? {
+    if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
         return Ok(());
     }
     match (args.dry_run, args.wanted.mode) {
