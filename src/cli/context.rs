@@ -14,7 +14,7 @@ use crate::config::{COMMITTED_FILE, Config, Environment, Setting};
 use crate::domain::{CommitId, Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Overview};
 use crate::store::Keyring;
 
 /// The surroundings of one command.
@@ -31,6 +31,8 @@ pub struct Context {
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
     host: OnceCell<Line>,
+    /// What was known about all backups when somebody first decided by it.
+    pub(super) snapshot: OnceCell<Overview>,
     /// What opens encrypted stores, once it has been looked for.
     pub(super) keyring: OnceCell<Keyring>,
 }
@@ -54,6 +56,7 @@ impl Context {
             git_config: OnceCell::new(),
             config: OnceCell::new(),
             host: OnceCell::new(),
+            snapshot: OnceCell::new(),
             keyring: OnceCell::new(),
         }
     }

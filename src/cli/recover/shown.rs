@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::commands::backup::select;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Line, Status, VerificationKind};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter};
 use crate::recovery::{self, Effect, PlannedStep};
+
+use super::snapshot;
 
 /// What follows a restore that is shown, and what stands against that.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ fn estimate(backup: &Backup, context: &Context) -> Result<Option<Estimate>, Fail
         tools: vec![Line::lossy(backup.tool.name.as_str())],
         ..Filter::default()
     };
-    let overview = select::overview(context)?;
+    let overview = snapshot(context)?;
     let rows = overview.select(&filter);
     for row in rows.iter().rev().filter(|row| row.is_verified()).take(LOOKED_AT) {
         let other = context.ledger()?.entry(row)?.backup;

@@ -6,11 +6,12 @@ use crate::cli::{Code, Context, Failure};
 use crate::config::DatabaseConfig;
 use crate::domain::BackupSelector;
 use crate::git::Oid;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Filter};
 use crate::recovery::{self, Candidate, Expected, Forward, MigrateCommand, Way, pending};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, best, migrations_at, search};
+use super::snapshot;
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,11 +70,18 @@ pub(crate) fn mask(
     }
 }
 
+/// The backup of that id or name.
+fn named(asked: &Asked<'_>, context: &Context) -> Result<Entry, Failure> {
+    let filter = Filter { databases: select::databases(asked.database)?, ..Filter::default() };
+    let row = snapshot(context)?.find(&asked.what.parse()?, &filter)?;
+    Ok(context.ledger()?.entry(&row)?)
+}
+
 /// The backup, and the commit that is wanted.
 pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let by_itself = match asked.only_commit {
         true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
-        false => match select::find(asked.what, asked.database, context) {
+        false => match named(asked, context) {
             Ok(entry) => {
                 trusted(asked.what, &entry, context)?;
                 let commit = match asked.commit {
@@ -94,7 +102,7 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
         Err(error) if asked.only_commit => return Err(error.into()),
         Err(_) => return Err(by_itself.hint("it is no commit either")),
     };
-    let overview = select::overview(context)?;
+    let overview = snapshot(context)?;
     let wanted = Wanted {
         database: asked.database,
         tool: (!asked.of_cluster).then(|| Program::PgDump.name()),
@@ -102,10 +110,10 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
         limit: 10,
         ..Wanted::default()
     };
-    let mut candidates = search(&wanted, commit, &overview, context)?;
+    let mut candidates = search(&wanted, commit, overview, context)?;
     if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
         let wanted = Wanted { tool: None, no_dumps: true, ..wanted };
-        let others = search(&wanted, commit, &overview, context)?;
+        let others = search(&wanted, commit, overview, context)?;
         if others.iter().any(Candidate::is_eligible) {
             candidates = others;
         }
@@ -124,8 +132,8 @@ pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(
     if BackupSelector::is_prefix(asked) && id.starts_with(asked) && backup.name.as_str() != asked {
         return Ok(());
     }
-    let overview = select::overview(context)?;
-    let Some(bad) = select::records_for([backup.id], &overview).failed_verification(backup.id) else {
+    let overview = snapshot(context)?;
+    let Some(bad) = select::records_for([backup.id], overview).failed_verification(backup.id) else {
         return Ok(());
     };
     let what = match bad == backup.id {

@@ -138,6 +138,10 @@ impl Site for DatabaseSite {
         Ok(self.client.drop_database(name, force)?)
     }
 
+    fn outside(&self, _: Spot) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     fn sweep(&self) -> Result<(), Error> {
         let names = [self.beside.clone(), scratch_name(&self.beside)];
         names.iter().try_for_each(|name| sweep(&self.admin, &Plan::new(name, "", None, Template::default())))

@@ -203,11 +203,22 @@ impl Site for DirectorySite {
         self.at_rest(path)?;
         for directory in outside {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                remove(&entry.path())?;
+                // What servers make there; another thing is not theirs.
+                if entry.file_name().as_encoded_bytes().starts_with(b"PG_") {
+                    remove(&entry.path())?;
+                }
             }
         }
         remove(path)?;
         self.sync()
+    }
+
+    fn outside(&self, at: Spot) -> Vec<PathBuf> {
+        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let others = [Spot::InPlace, Spot::Beside, Spot::Aside].into_iter().filter(|other| *other != at);
+        let taken: Vec<PathBuf> =
+            others.flat_map(|other| self.tablespaces(other)).map(|path| real(&path)).collect();
+        self.tablespaces(at).into_iter().filter(|path| !taken.contains(&real(path))).collect()
     }
 
     fn sweep(&self) -> Result<(), Error> {

@@ -67,6 +67,8 @@ pub trait Site {
     /// Removes what is at a spot that is not the place itself, with all that belongs
     /// to it.
     fn remove(&self, at: Spot, outside: &[std::path::PathBuf]) -> Result<(), Error>;
+    /// The directories elsewhere that belong to what is at a spot, and to nothing else.
+    fn outside(&self, at: Spot) -> Vec<std::path::PathBuf>;
     /// Removes what a restore that died has left under names of its own.
     fn sweep(&self) -> Result<(), Error>;
 }
@@ -78,7 +80,7 @@ pub fn stand(journal: &Journal, site: &dyn Site) -> Result<Stand, Error> {
 }
 
 /// Says that what was made beside is complete.
-pub fn made(open: &mut Open, site: &dyn Site, outside: Vec<std::path::PathBuf>) -> Result<(), Error> {
+pub fn made(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
     let Some(new) = site.identity(Spot::Beside)? else {
         return Err(Error::Strange {
             what: open.journal().place.to_string(),
@@ -87,7 +89,7 @@ pub fn made(open: &mut Open, site: &dyn Site, outside: Vec<std::path::PathBuf>) 
     };
     open.advance(|journal| {
         journal.new = Some(new);
-        journal.outside = outside;
+        journal.outside = site.outside(Spot::Beside);
         journal.stage = Stage::Ready;
     })?;
     crash_point("recovery.in-place.ready");
@@ -100,7 +102,7 @@ pub fn clear(open: &Open, site: &dyn Site) -> Result<(), Error> {
         return Ok(());
     }
     if site.identity(Spot::Beside)?.is_some_and(|found| found != open.journal().old) {
-        site.remove(Spot::Beside, &[])?;
+        site.remove(Spot::Beside, &site.outside(Spot::Beside))?;
     }
     site.sweep()
 }

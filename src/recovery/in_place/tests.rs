@@ -79,6 +79,10 @@ impl Site for Names {
         Ok(())
     }
 
+    fn outside(&self, _: Spot) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     fn sweep(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -107,7 +111,7 @@ proptest! {
         };
         let mut open = journals.begin(journal(directory("/d"), OLD)).unwrap();
         let id = open.id();
-        made(&mut open, &names, Vec::new()).unwrap();
+        made(&mut open, &names).unwrap();
         drop(open);
         for (fails_at, forth) in fails {
             names.operations.set(0);
@@ -181,7 +185,7 @@ fn two_directories_change_places_and_back() {
     let old = site.identity(Spot::InPlace).unwrap().unwrap();
     let journals = Journals::new(dir.path().join("restores"));
     let mut open = journals.begin(journal(site.place(), old)).unwrap();
-    made(&mut open, &site, Vec::new()).unwrap();
+    made(&mut open, &site).unwrap();
     replace(&mut open, &site).unwrap();
     let version = || fs::read_to_string(data.join("PG_VERSION")).unwrap();
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("16\n", false));
@@ -191,6 +195,21 @@ fn two_directories_change_places_and_back() {
     put_back(open, &site).unwrap();
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("15\n", false));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "data and journals");
+    // A tablespace that the old one has is nobody else's, whoever links to it.
+    let [shared, own] = ["shared", "own"].map(|name| dir.path().join(name));
+    for (n, place) in [&shared, &own].into_iter().enumerate() {
+        fs::create_dir_all(place.join("PG_16_1")).unwrap();
+        fs::create_dir_all(site.beside().join("pg_tblspc")).unwrap();
+        std::os::unix::fs::symlink(place, site.beside().join(format!("pg_tblspc/{n}"))).unwrap();
+    }
+    fs::create_dir(data.join("pg_tblspc")).unwrap();
+    std::os::unix::fs::symlink(&shared, data.join("pg_tblspc/7")).unwrap();
+    fs::write(own.join("note"), "of somebody").unwrap();
+    let open = journals.begin(journal(site.place(), old)).unwrap();
+    clear(&open, &site).unwrap();
+    assert!(!site.beside().exists() && shared.join("PG_16_1").exists() && !own.join("PG_16_1").exists());
+    assert!(own.join("note").exists());
+    put_back(open, &site).unwrap();
     // Gone altogether: nobody makes up what is not there.
     let mut open = journals.begin(journal(site.place(), Identity::Inode(1, 1))).unwrap();
     assert!(matches!(replace(&mut open, &site), Err(Error::Strange { .. })));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, target, trusted,
+    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, snapshot, target, trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
@@ -73,7 +73,7 @@ pub(crate) struct Args {
 
 /// What becomes of a restore that has replaced something, or was about to
 #[derive(Debug, clap::Args)]
-#[group(multiple = false, conflicts_with_all = ["backup", "dry_run", "force", "Wanted"])]
+#[group(multiple = false, conflicts_with_all = ANEW)]
 pub(super) struct Unfinished {
     /// List the restores of --mode disaster that are not over
     #[arg(long)]
@@ -114,7 +114,7 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone)]
     pub(super) mode: Mode,
 
-    /// With --mode disaster: end the sessions of others in the database
+    /// With --mode disaster, --resume, --abort and --finish: end the sessions of others in the database
     #[arg(long)]
     pub(super) disconnect: bool,
 
@@ -259,6 +259,32 @@ EXAMPLES
     git pggit backup restore v1.9 --mode disaster --force --disconnect
     git pggit backup restore --finish";
 
+/// What was asked for then stands in the journal; only sessions may have to be ended
+/// now that were not there before.
+const ANEW: [&str; 21] = [
+    "backup",
+    "dry_run",
+    "force",
+    "into",
+    "mode",
+    "schema",
+    "table",
+    "from_database",
+    "to",
+    "tablespace_mapping",
+    "archive_mode",
+    "commit",
+    "no_migrate",
+    "prove",
+    "start",
+    "allow_schema_difference",
+    "database",
+    "server",
+    "globals",
+    "no_owner",
+    "no_privileges",
+];
+
 /// What is about databases is not about data directories.
 const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
 
@@ -269,7 +295,7 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
         statuses: vec![Status::Completed],
         ..Filter::default()
     };
-    let overview = select::overview(context)?;
+    let overview = snapshot(context)?;
     let in_time = |row: &Row<'_>| {
         row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
     };
@@ -307,7 +333,7 @@ pub(super) enum How {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    if restore_in_place::settle(&args.unfinished, context)? {
+    if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
         return Ok(());
     }
     match (args.dry_run, args.wanted.mode) {

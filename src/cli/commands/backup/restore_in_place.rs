@@ -240,30 +240,26 @@ fn make(open: &mut Open, which: &Which, request: &Wanted, context: &Context) -> 
     let schema = carry_out(&beside(request, &place), How::Part, context)?;
     open.advance(|journal| journal.schema = schema)?;
     crash_point("recovery.in-place.made");
-    let outside = match which {
-        Which::Directory(directory) => {
-            directory.hand_over()?;
-            directory.tablespaces(Spot::Beside)
-        }
-        Which::Database(_) => Vec::new(),
-    };
-    Ok(in_place::made(open, site, outside)?)
+    if let Which::Directory(directory) = which {
+        directory.hand_over()?;
+    }
+    Ok(in_place::made(open, site)?)
 }
 
 /// Whether it was about a restore that is not over.
-pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<bool, Failure> {
+pub(super) fn settle(asked: &Unfinished, disconnect: bool, context: &Context) -> Result<bool, Failure> {
     let done = match asked {
         Unfinished { list: true, .. } => list(context),
         Unfinished { resume: Some(id), .. } => {
-            let (open, which, request) = take_up(id.as_deref(), context)?;
+            let (open, which, request) = take_up(id.as_deref(), disconnect, context)?;
             match open.journal().stage {
                 Stage::Making | Stage::Ready | Stage::Replaced => go_on(open, &which, &request, context),
                 Stage::Aborting => Err(too_late(&open, "is being undone", "--abort")),
                 Stage::Finishing => Err(too_late(&open, "is being finished", "--finish")),
             }
         }
-        Unfinished { abort: Some(id), .. } => abort(id.as_deref(), context),
-        Unfinished { finish: Some(id), .. } => finish(id.as_deref(), context),
+        Unfinished { abort: Some(id), .. } => abort(id.as_deref(), disconnect, context),
+        Unfinished { finish: Some(id), .. } => finish(id.as_deref(), disconnect, context),
         _ => return Ok(false),
     };
     done.map(|()| true)
@@ -275,8 +271,8 @@ fn too_late(open: &Open, state: &str, way: &str) -> Failure {
         .hint(format!("'git pggit backup restore {way} {id}' is the way to its end"))
 }
 
-fn abort(id: Option<&str>, context: &Context) -> Result<(), Failure> {
-    let (open, which, _) = take_up(id, context)?;
+fn abort(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(), Failure> {
+    let (open, which, _) = take_up(id, disconnect, context)?;
     if open.journal().stage == Stage::Finishing {
         return Err(too_late(&open, "is being finished", "--finish"));
     }
@@ -285,8 +281,8 @@ fn abort(id: Option<&str>, context: &Context) -> Result<(), Failure> {
     over(&place, "is as it was before; nothing is left of the restore", context)
 }
 
-fn finish(id: Option<&str>, context: &Context) -> Result<(), Failure> {
-    let (open, which, _) = take_up(id, context)?;
+fn finish(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(), Failure> {
+    let (open, which, _) = take_up(id, disconnect, context)?;
     if !matches!(open.journal().stage, Stage::Replaced | Stage::Finishing) {
         return Err(Failure::new(Code::Conflict, format!("restore {} is not in place", open.id()))
             .hint("'--resume' puts it there, '--abort' ends it"));
@@ -312,7 +308,7 @@ fn over(place: &Place, what: &str, context: &Context) -> Result<(), Failure> {
 }
 
 /// One that is not over: the one of that id, or the only one.
-fn take_up(id: Option<&str>, context: &Context) -> Result<(Open, Which, Wanted), Failure> {
+fn take_up(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(Open, Which, Wanted), Failure> {
     let journals = journals(context)?;
     let id = match id {
         Some(id) => id.to_owned(),
@@ -331,8 +327,9 @@ fn take_up(id: Option<&str>, context: &Context) -> Result<(Open, Which, Wanted),
         }
     };
     let open = journals.open(&id)?;
-    let request: Wanted = serde_json::from_value(open.journal().request.clone())
+    let mut request: Wanted = serde_json::from_value(open.journal().request.clone())
         .map_err(|error| Failure::of(Code::Damaged, &error))?;
+    request.disconnect |= disconnect;
     let which = Which::of_journal(open.journal(), &request, context)?;
     Ok((open, which, request))
 }
