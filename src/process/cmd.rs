@@ -195,7 +195,7 @@ impl Cmd {
 
     /// Lets it be asked to end when we are killed: for what works for long, and
     /// would not notice. The thread that starts it has to wait for its end. What
-    /// runs as another user is not tied.
+    /// runs as another user is tied only where that user may run this program.
     pub fn tied(mut self) -> Self {
         self.tied = true;
         self
@@ -279,7 +279,7 @@ impl Cmd {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
     pub(super) fn command(&self) -> Command {
-        let is_tied = self.tied && self.user.is_none();
+        let is_tied = self.tied && (self.user.is_none() || tied::is_for_everybody());
         let tied = is_tied.then(|| tied::instead_of(&self.program)).flatten();
         let mut command = tied.unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);

@@ -53,6 +53,13 @@ pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode>
     Some(ExitCode::from(NOT_STARTED))
 }
 
+/// Whether every user may run the file of this program; a directory on the way to it
+/// that is closed to them is not in the way of `/proc/self/exe`.
+pub(super) fn is_for_everybody() -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(ITSELF).is_ok_and(|meta| meta.permissions().mode() & 0o1 != 0)
+}
+
 /// What is to be started instead of `program`, before its arguments; `None`
 /// where it can only be started as it is, or not at all.
 pub(super) fn instead_of(program: &OsStr) -> Option<Command> {

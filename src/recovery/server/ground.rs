@@ -83,7 +83,8 @@ impl Ground {
             None => Cmd::new(program),
             Some(first) => Cmd::new(first).args(all).arg(program),
         };
-        self.as_user(cmd.hide_env(LIBPQ_VARIABLES))
+        // The programs before it ask for the right signal a moment too late for who dies at once.
+        self.as_user(cmd.hide_env(LIBPQ_VARIABLES).tied())
     }
 
     /// Lets `cmd` run as that user.

@@ -43,7 +43,7 @@ fn restored(tool: &Tool<'_>, backup: &Backup) -> String {
         assert!(plan.stdout_text().contains("is empty") && !path.exists(), "{}", plan.snapshot());
         tool.rig.pggit(&to).success();
         let again = tool.rig.pggit(&to).fails(12);
-        assert!(again.stderr_text().contains("missing or empty"), "{}", again.snapshot());
+        assert!(again.stderr_text().contains("is not empty"), "{}", again.snapshot());
         return tool.rig.orders_in(&path);
     }
     if tool.adapter.name() == "pg_basebackup" {
