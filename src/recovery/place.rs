@@ -28,6 +28,8 @@ use crate::process::{Liveness, crash_point, is_alive};
 const PARTIAL: &str = ".pggit-partial";
 /// Says whose it is.
 const OWNER: &str = "owner.json";
+/// What is going to.
+const OWNER_DRAFT: &str = "owner.json.new";
 /// Which tablespaces belong to it.
 const OUTSIDE: &str = "tablespaces.json";
 
@@ -155,9 +157,10 @@ impl Partial {
         }
         let partial = Self { dir, keep: false.into() };
         let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
-        let file = partial.dir.join(OWNER);
+        let (draft, file) = (partial.dir.join(OWNER_DRAFT), partial.dir.join(OWNER));
         owner
-            .and_then(|owner| fs::write(&file, owner))
+            .and_then(|owner| fs::write(&draft, owner))
+            .and_then(|()| fs::rename(&draft, &file))
             .map_err(|error| Error::file("write", &file, error))?;
         Ok(partial)
     }
@@ -184,7 +187,7 @@ impl Partial {
             _ => Error::file("move the directory to", path, error),
         })?;
         self.keep.set(true);
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = clear_away(&self.dir);
         if let Some(parent) = path.parent() {
             let _ = File::open(parent).and_then(|dir| dir.sync_all());
         }
@@ -220,10 +223,30 @@ fn sweep(dir: &Path) -> Result<(), Error> {
     let owner = fs::read(dir.join(OWNER)).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
     match owner {
         Some(owner) if is_alive(&owner) == Liveness::Dead => discard(dir),
-        // It died before it said who it was.
-        None if fs::remove_dir(dir).is_ok() => Ok(()),
+        // It died before it said who it was, or when nothing else was left.
+        None if remove_nameless(dir) => Ok(()),
         _ => Err(busy(dir)),
     }
+}
+
+/// Removes a directory in which there is nothing but the draft of an owner.
+fn remove_nameless(dir: &Path) -> bool {
+    let _ = fs::remove_file(dir.join(OWNER_DRAFT));
+    fs::remove_dir(dir).is_ok()
+}
+
+/// Removes all of a directory; whose it is last, so that who comes after a crash
+/// knows.
+fn clear_away(dir: &Path) -> Result<(), Error> {
+    // What is in its place is no longer a part of this.
+    remove(&dir.join(OUTSIDE))?;
+    for entry in fs::read_dir(dir).map_err(|error| Error::file("list", dir, error))? {
+        let entry = entry.map_err(|error| Error::file("list", dir, error))?;
+        if entry.file_name() != OWNER {
+            remove(&entry.path())?;
+        }
+    }
+    remove(dir)
 }
 
 /// Removes a directory that did not become complete, and what it has put
@@ -240,7 +263,7 @@ fn discard(dir: &Path) -> Result<(), Error> {
             remove(&entry.path())?;
         }
     }
-    remove(dir)
+    clear_away(dir)
 }
 
 /// Whether the directory that was made under this name is in its place.
