@@ -26,6 +26,8 @@ use crate::process::{Liveness, crash_point, is_alive};
 
 /// What is added to the name of a directory that is being made.
 const PARTIAL: &str = ".pggit-partial";
+/// The file by which a server says that it runs on a data directory.
+pub(super) const PID_FILE: &str = "postmaster.pid";
 /// Says whose it is.
 const OWNER: &str = "owner.json";
 /// What is going to.
@@ -54,7 +56,7 @@ pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error>
         Err(error) => return Err(io_error(error)),
     };
     if let Some(meta) = &there {
-        if let Some(pid) = running(path) {
+        if let Some(pid) = server_on(path) {
             let reason = format!("is the data directory of a running server (process {pid})");
             return Err(refuse(path, reason, "name another directory"));
         }
@@ -110,15 +112,26 @@ pub(super) fn refuse(path: &Path, reason: impl Into<String>, hint: &'static str)
     Error::Directory { path: path.to_owned(), reason: reason.into(), hint }
 }
 
-/// The process of the server that runs on a data directory.
-fn running(path: &Path) -> Option<i32> {
-    let text = fs::read_to_string(path.join("postmaster.pid")).ok()?;
-    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-    let process = rustix::process::Pid::from_raw(pid)?;
-    match rustix::process::test_kill_process(process) {
-        Err(rustix::io::Errno::SRCH) => None,
-        _ => Some(pid),
-    }
+/// The process of a server on a data directory: it says so, or it stands in it.
+pub(super) fn server_on(path: &Path) -> Option<i32> {
+    let told = fs::read_to_string(path.join(PID_FILE)).ok();
+    let told = told.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
+    let lives = |pid: &i32| {
+        let process = rustix::process::Pid::from_raw(*pid);
+        process.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
+    };
+    told.filter(lives).or_else(|| standing_in(path))
+}
+
+/// A process whose working directory this is: an orphan of a server that was
+/// killed writes on without its file.
+pub(super) fn standing_in(path: &Path) -> Option<i32> {
+    let path = path.canonicalize().ok()?;
+    let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let all = fs::read_dir("/proc").ok()?.flatten().filter_map(pid);
+    let stands = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == path);
+    let us = std::process::id().cast_signed();
+    all.filter(|pid| *pid != us).find(stands)
 }
 
 fn free_bytes(path: &Path) -> Result<u64, Error> {

@@ -102,15 +102,6 @@ fn with_ending(name: &str, ending: &str) -> String {
 }
 
 impl Site for DatabaseSite {
-    fn spot(&self, of: Identity) -> Result<Spot, Error> {
-        for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
-            if self.identity(spot)? == Some(of) {
-                return Ok(spot);
-            }
-        }
-        Ok(Spot::Gone)
-    }
-
     fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
         let Some(name) = self.name(at) else { return Ok(None) };
         Ok(self.client.database_oid(name)?.map(Identity::Oid))

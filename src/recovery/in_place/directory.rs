@@ -11,14 +11,12 @@ use walkdir::WalkDir;
 use super::super::Error;
 use super::super::by_tool::name_the_place;
 use super::super::execute::remove;
-use super::super::place::sweep_partial;
+use super::super::place::{PID_FILE, server_on, standing_in, sweep_partial};
 use super::{Identity, Place, Site, Spot};
 
 /// Endings of the names of the two.
 const BESIDE: &str = ".pggit-new";
 const ASIDE: &str = ".pggit-old";
-/// The file by which a server says that it runs on a directory.
-const PID_FILE: &str = "postmaster.pid";
 
 /// A data directory that is replaced.
 #[derive(Debug, Clone)]
@@ -151,15 +149,6 @@ impl DirectorySite {
 }
 
 impl Site for DirectorySite {
-    fn spot(&self, of: Identity) -> Result<Spot, Error> {
-        for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
-            if self.identity(spot)? == Some(of) {
-                return Ok(spot);
-            }
-        }
-        Ok(Spot::Gone)
-    }
-
     fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
         let Some(path) = self.path_of(at) else { return Ok(None) };
         match path.symlink_metadata() {
@@ -224,28 +213,6 @@ impl Site for DirectorySite {
     fn sweep(&self) -> Result<(), Error> {
         sweep_partial(&self.beside)
     }
-}
-
-/// The process of a server on a data directory: it says so, or it stands in it.
-fn server_on(path: &Path) -> Option<i32> {
-    let told = fs::read_to_string(path.join(PID_FILE)).ok();
-    let told = told.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
-    let lives = |pid: &i32| {
-        let process = rustix::process::Pid::from_raw(*pid);
-        process.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
-    };
-    told.filter(lives).or_else(|| standing_in(path))
-}
-
-/// A process whose working directory this is: an orphan of a server that was
-/// killed writes on without its file.
-fn standing_in(path: &Path) -> Option<i32> {
-    let path = path.canonicalize().ok()?;
-    let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
-    let all = fs::read_dir("/proc").ok()?.flatten().filter_map(pid);
-    let stands = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == path);
-    let us = std::process::id().cast_signed();
-    all.filter(|pid| *pid != us).find(stands)
 }
 
 /// Keeps servers from starting on a data directory, by the file that they look

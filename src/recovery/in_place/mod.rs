@@ -56,7 +56,14 @@ pub struct Stand {
 /// What has three names, of which two are taken: directories, or databases.
 pub trait Site {
     /// Where the one with this identity is.
-    fn spot(&self, of: Identity) -> Result<Spot, Error>;
+    fn spot(&self, of: Identity) -> Result<Spot, Error> {
+        for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
+            if self.identity(spot)? == Some(of) {
+                return Ok(spot);
+            }
+        }
+        Ok(Spot::Gone)
+    }
     /// The identity of what is at a spot.
     fn identity(&self, at: Spot) -> Result<Option<Identity>, Error>;
     /// Lets what is in place and what is at `other` change places, so that nobody

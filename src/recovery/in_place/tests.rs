@@ -43,11 +43,6 @@ impl Names {
 }
 
 impl Site for Names {
-    fn spot(&self, of: Identity) -> Result<Spot, Error> {
-        let found = self.at.borrow().iter().position(|it| *it == Some(of));
-        Ok(found.map_or(Spot::Gone, |at| [Spot::InPlace, Spot::Beside, Spot::Aside][at]))
-    }
-
     fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
         Ok(self.at.borrow()[Self::index(at)])
     }
