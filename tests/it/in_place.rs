@@ -290,6 +290,39 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
 }
 
 #[test]
+fn what_is_resumed_means_what_it_meant_then_and_there() {
+    let (history, data) = cluster();
+    history.cluster.stop();
+    let mut command = history.sandbox.pggit_command();
+    command.args([
+        "backup",
+        "restore",
+        "copy",
+        "--to",
+        data.to_str().unwrap(),
+        "--mode",
+        "disaster",
+        "--force",
+    ]);
+    command.args(["--at", "1h", "--tablespace-mapping", "/was\\=here=is/a\\=b", "--wal-store", "log"]);
+    let died = history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.in-place.begun"));
+    assert_ne!(died.status, 0);
+    let id = history.listed()[0]["id"].as_str().unwrap().to_owned();
+    let journal = history.sandbox.repo().join(".git/pggit/restores").join(id).join("journal.json");
+    let request = serde_json::from_slice::<Value>(&fs::read(journal).unwrap()).unwrap()["request"].clone();
+    let repo = history.sandbox.repo().canonicalize().unwrap();
+    let at = request["until"]["at"].as_str().unwrap();
+    assert!(at.ends_with('Z') && at.len() >= 20, "{request:#}");
+    let log = request["until"]["wal_store"].as_str().unwrap();
+    assert!(log.starts_with("file:///") && log.ends_with("/log"), "{request:#}");
+    let mapping: Vec<u8> = serde_json::from_value(request["tablespace_mapping"][0]["Unix"].clone()).unwrap();
+    let expected = format!("/was\\=here={}/is/a\\=b", repo.display());
+    assert_eq!(String::from_utf8(mapping).unwrap(), expected);
+    history.unfinished(&["--abort"]).success();
+    assert_eq!(beside(&data), ["data"]);
+}
+
+#[test]
 fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
     let (history, data) = cluster();
     history.cluster.stop();

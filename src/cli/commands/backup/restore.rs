@@ -225,6 +225,31 @@ pub(super) struct Until {
     pub(super) wal_store: Option<String>,
 }
 
+impl Wanted {
+    /// The same of this backup at this commit, with nothing left that may mean
+    /// something else later or in another directory.
+    pub(super) fn exact(&self, entry: &Entry, commit: Oid, context: &Context) -> Result<Self, Failure> {
+        let mapping = self.tablespace_mapping.iter();
+        let at = self.until.at.as_ref().map(|at| select::moment(at, context.now())).transpose()?;
+        let wal_store = self.until.wal_store.as_deref();
+        let wal_store = wal_store.map(|url| store::general_url(context, Some(url))).transpose()?;
+        Ok(Self {
+            backup: entry.backup.id.to_string(),
+            commit: Some(commit.to_commit().to_string()),
+            no_migrate: false,
+            tablespace_mapping: mapping
+                .map(|text| restore_cluster::absolute_mapping(text, context))
+                .collect::<Result<_, _>>()?,
+            until: Until {
+                at: at.map(|at| at.to_string()),
+                wal_store: wal_store.map(|url| url.to_string()),
+                ..self.until.clone()
+            },
+            ..self.clone()
+        })
+    }
+}
+
 impl Until {
     /// The target; without one, the end of the backup itself.
     pub(super) fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {

@@ -424,3 +424,13 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
         _ => refuse("expected OLD=NEW"),
     }
 }
+
+/// `OLD=NEW` as [`mapping`] reads it, with both absolute.
+pub(super) fn absolute_mapping(text: &OsStr, context: &Context) -> Result<OsString, Failure> {
+    let escaped = |path: PathBuf| {
+        let bytes = path.as_os_str().as_bytes();
+        bytes.split(|byte| *byte == b'=').collect::<Vec<_>>().join(&b"\\="[..])
+    };
+    let (old, new) = mapping(text, context)?;
+    Ok(OsString::from_vec([escaped(old), escaped(new)].join(&b'=')))
+}

@@ -10,7 +10,6 @@ use crate::cli::recover::{Done, Then, admin_of, journals, place_of_database, pla
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure, connect};
 use crate::domain::{CommitId, Metadata, RestoreMode};
-use crate::git::Oid;
 use crate::ledger::Entry;
 use crate::process::crash_point;
 use crate::recovery::in_place::{
@@ -94,15 +93,6 @@ fn beside(wanted: &Wanted, place: &Place) -> Wanted {
     beside
 }
 
-/// What is asked for, with nothing left to choose: a later try does the same.
-fn exact(wanted: &Wanted, entry: &Entry, commit: Oid) -> Wanted {
-    let mut exact = wanted.clone();
-    exact.backup = entry.backup.id.to_string();
-    exact.commit = Some(commit.to_commit().to_string());
-    exact.no_migrate = false;
-    exact
-}
-
 /// Shows what would be done.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     let (entry, commit) = resolve(wanted, context)?;
@@ -113,7 +103,7 @@ pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
         steps: vec![PlannedStep::new(what, Effect::Replaces)],
         refusals: which.preflight().err().into_iter().collect(),
     };
-    carry_out(&beside(&exact(wanted, &entry, commit), &place), How::Show(then), context).map(drop)
+    carry_out(&beside(&wanted.exact(&entry, commit, context)?, &place), How::Show(then), context).map(drop)
 }
 
 /// Replaces what is there.
@@ -132,7 +122,7 @@ pub(super) fn run(wanted: &Wanted, force: bool, context: &Context) -> Result<(),
     which.preflight()?;
     let old = which.site().identity(Spot::InPlace)?.ok_or_else(|| gone(&place))?;
     confirm(&place, &entry, context)?;
-    let exact = exact(wanted, &entry, commit);
+    let exact = wanted.exact(&entry, commit, context)?;
     let request = serde_json::to_value(&exact).map_err(|error| Failure::of(Code::Fatal, &error))?;
     let journal = Journal::new(entry.backup.id, commit.to_commit(), context.now(), place, old, request);
     let open = journals(context)?.begin(journal)?;
