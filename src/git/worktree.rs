@@ -12,11 +12,8 @@ use std::path::{Path, PathBuf};
 
 use super::program::elsewhere;
 use super::{Error, Oid, Repository};
-use crate::domain::Owner;
-use crate::process::{Cmd, Liveness, crash_point, is_alive};
+use crate::process::{Cmd, Liveness, claim, claimant, crash_point, is_alive, remove_unclaimed};
 
-/// The note beside a worktree.
-const OWNER: &str = "owner.json";
 /// Nothing of what a checkout may start by itself: a clone must not choose what
 /// runs. Filters are those of the user's own configuration, as for any checkout.
 const QUIET: [&str; 5] = [
@@ -85,15 +82,13 @@ fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
     let make = |path: &Path, recursive| DirBuilder::new().mode(0o700).recursive(recursive).create(path);
     make(parent, true).map_err(|error| failed(parent, error))?;
-    let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
-    let owner = owner.map_err(|error| failed(parent, error))?;
     // Another process may take an empty directory for one that was left.
     let mut attempts = 3;
     loop {
         let name = uuid::Uuid::new_v4().simple().to_string();
         let home = parent.join(&name);
         attempts -= 1;
-        match make(&home, false).and_then(|()| fs::write(home.join(OWNER), &owner)) {
+        match make(&home, false).and_then(|()| claim(&home)) {
             Ok(()) => {
                 let files = home.join(&name);
                 return Ok(Worktree { git_dir: git_dir.to_owned(), home, files });
@@ -107,16 +102,13 @@ fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
 /// Removes worktrees whose process has died.
 fn sweep(git_dir: &Path, parent: &Path) {
     for home in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        let note = fs::read(home.join(OWNER)).ok();
-        let owner = note.and_then(|note| serde_json::from_slice::<Owner>(&note).ok());
-        match owner {
+        match claimant(&home) {
             Some(owner) if is_alive(&owner) == Liveness::Dead => {
                 let files = home.join(home.file_name().unwrap_or_default());
                 drop(Worktree { git_dir: git_dir.to_owned(), home, files });
             }
             Some(_) => {}
-            // It died before it wrote the note, and so before anything else.
-            None => drop(fs::remove_dir(&home)),
+            None => drop(remove_unclaimed(&home)),
         }
     }
 }

@@ -18,6 +18,7 @@
 
 mod attached;
 mod child;
+mod claimed;
 mod cmd;
 mod crash;
 mod error;
@@ -32,6 +33,7 @@ mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
+pub use claimed::{claim, claimant, remove_claimed, remove_unclaimed};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::Error;

@@ -52,7 +52,7 @@ pub use point::Log;
 pub use proof::{Leniency, difference};
 pub use recover::{Recovered, Recovery};
 pub use server::{
-    GROUND_OWNER, Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone,
-    find_server_program, last_word, server_user, start_clone, sweep_grounds,
+    Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone, find_server_program,
+    last_word, server_user, start_clone, sweep_grounds,
 };
 pub use swap::swap_in;

@@ -21,17 +21,12 @@ use rustix::fs::statvfs;
 use super::Error;
 use super::execute::remove;
 use super::server::end_server;
-use crate::domain::Owner;
-use crate::process::{Liveness, crash_point, is_alive};
+use crate::process::{Liveness, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed};
 
 /// What is added to the name of a directory that is being made.
 const PARTIAL: &str = ".pggit-partial";
 /// The file by which a server says that it runs on a data directory.
 pub(super) const PID_FILE: &str = "postmaster.pid";
-/// Says whose it is.
-const OWNER: &str = "owner.json";
-/// What is going to.
-const OWNER_DRAFT: &str = "owner.json.new";
 /// Which tablespaces belong to it.
 const OUTSIDE: &str = "tablespaces.json";
 
@@ -169,12 +164,7 @@ impl Partial {
             Err(error) => return Err(Error::file("make", &dir, error)),
         }
         let partial = Self { dir, keep: false.into() };
-        let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
-        let (draft, file) = (partial.dir.join(OWNER_DRAFT), partial.dir.join(OWNER));
-        owner
-            .and_then(|owner| fs::write(&draft, owner))
-            .and_then(|()| fs::rename(&draft, &file))
-            .map_err(|error| Error::file("write", &file, error))?;
+        claim(&partial.dir).map_err(|error| Error::file("write into", &partial.dir, error))?;
         Ok(partial)
     }
 
@@ -233,33 +223,18 @@ fn sweep(dir: &Path) -> Result<(), Error> {
         Ok(meta) if meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() => {}
         _ => return Err(busy(dir)),
     }
-    let owner = fs::read(dir.join(OWNER)).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
-    match owner {
+    match claimant(dir) {
         Some(owner) if is_alive(&owner) == Liveness::Dead => discard(dir),
-        // It died before it said who it was, or when nothing else was left.
-        None if remove_nameless(dir) => Ok(()),
+        None if remove_unclaimed(dir) => Ok(()),
         _ => Err(busy(dir)),
     }
 }
 
-/// Removes a directory in which there is nothing but the draft of an owner.
-fn remove_nameless(dir: &Path) -> bool {
-    let _ = fs::remove_file(dir.join(OWNER_DRAFT));
-    fs::remove_dir(dir).is_ok()
-}
-
-/// Removes all of a directory; whose it is last, so that who comes after a crash
-/// knows.
+/// Removes all of a directory.
 fn clear_away(dir: &Path) -> Result<(), Error> {
     // What is in its place is no longer a part of this.
     remove(&dir.join(OUTSIDE))?;
-    for entry in fs::read_dir(dir).map_err(|error| Error::file("list", dir, error))? {
-        let entry = entry.map_err(|error| Error::file("list", dir, error))?;
-        if entry.file_name() != OWNER {
-            remove(&entry.path())?;
-        }
-    }
-    remove(dir)
+    remove_claimed(dir).map_err(|error| Error::file("remove", dir, error))
 }
 
 /// Removes a directory that did not become complete, and what it has put

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::Error;
-use crate::process::{Cmd, OsUser, Owner, crash_point};
-use crate::recovery::{GROUND_OWNER, Ground, server_user, sweep_grounds};
+use crate::process::{Cmd, OsUser, claim, crash_point, remove_claimed};
+use crate::recovery::{Ground, server_user, sweep_grounds};
 
 const PREFIX: &str = "pggit-verify-";
 
@@ -80,8 +80,7 @@ impl Scratch {
     fn fill(&self) -> Result<(), Error> {
         let failed = |source| Error::Scratch { action: "make", path: self.root.clone(), source };
         make(&self.root, 0o711).map_err(failed)?;
-        let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?)).map_err(failed)?;
-        fs::write(self.root.join(GROUND_OWNER), owner).map_err(failed)?;
+        claim(&self.root).map_err(failed)?;
         let home = self.home();
         make(&home, 0o700).map_err(failed)?;
         self.give(&home).map_err(failed)?;
@@ -186,7 +185,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.root.as_os_str().is_empty() {
             // What cannot be removed now is removed by the next run.
-            let _ = fs::remove_dir_all(&self.root);
+            let _ = remove_claimed(&self.root);
         }
     }
 }
@@ -224,10 +223,10 @@ mod tests {
         let dead = serde_json::json!({ "host": crate::process::host(), "boot_id": "another", "pid": 1, "started_ticks": 1 });
         let other = base.path().join(format!("{PREFIX}dead"));
         fs::create_dir(&other).unwrap();
-        fs::write(other.join(GROUND_OWNER), dead.to_string()).unwrap();
+        fs::write(other.join("owner.json"), dead.to_string()).unwrap();
         let strange = base.path().join(format!("{PREFIX}strange"));
         fs::create_dir(&strange).unwrap();
-        fs::write(strange.join(GROUND_OWNER), "{").unwrap();
+        fs::write(strange.join("owner.json"), "{").unwrap();
         fs::create_dir(base.path().join(format!("{PREFIX}empty"))).unwrap();
         fs::create_dir(base.path().join("dead")).unwrap();
         assert_eq!(sweep(base.path()).len(), 2);

@@ -12,8 +12,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::super::server::{GROUND_OWNER, server_user, sweep_grounds};
-use crate::process::{OsUser, Owner};
+use super::super::server::{server_user, sweep_grounds};
+use crate::process::{OsUser, claim, remove_claimed};
 
 const PREFIX: &str = "pggit-part-";
 /// The directory in it that would become the data directory.
@@ -42,7 +42,7 @@ impl Holder {
 
     fn fill(&self, user: Option<&OsUser>) -> io::Result<()> {
         private(&self.0, 0o711)?;
-        fs::write(self.0.join(GROUND_OWNER), serde_json::to_vec(&Owner::current()?)?)?;
+        claim(&self.0)?;
         let home = self.home();
         private(&home, 0o711)?;
         user.map_or(Ok(()), |user| chown(&home, Some(user.uid), Some(user.gid)))
@@ -66,7 +66,7 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next one.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = remove_claimed(&self.0);
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::process::{Cmd, Liveness, OsUser, Owner, find_program, is_alive, search_path};
+use crate::process::{
+    Cmd, Liveness, OsUser, claimant, find_program, is_alive, remove_claimed, remove_unclaimed, search_path,
+};
 use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
 
@@ -18,9 +20,6 @@ use crate::tools::LIBPQ_VARIABLES;
 const SOCKET_PATH_MAX: usize = 107;
 /// The longest name that a server makes there.
 const SOCKET: &str = "/.s.PGSQL.5432.lock";
-
-/// Which process a directory for a server goes with.
-pub const GROUND_OWNER: &str = "owner.json";
 
 /// The place of a private server.
 #[derive(Debug, Clone)]
@@ -123,17 +122,13 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
         if !ours || !entry.file_name().to_string_lossy().starts_with(prefix) {
             continue;
         }
-        let gone = match fs::read(path.join(GROUND_OWNER)) {
-            Ok(owner) => match serde_json::from_slice::<Owner>(&owner) {
-                Ok(owner) if is_alive(&owner) == Liveness::Dead => {
-                    end_server(&path.join(data));
-                    fs::remove_dir_all(&path).is_ok()
-                }
-                _ => false,
-            },
-            // Its maker died before it named itself, or is about to: then it begins again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_dir(&path).is_ok(),
-            Err(_) => false,
+        let gone = match claimant(&path) {
+            Some(owner) if is_alive(&owner) == Liveness::Dead => {
+                end_server(&path.join(data));
+                remove_claimed(&path).is_ok()
+            }
+            Some(_) => false,
+            None => remove_unclaimed(&path),
         };
         if gone {
             swept.push(path);

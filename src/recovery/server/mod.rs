@@ -23,7 +23,7 @@ use settings::settings;
 
 pub use binaries::{ServerBinaries, find_server_program};
 pub(super) use ground::end_server;
-pub use ground::{GROUND_OWNER, Ground, server_user, sweep_grounds};
+pub use ground::{Ground, server_user, sweep_grounds};
 pub use started::{Started, check_clone, start_clone};
 pub(super) use started::{check_words, prepare_clone};
 
