@@ -31,6 +31,7 @@ lock-path=$tools/lock
 spool-path=$tools/spool
 log-level-file=off
 start-fast=y
+job-retry=0
 [main]
 pg1-path=$CLUSTER_DIR/data
 pg1-socket-path=$CLUSTER_DIR
