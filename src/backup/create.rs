@@ -19,7 +19,7 @@ use crate::domain::{
     Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
     Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
-use crate::ledger::{self, Entry, Filter, Ledger, NewBackup};
+use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
@@ -29,6 +29,7 @@ use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
 
 use super::Error;
 use super::adapters::values;
+use super::base::choose_base;
 use super::choice::{Asked, Chosen, choose};
 use super::counts::{ROW_COUNTS, row_counts};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
@@ -125,7 +126,7 @@ pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Uns
     };
     let facts = client.facts().map_err(Error::from)?;
     let chosen = choice(client.read_mark().map_err(Error::from)?.as_deref())?;
-    let (basis, chain) = basis(around, request, &facts)?;
+    let (basis, chain) = choose_base(around, request, &facts)?;
     let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
     let run = Run { around, request, facts: &facts, entry: &entry, basis, chain };
@@ -172,35 +173,6 @@ fn again(around: &Surroundings<'_>, entry: &Entry) -> Result<Entry, ledger::Erro
     let started = Started { attempt, owner: Owner::current().ok(), started_at: None };
     let change = Body::from(started);
     around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(change.clone().into()))
-}
-
-/// What the backup is going to be, and the backups it needs, the full one first.
-fn basis(
-    around: &Surroundings<'_>,
-    request: &Request,
-    facts: &ServerFacts,
-) -> Result<(Basis, Vec<Backup>), Error> {
-    if request.kind == BackupType::Full {
-        return Ok((around.adapter.choose_base(request.kind, facts, &[])?, Vec::new()));
-    }
-    let filter = Filter {
-        databases: vec![request.database.name.clone()],
-        statuses: vec![Status::Completed],
-        tools: vec![Line::lossy(around.adapter.name())],
-        ..Filter::default()
-    };
-    let catalog = around.ledger.catalog()?;
-    let mut known: Vec<&Backup> = catalog.select(&filter).into_iter().map(|entry| &entry.backup).collect();
-    known.sort_by_key(|backup| std::cmp::Reverse((backup.completed_at, backup.id)));
-    let basis = around.adapter.choose_base(request.kind, facts, &known)?;
-    let mut chain = Vec::new();
-    let mut next = basis.parent.as_ref().map(|parent| parent.id);
-    while let Some(backup) = next.and_then(|id| known.iter().find(|backup| backup.id == id)) {
-        chain.push((*backup).clone());
-        next = backup.depends_on.first().map(|needed| needed.id);
-    }
-    chain.reverse();
-    Ok((basis, chain))
 }
 
 fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {

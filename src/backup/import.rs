@@ -65,8 +65,17 @@ pub(super) fn recorded(import: &Import<'_>) -> Result<Vec<Entry>, Error> {
         tools: vec![Line::lossy(import.adapter.name())],
         ..Filter::default()
     };
-    let catalog = import.ledger.catalog()?;
-    Ok(catalog.select(&filter).into_iter().cloned().collect())
+    let overview = import.ledger.overview()?;
+    let mut entries = Vec::new();
+    import.ledger.each_entry(
+        &overview.select(&filter),
+        |entry| entry,
+        |entry| {
+            entries.push(entry);
+            Ok::<_, Error>(())
+        },
+    )?;
+    Ok(entries)
 }
 
 /// The record of a backup in the catalogue.

@@ -1,6 +1,7 @@
 //! One run of a backup: register, let the tool work, store, complete.
 
 mod adapters;
+mod base;
 mod choice;
 mod counts;
 mod create;

@@ -306,6 +306,11 @@ pub struct Backup {
 }
 
 impl Backup {
+    /// The backup that this one directly depends on.
+    pub fn parent(&self) -> Option<BackupId> {
+        self.depends_on.first().map(|dependency| dependency.id)
+    }
+
     /// The latest verification of every kind passed, and there is one.
     pub fn is_verified(&self) -> bool {
         let mut latest: BTreeMap<VerificationKind, VerificationStatus> = BTreeMap::new();

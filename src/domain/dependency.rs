@@ -91,6 +91,42 @@ fn article(kind: BackupType) -> &'static str {
     if kind == BackupType::Incremental { "an" } else { "a" }
 }
 
+/// Why the backups that one needs cannot all be named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainError<E> {
+    /// The backup is needed, and there is no record of it.
+    Missing(BackupId),
+    /// The backup needs itself, directly or over others.
+    Cycle(BackupId),
+    /// The lookup of a backup failed.
+    Lookup(E),
+}
+
+/// The backups that `start` needs, its parent first and the full one last.
+///
+/// `parent` is the one that `start` depends on. `lookup` finds a backup with the
+/// id of its own parent, and returns `None` when there is no such backup.
+///
+/// # Errors
+/// When a backup is missing, when one is met twice, or when `lookup` fails. The
+/// walk ends for every input: no backup is looked up twice.
+pub fn dependency_chain<T, E>(
+    start: BackupId,
+    parent: Option<BackupId>,
+    mut lookup: impl FnMut(BackupId) -> Result<Option<(T, Option<BackupId>)>, E>,
+) -> Result<Vec<T>, ChainError<E>> {
+    let (mut seen, mut chain, mut next) = (BTreeSet::new(), Vec::new(), parent);
+    while let Some(id) = next {
+        if id == start || !seen.insert(id) {
+            return Err(ChainError::Cycle(id));
+        }
+        let (member, parent) = lookup(id).map_err(ChainError::Lookup)?.ok_or(ChainError::Missing(id))?;
+        chain.push(member);
+        next = parent;
+    }
+    Ok(chain)
+}
+
 /// What is wrong with the dependencies of a set of records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DependencyProblem {
@@ -157,4 +193,44 @@ fn reaches_itself(start: BackupId, all: &BTreeMap<BackupId, &Backup>) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn id(number: u8) -> BackupId {
+        BackupId::from_bytes([number; 16])
+    }
+
+    /// The chain of backup 1, where `parents` has the parent of each backup.
+    fn chain(parents: &[(u8, Option<u8>)]) -> Result<Vec<u8>, ChainError<Infallible>> {
+        let parent_of = |wanted: BackupId| parents.iter().find(|(known, _)| id(*known) == wanted);
+        let first = parent_of(id(1)).and_then(|(_, parent)| parent.map(id));
+        dependency_chain(id(1), first, |wanted| {
+            Ok(parent_of(wanted).map(|(known, parent)| (*known, parent.map(id))))
+        })
+    }
+
+    #[test]
+    fn a_chain_ends_with_the_backup_that_needs_no_other() {
+        assert_eq!(chain(&[(1, None)]), Ok(vec![]));
+        assert_eq!(chain(&[(1, Some(2)), (2, Some(3)), (3, None)]), Ok(vec![2, 3]));
+    }
+
+    #[test]
+    fn a_missing_backup_and_a_cycle_are_errors() {
+        assert_eq!(chain(&[(1, Some(2))]), Err(ChainError::Missing(id(2))));
+        assert_eq!(chain(&[(1, Some(1))]), Err(ChainError::Cycle(id(1))));
+        assert_eq!(chain(&[(1, Some(2)), (2, Some(1))]), Err(ChainError::Cycle(id(1))));
+        assert_eq!(chain(&[(1, Some(2)), (2, Some(3)), (3, Some(2))]), Err(ChainError::Cycle(id(2))));
+    }
+
+    #[test]
+    fn a_failed_lookup_is_handed_on() {
+        let failed = dependency_chain(id(1), Some(id(2)), |_| Err::<Option<((), _)>, _>("no disk"));
+        assert_eq!(failed, Err(ChainError::Lookup("no disk")));
+    }
 }

@@ -38,7 +38,10 @@ pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};
 pub use commit::CommitId;
 pub use database_name::{DatabaseName, InvalidDatabaseName};
-pub use dependency::{Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph};
+pub use dependency::{
+    ChainError, Dependency, DependencyKind, DependencyProblem, check_dependencies, check_graph,
+    dependency_chain,
+};
 pub use digest::Digest;
 pub use dump::{Compression, DumpFormat, Globals};
 pub use event::{

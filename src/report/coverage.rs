@@ -6,7 +6,10 @@ use std::hash::Hash;
 use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
-use crate::domain::{BackupId, BackupType, CommitId, Status, Timestamp, VerificationStatus, Verified};
+use crate::domain::{
+    BackupId, BackupType, ChainError, CommitId, Status, Timestamp, VerificationStatus, Verified,
+    dependency_chain,
+};
 
 /// What the backups of one commit come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -214,26 +217,32 @@ impl<C: Copy + Eq + Hash> Records<C> {
 
     /// The same, the backup itself first; or which one is in the way. What is not
     /// there comes before what was found bad.
-    fn chain_of(&self, backup: &Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
-        let (mut current, mut chain, mut bad) = (backup, Vec::new(), None);
-        loop {
-            if current.status != Status::Completed {
-                return Err((current.id, Obstacle::NotCompleted));
-            }
-            if chain.contains(&current.id) {
-                return Err((current.id, Obstacle::NeedsItself));
-            }
-            chain.push(current.id);
-            if current.verification.is_some_and(|it| it.status == VerificationStatus::Failed) {
-                bad = bad.or(Some(current.id));
-            }
-            let Some(needed) = current.needs else { break };
-            current = self.by_id(needed).ok_or((needed, Obstacle::Unknown))?;
+    fn chain_of<'s>(&'s self, backup: &'s Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
+        let completed = |member: &'s Known<C>| match member.status {
+            Status::Completed => Ok(member),
+            _ => Err((member.id, Obstacle::NotCompleted)),
+        };
+        let lookup = |id| {
+            let member = self.by_id(id).map(completed).transpose()?;
+            Ok(member.map(|member| (member, member.needs)))
+        };
+        let mut chain = vec![completed(backup)?];
+        chain.extend(dependency_chain(backup.id, backup.needs, lookup).map_err(|error| match error {
+            ChainError::Missing(id) => (id, Obstacle::Unknown),
+            ChainError::Cycle(id) => (id, Obstacle::NeedsItself),
+            ChainError::Lookup(obstacle) => obstacle,
+        })?);
+        let last = chain.last().map_or(backup, |last| *last);
+        if !matches!(last.kind, BackupType::Full | BackupType::Snapshot) {
+            return Err((last.id, Obstacle::NoBase));
         }
-        if !matches!(current.kind, BackupType::Full | BackupType::Snapshot) {
-            return Err((current.id, Obstacle::NoBase));
+        let failed = |member: &&Known<C>| {
+            member.verification.is_some_and(|it| it.status == VerificationStatus::Failed)
+        };
+        match chain.iter().copied().find(failed) {
+            Some(bad) => Err((bad.id, Obstacle::VerificationFailed)),
+            None => Ok(chain.iter().map(|member| member.id).collect()),
         }
-        bad.map_or(Ok(chain), |bad| Err((bad, Obstacle::VerificationFailed)))
     }
 
     /// Can the commit be restored?

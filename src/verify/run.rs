@@ -8,7 +8,8 @@ use super::{Error, scratch};
 use crate::backup::HeldSource;
 use crate::clock::Clock;
 use crate::domain::{
-    Backup, BackupId, BackupType, Event, EventId, Status, Timestamp, Verification, VerificationKind,
+    Backup, BackupId, BackupType, ChainError, Event, EventId, Status, Timestamp, Verification,
+    VerificationKind, dependency_chain,
 };
 use crate::ledger::{self, Entry, Ledger};
 use crate::process::{crash_point, interrupt};
@@ -126,28 +127,40 @@ pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// Why a backup that another needs cannot be used.
+enum Unusable {
+    /// Its record cannot be read.
+    Ledger(ledger::Error),
+    /// It is in this state.
+    Status(BackupId, Status),
+}
+
 /// The backups without which this one cannot be restored, the full one first;
 /// or why they are not all there.
 fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, String>, Error> {
-    let mut chain: Vec<Backup> = Vec::new();
-    let mut next = backup.depends_on.first().map(|needed| needed.id);
-    while let Some(id) = next {
-        if id == backup.id || chain.iter().any(|known| known.id == id) {
-            return Ok(Err(format!("it needs backup {id}, which needs it")));
-        }
-        let needed = match ledger.by_id(id) {
-            Ok(entry) => entry.backup,
-            Err(ledger::Error::NotFound { .. }) => {
-                return Ok(Err(format!("it needs backup {id}, of which there is no record")));
-            }
-            Err(error) => return Err(error.into()),
+    let needed = |id| {
+        let entry = match ledger.by_id(id) {
+            Ok(entry) => entry,
+            Err(ledger::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(Unusable::Ledger(error)),
         };
-        if !matches!(needed.status, Status::Completed | Status::Expired) {
-            return Ok(Err(format!("it needs backup {id}, which is {}", needed.status)));
+        if !matches!(entry.backup.status, Status::Completed | Status::Expired) {
+            return Err(Unusable::Status(id, entry.backup.status));
         }
-        next = needed.depends_on.first().map(|needed| needed.id);
-        chain.push(needed);
-    }
+        let parent = entry.backup.parent();
+        Ok(Some((entry.backup, parent)))
+    };
+    let mut chain = match dependency_chain(backup.id, backup.parent(), needed) {
+        Ok(chain) => chain,
+        Err(ChainError::Missing(id)) => {
+            return Ok(Err(format!("it needs backup {id}, of which there is no record")));
+        }
+        Err(ChainError::Cycle(id)) => return Ok(Err(format!("it needs backup {id}, which needs it"))),
+        Err(ChainError::Lookup(Unusable::Status(id, status))) => {
+            return Ok(Err(format!("it needs backup {id}, which is {status}")));
+        }
+        Err(ChainError::Lookup(Unusable::Ledger(error))) => return Err(error.into()),
+    };
     let first = chain.last().unwrap_or(backup);
     if !matches!(first.kind, BackupType::Full | BackupType::Snapshot) {
         return Ok(Err(format!("backup {} is {} and does not say what it needs", first.id, first.kind)));

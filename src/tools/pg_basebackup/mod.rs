@@ -10,6 +10,7 @@ mod manifest;
 mod restore;
 mod tree;
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ use super::adapter::{
 };
 use super::{Connection, Error, PgTools, Program, Programs};
 use crate::domain::{
-    Artifact, Backup, BackupType, Checkpoint, Dependency, DependencyKind, Line, Metadata, Postgres, WalMethod,
+    Artifact, Backup, BackupType, ChainError, Checkpoint, Dependency, DependencyKind, Line, Metadata,
+    Postgres, WalMethod, dependency_chain,
 };
 use crate::pg::{Client, ClusterFacts, ConnInfo, ServerFacts};
 use crate::process::{Cmd, Stdin};
@@ -123,12 +125,8 @@ impl PgBasebackup {
             system.is_some() && system == facts.system_identifier.as_deref() && timeline == facts.timeline
         };
         let is_whole = |backup: &Backup| {
-            let mut needed = backup.depends_on.first();
-            while let Some(next) = needed {
-                let Some(parent) = known.iter().find(|parent| parent.id == next.id) else { return false };
-                needed = parent.depends_on.first();
-            }
-            true
+            let parent_of = |id| known.iter().find(|known| known.id == id).map(|known| ((), known.parent()));
+            dependency_chain(backup.id, backup.parent(), |id| Ok::<_, Infallible>(parent_of(id))).is_ok()
         };
         let usable = known.iter().filter(|backup| same_cluster(backup) && is_whole(backup));
         usable
@@ -325,17 +323,19 @@ impl Adapter for PgBasebackup {
             Ok(manifest) => report.evidence.insert("manifest_files", manifest.files.len()),
             Err(reason) => report.findings.push(Finding::fatal(reason)),
         }
-        let mut needed = subject.backup.depends_on.first();
-        while let Some(next) = needed {
-            match subject.chain.iter().find(|member| member.backup.id == next.id) {
-                Some(member) => needed = member.backup.depends_on.first(),
-                None => {
-                    report
-                        .findings
-                        .push(Finding::fatal(format!("it needs backup {}, which is not there", next.id)));
-                    break;
-                }
+        let member = |id| {
+            let member = subject.chain.iter().find(|member| member.backup.id == id);
+            Ok::<_, Infallible>(member.map(|member| ((), member.backup.parent())))
+        };
+        match dependency_chain(subject.backup.id, subject.backup.parent(), member) {
+            Ok(_) => {}
+            Err(ChainError::Missing(id)) => {
+                report.findings.push(Finding::fatal(format!("it needs backup {id}, which is not there")));
             }
+            Err(ChainError::Cycle(id)) => {
+                report.findings.push(Finding::fatal(format!("it needs backup {id}, which needs itself")));
+            }
+            Err(ChainError::Lookup(never)) => match never {},
         }
         Ok(report)
     }

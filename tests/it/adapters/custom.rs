@@ -8,6 +8,7 @@ use pggit::domain::RecoveryTarget;
 use pggit::tools::{Commands, Connection, Custom};
 
 use super::{Rig, check, subject};
+use crate::backup_cli::{IDS, completed, registered};
 use crate::cluster::{bin_dir, owner};
 
 /// A copy of an example that everybody may run, with the tested PostgreSQL first.
@@ -164,4 +165,66 @@ fn commands_of_the_committed_file_do_not_count() {
     rig.sandbox.git(["config", "pggit.tool.evil.backup", "/no/such/program"]);
     let out = rig.pggit(&["backup", "create"]).fails(13);
     assert!(out.stderr_text().contains("/no/such/program: program not found"), "{}", out.snapshot());
+}
+
+/// The answer of a tool that has made a backup.
+const ANSWER: &str = r#"echo '{"location":"x:1","size_bytes":1,"stored_bytes":1}'"#;
+
+/// The id and the type of a backup, and the id of its parent with the kind of the dependency.
+type MadeElsewhere<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>);
+
+/// Records completed backups of the tool `own`.
+fn made_elsewhere(rig: &Rig, backups: &[MadeElsewhere<'_>]) {
+    for (minute, (id, kind, parent)) in (0..).step_by(2).zip(backups) {
+        let needs: Vec<_> =
+            parent.iter().map(|(id, kind)| serde_json::json!({ "id": id, "kind": kind })).collect();
+        let mut record =
+            serde_json::json!({ "type": kind, "tool": { "name": "own" }, "name": format!("b{minute}") });
+        if !needs.is_empty() {
+            record["depends_on"] = needs.into();
+        }
+        registered(&rig.sandbox, id, minute, "HEAD", record);
+        completed(&rig.sandbox, id, minute + 1);
+    }
+}
+
+/// `backup append` and a sync can bring records that depend on each other.
+#[test]
+fn a_cycle_of_dependencies_is_no_base_and_ends_the_search() {
+    let rig = Rig::new();
+    own(&rig, ANSWER);
+    let chain = "incremental_chain";
+    made_elsewhere(
+        &rig,
+        &[
+            (IDS[0], "incremental", Some((IDS[1], chain))),
+            (IDS[1], "incremental", Some((IDS[0], chain))),
+            (IDS[2], "incremental", Some((IDS[1], chain))),
+        ],
+    );
+    let backup = rig.create(&["--type", "incremental"]);
+    assert_eq!((backup.kind.as_str(), backup.parent()), ("full", None));
+    // A sound one is found behind them.
+    let next = rig.create(&["--type", "incremental"]);
+    assert_eq!(next.parent(), Some(backup.id));
+}
+
+/// Records are read in groups, newest first, until one of them can be the base.
+#[test]
+fn the_base_is_found_behind_many_backups_that_cannot_be_one() {
+    let rig = Rig::new();
+    own(&rig, ANSWER);
+    let ids: Vec<String> = (1..30).map(|n| format!("01aa{n:04}-0000-7000-8000-000000000001")).collect();
+    let backups: Vec<_> = ids
+        .iter()
+        .map(|id| match id == &ids[0] {
+            true => (id.as_str(), "full", None),
+            false => (id.as_str(), "incremental", Some((ids[0].as_str(), "base"))),
+        })
+        .collect();
+    made_elsewhere(&rig, &backups);
+    let newest = rig.create(&["--type", "incremental"]);
+    assert_eq!(newest.parent().map(|id| id.to_string()).as_deref(), ids.last().map(String::as_str));
+    let full = rig.create(&["--type", "differential"]);
+    assert_eq!(full.parent().map(|id| id.to_string()).as_deref(), Some(ids[0].as_str()));
 }

@@ -8,7 +8,8 @@ use crate::cli::queue::{self, Wish};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
-    Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, TableName, WalMethod, human_bytes,
+    Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
+    human_bytes,
 };
 use crate::ledger::Entry;
 use crate::process::interrupt;
@@ -196,17 +197,29 @@ pub(in crate::cli::commands) fn make(
     Ok(backup::create(&around, request))
 }
 
-/// Lets a worker make it.
-fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
-    let here = [
+/// The first option that a job cannot carry to a worker, if one was given. A test
+/// compares this with all options of the command.
+fn not_in_a_job(args: &Args) -> Option<&'static str> {
+    let options = [
         ("--schema", !args.schema.is_empty()),
+        ("--exclude-schema", !args.exclude_schema.is_empty()),
+        ("--table", !args.table.is_empty()),
+        ("--exclude-table", !args.exclude_table.is_empty()),
+        ("--checkpoint", args.checkpoint.is_some()),
+        ("--max-rate", args.max_rate.is_some()),
+        ("--wal", args.wal.is_some()),
         ("--format", args.format.is_some()),
         ("--jobs", args.jobs.is_some()),
         ("--store", args.store.is_some()),
         ("--output", args.output.is_some()),
         ("--compression-level", args.compression_level.is_some()),
     ];
-    if let Some((option, _)) = here.iter().find(|(_, given)| *given) {
+    options.into_iter().find_map(|(option, given)| given.then_some(option))
+}
+
+/// Lets a worker make it.
+fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
+    if let Some(option) = not_in_a_job(args) {
         return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))
             .hint("a worker takes it from its configuration of the database"));
     }
@@ -217,6 +230,7 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
         branch,
         force: args.force,
         backup_type: args.kind,
+        tool: args.tool.as_ref().map(|tool| Line::lossy(tool.as_str())),
         name: args.name.clone(),
         tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
         ..Wish::default()
@@ -354,5 +368,37 @@ pub(super) fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure 
             failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))
         }
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn every_option_reaches_the_job_or_is_refused_by_name() {
+        const IN_A_JOB: [&str; 9] =
+            ["database", "commit", "branch", "force", "tool", "type", "name", "label", "enqueue"];
+        let command = Args::augment_args(clap::Command::new("create"));
+        let value_of = |option: &str| match option {
+            "table" | "exclude-table" => "public.orders",
+            "checkpoint" => "fast",
+            "max-rate" => "1M",
+            "wal" => "fetch",
+            "format" => "custom",
+            "jobs" | "compression-level" => "2",
+            _ => "x",
+        };
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            if IN_A_JOB.contains(&option) {
+                continue;
+            }
+            let words = ["create", "--enqueue", &format!("--{option}"), value_of(option)];
+            let matches = command.clone().try_get_matches_from(words).unwrap();
+            let args = Args::from_arg_matches(&matches).unwrap();
+            assert_eq!(not_in_a_job(&args), Some(&*format!("--{option}")));
+        }
     }
 }

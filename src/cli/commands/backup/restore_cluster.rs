@@ -12,7 +12,7 @@ use crate::cli::commands::wal;
 use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, store};
 use crate::config::{Origin, Setting, Tool};
-use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, human_bytes};
+use crate::domain::{Backup, ChainError, Lsn, RecoveryTarget, RestoreMode, dependency_chain, human_bytes};
 use crate::ledger::{self, Entry};
 use crate::pg::ConnInfo;
 use crate::process::interrupt;
@@ -377,24 +377,25 @@ pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, A
     let ledger = context.ledger()?;
     let access = |backup: &Backup| store::access_to(context, backup.location.as_ref());
     let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];
-    let mut needed = entry.backup.depends_on.first().map(|needed| needed.id);
-    while let Some(id) = needed {
-        let parent = match ledger.by_id(id) {
-            Ok(parent) => parent.backup,
-            Err(ledger::Error::NotFound { .. }) => {
-                let message =
-                    format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
-                return Err(Failure::new(Code::Conflict, message)
-                    .hint("'git pggit sync' fetches what others have recorded"));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if members.iter().any(|(member, _)| member.id == parent.id) {
+    let needed = |id| match ledger.by_id(id) {
+        Ok(Entry { backup, .. }) => {
+            let (access, parent) = (access(&backup)?, backup.parent());
+            Ok(Some(((backup, access), parent)))
+        }
+        Err(ledger::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(Failure::from(error)),
+    };
+    match dependency_chain(entry.backup.id, entry.backup.parent(), needed) {
+        Ok(chain) => members.extend(chain),
+        Err(ChainError::Missing(id)) => {
+            let message = format!("backup {} needs backup {id}, which is not in the ledger", entry.backup.id);
+            return Err(Failure::new(Code::Conflict, message)
+                .hint("'git pggit sync' fetches what others have recorded"));
+        }
+        Err(ChainError::Cycle(id)) => {
             return Err(Failure::new(Code::Damaged, format!("backup {id} needs itself")));
         }
-        needed = parent.depends_on.first().map(|needed| needed.id);
-        let access = access(&parent)?;
-        members.push((parent, access));
+        Err(ChainError::Lookup(failure)) => return Err(failure),
     }
     members.reverse();
     Ok(members)
