@@ -156,6 +156,16 @@ for set in "$@"; do
     esac
 done
 
+# Restore tests by root run as a user that owns nothing else.
+if [[ " $* " == *" postgresql "* && $(id -u) -eq 0 ]] && ! id pggit-scratch >/dev/null 2>&1; then
+    if command -v useradd >/dev/null; then
+        echo 'making the user pggit-scratch, as whom restore tests by root run'
+        useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch
+    else
+        echo 'There is no useradd here: please make a user pggit-scratch for restore tests by root.' >&2
+    fi
+fi
+
 if ! command -v cargo >/dev/null; then
     echo 'Rust is not installed: see https://rustup.rs, then try again.' >&2
     exit 1

@@ -292,8 +292,10 @@ pub static KEYS: &[Key] = &[
         name: "scratchUser",
         kind: Kind::User,
         trust: Trust::Trusted,
-        doc: "As whom scratch clusters run when `git pggit` is run by root: PostgreSQL refuses root. Without it, \
-              `postgres` if there is such a user, else `nobody`. For other users than root it does not count.",
+        default: Some("pggit-scratch"),
+        doc: "As whom scratch clusters run when `git pggit` is run by root: PostgreSQL refuses root, and what a \
+              backup brings along runs as this user. A user that owns a running server is refused. For other \
+              users than root it does not count.",
         ..GLOBAL
     },
     Key {

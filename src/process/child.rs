@@ -11,7 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
 use super::tail::Drain;
@@ -116,7 +117,7 @@ impl Running {
             Ok(started) => started,
             Err(source) => {
                 // No thread can be had: the child must not be left alone.
-                let _ = kill_process_group(group, Signal::KILL);
+                let _ = signal_group(group, Signal::KILL);
                 interrupt::forget(group);
                 let _ = child.wait();
                 return Err(io_error(source));
@@ -196,7 +197,7 @@ impl Running {
         let group = Self::group_of(&self.child);
         match Guard::start(group, Duration::ZERO, self.grace) {
             Ok(guard) => self.guard = Some(guard),
-            Err(_) => drop(kill_process_group(group, Signal::KILL)),
+            Err(_) => drop(signal_group(group, Signal::KILL)),
         }
         let _ = self.reap();
     }
@@ -242,11 +243,20 @@ impl Running {
         let fired = self.guard.take().is_some_and(Guard::stop);
         let signal = if self.is_tool { interrupt::forget(group) } else { None };
         if fired || signal.is_some() {
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = signal_group(group, Signal::KILL);
         }
         let status = self.child.wait()?.into();
         self.reaped = true;
         Ok((status, signal.map(EndedBy::Signal).or(fired.then_some(EndedBy::Guard))))
+    }
+}
+
+/// Sends a signal to the group that the process `pid` leads, which is not reaped; to
+/// that process alone while it does not lead one yet.
+pub(super) fn signal_group(pid: Pid, signal: Signal) -> rustix::io::Result<()> {
+    match kill_process_group(pid, signal) {
+        Err(rustix::io::Errno::SRCH) => kill_process(pid, signal),
+        other => other,
     }
 }
 
@@ -296,7 +306,7 @@ impl Guard {
                     break;
                 }
                 fired = true;
-                let _ = kill_process_group(group, signal);
+                let _ = signal_group(group, signal);
             }
             fired
         })?;

@@ -8,12 +8,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, OsUser, Secret, interrupt, tied};
+use super::{Error, OsUser, Secret, apart, interrupt, tied};
 
 /// What a tool may see of our environment, beside what it is given explicitly.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -120,8 +120,10 @@ impl Cmd {
     }
 
     /// Runs it as another user, which takes root: with the ids and the home of
-    /// that user, in no further groups, and, unless told otherwise, in a directory
-    /// that everybody may enter. For who is that user already, nothing changes.
+    /// that user, in no further groups, in a session of its own without a terminal,
+    /// with no way to further rights (`no_new_privs`), and, unless told otherwise, in
+    /// a directory that everybody may enter. For who is that user already, nothing
+    /// changes.
     pub fn as_user(mut self, user: &OsUser) -> Self {
         self.user = (!user.is_us()).then(|| user.clone());
         self
@@ -279,22 +281,26 @@ impl Cmd {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one door to programs")]
     pub(super) fn command(&self) -> Command {
-        let is_tied = self.tied && (self.user.is_none() || tied::is_for_everybody());
-        let tied = is_tied.then(|| tied::instead_of(&self.program)).flatten();
-        let mut command = tied.unwrap_or_else(|| Command::new(&self.program));
+        let dir = self.cwd.as_deref().or(self.user.is_some().then_some(Path::new("/")));
+        let apart = self.user.as_ref().zip(dir);
+        let apart = apart.and_then(|(user, dir)| apart::instead_of(&self.program, user, self.tied, dir));
+        let is_apart = apart.is_some();
+        let tied = || (self.tied && self.user.is_none()).then(|| tied::instead_of(&self.program)).flatten();
+        let mut command = apart.or_else(tied).unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);
-        if !self.foreground {
+        // What begins a session leads a group in it, and must not lead one before.
+        if !self.foreground && !is_apart {
             command.process_group(0);
         }
-        if let Some(dir) = &self.cwd {
-            command.current_dir(dir);
+        match dir {
+            // It goes there by itself, as that user.
+            _ if is_apart => drop(command.current_dir("/")),
+            Some(dir) => drop(command.current_dir(dir)),
+            None => {}
         }
-        // The library leaves all further groups before it becomes the user.
-        if let Some(user) = &self.user {
+        // There is no such program, or this is a part of another one: then all that can be had is this.
+        if let Some(user) = self.user.as_ref().filter(|_| !is_apart) {
             command.uid(user.uid).gid(user.gid);
-            if self.cwd.is_none() {
-                command.current_dir("/");
-            }
         }
         if !self.inherit_env {
             command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_allowed(name)));
@@ -314,7 +320,7 @@ impl Cmd {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let program = self.program.clone();
         let cwd_is_fine = self.cwd.as_ref().is_none_or(|dir| dir.is_dir());
-        let exists = program.as_bytes().contains(&b'/') && std::path::Path::new(&program).exists();
+        let exists = program.as_bytes().contains(&b'/') && Path::new(&program).exists();
         match source.kind() {
             PermissionDenied if self.user.is_some() => Error::Spawn { program, source },
             NotFound if cwd_is_fine && !exists => Error::NotFound { program },

@@ -13,9 +13,11 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use rustix::process::{Pid, getpid, kill_process, kill_process_group};
+use rustix::process::{Pid, getpid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use super::child::signal_group;
 
 /// The first signal that asked this process to end; 0 while there was none.
 static REQUESTED: AtomicI32 = AtomicI32::new(0);
@@ -128,7 +130,7 @@ fn end_tools(number: i32, how: rustix::process::Signal) {
         tool.interrupted = true;
         let _ = Pid::from_raw(*group).map(|pid| match tool.alone {
             true => kill_process(pid, how),
-            false => kill_process_group(pid, how),
+            false => signal_group(pid, how),
         });
     }
 }

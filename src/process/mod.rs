@@ -6,7 +6,8 @@
 //! leads a process group of its own, so that a deadline, an interrupt or the
 //! loss of interest ends it together with everything it has started, and every
 //! child is reaped. A tool that is [tied](Cmd::tied) to us ends even when we are
-//! killed.
+//! killed. What runs as [another user](Cmd::as_user) has a session of its own, no
+//! terminal, and no way to further rights.
 //!
 //! What a program says on stderr is always read and the end of it kept, because
 //! its own words are the best explanation of a failure. Whether an exit status
@@ -16,6 +17,7 @@
 //! tools; [`Owner`], which tells a dead process from a live one; and
 //! [`crash_point`], at which tests kill this process.
 
+mod apart;
 mod attached;
 mod child;
 mod claimed;
@@ -26,7 +28,9 @@ pub mod interrupt;
 mod lookup;
 mod owner;
 mod secret;
+mod seen;
 mod server;
+mod strays;
 mod tail;
 mod tied;
 mod user;
@@ -40,6 +44,8 @@ pub use error::Error;
 pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use secret::Secret;
+pub use seen::Seen;
 pub use server::{Ending, Server};
+pub use strays::Strays;
 pub use tied::become_tool;
 pub use user::OsUser;

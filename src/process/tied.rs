@@ -19,12 +19,14 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
+use super::apart;
+
 /// The name under which this program becomes a tool.
 const NAME: &str = "git-pggit-tied";
 /// This program, also when its file has been replaced since.
-const ITSELF: &str = "/proc/self/exe";
+pub(super) const ITSELF: &str = "/proc/self/exe";
 /// As shells say that a program could not be started.
-const NOT_STARTED: u8 = 126;
+pub(super) const NOT_STARTED: u8 = 126;
 
 /// Whether this process is one that can be started under the other name.
 static READY: OnceLock<()> = OnceLock::new();
@@ -35,8 +37,10 @@ static READY: OnceLock<()> = OnceLock::new();
 pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let _ = READY.set(());
     let mut args = args.into_iter();
-    if args.next().as_deref() != Some(OsStr::new(NAME)) {
-        return None;
+    match args.next() {
+        Some(name) if name == apart::NAME => return Some(apart::become_program(args)),
+        Some(name) if name == NAME => {}
+        _ => return None,
     }
     let parent = args.next().and_then(|pid| Pid::from_raw(pid.to_str()?.parse().ok()?));
     let (Some(parent), Some(program)) = (parent, args.next()) else {
@@ -63,6 +67,19 @@ pub(super) fn is_for_everybody() -> bool {
 /// What is to be started instead of `program`, before its arguments; `None`
 /// where it can only be started as it is, or not at all.
 pub(super) fn instead_of(program: &OsStr) -> Option<Command> {
+    Some(command(getpid(), findable(program)?.as_os_str()))
+}
+
+/// This program under the other name, before the arguments of the tool.
+pub(super) fn command(parent: Pid, program: &OsStr) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "this is part of the one door to programs")]
+    let mut command = Command::new(ITSELF);
+    command.arg0(NAME).arg(parent.as_raw_pid().to_string()).arg(program);
+    command
+}
+
+/// Where `program` is, if this process can become it under another name.
+pub(super) fn findable(program: &OsStr) -> Option<PathBuf> {
     READY.get()?;
     // That there is no such program is said better by the system's own error.
     let path = match program.as_encoded_bytes().contains(&b'/') {
@@ -70,8 +87,5 @@ pub(super) fn instead_of(program: &OsStr) -> Option<Command> {
         false => super::find_program(program, &[], super::search_path().as_deref())?,
     };
     let is_there = rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
-    #[expect(clippy::disallowed_methods, reason = "this is part of the one door to programs")]
-    let mut command = Command::new(ITSELF);
-    command.arg0(NAME).arg(getpid().as_raw_pid().to_string()).arg(&path);
-    is_there.then_some(command)
+    is_there.then_some(path)
 }

@@ -11,7 +11,7 @@ use rustix::fs::syncfs;
 
 use super::data_directory::{AUTO_CONF, NO_ARCHIVE};
 use super::execute::{append, remove, run};
-use super::place::{Partial, check_outside, preflight, refuse};
+use super::place::{Partial, check_links, check_mapped, check_outside, preflight, refuse};
 use super::point::doubled;
 use super::server::check_words;
 use super::{Error, PlannedStep, Planted, Recovery};
@@ -76,16 +76,20 @@ impl ToolRestore<'_> {
     pub fn run(&self) -> Result<Planted, Error> {
         let begun = Instant::now();
         self.preflight()?;
+        let places = self.places()?;
+        let outside = self.outside(&places);
+        check_mapped(places, &self.tablespaces, &self.path)?;
+        check_outside(&outside, &self.path)?;
         let partial = Partial::make(&self.path)?;
         let data = partial.data();
         let steps = self.steps(&data)?;
-        let outside = self.outside()?;
-        check_outside(&outside, &self.path)?;
         partial.remember(&outside)?;
         // The tool may run as somebody else, who has to get there.
         partial.open_up()?;
         crash_point("recovery.partial");
         restore_by_tool(self.backup, steps, &data, self.progress)?;
+        let mapped: Vec<PathBuf> = self.tablespaces.iter().map(|(_, to)| to.clone()).collect();
+        check_links(&data, &mapped)?;
         rewrite(&data, |text| text.extend_from_slice(NO_ARCHIVE))?;
         let synced = File::open(&data).and_then(|dir| Ok(syncfs(dir)?));
         synced.map_err(|error| Error::file("sync", &data, error))?;
@@ -103,19 +107,25 @@ impl ToolRestore<'_> {
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let steps = self.steps(&self.path)?;
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
-        let refusals = [self.preflight(), check_outside(&self.outside()?, &self.path)];
+        let places = self.places()?;
+        let outside = check_outside(&self.outside(&places), &self.path);
+        let refusals = [self.preflight(), check_mapped(places, &self.tablespaces, &self.path), outside];
         let refusals = refusals.into_iter().filter_map(Result::err).collect();
         Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
     }
 
-    /// Where its tablespaces are going to be.
-    fn outside(&self) -> Result<Vec<PathBuf>, Error> {
-        let places = self.adapter.tablespaces(&self.subject())?;
-        let moved = |place: PathBuf| {
-            let mapped = self.tablespaces.iter().find(|(from, _)| *from == place);
-            mapped.map_or(place, |(_, to)| to.clone())
+    /// Where its tablespaces were.
+    fn places(&self) -> Result<Vec<PathBuf>, Error> {
+        Ok(self.adapter.tablespaces(&self.subject())?)
+    }
+
+    /// Where they are going to be.
+    fn outside(&self, places: &[PathBuf]) -> Vec<PathBuf> {
+        let moved = |place: &PathBuf| {
+            let mapped = self.tablespaces.iter().find(|(from, _)| from == place);
+            mapped.map_or_else(|| place.clone(), |(_, to)| to.clone())
         };
-        Ok(places.into_iter().map(moved).collect())
+        places.iter().map(moved).collect()
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -84,6 +84,7 @@ impl DataDirectory<'_> {
         let owner = self.preflight()?;
         let held = self.open()?;
         let sources: Vec<HeldSource> = held.into_iter().map(HeldSource).collect();
+        self.check_mapped(&sources)?;
         self.prove(&sources)?;
         let partial = Partial::make(&self.path)?;
         let data = partial.data();
@@ -107,7 +108,11 @@ impl DataDirectory<'_> {
         self.check_members()?;
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
         let steps = self.steps(&sources, &self.path)?;
-        let checks = [self.preflight().map(drop), place::check_outside(&tablespaces_of(&steps), &self.path)];
+        let checks = [
+            self.preflight().map(drop),
+            self.check_mapped(&sources),
+            place::check_outside(&tablespaces_of(&steps), &self.path),
+        ];
         let refusals = checks.into_iter().filter_map(Result::err).collect();
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
         Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
@@ -134,6 +139,14 @@ impl DataDirectory<'_> {
             recovery.check(&Partial::beside(&self.path))?;
         }
         place::owner(&self.path, &place::preflight(&self.path, self.needed())?)
+    }
+
+    /// Refuses tablespaces for which the caller has named no place.
+    fn check_mapped(&self, sources: &[HeldSource]) -> Result<(), Error> {
+        let Some(((backup, _), source)) = self.members.iter().zip(sources).next_back() else { return Ok(()) };
+        let subject = Subject { backup, chain: &[], source: Some(source as &dyn Source) };
+        let places = self.adapter.tablespaces(&subject).map_err(of_store)?;
+        place::check_mapped(places, &self.tablespaces, &self.path)
     }
 
     /// How much room it takes: a chain is there beside what is made of it.

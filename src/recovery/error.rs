@@ -76,6 +76,15 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The backup has tablespaces outside of the directory that the caller has not
+    /// mapped; nothing was touched.
+    #[error("the backup has {} outside of {}: {}", unmapped(places.len()), path.display(), listed(places))]
+    Unmapped {
+        /// The directory.
+        path: PathBuf,
+        /// Where the tablespaces would be made.
+        places: Vec<PathBuf>,
+    },
     /// There is not room enough.
     #[error("{} has room for {}, and the backup needs {}", path.display(), human_bytes(*free), human_bytes(*needed))]
     NoRoom {
@@ -119,6 +128,14 @@ pub enum Error {
     NoUser {
         /// Who was looked for.
         name: String,
+    },
+    /// What a backup brings along would run with the rights over a server that stays.
+    #[error("a scratch cluster cannot be run as `{name}`, who owns a running server (process {pid})")]
+    OwnsServer {
+        /// The user.
+        name: String,
+        /// A process of the server.
+        pid: i32,
     },
     /// What is wanted is not in the backup.
     #[error("there is no {what} in the backup")]
@@ -236,6 +253,7 @@ impl Error {
             Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } | Self::Deadline { .. } => true,
             Self::TargetExists { .. }
             | Self::NoUser { .. }
+            | Self::OwnsServer { .. }
             | Self::NotInBackup { .. }
             | Self::NotTaken { .. }
             | Self::TemporaryTaken { .. }
@@ -244,6 +262,7 @@ impl Error {
             | Self::NoExpectedSchema { .. }
             | Self::Gap(_)
             | Self::Directory { .. }
+            | Self::Unmapped { .. }
             | Self::NoRoom { .. }
             | Self::File { .. }
             | Self::Step { .. }
@@ -282,6 +301,17 @@ fn failed_command(command: &str, why: &process::Error) -> String {
         }
         other => format!("'{command}': {other}"),
     }
+}
+
+fn unmapped(count: usize) -> String {
+    match count {
+        1 => "an unmapped tablespace".to_owned(),
+        count => format!("{count} unmapped tablespaces"),
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What a store says through a tool that is fed from it.

@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
+use walkdir::WalkDir;
 
 use super::Error;
 use super::execute::remove;
@@ -84,6 +85,41 @@ pub(super) fn owner(path: &Path, meta: &fs::Metadata) -> Result<Option<(u32, u32
         }
         _ => Ok(None),
     }
+}
+
+/// Refuses tablespaces that the caller has not mapped: where they were stands in the
+/// artifact, and those who wrote that do not choose where anything is made here.
+/// `<old>=<old>` maps one to its old place.
+pub(super) fn check_mapped(
+    places: Vec<PathBuf>,
+    mapping: &[(PathBuf, PathBuf)],
+    path: &Path,
+) -> Result<(), Error> {
+    let is_mapped = |place: &PathBuf| mapping.iter().any(|(from, _)| from == place);
+    let places: Vec<PathBuf> = places.into_iter().filter(|place| !is_mapped(place)).collect();
+    if places.is_empty() { Ok(()) } else { Err(Error::Unmapped { path: path.to_owned(), places }) }
+}
+
+/// Refuses links in `data`, which a tool has made, that lead out of it to another
+/// place than the mapped ones.
+pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> {
+    const HINT: &str = "map the directory to itself if that is meant: --tablespace-mapping <dir>=<dir>";
+    let io = |path: &Path, error| Error::file("look at", path, error);
+    let real = data.canonicalize().map_err(|error| io(data, error))?;
+    for entry in WalkDir::new(&real).min_depth(1) {
+        let entry = entry.map_err(|error| io(data, error.into()))?;
+        if !entry.path_is_symlink() {
+            continue;
+        }
+        let to = fs::read_link(entry.path()).map_err(|error| io(entry.path(), error))?;
+        let is_inside = entry.path().canonicalize().is_ok_and(|target| target.starts_with(&real));
+        if !is_inside && !mapped.contains(&to) {
+            let name = entry.path().strip_prefix(&real).unwrap_or(entry.path());
+            let reason = format!("would have a link out of it: {} leads to {}", name.display(), to.display());
+            return Err(refuse(data, reason, HINT));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses places of tablespaces that have anything in them, or are in `path`.
@@ -240,7 +276,10 @@ fn clear_away(dir: &Path) -> Result<(), Error> {
 /// Removes a directory that did not become complete, and what it has put
 /// elsewhere: those places were empty before.
 fn discard(dir: &Path) -> Result<(), Error> {
-    end_server(&dir.join("data"));
+    let data = dir.join("data");
+    if let Ok(meta) = data.symlink_metadata() {
+        end_server(&data, meta.uid());
+    }
     let outside = fs::read(dir.join(OUTSIDE)).ok();
     let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Vec<u8>>>(&text).ok());
     // When the directory is in its place, they are parts of it.

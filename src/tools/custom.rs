@@ -300,7 +300,8 @@ impl Adapter for Custom {
                     None => cmd,
                 }
             }
-            Target::DataDirectory { tablespaces, .. } if !tablespaces.is_empty() => {
+            // The tool puts them where they were.
+            Target::DataDirectory { tablespaces, .. } if tablespaces.iter().any(|(from, to)| from != to) => {
                 let message = "tablespaces cannot be moved by a tool of one's own".to_owned();
                 return Err(self.fault(Fault::Unsupported(message)));
             }

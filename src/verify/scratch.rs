@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::Error;
-use crate::process::{Cmd, OsUser, claim, crash_point, remove_claimed};
+use crate::process::{Cmd, OsUser, Strays, claim, crash_point, remove_claimed};
 use crate::recovery::{Ground, server_user, sweep_grounds};
 
 const PREFIX: &str = "pggit-verify-";
@@ -37,6 +37,8 @@ pub(super) struct Scratch {
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
     prefix: Vec<PathBuf>,
+    /// What they may leave behind.
+    strays: Strays,
 }
 
 /// Why what a tool has put there is not given to a server.
@@ -65,7 +67,8 @@ impl Scratch {
         if !Ground::is_short_enough(&root.join("home")) {
             return Err(Error::TooLong { path: base });
         }
-        let mut scratch = Self { root, user, prefix: Vec::new() };
+        let strays = Ground::strays(&root, user.as_ref());
+        let mut scratch = Self { root, user, prefix: Vec::new(), strays };
         // Between its making and its naming an owner it may be swept by others.
         const TRIES: usize = 10;
         let tries = (0..TRIES).map(|_| scratch.fill()).find(|filled| {
@@ -184,6 +187,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.root.as_os_str().is_empty() {
+            // Code of the backup may have started what would outlive the test.
+            self.strays.end();
             // What cannot be removed now is removed by the next run.
             let _ = remove_claimed(&self.root);
         }

@@ -129,13 +129,17 @@ fn tablespaces_and_strange_files_come_along() {
         let record = copy(&shop, &args);
         let id = record["id"].as_str().unwrap();
         assert_eq!(record["metadata"]["tablespaces"][0]["location"], old.to_str().unwrap());
-        // The old place has its files in it.
+        let escaped = |path: &Path| path.to_str().unwrap().replace('=', "\\=");
+        let same = format!("{old}={old}", old = escaped(&old));
         let (dir, output) = restore(&shop, id, &[]);
         let text = output.fails(12).stderr_text();
+        let line = text.lines().find_map(|line| line.split_once(" add: ")).expect("a line to copy").1;
+        assert_eq!(shlex::split(line).unwrap(), ["--tablespace-mapping", &same]);
+        // The old place has its files in it.
+        let text = restore_into(&shop, id, &dir, &["--tablespace-mapping", &same]).fails(12).stderr_text();
         assert!(text.contains("is not empty") && text.contains("--tablespace-mapping"), "{text}");
         assert_eq!(left(&dir), [""; 0]);
         let new = dir.join(format!("-new={number}"));
-        let escaped = |path: &Path| path.to_str().unwrap().replace('=', "\\=");
         let mapping = format!("{}={}", escaped(&old), escaped(&new));
         restore_into(&shop, id, &dir, &["--tablespace-mapping", "/nowhere=/tmp/x"]).fails(129);
         restore_into(&shop, id, &dir, &["--tablespace-mapping", &mapping]).success();
@@ -149,6 +153,45 @@ fn tablespaces_and_strange_files_come_along() {
     }
     assert!(names(&plain).iter().any(|name| name.ends_with("base.directory.b3sums")));
     assert!(!names(&plain).iter().any(|name| name.contains("archives")));
+}
+
+#[test]
+fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
+    let shop = shop(&Options::default());
+    let home = fresh_dir();
+    let old = home.join("ts");
+    fs::create_dir(&old).unwrap();
+    crate::cluster::give_to_owner(&old);
+    shop.cluster.psql("postgres", &format!("create tablespace ts location '{}'", old.display()));
+    shop.cluster.psql(&shop.database, "create table far tablespace ts as select generate_series(1, 10) as a");
+    let record = copy(&shop, &[]);
+    let id = record["id"].as_str().unwrap();
+    // It is free now, as it is on another machine.
+    shop.cluster.psql(&shop.database, "drop table far");
+    shop.cluster.psql("postgres", "drop tablespace ts");
+    fs::remove_dir_all(&old).unwrap();
+    let dir = fresh_dir();
+    let data = dir.join("data").to_str().unwrap().to_owned();
+    let mapping = format!("{old}={old}", old = old.display());
+    let line = format!("--tablespace-mapping {mapping}");
+    for action in ["restore", "plan"] {
+        let text = shop.pggit(&["backup", action, id, "--to", &data]).fails(12).stderr_text();
+        assert!(
+            text.contains(&format!("an unmapped tablespace outside of {data}: {}", old.display())),
+            "{text}"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+    let plan = shop.pggit(&["backup", "plan", id, "--to", &data, "--json"]).fails(12).json();
+    assert!(plan["refusals"][0]["error"]["hints"][0].as_str().unwrap().contains(&line), "{plan}");
+    assert_eq!((left(&dir), left(&home)), (Vec::new(), Vec::new()));
+    shop.pggit(&["backup", "plan", id, "--to", &data, "--tablespace-mapping", &mapping]).success();
+    restore_into(&shop, id, &dir, &["--tablespace-mapping", &mapping]).success();
+    assert_eq!(fs::metadata(&old).unwrap().mode() & 0o7777, 0o700);
+    let restored = Options::default().start_in(dir);
+    assert_eq!(restored.psql(&shop.database, "select sum(a) from far"), "55");
+    drop(restored);
+    fs::remove_dir_all(home).unwrap();
 }
 
 #[test]
@@ -204,7 +247,8 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     fs::write(other.join("pg_combinebackup"), script).unwrap();
     fs::set_permissions(other.join("pg_combinebackup"), fs::Permissions::from_mode(0o755)).unwrap();
     shop.sandbox.git(["config", "pggit.pgbin", other.to_str().unwrap()]);
-    let text = restore(&shop, "one", &[]).1.fails(13).stderr_text();
+    let far = format!("{}={}", tablespace.display(), fresh_dir().join("far").display());
+    let text = restore(&shop, "one", &["--tablespace-mapping", &far]).1.fails(13).stderr_text();
     assert!(text.contains("files of PostgreSQL 17 take programs of that version"), "{text}");
     shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
 

@@ -1,6 +1,8 @@
 //! Whose fault it is and what to do about it: the errors of all rooms as
 //! failures of a command.
 
+use std::path::PathBuf;
+
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
@@ -405,6 +407,9 @@ impl From<recovery::Error> for Failure {
                 let failure = Self::of(Code::Conflict, &other);
                 if hint.is_empty() { failure } else { failure.hint(hint) }
             }
+            recovery::Error::Unmapped { ref places, .. } => Self::of(Code::Conflict, &error)
+                .hint(format!("to make it where it was, add: {}", mappings(places)))
+                .hint("a path behind the '=' makes it there; it has to be empty or missing"),
             other @ recovery::Error::NoRoom { .. } => {
                 Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
             }
@@ -423,8 +428,8 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
             other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
             recovery::Error::Process(error) => error.into(),
-            other @ recovery::Error::NoUser { .. } => {
-                Self::of(Code::Configuration, &other).hint(SCRATCH_USER)
+            other @ (recovery::Error::NoUser { .. } | recovery::Error::OwnsServer { .. }) => {
+                Self::of(Code::Configuration, &other).hint(MAKE_USER).hint(NAME_USER)
             }
             other @ recovery::Error::NotInBackup { .. } => Self::of(Code::NotFound, &other),
             recovery::Error::NotTaken { ref why, .. } => {
@@ -448,8 +453,22 @@ impl From<recovery::Error> for Failure {
     }
 }
 
+/// The options that let each tablespace be where it was, as a shell takes them.
+fn mappings(places: &[PathBuf]) -> String {
+    let option = |place: &PathBuf| {
+        let text = place.to_string_lossy().replace('=', "\\=");
+        let mapping = format!("{text}={text}");
+        let is_plain =
+            mapping.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.,+=:@-".contains(&byte));
+        let quoted = || shlex::try_quote(&mapping).map_or_else(|_| mapping.clone(), Into::into);
+        format!("--tablespace-mapping {}", if is_plain { mapping.clone() } else { quoted() })
+    };
+    places.iter().map(option).collect::<Vec<_>>().join(" ")
+}
+
 /// What to do where nobody is known who may run a server.
-const SCRATCH_USER: &str = "name a user of this machine: git config pggit.scratchUser <user>";
+const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
+const NAME_USER: &str = "another one that owns no server can be named: git config pggit.scratchUser <user>";
 
 /// What to do where the server of a version is missing.
 fn server_wanted(major: u32) -> String {
@@ -469,7 +488,7 @@ impl From<verify::Error> for Failure {
             Error::Recovery(error) => error.into(),
             Error::NotVerifiable { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
-            Error::NoUser { .. } => failure(Code::Configuration).hint(SCRATCH_USER),
+            Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
                 failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
             }

@@ -24,6 +24,8 @@ pub struct DirectorySite {
     path: PathBuf,
     beside: PathBuf,
     aside: PathBuf,
+    /// The directories that the caller has named for tablespaces of the new one.
+    mapped: Vec<PathBuf>,
 }
 
 impl DirectorySite {
@@ -52,17 +54,26 @@ impl DirectorySite {
         }
         let (beside, aside) =
             (PathBuf::from(format!("{name}{BESIDE}")), PathBuf::from(format!("{name}{ASIDE}")));
-        Ok(Self { path: real, beside, aside })
+        Ok(Self { path: real, beside, aside, mapped: Vec::new() })
     }
 
     /// What a journal says about it.
     pub fn of(path: &Path, beside: &Path, aside: &Path) -> Self {
-        Self { path: path.to_owned(), beside: beside.to_owned(), aside: aside.to_owned() }
+        let (path, beside, aside) = (path.to_owned(), beside.to_owned(), aside.to_owned());
+        Self { path, beside, aside, mapped: Vec::new() }
+    }
+
+    /// Names the directories in which tablespaces of the new one may be: a link alone
+    /// says nothing about what is behind it, because others may have made it.
+    #[must_use]
+    pub fn with_mapped(mut self, mapped: Vec<PathBuf>) -> Self {
+        self.mapped = mapped;
+        self
     }
 
     /// What the journal is to say.
     pub fn place(&self) -> Place {
-        let Self { path, beside, aside } = self.clone();
+        let Self { path, beside, aside, .. } = self.clone();
         Place::Directory { path, beside, aside }
     }
 
@@ -190,7 +201,7 @@ impl Site for DirectorySite {
     fn remove(&self, at: Spot, outside: &[PathBuf]) -> Result<(), Error> {
         let Some(path) = self.path_of(at).filter(|path| *path != self.path) else { return Ok(()) };
         self.at_rest(path)?;
-        for directory in outside {
+        for directory in outside.iter().filter(|directory| self.mapped.contains(directory)) {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
                 // What servers make there; another thing is not theirs.
                 if entry.file_name().as_encoded_bytes().starts_with(b"PG_") {
@@ -207,7 +218,8 @@ impl Site for DirectorySite {
         let others = [Spot::InPlace, Spot::Beside, Spot::Aside].into_iter().filter(|other| *other != at);
         let taken: Vec<PathBuf> =
             others.flat_map(|other| self.tablespaces(other)).map(|path| real(&path)).collect();
-        self.tablespaces(at).into_iter().filter(|path| !taken.contains(&real(path))).collect()
+        let own = |path: &PathBuf| self.mapped.contains(path) && !taken.contains(&real(path));
+        self.tablespaces(at).into_iter().filter(own).collect()
     }
 
     fn sweep(&self) -> Result<(), Error> {

@@ -190,9 +190,11 @@ fn two_directories_change_places_and_back() {
     put_back(open, &site).unwrap();
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("15\n", false));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "data and journals");
-    // A tablespace that the old one has is nobody else's, whoever links to it.
-    let [shared, own] = ["shared", "own"].map(|name| dir.path().join(name));
-    for (n, place) in [&shared, &own].into_iter().enumerate() {
+    // A tablespace that the old one has is nobody else's, whoever links to it; and a link
+    // that nobody has asked for says nothing about what is behind it.
+    let [shared, own, strange] = ["shared", "own", "strange"].map(|name| dir.path().join(name));
+    let site = site.with_mapped(vec![shared.clone(), own.clone()]);
+    for (n, place) in [&shared, &own, &strange].into_iter().enumerate() {
         fs::create_dir_all(place.join("PG_16_1")).unwrap();
         fs::create_dir_all(site.beside().join("pg_tblspc")).unwrap();
         std::os::unix::fs::symlink(place, site.beside().join(format!("pg_tblspc/{n}"))).unwrap();
@@ -203,7 +205,7 @@ fn two_directories_change_places_and_back() {
     let open = journals.begin(journal(site.place(), old)).unwrap();
     clear(&open, &site).unwrap();
     assert!(!site.beside().exists() && shared.join("PG_16_1").exists() && !own.join("PG_16_1").exists());
-    assert!(own.join("note").exists());
+    assert!(own.join("note").exists() && strange.join("PG_16_1").exists());
     put_back(open, &site).unwrap();
     // Gone altogether: nobody makes up what is not there.
     let mut open = journals.begin(journal(site.place(), Identity::Inode(1, 1))).unwrap();

@@ -12,8 +12,9 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::super::server::{server_user, sweep_grounds};
-use crate::process::{OsUser, claim, remove_claimed};
+use super::super::place::Partial;
+use super::super::server::{Ground, server_user, sweep_grounds};
+use crate::process::{OsUser, Strays, claim, remove_claimed};
 
 const PREFIX: &str = "pggit-part-";
 /// The directory in it that would become the data directory.
@@ -21,7 +22,11 @@ const CLUSTER: &str = "cluster";
 
 /// It goes when this goes.
 #[derive(Debug)]
-pub(super) struct Holder(PathBuf);
+pub(super) struct Holder {
+    path: PathBuf,
+    /// What code of the backup may leave behind.
+    strays: Strays,
+}
 
 impl Holder {
     /// Makes one below `scratch`, and removes what dead processes have left there.
@@ -30,26 +35,27 @@ impl Holder {
         let base = scratch.canonicalize().map_err(|error| Error::file("use", scratch, error))?;
         sweep_grounds(&base, PREFIX, &format!("home/.{CLUSTER}.pggit-partial/data"));
         let path = base.join(format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]));
-        let made = Self(path);
+        let ground = Partial::beside(&path.join("home").join(CLUSTER));
+        let made = Self { strays: Ground::strays(&ground, user.as_ref()), path };
         match made.fill(user.as_ref()) {
             // Between its making and its naming an owner others may have swept it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => made.fill(user.as_ref()),
             filled => filled,
         }
-        .map_err(|error| Error::file("make", &made.0, error))?;
+        .map_err(|error| Error::file("make", &made.path, error))?;
         Ok(made)
     }
 
     fn fill(&self, user: Option<&OsUser>) -> io::Result<()> {
-        private(&self.0, 0o711)?;
-        claim(&self.0)?;
+        private(&self.path, 0o711)?;
+        claim(&self.path)?;
         let home = self.home();
         private(&home, 0o711)?;
         user.map_or(Ok(()), |user| chown(&home, Some(user.uid), Some(user.gid)))
     }
 
     fn home(&self) -> PathBuf {
-        self.0.join("home")
+        self.path.join("home")
     }
 
     /// What would become the data directory.
@@ -65,8 +71,9 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
+        self.strays.end();
         // What cannot be removed now is removed by the next one.
-        let _ = remove_claimed(&self.0);
+        let _ = remove_claimed(&self.path);
     }
 }
 

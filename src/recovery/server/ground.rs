@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::Signal;
 
 use crate::process::{
-    Cmd, Liveness, OsUser, claimant, find_program, is_alive, remove_claimed, remove_unclaimed, search_path,
+    Cmd, Liveness, OsUser, Seen, Strays, claimant, find_program, is_alive, remove_claimed, remove_unclaimed,
+    search_path,
 };
 use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
@@ -20,6 +21,12 @@ use crate::tools::LIBPQ_VARIABLES;
 const SOCKET_PATH_MAX: usize = 107;
 /// The longest name that a server makes there.
 const SOCKET: &str = "/.s.PGSQL.5432.lock";
+/// The variable by which a server on a ground is known; its value is the ground.
+const GROUND: &str = "PGGIT_GROUND";
+/// The user of servers that are thrown away, when we are root and nobody says otherwise.
+const SCRATCH_USER: &str = "pggit-scratch";
+/// What a server of PostgreSQL is called.
+const SERVERS: [&str; 2] = ["postgres", "postmaster"];
 
 /// The place of a private server.
 #[derive(Debug, Clone)]
@@ -63,6 +70,12 @@ impl Ground {
         all
     }
 
+    /// What is left behind by programs that run on the ground with these files, as
+    /// `user` or else as we do. To be had before the first of them is started.
+    pub fn strays(files: &Path, user: Option<&OsUser>) -> Strays {
+        Strays::of(user, GROUND, files)
+    }
+
     /// Writes the files that the server reads: a cluster of Debian has none in its
     /// data directory, and those that others have are not followed.
     pub fn write_files(files: &Path) -> io::Result<()> {
@@ -82,6 +95,7 @@ impl Ground {
             None => Cmd::new(program),
             Some(first) => Cmd::new(first).args(all).arg(program),
         };
+        let cmd = cmd.env(GROUND, &self.files);
         // The programs before it ask for the right signal a moment too late for who dies at once.
         self.as_user(cmd.hide_env(LIBPQ_VARIABLES).tied())
     }
@@ -95,19 +109,45 @@ impl Ground {
     }
 }
 
-/// As whom a server runs that is thrown away: PostgreSQL refuses root.
+/// As whom a server runs that is thrown away: PostgreSQL refuses root. What a backup
+/// brings along runs as that user, too, so it must not be one to whom a server
+/// belongs that stays.
 pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
     if !OsUser::we_are_root() {
         return Ok(None);
     }
-    let candidates = configured.map_or(vec!["postgres", "nobody"], |name| vec![name]);
-    for name in &candidates {
-        let found = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
-        if found.is_some() {
-            return Ok(found);
-        }
+    let name = configured.unwrap_or(SCRATCH_USER);
+    let user = OsUser::named(name.as_ref()).filter(|user| user.uid != 0);
+    let user = user.ok_or_else(|| Error::NoUser { name: name.to_owned() })?;
+    match server_of(user.uid) {
+        Some(pid) => Err(Error::OwnsServer { name: name.to_owned(), pid }),
+        None => Ok(Some(user)),
     }
-    Err(Error::NoUser { name: candidates.first().map_or("", |name| name).to_owned() })
+}
+
+/// A server of PostgreSQL that runs as this user and is not on a ground of ours.
+fn server_of(uid: u32) -> Option<i32> {
+    let is_server = |one: &Seen| {
+        one.uid == uid
+            && SERVERS.iter().any(|name| one.is_called(name))
+            && one.variable(GROUND).is_none()
+            // One that is about to end has none any more.
+            && one.directory().is_some()
+    };
+    let first: Vec<Seen> = Seen::all().into_iter().filter(is_server).collect();
+    if first.is_empty() {
+        return None;
+    }
+    // What is gone a moment later was none, or was about to end.
+    pause();
+    first.into_iter().find(|one| Seen::of(one.pid).as_ref() == Some(one) && is_server(one)).map(|one| one.pid)
+}
+
+/// Lets a moment pass.
+fn pause() {
+    // Nobody ever sends.
+    let (_keep, moment) = channel::<()>();
+    let _ = moment.recv_timeout(Duration::from_millis(50));
 }
 
 /// Ends servers of dead processes, and removes the directories that they had
@@ -124,7 +164,7 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
         }
         let gone = match claimant(&path) {
             Some(owner) if is_alive(&owner) == Liveness::Dead => {
-                end_server(&path.join(data));
+                end_ground(&path, data);
                 remove_claimed(&path).is_ok()
             }
             Some(_) => false,
@@ -137,28 +177,41 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     swept
 }
 
-/// Ends the server that a dead process has left in `data`.
-pub(in crate::recovery) fn end_server(data: &Path) {
+/// Ends what a dead process has left running on the ground `path`: the server on its
+/// data directory, and whatever stands there and runs as the user of the server.
+fn end_ground(path: &Path, data: &str) {
+    // This directory is ours, so nobody else has changed whose `home` is.
+    let Ok(home) = path.join("home").symlink_metadata() else { return };
+    let us = rustix::process::geteuid().as_raw();
+    if home.uid() != us || us != 0 {
+        end_server(&path.join(data), home.uid());
+        let Ok(path) = path.canonicalize() else { return };
+        let stands = |one: &Seen| one.directory().is_some_and(|place| place.starts_with(&path));
+        for one in Seen::all().into_iter().filter(|one| one.uid == home.uid() && stands(one)) {
+            one.signal(Signal::KILL);
+        }
+    }
+}
+
+/// Ends the server of the user `uid` that a dead process has left in `data`.
+pub(in crate::recovery) fn end_server(data: &Path, uid: u32) {
     let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    let pid = pid.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
-    let Some(pid) = pid else { return };
-    // A server stands in its data directory; a stranger who got its number does not.
-    let is_it = || {
-        let place = fs::read_link(format!("/proc/{}/cwd", pid.as_raw_pid()));
-        place.is_ok_and(|place| data.canonicalize().is_ok_and(|data| place == data))
+    let Some(pid) = pid.lines().next().and_then(|line| line.trim().parse().ok()) else { return };
+    // A server stands in its data directory; a stranger who got its number does not. And who has
+    // written the number, or has put something else in the place of the directory, ends nothing of others.
+    let server = || {
+        let seen = Seen::of(pid).filter(|seen| seen.uid == uid)?;
+        let data = data.canonicalize().ok()?;
+        seen.directory().is_some_and(|place| place == data).then_some(seen)
     };
     for signal in [Signal::QUIT, Signal::KILL] {
-        if !is_it() {
-            return;
-        }
-        let _ = kill_process(pid, signal);
-        // Nobody ever sends: this only lets a moment pass.
-        let (_keep, moment) = channel::<()>();
+        let Some(running) = server() else { return };
+        running.signal(signal);
         for _ in 0..100 {
-            if test_kill_process(pid).is_err() || !is_it() {
+            if server().is_none() {
                 return;
             }
-            let _ = moment.recv_timeout(Duration::from_millis(50));
+            pause();
         }
     }
 }

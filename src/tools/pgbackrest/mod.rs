@@ -36,15 +36,10 @@ const OLDEST: [u32; 2] = [2, 41];
 const NO_ROOT: [u32; 2] = [2, 59];
 /// What a restore into a scratch directory is told: to fetch no log later, and to
 /// write nowhere else and to leave nothing out, whatever the configuration says.
-const IN_SCRATCH: [&str; 7] = [
-    "--type=none",
-    "--no-link-all",
-    "--reset-link-map",
-    "--reset-tablespace-map-all",
-    "--reset-db-include",
-    "--reset-db-exclude",
-    "--reset-recovery-option",
-];
+const IN_SCRATCH: [&str; 4] =
+    ["--type=none", "--reset-db-include", "--reset-db-exclude", "--reset-recovery-option"];
+/// No link leads out of the directory, whatever the configuration says.
+const NO_LINKS: [&str; 3] = ["--no-link-all", "--reset-link-map", "--reset-tablespace-map-all"];
 /// What `archive-get` ends with when there is no such segment.
 const NOT_IN_ARCHIVE: i32 = 1;
 /// What it ends with when a file is not what it should be: its checksum, itself,
@@ -326,7 +321,8 @@ impl Adapter for PgBackRest {
         let (label, repo) = self.label(subject.backup)?;
         self.find(&self.info(None)?, subject.backup)?;
         let mut cmd = self.cmd("restore")?.arg(format!("--repo={repo}")).arg(format!("--set={label}"));
-        cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(how);
+        // Where links and tablespaces go is for the caller to say, and not for a configuration.
+        cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(NO_LINKS).args(how);
         if !tablespaces.is_empty() {
             let stanza = self.info(Some((label, repo)))?;
             for (from, to) in tablespaces {

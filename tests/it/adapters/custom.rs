@@ -228,3 +228,35 @@ fn the_base_is_found_behind_many_backups_that_cannot_be_one() {
     let full = rig.create(&["--type", "differential"]);
     assert_eq!(full.parent().map(|id| id.to_string()).as_deref(), Some(ids[0].as_str()));
 }
+
+#[test]
+fn a_tool_of_another_user_has_no_terminal_and_no_way_to_further_rights() {
+    let rig = Rig::new();
+    let seen = rig.dir.join("log/seen");
+    let script = format!(
+        "ps -o pid=,pgid=,sid=,tty= -p $$ >{seen}; grep NoNewPrivs /proc/self/status >>{seen}; id -u >>{seen}\n\
+         echo '{{\"location\":\"own:1\"}}'",
+        seen = seen.display()
+    );
+    own(&rig, &script);
+    rig.create(&[]);
+    let seen = fs::read_to_string(seen).unwrap();
+    let words: Vec<&str> = seen.split_whitespace().collect();
+    let [pid, group, session, terminal, "NoNewPrivs:", privileges, uid] = words[..] else { panic!("{seen}") };
+    if let Some((user, _)) = owner() {
+        assert_eq!((group, session, terminal), (pid, pid, "?"), "{seen}");
+        assert_eq!((privileges, uid), ("1", user.to_string().as_str()), "{seen}");
+    }
+    // What cannot be started is said so, and a program that is not there is missed.
+    rig.sandbox.git(["config", "pggit.tool.own.backup", "/no/such/program"]);
+    let text = rig.pggit(&["backup", "create"]).fails(13).stderr_text();
+    assert!(text.contains("/no/such/program"), "{text}");
+    if owner().is_some() {
+        let closed = rig.sandbox.path().join("closed");
+        fs::write(&closed, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        rig.sandbox.git(["config", "pggit.tool.own.backup", closed.to_str().unwrap()]);
+        let text = rig.pggit(&["backup", "create"]).fails(13).stderr_text();
+        assert!(text.contains("Permission denied"), "{text}");
+    }
+}

@@ -323,3 +323,72 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     // pgBackRest would give it to a shell, too.
     rig.restore_to("HEAD", &odd, &[]).fails(12);
 }
+
+/// With a tablespace, and a backup of it; where it was, which is free again then.
+fn tablespace_backed_up(rig: &Rig) -> PathBuf {
+    let space = fresh_dir().join("space");
+    fs::create_dir(&space).unwrap();
+    crate::cluster::give_to_owner(&space);
+    rig.cluster.psql("postgres", &format!("create tablespace far location '{}'", space.display()));
+    rig.cluster.psql("shop", "create table distant tablespace far as select generate_series(1, 10) as n");
+    rig.create(&["--name", "first"]);
+    rig.cluster.psql("shop", "drop table distant");
+    rig.cluster.psql("postgres", "drop tablespace far");
+    fs::remove_dir_all(&space).unwrap();
+    space
+}
+
+/// A tablespace is nowhere unless the caller has mapped it, and then there.
+fn goes_where_it_is_mapped(rig: &Rig) {
+    let space = tablespace_backed_up(rig);
+    let (dir, elsewhere) = (fresh_dir(), fresh_dir().join("elsewhere"));
+    let data = dir.join("data");
+    let same = format!("{space}={space}", space = space.display());
+    let text = rig.restore_to("first", &data, &[]).fails(12).stderr_text();
+    assert!(text.contains(&format!("--tablespace-mapping {same}")), "{text}");
+    assert!(left(&dir).is_empty() && !space.exists());
+    let other = format!("{}={}", space.display(), elsewhere.display());
+    rig.restore_to("first", &data, &["--tablespace-mapping", &other]).success();
+    assert!(elsewhere.is_dir() && !space.exists());
+    let cluster = Options::default().start_in(dir);
+    assert_eq!(cluster.psql("shop", "select sum(n) from distant"), "55");
+    drop(cluster);
+    let dir = fresh_dir();
+    rig.restore_to("first", &dir.join("data"), &["--tablespace-mapping", &same]).success();
+    let cluster = Options::default().start_in(dir);
+    assert_eq!(cluster.psql("shop", "select sum(n) from distant"), "55");
+    assert!(space.is_dir());
+}
+
+#[test]
+fn a_tablespace_of_pgbackrest_goes_where_it_is_mapped() {
+    let rig = Rig::with_pgbackrest();
+    // Neither does a configuration say where anything goes.
+    let elsewhere = rig.dir.join("never");
+    let conf = fs::read_to_string(rig.dir.join("pgbackrest.conf")).unwrap();
+    let more = format!("[main]\nlink-all=y\ntablespace-map-all={}\n", elsewhere.display());
+    rig.write("pgbackrest.conf", &conf.replacen("[main]\n", &more, 1), 0o644);
+    goes_where_it_is_mapped(&rig);
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn a_tablespace_of_barman_goes_where_it_is_mapped() {
+    goes_where_it_is_mapped(&Rig::with_barman(&newest()));
+}
+
+#[test]
+fn a_link_that_a_tool_has_made_to_somewhere_else_is_refused() {
+    let rig = Rig::with_pgbackrest();
+    snapshots(&rig);
+    // It copies the link, and does not tell of the tablespace.
+    let space = fresh_dir();
+    rig.cluster.psql("postgres", &format!("create tablespace far location '{}'", space.display()));
+    rig.create(&["--name", "first"]);
+    let dir = fresh_dir();
+    let text = rig.restore_to("first", &dir.join("data"), &[]).fails(12).stderr_text();
+    let leads = format!("leads to {}", space.display());
+    assert!(text.contains("would have a link out of it: pg_tblspc/") && text.contains(&leads), "{text}");
+    assert_eq!(left(&dir), [""; 0]);
+    assert_eq!(fs::read_dir(&space).unwrap().count(), 1);
+}

@@ -192,9 +192,57 @@ fn as_whom_it_runs_can_be_chosen() {
     }
     let tested = Tested::new();
     tested.back_up(&[]);
-    for (user, status) in [("nobody", 0), ("no-such-user", 19), ("root", 19)] {
+    for (user, status, said) in [
+        ("nobody", 0, ""),
+        ("no-such-user", 19, "useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch"),
+        ("root", 19, "other than root"),
+        // The server of this test is theirs, and so would be what the backup brings along.
+        ("postgres", 19, "cannot be run as `postgres`, who owns a running server (process "),
+    ] {
         tested.shop.sandbox.git(["config", "pggit.scratchUser", user]);
         let output = tested.verify(&RESTORE_TEST);
         assert_eq!(output.status, status, "{user}: {}", output.snapshot());
+        assert!(output.stderr_text().contains(said), "{user}: {}", output.snapshot());
+        let doctor = tested.shop.pggit(&["doctor"]).stdout_text();
+        assert_eq!(doctor.contains("restore tests: "), status != 0 && user != "root", "{user}: {doctor}");
     }
+    assert_eq!(tested.verifications().len(), 1);
+    tested.assert_clean();
+}
+
+/// Whether a process has ended, reaped or not.
+fn is_gone(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+#[test]
+fn nothing_that_a_dump_has_started_outlives_the_test() {
+    let tested = Tested::new();
+    let dir = tempfile::Builder::new().prefix("pgl").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let (script, pid) = (dir.path().join("leave"), dir.path().join("pid"));
+    // It leaves its parent, its group and its session; and, where that is of no use to it, its environment.
+    let env = if rustix::process::geteuid().is_root() { "env -i" } else { "" };
+    let text = format!(
+        "#!/bin/sh\n(setsid {env} /bin/sh -c 'echo $$ > {pid}; exec sleep 1000' </dev/null >/dev/null 2>&1 &)\n\
+         while [ ! -s {pid} ]; do :; done\ncat >/dev/null\n",
+        pid = pid.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    // In the scratch cluster only, which has its own number of connections.
+    let sql = format!(
+        "create function leave() returns int language plpgsql as $$ begin \
+         if current_setting('max_connections') = '20' then copy (select 1) to program '{}'; end if; return 1; end $$; \
+         create materialized view started as select leave()",
+        script.display()
+    );
+    tested.shop.cluster.psql(&tested.shop.database, &sql);
+    tested.back_up(&[]);
+    assert!(!pid.exists());
+    let (status, verdict) = tested.restore_test(&[]);
+    assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
+    let left = fs::read_to_string(&pid).expect("it was started");
+    assert!(is_gone(left.trim()), "process {left} outlives the test");
+    tested.assert_clean();
 }

@@ -402,7 +402,7 @@ pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, A
 }
 
 /// Reads `OLD=NEW`, as pg_basebackup does: `\\=` is an equals sign in a path.
-fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failure> {
+pub(super) fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failure> {
     let refuse = |reason: &str| {
         let message = format!("--tablespace-mapping {}: {reason}", text.to_string_lossy());
         Err(Failure::new(Code::Usage, message))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::restore::{How, Unfinished, Wanted, carry_out, resolve};
+use super::restore_cluster::mapping;
 use super::view;
 use crate::cli::recover::{Done, Then, admin_of, journals, place_of_database, place_of_directory, recorded};
 use crate::cli::ui::Table;
@@ -27,7 +28,8 @@ impl Which {
     /// What `wanted` is about.
     fn of(wanted: &Wanted, entry: &Entry, commit: CommitId, context: &Context) -> Result<Self, Failure> {
         if let Some(to) = &wanted.to {
-            return Ok(Self::Directory(DirectorySite::at(&context.cwd().join(to))?));
+            let site = DirectorySite::at(&context.cwd().join(to))?;
+            return Ok(Self::Directory(site.with_mapped(mapped(wanted, context)?)));
         }
         let admin = admin_of(entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
         let dbname = match &wanted.into {
@@ -45,7 +47,8 @@ impl Which {
     fn of_journal(journal: &Journal, wanted: &Wanted, context: &Context) -> Result<Self, Failure> {
         match &journal.place {
             Place::Directory { path, beside, aside } => {
-                Ok(Self::Directory(DirectorySite::of(path, beside, aside)))
+                let site = DirectorySite::of(path, beside, aside);
+                Ok(Self::Directory(site.with_mapped(mapped(wanted, context)?)))
             }
             Place::Database { dbname, system_identifier, .. } => {
                 let entry = context.ledger()?.by_id(journal.backup)?;
@@ -81,6 +84,11 @@ impl Which {
             Self::Directory(site) => site.preflight(),
         }
     }
+}
+
+/// The directories that were named for tablespaces.
+fn mapped(wanted: &Wanted, context: &Context) -> Result<Vec<std::path::PathBuf>, Failure> {
+    wanted.tablespace_mapping.iter().map(|text| Ok(mapping(text, context)?.1)).collect()
 }
 
 /// What makes the new one, beside the old one.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Error as ConfigError};
+use crate::recovery::server_user;
 use finding::{Findings, Verdict};
 
 /// Look for everything that could be in the way of a backup
@@ -35,6 +36,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut findings = Findings::default();
     repository::look(context, &mut findings);
     databases(args.database.as_deref(), context, &mut findings)?;
+    scratch(context, &mut findings);
     if context.ui.wants_json() {
         let ok = findings.count(Verdict::Problem) == 0;
         context.ui.json(&json!({ "ok": ok, "checks": findings.as_json() }))?;
@@ -46,6 +48,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         0 => Ok(()),
         _ => Err(Failure::new(Code::Negative, "")),
     }
+}
+
+/// Whether restore tests could be made, as far as that is a matter of users: no backup
+/// needs it.
+fn scratch(context: &Context, findings: &mut Findings) {
+    findings.about(None);
+    // What is wrong with the configuration has been said.
+    let Ok(Ok(user)) = context.config().map(crate::config::Config::scratch_user) else { return };
+    let Err(error) = server_user(user.as_ref().map(|user| user.value.as_str())) else { return };
+    let failure = Failure::from(error);
+    let finding = findings.warning("restore tests", failure.message());
+    failure.hints().iter().fold(finding, |finding, hint| finding.remedy(hint));
 }
 
 /// Checks the databases; fails only when there is none called `only`.

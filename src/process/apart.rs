@@ -1,0 +1,106 @@
+//! Programs of other users: in a session of their own, and with no way to further
+//! rights.
+//!
+//! A program that has our controlling terminal can type into it (`TIOCSTI`), and
+//! who reads there next does what was typed: the shell of root, when root has
+//! started us. And a program that may gain rights (`sudo`, setuid) is not only
+//! the user that it was started as. So a program of another user is started as
+//! this program under another name, with our own rights, which begins a session
+//! without a terminal, gives up new rights for good (`no_new_privs`), and then
+//! becomes the program of that user: same process, same streams. That user need
+//! not be able to run the file of this program.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Pid, getpid, setsid};
+use rustix::thread::set_no_new_privs;
+
+use super::{OsUser, tied};
+
+/// The name under which this program becomes a program of another user.
+pub(super) const NAME: &str = "git-pggit-apart";
+/// That it is to be [tied](super::Cmd::tied).
+const TIED: &str = "tied";
+
+/// Becomes the program; returns only when that fails. The arguments are those that
+/// [`instead_of`] has written behind the name.
+pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let error = match Order::read(args) {
+        Some(order) => order.carry_out(),
+        None => io::ErrorKind::InvalidInput.into(),
+    };
+    let _ = writeln!(io::stderr(), "cannot start a program of another user: {error}");
+    ExitCode::from(tied::NOT_STARTED)
+}
+
+/// What is to be started, as whom and where.
+struct Order {
+    parent: Pid,
+    uid: u32,
+    gid: u32,
+    is_tied: bool,
+    dir: OsString,
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+impl Order {
+    fn read(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut number = || args.next()?.to_str()?.parse::<u32>().ok();
+        let (parent, uid, gid) = (number()?, number()?, number()?);
+        let parent = Pid::from_raw(i32::try_from(parent).ok()?)?;
+        let is_tied = args.next()? == TIED;
+        let (dir, program) = (args.next()?, args.next()?);
+        Some(Self { parent, uid, gid, is_tied, dir, program, args: args.collect() })
+    }
+
+    fn carry_out(self) -> io::Error {
+        if let Err(error) = setsid().and_then(|_| set_no_new_privs(true)) {
+            return error.into();
+        }
+        // To be tied is asked for after the last change of the user: that makes the kernel forget it.
+        let mut command = match self.is_tied && tied::is_for_everybody() {
+            true => tied::command(self.parent, &self.program),
+            false => command(&self.program),
+        };
+        // The library leaves all further groups before it becomes the user.
+        command.args(self.args).uid(self.uid).gid(self.gid).current_dir(self.dir).exec()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is part of the one door to programs")]
+fn command(program: &OsStr) -> Command {
+    Command::new(program)
+}
+
+/// What is to be started instead of `program`, before its arguments; `None` where it
+/// can only be started as it is, or not at all. It must not lead a process group:
+/// only then it can begin a session, in which it leads one.
+pub(super) fn instead_of(program: &OsStr, user: &OsUser, is_tied: bool, dir: &Path) -> Option<Command> {
+    let path = tied::findable(program)?;
+    let mut command = command(tied::ITSELF.as_ref());
+    command.arg0(NAME).arg(getpid().as_raw_pid().to_string());
+    command.args([user.uid.to_string(), user.gid.to_string()]);
+    command.arg(if is_tied { TIED } else { "" }).arg(dir).arg(path);
+    Some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_whole_or_not_at_all() {
+        let words = ["7", "65534", "65533", TIED, "/", "/bin/true", "-x", ""];
+        let read = |count: usize| Order::read(words.iter().take(count).map(OsString::from));
+        let order = read(words.len()).unwrap();
+        assert_eq!((order.uid, order.gid, order.is_tied), (65_534, 65_533, true));
+        assert_eq!((order.dir, order.program), ("/".into(), "/bin/true".into()));
+        assert_eq!(order.args, ["-x", ""]);
+        assert!((0..6).all(|count| read(count).is_none()) && read(6).is_some());
+    }
+}
