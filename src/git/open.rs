@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::{Error, config, error::describe, program};
+use super::{Error, config, error::describe, extensions, program};
 
 /// A git repository: with or without work tree, linked work trees included.
 pub struct Repository {
@@ -32,6 +32,7 @@ impl Repository {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
+                    extensions::check(&gix)?;
                     gix.objects.refresh_never();
                     return Ok(Self { gix, parameters: None, elsewhere: false });
                 }
@@ -57,6 +58,7 @@ impl Repository {
         if gix.git_dir_trust() != gix::sec::Trust::Full {
             return Err(refused("it belongs to another user"));
         }
+        extensions::check(&gix)?;
         gix.objects.refresh_never();
         Ok(Self { gix, parameters: None, elsewhere: true })
     }
@@ -101,6 +103,7 @@ impl Repository {
     pub fn reopened(&self) -> Result<Self, Error> {
         let found = gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone());
         let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
+        extensions::check(&gix)?;
         gix.objects.refresh_never();
         Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
     }

@@ -20,6 +20,7 @@ mod create_store;
 mod doctor;
 mod endpoint;
 mod exchange;
+mod extensions;
 mod fsck;
 mod hooks;
 mod in_place;

@@ -85,6 +85,19 @@ impl From<git::Error> for Failure {
                     .hint("run the command inside of your schema repository, or name it with -C <dir>")
             }
             Error::NotARepository { .. } => failure(Code::NotARepository),
+            Error::Extension { extension, .. } => {
+                const CLONE: &str = "work in a clone without the extension: git clone --ref-format=files <path> <dir>";
+                let failure = failure(Code::Conflict);
+                match extension.to_ascii_lowercase().split(' ').next() {
+                    Some("refstorage") => failure
+                        .hint("convert it: git refs migrate --ref-format=files")
+                        .hint(format!("or {CLONE}")),
+                    Some("partialclone") => failure
+                        .hint("fetch what it lacks: git fetch --refetch --no-filter <remote>")
+                        .hint("then: git config --unset remote.<remote>.promisor; git config --unset extensions.partialClone"),
+                    _ => failure.hint(CLONE),
+                }
+            }
             // What the library says about it is for its own developers.
             Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
             Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
