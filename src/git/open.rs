@@ -1,7 +1,7 @@
 //! Finding and opening the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Error, config, error::describe, extensions, program};
 
@@ -120,7 +120,7 @@ impl Repository {
 
     /// The directory that all work trees share: objects and refs.
     pub fn common_dir(&self) -> PathBuf {
-        absolute(self.gix.common_dir())
+        without_dots(&absolute(self.gix.common_dir()))
     }
 
     /// The top of the work tree; `None` in a bare repository.
@@ -147,6 +147,19 @@ impl Repository {
     pub fn is_shallow(&self) -> bool {
         self.gix.is_shallow().unwrap_or(false)
     }
+}
+
+/// The path without `..`: in a linked work tree, git names the directory that is
+/// shared by its way from there, and there are no links on it.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn absolute(path: &Path) -> PathBuf {
