@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Code, Context, Failure, store};
 use crate::ledger::exchange::{Import, Imported};
+use crate::process::create_private;
 use crate::store::private_directory;
 
 /// Make records anew from what the store knows about its artifacts
@@ -83,7 +84,7 @@ impl Spool {
         let staging = store::staging(context)?;
         private_directory(&staging)?;
         let spool = Self(staging.join(format!("rebuild-{}", uuid::Uuid::now_v7())));
-        let written = File::create_new(&spool.0).and_then(|file| {
+        let written = create_private(&spool.0).and_then(|file| {
             let mut file = BufWriter::new(file);
             let header = json!({ "kind": "pggit-ledger", "format": 1, "backups": backups.len() });
             writeln!(file, "{header}")?;
