@@ -20,6 +20,9 @@ pub enum State {
     InProgress,
     /// There are completed backups, but each needs one that is not there.
     NoFullBackup,
+    /// There are completed backups, but the bytes of each, or of one that it needs,
+    /// are in a place that is not there.
+    BytesMissing,
     /// They are there, but the latest verdict on each, or on one that it needs, is
     /// `failed`.
     VerificationFailed,
@@ -35,6 +38,7 @@ impl State {
             Self::Failed => "failed",
             Self::InProgress => "in_progress",
             Self::NoFullBackup => "no_full_backup",
+            Self::BytesMissing => "bytes_missing",
             Self::VerificationFailed => "verification_failed",
             Self::Ok => "ok",
         }
@@ -114,6 +118,8 @@ pub struct Known<C> {
     pub verified: bool,
     /// What its verifications come to.
     pub verification: Option<Verified>,
+    /// The place of its bytes is not there.
+    pub missing: bool,
 }
 
 /// Why a backup is not one to restore from.
@@ -123,6 +129,7 @@ enum Obstacle {
     NeedsItself,
     NoBase,
     Unknown,
+    BytesMissing,
     VerificationFailed,
 }
 
@@ -133,6 +140,7 @@ impl Obstacle {
             Self::NeedsItself => "needs itself",
             Self::NoBase => "does not say what it builds on",
             Self::Unknown => "is not in the ledger",
+            Self::BytesMissing => "has its bytes in a place that is not there",
             Self::VerificationFailed => "has failed its latest verification",
         }
     }
@@ -179,6 +187,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
             Status::Completed => match self.chain_of(backup) {
                 Ok(_) => State::Ok,
                 Err((_, Obstacle::VerificationFailed)) => State::VerificationFailed,
+                Err((_, Obstacle::BytesMissing)) => State::BytesMissing,
                 Err(_) => State::NoFullBackup,
             },
             Status::InProgress if !backup.interrupted => State::InProgress,
@@ -219,6 +228,9 @@ impl<C: Copy + Eq + Hash> Records<C> {
         loop {
             if current.status != Status::Completed {
                 return Err((current.id, Obstacle::NotCompleted));
+            }
+            if current.missing {
+                return Err((current.id, Obstacle::BytesMissing));
             }
             if chain.contains(&current.id) {
                 return Err((current.id, Obstacle::NeedsItself));

@@ -37,6 +37,7 @@ mod notify;
 mod pg;
 mod pg_basebackup;
 mod pg_dump;
+mod places;
 mod private_files;
 mod process;
 mod queue;

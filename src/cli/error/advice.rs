@@ -325,6 +325,11 @@ impl From<store::Error> for Failure {
             Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
             Error::OtherStore { .. } => failure(Code::Conflict)
                 .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
+            Error::Replaced { .. }
+            | Error::Unsealed { .. }
+            | Error::OtherKeys { .. }
+            | Error::Elsewhere { .. }
+            | Error::OtherFiles { .. } => against_record(&error),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
             Error::Damaged { .. } => failure(Code::Damaged)
@@ -351,22 +356,52 @@ impl From<store::Error> for Failure {
             Error::BadPassphrase { .. } => failure(Code::Configuration),
             Error::BadRecipient { .. } => failure(Code::Usage)
                 .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
-            Error::RecipientKnown { .. } => failure(Code::Conflict)
-                .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
-            Error::RecipientUnknown { .. } => {
-                failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
-            }
-            Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
-            Error::LastRecipient { .. } => {
-                failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
-            }
-            Error::NotEncrypted { .. } => failure(Code::Conflict).hint(
-                "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
-            ),
+            Error::RecipientKnown { .. }
+            | Error::RecipientUnknown { .. }
+            | Error::RecipientAmbiguous { .. }
+            | Error::LastRecipient { .. }
+            | Error::NotEncrypted { .. } => about_recipients(&error),
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
+    }
+}
+
+/// Who can open a store.
+fn about_recipients(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::RecipientKnown { .. } => failure(Code::Conflict)
+            .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
+        Error::RecipientUnknown { .. } => {
+            failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
+        }
+        Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
+        Error::LastRecipient { .. } => {
+            failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
+        }
+        _ => failure(Code::Conflict).hint(
+            "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
+        ),
+    }
+}
+
+/// What is not as the records say.
+fn against_record(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::Replaced { .. } => failure(Code::Conflict)
+            .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
+        Error::Elsewhere { .. } => failure(Code::Conflict)
+            .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
+            .hint("or for good: git config --add pggit.place <place>"),
+        Error::OtherFiles { .. } => failure(Code::Damaged)
+            .hint("the stored bytes are not those that were written; restore from another backup"),
+        _ => failure(Code::Conflict)
+            .hint("somebody may have put another store in its place; 'git pggit store show' shows what it says"),
     }
 }
 

@@ -10,7 +10,7 @@ use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
 use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, Lsn, RecoveryTarget, RestoreMode, human_bytes};
 use crate::ledger::{self, Entry};
@@ -206,6 +206,7 @@ impl Order<'_> {
         progress: &dyn crate::progress::Progress,
     ) -> Result<Made, Failure> {
         let backup = self.backup();
+        self.args.from.refuse(backup)?;
         let server = server.map_or_else(|| connection(backup, self.context), |server| Ok(server.clone()))?;
         let adapter = tool_of(backup, &server, &self.programs, self.context)?;
         if self.archiving == Archiving::Preserve {
@@ -375,7 +376,7 @@ fn plain(path: &Path) -> PathBuf {
 /// The backups that it takes, the full one first.
 pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
     let ledger = context.ledger()?;
-    let access = |backup: &Backup| store::access_to(context, backup.location.as_ref());
+    let access = |backup: &Backup| places::access_to(context, backup);
     let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];
     let mut needed = entry.backup.depends_on.first().map(|needed| needed.id);
     while let Some(id) = needed {
