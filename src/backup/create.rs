@@ -363,8 +363,8 @@ impl Run<'_> {
     /// The bytes of the backups that it builds on, where they are ours.
     fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
-            Some(location) if !self.around.adapter.has_repository() => {
-                let held = Held::open(location.as_str(), &self.around.access);
+            Some(_) if !self.around.adapter.has_repository() => {
+                let held = Held::open(backup, &self.around.access);
                 let held = held.map_err(|source| Error::BaseUnreadable { backup: backup.id, source })?;
                 Ok(Some(HeldSource(held)))
             }
@@ -434,6 +434,7 @@ impl Run<'_> {
         Ok(Completed {
             attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
             location,
+            store_id: draft.and_then(Draft::store_id).map(|id| Line::lossy(&id)),
             size_bytes: made.size_bytes.unwrap_or_else(|| sum(|artifact| artifact.size_bytes)),
             stored_bytes: made.stored_bytes.unwrap_or_else(|| sum(|artifact| artifact.stored_bytes)),
             compression: made.compression.or_else(|| self.compression()),

@@ -244,6 +244,7 @@ fn completed(
     Completed {
         attempt,
         location: Some(item.location.clone()),
+        store_id: None,
         size_bytes: made.size_bytes,
         stored_bytes: made.stored_bytes,
         compression: None,

@@ -15,7 +15,7 @@ use crate::domain::{CommitId, Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
 use crate::ledger::{Ledger, Overview};
-use crate::store::Keyring;
+use crate::store::{Keyring, Root};
 
 /// The surroundings of one command.
 pub struct Context {
@@ -35,6 +35,8 @@ pub struct Context {
     pub(super) snapshot: OnceCell<Overview>,
     /// What opens encrypted stores, once it has been looked for.
     pub(super) keyring: OnceCell<Keyring>,
+    /// Places that the command line has named, to read bytes from.
+    pub(super) from: OnceCell<Vec<Root>>,
 }
 
 /// There is no repository, and why: some commands can do without.
@@ -58,6 +60,7 @@ impl Context {
             host: OnceCell::new(),
             snapshot: OnceCell::new(),
             keyring: OnceCell::new(),
+            from: OnceCell::new(),
         }
     }
 

@@ -15,6 +15,7 @@ mod commands;
 mod connect;
 mod logging;
 mod panics;
+mod places;
 mod queue;
 mod recover;
 mod store;

@@ -8,11 +8,11 @@ use std::{fs, io};
 
 use serde_json::Value;
 
+use super::places::{self, is_lasting};
 use super::{Code, Context, Failure};
 use crate::config::{AwsProfile, DatabaseConfig, Setting};
-use crate::domain::Location;
 use crate::process::{Cmd, Secret};
-use crate::store::{Access, CloudSettings, Keyring, Passphrase, Place, Scheme, Store, StoreUrl};
+use crate::store::{self, Access, CloudSettings, Keyring, Passphrase, Place, Scheme, Store, StoreUrl};
 
 /// Variables that the clouds' own tools read begin so.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -38,6 +38,11 @@ pub(crate) fn url(
     if let Some(setting) = configured {
         return Ok(setting.value.parse()?);
     }
+    default_url(context)
+}
+
+/// The store in the git directory.
+pub(crate) fn default_url(context: &Context) -> Result<StoreUrl, Failure> {
     Ok(StoreUrl::from_directory(&context.repository()?.common_dir().join("pggit").join("store"))?)
 }
 
@@ -57,17 +62,28 @@ pub(crate) fn place(
     };
     if let Some(directory) = directory {
         // Records name places without `..`; what is missing is said later.
-        return Ok(Place::Directory(directory.canonicalize().unwrap_or(directory)));
+        let directory = directory.canonicalize().unwrap_or(directory);
+        places::check_directory(context, &directory, &database.name)?;
+        let place = Place::Directory(directory);
+        if output.is_some() || !is_lasting(database.output.as_ref()) {
+            places::remember(context, &place)?;
+        }
+        return Ok(place);
     }
     let url = url(context, store, database.store.as_ref())?;
     let access = access(context, &url)?;
     // The one in the git directory is nobody's typing error.
     let ours = store.is_none() && database.store.is_none();
-    let store = match ours {
-        true => Store::open_or_init(&url, &access, context.now())?,
-        false => Store::open(&url, &access)?,
+    let opened = match places::open(context, &url, &access)? {
+        Some(store) => store,
+        None if ours => Store::open_or_init(&url, &access, context.now())?,
+        None => return Err(store::Error::NoStore { url: url.to_string() }.into()),
     };
-    Ok(Place::Store { store, staging: staging(context)? })
+    let place = Place::Store { store: opened, staging: staging(context)? };
+    if store.is_some() || !is_lasting(database.store.as_ref()) {
+        places::remember(context, &place)?;
+    }
+    Ok(place)
 }
 
 /// Where files are for a while that a program wants to write or read as files.
@@ -85,34 +101,24 @@ pub(crate) fn general_url(context: &Context, explicit: Option<&str>) -> Result<S
 /// Opens it.
 pub(crate) fn open(context: &Context, explicit: Option<&str>) -> Result<Store, Failure> {
     let url = general_url(context, explicit)?;
-    Ok(Store::open(&url, &access(context, &url)?)?)
-}
-
-/// What it takes to reach what a record names as its location.
-pub(crate) fn access_to(context: &Context, location: Option<&Location>) -> Result<Access, Failure> {
-    match location.and_then(|location| Store::url_of(location.as_str())) {
-        Some(url) => access(context, &url.parse()?),
-        None => Ok(Access::default()),
-    }
-}
-
-/// What it takes to reach the store of a place.
-pub(crate) fn access_of(context: &Context, place: Option<&Place>) -> Result<Access, Failure> {
-    match place {
-        Some(Place::Store { store, .. }) => access(context, store.url()),
-        _ => Ok(Access::default()),
-    }
+    let opened = places::open(context, &url, &access(context, &url)?)?;
+    opened.ok_or_else(|| store::Error::NoStore { url: url.to_string() }.into())
 }
 
 /// What the store at `url` needs besides its URL.
 pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failure> {
+    access_by(context, url.scheme())
+}
+
+/// What stores of this kind need besides their URL.
+pub(crate) fn access_by(context: &Context, scheme: Scheme) -> Result<Access, Failure> {
     let text = |value: &OsStr| value.to_str().map(str::to_owned);
     let variables = context.environment.iter().filter_map(|(name, value)| {
         let (name, value) = (text(name)?, text(value)?);
         CLOUDS.iter().any(|cloud| name.starts_with(cloud)).then_some((name, value))
     });
     let mut variables: Vec<_> = variables.collect();
-    if url.scheme() == Scheme::S3 {
+    if scheme == Scheme::S3 {
         variables.extend(profile(context)?);
     }
     let cache = context
@@ -120,7 +126,7 @@ pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failur
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
     let cloud = CloudSettings { variables, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(context)? })
+    Ok(Access { cloud, cache, keyring: keyring(context)?, roots: Vec::new() })
 }
 
 /// What opens encrypted stores. Says once that others could, too.

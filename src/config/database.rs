@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::origin::{Origin, Setting};
 use super::resolve::Raw;
 use super::url::DatabaseUrl;
-use super::value::{self, Refused, Tool};
+use super::value::{self, KnownPlace, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
 use crate::domain::{
     BackupType, Checkpoint, Compression, DatabaseName, DumpFormat, Globals, TableName, VerifyPolicy,
@@ -206,6 +206,18 @@ impl Config {
     /// The store that is used when no database is meant.
     pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
         Lookup { config: self, database: None }.store()
+    }
+
+    /// The directory of plain files that is used when no database is meant.
+    pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        Lookup { config: self, database: None }.directory("output")
+    }
+
+    /// Further places of bytes: those of all scopes.
+    pub fn places(&self) -> Result<Vec<KnownPlace>, Error> {
+        let key = keys::find(Reach::Global, "place").expect("only keys of the table are looked up");
+        let read = |text: &str| value::place(text).ok_or(Refused::Form);
+        self.everywhere(key).iter().map(|raw| parse(key, raw, read).map(|setting| setting.value)).collect()
     }
 
     /// The file with the identities that open encrypted stores.

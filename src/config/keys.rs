@@ -150,6 +150,17 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
+        name: "place",
+        kind: Kind::Place,
+        multi: true,
+        trust: Trust::Trusted,
+        doc: "A further store, or directory of plain files, that bytes of backups may be read from: a directory or a \
+              URL, and behind it the id of the store if only that store is meant. May be given several times, and all \
+              of them count, wherever they stand. A record that names another place is refused; see trust.md. \
+              `git pggit backup create` adds the place that its `--store` or `--output` names.",
+        ..GLOBAL
+    },
+    Key {
         name: "compressionLevel",
         kind: Kind::Level,
         default: Some("3"),

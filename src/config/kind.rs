@@ -15,6 +15,8 @@ pub enum Kind {
     Url,
     /// The place of a store.
     Store,
+    /// The place of a store or of plain files, and the id of the store.
+    Place,
     /// A zstd level, or `none`.
     Level,
     /// One of a few words.
@@ -72,7 +74,7 @@ pub enum Kind {
 impl Kind {
     /// Whether a value that is not as it should be may hold a secret.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Url | Self::Store | Self::Hook)
+        matches!(self, Self::Url | Self::Store | Self::Place | Self::Hook)
     }
 
     /// What a good value looks like, for messages and documents.
@@ -85,6 +87,11 @@ impl Kind {
             Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
             Self::Store => {
                 "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials".into()
+            }
+            Self::Place => {
+                "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, and behind it the \
+                 id of the store if need be"
+                    .into()
             }
             Self::Level => "a zstd level from -7 to 22, or none".into(),
             Self::Choice([only]) => (*only).to_owned(),

@@ -111,6 +111,13 @@ impl Config {
         self.written_in(key, Some(&[TOOLS, tool.as_bytes()].concat()))
     }
 
+    /// The values of a key of the whole repository, wherever they stand.
+    pub(super) fn everywhere(&self, key: &Key) -> Vec<Raw<'_>> {
+        let own = |entry: &&Entry| entry.subsection.is_none() && entry.key.eq_ignore_ascii_case(key.name);
+        let honoured = self.entries.iter().filter(own).filter(|entry| honoured(entry, key));
+        honoured.map(|entry| self.raw(entry)).collect()
+    }
+
     /// The values of `key` in the place that counts most.
     fn written(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
         self.written_in(key, database.map(|database| database.as_str().as_bytes()))

@@ -16,6 +16,15 @@ use crate::domain::{BackupType, Compression, DatabaseName, Globals, Invalid, Lin
 use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
+/// A place that the user has named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPlace {
+    /// An absolute directory or a URL.
+    pub place: String,
+    /// The id of the store that is there.
+    pub store_id: Option<String>,
+}
+
 /// The tool that makes a database's backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
@@ -190,6 +199,13 @@ pub(super) fn store(text: &str) -> Option<String> {
     (known && plain).then(|| text.to_owned())
 }
 
+/// Reads the place of a store or of plain files; an id behind it is that of the store.
+pub(super) fn place(text: &str) -> Option<KnownPlace> {
+    let id = text.rsplit_once(' ').filter(|(_, id)| id.len() == 36 && uuid::Uuid::try_parse(id).is_ok());
+    let (place, store_id) = id.map_or((text, None), |(place, id)| (place, Some(id.to_owned())));
+    Some(KnownPlace { place: store(place)?, store_id })
+}
+
 /// Reads an absolute path; `~/` stands for `home`.
 pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     let bytes = text.as_bytes();
@@ -283,6 +299,7 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
         Kind::Store => store(text).is_some(),
+        Kind::Place => place(text).is_some(),
         Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),
         Kind::Duration => duration(text).is_some(),

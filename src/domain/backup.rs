@@ -246,6 +246,9 @@ pub struct Backup {
     /// Where the bytes are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// The id of the store that the bytes are in, where it is one of this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<Line>,
     /// Size of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,

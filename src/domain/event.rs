@@ -155,6 +155,8 @@ bodies! {
         attempt: Option<u32>,
         /// Where the bytes are.
         location: Option<Location>,
+        /// The id of the store that the bytes are in, where it is one of this program.
+        store_id: Option<Line>,
         /// Size of the content.
         size_bytes: u64,
         /// What it takes in the store.

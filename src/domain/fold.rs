@@ -131,6 +131,7 @@ fn registered(id: BackupId, event: &Event) -> Option<Backup> {
         status: Status::InProgress,
         attempt: None,
         location: None,
+        store_id: None,
         size_bytes: None,
         stored_bytes: None,
         compression: None,
@@ -212,6 +213,7 @@ fn complete(backup: &mut Backup, event: &Event) {
     backup.status = Status::Completed;
     backup.error = None;
     backup.location = body.location;
+    backup.store_id = body.store_id;
     backup.size_bytes = Some(body.size_bytes);
     backup.stored_bytes = Some(body.stored_bytes);
     backup.compression = body.compression;

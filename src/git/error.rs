@@ -13,6 +13,14 @@ pub enum Error {
         /// What git said.
         message: String,
     },
+    /// The repository is stored in a format that the library does not read.
+    #[error("{path}: repository extension `{extension}` is not supported")]
+    Extension {
+        /// Its git directory.
+        path: PathBuf,
+        /// The name of the extension, and its value.
+        extension: String,
+    },
     /// A revision names nothing.
     #[error("unknown revision `{revision}`")]
     UnknownRevision {

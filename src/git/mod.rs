@@ -8,6 +8,7 @@ pub mod config;
 mod copy;
 mod diff;
 mod error;
+mod extensions;
 pub mod health;
 mod history;
 pub mod hooks;

@@ -1,9 +1,9 @@
 //! Finding and opening the repository.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use super::{Error, config, error::describe, program};
+use super::{Error, config, error::describe, extensions, program};
 
 /// A git repository: with or without work tree, linked work trees included.
 pub struct Repository {
@@ -32,6 +32,7 @@ impl Repository {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
+                    extensions::check(&gix)?;
                     gix.objects.refresh_never();
                     return Ok(Self { gix, parameters: None, elsewhere: false });
                 }
@@ -57,6 +58,7 @@ impl Repository {
         if gix.git_dir_trust() != gix::sec::Trust::Full {
             return Err(refused("it belongs to another user"));
         }
+        extensions::check(&gix)?;
         gix.objects.refresh_never();
         Ok(Self { gix, parameters: None, elsewhere: true })
     }
@@ -101,6 +103,7 @@ impl Repository {
     pub fn reopened(&self) -> Result<Self, Error> {
         let found = gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone());
         let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
+        extensions::check(&gix)?;
         gix.objects.refresh_never();
         Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
     }
@@ -117,7 +120,7 @@ impl Repository {
 
     /// The directory that all work trees share: objects and refs.
     pub fn common_dir(&self) -> PathBuf {
-        absolute(self.gix.common_dir())
+        without_dots(&absolute(self.gix.common_dir()))
     }
 
     /// The top of the work tree; `None` in a bare repository.
@@ -144,6 +147,19 @@ impl Repository {
     pub fn is_shallow(&self) -> bool {
         self.gix.is_shallow().unwrap_or(false)
     }
+}
+
+/// The path without `..`: in a linked work tree, git names the directory that is
+/// shared by its way from there, and there are no links on it.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::write_private;
 use crate::domain::Owner;
 
 /// The name of the note.
@@ -19,7 +20,7 @@ const DRAFT: &str = "owner.json.new";
 /// may have been faster: then this is [`io::ErrorKind::NotFound`].
 pub fn claim(dir: &Path) -> io::Result<()> {
     let draft = dir.join(DRAFT);
-    fs::write(&draft, serde_json::to_vec(&Owner::current()?)?)?;
+    write_private(&draft, &serde_json::to_vec(&Owner::current()?)?)?;
     fs::rename(draft, dir.join(NOTE))
 }
 

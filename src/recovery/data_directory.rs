@@ -159,7 +159,7 @@ impl DataDirectory<'_> {
 
     fn open(&self) -> Result<Vec<Held>, Error> {
         let open = |(backup, access): &(Backup, Access)| match &backup.location {
-            Some(location) => Ok(Held::open(location.as_str(), access)?),
+            Some(_) => Ok(Held::open(backup, access)?),
             None => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
                 reason: "its record does not say where it is".to_owned(),

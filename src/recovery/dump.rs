@@ -66,7 +66,7 @@ impl Restore<'_> {
         }
         let major = client.facts()?.major;
         drop(client);
-        if !dump.held.proves_itself() {
+        if !dump.held.is_authentic() {
             self.advance.progress.stage("verifying", Some(dump.artifact.size_bytes));
             dump.held.verify(
                 dump.artifact.name.as_str(),
@@ -111,7 +111,7 @@ impl Restore<'_> {
     /// Loads all of it into an empty database of somebody else.
     pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let dump = self.open()?;
-        if !dump.held.proves_itself() {
+        if !dump.held.is_authentic() {
             let (name, digest) = (dump.artifact.name.as_str(), dump.artifact.digest.to_string());
             dump.held.verify(name, &digest, self.advance.progress)?;
         }
@@ -184,10 +184,10 @@ impl Restore<'_> {
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
             return Err(refuse(format!("it was made by {} and is no dump", self.advance.backup.tool.name)));
         }
-        let Some(location) = &self.advance.backup.location else {
+        if self.advance.backup.location.is_none() {
             return Err(refuse("its record does not say where it is".to_owned()));
-        };
-        let held = Held::open(location.as_str(), &self.access).map_err(|error| match error {
+        }
+        let held = Held::open(self.advance.backup, &self.access).map_err(|error| match error {
             store::Error::BadLocation { .. } => {
                 refuse("its location is neither a directory nor a store".to_owned())
             }

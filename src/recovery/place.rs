@@ -22,7 +22,9 @@ use walkdir::WalkDir;
 use super::Error;
 use super::execute::remove;
 use super::server::end_server;
-use crate::process::{Liveness, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed};
+use crate::process::{
+    Liveness, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed, write_private,
+};
 
 /// What is added to the name of a directory that is being made.
 const PARTIAL: &str = ".pggit-partial";
@@ -215,7 +217,7 @@ impl Partial {
         let path = self.dir.join(OUTSIDE);
         let bytes: Vec<&[u8]> = outside.iter().map(|path| path.as_os_str().as_bytes()).collect();
         let text = serde_json::to_vec(&bytes).map_err(|error| Error::file("write", &path, error.into()))?;
-        fs::write(&path, text).map_err(|error| Error::file("write", &path, error))
+        write_private(&path, &text).map_err(|error| Error::file("write", &path, error))
     }
 
     /// Gives it its name: all of it is in its place then.

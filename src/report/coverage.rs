@@ -23,6 +23,9 @@ pub enum State {
     InProgress,
     /// There are completed backups, but each needs one that is not there.
     NoFullBackup,
+    /// There are completed backups, but the bytes of each, or of one that it needs,
+    /// are in a place that is not there.
+    BytesMissing,
     /// They are there, but the latest verdict on each, or on one that it needs, is
     /// `failed`.
     VerificationFailed,
@@ -38,6 +41,7 @@ impl State {
             Self::Failed => "failed",
             Self::InProgress => "in_progress",
             Self::NoFullBackup => "no_full_backup",
+            Self::BytesMissing => "bytes_missing",
             Self::VerificationFailed => "verification_failed",
             Self::Ok => "ok",
         }
@@ -117,6 +121,8 @@ pub struct Known<C> {
     pub verified: bool,
     /// What its verifications come to.
     pub verification: Option<Verified>,
+    /// The place of its bytes is not there.
+    pub missing: bool,
 }
 
 /// Why a backup is not one to restore from.
@@ -126,6 +132,7 @@ enum Obstacle {
     NeedsItself,
     NoBase,
     Unknown,
+    BytesMissing,
     VerificationFailed,
 }
 
@@ -136,6 +143,7 @@ impl Obstacle {
             Self::NeedsItself => "needs itself",
             Self::NoBase => "does not say what it builds on",
             Self::Unknown => "is not in the ledger",
+            Self::BytesMissing => "has its bytes in a place that is not there",
             Self::VerificationFailed => "has failed its latest verification",
         }
     }
@@ -182,6 +190,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
             Status::Completed => match self.chain_of(backup) {
                 Ok(_) => State::Ok,
                 Err((_, Obstacle::VerificationFailed)) => State::VerificationFailed,
+                Err((_, Obstacle::BytesMissing)) => State::BytesMissing,
                 Err(_) => State::NoFullBackup,
             },
             Status::InProgress if !backup.interrupted => State::InProgress,
@@ -218,15 +227,16 @@ impl<C: Copy + Eq + Hash> Records<C> {
     /// The same, the backup itself first; or which one is in the way. What is not
     /// there comes before what was found bad.
     fn chain_of<'s>(&'s self, backup: &'s Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
-        let completed = |member: &'s Known<C>| match member.status {
+        let present = |member: &'s Known<C>| match member.status {
+            Status::Completed if member.missing => Err((member.id, Obstacle::BytesMissing)),
             Status::Completed => Ok(member),
             _ => Err((member.id, Obstacle::NotCompleted)),
         };
         let lookup = |id| {
-            let member = self.by_id(id).map(completed).transpose()?;
+            let member = self.by_id(id).map(present).transpose()?;
             Ok(member.map(|member| (member, member.needs)))
         };
-        let mut chain = vec![completed(backup)?];
+        let mut chain = vec![present(backup)?];
         chain.extend(dependency_chain(backup.id, backup.needs, lookup).map_err(|error| match error {
             ChainError::Missing(id) => (id, Obstacle::Unknown),
             ChainError::Cycle(id) => (id, Obstacle::NeedsItself),

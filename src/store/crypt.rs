@@ -79,6 +79,11 @@ impl Crypt {
         self.0.as_ref().map_or(0, |keys| keys.seed)
     }
 
+    /// Whether there is a key with this id, in hex digits.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.0.as_ref().is_some_and(|keys| keys.sealing.keys().any(|key| hex(key) == id))
+    }
+
     /// The id of the key that seals what is written now, as hex digits.
     pub(crate) fn key(&self) -> Option<String> {
         self.0.as_ref().map(|keys| hex(&keys.current))

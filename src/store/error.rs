@@ -132,6 +132,44 @@ pub enum Error {
         /// The id that it has.
         found: String,
     },
+    /// A store is not the one that records speak of.
+    #[error("{url}: this is store {found}, and backups are recorded in store {expected} at this place")]
+    Replaced {
+        /// Where.
+        url: String,
+        /// The id that is recorded.
+        expected: String,
+        /// The id that it has.
+        found: String,
+    },
+    /// A store that was encrypted says that it is not.
+    #[error("{url}: the store says that it is not encrypted, and records say that it is")]
+    Unsealed {
+        /// Where.
+        url: String,
+    },
+    /// A store has none of the keys that records name.
+    #[error("{url}: the store has not the key {key}, which records name")]
+    OtherKeys {
+        /// Where.
+        url: String,
+        /// One of the keys.
+        key: String,
+    },
+    /// A location is in no place that the user has named.
+    #[error("{location}: not in a store or directory of your configuration")]
+    Elsewhere {
+        /// The location.
+        location: String,
+    },
+    /// The files of a backup are not those of its record.
+    #[error("{object}: not the files of the record: {detail}")]
+    OtherFiles {
+        /// The backup, or its location.
+        object: String,
+        /// How they differ.
+        detail: String,
+    },
     /// There is no such object.
     #[error("{object}: no such object")]
     NoObject {
@@ -287,6 +325,19 @@ impl Error {
                 | Self::Mismatch { .. }
                 | Self::NoObject { .. }
                 | Self::Damaged { .. }
+                | Self::OtherFiles { .. }
+        )
+    }
+
+    /// Whether it says that nothing is there.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoStore { .. }
+                | Self::NoBucket { .. }
+                | Self::NoObject { .. }
+                | Self::Missing { .. }
+                | Self::RootMissing { .. }
         )
     }
 

@@ -25,6 +25,7 @@ mod place;
 pub mod plain;
 mod reader;
 mod repair;
+mod root;
 #[expect(clippy::module_inception, reason = "the thing itself")]
 mod store;
 mod survey;
@@ -48,6 +49,7 @@ pub use place::{Draft, DraftFile, Held, Place, private_directory};
 pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
 pub use repair::Repaired;
+pub use root::{Expected, Root, is_directory};
 pub(crate) use store::Shelf;
 pub use store::{Access, Listed, Store, StoreConfig};
 pub use survey::{LineageStats, Stats};

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::bucket::Bucket;
 use super::{Error, Result, layout};
+use crate::process::{private_directories, write_private};
 
 /// In front of every pack.
 pub(super) const MAGIC: &[u8; 8] = b"PGGITPK\x01";
@@ -173,9 +174,9 @@ impl Cache {
 
     /// Writes the file so that nobody sees a part of it.
     fn keep(&self, path: &Path, content: &[u8]) -> io::Result<File> {
-        fs::create_dir_all(&self.directory)?;
+        private_directories(&self.directory)?;
         let partial = path.with_extension(format!("{}.partial", uuid::Uuid::now_v7()));
-        let kept = fs::write(&partial, content)
+        let kept = write_private(&partial, content)
             .and_then(|()| fs::rename(&partial, path))
             .and_then(|()| File::open(path));
         if kept.is_err() {

@@ -2,10 +2,9 @@
 //! not mind where the bytes are.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,11 +14,12 @@ use serde_json::Value;
 use super::chunker::Chunking;
 use super::plain::{self, FileUri, Stored, list_line};
 use super::reader::Artifact;
+use super::root;
 use super::store::{Access, Store};
 use super::writer::{ArtifactWriter, FileWriter, NewArtifact};
-use super::{Error, FileSummary, Result, StoreUrl, by_many};
-use crate::domain::{Compression, Timestamp, to_canonical_json};
-use crate::process::interrupt;
+use super::{Error, FileSummary, Result, by_many};
+use crate::domain::{Backup, Compression, Timestamp, to_canonical_json};
+use crate::process::{create_private, interrupt, private_directories};
 use crate::progress::Progress;
 
 /// How new bytes are compressed when nothing else is wanted, and when nothing is:
@@ -92,8 +92,7 @@ impl Staging {
 
 /// Makes a directory, and those above it, that only its owner can look into.
 pub fn private_directory(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| Error::io("create", path, error))
+    private_directories(path).map_err(|error| Error::io("create", path, error))
 }
 
 impl Place {
@@ -218,6 +217,14 @@ impl Draft {
         }
     }
 
+    /// The id of the store that it is in.
+    pub fn store_id(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Artifact { writer, .. } => Some(writer.store_id()),
+        }
+    }
+
     /// Gives it its name, with the record that the ledger is going to have. When
     /// this returns, it is durable.
     pub fn publish(self, record: Value) -> Result<String> {
@@ -290,17 +297,49 @@ pub enum Held {
 }
 
 impl Held {
-    /// The backup that a record names as its location.
-    pub fn open(location: &str, access: &Access) -> Result<Self> {
-        if let Some(url) = Store::url_of(location) {
-            let url: StoreUrl = url.parse()?;
-            let plain =
-                location.parse::<FileUri>().is_ok_and(|uri| uri.to_path().join("record.json").exists());
-            if !plain {
-                return Ok(Self::Artifact(Store::open(&url, access)?.at(location)?));
-            }
+    /// The bytes of a backup, below one of the roots of `access`. Refuses them when
+    /// they are not the files that its record has, by name, size and digest.
+    pub fn open(backup: &Backup, access: &Access) -> Result<Self> {
+        let held = root::find(backup, access)?;
+        held.check_files(backup)?;
+        Ok(held)
+    }
+
+    fn check_files(&self, backup: &Backup) -> Result<()> {
+        let different = |detail: String| Error::OtherFiles { object: backup.id.to_string(), detail };
+        let mut left = match self {
+            Self::Plain(_) => Vec::new(),
+            Self::Artifact(_) => self.names()?,
+        };
+        if let Some(pair) = left.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(different(format!("{} is there twice", pair[0])));
         }
-        Ok(Self::Plain(Stored::open(&location.parse::<FileUri>()?.to_path())?))
+        for recorded in &backup.artifacts {
+            let name = recorded.name.as_str();
+            let artifact = match self {
+                // Its content is compared when it is read.
+                Self::Plain(stored) => {
+                    let path = stored.path(name)?;
+                    path.symlink_metadata().map_err(|error| Error::io("open", &path, error))?;
+                    continue;
+                }
+                Self::Artifact(artifact) => artifact,
+            };
+            let files = match artifact.manifest().file(name) {
+                Some(_) => vec![name.to_owned()],
+                None => self.below(name).map_err(|_| different(format!("{name} is missing")))?,
+            };
+            let sizes = files.iter().map(|file| Ok(artifact.file(file)?.size));
+            if sizes.sum::<Result<u64>>()? != recorded.size_bytes {
+                return Err(different(format!("{name} has another size")));
+            }
+            self.compare(name, &recorded.digest.to_string())?;
+            left.retain(|file| files.binary_search(file).is_err());
+        }
+        match left.first() {
+            Some(other) => Err(different(format!("it does not have {other}"))),
+            None => Ok(()),
+        }
     }
 
     /// Whether a location is a place of this program: a store or a directory.
@@ -331,9 +370,15 @@ impl Held {
         }
     }
 
-    /// Whether what is read is proved while it is read.
+    /// Whether what is read is proved by its end, at the latest.
     pub fn proves_itself(&self) -> bool {
         matches!(self, Self::Artifact(_))
+    }
+
+    /// Whether nobody without a key can have made any byte of it. Of other bytes it
+    /// is known only at the end of a file that all of it is what was written.
+    pub fn is_authentic(&self) -> bool {
+        matches!(self, Self::Artifact(artifact) if artifact.is_sealed())
     }
 
     /// Proves that a file, or a directory, is the one with the digest `expected`.
@@ -402,10 +447,9 @@ impl Held {
         let path =
             target.join(path.ok_or_else(|| Error::UnsafeName { what: "file", name: file.to_owned() })?);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+            private_directory(parent)?;
         }
-        let output = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let mut output = output.map_err(|error| Error::io("write", &path, error))?;
+        let mut output = create_private(&path).map_err(|error| Error::io("write", &path, error))?;
         let copied = io::copy(&mut self.reader(file)?, &mut output);
         progress.advance(copied.map_err(|error| Error::from_writing(&path, error))?);
         Ok(())

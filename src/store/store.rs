@@ -17,6 +17,7 @@ use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
 use super::packs::{Cache, Packs};
 use super::reader::Artifact;
+use super::root::{Expected, Root};
 use super::url::StoreUrl;
 use super::writer::{ArtifactWriter, NewArtifact};
 use super::{Error, Result};
@@ -51,6 +52,8 @@ pub struct Access {
     pub cache: Option<(PathBuf, u64)>,
     /// What opens encrypted stores.
     pub keyring: Keyring,
+    /// Where the bytes of backups may be.
+    pub roots: Vec<Root>,
 }
 
 /// What reading and writing share.
@@ -121,6 +124,31 @@ impl Store {
             false => Crypt::default(),
         };
         Ok(Self::with(bucket, config, crypt, access))
+    }
+
+    /// What the store at `url` says about itself; `None` when there is no store.
+    pub fn peek(url: &StoreUrl, access: &Access) -> Result<Option<StoreConfig>> {
+        let bucket = Bucket::open(url, &access.cloud)?;
+        match bucket.find(layout::CONFIG) {
+            Ok(Some(bytes)) => read_config(&bucket, &bytes).map(Some),
+            Ok(None) | Err(Error::NoBucket { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses a store that is not the one that records speak of.
+    pub fn check_identity(&self, expected: &Expected) -> Result<()> {
+        let (url, found) = (self.url().to_string(), self.config().id.to_string());
+        if let Some(other) = expected.ids.first().filter(|_| !expected.ids.contains(&found)) {
+            return Err(Error::Replaced { url, expected: other.clone(), found });
+        }
+        match expected.keys.first() {
+            Some(_) if !self.config().encrypted => Err(Error::Unsealed { url }),
+            Some(key) if !expected.keys.iter().any(|key| self.shelf.crypt.knows(key)) => {
+                Err(Error::OtherKeys { url, key: key.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The store at `url`, made if there is none.
@@ -231,7 +259,7 @@ impl Store {
 }
 
 /// The artifact that `location` is in the store `url`, as a revision that is none.
-fn revision_of(location: &str, url: &str) -> Option<Revision> {
+pub(super) fn revision_of(location: &str, url: &str) -> Option<Revision> {
     let path = location.strip_prefix(url)?.strip_prefix('/')?;
     Revision::of_object(&format!("{path}/00000000"))
 }

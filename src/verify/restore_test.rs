@@ -189,8 +189,8 @@ impl RestoreTest<'_> {
                 return Err(place(std::io::ErrorKind::InvalidData.into()));
             }
             let path = into.join(relative);
-            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(place)?;
-            let mut file = std::fs::File::create(&path).map_err(place)?;
+            path.parent().map_or(Ok(()), process::private_directories).map_err(place)?;
+            let mut file = process::create_private(&path).map_err(place)?;
             std::io::copy(&mut source.open(&name).map_err(place)?, &mut file).map_err(place)?;
         }
         Ok(())

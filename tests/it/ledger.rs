@@ -107,6 +107,7 @@ pub fn completed() -> Body {
     Body::from(Completed {
         attempt: None,
         location: Some("s3://bucket/x".parse().unwrap()),
+        store_id: None,
         size_bytes: 1_288_490_189,
         stored_bytes: 1000,
         compression: None,

@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         only_commit: true,
         ..Asked::default()
     };
+    args.place.from.apply(context)?;
     let target = target(&asked, context)?;
     let dbname = args.name.clone().unwrap_or_else(|| {
         let suffix = format!("_{}", target.commit.to_commit().short());

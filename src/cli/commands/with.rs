@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::cli::places::FromOption;
 use crate::cli::recover::{Asked, Copy, attach, make, target};
 use crate::cli::{Code, Context, Failure, connect};
 use crate::domain::Owner;
@@ -50,6 +51,9 @@ pub(super) struct Place {
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<String>,
 
+    #[command(flatten)]
+    pub(super) from: FromOption,
+
     /// Let everything belong to the user who restores
     #[arg(long)]
     pub(super) no_owner: bool,
@@ -89,6 +93,7 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         only_commit: true,
         ..Asked::default()
     };
+    args.place.from.apply(context)?;
     let target = target(&asked, context)?;
     let owner = Owner::current().map_err(|error| {
         Failure::new(Code::Fatal, "cannot find out which process this is").cause(error.to_string())

@@ -87,6 +87,19 @@ impl From<git::Error> for Failure {
                     .hint("run the command inside of your schema repository, or name it with -C <dir>")
             }
             Error::NotARepository { .. } => failure(Code::NotARepository),
+            Error::Extension { extension, .. } => {
+                const CLONE: &str = "work in a clone without the extension: git clone --ref-format=files <path> <dir>";
+                let failure = failure(Code::Conflict);
+                match extension.to_ascii_lowercase().split(' ').next() {
+                    Some("refstorage") => failure
+                        .hint("convert it: git refs migrate --ref-format=files")
+                        .hint(format!("or {CLONE}")),
+                    Some("partialclone") => failure
+                        .hint("fetch what it lacks: git fetch --refetch --no-filter <remote>")
+                        .hint("then: git config --unset remote.<remote>.promisor; git config --unset extensions.partialClone"),
+                    _ => failure.hint(CLONE),
+                }
+            }
             // What the library says about it is for its own developers.
             Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
             Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
@@ -314,6 +327,11 @@ impl From<store::Error> for Failure {
             Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
             Error::OtherStore { .. } => failure(Code::Conflict)
                 .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
+            Error::Replaced { .. }
+            | Error::Unsealed { .. }
+            | Error::OtherKeys { .. }
+            | Error::Elsewhere { .. }
+            | Error::OtherFiles { .. } => against_record(&error),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
             Error::Damaged { .. } => failure(Code::Damaged)
@@ -356,6 +374,23 @@ impl From<store::Error> for Failure {
             Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
+    }
+}
+
+/// What is not as the records say.
+fn against_record(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::Replaced { .. } => failure(Code::Conflict)
+            .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
+        Error::Elsewhere { .. } => failure(Code::Conflict)
+            .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
+            .hint("or for good: git config --add pggit.place <place>"),
+        Error::OtherFiles { .. } => failure(Code::Damaged)
+            .hint("the stored bytes are not those that were written; restore from another backup"),
+        _ => failure(Code::Conflict)
+            .hint("somebody may have put another store in its place; 'git pggit store show' shows what it says"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::domain::Owner;
 use crate::ledger::Entry;
 use crate::pg::{Client, ConnInfo, quote_ident};
@@ -82,7 +82,7 @@ pub(crate) fn make(target: &Target, copy: &Copy<'_>, context: &Context) -> Resul
             ..Advance::nowhere(backup, &copy.dbname, programs, staging, progress.as_ref())
         },
         admin: admin.clone(),
-        access: store::access_to(context, backup.location.as_ref())?,
+        access: places::access_to(context, backup)?,
         label: Some(note.to_label()),
         globals: false,
     };

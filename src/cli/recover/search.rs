@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::cli::commands::backup::select;
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure, places};
 use crate::domain::{BackupId, DatabaseName, InvalidDatabaseName, Line, Status, Timestamp};
 use crate::git::{Graph, Oid, Repository, Walk};
 use crate::ledger::{Filter, Overview, Row};
@@ -240,12 +240,12 @@ fn judge(
 fn absent(id: BackupId, overview: &Overview, context: &Context) -> Result<Option<String>, Failure> {
     let Some(row) = overview.get(id) else { return Ok(Some(format!("backup {id} is not in the ledger"))) };
     let backup = context.ledger()?.entry(&row)?.backup;
-    let Some(location) = &backup.location else { return Ok(None) };
-    if !Held::is_ours(location.as_str()) {
+    let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
+    let is_ours = backup.location.as_ref().is_some_and(|location| Held::is_ours(location.as_str()));
+    if !is_ours || !ours.contains(&backup.tool.name.as_str()) {
         return Ok(None);
     }
-    let access = store::access_to(context, Some(location))?;
-    match Held::open(location.as_str(), &access) {
+    match Held::open(&backup, &places::access_to(context, &backup)?) {
         Ok(_) => Ok(None),
         Err(error) if error.is_damage() => Ok(Some(format!("its bytes are not there: {error}"))),
         Err(error) => Ok(Some(format!("its bytes cannot be looked at: {error}"))),

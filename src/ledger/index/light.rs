@@ -47,6 +47,10 @@ pub(super) struct Light {
     pub(super) tags: String,
     pub(super) needs: String,
     pub(super) owner: String,
+    /// Its location without the last part, which is its own: one for all of a place.
+    pub(super) home: String,
+    pub(super) store: String,
+    pub(super) key: String,
     pub(super) blob: Oid,
 }
 
@@ -75,6 +79,8 @@ impl Light {
         let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
         // Only of a backup that is being made does it matter.
         let owner = owner.filter(|_| backup.status == Status::InProgress);
+        let home = backup.location.as_ref().and_then(|location| location.as_str().rsplit_once('/'));
+        let home = home.map(|(home, _)| home.to_owned());
         let tag = |(key, value): (&_, &_)| format!("{key}{VALUE}{value}{END}");
         Self {
             id: backup.id.to_bytes(),
@@ -96,6 +102,9 @@ impl Light {
             tool: backup.tool.name.to_string(),
             tags: backup.tags.iter().map(tag).collect(),
             needs: backup.depends_on.iter().map(|needed| format!("{}{END}", needed.id)).collect(),
+            home: home.unwrap_or_default(),
+            store: backup.store_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            key: backup.encryption.as_ref().map(|it| it.key_id.to_string()).unwrap_or_default(),
             owner: owner.and_then(|owner| serde_json::to_string(owner).ok()).unwrap_or_default(),
             blob,
         }

@@ -6,8 +6,8 @@ use crate::ledger::query::Facts;
 
 use super::light::{END, Light, VALUE, decode_time, flag, of_verdict};
 use super::segment::{
-    BLOB, BRANCH, DATABASE, FLAGS, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, Segment, TAGS, TOOL,
-    VERIFIED, VERIFIED_AT, u32_at, u64_at,
+    BLOB, BRANCH, DATABASE, FLAGS, HOME, KEY, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, STORE, Segment,
+    TAGS, TOOL, VERIFIED, VERIFIED_AT, u32_at, u64_at,
 };
 
 /// What is known about a backup without reading its record.
@@ -106,6 +106,21 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Its location without the last part, which is its own; empty without a location.
+    pub fn home(&self) -> &'a str {
+        self.text(HOME)
+    }
+
+    /// The id of the store that its bytes are in, where that is recorded.
+    pub fn store_id(&self) -> Option<&'a str> {
+        Some(self.text(STORE)).filter(|id| !id.is_empty())
+    }
+
+    /// The id of the key that its bytes are encrypted with.
+    pub fn key_id(&self) -> Option<&'a str> {
+        Some(self.text(KEY)).filter(|id| !id.is_empty())
+    }
+
     /// Size of the content.
     pub fn size_bytes(&self) -> Option<u64> {
         self.has(flag::SIZE).then(|| u64_at(self.bytes, 48))
@@ -198,6 +213,9 @@ impl From<Row<'_>> for Light {
             tags: text(TAGS),
             needs: text(NEEDS),
             owner: text(OWNER),
+            home: text(HOME),
+            store: text(STORE),
+            key: text(KEY),
             blob: row.blob(),
         }
     }

@@ -20,11 +20,11 @@ use super::light::{Light, RefRows};
 
 const MAGIC: &[u8; 8] = b"PGGITIDX";
 /// Goes up when the meaning of the bytes changes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// What the bytes mean beside that; another program version may fold otherwise.
 const LAYOUT: &str = concat!(
     "ref: commit tip subject; row: id registered started completed expires size stored last ref kind status flags verified ",
-    "name database branch tool tags needs owner verified_at blob; id: id ref; pggit ",
+    "name database branch tool tags needs owner home store key verified_at blob; id: id ref; pggit ",
     env!("CARGO_PKG_VERSION")
 );
 
@@ -50,10 +50,13 @@ pub(super) const TOOL: usize = 92;
 pub(super) const TAGS: usize = 96;
 pub(super) const NEEDS: usize = 100;
 pub(super) const OWNER: usize = 104;
+pub(super) const HOME: usize = 108;
+pub(super) const STORE: usize = 112;
+pub(super) const KEY: usize = 116;
 /// Where the time of the verification is that [`VERIFIED`] is of.
-pub(super) const VERIFIED_AT: usize = 108;
+pub(super) const VERIFIED_AT: usize = 120;
 /// Where the name of its blob begins; with it the row ends.
-pub(super) const BLOB: usize = 116;
+pub(super) const BLOB: usize = 128;
 
 /// What a header says about the rest of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,7 +266,18 @@ fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8
     out.extend_from_slice(&row.last_at.to_le_bytes());
     out.extend_from_slice(&at.to_le_bytes());
     out.extend_from_slice(&[row.kind, row.status, row.flags, row.verified]);
-    let texts = [&row.name, &row.database, &row.branch, &row.tool, &row.tags, &row.needs, &row.owner];
+    let texts = [
+        &row.name,
+        &row.database,
+        &row.branch,
+        &row.tool,
+        &row.tags,
+        &row.needs,
+        &row.owner,
+        &row.home,
+        &row.store,
+        &row.key,
+    ];
     texts.into_iter().for_each(|text| heap.add(text, out));
     out.extend_from_slice(&row.verified_at.to_le_bytes());
     out.extend_from_slice(row.blob.as_bytes());

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::super::Error;
 use crate::domain::{BackupId, CommitId, Digest, Timestamp};
+use crate::process::write_private;
 
 const JOURNAL: &str = "journal.json";
 const DRAFT: &str = "journal.json.new";
@@ -297,7 +298,6 @@ fn write(dir: &Path, journal: &Journal) -> Result<(), Error> {
     let (draft, path) = (dir.join(DRAFT), dir.join(JOURNAL));
     let failed = |error| Error::file("write", &path, error);
     let text = serde_json::to_vec_pretty(journal).map_err(|error| failed(error.into()))?;
-    let mut file = File::create(&draft).map_err(failed)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+    write_private(&draft, &text).and_then(|()| File::open(&draft)?.sync_all()).map_err(failed)?;
     fs::rename(&draft, &path).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)
 }

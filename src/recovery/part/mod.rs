@@ -168,8 +168,8 @@ impl Part<'_> {
     ) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let held = match members.and_then(<[_]>::last) {
             Some((backup, access)) => {
-                let location = backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
-                Some(HeldSource(Held::open(location.as_str(), access)?))
+                backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
+                Some(HeldSource(Held::open(backup, access)?))
             }
             None => None,
         };

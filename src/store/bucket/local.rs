@@ -4,10 +4,10 @@
 //! before they are on disk: a power cut would leave an object without content
 //! under a name that promises it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use walkdir::WalkDir;
 
 use super::{Object, Storage};
 use crate::domain::Timestamp;
-use crate::process::crash_point;
+use crate::process::{crash_point, create_private};
 use crate::store::{Error, Result};
 
 /// Where files are while they are written.
@@ -173,11 +173,7 @@ impl Partial {
     fn write(directory: &Path, content: &[u8]) -> Result<Self> {
         make_directories(directory)?;
         let path = directory.join(Uuid::now_v7().to_string());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|error| Error::io("write", &path, error))?;
+        let mut file = create_private(&path).map_err(|error| Error::io("write", &path, error))?;
         let partial = Self(path);
         let written = file.write_all(content).and_then(|()| file.sync_all());
         written.map_err(|error| Error::io("write", &partial.0, error))?;
@@ -204,7 +200,7 @@ fn make_directories(directory: &Path) -> Result<()> {
     if let Some(parent) = directory.parent() {
         make_directories(parent)?;
     }
-    match fs::create_dir(directory) {
+    match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(Error::io("create", directory, error)),

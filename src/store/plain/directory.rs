@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use super::writer::FileSummary;
 use super::{NAME_MAX, b3sums, check_name, digest_text, sync_dir};
+use crate::process::create_private;
 use crate::progress::{Progress, Quiet};
 use crate::store::Error;
 
@@ -39,9 +40,7 @@ pub(super) fn seal(parent: &Path, name: &str) -> Result<FileSummary, Error> {
         }
     }
     let path = parent.join(list_name(name));
-    let file = fs::OpenOptions::new().write(true).create_new(true).open(&path);
-    let written = file.and_then(|mut file| {
-        file.set_permissions(Permissions::from_mode(0o600))?;
+    let written = create_private(&path).and_then(|mut file| {
         file.write_all(list.as_bytes())?;
         file.sync_all()
     });

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::writer::{ArtifactWriter, FileSummary};
 use super::{Compression, FileUri, OWNER_FILE, PARTIAL, check_name, directory, sync_dir};
-use crate::process::{Owner, crash_point};
+use crate::process::{Owner, crash_point, create_private};
 use crate::store::Error;
 
 /// How often to begin again when someone tidies up behind us.
@@ -187,7 +187,7 @@ fn write_owner(partial: &Path) -> Result<(), Error> {
     let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
     let owner = owner.map_err(|e| Error::io("name the owner of", &path, e))?;
     // Not by `ArtifactWriter`: this file is none of the backup's.
-    let file = fs::File::create_new(&path);
-    let written = file.and_then(|mut file| file.write_all(&owner).and_then(|()| file.sync_all()));
+    let written =
+        create_private(&path).and_then(|mut file| file.write_all(&owner).and_then(|()| file.sync_all()));
     written.map_err(|e| Error::io("write", &path, e))
 }

@@ -29,6 +29,11 @@ impl Artifact {
         &self.manifest
     }
 
+    /// Whether its store is encrypted.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.shelf.crypt.key().is_some()
+    }
+
     /// The file `name`, from its first byte.
     pub fn read(&self, name: &str) -> Result<FileReader> {
         let file = self.file(name)?.clone();

@@ -161,6 +161,11 @@ impl ArtifactWriter {
         self.desk.shelf.crypt.key()
     }
 
+    /// The id of the store.
+    pub fn store_id(&self) -> String {
+        self.desk.shelf.config.id.to_string()
+    }
+
     /// Makes all packs durable and says how much the store has grown. What comes
     /// is the manifest.
     pub fn flush(&self) -> Result<u64> {

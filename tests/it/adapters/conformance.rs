@@ -5,7 +5,7 @@ use std::fs;
 use pggit::backup::HeldSource;
 use pggit::domain::{Backup, BackupType, Checkpoint, Location, RecoveryTarget, Status, WalMethod};
 use pggit::progress::Quiet;
-use pggit::store::{Access, Held};
+use pggit::store::{Access, Held, Root, Store};
 use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
 use pggit::tools::pg_basebackup::DIRECTORY;
 use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgBasebackup, PgDump, Programs};
@@ -24,8 +24,11 @@ struct Tool<'a> {
 /// Its bytes, where they are ours.
 fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
     let location = backup.location.as_ref().expect("a completed backup is somewhere");
-    (!tool.adapter.has_repository())
-        .then(|| HeldSource(Held::open(location.as_str(), &Access::default()).expect("it is there")))
+    (!tool.adapter.has_repository()).then(|| {
+        let url = Store::url_of(location.as_str()).expect("it is in a store").parse().unwrap();
+        let access = Access { roots: vec![Root::Store(url)], ..Access::default() };
+        HeldSource(Held::open(backup, &access).expect("it is there"))
+    })
 }
 
 fn check(tool: &Tool<'_>, backup: &Backup) -> Result<Report, Error> {

@@ -2,15 +2,18 @@
 
 use std::io::Read as _;
 
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::places::{self, FromOption};
+use crate::cli::{Code, Context, Failure};
+use crate::domain::Artifact;
+use crate::progress::Quiet;
 use crate::store::Held;
 
 use super::select::One;
 
 /// Print a file of a backup, byte for byte
 ///
-/// Without a name it is the dump. What comes from a store has been compared with
-/// its digests; a dump of the format directory has several files, which
+/// Without a name it is the dump. All of it has been compared with its digest in the
+/// record before the first byte is printed. A dump of the format directory has several files, which
 /// 'git pggit store ls --json' lists.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -21,6 +24,9 @@ pub(crate) struct Args {
     /// Which file: dump.custom, globals.sql, ...
     #[arg(value_name = "FILE")]
     file: Option<String>,
+
+    #[command(flatten)]
+    from: FromOption,
 }
 
 const EXAMPLES: &str = "\
@@ -31,17 +37,28 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let backup = args.one.find(context)?.backup;
     let first = backup.artifacts.first().map(|artifact| artifact.name.to_string());
-    let (Some(location), Some(name)) = (&backup.location, args.file.clone().or(first)) else {
+    let (Some(_), Some(name)) = (&backup.location, args.file.clone().or(first)) else {
         return Err(Failure::new(
             Code::NotFound,
             format!("backup {} has no files of this program", backup.name),
         ));
     };
-    let held = Held::open(location.as_str(), &store::access_to(context, Some(location))?)?;
-    let named = |name: &str| backup.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
-    // Plain files are recorded without the ending that says how they are compressed.
-    let stored = [name.clone(), format!("{name}.zst")].into_iter().find(|name| named(name).is_some());
-    let mut reader = held.reader(stored.as_deref().unwrap_or(&name))?;
+    args.from.apply(context)?;
+    let held = Held::open(&backup, &places::access_to(context, &backup)?)?;
+    // Plain files are recorded with the ending that says how they are compressed.
+    let recorded = |it: &&Artifact| {
+        let known = it.name.as_str();
+        name == known || known.strip_suffix(".zst") == Some(&name) || name.starts_with(&format!("{known}/"))
+    };
+    let Some(artifact) = backup.artifacts.iter().find(recorded) else {
+        let message = format!("backup {} has no file {name}", backup.name);
+        return Err(Failure::new(Code::NotFound, message));
+    };
+    let known = artifact.name.as_str();
+    if !held.is_authentic() {
+        held.verify(known, &artifact.digest.to_string(), &Quiet)?;
+    }
+    let mut reader = held.reader(if name.contains('/') { &name } else { known })?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match reader.read(&mut buffer) {

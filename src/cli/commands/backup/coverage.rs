@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::{Code, Context, Failure, places};
 use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
@@ -18,7 +18,8 @@ use super::{select, view};
 /// that can be restored, with the number of commits since.
 ///
 /// States: no_backup, failed (also when it was interrupted), in_progress,
-/// no_full_backup (something that it needs is not there), verification_failed
+/// no_full_backup (something that it needs is not there), bytes_missing (the store or
+/// directory of the bytes is not there, which also ends the command with 15), verification_failed
 /// (the latest verdict on it, or on one that it needs, is 'failed'), ok.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -44,12 +45,20 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = select::overview(context)?;
-    let records = select::records(&overview);
+    let standing = places::standing(context, &overview)?;
+    let records = select::records(&overview, &standing.missing);
     let repository = context.repository()?;
     let all_ok = match &args.commits {
         Some(range) => commits(range, &records, &overview, context)?,
         None => branches(&args.branch, &records, repository, context)?,
     };
+    if let Some((count, home)) = &standing.elsewhere {
+        let backups = if *count == 1 { "1 backup is" } else { &format!("{count} backups are") };
+        context.ui.hint(&format!("{backups} outside of the places of your configuration, such as {home}"));
+    }
+    if let Some(failure) = standing.failure() {
+        return Err(failure);
+    }
     if args.exit_code && !all_ok {
         return Err(Failure::new(Code::Negative, ""));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
 use crate::cli::commands::queue::enqueue;
 use crate::cli::queue::{self, Wish};
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
@@ -190,7 +190,7 @@ pub(in crate::cli::commands) fn make(
         server,
         programs,
         adapter,
-        access: store::access_of(context, place.as_ref())?,
+        access: places::access_of(context, place.as_ref(), &request.database.name)?,
         place,
         progress: progress.as_ref(),
     };

@@ -74,6 +74,7 @@ impl Facts {
         Ok(Completed {
             attempt: None,
             location: self.location.as_ref().map(|text| text.parse()).transpose()?,
+            store_id: None,
             size_bytes,
             stored_bytes: self.stored_size.unwrap_or(size_bytes),
             compression: word(self.compression.as_deref(), "compression")?,

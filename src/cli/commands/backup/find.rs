@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::cli::places::FromOption;
 use crate::cli::recover::{Wanted, best, search};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
@@ -47,8 +48,11 @@ pub(crate) struct Args {
     limit: usize,
 
     /// Do not look whether the bytes are there
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     no_check: bool,
+
+    #[command(flatten)]
+    from: FromOption,
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +62,7 @@ EXAMPLES
     git pggit backup find main --at 2026-11-21 --json";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    args.from.apply(context)?;
     let commit = context.repository()?.resolve_commit(&args.commit)?;
     let overview = select::overview(context)?;
     let wanted = Wanted {

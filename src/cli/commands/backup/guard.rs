@@ -4,13 +4,14 @@ use std::ffi::OsString;
 
 use crate::backup::{self, Asked, Request, Surroundings};
 use crate::cli::recover::{Done, attach, place_of_database, recorded};
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{Backup, BackupType, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties, quote_ident};
 use crate::process::{self, interrupt};
 use crate::recovery::{Advance, Restore, swap_in};
+use crate::store::Held;
 use crate::tools::{Program, Programs};
 
 use super::select;
@@ -167,7 +168,10 @@ fn fresh(
     let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
     let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
     let good = backup.verified().is_none_or(|it| it.status != VerificationStatus::Failed);
-    Ok(Some(entry.clone()).filter(|_| same_server && unchanged && whole && good))
+    // What cannot be read is not what the database can go back to.
+    let usable = same_server && unchanged && whole && good;
+    let usable = usable && Held::open(backup, &places::access_to(context, backup)?).is_ok();
+    Ok(Some(entry.clone()).filter(|_| usable))
 }
 
 fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result<Entry, Failure> {
@@ -178,7 +182,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
         ledger: context.ledger()?,
         clock: clock.as_ref(),
         adapter: backup::adapter_for(context.config()?, database, info, &programs)?,
-        access: store::access_of(context, Some(&place))?,
+        access: places::access_of(context, Some(&place), &database.name)?,
         place: Some(place),
         server: info.clone(),
         programs,
@@ -241,7 +245,7 @@ fn back(
     let restore = Restore {
         advance: Advance::nowhere(backup, &restored, programs, staging, progress.as_ref()),
         admin: admin.clone(),
-        access: store::access_to(context, backup.location.as_ref())?,
+        access: places::access_to(context, backup)?,
         label: None,
         globals: false,
     };

@@ -29,5 +29,6 @@ EXAMPLES
     git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    args.wanted.from.apply(context)?;
     show(&args.wanted, context)
 }

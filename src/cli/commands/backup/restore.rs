@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::cli::places::{self, FromOption};
 use crate::cli::recover::{
     Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, snapshot, target, trusted,
 };
@@ -183,6 +184,10 @@ pub(super) struct Wanted {
     #[arg(long)]
     pub(super) globals: bool,
 
+    #[serde(default)]
+    #[command(flatten)]
+    pub(super) from: FromOption,
+
     /// Let everything belong to the user who restores
     #[arg(long)]
     pub(super) no_owner: bool,
@@ -237,6 +242,7 @@ impl Wanted {
             backup: entry.backup.id.to_string(),
             commit: Some(commit.to_commit().to_string()),
             no_migrate: false,
+            from: self.from.absolute(context)?,
             tablespace_mapping: mapping
                 .map(|text| restore_cluster::absolute_mapping(text, context))
                 .collect::<Result<_, _>>()?,
@@ -286,7 +292,7 @@ EXAMPLES
 
 /// What was asked for then stands in the journal; only sessions may have to be ended
 /// now that were not there before.
-const ANEW: [&str; 21] = [
+const ANEW: [&str; 22] = [
     "backup",
     "dry_run",
     "force",
@@ -306,6 +312,7 @@ const ANEW: [&str; 21] = [
     "database",
     "server",
     "globals",
+    "from",
     "no_owner",
     "no_privileges",
 ];
@@ -361,6 +368,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
         return Ok(());
     }
+    args.wanted.from.apply(context)?;
     match (args.dry_run, args.wanted.mode) {
         (true, _) => show(&args.wanted, context),
         (false, Mode::Clone) if args.force => {
@@ -452,7 +460,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
             ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
         },
         admin,
-        access: store::access_to(context, entry.backup.location.as_ref())?,
+        access: places::access_to(context, &entry.backup)?,
         label: None,
         globals: wanted.globals,
     };

@@ -10,7 +10,7 @@ use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
 use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, ChainError, Lsn, RecoveryTarget, RestoreMode, dependency_chain, human_bytes};
 use crate::ledger::{self, Entry};
@@ -375,7 +375,7 @@ fn plain(path: &Path) -> PathBuf {
 /// The backups that it takes, the full one first.
 pub(super) fn members(entry: &Entry, context: &Context) -> Result<Vec<(Backup, Access)>, Failure> {
     let ledger = context.ledger()?;
-    let access = |backup: &Backup| store::access_to(context, backup.location.as_ref());
+    let access = |backup: &Backup| places::access_to(context, backup);
     let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];
     let needed = |id| match ledger.by_id(id) {
         Ok(Entry { backup, .. }) => {

@@ -328,6 +328,7 @@ fn take_up(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(Ope
     let mut request: Wanted = serde_json::from_value(open.journal().request.clone())
         .map_err(|error| Failure::of(Code::Damaged, &error))?;
     request.disconnect |= disconnect;
+    request.from.apply(context)?;
     let which = Which::of_journal(open.journal(), &request, context)?;
     Ok((open, which, request))
 }

@@ -7,7 +7,7 @@ use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
 use crate::cli::recover::{Done, Shown, Target, admin_of, place_of_database, recorded};
-use crate::cli::{Code, Context, Failure, bar, store};
+use crate::cli::{Code, Context, Failure, bar, places, store};
 use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Kept, Leniency, Part, Selection};
@@ -70,9 +70,7 @@ pub(super) fn run(
         return Ok(None);
     }
     let restored = match backup::restorer_of(backup, &programs) {
-        Some(_) if is_dump(backup) => {
-            part.run(&Kept::Dump(store::access_to(context, backup.location.as_ref())?))
-        }
+        Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(context, backup)?)),
         Some(adapter) => part.run(&Kept::Store(&members(&found.entry, context)?, adapter.as_ref())),
         None => {
             let server = connection(backup, context)?;

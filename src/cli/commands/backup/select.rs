@@ -1,7 +1,7 @@
 //! How commands name backups: one of them, or those that pass a filter.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Vacant;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use crate::backup::is_abandoned;
@@ -216,9 +216,9 @@ pub(in crate::cli) fn overview(context: &Context) -> Result<Overview, Failure> {
     Ok(overview)
 }
 
-/// All backups by commit, to be judged.
-pub(in crate::cli) fn records(overview: &Overview) -> Records<Oid> {
-    records_of(overview.rows())
+/// All backups by commit, to be judged. The bytes of `missing` are not to be had.
+pub(in crate::cli) fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid> {
+    records_of(overview.rows(), missing)
 }
 
 /// The same of these backups and all that they need.
@@ -235,10 +235,10 @@ pub(in crate::cli) fn records_for(
             place.insert(row);
         }
     }
-    records_of(rows.into_values())
+    records_of(rows.into_values(), &BTreeSet::new())
 }
 
-fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>) -> Records<Oid> {
+fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<BackupId>) -> Records<Oid> {
     Records::new(rows.map(|row| Known {
         id: row.id(),
         commit: row.commit_oid(),
@@ -250,6 +250,7 @@ fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>) -> Records<Oid> {
         needs: row.needs().next(),
         verified: row.is_verified(),
         verification: row.verified(),
+        missing: missing.contains(&row.id()),
     }))
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::backup;
+use crate::cli::places::{self, FromOption};
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar, connect, store};
+use crate::cli::{Code, Context, Failure, bar, connect};
 use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
@@ -73,12 +74,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SPAN", value_parser = span)]
     timeout: Option<Duration>,
 
+    #[command(flatten)]
+    from: FromOption,
+
     /// With --due: show what is due and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
 
     /// Print what was verified until now, for auditors
-    #[arg(long, conflicts_with_all = ["again", "heapallindexed", "timeout"])]
+    #[arg(long, conflicts_with_all = ["again", "heapallindexed", "timeout", "from"])]
     report: bool,
 
     /// With --report: md or json
@@ -130,6 +134,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
         }
     }
+    args.from.apply(context)?;
     let wanted = wanted(args, context)?;
     if args.dry_run {
         return show_due(&wanted, context);
@@ -307,7 +312,7 @@ pub(in crate::cli::commands) fn of(
         clock: clock.as_ref(),
         programs,
         adapter: adapter.as_ref(),
-        access: store::access_to(context, backup.location.as_ref())?,
+        access: places::access_to(context, backup)?,
         scratch: Scratch {
             directory: config.scratch()?,
             user: config.scratch_user()?.map(|user| user.value),

@@ -48,7 +48,12 @@ pub(super) fn verified_style(verified: &str) -> Style {
 pub(super) fn status_style(status: &str) -> Style {
     match status {
         "completed" | "ok" => Style::Good,
-        "failed" | "interrupted" | "no_backup" | "no_full_backup" | "verification_failed" => Style::Bad,
+        "failed"
+        | "interrupted"
+        | "no_backup"
+        | "no_full_backup"
+        | "bytes_missing"
+        | "verification_failed" => Style::Bad,
         "in_progress" => Style::Attention,
         "expired" | "deleted" => Style::Dim,
         _ => Style::Plain,

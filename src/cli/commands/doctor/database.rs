@@ -8,12 +8,12 @@ use rustix::fs::{Access, access, statvfs};
 use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::commands::mark::Place;
-use crate::cli::{Context, Failure, connect, store};
+use crate::cli::{Context, Failure, connect, places, store};
 use crate::config::{DatabaseConfig, Tool};
 use crate::domain::human_bytes;
 use crate::domain::{BackupType, Globals};
 use crate::pg::{Client, Relations, ServerFacts, quote_ident};
-use crate::store::{Error as StoreError, Store};
+use crate::store::Error as StoreError;
 use crate::tools::{Program, Programs};
 
 pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut Findings) {
@@ -223,7 +223,10 @@ fn output(
             findings.problem("output", format!("{shown} is not a directory"));
         }
         Ok(_) => match access(dir, Access::WRITE_OK | Access::EXEC_OK) {
-            Ok(()) => space(facts, dir, findings),
+            Ok(()) => match places::check_directory(context, dir, &database.name) {
+                Ok(()) => space(facts, dir, findings),
+                Err(failure) => drop(findings.failure("output", &failure)),
+            },
             Err(error) => {
                 let error = std::io::Error::from(error);
                 findings
@@ -237,12 +240,10 @@ fn output(
 /// The store, opened.
 fn place(database: &DatabaseConfig, context: &Context) -> Result<String, Failure> {
     let url = store::url(context, None, database.store.as_ref())?;
-    match Store::open(&url, &store::access(context, &url)?) {
-        Ok(_) => Ok(url.to_string()),
-        Err(StoreError::NoStore { .. }) if database.store.is_none() => {
-            Ok(format!("{url}, made by the first backup"))
-        }
-        Err(error) => Err(error.into()),
+    match places::open(context, &url, &store::access(context, &url)?)? {
+        Some(_) => Ok(url.to_string()),
+        None if database.store.is_none() => Ok(format!("{url}, made by the first backup")),
+        None => Err(StoreError::NoStore { url: url.to_string() }.into()),
     }
 }
 

@@ -6,7 +6,7 @@ use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::recover::journals;
 use crate::cli::ui::text::relative_time;
-use crate::cli::{Context, Failure};
+use crate::cli::{Context, Failure, places};
 use crate::git::health::{self, OLDEST_GIT};
 use crate::git::{Error as GitError, Repository, setup};
 use crate::ledger::NOTES_REF;
@@ -23,6 +23,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
             head(repository, findings);
             identity(repository, findings);
             records(repository, context, findings);
+            bytes(context, findings);
             restores(context, findings);
         }
         Err(failure) => drop(findings.failure("repository", &failure)),
@@ -62,6 +63,30 @@ fn identity(repository: &Repository, findings: &mut Findings) {
     match repository.identity() {
         Ok(identity) => findings.ok("identity", identity.to_line()),
         Err(error) => drop(findings.failure("identity", &error.into())),
+    }
+}
+
+/// Whether the places are there that records name.
+fn bytes(context: &Context, findings: &mut Findings) {
+    let standing = context
+        .ledger()
+        .and_then(|ledger| Ok(ledger.overview()?))
+        .and_then(|overview| places::standing(context, &overview));
+    let standing = match standing {
+        Ok(standing) => standing,
+        Err(failure) => {
+            findings.failure("backups", &failure);
+            return;
+        }
+    };
+    for reason in &standing.reasons {
+        findings.problem("backups", reason).remedy("mount it, or bring it back");
+    }
+    if let Some((count, home)) = &standing.elsewhere {
+        let message = format!("{count} are outside of the places of your configuration, such as {home}");
+        findings
+            .warning("backups", message)
+            .remedy("if the place is yours: git config --add pggit.place <place>");
     }
 }
 

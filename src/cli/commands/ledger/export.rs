@@ -1,13 +1,13 @@
 //! `git pggit ledger export`
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::Exported;
+use crate::process::Replacement;
 
 /// Write all records as lines of JSON
 ///
@@ -36,21 +36,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
     };
-    let mut partial = path.clone().into_os_string();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    let mut file = BufWriter::new(File::create(partial).map_err(failed)?);
-    let exported = ledger.export(|line| file.write_all(line).map_err(failed));
-    let kept = exported.and_then(|exported| {
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.sync_all().and_then(|()| fs::rename(partial, path)).map_err(failed)?;
-        Ok(exported)
-    });
-    if kept.is_err() {
-        // Half of a ledger is of no use; that it may stay is no further failure.
-        let _ = fs::remove_file(partial);
-    }
-    let Exported { backups, events } = kept?;
+    let mut file = BufWriter::new(Replacement::create(path).map_err(failed)?);
+    // Half of a ledger is of no use: it is removed when this fails.
+    let Exported { backups, events } = ledger.export(|line| file.write_all(line).map_err(failed))?;
+    let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.keep().map_err(failed)?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({ "backups": backups, "events": events }))?);
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::{Import, Imported};
+use crate::process::{create_private, private_directories};
 
 /// Take records over from an export
 ///
@@ -92,9 +93,9 @@ fn spooled(file: &OsStr, git_dir: &Path) -> io::Result<Option<Spool>> {
         return Ok(None);
     }
     let directory = git_dir.join("pggit");
-    fs::create_dir_all(&directory)?;
+    private_directories(&directory)?;
     let spool = Spool(directory.join(format!("import-{}", uuid::Uuid::now_v7())));
-    let mut copy = File::create_new(&spool.0)?;
+    let mut copy = create_private(&spool.0)?;
     if stdin {
         io::copy(&mut io::stdin().lock(), &mut copy)?;
     } else {

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure, places, store};
 use crate::ledger::exchange::{Import, Imported};
-use crate::store::private_directory;
+use crate::process::create_private;
+use crate::store::{Place, private_directory};
 
 /// Make records anew from what the store knows about its artifacts
 ///
@@ -54,6 +55,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let spool = Spool::write(context, &events)?;
     let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing, ..Import::default() };
     let imported = context.ledger()?.import(|| File::open(&spool.0).map(BufReader::new), options)?;
+    if named.is_some() && !args.dry_run {
+        // Its records lead there.
+        places::remember(context, &Place::Store { store, staging: store::staging(context)? })?;
+    }
     let Imported { new, changed, unchanged, events, skipped } = &imported;
     if !skipped.is_empty() {
         let message = format!("left out {} backups whose schema commit is not here", skipped.len());
@@ -83,7 +88,7 @@ impl Spool {
         let staging = store::staging(context)?;
         private_directory(&staging)?;
         let spool = Self(staging.join(format!("rebuild-{}", uuid::Uuid::now_v7())));
-        let written = File::create_new(&spool.0).and_then(|file| {
+        let written = create_private(&spool.0).and_then(|file| {
             let mut file = BufWriter::new(file);
             let header = json!({ "kind": "pggit-ledger", "format": 1, "backups": backups.len() });
             writeln!(file, "{header}")?;

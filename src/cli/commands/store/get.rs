@@ -1,17 +1,18 @@
 //! `git pggit store get`
 
-use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{StoreOption, find};
 use crate::cli::{Code, Context, Failure};
+use crate::process::Replacement;
 use crate::store::FileReader;
 
 /// Read a file of an artifact back
 ///
 /// Every byte has been compared with its digest before it is given. What is
-/// written with --output appears under its name when it is complete.
+/// written with --output appears under its name when it is complete, and only you can
+/// read it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -54,15 +55,9 @@ fn to_file(reader: &mut FileReader, path: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
     };
-    let mut partial = path.to_owned().into_os_string();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    let mut file = File::create(partial).map_err(failed)?;
-    let written = copy(reader, |bytes| file.write_all(bytes).map_err(failed))
-        .and_then(|()| file.sync_all().and_then(|()| fs::rename(partial, path)).map_err(failed));
-    written.inspect_err(|_| {
-        let _ = fs::remove_file(partial);
-    })
+    let mut file = Replacement::create(path).map_err(failed)?;
+    copy(reader, |bytes| file.write_all(bytes).map_err(failed))?;
+    file.keep().map_err(failed)
 }
 
 fn copy(reader: &mut FileReader, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {

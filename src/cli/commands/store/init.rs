@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::key::{PassphraseOption, author};
-use crate::cli::{Context, Failure, store};
+use crate::cli::{Context, Failure, places, store};
 use crate::store::{NewRecipient, Store};
 
 /// Make a store
@@ -43,6 +43,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         true => Store::init(&url, &access, context.now())?,
         false => Store::init_encrypted(&url, &access, &recipients, &author(context))?,
     };
+    if context.repository().is_ok() {
+        places::settle(context, &store)?;
+    }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({ "url": url.to_string(), "config": store.config() }))?);
     }

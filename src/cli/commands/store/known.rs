@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Status};
 use crate::ledger::{Damage, Entry};
+use crate::store::Listed;
 
 /// In the metadata of a backup: the locations of its copies.
 pub(super) const COPIES: &str = "copies";
@@ -33,6 +34,18 @@ impl Known {
     /// The backups whose bytes are at `location`.
     pub(super) fn at(&self, location: &str) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| is_at(&entry.backup, location))
+    }
+
+    /// The backups whose bytes these seem to be, though their records name another
+    /// place: the store was moved, or the artifact is a copy that no record names.
+    pub(super) fn moved_to(&self, artifact: &Listed) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| {
+            let (backup, location) = (&entry.backup, &artifact.location);
+            let id = backup.id.to_string();
+            let is_its =
+                artifact.id.strip_prefix(&id).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+            is_its && !is_at(backup, location) && !copies(backup).contains(location)
+        })
     }
 
     /// The backups that have a copy of their bytes there.

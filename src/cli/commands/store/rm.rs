@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::known::Known;
 use super::{StoreOption, copy, find, of};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::{Code, Context, Failure, places};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::process::crash_point;
-use crate::store::Listed;
+use crate::store::{Held, Listed};
 
 /// Remove artifacts from the store
 ///
@@ -110,7 +110,7 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
             refuse(entry, "is in progress").hint("'git pggit backup fail' ends it, if it was interrupted")
         );
     }
-    for entry in known.at(&artifact.location) {
+    for entry in known.at(&artifact.location).chain(known.moved_to(artifact)) {
         if matches!(entry.backup.status, Status::Deleted | Status::Failed) {
             continue;
         }
@@ -134,12 +134,26 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
     Ok(())
 }
 
+/// The backups of a moved artifact whose bytes are nowhere else.
+fn lost<'k>(artifact: &Listed, known: &'k Known, context: &Context) -> Result<Vec<&'k Entry>, Failure> {
+    let mut lost = Vec::new();
+    for entry in known.moved_to(artifact) {
+        let mut access = places::access_to(context, &entry.backup)?;
+        access.roots.retain(|root| !root.leads_to(&artifact.location));
+        if Held::open(&entry.backup, &access).is_err() {
+            lost.push(entry);
+        }
+    }
+    Ok(lost)
+}
+
 /// Lets the records say what is going to be true, before it is.
 fn record(artifact: &Listed, known: &Known, args: &Args, context: &Context) -> Result<(), Failure> {
     for entry in known.copied_to(&artifact.location) {
         copy::set(entry, context, |copies| copies.remove(&artifact.location))?;
     }
-    for entry in known.at(&artifact.location) {
+    let moved = lost(artifact, known, context)?;
+    for entry in known.at(&artifact.location).chain(moved) {
         context.ledger()?.append_at(&entry.backup.commit, entry.backup.id, |entry| {
             let Backup { id, holds, status, .. } = &entry.backup;
             if !holds.is_empty() && *status != Status::Deleted {

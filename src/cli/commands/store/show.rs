@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::StoreOption;
-use crate::cli::{Context, Failure};
+use crate::cli::{Context, Failure, store};
+use crate::store::Store;
 
 /// Show where the store is and what it says about itself
 #[derive(Debug, clap::Args)]
@@ -13,7 +14,9 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let store = args.store.open(context)?;
+    // Also of one that is not what records say, to be compared with them.
+    let url = store::general_url(context, args.store.url())?;
+    let store = Store::open(&url, &store::access(context, &url)?)?;
     let (url, config) = (store.url().to_string(), store.config());
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({ "url": url, "config": config }))?);

@@ -1,11 +1,12 @@
 //! `git pggit wal fetch`
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{WalKind, WalName};
+use crate::process::create_private;
 
 use super::Place;
 use super::spool::Spool;
@@ -94,7 +95,9 @@ fn write(target: &Path, content: &[u8]) -> Result<(), Failure> {
     let mut partial = target.as_os_str().to_owned();
     partial.push(".pggit");
     let partial = PathBuf::from(partial);
-    let written = File::create(&partial)
+    // What a killed process left; a link of somebody else is not followed.
+    let _ = fs::remove_file(&partial);
+    let written = create_private(&partial)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&partial, target));
     written.map_err(|error| {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::cli::{Code, Context, Failure, connect, store};
 use crate::domain::WalName;
 use crate::pg::Client;
-use crate::process::{self, Liveness, Owner, Running, interrupt, is_alive};
+use crate::process::{
+    self, Liveness, Owner, Running, interrupt, is_alive, private_directories, write_private,
+};
 use crate::store::{Store, WalArchive};
 use crate::tools::{self, Connection, Program, Programs};
 
@@ -115,14 +117,14 @@ fn occupy(directory: &Path) -> Result<(), Failure> {
         Failure::new(Code::Destination, format!("{}: cannot be used", directory.display()))
             .cause(error.to_string())
     };
-    fs::create_dir_all(directory).map_err(failed)?;
+    private_directories(directory).map_err(failed)?;
     let path = directory.join(OWNER);
     let there: Option<Owner> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if there.is_some_and(|owner| is_alive(&owner) != Liveness::Dead) {
         return Err(Failure::new(Code::Busy, format!("somebody receives into {}", directory.display())));
     }
     let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?)).map_err(failed)?;
-    fs::write(&path, owner).map_err(failed)
+    write_private(&path, &owner).map_err(failed)
 }
 
 /// Puts everything that is complete into the store, then removes it.

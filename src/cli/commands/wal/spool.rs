@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 
 use crate::cli::{Code, Context, Failure};
 use crate::domain::WalName;
+use crate::process::write_private;
 
 /// A directory for one cluster.
 pub(super) struct Spool(PathBuf);
@@ -41,7 +42,7 @@ impl Spool {
     /// Leaves something, whole or not at all. That it cannot be left is no error.
     pub(super) fn put(&self, name: &WalName, content: &[u8]) {
         let partial = self.0.join(format!(".{name}.{}", std::process::id()));
-        let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, self.path(name)));
+        let written = write_private(&partial, content).and_then(|()| fs::rename(&partial, self.path(name)));
         if written.is_err() {
             let _ = fs::remove_file(&partial);
         }

@@ -1,0 +1,114 @@
+//! Files and directories that only their owner can read, whatever the umask is.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// Makes a file that is not there yet. A link in its place is not followed.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes a file, in place of one that is there.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(content))
+}
+
+/// Makes a directory, and those above it, unless they are there.
+pub fn private_directories(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A file that is written under another name in the same directory, and gets its
+/// name when it is complete. The other name cannot be foreseen, so nobody else
+/// can have put a link or a file there. Dropped before, the file is removed.
+pub struct Replacement {
+    file: File,
+    partial: PathBuf,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Replacement {
+    /// Begins the file that becomes `path`.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if path.file_name().is_none() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let partial = path.with_file_name(format!(".{}.partial", Uuid::new_v4()));
+        let file = create_private(&partial)?;
+        Ok(Self { file, partial, path: path.to_owned(), kept: false })
+    }
+
+    /// Brings it to the disk and gives it its name.
+    pub fn keep(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.partial, &self.path)?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_the_owner_can_read_them() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("a/b");
+        private_directories(&directory).unwrap();
+        private_directories(&directory).unwrap();
+        let file = directory.join("file");
+        write_private(&file, b"long content").unwrap();
+        write_private(&file, b"short").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"short");
+        assert_eq!([mode(&base.path().join("a")), mode(&directory), mode(&file)], [0o700, 0o700, 0o600]);
+        assert!(create_private(&file).is_err());
+    }
+
+    #[test]
+    fn a_replacement_follows_no_link_and_leaves_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let (precious, path) = (base.path().join("precious"), base.path().join("file"));
+        fs::write(&precious, "precious").unwrap();
+        symlink(&precious, &path).unwrap();
+        drop(Replacement::create(&path).unwrap());
+        let mut file = Replacement::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.keep().unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        assert!(path.symlink_metadata().unwrap().is_file());
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o600));
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
+        assert!(Replacement::create(Path::new("/")).is_err());
+    }
+}

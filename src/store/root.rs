@@ -1,0 +1,233 @@
+//! The places whose bytes may be read.
+//!
+//! A record may come from anybody who can push. So its location is a hint: it
+//! counts inside of a root, which the user has named, and nowhere else. What was
+//! moved is found in the other roots by the id of the backup.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::place::Held;
+use super::plain::{FileUri, Stored};
+use super::store::{Access, Store, revision_of};
+use super::url::{Scheme, StoreUrl};
+use super::{Error, Result, layout};
+use crate::domain::Backup;
+
+/// A store, or a directory with plain files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// A store.
+    Store(StoreUrl),
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// What records say about a store: the ids that it may have, and the keys of which
+/// it has to have one. Nothing is known where a set is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Ids of stores.
+    pub ids: BTreeSet<String>,
+    /// Ids of keys.
+    pub keys: BTreeSet<String>,
+}
+
+impl Root {
+    /// The directory `path`, which is absolute: a store if there is one in it.
+    pub fn of_directory(path: &Path) -> Result<Self> {
+        match path.join(layout::CONFIG).is_file() {
+            true => Ok(Self::Store(StoreUrl::from_directory(path)?)),
+            false => Ok(Self::Directory(path.to_owned())),
+        }
+    }
+
+    /// Whether a location, however it is written, is inside of it.
+    pub fn leads_to(&self, location: &str) -> bool {
+        match self {
+            Self::Store(url) => Store::url_of(location)
+                .and_then(|text| text.parse::<StoreUrl>().ok())
+                .is_some_and(|other| is_same(url, &other)),
+            Self::Directory(directory) => inside(directory, location).is_some(),
+        }
+    }
+
+    /// Whether a store at `url` would be here.
+    pub fn is_at(&self, url: &StoreUrl) -> bool {
+        match self {
+            Self::Store(own) => is_same(own, url),
+            Self::Directory(own) => url.directory().is_some_and(|other| real(own) == real(&other)),
+        }
+    }
+
+    /// Whether it takes the access of a cloud of this kind.
+    pub fn is_of(&self, scheme: Scheme) -> bool {
+        matches!(self, Self::Store(url) if url.scheme() == scheme)
+    }
+
+    /// What is at a location inside of it.
+    fn at(&self, location: &str, backup: &Backup, access: &Access) -> Result<Held> {
+        let missing = || Error::NoObject { object: location.to_owned() };
+        match self {
+            Self::Store(url) => {
+                let revision = Store::url_of(location).and_then(|other| revision_of(location, other));
+                let name = revision.ok_or_else(missing)?.prefix();
+                let store = self.admitted(url, backup, access)?;
+                Ok(Held::Artifact(store.at(&store.url().join(name.trim_end_matches('/')))?))
+            }
+            Self::Directory(directory) => {
+                let path = inside(directory, location).ok_or_else(missing)?;
+                Ok(Held::Plain(Stored::open(&path)?))
+            }
+        }
+    }
+
+    /// What has the id of the backup in it.
+    fn find(&self, backup: &Backup, access: &Access) -> Result<Held> {
+        let database = backup.database.as_str();
+        let missing = || Error::NoObject { object: format!("{} in {self}", backup.id) };
+        match self {
+            Self::Store(url) => {
+                let store = self.admitted(url, backup, access)?;
+                let lineage = layout::lineage(&store.shelf.crypt, database);
+                for id in ids(backup) {
+                    match store.at(&store.url().join(&format!("{lineage}{id}"))) {
+                        Err(Error::NoObject { .. }) => {}
+                        other => return other.map(Held::Artifact),
+                    }
+                }
+                Err(missing())
+            }
+            Self::Directory(directory) => {
+                let paths = ids(backup).into_iter().map(|id| directory.join(database).join(id));
+                let found = paths.map(|path| Stored::open(&path)).find_map(|stored| stored.ok());
+                found.map(Held::Plain).ok_or_else(missing)
+            }
+        }
+    }
+
+    fn admitted(&self, url: &StoreUrl, backup: &Backup, access: &Access) -> Result<Store> {
+        let store = Store::open(url, access)?;
+        let keys = backup.encryption.iter().map(|it| it.key_id.to_string()).collect();
+        store.check_identity(&Expected {
+            ids: backup.store_id.iter().map(ToString::to_string).collect(),
+            keys,
+        })?;
+        Ok(store)
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(url) => url.fmt(f),
+            Self::Directory(directory) => directory.display().fmt(f),
+        }
+    }
+}
+
+/// Whether a location is a directory that is there.
+pub fn is_directory(location: &str) -> bool {
+    location.parse::<FileUri>().is_ok_and(|uri| uri.to_path().is_dir())
+}
+
+/// The bytes of a backup, wherever they are below `access.roots`.
+pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
+    let location = backup.location.as_ref().map_or("", |location| location.as_str());
+    if !Held::is_ours(location) {
+        let reason = "it is neither a directory nor a store";
+        return Err(Error::BadLocation { location: location.to_owned(), reason });
+    }
+    let (named, others): (Vec<&Root>, Vec<&Root>) =
+        access.roots.iter().partition(|root| root.leads_to(location));
+    let (mut absent, mut trouble) = (None, None);
+    for root in named {
+        match root.at(location, backup, access) {
+            Err(error) if error.is_absence() => drop(absent.get_or_insert(error)),
+            other => return other,
+        }
+    }
+    for root in others {
+        match root.find(backup, access) {
+            Err(error) if error.is_absence() || matches!(error, Error::Replaced { .. }) => {}
+            Err(error) => drop(trouble.get_or_insert(error)),
+            held => return held,
+        }
+    }
+    let elsewhere = || Error::Elsewhere { location: location.to_owned() };
+    Err(absent.or(trouble).unwrap_or_else(elsewhere))
+}
+
+/// What the bytes of a backup may be called: each attempt has its own.
+fn ids(backup: &Backup) -> Vec<String> {
+    let id = backup.id.to_string();
+    let own = backup.location.as_ref().and_then(|location| location.as_str().rsplit('/').next());
+    let own = own.filter(|own| own.strip_prefix(&id).is_some_and(|rest| rest.starts_with('-')));
+    own.map(str::to_owned).into_iter().chain([id]).collect()
+}
+
+/// The path of a location inside of a directory, without links.
+fn inside(directory: &Path, location: &str) -> Option<PathBuf> {
+    let path = real(&location.parse::<FileUri>().ok()?.to_path());
+    let directory = real(directory);
+    (path != directory && path.starts_with(directory)).then_some(path)
+}
+
+fn is_same(one: &StoreUrl, other: &StoreUrl) -> bool {
+    match (one.directory(), other.directory()) {
+        (Some(one), Some(other)) => real(&one) == real(&other),
+        _ => one == other,
+    }
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_location_counts_only_inside_of_a_root() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().canonicalize().unwrap();
+        for name in ["ours/shop/x", "theirs/shop/x"] {
+            fs::create_dir_all(base.join(name)).unwrap();
+        }
+        symlink(base.join("theirs"), base.join("ours/link")).unwrap();
+        symlink(base.join("ours"), base.join("alias")).unwrap();
+        let root = Root::Directory(base.join("ours"));
+        let uri = |path: &str| FileUri::from_path(&base.join(path)).unwrap().to_string();
+        for inside in ["ours/shop/x", "alias/shop/x", "ours/not/there"] {
+            assert!(root.leads_to(&uri(inside)), "{inside}");
+        }
+        for outside in ["theirs/shop/x", "ours/link/shop/x", "ours", "ours2/x", "not/there"] {
+            assert!(!root.leads_to(&uri(outside)), "{outside}");
+        }
+        assert!(!root.leads_to("file:///proc/self/cwd/shop/x") && !root.leads_to("s3://bucket/x"));
+    }
+
+    #[test]
+    fn a_store_is_the_same_by_whatever_path() {
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir(base.path().join("store")).unwrap();
+        symlink(base.path().join("store"), base.path().join("alias")).unwrap();
+        let root = Root::Store(StoreUrl::from_directory(&base.path().join("store")).unwrap());
+        let at =
+            |name: &str| StoreUrl::from_directory(&base.path().join(name)).unwrap().join("artifacts/a/b");
+        assert!(root.leads_to(&at("store")) && root.leads_to(&at("alias")) && !root.leads_to(&at("other")));
+        let cloud = Root::Store("s3://bucket/a".parse().unwrap());
+        assert!(cloud.leads_to("s3://bucket/a/artifacts/shop/x"));
+        assert!(!cloud.leads_to("s3://bucket/ab/artifacts/shop/x") && !cloud.leads_to("s3://bucket/a/x"));
+    }
+}

@@ -1,0 +1,361 @@
+//! Which places bytes are read from, and stores that are not there, were moved, or
+//! are not what records say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pggit::store::{Access, Chunking, NewArtifact, Store, StoreUrl};
+use serde_json::Value;
+
+use crate::create::Shop;
+
+fn store_of(shop: &Shop) -> PathBuf {
+    shop.sandbox.repo().join(".git/pggit/store")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn said(shop: &Shop, status: i32, args: &[&str]) -> String {
+    let output = shop.pggit(args);
+    assert_eq!(output.status, status, "{args:?}: {}", output.snapshot());
+    output.stderr_text()
+}
+
+fn states(shop: &Shop, status: i32) -> Vec<String> {
+    let output = shop.pggit(&["backup", "coverage", "--commits", "HEAD", "--json"]);
+    assert_eq!(output.status, status, "{}", output.snapshot());
+    let commits = output.json()["commits"].clone();
+    let state = |commit: &Value| commit["state"].as_str().unwrap().to_owned();
+    commits.as_array().unwrap().iter().map(state).collect()
+}
+
+#[test]
+fn a_record_leads_only_to_places_that_the_user_has_named() {
+    let shop = Shop::with_store();
+    let plain = shop.sandbox.path().join("plain");
+    fs::create_dir(&plain).unwrap();
+    let store = shop.sandbox.path().join("store");
+    for (option, place) in [("--output", &plain), ("--store", &store)] {
+        let name = if option == "--output" {
+            "plain"
+        } else {
+            shop.pggit(&["store", "init", text(&store)]).success();
+            "store"
+        };
+        shop.create(&["--name", name, option, text(place)]).success();
+        shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
+        let into = format!("{}_{name}", shop.database);
+        let commands: [&[&str]; 6] = [
+            &["backup", "plan", name, "--into", &into],
+            &["backup", "restore", name, "--into", &into],
+            &["backup", "verify", name, "--kind", "checksum"],
+            &["backup", "verify", name, "--kind", "restore-test"],
+            &["backup", "cat-artifact", name],
+            &["backup", "cat-artifact", name, "globals.sql"],
+        ];
+        for args in commands {
+            let told = said(&shop, 12, args);
+            let location = format!("{}/", StoreUrl::from_directory(place).unwrap());
+            assert!(
+                told.contains(&location) && told.contains("not in a store or directory of your"),
+                "{told}"
+            );
+            assert!(told.contains("--from <place>"), "{told}");
+        }
+        assert!(!shop.cluster.psql("postgres", "select datname from pg_database").contains(&into));
+        for args in commands {
+            said(&shop, 0, &[args, &["--from", text(place)]].concat());
+        }
+        assert_eq!(shop.rows(&into), "1000");
+        shop.sandbox.git(["config", "--add", "pggit.place", text(place)]);
+        said(&shop, 0, &["backup", "cat-artifact", name]);
+        shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
+    }
+    // By commit, too, and through a link that leads there.
+    shop.sandbox.git(["checkout", "-q", "HEAD"]);
+    let told = said(&shop, 10, &["backup", "find"]);
+    assert!(told.contains("its bytes cannot be looked at"), "{told}");
+    let link = shop.sandbox.path().join("link");
+    std::os::unix::fs::symlink(&plain, &link).unwrap();
+    said(&shop, 0, &["backup", "find", "--from", text(&link)]);
+    said(&shop, 125, &["with", "HEAD", "--", "true"]);
+    said(&shop, 0, &["with", "HEAD", "--from", text(&link), "--", "true"]);
+    said(&shop, 10, &["checkout", "--name", &format!("{}_c", shop.database)]);
+    said(&shop, 10, &["backup", "find", "--from", "/no/such/directory"]);
+}
+
+#[test]
+fn a_forged_location_in_the_work_tree_is_refused() {
+    let shop = Shop::new();
+    shop.create(&[]).success();
+    let id = shop.only_record()["id"].as_str().unwrap().to_owned();
+    let theirs = shop.sandbox.repo().join("fixtures");
+    fs::create_dir(&theirs).unwrap();
+    fs::rename(shop.backups_dir().join("shop"), theirs.join("shop")).unwrap();
+    let event = |location: &str| {
+        let mut record = shop.only_record();
+        for event in record["events"].as_array_mut().unwrap() {
+            if event["kind"] == "completed" {
+                event["location"] = location.into();
+            }
+        }
+        record
+    };
+    for location in
+        [format!("file:///proc/self/cwd/fixtures/shop/{id}"), format!("file://{}/shop/{id}", text(&theirs))]
+    {
+        let reference = shop.sandbox.git(["for-each-ref", "--format=%(refname)", "refs/backups/"]);
+        let file = shop.sandbox.path().join("record");
+        fs::write(&file, serde_json::to_string_pretty(&event(&location)).unwrap()).unwrap();
+        let blob = shop.sandbox.git(["hash-object", "-w", text(&file)]);
+        let index = shop.sandbox.path().join("index");
+        let git = |args: &[&str]| {
+            let mut command = shop.sandbox.command("git");
+            let output = shop.sandbox.output(command.env("GIT_INDEX_FILE", &index).args(args));
+            output.success().stdout_text().trim().to_owned()
+        };
+        git(&["read-tree", &reference]);
+        git(&["update-index", "--cacheinfo", &format!("100644,{blob},.pggit/{id}.json")]);
+        let tree = git(&["write-tree"]);
+        let commit = git(&["commit-tree", &tree, "-p", &reference, "-m", "forged"]);
+        shop.sandbox.git(["update-ref", &reference, &commit]);
+        let told = said(&shop, 12, &["backup", "restore", &id, "--into", &shop.new_name()]);
+        assert!(told.contains(&location), "{told}");
+        said(&shop, 12, &["backup", "cat-artifact", &id]);
+    }
+    // Where it has always been it would be found all the same.
+    fs::rename(theirs.join("shop"), shop.backups_dir().join("shop")).unwrap();
+    said(&shop, 0, &["backup", "restore", &id, "--into", &shop.new_name()]);
+}
+
+#[test]
+fn a_place_of_the_command_line_is_remembered() {
+    let shop = Shop::with_store();
+    let plain = shop.sandbox.path().join("plain");
+    fs::create_dir(&plain).unwrap();
+    for _ in 0..2 {
+        shop.create(&["--output", text(&plain)]).success();
+        let remembered = shop.sandbox.git(["config", "--get-all", "pggit.place"]);
+        assert_eq!(remembered, StoreUrl::from_directory(&plain).unwrap().to_string());
+    }
+    said(&shop, 0, &["backup", "restore", "latest", "--into", &shop.new_name()]);
+    // What is configured is not remembered beside that.
+    shop.create(&[]).success();
+    assert_eq!(shop.sandbox.git(["config", "--get-all", "pggit.place"]).lines().count(), 1);
+    // A clone cannot choose it.
+    shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
+    let committed = format!("[pggit]\n\tplace = {}\n", text(&plain));
+    shop.sandbox.commit(".pggitconfig", committed, "a place");
+    said(&shop, 12, &["backup", "cat-artifact", "oldest"]);
+}
+
+#[test]
+fn a_store_or_repository_that_was_moved_is_found() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    let moved = shop.sandbox.path().join("moved");
+    fs::rename(store_of(&shop), &moved).unwrap();
+    shop.sandbox.git(["config", "pggit.store", text(&moved)]);
+    said(&shop, 0, &["backup", "restore", "one", "--into", &shop.new_name()]);
+    said(&shop, 0, &["backup", "verify", "one", "--kind", "integrity"]);
+    assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
+    // It is still the only place of the backup.
+    let id = shop.only_record()["id"].as_str().unwrap().to_owned();
+    said(&shop, 12, &["store", "rm", &id, "--force"]);
+    shop.create(&["--name", "two"]).success();
+    shop.sandbox.git(["config", "--unset", "pggit.store"]);
+    // The directory of the repository with all that is in it.
+    fs::rename(&moved, store_of(&shop)).unwrap();
+    let elsewhere = shop.sandbox.path().join("elsewhere");
+    fs::rename(shop.sandbox.repo(), &elsewhere).unwrap();
+    for name in ["one", "two"] {
+        let mut command = shop.sandbox.pggit_command();
+        let into = format!("{}_{name}", shop.database);
+        command.current_dir(&elsewhere).args(["backup", "restore", name, "--into", &into]);
+        shop.sandbox.output(&mut command).success();
+    }
+}
+
+#[test]
+fn a_moved_artifact_that_is_removed_is_recorded_as_deleted() {
+    let shop = Shop::with_store();
+    shop.create(&[]).success();
+    let moved = shop.sandbox.path().join("moved");
+    fs::rename(store_of(&shop), &moved).unwrap();
+    shop.sandbox.git(["config", "pggit.store", text(&moved)]);
+    let id = shop.only_record()["id"].as_str().unwrap().to_owned();
+    said(&shop, 0, &["store", "rm", &id, "--force", "--even-if-recorded"]);
+    assert_eq!(shop.only_record()["status"], "deleted");
+}
+
+#[test]
+fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
+    let away = shop.sandbox.path().join("away");
+    fs::rename(store_of(&shop), &away).unwrap();
+    for args in [&["backup", "create"][..], &["store", "ls"]] {
+        let told = said(&shop, 15, args);
+        assert!(told.contains("not there, and 1 backup is recorded in it"), "{told}");
+        assert!(told.contains("git pggit store init"), "{told}");
+    }
+    assert!(!store_of(&shop).exists());
+    let found = shop.pggit(&["doctor"]).fails(1).stdout_text();
+    assert!(found.contains("problem  shop: store: ") && found.contains("not there, and 1 backup"), "{found}");
+    assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
+    let told = said(&shop, 10, &["backup", "find"]);
+    assert!(told.contains("its bytes are not there") || told.contains("cannot be looked at"), "{told}");
+    // It comes back.
+    fs::rename(&away, store_of(&shop)).unwrap();
+    assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
+    // It does not, and somebody says so.
+    fs::remove_dir_all(store_of(&shop)).unwrap();
+    said(&shop, 0, &["store", "init"]);
+    shop.create(&["--name", "two", "--commit", &shop.commits[0]]).success();
+    assert_eq!(states(&shop, 15), ["bytes_missing", "ok"]);
+    said(&shop, 0, &["backup", "restore", "two", "--into", &shop.new_name()]);
+}
+
+#[test]
+fn a_directory_of_plain_files_that_is_not_mounted_is_not_filled_again() {
+    let shop = Shop::new();
+    shop.create(&[]).success();
+    let away = shop.sandbox.path().join("away");
+    fs::rename(shop.backups_dir(), &away).unwrap();
+    fs::create_dir(shop.backups_dir()).unwrap();
+    let told = said(&shop, 15, &["backup", "create"]);
+    assert!(told.contains("not there, and 1 backup is recorded in it") && told.contains("mkdir"), "{told}");
+    assert!(shop.pggit(&["doctor"]).fails(1).stdout_text().contains("problem  shop: output: "));
+    assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
+    fs::create_dir(shop.backups_dir().join("shop")).unwrap();
+    shop.create(&["--commit", &shop.commits[0]]).success();
+}
+
+#[test]
+fn a_clone_makes_a_store_of_its_own() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    let clone = shop.sandbox.path().join("clone");
+    shop.sandbox.git(["clone", "-q", text(&shop.sandbox.repo()), text(&clone)]);
+    let pggit =
+        |args: &[&str]| shop.sandbox.output(shop.sandbox.pggit_command().args(args).current_dir(&clone));
+    pggit(&["sync"]).success();
+    pggit(&["database", "add", "shop", "--url", &shop.cluster.url(&shop.database)]).success();
+    assert!(pggit(&["backup", "list"]).success().stdout_text().contains("one"));
+    // The bytes of the other clone are not this user's to read by what a record says.
+    pggit(&["backup", "cat-artifact", "one"]).fails(12);
+    pggit(&["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]).success();
+    let covered = pggit(&["backup", "coverage"]).success();
+    assert!(covered.stderr_text().contains("1 backup is outside of the places"), "{}", covered.snapshot());
+    pggit(&["backup", "create", "--name", "two"]).success();
+    assert!(clone.join(".git/pggit/store/config").exists());
+    pggit(&["backup", "cat-artifact", "two"]).success();
+}
+
+#[test]
+fn another_store_in_the_place_of_the_recorded_one_is_refused() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    let away = shop.sandbox.path().join("away");
+    fs::rename(store_of(&shop), &away).unwrap();
+    let other = StoreUrl::from_directory(&store_of(&shop)).unwrap();
+    let now = "2026-11-21T00:00:00Z".parse().unwrap();
+    let id = Store::init(&other, &Access::default(), now).unwrap().config().id;
+    for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
+        let told = said(&shop, 12, args);
+        assert!(told.contains(&format!("this is store {id}, and backups are recorded in store")), "{told}");
+    }
+    assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
+    // Whoever wants it says so.
+    shop.sandbox.git(["config", "--add", "pggit.place", &format!("{other} {id}")]);
+    shop.create(&[]).success();
+}
+
+#[test]
+fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
+    let mut shop = Shop::with_store();
+    let key = shop.sandbox.path().join("key");
+    let public = shop.pggit(&["store", "key", "generate", text(&key)]).success().stdout_text();
+    shop.sandbox.set("PGGIT_STORE_IDENTITY", key.clone());
+    shop.pggit(&["store", "init", "--recipient", public.trim()]).success();
+    shop.create(&["--name", "one"]).success();
+    let config = store_of(&shop).join("config");
+    let content = fs::read_to_string(&config).unwrap();
+    let open = content.replace("\"encrypted\": true", "\"encrypted\": false");
+    assert_ne!(content, open);
+    fs::write(&config, open).unwrap();
+    for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
+        let told = said(&shop, 12, args);
+        assert!(told.contains("says that it is not encrypted, and records say that it is"), "{told}");
+    }
+    // Encrypted, with the keys of somebody else.
+    fs::remove_dir_all(store_of(&shop)).unwrap();
+    shop.pggit(&["store", "init", "--recipient", public.trim()]).success();
+    let fresh = fs::read_to_string(&config).unwrap();
+    let id = |text: &str| serde_json::from_str::<Value>(text).unwrap()["id"].as_str().unwrap().to_owned();
+    let keys = store_of(&shop).join("keys/00000001");
+    let text = fs::read_to_string(&keys).unwrap();
+    assert!(text.contains(&id(&fresh)));
+    shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
+    said(&shop, 12, &["backup", "create"]);
+}
+
+#[test]
+fn other_files_under_the_id_of_a_backup_are_refused() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    let record = shop.only_record();
+    let (id, location) = (record["id"].as_str().unwrap(), record["location"].as_str().unwrap());
+    let url = StoreUrl::from_directory(&store_of(&shop)).unwrap();
+    let store = Store::open(&url, &Access::default()).unwrap();
+    let original = store.at(location).unwrap();
+    let read = |name: &str| {
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut original.read(name).unwrap(), &mut content).unwrap();
+        content
+    };
+    let (dump, globals) = (read("dump.custom"), read("globals.sql"));
+    let mut flipped = dump.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let put = |files: &[(&str, &[u8])]| {
+        store.remove(location).unwrap();
+        let created_at = "2026-11-21T00:00:00Z".parse().unwrap();
+        let new = NewArtifact { id: id.to_owned(), lineage: "shop".to_owned(), created_at, level: 3 };
+        let writer = store.begin(new).unwrap();
+        for (name, content) in files {
+            let mut file = writer.file(name, Chunking::Content).unwrap();
+            std::io::Write::write_all(&mut file, content).unwrap();
+            file.finish().unwrap();
+        }
+        writer.publish(None).unwrap();
+    };
+    let cases: [(&[(&str, &[u8])], &str); 4] = [
+        (&[("dump.custom", &dump[1..]), ("globals.sql", &globals)], "dump.custom has another size"),
+        (&[("dump.custom", &flipped), ("globals.sql", &globals)], "digest is"),
+        (&[("dump.custom", &dump)], "globals.sql is missing"),
+        (&[("dump.custom", &dump), ("extra", b"x"), ("globals.sql", &globals)], "it does not have extra"),
+    ];
+    for (files, reason) in cases {
+        put(files);
+        for args in [
+            &["backup", "restore", id, "--into", "x"][..],
+            &["backup", "cat-artifact", id],
+            &["backup", "cat-artifact", id, "globals.sql"],
+        ] {
+            let told = said(&shop, 16, args);
+            assert!(told.contains(reason), "{reason}: {told}");
+        }
+        for kind in ["checksum", "integrity", "restore-test"] {
+            let failed = shop.pggit(&["backup", "verify", id, "--kind", kind, "--again"]).fails(1);
+            assert!(failed.stdout_text().contains(reason), "{reason}: {}", failed.snapshot());
+        }
+    }
+    put(&[("dump.custom", &dump), ("globals.sql", &globals)]);
+    for kind in ["checksum", "integrity", "restore-test"] {
+        said(&shop, 0, &["backup", "verify", id, "--kind", kind, "--again"]);
+    }
+    said(&shop, 0, &["backup", "restore", id, "--into", &shop.new_name()]);
+}
