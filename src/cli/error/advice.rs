@@ -3,6 +3,7 @@
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
+use crate::recovery::Gap;
 use crate::tools::{Fault, Kind};
 use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
 
@@ -113,7 +114,9 @@ impl From<ledger::Error> for Failure {
         match error {
             Error::Git(error) => error.into(),
             Error::Invalid(error) => error.into(),
-            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit backup list' shows all backups"),
+            Error::NotFound { .. } | Error::NoneCompleted { .. } => {
+                failure(Code::NotFound).hint("'git pggit backup list' shows all backups")
+            }
             Error::Ambiguous { ref candidates, .. } => {
                 const SHOWN: usize = 10;
                 let failure = failure(Code::Ambiguous).hint("use more of the id; it could be one of");
@@ -398,8 +401,7 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoExpectedSchema { .. } => {
                 Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
             }
-            other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
-                .hint("restore the backup with --no-migrate, or choose a commit between the two"),
+            recovery::Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other @ recovery::Error::Directory { hint, .. } => {
                 let failure = Self::of(Code::Conflict, &other);
@@ -446,6 +448,18 @@ impl From<recovery::Error> for Failure {
             other => Self::of(Code::Conflict, &other),
         }
     }
+}
+
+/// What to do where the migrations that this program runs do not lead to a commit.
+fn of_gap(gap: &Gap, failure: Failure) -> Failure {
+    let failure = match gap {
+        Gap::NoDirectory { .. } => failure
+            .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
+        Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,
+    };
+    failure
+        .hint("let the program run them that they are for: git config pggit.<database>.migrate <command>")
+        .hint("or restore the backup as it is, with --no-migrate, or a commit between the two")
 }
 
 /// What to do where nobody is known who may run a server.

@@ -207,6 +207,11 @@ fn nothing_is_left_when_it_cannot_be_done() {
     assert!(said.contains("no postgres of PostgreSQL 15 is installed (there is 17"), "{said}");
     assert_eq!(left(&dir), ["data"]);
     rig.restore_to("HEAD", &dir.join("other"), &["--no-migrate"]).success();
+    // Nor is a commit reached whose migrations are not of the kind that is run.
+    rig.migration("0003_more/up.sql", "create table more (id int);");
+    let said = rig.restore_to("HEAD", &dir.join("third"), &[]).fails(12).stderr_text();
+    assert!(said.contains("migrations/0003_more/up.sql cannot be run"), "{said}");
+    assert_eq!(left(&dir), ["data", "other"]);
 }
 
 #[test]

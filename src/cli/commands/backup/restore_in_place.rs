@@ -321,6 +321,11 @@ fn take_up(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(Ope
         .map_err(|error| Failure::of(Code::Damaged, &error))?;
     request.disconnect |= disconnect;
     let which = Which::of_journal(open.journal(), &request, context)?;
+    if disconnect && matches!(which, Which::Directory(_)) {
+        let message = format!("--disconnect means nothing with restore {id}");
+        return Err(Failure::new(Code::Usage, message)
+            .hint("it is into a data directory: stop the server on it, if there is one"));
+    }
     Ok((open, which, request))
 }
 
