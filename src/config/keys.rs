@@ -494,7 +494,8 @@ pub static KEYS: &[Key] = &[
         kind: Kind::TreePath,
         default: Some("migrations"),
         doc: "The directory of the repository that has the migrations. How many of its files differ between two \
-              commits is how far a backup of one is from the other.",
+              commits is how far a backup of one is from the other. A restore to a later commit runs the `*.sql` files \
+              directly in it, and [refuses](recovery.md#what-is-refused) what else differs there.",
         ..DATABASE
     },
     Key {
@@ -572,7 +573,8 @@ pub static KEYS: &[Key] = &[
         multi: true,
         default: Some("*.sql migrations/ migrate/ alembic/"),
         doc: "The files that count as schema, as patterns of a `.gitignore`. A move of a branch that changes none of them \
-              is not followed by a backup; `*` means all. May be given several times.",
+              is not followed by a backup; `*` means all. A restore to another commit names those outside of `migrations` \
+              that differ. May be given several times.",
         ..DATABASE
     },
     Key {

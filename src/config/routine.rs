@@ -9,6 +9,7 @@ use super::origin::Setting;
 use super::value::{self, Refused};
 use super::{Config, Error, Kind, Tool};
 use crate::domain::{DatabaseName, Line, words};
+use crate::git::PathPatterns;
 use crate::policy::Rule;
 use crate::schedule::{Schedule, Zone};
 
@@ -98,21 +99,27 @@ impl Config {
         if branches.is_empty() {
             return Ok(None);
         }
-        let mut paths: Vec<_> = lookup.all("schemaPaths", value::patterns)?;
-        if paths.is_empty() {
-            paths.push(lookup.or_default("schemaPaths", value::patterns)?);
-        }
         let line = |text: &str| text.parse::<super::Tool>().map(|tool| Line::lossy(tool.as_str()));
         Ok(Some(Rule {
             database: name.clone(),
             branches: branches.into_iter().map(|setting| setting.value).collect(),
-            paths: paths.into_iter().map(|setting| setting.value).collect(),
+            paths: self.schema_paths(name)?,
             tool: lookup
                 .one("onMergeTool", |text| line(text).map_err(|()| Refused::Form))?
                 .map(|setting| setting.value),
             kind: lookup.one("onMergeType", by_word)?.map(|setting| setting.value),
             priority: lookup.or_default("onMergePriority", by_word)?.value,
         }))
+    }
+
+    /// The files that count as the schema of `name`.
+    pub fn schema_paths(&self, name: &DatabaseName) -> Result<Vec<PathPatterns>, Error> {
+        let lookup = Lookup { config: self, database: Some(name) };
+        let mut paths: Vec<_> = lookup.all("schemaPaths", value::patterns)?;
+        if paths.is_empty() {
+            paths.push(lookup.or_default("schemaPaths", value::patterns)?);
+        }
+        Ok(paths.into_iter().map(|setting| setting.value).collect())
     }
 
     /// Who is told about the backups of `name`.

@@ -9,9 +9,9 @@ use super::{BackupId, Invalid};
 /// of one, a name, `latest` or `oldest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupSelector {
-    /// The backup that was registered last.
+    /// Of the backups that are completed, the one that was registered last.
     Latest,
-    /// The backup that was registered first.
+    /// Of the backups that are completed, the one that was registered first.
     Oldest,
     /// Exactly this one.
     Id(BackupId),

@@ -23,6 +23,16 @@ impl TreeEntry {
     pub fn is_file(&self) -> bool {
         self.mode == 0o100_644
     }
+
+    /// Is it a symbolic link?
+    pub fn is_symlink(&self) -> bool {
+        self.mode == 0o120_000
+    }
+
+    /// Is it a commit of another repository?
+    pub fn is_submodule(&self) -> bool {
+        self.mode == 0o160_000
+    }
 }
 
 /// The names of one directory.
@@ -38,6 +48,39 @@ impl Repository {
                 (entry.filename.to_string(), found)
             })
             .collect())
+    }
+
+    /// The directory `path` of commit `commit`, if it has one.
+    pub fn directory_at(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
+        self.tree_at(commit, path)?.map(|tree| self.directory(tree)).transpose()
+    }
+
+    fn tree_at(&self, commit: Oid, path: &str) -> Result<Option<Oid>, Error> {
+        let mut tree = self.commit(commit)?.tree;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match self.directory(tree)?.get(name) {
+                Some(entry) if entry.is_tree() => tree = entry.id,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(tree))
+    }
+
+    /// Everything but directories that is below the directory `path` of commit
+    /// `commit`, by its path from there; `None` when the commit has no such directory.
+    pub fn files_below(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
+        let Some(tree) = self.tree_at(commit, path)? else { return Ok(None) };
+        let (mut files, mut open) = (Directory::new(), vec![(String::new(), tree)]);
+        while let Some((prefix, tree)) = open.pop() {
+            for (name, entry) in self.directory(tree)? {
+                let path = format!("{prefix}{name}");
+                match entry.is_tree() {
+                    true => open.push((format!("{path}/"), entry.id)),
+                    false => drop(files.insert(path, entry)),
+                }
+            }
+        }
+        Ok(Some(files))
     }
 
     /// The paths below two directories that differ, each with what happened on

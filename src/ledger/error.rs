@@ -15,6 +15,12 @@ pub enum Error {
         /// What was asked for.
         selector: String,
     },
+    /// No backup is completed among which one is selected.
+    #[error("no backup matches `{selector}`: none is completed")]
+    NoneCompleted {
+        /// What was asked for.
+        selector: String,
+    },
     /// More than one backup is selected.
     #[error("`{selector}` names {} backups", candidates.len())]
     Ambiguous {

@@ -126,16 +126,18 @@ impl Filter {
 }
 
 /// The one of `backups`, which are in the order of their registration, that
-/// `selector` names. A name wins over the beginning of an id.
+/// `selector` names. A name wins over the beginning of an id; the latest and the
+/// oldest one are those of the completed ones.
 pub(super) fn one<B, F: Facts>(
-    mut backups: impl Iterator<Item = B>,
+    backups: impl Iterator<Item = B>,
     facts: impl for<'x> Fn(&'x B) -> &'x F,
     selector: &BackupSelector,
     damaged: &[Damage],
 ) -> Result<B, Error> {
+    let is_completed = |backup: &B| facts(backup).status() == Status::Completed;
     let mut found: Vec<B> = match selector {
-        BackupSelector::Latest => backups.last().into_iter().collect(),
-        BackupSelector::Oldest => backups.next().into_iter().collect(),
+        BackupSelector::Latest => backups.filter(is_completed).last().into_iter().collect(),
+        BackupSelector::Oldest => backups.filter(is_completed).take(1).collect(),
         BackupSelector::Id(id) => backups.filter(|backup| facts(backup).id() == *id).collect(),
         BackupSelector::Text(text) => {
             let can_begin = BackupSelector::is_prefix(text);
@@ -152,6 +154,9 @@ pub(super) fn one<B, F: Facts>(
         }
     };
     match found.len() {
+        0 if matches!(selector, BackupSelector::Latest | BackupSelector::Oldest) => {
+            Err(Error::NoneCompleted { selector: selector.to_string() })
+        }
         0 => Err(missing(selector, damaged)),
         1 => Ok(found.remove(0)),
         _ => Err(Error::Ambiguous {

@@ -123,6 +123,12 @@ impl<'a> Advance<'a> {
         self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit)
     }
 
+    /// Whether the database may be said to be at that commit: where it is another one
+    /// than that of the backup, only when its schema is compared.
+    pub fn is_proved(&self) -> bool {
+        self.forward.is_none() || self.expected != Expected::Unknown
+    }
+
     /// The names of what is run on the way, in its order.
     pub fn names(&self) -> Vec<String> {
         let Some(forward) = &self.forward else { return Vec::new() };

@@ -161,8 +161,8 @@ impl Restore<'_> {
     pub fn plan(&self) -> Plan {
         let advance = &self.advance;
         let template = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
-        let commit = advance.commit().as_str();
-        Plan::new(advance.dbname, &advance.backup.id.to_string(), Some(commit), template)
+        let commit = advance.is_proved().then(|| advance.commit().as_str());
+        Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
             .then_migrate(advance.names())
             .then_prove(advance.expected.source())
             .then_mask(advance.mask.as_ref().map(|mask| mask.name.clone()))

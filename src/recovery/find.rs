@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
+use super::Gap;
 use crate::domain::{BackupId, BackupType, CommitId, Timestamp};
 
 /// How a backup's commit stands to the one that is wanted.
@@ -63,6 +64,12 @@ pub struct Candidate {
     pub relation: Relation,
     /// Why it cannot be used, if it cannot.
     pub unusable: Option<String>,
+    /// What of the migrations stands against it, if that is why.
+    #[serde(skip)]
+    pub gap: Option<Gap>,
+    /// The program that runs the migrations after it, as a shell takes it.
+    #[serde(skip)]
+    pub command: Option<String>,
 }
 
 impl Candidate {
@@ -77,6 +84,10 @@ impl Candidate {
             return reason.clone();
         }
         match self.relation {
+            Relation::Ancestor { commits, .. } if self.command.is_some() => {
+                let (commits, command) = (counted(commits, "commit"), self.command.as_deref());
+                format!("{commits} older, '{}' to run", command.unwrap_or_default())
+            }
             Relation::Exact => "made of this commit".to_owned(),
             Relation::Ancestor { commits, migrations: 0 } => {
                 format!("{} older, no migration between", counted(commits, "commit"))
@@ -93,22 +104,29 @@ impl Candidate {
 
     /// Smaller is better.
     fn rank(&self) -> impl Ord + use<> {
+        let is_newer = matches!(self.relation, Relation::Newer { .. });
+        (is_newer, self.unusable.is_some(), self.nearness())
+    }
+
+    /// Smaller is better, of those that can be used.
+    fn nearness(&self) -> impl Ord + use<> {
         let (class, migrations, commits) = match self.relation {
             Relation::Exact => (0, 0, 0),
             Relation::Ancestor { commits, migrations } => (1, migrations, commits),
             Relation::Newer { commits } => (2, 0, commits),
         };
-        let unusable = self.unusable.is_some();
-        (
-            class == 2,
-            unusable,
-            class,
-            migrations,
-            commits,
-            !self.verified,
-            Reverse((self.completed_at, self.backup)),
-        )
+        (class, migrations, commits, Reverse((self.completed_at, self.backup)))
     }
+}
+
+/// The candidates that cannot be used and are nearer than the one that was chosen,
+/// or newer on the same commit.
+pub fn passed_over<'a>(
+    candidates: &'a [Candidate],
+    chosen: &'a Candidate,
+) -> impl Iterator<Item = &'a Candidate> {
+    let is_better = move |one: &&Candidate| one.unusable.is_some() && one.nearness() < chosen.nearness();
+    candidates.iter().filter(is_better)
 }
 
 /// Puts the candidates in order, the best one first.
@@ -143,6 +161,8 @@ mod tests {
             verified,
             relation,
             unusable: unusable.then(|| "its bytes are gone".to_owned()),
+            gap: None,
+            command: None,
         }
     }
 
@@ -150,15 +170,15 @@ mod tests {
     const NEAR: Relation = Relation::Ancestor { commits: 2, migrations: 3 };
 
     #[test]
-    fn exact_then_fewest_migrations_then_nearest_then_verified_then_newest() {
+    fn exact_then_fewest_migrations_then_nearest_then_newest() {
         let in_order = [
-            candidate(Relation::Exact, true, false, 1),
             candidate(Relation::Exact, false, false, 9),
             candidate(Relation::Exact, false, false, 8),
+            candidate(Relation::Exact, true, false, 1),
             candidate(Relation::Ancestor { commits: 50, migrations: 0 }, false, false, 0),
             candidate(FAR, false, false, 0),
-            candidate(NEAR, true, false, 0),
             candidate(NEAR, false, false, 99),
+            candidate(NEAR, true, false, 0),
             candidate(Relation::Exact, true, true, 1),
             candidate(FAR, true, true, 1),
             candidate(Relation::Newer { commits: 1 }, true, false, 1),
@@ -169,6 +189,23 @@ mod tests {
         assert_eq!(in_order[4].reason(), "9 commits older, 1 migration to run");
         assert_eq!(in_order[7].reason(), "its bytes are gone");
         assert!(!in_order[9].is_eligible());
+    }
+
+    #[test]
+    fn what_was_passed_over_is_nearer_or_newer_and_cannot_be_used() {
+        let mut candidates = [
+            candidate(Relation::Exact, false, true, 9),
+            candidate(Relation::Exact, true, false, 5),
+            candidate(Relation::Exact, true, true, 1),
+            candidate(NEAR, true, true, 99),
+            candidate(Relation::Newer { commits: 1 }, true, true, 99),
+        ];
+        rank(&mut candidates);
+        let passed: Vec<&Candidate> = passed_over(&candidates, &candidates[0]).collect();
+        assert_eq!(passed.len(), 1);
+        assert_eq!(passed[0].completed_at, Some(Timestamp::from_unix(1_700_000_009).unwrap()));
+        let nearer: Vec<&Candidate> = passed_over(&candidates, &candidates[4]).collect();
+        assert_eq!(nearer.len(), 3);
     }
 
     proptest! {

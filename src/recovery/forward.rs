@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::unfit::{Unfit, listed, named};
+use crate::domain::CommitId;
+
 /// What a file of migrations is called when it undoes something, by the tools
 /// that have such files.
 const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
@@ -16,11 +19,43 @@ pub enum Gap {
     /// A migration that the database has is not in the wanted commit.
     #[error("migration {0} is in the backup and not in the commit that is wanted")]
     Removed(String),
+    /// Files differ that this program cannot run.
+    #[error("{}", named(.0))]
+    Unfit(Vec<Unfit>),
+    /// Where the migrations are is not known, and the schema differs.
+    #[error("not both commits have a directory {directory}/, and the schema differs: {}", listed(differ.iter()))]
+    NoDirectory {
+        /// The directory of migrations.
+        directory: String,
+        /// The files that count as schema and differ.
+        differ: Vec<String>,
+    },
+    /// There is nothing that the schema of the wanted commit could be compared with.
+    #[error("the schema of commit {} is not known: no backup of it has recorded one, and {}", commit.short(), unknown(unfit))]
+    NoProof {
+        /// The commit.
+        commit: CommitId,
+        /// The files that are in the way of making it in an empty database.
+        unfit: Vec<Unfit>,
+    },
+}
+
+fn unknown(unfit: &[Unfit]) -> String {
+    match unfit {
+        [] => "it has no migrations".to_owned(),
+        unfit => named(unfit),
+    }
 }
 
 /// Whether a file of the directory of migrations is one that is run.
 pub fn is_migration(name: &str) -> bool {
-    name.ends_with(".sql") && !BACKWARDS.iter().any(|suffix| name.ends_with(suffix))
+    name.ends_with(".sql") && !is_undo(name)
+}
+
+/// Whether a file is the other half of a migration, which undoes it.
+pub(super) fn is_undo(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    BACKWARDS.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// The names of the migrations that `new` has and `old` lacks, in the order in

@@ -21,6 +21,7 @@ mod find;
 mod forward;
 mod globals;
 pub mod in_place;
+mod judge;
 mod log;
 mod new_database;
 mod part;
@@ -31,6 +32,7 @@ mod proof;
 mod recover;
 mod server;
 mod swap;
+mod unfit;
 
 pub use advance::{Advance, Expected, Forward, Way};
 pub use by_command::MigrateCommand;
@@ -41,9 +43,10 @@ pub use distance::{MEASURED_MAX, distances};
 pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
-pub use find::{Candidate, Relation, rank};
+pub use find::{Candidate, Relation, passed_over, rank};
 pub use forward::{Gap, is_migration, pending};
 pub use globals::Roles;
+pub use judge::{Between, FileKind, Judged, Listing, all_migrations, judge, may_run, one_direction};
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
 pub use part::{Kept, Part, Selection};
@@ -56,3 +59,4 @@ pub use server::{
     last_word, server_user, start_clone, sweep_grounds,
 };
 pub use swap::swap_in;
+pub use unfit::{Unfit, Why};

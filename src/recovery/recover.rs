@@ -53,7 +53,8 @@ pub struct Recovered {
 impl<'a> Recovery<'a> {
     /// What is done with a cluster that stays.
     pub fn new(advance: Advance<'a>, role: &str) -> Self {
-        Self { advance, role: role.to_owned(), mark: true, start: false, take: None }
+        let mark = advance.is_proved();
+        Self { advance, role: role.to_owned(), mark, start: false, take: None }
     }
 
     /// Lets `take` take something out of a cluster that is thrown away.

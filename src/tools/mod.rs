@@ -31,6 +31,7 @@ mod redact;
 mod restore;
 mod schema;
 mod script;
+mod undo_part;
 
 pub use crate::domain::DumpFormat as Format;
 pub use adapter::Adapter;
@@ -50,3 +51,4 @@ pub use programs::{PgTools, Program, Programs, ToolVersion, major_of, parse_vers
 pub use restore::{RestoreSpec, load_directory, load_stream};
 pub use schema::normalise_schema;
 pub use script::{OfRole, Statement};
+pub use undo_part::{UndoPart, undo_part};

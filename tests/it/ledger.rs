@@ -332,6 +332,13 @@ fn names_prefixes_and_ambiguity() {
     let ledger = Ledger::new(&repository, &System, &host);
     let (a, b) = (registered(&ledger, "twin").backup.id, registered(&ledger, "twin").backup.id);
     let find = |text: &str| ledger.find(&text.parse::<BackupSelector>().unwrap(), &Filter::default());
+    // Only those that are completed.
+    for word in ["latest", "oldest"] {
+        assert!(matches!(find(word), Err(Error::NoneCompleted { .. })));
+    }
+    complete(&ledger, a).unwrap();
+    assert_eq!(find("latest").unwrap().backup.id, a);
+    complete(&ledger, b).unwrap();
     assert_eq!(find("latest").unwrap().backup.id, b);
     assert_eq!(find("oldest").unwrap().backup.id, a);
     assert_eq!(find(&a.to_string()).unwrap().backup.id, a);

@@ -44,6 +44,7 @@ mod queue;
 mod recovery;
 mod recovery_page;
 mod restore_commit;
+mod restore_refused;
 mod restore_roles;
 mod restored;
 mod schedule;

@@ -17,8 +17,8 @@ use crate::recovery::drop_clone;
 /// PGUSER, PGDATABASE and DATABASE_URL; afterwards it is dropped, whatever the
 /// program came to. Sessions in it are read-only unless --writable is given.
 ///
-/// The exit status is that of the program. A commit without a backup ends with 125,
-/// and everything else that goes wrong with 128 or more, so that
+/// The exit status is that of the program. A commit that no backup leads to ends with
+/// 125, and everything else that goes wrong with 128 or more, so that
 /// 'git bisect run git pggit with HEAD -- ./check.sh' finds the commit that broke
 /// the data.
 #[derive(Debug, clap::Args)]
@@ -94,7 +94,11 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         ..Asked::default()
     };
     args.place.from.apply(context)?;
-    let target = target(&asked, context)?;
+    // A commit that no backup leads to is none that a program could be run on.
+    let target = target(&asked, context).map_err(|failure| match failure.code() {
+        Code::Conflict => failure.with_code(Code::Untestable),
+        _ => failure,
+    })?;
     let owner = Owner::current().map_err(|error| {
         Failure::new(Code::Fatal, "cannot find out which process this is").cause(error.to_string())
     })?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
+use crate::recovery::Gap;
 use crate::tools::{Fault, Kind};
 use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
 
@@ -128,7 +129,9 @@ impl From<ledger::Error> for Failure {
         match error {
             Error::Git(error) => error.into(),
             Error::Invalid(error) => error.into(),
-            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit backup list' shows all backups"),
+            Error::NotFound { .. } | Error::NoneCompleted { .. } => {
+                failure(Code::NotFound).hint("'git pggit backup list' shows all backups")
+            }
             Error::Ambiguous { ref candidates, .. } => {
                 const SHOWN: usize = 10;
                 let failure = failure(Code::Ambiguous).hint("use more of the id; it could be one of");
@@ -435,8 +438,7 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoExpectedSchema { .. } => {
                 Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
             }
-            other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
-                .hint("restore the backup with --no-migrate, or choose a commit between the two"),
+            recovery::Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other @ recovery::Error::Directory { hint, .. } => {
                 let failure = Self::of(Code::Conflict, &other);
@@ -499,6 +501,18 @@ fn mappings(places: &[PathBuf]) -> String {
         format!("--tablespace-mapping {}", if is_plain { mapping.clone() } else { quoted() })
     };
     places.iter().map(option).collect::<Vec<_>>().join(" ")
+}
+
+/// What to do where the migrations that this program runs do not lead to a commit.
+fn of_gap(gap: &Gap, failure: Failure) -> Failure {
+    let failure = match gap {
+        Gap::NoDirectory { .. } => failure
+            .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
+        Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,
+    };
+    failure
+        .hint("let the program run them that they are for: git config pggit.<database>.migrate <command>")
+        .hint("or restore the backup as it is, with --no-migrate, or a commit between the two")
 }
 
 /// What to do where nobody is known who may run a server.

@@ -104,7 +104,7 @@ impl Code {
             Self::Untestable,
             "untestable",
             125,
-            "`git pggit with` has no backup for the commit, so the program was not run; `git bisect run` passes over it.",
+            "`git pggit with` has no backup for the commit, or none that leads to it, so the program was not run; `git bisect run` passes over it.",
         ),
         row(
             Self::Fatal,

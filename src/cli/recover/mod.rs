@@ -6,12 +6,13 @@ mod recorded;
 mod search;
 mod shown;
 mod target;
+mod way;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded};
 pub(crate) use search::{Wanted, best, search};
 pub(crate) use shown::{Shown, Then};
-pub(crate) use target::{Asked, Target, find, target, trusted};
+pub(crate) use target::{Asked, Target, arrival, find, target, trusted};
 
 use crate::cli::commands::backup::select;
 use crate::cli::{Context, Failure};

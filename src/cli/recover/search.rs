@@ -1,22 +1,27 @@
 //! Which backup for a commit? The facts that the pure ranking needs, from the
 //! ledger, the history and the places of the bytes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::cli::commands::backup::select;
 use crate::cli::{Code, Context, Failure, places};
 use crate::domain::{BackupId, DatabaseName, InvalidDatabaseName, Line, Status, Timestamp};
-use crate::git::{Graph, Oid, Repository, Walk};
+use crate::git::{Directory, Graph, Oid, Repository, Walk};
 use crate::ledger::{Filter, Overview, Row};
-use crate::recovery::{Candidate, MEASURED_MAX, Relation, distances, is_migration, pending, rank};
+use crate::recovery::{
+    self, Candidate, Forward, MEASURED_MAX, Relation, Way, distances, may_run, passed_over, rank,
+};
 use crate::store::Held;
 use crate::tools::Program;
 
+use super::way::{Leading, Ways};
+
 /// Which backups are looked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) database: Option<&'a str>,
+    /// Of one of these; of all when there is none.
+    pub(crate) databases: Vec<DatabaseName>,
     pub(crate) tool: Option<&'a str>,
     /// Only copies of clusters.
     pub(crate) no_dumps: bool,
@@ -25,6 +30,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) limit: usize,
     /// Not whether their bytes are there.
     pub(crate) unchecked: bool,
+    /// Not how they lead to the commit: it is enough to be near.
+    pub(crate) stays: bool,
 }
 
 /// The best of the candidates, if any may be restored for `commit`.
@@ -37,8 +44,60 @@ pub(crate) fn best(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, 
         let commit = candidate.commit.short();
         failure.hint(format!("{} on {commit}: {}", candidate.name, candidate.reason()))
     });
+    let failure = match candidates.iter().any(|candidate| candidate.gap.is_some()) {
+        true => failure.hint(MIGRATE),
+        false => failure,
+    };
     Err(failure.hint("'git pggit backup coverage' shows branches and their nearest backups"))
 }
+
+/// The same for a restore, which says first what stands in the way of the nearest one.
+pub(crate) fn chosen(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, Failure> {
+    let none = match best(candidates, commit) {
+        Ok(best) => return Ok(best),
+        Err(none) => none,
+    };
+    let Some((nearest, gap)) = candidates.iter().find_map(|one| Some((one, one.gap.clone()?))) else {
+        return Err(none);
+    };
+    let (name, id, its) = (&nearest.name, nearest.backup, nearest.commit.short());
+    Err(Failure::from(recovery::Error::from(gap)).hint(format!(
+        "the nearest backup is {name} ({id}) on commit {its}; 'git pggit backup find' shows all"
+    )))
+}
+
+/// Names the backups that would have been better and cannot be used, and newer
+/// copies of the cluster on the commit of a dump.
+pub(crate) fn warn_of_passed_over(
+    chosen: &Candidate,
+    candidates: &[Candidate],
+    overview: &Overview,
+    context: &Context,
+) {
+    for other in passed_over(candidates, chosen) {
+        let (name, id, its) = (&other.name, other.backup, other.commit.short());
+        let reason = other.reason();
+        context.ui.warning(&format!("passed over backup {name} ({id}) on commit {its}: {reason}"));
+    }
+    let Some(row) = overview.get(chosen.backup) else { return };
+    let newer = |other: &Row<'_>| {
+        other.commit_oid() == row.commit_oid()
+            && other.database() == row.database()
+            && other.status() == Status::Completed
+            && other.completed_at() > row.completed_at()
+            && candidates.iter().all(|candidate| candidate.backup != other.id())
+    };
+    for other in overview.rows().filter(newer) {
+        let (name, id, tool) = (other.name(), other.id(), other.tool());
+        context
+            .ui
+            .status(&format!("backup {name} ({id}) by {tool} is newer; it is restored when it is named"));
+    }
+}
+
+/// What runs migrations that this program does not run.
+const MIGRATE: &str =
+    "a program of yours can run the migrations: git config pggit.<database>.migrate <command>";
 
 /// The backups for `commit`, the best one first.
 pub(crate) fn search(
@@ -48,7 +107,7 @@ pub(crate) fn search(
     context: &Context,
 ) -> Result<Vec<Candidate>, Failure> {
     let filter = Filter {
-        databases: select::databases(wanted.database)?,
+        databases: wanted.databases.clone(),
         statuses: vec![Status::Completed],
         tools: wanted.tool.iter().map(|tool| Line::lossy(tool)).collect(),
         ..Filter::default()
@@ -66,6 +125,9 @@ pub(crate) fn search(
     rank(&mut candidates);
     candidates.truncate(wanted.limit);
     judge(&mut candidates, overview, wanted.unchecked, context)?;
+    if !wanted.stays {
+        lead(&mut candidates, commit, context)?;
+    }
     rank(&mut candidates);
     Ok(candidates)
 }
@@ -81,13 +143,13 @@ fn related(rows: &[Row<'_>], commit: Oid, context: &Context) -> Result<Vec<Candi
             its.push(row);
         }
     }
-    let (mut candidates, mut between) = (Vec::new(), Between::to(commit, context));
+    let (mut candidates, mut nearness) = (Vec::new(), Nearness::to(commit, context));
     for (oid, seen) in behind.iter().zip(distances(&seen, &behind)) {
         let commits = seen.map_or_else(|| distance(*oid, commit, repository), Ok)?;
         for row in by_commit.remove(oid).into_iter().flatten() {
             let relation = match commits {
                 0 => Relation::Exact,
-                commits => Relation::Ancestor { commits, migrations: between.migrations(row)? },
+                commits => Relation::Ancestor { commits, migrations: nearness.migrations(row)? },
             };
             candidates.push(candidate(row, relation));
         }
@@ -148,56 +210,43 @@ fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<C
     Ok(candidates)
 }
 
-/// What lies between commits and the one that is wanted.
-struct Between<'a> {
+/// What lies between commits and the one that is wanted, as far as a look at one
+/// directory tells: it puts candidates in an order.
+struct Nearness<'a> {
     wanted: Oid,
     context: &'a Context,
-    /// The files of migrations of a database at a commit.
-    files: HashMap<(Oid, String), Rc<BTreeMap<String, Oid>>>,
+    /// What the directory of migrations has at a commit.
+    entries: HashMap<(Oid, String), Rc<Directory>>,
 }
 
-impl<'a> Between<'a> {
+impl<'a> Nearness<'a> {
     fn to(wanted: Oid, context: &'a Context) -> Self {
-        Self { wanted, context, files: HashMap::new() }
+        Self { wanted, context, entries: HashMap::new() }
     }
 
-    fn files(&mut self, commit: Oid, database: &str) -> Result<Rc<BTreeMap<String, Oid>>, Failure> {
-        let key = (commit, database.to_owned());
-        if let Some(known) = self.files.get(&key) {
+    fn entries(&mut self, commit: Oid, directory: &str) -> Result<Rc<Directory>, Failure> {
+        let key = (commit, directory.to_owned());
+        if let Some(known) = self.entries.get(&key) {
             return Ok(Rc::clone(known));
         }
-        let files = Rc::new(migrations_at(commit, database, self.context)?);
-        self.files.insert(key, Rc::clone(&files));
-        Ok(files)
+        let entries = self.context.repository()?.directory_at(commit, directory)?;
+        let entries = Rc::new(entries.unwrap_or_default());
+        self.entries.insert(key, Rc::clone(&entries));
+        Ok(entries)
     }
 
-    /// How many migrations lie between the commit of a backup and the one that is
-    /// wanted; where some were changed meanwhile, how many files differ.
+    /// How many entries of the directory of migrations differ between the commit of a
+    /// backup and the one that is wanted, without those that are never run.
     fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Failure> {
+        let name = |error: InvalidDatabaseName| Failure::new(Code::Damaged, error.to_string());
+        let database: DatabaseName = row.database().parse().map_err(name)?;
+        let directory = self.context.config()?.database(&database)?.migrations.value;
         let (old, new) =
-            (self.files(row.commit_oid(), row.database())?, self.files(self.wanted, row.database())?);
-        Ok(match pending(&old, &new) {
-            Ok(names) => names.len(),
-            Err(_) => {
-                let differs = |(name, id): &(&String, &Oid)| old.get(*name) != Some(*id);
-                let gone = old.keys().filter(|name| !new.contains_key(*name)).count();
-                new.iter().filter(differs).count() + gone
-            }
-        })
+            (self.entries(row.commit_oid(), &directory)?, self.entries(self.wanted, &directory)?);
+        let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let differs = |name: &&&String| old.get(**name) != new.get(**name) && may_run(name);
+        Ok(all.iter().filter(differs).count())
     }
-}
-
-/// The files of migrations at a commit, each with the id of its content.
-pub(crate) fn migrations_at(
-    commit: Oid,
-    database: &str,
-    context: &Context,
-) -> Result<BTreeMap<String, Oid>, Failure> {
-    let name = |error: InvalidDatabaseName| Failure::new(Code::Damaged, error.to_string());
-    let database: DatabaseName = database.parse().map_err(name)?;
-    let directory = context.config()?.database(&database)?.migrations.value;
-    let files = context.repository()?.files_at(commit, &directory)?;
-    Ok(files.into_iter().filter(|(name, _)| is_migration(name)).collect())
 }
 
 fn candidate(row: &Row<'_>, relation: Relation) -> Candidate {
@@ -212,7 +261,31 @@ fn candidate(row: &Row<'_>, relation: Relation) -> Candidate {
         verified: row.is_verified(),
         relation,
         unusable: None,
+        gap: None,
+        command: None,
     }
+}
+
+/// Looks how the candidates lead to the commit.
+fn lead(candidates: &mut [Candidate], commit: Oid, context: &Context) -> Result<(), Failure> {
+    let mut ways = Ways::to(commit, context);
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
+        let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
+        match ways.from(&context.ledger()?.by_id(candidate.backup)?)? {
+            Ok(Leading { forward: Some(Forward { way: Way::Files(run), .. }), .. }) => {
+                *migrations = run.len()
+            }
+            Ok(Leading { forward: Some(Forward { way: Way::Command(command), .. }), .. }) => {
+                candidate.command = Some(command.shown());
+            }
+            Ok(_) => {}
+            Err(gap) => {
+                candidate.unusable = Some(gap.to_string());
+                candidate.gap = Some(gap);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Looks whether the candidates can be used: their chains, their bytes.

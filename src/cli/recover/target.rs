@@ -7,11 +7,12 @@ use crate::config::DatabaseConfig;
 use crate::domain::BackupSelector;
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter};
-use crate::recovery::{self, Candidate, Expected, Forward, MigrateCommand, Way, pending};
+use crate::recovery::{self, Candidate, Expected, Forward, Way};
 use crate::tools::{Migration, Program};
 
-use super::search::{Wanted, best, migrations_at, search};
+use super::search::{Wanted, chosen, search, warn_of_passed_over};
 use super::snapshot;
+use super::way::{Leading, Ways};
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,9 +47,30 @@ pub(crate) struct Target {
 
 /// Finds it.
 pub(crate) fn target(asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
-    let (entry, commit) = find(asked, context)?;
-    let (forward, expected) = (forward(&entry, commit, context)?, expected(&entry, commit, context)?);
+    let (entry, commit) = locate(asked, context)?;
+    let Leading { forward, expected, unseen } = leading(&entry, commit, context)?;
+    if let Some((first, more)) = unseen.split_first() {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        context.ui.warning(&format!(
+            "{first}{more} count as schema, differ between the two commits, and are not run"
+        ));
+    }
     Ok(Target { entry, commit, forward, expected })
+}
+
+fn leading(entry: &Entry, commit: Oid, context: &Context) -> Result<Leading, Failure> {
+    Ok(Ways::to(commit, context).from(entry)?.map_err(recovery::Error::from)?)
+}
+
+/// What brought a database to a commit that is not the one of its backup, for people.
+pub(crate) fn arrival(forward: &Forward) -> String {
+    let commit = forward.commit.short();
+    match &forward.way {
+        Way::Files(none) if none.is_empty() => {
+            format!("it is at commit {commit}, too: no migration differs between the two commits")
+        }
+        Way::Files(_) | Way::Command(_) => format!("migrated it to commit {commit}"),
+    }
 }
 
 /// The script that changes what nobody may see, as it is at the commit. One that
@@ -72,13 +94,26 @@ pub(crate) fn mask(
 
 /// The backup of that id or name.
 fn named(asked: &Asked<'_>, context: &Context) -> Result<Entry, Failure> {
-    let filter = Filter { databases: select::databases(asked.database)?, ..Filter::default() };
-    let row = snapshot(context)?.find(&asked.what.parse()?, &filter)?;
+    let (overview, selector) = (snapshot(context)?, asked.what.parse()?);
+    let databases = match selector {
+        BackupSelector::Latest | BackupSelector::Oldest => {
+            select::one_database(asked.database, overview, context)?
+        }
+        BackupSelector::Id(_) | BackupSelector::Text(_) => select::databases(asked.database)?,
+    };
+    let row = overview.find(&selector, &Filter { databases, ..Filter::default() })?;
     Ok(context.ledger()?.entry(&row)?)
 }
 
-/// The backup, and the commit that is wanted.
+/// The backup, and the commit that is wanted; refused when the backup does not lead
+/// there.
 pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let (entry, commit) = locate(asked, context)?;
+    leading(&entry, commit, context)?;
+    Ok((entry, commit))
+}
+
+fn locate(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let by_itself = match asked.only_commit {
         true => Failure::new(Code::NotFound, format!("'{}' is no commit", asked.what)),
         false => match named(asked, context) {
@@ -104,7 +139,8 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     };
     let overview = snapshot(context)?;
     let wanted = Wanted {
-        database: asked.database,
+        databases: select::one_database(asked.database, overview, context)?,
+        stays: asked.no_migrate,
         tool: (!asked.of_cluster).then(|| Program::PgDump.name()),
         no_dumps: asked.of_cluster,
         limit: 10,
@@ -112,13 +148,15 @@ pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid),
     };
     let mut candidates = search(&wanted, commit, overview, context)?;
     if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
-        let wanted = Wanted { tool: None, no_dumps: true, ..wanted };
+        let wanted = Wanted { tool: None, no_dumps: true, ..wanted.clone() };
         let others = search(&wanted, commit, overview, context)?;
         if others.iter().any(Candidate::is_eligible) {
             candidates = others;
         }
     }
-    let entry = context.ledger()?.by_id(best(&candidates, commit)?.backup)?;
+    let chosen = chosen(&candidates, commit)?;
+    warn_of_passed_over(chosen, &candidates, overview, context);
+    let entry = context.ledger()?.by_id(chosen.backup)?;
     let commit = if asked.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
     Ok((entry, commit))
 }
@@ -147,80 +185,4 @@ pub(crate) fn trusted(asked: &str, entry: &Entry, context: &Context) -> Result<(
         .hint(format!("'git pggit backup verify --again {bad}' if the cause is gone"))
         .hint(format!("'git pggit backup find {}' shows what else there is", backup.commit.short()))
         .hint("by its own id it is restored all the same, as far as its bytes go"))
-}
-
-/// The way from the backup to the commit.
-fn forward(entry: &Entry, commit: Oid, context: &Context) -> Result<Option<Forward>, Failure> {
-    let from = Oid::from(&entry.backup.commit);
-    if from == commit {
-        return Ok(None);
-    }
-    if let Some(command) = migrate_command(entry, context)? {
-        // It goes forward; what it would do in a newer schema, nobody knows.
-        if !context.repository()?.is_ancestor(from, commit)? {
-            let (from, commit) = (from.short(), commit.short());
-            let message = format!("commit {from} of the backup is not in the history of {commit}");
-            return Err(Failure::new(Code::Conflict, message)
-                .hint("migrations are not undone; 'git pggit backup find' shows what leads there"));
-        }
-        return Ok(Some(Forward { commit: commit.to_commit(), way: Way::Command(command) }));
-    }
-    let database = entry.backup.database.as_str();
-    let (old, new) = (migrations_at(from, database, context)?, migrations_at(commit, database, context)?);
-    let names = pending(&old, &new).map_err(recovery::Error::from)?;
-    let chosen = names.iter().filter_map(|name| Some((name, *new.get(name)?)));
-    Ok(Some(Forward { commit: commit.to_commit(), way: Way::Files(read(chosen, context)?) }))
-}
-
-/// The program that migrates the database of a backup, when there is one.
-fn migrate_command(entry: &Entry, context: &Context) -> Result<Option<MigrateCommand>, Failure> {
-    let database = context.config()?.database(&entry.backup.database)?;
-    let Some(migrate) = database.migrate else { return Ok(None) };
-    Ok(Some(MigrateCommand {
-        words: migrate.value,
-        git_dir: context.repository()?.common_dir(),
-        database: database.name,
-        deadline: database.migrate_timeout.value,
-    }))
-}
-
-fn read<'a>(
-    files: impl Iterator<Item = (&'a String, Oid)>,
-    context: &Context,
-) -> Result<Vec<Migration>, Failure> {
-    let repository = context.repository()?;
-    files.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
-}
-
-/// What the schema has to be: as it was recorded with a backup of the commit,
-/// else what its migrations make.
-fn expected(entry: &Entry, commit: Oid, context: &Context) -> Result<Expected, Failure> {
-    let ledger = context.ledger()?;
-    let exact = Oid::from(&entry.backup.commit) == commit;
-    let others = match exact {
-        true => vec![entry.clone()],
-        false => ledger.at_commit(&commit.to_commit())?.entries,
-    };
-    let mut newest_first = others.into_iter().rev();
-    let recorded = newest_first
-        .find(|other| other.backup.database == entry.backup.database && other.backup.completed_at.is_some());
-    if let Some(other) = recorded
-        && let Some(schema) = ledger.schema(&other)?
-    {
-        return Ok(Expected::Recorded { backup: other.backup.id, schema });
-    }
-    if exact {
-        return Ok(Expected::Unknown);
-    }
-    if let Some(command) = migrate_command(entry, context)? {
-        return Ok(Expected::Built(Way::Command(command)));
-    }
-    let all = migrations_at(commit, entry.backup.database.as_str(), context)?;
-    // With nothing there, nothing is to be had; in the order of all that are pending in nothing.
-    let names = pending(&Default::default(), &all).map_err(recovery::Error::from)?;
-    let files = names.iter().filter_map(|name| Some((name, *all.get(name)?)));
-    match read(files, context)? {
-        none if none.is_empty() => Ok(Expected::Unknown),
-        all => Ok(Expected::Built(Way::Files(all))),
-    }
 }

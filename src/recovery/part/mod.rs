@@ -272,7 +272,7 @@ impl Part<'_> {
 
     fn plan(&self, template: Template) -> Plan {
         let advance = &self.advance;
-        let commit = self.mark.then(|| advance.commit().as_str());
+        let commit = (self.mark && advance.is_proved()).then(|| advance.commit().as_str());
         Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
             .then_migrate(advance.names())
             .then_prove(advance.expected.source())

@@ -247,18 +247,18 @@ fn metadata_that_is_none() {
 #[test]
 fn secrets_are_refused_and_not_repeated() {
     let sandbox = history();
-    register(&sandbox, &["--in-progress"]);
+    register(&sandbox, &["--in-progress", "--name=x"]);
     let refs = sandbox.git(["for-each-ref"]);
-    let metadata = |text: &'static str| (vec!["backup", "annotate", "latest", "--metadata=-"], text);
+    let metadata = |text: &'static str| (vec!["backup", "annotate", "x", "--metadata=-"], text);
     for (args, input) in [
         metadata(r#"{"db":{"password":"hunter2"}}"#),
         metadata(r#"{"url":"postgres://ada:hunter2@db/shop"}"#),
         metadata(r#"{"list":["x postgres://ada:hunter2@db y"]}"#),
-        (vec!["backup", "annotate", "latest", "api_token=hunter2"], ""),
-        (vec!["backup", "annotate", "latest", "dsn=postgres://ada:hunter2@db"], ""),
-        (vec!["backup", "complete", "latest", "--size=1", "--location=s3://key:hunter2@host/x"], ""),
-        (vec!["backup", "complete", "latest", "--size=1", "--location=s3://key:hunter2@host/x y"], ""),
-        (vec!["backup", "complete", "latest", "--size=1", "--location=https://h/x?sig=hunter2"], ""),
+        (vec!["backup", "annotate", "x", "api_token=hunter2"], ""),
+        (vec!["backup", "annotate", "x", "dsn=postgres://ada:hunter2@db"], ""),
+        (vec!["backup", "complete", "x", "--size=1", "--location=s3://key:hunter2@host/x"], ""),
+        (vec!["backup", "complete", "x", "--size=1", "--location=s3://key:hunter2@host/x y"], ""),
+        (vec!["backup", "complete", "x", "--size=1", "--location=https://h/x?sig=hunter2"], ""),
         ([&REGISTER[..], &["--location=s3://key:hunter2@host/x"]].concat(), ""),
         ([&REGISTER[..], &["--metadata=-"]].concat(), r#"{"secret":"hunter2"}"#),
     ] {

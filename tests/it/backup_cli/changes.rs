@@ -200,7 +200,7 @@ fn what_the_state_does_not_allow_is_a_conflict() {
     registered(&sandbox, IDS[0], 1, "HEAD", json!({}));
     let run = |args: &[&str]| sandbox.pggit([&["backup"], args].concat()).snapshot();
     assert_eq!(
-        run(&["complete", "latest", "--size=1"]),
+        run(&["complete", IDS[0], "--size=1"]),
         "[stderr]\ncompleted nightly of shop ([ID1]), 1 B\n[exit 0]\n"
     );
     let refs = sandbox.git(["for-each-ref"]);
@@ -217,9 +217,9 @@ fn what_the_state_does_not_allow_is_a_conflict() {
     append(&sandbox, IDS[0], 2, json!({ "kind": "expired", "reason": "old" }));
     append(&sandbox, IDS[0], 3, json!({ "kind": "deleted", "reason": "old" }));
     for (args, verb) in [
-        (&["tag", "latest", "x"][..], "tagged"),
-        (&["hold", "latest", "--reason", "x"], "held"),
-        (&["annotate", "latest", "a=b"], "annotated"),
+        (&["tag", IDS[0], "x"][..], "tagged"),
+        (&["hold", IDS[0], "--reason", "x"], "held"),
+        (&["annotate", IDS[0], "a=b"], "annotated"),
     ] {
         let expected =
             format!("[stderr]\nerror: backup [ID1] cannot be {verb}: the backup is deleted\n[exit 12]\n");

@@ -22,7 +22,7 @@ use super::{select, view};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The backup: an id or the beginning of one, a name, 'latest' or 'oldest'
+    /// The backup: an id or the beginning of one, or a name
     #[arg(value_name = "BACKUP", required_unless_present = "interrupted")]
     backup: Option<String>,
 

@@ -16,10 +16,11 @@ use super::{select, view};
 ///
 /// Lists the backups of the commit itself and of the nearest commits of its
 /// history that have some, the best one first: exact ones, then those with the
-/// fewest migrations to run afterwards, then the nearest ones. Backups that are
-/// newer than the commit are listed and never chosen, because migrations are not
-/// undone. What is listed was looked for: chains are complete, and bytes are
-/// where the record says.
+/// fewest migrations to run afterwards, then the nearest ones, then the newest ones.
+/// Backups that are newer than the commit are listed and never chosen, because
+/// migrations are not undone, and so are those whose migrations are not of the kind
+/// that a restore runs. What is listed was looked for: chains are complete, and bytes
+/// are where the record says.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -66,13 +67,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let commit = context.repository()?.resolve_commit(&args.commit)?;
     let overview = select::overview(context)?;
     let wanted = Wanted {
-        database: args.database.as_deref(),
+        databases: select::one_database(args.database.as_deref(), &overview, context)?,
         tool: args.tool.as_deref(),
         no_dumps: false,
         verified_only: args.verified_only,
         before: args.at.as_ref().map(|at| select::moment(at, context.now())).transpose()?,
         limit: args.limit,
         unchecked: args.no_check,
+        stays: false,
     };
     let candidates = search(&wanted, commit, &overview, context)?;
     if context.ui.wants_json() {

@@ -27,6 +27,7 @@ mod release;
 mod restore;
 mod restore_cluster;
 mod restore_in_place;
+mod restore_options;
 mod restore_part;
 pub(in crate::cli) mod select;
 mod show;
@@ -44,8 +45,8 @@ use crate::cli::{Context, Failure};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Create(Box<create::Args>),
-    Restore(Box<restore::Args>),
-    Plan(Box<plan::Args>),
+    Restore(Box<restore_options::Given<restore::Args>>),
+    Plan(Box<restore_options::Given<plan::Args>>),
     Guard(guard::Args),
     Verify(Box<verify::Args>),
     Register(Box<register::Args>),

@@ -3,6 +3,7 @@
 use crate::cli::{Context, Failure};
 
 use super::restore::{Wanted, show};
+use super::restore_options::{Form, Given};
 
 /// Show what a restore would do, and do nothing
 ///
@@ -28,7 +29,15 @@ EXAMPLES
     git pggit backup plan v1.9 --mode disaster
     git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    args.wanted.from.apply(context)?;
-    show(&args.wanted, context)
+impl Args {
+    /// What is to be shown.
+    pub(super) fn form(&self) -> Option<Form> {
+        self.wanted.form()
+    }
+}
+
+pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure> {
+    given.check(given.args.form())?;
+    given.args.wanted.from.apply(context)?;
+    show(&given.args.wanted, context)
 }

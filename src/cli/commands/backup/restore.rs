@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::cli::places::{self, FromOption};
 use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, find, place_of_database, recorded, snapshot, target, trusted,
+    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, snapshot, target,
+    trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
@@ -19,6 +20,7 @@ use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
 
 use super::restore_cluster::failed;
+use super::restore_options::{Form, Given};
 use super::{restore_cluster, restore_in_place, restore_part, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
@@ -34,9 +36,11 @@ use super::{restore_cluster, restore_in_place, restore_part, select};
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
-/// run. Those migrations, the *.sql files of 'pggit.<database>.migrations' that
-/// the commit has and the backup lacks, are run in the order of their names; as
-/// many as can be in one transaction. Then the schema is compared with the one
+/// run, else the newest one. Those migrations, the *.sql files of
+/// 'pggit.<database>.migrations' that the commit has and the backup lacks, are run in
+/// the order of their names; as many as can be in one transaction. Where other files
+/// differ, or files that go more than one way, the restore is refused: then
+/// 'pggit.<database>.migrate' names the program that runs the migrations. Then the schema is compared with the one
 /// that is recorded for the commit, else with what all its migrations make in an
 /// empty database.
 ///
@@ -74,7 +78,7 @@ pub(crate) struct Args {
 
 /// What becomes of a restore that has replaced something, or was about to
 #[derive(Debug, clap::Args)]
-#[group(multiple = false, conflicts_with_all = ANEW)]
+#[group(multiple = false)]
 pub(super) struct Unfinished {
     /// List the restores of --mode disaster that are not over
     #[arg(long)]
@@ -121,53 +125,53 @@ pub(super) struct Wanted {
 
     /// With --into: only this schema and what is in it; may be given several times
     #[serde(skip)]
-    #[arg(long, value_name = "SCHEMA", requires = "into", conflicts_with_all = ["table", "commit"])]
+    #[arg(long, value_name = "SCHEMA")]
     pub(super) schema: Vec<String>,
 
     /// With --into: only this table, with its indexes, constraints, triggers and sequences; may be
     /// given several times
     #[serde(skip)]
-    #[arg(long, value_name = "TABLE", requires = "into", conflicts_with = "commit")]
+    #[arg(long, value_name = "TABLE")]
     pub(super) table: Vec<TableName>,
 
     /// With --into: another database of a cluster that was copied
     #[serde(skip)]
-    #[arg(long, value_name = "DATABASE", requires = "into")]
+    #[arg(long, value_name = "DATABASE")]
     pub(super) from_database: Option<String>,
 
     /// The missing or empty directory that becomes a data directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = PLACES)]
+    #[arg(long, value_name = "DIR")]
     pub(super) to: Option<PathBuf>,
 
     /// With --to: where the tablespace at OLD goes; may be given several times
-    #[arg(long, value_name = "OLD=NEW", requires = "to")]
+    #[arg(long, value_name = "OLD=NEW")]
     pub(super) tablespace_mapping: Vec<OsString>,
 
     /// With --to: 'off' keeps the new cluster out of the archive of the old one, 'preserve' lets it
     /// take its place
-    #[arg(long, value_name = "MODE", requires = "to", value_parser = ["off", "preserve"], default_value = "off")]
+    #[arg(long, value_name = "MODE", value_parser = ["off", "preserve"], default_value = "off")]
     pub(super) archive_mode: String,
 
     /// With a backup: run the migrations up to this commit after it
-    #[arg(short, long, value_name = "REV", conflicts_with = "point")]
+    #[arg(short, long, value_name = "REV")]
     pub(super) commit: Option<String>,
 
     /// With a commit: leave the database at the commit of the backup
-    #[arg(long, conflicts_with = "commit")]
+    #[arg(long)]
     pub(super) no_migrate: bool,
 
     /// With --to: recover the cluster and compare the schema, also where no migration has to be run
     #[serde(default)]
-    #[arg(long, requires = "to", conflicts_with = "point")]
+    #[arg(long)]
     pub(super) prove: bool,
 
     /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
     #[serde(skip)]
-    #[arg(long, requires = "to", conflicts_with = "archive_mode")]
+    #[arg(long)]
     pub(super) start: bool,
 
     /// Only say it when the schema is not what it should be
-    #[arg(long, conflicts_with = "point")]
+    #[arg(long)]
     pub(super) allow_schema_difference: bool,
 
     /// Only backups of this configured database, and by default the server that it is on
@@ -206,27 +210,27 @@ pub(super) struct Wanted {
 pub(super) struct Until {
     /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
     /// that was complete then
-    #[arg(long, value_name = "TIME", requires = "to", group = "point")]
+    #[arg(long, value_name = "TIME", group = "point")]
     at: Option<String>,
 
     /// Up to this position in the log
-    #[arg(long, value_name = "LSN", requires = "to", group = "point")]
+    #[arg(long, value_name = "LSN", group = "point")]
     lsn: Option<Lsn>,
 
     /// Up to this named restore point
-    #[arg(long, value_name = "NAME", requires = "to", group = "point")]
+    #[arg(long, value_name = "NAME", group = "point")]
     restore_point: Option<Line>,
 
     /// Up to this transaction
-    #[arg(long, value_name = "XID", requires = "to", group = "point")]
+    #[arg(long, value_name = "XID", group = "point")]
     xid: Option<u64>,
 
     /// Up to the end of the log
-    #[arg(long, requires = "to", group = "point")]
+    #[arg(long, group = "point")]
     end_of_log: bool,
 
     /// The store that has the log, if not the configured one
-    #[arg(long, value_name = "URL", requires = "point")]
+    #[arg(long, value_name = "URL")]
     pub(super) wal_store: Option<String>,
 }
 
@@ -290,44 +294,14 @@ EXAMPLES
     git pggit backup restore v1.9 --mode disaster --force --disconnect
     git pggit backup restore --finish";
 
-/// What was asked for then stands in the journal; only sessions may have to be ended
-/// now that were not there before.
-const ANEW: [&str; 22] = [
-    "backup",
-    "dry_run",
-    "force",
-    "into",
-    "mode",
-    "schema",
-    "table",
-    "from_database",
-    "to",
-    "tablespace_mapping",
-    "archive_mode",
-    "commit",
-    "no_migrate",
-    "prove",
-    "start",
-    "allow_schema_difference",
-    "database",
-    "server",
-    "globals",
-    "from",
-    "no_owner",
-    "no_privileges",
-];
-
-/// What is about databases is not about data directories.
-const PLACES: [&str; 5] = ["into", "server", "globals", "no_owner", "no_privileges"];
-
 /// The last copy of a cluster that was complete at a time.
 fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
+    let overview = snapshot(context)?;
     let filter = Filter {
-        databases: select::databases(asked.database)?,
+        databases: select::one_database(asked.database, overview, context)?,
         statuses: vec![Status::Completed],
         ..Filter::default()
     };
-    let overview = snapshot(context)?;
     let in_time = |row: &Row<'_>| {
         row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
     };
@@ -345,8 +319,9 @@ fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(E
 /// The copy of a cluster that is wanted. What commit it is at, at a moment of its
 /// log, says the log.
 fn of_cluster(wanted: &Wanted, context: &Context) -> Result<Target, Failure> {
-    if wanted.until.target(context)? == RecoveryTarget::Immediate {
-        return target(&asked(wanted)?, context);
+    let until = wanted.until.target(context)?;
+    if until == RecoveryTarget::Immediate {
+        return target(&asked(wanted, &until)?, context);
     }
     let (entry, _) = resolve(wanted, context)?;
     let commit = Oid::from(&entry.backup.commit);
@@ -364,46 +339,56 @@ pub(super) enum How {
     Part,
 }
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+impl Args {
+    /// What is to be done.
+    pub(super) fn form(&self) -> Option<Form> {
+        match &self.unfinished {
+            Unfinished { list: true, .. } => Some(Form::List),
+            Unfinished { resume: Some(_), .. } => Some(Form::Resume),
+            Unfinished { abort: Some(_), .. } => Some(Form::Abort),
+            Unfinished { finish: Some(_), .. } => Some(Form::Finish),
+            _ => self.wanted.form(),
+        }
+    }
+}
+
+impl Wanted {
+    /// What is to be done; `None` when that was not said.
+    pub(super) fn form(&self) -> Option<Form> {
+        match (self.mode, &self.to, &self.into) {
+            (Mode::Clone, Some(_), _) => Some(Form::To),
+            (Mode::Clone, None, Some(_)) => Some(Form::Into),
+            (Mode::Clone, None, None) => None,
+            (Mode::Disaster, Some(_), _) => Some(Form::ReplaceDirectory),
+            (Mode::Disaster, None, _) => Some(Form::ReplaceDatabase),
+        }
+    }
+}
+
+pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure> {
+    given.check(given.args.form())?;
+    let args = &given.args;
     if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
         return Ok(());
     }
     args.wanted.from.apply(context)?;
     match (args.dry_run, args.wanted.mode) {
         (true, _) => show(&args.wanted, context),
-        (false, Mode::Clone) if args.force => {
-            Err(Failure::new(Code::Usage, "--force is for --mode disaster: a clone replaces nothing"))
-        }
         (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context).map(drop),
-        (false, Mode::Disaster) => {
-            whole(&args.wanted)?;
-            restore_in_place::run(&args.wanted, args.force, context)
-        }
+        (false, Mode::Disaster) => restore_in_place::run(&args.wanted, args.force, context),
     }
-}
-
-/// Only all of a database, or of a cluster that does not run yet, takes the place of
-/// another.
-fn whole(wanted: &Wanted) -> Result<(), Failure> {
-    let part = !wanted.schema.is_empty() || !wanted.table.is_empty() || wanted.from_database.is_some();
-    if part || wanted.start {
-        let message = "--mode disaster replaces all of it, and starts nothing";
-        return Err(Failure::new(Code::Usage, message)
-            .hint("leave out --schema, --table, --from-database and --start"));
-    }
-    Ok(())
 }
 
 /// Shows what would be done.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     match wanted.mode {
         Mode::Clone => carry_out(wanted, How::Show(Then::default()), context).map(drop),
-        Mode::Disaster => whole(wanted).and_then(|()| restore_in_place::show(wanted, context)),
+        Mode::Disaster => restore_in_place::show(wanted, context),
     }
 }
 
 /// What somebody asked for.
-fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
+fn asked<'a>(wanted: &'a Wanted, until: &RecoveryTarget) -> Result<Asked<'a>, Failure> {
     if wanted.backup.is_empty() {
         return Err(Failure::new(Code::Usage, "name a backup or a commit"));
     }
@@ -411,7 +396,8 @@ fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
         what: &wanted.backup,
         database: wanted.database.as_deref(),
         commit: wanted.commit.as_deref(),
-        no_migrate: wanted.no_migrate,
+        // At a moment of the log no migration is run.
+        no_migrate: wanted.no_migrate || *until != RecoveryTarget::Immediate,
         of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
         or_cluster: true,
         ..Asked::default()
@@ -420,8 +406,9 @@ fn asked(wanted: &Wanted) -> Result<Asked<'_>, Failure> {
 
 /// The backup that is wanted, and the commit that it is to be at.
 pub(super) fn resolve(wanted: &Wanted, context: &Context) -> Result<(Entry, Oid), Failure> {
-    let asked = asked(wanted)?;
-    match wanted.until.target(context)? {
+    let until = wanted.until.target(context)?;
+    let asked = asked(wanted, &until)?;
+    match until {
         RecoveryTarget::Time(at) if wanted.to.is_some() && wanted.backup == "latest" => {
             last_before(at, &asked, context)
         }
@@ -441,12 +428,12 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let Some(into) = wanted.into.as_deref() else {
         return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
     };
-    let found = target(&asked(wanted)?, context)?;
+    let found = target(&asked(wanted, &RecoveryTarget::Immediate)?, context)?;
     if restore_part::is_wanted(wanted, &found.entry.backup) {
         return restore_part::run(wanted, how, into, &found, context);
     }
-    let Target { entry, commit, forward, expected } = found;
-    let admin = admin_of(&entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
+    let Target { entry, commit, forward, expected } = &found;
+    let admin = admin_of(entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
@@ -454,8 +441,8 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let restore = Restore {
         advance: Advance {
             leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
-            forward,
-            expected,
+            forward: forward.clone(),
+            expected: expected.clone(),
             allow_schema_difference: wanted.allow_schema_difference,
             ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
         },
@@ -467,7 +454,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     if let How::Show(then) = how {
         let (steps, refusals) = restore.describe()?;
         let place = json!({ "database": into, "server": restore.admin.to_url() });
-        Shown { entry: &entry, commit, place, steps, refusals }.then(then).show(context)?;
+        Shown { entry, commit: *commit, place, steps, refusals }.then(then).show(context)?;
         return Ok(None);
     }
     let restored = restore.run();
@@ -487,18 +474,13 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
         schema,
         more: vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())],
     };
-    recorded(&entry, done, context);
-    say(into, &entry, commit, &restored, context)?;
+    recorded(entry, done, context);
+    say(into, &found, &restored, context)?;
     Ok(None)
 }
 
-pub(super) fn say(
-    into: &str,
-    entry: &Entry,
-    commit: Oid,
-    restored: &Restored,
-    context: &Context,
-) -> Result<(), Failure> {
+pub(super) fn say(into: &str, found: &Target, restored: &Restored, context: &Context) -> Result<(), Failure> {
+    let Target { entry, commit, forward, .. } = found;
     if let Some(diff) = &restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
     }
@@ -537,8 +519,8 @@ pub(super) fn say(
         into
     );
     context.ui.status(&text);
-    if Oid::from(&entry.backup.commit) != commit {
-        context.ui.status(&format!("migrated it to commit {}", commit.short()));
+    if let Some(forward) = forward {
+        context.ui.status(&arrival(forward));
     }
     if let (Some(with), None) = (&restored.compared_with, &restored.difference) {
         context.ui.status(&format!("its schema equals {with}"));

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
-use crate::cli::recover::{Done, Shown, Target, place_of_directory, recorded};
+use crate::cli::recover::{Done, Shown, Target, arrival, place_of_directory, recorded};
 use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, ChainError, Lsn, RecoveryTarget, RestoreMode, dependency_chain, human_bytes};
@@ -161,7 +161,7 @@ impl Order<'_> {
             ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
         };
         let mut recovery = Recovery::new(advance, server.map_or("postgres", ConnInfo::user));
-        recovery.mark = self.until == RecoveryTarget::Immediate;
+        recovery.mark &= self.until == RecoveryTarget::Immediate;
         recovery.start = self.args.start;
         Ok(recovery)
     }
@@ -283,8 +283,8 @@ impl Order<'_> {
             "restored backup {} ({size}, commit {short}) into data directory {directory}",
             backup.name
         ));
-        if self.wanted.forward.is_some() {
-            ui.status(&format!("migrated it to commit {}", self.wanted.commit.short()));
+        if let Some(forward) = &self.wanted.forward {
+            ui.status(&arrival(forward));
         }
         if let (Some(with), None) = (compared_with, difference) {
             ui.status(&format!("its schema equals {with}"));

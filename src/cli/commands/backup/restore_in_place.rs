@@ -330,6 +330,11 @@ fn take_up(id: Option<&str>, disconnect: bool, context: &Context) -> Result<(Ope
     request.disconnect |= disconnect;
     request.from.apply(context)?;
     let which = Which::of_journal(open.journal(), &request, context)?;
+    if disconnect && matches!(which, Which::Directory(_)) {
+        let message = format!("--disconnect means nothing with restore {id}");
+        return Err(Failure::new(Code::Usage, message)
+            .hint("it is into a data directory: stop the server on it, if there is one"));
+    }
     Ok((open, which, request))
 }
 

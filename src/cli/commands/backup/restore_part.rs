@@ -91,7 +91,7 @@ pub(super) fn run(
     more.extend((!what.is_empty()).then(|| ("part", what.into())));
     let (mode, duration) = (RestoreMode::Clone, restored.duration);
     recorded(&found.entry, Done { mode, target, commit: at, duration, schema, more }, context);
-    say(into, &found.entry, found.commit, &restored, context)?;
+    say(into, found, &restored, context)?;
     Ok(None)
 }
 

@@ -59,6 +59,32 @@ pub(in crate::cli) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>,
     name.map(database_name).into_iter().collect()
 }
 
+/// The database that a restore is from: the one that was named, else the one that
+/// commands work on by default. Where none is configured, all records have to be of
+/// one.
+pub(in crate::cli) fn one_database(
+    named: Option<&str>,
+    overview: &Overview,
+    context: &Context,
+) -> Result<Vec<DatabaseName>, Failure> {
+    if named.is_some() {
+        return databases(named);
+    }
+    match context.config()?.default_database(None) {
+        Ok(name) | Err(config::Error::UnknownDatabase { name, .. }) => Ok(vec![name]),
+        Err(config::Error::NoDatabase) => {
+            let names: BTreeSet<&str> = overview.rows().map(|row| row.database()).collect();
+            if names.len() > 1 {
+                let names = names.into_iter().collect::<Vec<_>>().join(", ");
+                let message = format!("which database? there are backups of several: {names}");
+                return Err(Failure::new(Code::Ambiguous, message).hint("choose one with --database <name>"));
+            }
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The database that a record is about: the one that was named, else the one
 /// that commands work on by default. It need not be configured.
 pub(super) fn database(named: Option<&str>, context: &Context) -> Result<DatabaseName, Failure> {

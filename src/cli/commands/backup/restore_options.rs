@@ -1,0 +1,349 @@
+//! Which options of `restore` and `plan` mean something, by what is to be done.
+//!
+//! One that means nothing is refused. This is decided here and not by clap, which
+//! forgets that an option requires another one when that one is in conflict with a
+//! third.
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, FromArgMatches, Id};
+
+use crate::cli::{Code, Failure};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A new database.
+    Into,
+    /// A new data directory.
+    To,
+    /// A database in the place of another.
+    ReplaceDatabase,
+    /// A data directory in the place of another.
+    ReplaceDirectory,
+    List,
+    Resume,
+    Abort,
+    Finish,
+}
+
+impl Form {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Into => "--into",
+            Self::To => "--to",
+            Self::ReplaceDatabase => "--mode disaster",
+            Self::ReplaceDirectory => "--mode disaster --to",
+            Self::List => "--list",
+            Self::Resume => "--resume",
+            Self::Abort => "--abort",
+            Self::Finish => "--finish",
+        }
+    }
+}
+
+use Form::{Abort, Finish, Into, List, ReplaceDatabase, ReplaceDirectory, Resume, To};
+
+const NEW: &[Form] = &[Into, To, ReplaceDatabase, ReplaceDirectory];
+const REPLACE: &[Form] = &[ReplaceDatabase, ReplaceDirectory];
+const DATABASE: &[Form] = &[Into, ReplaceDatabase];
+const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
+
+/// Where each option means something.
+const MEANING: [(&str, &[Form]); 32] = [
+    ("backup", NEW),
+    ("into", DATABASE),
+    ("to", DIRECTORY),
+    ("mode", NEW),
+    ("force", REPLACE),
+    ("dry_run", NEW),
+    ("disconnect", &[ReplaceDatabase, Resume, Abort, Finish]),
+    ("schema", &[Into]),
+    ("table", &[Into]),
+    ("from_database", &[Into]),
+    ("tablespace_mapping", DIRECTORY),
+    ("archive_mode", DIRECTORY),
+    ("commit", NEW),
+    ("no_migrate", NEW),
+    ("prove", DIRECTORY),
+    ("start", &[To]),
+    ("allow_schema_difference", NEW),
+    ("database", NEW),
+    ("server", DATABASE),
+    ("globals", DATABASE),
+    ("no_owner", DATABASE),
+    ("no_privileges", DATABASE),
+    ("at", DIRECTORY),
+    ("lsn", DIRECTORY),
+    ("restore_point", DIRECTORY),
+    ("xid", DIRECTORY),
+    ("end_of_log", DIRECTORY),
+    ("wal_store", DIRECTORY),
+    ("list", &[List]),
+    ("resume", &[Resume]),
+    ("abort", &[Abort]),
+    ("finish", &[Finish]),
+];
+
+const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "end_of_log"];
+
+/// Options of which one leaves the other without a meaning.
+const APART: [(&[&str], &[&str]); 5] = [
+    // The log says which commit a moment is at.
+    (&POINT, &["commit", "no_migrate", "prove", "allow_schema_difference"]),
+    // Only a whole database is at a commit, and is compared.
+    (&["schema", "table"], &["commit", "allow_schema_difference"]),
+    (&["schema"], &["table"]),
+    (&["commit"], &["no_migrate"]),
+    // The server that stays archives nothing.
+    (&["start"], &["archive_mode"]),
+];
+
+/// Arguments, and which of them stand on the command line.
+#[derive(Debug)]
+pub(crate) struct Given<T> {
+    pub(super) args: T,
+    ids: Vec<String>,
+}
+
+impl<T> Given<T> {
+    /// Refuses what means nothing when `form` is to be done.
+    pub(super) fn check(&self, form: Option<Form>) -> Result<(), Failure> {
+        let has = |id: &str| self.ids.iter().any(|given| given == id);
+        for (id, forms) in MEANING.iter().filter(|(id, _)| has(id)) {
+            if let Some(form) = form.filter(|form| !forms.contains(form)) {
+                let (name, words) = (shown(id), form.words());
+                let goes: Vec<&str> = forms.iter().map(|form| form.words()).collect();
+                return Err(Failure::new(Code::Usage, format!("{name} means nothing with {words}"))
+                    .hint(format!("it goes with {}", goes.join(", "))));
+            }
+        }
+        for (some, others) in APART {
+            let both = |ids: &[&'static str]| ids.iter().copied().find(|id| has(id));
+            if let (Some(one), Some(other)) = (both(some), both(others)) {
+                let (one, other) = (shown(one), shown(other));
+                return Err(Failure::new(Code::Usage, format!("{other} means nothing with {one}")));
+            }
+        }
+        if has("wal_store") && !POINT.iter().any(|id| has(id)) {
+            let points = POINT.map(shown).join(", ");
+            return Err(Failure::new(Code::Usage, "--wal-store means nothing without a point in the log")
+                .hint(format!("it goes with {points}")));
+        }
+        Ok(())
+    }
+}
+
+fn shown(id: &str) -> String {
+    match id {
+        "backup" => "a backup or a commit".to_owned(),
+        id => format!("--{}", id.replace('_', "-")),
+    }
+}
+
+impl<T: clap::Args> clap::Args for Given<T> {
+    fn group_id() -> Option<Id> {
+        T::group_id()
+    }
+
+    fn augment_args(cmd: Command) -> Command {
+        T::augment_args(cmd)
+    }
+
+    fn augment_args_for_update(cmd: Command) -> Command {
+        T::augment_args_for_update(cmd)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Given<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        let given = |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        let ids = matches.ids().filter(given).map(ToString::to_string).collect();
+        Ok(Self { args: T::from_arg_matches_mut(matches)?, ids })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::super::{plan, restore};
+    use super::*;
+
+    /// Where each option counts: --into, --to, --mode disaster, the same with --to,
+    /// --list, --resume, --abort, --finish.
+    const EXPECTED: &str = "
+        backup                   x x x x - - - -
+        into                     x - x - - - - -
+        to                       - x - x - - - -
+        mode                     x x x x - - - -
+        force                    - - x x - - - -
+        dry_run                  x x x x - - - -
+        disconnect               - - x - - x x x
+        schema                   x - - - - - - -
+        table                    x - - - - - - -
+        from_database            x - - - - - - -
+        tablespace_mapping       - x - x - - - -
+        archive_mode             - x - x - - - -
+        commit                   x x x x - - - -
+        no_migrate               x x x x - - - -
+        prove                    - x - x - - - -
+        start                    - x - - - - - -
+        allow_schema_difference  x x x x - - - -
+        database                 x x x x - - - -
+        server                   x - x - - - - -
+        globals                  x - x - - - - -
+        no_owner                 x - x - - - - -
+        no_privileges            x - x - - - - -
+        at                       - x - x - - - -
+        lsn                      - x - x - - - -
+        restore_point            - x - x - - - -
+        xid                      - x - x - - - -
+        end_of_log               - x - x - - - -
+        wal_store                - x - x - - - -
+        list                     - - - - x - - -
+        resume                   - - - - - x - -
+        abort                    - - - - - - x -
+        finish                   - - - - - - - x";
+
+    /// The least that makes each form, in the order of the columns.
+    const FORMS: [&[&str]; 8] = [
+        &["b", "--into=d"],
+        &["b", "--to=/d"],
+        &["b", "--mode=disaster"],
+        &["b", "--mode=disaster", "--to=/d"],
+        &["--list"],
+        &["--resume"],
+        &["--abort"],
+        &["--finish"],
+    ];
+
+    fn value_of(id: &str) -> Option<&'static str> {
+        Some(match id {
+            "mode" => "clone",
+            "table" => "s.t",
+            "to" => "/d",
+            "tablespace_mapping" => "/a=/b",
+            "archive_mode" => "off",
+            "lsn" => "0/1",
+            "xid" => "7",
+            _ => return None,
+        })
+    }
+
+    fn written(arg: &clap::Arg) -> String {
+        let value = value_of(arg.get_id().as_str()).unwrap_or("v");
+        match (arg.get_long(), arg.get_action().takes_values()) {
+            (None, _) => value.to_owned(),
+            (Some(long), true) => format!("--{long}={value}"),
+            (Some(long), false) => format!("--{long}"),
+        }
+    }
+
+    type Outcome = Result<(), (u8, String)>;
+
+    fn restore(line: &[String]) -> Outcome {
+        let command = Given::<restore::Args>::augment_args(Command::new("restore"));
+        let parsed = command.try_get_matches_from([&["restore".to_owned()], line].concat());
+        let parsed = parsed.and_then(|matches| Given::<restore::Args>::from_arg_matches(&matches));
+        let given = parsed.map_err(|error| (Code::Usage.status(), error.to_string()))?;
+        given.check(given.args.form()).map_err(|refused| (refused.status(), refused.message().to_owned()))
+    }
+
+    fn plan(line: &[String]) -> Outcome {
+        let command = Given::<plan::Args>::augment_args(Command::new("plan"));
+        let parsed = command.try_get_matches_from([&["plan".to_owned()], line].concat());
+        let parsed = parsed.and_then(|matches| Given::<plan::Args>::from_arg_matches(&matches));
+        let given = parsed.map_err(|error| (Code::Usage.status(), error.to_string()))?;
+        given.check(given.args.form()).map_err(|refused| (refused.status(), refused.message().to_owned()))
+    }
+
+    #[test]
+    fn each_option_counts_in_each_mode_or_is_refused_by_name() {
+        let expected = |id: &str, column: usize| {
+            let line = EXPECTED.lines().find(|line| line.split_whitespace().next() == Some(id));
+            let line = line.unwrap_or_else(|| panic!("it is not said where '{id}' counts"));
+            line.split_whitespace().nth(1 + column) == Some("x")
+        };
+        let commands = [
+            (Given::<restore::Args>::augment_args(Command::new("x")), restore as fn(&[String]) -> Outcome, 8),
+            (Given::<plan::Args>::augment_args(Command::new("x")), plan, 4),
+        ];
+        for (command, outcome, forms) in commands {
+            for arg in command.get_arguments() {
+                let id = arg.get_id().as_str();
+                for (column, form) in FORMS[..forms].iter().enumerate() {
+                    let mut line: Vec<String> = form.iter().map(|word| (*word).to_owned()).collect();
+                    let option = written(arg);
+                    let name = option.split('=').next().unwrap_or_default();
+                    let is_there = line.iter().any(|word| word.split('=').next() == Some(name));
+                    match id {
+                        // Behind '--resume' it would be its value.
+                        "backup" if line[0] == "b" => {}
+                        "backup" => line.insert(0, option.clone()),
+                        _ if is_there => {}
+                        _ => line.push(option.clone()),
+                    }
+                    if id == "wal_store" {
+                        line.push("--end-of-log".to_owned());
+                    }
+                    match (expected(id, column), outcome(&line)) {
+                        (true, Ok(())) => {}
+                        (false, Err((129, said))) => {
+                            let names = if id == "backup" { "a backup" } else { name };
+                            assert!(said.contains(names), "{line:?}: {said}");
+                        }
+                        (counts, other) => panic!("{line:?}: counts: {counts}, and {other:?}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_that_leave_each_other_without_a_meaning_are_refused() {
+        let refused = |line: &[&str]| {
+            let line: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+            let (status, said) = restore(&line).unwrap_err();
+            assert_eq!(status, 129, "{line:?}");
+            said
+        };
+        let points = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--end-of-log"];
+        for point in points {
+            for other in ["--commit=c", "--no-migrate", "--prove", "--allow-schema-difference"] {
+                let said = refused(&["b", "--to=/d", point, other]);
+                assert!(said.contains(other.split('=').next().unwrap()), "{said}");
+            }
+            for other in point_but(point) {
+                refused(&["b", "--to=/d", point, other]);
+            }
+        }
+        for part in ["--schema=s", "--table=s.t"] {
+            for other in ["--commit=c", "--allow-schema-difference"] {
+                refused(&["b", "--into=d", part, other]);
+            }
+        }
+        refused(&["b", "--into=d", "--schema=s", "--table=s.t"]);
+        refused(&["b", "--into=d", "--commit=c", "--no-migrate"]);
+        refused(&["b", "--into=d", "--to=/d"]);
+        refused(&["b", "--to=/d", "--start", "--archive-mode=off"]);
+        refused(&["b", "--to=/d", "--wal-store=s3://b/p"]);
+        refused(&["--list", "--resume"]);
+        for group in [&["--list"][..], &["--resume=x"], &["--abort"], &["--finish"]] {
+            refused(&[group, &["--at=1d"]].concat());
+        }
+    }
+
+    fn point_but(one: &str) -> impl Iterator<Item = &'static str> {
+        let all = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--end-of-log"];
+        all.into_iter().filter(move |other| *other != one)
+    }
+}

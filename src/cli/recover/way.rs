@@ -1,0 +1,214 @@
+//! From the commit of a backup to the one that is wanted: what has to be run, and
+//! what the schema has to be then.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::cli::{Code, Context, Failure};
+use crate::config::DatabaseConfig;
+use crate::domain::DatabaseName;
+use crate::git::{Directory, Oid, TreeEntry};
+use crate::ledger::Entry;
+use crate::recovery::{
+    Between, Expected, FileKind, Forward, Gap, Judged, Listing, MigrateCommand, Unfit, Way, all_migrations,
+    judge, one_direction,
+};
+use crate::tools::Migration;
+
+/// How a database gets from the commit of its backup to another one.
+#[derive(Debug)]
+pub(crate) struct Leading {
+    /// What has to be run; `None` where the backup is of the commit itself.
+    pub(crate) forward: Option<Forward>,
+    /// What the schema is then.
+    pub(crate) expected: Expected,
+    /// Files that count as schema, differ, and are not looked at.
+    pub(crate) unseen: Vec<String>,
+}
+
+/// The ways to one commit. What they have in common is read once.
+pub(crate) struct Ways<'a> {
+    commit: Oid,
+    context: &'a Context,
+    listings: HashMap<(Oid, String), Files>,
+    built: HashMap<DatabaseName, Rc<Result<Vec<Migration>, Vec<Unfit>>>>,
+}
+
+/// The files of a directory; `None` where there is no such directory.
+type Files = Rc<Option<Listing<Oid>>>;
+
+impl<'a> Ways<'a> {
+    /// The ways to `commit`.
+    pub(crate) fn to(commit: Oid, context: &'a Context) -> Self {
+        Self { commit, context, listings: HashMap::new(), built: HashMap::new() }
+    }
+
+    /// The way from the backup of `entry`, or why there is none that this program
+    /// can go.
+    pub(crate) fn from(&mut self, entry: &Entry) -> Result<Result<Leading, Gap>, Failure> {
+        let from = Oid::from(&entry.backup.commit);
+        let database = self.context.config()?.database(&entry.backup.database)?;
+        let recorded = self.recorded(entry)?;
+        if from == self.commit {
+            let expected = recorded.unwrap_or(Expected::Unknown);
+            return Ok(Ok(Leading { forward: None, expected, unseen: Vec::new() }));
+        }
+        if let Some(way) = self.by_command(&database, from)? {
+            let expected = recorded.unwrap_or_else(|| Expected::Built(way.clone()));
+            let forward = Some(Forward { commit: self.commit.to_commit(), way });
+            return Ok(Ok(Leading { forward, expected, unseen: Vec::new() }));
+        }
+        self.by_files(entry, &database, recorded)
+    }
+
+    /// A program of the user.
+    fn by_command(&self, database: &DatabaseConfig, from: Oid) -> Result<Option<Way>, Failure> {
+        let Some(migrate) = &database.migrate else { return Ok(None) };
+        let repository = self.context.repository()?;
+        // It goes forward; what it would do in a newer schema, nobody knows.
+        if !repository.is_ancestor(from, self.commit)? {
+            let (from, commit) = (from.short(), self.commit.short());
+            let message = format!("commit {from} of the backup is not in the history of {commit}");
+            return Err(Failure::new(Code::Conflict, message)
+                .hint("migrations are not undone; 'git pggit backup find' shows what leads there"));
+        }
+        Ok(Some(Way::Command(MigrateCommand {
+            words: migrate.value.clone(),
+            git_dir: repository.common_dir(),
+            database: database.name.clone(),
+            deadline: database.migrate_timeout.value,
+        })))
+    }
+
+    /// Files that we run.
+    fn by_files(
+        &mut self,
+        entry: &Entry,
+        database: &DatabaseConfig,
+        recorded: Option<Expected>,
+    ) -> Result<Result<Leading, Gap>, Failure> {
+        let (from, directory) = (Oid::from(&entry.backup.commit), database.migrations.value.as_str());
+        let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
+        let others = self.others(from, database)?;
+        let between = Between { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
+        let Judged { run, unseen } = match judge(between) {
+            Ok(judged) => judged,
+            Err(gap) => return Ok(Err(gap)),
+        };
+        let run = self.read(&run, (*new).as_ref())?;
+        if let Err(unfit) = one_direction(directory, &run) {
+            return Ok(Err(Gap::Unfit(unfit)));
+        }
+        let expected = match recorded {
+            Some(recorded) => recorded,
+            None => match (self.built(database)?.as_ref(), self.as_backed_up(entry, run.is_empty())?) {
+                (Ok(all), _) if !all.is_empty() => Expected::Built(Way::Files(all.clone())),
+                (_, Some(same)) => same,
+                (built, None) => {
+                    let unfit = built.as_ref().err().cloned().unwrap_or_default();
+                    return Ok(Err(Gap::NoProof { commit: self.commit.to_commit(), unfit }));
+                }
+            },
+        };
+        let forward = Some(Forward { commit: self.commit.to_commit(), way: Way::Files(run) });
+        Ok(Ok(Leading { forward, expected, unseen }))
+    }
+
+    /// The schema that was recorded with a backup of the commit: with this one, if
+    /// it is of that commit.
+    fn recorded(&self, entry: &Entry) -> Result<Option<Expected>, Failure> {
+        let ledger = self.context.ledger()?;
+        let others = match Oid::from(&entry.backup.commit) == self.commit {
+            true => vec![entry.clone()],
+            false => ledger.at_commit(&self.commit.to_commit())?.entries,
+        };
+        let of_database = |other: &&Entry| {
+            other.backup.database == entry.backup.database && other.backup.completed_at.is_some()
+        };
+        let Some(other) = others.iter().rev().find(of_database) else { return Ok(None) };
+        let schema = ledger.schema(other)?;
+        Ok(schema.map(|schema| Expected::Recorded { backup: other.backup.id, schema }))
+    }
+
+    /// Where nothing has to be run, the schema is the one of the backup.
+    fn as_backed_up(&self, entry: &Entry, nothing_to_run: bool) -> Result<Option<Expected>, Failure> {
+        if !nothing_to_run {
+            return Ok(None);
+        }
+        let schema = self.context.ledger()?.schema(entry)?;
+        Ok(schema.map(|schema| Expected::Recorded { backup: entry.backup.id, schema }))
+    }
+
+    /// All migrations of the commit, or what of it cannot be run.
+    fn built(
+        &mut self,
+        database: &DatabaseConfig,
+    ) -> Result<Rc<Result<Vec<Migration>, Vec<Unfit>>>, Failure> {
+        if let Some(known) = self.built.get(&database.name) {
+            return Ok(Rc::clone(known));
+        }
+        let directory = database.migrations.value.as_str();
+        let files = self.files(self.commit, directory)?;
+        let nothing = Listing::new();
+        let listing = (*files).as_ref().unwrap_or(&nothing);
+        let built = match all_migrations(directory, listing) {
+            Ok(names) => {
+                let all = self.read(&names, Some(listing))?;
+                one_direction(directory, &all).map(|()| all)
+            }
+            Err(unfit) => Err(unfit),
+        };
+        let built = Rc::new(built);
+        self.built.insert(database.name.clone(), Rc::clone(&built));
+        Ok(built)
+    }
+
+    fn read(&self, names: &[String], listing: Option<&Listing<Oid>>) -> Result<Vec<Migration>, Failure> {
+        let repository = self.context.repository()?;
+        let listed = names.iter().filter_map(|name| Some((name, listing?.get(name)?.1)));
+        listed.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
+    }
+
+    /// What is below a directory at a commit.
+    fn files(&mut self, commit: Oid, directory: &str) -> Result<Files, Failure> {
+        let key = (commit, directory.to_owned());
+        if let Some(known) = self.listings.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let files = self.context.repository()?.files_below(commit, directory)?;
+        let files = Rc::new(files.map(listing));
+        self.listings.insert(key, Rc::clone(&files));
+        Ok(files)
+    }
+
+    /// The files that count as schema, are not below the directory of migrations,
+    /// and differ from those of the commit.
+    fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Failure> {
+        let (repository, paths) =
+            (self.context.repository()?, self.context.config()?.schema_paths(&database.name)?);
+        let directory = database.migrations.value.as_str();
+        let below = format!("{directory}/");
+        let mut differ = Vec::new();
+        let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);
+        repository.differs_where(Some(old), Some(new), &mut |path| {
+            // A link or a submodule may stand for a directory.
+            let as_directory = format!("{path}/");
+            let counts =
+                path == directory || paths.iter().any(|one| one.matches(path) || one.matches(&as_directory));
+            if counts && !path.starts_with(&below) {
+                differ.push(path.to_owned());
+            }
+            false
+        })?;
+        Ok(differ)
+    }
+}
+
+fn listing(files: Directory) -> Listing<Oid> {
+    let kind = |entry: &TreeEntry| match entry {
+        entry if entry.is_symlink() => FileKind::Symlink,
+        entry if entry.is_submodule() => FileKind::Submodule,
+        _ => FileKind::File,
+    };
+    files.into_iter().map(|(path, entry)| (path, (kind(&entry), entry.id))).collect()
+}

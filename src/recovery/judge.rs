@@ -1,0 +1,320 @@
+//! Whether the migrations that this program runs lead from the commit of a backup
+//! to another one. Pure.
+
+use std::collections::BTreeMap;
+
+use super::Gap;
+use super::forward::{is_migration, is_undo, pending};
+use super::unfit::{Unfit, Why};
+use crate::tools::{Migration, undo_part};
+
+/// What a name in the tree of a commit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A commit of another repository.
+    Submodule,
+}
+
+/// What is below a directory, without directories, by the path from there. `K` is
+/// the id of the content.
+pub type Listing<K> = BTreeMap<String, (FileKind, K)>;
+
+/// What lies between two commits.
+#[derive(Debug)]
+pub struct Between<'a, K> {
+    /// The directory of migrations.
+    pub directory: &'a str,
+    /// What the old commit has there; `None` where it has no such directory.
+    pub old: Option<&'a Listing<K>>,
+    /// What the new one has.
+    pub new: Option<&'a Listing<K>>,
+    /// The other files that count as schema and differ.
+    pub others: Vec<String>,
+}
+
+/// How the new commit is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The migrations to run, in their order.
+    pub run: Vec<String>,
+    /// Files that count as schema, differ, and are not looked at.
+    pub unseen: Vec<String>,
+}
+
+/// Judges the way from the old commit to the new one. It is refused where a file
+/// differs of which this program does not know that it need not be run.
+pub fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
+    let Between { directory, old, new, others } = between;
+    let unseen: Vec<String> = others.into_iter().filter(|path| !is_note(file_name(path))).collect();
+    if !unseen.is_empty() && (old.is_none() || new.is_none()) {
+        return Err(Gap::NoDirectory { directory: directory.to_owned(), differ: unseen });
+    }
+    let nothing = Listing::new();
+    let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
+    let differ = |path: &&String| old.get(*path) != new.get(*path);
+    let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).filter(differ).collect();
+    let unfit: Vec<Unfit> = paths
+        .into_iter()
+        .filter_map(|path| {
+            let sides = [old, new];
+            let why = sides.iter().find_map(|side| why_unfit(path, side.get(path)?.0, side))?;
+            Some(Unfit { path: format!("{directory}/{path}"), why })
+        })
+        .collect();
+    if !unfit.is_empty() {
+        return Err(Gap::Unfit(unfit));
+    }
+    Ok(Judged { run: pending(&runnable(old), &runnable(new))?, unseen })
+}
+
+/// All migrations of a commit in their order, when its directory has nothing of
+/// which this program does not know that it need not be run.
+pub fn all_migrations<K: PartialEq>(
+    directory: &str,
+    listing: &Listing<K>,
+) -> Result<Vec<String>, Vec<Unfit>> {
+    let nothing = Listing::new();
+    match judge(Between { directory, old: Some(&nothing), new: Some(listing), others: Vec::new() }) {
+        Ok(judged) => Ok(judged.run),
+        Err(Gap::Unfit(unfit)) => Err(unfit),
+        Err(_) => unreachable!("nothing was changed or removed since nothing was there"),
+    }
+}
+
+/// Refuses files that hold more than the way forward.
+pub fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
+    let unfit = |one: &Migration| {
+        let why = Why::UndoPart(undo_part(&one.sql)?);
+        Some(Unfit { path: format!("{directory}/{}", one.name), why })
+    };
+    let unfit: Vec<Unfit> = migrations.iter().filter_map(unfit).collect();
+    if unfit.is_empty() { Ok(()) } else { Err(unfit) }
+}
+
+/// Whether an entry of the directory of migrations may have to be run, as far as its
+/// name tells.
+pub fn may_run(name: &str) -> bool {
+    !is_note(name) && !is_undo(name)
+}
+
+/// What the runner runs of a listing that has nothing unfit.
+fn runnable<K>(listing: &Listing<K>) -> BTreeMap<String, &K> {
+    let files = listing.iter().filter(|(path, _)| !path.contains('/') && is_migration(path));
+    files.map(|(path, (_, id))| (path.clone(), id)).collect()
+}
+
+/// Why the runner cannot say that it does what has to be done about a file.
+fn why_unfit<K>(path: &str, kind: FileKind, siblings: &Listing<K>) -> Option<Why> {
+    let (name, lower) = (file_name(path), path.to_ascii_lowercase());
+    match kind {
+        FileKind::Submodule => return Some(Why::Submodule),
+        // Whose names lossy text cannot tell apart.
+        _ if path.contains('\u{fffd}') => return Some(Why::NotUtf8),
+        _ if is_note(name) => return None,
+        FileKind::Symlink => return Some(Why::Symlink),
+        FileKind::File if path.contains('/') => return Some(Why::Below),
+        FileKind::File if is_undo(name) => return None,
+        FileKind::File if !name.ends_with(".sql") => return Some(Why::NotSql),
+        FileKind::File => {}
+    }
+    let stem = &lower[..lower.len() - ".sql".len()];
+    if UNDO_WORDS.contains(&stem) || undoes_another(stem, siblings) {
+        return Some(Why::Undoes);
+    }
+    let flyway = |prefix: char| {
+        let rest = name.strip_prefix(prefix)?;
+        let (version, _) = rest.split_once("__")?;
+        Some(version)
+    };
+    let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    if flyway('U').is_some_and(is_version) {
+        return Some(Why::Undoes);
+    }
+    if flyway('R').is_some_and(str::is_empty) {
+        return Some(Why::Repeatable);
+    }
+    if flyway('B').is_some_and(is_version) {
+        return Some(Why::Baseline);
+    }
+    let event = ["before", "after"].iter().find_map(|prefix| name.strip_prefix(prefix));
+    event.is_some_and(|event| event.starts_with(|c: char| c.is_ascii_uppercase())).then_some(Why::Callback)
+}
+
+const UNDO_WORDS: [&str; 4] = ["down", "undo", "revert", "rollback"];
+
+/// Whether a file is the one that undoes another: `x-down.sql` beside `x-up.sql`.
+fn undoes_another<K>(stem: &str, siblings: &Listing<K>) -> bool {
+    let has = |name: &str| siblings.keys().any(|sibling| sibling.eq_ignore_ascii_case(name));
+    UNDO_WORDS.iter().any(|word| {
+        let Some(base) = stem.strip_suffix(word).filter(|base| base.ends_with(['.', '-', '_'])) else {
+            return false;
+        };
+        let plain = format!("{}.sql", &base[..base.len() - 1]);
+        let forward = ["up", "do", "deploy", "apply"].map(|word| format!("{base}{word}.sql"));
+        has(&plain) || forward.iter().any(|name| has(name))
+    })
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether a file is about migrations and none: what it says changes no schema.
+fn is_note(name: &str) -> bool {
+    const NAMES: [&str; 6] =
+        [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".editorconfig", "atlas.sum"];
+    let lower = name.to_ascii_lowercase();
+    NAMES.contains(&lower.as_str()) || lower == "readme" || lower.ends_with(".md")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(names: &[(&str, u32)]) -> Listing<u32> {
+        names.iter().map(|(name, id)| ((*name).to_owned(), (FileKind::File, *id))).collect()
+    }
+
+    fn judged(old: &[(&str, u32)], new: &[(&str, u32)]) -> Result<Vec<String>, Gap> {
+        let (old, new) = (listing(old), listing(new));
+        let between =
+            Between { directory: "migrations", old: Some(&old), new: Some(&new), others: Vec::new() };
+        judge(between).map(|judged| judged.run)
+    }
+
+    /// The reason why a file that is new cannot be run.
+    fn why(name: &str) -> Option<Why> {
+        match judged(&[], &[(name, 1)]) {
+            Ok(_) => None,
+            Err(Gap::Unfit(mut unfit)) => {
+                assert_eq!(unfit[0].path, format!("migrations/{name}"));
+                Some(unfit.remove(0).why)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn plain_files_and_pairs_go_on_and_notes_do_not_matter() {
+        let old = [("1_a.up.sql", 1), ("1_a.down.sql", 2), ("README.md", 3), ("atlas.sum", 4)];
+        let new = [
+            ("1_a.up.sql", 1),
+            ("1_a.down.sql", 9),
+            ("README.md", 9),
+            ("atlas.sum", 9),
+            ("sub/.gitkeep", 9),
+            ("10_c.up.sql", 5),
+            ("2_b.up.sql", 6),
+            ("2_b.DOWN.sql", 7),
+            ("V3__under.sql", 8),
+            ("Undo__x.sql", 8),
+            ("after_all.sql", 8),
+            ("Rename.sql", 8),
+            ("break_down.sql", 8),
+        ];
+        let run = [
+            "2_b.up.sql",
+            "10_c.up.sql",
+            "Rename.sql",
+            "Undo__x.sql",
+            "V3__under.sql",
+            "after_all.sql",
+            "break_down.sql",
+        ];
+        assert_eq!(judged(&old, &new).unwrap(), run);
+        assert_eq!(judged(&new, &new), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn each_kind_of_file_that_is_not_run_is_named() {
+        for (name, expected) in [
+            ("2024_x/up.sql", Why::Below),
+            ("2024_x/migration.sql", Why::Below),
+            ("2024_x/down.sql", Why::Below),
+            ("meta/_journal.json", Why::Below),
+            ("down.sql", Why::Undoes),
+            ("Undo.sql", Why::Undoes),
+            ("U2__x.sql", Why::Undoes),
+            ("U1.1__x.sql", Why::Undoes),
+            ("R__view.sql", Why::Repeatable),
+            ("B3__base.sql", Why::Baseline),
+            ("afterMigrate.sql", Why::Callback),
+            ("beforeEachMigrate__x.sql", Why::Callback),
+            ("0002_x.rb", Why::NotSql),
+            ("0002_x.py", Why::NotSql),
+            ("x.SQL", Why::NotSql),
+            ("migration_lock.toml", Why::NotSql),
+            ("seed", Why::NotSql),
+            ("\u{fffd}.sql", Why::NotUtf8),
+        ] {
+            assert_eq!(why(name), Some(expected), "{name}");
+        }
+        let pair = |undo: &str, forward: &str| judged(&[], &[(undo, 1), (forward, 2)]);
+        for (undo, forward) in [
+            ("1-down.sql", "1-up.sql"),
+            ("1_down.sql", "1_up.sql"),
+            ("1_x.rollback.sql", "1_x.sql"),
+            ("1.revert.sql", "1.deploy.sql"),
+        ] {
+            assert!(matches!(pair(undo, forward), Err(Gap::Unfit(unfit)) if unfit[0].why == Why::Undoes));
+        }
+        for (kind, expected) in [(FileKind::Symlink, Why::Symlink), (FileKind::Submodule, Why::Submodule)] {
+            let new = Listing::from([("1.sql".to_owned(), (kind, 1))]);
+            assert_eq!(all_migrations("m", &new).unwrap_err()[0].why, expected);
+        }
+    }
+
+    #[test]
+    fn only_what_differs_counts() {
+        let old = [("R__view.sql", 1), ("1.sql", 1), ("x.rb", 1), ("d/up.sql", 1)];
+        let new = [old.as_slice(), &[("2.sql", 1)]].concat();
+        assert_eq!(judged(&old, &new).unwrap(), ["2.sql"]);
+        // A file that was changed or removed and never ran is no migration either.
+        for other in [new[1..].to_vec(), [&[("R__view.sql", 2)][..], &new[1..]].concat()] {
+            assert!(matches!(judged(&old, &other), Err(Gap::Unfit(unfit)) if unfit.len() == 1));
+        }
+        assert_eq!(judged(&[("1.sql", 1)], &[("1.sql", 2)]), Err(Gap::Changed("1.sql".into())));
+        assert_eq!(judged(&[("1.sql", 1)], &[]), Err(Gap::Removed("1.sql".into())));
+        // A file that becomes a link is not the same file.
+        let (old, link) =
+            (listing(&[("1.sql", 1)]), Listing::from([("1.sql".to_owned(), (FileKind::Symlink, 1))]));
+        let between = Between { directory: "m", old: Some(&old), new: Some(&link), others: Vec::new() };
+        assert!(matches!(judge(between), Err(Gap::Unfit(_))));
+        let unfit = all_migrations("m", &listing(&new)).unwrap_err();
+        assert_eq!(unfit.len(), 3, "{unfit:?}");
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_leaves_the_other_files_of_the_schema() {
+        let files = listing(&[("1.sql", 1)]);
+        let others = || vec!["db/schema.sql".to_owned(), "db/migrations/README.md".to_owned()];
+        let judged = |old, new, others| judge(Between { directory: "m", old, new, others });
+        for (old, new) in [(None, None), (None, Some(&files)), (Some(&files), None)] {
+            let gap = judged(old, new, others()).unwrap_err();
+            let expected =
+                Gap::NoDirectory { directory: "m".into(), differ: vec!["db/schema.sql".to_owned()] };
+            assert_eq!(gap, expected);
+        }
+        assert_eq!(judged(None, None, Vec::new()).unwrap().run, Vec::<String>::new());
+        assert_eq!(judged(None, Some(&files), Vec::new()).unwrap().run, ["1.sql"]);
+        let seen = judged(Some(&files), Some(&files), others()).unwrap();
+        assert_eq!(seen, Judged { run: Vec::new(), unseen: vec!["db/schema.sql".to_owned()] });
+    }
+
+    #[test]
+    fn a_file_of_two_directions_is_named_with_its_line() {
+        let migration = |name: &str, sql: &str| Migration { name: name.into(), sql: sql.into() };
+        let both = migration("2.sql", "-- migrate:up\nselect 1;\n-- migrate:down\nselect 2;");
+        let one = migration("1.sql", "select '\n-- migrate:down\n';");
+        let unfit = one_direction("db", &[one.clone(), both]).unwrap_err();
+        assert_eq!(unfit.len(), 1);
+        let said = Gap::Unfit(unfit).to_string();
+        let expected = "db/2.sql cannot be run: line 3 begins a part that undoes it ('-- migrate:down')";
+        assert_eq!(said, expected);
+        assert_eq!(one_direction("db", &[one]), Ok(()));
+    }
+}

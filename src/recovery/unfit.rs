@@ -1,0 +1,96 @@
+//! Files that are no migrations of the runner of this program, and why.
+
+use std::fmt;
+
+use crate::tools::UndoPart;
+
+/// So many files are named; of the others only how many there are.
+const SHOWN_MAX: usize = 5;
+
+/// A file that the runner does not run, or must not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// Its path in the repository.
+    pub path: String,
+    /// Why not.
+    pub why: Why,
+}
+
+/// Why a file cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// Only files directly in the directory of migrations are.
+    Below,
+    /// Only `*.sql` files are.
+    NotSql,
+    /// It is a symbolic link.
+    Symlink,
+    /// It is a commit of another repository.
+    Submodule,
+    /// Its name is not UTF-8.
+    NotUtf8,
+    /// Its name says that it undoes another one.
+    Undoes,
+    /// It is run again whenever it changes.
+    Repeatable,
+    /// It stands for those before it.
+    Baseline,
+    /// It is run around others.
+    Callback,
+    /// It undoes itself.
+    UndoPart(UndoPart),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Below => "it is in a subdirectory",
+            Self::NotSql => "it is no *.sql file",
+            Self::Symlink => "it is a symbolic link",
+            Self::Submodule => "it is a submodule",
+            Self::NotUtf8 => "its name is not UTF-8",
+            Self::Undoes => "by its name it undoes a migration",
+            Self::Repeatable => "by its name it is a repeatable migration",
+            Self::Baseline => "by its name it is a baseline",
+            Self::Callback => "by its name it is a callback",
+            Self::UndoPart(UndoPart { line, text }) => {
+                return write!(f, "line {line} begins a part that undoes it ('{text}')");
+            }
+        })
+    }
+}
+
+/// Names the files and says why.
+pub(super) fn named(files: &[Unfit]) -> String {
+    match files {
+        [Unfit { path, why }] => format!("{path} cannot be run: {why}"),
+        files => {
+            let each = files.iter().map(|Unfit { path, why }| format!("{path} ({why})"));
+            format!("{} files cannot be run: {}", files.len(), listed(each))
+        }
+    }
+}
+
+/// The first ones, and how many more there are.
+pub(super) fn listed(all: impl ExactSizeIterator<Item = impl fmt::Display>) -> String {
+    let more = all.len().saturating_sub(SHOWN_MAX);
+    let mut text: Vec<String> = all.take(SHOWN_MAX).map(|one| one.to_string()).collect();
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_named_and_the_others_counted() {
+        let unfit = |n: usize| Unfit { path: format!("m/{n}.rb"), why: Why::NotSql };
+        assert_eq!(named(&[unfit(1)]), "m/1.rb cannot be run: it is no *.sql file");
+        let said = named(&(0..7).map(unfit).collect::<Vec<_>>());
+        assert!(said.starts_with("7 files cannot be run: m/0.rb (it is no *.sql file), m/1.rb ("), "{said}");
+        assert!(said.ends_with("m/4.rb (it is no *.sql file), and 2 more"), "{said}");
+    }
+}
