@@ -52,6 +52,7 @@ mod store_keys;
 mod store_plain;
 mod stores;
 mod sync;
+mod sync_forged;
 mod verify;
 mod wal;
 mod worker;
