@@ -100,6 +100,14 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// Something that was to be ours is somebody else's.
+    #[error("{what} belongs to role \"{owner}\"")]
+    Foreign {
+        /// What.
+        what: String,
+        /// Whose it is.
+        owner: String,
+    },
     /// A mark that is not a full commit id.
     #[error("the mark of database \"{dbname}\" is not a full commit id: {value:?}")]
     BadMark {

@@ -161,6 +161,9 @@ impl From<pg::Error> for Failure {
             Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
             Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
             Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
+            Error::Foreign { owner, .. } => failure(Code::Conflict)
+                .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
+                .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
             Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
                 .hint("a superuser can allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
             Error::PermissionDenied { .. } => failure(Code::DatabaseUnreachable),
@@ -373,6 +376,13 @@ impl From<queue::Error> for Failure {
             }
             Error::Version { .. } => failure(Code::Configuration)
                 .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+            Error::Exposed { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue list' shows them; cancel those that are not yours with 'git pggit queue cancel'")
+                .hint("then forbid pushes to them: git config --add receive.hideRefs refs/pggit"),
+            Error::Fetched { ref remote, .. } => {
+                let key = format!("remote.{remote}.fetch");
+                failure(Code::Configuration).hint(format!("leave them out: git config --add {key} '^refs/pggit/*'"))
+            }
             Error::Watch { .. } => failure(Code::Fatal),
         }
     }
