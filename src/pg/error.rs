@@ -141,6 +141,15 @@ impl Error {
         }
     }
 
+    /// The code of the SQL standard, where the server refused a statement.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Query { sqlstate, .. } => Some(sqlstate),
+            Self::PermissionDenied { .. } => Some("42501"),
+            _ => None,
+        }
+    }
+
     pub(super) fn conninfo(reason: impl Into<String>) -> Self {
         Self::BadConnInfo { reason: reason.into() }
     }

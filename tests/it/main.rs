@@ -44,6 +44,7 @@ mod restore_commit;
 mod restore_roles;
 mod restored;
 mod schedule;
+mod sessions;
 mod signing;
 mod store_check;
 mod store_copy;

@@ -286,6 +286,10 @@ fn hint_for(said: &str) -> Option<&'static str> {
             "the server has no longer what the backup before was made of: --type full",
         ),
     ];
+    if said.contains("ERROR:  role \"") && said.contains("\" does not exist") {
+        // Also of policies and user mappings, which --no-owner and --no-privileges keep.
+        return Some("--globals makes the roles that the server lacks, if they were backed up with it");
+    }
     hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
 }
 
@@ -408,6 +412,9 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoExpectedSchema { .. } => {
                 Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
             }
+            other @ recovery::Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
+                "nothing is left of it; install the locale where the server runs, and restart the server",
+            ),
             other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
                 .hint("restore the backup with --no-migrate, or choose a commit between the two"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
