@@ -8,6 +8,9 @@ use crate::pg::{self, Client, ConnInfo, Sum, Table};
 
 /// The fact of the metadata that has them.
 pub const ROW_COUNTS: &str = "row_counts";
+/// Which kind of sum is recorded and compared. Records of earlier versions do not
+/// say it; they have another one.
+const SUMS: u64 = 2;
 /// Records are read by every command, so there is an end to what they hold.
 const TABLES_MAX: usize = 5_000;
 const BYTES_MAX: usize = 512 << 10;
@@ -16,7 +19,7 @@ const BYTES_MAX: usize = 512 << 10;
 /// not be had is recorded too: it does not make the dump worse.
 pub(super) fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value {
     let counted = count(server, snapshot, schemas).map(|(sums, left_out)| {
-        let mut value = json!({ "tables": sums });
+        let mut value = json!({ "tables": sums, "sums": SUMS });
         if left_out > 0 {
             value["left_out"] = left_out.into();
         }
@@ -31,7 +34,6 @@ pub(super) fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) ->
 
 fn count(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Result<(Vec<Value>, usize), pg::Error> {
     let client = Client::connect(server, "git-pggit")?;
-    client.never_time_out()?;
     client.write_rows_alike()?;
     client.begin_in_snapshot(snapshot)?;
     let (mut sums, mut bytes, mut left_out) = (Vec::new(), 0, 0);
@@ -55,9 +57,19 @@ fn is_harmless(value: &Value) -> bool {
     Metadata::try_from(value.clone()).is_ok()
 }
 
+/// The tables that were counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The tables, each with what was found in it.
+    pub tables: Vec<(Table, Sum)>,
+    /// Whether the sums are of the kind that [`Client::sum_of`] makes; when not, only
+    /// the numbers of rows can be compared.
+    pub comparable: bool,
+}
+
 /// The tables that were counted, from the metadata of a backup. `Err` says why
 /// there are none although there should be.
-pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Vec<(Table, Sum)>, String>> {
+pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Counted, String>> {
     let recorded = metadata.as_map().get(ROW_COUNTS)?;
     if let Some(error) = recorded.get("error").and_then(Value::as_str) {
         return Some(Err(error.to_owned()));
@@ -69,7 +81,12 @@ pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Vec<(Table, Sum)>, 
     };
     let tables = recorded.get("tables").and_then(Value::as_array);
     let tables: Option<Vec<_>> = tables.and_then(|tables| tables.iter().map(one).collect());
-    Some(tables.ok_or_else(|| "they are not understood".to_owned()))
+    let comparable = recorded.get("sums").and_then(Value::as_u64) == Some(SUMS);
+    Some(
+        tables
+            .map(|tables| Counted { tables, comparable })
+            .ok_or_else(|| "they are not understood".to_owned()),
+    )
 }
 
 #[cfg(test)]
@@ -85,8 +102,13 @@ mod tests {
         };
         let table = Table { schema: "public".into(), name: "a\"b".into() };
         let sum = Sum { rows: 3, sum: "-12345678901234567890".into() };
-        let good = read(json!({ "tables": [["public", "a\"b", 3, "-12345678901234567890"]] }));
-        assert_eq!(good, Some(Ok(vec![(table, sum)])));
+        let tables = json!([["public", "a\"b", 3, "-12345678901234567890"]]);
+        let counted =
+            |comparable| Some(Ok(Counted { tables: vec![(table.clone(), sum.clone())], comparable }));
+        assert_eq!(read(json!({ "tables": tables, "sums": 2 })), counted(true));
+        // Sums of earlier versions, and of later ones.
+        assert_eq!(read(json!({ "tables": tables })), counted(false));
+        assert_eq!(read(json!({ "tables": tables, "sums": 3 })), counted(false));
         assert_eq!(read(json!({ "error": "no" })), Some(Err("no".into())));
         for bad in
             [json!(1), json!({}), json!({ "tables": [[1]] }), json!({ "tables": [["a", "b", -1, "0"]] })]

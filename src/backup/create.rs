@@ -25,7 +25,7 @@ use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
 use crate::store::{Access, Draft, Held, Place};
 use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
-use crate::tools::{self, Adapter, Connection, DumpSpec, Format, Programs};
+use crate::tools::{self, Adapter, DumpSpec, Programs};
 
 use super::Error;
 use super::adapters::values;
@@ -129,7 +129,7 @@ pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Uns
     let (basis, chain) = choose_base(around, request, &facts)?;
     let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
-    let run = Run { around, request, facts: &facts, entry: &entry, basis, chain };
+    let run = Run { around, request, client: &client, facts: &facts, entry: &entry, basis, chain };
     let made = run.make(snapshot.as_ref().map(Snapshot::id)).and_then(|made| {
         snapshot.map_or(Ok(()), Snapshot::finish)?;
         Ok(made)
@@ -176,9 +176,7 @@ fn again(around: &Surroundings<'_>, entry: &Entry) -> Result<Entry, ledger::Erro
 }
 
 fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
-    let client = Client::connect(&around.server, "git-pggit")?;
-    client.never_time_out()?;
-    Ok(client)
+    Ok(Client::connect(&around.server, "git-pggit")?)
 }
 
 /// A database that cannot be reached is a backup that was not made, and the
@@ -274,6 +272,7 @@ fn describe(error: &Error) -> String {
 struct Run<'a> {
     around: &'a Surroundings<'a>,
     request: &'a Request,
+    client: &'a Client,
     facts: &'a ServerFacts,
     entry: &'a Entry,
     basis: Basis,
@@ -308,7 +307,7 @@ impl Run<'_> {
             snapshot,
             deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
         };
-        let (recorder, counter) = (self.recorder(&order), self.counter(snapshot));
+        let (recorder, counter) = (self.recorder(&order)?, self.counter(snapshot));
         let (made, schema, counts) = thread::scope(|scope| {
             let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
             let counts = scope.spawn(move || counter.map(|count| count()));
@@ -378,7 +377,7 @@ impl Run<'_> {
     fn recorder(
         &self,
         order: &Order<'_>,
-    ) -> Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>> {
+    ) -> Result<Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>>, Error> {
         let database = &self.request.database;
         let spec = DumpSpec {
             schemas: values(&database.schemas),
@@ -388,10 +387,10 @@ impl Run<'_> {
             with_extensions: false,
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
-            ..DumpSpec::new(Connection::from(&self.around.server), Format::Plain)
+            ..DumpSpec::of_schema(self.client, false)?
         };
         let programs = self.around.programs.for_server(self.facts.major);
-        database.record_schema.value.then_some(move || programs.schema_sql(&spec))
+        Ok(database.record_schema.value.then_some(move || programs.schema_sql(&spec)))
     }
 
     /// What counts the rows of all tables in the snapshot that is backed up.
@@ -530,6 +529,7 @@ fn postgres(facts: &ServerFacts, dbname: &str, known: Option<Postgres>) -> Postg
         locale_provider: facts.locale_provider.as_deref().and_then(line),
         locale: facts.locale.as_deref().and_then(line),
         icu_rules: facts.icu_rules.clone(),
+        lc_monetary: line(&facts.lc_monetary),
     }
 }
 

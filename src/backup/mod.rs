@@ -13,7 +13,7 @@ mod sink;
 
 pub use adapters::{adapter_for, decide, restorer_of};
 pub use choice::{Asked, Chosen, choose};
-pub use counts::{ROW_COUNTS, recorded_counts};
+pub use counts::{Counted, ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::Error;
 pub use import::{Import, Imported, Outcome, import};

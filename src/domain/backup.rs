@@ -145,6 +145,9 @@ pub struct Postgres {
     /// Collation rules of the provider `icu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
+    /// The locale in which a dump of the database has amounts of money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lc_monetary: Option<Line>,
 }
 
 /// Somebody asked that this backup is kept whatever policy says.

@@ -38,6 +38,13 @@ impl Digest {
         Self::blake3(blake3::hash(content).as_bytes())
     }
 
+    /// The first half of the BLAKE3 digest of `content`, as a number.
+    pub fn number_of(content: &[u8]) -> u128 {
+        let digest = blake3::hash(content);
+        let half = digest.as_bytes().iter().take(16);
+        half.fold(0, |number, byte| number << 8 | u128::from(*byte))
+    }
+
     /// The BLAKE3 digest whose 32 bytes are `bytes`.
     pub fn blake3(bytes: &[u8; 32]) -> Self {
         let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

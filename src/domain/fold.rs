@@ -18,6 +18,27 @@ use super::{
     RestoredEvent as Restored, Started, Status, Verification,
 };
 
+/// How far the clock of an event may be above those of all events before it. A writer
+/// adds 1; what is far above was written so that nothing ever comes after it.
+pub const CLOCK_STEP_MAX: u64 = 1 << 32;
+
+/// Says of clocks, in their order, whether each is believable after those before it.
+#[derive(Debug, Default)]
+pub(super) struct Believable {
+    /// The highest one that was.
+    pub(super) highest: u64,
+}
+
+impl Believable {
+    pub(super) fn is(&mut self, clock: u64) -> bool {
+        let believable = clock <= self.highest.saturating_add(CLOCK_STEP_MAX);
+        if believable {
+            self.highest = self.highest.max(clock);
+        }
+        believable
+    }
+}
+
 /// An event that changed nothing, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
@@ -42,8 +63,12 @@ pub fn fold<'a>(id: BackupId, events: impl IntoIterator<Item = &'a Event>) -> Op
     let mut events: Vec<&Event> = events.into_iter().collect();
     events.sort_by_key(|event| event.order());
     let mut ignored = Vec::new();
-    let mut state: Option<Backup> = None;
+    let (mut state, mut clocks): (Option<Backup>, _) = (None, Believable::default());
     for event in events {
+        if !clocks.is(event.clock) {
+            ignored.push(Ignored { id: event.id, reason: "its clock is far above all before it".to_owned() });
+            continue;
+        }
         match refusal(state.as_ref(), &event.body) {
             Some(reason) => ignored.push(Ignored { id: event.id, reason }),
             None => match &mut state {

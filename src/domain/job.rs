@@ -420,8 +420,8 @@ impl Job {
 
     /// A worker takes it. `at` is now.
     pub fn claim(&mut self, worker: Line, owner: Option<Owner>, lease: Duration, at: Timestamp) {
-        self.token += 1;
-        self.attempts += 1;
+        self.token = self.token.saturating_add(1);
+        self.attempts = self.attempts.saturating_add(1);
         self.state = JobState::InProgress;
         self.next_retry_at = None;
         self.cancel_requested = false;
@@ -482,7 +482,7 @@ impl Job {
         self.report(Outcome::Lost, Some(error), "", at);
         match self.cancel_requested {
             true => self.finish(JobState::Cancelled, at),
-            false if again => self.try_again(at, self.policy.delay(self.attempts - 1, chance)),
+            false if again => self.try_again(at, self.policy.delay(self.attempts.saturating_sub(1), chance)),
             false => self.try_again(at, Duration::ZERO),
         }
         if self.state == JobState::PermanentlyFailed {

@@ -48,7 +48,7 @@ pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
     Restored as RestoredEvent, Started, Tagged, Untagged, Verified as VerifiedEvent,
 };
-pub use fold::{Folded, Ignored, fold, refusal};
+pub use fold::{CLOCK_STEP_MAX, Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, JobId, ShortIds};
 pub use job::{
     AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,

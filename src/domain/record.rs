@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::fold::Believable;
 use super::{Backup, BackupId, Body, Event, EventError, EventId, Folded, fold, to_canonical_json};
 
 /// Version of the record and event format that this program writes.
@@ -120,9 +121,14 @@ impl Record {
         self.events.get(&id)
     }
 
-    /// The clock of the next event.
+    /// The clock of the next event. Clocks that the fold does not believe do not count,
+    /// so that what is written next does.
     pub fn next_clock(&self) -> u64 {
-        self.events.values().map(|event| event.clock).max().unwrap_or(0).saturating_add(1)
+        let mut clocks: Vec<u64> = self.events.values().map(|event| event.clock).collect();
+        clocks.sort_unstable();
+        let mut believable = Believable::default();
+        clocks.retain(|clock| believable.is(*clock));
+        believable.highest.saturating_add(1)
     }
 
     /// Number of the next attempt.

@@ -20,6 +20,7 @@ mod pattern;
 mod program;
 mod prune;
 mod race;
+mod reach;
 pub mod refs;
 mod remote;
 pub mod setup;

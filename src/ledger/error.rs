@@ -75,6 +75,12 @@ pub enum Error {
         /// Which.
         commits: Vec<CommitId>,
     },
+    /// What another side has is not taken over.
+    #[error("{reason}")]
+    NotTaken {
+        /// Why not.
+        reason: String,
+    },
     /// Others kept changing the same refs.
     #[error("gave up after {attempts} attempts: {last}")]
     Busy {

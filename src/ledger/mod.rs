@@ -9,6 +9,7 @@
 //! - Reading never fails because of one damaged record: it is named beside the
 //!   others.
 
+mod accept;
 mod beginning;
 mod catalog;
 mod error;

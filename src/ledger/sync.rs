@@ -4,14 +4,16 @@
 //! each ledger ref is then brought together on its own: taken, kept, or merged
 //! by the union of its events. What results is pushed, never by force, and when
 //! somebody else was faster the whole begins again. A ref whose history the
-//! other side has written anew is left alone and named: in a log that can be
-//! trusted events are only ever added.
+//! other side has written anew, or whose records it has falsified ([`super::accept`]),
+//! is left alone and named: in a log that can be trusted events are only ever added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{BackupId, CommitId, Record};
-use crate::git::{NewCommit, NewNote, Notes, Oid, Outcome, RefUpdate, Transaction, TreeChange, Writer};
+use crate::git::{
+    NewCommit, NewNote, Notes, Oid, Outcome, RefDeletion, RefUpdate, Transaction, TreeChange, Writer,
+};
 use crate::process::crash_point;
 
 use super::{Error, Ledger, layout, note};
@@ -52,6 +54,8 @@ pub struct LeftAlone {
     pub reason: String,
     /// The other side has written its history anew.
     pub rewritten: bool,
+    /// What the other side has takes events away, alters them, or cannot be true.
+    pub refused: bool,
 }
 
 /// What a synchronisation did. The commits are schema commits.
@@ -107,7 +111,7 @@ impl Ledger<'_> {
             let ledger = Ledger { repository: &repository, ..*self };
             synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
             if direction.fetch {
-                ledger.integrate(&tracking, direction, &mut synced)?;
+                ledger.integrate(&tracking, &before, direction, &mut synced)?;
             }
             if !direction.push || ledger.push(remote, &tracking, direction, &mut synced)? {
                 return Ok(synced);
@@ -187,7 +191,8 @@ impl Ledger<'_> {
                     ..Transaction::default()
                 })?;
                 let reason = format!("`{remote}` has rewritten its history: {new} does not continue {old}");
-                rewritten.push(LeftAlone { reference: layout::ref_name(&commit), reason, rewritten: true });
+                let reference = layout::ref_name(&commit);
+                rewritten.push(LeftAlone { reference, reason, rewritten: true, refused: false });
             }
         }
         Ok(rewritten)
@@ -199,7 +204,13 @@ impl Ledger<'_> {
     }
 
     /// Brings our refs together with what was fetched.
-    fn integrate(&self, tracking: &Tracking, direction: Direction, synced: &mut Synced) -> Result<(), Error> {
+    fn integrate(
+        &self,
+        tracking: &Tracking,
+        before: &Tips,
+        direction: Direction,
+        synced: &mut Synced,
+    ) -> Result<(), Error> {
         let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
         let skip: BTreeSet<&str> = synced.left_alone.iter().map(|left| left.reference.as_str()).collect();
         let differing: Vec<(&CommitId, Oid)> = theirs
@@ -222,11 +233,18 @@ impl Ledger<'_> {
                     }
                     Ok(None) => {}
                     Err(error) if error.retry() => return Err(error),
-                    Err(error) => left_alone.push(LeftAlone {
-                        reference: layout::ref_name(commit),
-                        reason: error.to_string(),
-                        rewritten: false,
-                    }),
+                    Err(error) => {
+                        let refused = matches!(error, Error::NotTaken { .. });
+                        if refused {
+                            self.forget(tracking, commit, *theirs, before.get(*commit).copied())?;
+                        }
+                        left_alone.push(LeftAlone {
+                            reference: layout::ref_name(commit),
+                            reason: error.to_string(),
+                            rewritten: false,
+                            refused,
+                        });
+                    }
                 }
             }
             if !direction.dry_run {
@@ -235,6 +253,26 @@ impl Ledger<'_> {
         }
         synced.left_alone.extend(left_alone);
         if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
+    }
+
+    /// Puts a tracking ref back to what was seen before `theirs`, so that the other side
+    /// may go back to that, too.
+    fn forget(
+        &self,
+        tracking: &Tracking,
+        commit: &CommitId,
+        theirs: Oid,
+        before: Option<Oid>,
+    ) -> Result<(), Error> {
+        let name = format!("{}{commit}", tracking.backups);
+        let (mut updates, mut deletions) = (Vec::new(), Vec::new());
+        match before {
+            Some(before) if before == theirs => return Ok(()),
+            Some(new) => updates.push(RefUpdate { name, old: Some(theirs), new }),
+            None => deletions.push(RefDeletion { name, old: theirs }),
+        }
+        let reason = "sync: not taken over".to_owned();
+        Ok(self.repository.update_refs(&Transaction { updates, deletions, reason })?)
     }
 
     /// What our ref of `commit` has to become, if anything.
@@ -252,13 +290,16 @@ impl Ledger<'_> {
             let reason = format!("`{name}` of the other side does not belong to its commit");
             return Err(Error::Event(crate::domain::EventError::Head(reason)));
         }
+        if let Some(ours) = ours
+            && contains(ours, theirs)?
+        {
+            return Ok(None);
+        }
+        self.accept(commit, ours, theirs)?;
         let Some(ours) = ours else {
             synced.taken.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: None, new: theirs }));
         };
-        if contains(ours, theirs)? {
-            return Ok(None);
-        }
         if contains(theirs, ours)? {
             synced.taken.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: Some(ours), new: theirs }));
@@ -474,6 +515,7 @@ impl Ledger<'_> {
                     reference: name.clone(),
                     reason: format!("`{remote}` refuses it: {reason}"),
                     rewritten: false,
+                    refused: false,
                 }),
                 Some(Outcome::Behind) | None => done = false,
             }

@@ -21,6 +21,16 @@ pub type Rows = Vec<Vec<Option<String>>>;
 /// How long the server is given to hear our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// What every session of ours begins with. The search path is empty, so that the
+/// owner of a database cannot make us call their functions. Limits that the server,
+/// the database or the role sets for sessions do not apply: a session holds a lock,
+/// a snapshot or a `LISTEN` for hours, busy or idle. Where transactions are
+/// read-only by default, ours are not.
+const SESSION: &str = "SELECT pg_catalog.set_config('search_path', '', false); \
+    SELECT set_config(name, CASE vartype WHEN 'bool' THEN 'off' ELSE '0' END, false) FROM pg_settings \
+    WHERE setting NOT IN ('0', 'off') AND name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', \
+    'idle_in_transaction_session_timeout', 'idle_session_timeout', 'default_transaction_read_only')";
+
 /// One connection to one database. Its runtime has a thread that keeps polling
 /// the connection while the caller is busy with something else.
 pub struct Client {
@@ -52,8 +62,7 @@ impl Client {
         let polling = Mutex::new(Some(polling));
         let (runtime, inner, info) = (Some(runtime), Some(client), info.clone());
         let client = Self { runtime, inner, polling, info, target, notified };
-        // Whoever owns the database cannot make us call functions of theirs.
-        client.execute("SELECT pg_catalog.set_config('search_path', '', false)")?;
+        client.execute(SESSION)?;
         Ok(client)
     }
 
@@ -116,6 +125,22 @@ impl Client {
             Ok(answer.transpose()?.map(|answer| answer == Some(true)))
         };
         runtime.block_on(answer).map_err(|error| self.explain(runtime, &error, "this query"))
+    }
+
+    /// Reads what `sql`, a `COPY ... TO STDOUT`, sends, row by row.
+    pub(super) fn copy_out(&self, sql: &str, mut row: impl FnMut(&[u8])) -> Result<()> {
+        let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
+            unreachable!("a client loses its connection only when it is dropped")
+        };
+        let copied = async {
+            let mut stream = pin!(inner.copy_out(sql).await?);
+            while let Some(bytes) = stream.try_next().await? {
+                // The server sends each row as a message of its own.
+                row(&bytes);
+            }
+            Ok(())
+        };
+        runtime.block_on(copied).map_err(|error| self.explain(runtime, &error, "this table"))
     }
 
     /// Runs statements; `what` is named when the permission for them is missing.

@@ -50,6 +50,12 @@ where
     Connected { client, polling, target, notified }
 }
 
+/// How long a connection may be idle before the other side is asked whether it is
+/// there, where nobody says otherwise: firewalls and load balancers forget
+/// connections after some minutes, and a session of ours holds a lock or a snapshot
+/// for hours.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
 /// Settings that make a connection safer and that this client cannot keep.
 const REFUSED: [&str; 4] = ["requirepeer", "require_auth", "sslcrldir", "replication"];
 
@@ -231,7 +237,7 @@ fn config(info: &ConnInfo, host: &Host, application: &str) -> Result<Config> {
     }
     config.keepalives(info.setting("keepalives") != Some("0"));
     let positive = |keyword: &str| Ok::<_, Error>(seconds(info, keyword)?.filter(|&value| value > 0));
-    positive("keepalives_idle")?.map(|idle| config.keepalives_idle(Duration::from_secs(idle)));
+    config.keepalives_idle(positive("keepalives_idle")?.map_or(KEEPALIVE_IDLE, Duration::from_secs));
     positive("keepalives_interval")?
         .map(|interval| config.keepalives_interval(Duration::from_secs(interval)));
     let count = positive("keepalives_count")?.and_then(|count| u32::try_from(count).ok());

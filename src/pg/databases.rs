@@ -21,6 +21,9 @@ pub struct Template {
     pub locale: Option<String>,
     /// Collation rules of the provider `icu`; since PostgreSQL 16.
     pub icu_rules: Option<String>,
+    /// How sessions write and read amounts of money, `lc_monetary`, where the server
+    /// has that locale.
+    pub monetary: Option<String>,
 }
 
 impl Template {
@@ -33,6 +36,7 @@ impl Template {
             provider: facts.locale_provider.clone(),
             locale: facts.locale.clone(),
             icu_rules: facts.icu_rules.clone(),
+            monetary: Some(facts.lc_monetary.clone()),
         }
     }
 
@@ -69,8 +73,7 @@ impl Properties {
     /// The same, with this commit as the mark.
     #[must_use]
     pub fn with_mark(mut self, commit: &str) -> Self {
-        let is_mark = |name: &str| name.eq_ignore_ascii_case(super::mark::PARAMETER);
-        self.settings.retain(|(role, name, _)| role.is_some() || !is_mark(name));
+        self.settings.retain(|(role, name, _)| role.is_some() || !super::mark::is_mark(name));
         self.settings.push((None, super::mark::PARAMETER.to_owned(), commit.to_owned()));
         self
     }
@@ -92,13 +95,71 @@ impl Client {
     pub fn create_database(&self, name: &str, template: &Template) -> Result<()> {
         check_name(name)?;
         let sql = format!("CREATE DATABASE {} TEMPLATE template0{}", quote_ident(name), template.clauses());
-        self.on_database(name, &sql)
+        self.on_database(name, &sql)?;
+        let Some(locale) = &template.monetary else { return Ok(()) };
+        let sql =
+            format!("ALTER DATABASE {} SET lc_monetary TO {}", quote_ident(name), quote_literal(locale));
+        match self.on_database(name, &sql) {
+            // The server does not have it: `reads_money` finds out whether that matters.
+            Err(Error::Query { sqlstate, .. }) if sqlstate == "22023" => Ok(()),
+            other => other,
+        }
     }
 
-    /// Drops a database. With `force`, whoever is connected to it is thrown out.
+    /// Lets sessions of a database write and read amounts of money as the server does.
+    pub fn reset_monetary(&self, name: &str) -> Result<()> {
+        self.on_database(name, &format!("ALTER DATABASE {} RESET lc_monetary", quote_ident(name)))
+    }
+
+    /// Whether amounts of money that were written under `locale` are right in the
+    /// current database: its sessions have that locale, or it has no such amounts.
+    pub fn reads_money(&self, locale: &str) -> Result<bool> {
+        let sql = format!(
+            "WITH RECURSIVE money AS (SELECT 'money'::regtype::oid AS type UNION \
+             SELECT t.oid FROM pg_type AS t JOIN money ON money.type IN (t.typelem, t.typbasetype)) \
+             SELECT current_setting('lc_monetary') = {} OR NOT EXISTS (SELECT FROM pg_attribute AS a \
+             JOIN money ON money.type = a.atttypid WHERE a.attrelid >= 16384 AND NOT a.attisdropped)",
+            quote_literal(locale)
+        );
+        Ok(self.value(&sql, "the catalog")?.as_deref() == Some("t"))
+    }
+
+    /// Drops a database, and the subscriptions in it; what those have on their
+    /// publishers stays. With `force`, whoever is connected to it is thrown out.
     pub fn drop_database(&self, name: &str, force: bool) -> Result<()> {
         let force = if force { " WITH (FORCE)" } else { "" };
-        self.on_database(name, &format!("DROP DATABASE {}{force}", quote_ident(name)))
+        let sql = format!("DROP DATABASE {}{force}", quote_ident(name));
+        match self.on_database(name, &sql) {
+            Err(Error::DatabaseInUse { .. }) if self.drop_subscriptions(name)? => {
+                self.on_database(name, &sql)
+            }
+            other => other,
+        }
+    }
+
+    /// Drops the subscriptions in a database, which keep it from being dropped. Says
+    /// whether there were any.
+    fn drop_subscriptions(&self, name: &str) -> Result<bool> {
+        let sql = format!(
+            "SELECT subname FROM pg_subscription WHERE subdbid = \
+             (SELECT oid FROM pg_database WHERE datname = {})",
+            quote_literal(name)
+        );
+        let names: Vec<String> =
+            self.query_for(&sql, "the list of subscriptions")?.into_iter().flatten().flatten().collect();
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let inside = Self::connect(&self.conninfo().with_dbname(name), "git-pggit")?;
+        for name in names.iter().map(|name| quote_ident(name)) {
+            let what = format!("subscription {name}");
+            // The slot is on another server, and may be that of another subscription by now.
+            for action in ["DISABLE", "SET (slot_name = NONE)"] {
+                inside.query_for(&format!("ALTER SUBSCRIPTION {name} {action}"), &what)?;
+            }
+            inside.query_for(&format!("DROP SUBSCRIPTION {name}"), &what)?;
+        }
+        Ok(true)
     }
 
     /// Renames a database nobody is connected to.
@@ -175,8 +236,9 @@ impl Client {
         Ok(Properties { owner, connection_limit, grants, settings: settings.collect() })
     }
 
-    /// Gives a database these properties, and no settings beside them.
-    pub fn set_properties(&self, name: &str, properties: &Properties) -> Result<()> {
+    /// Gives a database these properties, and no settings beside them. A role that
+    /// may not record a commit sets all but the mark; the error of the server says why.
+    pub fn set_properties(&self, name: &str, properties: &Properties) -> Result<Option<Error>> {
         let target = quote_ident(name);
         let mut statements = vec![
             format!("ALTER DATABASE {target} OWNER TO {}", properties.owner),
@@ -190,21 +252,22 @@ impl Client {
             };
             statements.extend(grants.iter().map(grant));
         }
-        // Settings are written down as the server holds them once they are set for a moment: that is
-        // right for lists too.
-        statements.extend(properties.settings.iter().map(|(role, setting, value)| {
+        statements.iter().try_for_each(|statement| self.on_database(name, statement))?;
+        let mut not_marked = None;
+        for (role, setting, value) in &properties.settings {
             let place = match role {
                 Some(role) => format!("ROLE {role} IN DATABASE {target}"),
                 None => format!("DATABASE {target}"),
             };
-            let (literal, value) = (quote_literal(setting), quote_literal(value));
-            let setting = quote_ident(setting);
-            format!(
-                "BEGIN; SELECT pg_catalog.set_config({literal}, {value}, true); \
-                 ALTER {place} SET {setting} FROM CURRENT; COMMIT"
-            )
-        }));
-        statements.iter().try_for_each(|statement| self.on_database(name, statement))
+            let (parameter, value) = (quote_ident(setting), written(setting, value));
+            match self.on_database(name, &format!("ALTER {place} SET {parameter} TO {value}")) {
+                Err(error @ Error::PermissionDenied { .. }) if super::mark::is_mark(setting) => {
+                    not_marked = Some(error);
+                }
+                other => other?,
+            }
+        }
+        Ok(not_marked)
     }
 
     /// Lets every role connect to a database, as a new one does, or only its
@@ -219,18 +282,20 @@ impl Client {
     /// Ends all sessions that are connected to a database, and waits until they
     /// have ended.
     pub fn end_sessions(&self, name: &str) -> Result<()> {
-        let of_this = format!("datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
         let sql = format!(
             "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid, 10000)) \
-             FROM pg_catalog.pg_stat_activity WHERE {of_this} AND pid <> pg_catalog.pg_backend_pid()"
+             FROM pg_catalog.pg_stat_activity WHERE {} AND pid <> pg_catalog.pg_backend_pid()",
+            sessions_in(name)
         );
         self.query_for(&sql, "sessions").map(drop)
     }
 
     /// How many sessions are connected to a database.
     pub fn connections_to(&self, name: &str) -> Result<u64> {
-        let of_this = format!("datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
-        let sql = format!("SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE {of_this}");
+        let sql = format!(
+            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE {}",
+            sessions_in(name)
+        );
         let count = self.value(&sql, "the list of sessions")?.and_then(|count| count.parse().ok());
         count.ok_or_else(|| Error::unexpected("a count of sessions"))
     }
@@ -277,6 +342,70 @@ impl Client {
     }
 }
 
+/// Which rows of `pg_stat_activity` are sessions in a database. The workers of
+/// autovacuum, which have no role, and those of a parallel query are none: the
+/// server ends the first by itself when it wants the database alone, and the others
+/// end with their leader.
+fn sessions_in(name: &str) -> String {
+    format!(
+        "datname OPERATOR(pg_catalog.=) {} AND usesysid IS NOT NULL \
+         AND backend_type IS DISTINCT FROM 'parallel worker'",
+        quote_literal(name)
+    )
+}
+
+/// Settings whose value is a list of names.
+const LISTS: [&str; 6] = [
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+];
+
+/// The value of a setting as `ALTER DATABASE ... SET` takes it. Lists of names have
+/// to be taken apart: as one string they would be one name.
+fn written(setting: &str, value: &str) -> String {
+    if !LISTS.iter().any(|list| list.eq_ignore_ascii_case(setting)) {
+        return quote_literal(value);
+    }
+    let names: Vec<String> = names_in(value).iter().map(|name| quote_literal(name)).collect();
+    if names.is_empty() { quote_literal("") } else { names.join(", ") }
+}
+
+/// The names in a list that the server has written: those that need it are in
+/// double quotes.
+fn names_in(list: &str) -> Vec<String> {
+    let (mut names, mut rest) = (Vec::new(), list.trim());
+    while !rest.is_empty() {
+        let (name, after) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let (mut name, mut chars) = (String::new(), quoted.char_indices().peekable());
+                let mut end = quoted.len();
+                while let Some((at, c)) = chars.next() {
+                    match c {
+                        '"' if chars.next_if(|(_, next)| *next == '"').is_some() => name.push('"'),
+                        '"' => {
+                            end = at + 1;
+                            break;
+                        }
+                        c => name.push(c),
+                    }
+                }
+                (name, &quoted[end..])
+            }
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim_end().to_owned(), &rest[end..])
+            }
+        };
+        names.push(name);
+        rest = after.trim_start().trim_start_matches(',').trim_start();
+    }
+    names
+}
+
 fn words(row: Vec<Option<String>>) -> Option<(String, String)> {
     <[_; 2]>::try_from(row).ok().and_then(pair)
 }
@@ -308,4 +437,25 @@ pub fn check_name(name: &str) -> Result<()> {
         _ => return Ok(()),
     };
     Err(Error::BadName { name: name.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_names_are_taken_apart_and_other_values_are_not() {
+        let cases = [
+            ("search_path", "\"$user\", public", "'$user', 'public'"),
+            ("Search_Path", "\"a\"\"b, c\",d", "'a\"b, c', 'd'"),
+            ("local_preload_libraries", "\"x y\", z", "'x y', 'z'"),
+            ("temp_tablespaces", "", "''"),
+            ("search_path", "\"\"", "''"),
+            ("datestyle", "ISO, DMY", "'ISO, DMY'"),
+            ("search_path", "\"open", "'open'"),
+        ];
+        for (setting, value, expected) in cases {
+            assert_eq!(written(setting, value), expected, "{setting} {value}");
+        }
+    }
 }

@@ -100,6 +100,14 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// Something that was to be ours is somebody else's.
+    #[error("{what} belongs to role \"{owner}\"")]
+    Foreign {
+        /// What.
+        what: String,
+        /// Whose it is.
+        owner: String,
+    },
     /// A mark that is not a full commit id.
     #[error("the mark of database \"{dbname}\" is not a full commit id: {value:?}")]
     BadMark {
@@ -130,6 +138,15 @@ impl Error {
                 ["40", "55P03", "53", "57P"].iter().any(|class| sqlstate.starts_with(class))
             }
             _ => false,
+        }
+    }
+
+    /// The code of the SQL standard, where the server refused a statement.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Query { sqlstate, .. } => Some(sqlstate),
+            Self::PermissionDenied { .. } => Some("42501"),
+            _ => None,
         }
     }
 

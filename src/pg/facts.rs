@@ -34,6 +34,8 @@ pub struct ServerFacts {
     pub locale: Option<String>,
     /// Collation rules of the provider `icu`.
     pub icu_rules: Option<String>,
+    /// How sessions in this database write amounts of money.
+    pub lc_monetary: String,
     /// Is the role a superuser?
     pub is_superuser: bool,
     /// May the role read the hashes of passwords, as a dump of all globals needs?
@@ -65,7 +67,28 @@ const TIMELINE_PRIMARY: &str = "(('x' OPERATOR(pg_catalog.||) pg_catalog.substr(
 
 const TIMELINE_STANDBY: &str = "(SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())";
 
+/// What decides in which words a server writes a schema, beside what pg_dump sets by
+/// itself, and what it is to be.
+const WORDS: [(&str, &str); 4] = [
+    ("bytea_output", "hex"),
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+    ("xmlbinary", "base64"),
+];
+
 impl Client {
+    /// The settings that a session in this database has to begin with, so that equal
+    /// schemas are written in equal words whatever the server, the database and the
+    /// role are set to. Those that are so anyway are not among them: a pooler may
+    /// refuse them.
+    pub fn settings_of_schema(&self) -> Result<Vec<(&'static str, &'static str)>> {
+        let rows = self.query("SELECT name, reset_val FROM pg_catalog.pg_settings")?;
+        let is = |name: &str, value: &str| {
+            rows.iter().any(|row| matches!(row.as_slice(), [Some(n), Some(v)] if n == name && v == value))
+        };
+        Ok(WORDS.into_iter().filter(|(name, value)| !is(name, value)).collect())
+    }
+
     /// Reads the facts, inside the snapshot's transaction when one is open.
     pub fn facts(&self) -> Result<ServerFacts> {
         let probe = Row::of(self.query(PROBE)?)?;
@@ -107,6 +130,7 @@ impl Client {
             max_connections: row.number(14)?,
             wal_level: row.text(15)?,
             snapshot: row.get(16),
+            lc_monetary: row.text(17)?,
             notes,
         })
     }
@@ -131,7 +155,8 @@ fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool
          pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on', \
          pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'select'), \
          pg_catalog.current_setting('data_checksums') OPERATOR(pg_catalog.=) 'on', \
-         pg_catalog.current_setting('max_connections'), pg_catalog.current_setting('wal_level'), {snapshot} \
+         pg_catalog.current_setting('max_connections'), pg_catalog.current_setting('wal_level'), {snapshot}, \
+         pg_catalog.current_setting('lc_monetary') \
          FROM pg_catalog.pg_database AS d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
     )
 }

@@ -9,6 +9,11 @@ use super::{Client, Error, Result, quote_ident, quote_literal};
 /// The setting that holds the mark.
 pub(super) const PARAMETER: &str = "pggit.commit";
 
+/// Is this the name of the mark? Names of settings are the same in any case.
+pub(super) fn is_mark(setting: &str) -> bool {
+    setting.eq_ignore_ascii_case(PARAMETER)
+}
+
 impl Client {
     /// The commit recorded in the current database.
     pub fn read_mark(&self) -> Result<Option<String>> {
@@ -27,6 +32,18 @@ impl Client {
     pub fn set_mark(&self, dbname: &str, commit: &str) -> Result<()> {
         let commit = check(dbname, commit.to_owned())?;
         self.alter_mark(dbname, &format!("SET {PARAMETER} = {}", quote_literal(&commit)))
+    }
+
+    /// Why this role may not record a commit in the database `dbname`; `None` when it
+    /// may. Nothing is changed.
+    pub fn denies_mark(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
+        self.execute("BEGIN")?;
+        let marked = self.set_mark(dbname, commit);
+        self.execute("ROLLBACK")?;
+        match marked {
+            Err(error @ Error::PermissionDenied { .. }) => Ok(Some(error)),
+            other => other.map(|()| None),
+        }
     }
 
     /// Removes the mark of the database `dbname`.

@@ -14,24 +14,11 @@ pub struct Snapshot<'a> {
 impl Client {
     /// Opens a transaction that sees one moment, and exports it.
     pub fn export_snapshot(&self) -> Result<Snapshot<'_>> {
-        self.never_time_out()?;
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         let mut snapshot = Snapshot { client: self, id: String::new(), open: true };
         let id = self.value("SELECT pg_catalog.pg_export_snapshot()", "an exported snapshot")?;
         snapshot.id = id.ok_or_else(|| Error::unexpected("a snapshot without a name"))?;
         Ok(snapshot)
-    }
-}
-
-impl Client {
-    /// Takes the limits of the role or database off this session: it has to
-    /// outlive a dump or a restore, idle or not.
-    pub fn never_time_out(&self) -> Result<()> {
-        self.execute(
-            "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN \
-             ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', \
-              'idle_session_timeout')",
-        )
     }
 }
 

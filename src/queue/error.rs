@@ -60,6 +60,22 @@ pub enum Error {
         /// The version of this program.
         needed: u32,
     },
+    /// Jobs may have come by a push.
+    #[error(
+        "{jobs} jobs of this repository may have been pushed by others: pushes to refs/pggit are not forbidden"
+    )]
+    Exposed {
+        /// How many.
+        jobs: usize,
+    },
+    /// Jobs may come by a fetch.
+    #[error("a fetch from '{remote}' may bring jobs of others: its refspec is {refspec}")]
+    Fetched {
+        /// The remote.
+        remote: String,
+        /// Its refspec.
+        refspec: String,
+    },
     /// Changes cannot be watched.
     #[error("cannot watch the queue: {detail}")]
     Watch {

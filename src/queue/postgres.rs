@@ -14,7 +14,7 @@ use super::{
     Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended,
 };
 use crate::clock::Clock;
-use crate::domain::{Ending, Job, JobId, JobState, NewJob, Outcome, Owner};
+use crate::domain::{Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner};
 use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
 use crate::process::{self, Liveness, crash_point};
 use crate::sql;
@@ -118,6 +118,20 @@ impl PostgresQueue {
         Ok(self.ask(sql)?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
     }
 
+    /// Ends the attempt of a job that was claimed and cannot be read, for good.
+    fn give_up(&self, job: &str, reason: &str) -> Result<(), Error> {
+        let unreadable = || Error::Damaged { job: "?".to_owned(), reason: reason.to_owned() };
+        let value: serde_json::Value = serde_json::from_str(job).map_err(|_| unreadable())?;
+        let id = value["id"].as_str().and_then(|id| id.parse::<JobId>().ok()).ok_or_else(unreadable)?;
+        let token = value["token"].as_i64().ok_or_else(unreadable)?;
+        let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
+        let sql = format!(
+            "SELECT pggit.end_attempt('{id}', {token}, 'failed', {}, '', false, false)",
+            json(&error)
+        );
+        self.ask(&sql).map(drop)
+    }
+
     fn command(&self, verb: &str, past: &'static str, id: JobId) -> Result<Job, Error> {
         match self.value(&format!("SELECT pggit.command('{verb}', '{id}')")) {
             Ok(Some(job)) => parse(&job),
@@ -147,6 +161,7 @@ impl PostgresQueue {
 
 fn connect(info: &ConnInfo) -> Result<Client, Error> {
     let client = Client::connect(info, APPLICATION)?;
+    sql::refuse_escalation(&client)?;
     let (installed, needed) = (sql::installed(&client)?, sql::newest());
     match installed == needed {
         true => Ok(client),
@@ -206,9 +221,9 @@ impl Queue for PostgresQueue {
             work.kind(),
             quote_literal(work.database().as_str()),
             work.backup(),
-            text_or_null(work.tool().map(crate::domain::Line::as_str)),
+            text_or_null(work.tool().map(Line::as_str)),
             json(&work),
-            text_or_null(dedup_key.as_ref().map(crate::domain::Line::as_str)),
+            text_or_null(dedup_key.as_ref().map(Line::as_str)),
             policy.max_attempts,
             policy.base_s,
             policy.cap_s,
@@ -232,14 +247,19 @@ impl Queue for PostgresQueue {
         if !self.looked_lately() {
             self.rescue()?;
         }
-        let mut claimed = self.value(&sql)?;
-        if claimed.is_none() && self.rescue()? {
-            claimed = self.value(&sql)?;
-        }
-        if claimed.is_some() {
+        loop {
+            let mut claimed = self.value(&sql)?;
+            if claimed.is_none() && self.rescue()? {
+                claimed = self.value(&sql)?;
+            }
+            let Some(job) = claimed else { return Ok(None) };
             crash_point("queue.claimed");
+            match claim_of(&job) {
+                // It would be claimed again and again, before the others.
+                Err(Error::Damaged { reason, .. }) => self.give_up(&job, &reason)?,
+                claim => return claim.map(Some),
+            }
         }
-        claimed.map(|job| claim_of(&job)).transpose()
     }
 
     fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
@@ -267,7 +287,14 @@ impl Queue for PostgresQueue {
         let sql = format!("SELECT * FROM pggit.end_and_claim({}, {})", ending(claim, how), claimant(by));
         let row = self.ask(&sql)?.into_iter().next().unwrap_or_default();
         match row.as_slice() {
-            [Some(ended), claimed] => Ok((parse(ended)?, claimed.as_deref().map(claim_of).transpose()?)),
+            [Some(ended), Some(claimed)] => match claim_of(claimed) {
+                Err(Error::Damaged { reason, .. }) => {
+                    self.give_up(claimed, &reason)?;
+                    Ok((parse(ended)?, self.claim(by)?))
+                }
+                claim => Ok((parse(ended)?, Some(claim?))),
+            },
+            [Some(ended), None] => Ok((parse(ended)?, None)),
             _ => Ok((self.ended_before(claim)?, None)),
         }
     }

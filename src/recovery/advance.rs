@@ -6,14 +6,14 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Backup, BackupId, CommitId, DumpFormat};
-use crate::pg::ConnInfo;
+use crate::domain::{Backup, BackupId, CommitId};
+use crate::pg::{Client, ConnInfo};
 use crate::progress::Progress;
 use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
 
 use super::by_command::MigrateCommand;
 use super::execute::Staged;
-use super::new_database::template;
+use super::new_database::{template, with_suffix};
 use super::proof::{Leniency, difference};
 use super::{Error, Plan, in_scratch_database};
 
@@ -168,7 +168,8 @@ impl<'a> Advance<'a> {
         self.progress.stage("comparing the schema", None);
         let tools = self.programs.for_server(major);
         let schema_of = |info: &ConnInfo| {
-            tools.schema_sql(&DumpSpec::new(self.connection(info), DumpFormat::Plain)).map_err(Error::from)
+            let client = Client::connect(info, "git-pggit")?;
+            tools.schema_sql(&DumpSpec::of_schema(&client, self.alone)?).map_err(Error::from)
         };
         let expected = match &self.expected {
             Expected::Unknown => return Ok(None),
@@ -224,5 +225,5 @@ impl<'a> Advance<'a> {
 /// The name of the database in which the schema to compare that of `dbname` with
 /// is made.
 pub(super) fn scratch_name(dbname: &str) -> String {
-    format!("{dbname}~schema")
+    with_suffix(dbname, "~schema")
 }

@@ -46,6 +46,8 @@ pub struct Restored {
     pub roles: Option<Roles>,
     /// What a part refers to and does not have, so that it could not be made.
     pub left_out: Vec<String>,
+    /// Why the database is not marked with its commit although it should be.
+    pub not_marked: Option<String>,
 }
 
 /// The dump of a backup: bytes that can be read and have been proved.
@@ -86,7 +88,7 @@ impl Restore<'_> {
             }
             _ => self.load(&dump, target, major),
         };
-        into_new_database(&self.admin, &self.plan(), work, &crash_point)?;
+        let not_marked = into_new_database(&self.admin, &self.plan(), work, &crash_point)?;
         Ok(Restored {
             bytes: dump.artifact.size_bytes,
             duration: begun.elapsed(),
@@ -94,6 +96,7 @@ impl Restore<'_> {
             compared_with: advance.expected.source(),
             roles: roles.map(MadeRoles::keep),
             left_out: Vec::new(),
+            not_marked,
         })
     }
 
@@ -220,6 +223,14 @@ impl Restore<'_> {
             staging: &self.advance.staging,
             progress: self.advance.progress,
         };
-        execution.run(self.loading(target, major)?)
+        execution.run(self.loading(target, major)?)?;
+        let written =
+            self.advance.backup.postgres.as_ref().and_then(|postgres| postgres.lc_monetary.as_ref());
+        match written {
+            Some(locale) if !Client::connect(target, "git-pggit")?.reads_money(locale.as_str())? => {
+                Err(Error::NoMonetary { locale: locale.to_string() })
+            }
+            _ => Ok(()),
+        }
     }
 }

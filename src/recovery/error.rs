@@ -54,6 +54,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// Amounts of money would be wrong.
+    #[error(
+        "its amounts of type money are written as in locale \"{locale}\", which this server does not have"
+    )]
+    NoMonetary {
+        /// The locale.
+        locale: String,
+    },
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     Gap(#[from] Gap),
@@ -260,6 +268,7 @@ impl Error {
             | Self::NotRestorable { .. }
             | Self::SchemaDiffers { .. }
             | Self::NoExpectedSchema { .. }
+            | Self::NoMonetary { .. }
             | Self::Gap(_)
             | Self::Directory { .. }
             | Self::Unmapped { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ConstantBuilder};
 
-use crate::domain::{Line, Postgres};
+use crate::domain::{Digest, Line, Postgres};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
 
 use super::Error;
@@ -13,6 +13,8 @@ use super::Error;
 const SUFFIX: &str = "~pggit";
 const COMMENT: &str = "git-pggit: being restored";
 const APPLICATION: &str = "git-pggit";
+/// How many temporary names are tried for one database.
+const NAMES_MAX: usize = 5;
 
 /// What is going to happen. What it shows is what runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +91,9 @@ impl Plan {
     /// Plans to restore `backup`, which is only shown, as the database
     /// `database`, and to mark it with `commit`.
     pub fn new(database: &str, backup: &str, commit: Option<&str>, template: Template) -> Self {
-        let mut cut = database.len().min(NAME_BYTES_MAX - SUFFIX.len());
-        while !database.is_char_boundary(cut) {
-            cut -= 1;
-        }
         Self {
             database: database.to_owned(),
-            temporary: format!("{}{SUFFIX}", &database[..cut]),
+            temporary: with_suffix(database, SUFFIX),
             comment: format!("{COMMENT} from backup {backup} as {}", quote_ident(database)),
             migrations: Vec::new(),
             proof: None,
@@ -164,24 +162,37 @@ pub fn template(postgres: &Postgres) -> Template {
         provider: text(&postgres.locale_provider),
         locale: text(&postgres.locale),
         icu_rules: postgres.icu_rules.clone(),
+        monetary: text(&postgres.lc_monetary),
     }
+}
+
+/// `name` with a suffix. A name that would be too long is cut, and gets a digest of
+/// what it was, so that two long names stay two.
+pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
+    if name.len() + suffix.len() <= NAME_BYTES_MAX {
+        return format!("{name}{suffix}");
+    }
+    let digest = Digest::of(name.as_bytes());
+    let rest = format!("~{}{suffix}", &digest.hex()[..8]);
+    format!("{}{rest}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - rest.len())])
 }
 
 /// Executes `plan` on the server of `admin`; `work` does what is to be done inside
 /// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`],
 /// [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a panic, the temporary database is
 /// dropped, and the error of `work` comes back as it is. `at` is called with the
-/// name of each durable step that has been taken.
+/// name of each durable step that has been taken. Whether this role may mark the
+/// database is asked before the load; why it has no mark, when it may not, is returned.
 pub fn into_new_database<E: From<Error>>(
     admin: &ConnInfo,
     plan: &Plan,
     mut work: impl FnMut(&Step, &ConnInfo) -> Result<(), E>,
     at: &dyn Fn(&'static str),
-) -> Result<(), E> {
+) -> Result<Option<String>, E> {
     let pg = |error: PgError| E::from(Error::Pg(error));
     let client = Client::connect(admin, APPLICATION).map_err(pg)?;
-    client.never_time_out().map_err(pg)?;
-    make_way(&client, plan).map_err(E::from)?;
+    let (plan, left) = make_way(&client, plan).map_err(E::from)?;
+    let mut not_marked = None;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
     let target = admin.with_dbname(&plan.temporary);
     for step in plan.steps() {
@@ -191,6 +202,10 @@ pub fn into_new_database<E: From<Error>>(
                 temporary.ours = true;
                 if plan.mask.is_some() {
                     client.admit_everybody(&name, false).map_err(pg)?;
+                }
+                if let Some(commit) = &plan.commit {
+                    not_marked =
+                        client.denies_mark(&name, commit).map_err(pg)?.map(|error| error.to_string());
                 }
                 at("recovery.created");
             }
@@ -208,14 +223,19 @@ pub fn into_new_database<E: From<Error>>(
             }
             Step::Prove { .. } | Step::Mask { .. } => work(&step, &target)?,
             Step::Mark { commit } => {
-                client.execute("BEGIN").map_err(pg)?;
-                client.set_mark(&plan.temporary, &commit).map_err(pg)?;
+                begin(&client, &plan).map_err(pg)?;
+                if not_marked.is_none() {
+                    client.set_mark(&plan.temporary, &commit).map_err(pg)?;
+                }
             }
             Step::Rename { database } => {
                 if plan.commit.is_none() {
-                    client.execute("BEGIN").map_err(pg)?;
+                    begin(&client, &plan).map_err(pg)?;
                 }
                 client.set_comment(&plan.temporary, plan.label.as_deref()).map_err(pg)?;
+                if plan.template.monetary.is_some() {
+                    client.reset_monetary(&plan.temporary).map_err(pg)?;
+                }
                 if plan.mask.is_some() {
                     client.admit_everybody(&plan.temporary, true).map_err(pg)?;
                 }
@@ -226,7 +246,17 @@ pub fn into_new_database<E: From<Error>>(
         }
     }
     temporary.ours = false;
-    Ok(())
+    remove_left(&client, &left);
+    Ok(not_marked)
+}
+
+/// Begins the transaction in which the temporary database becomes the real one. What
+/// we have done in it is done; a pooler may keep the sessions that did it.
+fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
+    if client.connections_to(&plan.temporary)? > 0 {
+        client.end_sessions(&plan.temporary)?;
+    }
+    client.execute("BEGIN")
 }
 
 /// Lets `work` have a temporary database of its own, which is dropped when it is
@@ -237,13 +267,15 @@ pub fn in_scratch_database<T>(
     work: impl FnOnce(&ConnInfo) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let client = Client::connect(admin, APPLICATION)?;
-    client.never_time_out()?;
-    make_way(&client, plan)?;
+    let (plan, left) = make_way(&client, plan)?;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
     client.create_database(&plan.temporary, &plan.template)?;
     temporary.ours = true;
     client.set_comment(&plan.temporary, Some(&plan.comment))?;
-    work(&admin.with_dbname(&plan.temporary))
+    let done = work(&admin.with_dbname(&plan.temporary));
+    drop(temporary);
+    remove_left(&client, &left);
+    done
 }
 
 fn exists(error: PgError) -> Error {
@@ -253,18 +285,38 @@ fn exists(error: PgError) -> Error {
     }
 }
 
-/// Refuses a target that exists, and removes what a dead try has left.
-fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
+/// Refuses a target that exists, and removes what a dead try has left. What cannot be
+/// removed now is left under its name: the plan that comes back has another temporary
+/// name then. Its names come back, too.
+fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
         return Err(Error::TargetExists { dbname: plan.database.clone() });
     }
-    let in_progress = || Error::InProgress { dbname: plan.database.clone() };
+    let mut left = Vec::new();
+    for number in 1..=NAMES_MAX {
+        let temporary = match number {
+            1 => plan.temporary.clone(),
+            number => with_suffix(&plan.database, &format!("~{number}{SUFFIX}")),
+        };
+        let plan = Plan { temporary, ..plan.clone() };
+        match clear(client, &plan)? {
+            true => return Ok((plan, left)),
+            false => left.push(plan.temporary),
+        }
+    }
+    Err(Error::InProgress { dbname: plan.database.clone() })
+}
+
+/// Takes the lock of a temporary name, and removes what a dead try has left under it.
+/// `false` when that is still in use: by a session that has not noticed that its
+/// program is gone, a prepared transaction, or a slot.
+fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     if !client.try_lock(&plan.temporary)? {
-        return Err(in_progress());
+        return Err(Error::InProgress { dbname: plan.database.clone() });
     }
     if !client.database_exists(&plan.temporary)? {
-        return Ok(());
+        return Ok(true);
     }
     let ours = match client.get_comment(&plan.temporary)? {
         Some(comment) => comment.starts_with(COMMENT),
@@ -276,8 +328,16 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(), Error> {
     }
     // Without force: the server itself refuses when somebody is still at work in it.
     match client.drop_database(&plan.temporary, false) {
-        Err(PgError::DatabaseInUse { .. }) => Err(in_progress()),
-        other => Ok(other?),
+        Err(PgError::DatabaseInUse { .. }) => Ok(false),
+        other => other.map(|()| true).map_err(Error::Pg),
+    }
+}
+
+/// Tries once more to remove what was in use before. What cannot be removed is found
+/// by the next try.
+fn remove_left(client: &Client, left: &[String]) {
+    for name in left {
+        let _ = client.drop_database(name, false);
     }
 }
 
@@ -291,8 +351,9 @@ pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
         if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
             client.end_sessions(&plan.temporary)?;
         }
-        make_way(&client, plan)?;
-        Ok(client.unlock_all()?)
+        let cleared = clear(&client, plan)?;
+        client.unlock_all()?;
+        if cleared { Ok(()) } else { Err(Error::InProgress { dbname: plan.database.clone() }) }
     };
     let patience = ConstantBuilder::new().with_delay(Duration::from_millis(100)).with_max_times(100);
     once.retry(patience).when(|error| matches!(error, Error::InProgress { .. })).call()
@@ -352,7 +413,15 @@ mod tests {
         fn the_temporary_name_always_fits(name in "\\PC{0,80}") {
             let plan = Plan::new(&name, "b", None, Template::default());
             prop_assert!(plan.temporary().len() <= NAME_BYTES_MAX && plan.temporary().ends_with(SUFFIX));
-            prop_assert!(name.starts_with(plan.temporary().trim_end_matches(SUFFIX)) || name.contains(SUFFIX));
         }
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_have_different_temporary_names() {
+        let [a, b] = ["a", "b"].map(|end| with_suffix(&format!("{}{end}", "x".repeat(62)), SUFFIX));
+        assert_ne!(a, b);
+        assert_eq!((a.len(), with_suffix("short", SUFFIX)), (NAME_BYTES_MAX, "short~pggit".to_owned()));
+        let umlauts = with_suffix(&"ä".repeat(31), SUFFIX);
+        assert!(umlauts.len() <= NAME_BYTES_MAX && umlauts.ends_with(SUFFIX), "{umlauts}");
     }
 }

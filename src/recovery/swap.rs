@@ -11,7 +11,8 @@ const ATTEMPTS: usize = 6;
 
 /// Lets the database `restored` take the name `dbname`; what had it gets the name
 /// `aside`. Both happen together or not at all. What comes in gets `properties`
-/// first, which are in no dump. Sessions that are connected
+/// first, which are in no dump; why it has no mark, when this role may not set it, is
+/// returned. Sessions that are connected
 /// to either are ended when `disconnect` says so; else their being there is an
 /// error, and nothing is changed.
 pub fn swap_in(
@@ -21,10 +22,9 @@ pub fn swap_in(
     aside: &str,
     properties: &Properties,
     disconnect: bool,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let client = Client::connect(admin, "git-pggit")?;
-    client.never_time_out()?;
-    client.set_properties(restored, properties)?;
+    let not_marked = client.set_properties(restored, properties)?.map(|error| error.to_string());
     crash_point("recovery.swap.prepared");
     // A database is never shut for this: who dies here would leave it shut.
     let attempts = if disconnect { ATTEMPTS } else { 1 };
@@ -35,10 +35,13 @@ pub fn swap_in(
         match exchange(&client, dbname, restored, aside) {
             // Somebody came back meanwhile.
             Err(pg::Error::DatabaseInUse { .. }) if left > 0 => {}
-            other => return Ok(other?),
+            other => {
+                other?;
+                break;
+            }
         }
     }
-    Ok(())
+    Ok(not_marked)
 }
 
 fn exchange(client: &Client, dbname: &str, restored: &str, aside: &str) -> Result<(), pg::Error> {

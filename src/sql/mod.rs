@@ -11,7 +11,9 @@ const STEPS: &[&str] = &[include_str!("0001_queue.sql")];
 /// Only one installs at a time.
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
 
-const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS pggit; \
+const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS pggit";
+
+const LEDGER: &str = "\
     REVOKE ALL ON SCHEMA pggit FROM PUBLIC; \
     CREATE TABLE IF NOT EXISTS pggit.schema_version (version integer PRIMARY KEY, \
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now())";
@@ -64,11 +66,62 @@ pub fn installed(client: &Client) -> Result<u32, Error> {
     Ok(version.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
+/// What is in the schema, with its owner, and is neither ours nor a superuser's. What
+/// belongs to others can have code of theirs in it, which would run with our rights.
+const FOREIGN: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
+    found AS (SELECT 1 AS rank, 'schema pggit' AS what, nspowner AS owner FROM schema \
+    UNION ALL SELECT 2, 'relation pggit.' || quote_ident(relname), relowner FROM pg_class \
+    WHERE relnamespace = (SELECT oid FROM schema) \
+    UNION ALL SELECT 3, 'function pggit.' || quote_ident(proname), proowner FROM pg_proc \
+    WHERE pronamespace = (SELECT oid FROM schema) \
+    UNION ALL SELECT 4, 'type pggit.' || quote_ident(typname), typowner FROM pg_type \
+    WHERE typnamespace = (SELECT oid FROM schema) \
+    UNION ALL SELECT 5, 'operator pggit.' || oprname, oprowner FROM pg_operator \
+    WHERE oprnamespace = (SELECT oid FROM schema)) \
+    SELECT found.what, role.rolname FROM found JOIN pg_roles AS role ON role.oid = found.owner \
+    WHERE NOT role.rolsuper AND role.rolname <> current_user ORDER BY rank, what LIMIT 1";
+
+/// Triggers on what is in the schema: we have none.
+const TRIGGERS: &str = "SELECT 'trigger ' || quote_ident(t.tgname) || ' on pggit.' || quote_ident(c.relname), \
+    role.rolname FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_proc AS p ON p.oid = t.tgfoid \
+    JOIN pg_roles AS role ON role.oid = p.proowner \
+    WHERE n.nspname = 'pggit' AND NOT t.tgisinternal ORDER BY 1 LIMIT 1";
+
+/// Refuses a schema `pggit` that is not ours, or in which others have put something,
+/// before anything of it is used. Only catalogs are read.
+fn refuse_foreign(client: &Client) -> Result<(), Error> {
+    for sql in [FOREIGN, TRIGGERS] {
+        if let Some([Some(what), Some(owner)]) =
+            client.query(sql)?.into_iter().next().and_then(|row| <[_; 2]>::try_from(row).ok())
+        {
+            return Err(Error::Foreign { what, owner });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to call functions of others with the rights of a superuser. Who has fewer
+/// rights may use what another role has installed.
+pub fn refuse_escalation(client: &Client) -> Result<(), Error> {
+    match first(client, "SELECT current_setting('is_superuser')")?.as_deref() {
+        Some("on") => refuse_foreign(client),
+        _ => Ok(()),
+    }
+}
+
 /// Brings the schema to the newest version. Returns what it was before.
 pub fn install(client: &Client) -> Result<u32, Error> {
+    refuse_foreign(client)?;
     let before = installed(client)?;
     loop {
-        client.execute(&format!("BEGIN; {LOCK}; {LEDGER}"))?;
+        // Somebody may make it before us at the last moment.
+        let ours = client.execute(&format!("BEGIN; {LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
+        if let Err(error) = ours {
+            let _ = client.execute("ROLLBACK");
+            return Err(error);
+        }
+        client.execute(LEDGER)?;
         let done = installed(client)?;
         let Some(step) = STEPS.get(done as usize) else { break client.execute("COMMIT")? };
         let version = done + 1;

@@ -62,7 +62,7 @@ impl From<&ConnInfo> for Connection {
         let is_password = |(name, _): &(OsString, OsString)| name == "PGPASSWORD";
         let (secrets, env): (Vec<_>, Vec<_>) = info.tool_env().into_iter().partition(is_password);
         let password = secrets.into_iter().next().map(|(_, value)| Secret::new(value));
-        Self { conninfo: info.without_password(), env, password, alone: false }
+        Self { conninfo: info.without_encoding().without_password(), env, password, alone: false }
     }
 }
 
@@ -82,7 +82,7 @@ pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
 impl Connection {
     /// Lets `cmd` connect, and never ask a person for a password.
     pub fn apply(&self, cmd: Cmd) -> Cmd {
-        let cmd = if self.alone { cmd.hide_env(LIBPQ_VARIABLES) } else { cmd };
+        let cmd = cmd.hide_env(if self.alone { LIBPQ_VARIABLES } else { &["PGCLIENTENCODING"] });
         let cmd = cmd.arg("--no-password").arg(format!("--dbname={}", self.conninfo));
         let cmd = self.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
         match &self.password {

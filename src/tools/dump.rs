@@ -9,6 +9,7 @@ use super::plausible::{ARCHIVE_MAGIC, Witness};
 use super::schema::normalise_schema;
 use super::{Connection, Error, Format, PgTools, Program, ToolVersion};
 use crate::domain::TableName;
+use crate::pg::{self, Client};
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
 
@@ -39,6 +40,9 @@ pub struct DumpSpec {
     pub with_extensions: bool,
     /// An exported snapshot to read.
     pub snapshot: Option<String>,
+    /// The encoding of what is written: that of the database, whatever the role or the
+    /// database is set to. Without it, pg_dump decides.
+    pub encoding: Option<String>,
     /// When to give up.
     pub deadline: Option<Duration>,
 }
@@ -56,8 +60,19 @@ impl DumpSpec {
             jobs: None,
             with_extensions: false,
             snapshot: None,
+            encoding: None,
             deadline: None,
         }
+    }
+
+    /// The schema of the database of `client`, under settings that do not depend on
+    /// where it is. `alone` is that of [`Connection`].
+    pub fn of_schema(client: &Client, alone: bool) -> Result<Self, pg::Error> {
+        let info = client.conninfo().with_settings(&client.settings_of_schema()?);
+        let mut connection = Connection { alone, ..Connection::from(&info) };
+        connection.env.push(("PGTZ".into(), "UTC".into()));
+        let encoding = Some(client.facts()?.encoding);
+        Ok(Self { encoding, ..Self::new(connection, Format::Plain) })
     }
 }
 
@@ -123,9 +138,9 @@ impl PgTools {
         Ok(DumpResult { bytes, duration: start.elapsed(), tool })
     }
 
-    /// The schema as SQL, such that equal schemas give equal bytes, and without
-    /// the secrets that foreign servers and subscriptions hold. Of `spec` the
-    /// format and the number of jobs do not matter.
+    /// The schema as SQL, such that equal schemas give equal bytes where `spec` is made
+    /// by [`DumpSpec::of_schema`], and without the secrets that foreign servers and
+    /// subscriptions hold. Of `spec` the format and the number of jobs do not matter.
     pub fn schema_sql(&self, spec: &DumpSpec) -> Result<Vec<u8>, Error> {
         let cmd = spec.apply(self.cmd(Program::PgDump)?).args(["--format=plain", "--schema-only"]);
         let output = cmd.stdout_limit(SCHEMA_LIMIT).run().map_err(|e| Error::of(Program::PgDump, e))?;
@@ -172,6 +187,9 @@ impl DumpSpec {
         }
         if self.with_extensions {
             cmd = cmd.arg("--extension=*");
+        }
+        if let Some(encoding) = &self.encoding {
+            cmd = cmd.arg(format!("--encoding={encoding}"));
         }
         if let Some(snapshot) = &self.snapshot {
             cmd = cmd.arg(format!("--snapshot={snapshot}"));

@@ -55,6 +55,7 @@ impl PgDump {
             jobs: self.jobs.filter(|_| self.format == Format::Directory),
             with_extensions: false,
             snapshot: order.snapshot.map(str::to_owned),
+            encoding: Some(order.facts.encoding.clone()),
             deadline: order.deadline,
             ..DumpSpec::new(self.connection.clone(), self.format)
         }

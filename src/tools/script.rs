@@ -163,9 +163,13 @@ impl Statement {
         Self { sql }
     }
 
-    /// The roles that own something by it, or are granted or refused something.
+    /// The roles that own something by it, are granted or refused something, or have
+    /// a policy or a user mapping.
     pub fn roles(&self) -> Vec<String> {
         let parts = self.parts();
+        if begins(&parts, &["create", "policy"]) {
+            return roles_of_policy(&parts);
+        }
         let grants = [["grant"], ["revoke"], ["alter"]].iter().any(|word| begins(&parts, word));
         let mut found = Vec::new();
         for (at, part) in parts.iter().enumerate() {
@@ -183,6 +187,20 @@ impl Statement {
         }
         found
     }
+}
+
+/// The roles of `CREATE POLICY ... TO a, b USING ...`.
+fn roles_of_policy(parts: &[Part]) -> Vec<String> {
+    let is =
+        |part: &Part, words: &[&str]| matches!(part, Part::Word(known) if words.contains(&known.as_str()));
+    let after = parts
+        .iter()
+        .skip_while(|part| !is(part, &["to", "using", "with"]))
+        .skip_while(|part| is(part, &["to"]));
+    let roles = after.take_while(|part| !is(part, &["using", "with"])).filter_map(name_of);
+    roles
+        .filter(|name| !["public", "current_user", "session_user", "current_role"].contains(&name.as_str()))
+        .collect()
 }
 
 fn begins(parts: &[Part], words: &[&str]) -> bool {
@@ -244,6 +262,10 @@ mod tests {
         assert_eq!(roles("GRANT ALL ON TABLE t TO web;"), ["web"]);
         assert_eq!(roles("CREATE USER MAPPING FOR web SERVER far OPTIONS (user 'u');"), ["web"]);
         assert_eq!(roles("REVOKE ALL ON SCHEMA public FROM PUBLIC;"), [""; 0]);
+        let policy =
+            "CREATE POLICY \"to\" ON public.t FOR SELECT TO web, \"With x\" USING ((a = 'to b'::text));";
+        assert_eq!(roles(policy), ["web", "With x"]);
+        assert_eq!(roles("CREATE POLICY p ON public.t WITH CHECK ((a > 0));"), [""; 0]);
         assert_eq!(
             roles("ALTER DEFAULT PRIVILEGES FOR ROLE ada IN SCHEMA s GRANT SELECT ON TABLES TO web"),
             ["ada", "web"]

@@ -152,10 +152,32 @@ impl RestoreTest<'_> {
                     let reason = format!("roles are not in the backup: {}", words::complaint(stderr));
                     return Err(Error::Unsuitable { reason });
                 }
+                if let tools::Error::Failed { stderr, .. } = &error
+                    && stderr.contains("type money")
+                    && let Some(locale) = self.lacked_monetary(cluster, &dbname)?
+                {
+                    return Err(lacks_monetary(locale));
+                }
                 return self.judge(cluster, error, findings).map(|()| None);
             }
         }
+        if let Some(locale) = self.lacked_monetary(cluster, &dbname)?
+            && !cluster.connect(&dbname)?.reads_money(locale)?
+        {
+            return Err(lacks_monetary(locale));
+        }
         Ok(Some((dbname, roles)))
+    }
+
+    /// The locale of the amounts of money in the dump, where the scratch cluster does
+    /// not have it.
+    fn lacked_monetary(&self, cluster: &Cluster, dbname: &str) -> Result<Option<&str>, Error> {
+        let postgres = self.subject.backup.postgres.as_ref();
+        let Some(written) = postgres.and_then(|postgres| postgres.lc_monetary.as_ref()) else {
+            return Ok(None);
+        };
+        let facts = cluster.connect(dbname)?.facts().map_err(|error| cluster.trouble(error.into()))?;
+        Ok(Some(written.as_str()).filter(|written| *written != facts.lc_monetary))
     }
 
     fn load(
@@ -308,6 +330,14 @@ impl RestoreTest<'_> {
 
     pub(super) fn backup(&self) -> &Backup {
         self.subject.backup
+    }
+}
+
+fn lacks_monetary(locale: &str) -> Error {
+    Error::Unsuitable {
+        reason: format!(
+            "its amounts of type money are written as in locale \"{locale}\", which is not installed"
+        ),
     }
 }
 

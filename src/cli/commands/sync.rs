@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::{Code, Context, Failure};
 use crate::git::Repository;
-use crate::ledger::{Direction, Synced};
+use crate::ledger::{Direction, LeftAlone, Synced};
 
 /// Bring the ledger of this repository and that of a remote together
 ///
@@ -35,8 +35,9 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "\
-A record whose history the remote has written anew is left alone and named, and
-the command ends with 1: in a log that can be trusted, events are only added.
+A record whose history the remote has written anew, or which there has events removed,
+altered, or dated far into the future, is left alone and named, and the command ends
+with 1: in a log that can be trusted, events are only added.
 
 EXAMPLES
     git pggit sync
@@ -64,10 +65,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         count => {
             let failure =
                 Failure::new(Code::Negative, format!("{count} of the records could not be synchronised"));
-            Err(if synced.left_alone.iter().any(|left| left.rewritten) {
-                failure.hint("find out who rewrote the history of the remote; docs/trust.md says what it should forbid")
-            } else {
-                failure
+            let any = |is: fn(&LeftAlone) -> bool| synced.left_alone.iter().any(is);
+            let failure = match any(|left| left.rewritten) {
+                true => failure.hint(
+                    "find out who rewrote the history of the remote; docs/trust.md says what it should forbid",
+                ),
+                false => failure,
+            };
+            Err(match any(|left| left.refused) {
+                true => failure.hint(
+                    "find out who pushed that; docs/trust.md says how the ref of the remote is put right",
+                ),
+                false => failure,
             })
         }
     }
@@ -128,7 +137,7 @@ fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
 }
 
 fn as_json(remote: &str, synced: &Synced) -> serde_json::Value {
-    let left = |left: &crate::ledger::LeftAlone| json!({ "ref": left.reference, "reason": left.reason, "rewritten": left.rewritten });
+    let left = |left: &LeftAlone| json!({ "ref": left.reference, "reason": left.reason, "rewritten": left.rewritten, "refused": left.refused });
     json!({
         "remote": remote,
         "fetched": synced.taken,

@@ -141,7 +141,7 @@ impl From<ledger::Error> for Failure {
                 }
                 failure
             }
-            Error::Refused { .. } => failure(Code::Conflict),
+            Error::Refused { .. } | Error::NotTaken { .. } => failure(Code::Conflict),
             Error::Event(_) => failure(Code::Usage),
             Error::Damaged { ref commit, .. } => failure(Code::Damaged)
                 .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),
@@ -179,6 +179,9 @@ impl From<pg::Error> for Failure {
             Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
             Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
             Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
+            Error::Foreign { owner, .. } => failure(Code::Conflict)
+                .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
+                .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
             Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
                 .hint("a superuser can allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
             Error::PermissionDenied { .. } => failure(Code::DatabaseUnreachable),
@@ -301,6 +304,10 @@ fn hint_for(said: &str) -> Option<&'static str> {
             "the server has no longer what the backup before was made of: --type full",
         ),
     ];
+    if said.contains("ERROR:  role \"") && said.contains("\" does not exist") {
+        // Also of policies and user mappings, which --no-owner and --no-privileges keep.
+        return Some("--globals makes the roles that the server lacks, if they were backed up with it");
+    }
     hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
 }
 
@@ -413,6 +420,13 @@ impl From<queue::Error> for Failure {
             }
             Error::Version { .. } => failure(Code::Configuration)
                 .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+            Error::Exposed { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue list' shows them; cancel those that are not yours with 'git pggit queue cancel'")
+                .hint("then forbid pushes to them: git config --add receive.hideRefs refs/pggit"),
+            Error::Fetched { ref remote, .. } => {
+                let key = format!("remote.{remote}.fetch");
+                failure(Code::Configuration).hint(format!("leave them out: git config --add {key} '^refs/pggit/*'"))
+            }
             Error::Watch { .. } => failure(Code::Fatal),
         }
     }
@@ -438,6 +452,9 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoExpectedSchema { .. } => {
                 Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
             }
+            other @ recovery::Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
+                "nothing is left of it; install the locale where the server runs, and restart the server",
+            ),
             recovery::Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other @ recovery::Error::Directory { hint, .. } => {

@@ -10,6 +10,7 @@ use crate::process::{Cmd, Status, interrupt};
 use crate::recovery::{Advance, CloneNote, Leniency, Restore, sweep_clones};
 use crate::tools::{Programs, reaching};
 
+use super::recorded::say_not_marked;
 use super::target::{Target, mask};
 
 /// What a copy is to be.
@@ -91,6 +92,7 @@ pub(crate) fn make(target: &Target, copy: &Copy<'_>, context: &Context) -> Resul
     if let Some(diff) = restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
     }
+    say_not_marked(&copy.dbname, restored.not_marked.as_deref(), context);
     if !copy.writable {
         let name = quote_ident(&copy.dbname);
         client.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))?;

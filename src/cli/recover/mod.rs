@@ -9,7 +9,7 @@ mod target;
 mod way;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
-pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded};
+pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded, say_not_marked};
 pub(crate) use search::{Wanted, best, search};
 pub(crate) use shown::{Shown, Then};
 pub(crate) use target::{Asked, Target, arrival, find, target, trusted};

@@ -30,6 +30,15 @@ pub(crate) struct Done {
     pub(crate) more: Vec<(&'static str, Value)>,
 }
 
+/// Says that a restored database has no mark, and how it gets one.
+pub(crate) fn say_not_marked(dbname: &str, why: Option<&str>, context: &Context) {
+    let Some(why) = why else { return };
+    context.ui.warning(&format!("database {dbname} is not marked with its commit: {why}"));
+    context.ui.hint(
+        "a superuser may allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)",
+    );
+}
+
 /// Records it with its backup, and shares that where it is configured. The
 /// restore has succeeded whatever comes of this, so what fails is only said.
 pub(crate) fn recorded(entry: &Entry, done: Done, context: &Context) {

@@ -22,6 +22,7 @@ use crate::domain::{Backup, CommitId};
 use crate::git::{Oid, Signature, TreeEntry, Verdict};
 
 pub use finding::{Code, Finding, Severity};
+pub(super) use record::{Facts, Loss};
 pub use repair::Repaired;
 
 use super::{Error, Ledger, layout};

@@ -12,7 +12,7 @@ use super::Code;
 
 /// One event as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fact {
+pub(in crate::ledger) struct Fact {
     /// Its canonical bytes.
     pub(super) bytes: Vec<u8>,
     pub(super) kind: String,
@@ -21,18 +21,18 @@ pub(super) struct Fact {
 
 /// The events of a record file by id; several under one id are a forgery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Facts(pub(super) BTreeMap<String, Vec<Fact>>);
+pub(in crate::ledger) struct Facts(pub(super) BTreeMap<String, Vec<Fact>>);
 
 /// What happened to an event between two versions of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(in crate::ledger) enum Loss {
     Removed(String),
     Altered(String),
 }
 
 impl Facts {
     /// Reads a record file without judging its events.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(in crate::ledger) fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(format!("it has {} bytes, the most is {RECORD_BYTES_MAX}", bytes.len()));
         }
@@ -54,7 +54,7 @@ impl Facts {
     }
 
     /// The events of `self` that `later` does not have as they were.
-    pub(super) fn lost_in(&self, later: &Self) -> Vec<Loss> {
+    pub(in crate::ledger) fn lost_in(&self, later: &Self) -> Vec<Loss> {
         let loss = |(id, facts): (&String, &Vec<Fact>)| match later.0.get(id) {
             None => Some(Loss::Removed(id.clone())),
             Some(now) if facts.iter().all(|fact| now.contains(fact)) => None,

@@ -201,6 +201,29 @@ impl ConnInfo {
         other
     }
 
+    /// The same, and sessions begin with these settings; values have no spaces.
+    #[must_use]
+    pub fn with_settings(&self, settings: &[(&str, &str)]) -> Self {
+        let mut other = self.clone();
+        if !settings.is_empty() {
+            let known = other.settings.get("options").map_or("", Secret::reveal);
+            let added = settings.iter().map(|(name, value)| format!("-c {name}={value}"));
+            let all: Vec<String> =
+                (!known.is_empty()).then(|| known.to_owned()).into_iter().chain(added).collect();
+            other.settings.insert("options", Secret::new(all.join(" ")));
+        }
+        other
+    }
+
+    /// The same, without an encoding: that of a program's output is the program's
+    /// business, and not that of the environment.
+    #[must_use]
+    pub fn without_encoding(&self) -> Self {
+        let mut other = self.clone();
+        other.settings.remove("client_encoding");
+        other
+    }
+
     /// The first host: a name, an address or a socket directory.
     pub fn host(&self) -> String {
         self.hosts.first().map(Host::name_or_address).unwrap_or_default()

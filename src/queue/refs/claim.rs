@@ -10,6 +10,7 @@ use crate::process::crash_point;
 impl RefsQueue {
     pub(super) fn claim_next(&self, claimant: &Claimant) -> Result<Option<Claim>, Error> {
         let mut inner = self.inner();
+        inner.guard(self.clock.as_ref())?;
         if !inner.scan.is_fresh() {
             inner.look(self.clock.as_ref())?;
         }
@@ -126,6 +127,7 @@ impl RefsQueue {
         claimant: &Claimant,
     ) -> Result<Option<(Job, Claim)>, Error> {
         let mut inner = self.inner();
+        inner.guard(self.clock.as_ref())?;
         if !inner.scan.is_fresh() {
             inner.look(self.clock.as_ref())?;
         }

@@ -7,9 +7,13 @@
 //! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; whoever
 //! read them before loses. What they point to is only believed when the job that
 //! it names says the same, so they need not be taken back when a job ends.
+//!
+//! Whoever may push to the repository could push refs like any other: they are hidden
+//! from pushes ([`guard`]), and jobs are neither made nor done where they are not.
 
 mod claim;
 mod document;
+mod guard;
 mod scan;
 mod untold;
 mod upkeep;
@@ -17,7 +21,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance};
 use crate::clock::Clock;
@@ -42,12 +46,15 @@ struct Inner {
     scan: Scan,
     /// Since when jobs of which nothing else is known have looked the same.
     seen: HashMap<JobId, (Oid, Uptime)>,
+    /// When it was seen last that nobody else can bring jobs.
+    guarded: Option<Instant>,
 }
 
 impl RefsQueue {
     /// The queue in `repository`.
     pub fn new(repository: Repository, clock: Arc<dyn Clock>) -> Self {
-        Self { inner: Mutex::new(Inner { repository, scan: Scan::default(), seen: HashMap::new() }), clock }
+        let inner = Inner { repository, scan: Scan::default(), seen: HashMap::new(), guarded: None };
+        Self { inner: Mutex::new(inner), clock }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -170,6 +177,7 @@ fn retrying<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
 impl Queue for RefsQueue {
     fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
         let mut inner = self.inner();
+        inner.guard(self.clock.as_ref())?;
         let at = self.now();
         let job = Job::new(JobId::new(at), new, at);
         retrying(|| {

@@ -111,6 +111,11 @@ impl Scan {
         untold.into_iter().map(|(id, _)| *id).collect()
     }
 
+    /// How many may still be done, or have an end of which nobody was told.
+    pub(super) fn unsettled(&self) -> usize {
+        self.jobs.values().filter(|known| !known.state.is_finished() || known.untold).count()
+    }
+
     pub(super) fn damaged(&self) -> Vec<(String, String)> {
         let mut damaged: Vec<_> =
             self.damaged.iter().map(|(name, (_, reason))| (name.clone(), reason.clone())).collect();

@@ -7,6 +7,7 @@ use crate::queue::is_unattended;
 impl RefsQueue {
     pub(super) fn take_untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
         let mut inner = self.inner();
+        inner.guard(self.clock.as_ref())?;
         inner.look(self.clock.as_ref())?;
         let mut taken = Vec::new();
         for id in inner.scan.untold() {

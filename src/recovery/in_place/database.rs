@@ -114,7 +114,8 @@ impl Site for DatabaseSite {
             Spot::Aside => (&self.beside, self.client.properties(comes)?),
             _ => (&self.aside, self.client.properties(&self.dbname)?.with_mark(self.commit.as_str())),
         };
-        swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect)
+        // Whether it could be marked was said when it was made.
+        swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect).map(drop)
     }
 
     fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::error::of_store;
 use super::globals::MadeRoles;
+use super::new_database::with_suffix;
 use super::{
     Advance, Archiving, DataDirectory, Effect, Error, Plan, PlannedStep, PrivateServer, Recovery, Restore,
     Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
@@ -68,6 +69,13 @@ pub enum Kept<'a> {
     Store(&'a [(Backup, Access)], &'a dyn Adapter),
     /// A copy that its tool keeps.
     Tool(&'a dyn Adapter),
+}
+
+/// What came of a copy, as [`Restored`] has it.
+struct Copied {
+    difference: Option<String>,
+    left_out: Vec<String>,
+    not_marked: Option<String>,
 }
 
 impl Part<'_> {
@@ -205,8 +213,8 @@ impl Part<'_> {
                 }
                 false => None,
             };
-            let (difference, left_out) = self.copy(&server.connection(&self.dbname), &source)?;
-            *restored.borrow_mut() = Some(self.done(difference, left_out, roles));
+            let copied = self.copy(&server.connection(&self.dbname), &source)?;
+            *restored.borrow_mut() = Some(self.done(copied, roles));
             Ok(())
         };
         let progress = advance.progress;
@@ -244,22 +252,18 @@ impl Part<'_> {
         let roles = whole.roles(self.globals)?;
         let like = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
         let scratch =
-            Plan::new(&format!("{}~whole", advance.dbname), &advance.backup.id.to_string(), None, like);
-        let (difference, left_out) = in_scratch_database(&self.admin, &scratch, |source| {
+            Plan::new(&with_suffix(advance.dbname, "~whole"), &advance.backup.id.to_string(), None, like);
+        let copied = in_scratch_database(&self.admin, &scratch, |source| {
             let major = Client::connect(source, APPLICATION)?.facts()?.major;
             whole.load_into(source, major)?;
             crash_point("recovery.whole");
             self.copy(&Connection::from(source), source)
         })?;
-        Ok(self.done(difference, left_out, roles))
+        Ok(self.done(copied, roles))
     }
 
-    fn done(
-        &self,
-        difference: Option<String>,
-        left_out: Vec<String>,
-        roles: Option<MadeRoles<'_>>,
-    ) -> Restored {
+    fn done(&self, copied: Copied, roles: Option<MadeRoles<'_>>) -> Restored {
+        let Copied { difference, left_out, not_marked } = copied;
         Restored {
             bytes: self.advance.backup.size_bytes.unwrap_or_default(),
             duration: Duration::ZERO,
@@ -267,6 +271,7 @@ impl Part<'_> {
             compared_with: self.advance.expected.source(),
             roles: roles.map(MadeRoles::keep),
             left_out,
+            not_marked,
         }
     }
 
@@ -279,11 +284,7 @@ impl Part<'_> {
     }
 
     /// From the one database, which programs reach by `connection`, into the new one.
-    fn copy(
-        &self,
-        connection: &Connection,
-        source: &ConnInfo,
-    ) -> Result<(Option<String>, Vec<String>), Error> {
+    fn copy(&self, connection: &Connection, source: &ConnInfo) -> Result<Copied, Error> {
         let (advance, from) = (&self.advance, Client::connect(source, APPLICATION)?);
         let (resolved, facts) = (self.selection.resolve(&from)?, from.facts()?);
         let like = Template::like(&facts);
@@ -294,6 +295,7 @@ impl Part<'_> {
             schemas: self.selection.schemas.clone(),
             tables: resolved.tables.clone(),
             with_extensions: !self.selection.is_all() && version >= KNOWS_EXTENSIONS,
+            encoding: Some(facts.encoding.clone()),
             ..DumpSpec::new(connection.clone(), DumpFormat::Custom)
         };
         let (mut difference, mut left_out) = (None, Vec::new());
@@ -317,8 +319,8 @@ impl Part<'_> {
                 }
             }
         };
-        into_new_database(&self.admin, &self.plan(like), work, &crash_point)?;
-        Ok((difference, left_out))
+        let not_marked = into_new_database(&self.admin, &self.plan(like), work, &crash_point)?;
+        Ok(Copied { difference, left_out, not_marked })
     }
 
     /// `pg_dump` of the one into `pg_restore` of the other; what a part refers to

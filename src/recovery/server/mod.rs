@@ -203,9 +203,7 @@ impl PrivateServer {
 
     /// Connects the superuser.
     pub fn connect(&self, dbname: &str) -> Result<Client, Error> {
-        let client = Client::connect(&self.to(dbname), APPLICATION).map_err(|e| self.trouble(e.into()))?;
-        client.never_time_out().map_err(|error| self.trouble(error.into()))?;
-        Ok(client)
+        Client::connect(&self.to(dbname), APPLICATION).map_err(|error| self.trouble(error.into()))
     }
 
     /// How another role gets to a database.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pggit::clock::{Clock, System};
 use pggit::domain::{Timestamp, Uptime};
-use pggit::pg::{Client, ConnInfo, Environment};
+use pggit::pg::{Client, ConnInfo, Environment, Error as PgError};
 use pggit::queue::{Error, PostgresQueue, Queue};
 use pggit::sql::{self, Right};
 
@@ -160,4 +160,85 @@ fn a_connection_that_broke_is_made_anew() {
         }
     };
     assert!(waited.retry(), "{waited}");
+}
+
+#[test]
+fn a_schema_of_somebody_else_is_not_used() {
+    let cluster = Arc::new(Cluster::start());
+    cluster.psql("postgres", "create role mallory login");
+    let stage = |sql: &[&str]| {
+        let database = cluster.create_database("queue");
+        cluster.psql("postgres", &format!("grant create on database {database} to mallory"));
+        let stage = Postgres { database, cluster: Arc::clone(&cluster) };
+        for sql in sql {
+            stage.psql(sql);
+        }
+        stage
+    };
+    let foreign = |stage: &Postgres, expected: &str| {
+        let refused = sql::install(&stage.client()).unwrap_err();
+        assert!(matches!(&refused, PgError::Foreign { what, .. } if what == expected), "{refused}");
+        let opened = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
+        assert!(matches!(&opened, Error::Pg(PgError::Foreign { .. })), "{opened}");
+    };
+    let trap = "create function public.trap() returns trigger language plpgsql as \
+        $$begin raise 'ran as %', current_user; end$$; alter function public.trap() owner to mallory";
+    let table = "create table pggit.schema_version (version integer primary key, installed_at timestamptz default now())";
+    foreign(&stage(&["create schema pggit authorization mallory", table]), "schema pggit");
+    foreign(
+        &stage(&["create schema pggit", table, "alter table pggit.schema_version owner to mallory"]),
+        "relation pggit.schema_version",
+    );
+    foreign(
+        &stage(&[
+            "create schema pggit",
+            "create function pggit.claim(text, jsonb, integer) returns jsonb language sql as 'select null::jsonb'",
+            "alter function pggit.claim owner to mallory",
+        ]),
+        "function pggit.claim",
+    );
+    let trigger =
+        "create trigger t before insert on pggit.schema_version for each row execute function public.trap()";
+    foreign(&stage(&["create schema pggit", table, trap, trigger]), "trigger t on pggit.schema_version");
+    // Who is no superuser may work with a queue that another role has set up.
+    let stage = stage(&["create role setter login", "create role plain login"]);
+    stage.psql(&format!("grant create on database {} to setter", stage.database));
+    let as_role = |role: &str| {
+        let url = stage.cluster.url(&stage.database).replace("user=postgres", &format!("user={role}"));
+        ConnInfo::parse(&url, &Environment::default()).unwrap()
+    };
+    let setter = Client::connect(&as_role("setter"), "test").unwrap();
+    sql::install(&setter).unwrap();
+    sql::grant(&setter, "plain", Right::Work).unwrap();
+    let queue = PostgresQueue::open(as_role("plain"), Arc::new(System)).unwrap();
+    queue.enqueue(backup("shop")).unwrap();
+    assert!(
+        PostgresQueue::open(stage.info(), Arc::new(System)).is_err(),
+        "a superuser runs nothing of setter"
+    );
+}
+
+#[test]
+fn a_job_that_cannot_be_read_does_not_keep_the_others_waiting() {
+    let stage = Postgres::new();
+    let queue = stage.open();
+    let honest = queue.enqueue(backup("shop")).unwrap().job;
+    for number in 10..20 {
+        stage.psql(&format!(
+            "select pggit.enqueue('01a20000-0000-7000-8000-0000000000{number}', 'verify', 'z{number}', \
+             '01a20000-0000-7000-8000-000000000002', null, '{{\"kind\": \"nonsense\"}}', 32767::int2, null, 5, 0, 0, 'x')"
+        ));
+    }
+    let worker = suite::worker("w");
+    let claim = queue.claim(&worker).unwrap().expect("the honest one");
+    assert_eq!(claim.job.id, honest.id);
+    assert_eq!(stage.psql("select count(*) from pggit.jobs where state = 'permanently_failed'"), "10");
+    // Also when one attempt ends and the next job is taken.
+    stage.psql(
+        "select pggit.enqueue('01a20000-0000-7000-8000-000000000003', 'verify', 'z', \
+         '01a20000-0000-7000-8000-000000000002', null, '{\"kind\": \"nonsense\"}', 32767::int2, null, 5, 0, 0, 'x')",
+    );
+    let next = queue.enqueue(backup("stats")).unwrap().job;
+    let (ended, claimed) = queue.end_and_claim(&claim, &completed(), &worker).unwrap();
+    assert_eq!((ended.id, claimed.map(|claim| claim.job.id)), (honest.id, Some(next.id)));
 }

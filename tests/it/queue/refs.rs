@@ -6,7 +6,7 @@ use std::time::Duration;
 use pggit::clock::{Clock, Manual};
 use pggit::domain::{Timestamp, Uptime};
 use pggit::git::Repository;
-use pggit::queue::{Filter, Queue, RefsQueue};
+use pggit::queue::{Error, Filter, Queue, RefsQueue};
 
 use super::suite::{self, LEASE, Stage, backup, completed, secs};
 use crate::sandbox::Sandbox;
@@ -173,4 +173,64 @@ fn ten_thousand_jobs_can_wait() {
         claim = queue.end_and_claim(&claim, &completed(), &worker).unwrap().1.expect("there are more");
     }
     assert_eq!(queue.stats().unwrap().due, many - 100);
+}
+
+#[test]
+fn jobs_do_not_come_by_a_push() {
+    let stage = Refs::new();
+    let queue = stage.open();
+    let job = queue.enqueue(backup("shop")).unwrap().job;
+    let (repo, name) = (stage.sandbox.repo(), format!("refs/pggit/jobs/{}", job.id));
+    let clone = stage.sandbox.path().join("clone");
+    stage.sandbox.git(["clone", "-q", repo.to_str().unwrap(), clone.to_str().unwrap()]);
+    let push = |refspec: &str| {
+        let mut git = stage.sandbox.command("git");
+        git.arg("-C").arg(&clone).args(["push", "-q"]).arg(&repo).arg(refspec);
+        stage.sandbox.output(&mut git)
+    };
+    stage.sandbox.git(["-C", clone.to_str().unwrap(), "fetch", "-q", repo.to_str().unwrap(), &name]);
+    let forged = "refs/pggit/jobs/01a2fff0-0000-7000-8000-000000000001";
+    for refspec in
+        [format!("FETCH_HEAD:{forged}"), format!(":{name}"), "FETCH_HEAD:refs/pggit/job-keys/x".to_owned()]
+    {
+        let said = push(&refspec).fails(1).stderr_text();
+        assert!(said.contains("hidden ref"), "{said}");
+    }
+    assert_eq!(queue.list(&Filter::default()).unwrap().jobs, [job]);
+}
+
+#[test]
+fn jobs_that_may_have_been_pushed_are_not_done_until_somebody_has_looked() {
+    let stage = Refs::new();
+    let first = stage.open().enqueue(backup("shop")).unwrap().job;
+    let open_to_pushes = || stage.sandbox.git(["config", "--local", "--unset-all", "receive.hideRefs"]);
+    open_to_pushes();
+    let queue = stage.open();
+    let worker = suite::worker("w");
+    for refused in [queue.claim(&worker).err().unwrap(), queue.enqueue(backup("stats")).err().unwrap()] {
+        assert!(matches!(refused, Error::Exposed { jobs: 1 }), "{refused}");
+    }
+    assert_eq!(stage.open().list(&Filter::default()).unwrap().jobs, [first], "they can be looked at");
+    stage.sandbox.git(["config", "--add", "receive.hideRefs", "refs/pggit"]);
+    let claim = queue.claim(&worker).unwrap().unwrap();
+    queue.end(&claim, &completed()).unwrap();
+    // What is done cannot be done again by itself.
+    open_to_pushes();
+    assert!(stage.open().claim(&worker).unwrap().is_none());
+    assert_eq!(stage.sandbox.git(["config", "--local", "receive.hideRefs"]), "refs/pggit");
+    // A setting of the user need not be that of who receives a push.
+    open_to_pushes();
+    stage.sandbox.git(["config", "--global", "receive.hideRefs", "refs/pggit"]);
+    stage.open().enqueue(backup("shop")).unwrap();
+    assert_eq!(stage.sandbox.git(["config", "--local", "receive.hideRefs"]), "refs/pggit");
+}
+
+#[test]
+fn jobs_do_not_come_by_a_fetch() {
+    let stage = Refs::new();
+    stage.sandbox.git(["config", "remote.hub.fetch", "+refs/*:refs/*"]);
+    let refused = stage.open().enqueue(backup("shop")).err().unwrap();
+    assert!(matches!(&refused, Error::Fetched { remote, .. } if remote == "hub"), "{refused}");
+    stage.sandbox.git(["config", "--add", "remote.hub.fetch", "^refs/pggit/*"]);
+    stage.open().enqueue(backup("shop")).unwrap();
 }

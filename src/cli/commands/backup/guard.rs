@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::backup::{self, Asked, Request, Surroundings};
-use crate::cli::recover::{Done, attach, place_of_database, recorded};
+use crate::cli::recover::{Done, attach, place_of_database, recorded, say_not_marked};
 use crate::cli::{Code, Context, Failure, bar, connect, places, store};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{Backup, BackupType, Line, RestoreMode, Status, VerificationStatus};
@@ -251,7 +251,8 @@ fn back(
     };
     let done = restore.run()?;
     drop(progress);
-    swap_in(admin, info.dbname(), &restored, &aside, properties, disconnect).map_err(|error| {
+    let swapped = swap_in(admin, info.dbname(), &restored, &aside, properties, disconnect);
+    let not_marked = swapped.map_err(|error| {
         let quoted = [info.dbname(), &aside, &restored].map(quote_ident);
         let [dbname, aside, restored] = quoted;
         Failure::from(error)
@@ -260,6 +261,8 @@ fn back(
                 "ALTER DATABASE {dbname} RENAME TO {aside}; ALTER DATABASE {restored} RENAME TO {dbname};"
             ))
     })?;
+    // A database that had no mark before is to have none.
+    say_not_marked(info.dbname(), not_marked.as_deref(), context);
     let done = Done {
         mode: RestoreMode::Disaster,
         target: place_of_database(info),

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::cli::places::{self, FromOption};
 use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, snapshot, target,
-    trusted,
+    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, say_not_marked, snapshot,
+    target, trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
@@ -464,6 +464,7 @@ pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<
     let restored = restored.map_err(failed)?;
     let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
     if matches!(how, How::Part) {
+        say_not_marked(into, restored.not_marked.as_deref(), context);
         return Ok(schema);
     }
     let done = Done {
@@ -484,6 +485,7 @@ pub(super) fn say(into: &str, found: &Target, restored: &Restored, context: &Con
     if let Some(diff) = &restored.difference {
         context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
     }
+    say_not_marked(into, restored.not_marked.as_deref(), context);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({
             "backup": entry.backup.id,
@@ -495,6 +497,7 @@ pub(super) fn say(into: &str, found: &Target, restored: &Restored, context: &Con
             "schema_compared_with": restored.compared_with,
             "schema_difference": restored.difference,
             "left_out": restored.left_out,
+            "not_marked": restored.not_marked,
             "roles": restored.roles.as_ref().map(|roles| json!({
                 "made": roles.made,
                 "kept": roles.kept,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
-use crate::cli::recover::{Done, Shown, Target, admin_of, place_of_database, recorded};
+use crate::cli::recover::{Done, Shown, Target, admin_of, place_of_database, recorded, say_not_marked};
 use crate::cli::{Code, Context, Failure, bar, places, store};
 use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
@@ -78,13 +78,13 @@ pub(super) fn run(
         }
     };
     let target = place_of_database(&part.admin.with_dbname(into));
-    let (at, ran) = (part.advance.commit().clone(), part.advance.names());
-    let what = part.selection.words();
+    let (at, ran, what) = (part.advance.commit().clone(), part.advance.names(), part.selection.words());
     drop(part);
     drop(progress);
     let restored = restored.map_err(failed)?;
     let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
     if matches!(how, How::Part) {
+        say_not_marked(into, restored.not_marked.as_deref(), context);
         return Ok(schema);
     }
     let mut more = vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())];

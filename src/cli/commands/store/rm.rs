@@ -17,7 +17,7 @@ use crate::store::{Held, Listed};
 ///
 /// An artifact that is the only place of a backup is not removed, unless
 /// --even-if-recorded says so: then the record says first that the backup is
-/// deleted. One that is held, in progress, or needed by another backup is not
+/// deleted. This also holds for one whose record says that it is deleted. One that is held, in progress, or needed by another backup is not
 /// removed at all.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -111,8 +111,15 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
         );
     }
     for entry in known.at(&artifact.location).chain(known.moved_to(artifact)) {
-        if matches!(entry.backup.status, Status::Deleted | Status::Failed) {
-            continue;
+        match entry.backup.status {
+            Status::Failed => continue,
+            // Whoever may push may write that; the bytes are there.
+            Status::Deleted if !args.even_if_recorded => {
+                return Err(refuse(entry, "is recorded as deleted, and its bytes are there")
+                    .hint("'--even-if-recorded' removes them; 'git pggit backup log' says who deleted it"));
+            }
+            Status::Deleted => continue,
+            Status::InProgress | Status::Completed | Status::Expired => {}
         }
         if !entry.backup.holds.is_empty() {
             return Err(refuse(entry, "is held").hint("'git pggit backup release' lifts the hold"));
