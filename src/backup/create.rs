@@ -557,6 +557,7 @@ fn postgres(facts: &ServerFacts, dbname: &str, known: Option<Postgres>) -> Postg
         locale_provider: facts.locale_provider.as_deref().and_then(line),
         locale: facts.locale.as_deref().and_then(line),
         icu_rules: facts.icu_rules.clone(),
+        settings: facts.settings.clone(),
     }
 }
 

@@ -145,6 +145,21 @@ pub struct Postgres {
     /// Collation rules of the provider `icu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
+    /// Settings of the database that migrations depend on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
+}
+
+/// What a database sets for its sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Only for this role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The parameter.
+    pub name: String,
+    /// Its value, as the server holds it.
+    pub value: String,
 }
 
 /// Somebody asked that this backup is kept whatever policy says.

@@ -57,6 +57,14 @@ pub enum Error {
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     Gap(#[from] Gap),
+    /// A setting that the database had cannot be given to the new one.
+    #[error("the database sets {name}, which cannot be set here: {source}")]
+    Setting {
+        /// Which one.
+        name: String,
+        /// Why not.
+        source: pg::Error,
+    },
     /// A directory for files that are needed for a while cannot be made.
     #[error("cannot make {}", path.display())]
     Staging {
@@ -242,6 +250,7 @@ impl Error {
             | Self::NotRestorable { .. }
             | Self::SchemaDiffers { .. }
             | Self::NoExpectedSchema { .. }
+            | Self::Setting { .. }
             | Self::Gap(_)
             | Self::Directory { .. }
             | Self::NoRoom { .. }

@@ -202,12 +202,7 @@ impl From<tools::Error> for Failure {
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
             Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
-                let code = match kind {
-                    Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
-                    Kind::Busy => Code::Busy,
-                    Kind::DiskFull => Code::Destination,
-                    _ => Code::ToolFailed,
-                };
+                let code = code_of(*kind);
                 match hint_for(&error.to_string()) {
                     Some(hint) => failure(code).hint(hint),
                     None => failure(code),
@@ -224,6 +219,9 @@ impl From<tools::Error> for Failure {
                 _ => failure(Code::Destination),
             },
             Error::Tool { tool, fault } => of_fault(tool, fault, failure),
+            Error::Statement { refusal, .. } => of_refusal(refusal, failure(code_of(error.kind()))),
+            Error::Script { .. } => failure(Code::Conflict),
+            Error::WrongDatabase { .. } => failure(Code::Fatal),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
             Error::VersionUnknown { .. }
             | Error::Empty { .. }
@@ -232,6 +230,27 @@ impl From<tools::Error> for Failure {
             | Error::Process(_) => failure(Code::ToolFailed),
             Error::Pg(_) => unreachable!("handled above"),
         }
+    }
+}
+
+fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
+        Kind::Busy => Code::Busy,
+        Kind::DiskFull => Code::Destination,
+        _ => Code::ToolFailed,
+    }
+}
+
+/// The rest of what the server said about a statement of a script.
+fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
+    const ALONE: &str =
+        "a file that begins with the comment '-- no-transaction' is run without a transaction";
+    let failure = refusal.detail.iter().chain(&refusal.place).cloned().fold(failure, Failure::cause);
+    let failure = refusal.hint.iter().cloned().fold(failure, Failure::hint);
+    match refusal.sqlstate.as_str() {
+        "25001" | "2D000" => failure.hint(ALONE),
+        _ => failure,
     }
 }
 
@@ -398,6 +417,8 @@ impl From<recovery::Error> for Failure {
             other @ recovery::Error::NoExpectedSchema { .. } => {
                 Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
             }
+            other @ recovery::Error::Setting { .. } => Self::of(Code::Conflict, &other)
+                .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),
             other @ recovery::Error::Gap(_) => Self::of(Code::Conflict, &other)
                 .hint("restore the backup with --no-migrate, or choose a commit between the two"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),

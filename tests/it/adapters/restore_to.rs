@@ -185,7 +185,7 @@ fn nothing_is_left_when_it_cannot_be_done() {
     rig.migration("0002_fine.sql", "create table fine (id int);");
     rig.migration("0003_wrong.sql", "create table wrong (id nonsense);");
     let said = rig.restore_to("HEAD", &data, &[]).fails(13).stderr_text();
-    assert!(said.contains("0003_wrong.sql:1: ERROR:  type \"nonsense\" does not exist"), "{said}");
+    assert!(said.contains("0003_wrong.sql:1: type \"nonsense\" does not exist (SQLSTATE 42704)"), "{said}");
     assert_eq!((left(&dir), processes_in(&dir)), (vec![], vec![]));
     // What is in the cluster and in no migration is a difference.
     rig.cluster.psql("shop", "create table by_hand (id int)");
