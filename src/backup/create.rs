@@ -530,6 +530,7 @@ fn postgres(facts: &ServerFacts, dbname: &str, known: Option<Postgres>) -> Postg
         locale: facts.locale.as_deref().and_then(line),
         icu_rules: facts.icu_rules.clone(),
         lc_monetary: line(&facts.lc_monetary),
+        settings: facts.settings.clone(),
     }
 }
 

@@ -31,6 +31,22 @@ impl FromOption {
         Ok(())
     }
 
+    /// Refuses it for a backup that a tool keeps in its own repository.
+    pub(crate) fn refuse(&self, backup: &Backup) -> Result<(), Failure> {
+        match self.is_empty() {
+            true => Ok(()),
+            false => {
+                let message = format!("--from: backup {} is kept by {}", backup.id, backup.tool.name);
+                Err(Failure::new(Code::Usage, message))
+            }
+        }
+    }
+
+    /// Whether it was not given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from.is_empty()
+    }
+
     /// The same, for a process with another working directory.
     pub(crate) fn absolute(&self, context: &Context) -> Result<Self, Failure> {
         let absolute = |text: &String| match text.contains("://") {
@@ -89,7 +105,7 @@ pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Resul
     let mut unique: Vec<Root> = Vec::new();
     roots.into_iter().for_each(|root| {
         if !unique.contains(&root) {
-            unique.push(root)
+            unique.push(root);
         }
     });
     Ok(unique)
@@ -188,6 +204,7 @@ impl Recorded {
         let overview = context.ledger()?.overview()?;
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for row in overview.rows().filter(is_kept) {
+            // Whether it is there is the same for all of a place.
             if *known.entry(row.home()).or_insert_with(|| root.leads_to(&sample(row.home()))) {
                 recorded.count += 1;
                 let store = row.store_id().map(str::to_owned);
@@ -208,7 +225,7 @@ fn sample(home: &str) -> String {
 fn is_kept(row: &Row<'_>) -> bool {
     let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
     matches!(row.status(), Status::Completed | Status::Expired)
-        && Held::is_ours(&sample(row.home()))
+        && !row.home().is_empty()
         && ours.contains(&row.tool())
 }
 
@@ -316,7 +333,8 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
             None => roots.insert(self::roots(context, None)?),
         };
         let Some(newest) = rows.last() else { continue };
-        if is_there(home, store_id, roots, context)? {
+        // What was registered by hand may be anywhere.
+        if !Held::is_ours(&sample(home)) || is_there(home, store_id, roots, context)? {
             continue;
         }
         // The place was moved, perhaps: then one of its backups is found elsewhere.

@@ -105,7 +105,7 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Directory,
         environment: Some("PGGIT_PGBIN"),
         trust: Trust::Trusted,
-        doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`, `psql`), such as \
+        doc: "The directory of PostgreSQL's client programs (`pg_dump`, `pg_restore`), such as \
               `/usr/lib/postgresql/17/bin`, or one that has a directory for each major version, such as \
               `/usr/lib/postgresql`. Without it, they are looked up in the directories of \
               the server's version and newer ones below `/usr/lib/postgresql`, then in `PATH`.",

@@ -148,6 +148,21 @@ pub struct Postgres {
     /// The locale in which a dump of the database has amounts of money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lc_monetary: Option<Line>,
+    /// Settings of the database that migrations depend on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
+}
+
+/// What a database sets for its sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Only for this role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The parameter.
+    pub name: String,
+    /// Its value, as the server holds it.
+    pub value: String,
 }
 
 /// Somebody asked that this backup is kept whatever policy says.

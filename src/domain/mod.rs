@@ -32,7 +32,7 @@ mod words;
 
 pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Restoration, RestoreMode,
-    Status, Tool, Verification, VerificationKind, VerificationStatus,
+    Setting, Status, Tool, Verification, VerificationKind, VerificationStatus,
 };
 pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};

@@ -76,6 +76,14 @@ impl Client {
         &self.target
     }
 
+    pub(super) fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("a client loses its runtime only when it is dropped")
+    }
+
+    pub(super) fn inner(&self) -> &tokio_postgres::Client {
+        self.inner.as_ref().expect("a client loses its connection only when it is dropped")
+    }
+
     /// Runs statements and throws their rows away. The search path is empty.
     pub fn execute(&self, sql: &str) -> Result<()> {
         self.query_for(sql, "this statement").map(drop)
@@ -171,7 +179,7 @@ impl Client {
         Ok(text.map(str::to_owned))
     }
 
-    fn explain(&self, runtime: &Runtime, error: &tokio_postgres::Error, what: &str) -> Error {
+    pub(super) fn explain(&self, runtime: &Runtime, error: &tokio_postgres::Error, what: &str) -> Error {
         let redact = |text: &str| self.info.redact(text);
         if let Some(db) = error.as_db_error() {
             let detail = redact(db.message());

@@ -1,6 +1,7 @@
 //! What a server and a database tell about themselves.
 
 use super::{Client, Error, Result};
+use crate::domain::Setting;
 
 /// Facts of one server and of the database they were read in. What the role may
 /// not read is `None`, and `notes` says why.
@@ -36,6 +37,8 @@ pub struct ServerFacts {
     pub icu_rules: Option<String>,
     /// How sessions in this database write amounts of money.
     pub lc_monetary: String,
+    /// The settings of the database that matter to migrations.
+    pub settings: Vec<Setting>,
     /// Is the role a superuser?
     pub is_superuser: bool,
     /// May the role read the hashes of passwords, as a dump of all globals needs?
@@ -124,6 +127,7 @@ impl Client {
             locale_provider: row.get(8),
             locale: row.get(9),
             icu_rules: row.get(10),
+            settings: self.database_settings(self.conninfo().dbname())?,
             is_superuser: row.flag(11),
             can_read_role_passwords: row.flag(12),
             data_checksums: row.flag(13),

@@ -23,6 +23,8 @@ mod facts;
 mod mark;
 mod privileges;
 mod quote;
+mod script;
+mod settings;
 mod snapshot;
 mod sums;
 mod tls;
@@ -36,6 +38,7 @@ pub use error::Error;
 pub use facts::ServerFacts;
 pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
+pub use script::{Halt, Refusal, Session, hex_literal};
 pub use snapshot::Snapshot;
 pub use sums::{Sum, Table};
 

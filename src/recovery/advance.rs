@@ -6,13 +6,12 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Backup, BackupId, CommitId};
+use crate::domain::{Backup, BackupId, CommitId, Setting};
 use crate::pg::{Client, ConnInfo};
 use crate::progress::Progress;
-use crate::tools::{Connection, DumpSpec, MigrateSpec, Migration, Programs};
+use crate::tools::{DumpSpec, Migration, Programs, run_migrations};
 
 use super::by_command::MigrateCommand;
-use super::execute::Staged;
 use super::new_database::{template, with_suffix};
 use super::proof::{Leniency, difference};
 use super::{Error, Plan, in_scratch_database};
@@ -79,6 +78,14 @@ pub enum Expected {
 }
 
 impl Expected {
+    /// How it is built, if it is.
+    fn way(&self) -> Option<&Way> {
+        match self {
+            Self::Built(way) => Some(way),
+            Self::Unknown | Self::Recorded { .. } => None,
+        }
+    }
+
     /// Where it comes from, in words.
     pub fn source(&self) -> Option<String> {
         match self {
@@ -140,25 +147,46 @@ impl<'a> Advance<'a> {
         }
     }
 
+    /// The recorded settings of the database, as far as a new one needs them.
+    pub(super) fn settings(&self) -> &[Setting] {
+        self.backup.postgres.as_ref().map_or(&[], |postgres| self.lends(&postgres.settings))
+    }
+
+    /// `settings`, if something is run that may depend on them.
+    pub(super) fn lends<'s>(&self, settings: &'s [Setting]) -> &'s [Setting] {
+        let runs = self.forward.is_some() || self.mask.is_some() || self.expected.way().is_some();
+        if runs { settings } else { &[] }
+    }
+
     /// Runs what lies between the commit of the backup and the wanted one in
-    /// `target`, on a server of version `major`.
-    pub fn migrate(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+    /// `target`.
+    pub fn migrate(&self, target: &ConnInfo) -> Result<(), Error> {
         let Some(forward) = &self.forward else { return Ok(()) };
         self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
-        self.go(&forward.way, target, major, Some(&self.backup.commit))
+        self.go(&forward.way, target, Some(&self.backup.commit))
     }
 
     /// Runs migrations in a database that is at the commit `from`, or empty.
-    fn go(&self, way: &Way, target: &ConnInfo, major: u32, from: Option<&CommitId>) -> Result<(), Error> {
+    fn go(&self, way: &Way, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
         match way {
-            Way::Files(migrations) => self.run_migrations(target, major, migrations),
+            Way::Files(migrations) => Ok(run_migrations(target, migrations, None)?),
             Way::Command(command) => command.run(target, self.commit(), from),
         }
     }
 
     /// Runs the script that changes what nobody may see.
-    pub fn mask(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
-        self.run_migrations(target, major, self.mask.as_slice())
+    pub fn mask(&self, target: &ConnInfo) -> Result<(), Error> {
+        Ok(run_migrations(target, self.mask.as_slice(), None)?)
+    }
+
+    /// Refuses files that could not be run, before anything is restored.
+    pub fn check(&self) -> Result<(), Error> {
+        let ways = [self.forward.as_ref().map(|forward| &forward.way), self.expected.way()];
+        let files = ways.into_iter().flatten().flat_map(|way| match way {
+            Way::Files(files) => files.as_slice(),
+            Way::Command(_) => &[],
+        });
+        Ok(files.chain(&self.mask).try_for_each(Migration::check)?)
     }
 
     /// In what the schema of `target` is not as it should be, when that is
@@ -174,7 +202,7 @@ impl<'a> Advance<'a> {
         let expected = match &self.expected {
             Expected::Unknown => return Ok(None),
             Expected::Recorded { schema, .. } => schema.clone(),
-            Expected::Built(way) => match self.schema_of_migrations(way, admin, major, &schema_of) {
+            Expected::Built(way) => match self.schema_of_migrations(way, target, admin, &schema_of) {
                 Err(error @ Error::NoExpectedSchema { .. }) if self.allow_schema_difference => {
                     return Ok(Some(error.to_string()));
                 }
@@ -189,36 +217,25 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// The schema that all migrations of the commit make in an empty database.
+    /// The schema that all migrations of the commit make in an empty database with
+    /// the settings of `target`.
     fn schema_of_migrations(
         &self,
         way: &Way,
+        target: &ConnInfo,
         admin: &ConnInfo,
-        major: u32,
         schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
         // It is dropped when this is done, whatever comes of it.
-        let scratch = Plan::new(&scratch_name(self.dbname), &self.backup.id.to_string(), None, template);
+        let settings = Client::connect(target, "git-pggit")?.database_settings(target.dbname())?;
+        let scratch = Plan::new(&scratch_name(self.dbname), &self.backup.id.to_string(), None, template)
+            .with_settings(&settings, admin.user());
         in_scratch_database(admin, &scratch, |target| {
-            self.go(way, target, major, None)
+            self.go(way, target, None)
                 .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
             schema_of(target)
         })
-    }
-
-    fn connection(&self, info: &ConnInfo) -> Connection {
-        Connection { alone: self.alone, ..Connection::from(info) }
-    }
-
-    fn run_migrations(&self, target: &ConnInfo, major: u32, migrations: &[Migration]) -> Result<(), Error> {
-        let staged = Staged::make(self.staging.join(format!("migrate-{}", self.backup.id)))?;
-        let spec = MigrateSpec {
-            connection: self.connection(target),
-            directory: staged.path().to_owned(),
-            deadline: None,
-        };
-        Ok(self.programs.for_server(major).migrate(&spec, migrations)?)
     }
 }
 

@@ -61,6 +61,7 @@ impl Restore<'_> {
     /// used; those of plain files before the server is asked to do anything.
     pub fn run(&self) -> Result<Restored, Error> {
         let (begun, advance) = (Instant::now(), &self.advance);
+        advance.check()?;
         let dump = self.open()?;
         let client = Client::connect(&self.admin, "git-pggit")?;
         if client.database_exists(advance.dbname)? {
@@ -80,8 +81,8 @@ impl Restore<'_> {
         let roles = self.made_roles(self.globals, &dump)?;
         let mut difference = None;
         let work = |step: &Step, target: &ConnInfo| match step {
-            Step::Migrate { .. } => advance.migrate(target, major),
-            Step::Mask { .. } => advance.mask(target, major),
+            Step::Migrate { .. } => advance.migrate(target),
+            Step::Mask { .. } => advance.mask(target),
             Step::Prove { .. } => {
                 difference = advance.prove(target, &self.admin, major)?;
                 Ok(())
@@ -124,10 +125,9 @@ impl Restore<'_> {
     /// What is going to happen, for people, and what stands against it now. What it
     /// shows is what runs.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
-        let mut refusals = Vec::new();
-        if let Err(error) = self.open() {
-            refusals.push(error);
-        }
+        let opened = self.open().map(drop);
+        let mut refusals: Vec<Error> =
+            [self.advance.check(), opened].into_iter().filter_map(Result::err).collect();
         let plan = self.plan();
         let major = match Client::connect(&self.admin, "git-pggit")
             .and_then(|client| Ok((client.facts()?, client)))
@@ -169,6 +169,7 @@ impl Restore<'_> {
             .then_migrate(advance.names())
             .then_prove(advance.expected.source())
             .then_mask(advance.mask.as_ref().map(|mask| mask.name.clone()))
+            .with_settings(advance.settings(), self.admin.user())
             .labelled(self.label.clone())
     }
 

@@ -65,6 +65,14 @@ pub enum Error {
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     Gap(#[from] Gap),
+    /// A setting that the database had cannot be given to the new one.
+    #[error("the database sets {name}, which cannot be set here: {source}")]
+    Setting {
+        /// Which one.
+        name: String,
+        /// Why not.
+        source: pg::Error,
+    },
     /// A directory for files that are needed for a while cannot be made.
     #[error("cannot make {}", path.display())]
     Staging {
@@ -269,6 +277,7 @@ impl Error {
             | Self::SchemaDiffers { .. }
             | Self::NoExpectedSchema { .. }
             | Self::NoMonetary { .. }
+            | Self::Setting { .. }
             | Self::Gap(_)
             | Self::Directory { .. }
             | Self::Unmapped { .. }

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::store::Held;
 use crate::tools::adapter::{Step, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
-use crate::tools::{self, load_directory, load_stream};
+use crate::tools::{self, load_directory, load_script, load_stream};
 
 /// The largest description of a directory.
 const TREE_MAX: u64 = 1 << 30;
@@ -63,6 +63,11 @@ impl Execution<'_> {
                     }
                 };
                 Ok(load_directory(*cmd, &directory)?)
+            }
+            Step::Script { artifact, connection } => {
+                let mut reader = self.wanted.1.reader(&artifact)?;
+                load_script(&connection, &artifact, &mut reader, None, self.progress).map_err(of_store)?;
+                Ok(())
             }
             Step::Unpack { backup, artifact, into, tree } => {
                 self.unpack(backup, &artifact, &into, tree.as_deref())
@@ -204,15 +209,6 @@ impl Staged {
     /// What will be there.
     pub(super) fn new(path: PathBuf) -> Self {
         Self(path)
-    }
-
-    /// An empty directory that nobody else reads.
-    pub(super) fn make(path: PathBuf) -> Result<Self, Error> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let _ = fs::remove_dir_all(&path);
-        let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(&path);
-        made.map_err(|source| Error::Staging { path: path.clone(), source })?;
-        Ok(Self(path))
     }
 
     pub(super) fn path(&self) -> &Path {

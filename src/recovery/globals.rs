@@ -46,8 +46,11 @@ impl<'a> MadeRoles<'a> {
         let client = Client::connect(admin, "git-pggit")?;
         let there = client.query("SELECT rolname FROM pg_catalog.pg_roles")?;
         let there: BTreeSet<String> = there.into_iter().flatten().flatten().collect();
-        let (statements, roles) =
-            choose(Statement::all(script).into_iter().filter(|one| !is_about(one, ours)), &there);
+        let all = Statement::all(script).map_err(|bad| Error::NotRestorable {
+            backup: backup.id.to_string(),
+            reason: format!("{GLOBALS}: {bad}"),
+        })?;
+        let (statements, roles) = choose(all.into_iter().filter(|one| !is_about(one, ours)), &there);
         client.execute("BEGIN")?;
         for statement in statements {
             let sql = statement.text().ok_or_else(|| Error::NotRestorable {
@@ -146,7 +149,7 @@ mod tests {
                       GRANT old TO new GRANTED BY postgres; GRANT new TO old; GRANT old TO other; \
                       CREATE TABLESPACE t OWNER old LOCATION '/srv'; DROP ROLE old;";
         let there = BTreeSet::from(["old".to_owned(), "other".to_owned()]);
-        let (chosen, roles) = choose(Statement::all(script.as_bytes()), &there);
+        let (chosen, roles) = choose(Statement::all(script.as_bytes()).unwrap(), &there);
         let chosen: Vec<_> = chosen.iter().map(|one| one.text().unwrap()).collect();
         assert_eq!(
             chosen,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ConstantBuilder};
 
-use crate::domain::{Digest, Line, Postgres};
+use crate::domain::{Digest, Line, Postgres, Setting};
 use crate::pg::{Client, ConnInfo, Error as PgError, NAME_BYTES_MAX, Template, check_name, quote_ident};
 
 use super::Error;
@@ -27,6 +27,7 @@ pub struct Plan {
     mask: Option<String>,
     commit: Option<String>,
     label: Option<String>,
+    settings: Vec<Setting>,
     template: Template,
 }
 
@@ -45,6 +46,11 @@ pub enum Step {
     },
     /// Restore the backup into it.
     Load,
+    /// Give it the settings that the database had, until the migrations have run.
+    Lend {
+        /// Which.
+        settings: Vec<Setting>,
+    },
     /// Run these migrations in it.
     Migrate {
         /// Their names, in order.
@@ -78,6 +84,10 @@ impl fmt::Display for Step {
             Self::Create { temporary } => write!(f, "create database {}", quote_ident(temporary)),
             Self::Comment { comment } => write!(f, "comment on it: {comment}"),
             Self::Load => write!(f, "load the backup"),
+            Self::Lend { settings } => {
+                let names: Vec<&str> = settings.iter().map(|setting| setting.name.as_str()).collect();
+                write!(f, "set {} in it until the migrations have run", names.join(", "))
+            }
             Self::Migrate { migrations } => write!(f, "run {}", migrations.join(", ")),
             Self::Prove { against } => write!(f, "compare its schema with {against}"),
             Self::Mask { script } => write!(f, "run {script} before anybody can connect"),
@@ -99,6 +109,7 @@ impl Plan {
             proof: None,
             mask: None,
             label: None,
+            settings: Vec::new(),
             commit: commit.map(str::to_owned),
             template,
         }
@@ -123,6 +134,14 @@ impl Plan {
         Self { mask: name, ..self }
     }
 
+    /// The same, and what is run in it finds these settings of the database, as far
+    /// as they are for everybody or for `role`.
+    #[must_use]
+    pub fn with_settings(self, settings: &[Setting], role: &str) -> Self {
+        let applies = |setting: &&Setting| setting.role.as_deref().is_none_or(|one| one == role);
+        Self { settings: settings.iter().filter(applies).cloned().collect(), ..self }
+    }
+
     /// The same, and the database keeps this as its comment.
     #[must_use]
     pub fn labelled(self, label: Option<String>) -> Self {
@@ -141,6 +160,9 @@ impl Plan {
             Step::Comment { comment: self.comment.clone() },
             Step::Load,
         ];
+        if !self.settings.is_empty() {
+            steps.push(Step::Lend { settings: self.settings.clone() });
+        }
         if !self.migrations.is_empty() {
             steps.push(Step::Migrate { migrations: self.migrations.clone() });
         }
@@ -195,7 +217,17 @@ pub fn into_new_database<E: From<Error>>(
     let mut not_marked = None;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
     let target = admin.with_dbname(&plan.temporary);
+    let mut lent = Vec::new();
     for step in plan.steps() {
+        let ends = match step {
+            Step::Mark { .. } => true,
+            Step::Rename { .. } => plan.commit.is_none(),
+            _ => false,
+        };
+        if ends {
+            let mut settings = lent.iter();
+            settings.try_for_each(|one| client.reset_in_database(&plan.temporary, one)).map_err(pg)?;
+        }
         match step {
             Step::Create { temporary: name } => {
                 client.create_database(&name, &plan.template).map_err(pg)?;
@@ -217,6 +249,7 @@ pub fn into_new_database<E: From<Error>>(
                 work(&step, &target)?;
                 at("recovery.loaded");
             }
+            Step::Lend { settings } => lent = lend(&client, &plan.temporary, &settings).map_err(E::from)?,
             Step::Migrate { .. } => {
                 work(&step, &target)?;
                 at("recovery.migrated");
@@ -259,6 +292,17 @@ fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
     client.execute("BEGIN")
 }
 
+/// Gives a temporary database settings, and returns them as the server writes them
+/// down.
+fn lend(client: &Client, temporary: &str, settings: &[Setting]) -> Result<Vec<Setting>, Error> {
+    let one = |setting: &Setting| {
+        let failed = |source| Error::Setting { name: setting.name.clone(), source };
+        client.set_in_database(temporary, setting).map_err(failed)
+    };
+    settings.iter().try_for_each(one)?;
+    Ok(client.database_settings(temporary)?)
+}
+
 /// Lets `work` have a temporary database of its own, which is dropped when it is
 /// done.
 pub fn in_scratch_database<T>(
@@ -272,6 +316,7 @@ pub fn in_scratch_database<T>(
     client.create_database(&plan.temporary, &plan.template)?;
     temporary.ours = true;
     client.set_comment(&plan.temporary, Some(&plan.comment))?;
+    lend(&client, &plan.temporary, &plan.settings)?;
     let done = work(&admin.with_dbname(&plan.temporary));
     drop(temporary);
     remove_left(&client, &left);

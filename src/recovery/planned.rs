@@ -65,7 +65,7 @@ impl PlannedStep {
         use adapter::Step;
         let (argv, bulk) = match step {
             Step::Load { cmd, .. } | Step::Run { cmd, .. } => (Some(words(cmd)), true),
-            Step::Unpack { .. } => (None, true),
+            Step::Script { .. } | Step::Unpack { .. } => (None, true),
             _ => (None, false),
         };
         let effect = if matches!(step, Step::RequireEmpty { .. }) { Effect::Reads } else { Effect::Makes };

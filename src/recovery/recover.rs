@@ -69,6 +69,7 @@ impl<'a> Recovery<'a> {
 
     /// Refuses what cannot end well, before anything is copied into `partial`.
     pub(super) fn check(&self, partial: &Path) -> Result<(), Error> {
+        self.advance.check()?;
         if !Ground::is_short_enough(&partial.join(SOCKET)) {
             const HINT: &str = "restore into a directory with a shorter path, and move it then";
             return Err(refuse(partial, "has too long a path for the socket of a server", HINT));
@@ -136,7 +137,7 @@ impl<'a> Recovery<'a> {
         let superuser = superuser(&client, server.admin())?;
         let role = self.role(&client, server)?;
         let target = server.as_role(&role, advance.dbname)?;
-        advance.migrate(&target, major)?;
+        advance.migrate(&target)?;
         crash_point("recovery.migrated");
         let lent = Lent::to(&client, &role)?;
         let difference = advance.prove(&server.to(advance.dbname), &target, major);

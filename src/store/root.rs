@@ -101,7 +101,7 @@ impl Root {
             }
             Self::Directory(directory) => {
                 let paths = ids(backup).into_iter().map(|id| directory.join(database).join(id));
-                let found = paths.map(|path| Stored::open(&path)).find_map(|stored| stored.ok());
+                let found = paths.map(|path| Stored::open(&path)).find_map(Result::ok);
                 found.map(Held::Plain).ok_or_else(missing)
             }
         }

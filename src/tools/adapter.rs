@@ -399,6 +399,14 @@ pub enum Step {
         /// gets it as its last argument.
         cmd: Box<Cmd>,
     },
+    /// Run a stored dump that is a plain script, over a connection of ours. See
+    /// [`super::load_script`].
+    Script {
+        /// Its name among the artifacts.
+        artifact: String,
+        /// The database.
+        connection: Box<Connection>,
+    },
     /// Write a stored directory of a backup out.
     Unpack {
         /// The backup; of a chain there are several.
@@ -451,7 +459,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Load { artifact, .. } => write!(f, "load {artifact}"),
+            Self::Load { artifact, .. } | Self::Script { artifact, .. } => write!(f, "load {artifact}"),
             Self::Unpack { backup, artifact, into, .. } => {
                 write!(f, "unpack {artifact} of backup {backup} into {}", into.display())
             }

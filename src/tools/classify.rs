@@ -75,6 +75,18 @@ pub fn classify(stderr: &str) -> Kind {
     PHRASES.iter().find(|(phrase, _)| words.contains(phrase)).map_or(Kind::Other, |(_, kind)| *kind)
 }
 
+/// The kind of what the server refuses with an SQLSTATE.
+pub(super) fn of_sqlstate(sqlstate: &str) -> Kind {
+    match sqlstate {
+        "53100" => Kind::DiskFull,
+        "42501" => Kind::PermissionDenied,
+        "55P03" => Kind::Busy,
+        _ if sqlstate.starts_with("57P") => Kind::ServerUnreachable,
+        _ if ["40", "53"].iter().any(|class| sqlstate.starts_with(class)) => Kind::Busy,
+        _ => Kind::Other,
+    }
+}
+
 /// Empties double quotes, line by line: a quote that is not closed ends with
 /// its line, so that it cannot hide the lines that follow.
 fn without_quoted(text: &str) -> String {
@@ -139,6 +151,21 @@ mod tests {
     fn what_the_programs_say_is_understood() {
         for (said, kind) in SAID {
             assert_eq!(classify(said), *kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        for (sqlstate, kind) in [
+            ("53100", Kind::DiskFull),
+            ("53200", Kind::Busy),
+            ("40P01", Kind::Busy),
+            ("57P01", Kind::ServerUnreachable),
+            ("57014", Kind::Other),
+            ("42501", Kind::PermissionDenied),
+            ("42P01", Kind::Other),
+        ] {
+            assert_eq!(of_sqlstate(sqlstate), kind, "{sqlstate}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::pg::ConnInfo;
+use crate::pg::{ConnInfo, Environment};
 use crate::process::{Cmd, Secret};
 
 /// Where to connect to, in the terms of libpq. `Debug` shows no password.
@@ -80,6 +80,15 @@ pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
 }
 
 impl Connection {
+    /// The same for a connection of our own. Nothing of our environment counts:
+    /// the connection string says all.
+    pub fn info(&self) -> Result<ConnInfo, crate::pg::Error> {
+        let password =
+            self.password.as_ref().map(|password| ("PGPASSWORD".into(), password.reveal().to_owned()));
+        let env: Environment = self.env.iter().cloned().chain(password).collect();
+        ConnInfo::parse(&self.conninfo, &env)
+    }
+
     /// Lets `cmd` connect, and never ask a person for a password.
     pub fn apply(&self, cmd: Cmd) -> Cmd {
         let cmd = cmd.hide_env(if self.alone { LIBPQ_VARIABLES } else { &["PGCLIENTENCODING"] });

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::classify::{Kind, classify};
+use super::classify::{Kind, classify, of_sqlstate};
+use super::redact::redact_commands;
 use super::{Fault, Format, Program, ToolVersion};
 use crate::domain::{BackupId, BackupType};
+use crate::pg::Refusal;
 use crate::process::{self, Status};
 
 /// Why a dump or a restore did not succeed.
@@ -169,6 +171,36 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The server refused a statement of a script.
+    #[error("{script}:{line}: {} (SQLSTATE {}) in '{statement}'", refusal.message, refusal.sqlstate)]
+    Statement {
+        /// The script.
+        script: String,
+        /// The line.
+        line: u64,
+        /// The beginning of the statement, without literals.
+        statement: String,
+        /// What the server said.
+        refusal: Box<Refusal>,
+    },
+    /// A script has something that is not run.
+    #[error("{script}:{line}: {reason}")]
+    Script {
+        /// The script.
+        script: String,
+        /// The line.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The session of a script is not one in the database that was meant.
+    #[error("{script}: the session is not in database \"{expected}\" any more")]
+    WrongDatabase {
+        /// The script.
+        script: String,
+        /// The database that was meant.
+        expected: String,
+    },
     /// A tool with a repository of its own failed.
     #[error("{tool}: {fault}")]
     Tool {
@@ -187,7 +219,8 @@ impl Error {
     pub fn of(program: Program, error: process::Error) -> Self {
         match error {
             process::Error::Failed { status, stderr, .. } => {
-                Self::Failed { program, kind: classify(&stderr), status, stderr }
+                let (kind, stderr) = (classify(&stderr), redact_commands(&stderr));
+                Self::Failed { program, kind, status, stderr }
             }
             other => Self::Process(other),
         }
@@ -202,6 +235,8 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Failed { kind, .. } => *kind,
+            Self::Statement { refusal, .. } => of_sqlstate(&refusal.sqlstate),
+            Self::Pg(crate::pg::Error::DatabaseMissing { .. }) => Kind::DatabaseMissing,
             Self::Tool { fault: Fault::Busy(_), .. } => Kind::Busy,
             Self::Tool { fault: Fault::Server(_), .. } => Kind::ServerUnreachable,
             Self::ServerNewer { .. } => Kind::ServerNewer,

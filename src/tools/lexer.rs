@@ -23,7 +23,7 @@ pub(super) fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
         [b'E' | b'e', b'\'', ..] => literal(sql, at + 1, true),
         [b'\'', ..] => literal(sql, at, false),
         [b'"', ..] => (Token::Quoted, quoted_end(sql, at, b'"', false).1),
-        [b'-', b'-', ..] => (Token::Space, find(sql, at, b"\n")),
+        [b'-', b'-', ..] => (Token::Space, line_end(sql, at)),
         [b'/', b'*', ..] => (Token::Space, comment_end(sql, at)),
         [b'$', ..] => (Token::Other, dollar_end(sql, at)),
         [b, ..] if b.is_ascii_whitespace() => (Token::Space, at + 1),
@@ -56,6 +56,12 @@ pub(super) fn quoted_end(sql: &[u8], open: usize, quote: u8, escapes: bool) -> (
         }
     }
     (sql.len(), sql.len())
+}
+
+/// Just after the next end of a line: a carriage return is one, too.
+fn line_end(sql: &[u8], from: usize) -> usize {
+    let found = sql[from..].iter().position(|b| matches!(b, b'\n' | b'\r'));
+    found.map_or(sql.len(), |at| from + at + 1)
 }
 
 /// Just after the next `what`; the end of the text when there is none.

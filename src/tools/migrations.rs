@@ -1,27 +1,37 @@
 //! Running migrations that are plain SQL files.
 //!
-//! As many as possible run in one transaction. What PostgreSQL does not allow in
-//! one (`CREATE INDEX CONCURRENTLY`, `VACUUM`, ...), and what begins and ends
-//! transactions itself, runs alone, between the others.
+//! Each file has a session and a transaction of its own, so that nothing that it
+//! sets is left to the next one. What PostgreSQL does not allow in a transaction
+//! (`CREATE INDEX CONCURRENTLY`, `VACUUM`, ...), and what begins and ends
+//! transactions itself, runs statement by statement.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Error;
 use super::lexer::words;
-use super::{Connection, Error, PgTools, Program};
-use crate::process::Stdout;
+use super::session::{Patience, Session, bad, client_encoding, fault_of};
+use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
+use crate::pg::ConnInfo;
 
+const BOM: &[u8] = b"\xef\xbb\xbf";
+/// Comments at the head of a file with which tools (sqlx, Atlas) are told the same.
+const NO_TRANSACTION: [&str; 2] = ["no-transaction", "atlas:txmode none"];
 /// Statements that take no transaction around them.
-const ALONE: [&str; 5] = ["vacuum", "begin", "start", "commit", "end"];
-/// Statements that are about things outside of databases, by their first two words.
-const ALONE_PAIRS: [(&str, &str); 6] = [
+const ALONE: [&str; 7] = ["vacuum", "begin", "start", "commit", "end", "abort", "rollback"];
+/// The same, by their first two words: most are about things outside of databases.
+const ALONE_PAIRS: [(&str, &str); 12] = [
     ("create", "database"),
     ("drop", "database"),
     ("create", "tablespace"),
     ("drop", "tablespace"),
     ("alter", "system"),
     ("reindex", "database"),
+    ("reindex", "schema"),
+    ("reindex", "system"),
+    ("create", "subscription"),
+    ("drop", "subscription"),
+    ("discard", "all"),
+    ("prepare", "transaction"),
 ];
 
 /// One migration.
@@ -36,74 +46,108 @@ pub struct Migration {
 impl Migration {
     /// Whether it runs without a transaction around it.
     pub fn runs_alone(&self) -> bool {
-        let mut first = String::new();
+        if self.says_so() {
+            return true;
+        }
+        let (mut first, mut rolls_back) = (String::new(), false);
         for (begins, word) in words(&self.sql) {
+            // To a savepoint is within a transaction.
+            if rolls_back && word == "to" {
+                rolls_back = false;
+                continue;
+            }
+            if rolls_back && (begins || !matches!(word.as_str(), "work" | "transaction")) {
+                return true;
+            }
             let pair = (first.as_str(), word.as_str());
-            if word == "concurrently" || (begins && ALONE.contains(&pair.1)) || ALONE_PAIRS.contains(&pair) {
+            if begins && word == "rollback" {
+                rolls_back = true;
+            } else if word == "concurrently"
+                || (begins && ALONE.contains(&pair.1))
+                || ALONE_PAIRS.contains(&pair)
+            {
                 return true;
             }
             first = if begins { word } else { String::new() };
         }
-        false
+        rolls_back
     }
-}
 
-/// Migrations in their order, in groups that run together.
-pub fn batches(migrations: &[Migration]) -> Vec<&[Migration]> {
-    migrations.chunk_by(|one, next| !one.runs_alone() && !next.runs_alone()).collect()
-}
+    /// Whether a comment before its first statement says so.
+    fn says_so(&self) -> bool {
+        let text = String::from_utf8_lossy(self.text());
+        let head = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with("--"));
+        let mut comments = head.map(|line| line.trim_start_matches('-').trim());
+        comments.any(|comment| NO_TRANSACTION.contains(&comment))
+    }
 
-/// Where migrations run.
-#[derive(Debug, Clone)]
-pub struct MigrateSpec {
-    /// The database.
-    pub connection: Connection,
-    /// A directory for their files while they run; it exists.
-    pub directory: PathBuf,
-    /// When to give up.
-    pub deadline: Option<Duration>,
-}
+    /// What is in it behind a byte order mark.
+    fn text(&self) -> &[u8] {
+        self.sql.strip_prefix(BOM).unwrap_or(&self.sql)
+    }
 
-impl PgTools {
-    /// Runs migrations in their order with psql. Those of one batch are all in
-    /// force, or none of them is.
-    pub fn migrate(&self, spec: &MigrateSpec, migrations: &[Migration]) -> Result<(), Error> {
-        for (number, batch) in batches(migrations).into_iter().enumerate() {
-            self.run_batch(spec, number, batch)?;
+    /// Refuses a file that could not be run whatever the database is like.
+    pub fn check(&self) -> Result<(), Error> {
+        // Which of the two it is, the database says.
+        self.check_as(true).or_else(|error| self.check_as(false).map_err(|_| error))
+    }
+
+    fn check_as(&self, standard_strings: bool) -> Result<(), Error> {
+        let text = self.text();
+        let line_of = |at: usize| 1 + text[..at].iter().filter(|b| **b == b'\n').count() as u64;
+        let refuse = |line, reason: &str| Err(bad(&self.name, BadScript { line, reason: reason.to_owned() }));
+        if let Err(error) = std::str::from_utf8(text) {
+            return refuse(line_of(error.valid_up_to()), "it is not UTF-8");
+        }
+        if let Some(at) = text.iter().position(|b| *b == 0) {
+            return refuse(line_of(at), "a NUL");
+        }
+        let mut pieces = Splitter::new(text, Skip::Dump, standard_strings);
+        let fault = |fault: Fault| fault_of(&self.name, fault);
+        while let Some(Piece { sql, line, data }) = pieces.next().map_err(fault)? {
+            if !text.is_ascii() && client_encoding(&sql).is_some_and(|encoding| encoding != "UTF8") {
+                return refuse(line, "another client_encoding, in a file that is UTF-8");
+            }
+            while data && pieces.data().map_err(fault)?.is_some() {}
         }
         Ok(())
     }
 
-    fn run_batch(&self, spec: &MigrateSpec, number: usize, batch: &[Migration]) -> Result<(), Error> {
-        let program = Program::Psql;
-        let alone = batch.iter().any(Migration::runs_alone);
-        let mut cmd = spec.connection.apply(self.cmd(program)?).cwd(&spec.directory).stdout(Stdout::Null);
-        cmd = cmd.deadline(spec.deadline).args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+    /// Runs it in a session of its own.
+    fn run(&self, target: &ConnInfo, patience: Patience) -> Result<(), Error> {
+        let mut session = Session::open(target, &self.name, patience)?;
+        // Before anything of it runs.
+        self.check_as(session.standard_strings())?;
+        let alone = self.runs_alone();
         if !alone {
-            cmd = cmd.arg("--single-transaction");
+            session.run("BEGIN", 1)?;
         }
-        for (at, migration) in batch.iter().enumerate() {
-            // Names come from a repository; the files that psql sees have names of ours.
-            let name = format!("{number:04}-{at:04}.sql");
-            write(&spec.directory.join(&name), &migration.sql)?;
-            cmd = cmd.arg(format!("--file={name}"));
+        let mut pieces = Splitter::new(self.text(), Skip::Dump, session.standard_strings());
+        while let Some(piece) = pieces.next().map_err(|fault| session.fault(fault))? {
+            session.send(&piece, &mut pieces)?;
         }
-        let ran = cmd.run().map(drop).map_err(|error| Error::of(program, error));
-        ran.map_err(|error| named(error, number, batch))
+        session.is_where_it_began()?;
+        let last = 1 + self.sql.trim_ascii_end().iter().filter(|b| **b == b'\n').count() as u64;
+        match alone {
+            false => session.run("COMMIT", last),
+            true if session.is_in_transaction()? => {
+                let reason = "a transaction that is begun and not ended".to_owned();
+                Err(bad(&self.name, BadScript { line: last, reason }))
+            }
+            true => Ok(()),
+        }
     }
 }
 
-fn write(path: &Path, sql: &[u8]) -> Result<(), Error> {
-    fs::write(path, sql).map_err(|source| Error::Write { program: Program::Psql, source })
-}
-
-/// Says which migration it was in the words that its author knows.
-fn named(error: Error, number: usize, batch: &[Migration]) -> Error {
-    let Error::Failed { program, kind, status, mut stderr } = error else { return error };
-    for (at, migration) in batch.iter().enumerate() {
-        stderr = stderr.replace(&format!("{number:04}-{at:04}.sql"), &migration.name);
-    }
-    Error::Failed { program, kind, status, stderr }
+/// Runs migrations in their order in the database `target`. Each is in force as a
+/// whole, or not at all; one that runs alone may be in force in parts when it fails.
+pub fn run_migrations(
+    target: &ConnInfo,
+    migrations: &[Migration],
+    deadline: Option<Duration>,
+) -> Result<(), Error> {
+    let patience = Patience::new(deadline);
+    migrations.iter().try_for_each(|migration| migration.run(target, patience))
 }
 
 #[cfg(test)]
@@ -123,6 +167,12 @@ mod tests {
             "begin; create table t (); commit;",
             "alter system set work_mem = '1MB'",
             "/* why */ create -- what\n database d",
+            "begin; rollback",
+            "insert into t values (1); rollback work; select 1",
+            "rollback; to_something()",
+            "abort",
+            "prepare transaction 'x'",
+            "drop subscription s",
         ] {
             assert!(migration("1", alone).runs_alone(), "{alone}");
         }
@@ -132,6 +182,8 @@ mod tests {
             "comment on table t is 'create index concurrently';",
             "create function f() returns int language plpgsql as $$ begin return 1; end $$;",
             "create table \"concurrently\" (a int)",
+            "savepoint a; select 1; rollback to a; rollback work to savepoint a; release a",
+            "prepare q as select 1",
             "create table begin_end (a int); select case when true then 1 end;",
         ] {
             assert!(!migration("1", together).runs_alone(), "{together}");
@@ -139,18 +191,36 @@ mod tests {
     }
 
     #[test]
-    fn batches_keep_the_order() {
-        let all = [
-            migration("1", "create table a ()"),
-            migration("2", "create table b ()"),
-            migration("3", "create index concurrently i on a (x)"),
-            migration("4", "create index concurrently j on a (x)"),
-            migration("5", "create table c ()"),
-        ];
-        let names: Vec<Vec<&str>> = batches(&all)
-            .into_iter()
-            .map(|batch| batch.iter().map(|one| one.name.as_str()).collect())
-            .collect();
-        assert_eq!(names, [vec!["1", "2"], vec!["3"], vec!["4"], vec!["5"]]);
+    fn a_file_may_say_that_it_takes_no_transaction() {
+        for alone in ["-- no-transaction\nselect 1;", "\n-- x\n--atlas:txmode none\n\nselect 1"] {
+            assert!(migration("1", alone).runs_alone(), "{alone}");
+        }
+        for together in ["select 1;\n-- no-transaction", "-- about no-transaction\nselect 1"] {
+            assert!(!migration("1", together).runs_alone(), "{together}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_run_are_refused() {
+        let refused = |sql: &[u8]| {
+            let migration = Migration { name: "1.sql".into(), sql: sql.to_vec() };
+            migration.check().unwrap_err().to_string()
+        };
+        assert_eq!(refused(b"select 1;\n\\c shop\n"), "1.sql:2: '\\c' is a command of psql, and no SQL");
+        assert_eq!(refused(b"\n-- K\xf6ln\n"), "1.sql:2: it is not UTF-8");
+        assert_eq!(refused(b"select 1;\n\n\0"), "1.sql:3: a NUL");
+        assert_eq!(
+            refused("set client_encoding = 'latin1'; select 'ä'".as_bytes()),
+            "1.sql:1: another client_encoding, in a file that is UTF-8"
+        );
+        for fine in [
+            "\u{feff}select 'ä';",
+            "set client_encoding = 'utf-8'; select 'ä'",
+            "set client_encoding = 'LATIN1'; select 'a'",
+            "copy t from stdin;\n\\N\n\\.\n",
+            "select 'it\\'s ; fine where the database says so'",
+        ] {
+            migration("1.sql", fine).check().unwrap();
+        }
     }
 }

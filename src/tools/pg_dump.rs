@@ -203,8 +203,11 @@ impl Adapter for PgDump {
             no_privileges: *no_privileges,
             ..RestoreSpec::new(connection.clone(), format)
         };
-        let cmd = Box::new(self.tools(*server_major).restore_cmd(&spec)?);
-        Ok(vec![Step::Load { artifact: dump.name.to_string(), format, cmd }])
+        let artifact = dump.name.to_string();
+        Ok(vec![match self.tools(*server_major).restore_cmd(&spec)? {
+            Some(cmd) => Step::Load { artifact, format, cmd: Box::new(cmd) },
+            None => Step::Script { artifact, connection: Box::new(connection.clone()) },
+        }])
     }
 
     fn delete(&self, _: &Subject<'_>) -> Result<(), Error> {

@@ -23,8 +23,6 @@ pub enum Program {
     PgDumpall,
     /// Restores archives.
     PgRestore,
-    /// Runs SQL.
-    Psql,
     /// Receives the write-ahead log.
     PgReceivewal,
     /// Copies a cluster.
@@ -48,7 +46,6 @@ impl Program {
             Self::PgDump => "pg_dump",
             Self::PgDumpall => "pg_dumpall",
             Self::PgRestore => "pg_restore",
-            Self::Psql => "psql",
             Self::PgReceivewal => "pg_receivewal",
             Self::PgBasebackup => "pg_basebackup",
             Self::PgCombinebackup => "pg_combinebackup",
@@ -260,8 +257,8 @@ mod tests {
         assert!(found(14).ends_with("15/bin/pg_dump"));
         assert!(found(16).ends_with("16/bin/pg_dump"));
         assert!(found(18).ends_with("13/bin/pg_dump"), "PATH is the last resort");
-        let missing = programs.locate(Program::Psql, 15).unwrap_err();
-        assert_eq!(missing.to_string(), "psql not found");
+        let missing = programs.locate(Program::PgCtl, 15).unwrap_err();
+        assert_eq!(missing.to_string(), "pg_ctl not found");
         let explicit = Programs { bin_dir: Some(root.path().into()), ..programs };
         assert!(explicit.locate(Program::PgDump, 15).is_err(), "an explicit directory is the only one");
     }

@@ -41,6 +41,60 @@ pub(super) fn redact_secrets(sql: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What a program said, with `***` in the place of every secret in the statements
+/// that it quotes.
+pub(super) fn redact_commands(said: &str) -> String {
+    const QUOTES: &str = "Command was: ";
+    let mut out = String::with_capacity(said.len());
+    let mut command = String::new();
+    let mut in_command = false;
+    let flush = |command: &mut String, out: &mut String| {
+        out.push_str(&String::from_utf8_lossy(&redact_passwords(command.as_bytes())));
+        command.clear();
+    };
+    for line in said.split_inclusive('\n') {
+        let rest = line.find(QUOTES).map(|at| line.split_at(at + QUOTES.len()));
+        // The program speaks again; without its name at its beginning a text is the end of a statement.
+        if line.starts_with("pg_") || rest.is_some() {
+            flush(&mut command, &mut out);
+            in_command = false;
+        }
+        match rest {
+            Some((before, statement)) => {
+                out.push_str(before);
+                command.push_str(statement);
+                in_command = true;
+            }
+            None if in_command => command.push_str(line),
+            None => out.push_str(line),
+        }
+    }
+    flush(&mut command, &mut out);
+    out
+}
+
+/// The same for one statement, in which a literal after the word PASSWORD is a
+/// secret, too.
+fn redact_passwords(sql: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(sql.len());
+    let (mut at, mut is_password) = (0, false);
+    let clean = redact_secrets(sql);
+    while at < clean.len() {
+        let (kind, end) = next_token(&clean, at);
+        match kind {
+            Token::Literal { .. } if is_password => push_literal(&mut out, MASK),
+            _ => out.extend_from_slice(&clean[at..end]),
+        }
+        is_password = match kind {
+            Token::Space => is_password,
+            Token::Word => clean[at..end].eq_ignore_ascii_case(b"password"),
+            _ => false,
+        };
+        at = end;
+    }
+    out
+}
+
 enum Verdict {
     Keep,
     Mask,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::redact_secrets;
+use super::{redact_commands, redact_secrets};
 
 fn clean(sql: &str) -> String {
     String::from_utf8(redact_secrets(sql.as_bytes())).unwrap()
@@ -107,4 +107,22 @@ proptest! {
     fn no_bytes_break_it(sql in proptest::collection::vec(any::<u8>(), 0..300)) {
         redact_secrets(&sql);
     }
+}
+
+#[test]
+fn what_a_program_quotes_is_clean() {
+    let said = "pg_restore: while PROCESSING TOC:\npg_restore: error: it can't: ERROR:  role \"gone\" doesn't exist\n\
+                Command was: CREATE USER MAPPING FOR gone SERVER far OPTIONS (\n    password 'geheim''s',\n    \"user\" 'u'\n);\n\n\
+                pg_restore: error: can't: ERROR:  no\nCommand was: ALTER ROLE x WITH PASSWORD 'geheim';\n\
+                pg_dump: detail: Query was: Command was: CREATE SUBSCRIPTION s CONNECTION 'host=h password=geheim' PUBLICATION p;";
+    let clean = redact_commands(said);
+    assert!(!clean.contains("geheim"), "{clean}");
+    for kept in [
+        "it can't: ERROR:  role \"gone\" doesn't exist\n",
+        "\"user\" 'u'\n);\n\npg_restore: error: can't",
+        "host=h",
+    ] {
+        assert!(clean.contains(kept), "{kept}: {clean}");
+    }
+    assert_eq!(redact_commands("no command ' here\n"), "no command ' here\n");
 }

@@ -5,7 +5,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::lexer::words;
 use super::plausible::Witness;
+use super::session::{Patience, Session};
+use super::splitter::{BadScript, Fault, Skip, Splitter};
 use super::{Connection, Error, Format, PgTools, Program};
 use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
@@ -54,24 +57,27 @@ impl RestoreSpec {
         cmd
     }
 
-    fn psql(&self, cmd: Cmd) -> Cmd {
-        let cmd = self.connection.apply(cmd).deadline(self.deadline).stdout(Stdout::Null);
-        // Only with `--file` does `--single-transaction` mean anything.
-        cmd.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"])
+    /// Refuses what cannot be left out of a script.
+    fn check(&self) -> Result<(), Error> {
+        match self.format == Format::Plain && (self.no_owner || self.no_privileges) {
+            true => Err(Error::Unsupported {
+                format: self.format,
+                reason: "owners and grants cannot be left out",
+            }),
+            false => Ok(()),
+        }
     }
 }
 
 impl PgTools {
     /// The program that restores a dump as `spec` says; a directory is its last
-    /// argument, everything else its input.
-    pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Cmd, Error> {
+    /// argument, everything else its input. A plain script takes none: see
+    /// [`load_script`].
+    pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Option<Cmd>, Error> {
+        spec.check()?;
         match spec.format {
-            Format::Plain if spec.no_owner || spec.no_privileges => Err(Error::Unsupported {
-                format: spec.format,
-                reason: "owners and grants cannot be left out",
-            }),
-            Format::Plain => Ok(spec.psql(self.cmd(Program::Psql)?)),
-            _ => Ok(spec.pg_restore(self.cmd(Program::PgRestore)?)),
+            Format::Plain => Ok(None),
+            _ => Ok(Some(spec.pg_restore(self.cmd(Program::PgRestore)?))),
         }
     }
 
@@ -95,13 +101,16 @@ impl PgTools {
         input: &mut dyn Read,
         progress: &dyn Progress,
     ) -> Result<u64, Error> {
-        let unsupported = |reason| Err(Error::Unsupported { format: spec.format, reason });
-        let program = match spec.format {
-            Format::Directory => return unsupported("cannot be streamed"),
-            Format::Plain => Program::Psql,
-            _ => Program::PgRestore,
-        };
-        load(self.restore_cmd(spec)?, program, spec.format, input, progress)
+        if spec.format == Format::Directory {
+            return Err(Error::Unsupported { format: spec.format, reason: "cannot be streamed" });
+        }
+        match self.restore_cmd(spec)? {
+            Some(cmd) => load_stream(cmd, spec.format, input, progress),
+            None => {
+                let name = spec.format.artifact_name();
+                load_script(&spec.connection, name, input, spec.deadline, progress)
+            }
+        }
     }
 
     /// Restores a dumped directory in one transaction.
@@ -121,8 +130,60 @@ pub fn load_stream(
     input: &mut dyn Read,
     progress: &dyn Progress,
 ) -> Result<u64, Error> {
-    let program = if format == Format::Plain { Program::Psql } else { Program::PgRestore };
-    load(cmd, program, format, input, progress)
+    load(cmd, Program::PgRestore, format, input, progress)
+}
+
+/// Runs the plain script that `input` yields in one transaction, over a connection
+/// of ours: see [`super::adapter::Step::Script`]. It ends as [`load_stream`] does.
+pub fn load_script(
+    connection: &Connection,
+    name: &str,
+    input: &mut dyn Read,
+    deadline: Option<Duration>,
+    progress: &dyn Progress,
+) -> Result<u64, Error> {
+    let mut session = Session::open(&connection.info()?, name, Patience::new(deadline))?;
+    let mut watched = Watched { input, witness: Witness::default(), progress };
+    let mut pieces = Splitter::new(&mut watched, Skip::Dump, session.standard_strings());
+    session.run("BEGIN", 1)?;
+    let mut line = 1;
+    while let Some(piece) = pieces.next().map_err(|fault| session.fault(fault))? {
+        line = piece.line;
+        match words(&piece.sql).next().map(|(_, word)| word).as_deref() {
+            // pg_dump has large objects between these two, in a transaction of ours.
+            Some("begin" | "commit") if is_one_word(&piece.sql) => {}
+            Some("begin" | "start" | "commit" | "end" | "rollback" | "abort") => {
+                let reason = "a dump that begins or ends transactions".to_owned();
+                return Err(session.fault(Fault::Script(BadScript { line, reason })));
+            }
+            _ => session.send(&piece, &mut pieces)?,
+        }
+    }
+    drop(pieces);
+    watched.witness.judge(Format::Plain, Program::PgDump)?;
+    session.is_where_it_began()?;
+    session.run("COMMIT", line)?;
+    Ok(watched.witness.bytes())
+}
+
+fn is_one_word(sql: &[u8]) -> bool {
+    sql.iter().all(u8::is_ascii_alphabetic)
+}
+
+/// Remembers what is read, and tells how much that is.
+struct Watched<'a> {
+    input: &'a mut dyn Read,
+    witness: Witness,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        self.witness.see(&buffer[..n]);
+        self.progress.advance(n as u64);
+        Ok(n)
+    }
 }
 
 /// The same for a dumped directory.

@@ -2,6 +2,7 @@
 //! for those who cannot hand them to psql as they are.
 
 use super::lexer::{Token, next_token};
+use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
 
 /// One statement of a script, without its semicolon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,39 +40,21 @@ pub enum OfRole {
 }
 
 impl Statement {
-    /// The statements of a script. What psql does by itself (`\connect`,
-    /// `\restrict`) is left out.
-    pub fn all(script: &[u8]) -> Vec<Self> {
-        let (mut found, mut start, mut at, mut empty) = (Vec::new(), 0, 0, true);
-        while at < script.len() {
-            let (kind, end) = next_token(script, at);
-            match (&kind, &script[at..end]) {
-                (Token::Space, _) => {}
-                (Token::Other, b"\\") if empty => {
-                    let line = script[at..].iter().position(|b| *b == b'\n');
-                    at = line.map_or(script.len(), |length| at + length + 1);
-                    start = at;
-                    continue;
+    /// The statements of a script. Lines that pg_dump and pg_dumpall write for psql
+    /// are left out; another command of psql, or data of a COPY, is an error.
+    pub fn all(script: &[u8]) -> Result<Vec<Self>, BadScript> {
+        let (mut found, mut pieces) = (Vec::new(), Splitter::new(script, Skip::Globals, true));
+        loop {
+            match pieces.next() {
+                Ok(Some(Piece { data: true, line, .. })) => {
+                    return Err(BadScript { line, reason: "data of a COPY".to_owned() });
                 }
-                (Token::Other, b";") => {
-                    if !empty {
-                        found.push(Self { sql: script[start..at].trim_ascii().to_vec() });
-                    }
-                    (start, empty) = (end, true);
-                }
-                _ => {
-                    if empty {
-                        start = at;
-                    }
-                    empty = false;
-                }
+                Ok(Some(piece)) => found.push(Self { sql: piece.sql }),
+                Ok(None) => return Ok(found),
+                Err(Fault::Script(bad)) => return Err(bad),
+                Err(Fault::Read(_)) => unreachable!("what is in memory can be read"),
             }
-            at = end;
         }
-        if !empty {
-            found.push(Self { sql: script[start..].trim_ascii().to_vec() });
-        }
-        found
     }
 
     /// Its text; `None` when that is not UTF-8.
@@ -222,7 +205,7 @@ mod tests {
     use super::*;
 
     fn texts(script: &str) -> Vec<String> {
-        Statement::all(script.as_bytes()).iter().map(|it| it.text().unwrap().to_owned()).collect()
+        Statement::all(script.as_bytes()).unwrap().iter().map(|it| it.text().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -232,6 +215,10 @@ mod tests {
         assert_eq!(texts(script), ["SET a = 'x;''y'", "CREATE ROLE \"a;\n\\! b\"", "SELECT $_$;$_$"]);
         assert_eq!(texts("SELECT 1"), ["SELECT 1"]);
         assert_eq!(texts("-- nothing"), [""; 0]);
+        let bad = |script: &str| Statement::all(script.as_bytes()).unwrap_err().to_string();
+        assert_eq!(bad("SELECT 1;\n\\! id\n"), "line 2: '\\!' is a command of psql, and no SQL");
+        assert_eq!(bad("\\connect shop \\! id\n"), "line 1: '\\connect' is a command of psql, and no SQL");
+        assert_eq!(bad("\nCOPY t FROM stdin;\n1\n\\.\n"), "line 2: data of a COPY");
     }
 
     #[test]
@@ -248,16 +235,16 @@ mod tests {
                 "CREATE ROLE \"x\nCREATE TABLESPACE y LOCATION '/z'\"",
             ),
         ] {
-            let made = Statement::all(sql.as_bytes()).remove(0).in_place();
+            let made = Statement::all(sql.as_bytes()).unwrap().remove(0).in_place();
             assert_eq!(made.text(), Some(expected));
         }
-        let strange = Statement::all(b"CREATE TABLESPACE t LOCATION $$/srv$$;").remove(0).in_place();
+        let strange = Statement::all(b"CREATE TABLESPACE t LOCATION $$/srv$$;").unwrap().remove(0).in_place();
         assert!(!strange.text().unwrap().contains("/srv"), "what is not understood is not done");
     }
 
     #[test]
     fn roles_are_found() {
-        let roles = |sql: &str| Statement::all(sql.as_bytes()).remove(0).roles();
+        let roles = |sql: &str| Statement::all(sql.as_bytes()).unwrap().remove(0).roles();
         assert_eq!(roles("ALTER TABLE a.b OWNER TO \"Ada \"\"x\"\"\";"), ["Ada \"x\""]);
         assert_eq!(roles("GRANT ALL ON TABLE t TO web;"), ["web"]);
         assert_eq!(roles("CREATE USER MAPPING FOR web SERVER far OPTIONS (user 'u');"), ["web"]);
@@ -270,12 +257,15 @@ mod tests {
             roles("ALTER DEFAULT PRIVILEGES FOR ROLE ada IN SCHEMA s GRANT SELECT ON TABLES TO web"),
             ["ada", "web"]
         );
-        assert_eq!(Statement::all(b"CREATE ROLE \"x y\";").remove(0).makes_role().as_deref(), Some("x y"));
+        assert_eq!(
+            Statement::all(b"CREATE ROLE \"x y\";").unwrap().remove(0).makes_role().as_deref(),
+            Some("x y")
+        );
     }
 
     #[test]
     fn what_is_done_to_roles_is_known() {
-        let of = |sql: &str| Statement::all(sql.as_bytes()).remove(0);
+        let of = |sql: &str| Statement::all(sql.as_bytes()).unwrap().remove(0);
         assert_eq!(of("CREATE ROLE \"a b\";").of_role(), Some(OfRole::Create("a b".into())));
         assert_eq!(of("ALTER ROLE a WITH LOGIN PASSWORD 'x;';").of_role(), Some(OfRole::Change("a".into())));
         assert_eq!(of("COMMENT ON ROLE a IS 'x';").of_role(), Some(OfRole::Change("a".into())));
@@ -290,7 +280,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_breaks_the_cutting(script in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for statement in Statement::all(&script) {
+            for statement in Statement::all(&script).unwrap_or_default() {
                 let _ = (statement.roles(), statement.makes_role(), statement.of_role());
                 let _ = (statement.clone().without_grantor(), statement.in_place());
             }

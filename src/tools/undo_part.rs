@@ -108,7 +108,7 @@ mod tests {
             ] {
                 let found = undo_part(sql.as_bytes()).unwrap_or_else(|| panic!("{sql}"));
                 assert_eq!(found.text, marker);
-                assert_eq!(sql.lines().nth(found.line - 1).unwrap().split("--").count() > 1, true, "{sql}");
+                assert!(sql.lines().nth(found.line - 1).unwrap().contains("--"), "{sql}");
             }
         }
         let found = undo_part(b"create table t ();\n\n-- +goose Down\ndrop table t;").unwrap();

@@ -18,7 +18,9 @@ use crate::pg::{self, quote_ident};
 use crate::process::{self, crash_point};
 use crate::recovery::{Limit, Origin, template};
 use crate::tools::adapter::{Step, Subject, Target};
-use crate::tools::{self, Format, GLOBALS, Kind, Statement, load_directory, load_stream, major_of};
+use crate::tools::{
+    self, Format, GLOBALS, Kind, Statement, load_directory, load_script, load_stream, major_of,
+};
 
 /// An empty cluster with room to work.
 const CLUSTER_BYTES: u64 = 96 << 20;
@@ -139,12 +141,17 @@ impl RestoreTest<'_> {
         };
         self.around.progress.stage("restoring", self.subject.backup.size_bytes);
         for step in self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)? {
-            let Step::Load { artifact, format, cmd } = step else {
-                let reason = format!("a step of {} is not understood", self.around.adapter.name());
-                return Err(Error::Unsuitable { reason });
+            let loaded = match step {
+                Step::Load { artifact, format, cmd } => {
+                    self.load(scratch, &artifact, format, cmd.deadline(self.request.timeout))
+                }
+                Step::Script { artifact, connection } => self.load_script(&artifact, &connection),
+                _ => {
+                    let reason = format!("a step of {} is not understood", self.around.adapter.name());
+                    return Err(Error::Unsuitable { reason });
+                }
             };
-            let cmd = cmd.deadline(self.request.timeout);
-            if let Err(error) = self.load(scratch, &artifact, format, cmd) {
+            if let Err(error) = loaded {
                 // Somebody who has the roles may restore it all the same.
                 if let (false, tools::Error::Failed { stderr, .. }) = (roles, &error)
                     && words::lacks_role(stderr)
@@ -189,13 +196,18 @@ impl RestoreTest<'_> {
     ) -> Result<(), tools::Error> {
         let (source, progress) = (self.subject.source()?, self.around.progress);
         if format != Format::Directory {
-            // A script may tell psql to run programs: they are no more than the server is.
             let mut input = source.open(artifact).map_err(tools::Error::Place)?;
             return load_stream(scratch.as_user(cmd), format, &mut input, progress).map(drop);
         }
         let directory = scratch.file("dump");
         self.unpack(artifact, &directory)?;
         load_directory(cmd, &directory)
+    }
+
+    fn load_script(&self, artifact: &str, connection: &tools::Connection) -> Result<(), tools::Error> {
+        let mut input = self.subject.source()?.open(artifact).map_err(tools::Error::Place)?;
+        let limit = Some(self.request.timeout);
+        load_script(connection, artifact, &mut input, limit, self.around.progress).map(drop)
     }
 
     /// Writes a dumped directory out.
@@ -222,10 +234,24 @@ impl RestoreTest<'_> {
     /// then it is found, else it is an error.
     fn judge(&self, cluster: &Cluster, error: tools::Error, findings: &mut Findings) -> Result<(), Error> {
         cluster.check()?;
+        let error_kind = error.kind();
         match Error::of_tool(error) {
             Error::Store(error) if error.is_damage() => findings.fatal(error.to_string()),
             Error::Tools(error @ (tools::Error::Truncated { .. } | tools::Error::Empty { .. })) => {
                 findings.fatal(error.to_string());
+            }
+            Error::Tools(error @ tools::Error::Script { .. }) => {
+                findings.fatal(format!("it cannot be restored: {error}"));
+            }
+            // Its statement is not repeated: findings are recorded.
+            Error::Tools(tools::Error::Statement { ref script, line, ref refusal, .. })
+                if !matches!(error_kind, Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable) =>
+            {
+                let complaint = words::short(&refusal.message);
+                if words::is_of_machine(&complaint) {
+                    return Err(Error::Unsuitable { reason: complaint });
+                }
+                findings.fatal(format!("it cannot be restored: {script}:{line}: ERROR: {complaint}"));
             }
             Error::Tools(tools::Error::Failed { kind, program, status, stderr }) => {
                 let complaint = words::complaint(&stderr);
@@ -285,7 +311,14 @@ impl RestoreTest<'_> {
             // Older servers do not have it; then tablespaces are complained about below.
             let _ = client.execute("SET allow_in_place_tablespaces = on");
             let (mut done, mut refused) = (0_u64, Vec::new());
-            for statement in Statement::all(&script).into_iter().map(Statement::in_place) {
+            let statements = match Statement::all(&script) {
+                Ok(statements) => statements,
+                Err(bad) => {
+                    findings.fatal(format!("{GLOBALS}: {bad}"));
+                    return Ok(false);
+                }
+            };
+            for statement in statements.into_iter().map(Statement::in_place) {
                 let role = statement.makes_role();
                 match statement.text().map(|sql| client.execute(sql)) {
                     Some(Ok(())) => done += 1,
@@ -310,7 +343,14 @@ impl RestoreTest<'_> {
             findings.warning("roles are not in the backup: restored without owners and grants");
             return Ok(false);
         };
-        let mut roles: Vec<String> = Statement::all(&schema).iter().flat_map(Statement::roles).collect();
+        let statements = match Statement::all(&schema) {
+            Ok(statements) => statements,
+            Err(bad) => {
+                findings.warning(format!("the recorded schema: {bad}; restored without owners and grants"));
+                return Ok(false);
+            }
+        };
+        let mut roles: Vec<String> = statements.iter().flat_map(Statement::roles).collect();
         roles.sort();
         roles.dedup();
         for role in &roles {

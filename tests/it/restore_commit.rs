@@ -189,7 +189,7 @@ fn a_migration_that_fails_or_was_changed_leaves_nothing() {
     history.commit("0002_fine.sql", "create table fine (id int);");
     history.commit("0003_wrong.sql", "create table wrong (id nonsense);");
     let said = history.restore("HEAD", &[]).fails(13).stderr_text();
-    assert!(said.contains("0003_wrong.sql:1: ERROR:  type \"nonsense\" does not exist"), "{said}");
+    assert!(said.contains("0003_wrong.sql:1: type \"nonsense\" does not exist (SQLSTATE 42704)"), "{said}");
     assert_eq!(history.copies(), "");
 
     history.commit("0001_orders.sql", "create table orders (id bigint primary key, note text);");

@@ -318,3 +318,31 @@ fn the_latest_backup_is_the_latest_completed_one() {
     let said = history.restore("latest", &[]).success().stderr_text();
     assert!(said.contains("restored backup good"), "{said}");
 }
+
+/// All options in all modes are crossed by a test beside their table.
+#[test]
+fn an_option_that_means_nothing_is_a_wrong_command_line() {
+    let history = History::new();
+    history.backup("first");
+    let copy = history.copy();
+    for (args, option) in [
+        (&["restore", "HEAD", "--into", &copy, "--at", "1h"][..], "--at"),
+        (&["restore", "HEAD", "--into", &copy, "--end-of-log"], "--end-of-log"),
+        (&["restore", "HEAD", "--into", &copy, "--start"], "--start"),
+        (&["restore", "HEAD", "--into", &copy, "--archive-mode", "off"], "--archive-mode"),
+        (&["restore", "HEAD", "--into", &copy, "--disconnect"], "--disconnect"),
+        (&["restore", "HEAD", "--into", &copy, "--dry-run", "--force"], "--force"),
+        (&["plan", "HEAD", "--into", &copy, "--prove"], "--prove"),
+        (&["plan", "HEAD", "--into", &copy, "--tablespace-mapping", "/a=/b"], "--tablespace-mapping"),
+        (&["restore", "HEAD", "--to", "data", "--table", "orders"], "--table"),
+        (&["plan", "HEAD", "--to", "data", "--schema", "public"], "--schema"),
+        (&["plan", "HEAD", "--to", "data", "--from-database", "shop"], "--from-database"),
+        (&["restore", "HEAD", "--mode", "disaster", "--lsn", "0/1"], "--lsn"),
+        (&["restore", "--list", "--disconnect"], "--disconnect"),
+        (&["restore", "--abort", "--wal-store", "s3://b/p"], "--wal-store"),
+    ] {
+        let said = history.pggit(&[&["backup"], args].concat()).fails(129).stderr_text();
+        assert!(said.starts_with(&format!("error: {option} means nothing with --")), "{args:?}: {said}");
+    }
+    assert_eq!(history.copies(), "");
+}

@@ -223,12 +223,7 @@ impl From<tools::Error> for Failure {
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
             Error::Place(_) => failure(Code::Destination),
             Error::Failed { kind, .. } => {
-                let code = match kind {
-                    Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
-                    Kind::Busy => Code::Busy,
-                    Kind::DiskFull => Code::Destination,
-                    _ => Code::ToolFailed,
-                };
+                let code = code_of(*kind);
                 match hint_for(&error.to_string()) {
                     Some(hint) => failure(code).hint(hint),
                     None => failure(code),
@@ -245,6 +240,9 @@ impl From<tools::Error> for Failure {
                 _ => failure(Code::Destination),
             },
             Error::Tool { tool, fault } => of_fault(tool, fault, failure),
+            Error::Statement { refusal, .. } => of_refusal(refusal, failure(code_of(error.kind()))),
+            Error::Script { .. } => failure(Code::Conflict),
+            Error::WrongDatabase { .. } => failure(Code::Fatal),
             Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
             Error::VersionUnknown { .. }
             | Error::Empty { .. }
@@ -253,6 +251,27 @@ impl From<tools::Error> for Failure {
             | Error::Process(_) => failure(Code::ToolFailed),
             Error::Pg(_) => unreachable!("handled above"),
         }
+    }
+}
+
+fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
+        Kind::Busy => Code::Busy,
+        Kind::DiskFull => Code::Destination,
+        _ => Code::ToolFailed,
+    }
+}
+
+/// The rest of what the server said about a statement of a script.
+fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
+    const ALONE: &str =
+        "a file that begins with the comment '-- no-transaction' is run without a transaction";
+    let failure = refusal.detail.iter().chain(&refusal.place).cloned().fold(failure, Failure::cause);
+    let failure = refusal.hint.iter().cloned().fold(failure, Failure::hint);
+    match refusal.sqlstate.as_str() {
+        "25001" | "2D000" => failure.hint(ALONE),
+        _ => failure,
     }
 }
 
@@ -456,6 +475,8 @@ impl From<recovery::Error> for Failure {
                 "nothing is left of it; install the locale where the server runs, and restart the server",
             ),
             recovery::Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
+            other @ recovery::Error::Setting { .. } => Self::of(Code::Conflict, &other)
+                .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),
             other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
             other @ recovery::Error::Directory { hint, .. } => {
                 let failure = Self::of(Code::Conflict, &other);

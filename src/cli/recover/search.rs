@@ -273,7 +273,7 @@ fn lead(candidates: &mut [Candidate], commit: Oid, context: &Context) -> Result<
         let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
         match ways.from(&context.ledger()?.by_id(candidate.backup)?)? {
             Ok(Leading { forward: Some(Forward { way: Way::Files(run), .. }), .. }) => {
-                *migrations = run.len()
+                *migrations = run.len();
             }
             Ok(Leading { forward: Some(Forward { way: Way::Command(command), .. }), .. }) => {
                 candidate.command = Some(command.shown());

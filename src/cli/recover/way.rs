@@ -31,11 +31,14 @@ pub(crate) struct Ways<'a> {
     commit: Oid,
     context: &'a Context,
     listings: HashMap<(Oid, String), Files>,
-    built: HashMap<DatabaseName, Rc<Result<Vec<Migration>, Vec<Unfit>>>>,
+    built: HashMap<DatabaseName, Built>,
 }
 
 /// The files of a directory; `None` where there is no such directory.
 type Files = Rc<Option<Listing<Oid>>>;
+
+/// All migrations of the commit, or the files that cannot be run.
+type Built = Rc<Result<Vec<Migration>, Vec<Unfit>>>;
 
 impl<'a> Ways<'a> {
     /// The ways to `commit`.
@@ -140,10 +143,7 @@ impl<'a> Ways<'a> {
     }
 
     /// All migrations of the commit, or what of it cannot be run.
-    fn built(
-        &mut self,
-        database: &DatabaseConfig,
-    ) -> Result<Rc<Result<Vec<Migration>, Vec<Unfit>>>, Failure> {
+    fn built(&mut self, database: &DatabaseConfig) -> Result<Built, Failure> {
         if let Some(known) = self.built.get(&database.name) {
             return Ok(Rc::clone(known));
         }

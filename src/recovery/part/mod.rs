@@ -22,7 +22,7 @@ use super::{
     Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
 };
 use crate::backup::HeldSource;
-use crate::domain::{Backup, DumpFormat, RecoveryTarget};
+use crate::domain::{Backup, DumpFormat, RecoveryTarget, Setting};
 use crate::pg::{Client, ConnInfo, Template, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
@@ -82,6 +82,7 @@ impl Part<'_> {
     /// Takes it out. When that fails, nothing is left of it.
     pub fn run(&self, kept: &Kept<'_>) -> Result<Restored, Error> {
         let begun = Instant::now();
+        self.advance.check()?;
         if Client::connect(&self.admin, APPLICATION)?.database_exists(self.advance.dbname)? {
             return Err(Error::TargetExists { dbname: self.advance.dbname.to_owned() });
         }
@@ -118,7 +119,7 @@ impl Part<'_> {
         if self.globals {
             steps.push(makes("create the roles that the server lacks".to_owned()));
         }
-        for step in self.plan(Template::default()).steps() {
+        for step in self.plan(Template::default(), self.advance.settings()).steps() {
             steps.push(match step {
                 Step::Load => makes(format!("copy {what} into it")),
                 other => PlannedStep::of_database(&other, None),
@@ -275,11 +276,12 @@ impl Part<'_> {
         }
     }
 
-    fn plan(&self, template: Template) -> Plan {
+    fn plan(&self, template: Template, settings: &[Setting]) -> Plan {
         let advance = &self.advance;
         let commit = (self.mark && advance.is_proved()).then(|| advance.commit().as_str());
         Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
             .then_migrate(advance.names())
+            .with_settings(settings, self.admin.user())
             .then_prove(advance.expected.source())
     }
 
@@ -300,7 +302,7 @@ impl Part<'_> {
         };
         let (mut difference, mut left_out) = (None, Vec::new());
         let work = |step: &Step, target: &ConnInfo| match step {
-            Step::Migrate { .. } => advance.migrate(target, major),
+            Step::Migrate { .. } => advance.migrate(target),
             Step::Prove { .. } => {
                 difference = advance.prove(target, &self.admin, major)?;
                 Ok(())
@@ -319,7 +321,10 @@ impl Part<'_> {
                 }
             }
         };
-        let not_marked = into_new_database(&self.admin, &self.plan(like), work, &crash_point)?;
+        // A copy of a cluster has its own; a dump that was restored has none.
+        let own = from.database_settings(source.dbname())?;
+        let settings = if own.is_empty() { advance.settings() } else { advance.lends(&own) };
+        let not_marked = into_new_database(&self.admin, &self.plan(like, settings), work, &crash_point)?;
         Ok(Copied { difference, left_out, not_marked })
     }
 

@@ -185,7 +185,7 @@ fn nothing_is_left_when_it_cannot_be_done() {
     rig.migration("0002_fine.sql", "create table fine (id int);");
     rig.migration("0003_wrong.sql", "create table wrong (id nonsense);");
     let said = rig.restore_to("HEAD", &data, &[]).fails(13).stderr_text();
-    assert!(said.contains("0003_wrong.sql:1: ERROR:  type \"nonsense\" does not exist"), "{said}");
+    assert!(said.contains("0003_wrong.sql:1: type \"nonsense\" does not exist (SQLSTATE 42704)"), "{said}");
     assert_eq!((left(&dir), processes_in(&dir)), (vec![], vec![]));
     // What is in the cluster and in no migration is a difference.
     rig.cluster.psql("shop", "create table by_hand (id int)");
@@ -207,6 +207,11 @@ fn nothing_is_left_when_it_cannot_be_done() {
     assert!(said.contains("no postgres of PostgreSQL 15 is installed (there is 17"), "{said}");
     assert_eq!(left(&dir), ["data"]);
     rig.restore_to("HEAD", &dir.join("other"), &["--no-migrate"]).success();
+    // Nor is a commit reached whose migrations are not of the kind that is run.
+    rig.migration("0003_more/up.sql", "create table more (id int);");
+    let said = rig.restore_to("HEAD", &dir.join("third"), &[]).fails(12).stderr_text();
+    assert!(said.contains("migrations/0003_more/up.sql cannot be run"), "{said}");
+    assert_eq!(left(&dir), ["data", "other"]);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use super::select::One;
 
 /// Print a file of a backup, byte for byte
 ///
-/// Without a name it is the dump. All of it has been compared with its digest in the
-/// record before the first byte is printed. A dump of the format directory has several files, which
+/// Without a name it is the dump. What is printed has been compared with the record
+/// before. A dump of the format directory has several files, which
 /// 'git pggit store ls --json' lists.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::cli::places::{self, FromOption};
 use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, say_not_marked, snapshot,
-    target, trusted,
+    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, say_not_marked,
+    snapshot, target, trusted,
 };
 use crate::cli::{Code, Context, Failure, bar, store};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
@@ -38,7 +38,7 @@ use super::{restore_cluster, restore_in_place, restore_part, select};
 /// of the commit itself, else one of its history with the fewest migrations to
 /// run, else the newest one. Those migrations, the *.sql files of
 /// 'pggit.<database>.migrations' that the commit has and the backup lacks, are run in
-/// the order of their names; as many as can be in one transaction. Where other files
+/// the order of their names, each in a session and a transaction of its own. Where other files
 /// differ, or files that go more than one way, the restore is refused: then
 /// 'pggit.<database>.migrate' names the program that runs the migrations. Then the schema is compared with the one
 /// that is recorded for the commit, else with what all its migrations make in an

@@ -206,6 +206,7 @@ impl Order<'_> {
         progress: &dyn crate::progress::Progress,
     ) -> Result<Made, Failure> {
         let backup = self.backup();
+        self.args.from.refuse(backup)?;
         let server = server.map_or_else(|| connection(backup, self.context), |server| Ok(server.clone()))?;
         let adapter = tool_of(backup, &server, &self.programs, self.context)?;
         if self.archiving == Archiving::Preserve {

@@ -49,7 +49,7 @@ const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// Where each option means something.
-const MEANING: [(&str, &[Form]); 32] = [
+const MEANING: [(&str, &[Form]); 33] = [
     ("backup", NEW),
     ("into", DATABASE),
     ("to", DIRECTORY),
@@ -68,6 +68,7 @@ const MEANING: [(&str, &[Form]); 32] = [
     ("start", &[To]),
     ("allow_schema_difference", NEW),
     ("database", NEW),
+    ("from", NEW),
     ("server", DATABASE),
     ("globals", DATABASE),
     ("no_owner", DATABASE),
@@ -199,6 +200,7 @@ mod tests {
         start                    - x - - - - - -
         allow_schema_difference  x x x x - - - -
         database                 x x x x - - - -
+        from                     x x x x - - - -
         server                   x - x - - - - -
         globals                  x - x - - - - -
         no_owner                 x - x - - - - -

@@ -43,6 +43,9 @@ pub(super) fn run(
     }
     let admin = admin_of(&found.entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
     let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+    if backup::restorer_of(backup, &programs).is_none() {
+        wanted.from.refuse(backup)?;
+    }
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
     let progress = bar::progress(&context.ui);
     let expected = if is_whole { found.expected.clone() } else { Expected::Unknown };

@@ -134,6 +134,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
         }
     }
+    if args.dry_run && !args.from.is_empty() {
+        return Err(Failure::new(Code::Usage, "--from does not go with --dry-run, which reads no bytes"));
+    }
     args.from.apply(context)?;
     let wanted = wanted(args, context)?;
     if args.dry_run {
@@ -269,6 +272,9 @@ fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
+    if backup::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
+        args.from.refuse(&wanted.entry.backup)?;
+    }
     let manner = Manner {
         // What is due is due although something newer than a day may be there.
         window: (!args.again && !args.due).then_some(args.window),

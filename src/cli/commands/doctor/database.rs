@@ -187,14 +187,6 @@ fn programs(
             Err(error) => drop(findings.failure(program.name(), &error.into())),
         }
     }
-    match tools.find(Program::Psql) {
-        Ok((path, version)) => findings.ok("psql", format!("{version} ({})", path.display())),
-        Err(error) => drop(
-            findings
-                .warning("psql", format!("{error}: only needed to restore dumps of the format plain"))
-                .remedy("install PostgreSQL's client programs"),
-        ),
-    }
 }
 
 /// Where its backups go: a directory of plain files, or a store.

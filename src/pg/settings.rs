@@ -1,0 +1,93 @@
+//! Settings of a database (`ALTER DATABASE ... SET`), which are in no dump of it
+//! and decide what the statements of migrations mean.
+
+use super::{Client, Result, quote_ident, quote_literal};
+use crate::domain::Setting;
+
+/// What changes nothing that a statement leaves behind, or cannot be had on another
+/// server. Settings of extensions and users, with a dot, are their own business:
+/// they may be secrets.
+const LEFT_OUT: [&str; 8] = [
+    "application_name",
+    "client_encoding",
+    "client_min_messages",
+    "default_transaction_read_only",
+    "lc_messages",
+    "local_preload_libraries",
+    "session_preload_libraries",
+    "temp_tablespaces",
+];
+
+fn matters(name: &str) -> bool {
+    let is_about_logs = ["log_", "track_"].iter().any(|start| name.starts_with(start));
+    !name.contains('.') && !name.contains("timeout") && !is_about_logs && !LEFT_OUT.contains(&name)
+}
+
+impl Client {
+    /// The settings of a database that matter to migrations.
+    pub fn database_settings(&self, dbname: &str) -> Result<Vec<Setting>> {
+        let sql = format!(
+            "SELECT r.rolname, pg_catalog.split_part(c, '=', 1), \
+             pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) FROM pg_catalog.pg_db_role_setting s \
+             JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.setdatabase \
+             LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.setrole, \
+             pg_catalog.unnest(s.setconfig) c WHERE d.datname OPERATOR(pg_catalog.=) {} ORDER BY 1 NULLS FIRST, 2",
+            quote_literal(dbname)
+        );
+        let rows = self.query_for(&sql, "the settings of the database")?.into_iter();
+        let settings = rows.filter_map(|row| match <[_; 3]>::try_from(row) {
+            Ok([role, Some(name), Some(value)]) => Some(Setting { role, name, value }),
+            _ => None,
+        });
+        Ok(settings.filter(|setting| matters(&setting.name)).collect())
+    }
+
+    /// Gives a database one of these settings, for all roles or for one.
+    pub fn set_in_database(&self, dbname: &str, setting: &Setting) -> Result<()> {
+        let (place, value) = (place_of(dbname, setting), quote_literal(&setting.value));
+        let name = quote_ident(&setting.name);
+        // Lists are written down right when they are set for a moment; but nobody has to become the
+        // role for it. All of it is one transaction.
+        self.execute(&match setting.name.as_str() {
+            "role" => format!("ALTER {place} SET {name} TO {value}"),
+            other => format!(
+                "SELECT pg_catalog.set_config({}, {value}, true); ALTER {place} SET {name} FROM CURRENT",
+                quote_literal(other)
+            ),
+        })
+    }
+
+    /// Takes one of these settings off a database, unless it has another value by now.
+    pub fn reset_in_database(&self, dbname: &str, setting: &Setting) -> Result<()> {
+        match self.database_settings(dbname)?.contains(setting) {
+            true => {
+                let place = place_of(dbname, setting);
+                self.execute(&format!("ALTER {place} RESET {}", quote_ident(&setting.name)))
+            }
+            false => Ok(()),
+        }
+    }
+}
+
+fn place_of(dbname: &str, setting: &Setting) -> String {
+    let database = format!("DATABASE {}", quote_ident(dbname));
+    match &setting.role {
+        Some(role) => format!("ROLE {} IN {database}", quote_ident(role)),
+        None => database,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_or_means_nothing_is_left_out() {
+        for kept in ["search_path", "TimeZone", "session_replication_role", "role"] {
+            assert!(matters(kept), "{kept}");
+        }
+        for out in ["pggit.commit", "app.jwt_secret", "statement_timeout", "log_statement", "lc_messages"] {
+            assert!(!matters(out), "{out}");
+        }
+    }
+}
