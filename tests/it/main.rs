@@ -51,6 +51,7 @@ mod store_gc;
 mod store_keys;
 mod store_plain;
 mod stores;
+mod swapped;
 mod sync;
 mod verify;
 mod wal;
