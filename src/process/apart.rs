@@ -29,11 +29,14 @@ const TIED: &str = "tied";
 /// Becomes the program; returns only when that fails. The arguments are those that
 /// [`instead_of`] has written behind the name.
 pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let error = match Order::read(args) {
-        Some(order) => order.carry_out(),
-        None => io::ErrorKind::InvalidInput.into(),
-    };
-    let _ = writeln!(io::stderr(), "cannot start a program of another user: {error}");
+    match Order::read(args) {
+        Some(order) => {
+            let (program, uid) = (order.program.clone(), order.uid);
+            let error = order.carry_out();
+            let _ = writeln!(io::stderr(), "cannot start {} as user {uid}: {error}", program.display());
+        }
+        None => drop(writeln!(io::stderr(), "cannot start a program of another user")),
+    }
     ExitCode::from(tied::NOT_STARTED)
 }
 

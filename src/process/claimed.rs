@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::write_private;
+use super::{Pinned, write_private};
 use crate::domain::Owner;
 
 /// The name of the note.
@@ -37,18 +37,11 @@ pub fn remove_unclaimed(dir: &Path) -> bool {
 }
 
 /// Removes a directory with all that is in it.
-pub fn remove_claimed(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_name() == NOTE {
-            continue;
-        }
-        match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path())?,
-            false => fs::remove_file(entry.path())?,
-        }
-    }
-    fs::remove_dir_all(dir)
+pub fn remove_claimed(dir: &Pinned) -> io::Result<()> {
+    dir.clear(&[NOTE])?;
+    dir.clear(&[])?;
+    // What is not empty is not it.
+    fs::remove_dir(dir.real())
 }
 
 #[cfg(test)]
@@ -70,7 +63,7 @@ mod tests {
         assert!(claimant(&dir) == Some(Owner::current().unwrap()) && !remove_unclaimed(&dir));
         fs::create_dir_all(dir.join("a/b")).unwrap();
         std::os::unix::fs::symlink("/", dir.join("link")).unwrap();
-        remove_claimed(&dir).unwrap();
+        remove_claimed(&Pinned::open(&dir).unwrap()).unwrap();
         assert!(!dir.exists() && claim(&dir).is_err());
     }
 }

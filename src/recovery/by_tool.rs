@@ -1,9 +1,8 @@
 //! Restores that a tool makes by itself, out of its own repository.
 
-use std::fs::{self, File, Permissions};
-use std::io;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,32 +10,41 @@ use rustix::fs::syncfs;
 
 use super::data_directory::{AUTO_CONF, NO_ARCHIVE};
 use super::execute::{append, remove, run};
-use super::place::{Partial, check_links, check_mapped, check_outside, preflight, refuse};
+use super::place::{Partial, check_links, check_mapped, check_outside, given, preflight, refuse};
 use super::point::doubled;
 use super::server::check_words;
-use super::{Error, PlannedStep, Planted, Recovery};
+use super::space::Outside;
+use super::{Error, Home, PlannedStep, Planted, Recovery};
 use crate::domain::{Backup, RecoveryTarget, Status};
-use crate::process::crash_point;
+use crate::process::{Pinned, crash_point, is_rooted};
 use crate::progress::Progress;
 use crate::tools::Adapter;
 use crate::tools::adapter::{Step, Subject, Target, empty_directory};
 
-/// Runs the steps that the tool of `backup` has planned for the directory `path`.
-/// Nothing is done to a directory that has anything in it; when a later step
-/// fails, nothing is left of what was begun.
+/// What makes a server ask for log, or follow another one.
+pub const SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
+/// How long it may take to bring the log of one backup.
+const LOG_PATIENCE: Duration = Duration::from_secs(86_400);
+
+/// Runs the steps that the tool of `backup` has planned for the directory `path`,
+/// which is below `home`. Nothing is done to a directory that has anything in it;
+/// when a later step fails, nothing is left of what was begun.
 pub fn restore_by_tool(
     backup: &Backup,
     steps: Vec<Step>,
     path: &Path,
+    home: &Pinned,
     progress: &dyn Progress,
 ) -> Result<Duration, Error> {
     let begun = Instant::now();
     let mut ours = false;
     for step in steps {
         let done = match step {
-            Step::RequireEmpty { path, owner } => empty_directory(&path, owner.as_ref()).map_err(Error::from),
+            Step::RequireEmpty { path, owner } => {
+                empty_directory(&home.within(&path), owner.as_ref()).map_err(Error::from)
+            }
             Step::Run { what, cmd } => run(&what, *cmd, progress),
-            Step::Append { path, text } => append(&path, &text),
+            Step::Append { path, text } => append(&home.within(&path), &text),
             _ => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
                 reason: "its bytes are not at hand".to_owned(),
@@ -44,7 +52,7 @@ pub fn restore_by_tool(
         };
         if let Err(error) = done {
             if ours {
-                let _ = remove(path);
+                let _ = remove(&home.within(path));
             }
             return Err(error);
         }
@@ -67,6 +75,8 @@ pub struct ToolRestore<'a> {
     pub until: RecoveryTarget,
     /// What is done with it before it gets its name.
     pub recovery: Option<&'a Recovery<'a>>,
+    /// The directory that it and its tablespaces are in, when that is held already.
+    pub home: Option<&'a Home>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -80,23 +90,28 @@ impl ToolRestore<'_> {
         let outside = self.outside(&places);
         check_mapped(places, &self.tablespaces, &self.path)?;
         check_outside(&outside, &self.path)?;
-        let partial = Partial::make(&self.path)?;
-        let data = partial.data();
-        let steps = self.steps(&data)?;
-        partial.remember(&outside)?;
+        let partial = Partial::make(&self.path, self.home)?;
+        // The tool reaches it by its name, we do not.
+        let (named, data) = (partial.named_data(), partial.data());
+        let steps = self.steps(&named)?;
+        let maker = self.maker(&steps, &outside)?;
+        let remembered: Vec<Outside> = outside.iter().map(|path| Outside::made_by(maker, path)).collect();
+        partial.remember(&remembered)?;
         // The tool may run as somebody else, who has to get there.
         partial.open_up()?;
+        let spaces = self.spaces(&steps, &outside)?;
         crash_point("recovery.partial");
-        restore_by_tool(self.backup, steps, &data, self.progress)?;
+        restore_by_tool(self.backup, steps, &named, partial.held(), self.progress)?;
         let mapped: Vec<PathBuf> = self.tablespaces.iter().map(|(_, to)| to.clone()).collect();
         check_links(&data, &mapped)?;
+        self.hand_over(maker, &partial, &spaces)?;
         rewrite(&data, |text| text.extend_from_slice(NO_ARCHIVE))?;
         let synced = File::open(&data).and_then(|dir| Ok(syncfs(dir)?));
         synced.map_err(|error| Error::file("sync", &data, error))?;
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
         if self.recovery.is_none_or(Recovery::keeps) {
             // Now and not before: a server that recovers it here fetches its log to here.
-            name_the_place(&data, &self.path)?;
+            name_the_place(&data, &named, &self.path)?;
             partial.put(&self.path)?;
         }
         let bytes = self.backup.size_bytes.unwrap_or_default();
@@ -128,6 +143,63 @@ impl ToolRestore<'_> {
         places.iter().map(moved).collect()
     }
 
+    /// The directories of tablespaces that are in the home, which the tool could not make
+    /// there.
+    fn spaces(&self, steps: &[Step], outside: &[PathBuf]) -> Result<Vec<Pinned>, Error> {
+        let Some(home) = self.home else { return Ok(Vec::new()) };
+        let owner = steps.iter().find_map(|step| match step {
+            Step::RequireEmpty { owner, .. } => owner.as_ref(),
+            _ => None,
+        });
+        let take = |path: &PathBuf| {
+            empty_directory(&home.held.within(path), owner)?;
+            let name = path.file_name().unwrap_or_default();
+            home.held.enter(name).map_err(|error| Error::file("look at", path, error))
+        };
+        outside.iter().map(take).collect()
+    }
+
+    /// Gives what the tool has made to the owner that the home names: as whom the tool
+    /// runs, nothing of a backup may run, because servers may belong to that user. The
+    /// other one need not be able to read the repository, so the log comes along.
+    fn hand_over(&self, maker: u32, partial: &Partial, spaces: &[Pinned]) -> Result<(), Error> {
+        let Some(owner) = self.home.and_then(|home| home.owner) else { return Ok(()) };
+        let until = Instant::now() + LOG_PATIENCE;
+        let log = self.adapter.bring_log(&self.subject(), &partial.named_data(), until)?;
+        if let Some(finding) = log.findings.into_iter().find(|finding| finding.fatal) {
+            let (backup, reason) = (self.backup.id.to_string(), finding.message);
+            return Err(Error::NotRestorable { backup, reason });
+        }
+        let io = |error| Error::file("look at", &self.path, error);
+        let data = partial.held().enter("data".as_ref()).map_err(io)?;
+        data.take().map_err(io)?;
+        SIGNALS.iter().try_for_each(|name| remove(&data.path().join(name)))?;
+        // As root it may have given files to others; then nobody else got in.
+        let from = (maker != rustix::process::geteuid().as_raw()).then_some(maker);
+        let mut all = spaces.iter().chain([&data]);
+        all.try_for_each(|held| given(held, held.hand_over(from, owner, &|_, _| None)))
+    }
+
+    /// The user who runs the tool. Root follows the names that it is told, so nobody
+    /// else may be able to change where they lead.
+    fn maker(&self, steps: &[Step], outside: &[PathBuf]) -> Result<u32, Error> {
+        let owner = steps.iter().find_map(|step| match step {
+            Step::RequireEmpty { owner, .. } => owner.as_ref().map(|owner| owner.uid),
+            _ => None,
+        });
+        let us = rustix::process::geteuid().as_raw();
+        let maker = owner.unwrap_or(us);
+        for path in outside.iter().chain([&self.path]).filter(|_| maker == 0) {
+            let parent = path.parent().unwrap_or(Path::new("/"));
+            if !is_rooted(parent).map_err(|error| Error::file("look at", parent, error))? {
+                const HINT: &str =
+                    "let the tool run as who owns it: git config pggit.<database>.toolUser <user>";
+                return Err(refuse(path, "is where another user can lead a tool of root elsewhere", HINT));
+            }
+        }
+        Ok(maker)
+    }
+
     fn subject(&self) -> Subject<'_> {
         Subject { backup: self.backup, chain: &[], source: None }
     }
@@ -156,35 +228,23 @@ impl ToolRestore<'_> {
 }
 
 /// Changes the settings that the server writes itself: whatever a tool wrote there,
-/// a copy archives nothing, and names the place that it gets in the end.
+/// a copy archives nothing, and names the place that it gets in the end. We may be
+/// root, and whoever made this may not: nothing that is elsewhere is written.
 fn rewrite(data: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
     let path = data.join(AUTO_CONF);
-    let meta = match path.symlink_metadata() {
-        Ok(meta) => Some(meta),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Error::file("look at", &path, error)),
-    };
-    // We may be root, and whoever made this may not.
-    if meta.as_ref().is_some_and(|meta| !meta.is_file() || meta.nlink() != 1) {
-        return Err(refuse(&path, "is not a file of its own", ""));
-    }
-    let text = if meta.is_some() { fs::read(&path) } else { Ok(Vec::new()) };
-    let mut text = text.map_err(|error| Error::file("read", &path, error))?;
+    let failed = |error| Error::file("write", &path, error);
+    let mut file = Pinned::open(data).and_then(|held| held.file(AUTO_CONF)).map_err(failed)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed)?;
     change(&mut text);
-    fs::write(&path, text).map_err(|error| Error::file("write", &path, error))?;
-    if meta.is_none() {
-        let owner = fs::metadata(data).map_err(|error| Error::file("look at", data, error))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .and_then(|()| chown(&path, Some(owner.uid()), Some(owner.gid())))
-            .map_err(|error| Error::file("chown", &path, error))?;
-    }
-    File::open(&path).and_then(|file| file.sync_all()).map_err(|error| Error::file("sync", &path, error))
+    let written = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(&text));
+    written.and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// Lets the settings that a tool has written for the directory at `data`, which is
-/// going to be at `to`, name that.
-pub(super) fn name_the_place(data: &Path, to: &Path) -> Result<(), Error> {
-    rewrite(data, |text| *text = moved(text, data, to))
+/// Lets the settings that a tool has written for a directory at `from`, which is at
+/// `data` and going to be at `to`, name that.
+pub(super) fn name_the_place(data: &Path, from: &Path, to: &Path) -> Result<(), Error> {
+    rewrite(data, |text| *text = moved(text, from, to))
 }
 
 /// `text` with `to` in each place where `from` is, as it stands or in quotes.

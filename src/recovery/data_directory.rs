@@ -4,17 +4,15 @@
 //! step when it is complete and on disk. A directory that has anything in it is
 //! never touched.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt as _, lchown};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::syncfs;
-use walkdir::WalkDir;
-
 use super::error::of_store;
 use super::place::{self, Partial};
-use super::{Error, Execution, Log, PlannedStep, Recovered, Recovery};
+use super::space::Space;
+use super::{Error, Execution, Home, Log, PlannedStep, Recovered, Recovery};
 use crate::backup::HeldSource;
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
@@ -57,6 +55,8 @@ pub struct DataDirectory<'a> {
     pub archiving: Archiving,
     /// What is done with it before it gets its name.
     pub recovery: Option<&'a Recovery<'a>>,
+    /// The directory that it and its tablespaces are in, when that is held already.
+    pub home: Option<&'a Home>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -81,20 +81,22 @@ impl DataDirectory<'_> {
         let missing = || place::refuse(&self.path, "is missing", "");
         let (wanted, _) = self.members.last().ok_or_else(missing)?;
         self.check_members()?;
-        let owner = self.preflight()?;
+        self.preflight()?;
         let held = self.open()?;
         let sources: Vec<HeldSource> = held.into_iter().map(HeldSource).collect();
         self.check_mapped(&sources)?;
         self.prove(&sources)?;
-        let partial = Partial::make(&self.path)?;
+        let partial = Partial::make(&self.path, self.home)?;
+        // What was looked at before may be something else by now; this is what is written to.
+        let owner = partial.owner(&self.path, self.home)?;
         let data = partial.data();
         let steps = self.steps(&sources, &data)?;
         let outside = tablespaces_of(&steps);
         place::check_outside(&outside, &self.path)?;
-        partial.remember(&outside)?;
+        let spaces = self.spaces(&outside, owner, &partial)?;
         crash_point("recovery.partial");
-        self.execute(&sources, steps, &data)?;
-        self.finish(&data, &outside, owner)?;
+        self.execute(&sources, steps, &data, &spaces)?;
+        self.finish(&partial, &spaces, owner)?;
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
         if self.recovery.is_none_or(Recovery::keeps) {
             partial.put(&self.path)?;
@@ -109,7 +111,7 @@ impl DataDirectory<'_> {
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
         let steps = self.steps(&sources, &self.path)?;
         let checks = [
-            self.preflight().map(drop),
+            self.preflight(),
             self.check_mapped(&sources),
             place::check_outside(&tablespaces_of(&steps), &self.path),
         ];
@@ -133,12 +135,13 @@ impl DataDirectory<'_> {
         Ok(())
     }
 
-    /// Refuses what cannot become a data directory, and says whose it is to be.
-    fn preflight(&self) -> Result<Option<(u32, u32)>, Error> {
+    /// Refuses what cannot become a data directory.
+    fn preflight(&self) -> Result<(), Error> {
         if let Some(recovery) = self.recovery {
             recovery.check(&Partial::beside(&self.path))?;
         }
-        place::owner(&self.path, &place::preflight(&self.path, self.needed())?)
+        let meta = place::preflight(&self.path, self.needed())?;
+        self.home.map_or_else(|| place::owner(&self.path, &meta).map(drop), |_| Ok(()))
     }
 
     /// Refuses tablespaces for which the caller has named no place.
@@ -204,34 +207,70 @@ impl DataDirectory<'_> {
         Ok(steps)
     }
 
-    fn execute(&self, sources: &[HeldSource], steps: Vec<Step>, data: &Path) -> Result<(), Error> {
+    /// Takes the directories of tablespaces, so that nobody else changes anything in them.
+    fn spaces(
+        &self,
+        outside: &[PathBuf],
+        owner: Option<(u32, u32)>,
+        partial: &Partial,
+    ) -> Result<Vec<Space>, Error> {
+        let (mut spaces, mut remembered) = (Vec::new(), Vec::new());
+        for path in outside {
+            let space = Space::take(path, owner, self.home)?;
+            remembered.push(space.outside()?);
+            spaces.push(space);
+            partial.remember(&remembered)?;
+        }
+        Ok(spaces)
+    }
+
+    fn execute(
+        &self,
+        sources: &[HeldSource],
+        steps: Vec<Step>,
+        data: &Path,
+        spaces: &[Space],
+    ) -> Result<(), Error> {
         let members: Vec<(&Backup, &Held)> =
             self.members.iter().zip(sources).map(|((backup, _), source)| (backup, &source.0)).collect();
         let Some((wanted, chain)) = members.split_last() else { return Ok(()) };
         let staging = data.with_file_name("staging");
-        let execution = Execution { wanted: *wanted, chain, staging: &staging, progress: self.progress };
+        let execution =
+            Execution { wanted: *wanted, chain, staging: &staging, spaces, progress: self.progress };
         execution.run(steps)
     }
 
     /// Owner, permissions, and everything on disk.
-    fn finish(&self, data: &Path, outside: &[PathBuf], owner: Option<(u32, u32)>) -> Result<(), Error> {
+    fn finish(&self, partial: &Partial, spaces: &[Space], owner: Option<(u32, u32)>) -> Result<(), Error> {
         self.progress.stage("writing to disk", None);
-        for directory in outside.iter().map(PathBuf::as_path).chain([data]) {
-            if let Some((uid, gid)) = owner {
-                for entry in WalkDir::new(directory) {
-                    let entry = entry.map_err(|error| Error::file("list", directory, error.into()))?;
-                    lchown(entry.path(), Some(uid), Some(gid))
-                        .map_err(|error| Error::file("chown", entry.path(), error))?;
-                }
-            }
-            let synced = File::open(directory).and_then(|dir| Ok(syncfs(dir)?));
-            synced.map_err(|error| Error::file("sync", directory, error))?;
+        let data = partial.data();
+        relink(&data, spaces)?;
+        spaces.iter().try_for_each(|space| space.finish(owner))?;
+        let held = partial.held().enter("data".as_ref()).map_err(|e| Error::file("look at", &data, e))?;
+        if let Some(owner) = owner {
+            place::given(&held, held.hand_over(None, owner, &|_, _| None))?;
         }
+        held.sync_all().map_err(|error| Error::file("sync", &data, error))?;
         // What the group may read, it may read everywhere; the top itself is in no archive.
         let mode = fs::metadata(data.join("base")).map_or(0o700, |meta| meta.permissions().mode());
-        let private = fs::Permissions::from_mode(mode & 0o750 | 0o700);
-        fs::set_permissions(data, private).map_err(|error| Error::file("chmod", data, error))
+        held.set_mode(mode & 0o750 | 0o700).map_err(|error| Error::file("chmod", &data, error))
     }
+}
+
+/// Lets the links of tablespaces name their directories, which were reached by
+/// another path while they were filled.
+fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
+    let links = fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
+    for link in links.map(|entry| entry.path()) {
+        let to = fs::read_link(&link).ok();
+        let space = spaces.iter().find(|space| to.as_ref() == Some(&space.path()));
+        if let Some(space) = space.filter(|space| space.path() != space.real()) {
+            fs::remove_file(&link)
+                .and_then(|()| symlink(space.real(), &link))
+                .map_err(|error| Error::file("make", &link, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// The directories of tablespaces.

@@ -222,6 +222,7 @@ impl Restore<'_> {
             wanted: (self.advance.backup, &dump.held),
             chain: &[],
             staging: &self.advance.staging,
+            spaces: &[],
             progress: self.advance.progress,
         };
         execution.run(self.loading(target, major)?)?;

@@ -1,17 +1,18 @@
 //! Runs the steps that an adapter has planned.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
 use super::Error;
 use super::error::of_store;
+use super::space::Space;
 use crate::domain::{Backup, BackupId};
-use crate::process::{Cmd, Stdout, crash_point};
+use crate::process::{Cmd, Pinned, Stdout, crash_point};
 use crate::progress::Progress;
 use crate::store::Held;
 use crate::tools::adapter::{Step, empty_directory};
@@ -29,6 +30,8 @@ pub struct Execution<'a> {
     pub chain: &'a [(&'a Backup, &'a Held)],
     /// A directory for dumps that a program wants as files; made when it is needed.
     pub staging: &'a Path,
+    /// The directories of tablespaces, as they are held.
+    pub(super) spaces: &'a [Space],
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
 }
@@ -73,7 +76,10 @@ impl Execution<'_> {
                 self.unpack(backup, &artifact, &into, tree.as_deref())
             }
             Step::Run { what, cmd } => run(&what, *cmd, self.progress),
-            Step::Tablespace { link, directory } => tablespace(&link, &directory),
+            Step::Tablespace { link, directory } => {
+                let space = self.spaces.iter().find(|space| space.real() == directory);
+                tablespace(&link, &space.map_or(directory, Space::path))
+            }
             Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
             Step::Remove { path } => remove(&path),
             Step::Append { path, text } => append(&path, &text),
@@ -121,8 +127,14 @@ pub(super) fn run(what: &str, cmd: Cmd, progress: &dyn Progress) -> Result<(), E
 
 /// Adds to a file, which is made when it is missing.
 pub(super) fn append(path: &Path, text: &[u8]) -> Result<(), Error> {
-    let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text)).map_err(|error| Error::file("write", path, error))
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // A tool that runs as somebody else may have made the directory, and what is in it.
+    let file = Pinned::open(path.parent().unwrap_or(Path::new("."))).and_then(|held| held.file(name));
+    let written = file.and_then(|mut file| {
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(text)
+    });
+    written.map_err(|error| Error::file("write", path, error))
 }
 
 fn digest(backup: &Backup, name: &str) -> Result<String, Error> {

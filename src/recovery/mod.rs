@@ -31,12 +31,13 @@ mod point;
 mod proof;
 mod recover;
 mod server;
+mod space;
 mod swap;
 mod unfit;
 
 pub use advance::{Advance, Expected, Forward, Way};
 pub use by_command::MigrateCommand;
-pub use by_tool::{ToolRestore, restore_by_tool};
+pub use by_tool::{SIGNALS, ToolRestore, restore_by_tool};
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
 pub use distance::{MEASURED_MAX, distances};
@@ -50,6 +51,7 @@ pub use judge::{Between, FileKind, Judged, Listing, all_migrations, judge, may_r
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
 pub use part::{Kept, Part, Selection};
+pub use place::Home;
 pub use planned::{Effect, PlannedStep};
 pub use point::Log;
 pub use proof::{Leniency, difference};

@@ -9,11 +9,11 @@
 //!   server/                the socket of a server that recovers it
 //! ```
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
@@ -22,8 +22,10 @@ use walkdir::WalkDir;
 use super::Error;
 use super::execute::remove;
 use super::server::end_server;
+use super::space::Outside;
 use crate::process::{
-    Liveness, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed, write_private,
+    Kept, Liveness, Pinned, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed,
+    write_private,
 };
 
 /// What is added to the name of a directory that is being made.
@@ -108,7 +110,7 @@ pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> 
     const HINT: &str = "map the directory to itself if that is meant: --tablespace-mapping <dir>=<dir>";
     let io = |path: &Path, error| Error::file("look at", path, error);
     let real = data.canonicalize().map_err(|error| io(data, error))?;
-    for entry in WalkDir::new(&real).min_depth(1) {
+    for entry in WalkDir::new(data).min_depth(1) {
         let entry = entry.map_err(|error| io(data, error.into()))?;
         if !entry.path_is_symlink() {
             continue;
@@ -116,7 +118,7 @@ pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> 
         let to = fs::read_link(entry.path()).map_err(|error| io(entry.path(), error))?;
         let is_inside = entry.path().canonicalize().is_ok_and(|target| target.starts_with(&real));
         if !is_inside && !mapped.contains(&to) {
-            let name = entry.path().strip_prefix(&real).unwrap_or(entry.path());
+            let name = entry.path().strip_prefix(data).unwrap_or(entry.path());
             let reason = format!("would have a link out of it: {} leads to {}", name.display(), to.display());
             return Err(refuse(data, reason, HINT));
         }
@@ -172,66 +174,127 @@ fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// A directory of ours in which something is made and thrown away.
+#[derive(Debug)]
+pub struct Home {
+    /// It, held.
+    pub held: Pinned,
+    /// Whose what is made there is to be, when it is not to be ours.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// The directory `parent`, which is the home or any other one.
+pub(super) fn above(parent: &Path, home: Option<&Home>) -> io::Result<Pinned> {
+    match home.filter(|home| home.held.real() == parent) {
+        Some(home) => home.held.again(),
+        None => Pinned::reach(parent),
+    }
+}
+
+/// What was said when something was handed over, as an error of this room.
+pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error> {
+    result.map_err(|kept| match kept {
+        Kept::Io(error) => Error::file("chown", held.real(), error),
+        Kept::Odd(path, why) => refuse(&held.real().join(path), why, ""),
+    })
+}
+
 /// A directory that is being made, and goes when this goes.
+///
+/// The directory above it may belong to whom the data are going to belong to, who
+/// could put something else in its place while root fills it. So both are held, and
+/// what we do there does not depend on a name: nobody else changes anything in it.
 pub(super) struct Partial {
+    /// Its name, by which other users reach what is theirs in it.
     pub(super) dir: PathBuf,
+    held: Pinned,
+    above: Pinned,
     keep: std::cell::Cell<bool>,
 }
 
 impl Partial {
     /// Where it is.
     pub(super) fn beside(path: &Path) -> PathBuf {
+        path.with_file_name(Self::name_beside(path))
+    }
+
+    fn name_beside(path: &Path) -> OsString {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(PARTIAL);
-        path.with_file_name(name)
+        name
     }
 
-    /// What gets the name in the end.
+    /// What gets the name in the end, by the path that is for us.
     pub(super) fn data(&self) -> PathBuf {
+        self.held.path().join("data")
+    }
+
+    /// The same by its name, for programs that run as others.
+    pub(super) fn named_data(&self) -> PathBuf {
         self.dir.join("data")
     }
 
-    /// Makes it beside `path`. What a dead process has left goes.
-    pub(super) fn make(path: &Path) -> Result<Self, Error> {
-        let dir = Self::beside(path);
-        sweep(&dir)?;
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => {}
+    /// It, for what we do in it.
+    pub(super) fn held(&self) -> &Pinned {
+        &self.held
+    }
+
+    /// Makes it beside `path`, in the directory `home` if that is held already. What a
+    /// dead process has left goes.
+    pub(super) fn make(path: &Path, home: Option<&Home>) -> Result<Self, Error> {
+        let (dir, name) = (Self::beside(path), Self::name_beside(path));
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let above = above(parent, home).map_err(|error| Error::file("look at", parent, error))?;
+        sweep(&above, &name)?;
+        let held = match above.make(&name) {
+            Ok(held) => held,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(busy(&dir)),
             Err(error) => return Err(Error::file("make", &dir, error)),
-        }
-        let partial = Self { dir, keep: false.into() };
-        claim(&partial.dir).map_err(|error| Error::file("write into", &partial.dir, error))?;
+        };
+        let partial = Self { dir, held, above, keep: false.into() };
+        claim(&partial.held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
         Ok(partial)
+    }
+
+    /// Whose the data at `path` are to be, when they are not to be ours: that of the
+    /// directory that is held, wherever its name leads by now.
+    pub(super) fn owner(&self, path: &Path, home: Option<&Home>) -> Result<Option<(u32, u32)>, Error> {
+        if let Some(home) = home {
+            return Ok(home.owner);
+        }
+        let io = |error| Error::file("look at", path, error);
+        let there = match self.above.enter(path.file_name().unwrap_or_default()) {
+            Ok(there) => Some(there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io(error)),
+        };
+        owner(path, &there.as_ref().unwrap_or(&self.above).metadata().map_err(io)?)
     }
 
     /// Lets others pass through it: what is in it says itself who may look.
     pub(super) fn open_up(&self) -> Result<(), Error> {
-        let passable = fs::Permissions::from_mode(0o711);
-        fs::set_permissions(&self.dir, passable).map_err(|error| Error::file("chmod", &self.dir, error))
+        self.held.set_mode(0o711).map_err(|error| Error::file("chmod", &self.dir, error))
     }
 
     /// Writes down what else belongs to it.
-    pub(super) fn remember(&self, outside: &[PathBuf]) -> Result<(), Error> {
-        let path = self.dir.join(OUTSIDE);
-        let bytes: Vec<&[u8]> = outside.iter().map(|path| path.as_os_str().as_bytes()).collect();
-        let text = serde_json::to_vec(&bytes).map_err(|error| Error::file("write", &path, error.into()))?;
+    pub(super) fn remember(&self, outside: &[Outside]) -> Result<(), Error> {
+        let path = self.held.path().join(OUTSIDE);
+        let text = serde_json::to_vec(outside).map_err(|error| Error::file("write", &path, error.into()))?;
         write_private(&path, &text).map_err(|error| Error::file("write", &path, error))
     }
 
     /// Gives it its name: all of it is in its place then.
     pub(super) fn put(&self, path: &Path) -> Result<(), Error> {
         crash_point("recovery.unpacked");
-        fs::rename(self.data(), path).map_err(|error| match error.kind() {
+        let place = self.above.path().join(path.file_name().unwrap_or_default());
+        fs::rename(self.data(), place).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty => refuse(path, "is no longer empty", ""),
             _ => Error::file("move the directory to", path, error),
         })?;
         self.keep.set(true);
-        let _ = clear_away(&self.dir);
-        if let Some(parent) = path.parent() {
-            let _ = File::open(parent).and_then(|dir| dir.sync_all());
-        }
+        let _ = clear_away(&self.held);
+        let _ = self.above.sync();
         Ok(())
     }
 }
@@ -239,7 +302,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.keep.get() {
-            let _ = discard(&self.dir);
+            let _ = discard(&self.above, &self.held);
         }
     }
 }
@@ -251,53 +314,55 @@ fn busy(dir: &Path) -> Error {
 
 /// Removes what a dead process has left that was making the directory `path`.
 pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
-    sweep(&Partial::beside(path))
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let above = Pinned::reach(parent).map_err(|error| Error::file("look at", parent, error))?;
+    sweep(&above, &Partial::name_beside(path))
 }
 
-/// Removes what a dead process has left.
-fn sweep(dir: &Path) -> Result<(), Error> {
-    match dir.symlink_metadata() {
+/// Removes what a dead process has left as `name`.
+fn sweep(above: &Pinned, name: &OsStr) -> Result<(), Error> {
+    let busy = || busy(&above.real().join(name));
+    let held = match above.enter(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(meta) if meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() => {}
-        _ => return Err(busy(dir)),
+        held => held.map_err(|_| busy())?,
+    };
+    let uid = held.metadata().map_err(|error| Error::file("look at", held.real(), error))?.uid();
+    if uid != rustix::process::geteuid().as_raw() {
+        return Err(busy());
     }
-    match claimant(dir) {
-        Some(owner) if is_alive(&owner) == Liveness::Dead => discard(dir),
-        None if remove_unclaimed(dir) => Ok(()),
-        _ => Err(busy(dir)),
+    match claimant(&held.path()) {
+        Some(owner) if is_alive(&owner) == Liveness::Dead => discard(above, &held),
+        None if remove_unclaimed(held.real()) => Ok(()),
+        _ => Err(busy()),
     }
 }
 
 /// Removes all of a directory.
-fn clear_away(dir: &Path) -> Result<(), Error> {
+fn clear_away(held: &Pinned) -> Result<(), Error> {
     // What is in its place is no longer a part of this.
-    remove(&dir.join(OUTSIDE))?;
-    remove_claimed(dir).map_err(|error| Error::file("remove", dir, error))
+    remove(&held.path().join(OUTSIDE))?;
+    remove_claimed(held).map_err(|error| Error::file("remove", held.real(), error))
 }
 
 /// Removes a directory that did not become complete, and what it has put
 /// elsewhere: those places were empty before.
-fn discard(dir: &Path) -> Result<(), Error> {
-    let data = dir.join("data");
+fn discard(above: &Pinned, held: &Pinned) -> Result<(), Error> {
+    let data = held.path().join("data");
     if let Ok(meta) = data.symlink_metadata() {
         end_server(&data, meta.uid());
     }
-    let outside = fs::read(dir.join(OUTSIDE)).ok();
-    let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Vec<u8>>>(&text).ok());
+    let outside = held.path().join(OUTSIDE);
     // When the directory is in its place, they are parts of it.
-    let moved = dir.join(OUTSIDE).exists() && !dir.join("data").exists() && was_moved(dir);
-    for directory in outside.into_iter().flatten().filter(|_| !moved) {
-        let directory = PathBuf::from(OsString::from_vec(directory));
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            remove(&entry.path())?;
-        }
-    }
-    clear_away(dir)
+    let moved = outside.exists() && !data.exists() && was_moved(above, held);
+    let outside = fs::read(outside).ok();
+    let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Outside>>(&text).ok());
+    outside.into_iter().flatten().filter(|_| !moved).try_for_each(|one| one.clear())?;
+    clear_away(held)
 }
 
 /// Whether the directory that was made under this name is in its place.
-fn was_moved(dir: &Path) -> bool {
-    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL));
-    name.is_some_and(|name| dir.with_file_name(name).join("PG_VERSION").exists())
+fn was_moved(above: &Pinned, held: &Pinned) -> bool {
+    let name = held.real().file_name().unwrap_or_default().as_bytes();
+    let name = name.strip_prefix(b".").and_then(|name| name.strip_suffix(PARTIAL.as_bytes()));
+    name.is_some_and(|name| above.path().join(OsStr::from_bytes(name)).join("PG_VERSION").exists())
 }

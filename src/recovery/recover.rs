@@ -3,8 +3,7 @@
 //! that they are for, and the server is stopped in order.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::place::{Partial, refuse};
 use super::server::{Ground, Origin, PrivateServer, ServerBinaries, prepare_clone};
@@ -105,10 +104,9 @@ impl<'a> Recovery<'a> {
 
     /// Does it with what is being made there.
     pub(super) fn run(&self, partial: &Partial) -> Result<Option<Recovered>, Error> {
-        let data = partial.data();
-        let major = major_in(&data)?;
+        let major = major_in(&partial.data())?;
         let binaries = ServerBinaries::find(&self.advance.programs, major)?;
-        let ground = ground(partial, data)?;
+        let ground = ground(partial)?;
         self.advance.progress.stage("recovering", None);
         if let Some(take) = self.take {
             let server = PrivateServer::start(&ground, &binaries, Origin::Taken, None)?;
@@ -120,7 +118,7 @@ impl<'a> Recovery<'a> {
         server.leave()?;
         crash_point("recovery.server-stopped");
         if self.start {
-            prepare_clone(&ground.data, &partial.dir)?;
+            prepare_clone(&partial.data(), &partial.held().path())?;
         }
         Ok(Some(done))
     }
@@ -220,22 +218,22 @@ fn major_in(data: &Path) -> Result<u32, Error> {
 }
 
 /// Where the server works: its user is the owner of the data, who gets through
-/// the directory of ours to it and to nothing else.
-fn ground(partial: &Partial, data: PathBuf) -> Result<Ground, Error> {
-    let meta = fs::metadata(&data).map_err(|error| Error::file("look at", &data, error))?;
+/// the directory of ours to it and to nothing else. It has names for what we reach
+/// without.
+fn ground(partial: &Partial) -> Result<Ground, Error> {
+    let (data, held) = (partial.named_data(), partial.held());
+    let meta = fs::metadata(partial.data()).map_err(|error| Error::file("look at", &data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
     if user.as_ref().is_some_and(|user| user.uid == 0) {
         const HINT: &str =
             "let the tool restore as who runs PostgreSQL: git config pggit.<database>.toolUser postgres";
         return Err(refuse(&data, "belongs to root, and PostgreSQL does not run as root", HINT));
     }
-    let (home, files) = (partial.dir.join(SOCKET), partial.dir.clone());
-    let io = |error| Error::file("make", &home, error);
-    fs::DirBuilder::new().mode(0o700).create(&home).map_err(io)?;
-    if let Some(user) = &user {
-        chown(&home, Some(user.uid), Some(user.gid)).map_err(io)?;
-    }
-    Ground::write_files(&files).map_err(|error| Error::file("write into", &files, error))?;
+    let home = held.make(SOCKET.as_ref());
+    let given = home.and_then(|home| user.as_ref().map_or(Ok(()), |user| home.give((user.uid, user.gid))));
+    given.map_err(|error| Error::file("make", &partial.dir.join(SOCKET), error))?;
+    Ground::write_files(&held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
     partial.open_up()?;
+    let (home, files) = (partial.dir.join(SOCKET), partial.dir.clone());
     Ok(Ground { data, home, files, user, prefix: Ground::prefix(false) })
 }

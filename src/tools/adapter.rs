@@ -15,9 +15,8 @@
 //!   trusted places, arguments are built one by one, and no secret is in them.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,7 @@ use crate::domain::{
     Location, Metadata, Postgres, RecoveryTarget,
 };
 use crate::pg::ServerFacts;
-use crate::process::{Cmd, OsUser};
+use crate::process::{Cmd, OsUser, Pinned};
 use crate::progress::Progress;
 
 /// A tool and what it takes to run it for one database.
@@ -479,31 +478,31 @@ impl fmt::Display for Step {
     }
 }
 
-/// Refuses a place where there is anything but an empty directory; a link may lead
-/// to somewhere else a moment later.
-pub fn empty_already(path: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Destination { path: path.to_owned(), source };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed(error)),
-        Ok(meta) if meta.is_dir() && fs::read_dir(path).map_err(failed)?.next().is_none() => Ok(()),
-        Ok(_) => Err(failed(io::ErrorKind::DirectoryNotEmpty.into())),
-    }
-}
-
 /// Makes an empty directory that only `owner`, or else we, can look into. One that
-/// is there and empty is taken; anything else is left as it is.
+/// is there and empty is taken; anything else is left as it is. Whoever may change
+/// the directory above cannot make us give away another one than that.
 pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
     let failed = |source| Error::Destination { path: path.to_owned(), source };
-    match DirBuilder::new().mode(0o700).create(path) {
+    let not_empty = || failed(io::ErrorKind::DirectoryNotEmpty.into());
+    let name = path.file_name().ok_or_else(not_empty)?;
+    let above = Pinned::reach(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let held = match above.make(name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            empty_already(path)?;
-            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+            // A link may lead to somewhere else a moment later.
+            let held = above.enter(name).map_err(|_| not_empty())?;
+            let uid = held.metadata().map_err(failed)?.uid();
+            let is_theirs =
+                owner.is_none_or(|owner| owner.uid == uid || uid == rustix::process::geteuid().as_raw());
+            if !held.is_empty().map_err(failed)? {
+                return Err(not_empty());
+            }
+            if !is_theirs {
+                return Err(failed(io::Error::other("it belongs to another user")));
+            }
+            held.set_mode(0o700).map_err(failed)?;
+            held
         }
         made => made.map_err(failed)?,
-    }
-    match owner {
-        Some(owner) => chown(path, Some(owner.uid), Some(owner.gid)).map_err(failed),
-        None => Ok(()),
-    }
+    };
+    owner.map_or(Ok(()), |owner| held.give((owner.uid, owner.gid)).map_err(failed))
 }

@@ -13,13 +13,10 @@ use super::restore_test::RestoreTest;
 use super::scratch::{Refused, Scratch};
 use super::verdict::Findings;
 use super::{Error, words};
-use crate::process::{self, crash_point};
-use crate::recovery::{self, Limit, restore_by_tool};
+use crate::process::{self, OsUser, crash_point, is_rooted};
+use crate::recovery::{self, Limit, SIGNALS, restore_by_tool};
 use crate::tools::adapter::{Depth, Report, Step, Target, empty_directory};
 use crate::tools::{self, Fault};
-
-/// What makes a server ask for log, or follow another one.
-const SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
 
 impl RestoreTest<'_> {
     /// Makes the data directory; whether that succeeded.
@@ -54,9 +51,10 @@ impl RestoreTest<'_> {
             Step::RequireEmpty { owner, .. } => owner.clone(),
             _ => None,
         });
+        self.is_reached(owner.as_ref(), scratch)?;
         scratch.lend(owner.as_ref())?;
         for space in &spaces {
-            empty_directory(space, owner.as_ref())?;
+            empty_directory(&scratch.held().within(space), owner.as_ref())?;
         }
         crash_point("verify.lent");
         let in_time = |step| match step {
@@ -64,7 +62,8 @@ impl RestoreTest<'_> {
             other => other,
         };
         let steps = steps.into_iter().map(in_time).collect();
-        if let Err(error) = restore_by_tool(self.backup(), steps, &data, self.around.progress) {
+        if let Err(error) = restore_by_tool(self.backup(), steps, &data, scratch.held(), self.around.progress)
+        {
             self.judge_restore(error, limit, findings)?;
             return Ok(false);
         }
@@ -74,9 +73,30 @@ impl RestoreTest<'_> {
         if findings.is_fatal() {
             return Ok(false);
         }
-        scratch.take_back().map_err(|error| self.refused(error))?;
+        scratch.close()?;
+        let data = scratch.held().within(&data);
         SIGNALS.iter().try_for_each(|name| forget(&data.join(name)))?;
+        scratch.take_back().map_err(|error| self.refused(error))?;
         Ok(true)
+    }
+
+    /// Root follows the names that it is told, so for a tool that runs as root nobody
+    /// else may be able to change where they lead.
+    fn is_reached(&self, owner: Option<&OsUser>, scratch: &Scratch) -> Result<(), Error> {
+        let base = &self.around.scratch.directory;
+        let failed = |source| Error::Scratch { action: "look at", path: base.clone(), source };
+        if !OsUser::we_are_root()
+            || owner.is_some_and(|owner| !owner.is_us())
+            || is_rooted(scratch.held().real()).map_err(failed)?
+        {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} would run as root below {}, which others can change",
+            self.around.adapter.name(),
+            base.display()
+        );
+        Err(Error::NotVerifiable { backup: self.backup().id, reason })
     }
 
     /// What the tool is going to do, and the directories of tablespaces.

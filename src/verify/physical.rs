@@ -77,6 +77,7 @@ impl RestoreTest<'_> {
             until: RecoveryTarget::Latest,
             archiving: Archiving::Off,
             recovery: None,
+            home: Some(scratch.home()),
             progress: self.around.progress,
         };
         match directory.run() {
@@ -100,7 +101,7 @@ impl RestoreTest<'_> {
     /// there, somebody else may be at work.
     pub(super) fn tablespaces(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let places = self.around.adapter.tablespaces(self.subject).map_err(Error::of_tool)?;
-        let to = |(n, place)| (place, scratch.home().join(format!("space-{n}")));
+        let to = |(n, place)| (place, scratch.space(n));
         Ok(places.into_iter().enumerate().map(to).collect())
     }
 }

@@ -8,18 +8,15 @@
 //!   home/                 of the user whom the server runs as: data, socket
 //! ```
 
-use std::fs;
+use std::cell::Cell;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use super::Error;
-use crate::process::{Cmd, OsUser, Strays, claim, crash_point, remove_claimed};
-use crate::recovery::{Ground, server_user, sweep_grounds};
+use crate::process::{Cmd, Kept, OsUser, Pinned, Strays, claim, crash_point, remove_claimed};
+use crate::recovery::{Ground, Home, server_user, sweep_grounds};
 
-const PREFIX: &str = "pggit-verify-";
+const PREFIX: &str = Ground::FOR_TESTS;
 
 /// Where scratch clusters are, and as whom they run.
 #[derive(Debug, Clone)]
@@ -31,14 +28,21 @@ pub struct Settings {
 }
 
 /// A directory for one scratch cluster. It goes when this goes.
+///
+/// Whoever may change the directory above, and the user of the server, who may change
+/// what is in `home`, could put something else in the place of what is here. What we
+/// do here does not depend on names.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    root: PathBuf,
+    held: Pinned,
+    home: Home,
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
     prefix: Vec<PathBuf>,
     /// What they may leave behind.
     strays: Strays,
+    /// Who has what is in `home`, when that is not us.
+    borrower: Cell<Option<u32>>,
 }
 
 /// Why what a tool has put there is not given to a server.
@@ -63,60 +67,65 @@ impl Scratch {
         let user = server_user(settings.user.as_deref())?;
         sweep(&base);
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-        let root = base.join(name);
+        let root = base.join(&name);
         if !Ground::is_short_enough(&root.join("home")) {
             return Err(Error::TooLong { path: base });
         }
         let strays = Ground::strays(&root, user.as_ref());
-        let mut scratch = Self { root, user, prefix: Vec::new(), strays };
+        let fill = || Self::fill(&base, &name, user.as_ref());
         // Between its making and its naming an owner it may be swept by others.
         const TRIES: usize = 10;
-        let tries = (0..TRIES).map(|_| scratch.fill()).find(|filled| {
-            !matches!(filled, Err(Error::Scratch { source, .. }) if source.kind() == io::ErrorKind::NotFound)
-        });
-        tries.unwrap_or_else(|| scratch.fill())?;
+        let tries = (0..TRIES)
+            .map(|_| fill())
+            .find(|filled| !matches!(filled, Err(error) if error.kind() == io::ErrorKind::NotFound));
+        let (held, home) = tries.unwrap_or_else(fill).map_err(|source| failed("make", &root, source))?;
+        let home = Home { held: home, owner: user.as_ref().map(|user| (user.uid, user.gid)) };
+        let scratch = Self { held, home, user, prefix: Ground::prefix(true), strays, borrower: None.into() };
         crash_point("verify.scratch-made");
-        scratch.prefix = Ground::prefix(true);
         Ok(scratch)
     }
 
-    fn fill(&self) -> Result<(), Error> {
-        let failed = |source| Error::Scratch { action: "make", path: self.root.clone(), source };
-        make(&self.root, 0o711).map_err(failed)?;
-        claim(&self.root).map_err(failed)?;
-        let home = self.home();
-        make(&home, 0o700).map_err(failed)?;
-        self.give(&home).map_err(failed)?;
-        Ground::write_files(&self.root).map_err(failed)?;
-        Ok(())
+    fn fill(base: &Path, name: &str, user: Option<&OsUser>) -> io::Result<(Pinned, Pinned)> {
+        let held = Pinned::reach(base)?.make(name.as_ref())?;
+        held.set_mode(0o711)?;
+        claim(&held.path())?;
+        let home = held.make("home".as_ref())?;
+        user.map_or(Ok(()), |user| home.give((user.uid, user.gid)))?;
+        Ground::write_files(&held.path())?;
+        Ok((held, home))
     }
 
-    /// A file that the server reads and cannot change.
+    /// A file of ours beside what belongs to the user of the server.
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.held.path().join(name)
+    }
+
+    /// It, for what we do in it.
+    pub(super) fn held(&self) -> &Pinned {
+        &self.held
     }
 
     /// The directory that the user of the server has.
-    pub(super) fn home(&self) -> PathBuf {
-        self.root.join("home")
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// The data directory.
     pub(super) fn data(&self) -> PathBuf {
-        self.home().join("data")
+        self.home.held.real().join("data")
     }
 
-    /// Gives a file to that user.
-    pub(super) fn give(&self, path: &Path) -> io::Result<()> {
-        self.user.as_ref().map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+    /// Where a tablespace goes.
+    pub(super) fn space(&self, number: usize) -> PathBuf {
+        self.home.held.real().join(format!("space-{number}"))
     }
 
     /// Where the server works.
     pub(super) fn ground(&self) -> Ground {
         Ground {
             data: self.data(),
-            home: self.home(),
-            files: self.root.clone(),
+            home: self.home.held.real().to_owned(),
+            files: self.held.real().to_owned(),
             user: self.user.clone(),
             prefix: self.prefix.clone(),
         }
@@ -125,40 +134,38 @@ impl Scratch {
     /// Lets a tool that runs as `borrower`, or else as we, put something there.
     /// Until it is taken back, nobody else gets in.
     pub(super) fn lend(&self, borrower: Option<&OsUser>) -> Result<(), Error> {
-        let (uid, gid) = match borrower {
-            Some(user) => (user.uid, user.gid),
-            None => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        let home = &self.home.held;
+        let lent = match borrower {
+            Some(user) => home.give((user.uid, user.gid)),
+            None => home.take(),
         };
-        let home = self.home();
-        chown(&home, Some(uid), Some(gid)).map_err(|source| failed("give away", &home, source))
+        self.borrower.set(borrower.filter(|user| !user.is_us()).map(|user| user.uid));
+        lent.map_err(|source| failed("give away", home.real(), source))
+    }
+
+    /// Lets nobody in any more, so that what was put there can be looked at. Who stands
+    /// there may still change what is below.
+    pub(super) fn close(&self) -> Result<(), Error> {
+        self.home.held.take().map_err(|source| failed("give away", self.home.held.real(), source))
     }
 
     /// Gives all that is there to the user of the server, unless it leads to
     /// somewhere else: to what is not there, or to what somebody else has, too.
     pub(super) fn take_back(&self) -> Result<(), Refused> {
-        // Who had it gets nowhere any more.
-        self.lend(None).map_err(Refused::Io)?;
-        let home = self.home();
-        for entry in WalkDir::new(&home).min_depth(1) {
-            let entry = entry.map_err(|error| Refused::Io(failed("list", &home, error.into())))?;
-            let io = |source| Refused::Io(failed("give away", entry.path(), source));
-            let meta = entry.path().symlink_metadata().map_err(io)?;
-            let leads = match meta.file_type() {
-                kind if kind.is_symlink() => {
-                    let inside = entry.path().canonicalize().is_ok_and(|target| target.starts_with(&home));
-                    (!inside).then_some("leads out of the directory")
-                }
-                kind => (!kind.is_dir() && meta.nlink() > 1).then_some("is linked elsewhere, too"),
-            };
-            if let Some(why) = leads {
-                let below = entry.path().strip_prefix(&home).unwrap_or(entry.path());
-                return Err(Refused::Leads(below.display().to_string(), why));
-            }
-            if let Some(user) = &self.user {
-                lchown(entry.path(), Some(user.uid), Some(user.gid)).map_err(io)?;
-            }
-        }
-        self.give(&home).map_err(|source| Refused::Io(failed("give away", &home, source)))
+        self.close().map_err(Refused::Io)?;
+        let home = &self.home.held;
+        let io = |source| Refused::Io(failed("give away", home.real(), source));
+        let place = home.path().canonicalize().map_err(io)?;
+        let leads_out = |path: &Path, _: &Path| {
+            let inside = place.join(path).canonicalize().is_ok_and(|target| target.starts_with(&place));
+            (!inside).then_some("leads out of the directory")
+        };
+        let us = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let given = home.hand_over(self.borrower.get(), self.home.owner.unwrap_or(us), &leads_out);
+        given.map_err(|kept| match kept {
+            Kept::Io(source) => io(source),
+            Kept::Odd(path, why) => Refused::Leads(path.display().to_string(), why),
+        })
     }
 
     /// A command that runs `program` as that user, a little nicer than others,
@@ -176,34 +183,25 @@ impl Scratch {
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let failed = |source: rustix::io::Errno| Error::Scratch {
             action: "look at",
-            path: self.root.clone(),
+            path: self.held.real().to_owned(),
             source: source.into(),
         };
-        let stat = rustix::fs::statvfs(&self.root).map_err(failed)?;
+        let stat = rustix::fs::statvfs(self.held.path()).map_err(failed)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !self.root.as_os_str().is_empty() {
-            // Code of the backup may have started what would outlive the test.
-            self.strays.end();
-            // What cannot be removed now is removed by the next run.
-            let _ = remove_claimed(&self.root);
-        }
+        // Code of the backup may have started what would outlive the test.
+        self.strays.end();
+        // What cannot be removed now is removed by the next run.
+        let _ = remove_claimed(&self.held);
     }
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Scratch { action, path: path.to_owned(), source }
-}
-
-fn make(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().mode(mode).create(path)?;
-    // The umask does not count.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Ends and removes scratch clusters of dead processes in `base`.
@@ -213,6 +211,9 @@ pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn settings(directory: &Path) -> Settings {
@@ -223,7 +224,7 @@ mod tests {
     fn it_goes_with_its_owner_and_only_then() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::make(&settings(base.path())).unwrap();
-        let root = scratch.root.clone();
+        let root = scratch.held.real().to_owned();
         assert!(sweep(base.path()).is_empty(), "we live");
         let dead = serde_json::json!({ "host": crate::process::host(), "boot_id": "another", "pid": 1, "started_ticks": 1 });
         let other = base.path().join(format!("{PREFIX}dead"));
@@ -247,11 +248,11 @@ mod tests {
         scratch.lend(None).unwrap();
         let (data, outside) = (scratch.data(), base.path().join("outside"));
         fs::create_dir_all(data.join("pg_tblspc")).unwrap();
-        fs::create_dir(scratch.home().join("space-0")).unwrap();
+        fs::create_dir(scratch.space(0)).unwrap();
         fs::write(&outside, "precious").unwrap();
         let owner = || fs::metadata(&outside).map(|meta| (meta.uid(), meta.gid())).unwrap();
         let before = owner();
-        std::os::unix::fs::symlink(scratch.home().join("space-0"), data.join("pg_tblspc/1")).unwrap();
+        std::os::unix::fs::symlink(scratch.space(0), data.join("pg_tblspc/1")).unwrap();
         scratch.take_back().unwrap();
         let link = data.join("link");
         let refused = || match scratch.take_back() {

@@ -58,6 +58,7 @@ mod store_gc;
 mod store_keys;
 mod store_plain;
 mod stores;
+mod swapped;
 mod sync;
 mod sync_forged;
 mod verify;

@@ -141,7 +141,8 @@ fn tablespaces_and_strange_files_come_along() {
         assert_eq!(left(&dir), [""; 0]);
         let new = dir.join(format!("-new={number}"));
         let mapping = format!("{}={}", escaped(&old), escaped(&new));
-        restore_into(&shop, id, &dir, &["--tablespace-mapping", "/nowhere=/tmp/x"]).fails(129);
+        let unknown = ["--tablespace-mapping", &mapping, "--tablespace-mapping", "/nowhere=/tmp/x"];
+        restore_into(&shop, id, &dir, &unknown).fails(129);
         restore_into(&shop, id, &dir, &["--tablespace-mapping", &mapping]).success();
         let restored = Options::default().start_in(dir.clone());
         assert_eq!(restored.psql(&shop.database, "select sum(a) from far"), "55");

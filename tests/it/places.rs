@@ -332,7 +332,8 @@ fn other_files_under_the_id_of_a_backup_are_refused() {
         }
         writer.publish(None).unwrap();
     };
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(Files<'_>, &str); 4] = [
         (&[("dump.custom", &dump[1..]), ("globals.sql", &globals)], "dump.custom has another size"),
         (&[("dump.custom", &flipped), ("globals.sql", &globals)], "digest is"),
         (&[("dump.custom", &dump)], "globals.sql is missing"),

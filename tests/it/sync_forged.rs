@@ -97,6 +97,7 @@ fn tag(key: &str) -> Body {
 }
 
 /// An event of this backup with a clock and a time.
+#[expect(clippy::needless_pass_by_value, reason = "callers write the fields in place")]
 fn event(backup: &NewBackup, clock: u64, at: &str, more: Value) -> Value {
     let mut event = json!({
         "format": 1, "id": "ffffffff-ffff-7fff-bfff-ffffffffffff", "backup": backup.id, "clock": clock, "at": at,

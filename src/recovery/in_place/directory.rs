@@ -1,18 +1,19 @@
 //! Two data directories that change places.
 
-use std::fs::{self, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown, lchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, RenameFlags, renameat_with, unlinkat};
-use walkdir::WalkDir;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
 
 use super::super::Error;
 use super::super::by_tool::name_the_place;
 use super::super::execute::remove;
-use super::super::place::{PID_FILE, server_on, standing_in, sweep_partial};
+use super::super::place::{PID_FILE, given, server_on, standing_in, sweep_partial};
 use super::{Identity, Place, Site, Spot};
+use crate::process::{OsUser, Pinned};
 
 /// Endings of the names of the two.
 const BESIDE: &str = ".pggit-new";
@@ -94,26 +95,38 @@ impl DirectorySite {
     /// Makes the directory for the new one, of the same owner as the old one.
     pub fn prepare(&self) -> Result<(), Error> {
         let failed = |error| Error::file("make", &self.beside, error);
-        let meta = fs::metadata(&self.path).map_err(failed)?;
-        fs::DirBuilder::new().mode(0o700).create(&self.beside).map_err(failed)?;
-        lchown(&self.beside, Some(meta.uid()), Some(meta.gid())).map_err(failed)
+        let (above, owner) = self.above().map_err(failed)?;
+        let made = above.make(name(&self.beside)).map_err(failed)?;
+        self.belongs_to(&made, owner).map_err(failed)
     }
 
     /// Gives all of the new one to the owner of the old one, and lets it name the
-    /// place that it gets.
+    /// place that it gets. Whoever may change what is there cannot make us write, or
+    /// give away, anything else.
     pub fn hand_over(&self) -> Result<(), Error> {
-        name_the_place(&self.beside, &self.path)?;
-        let meta = fs::metadata(&self.path).map_err(|error| Error::file("look at", &self.path, error))?;
-        for entry in WalkDir::new(&self.beside) {
-            let entry = entry.map_err(|error| Error::file("list", &self.beside, error.into()))?;
-            let failed = |error| Error::file("chown", entry.path(), error);
-            let theirs = entry.metadata().map_err(|error| failed(error.into()))?;
-            if (theirs.uid(), theirs.gid()) != (meta.uid(), meta.gid()) {
-                lchown(entry.path(), Some(meta.uid()), Some(meta.gid())).map_err(failed)?;
-            }
+        let failed = |error| Error::file("look at", &self.beside, error);
+        let (above, owner) = self.above().map_err(failed)?;
+        let made = above.enter(name(&self.beside)).map_err(failed)?;
+        name_the_place(&made.path().join("."), &self.beside, &self.path)?;
+        let from = made.metadata().map_err(failed)?.uid();
+        if OsUser::we_are_root() {
+            // As root a tool may have given files to others; then nobody else got in.
+            given(&made, made.hand_over((from != 0).then_some(from), owner, &|_, _| None))?;
         }
-        let mode = Permissions::from_mode(meta.permissions().mode() & 0o750);
-        fs::set_permissions(&self.beside, mode).map_err(|error| Error::file("chmod", &self.beside, error))
+        let mode = fs::metadata(&self.path).map_err(failed)?.mode();
+        made.set_mode(mode & 0o750).map_err(|error| Error::file("chmod", &self.beside, error))
+    }
+
+    /// The directory that all of them are in, and the owner of the one that is there.
+    fn above(&self) -> io::Result<(Pinned, (u32, u32))> {
+        let above = Pinned::reach(self.path.parent().unwrap_or(Path::new("/")))?;
+        let meta = above.enter(name(&self.path))?.metadata()?;
+        Ok((above, (meta.uid(), meta.gid())))
+    }
+
+    fn belongs_to(&self, made: &Pinned, owner: (u32, u32)) -> io::Result<()> {
+        let meta = made.metadata()?;
+        if (meta.uid(), meta.gid()) == owner { Ok(()) } else { made.give(owner) }
     }
 
     /// The place.
@@ -201,8 +214,15 @@ impl Site for DirectorySite {
     fn remove(&self, at: Spot, outside: &[PathBuf]) -> Result<(), Error> {
         let Some(path) = self.path_of(at).filter(|path| *path != self.path) else { return Ok(()) };
         self.at_rest(path)?;
+        let us = rustix::process::geteuid().as_raw();
+        let owner = path.symlink_metadata().map_or(us, |meta| meta.uid());
         for directory in outside.iter().filter(|directory| self.mapped.contains(directory)) {
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            // Somebody may have put another directory, or a link to one, in its place.
+            let Ok(held) = Pinned::open(directory) else { continue };
+            if !held.metadata().is_ok_and(|meta| [us, owner].contains(&meta.uid())) {
+                continue;
+            }
+            for entry in fs::read_dir(held.path()).into_iter().flatten().flatten() {
                 // What servers make there; another thing is not theirs.
                 if entry.file_name().as_encoded_bytes().starts_with(b"PG_") {
                     remove(&entry.path())?;
@@ -227,6 +247,11 @@ impl Site for DirectorySite {
     }
 }
 
+/// The last part of a path.
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
 /// Keeps servers from starting on a data directory, by the file that they look
 /// for. It goes from the directory wherever that is moved; one that is left by
 /// a crash names a process that is gone, which no server minds.
@@ -241,20 +266,21 @@ impl Latch {
         };
         let failed = |error| Error::file("lock", path, error);
         let dir = File::open(path).map_err(failed)?;
-        let file = path.join(PID_FILE);
-        let made = match File::options().write(true).create_new(true).open(&file) {
-            Ok(mut made) => {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let made = match openat(&dir, PID_FILE, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(made) => {
+                let mut made = File::from(made);
                 let meta = dir.metadata().map_err(failed)?;
                 let _ = fchown(&made, Some(meta.uid()), Some(meta.gid()));
                 writeln!(made, "{}\n{}", std::process::id(), path.display()).map_err(failed)?;
                 true
             }
             // That of a server that died, or has just been started.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match server_on(path) {
+            Err(rustix::io::Errno::EXIST) => match server_on(path) {
                 Some(pid) => return Err(running(pid)),
                 None => false,
             },
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(failed(error.into())),
         };
         let latch = Self(made.then_some(dir));
         match standing_in(path) {

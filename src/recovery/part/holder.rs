@@ -3,27 +3,26 @@
 //! ```text
 //! pggit-part-<random>/  ours; others may pass through it
 //!   owner.json          the process that works with it
-//!   home/               of the user whom the server runs as
+//!   home/               ours; what is in it is of the user whom the server runs as
 //! ```
 
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use super::super::Error;
 use super::super::place::Partial;
 use super::super::server::{Ground, server_user, sweep_grounds};
-use crate::process::{OsUser, Strays, claim, remove_claimed};
+use super::super::{Error, Home};
+use crate::process::{OsUser, Pinned, Strays, claim, remove_claimed};
 
-const PREFIX: &str = "pggit-part-";
+const PREFIX: &str = Ground::FOR_PARTS;
 /// The directory in it that would become the data directory.
 const CLUSTER: &str = "cluster";
 
 /// It goes when this goes.
 #[derive(Debug)]
 pub(super) struct Holder {
-    path: PathBuf,
+    held: Pinned,
+    home: Home,
     /// What code of the backup may leave behind.
     strays: Strays,
 }
@@ -34,38 +33,41 @@ impl Holder {
         let user = server_user(user)?;
         let base = scratch.canonicalize().map_err(|error| Error::file("use", scratch, error))?;
         sweep_grounds(&base, PREFIX, &format!("home/.{CLUSTER}.pggit-partial/data"));
-        let path = base.join(format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]));
-        let ground = Partial::beside(&path.join("home").join(CLUSTER));
-        let made = Self { strays: Ground::strays(&ground, user.as_ref()), path };
-        match made.fill(user.as_ref()) {
+        let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        let fill = || Self::fill(&base, &name, user.as_ref());
+        match fill() {
             // Between its making and its naming an owner others may have swept it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => made.fill(user.as_ref()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fill(),
             filled => filled,
         }
-        .map_err(|error| Error::file("make", &made.path, error))?;
-        Ok(made)
+        .map_err(|error| Error::file("make", &base.join(name), error))
     }
 
-    fn fill(&self, user: Option<&OsUser>) -> io::Result<()> {
-        private(&self.path, 0o711)?;
-        claim(&self.path)?;
-        let home = self.home();
-        private(&home, 0o711)?;
-        user.map_or(Ok(()), |user| chown(&home, Some(user.uid), Some(user.gid)))
+    fn fill(base: &Path, name: &str, user: Option<&OsUser>) -> io::Result<Self> {
+        let held = Pinned::reach(base)?.make(name.as_ref())?;
+        held.set_mode(0o711)?;
+        claim(&held.path())?;
+        let home = held.make("home".as_ref())?;
+        home.set_mode(0o711)?;
+        let ground = Partial::beside(&home.real().join(CLUSTER));
+        let strays = Ground::strays(&ground, user);
+        let owner = user.map(|user| (user.uid, user.gid));
+        Ok(Self { held, home: Home { held: home, owner }, strays })
     }
 
-    fn home(&self) -> PathBuf {
-        self.path.join("home")
+    /// The directory that all of it is in.
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// What would become the data directory.
     pub(super) fn cluster(&self) -> PathBuf {
-        self.home().join(CLUSTER)
+        self.home.held.real().join(CLUSTER)
     }
 
     /// Where a tablespace goes.
     pub(super) fn space(&self, number: usize) -> PathBuf {
-        self.home().join(format!("space-{number}"))
+        self.home.held.real().join(format!("space-{number}"))
     }
 }
 
@@ -73,12 +75,6 @@ impl Drop for Holder {
     fn drop(&mut self) {
         self.strays.end();
         // What cannot be removed now is removed by the next one.
-        let _ = remove_claimed(&self.path);
+        let _ = remove_claimed(&self.held);
     }
-}
-
-fn private(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().mode(mode).create(path)?;
-    // The umask does not count.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }

@@ -90,11 +90,11 @@ impl Part<'_> {
             Kept::Dump(access) => self.out_of_dump(access.clone()),
             Kept::Store(members, adapter) => self.out_of_cluster(&|holder, recovery| {
                 let spaces = self.spaces(*adapter, Some(members), holder)?;
-                self.directory(members, *adapter, holder.cluster(), spaces, recovery).run().map(drop)
+                self.directory(members, *adapter, holder, spaces, recovery).run().map(drop)
             }),
             Kept::Tool(adapter) => self.out_of_cluster(&|holder, recovery| {
                 let spaces = self.spaces(*adapter, None, holder)?;
-                self.tool(*adapter, holder.cluster(), spaces, recovery).run().map(drop)
+                self.tool(*adapter, holder, spaces, recovery).run().map(drop)
             }),
         };
         Ok(Restored { duration: begun.elapsed(), ..restored? })
@@ -132,19 +132,20 @@ impl Part<'_> {
         &'b self,
         members: &'b [(Backup, Access)],
         adapter: &'b dyn Adapter,
-        path: PathBuf,
+        holder: &'b Holder,
         tablespaces: Vec<(PathBuf, PathBuf)>,
         recovery: &'b Recovery<'b>,
     ) -> DataDirectory<'b> {
         DataDirectory {
             members,
             adapter,
-            path,
+            path: holder.cluster(),
             tablespaces,
             until: RecoveryTarget::Immediate,
             log: None,
             archiving: Archiving::Off,
             recovery: Some(recovery),
+            home: Some(holder.home()),
             progress: self.advance.progress,
         }
     }
@@ -152,17 +153,18 @@ impl Part<'_> {
     fn tool<'b>(
         &'b self,
         adapter: &'b dyn Adapter,
-        path: PathBuf,
+        holder: &'b Holder,
         tablespaces: Vec<(PathBuf, PathBuf)>,
         recovery: &'b Recovery<'b>,
     ) -> ToolRestore<'b> {
         ToolRestore {
             backup: self.advance.backup,
             adapter,
-            path,
+            path: holder.cluster(),
             tablespaces,
             until: RecoveryTarget::Immediate,
             recovery: Some(recovery),
+            home: Some(holder.home()),
             progress: self.advance.progress,
         }
     }

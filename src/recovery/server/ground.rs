@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::process::{
-    Cmd, Liveness, OsUser, Seen, Strays, claimant, find_program, is_alive, remove_claimed, remove_unclaimed,
-    search_path,
+    Cmd, Liveness, OsUser, Pinned, Seen, Strays, claimant, find_program, is_alive, remove_claimed,
+    remove_unclaimed, search_path,
 };
 use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
@@ -44,6 +44,19 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// What names of grounds for restore tests begin with.
+    pub const FOR_TESTS: &str = "pggit-verify-";
+    /// The same for clusters of which a part is taken out.
+    pub const FOR_PARTS: &str = "pggit-part-";
+
+    /// Whether `place` is in one that is thrown away.
+    fn is_one(place: &Path) -> bool {
+        let is_name = |name: &[u8]| {
+            [Self::FOR_TESTS, Self::FOR_PARTS].iter().any(|one| name.starts_with(one.as_bytes()))
+        };
+        place.components().any(|part| is_name(part.as_os_str().as_encoded_bytes()))
+    }
+
     /// Whether a socket in the directory `home` has a name that is short enough.
     pub fn is_short_enough(home: &Path) -> bool {
         home.as_os_str().len() + SOCKET.len() <= SOCKET_PATH_MAX
@@ -128,11 +141,10 @@ pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
 /// A server of PostgreSQL that runs as this user and is not on a ground of ours.
 fn server_of(uid: u32) -> Option<i32> {
     let is_server = |one: &Seen| {
-        one.uid == uid
-            && SERVERS.iter().any(|name| one.is_called(name))
-            && one.variable(GROUND).is_none()
-            // One that is about to end has none any more.
-            && one.directory().is_some()
+        // One that is about to end stands nowhere any more. A server writes over its environment, and until it
+        // does that, it may stand somewhere else.
+        let stays = |place: PathBuf| !Ground::is_one(&place) && one.variable(GROUND).is_none();
+        one.uid == uid && is_called_server(one) && one.directory().is_some_and(stays)
     };
     let first: Vec<Seen> = Seen::all().into_iter().filter(is_server).collect();
     if first.is_empty() {
@@ -141,6 +153,10 @@ fn server_of(uid: u32) -> Option<i32> {
     // What is gone a moment later was none, or was about to end.
     pause();
     first.into_iter().find(|one| Seen::of(one.pid).as_ref() == Some(one) && is_server(one)).map(|one| one.pid)
+}
+
+fn is_called_server(one: &Seen) -> bool {
+    SERVERS.iter().any(|name| one.is_called(name))
 }
 
 /// Lets a moment pass.
@@ -156,41 +172,54 @@ fn pause() {
 pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     let mut swept = Vec::new();
     let us = rustix::process::geteuid().as_raw();
+    let Ok(above) = Pinned::reach(base) else { return swept };
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let ours = path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
-        if !ours || !entry.file_name().to_string_lossy().starts_with(prefix) {
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
             continue;
         }
-        let gone = match claimant(&path) {
+        // What it is does not change any more, whoever may give its name to another one.
+        let Ok(held) = above.enter(&entry.file_name()) else { continue };
+        if !held.metadata().is_ok_and(|meta| meta.uid() == us) {
+            continue;
+        }
+        let gone = match claimant(&held.path()) {
             Some(owner) if is_alive(&owner) == Liveness::Dead => {
-                end_ground(&path, data);
-                remove_claimed(&path).is_ok()
+                end_ground(&held, data);
+                remove_claimed(&held).is_ok()
             }
             Some(_) => false,
-            None => remove_unclaimed(&path),
+            None => remove_unclaimed(held.real()),
         };
         if gone {
-            swept.push(path);
+            swept.push(held.real().to_owned());
         }
     }
     swept
 }
 
-/// Ends what a dead process has left running on the ground `path`: the server on its
-/// data directory, and whatever stands there and runs as the user of the server.
-fn end_ground(path: &Path, data: &str) {
-    // This directory is ours, so nobody else has changed whose `home` is.
-    let Ok(home) = path.join("home").symlink_metadata() else { return };
-    let us = rustix::process::geteuid().as_raw();
-    if home.uid() != us || us != 0 {
-        end_server(&path.join(data), home.uid());
-        let Ok(path) = path.canonicalize() else { return };
-        let stands = |one: &Seen| one.directory().is_some_and(|place| place.starts_with(&path));
-        for one in Seen::all().into_iter().filter(|one| one.uid == home.uid() && stands(one)) {
-            one.signal(Signal::KILL);
-        }
+/// Ends what a dead process has left running on a ground: the server on its data
+/// directory, and whatever else stands there and runs as the user of the server.
+fn end_ground(held: &Pinned, data: &str) {
+    // Whose these are nobody else has changed: `home` is in a directory of ours, and where it is ours, too, the
+    // data are in one.
+    let owner = |path: PathBuf| path.symlink_metadata().map_or(0, |meta| meta.uid());
+    let (home, data) = (held.path().join("home"), held.path().join(data));
+    let uid = match owner(home) {
+        0 => owner(data.clone()),
+        uid => uid,
+    };
+    if uid == 0 {
+        return;
     }
+    end_server(&data, uid);
+    let Ok(place) = held.path().canonicalize() else { return };
+    let is_ours = uid == rustix::process::geteuid().as_raw();
+    let is_left = |one: &Seen| {
+        one.uid == uid
+            && one.directory().is_some_and(|directory| directory.starts_with(&place))
+            && (!is_ours || is_called_server(one) || one.variable(GROUND).is_some())
+    };
+    Seen::all().into_iter().filter(is_left).for_each(|one| one.signal(Signal::KILL));
 }
 
 /// Ends the server of the user `uid` that a dead process has left in `data`.

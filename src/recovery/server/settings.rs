@@ -103,6 +103,10 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         Origin::Taken => {
             add(THROWN_AWAY);
             add(RESTORED);
+            // A user of its own has the log there, and may not be able to read the repository.
+            if ground.user.is_some() {
+                UNSET.iter().for_each(|name| add(&[(name, "")]));
+            }
         }
         Origin::Kept => {
             add(KEPT);

@@ -187,6 +187,7 @@ impl Order<'_> {
             log,
             archiving: self.archiving,
             recovery,
+            home: None,
             progress,
         };
         if self.shown {
@@ -222,6 +223,7 @@ impl Order<'_> {
             tablespaces: self.tablespaces.clone(),
             until: self.until.clone(),
             recovery,
+            home: None,
             progress,
         };
         if self.shown {

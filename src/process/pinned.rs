@@ -1,0 +1,398 @@
+//! Directories that are held while something is done in them.
+//!
+//! Whoever may change a directory can put something else in the place of what is
+//! in it, a moment after somebody has looked: another directory, or a link to one.
+//! Root must not be led away by that when it makes files and gives them to others
+//! in a place that belongs to one of them. So a directory is opened once, what it
+//! is is asked of what was opened, and everything in it is reached by what was
+//! opened and not by the names that led there. In a directory that was made like
+//! that by root nobody else changes anything, whatever becomes of its name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, mkdirat, openat, readlinkat,
+};
+
+use super::OsUser;
+
+/// No directory of a cluster is as deep as this.
+const DEPTH_MAX: usize = 64;
+
+/// A directory that is held.
+#[derive(Debug)]
+pub struct Pinned {
+    file: File,
+    real: PathBuf,
+}
+
+/// Why a directory was not handed over.
+#[derive(Debug)]
+pub enum Kept {
+    /// It cannot be.
+    Io(io::Error),
+    /// There is something in it, by its path from there, that is not what it should be.
+    Odd(PathBuf, &'static str),
+}
+
+impl From<io::Error> for Kept {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<rustix::io::Errno> for Kept {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl Pinned {
+    /// Holds the directory to which `path` leads.
+    pub fn reach(path: &Path) -> io::Result<Self> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        Ok(Self::of(openat(CWD, path, flags, Mode::empty())?, path.to_owned()))
+    }
+
+    /// Holds the directory that is itself at `path`; a link is an error.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
+        Ok(Self::of(openat(CWD, path, flags, Mode::empty())?, path.to_owned()))
+    }
+
+    /// Holds the directory that is itself `name` in it.
+    pub fn enter(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
+        Ok(Self::of(openat(&self.file, name, flags, Mode::empty())?, self.real.join(name)))
+    }
+
+    /// Makes `name` in it, which nobody but us looks into, and holds it.
+    pub fn make(&self, name: &OsStr) -> io::Result<Self> {
+        mkdirat(&self.file, name, Mode::RWXU)?;
+        let made = self.enter(name)?;
+        // Somebody may have put another one in its place meanwhile.
+        if made.metadata()?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        // The umask does not count.
+        made.set_mode(0o700)?;
+        Ok(made)
+    }
+
+    fn of(handle: OwnedFd, real: PathBuf) -> Self {
+        Self { file: handle.into(), real }
+    }
+
+    /// The same, held once more.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, real: self.real.clone() })
+    }
+
+    /// The name by which others reach it, as long as nobody gives that to another.
+    pub fn real(&self) -> &Path {
+        &self.real
+    }
+
+    /// The path by which we, and programs that run as we do, reach it: for root one on
+    /// which no name matters. Others than root have nothing that they could be led to
+    /// misuse.
+    pub fn path(&self) -> PathBuf {
+        match OsUser::we_are_root() {
+            true => PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())),
+            false => self.real.clone(),
+        }
+    }
+
+    /// What is at `path`, by the path on which the name of this directory does not
+    /// matter, if that is in it.
+    pub fn within(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.real) {
+            Ok(rest) => self.path().join(rest),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    /// What it is.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.names()?.is_empty())
+    }
+
+    /// Brings its names to disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Brings all of its file system to disk.
+    pub fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.file)?)
+    }
+
+    /// Sets who may look into it.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Gives it to a user and a group, without what is in it.
+    pub fn give(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
+        fchown(&self.file, Some(uid), Some(gid))
+    }
+
+    /// Takes it: nobody else changes anything in it from now on, not even who stands
+    /// in it. What is below may still be changed by whom that belongs to.
+    pub fn take(&self) -> io::Result<()> {
+        if self.metadata()?.uid() != rustix::process::geteuid().as_raw() {
+            self.give((rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()))?;
+        }
+        self.set_mode(0o700)
+    }
+
+    /// Opens a file in it to be read and written, and makes it when it is missing. It
+    /// belongs to whom the directory belongs to. A link, and a file that has another
+    /// name or another owner, are errors.
+    pub fn file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR)?);
+        let (meta, owner) = (file.metadata()?, self.metadata()?);
+        let is_ours = meta.uid() == rustix::process::geteuid().as_raw();
+        if !meta.is_file() || meta.nlink() != 1 || !(is_ours || meta.uid() == owner.uid()) {
+            return Err(io::Error::other("it is not a file of its own"));
+        }
+        if meta.uid() != owner.uid() {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(file)
+    }
+
+    /// Removes all that is in it, but `keep`.
+    pub fn clear(&self, keep: &[&str]) -> io::Result<()> {
+        for name in self.names()?.iter().filter(|name| !keep.iter().any(|keep| *name == keep)) {
+            let path = self.path().join(name);
+            match path.symlink_metadata()?.is_dir() {
+                // This does not follow what is put there meanwhile either.
+                true => fs::remove_dir_all(&path)?,
+                false => fs::remove_file(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> io::Result<Vec<OsString>> {
+        names(&self.file)
+    }
+
+    /// Gives it with all that is in it to a user and a group. It has been made by
+    /// `from`, who may still stand in it; without one nobody else could get into it.
+    /// `is_odd` says of a link, by its path and where it leads, what is wrong with it.
+    pub fn hand_over(
+        &self,
+        from: Option<u32>,
+        to: (u32, u32),
+        is_odd: &dyn Fn(&Path, &Path) -> Option<&'static str>,
+    ) -> Result<(), Kept> {
+        let mode = self.metadata()?.mode();
+        self.take()?;
+        let given = Given { from, to, is_odd };
+        given.below(&self.file, Path::new(""), 0)?;
+        // Only now does anybody get in.
+        self.give(to)?;
+        Ok(self.set_mode(mode & 0o7777)?)
+    }
+}
+
+/// What is handed over, and to whom.
+struct Given<'a> {
+    from: Option<u32>,
+    to: (u32, u32),
+    is_odd: &'a dyn Fn(&Path, &Path) -> Option<&'static str>,
+}
+
+impl Given<'_> {
+    /// Gives all that is in an open directory, which is no longer in the hands of who
+    /// made it.
+    fn below(&self, directory: &File, path: &Path, depth: usize) -> Result<(), Kept> {
+        if depth > DEPTH_MAX {
+            return Err(Kept::Odd(path.to_owned(), "is too deep"));
+        }
+        let owner = (Some(Uid::from_raw(self.to.0)), Some(Gid::from_raw(self.to.1)));
+        for name in names(directory)? {
+            let path = path.join(&name);
+            // What it is, and no link, is held before it is looked at.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let held = openat(directory, &name, flags, Mode::empty())?;
+            let stat = fstat(&held)?;
+            if self.from.is_some_and(|from| stat.st_uid != from && stat.st_uid != self.to.0) {
+                return Err(Kept::Odd(path, "belongs to somebody else"));
+            }
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            if kind != FileType::Directory && stat.st_nlink > 1 {
+                return Err(Kept::Odd(path, "is linked elsewhere, too"));
+            }
+            chownat(&held, "", owner.0, owner.1, AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW)?;
+            match kind {
+                FileType::Directory => {
+                    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+                    let below = File::from(openat(&held, ".", flags, Mode::empty())?);
+                    self.below(&below, &path, depth + 1)?;
+                }
+                FileType::Symlink => {
+                    let to = readlinkat(&held, "", Vec::new())?;
+                    let to = PathBuf::from(OsStr::from_bytes(to.as_bytes()));
+                    if let Some(why) = (self.is_odd)(&path, &to) {
+                        return Err(Kept::Odd(path, why));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(directory: &File) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Whether nobody but root can change the directory `path`, and lead it to somewhere
+/// else than it leads now by changing one on the way.
+pub fn is_rooted(path: &Path) -> io::Result<bool> {
+    let path = path.canonicalize()?;
+    for directory in path.ancestors() {
+        let meta = fs::metadata(directory)?;
+        // In a sticky directory everybody makes things, and nobody moves those of others.
+        let is_open = meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0;
+        if meta.uid() != 0 || is_open {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const FINE: &dyn Fn(&Path, &Path) -> Option<&'static str> = &|_, _| None;
+
+    fn us() -> (u32, u32) {
+        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    }
+
+    #[test]
+    fn what_is_held_stays_what_it_is_whatever_becomes_of_its_name() {
+        let base = tempfile::tempdir().unwrap();
+        let (above, target) = (Pinned::reach(base.path()).unwrap(), base.path().join("target"));
+        let held = above.make("held".as_ref()).unwrap();
+        assert_eq!(held.metadata().unwrap().mode() & 0o7777, 0o700);
+        assert_eq!(held.real(), base.path().join("held"));
+        assert!(above.make("held".as_ref()).is_err() && held.is_empty().unwrap());
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("precious"), "x").unwrap();
+        fs::rename(held.real(), base.path().join("moved")).unwrap();
+        symlink(&target, held.real()).unwrap();
+        assert!(Pinned::open(held.real()).is_err() && above.enter("held".as_ref()).is_err());
+        assert!(Pinned::reach(held.real()).is_ok());
+        let file = held.file("file").unwrap();
+        assert!(file.metadata().unwrap().is_file());
+        assert!(base.path().join("moved/file").exists() && !target.join("file").exists());
+        if OsUser::we_are_root() {
+            assert_eq!(fs::read_dir(held.path()).unwrap().count(), 1);
+            let within = held.within(&held.real().join("a/b"));
+            fs::create_dir_all(&within).unwrap();
+            assert!(base.path().join("moved/a/b").is_dir() && within.starts_with(held.path()));
+            held.clear(&["a"]).unwrap();
+            assert!(!base.path().join("moved/file").exists() && base.path().join("moved/a").exists());
+        }
+        assert_eq!(held.within(Path::new("/elsewhere")), Path::new("/elsewhere"));
+        held.hand_over(Some(us().0), us(), FINE).unwrap();
+        assert!(target.join("precious").exists());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_not_written() {
+        let base = tempfile::tempdir().unwrap();
+        let held = Pinned::reach(base.path()).unwrap().make("held".as_ref()).unwrap();
+        let outside = base.path().join("outside");
+        fs::write(&outside, "precious").unwrap();
+        symlink(&outside, held.real().join("link")).unwrap();
+        fs::hard_link(&outside, held.real().join("hard")).unwrap();
+        fs::create_dir(held.real().join("directory")).unwrap();
+        for name in ["link", "hard", "directory"] {
+            assert!(held.file(name).is_err(), "{name}");
+        }
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
+    }
+
+    #[test]
+    fn all_of_it_is_handed_over_and_nothing_that_is_elsewhere() {
+        let base = tempfile::tempdir().unwrap();
+        let held = Pinned::reach(base.path()).unwrap().make("held".as_ref()).unwrap();
+        let outside = base.path().join("outside");
+        fs::create_dir_all(held.real().join("a/b")).unwrap();
+        fs::write(held.real().join("a/b/file"), "x").unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("shadow"), "x").unwrap();
+        symlink(&outside, held.real().join("a/link")).unwrap();
+        let nobody = match OsUser::named("nobody".as_ref()) {
+            Some(user) if OsUser::we_are_root() => (user.uid, user.gid),
+            _ => us(),
+        };
+        let owner = |path: PathBuf| path.symlink_metadata().map(|meta| (meta.uid(), meta.gid())).unwrap();
+        held.hand_over(None, nobody, FINE).unwrap();
+        for name in ["", "a", "a/b", "a/b/file", "a/link"] {
+            assert_eq!(owner(held.real().join(name)), nobody, "{name}");
+        }
+        assert_eq!((owner(outside.clone()), owner(outside.join("shadow"))), (us(), us()));
+        let odd = |kept: Result<(), Kept>| match kept {
+            Err(Kept::Odd(path, why)) => (path.display().to_string(), why),
+            other => panic!("{other:?}"),
+        };
+        let leads = |_: &Path, to: &Path| (to == outside).then_some("leads out");
+        assert_eq!(odd(held.hand_over(None, us(), &leads)), ("a/link".into(), "leads out"));
+        fs::remove_file(held.real().join("a/link")).unwrap();
+        fs::hard_link(outside.join("shadow"), held.real().join("a/hard")).unwrap();
+        assert_eq!(odd(held.hand_over(None, nobody, FINE)), ("a/hard".into(), "is linked elsewhere, too"));
+        assert_eq!(owner(outside.join("shadow")), us());
+        fs::remove_file(held.real().join("a/hard")).unwrap();
+        if OsUser::we_are_root() {
+            fs::write(held.real().join("of-root"), "x").unwrap();
+            let strange = ("of-root".to_owned(), "belongs to somebody else");
+            assert_eq!(odd(held.hand_over(Some(nobody.0), nobody, FINE)), strange);
+            assert_eq!(owner(held.real().join("of-root")), us());
+        }
+    }
+
+    #[test]
+    fn a_way_that_others_can_change_is_known() {
+        let base = tempfile::tempdir().unwrap();
+        let inner = base.path().join("a/b");
+        fs::create_dir_all(&inner).unwrap();
+        let ours = OsUser::we_are_root();
+        assert_eq!(is_rooted(&inner).unwrap(), ours);
+        for (mode, rooted) in [(0o777, false), (0o1777, ours), (0o770, false), (0o755, ours)] {
+            fs::set_permissions(base.path().join("a"), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_rooted(&inner).unwrap(), rooted, "{mode:o}");
+        }
+    }
+}

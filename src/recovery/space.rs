@@ -1,0 +1,157 @@
+//! The directories of tablespaces that are made, which are elsewhere than the rest.
+//!
+//! The caller has named them, and the one whom the data are to belong to, or others,
+//! may be able to change what is on the way there. So each is held, taken away from
+//! everybody else while it is filled, and given to its owner when that is done.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::place::{Home, above, given, refuse};
+use crate::process::{OsUser, Pinned, is_rooted};
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Space {
+    held: Pinned,
+    /// Whose it was before, with its mode.
+    before: Option<(u32, u32, u32)>,
+}
+
+/// What is known about one that somebody else may have to tidy up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Outside {
+    path: Vec<u8>,
+    /// Its device and its inode, when it was there.
+    identity: Option<(u64, u64)>,
+    /// The user who has made it, where that is not known.
+    maker: u32,
+    before: Option<(u32, u32, u32)>,
+}
+
+const HINT: &str = "name an empty one for the tablespace: --tablespace-mapping <old>=<new>";
+
+impl Space {
+    /// Takes the missing or empty directory `path` for data that are to belong to
+    /// `owner`, when that is not us. `home` is the directory that it is in, when
+    /// that is held already.
+    pub(super) fn take(path: &Path, owner: Option<(u32, u32)>, home: Option<&Home>) -> Result<Self, Error> {
+        let io = |error| Error::file("make", path, error);
+        let (parent, name) =
+            path.parent().zip(path.file_name()).ok_or_else(|| refuse(path, "cannot be one", HINT))?;
+        let above = above(parent, home).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                refuse(path, "is in a directory that does not exist", "make that first")
+            }
+            _ => io(error),
+        })?;
+        if let Some((uid, _)) = owner.filter(|_| home.is_none()) {
+            // What its owner can lead to somewhere else is led to something else of his.
+            let is_theirs = above.metadata().map_err(io)?.uid() == uid;
+            if !is_theirs && !is_rooted(parent).map_err(io)? {
+                const HINT: &str =
+                    "name one in a directory that only root, or the owner of the data, can change";
+                return Err(refuse(path, "is where another user can put something else", HINT));
+            }
+        }
+        match above.make(name) {
+            Ok(held) => Ok(Self { held, before: None }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let held = above.enter(name).map_err(|_| refuse(path, "is not a directory", HINT))?;
+                Self::of_existing(held, owner)
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    fn of_existing(held: Pinned, owner: Option<(u32, u32)>) -> Result<Self, Error> {
+        let path = held.real().to_owned();
+        let io = |error| Error::file("look at", &path, error);
+        let meta = held.metadata().map_err(io)?;
+        let us = rustix::process::geteuid().as_raw();
+        if meta.uid() != us && owner.is_none_or(|(uid, _)| uid != meta.uid()) {
+            return Err(refuse(&path, "belongs to another user", HINT));
+        }
+        let before = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
+        held.take().map_err(io)?;
+        // Nobody puts anything there any more.
+        if !held.is_empty().map_err(io)? {
+            restore(&held, before).map_err(io)?;
+            return Err(refuse(&path, "is not empty", HINT));
+        }
+        Ok(Self { held, before: Some(before) })
+    }
+
+    /// The name of the directory.
+    pub(super) fn real(&self) -> &Path {
+        self.held.real()
+    }
+
+    /// The path by which it is filled.
+    pub(super) fn path(&self) -> PathBuf {
+        self.held.path()
+    }
+
+    /// Gives it and all that was put there to `owner`, with all of it on disk.
+    pub(super) fn finish(&self, owner: Option<(u32, u32)>) -> Result<(), Error> {
+        if let Some(owner) = owner {
+            given(&self.held, self.held.hand_over(None, owner, &|_, _| None))?;
+        }
+        self.held.sync_all().map_err(|error| Error::file("sync", self.real(), error))
+    }
+
+    /// What somebody has to know who tidies up.
+    pub(super) fn outside(&self) -> Result<Outside, Error> {
+        let meta = self.held.metadata().map_err(|error| Error::file("look at", self.real(), error))?;
+        Ok(Outside {
+            path: self.real().as_os_str().as_bytes().to_vec(),
+            identity: Some((meta.dev(), meta.ino())),
+            maker: meta.uid(),
+            before: self.before,
+        })
+    }
+}
+
+impl Outside {
+    /// One that a tool makes, which runs as the user `maker`.
+    pub(super) fn made_by(maker: u32, path: &Path) -> Self {
+        Self { path: path.as_os_str().as_bytes().to_vec(), identity: None, maker, before: None }
+    }
+
+    /// Removes what was put there, which was empty before; if it is still that
+    /// directory, and no other one that somebody has put in its place.
+    pub(super) fn clear(&self) -> Result<(), Error> {
+        let path = PathBuf::from(OsString::from_vec(self.path.clone()));
+        let Ok(held) = Pinned::open(&path) else { return Ok(()) };
+        let io = |error| Error::file("empty", &path, error);
+        let meta = held.metadata().map_err(io)?;
+        let is_it = match self.identity {
+            Some(identity) => identity == (meta.dev(), meta.ino()),
+            None => meta.uid() == self.maker,
+        };
+        if !is_it {
+            return Ok(());
+        }
+        held.clear(&[]).map_err(io)?;
+        match self.before {
+            Some(before) => restore(&held, before).map_err(io),
+            // It was missing before; what is there now and not empty stays.
+            None if self.identity.is_some() => Ok(drop(fs::remove_dir(&path))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn restore(held: &Pinned, (uid, gid, mode): (u32, u32, u32)) -> io::Result<()> {
+    if OsUser::we_are_root() {
+        held.give((uid, gid))?;
+    }
+    held.set_mode(mode)
+}
