@@ -265,15 +265,7 @@ pub fn into_new_database<E: From<Error>>(
                 if plan.commit.is_none() {
                     begin(&client, &plan).map_err(pg)?;
                 }
-                client.set_comment(&plan.temporary, plan.label.as_deref()).map_err(pg)?;
-                if plan.template.monetary.is_some() {
-                    client.reset_monetary(&plan.temporary).map_err(pg)?;
-                }
-                if plan.mask.is_some() {
-                    client.admit_everybody(&plan.temporary, true).map_err(pg)?;
-                }
-                client.rename_database(&plan.temporary, &database).map_err(exists)?;
-                client.execute("COMMIT").map_err(pg)?;
+                rename(&client, &plan, &database)?;
                 at("recovery.renamed");
             }
         }
@@ -281,6 +273,19 @@ pub fn into_new_database<E: From<Error>>(
     temporary.ours = false;
     remove_left(&client, &left);
     Ok(not_marked)
+}
+
+/// Gives the temporary database its final name, and ends the transaction of [`begin`].
+fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
+    client.set_comment(&plan.temporary, plan.label.as_deref())?;
+    if plan.template.monetary.is_some() {
+        client.reset_monetary(&plan.temporary)?;
+    }
+    if plan.mask.is_some() {
+        client.admit_everybody(&plan.temporary, true)?;
+    }
+    client.rename_database(&plan.temporary, database).map_err(exists)?;
+    Ok(client.execute("COMMIT")?)
 }
 
 /// Begins the transaction in which the temporary database becomes the real one. What

@@ -143,8 +143,12 @@ impl Outside {
         match self.before {
             Some(before) => restore(&held, before).map_err(io),
             // It was missing before; what is there now and not empty stays.
-            None if self.identity.is_some() => Ok(drop(fs::remove_dir(&path))),
-            None => Ok(()),
+            None => {
+                if self.identity.is_some() {
+                    let _ = fs::remove_dir(&path);
+                }
+                Ok(())
+            }
         }
     }
 }

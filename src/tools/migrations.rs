@@ -46,31 +46,14 @@ pub struct Migration {
 impl Migration {
     /// Whether it runs without a transaction around it.
     pub fn runs_alone(&self) -> bool {
-        if self.says_so() {
-            return true;
+        let mut pieces = Splitter::new(self.text(), Skip::Dump, true);
+        let mut alone = self.says_so();
+        // What cannot be cut is refused elsewhere.
+        while let (false, Ok(Some(piece))) = (alone, pieces.next()) {
+            alone = takes_no_transaction(&piece.sql);
+            while piece.data && pieces.data().is_ok_and(|data| data.is_some()) {}
         }
-        let (mut first, mut rolls_back) = (String::new(), false);
-        for (begins, word) in words(&self.sql) {
-            // To a savepoint is within a transaction.
-            if rolls_back && word == "to" {
-                rolls_back = false;
-                continue;
-            }
-            if rolls_back && (begins || !matches!(word.as_str(), "work" | "transaction")) {
-                return true;
-            }
-            let pair = (first.as_str(), word.as_str());
-            if begins && word == "rollback" {
-                rolls_back = true;
-            } else if word == "concurrently"
-                || (begins && ALONE.contains(&pair.1))
-                || ALONE_PAIRS.contains(&pair)
-            {
-                return true;
-            }
-            first = if begins { word } else { String::new() };
-        }
-        rolls_back
+        alone
     }
 
     /// Whether a comment before its first statement says so.
@@ -139,6 +122,19 @@ impl Migration {
     }
 }
 
+/// Whether a statement takes no transaction around it.
+fn takes_no_transaction(sql: &[u8]) -> bool {
+    let words: Vec<String> = words(sql).map(|(_, word)| word).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // Back to a savepoint is within a transaction.
+        ["rollback", rest @ ..] if rest.contains(&"to") => false,
+        [first, ..] if ALONE.contains(first) => true,
+        [first, second, ..] if ALONE_PAIRS.contains(&(*first, *second)) => true,
+        words => words.contains(&"concurrently"),
+    }
+}
+
 /// Runs migrations in their order in the database `target`. Each is in force as a
 /// whole, or not at all; one that runs alone may be in force in parts when it fails.
 pub fn run_migrations(
@@ -172,6 +168,8 @@ mod tests {
             "rollback; to_something()",
             "abort",
             "prepare transaction 'x'",
+            "\u{feff}vacuum",
+            "copy t from stdin;\nit's; begin\n\\.\nvacuum",
             "drop subscription s",
         ] {
             assert!(migration("1", alone).runs_alone(), "{alone}");
@@ -184,6 +182,8 @@ mod tests {
             "create table \"concurrently\" (a int)",
             "savepoint a; select 1; rollback to a; rollback work to savepoint a; release a",
             "prepare q as select 1",
+            "create function f() returns int begin atomic; select 1; end; select 1",
+            "copy t from stdin;\n;vacuum;\n\\.\n",
             "create table begin_end (a int); select case when true then 1 end;",
         ] {
             assert!(!migration("1", together).runs_alone(), "{together}");

@@ -1,3 +1,5 @@
+//! Tests of [`super::Splitter`].
+
 use proptest::prelude::*;
 
 use super::*;

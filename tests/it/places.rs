@@ -207,7 +207,7 @@ fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
     assert!(found.contains("problem  shop: store: ") && found.contains("not there, and 1 backup"), "{found}");
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
     let told = said(&shop, 10, &["backup", "find"]);
-    assert!(told.contains("its bytes are not there") || told.contains("cannot be looked at"), "{told}");
+    assert!(told.contains("there is no store here"), "{told}");
     // It comes back.
     fs::rename(&away, store_of(&shop)).unwrap();
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
@@ -359,4 +359,26 @@ fn other_files_under_the_id_of_a_backup_are_refused() {
         said(&shop, 0, &["backup", "verify", id, "--kind", kind, "--again"]);
     }
     said(&shop, 0, &["backup", "restore", id, "--into", &shop.new_name()]);
+}
+
+#[test]
+fn a_place_means_nothing_for_what_a_tool_keeps() {
+    let shop = Shop::with_store();
+    let register = ["backup", "register", "-d", "shop", "--type", "full", "--name", "kept", "--size", "1"];
+    let kept = ["--tool", "barman", "--location", "barman:main/20261121T034006"];
+    shop.pggit(&[&register[..], &kept].concat()).success();
+    let directory = shop.sandbox.path().to_owned();
+    let from = ["--from", text(&directory)];
+    for args in [
+        &["backup", "verify", "kept", "--kind", "checksum"][..],
+        &["backup", "restore", "kept", "--to", "/no/such/place"],
+        &["backup", "plan", "kept", "--to", "/no/such/place"],
+        &["backup", "plan", "kept", "--into", "x"],
+    ] {
+        let told = said(&shop, 129, &[args, &from].concat());
+        assert!(told.contains("is kept by barman"), "{args:?}: {told}");
+    }
+    said(&shop, 129, &[&["backup", "verify", "--due", "--dry-run"][..], &from].concat());
+    said(&shop, 129, &[&["backup", "find", "--no-check"][..], &from].concat());
+    said(&shop, 129, &[&["backup", "restore", "--list"][..], &from].concat());
 }

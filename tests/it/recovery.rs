@@ -119,7 +119,7 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
     client.set_comment(temporary, Some("git-pggit: being restored from backup x")).expect("commented");
     fill(&admin(&cluster).with_dbname(temporary)).expect("filled");
     run(&cluster, &plan).expect("the leftover is dropped");
-    assert_eq!(databases(&cluster, &name), [name.clone()]);
+    assert_eq!(databases(&cluster, &name), std::slice::from_ref(&name));
     client.drop_database(&name, true).expect("dropped");
 
     // Died before its comment: empty.

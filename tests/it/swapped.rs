@@ -11,7 +11,7 @@ use pggit::backup::restorer_of;
 use pggit::domain::{Backup, RecoveryTarget};
 use pggit::progress::Progress;
 use pggit::recovery::{Archiving, DataDirectory, Planted};
-use pggit::store::Access;
+use pggit::store::{Access, Root};
 use pggit::tools::Programs;
 
 use crate::cluster::{Options, bin_dir, fresh_dir, give_to_owner, owner};
@@ -104,8 +104,12 @@ fn restored(
     attack: &Attack<'_>,
 ) -> Result<Planted, pggit::recovery::Error> {
     let adapter = restorer_of(backup, &Programs::new(Some(bin_dir().to_owned()))).unwrap();
+    // Plain files are in `<directory>/<database>/<backup>`.
+    let location = backup.location.as_ref().unwrap().as_str().strip_prefix("file://").unwrap();
+    let root = Root::Directory(Path::new(location).ancestors().nth(2).unwrap().to_owned());
+    let access = Access { roots: vec![root], ..Access::default() };
     let restored = DataDirectory {
-        members: &[(backup.clone(), Access::default())],
+        members: &[(backup.clone(), access)],
         adapter: adapter.as_ref(),
         path: data.to_owned(),
         tablespaces: vec![(space.0.to_owned(), space.1.to_owned())],

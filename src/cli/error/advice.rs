@@ -373,36 +373,54 @@ impl From<store::Error> for Failure {
                 let failure = failure(Code::Destination);
                 if *transient { failure.hint("it may succeed later") } else { failure }
             }
-            Error::NoKey { given, .. } => {
-                let failure = failure(Code::Configuration);
-                if *given {
-                    return failure.hint("'git pggit store key list' shows whose keys fit");
-                }
-                failure
-                    .hint("name a file with an age identity: git config --global pggit.storeIdentity <file>")
-                    .hint("or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.storePassphraseFile names")
-            }
-            Error::KeyFile { .. } => failure(Code::Configuration)
-                .hint("pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where"),
-            Error::BadPassphrase { .. } => failure(Code::Configuration),
-            Error::BadRecipient { .. } => failure(Code::Usage)
-                .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
-            Error::RecipientKnown { .. } => failure(Code::Conflict)
-                .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
-            Error::RecipientUnknown { .. } => {
-                failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
-            }
-            Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
-            Error::LastRecipient { .. } => {
-                failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
-            }
-            Error::NotEncrypted { .. } => failure(Code::Conflict).hint(
-                "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
-            ),
+            Error::NoKey { .. }
+            | Error::KeyFile { .. }
+            | Error::BadPassphrase { .. }
+            | Error::BadRecipient { .. }
+            | Error::RecipientKnown { .. }
+            | Error::RecipientUnknown { .. }
+            | Error::RecipientAmbiguous { .. }
+            | Error::LastRecipient { .. }
+            | Error::NotEncrypted { .. } => about_keys(&error),
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
+    }
+}
+
+/// An error about the keys or the recipients of an encrypted store.
+fn about_keys(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::NoKey { given, .. } => {
+            let failure = failure(Code::Configuration);
+            if *given {
+                return failure.hint("'git pggit store key list' shows whose keys fit");
+            }
+            failure
+                .hint("name a file with an age identity: git config --global pggit.storeIdentity <file>")
+                .hint("or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.storePassphraseFile names")
+        }
+        Error::KeyFile { .. } => failure(Code::Configuration)
+            .hint("pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where"),
+        Error::BadPassphrase { .. } => failure(Code::Configuration),
+        Error::BadRecipient { .. } => failure(Code::Usage)
+            .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
+        Error::RecipientKnown { .. } => failure(Code::Conflict)
+            .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
+        Error::RecipientUnknown { .. } => {
+            failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
+        }
+        Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
+        Error::LastRecipient { .. } => {
+            failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
+        }
+        Error::NotEncrypted { .. } => failure(Code::Conflict).hint(
+            "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
+        ),
+        _ => failure(Code::Fatal),
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn best(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, 
         return Ok(best);
     }
     let message = format!("commit {} has no backup that it can be restored from", commit.short());
-    let failure = candidates.iter().fold(Failure::new(Code::NotFound, message), |failure, candidate| {
+    let named = candidates.iter().take(NAMED_MAX);
+    let failure = named.fold(Failure::new(Code::NotFound, message), |failure, candidate| {
         let commit = candidate.commit.short();
         failure.hint(format!("{} on {commit}: {}", candidate.name, candidate.reason()))
     });
@@ -74,10 +75,18 @@ pub(crate) fn warn_of_passed_over(
     overview: &Overview,
     context: &Context,
 ) {
-    for other in passed_over(candidates, chosen) {
+    let passed: Vec<&Candidate> = passed_over(candidates, chosen).collect();
+    for other in passed.iter().take(NAMED_MAX) {
         let (name, id, its) = (&other.name, other.backup, other.commit.short());
         let reason = other.reason();
         context.ui.warning(&format!("passed over backup {name} ({id}) on commit {its}: {reason}"));
+    }
+    if passed.len() > NAMED_MAX {
+        context.ui.warning(&format!("passed over {} more backups", passed.len() - NAMED_MAX));
+    }
+    // Among copies of clusters, all were looked at; a dump is none.
+    if chosen.tool != Program::PgDump.name() {
+        return;
     }
     let Some(row) = overview.get(chosen.backup) else { return };
     let newer = |other: &Row<'_>| {
@@ -94,6 +103,9 @@ pub(crate) fn warn_of_passed_over(
             .status(&format!("backup {name} ({id}) by {tool} is newer; it is restored when it is named"));
     }
 }
+
+/// So many backups are named that are not restored.
+const NAMED_MAX: usize = 10;
 
 /// What runs migrations that this program does not run.
 const MIGRATE: &str =

@@ -147,6 +147,10 @@ fn locate(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure>
         ..Wanted::default()
     };
     let mut candidates = search(&wanted, commit, overview, context)?;
+    // Those behind the first ones are looked at when none of these will do.
+    if candidates.len() == wanted.limit && !candidates.iter().any(Candidate::is_eligible) {
+        candidates = search(&Wanted { limit: usize::MAX, ..wanted.clone() }, commit, overview, context)?;
+    }
     if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
         let wanted = Wanted { tool: None, no_dumps: true, ..wanted.clone() };
         let others = search(&wanted, commit, overview, context)?;

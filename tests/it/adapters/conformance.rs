@@ -25,8 +25,11 @@ struct Tool<'a> {
 fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
     let location = backup.location.as_ref().expect("a completed backup is somewhere");
     (!tool.adapter.has_repository()).then(|| {
-        let url = Store::url_of(location.as_str()).expect("it is in a store").parse().unwrap();
-        let access = Access { roots: vec![Root::Store(url)], ..Access::default() };
+        let root = match Store::url_of(location.as_str()) {
+            Some(url) => Root::Store(url.parse().unwrap()),
+            None => Root::of_directory(&tool.rig.sandbox.path().join("backups")).unwrap(),
+        };
+        let access = Access { roots: vec![root], ..Access::default() };
         HeldSource(Held::open(backup, &access).expect("it is there"))
     })
 }

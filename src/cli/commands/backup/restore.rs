@@ -36,13 +36,13 @@ use super::{restore_cluster, restore_in_place, restore_part, select};
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
-/// run, else the newest one. Those migrations, the *.sql files of
-/// 'pggit.<database>.migrations' that the commit has and the backup lacks, are run in
-/// the order of their names, each in a session and a transaction of its own. Where other files
-/// differ, or files that go more than one way, the restore is refused: then
-/// 'pggit.<database>.migrate' names the program that runs the migrations. Then the schema is compared with the one
-/// that is recorded for the commit, else with what all its migrations make in an
-/// empty database.
+/// run; of several, the newest one that can be used. Those migrations, the *.sql
+/// files of 'pggit.<database>.migrations' that the commit has and the backup lacks,
+/// are run in the order of their names, each in a session and a transaction of its
+/// own. Where other files differ, or files that do not only go forward, the restore is refused:
+/// then 'pggit.<database>.migrate' has to name the program that runs the migrations.
+/// Then the schema is compared with the one that is recorded for the commit, else
+/// with what all its migrations make in an empty database.
 ///
 /// Each byte is compared with its digest before it is used; plain files even
 /// before the server is asked to do anything. The database is made under a

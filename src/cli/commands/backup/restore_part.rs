@@ -6,7 +6,7 @@ use serde_json::json;
 use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
-use crate::cli::recover::{Done, Shown, Target, admin_of, place_of_database, recorded, say_not_marked};
+use crate::cli::recover::{Done, Shown, Target, Then, admin_of, place_of_database, recorded, say_not_marked};
 use crate::cli::{Code, Context, Failure, bar, places, store};
 use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
@@ -66,11 +66,7 @@ pub(super) fn run(
         scratch_user: config.scratch_user()?.map(|user| user.value),
     };
     if let How::Show(then) = how {
-        let (steps, refusals) = part.describe()?;
-        let place = json!({ "database": into, "server": part.admin.to_url() });
-        let shown = Shown { entry: &found.entry, commit: found.commit, place, steps, refusals };
-        shown.then(then).show(context)?;
-        return Ok(None);
+        return show(&part, then, into, found, context);
     }
     let restored = match backup::restorer_of(backup, &programs) {
         Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(context, backup)?)),
@@ -95,6 +91,21 @@ pub(super) fn run(
     let (mode, duration) = (RestoreMode::Clone, restored.duration);
     recorded(&found.entry, Done { mode, target, commit: at, duration, schema, more }, context);
     say(into, found, &restored, context)?;
+    Ok(None)
+}
+
+/// Prints the plan of a partial restore, and what follows it.
+fn show(
+    part: &Part<'_>,
+    then: Then,
+    into: &str,
+    found: &Target,
+    context: &Context,
+) -> Result<Option<Schema>, Failure> {
+    let (steps, refusals) = part.describe()?;
+    let place = json!({ "database": into, "server": part.admin.to_url() });
+    let shown = Shown { entry: &found.entry, commit: found.commit, place, steps, refusals };
+    shown.then(then).show(context)?;
     Ok(None)
 }
 
