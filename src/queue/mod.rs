@@ -60,6 +60,9 @@ pub struct Claim {
     pub job: Job,
     /// The number of the claim.
     pub token: u64,
+    /// A number that only the worker has that made the claim, where the queue can
+    /// keep it from others; else 0.
+    pub key: u64,
 }
 
 /// What the queue says to a heartbeat.

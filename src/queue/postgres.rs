@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended,
@@ -123,10 +123,11 @@ impl PostgresQueue {
         let unreadable = || Error::Damaged { job: "?".to_owned(), reason: reason.to_owned() };
         let value: serde_json::Value = serde_json::from_str(job).map_err(|_| unreadable())?;
         let id = value["id"].as_str().and_then(|id| id.parse::<JobId>().ok()).ok_or_else(unreadable)?;
-        let token = value["token"].as_i64().ok_or_else(unreadable)?;
+        let number = |field: &str| value[field].as_u64().ok_or_else(unreadable);
+        let proof = number("token")? + number("claim_key")?;
         let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
         let sql = format!(
-            "SELECT pggit.end_attempt('{id}', {token}, 'failed', {}, '', false, false)",
+            "SELECT pggit.end_attempt('{id}', {proof}, 'failed', {}, '', false, false)",
             json(&error)
         );
         self.ask(&sql).map(drop)
@@ -209,7 +210,7 @@ fn ending(claim: &Claim, ending: &Ending) -> String {
     }
     // PostgreSQL has no NUL in texts.
     let output = quote_literal(&output[start..].replace('\0', " "));
-    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}, {tell}", claim.job.id, claim.token)
+    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}, {tell}", claim.job.id, proof(claim))
 }
 
 impl Queue for PostgresQueue {
@@ -263,7 +264,7 @@ impl Queue for PostgresQueue {
     }
 
     fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
-        let sql = format!("SELECT pggit.heartbeat('{}', {})", claim.job.id, claim.token);
+        let sql = format!("SELECT pggit.heartbeat('{}', {})", claim.job.id, proof(claim));
         match self.value(&sql)?.as_deref() {
             Some("t") => Ok(Standing::CancelRequested),
             Some(_) => Ok(Standing::Held),
@@ -421,9 +422,24 @@ impl Queue for PostgresQueue {
     }
 }
 
+/// The key of a claim in the answer of `pggit.claim`.
+#[derive(Deserialize)]
+struct ClaimKey {
+    claim_key: u64,
+}
+
+/// # Errors
+/// [`Error::Damaged`] when the job or the key of its claim cannot be read.
 fn claim_of(json: &str) -> Result<Claim, Error> {
     let job = parse(json)?;
-    Ok(Claim { token: job.token, job })
+    let ClaimKey { claim_key: key } = serde_json::from_str(json)
+        .map_err(|error| Error::Damaged { job: job.id.to_string(), reason: error.to_string() })?;
+    Ok(Claim { token: job.token, job, key })
+}
+
+/// The argument by which the functions of the queue know a claim.
+fn proof(claim: &Claim) -> u64 {
+    claim.key + claim.token
 }
 
 /// A connection that listens.

@@ -6,7 +6,7 @@
 use crate::pg::{Client, Error, quote_ident};
 
 /// The steps, the first one is version 1.
-const STEPS: &[&str] = &[include_str!("0001_queue.sql")];
+const STEPS: &[&str] = &[include_str!("0001_queue.sql"), include_str!("0002_claim_keys.sql")];
 
 /// Only one installs at a time.
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";

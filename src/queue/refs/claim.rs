@@ -174,7 +174,7 @@ struct Taking {
 
 fn claim_of(document: Document) -> Claim {
     let token = document.job.token;
-    Claim { job: document.job, token }
+    Claim { job: document.job, token, key: 0 }
 }
 
 impl Inner {

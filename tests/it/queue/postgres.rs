@@ -83,7 +83,7 @@ fn it_is_installed_once_whoever_installs_at_the_same_time() {
     let cluster = Cluster::shared();
     let stage = Postgres { database: cluster.create_database("queue"), cluster };
     let refused = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
-    assert!(matches!(refused, Error::Version { installed: 0, needed: 1, .. }), "{refused}");
+    assert!(matches!(refused, Error::Version { installed: 0, needed: 2, .. }), "{refused}");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| sql::install(&stage.client()).unwrap());
@@ -128,8 +128,16 @@ fn roles_can_do_what_they_were_granted_and_nothing_else() {
     );
     let backup_id = claim.job.work.backup();
     assert_eq!(stage.psql(&sql), format!("{id}|{backup_id}|shop|backup|in_progress|0|1|3||t|w|"));
-    let sql = format!("set role {}; update pggit.jobs set state = 'completed'", role("w"));
-    assert!(!stage.cluster.try_psql(&stage.database, &sql).status.success());
+    for sql in ["update pggit.jobs set state = 'completed'", "select key from pggit.claim_keys", "select pggit.new_key()"] {
+        let sql = format!("set role {}; {sql}", role("w"));
+        assert!(!stage.cluster.try_psql(&stage.database, &sql).status.success(), "{sql}");
+    }
+    // Another worker with the same role knows the number of the claim, and not its key.
+    for call in ["end_attempt(id, token, 'completed', null, '', false, false)", "heartbeat(id, token)"] {
+        let sql = format!("set role {}; select pggit.{call} is null from pggit.jobs", role("w"));
+        assert_eq!(stage.psql(&sql), "t", "{call}");
+    }
+    worker.heartbeat(&claim).unwrap();
     worker.end(&claim, &completed()).unwrap();
     let dropped = ["r", "e", "w"].map(|kind| format!("drop owned by {0}; drop role {0}", role(kind)));
     stage.psql(&dropped.join("; "));
