@@ -182,6 +182,23 @@ fn a_schema_that_is_another_one_is_refused_unless_it_is_allowed() {
     assert_eq!(history.copies(), history.copy());
 }
 
+/// A migration of a table that no migration creates runs after the backup, and not in an
+/// empty database. A difference that is not known cannot be allowed.
+#[test]
+fn a_schema_that_cannot_be_compared_is_refused_also_where_differences_are_allowed() {
+    let history = History::new();
+    history.sql("create table by_hand (x int)");
+    history.backup("first");
+    history.commit("0002_by_hand.sql", "alter table by_hand add y int;");
+    for options in [&[][..], &["--allow-schema-difference"]] {
+        let said = history.restore("HEAD", options).fails(12).stderr_text();
+        assert!(said.contains("do not make a schema to compare with"), "{said}");
+        assert!(said.contains("--no-migrate") && !said.contains("--allow-schema-difference"), "{said}");
+        assert_eq!(history.copies(), "");
+    }
+    history.restore("HEAD", &["--no-migrate"]).success();
+}
+
 #[test]
 fn a_migration_that_fails_or_was_changed_leaves_nothing() {
     let history = History::new();

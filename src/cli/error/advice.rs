@@ -486,9 +486,9 @@ impl From<recovery::Error> for Failure {
             recovery::Error::Tools(error) => error.into(),
             other @ recovery::Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
                 .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
-            other @ recovery::Error::NoExpectedSchema { .. } => {
-                Self::of(Code::Conflict, &other).hint("--allow-schema-difference does without the comparison")
-            }
+            other @ recovery::Error::NoExpectedSchema { .. } => Self::of(Code::Conflict, &other)
+                .hint("nothing is left of it; a backup of the commit itself would have its schema")
+                .hint("--no-migrate restores the backup at its own commit"),
             other @ recovery::Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
                 "nothing is left of it; install the locale where the server runs, and restart the server",
             ),
