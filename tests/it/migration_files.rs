@@ -1,10 +1,13 @@
 //! How migrations and masks are run: each file in a session and a transaction of
 //! its own, over a connection that nothing in it can lead elsewhere.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cluster::fresh_dir;
 use crate::restore_commit::History;
 
 fn backed_up() -> History {
@@ -199,7 +202,12 @@ fn the_settings_of_the_database_count_while_migrations_run() {
 #[test]
 fn ctrl_c_ends_the_statement() {
     let history = backed_up();
-    history.commit("0002_sleeps.sql", "select pg_sleep(1000);");
+    let fifo = fresh_dir().join("fifo");
+    let mode = rustix::fs::Mode::from(0o666);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    fs::set_permissions(&fifo, fs::Permissions::from_mode(0o666)).unwrap();
+    let running = format!("copy (select 'running') to program 'cat > {}';", fifo.display());
+    history.commit("0002_sleeps.sql", &format!("{running}\nselect pg_sleep(1000);"));
     let mut command = history.sandbox.pggit_command();
     command.args(["backup", "restore", "HEAD", "--into", &history.copy()]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -208,7 +216,7 @@ fn ctrl_c_ends_the_statement() {
          and datname like '{}%'",
         history.copy()
     );
-    while history.cluster.psql("postgres", &sleeping) == "0" {}
+    assert_eq!(fs::read_to_string(&fifo).unwrap(), "running\n");
     kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

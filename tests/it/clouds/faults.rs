@@ -179,7 +179,7 @@ fn a_name_that_two_write_at_once_is_tried_again() {
 
 #[test]
 fn a_line_that_is_slow_is_only_slow() {
-    let scene = Scene::new(&S3S, |_| Fault::Late(Duration::from_millis(30)));
+    let scene = Scene::new(&S3S, |_| Fault::Trickle);
     scene.all_is_well();
 }
 

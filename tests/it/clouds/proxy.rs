@@ -6,6 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// The size of a piece of [`Fault::Trickle`].
+const PIECE_BYTES: usize = 251;
+
 /// What becomes of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -21,8 +24,8 @@ pub enum Fault {
     Answer(u16, &'static str, &'static str),
     /// Nothing comes, for ever.
     Silence,
-    /// It takes so long.
-    Late(Duration),
+    /// The answer comes in many small pieces.
+    Trickle,
 }
 
 /// Counts who is there at once.
@@ -129,7 +132,6 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
             let _ = client.read(&mut [0]);
             return Ok(());
         }
-        Fault::Late(time) => thread::sleep(time),
         _ => {}
     }
     let mut upstream = TcpStream::connect(server)?;
@@ -143,6 +145,10 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
         Fault::Half => {
             let start = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0) + 4;
             client.write_all(&answer[..start + (answer.len() - start) / 2])
+        }
+        Fault::Trickle => {
+            client.set_nodelay(true)?;
+            answer.chunks(PIECE_BYTES).try_for_each(|piece| client.write_all(piece))
         }
         _ => client.write_all(&answer),
     }

@@ -128,7 +128,11 @@ fn roles_can_do_what_they_were_granted_and_nothing_else() {
     );
     let backup_id = claim.job.work.backup();
     assert_eq!(stage.psql(&sql), format!("{id}|{backup_id}|shop|backup|in_progress|0|1|3||t|w|"));
-    for sql in ["update pggit.jobs set state = 'completed'", "select key from pggit.claim_keys", "select pggit.new_key()"] {
+    for sql in [
+        "update pggit.jobs set state = 'completed'",
+        "select key from pggit.claim_keys",
+        "select pggit.new_key()",
+    ] {
         let sql = format!("set role {}; {sql}", role("w"));
         assert!(!stage.cluster.try_psql(&stage.database, &sql).status.success(), "{sql}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,13 +38,17 @@ fn workers_may_be_killed_all_the_time(place: Where) {
     }
     let ids: Vec<String> =
         (0..jobs).map(|n| yard.enqueue(&["--database", &format!("small{}", n % workers)])).collect();
-    let (began, fire) = (Instant::now(), Fire::default());
+    let began = Instant::now();
+    let ((over, end), (beat, beats)) = (channel::<()>(), sync_channel(1));
     let (killed, fired) = thread::scope(|scope| {
-        let marksman = scope.spawn(|| fire.keep_up(&yard, workers, kills));
-        let over = Over(&fire);
-        while !done(&yard) {
-            assert!(began.elapsed() < Duration::from_secs(60 + 4 * jobs as u64), "{}", stuck(&yard));
-            thread::sleep(BEAT);
+        let fire = Fire { end, beat };
+        let yard = &yard;
+        let marksman = scope.spawn(move || fire.keep_up(yard, workers, kills));
+        // It ends also when this fails.
+        let over = over;
+        while !done(yard) {
+            assert!(began.elapsed() < Duration::from_secs(60 + 4 * jobs as u64), "{}", stuck(yard));
+            beats.recv().expect("the workers are killed until it is over");
         }
         drop(over);
         marksman.join().unwrap()
@@ -67,19 +71,11 @@ fn workers_may_be_killed_all_the_time(place: Where) {
     yard.shop.pggit(&["fsck"]).success();
 }
 
-/// Kills workers, and starts new ones, until it is over.
-#[derive(Default)]
+/// Kills workers, and starts new ones, until the other side of `end` is dropped.
 struct Fire {
-    over: AtomicBool,
-}
-
-/// Ends it also when the test fails.
-struct Over<'a>(&'a Fire);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.over.store(true, Ordering::SeqCst);
-    }
+    end: Receiver<()>,
+    /// Gets a message at each beat, if the last one was taken.
+    beat: SyncSender<()>,
 }
 
 impl Fire {
@@ -90,8 +86,10 @@ impl Fire {
         let mut crew: Vec<Child> = (0..workers).map(|_| start(yard)).collect();
         let (began, mut killed, mut fired) = (Instant::now(), 0, Duration::ZERO);
         let mut next = began + BEAT;
-        while !self.over.load(Ordering::SeqCst) {
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+        while let Err(RecvTimeoutError::Timeout) =
+            self.end.recv_timeout(next.saturating_duration_since(Instant::now()))
+        {
+            let _ = self.beat.try_send(());
             // What a busy machine was too slow for is not made up for.
             next = (next + BEAT).max(Instant::now());
             if killed == most {
