@@ -8,7 +8,8 @@ use crate::pg::{self, Client, ConnInfo, Sum, Table};
 
 /// The fact of the metadata that has them.
 pub const ROW_COUNTS: &str = "row_counts";
-/// Which kind of sum is recorded and compared. Records of earlier versions do not
+/// The version of the checksums that are recorded and compared. Records of earlier versions of this
+/// program do not have the field and use another checksum.
 /// say it; they have another one.
 const SUMS: u64 = 2;
 /// Records are read by every command, so there is an end to what they hold.
