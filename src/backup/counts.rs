@@ -63,8 +63,8 @@ fn is_harmless(value: &Value) -> bool {
 pub struct Counted {
     /// The tables, each with what was found in it.
     pub tables: Vec<(Table, Sum)>,
-    /// Whether the sums are of the kind that [`Client::sum_of`] makes; when not, only
-    /// the numbers of rows can be compared.
+    /// True if the checksums have the same format as those of [`Client::sum_of`]. Otherwise only the
+    /// numbers of rows can be compared.
     pub comparable: bool,
 }
 

@@ -381,7 +381,7 @@ fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     }
 }
 
-/// Tries again to drop databases that were in use. What remains is dropped by the next restore.
+/// Tries again to drop databases that were in use. The next restore drops those that remain.
 fn remove_left(client: &Client, left: &[String]) {
     for name in left {
         let _ = client.drop_database(name, false);
