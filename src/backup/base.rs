@@ -10,15 +10,16 @@ use crate::ledger::{Filter, Ledger, Row};
 use crate::pg::ServerFacts;
 use crate::tools::adapter::Basis;
 
-/// The number of records that are read before older ones are.
+/// The number of newest records that are read first. Older ones are read only if the tool cannot
+/// build on any of these.
 const CANDIDATES_AT_FIRST: usize = 16;
 
-/// The type of the backup with its parent, and the backups that it needs, the
-/// full one first. The newest backup that the tool can build on is the parent;
-/// a backup whose dependencies form a cycle is never one.
+/// Chooses the parent of a backup of the requested type. Returns the type with its parent, and the
+/// backups that it depends on, the full backup first. The parent is the newest backup that the tool
+/// can build on. A backup whose dependencies form a cycle is never chosen.
 ///
 /// # Errors
-/// When a record cannot be read, or the tool does not make backups of this type.
+/// Fails if a record cannot be read, or if the tool does not make backups of this type.
 pub(super) fn choose_base(
     around: &Surroundings<'_>,
     request: &Request,
@@ -53,8 +54,8 @@ pub(super) fn choose_base(
     }
 }
 
-/// The records among which the parent is chosen. Each is read when it is needed,
-/// because a ledger may have a hundred thousand of them.
+/// The records among which the parent is chosen. Each is read only when it is needed, because a
+/// ledger may have a hundred thousand of them.
 struct Candidates<'a> {
     ledger: &'a Ledger<'a>,
     rows: &'a [Row<'a>],
@@ -62,7 +63,7 @@ struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// The backup, if it is one of the candidates.
+    /// Returns the backup, if it is one of the candidates.
     fn get(&mut self, id: BackupId) -> Result<Option<Backup>, Error> {
         if let Some(backup) = self.read.get(&id) {
             return Ok(Some(backup.clone()));
@@ -73,9 +74,9 @@ impl Candidates<'_> {
         Ok(Some(backup))
     }
 
-    /// The backups that `id` needs and itself, the full one first; `None` when they
-    /// form a cycle. A chain that leads to a backup that is no candidate ends there:
-    /// the tool decides whether that is enough.
+    /// Returns the backup `id` and those that it depends on, the full backup first, or `None` if
+    /// they form a cycle. The chain ends at a backup that is not a candidate: the tool decides
+    /// whether that is enough.
     fn chain_of(&mut self, id: BackupId) -> Result<Option<Vec<Backup>>, Error> {
         let Some(backup) = self.get(id)? else { return Ok(None) };
         let mut chain = vec![backup.clone()];
@@ -93,8 +94,8 @@ impl Candidates<'_> {
         Ok(Some(chain))
     }
 
-    /// Those of `newest` that are part of no cycle, in that order, and then the
-    /// further members of their chains.
+    /// Returns the backups of `newest` that are not part of a cycle, in that order, followed by the
+    /// other members of their chains.
     fn with_chains(&mut self, newest: &[BackupId]) -> Result<Vec<Backup>, Error> {
         let (mut usable, mut needed) = (Vec::new(), BTreeMap::new());
         for id in newest {

@@ -8,7 +8,8 @@ use crate::pg::{self, Client, ConnInfo, Sum, Table};
 
 /// The fact of the metadata that has them.
 pub const ROW_COUNTS: &str = "row_counts";
-/// Which kind of sum is recorded and compared. Records of earlier versions do not
+/// The version of the checksums that are recorded and compared. Records of earlier versions of this
+/// program do not have the field and use another checksum.
 /// say it; they have another one.
 const SUMS: u64 = 2;
 /// Records are read by every command, so there is an end to what they hold.
@@ -62,8 +63,8 @@ fn is_harmless(value: &Value) -> bool {
 pub struct Counted {
     /// The tables, each with what was found in it.
     pub tables: Vec<(Table, Sum)>,
-    /// Whether the sums are of the kind that [`Client::sum_of`] makes; when not, only
-    /// the numbers of rows can be compared.
+    /// True if the checksums have the same format as those of [`Client::sum_of`]. Otherwise only the
+    /// numbers of rows can be compared.
     pub comparable: bool,
 }
 

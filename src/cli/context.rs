@@ -35,7 +35,7 @@ pub struct Context {
     pub(super) snapshot: OnceCell<Overview>,
     /// What opens encrypted stores, once it has been looked for.
     pub(super) keyring: OnceCell<Keyring>,
-    /// Places that the command line has named, to read bytes from.
+    /// Places given on the command line, from which bytes may be read.
     pub(super) from: OnceCell<Vec<Root>>,
 }
 

@@ -1,4 +1,4 @@
-//! Which places may be read, and what records say about the stores in them.
+//! The places from which bytes may be read, and what the records say about the stores there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,14 +24,14 @@ pub(crate) struct FromOption {
 }
 
 impl FromOption {
-    /// Lets it count for all that the command reads.
+    /// Adds these places to those that the command reads from.
     pub(crate) fn apply(&self, context: &Context) -> Result<(), Failure> {
         let roots = self.from.iter().map(|text| named(context, text)).collect::<Result<_, _>>()?;
         let _ = context.from.set(roots);
         Ok(())
     }
 
-    /// Refuses it for a backup that a tool keeps in its own repository.
+    /// Fails if the option was given for a backup that a tool keeps in its own repository.
     pub(crate) fn refuse(&self, backup: &Backup) -> Result<(), Failure> {
         match self.is_empty() {
             true => Ok(()),
@@ -42,12 +42,12 @@ impl FromOption {
         }
     }
 
-    /// Whether it was not given.
+    /// Returns true if the option was not given.
     pub(crate) fn is_empty(&self) -> bool {
         self.from.is_empty()
     }
 
-    /// The same, for a process with another working directory.
+    /// Returns the option with absolute paths, for a process with another working directory.
     pub(crate) fn absolute(&self, context: &Context) -> Result<Self, Failure> {
         let absolute = |text: &String| match text.contains("://") {
             true => Ok(text.clone()),
@@ -57,7 +57,8 @@ impl FromOption {
     }
 }
 
-/// A place on the command line. A typing error in it is one.
+/// Parses a place given on the command line. A local directory has to exist, so that a typing error
+/// is reported.
 fn named(context: &Context, text: &str) -> Result<Root, Failure> {
     let root = match text.contains("://") {
         true => place_of(text)?,
@@ -71,14 +72,14 @@ fn named(context: &Context, text: &str) -> Result<Root, Failure> {
     }
 }
 
-/// A directory or a URL. A directory may be a store or hold plain files.
+/// Parses a directory or a URL. A directory may be a store or hold plain files.
 fn place_of(text: &str) -> Result<Root, StoreError> {
     let url: StoreUrl = text.parse()?;
     url.directory().map_or(Ok(Root::Store(url)), |directory| Root::of_directory(&directory))
 }
 
-/// The places of the user's own configuration and command line, those of `database`
-/// first.
+/// Returns the places from the user's command line and configuration, those of `database` before
+/// those of other databases.
 pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Result<Vec<Root>, Failure> {
     let config = context.config()?;
     let mut roots: Vec<Root> = context.from.get().cloned().unwrap_or_default();
@@ -95,7 +96,7 @@ pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Resul
     }
     roots.extend(config.output()?.map(|output| Root::Directory(output.value)));
     roots.extend(stored(config.store()?)?);
-    // A wrong setting of another database is in nobody's way.
+    // An invalid setting of another database is ignored.
     let others = config.databases().into_iter().filter_map(|name| config.database(&name).ok());
     roots.extend(others.filter_map(|database| of(database).ok()).flatten());
     roots.push(Root::Store(store::default_url(context)?));
@@ -111,12 +112,12 @@ pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Resul
     Ok(unique)
 }
 
-/// What it takes to reach the bytes of a backup: of the places of the user, the
-/// one that its record names, and the others in case it was moved.
+/// Returns the access to the bytes of a backup. The places are those of the user. If none of them
+/// contains the recorded location, all are tried, because the store may have been moved.
 pub(crate) fn access_to(context: &Context, backup: &Backup) -> Result<Access, Failure> {
     let roots = roots(context, Some(&backup.database))?;
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
-    // The program that gives the credentials of a profile is not run for nothing.
+    // The program that prints the credentials of a profile is run only if it is needed.
     let is_known = roots.iter().any(|root| root.leads_to(location));
     let candidates = roots.iter().filter(|root| !is_known || root.leads_to(location));
     let scheme = match candidates.into_iter().any(|root| root.is_of(Scheme::S3)) {
@@ -126,7 +127,7 @@ pub(crate) fn access_to(context: &Context, backup: &Backup) -> Result<Access, Fa
     Ok(Access { roots, ..store::access_by(context, scheme)? })
 }
 
-/// The same for what is built on in a place.
+/// Returns the access to `place`, where a backup is to be made, and to the user's other places.
 pub(crate) fn access_of(
     context: &Context,
     place: Option<&Place>,
@@ -145,7 +146,8 @@ pub(crate) fn access_of(
     Ok(Access { roots, ..store::access_by(context, scheme)? })
 }
 
-/// Whether a setting is one that the next command has, too.
+/// Returns true if the setting also holds for the next command, that is, if it is not from the
+/// command line, from the environment or from `git -c`.
 pub(crate) fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
     match setting.map(|setting| &setting.origin) {
         Some(Origin::Git { scope, .. }) => *scope != Scope::Command,
@@ -154,8 +156,8 @@ pub(crate) fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
     }
 }
 
-/// Remembers a place that only this command line has named, in the configuration of
-/// this clone: what is put there is found again.
+/// Adds a place that was given only on this command line to the configuration of the clone, so that
+/// later commands find the bytes there.
 pub(crate) fn remember(context: &Context, place: &Place) -> Result<(), Failure> {
     let value = match place {
         Place::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
@@ -165,7 +167,7 @@ pub(crate) fn remember(context: &Context, place: &Place) -> Result<(), Failure> 
     add(context, &value)
 }
 
-/// Remembers which store is at a place, where records speak of another one.
+/// Adds the id of the store at a place to the configuration, if records name that place.
 pub(crate) fn settle(context: &Context, store: &Store) -> Result<(), Failure> {
     match Recorded::at(context, store.url())?.count {
         0 => Ok(()),
@@ -188,13 +190,13 @@ fn add(context: &Context, value: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What records say about one place.
+/// The records of backups in one place.
 #[derive(Default)]
 struct Recorded {
-    /// How many backups should be there.
+    /// The number of backups that should be there.
     count: usize,
     ids: BTreeSet<String>,
-    /// Ids of stores and of keys.
+    /// Pairs of a store id and a key id.
     keys: BTreeSet<(Option<String>, String)>,
 }
 
@@ -204,7 +206,7 @@ impl Recorded {
         let overview = context.ledger()?.overview()?;
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for row in overview.rows().filter(is_kept) {
-            // Whether it is there is the same for all of a place.
+            // The answer is the same for all locations with the same parent.
             if *known.entry(row.home()).or_insert_with(|| root.leads_to(&sample(row.home()))) {
                 recorded.count += 1;
                 let store = row.store_id().map(str::to_owned);
@@ -216,12 +218,12 @@ impl Recorded {
     }
 }
 
-/// A location of something in the place that has others.
+/// Returns a location below `home`, to test whether the place contains it.
 fn sample(home: &str) -> String {
     format!("{home}/0")
 }
 
-/// Whether its bytes have to be in a place of ours.
+/// Returns true if the bytes of the backup have to be in a store or directory of this program.
 fn is_kept(row: &Row<'_>) -> bool {
     let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
     matches!(row.status(), Status::Completed | Status::Expired)
@@ -229,8 +231,8 @@ fn is_kept(row: &Row<'_>) -> bool {
         && ours.contains(&row.tool())
 }
 
-/// Opens a store. One that is not there although records name it, or another one
-/// than they name, is refused. `None`: there is none, and no record names it.
+/// Opens a store, or returns `None` if there is none and no record names it. Fails if records name
+/// the store and it does not exist, or if it is another store than the one they name.
 pub(crate) fn open(context: &Context, url: &StoreUrl, access: &Access) -> Result<Option<Store>, Failure> {
     let in_repository = match context.repository() {
         Ok(_) => true,
@@ -279,8 +281,8 @@ fn gone(place: &str, count: usize) -> Failure {
         .hint("mount it, or bring it back")
 }
 
-/// Refuses a directory of plain files that lacks those of the database, although
-/// records name them: it may not be mounted.
+/// Fails if the directory has no plain files of the database although records name some: it may not
+/// be mounted.
 pub(crate) fn check_directory(
     context: &Context,
     directory: &Path,
@@ -300,19 +302,19 @@ pub(crate) fn check_directory(
     }
 }
 
-/// What is known about the bytes of all backups without looking at each.
+/// The state of the bytes of all backups, found without looking at each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
-    /// Those whose place is not there.
+    /// The backups whose place does not exist.
     pub(crate) missing: BTreeSet<BackupId>,
-    /// What is wrong, a line for each place.
+    /// The problems, one line for each place.
     pub(crate) reasons: Vec<String>,
-    /// How many are in places that are not the user's, and one of those.
+    /// The number of backups in places that are not configured, and one of those places.
     pub(crate) elsewhere: Option<(usize, String)>,
 }
 
 impl Standing {
-    /// The failure, where a place is not there.
+    /// Returns a failure if a place does not exist.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let (first, others) = self.reasons.split_first()?;
         let failure = Failure::new(Code::Destination, first.clone()).hint("mount it, or bring it back");
@@ -333,11 +335,11 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
             None => roots.insert(self::roots(context, None)?),
         };
         let Some(newest) = rows.last() else { continue };
-        // What was registered by hand may be anywhere.
+        // The bytes of a backup that was registered by hand may be anywhere.
         if !Held::is_ours(&sample(home)) || is_there(home, store_id, roots, context)? {
             continue;
         }
-        // The place was moved, perhaps: then one of its backups is found elsewhere.
+        // The place may have been moved. In that case one of its backups is found elsewhere.
         let backup = context.ledger()?.entry(newest)?.backup;
         match Held::open(&backup, &access_to(context, &backup)?) {
             Err(StoreError::Elsewhere { .. }) => {
@@ -348,7 +350,7 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
                 standing.missing.extend(rows.iter().map(Row::id));
                 standing.reasons.push(gone(home, rows.len()).message().to_owned());
             }
-            // That it cannot be looked at does not say that it is not there.
+            // The place cannot be examined, which does not prove that it is missing.
             Err(error) => context.ui.warning(&error.to_string()),
             Ok(_) => {}
         }
@@ -356,8 +358,7 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
     Ok(standing)
 }
 
-/// Whether the place that records name is there, and the store in it is the one
-/// that they name.
+/// Returns true if the place that records name exists and its store has the recorded id.
 fn is_there(home: &str, store_id: Option<&str>, roots: &[Root], context: &Context) -> Result<bool, Failure> {
     for root in roots.iter().filter(|root| root.leads_to(&sample(home))) {
         match root {

@@ -41,7 +41,7 @@ pub(crate) fn url(
     default_url(context)
 }
 
-/// The store in the git directory.
+/// Returns the URL of the default store, in the git directory.
 pub(crate) fn default_url(context: &Context) -> Result<StoreUrl, Failure> {
     Ok(StoreUrl::from_directory(&context.repository()?.common_dir().join("pggit").join("store"))?)
 }
@@ -110,7 +110,7 @@ pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failur
     access_by(context, url.scheme())
 }
 
-/// What stores of this kind need besides their URL.
+/// Returns what stores of this kind need besides their URL.
 pub(crate) fn access_by(context: &Context, scheme: Scheme) -> Result<Access, Failure> {
     let text = |value: &OsStr| value.to_str().map(str::to_owned);
     let variables = context.environment.iter().filter_map(|(name, value)| {

@@ -208,12 +208,12 @@ impl Config {
         Lookup { config: self, database: None }.store()
     }
 
-    /// The directory of plain files that is used when no database is meant.
+    /// The directory of plain files that is used when no database is given.
     pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         Lookup { config: self, database: None }.directory("output")
     }
 
-    /// Further places of bytes: those of all scopes.
+    /// Further places of bytes, from all configuration scopes.
     pub fn places(&self) -> Result<Vec<KnownPlace>, Error> {
         let key = keys::find(Reach::Global, "place").expect("only keys of the table are looked up");
         let read = |text: &str| value::place(text).ok_or(Refused::Form);

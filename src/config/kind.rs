@@ -15,7 +15,7 @@ pub enum Kind {
     Url,
     /// The place of a store.
     Store,
-    /// The place of a store or of plain files, and the id of the store.
+    /// The place of a store or of plain files, optionally with the id of the store.
     Place,
     /// A zstd level, or `none`.
     Level,

@@ -111,7 +111,7 @@ impl Config {
         self.written_in(key, Some(&[TOOLS, tool.as_bytes()].concat()))
     }
 
-    /// The values of a key of the whole repository, wherever they stand.
+    /// Returns the values of a key of the whole repository from all configuration scopes.
     pub(super) fn everywhere(&self, key: &Key) -> Vec<Raw<'_>> {
         let own = |entry: &&Entry| entry.subsection.is_none() && entry.key.eq_ignore_ascii_case(key.name);
         let honoured = self.entries.iter().filter(own).filter(|entry| honoured(entry, key));

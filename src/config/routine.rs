@@ -112,7 +112,7 @@ impl Config {
         }))
     }
 
-    /// The files that count as the schema of `name`.
+    /// Returns the patterns of the files that count as the schema of `name`.
     pub fn schema_paths(&self, name: &DatabaseName) -> Result<Vec<PathPatterns>, Error> {
         let lookup = Lookup { config: self, database: Some(name) };
         let mut paths: Vec<_> = lookup.all("schemaPaths", value::patterns)?;

@@ -21,7 +21,7 @@ use crate::schedule::{Schedule, Zone};
 pub struct KnownPlace {
     /// An absolute directory or a URL.
     pub place: String,
-    /// The id of the store that is there.
+    /// The id of the store at that place.
     pub store_id: Option<String>,
 }
 
@@ -199,7 +199,8 @@ pub(super) fn store(text: &str) -> Option<String> {
     (known && plain).then(|| text.to_owned())
 }
 
-/// Reads the place of a store or of plain files; an id behind it is that of the store.
+/// Parses the place of a store or of plain files. The text may end with a space and the id of the
+/// store.
 pub(super) fn place(text: &str) -> Option<KnownPlace> {
     let id = text.rsplit_once(' ').filter(|(_, id)| id.len() == 36 && uuid::Uuid::try_parse(id).is_ok());
     let (place, store_id) = id.map_or((text, None), |(place, id)| (place, Some(id.to_owned())));

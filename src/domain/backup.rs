@@ -145,23 +145,23 @@ pub struct Postgres {
     /// Collation rules of the provider `icu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
-    /// The locale in which a dump of the database has amounts of money.
+    /// The locale of the amounts of type money in a dump of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lc_monetary: Option<Line>,
-    /// Settings of the database that migrations depend on.
+    /// Settings of the database that may influence migrations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
 }
 
-/// What a database sets for its sessions.
+/// A setting of a database for its sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Only for this role.
+    /// The role that the setting is limited to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The parameter.
+    /// The name of the parameter.
     pub name: String,
-    /// Its value, as the server holds it.
+    /// The value, as the server stores it.
     pub value: String,
 }
 
@@ -264,7 +264,7 @@ pub struct Backup {
     /// Where the bytes are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The id of the store that the bytes are in, where it is one of this program.
+    /// The id of the store that has the bytes, if it is a store of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_id: Option<Line>,
     /// Size of the content.
@@ -327,7 +327,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// The backup that this one directly depends on.
+    /// Returns the backup that this one directly depends on.
     pub fn parent(&self) -> Option<BackupId> {
         self.depends_on.first().map(|dependency| dependency.id)
     }

@@ -91,25 +91,25 @@ fn article(kind: BackupType) -> &'static str {
     if kind == BackupType::Incremental { "an" } else { "a" }
 }
 
-/// Why the backups that one needs cannot all be named.
+/// The reason why the dependencies of a backup cannot be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChainError<E> {
-    /// The backup is needed, and there is no record of it.
+    /// A backup in the chain has no record.
     Missing(BackupId),
-    /// The backup needs itself, directly or over others.
+    /// The backup depends on itself, directly or indirectly.
     Cycle(BackupId),
     /// The lookup of a backup failed.
     Lookup(E),
 }
 
-/// The backups that `start` needs, its parent first and the full one last.
+/// Returns the dependencies of `start`, its parent first and the full backup last.
 ///
-/// `parent` is the one that `start` depends on. `lookup` finds a backup with the
-/// id of its own parent, and returns `None` when there is no such backup.
+/// `parent` is the direct dependency of `start`. `lookup` returns a backup with the id of its
+/// parent, or `None` if there is no such backup.
 ///
 /// # Errors
-/// When a backup is missing, when one is met twice, or when `lookup` fails. The
-/// walk ends for every input: no backup is looked up twice.
+/// Fails if a backup is missing, if one occurs twice, or if `lookup` fails. The walk ends for every
+/// input, because no backup is looked up twice.
 pub fn dependency_chain<T, E>(
     start: BackupId,
     parent: Option<BackupId>,
@@ -205,7 +205,7 @@ mod tests {
         BackupId::from_bytes([number; 16])
     }
 
-    /// The chain of backup 1, where `parents` has the parent of each backup.
+    /// Returns the chain of backup 1. `parents` has the parent of each backup.
     fn chain(parents: &[(u8, Option<u8>)]) -> Result<Vec<u8>, ChainError<Infallible>> {
         let parent_of = |wanted: BackupId| parents.iter().find(|(known, _)| id(*known) == wanted);
         let first = parent_of(id(1)).and_then(|(_, parent)| parent.map(id));

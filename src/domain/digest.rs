@@ -38,7 +38,7 @@ impl Digest {
         Self::blake3(blake3::hash(content).as_bytes())
     }
 
-    /// The first half of the BLAKE3 digest of `content`, as a number.
+    /// Returns the first half of the BLAKE3 digest of `content` as a number.
     pub fn number_of(content: &[u8]) -> u128 {
         let digest = blake3::hash(content);
         let half = digest.as_bytes().iter().take(16);

@@ -155,7 +155,7 @@ bodies! {
         attempt: Option<u32>,
         /// Where the bytes are.
         location: Option<Location>,
-        /// The id of the store that the bytes are in, where it is one of this program.
+        /// The id of the store that has the bytes, if it is a store of this program.
         store_id: Option<Line>,
         /// Size of the content.
         size_bytes: u64,

@@ -18,14 +18,14 @@ use super::{
     RestoredEvent as Restored, Started, Status, Verification,
 };
 
-/// How far the clock of an event may be above those of all events before it. A writer
-/// adds 1; what is far above was written so that nothing ever comes after it.
+/// The largest believable distance between the clock of an event and the highest clock before it. A
+/// writer adds 1. A clock far above the others would keep all later events from having an effect.
 pub const CLOCK_STEP_MAX: u64 = 1 << 32;
 
-/// Says of clocks, in their order, whether each is believable after those before it.
+/// Decides for clocks in ascending order whether each is believable after those before it.
 #[derive(Debug, Default)]
 pub(super) struct Believable {
-    /// The highest one that was.
+    /// The highest believable clock so far.
     pub(super) highest: u64,
 }
 

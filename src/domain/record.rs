@@ -121,8 +121,8 @@ impl Record {
         self.events.get(&id)
     }
 
-    /// The clock of the next event. Clocks that the fold does not believe do not count,
-    /// so that what is written next does.
+    /// Returns the clock of the next event. Clocks that the fold ignores are left out, so that the
+    /// next event takes effect.
     pub fn next_clock(&self) -> u64 {
         let mut clocks: Vec<u64> = self.events.values().map(|event| event.clock).collect();
         clocks.sort_unstable();

@@ -9,9 +9,9 @@ use super::{BackupId, Invalid};
 /// of one, a name, `latest` or `oldest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupSelector {
-    /// Of the backups that are completed, the one that was registered last.
+    /// The completed backup that was registered last.
     Latest,
-    /// Of the backups that are completed, the one that was registered first.
+    /// The completed backup that was registered first.
     Oldest,
     /// Exactly this one.
     Id(BackupId),

@@ -13,12 +13,12 @@ pub enum Error {
         /// What git said.
         message: String,
     },
-    /// The repository is stored in a format that the library does not read.
+    /// The repository uses a format that the library does not support.
     #[error("{path}: repository extension `{extension}` is not supported")]
     Extension {
-        /// Its git directory.
+        /// The git directory of the repository.
         path: PathBuf,
-        /// The name of the extension, and its value.
+        /// The name of the extension and its value.
         extension: String,
     },
     /// A revision names nothing.

@@ -1,23 +1,22 @@
-//! Repository extensions: formats that a reader has to know.
+//! Repository extensions: storage formats that a reader has to support.
 //!
-//! Git refuses a repository with an extension that it does not know. The library
-//! ignores such extensions: it would find no refs in a reftable, and no objects
-//! that a partial clone has left with its remote.
+//! Git refuses a repository with an extension that it does not know. The gix library ignores such
+//! extensions: it would not find the refs in a reftable, nor the objects that a partial clone has
+//! left on its remote.
 
 use gix::bstr::ByteSlice as _;
 
 use super::Error;
 
-/// Extensions, in lower case, that change nothing for a reader, or that the
-/// library honours.
+/// Extensions, in lower case, that do not affect readers or that the library supports.
 const READABLE: [&str; 6] =
     ["noop", "noop-v1", "objectformat", "preciousobjects", "relativeworktrees", "worktreeconfig"];
-/// Extensions that count at format version 0, too: git does not allow them there,
-/// or honours them. It ignores all others.
+/// Extensions that git rejects or honours even at format version 0. At that version it ignores all
+/// others.
 const ALWAYS: [&str; 3] = ["compatobjectformat", "partialclone", "refstorage"];
 
-/// Refuses a repository with an extension that the library does not read. Only the
-/// repository's own configuration file counts, as for git.
+/// Fails if the repository has an extension that the library does not support. As in git, only the
+/// configuration file of the repository itself counts.
 pub(super) fn check(repository: &gix::Repository) -> Result<(), Error> {
     let config = repository.config_snapshot();
     let version = config.integer("core.repositoryFormatVersion").unwrap_or_default();

@@ -149,8 +149,8 @@ impl Repository {
     }
 }
 
-/// The path without `..`: in a linked work tree, git names the directory that is
-/// shared by its way from there, and there are no links on it.
+/// Removes `..` from the path. In a linked worktree, git names the common directory relative to the
+/// worktree's own directory; no part of that path is a symbolic link.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

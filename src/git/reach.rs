@@ -1,43 +1,44 @@
-//! Which refs others can reach: by a push into this repository, and by a fetch that
-//! brings what they have pushed elsewhere.
+//! Determines which refs others can change: by a push into this repository, or by a fetch of what
+//! they have pushed elsewhere.
 
 use super::{Error, Repository};
 use crate::process::Status;
 
-/// What of the configuration decides it.
+/// The configuration keys that decide this.
 const KEYS: &str = r"^((receive|transfer)\.hiderefs|remote\..*\.fetch)$";
-/// The setting that keeps pushes from refs.
+/// The setting that refuses pushes to refs.
 const HIDE: &str = "receive.hideRefs";
 
-/// A setting in its file.
+/// A configuration setting.
 struct Setting {
-    /// Of this repository, and of nobody else.
+    /// True if the setting is in the configuration of this repository, and not in that of the user
+    /// or the system.
     is_local: bool,
     key: String,
     value: String,
 }
 
 impl Repository {
-    /// Whether `git receive-pack` refuses pushes to everything below `prefix`, which
-    /// ends with a slash, because the configuration of this repository says so. What
-    /// the user has set elsewhere need not count for who receives a push.
+    /// Returns true if the configuration of this repository makes `git receive-pack` refuse pushes
+    /// to all refs below `prefix`, which ends with a slash. The user's other configuration is
+    /// ignored, because a push may be received by another user.
     pub fn hides_from_pushes(&self, prefix: &str) -> Result<bool, Error> {
         let settings = self.reach()?;
         let hidden = settings.iter().filter(|it| it.is_local && !it.key.starts_with("remote."));
         Ok(hides(hidden.map(|it| it.value.as_str()), prefix))
     }
 
-    /// Lets `git receive-pack` refuse pushes to everything below `prefix`.
+    /// Makes `git receive-pack` refuse pushes to all refs below `prefix`.
     pub fn hide_from_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--add", prefix.trim_end_matches('/'))
     }
 
-    /// Takes [`Repository::hide_from_pushes`] back.
+    /// Reverts [`Repository::hide_from_pushes`].
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
     }
 
-    /// A remote and its refspec by which a fetch writes below `prefix`.
+    /// Returns a remote and a refspec of it, if fetching that refspec writes refs below `prefix`.
     pub fn fetches_into(&self, prefix: &str) -> Result<Option<(String, String)>, Error> {
         let settings = self.reach()?;
         let of = |it: &Setting| {
@@ -60,7 +61,7 @@ impl Repository {
         let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
         match output.exit.status {
             Status::Exited(0) => {}
-            // There are none.
+            // There are no such settings.
             Status::Exited(1) => return Ok(Vec::new()),
             _ => return Err(refused(&output.exit.stderr)),
         }
@@ -88,8 +89,8 @@ fn refused(stderr: &str) -> Error {
     Error::Program { command: "config".to_owned(), detail }
 }
 
-/// Whether refs below `prefix` are hidden by these values of `hideRefs`, of which the
-/// last one that matches counts.
+/// Returns true if these values of `hideRefs` hide the refs below `prefix`. The last matching value
+/// counts.
 fn hides<'a>(values: impl DoubleEndedIterator<Item = &'a str>, prefix: &str) -> bool {
     for value in values.rev() {
         let (shows, pattern) = value.strip_prefix('!').map_or((false, value), |pattern| (true, pattern));
@@ -97,7 +98,7 @@ fn hides<'a>(values: impl DoubleEndedIterator<Item = &'a str>, prefix: &str) -> 
         if prefix.starts_with(&pattern) {
             return !shows;
         }
-        // Something below it is shown.
+        // A ref below the prefix is not hidden.
         if shows && pattern.starts_with(prefix) {
             return false;
         }
@@ -105,7 +106,7 @@ fn hides<'a>(values: impl DoubleEndedIterator<Item = &'a str>, prefix: &str) -> 
     false
 }
 
-/// Whether a fetch by `refspec` writes refs below `prefix`.
+/// Returns true if a fetch of `refspec` writes refs below `prefix`.
 fn writes_below(refspec: &str, prefix: &str) -> bool {
     let Some((_, target)) = refspec.split_once(':').filter(|_| !refspec.starts_with('^')) else {
         return false;

@@ -24,12 +24,12 @@ impl TreeEntry {
         self.mode == 0o100_644
     }
 
-    /// Is it a symbolic link?
+    /// Returns true if the entry is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         self.mode == 0o120_000
     }
 
-    /// Is it a commit of another repository?
+    /// Returns true if the entry is a submodule.
     pub fn is_submodule(&self) -> bool {
         self.mode == 0o160_000
     }
@@ -50,7 +50,7 @@ impl Repository {
             .collect())
     }
 
-    /// The directory `path` of commit `commit`, if it has one.
+    /// Returns the directory `path` of commit `commit`, if there is one.
     pub fn directory_at(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
         self.tree_at(commit, path)?.map(|tree| self.directory(tree)).transpose()
     }
@@ -66,8 +66,8 @@ impl Repository {
         Ok(Some(tree))
     }
 
-    /// Everything but directories that is below the directory `path` of commit
-    /// `commit`, by its path from there; `None` when the commit has no such directory.
+    /// Returns everything except directories below the directory `path` of commit `commit`, by its
+    /// path relative to `path`, or `None` if the commit has no such directory.
     pub fn files_below(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
         let Some(tree) = self.tree_at(commit, path)? else { return Ok(None) };
         let (mut files, mut open) = (Directory::new(), vec![(String::new(), tree)]);

@@ -1,10 +1,9 @@
-//! Whether what another side has is taken over: whoever may push there may have
-//! written it.
+//! Decides whether the records of a remote are accepted. Anyone with push access to the remote
+//! could have written them.
 //!
-//! A ref is refused whole when it takes events away or alters them, or has new
-//! events whose clock or time would put them before or after everything that is
-//! going to be written. Refused is not lost: the other side keeps it, and somebody
-//! looks at it.
+//! A ref is refused as a whole if it removes or alters events, or if it has new events with a clock
+//! or a time so far ahead that they would come after everything that is written later. A refused
+//! ref is not lost: the remote keeps it, and a person has to look at it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,14 +13,15 @@ use super::{Error, Ledger, layout};
 use crate::domain::{BackupId, Body, CLOCK_STEP_MAX, CommitId, Event, Record, Timestamp};
 use crate::git::Oid;
 
-/// How far ahead of this machine's clock that of another one may be.
+/// The largest accepted difference by which the time of an event may be ahead of the local clock.
 const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
-/// The files of the ledger in the tree of a commit.
+/// The ledger files in the tree of a commit.
 type Files = BTreeMap<String, Oid>;
 
 impl Ledger<'_> {
-    /// Refuses `theirs` as the tip of the ref of `commit`, where ours is `ours`.
+    /// Fails if `theirs` cannot be accepted as the tip of the ref of `commit`. `ours` is the local
+    /// tip.
     pub(super) fn accept(&self, commit: &CommitId, ours: Option<Oid>, theirs: Oid) -> Result<(), Error> {
         let there = self.files(theirs)?;
         let here = ours.map(|ours| self.files(ours)).transpose()?.unwrap_or_default();
@@ -34,7 +34,7 @@ impl Ledger<'_> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in changed(&here, &there) {
             let Some(id) = layout::record_of(file) else { continue };
-            // What is no record is found, and named, where records are read.
+            // Files that are not valid records are reported where records are read.
             let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { continue };
             let known = match here.get(file) {
                 Some(blob) => Record::parse(&self.repository.blob(*blob)?).ok(),
@@ -53,7 +53,7 @@ impl Ledger<'_> {
         Ok(self.repository.files_at(tip, layout::DIRECTORY)?.into_iter().collect())
     }
 
-    /// The ledger commits of `ours` at which `theirs` goes its own way.
+    /// Returns the common ancestors from which the history of `theirs` departs from that of `ours`.
     fn common(&self, ours: Oid, theirs: Oid, end: Oid) -> Result<BTreeSet<Oid>, Error> {
         let (mut known, mut next) = (BTreeSet::new(), vec![ours]);
         while let Some(id) = next.pop() {
@@ -72,7 +72,7 @@ impl Ledger<'_> {
         Ok(common)
     }
 
-    /// Every event of `before` is there as it was.
+    /// Fails unless every event of `before` is in `there` unchanged.
     fn loses_nothing(&self, before: &Files, there: &Files) -> Result<(), Error> {
         for (file, blob) in changed(there, before) {
             let Some(id) = layout::record_of(file) else { continue };
@@ -92,7 +92,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Every event that both have is the same.
+    /// Fails if an event that is in both `here` and `there` differs.
     fn alters_nothing(&self, here: &Files, there: &Files) -> Result<(), Error> {
         for (file, blob) in changed(here, there) {
             let (Some(id), Some(ours)) = (layout::record_of(file), here.get(file)) else { continue };
@@ -111,12 +111,13 @@ impl Ledger<'_> {
     }
 }
 
-/// The files of `new` that are not in `old` as they are.
+/// Returns the files of `new` that are missing from `old` or differ from it.
 fn changed<'a>(old: &'a Files, new: &'a Files) -> impl Iterator<Item = (&'a String, &'a Oid)> {
     new.iter().filter(|(file, blob)| old.get(*file) != Some(blob))
 }
 
-/// Refuses an event that no program of ours has written, or one whose clock is wrong.
+/// Fails if the clock of the event is too far above all before it, or if one of its times is after
+/// `latest`.
 fn plausible(id: BackupId, event: &Event, next_clock: u64, latest: Timestamp) -> Result<(), Error> {
     if event.clock > next_clock.saturating_add(CLOCK_STEP_MAX) {
         let text = format!("has event {} with clock {}, far above all before it", event.id, event.clock);

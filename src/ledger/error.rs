@@ -15,10 +15,10 @@ pub enum Error {
         /// What was asked for.
         selector: String,
     },
-    /// No backup is completed among which one is selected.
+    /// No completed backup to select from.
     #[error("no backup matches `{selector}`: none is completed")]
     NoneCompleted {
-        /// What was asked for.
+        /// The selector.
         selector: String,
     },
     /// More than one backup is selected.
@@ -75,10 +75,10 @@ pub enum Error {
         /// Which.
         commits: Vec<CommitId>,
     },
-    /// What another side has is not taken over.
+    /// The records of a remote were refused.
     #[error("{reason}")]
     NotTaken {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Others kept changing the same refs.

@@ -125,9 +125,9 @@ impl Filter {
     }
 }
 
-/// The one of `backups`, which are in the order of their registration, that
-/// `selector` names. A name wins over the beginning of an id; the latest and the
-/// oldest one are those of the completed ones.
+/// Returns the backup that `selector` names. `backups` are in the order of their registration. A
+/// name takes precedence over the beginning of an id. `latest` and `oldest` select among completed
+/// backups.
 pub(super) fn one<B, F: Facts>(
     backups: impl Iterator<Item = B>,
     facts: impl for<'x> Fn(&'x B) -> &'x F,

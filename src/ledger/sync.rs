@@ -1,11 +1,10 @@
 //! The same ledger in several clones.
 //!
-//! What the other side has is fetched into tracking refs and never over ours;
-//! each ledger ref is then brought together on its own: taken, kept, or merged
-//! by the union of its events. What results is pushed, never by force, and when
-//! somebody else was faster the whole begins again. A ref whose history the
-//! other side has written anew, or whose records it has falsified ([`super::accept`]),
-//! is left alone and named: in a log that can be trusted events are only ever added.
+//! The ledger of the remote is fetched into tracking refs and never over the local refs. Each
+//! ledger ref is then reconciled on its own: taken, kept, or merged by the union of its events. The
+//! result is pushed, never by force. If somebody else has pushed first, everything is repeated. A
+//! ref is left alone and reported if the remote has rewritten its history or falsified its records
+//! ([`super::accept`]): a log can be trusted only if events are never removed or changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +53,7 @@ pub struct LeftAlone {
     pub reason: String,
     /// The other side has written its history anew.
     pub rewritten: bool,
-    /// What the other side has takes events away, alters them, or cannot be true.
+    /// True if the ref of the remote removes or alters events, or has implausible ones.
     pub refused: bool,
 }
 
@@ -255,8 +254,8 @@ impl Ledger<'_> {
         if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
     }
 
-    /// Puts a tracking ref back to what was seen before `theirs`, so that the other side
-    /// may go back to that, too.
+    /// Resets a tracking ref to its value before `theirs`, so that the remote may go back to that
+    /// value too.
     fn forget(
         &self,
         tracking: &Tracking,

@@ -21,11 +21,10 @@ pub type Rows = Vec<Vec<Option<String>>>;
 /// How long the server is given to hear our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What every session of ours begins with. The search path is empty, so that the
-/// owner of a database cannot make us call their functions. Limits that the server,
-/// the database or the role sets for sessions do not apply: a session holds a lock,
-/// a snapshot or a `LISTEN` for hours, busy or idle. Where transactions are
-/// read-only by default, ours are not.
+/// The statements at the start of every session. The search path is empty, so that the owner of a
+/// database cannot make the session call functions of theirs. Time limits that the server, the
+/// database or the role sets are lifted, because a session holds a lock, a snapshot or a `LISTEN`
+/// for hours, busy or idle. Transactions are not read-only by default.
 const SESSION: &str = "SELECT pg_catalog.set_config('search_path', '', false); \
     SELECT set_config(name, CASE vartype WHEN 'bool' THEN 'off' ELSE '0' END, false) FROM pg_settings \
     WHERE setting NOT IN ('0', 'off') AND name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', \
@@ -135,7 +134,7 @@ impl Client {
         runtime.block_on(answer).map_err(|error| self.explain(runtime, &error, "this query"))
     }
 
-    /// Reads what `sql`, a `COPY ... TO STDOUT`, sends, row by row.
+    /// Passes each row of `sql`, a `COPY ... TO STDOUT`, to `row`.
     pub(super) fn copy_out(&self, sql: &str, mut row: impl FnMut(&[u8])) -> Result<()> {
         let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
             unreachable!("a client loses its connection only when it is dropped")
@@ -143,7 +142,7 @@ impl Client {
         let copied = async {
             let mut stream = pin!(inner.copy_out(sql).await?);
             while let Some(bytes) = stream.try_next().await? {
-                // The server sends each row as a message of its own.
+                // The server sends each row in a separate message.
                 row(&bytes);
             }
             Ok(())

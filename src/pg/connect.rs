@@ -50,10 +50,8 @@ where
     Connected { client, polling, target, notified }
 }
 
-/// How long a connection may be idle before the other side is asked whether it is
-/// there, where nobody says otherwise: firewalls and load balancers forget
-/// connections after some minutes, and a session of ours holds a lock or a snapshot
-/// for hours.
+/// The default idle time before a TCP keepalive probe is sent. Firewalls and load balancers forget
+/// idle connections after some minutes, and a session may hold a lock or a snapshot for hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// Settings that make a connection safer and that this client cannot keep.

@@ -21,8 +21,8 @@ pub struct Template {
     pub locale: Option<String>,
     /// Collation rules of the provider `icu`; since PostgreSQL 16.
     pub icu_rules: Option<String>,
-    /// How sessions write and read amounts of money, `lc_monetary`, where the server
-    /// has that locale.
+    /// The format of amounts of type money in sessions (`lc_monetary`). It is not set if the server
+    /// does not have that locale.
     pub monetary: Option<String>,
 }
 
@@ -100,19 +100,19 @@ impl Client {
         let sql =
             format!("ALTER DATABASE {} SET lc_monetary TO {}", quote_ident(name), quote_literal(locale));
         match self.on_database(name, &sql) {
-            // The server does not have it: `reads_money` finds out whether that matters.
+            // The server does not have the locale. `reads_money` checks whether that matters.
             Err(Error::Query { sqlstate, .. }) if sqlstate == "22023" => Ok(()),
             other => other,
         }
     }
 
-    /// Lets sessions of a database write and read amounts of money as the server does.
+    /// Resets the format of amounts of type money to that of the server.
     pub fn reset_monetary(&self, name: &str) -> Result<()> {
         self.on_database(name, &format!("ALTER DATABASE {} RESET lc_monetary", quote_ident(name)))
     }
 
-    /// Whether amounts of money that were written under `locale` are right in the
-    /// current database: its sessions have that locale, or it has no such amounts.
+    /// Returns true if amounts of type money that were written under `locale` are read correctly in
+    /// the current database: either its sessions use that locale, or it has no column of that type.
     pub fn reads_money(&self, locale: &str) -> Result<bool> {
         let sql = format!(
             "WITH RECURSIVE money AS (SELECT 'money'::regtype::oid AS type UNION \
@@ -124,8 +124,8 @@ impl Client {
         Ok(self.value(&sql, "the catalog")?.as_deref() == Some("t"))
     }
 
-    /// Drops a database, and the subscriptions in it; what those have on their
-    /// publishers stays. With `force`, whoever is connected to it is thrown out.
+    /// Drops a database and its subscriptions. The replication slots on the publishers are kept.
+    /// With `force`, ends the sessions in the database.
     pub fn drop_database(&self, name: &str, force: bool) -> Result<()> {
         let force = if force { " WITH (FORCE)" } else { "" };
         let sql = format!("DROP DATABASE {}{force}", quote_ident(name));
@@ -137,8 +137,8 @@ impl Client {
         }
     }
 
-    /// Drops the subscriptions in a database, which keep it from being dropped. Says
-    /// whether there were any.
+    /// Drops the subscriptions in a database, which prevent its removal. Returns true if there were
+    /// any.
     fn drop_subscriptions(&self, name: &str) -> Result<bool> {
         let sql = format!(
             "SELECT subname FROM pg_subscription WHERE subdbid = \
@@ -153,7 +153,8 @@ impl Client {
         let inside = Self::connect(&self.conninfo().with_dbname(name), "git-pggit")?;
         for name in names.iter().map(|name| quote_ident(name)) {
             let what = format!("subscription {name}");
-            // The slot is on another server, and may be that of another subscription by now.
+            // The replication slot is on another server and may be used by another subscription by
+            // now.
             for action in ["DISABLE", "SET (slot_name = NONE)"] {
                 inside.query_for(&format!("ALTER SUBSCRIPTION {name} {action}"), &what)?;
             }
@@ -236,8 +237,8 @@ impl Client {
         Ok(Properties { owner, connection_limit, grants, settings: settings.collect() })
     }
 
-    /// Gives a database these properties, and no settings beside them. A role that
-    /// may not record a commit sets all but the mark; the error of the server says why.
+    /// Gives a database these properties and removes its other settings. If the role may not set
+    /// the mark, everything else is set and the error of the server is returned.
     pub fn set_properties(&self, name: &str, properties: &Properties) -> Result<Option<Error>> {
         let target = quote_ident(name);
         let mut statements = vec![
@@ -342,10 +343,9 @@ impl Client {
     }
 }
 
-/// Which rows of `pg_stat_activity` are sessions in a database. The workers of
-/// autovacuum, which have no role, and those of a parallel query are none: the
-/// server ends the first by itself when it wants the database alone, and the others
-/// end with their leader.
+/// Returns the condition for rows of `pg_stat_activity` that are sessions in a database. Autovacuum
+/// workers, which have no role, and parallel workers are left out: the server ends the former by
+/// itself when it needs exclusive access to the database, and the latter end with their leader.
 fn sessions_in(name: &str) -> String {
     format!(
         "datname OPERATOR(pg_catalog.=) {} AND usesysid IS NOT NULL \
@@ -354,7 +354,7 @@ fn sessions_in(name: &str) -> String {
     )
 }
 
-/// Settings whose value is a list of names.
+/// Settings with a list of names as value.
 const LISTS: [&str; 6] = [
     "local_preload_libraries",
     "search_path",
@@ -364,8 +364,8 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// The value of a setting as `ALTER DATABASE ... SET` takes it. Lists of names have
-/// to be taken apart: as one string they would be one name.
+/// Returns the value of a setting for `ALTER DATABASE ... SET`. A list has to be split into names:
+/// a single string would be taken as one name.
 fn written(setting: &str, value: &str) -> String {
     if !LISTS.iter().any(|list| list.eq_ignore_ascii_case(setting)) {
         return quote_literal(value);
@@ -374,8 +374,7 @@ fn written(setting: &str, value: &str) -> String {
     if names.is_empty() { quote_literal("") } else { names.join(", ") }
 }
 
-/// The names in a list that the server has written: those that need it are in
-/// double quotes.
+/// Splits a list of names as the server writes it, with double quotes where a name needs them.
 fn names_in(list: &str) -> Vec<String> {
     let (mut names, mut rest) = (Vec::new(), list.trim());
     while !rest.is_empty() {

@@ -100,12 +100,12 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
-    /// Something that was to be ours is somebody else's.
+    /// An object is owned by another role.
     #[error("{what} belongs to role \"{owner}\"")]
     Foreign {
-        /// What.
+        /// The object.
         what: String,
-        /// Whose it is.
+        /// The owner.
         owner: String,
     },
     /// A mark that is not a full commit id.
@@ -141,7 +141,7 @@ impl Error {
         }
     }
 
-    /// The code of the SQL standard, where the server refused a statement.
+    /// The SQLSTATE code, if the server refused a statement.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Query { sqlstate, .. } => Some(sqlstate),

@@ -35,9 +35,9 @@ pub struct ServerFacts {
     pub locale: Option<String>,
     /// Collation rules of the provider `icu`.
     pub icu_rules: Option<String>,
-    /// How sessions in this database write amounts of money.
+    /// The format of amounts of type money in sessions of this database.
     pub lc_monetary: String,
-    /// The settings of the database that matter to migrations.
+    /// The settings of the database that may influence migrations.
     pub settings: Vec<Setting>,
     /// Is the role a superuser?
     pub is_superuser: bool,
@@ -70,8 +70,8 @@ const TIMELINE_PRIMARY: &str = "(('x' OPERATOR(pg_catalog.||) pg_catalog.substr(
 
 const TIMELINE_STANDBY: &str = "(SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())";
 
-/// What decides in which words a server writes a schema, beside what pg_dump sets by
-/// itself, and what it is to be.
+/// Settings that influence the text of a dumped schema and are not set by pg_dump, with the
+/// required values.
 const WORDS: [(&str, &str); 4] = [
     ("bytea_output", "hex"),
     ("quote_all_identifiers", "off"),
@@ -80,10 +80,10 @@ const WORDS: [(&str, &str); 4] = [
 ];
 
 impl Client {
-    /// The settings that a session in this database has to begin with, so that equal
-    /// schemas are written in equal words whatever the server, the database and the
-    /// role are set to. Those that are so anyway are not among them: a pooler may
-    /// refuse them.
+    /// Returns the settings with which a session in this database has to begin, so that equal
+    /// schemas are dumped as equal text whatever the defaults of the server, the database and the
+    /// role. Settings that have the required value already are left out, because a pooler may
+    /// reject them.
     pub fn settings_of_schema(&self) -> Result<Vec<(&'static str, &'static str)>> {
         let rows = self.query("SELECT name, reset_val FROM pg_catalog.pg_settings")?;
         let is = |name: &str, value: &str| {

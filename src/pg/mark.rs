@@ -9,7 +9,7 @@ use super::{Client, Error, Result, quote_ident, quote_literal};
 /// The setting that holds the mark.
 pub(super) const PARAMETER: &str = "pggit.commit";
 
-/// Is this the name of the mark? Names of settings are the same in any case.
+/// Returns true if this is the name of the mark. Names of settings are case-insensitive.
 pub(super) fn is_mark(setting: &str) -> bool {
     setting.eq_ignore_ascii_case(PARAMETER)
 }
@@ -34,8 +34,8 @@ impl Client {
         self.alter_mark(dbname, &format!("SET {PARAMETER} = {}", quote_literal(&commit)))
     }
 
-    /// Why this role may not record a commit in the database `dbname`; `None` when it
-    /// may. Nothing is changed.
+    /// Returns the error if this role may not record a commit in the database `dbname`, or `None`
+    /// if it may. The test is rolled back.
     pub fn denies_mark(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
         self.execute("BEGIN")?;
         let marked = self.set_mark(dbname, commit);

@@ -1,5 +1,5 @@
-//! Statements of scripts: each is run alone, what it returns is dropped, and it is
-//! cancelled when the caller wants to stop.
+//! Running the statements of scripts one by one. Rows are discarded. A statement is cancelled if
+//! the caller wants to stop.
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,62 +13,61 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use super::tls::{self, Mode};
 use super::{Client, Error, Result};
 
-/// How often is asked whether to stop.
+/// The interval at which the caller is asked whether to stop.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the server is given to end a cancelled statement.
+/// The time that the server has to end a cancelled statement.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A statement that the server refused. Known passwords are replaced in it.
+/// A statement that the server refused. Secrets of the connection are replaced in its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Five characters of the SQL standard.
+    /// The five-character SQLSTATE code.
     pub sqlstate: String,
-    /// The server's words.
+    /// The error message.
     pub message: String,
-    /// More of the server's words.
+    /// The detail of the error message.
     pub detail: Option<String>,
-    /// The server's advice.
+    /// The hint of the error message.
     pub hint: Option<String>,
-    /// The line of the data of a COPY, without its content.
+    /// The table and line of a COPY, without the content of the line.
     pub place: Option<String>,
-    /// Which character of the statement it is about, from 1.
+    /// The position of the error in the statement, in characters from 1.
     pub position: Option<u32>,
 }
 
-/// Why a statement did not come to its end.
+/// The reason why a statement was not completed.
 #[derive(Debug)]
 pub enum Halt<E> {
-    /// The server refused it.
+    /// The server refused the statement.
     Refused(Box<Refusal>),
     /// The caller wanted to stop.
     Stopped,
-    /// The data for it could not be had.
+    /// The data of a COPY could not be read.
     Data(E),
     /// The connection failed.
     Failed(Error),
 }
 
-/// What a script depends on and does not say itself.
+/// The properties of a session on which the meaning of a script depends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The database.
+    /// The name of the database.
     pub database: String,
-    /// The process of the server.
+    /// The process id of the backend.
     pub process: String,
     /// The encoding of the database.
     pub encoding: String,
-    /// Whether a backslash is an ordinary character in `'...'`.
+    /// True if a backslash is an ordinary character in `'...'` (`standard_conforming_strings`).
     pub standard_strings: bool,
 }
 
 impl Client {
-    /// Gives the session the search path that it began with: see
-    /// [`Client::connect`].
+    /// Resets the search path to the value before [`Client::connect`] emptied it.
     pub fn reset_search_path(&self) -> Result<()> {
         self.execute("RESET search_path")
     }
 
-    /// Asks the server which session this is.
+    /// Reads the properties of the session from the server.
     pub fn session(&self) -> Result<Session> {
         const SQL: &str = "SELECT pg_catalog.current_database(), pg_catalog.pg_backend_pid(), \
              pg_catalog.current_setting('server_encoding'), \
@@ -80,17 +79,16 @@ impl Client {
         Ok(Session { database, process, encoding, standard_strings: standard == "on" })
     }
 
-    /// Whether a transaction block is open.
+    /// Returns true if a transaction block is open.
     pub fn is_in_transaction(&self) -> Result<bool> {
-        // A statement alone is a transaction that begins with it.
+        // Outside a transaction block, the transaction begins with the statement.
         const SQL: &str = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) \
              pg_catalog.statement_timestamp()";
         Ok(self.value(SQL, "the transaction")?.as_deref() == Some("t"))
     }
 
-    /// Text in an encoding, converted by the server as it would be when a client of
-    /// that encoding sent it. It is refused when it does not survive the way to us
-    /// and back.
+    /// Decodes text from an encoding. The server converts it as it would for a client of that
+    /// encoding. Fails if the text cannot be converted to UTF-8 and back without change.
     pub fn decode(&self, text: &[u8], encoding: &str) -> Result<String> {
         let sql = format!(
             "SELECT t, pg_catalog.convert_from(pg_catalog.convert_to(t, 'UTF8'), 'UTF8') \
@@ -105,7 +103,7 @@ impl Client {
         }
     }
 
-    /// Runs one statement and drops its rows.
+    /// Runs one statement and discards its rows.
     pub fn run<E>(&self, sql: &str, stop: &dyn Fn() -> bool) -> Result<(), Halt<E>> {
         if sql.contains('\0') {
             return Err(Halt::Failed(Error::unexpected("a NUL in a statement")));
@@ -118,7 +116,7 @@ impl Client {
         self.until(run, stop)?.map_err(|error| self.halt(&error))
     }
 
-    /// Runs `COPY ... FROM STDIN` with the pieces that `next` yields.
+    /// Runs `COPY ... FROM STDIN` with the chunks that `next` returns.
     pub fn copy_in<E>(
         &self,
         sql: &str,
@@ -127,7 +125,7 @@ impl Client {
     ) -> Result<(), Halt<E>> {
         let begun = self.until(self.inner().copy_in::<_, Bytes>(sql), stop)?;
         let mut sink = pin!(begun.map_err(|error| self.halt(&error))?);
-        // When this ends early, the sink is dropped, and the server is told that the data failed.
+        // On an early return the sink is dropped, which reports a failed COPY to the server.
         while let Some(piece) = next().map_err(Halt::Data)? {
             let sent = self.until(sink.feed(Bytes::from(piece)), stop)?;
             sent.map_err(|error| self.halt(&error))?;
@@ -135,7 +133,7 @@ impl Client {
         self.until(sink.finish(), stop)?.map(drop).map_err(|error| self.halt(&error))
     }
 
-    /// Waits for `work`, and cancels what the server does when `stop` says so.
+    /// Waits for `work`. If `stop` returns true, cancels the statement.
     fn until<T, E>(&self, work: impl Future<Output = T>, stop: &dyn Fn() -> bool) -> Result<T, Halt<E>> {
         if stop() {
             return Err(Halt::Stopped);
@@ -155,7 +153,7 @@ impl Client {
         })
     }
 
-    /// Asks the server to end the statement that it is at.
+    /// Asks the server to cancel the current statement.
     async fn cancel(&self) {
         let token = self.inner().cancel_token();
         let info = self.conninfo();
@@ -177,7 +175,7 @@ impl Client {
 
 fn refusal(db: &DbError, redact: impl Fn(&str) -> String) -> Refusal {
     let place = db.where_().filter(|place| place.starts_with("COPY "));
-    // What follows is the content of a row.
+    // The rest is the content of a row.
     let place = place.map(|place| place.split(": \"").next().unwrap_or_default());
     let position = match db.position() {
         Some(ErrorPosition::Original(position)) => Some(*position),
@@ -193,7 +191,7 @@ fn refusal(db: &DbError, redact: impl Fn(&str) -> String) -> Refusal {
     }
 }
 
-/// Bytes as an expression of the type `bytea`.
+/// Returns an expression of type `bytea` with this value.
 pub fn hex_literal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut hex = String::with_capacity(2 * bytes.len());

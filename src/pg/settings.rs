@@ -1,12 +1,12 @@
-//! Settings of a database (`ALTER DATABASE ... SET`), which are in no dump of it
-//! and decide what the statements of migrations mean.
+//! Settings of a database (`ALTER DATABASE ... SET`). No dump of the database contains them, and
+//! they influence the effect of migrations.
 
 use super::{Client, Result, quote_ident, quote_literal};
 use crate::domain::Setting;
 
-/// What changes nothing that a statement leaves behind, or cannot be had on another
-/// server. Settings of extensions and users, with a dot, are their own business:
-/// they may be secrets.
+/// Settings that do not influence the result of a statement or may be invalid on another server.
+/// Settings with a dot belong to extensions and users and are left out too, because they may be
+/// secrets.
 const LEFT_OUT: [&str; 8] = [
     "application_name",
     "client_encoding",
@@ -24,7 +24,7 @@ fn matters(name: &str) -> bool {
 }
 
 impl Client {
-    /// The settings of a database that matter to migrations.
+    /// Returns the settings of a database that may influence migrations.
     pub fn database_settings(&self, dbname: &str) -> Result<Vec<Setting>> {
         let sql = format!(
             "SELECT r.rolname, pg_catalog.split_part(c, '=', 1), \
@@ -42,12 +42,13 @@ impl Client {
         Ok(settings.filter(|setting| matters(&setting.name)).collect())
     }
 
-    /// Gives a database one of these settings, for all roles or for one.
+    /// Sets one of these settings in a database, for all roles or for one.
     pub fn set_in_database(&self, dbname: &str, setting: &Setting) -> Result<()> {
         let (place, value) = (place_of(dbname, setting), quote_literal(&setting.value));
         let name = quote_ident(&setting.name);
-        // Lists are written down right when they are set for a moment; but nobody has to become the
-        // role for it. All of it is one transaction.
+        // FROM CURRENT writes lists correctly, for which the value is set for the transaction. All
+        // of it is one transaction. `role` is set directly, so that the session does not have to
+        // become that role.
         self.execute(&match setting.name.as_str() {
             "role" => format!("ALTER {place} SET {name} TO {value}"),
             other => format!(
@@ -57,7 +58,7 @@ impl Client {
         })
     }
 
-    /// Takes one of these settings off a database, unless it has another value by now.
+    /// Removes one of these settings from a database, unless its value has changed.
     pub fn reset_in_database(&self, dbname: &str, setting: &Setting) -> Result<()> {
         match self.database_settings(dbname)?.contains(setting) {
             true => {

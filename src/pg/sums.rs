@@ -1,5 +1,5 @@
-//! How many rows tables have, and a sum over them that depends neither on their
-//! order nor on that of the columns.
+//! The number of rows of each table, and a checksum that depends neither on the order of rows nor
+//! on that of columns.
 
 use super::{Client, Error, Result, quote_ident, quote_literal};
 use crate::domain::Digest;
@@ -24,7 +24,7 @@ impl std::fmt::Display for Table {
 pub struct Sum {
     /// How many.
     pub rows: u64,
-    /// The sum of a hash of each, as a hexadecimal number.
+    /// The sum of the hashes of all rows, in hexadecimal.
     pub sum: String,
 }
 
@@ -65,9 +65,9 @@ impl Client {
         )
     }
 
-    /// Reads all of a table by `COPY`, which calls nothing but the output functions
-    /// of its types. A query would let the planner call functions of the owner of the
-    /// table, with our rights: those in expressions of indexes and constraints.
+    /// Reads the whole table with `COPY`, which calls only the output functions of its types. A
+    /// query would let the planner evaluate expressions of indexes and constraints, and with them
+    /// call functions of the owner of the table with the rights of this role.
     pub fn sum_of(&self, table: &Table) -> Result<Sum> {
         let columns: Vec<String> = self.columns(table)?.iter().map(|name| quote_ident(name)).collect();
         let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
@@ -79,8 +79,8 @@ impl Client {
         Ok(Sum { rows, sum: format!("{sum:032x}") })
     }
 
-    /// The columns of a table by name. What is generated from others is not copied by
-    /// a dump either.
+    /// Returns the columns of a table, sorted by name. Generated columns are left out, as in a
+    /// dump.
     fn columns(&self, table: &Table) -> Result<Vec<String>> {
         let sql = format!(
             "SELECT a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid \

@@ -1,14 +1,13 @@
-//! Programs of other users: in a session of their own, and with no way to further
-//! rights.
+//! Programs of other users, run in a session of their own and without a way to gain privileges.
 //!
-//! A program that has our controlling terminal can type into it (`TIOCSTI`), and
-//! who reads there next does what was typed: the shell of root, when root has
-//! started us. And a program that may gain rights (`sudo`, setuid) is not only
-//! the user that it was started as. So a program of another user is started as
-//! this program under another name, with our own rights, which begins a session
-//! without a terminal, gives up new rights for good (`no_new_privs`), and then
-//! becomes the program of that user: same process, same streams. That user need
-//! not be able to run the file of this program.
+//! A program with access to our controlling terminal can insert input into it (`TIOCSTI`). The next
+//! reader executes that input: root's shell, if root has started us. And a program that may gain
+//! privileges (`sudo`, setuid) is not limited to the rights of its user.
+//!
+//! Therefore a program of another user is started through this program under another name, with our
+//! own rights. That process begins a session without a terminal, sets `no_new_privs`, and then
+//! becomes the program of that user: same process, same streams. The user does not need permission
+//! to run the file of this program.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -23,11 +22,11 @@ use super::{OsUser, tied};
 
 /// The name under which this program becomes a program of another user.
 pub(super) const NAME: &str = "git-pggit-apart";
-/// That it is to be [tied](super::Cmd::tied).
+/// The argument for a program that is [tied](super::Cmd::tied).
 const TIED: &str = "tied";
 
-/// Becomes the program; returns only when that fails. The arguments are those that
-/// [`instead_of`] has written behind the name.
+/// Becomes the program. Returns only if that fails. The arguments are those that [`instead_of`] has
+/// put after the name.
 pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
     match Order::read(args) {
         Some(order) => {
@@ -40,7 +39,7 @@ pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(tied::NOT_STARTED)
 }
 
-/// What is to be started, as whom and where.
+/// The program to start, its user and its working directory.
 struct Order {
     parent: Pid,
     uid: u32,
@@ -65,12 +64,13 @@ impl Order {
         if let Err(error) = setsid().and_then(|_| set_no_new_privs(true)) {
             return error.into();
         }
-        // To be tied is asked for after the last change of the user: that makes the kernel forget it.
+        // The kernel clears the parent death signal on a change of the user, so it is requested
+        // after that.
         let mut command = match self.is_tied && tied::is_for_everybody() {
             true => tied::command(self.parent, &self.program),
             false => command(&self.program),
         };
-        // The library leaves all further groups before it becomes the user.
+        // The library drops supplementary groups before it changes the user.
         command.args(self.args).uid(self.uid).gid(self.gid).current_dir(self.dir).exec()
     }
 }
@@ -80,9 +80,9 @@ fn command(program: &OsStr) -> Command {
     Command::new(program)
 }
 
-/// What is to be started instead of `program`, before its arguments; `None` where it
-/// can only be started as it is, or not at all. It must not lead a process group:
-/// only then it can begin a session, in which it leads one.
+/// Returns the command to start instead of `program`, without the arguments of the program, or
+/// `None` if `program` cannot be started this way. The process must not be the leader of a process
+/// group, because a leader cannot begin a session.
 pub(super) fn instead_of(program: &OsStr, user: &OsUser, is_tied: bool, dir: &Path) -> Option<Command> {
     let path = tied::findable(program)?;
     let mut command = command(tied::ITSELF.as_ref());

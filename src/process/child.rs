@@ -251,8 +251,8 @@ impl Running {
     }
 }
 
-/// Sends a signal to the group that the process `pid` leads, which is not reaped; to
-/// that process alone while it does not lead one yet.
+/// Sends a signal to the process group of `pid`, which has not been reaped, or to that process
+/// alone if it does not lead a group yet.
 pub(super) fn signal_group(pid: Pid, signal: Signal) -> rustix::io::Result<()> {
     match kill_process_group(pid, signal) {
         Err(rustix::io::Errno::SRCH) => kill_process(pid, signal),

@@ -40,7 +40,7 @@ pub fn remove_unclaimed(dir: &Path) -> bool {
 pub fn remove_claimed(dir: &Pinned) -> io::Result<()> {
     dir.clear(&[NOTE])?;
     dir.clear(&[])?;
-    // What is not empty is not it.
+    // Fails if another directory that is not empty has that name by now.
     fs::remove_dir(dir.real())
 }
 

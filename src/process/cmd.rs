@@ -119,11 +119,10 @@ impl Cmd {
         self
     }
 
-    /// Runs it as another user, which takes root: with the ids and the home of
-    /// that user, in no further groups, in a session of its own without a terminal,
-    /// with no way to further rights (`no_new_privs`), and, unless told otherwise, in
-    /// a directory that everybody may enter. For who is that user already, nothing
-    /// changes.
+    /// Runs it as another user, which requires root: with the ids and the home of that user,
+    /// without supplementary groups, in a session of its own without a terminal, with
+    /// `no_new_privs`, and by default in the root directory. Has no effect if this process already
+    /// runs as that user.
     pub fn as_user(mut self, user: &OsUser) -> Self {
         self.user = (!user.is_us()).then(|| user.clone());
         self
@@ -288,17 +287,19 @@ impl Cmd {
         let tied = || (self.tied && self.user.is_none()).then(|| tied::instead_of(&self.program)).flatten();
         let mut command = apart.or_else(tied).unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);
-        // What begins a session leads a group in it, and must not lead one before.
+        // A new session makes its process the leader of a group. A process that already leads one
+        // cannot begin a session.
         if !self.foreground && !is_apart {
             command.process_group(0);
         }
         match dir {
-            // It goes there by itself, as that user.
+            // The process changes into the directory itself, as that user.
             _ if is_apart => drop(command.current_dir("/")),
             Some(dir) => drop(command.current_dir(dir)),
             None => {}
         }
-        // There is no such program, or this is a part of another one: then all that can be had is this.
+        // The program was not found, or this code runs inside another executable: then only the ids
+        // are changed.
         if let Some(user) = self.user.as_ref().filter(|_| !is_apart) {
             command.uid(user.uid).gid(user.gid);
         }

@@ -6,8 +6,8 @@
 //! leads a process group of its own, so that a deadline, an interrupt or the
 //! loss of interest ends it together with everything it has started, and every
 //! child is reaped. A tool that is [tied](Cmd::tied) to us ends even when we are
-//! killed. What runs as [another user](Cmd::as_user) has a session of its own, no
-//! terminal, and no way to further rights.
+//! killed. A program that runs as [another user](Cmd::as_user) has a session of its own, no
+//! terminal, and no way to gain privileges.
 //!
 //! What a program says on stderr is always read and the end of it kept, because
 //! its own words are the best explanation of a failure. Whether an exit status

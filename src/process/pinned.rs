@@ -1,12 +1,11 @@
-//! Directories that are held while something is done in them.
+//! Directories that are kept open while something is done in them.
 //!
-//! Whoever may change a directory can put something else in the place of what is
-//! in it, a moment after somebody has looked: another directory, or a link to one.
-//! Root must not be led away by that when it makes files and gives them to others
-//! in a place that belongs to one of them. So a directory is opened once, what it
-//! is is asked of what was opened, and everything in it is reached by what was
-//! opened and not by the names that led there. In a directory that was made like
-//! that by root nobody else changes anything, whatever becomes of its name.
+//! Anyone with write access to a directory can replace an entry of it right after that entry was
+//! checked, for example by a symbolic link. This must not mislead root when it creates files in a
+//! directory of another user or changes the owner of files there. Therefore a directory is opened
+//! once, its properties are read from the open file, and its entries are accessed relative to that
+//! file and not by path. If root has created a directory this way, nobody else can change its
+//! entries, even if it is renamed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
@@ -22,22 +21,22 @@ use rustix::fs::{
 
 use super::OsUser;
 
-/// No directory of a cluster is as deep as this.
+/// The maximum depth. Directories of a cluster are less deep.
 const DEPTH_MAX: usize = 64;
 
-/// A directory that is held.
+/// A directory that is kept open.
 #[derive(Debug)]
 pub struct Pinned {
     file: File,
     real: PathBuf,
 }
 
-/// Why a directory was not handed over.
+/// The reason why a directory was not given to another user.
 #[derive(Debug)]
 pub enum Kept {
-    /// It cannot be.
+    /// A system call failed.
     Io(io::Error),
-    /// There is something in it, by its path from there, that is not what it should be.
+    /// An entry, by its path relative to the directory, is not acceptable.
     Odd(PathBuf, &'static str),
 }
 
@@ -54,34 +53,34 @@ impl From<rustix::io::Errno> for Kept {
 }
 
 impl Pinned {
-    /// Holds the directory to which `path` leads.
+    /// Opens the directory `path`. Symbolic links are followed.
     pub fn reach(path: &Path) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         Ok(Self::of(openat(CWD, path, flags, Mode::empty())?, path.to_owned()))
     }
 
-    /// Holds the directory that is itself at `path`; a link is an error.
+    /// Opens the directory `path`. Fails if it is a symbolic link.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
         Ok(Self::of(openat(CWD, path, flags, Mode::empty())?, path.to_owned()))
     }
 
-    /// Holds the directory that is itself `name` in it.
+    /// Opens the entry `name`. Fails if it is a symbolic link or not a directory.
     pub fn enter(&self, name: &OsStr) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
         Ok(Self::of(openat(&self.file, name, flags, Mode::empty())?, self.real.join(name)))
     }
 
-    /// Makes `name` in it, which nobody but us looks into, and holds it.
+    /// Creates the directory `name` with mode 0700 and opens it.
     pub fn make(&self, name: &OsStr) -> io::Result<Self> {
         mkdirat(&self.file, name, Mode::RWXU)?;
         let made = self.enter(name)?;
-        // Somebody may have put another one in its place meanwhile.
+        // Another user may have replaced the new directory.
         if made.metadata()?.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        // The umask does not count.
+        // Sets the mode regardless of the umask.
         made.set_mode(0o700)?;
         Ok(made)
     }
@@ -90,19 +89,20 @@ impl Pinned {
         Self { file: handle.into(), real }
     }
 
-    /// The same, held once more.
+    /// Returns another handle of the same directory.
     pub fn again(&self) -> io::Result<Self> {
         Ok(Self { file: self.file.try_clone()?, real: self.real.clone() })
     }
 
-    /// The name by which others reach it, as long as nobody gives that to another.
+    /// The path of the directory for other users. It is valid as long as the directory is not
+    /// renamed or replaced.
     pub fn real(&self) -> &Path {
         &self.real
     }
 
-    /// The path by which we, and programs that run as we do, reach it: for root one on
-    /// which no name matters. Others than root have nothing that they could be led to
-    /// misuse.
+    /// The path of the directory for this process and programs that run as the same user. For root
+    /// it is a path under `/proc/<pid>/fd`, which does not depend on names. Other users have no
+    /// privileges that could be misused.
     pub fn path(&self) -> PathBuf {
         match OsUser::we_are_root() {
             true => PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())),
@@ -110,8 +110,7 @@ impl Pinned {
         }
     }
 
-    /// What is at `path`, by the path on which the name of this directory does not
-    /// matter, if that is in it.
+    /// Returns `path` relative to [`Pinned::path`] if it is inside this directory, or unchanged.
     pub fn within(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(&self.real) {
             Ok(rest) => self.path().join(rest),
@@ -119,38 +118,39 @@ impl Pinned {
         }
     }
 
-    /// What it is.
+    /// Returns the metadata of the open directory.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
 
-    /// Whether there is nothing in it.
+    /// Returns true if the directory has no entries.
     pub fn is_empty(&self) -> io::Result<bool> {
         Ok(self.names()?.is_empty())
     }
 
-    /// Brings its names to disk.
+    /// Flushes the directory entries to disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Brings all of its file system to disk.
+    /// Flushes the file system that contains the directory to disk.
     pub fn sync_all(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.file)?)
     }
 
-    /// Sets who may look into it.
+    /// Sets the permissions of the directory.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Gives it to a user and a group, without what is in it.
+    /// Changes the owner and group of the directory, but not of its contents.
     pub fn give(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
         fchown(&self.file, Some(uid), Some(gid))
     }
 
-    /// Takes it: nobody else changes anything in it from now on, not even who stands
-    /// in it. What is below may still be changed by whom that belongs to.
+    /// Takes ownership and sets mode 0700. From then on no other user can change entries of the
+    /// directory, not even a process that has it as its working directory. Subdirectories may still
+    /// be changed by their owners.
     pub fn take(&self) -> io::Result<()> {
         if self.metadata()?.uid() != rustix::process::geteuid().as_raw() {
             self.give((rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()))?;
@@ -158,9 +158,9 @@ impl Pinned {
         self.set_mode(0o700)
     }
 
-    /// Opens a file in it to be read and written, and makes it when it is missing. It
-    /// belongs to whom the directory belongs to. A link, and a file that has another
-    /// name or another owner, are errors.
+    /// Opens a file for reading and writing, and creates it if it is missing. A new file gets the
+    /// owner of the directory. Fails if the file is a symbolic link, has another hard link, or has
+    /// another owner.
     pub fn file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR)?);
@@ -175,12 +175,13 @@ impl Pinned {
         Ok(file)
     }
 
-    /// Removes all that is in it, but `keep`.
+    /// Removes all entries except those in `keep`.
     pub fn clear(&self, keep: &[&str]) -> io::Result<()> {
         for name in self.names()?.iter().filter(|name| !keep.iter().any(|keep| *name == keep)) {
             let path = self.path().join(name);
             match path.symlink_metadata()?.is_dir() {
-                // This does not follow what is put there meanwhile either.
+                // `remove_dir_all` does not follow a symbolic link that replaces the directory
+                // meanwhile.
                 true => fs::remove_dir_all(&path)?,
                 false => fs::remove_file(&path)?,
             }
@@ -192,9 +193,10 @@ impl Pinned {
         names(&self.file)
     }
 
-    /// Gives it with all that is in it to a user and a group. It has been made by
-    /// `from`, who may still stand in it; without one nobody else could get into it.
-    /// `is_odd` says of a link, by its path and where it leads, what is wrong with it.
+    /// Gives the directory and all of its contents to a user and a group. `from` is the user who
+    /// created the contents and may still have processes in it; `None` means that no other user had
+    /// access. `is_odd` gets the path and the target of each symbolic link and returns what is
+    /// wrong with it.
     pub fn hand_over(
         &self,
         from: Option<u32>,
@@ -205,13 +207,13 @@ impl Pinned {
         self.take()?;
         let given = Given { from, to, is_odd };
         given.below(&self.file, Path::new(""), 0)?;
-        // Only now does anybody get in.
+        // Other users get access only now.
         self.give(to)?;
         Ok(self.set_mode(mode & 0o7777)?)
     }
 }
 
-/// What is handed over, and to whom.
+/// The former and the new owner.
 struct Given<'a> {
     from: Option<u32>,
     to: (u32, u32),
@@ -219,8 +221,7 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// Gives all that is in an open directory, which is no longer in the hands of who
-    /// made it.
+    /// Changes the owner of everything in an open directory that its creator can no longer change.
     fn below(&self, directory: &File, path: &Path, depth: usize) -> Result<(), Kept> {
         if depth > DEPTH_MAX {
             return Err(Kept::Odd(path.to_owned(), "is too deep"));
@@ -228,7 +229,8 @@ impl Given<'_> {
         let owner = (Some(Uid::from_raw(self.to.0)), Some(Gid::from_raw(self.to.1)));
         for name in names(directory)? {
             let path = path.join(&name);
-            // What it is, and no link, is held before it is looked at.
+            // O_PATH opens the entry itself, even a symbolic link, so that it cannot be replaced
+            // after the check.
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let held = openat(directory, &name, flags, Mode::empty())?;
             let stat = fstat(&held)?;
@@ -272,13 +274,13 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether nobody but root can change the directory `path`, and lead it to somewhere
-/// else than it leads now by changing one on the way.
+/// Returns true if only root can replace the directory `path` or one of its parents, so that the
+/// path keeps leading to the same directory.
 pub fn is_rooted(path: &Path) -> io::Result<bool> {
     let path = path.canonicalize()?;
     for directory in path.ancestors() {
         let meta = fs::metadata(directory)?;
-        // In a sticky directory everybody makes things, and nobody moves those of others.
+        // In a sticky directory, users cannot rename or remove entries of others.
         let is_open = meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0;
         if meta.uid() != 0 || is_open {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Files and directories that only their owner can read, whatever the umask is.
+//! Files and directories that are created with access for their owner only, whatever the umask is.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-/// Makes a file that is not there yet. A link in its place is not followed.
+/// Creates a new file. Fails if the path exists, also as a symbolic link.
 pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file, in place of one that is there.
+/// Writes a file and replaces the content of an existing one.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content))
 }
 
-/// Makes a directory, and those above it, unless they are there.
+/// Creates a directory and its missing parents.
 pub fn private_directories(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A file that is written under another name in the same directory, and gets its
-/// name when it is complete. The other name cannot be foreseen, so nobody else
-/// can have put a link or a file there. Dropped before, the file is removed.
+/// A file that is written under a temporary name in the same directory and renamed when it is
+/// complete. The temporary name is unpredictable, so that no other user can prepare a symbolic link
+/// or a file of that name. If it is dropped before [`Replacement::keep`], the file is removed.
 pub struct Replacement {
     file: File,
     partial: PathBuf,
@@ -34,7 +34,7 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Begins the file that becomes `path`.
+    /// Begins the file that replaces `path`.
     pub fn create(path: &Path) -> io::Result<Self> {
         if path.file_name().is_none() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -44,7 +44,7 @@ impl Replacement {
         Ok(Self { file, partial, path: path.to_owned(), kept: false })
     }
 
-    /// Brings it to the disk and gives it its name.
+    /// Flushes the file to disk and renames it.
     pub fn keep(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.partial, &self.path)?;

@@ -1,4 +1,4 @@
-//! The processes of this machine, as `/proc` shows them.
+//! The processes of this machine, read from `/proc`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,28 +7,28 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// A process that was seen. Its number may belong to another one by now.
+/// A process that was running at some point. Its process id may have been reused since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its number.
+    /// The process id.
     pub pid: i32,
-    /// The number of its parent.
+    /// The process id of the parent.
     pub parent: i32,
-    /// The user that it runs as.
+    /// The real user id.
     pub uid: u32,
-    /// When it was started, in ticks since the machine was.
+    /// The start time in clock ticks since boot.
     started: u64,
 }
 
 impl Seen {
-    /// All that have not ended.
+    /// Returns all running processes.
     pub fn all() -> Vec<Self> {
         let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
         let all = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(number);
         all.filter_map(Self::of).collect()
     }
 
-    /// The process of this number, if it has not ended.
+    /// Returns the process with this id, if it is running.
     pub fn of(pid: i32) -> Option<Self> {
         let (state, parent, started) = parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -37,29 +37,29 @@ impl Seen {
         (!matches!(state, b'Z' | b'X')).then_some(Self { pid, parent, uid, started })
     }
 
-    /// Whether its program has this name.
+    /// Returns true if its program has this name.
     pub fn is_called(&self, name: &str) -> bool {
         fs::read_to_string(format!("/proc/{}/comm", self.pid)).is_ok_and(|text| text.trim_end() == name)
     }
 
-    /// Where it stands.
+    /// Returns its working directory, if it can be read.
     pub fn directory(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()
     }
 
-    /// The value of a variable of its environment, as it was when its program began.
+    /// Returns the value of an environment variable at the start of its program.
     pub fn variable(&self, name: &str) -> Option<Vec<u8>> {
         let all = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         let value = |one: &[u8]| Some(one.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
         all.split(|byte| *byte == 0).find_map(value)
     }
 
-    /// Whether that variable has this value.
+    /// Returns true if the environment variable has this value.
     pub fn has(&self, name: &str, value: &OsStr) -> bool {
         self.variable(name).is_some_and(|found| found == value.as_bytes())
     }
 
-    /// Sends it a signal, and to no other process that has got its number since.
+    /// Sends it a signal. If the process id was reused, no signal is sent.
     pub fn signal(&self, signal: Signal) {
         let Some(pid) = Pid::from_raw(self.pid) else { return };
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
@@ -70,8 +70,8 @@ impl Seen {
     }
 }
 
-/// State, parent and start. The second field is the name of the program in
-/// parentheses and may itself contain anything.
+/// Parses the state, the parent and the start time. The second field is the program name in
+/// parentheses, which may contain any characters.
 fn parse_stat(stat: &[u8]) -> Option<(u8, i32, u64)> {
     let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let mut fields = std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace();
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(seen.directory().unwrap(), std::env::current_dir().unwrap());
         assert!(seen.variable("PATH").is_some() && seen.variable("PAT").is_none());
         assert!(!seen.is_called("postgres") && Seen::of(i32::MAX).is_none());
-        // Who has its number and is another one gets nothing.
+        // A process that has reused the id gets no signal.
         Seen { started: seen.started + 1, ..seen }.signal(Signal::KILL);
     }
 

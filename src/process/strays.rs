@@ -1,10 +1,11 @@
-//! Processes that were left behind by what we have started.
+//! Stray processes: descendants of programs that we have started, left running after those have
+//! ended.
 //!
-//! Code that a backup brings along can start a program that leaves its session
-//! and its parent. While we are there, the kernel makes us the parent of every
-//! orphan below us, however often it has been orphaned, so that all of them are
-//! found, whatever they have done to their names, groups and environments. A user
-//! that has no way to further rights cannot get out of its user id either.
+//! Code from a backup can start a program that leaves its session and its parent. While this
+//! process is running, the kernel makes it the parent of every orphaned descendant
+//! (`PR_SET_CHILD_SUBREAPER`), so that all of them are found, whatever they have done to their
+//! names, process groups and environments. A process that cannot gain privileges cannot change its
+//! user id either.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -15,25 +16,26 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, set_child_subr
 
 use super::{OsUser, Seen};
 
-/// How often is looked whether some are left.
+/// The maximum number of searches.
 const LOOKS: u32 = 400;
-/// How long between two looks.
+/// The time between two searches.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Finds what was left behind by programs that run as one user, or have one variable
-/// in their environment.
+/// Finds stray processes of programs that run as one user, or that have one variable in their
+/// environment.
 #[derive(Debug, Clone)]
 pub struct Strays {
     uid: u32,
-    /// Needed where they run as we do: most that we start is no stray then.
+    /// The variable and its value. It is needed if the programs run as our own user, whose other
+    /// processes are not strays.
     mark: Option<(&'static str, OsString)>,
 }
 
 impl Strays {
-    /// To be called before the first of these programs is started. They run as
-    /// `user`, or else as we do; then `name` has this value in their environment.
+    /// Has to be called before the first of these programs is started. They run as `user`; or, if
+    /// there is none or it is our own user, with the variable `name` set to `value`.
     pub fn of(user: Option<&OsUser>, name: &'static str, value: impl Into<OsString>) -> Self {
-        // Where that cannot be had, orphans are found by nobody.
+        // If this fails, orphaned processes are not found.
         let _ = set_child_subreaper(Some(getpid()));
         match user.filter(|user| !user.is_us()) {
             Some(user) => Self { uid: user.uid, mark: None },
@@ -41,8 +43,8 @@ impl Strays {
         }
     }
 
-    /// Ends all that are there, when all of these programs should have ended. Says
-    /// whether none is left.
+    /// Kills all stray processes, to be called when the programs should have ended. Returns true if
+    /// none is left.
     pub fn end(&self) -> bool {
         let mut ours = Vec::new();
         for _ in 0..LOOKS {
@@ -55,7 +57,7 @@ impl Strays {
                 stray.signal(Signal::KILL);
                 ours.extend(Pid::from_raw(stray.pid).filter(|_| stray.parent == getpid().as_raw_pid()));
             }
-            // Nobody ever sends: this only lets a moment pass.
+            // Nothing is ever sent: this only waits.
             let (_keep, moment) = channel::<()>();
             let _ = moment.recv_timeout(TICK);
         }
@@ -68,7 +70,7 @@ impl Strays {
         let us = getpid().as_raw_pid();
         let is_below_us = |one: &Seen| {
             let mut at = one.parent;
-            // The list is no snapshot: there may be a circle in it.
+            // The list is not a consistent snapshot, so parents may form a cycle.
             for _ in 0..parents.len() {
                 match parents.get(&at) {
                     _ if at == us => return true,
@@ -83,7 +85,7 @@ impl Strays {
     }
 }
 
-/// An orphan became our child, and nobody else waits for it.
+/// Reaps a killed orphan. It has become our child, and nothing else waits for it.
 fn reap(pid: Pid) {
     let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
 }

@@ -70,7 +70,8 @@ pub(super) fn instead_of(program: &OsStr) -> Option<Command> {
     Some(command(getpid(), findable(program)?.as_os_str()))
 }
 
-/// This program under the other name, before the arguments of the tool.
+/// Returns the command that starts this program under the other name, without the arguments of the
+/// tool.
 pub(super) fn command(parent: Pid, program: &OsStr) -> Command {
     #[expect(clippy::disallowed_methods, reason = "this is part of the one door to programs")]
     let mut command = Command::new(ITSELF);
@@ -78,7 +79,7 @@ pub(super) fn command(parent: Pid, program: &OsStr) -> Command {
     command
 }
 
-/// Where `program` is, if this process can become it under another name.
+/// Returns the path of `program`, if this process can start itself under another name to run it.
 pub(super) fn findable(program: &OsStr) -> Option<PathBuf> {
     READY.get()?;
     // That there is no such program is said better by the system's own error.

@@ -60,20 +60,20 @@ pub enum Error {
         /// The version of this program.
         needed: u32,
     },
-    /// Jobs may have come by a push.
+    /// Unfinished jobs may have come by a push.
     #[error(
         "{jobs} jobs of this repository may have been pushed by others: pushes to refs/pggit are not forbidden"
     )]
     Exposed {
-        /// How many.
+        /// The number of jobs.
         jobs: usize,
     },
     /// Jobs may come by a fetch.
     #[error("a fetch from '{remote}' may bring jobs of others: its refspec is {refspec}")]
     Fetched {
-        /// The remote.
+        /// The name of the remote.
         remote: String,
-        /// Its refspec.
+        /// A refspec of the remote.
         refspec: String,
     },
     /// Changes cannot be watched.

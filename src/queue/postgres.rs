@@ -118,7 +118,7 @@ impl PostgresQueue {
         Ok(self.ask(sql)?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
     }
 
-    /// Ends the attempt of a job that was claimed and cannot be read, for good.
+    /// Ends the attempt of a claimed job that cannot be parsed as failed for good.
     fn give_up(&self, job: &str, reason: &str) -> Result<(), Error> {
         let unreadable = || Error::Damaged { job: "?".to_owned(), reason: reason.to_owned() };
         let value: serde_json::Value = serde_json::from_str(job).map_err(|_| unreadable())?;
@@ -256,7 +256,7 @@ impl Queue for PostgresQueue {
             let Some(job) = claimed else { return Ok(None) };
             crash_point("queue.claimed");
             match claim_of(&job) {
-                // It would be claimed again and again, before the others.
+                // The unreadable job would be claimed again before all others.
                 Err(Error::Damaged { reason, .. }) => self.give_up(&job, &reason)?,
                 claim => return claim.map(Some),
             }

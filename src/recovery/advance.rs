@@ -78,7 +78,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// How it is built, if it is.
+    /// Returns the way to build the schema, if it has to be built.
     fn way(&self) -> Option<&Way> {
         match self {
             Self::Built(way) => Some(way),
@@ -130,8 +130,8 @@ impl<'a> Advance<'a> {
         self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit)
     }
 
-    /// Whether the database may be said to be at that commit: where it is another one
-    /// than that of the backup, only when its schema is compared.
+    /// Returns true if the database may be marked with that commit. After migrations this requires a
+    /// schema to compare with.
     pub fn is_proved(&self) -> bool {
         self.forward.is_none() || self.expected != Expected::Unknown
     }
@@ -147,19 +147,18 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// The recorded settings of the database, as far as a new one needs them.
+    /// The recorded settings of the database, if something is run that may depend on them.
     pub(super) fn settings(&self) -> &[Setting] {
         self.backup.postgres.as_ref().map_or(&[], |postgres| self.lends(&postgres.settings))
     }
 
-    /// `settings`, if something is run that may depend on them.
+    /// Returns `settings`, if something is run that may depend on them.
     pub(super) fn lends<'s>(&self, settings: &'s [Setting]) -> &'s [Setting] {
         let runs = self.forward.is_some() || self.mask.is_some() || self.expected.way().is_some();
         if runs { settings } else { &[] }
     }
 
-    /// Runs what lies between the commit of the backup and the wanted one in
-    /// `target`.
+    /// Runs the migrations between the commit of the backup and the wanted commit in `target`.
     pub fn migrate(&self, target: &ConnInfo) -> Result<(), Error> {
         let Some(forward) = &self.forward else { return Ok(()) };
         self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
@@ -179,7 +178,7 @@ impl<'a> Advance<'a> {
         Ok(run_migrations(target, self.mask.as_slice(), None)?)
     }
 
-    /// Refuses files that could not be run, before anything is restored.
+    /// Fails if a file cannot be run, before anything is restored.
     pub fn check(&self) -> Result<(), Error> {
         let ways = [self.forward.as_ref().map(|forward| &forward.way), self.expected.way()];
         let files = ways.into_iter().flatten().flat_map(|way| match way {
@@ -213,8 +212,8 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// The schema that all migrations of the commit make in an empty database with
-    /// the settings of `target`.
+    /// Returns the schema that all migrations of the commit create in an empty database with the
+    /// settings of `target`.
     fn schema_of_migrations(
         &self,
         way: &Way,

@@ -21,14 +21,14 @@ use crate::progress::Progress;
 use crate::tools::Adapter;
 use crate::tools::adapter::{Step, Subject, Target, empty_directory};
 
-/// What makes a server ask for log, or follow another one.
+/// The files that put a server into archive recovery or standby mode.
 pub const SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
-/// How long it may take to bring the log of one backup.
+/// The time limit for copying the WAL of one backup.
 const LOG_PATIENCE: Duration = Duration::from_secs(86_400);
 
-/// Runs the steps that the tool of `backup` has planned for the directory `path`,
-/// which is below `home`. Nothing is done to a directory that has anything in it;
-/// when a later step fails, nothing is left of what was begun.
+/// Runs the steps that the tool of `backup` has planned for the directory `path`, which is below
+/// `home`. A directory with entries is left unchanged. If a later step fails, the partial result is
+/// removed.
 pub fn restore_by_tool(
     backup: &Backup,
     steps: Vec<Step>,
@@ -75,7 +75,7 @@ pub struct ToolRestore<'a> {
     pub until: RecoveryTarget,
     /// What is done with it before it gets its name.
     pub recovery: Option<&'a Recovery<'a>>,
-    /// The directory that it and its tablespaces are in, when that is held already.
+    /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
@@ -91,7 +91,7 @@ impl ToolRestore<'_> {
         check_mapped(places, &self.tablespaces, &self.path)?;
         check_outside(&outside, &self.path)?;
         let partial = Partial::make(&self.path, self.home)?;
-        // The tool reaches it by its name, we do not.
+        // The tool uses the path, this program uses the open directory.
         let (named, data) = (partial.named_data(), partial.data());
         let steps = self.steps(&named)?;
         let maker = self.maker(&steps, &outside)?;
@@ -129,12 +129,12 @@ impl ToolRestore<'_> {
         Ok((steps.iter().map(PlannedStep::of_adapter).chain(further).collect(), refusals))
     }
 
-    /// Where its tablespaces were.
+    /// Returns the original directories of the tablespaces.
     fn places(&self) -> Result<Vec<PathBuf>, Error> {
         Ok(self.adapter.tablespaces(&self.subject())?)
     }
 
-    /// Where they are going to be.
+    /// Returns the directories in which the tablespaces will be.
     fn outside(&self, places: &[PathBuf]) -> Vec<PathBuf> {
         let moved = |place: &PathBuf| {
             let mapped = self.tablespaces.iter().find(|(from, _)| from == place);
@@ -143,8 +143,8 @@ impl ToolRestore<'_> {
         places.iter().map(moved).collect()
     }
 
-    /// The directories of tablespaces that are in the home, which the tool could not make
-    /// there.
+    /// Creates the directories of tablespaces below `home`, where the tool has no permission to create
+    /// them.
     fn spaces(&self, steps: &[Step], outside: &[PathBuf]) -> Result<Vec<Pinned>, Error> {
         let Some(home) = self.home else { return Ok(Vec::new()) };
         let owner = steps.iter().find_map(|step| match step {
@@ -159,9 +159,9 @@ impl ToolRestore<'_> {
         outside.iter().map(take).collect()
     }
 
-    /// Gives what the tool has made to the owner that the home names: as whom the tool
-    /// runs, nothing of a backup may run, because servers may belong to that user. The
-    /// other one need not be able to read the repository, so the log comes along.
+    /// Gives the files that the tool has created to the owner of `home`. Code from a backup must not
+    /// run as the user of the tool, because that user may own servers. The owner of `home` may be
+    /// unable to read the repository of the tool, so the WAL is copied too.
     fn hand_over(&self, maker: u32, partial: &Partial, spaces: &[Pinned]) -> Result<(), Error> {
         let Some(owner) = self.home.and_then(|home| home.owner) else { return Ok(()) };
         let until = Instant::now() + LOG_PATIENCE;
@@ -174,14 +174,14 @@ impl ToolRestore<'_> {
         let data = partial.held().enter("data".as_ref()).map_err(io)?;
         data.take().map_err(io)?;
         SIGNALS.iter().try_for_each(|name| remove(&data.path().join(name)))?;
-        // As root it may have given files to others; then nobody else got in.
+        // If root has restored the files, they may have various owners, but no other user had access.
         let from = (maker != rustix::process::geteuid().as_raw()).then_some(maker);
         let mut all = spaces.iter().chain([&data]);
         all.try_for_each(|held| given(held, held.hand_over(from, owner, &|_, _| None)))
     }
 
-    /// The user who runs the tool. Root follows the names that it is told, so nobody
-    /// else may be able to change where they lead.
+    /// Returns the user who runs the tool. Fails if that is root and another user could redirect one of
+    /// the paths.
     fn maker(&self, steps: &[Step], outside: &[PathBuf]) -> Result<u32, Error> {
         let owner = steps.iter().find_map(|step| match step {
             Step::RequireEmpty { owner, .. } => owner.as_ref().map(|owner| owner.uid),
@@ -227,9 +227,9 @@ impl ToolRestore<'_> {
     }
 }
 
-/// Changes the settings that the server writes itself: whatever a tool wrote there,
-/// a copy archives nothing, and names the place that it gets in the end. We may be
-/// root, and whoever made this may not: nothing that is elsewhere is written.
+/// Rewrites `postgresql.auto.conf`, so that the copy does not archive WAL and names its final
+/// directory, whatever the tool has written. This process may be root while the files belong to another
+/// user, so symbolic links and hard links are refused.
 fn rewrite(data: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
     let path = data.join(AUTO_CONF);
     let failed = |error| Error::file("write", &path, error);
@@ -241,8 +241,8 @@ fn rewrite(data: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> 
     written.and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// Lets the settings that a tool has written for a directory at `from`, which is at
-/// `data` and going to be at `to`, name that.
+/// Replaces the directory `from` by `to` in the settings that a tool has written. `data` is the current
+/// directory.
 pub(super) fn name_the_place(data: &Path, from: &Path, to: &Path) -> Result<(), Error> {
     rewrite(data, |text| *text = moved(text, from, to))
 }

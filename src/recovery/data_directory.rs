@@ -55,7 +55,7 @@ pub struct DataDirectory<'a> {
     pub archiving: Archiving,
     /// What is done with it before it gets its name.
     pub recovery: Option<&'a Recovery<'a>>,
-    /// The directory that it and its tablespaces are in, when that is held already.
+    /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
@@ -87,7 +87,8 @@ impl DataDirectory<'_> {
         self.check_mapped(&sources)?;
         self.prove(&sources)?;
         let partial = Partial::make(&self.path, self.home)?;
-        // What was looked at before may be something else by now; this is what is written to.
+        // The directory may have been replaced since the first check. From here on the open directory
+        // counts.
         let owner = partial.owner(&self.path, self.home)?;
         let data = partial.data();
         let steps = self.steps(&sources, &data)?;
@@ -135,7 +136,7 @@ impl DataDirectory<'_> {
         Ok(())
     }
 
-    /// Refuses what cannot become a data directory.
+    /// Fails if the directory cannot become a data directory.
     fn preflight(&self) -> Result<(), Error> {
         if let Some(recovery) = self.recovery {
             recovery.check(&Partial::beside(&self.path))?;
@@ -144,7 +145,7 @@ impl DataDirectory<'_> {
         self.home.map_or_else(|| place::owner(&self.path, &meta).map(drop), |_| Ok(()))
     }
 
-    /// Refuses tablespaces for which the caller has named no place.
+    /// Fails if the caller has not mapped all tablespaces.
     fn check_mapped(&self, sources: &[HeldSource]) -> Result<(), Error> {
         let Some(((backup, _), source)) = self.members.iter().zip(sources).next_back() else { return Ok(()) };
         let subject = Subject { backup, chain: &[], source: Some(source as &dyn Source) };
@@ -207,7 +208,7 @@ impl DataDirectory<'_> {
         Ok(steps)
     }
 
-    /// Takes the directories of tablespaces, so that nobody else changes anything in them.
+    /// Takes the directories of the tablespaces, so that no other user can change their entries.
     fn spaces(
         &self,
         outside: &[PathBuf],
@@ -257,8 +258,8 @@ impl DataDirectory<'_> {
     }
 }
 
-/// Lets the links of tablespaces name their directories, which were reached by
-/// another path while they were filled.
+/// Points the symbolic links of tablespaces to the final paths of their directories. While they are
+/// filled, they are reached by another path.
 fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
     let links = fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
     for link in links.map(|entry| entry.path()) {

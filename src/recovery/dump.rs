@@ -46,7 +46,7 @@ pub struct Restored {
     pub roles: Option<Roles>,
     /// What a part refers to and does not have, so that it could not be made.
     pub left_out: Vec<String>,
-    /// Why the database is not marked with its commit although it should be.
+    /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
 }
 

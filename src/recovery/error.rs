@@ -54,23 +54,23 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// Amounts of money would be wrong.
+    /// Amounts of type money would be read incorrectly.
     #[error(
         "its amounts of type money are written as in locale \"{locale}\", which this server does not have"
     )]
     NoMonetary {
-        /// The locale.
+        /// The locale of the backup.
         locale: String,
     },
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     Gap(#[from] Gap),
-    /// A setting that the database had cannot be given to the new one.
+    /// A setting of the original database cannot be set in the new one.
     #[error("the database sets {name}, which cannot be set here: {source}")]
     Setting {
-        /// Which one.
+        /// The name of the setting.
         name: String,
-        /// Why not.
+        /// The error of the server.
         source: pg::Error,
     },
     /// A directory for files that are needed for a while cannot be made.
@@ -92,13 +92,13 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
-    /// The backup has tablespaces outside of the directory that the caller has not
-    /// mapped; nothing was touched.
+    /// The backup has tablespaces outside the directory that the caller has not mapped. Nothing was
+    /// changed.
     #[error("the backup has {} outside of {}: {}", unmapped(places.len()), path.display(), listed(places))]
     Unmapped {
-        /// The directory.
+        /// The data directory.
         path: PathBuf,
-        /// Where the tablespaces would be made.
+        /// The original directories of the tablespaces.
         places: Vec<PathBuf>,
     },
     /// There is not room enough.
@@ -145,12 +145,13 @@ pub enum Error {
         /// Who was looked for.
         name: String,
     },
-    /// What a backup brings along would run with the rights over a server that stays.
+    /// The user for scratch servers owns a running server. Code from a backup would get control over
+    /// it.
     #[error("a scratch cluster cannot be run as `{name}`, who owns a running server (process {pid})")]
     OwnsServer {
         /// The user.
         name: String,
-        /// A process of the server.
+        /// The process id of that server.
         pid: i32,
     },
     /// What is wanted is not in the backup.

@@ -30,7 +30,7 @@ pub struct Execution<'a> {
     pub chain: &'a [(&'a Backup, &'a Held)],
     /// A directory for dumps that a program wants as files; made when it is needed.
     pub staging: &'a Path,
-    /// The directories of tablespaces, as they are held.
+    /// The open directories of tablespaces.
     pub(super) spaces: &'a [Space],
     /// Whom to tell how far it is.
     pub progress: &'a dyn Progress,
@@ -128,7 +128,7 @@ pub(super) fn run(what: &str, cmd: Cmd, progress: &dyn Progress) -> Result<(), E
 /// Adds to a file, which is made when it is missing.
 pub(super) fn append(path: &Path, text: &[u8]) -> Result<(), Error> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    // A tool that runs as somebody else may have made the directory, and what is in it.
+    // A tool may have created the directory as another user, so its entries are not trusted.
     let file = Pinned::open(path.parent().unwrap_or(Path::new("."))).and_then(|held| held.file(name));
     let written = file.and_then(|mut file| {
         file.seek(SeekFrom::End(0))?;

@@ -64,10 +64,10 @@ pub struct Candidate {
     pub relation: Relation,
     /// Why it cannot be used, if it cannot.
     pub unusable: Option<String>,
-    /// What of the migrations stands against it, if that is why.
+    /// The problem with the migrations, if that is the reason.
     #[serde(skip)]
     pub gap: Option<Gap>,
-    /// The program that runs the migrations after it, as a shell takes it.
+    /// The program that has to run the migrations, quoted for a shell.
     #[serde(skip)]
     pub command: Option<String>,
 }
@@ -108,7 +108,7 @@ impl Candidate {
         (is_newer, self.unusable.is_some(), self.nearness())
     }
 
-    /// Smaller is better, of those that can be used.
+    /// The sort key among usable candidates. Smaller is better.
     fn nearness(&self) -> impl Ord + use<> {
         let (class, migrations, commits) = match self.relation {
             Relation::Exact => (0, 0, 0),
@@ -119,8 +119,7 @@ impl Candidate {
     }
 }
 
-/// The candidates that cannot be used and are nearer than the one that was chosen,
-/// or newer on the same commit.
+/// Returns the unusable candidates that are nearer than the chosen one, or as near and newer.
 pub fn passed_over<'a>(
     candidates: &'a [Candidate],
     chosen: &'a Candidate,

@@ -22,20 +22,20 @@ pub enum Gap {
     /// Files differ that this program cannot run.
     #[error("{}", named(.0))]
     Unfit(Vec<Unfit>),
-    /// Where the migrations are is not known, and the schema differs.
+    /// One of the commits has no migrations directory, and files that count as schema differ.
     #[error("not both commits have a directory {directory}/, and the schema differs: {}", listed(differ.iter()))]
     NoDirectory {
-        /// The directory of migrations.
+        /// The migrations directory.
         directory: String,
         /// The files that count as schema and differ.
         differ: Vec<String>,
     },
-    /// There is nothing that the schema of the wanted commit could be compared with.
+    /// There is no schema to compare the result with.
     #[error("the schema of commit {} is not known: no backup of it has recorded one, and {}", commit.short(), unknown(unfit))]
     NoProof {
-        /// The commit.
+        /// The wanted commit.
         commit: CommitId,
-        /// The files that are in the way of making it in an empty database.
+        /// The files that prevent building the schema in an empty database.
         unfit: Vec<Unfit>,
     },
 }
@@ -52,7 +52,7 @@ pub fn is_migration(name: &str) -> bool {
     name.ends_with(".sql") && !is_undo(name)
 }
 
-/// Whether a file is the other half of a migration, which undoes it.
+/// Returns true if the file is the part of a pair that undoes a migration.
 pub(super) fn is_undo(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     BACKWARDS.iter().any(|suffix| name.ends_with(suffix))

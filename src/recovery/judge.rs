@@ -1,5 +1,5 @@
-//! Whether the migrations that this program runs lead from the commit of a backup
-//! to another one. Pure.
+//! Determines whether the migrations that this program runs lead from the commit of a backup to another
+//! commit. Pure functions.
 
 use std::collections::BTreeMap;
 
@@ -8,45 +8,44 @@ use super::forward::{is_migration, is_undo, pending};
 use super::unfit::{Unfit, Why};
 use crate::tools::{Migration, undo_part};
 
-/// What a name in the tree of a commit is.
+/// The kind of a tree entry that is not a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// A file.
+    /// A regular file.
     File,
     /// A symbolic link.
     Symlink,
-    /// A commit of another repository.
+    /// A submodule.
     Submodule,
 }
 
-/// What is below a directory, without directories, by the path from there. `K` is
-/// the id of the content.
+/// All entries below a directory except directories, by relative path. `K` is the id of the content.
 pub type Listing<K> = BTreeMap<String, (FileKind, K)>;
 
-/// What lies between two commits.
+/// The differences between two commits.
 #[derive(Debug)]
 pub struct Between<'a, K> {
-    /// The directory of migrations.
+    /// The migrations directory.
     pub directory: &'a str,
-    /// What the old commit has there; `None` where it has no such directory.
+    /// Its files in the old commit; `None` if there is no such directory.
     pub old: Option<&'a Listing<K>>,
-    /// What the new one has.
+    /// Its files in the new commit; `None` if there is no such directory.
     pub new: Option<&'a Listing<K>>,
     /// The other files that count as schema and differ.
     pub others: Vec<String>,
 }
 
-/// How the new commit is reached.
+/// The way to the new commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// The migrations to run, in their order.
+    /// The migrations to run, in order.
     pub run: Vec<String>,
-    /// Files that count as schema, differ, and are not looked at.
+    /// Files that count as schema and differ, but are not examined.
     pub unseen: Vec<String>,
 }
 
-/// Judges the way from the old commit to the new one. It is refused where a file
-/// differs of which this program does not know that it need not be run.
+/// Determines the way from the old commit to the new one. Fails if a file differs and this program
+/// cannot rule out that it has to be run.
 pub fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
     let Between { directory, old, new, others } = between;
     let unseen: Vec<String> = others.into_iter().filter(|path| !is_note(file_name(path))).collect();
@@ -71,8 +70,8 @@ pub fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
     Ok(Judged { run: pending(&runnable(old), &runnable(new))?, unseen })
 }
 
-/// All migrations of a commit in their order, when its directory has nothing of
-/// which this program does not know that it need not be run.
+/// Returns all migrations of a commit in order. Fails if the directory has a file that this program
+/// does not run and cannot ignore.
 pub fn all_migrations<K: PartialEq>(
     directory: &str,
     listing: &Listing<K>,
@@ -85,7 +84,7 @@ pub fn all_migrations<K: PartialEq>(
     }
 }
 
-/// Refuses files that hold more than the way forward.
+/// Fails if a file has a part that undoes it.
 pub fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
     let unfit = |one: &Migration| {
         let why = Why::UndoPart(undo_part(&one.sql)?);
@@ -95,24 +94,23 @@ pub fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Ve
     if unfit.is_empty() { Ok(()) } else { Err(unfit) }
 }
 
-/// Whether an entry of the directory of migrations may have to be run, as far as its
-/// name tells.
+/// Returns true if an entry of the migrations directory may have to be run, judging by its name.
 pub fn may_run(name: &str) -> bool {
     !is_note(name) && !is_undo(name)
 }
 
-/// What the runner runs of a listing that has nothing unfit.
+/// Returns the files that are run, from a listing without unfit files.
 fn runnable<K>(listing: &Listing<K>) -> BTreeMap<String, &K> {
     let files = listing.iter().filter(|(path, _)| !path.contains('/') && is_migration(path));
     files.map(|(path, (_, id))| (path.clone(), id)).collect()
 }
 
-/// Why the runner cannot say that it does what has to be done about a file.
+/// Returns the reason why a file can be neither run nor ignored, if there is one.
 fn why_unfit<K>(path: &str, kind: FileKind, siblings: &Listing<K>) -> Option<Why> {
     let (name, lower) = (file_name(path), path.to_ascii_lowercase());
     match kind {
         FileKind::Submodule => return Some(Why::Submodule),
-        // Whose names lossy text cannot tell apart.
+        // A name that is not UTF-8 is converted with replacement characters and may not be unique.
         _ if path.contains('\u{fffd}') => return Some(Why::NotUtf8),
         _ if is_note(name) => return None,
         FileKind::Symlink => return Some(Why::Symlink),
@@ -146,7 +144,7 @@ fn why_unfit<K>(path: &str, kind: FileKind, siblings: &Listing<K>) -> Option<Why
 
 const UNDO_WORDS: [&str; 4] = ["down", "undo", "revert", "rollback"];
 
-/// Whether a file is the one that undoes another: `x-down.sql` beside `x-up.sql`.
+/// Returns true if a file undoes another one, such as `x-down.sql` beside `x-up.sql`.
 fn undoes_another<K>(stem: &str, siblings: &Listing<K>) -> bool {
     let has = |name: &str| siblings.keys().any(|sibling| sibling.eq_ignore_ascii_case(name));
     UNDO_WORDS.iter().any(|word| {
@@ -163,7 +161,7 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Whether a file is about migrations and none: what it says changes no schema.
+/// Returns true if the file is not a migration and its content cannot influence the schema.
 fn is_note(name: &str) -> bool {
     const NAMES: [&str; 6] =
         [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".editorconfig", "atlas.sum"];
@@ -186,7 +184,7 @@ mod tests {
         judge(between).map(|judged| judged.run)
     }
 
-    /// The reason why a file that is new cannot be run.
+    /// Returns the reason why a new file cannot be run.
     fn why(name: &str) -> Option<Why> {
         match judged(&[], &[(name, 1)]) {
             Ok(_) => None,
@@ -273,13 +271,13 @@ mod tests {
         let old = [("R__view.sql", 1), ("1.sql", 1), ("x.rb", 1), ("d/up.sql", 1)];
         let new = [old.as_slice(), &[("2.sql", 1)]].concat();
         assert_eq!(judged(&old, &new).unwrap(), ["2.sql"]);
-        // A file that was changed or removed and never ran is no migration either.
+        // A changed or removed file that is not a migration is refused too.
         for other in [new[1..].to_vec(), [&[("R__view.sql", 2)][..], &new[1..]].concat()] {
             assert!(matches!(judged(&old, &other), Err(Gap::Unfit(unfit)) if unfit.len() == 1));
         }
         assert_eq!(judged(&[("1.sql", 1)], &[("1.sql", 2)]), Err(Gap::Changed("1.sql".into())));
         assert_eq!(judged(&[("1.sql", 1)], &[]), Err(Gap::Removed("1.sql".into())));
-        // A file that becomes a link is not the same file.
+        // A file that was replaced by a symbolic link differs.
         let (old, link) =
             (listing(&[("1.sql", 1)]), Listing::from([("1.sql".to_owned(), (FileKind::Symlink, 1))]));
         let between = Between { directory: "m", old: Some(&old), new: Some(&link), others: Vec::new() };

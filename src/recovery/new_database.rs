@@ -13,7 +13,7 @@ use super::Error;
 const SUFFIX: &str = "~pggit";
 const COMMENT: &str = "git-pggit: being restored";
 const APPLICATION: &str = "git-pggit";
-/// How many temporary names are tried for one database.
+/// The maximum number of temporary names for one database.
 const NAMES_MAX: usize = 5;
 
 /// What is going to happen. What it shows is what runs.
@@ -46,9 +46,9 @@ pub enum Step {
     },
     /// Restore the backup into it.
     Load,
-    /// Give it the settings that the database had, until the migrations have run.
+    /// Set the settings of the original database until the migrations have run.
     Lend {
-        /// Which.
+        /// The settings.
         settings: Vec<Setting>,
     },
     /// Run these migrations in it.
@@ -134,8 +134,8 @@ impl Plan {
         Self { mask: name, ..self }
     }
 
-    /// The same, and what is run in it finds these settings of the database, as far
-    /// as they are for everybody or for `role`.
+    /// Returns a plan that also sets these settings of the original database, if they are for all roles
+    /// or for `role`, while migrations run.
     #[must_use]
     pub fn with_settings(self, settings: &[Setting], role: &str) -> Self {
         let applies = |setting: &&Setting| setting.role.as_deref().is_none_or(|one| one == role);
@@ -188,8 +188,8 @@ pub fn template(postgres: &Postgres) -> Template {
     }
 }
 
-/// `name` with a suffix. A name that would be too long is cut, and gets a digest of
-/// what it was, so that two long names stay two.
+/// Appends a suffix. If the result would be too long, `name` is truncated and a digest of it is
+/// inserted, so that names with a common beginning stay distinct.
 pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
     if name.len() + suffix.len() <= NAME_BYTES_MAX {
         return format!("{name}{suffix}");
@@ -199,12 +199,11 @@ pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
     format!("{}{rest}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - rest.len())])
 }
 
-/// Executes `plan` on the server of `admin`; `work` does what is to be done inside
-/// of the temporary database: it is called for [`Step::Load`], [`Step::Migrate`],
-/// [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a panic, the temporary database is
-/// dropped, and the error of `work` comes back as it is. `at` is called with the
-/// name of each durable step that has been taken. Whether this role may mark the
-/// database is asked before the load; why it has no mark, when it may not, is returned.
+/// Executes `plan` on the server of `admin`. `work` is called with the temporary database for
+/// [`Step::Load`], [`Step::Migrate`], [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a
+/// panic, the temporary database is dropped, and an error of `work` is returned unchanged. `at` is
+/// called with the name of each durable step that is done. Before the load, it is checked whether this
+/// role may mark the database. If it may not, the reason is returned.
 pub fn into_new_database<E: From<Error>>(
     admin: &ConnInfo,
     plan: &Plan,
@@ -275,7 +274,7 @@ pub fn into_new_database<E: From<Error>>(
     Ok(not_marked)
 }
 
-/// Gives the temporary database its final name, and ends the transaction of [`begin`].
+/// Renames the temporary database to its final name, and commits the transaction of [`begin`].
 fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     client.set_comment(&plan.temporary, plan.label.as_deref())?;
     if plan.template.monetary.is_some() {
@@ -288,8 +287,8 @@ fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     Ok(client.execute("COMMIT")?)
 }
 
-/// Begins the transaction in which the temporary database becomes the real one. What
-/// we have done in it is done; a pooler may keep the sessions that did it.
+/// Begins the transaction in which the temporary database gets its final name. Our own sessions in it
+/// have finished, but a pooler may keep them open, so they are ended.
 fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
     if client.connections_to(&plan.temporary)? > 0 {
         client.end_sessions(&plan.temporary)?;
@@ -297,8 +296,7 @@ fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
     client.execute("BEGIN")
 }
 
-/// Gives a temporary database settings, and returns them as the server writes them
-/// down.
+/// Sets settings in a temporary database, and returns them as the server stores them.
 fn lend(client: &Client, temporary: &str, settings: &[Setting]) -> Result<Vec<Setting>, Error> {
     let one = |setting: &Setting| {
         let failed = |source| Error::Setting { name: setting.name.clone(), source };
@@ -335,9 +333,9 @@ fn exists(error: PgError) -> Error {
     }
 }
 
-/// Refuses a target that exists, and removes what a dead try has left. What cannot be
-/// removed now is left under its name: the plan that comes back has another temporary
-/// name then. Its names come back, too.
+/// Fails if the target exists, and drops the temporary databases of dead processes. A database that
+/// cannot be dropped now keeps its name, and the returned plan has another temporary name. The names of
+/// such databases are returned too.
 fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
@@ -358,9 +356,9 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> 
     Err(Error::InProgress { dbname: plan.database.clone() })
 }
 
-/// Takes the lock of a temporary name, and removes what a dead try has left under it.
-/// `false` when that is still in use: by a session that has not noticed that its
-/// program is gone, a prepared transaction, or a slot.
+/// Locks a temporary name, and drops the database that a dead process has left under it. Returns false
+/// if that database is still in use: by a session that has not noticed the death of its program, a
+/// prepared transaction, or a replication slot.
 fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     if !client.try_lock(&plan.temporary)? {
         return Err(Error::InProgress { dbname: plan.database.clone() });
@@ -383,8 +381,7 @@ fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     }
 }
 
-/// Tries once more to remove what was in use before. What cannot be removed is found
-/// by the next try.
+/// Tries again to drop databases that were in use. The next restore drops those that remain.
 fn remove_left(client: &Client, left: &[String]) {
     for name in left {
         let _ = client.drop_database(name, false);

@@ -91,9 +91,9 @@ pub(super) fn owner(path: &Path, meta: &fs::Metadata) -> Result<Option<(u32, u32
     }
 }
 
-/// Refuses tablespaces that the caller has not mapped: where they were stands in the
-/// artifact, and those who wrote that do not choose where anything is made here.
-/// `<old>=<old>` maps one to its old place.
+/// Fails if tablespaces are not mapped. Their original directories are recorded in the artifact, and
+/// its author must not choose where files are created here. `<old>=<old>` maps a tablespace to its
+/// original directory.
 pub(super) fn check_mapped(
     places: Vec<PathBuf>,
     mapping: &[(PathBuf, PathBuf)],
@@ -104,8 +104,8 @@ pub(super) fn check_mapped(
     if places.is_empty() { Ok(()) } else { Err(Error::Unmapped { path: path.to_owned(), places }) }
 }
 
-/// Refuses links in `data`, which a tool has made, that lead out of it to another
-/// place than the mapped ones.
+/// Fails if the directory `data`, which a tool has created, has a symbolic link to a place outside it
+/// that is not mapped.
 pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> {
     const HINT: &str = "map the directory to itself if that is meant: --tablespace-mapping <dir>=<dir>";
     let io = |path: &Path, error| Error::file("look at", path, error);
@@ -174,16 +174,16 @@ fn free_bytes(path: &Path) -> Result<u64, Error> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// A directory of ours in which something is made and thrown away.
+/// A directory of this process for temporary results.
 #[derive(Debug)]
 pub struct Home {
-    /// It, held.
+    /// The open directory.
     pub held: Pinned,
-    /// Whose what is made there is to be, when it is not to be ours.
+    /// The user and group who get the results; `None` if that is the current user.
     pub owner: Option<(u32, u32)>,
 }
 
-/// The directory `parent`, which is the home or any other one.
+/// Opens the directory `parent`, or uses `home` if that is the same.
 pub(super) fn above(parent: &Path, home: Option<&Home>) -> io::Result<Pinned> {
     match home.filter(|home| home.held.real() == parent) {
         Some(home) => home.held.again(),
@@ -191,7 +191,7 @@ pub(super) fn above(parent: &Path, home: Option<&Home>) -> io::Result<Pinned> {
     }
 }
 
-/// What was said when something was handed over, as an error of this room.
+/// Converts an error of handing over a directory to one of this module.
 pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error> {
     result.map_err(|kept| match kept {
         Kept::Io(error) => Error::file("chown", held.real(), error),
@@ -199,13 +199,13 @@ pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error
     })
 }
 
-/// A directory that is being made, and goes when this goes.
+/// A directory that is being made. It is removed on drop unless it is complete.
 ///
-/// The directory above it may belong to whom the data are going to belong to, who
-/// could put something else in its place while root fills it. So both are held, and
-/// what we do there does not depend on a name: nobody else changes anything in it.
+/// Its parent may belong to the future owner of the data, who could replace the directory while root
+/// fills it. Therefore both directories are kept open and accessed independently of their names, and no
+/// other user can change entries of this directory.
 pub(super) struct Partial {
-    /// Its name, by which other users reach what is theirs in it.
+    /// The path, for programs that run as another user.
     pub(super) dir: PathBuf,
     held: Pinned,
     above: Pinned,
@@ -225,23 +225,23 @@ impl Partial {
         name
     }
 
-    /// What gets the name in the end, by the path that is for us.
+    /// Returns the path of the future data directory for use by this process.
     pub(super) fn data(&self) -> PathBuf {
         self.held.path().join("data")
     }
 
-    /// The same by its name, for programs that run as others.
+    /// Returns the path of the future data directory for programs that run as another user.
     pub(super) fn named_data(&self) -> PathBuf {
         self.dir.join("data")
     }
 
-    /// It, for what we do in it.
+    /// Returns the open directory.
     pub(super) fn held(&self) -> &Pinned {
         &self.held
     }
 
-    /// Makes it beside `path`, in the directory `home` if that is held already. What a
-    /// dead process has left goes.
+    /// Creates it beside `path`, in `home` if that is the parent. Removes a leftover of a dead process
+    /// first.
     pub(super) fn make(path: &Path, home: Option<&Home>) -> Result<Self, Error> {
         let (dir, name) = (Self::beside(path), Self::name_beside(path));
         let parent = path.parent().unwrap_or(Path::new("/"));
@@ -257,8 +257,8 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Whose the data at `path` are to be, when they are not to be ours: that of the
-    /// directory that is held, wherever its name leads by now.
+    /// Returns the user and group who have to own the data at `path`, or `None` if that is the current
+    /// user. They are those of the open directory, even if its name has been reused.
     pub(super) fn owner(&self, path: &Path, home: Option<&Home>) -> Result<Option<(u32, u32)>, Error> {
         if let Some(home) = home {
             return Ok(home.owner);
@@ -319,7 +319,7 @@ pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
     sweep(&above, &Partial::name_beside(path))
 }
 
-/// Removes what a dead process has left as `name`.
+/// Removes the directory `name` that a dead process has left.
 fn sweep(above: &Pinned, name: &OsStr) -> Result<(), Error> {
     let busy = || busy(&above.real().join(name));
     let held = match above.enter(name) {
@@ -352,7 +352,7 @@ fn discard(above: &Pinned, held: &Pinned) -> Result<(), Error> {
         end_server(&data, meta.uid());
     }
     let outside = held.path().join(OUTSIDE);
-    // When the directory is in its place, they are parts of it.
+    // If the data directory has been moved to its place, the tablespaces belong to it.
     let moved = outside.exists() && !data.exists() && was_moved(above, held);
     let outside = fs::read(outside).ok();
     let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Outside>>(&text).ok());

@@ -217,9 +217,9 @@ fn major_in(data: &Path) -> Result<u32, Error> {
     major_of(text.trim()).ok_or_else(|| refuse(data, "is not of a version of PostgreSQL", ""))
 }
 
-/// Where the server works: its user is the owner of the data, who gets through
-/// the directory of ours to it and to nothing else. It has names for what we reach
-/// without.
+/// Returns the place in which the server runs. Its user is the owner of the data, who can pass through
+/// our directory to the data and nothing else. The server uses paths, this process uses open
+/// directories.
 fn ground(partial: &Partial) -> Result<Ground, Error> {
     let (data, held) = (partial.named_data(), partial.held());
     let meta = fs::metadata(partial.data()).map_err(|error| Error::file("look at", &data, error))?;

@@ -1,8 +1,8 @@
-//! The directories of tablespaces that are made, which are elsewhere than the rest.
+//! The directories of tablespaces outside the data directory.
 //!
-//! The caller has named them, and the one whom the data are to belong to, or others,
-//! may be able to change what is on the way there. So each is held, taken away from
-//! everybody else while it is filled, and given to its owner when that is done.
+//! The caller has named them. The future owner of the data, or other users, may be able to change parts
+//! of their paths. Therefore each directory is opened, made inaccessible to other users while it is
+//! filled, and given to its owner at the end.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,21 +17,21 @@ use super::Error;
 use super::place::{Home, above, given, refuse};
 use crate::process::{OsUser, Pinned, is_rooted};
 
-/// One of them.
+/// The directory of a tablespace.
 #[derive(Debug)]
 pub(super) struct Space {
     held: Pinned,
-    /// Whose it was before, with its mode.
+    /// The previous owner, group and mode, if the directory existed.
     before: Option<(u32, u32, u32)>,
 }
 
-/// What is known about one that somebody else may have to tidy up.
+/// The facts about such a directory that another process needs to clean up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Outside {
     path: Vec<u8>,
-    /// Its device and its inode, when it was there.
+    /// The device and inode, if the directory was open.
     identity: Option<(u64, u64)>,
-    /// The user who has made it, where that is not known.
+    /// The user who creates it, to be compared if the identity is unknown.
     maker: u32,
     before: Option<(u32, u32, u32)>,
 }
@@ -39,9 +39,8 @@ pub(super) struct Outside {
 const HINT: &str = "name an empty one for the tablespace: --tablespace-mapping <old>=<new>";
 
 impl Space {
-    /// Takes the missing or empty directory `path` for data that are to belong to
-    /// `owner`, when that is not us. `home` is the directory that it is in, when
-    /// that is held already.
+    /// Takes the missing or empty directory `path` for data of `owner`; `None` is the current user.
+    /// `home` is its parent, if the caller has opened that.
     pub(super) fn take(path: &Path, owner: Option<(u32, u32)>, home: Option<&Home>) -> Result<Self, Error> {
         let io = |error| Error::file("make", path, error);
         let (parent, name) =
@@ -53,7 +52,8 @@ impl Space {
             _ => io(error),
         })?;
         if let Some((uid, _)) = owner.filter(|_| home.is_none()) {
-            // What its owner can lead to somewhere else is led to something else of his.
+            // If the parent belongs to the owner of the data, a replaced path only leads to another
+            // directory of that owner.
             let is_theirs = above.metadata().map_err(io)?.uid() == uid;
             if !is_theirs && !is_rooted(parent).map_err(io)? {
                 const HINT: &str =
@@ -81,7 +81,7 @@ impl Space {
         }
         let before = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
         held.take().map_err(io)?;
-        // Nobody puts anything there any more.
+        // No other user can add entries from here on.
         if !held.is_empty().map_err(io)? {
             restore(&held, before).map_err(io)?;
             return Err(refuse(&path, "is not empty", HINT));
@@ -89,17 +89,17 @@ impl Space {
         Ok(Self { held, before: Some(before) })
     }
 
-    /// The name of the directory.
+    /// Returns the path of the directory.
     pub(super) fn real(&self) -> &Path {
         self.held.real()
     }
 
-    /// The path by which it is filled.
+    /// Returns the path by which it is filled.
     pub(super) fn path(&self) -> PathBuf {
         self.held.path()
     }
 
-    /// Gives it and all that was put there to `owner`, with all of it on disk.
+    /// Gives the directory with its contents to `owner`, and flushes it to disk.
     pub(super) fn finish(&self, owner: Option<(u32, u32)>) -> Result<(), Error> {
         if let Some(owner) = owner {
             given(&self.held, self.held.hand_over(None, owner, &|_, _| None))?;
@@ -107,7 +107,7 @@ impl Space {
         self.held.sync_all().map_err(|error| Error::file("sync", self.real(), error))
     }
 
-    /// What somebody has to know who tidies up.
+    /// Returns the facts that are needed to clean up.
     pub(super) fn outside(&self) -> Result<Outside, Error> {
         let meta = self.held.metadata().map_err(|error| Error::file("look at", self.real(), error))?;
         Ok(Outside {
@@ -120,13 +120,13 @@ impl Space {
 }
 
 impl Outside {
-    /// One that a tool makes, which runs as the user `maker`.
+    /// Returns the facts about a directory that a tool will create as the user `maker`.
     pub(super) fn made_by(maker: u32, path: &Path) -> Self {
         Self { path: path.as_os_str().as_bytes().to_vec(), identity: None, maker, before: None }
     }
 
-    /// Removes what was put there, which was empty before; if it is still that
-    /// directory, and no other one that somebody has put in its place.
+    /// Removes the contents, unless another directory has replaced this one. The directory was empty
+    /// before.
     pub(super) fn clear(&self) -> Result<(), Error> {
         let path = PathBuf::from(OsString::from_vec(self.path.clone()));
         let Ok(held) = Pinned::open(&path) else { return Ok(()) };
@@ -142,7 +142,7 @@ impl Outside {
         held.clear(&[]).map_err(io)?;
         match self.before {
             Some(before) => restore(&held, before).map_err(io),
-            // It was missing before; what is there now and not empty stays.
+            // The directory did not exist before. It is removed if it is empty.
             None => {
                 if self.identity.is_some() {
                     let _ = fs::remove_dir(&path);

@@ -9,12 +9,10 @@ use super::Error;
 /// for those that are on their way out.
 const ATTEMPTS: usize = 6;
 
-/// Lets the database `restored` take the name `dbname`; what had it gets the name
-/// `aside`. Both happen together or not at all. What comes in gets `properties`
-/// first, which are in no dump; why it has no mark, when this role may not set it, is
-/// returned. Sessions that are connected
-/// to either are ended when `disconnect` says so; else their being there is an
-/// error, and nothing is changed.
+/// Renames the database `restored` to `dbname`, and the one with that name to `aside`. Both happen
+/// together or not at all. The restored database gets `properties` first, which no dump contains. If
+/// this role may not set its mark, the reason is returned. With `disconnect`, sessions in either
+/// database are ended. Otherwise, a session in one of them is an error, and neither is renamed.
 pub fn swap_in(
     admin: &ConnInfo,
     dbname: &str,

@@ -1,43 +1,43 @@
-//! Files that are no migrations of the runner of this program, and why.
+//! Files that this program cannot run as migrations, and the reasons.
 
 use std::fmt;
 
 use crate::tools::UndoPart;
 
-/// So many files are named; of the others only how many there are.
+/// The number of files that are named; the others are only counted.
 const SHOWN_MAX: usize = 5;
 
-/// A file that the runner does not run, or must not.
+/// A file that this program cannot run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
-    /// Its path in the repository.
+    /// The path in the repository.
     pub path: String,
-    /// Why not.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a file cannot be run.
+/// The reason why a file cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// Only files directly in the directory of migrations are.
+    /// It is in a subdirectory of the migrations directory.
     Below,
-    /// Only `*.sql` files are.
+    /// Its name does not end with `.sql`.
     NotSql,
     /// It is a symbolic link.
     Symlink,
-    /// It is a commit of another repository.
+    /// It is a submodule.
     Submodule,
     /// Its name is not UTF-8.
     NotUtf8,
-    /// Its name says that it undoes another one.
+    /// Its name says that it undoes another file.
     Undoes,
-    /// It is run again whenever it changes.
+    /// It is a repeatable migration, run again whenever it changes.
     Repeatable,
-    /// It stands for those before it.
+    /// It is a baseline, which replaces the migrations before it.
     Baseline,
-    /// It is run around others.
+    /// It is a callback, run before or after other migrations.
     Callback,
-    /// It undoes itself.
+    /// It has a part that undoes the rest.
     UndoPart(UndoPart),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Names the files and says why.
+/// Returns a text with the files and the reasons.
 pub(super) fn named(files: &[Unfit]) -> String {
     match files {
         [Unfit { path, why }] => format!("{path} cannot be run: {why}"),
@@ -71,7 +71,7 @@ pub(super) fn named(files: &[Unfit]) -> String {
     }
 }
 
-/// The first ones, and how many more there are.
+/// Returns a text with the first elements and the number of others.
 pub(super) fn listed(all: impl ExactSizeIterator<Item = impl fmt::Display>) -> String {
     let more = all.len().saturating_sub(SHOWN_MAX);
     let mut text: Vec<String> = all.take(SHOWN_MAX).map(|one| one.to_string()).collect();

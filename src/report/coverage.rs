@@ -23,8 +23,8 @@ pub enum State {
     InProgress,
     /// There are completed backups, but each needs one that is not there.
     NoFullBackup,
-    /// There are completed backups, but the bytes of each, or of one that it needs,
-    /// are in a place that is not there.
+    /// There are completed backups, but the bytes of each, or of one that it needs, are in a place
+    /// that does not exist.
     BytesMissing,
     /// They are there, but the latest verdict on each, or on one that it needs, is
     /// `failed`.
@@ -121,7 +121,7 @@ pub struct Known<C> {
     pub verified: bool,
     /// What its verifications come to.
     pub verification: Option<Verified>,
-    /// The place of its bytes is not there.
+    /// True if the place of its bytes does not exist.
     pub missing: bool,
 }
 

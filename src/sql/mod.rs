@@ -66,8 +66,9 @@ pub fn installed(client: &Client) -> Result<u32, Error> {
     Ok(version.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// What is in the schema, with its owner, and is neither ours nor a superuser's. What
-/// belongs to others can have code of theirs in it, which would run with our rights.
+/// Finds a relation, function, type or operator in the schema, or the schema itself, that is owned
+/// neither by the current role nor by a superuser. Objects of others may contain code that would
+/// run with the rights of this role.
 const FOREIGN: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
     found AS (SELECT 1 AS rank, 'schema pggit' AS what, nspowner AS owner FROM schema \
     UNION ALL SELECT 2, 'relation pggit.' || quote_ident(relname), relowner FROM pg_class \
@@ -81,15 +82,15 @@ const FOREIGN: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WH
     SELECT found.what, role.rolname FROM found JOIN pg_roles AS role ON role.oid = found.owner \
     WHERE NOT role.rolsuper AND role.rolname <> current_user ORDER BY rank, what LIMIT 1";
 
-/// Triggers on what is in the schema: we have none.
+/// Finds triggers on relations in the schema. This program creates none.
 const TRIGGERS: &str = "SELECT 'trigger ' || quote_ident(t.tgname) || ' on pggit.' || quote_ident(c.relname), \
     role.rolname FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
     JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_proc AS p ON p.oid = t.tgfoid \
     JOIN pg_roles AS role ON role.oid = p.proowner \
     WHERE n.nspname = 'pggit' AND NOT t.tgisinternal ORDER BY 1 LIMIT 1";
 
-/// Refuses a schema `pggit` that is not ours, or in which others have put something,
-/// before anything of it is used. Only catalogs are read.
+/// Fails if the schema `pggit` or an object in it belongs to somebody else, before any of it is
+/// used. Reads only the catalogs.
 fn refuse_foreign(client: &Client) -> Result<(), Error> {
     for sql in [FOREIGN, TRIGGERS] {
         if let Some([Some(what), Some(owner)]) =
@@ -101,8 +102,8 @@ fn refuse_foreign(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses to call functions of others with the rights of a superuser. Who has fewer
-/// rights may use what another role has installed.
+/// Fails if the role is a superuser and would call functions of other roles. Roles with fewer
+/// rights may use an installation of another role.
 pub fn refuse_escalation(client: &Client) -> Result<(), Error> {
     match first(client, "SELECT current_setting('is_superuser')")?.as_deref() {
         Some("on") => refuse_foreign(client),
@@ -115,7 +116,7 @@ pub fn install(client: &Client) -> Result<u32, Error> {
     refuse_foreign(client)?;
     let before = installed(client)?;
     loop {
-        // Somebody may make it before us at the last moment.
+        // Another role may have created the schema just before.
         let ours = client.execute(&format!("BEGIN; {LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
         if let Err(error) = ours {
             let _ = client.execute("ROLLBACK");

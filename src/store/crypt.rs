@@ -79,7 +79,7 @@ impl Crypt {
         self.0.as_ref().map_or(0, |keys| keys.seed)
     }
 
-    /// Whether there is a key with this id, in hex digits.
+    /// Returns true if there is a key with this id, in hexadecimal.
     pub(crate) fn knows(&self, id: &str) -> bool {
         self.0.as_ref().is_some_and(|keys| keys.sealing.keys().any(|key| hex(key) == id))
     }

@@ -132,42 +132,42 @@ pub enum Error {
         /// The id that it has.
         found: String,
     },
-    /// A store is not the one that records speak of.
+    /// A store has another id than the one that records name.
     #[error("{url}: this is store {found}, and backups are recorded in store {expected} at this place")]
     Replaced {
-        /// Where.
+        /// The URL of the store.
         url: String,
-        /// The id that is recorded.
+        /// The recorded id.
         expected: String,
-        /// The id that it has.
+        /// The id of the store.
         found: String,
     },
-    /// A store that was encrypted says that it is not.
+    /// A store claims not to be encrypted although records say that it is.
     #[error("{url}: the store says that it is not encrypted, and records say that it is")]
     Unsealed {
-        /// Where.
+        /// The URL of the store.
         url: String,
     },
     /// A store has none of the keys that records name.
     #[error("{url}: the store has not the key {key}, which records name")]
     OtherKeys {
-        /// Where.
+        /// The URL of the store.
         url: String,
-        /// One of the keys.
+        /// One of the recorded keys.
         key: String,
     },
-    /// A location is in no place that the user has named.
+    /// A location is outside all places that the user has named.
     #[error("{location}: not in a store or directory of your configuration")]
     Elsewhere {
         /// The location.
         location: String,
     },
-    /// The files of a backup are not those of its record.
+    /// The files of a backup differ from those in its record.
     #[error("{object}: not the files of the record: {detail}")]
     OtherFiles {
-        /// The backup, or its location.
+        /// The id of the backup, or its location.
         object: String,
-        /// How they differ.
+        /// The difference.
         detail: String,
     },
     /// There is no such object.
@@ -329,7 +329,7 @@ impl Error {
         )
     }
 
-    /// Whether it says that nothing is there.
+    /// Returns true if the error says that something does not exist.
     pub fn is_absence(&self) -> bool {
         matches!(
             self,

@@ -217,7 +217,7 @@ impl Draft {
         }
     }
 
-    /// The id of the store that it is in.
+    /// Returns the id of the store that it is written to, if it is one.
     pub fn store_id(&self) -> Option<String> {
         match self {
             Self::Plain(_) => None,
@@ -297,8 +297,9 @@ pub enum Held {
 }
 
 impl Held {
-    /// The bytes of a backup, below one of the roots of `access`. Refuses them when
-    /// they are not the files that its record has, by name, size and digest.
+    /// Opens the bytes of a backup below one of the roots of `access`. Fails if the artifact of a store
+    /// does not have exactly the recorded files, by name, size and digest. Of plain files only the
+    /// existence is checked here.
     pub fn open(backup: &Backup, access: &Access) -> Result<Self> {
         let held = root::find(backup, access)?;
         held.check_files(backup)?;
@@ -317,7 +318,7 @@ impl Held {
         for recorded in &backup.artifacts {
             let name = recorded.name.as_str();
             let artifact = match self {
-                // Its content is compared when it is read.
+                // The content of plain files is compared when it is read.
                 Self::Plain(stored) => {
                     let path = stored.path(name)?;
                     path.symlink_metadata().map_err(|error| Error::io("open", &path, error))?;
@@ -370,13 +371,13 @@ impl Held {
         }
     }
 
-    /// Whether what is read is proved by its end, at the latest.
+    /// Returns true if reading a file to its end verifies its content.
     pub fn proves_itself(&self) -> bool {
         matches!(self, Self::Artifact(_))
     }
 
-    /// Whether nobody without a key can have made any byte of it. Of other bytes it
-    /// is known only at the end of a file that all of it is what was written.
+    /// Returns true if no byte can have been written without a key. Otherwise, a file is known to be
+    /// unchanged only after all of it was read.
     pub fn is_authentic(&self) -> bool {
         matches!(self, Self::Artifact(artifact) if artifact.is_sealed())
     }

@@ -1,8 +1,8 @@
-//! The places whose bytes may be read.
+//! The places from which bytes may be read.
 //!
-//! A record may come from anybody who can push. So its location is a hint: it
-//! counts inside of a root, which the user has named, and nowhere else. What was
-//! moved is found in the other roots by the id of the backup.
+//! Anyone with push access can write a record. Therefore its location is only a hint: it is used only
+//! inside a root, that is, a place that the user has named. If the bytes were moved, they are found in
+//! another root by the id of the backup.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,27 +15,27 @@ use super::url::{Scheme, StoreUrl};
 use super::{Error, Result, layout};
 use crate::domain::Backup;
 
-/// A store, or a directory with plain files.
+/// A store or a directory of plain files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// A store.
     Store(StoreUrl),
-    /// A directory.
+    /// A directory of plain files.
     Directory(PathBuf),
 }
 
-/// What records say about a store: the ids that it may have, and the keys of which
-/// it has to have one. Nothing is known where a set is empty.
+/// The recorded identity of a store: its possible ids, and the keys of which it must have at least one.
+/// An empty set means that nothing is recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Ids of stores.
+    /// Ids of the store.
     pub ids: BTreeSet<String>,
     /// Ids of keys.
     pub keys: BTreeSet<String>,
 }
 
 impl Root {
-    /// The directory `path`, which is absolute: a store if there is one in it.
+    /// Returns the root for the directory `path`, which is absolute: a store if it contains one.
     pub fn of_directory(path: &Path) -> Result<Self> {
         match path.join(layout::CONFIG).is_file() {
             true => Ok(Self::Store(StoreUrl::from_directory(path)?)),
@@ -43,7 +43,7 @@ impl Root {
         }
     }
 
-    /// Whether a location, however it is written, is inside of it.
+    /// Returns true if a location is inside this root. Symbolic links are resolved.
     pub fn leads_to(&self, location: &str) -> bool {
         match self {
             Self::Store(url) => Store::url_of(location)
@@ -53,7 +53,7 @@ impl Root {
         }
     }
 
-    /// Whether a store at `url` would be here.
+    /// Returns true if this root is the directory or URL of the store `url`.
     pub fn is_at(&self, url: &StoreUrl) -> bool {
         match self {
             Self::Store(own) => is_same(own, url),
@@ -61,12 +61,12 @@ impl Root {
         }
     }
 
-    /// Whether it takes the access of a cloud of this kind.
+    /// Returns true if this root is a store of this kind.
     pub fn is_of(&self, scheme: Scheme) -> bool {
         matches!(self, Self::Store(url) if url.scheme() == scheme)
     }
 
-    /// What is at a location inside of it.
+    /// Opens the bytes at a location inside this root.
     fn at(&self, location: &str, backup: &Backup, access: &Access) -> Result<Held> {
         let missing = || Error::NoObject { object: location.to_owned() };
         match self {
@@ -83,7 +83,7 @@ impl Root {
         }
     }
 
-    /// What has the id of the backup in it.
+    /// Opens the bytes of the backup by its id.
     fn find(&self, backup: &Backup, access: &Access) -> Result<Held> {
         let database = backup.database.as_str();
         let missing = || Error::NoObject { object: format!("{} in {self}", backup.id) };
@@ -127,12 +127,12 @@ impl fmt::Display for Root {
     }
 }
 
-/// Whether a location is a directory that is there.
+/// Returns true if a location is an existing directory.
 pub fn is_directory(location: &str) -> bool {
     location.parse::<FileUri>().is_ok_and(|uri| uri.to_path().is_dir())
 }
 
-/// The bytes of a backup, wherever they are below `access.roots`.
+/// Finds the bytes of a backup in `access.roots`.
 pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     if !Held::is_ours(location) {
@@ -159,7 +159,7 @@ pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
     Err(absent.or(trouble).unwrap_or_else(elsewhere))
 }
 
-/// What the bytes of a backup may be called: each attempt has its own.
+/// Returns the possible names of the bytes of a backup. Each attempt has its own.
 fn ids(backup: &Backup) -> Vec<String> {
     let id = backup.id.to_string();
     let own = backup.location.as_ref().and_then(|location| location.as_str().rsplit('/').next());
@@ -167,7 +167,7 @@ fn ids(backup: &Backup) -> Vec<String> {
     own.map(str::to_owned).into_iter().chain([id]).collect()
 }
 
-/// The path of a location inside of a directory, without links.
+/// Returns the path of a location without symbolic links, if it is inside the directory.
 fn inside(directory: &Path, location: &str) -> Option<PathBuf> {
     let path = real(&location.parse::<FileUri>().ok()?.to_path());
     let directory = real(directory);
@@ -181,7 +181,7 @@ fn is_same(one: &StoreUrl, other: &StoreUrl) -> bool {
     }
 }
 
-/// The path without links, as far as it is there.
+/// Resolves symbolic links in the existing part of a path.
 fn real(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,

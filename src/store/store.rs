@@ -52,7 +52,7 @@ pub struct Access {
     pub cache: Option<(PathBuf, u64)>,
     /// What opens encrypted stores.
     pub keyring: Keyring,
-    /// Where the bytes of backups may be.
+    /// The places from which the bytes of backups may be read.
     pub roots: Vec<Root>,
 }
 
@@ -126,7 +126,7 @@ impl Store {
         Ok(Self::with(bucket, config, crypt, access))
     }
 
-    /// What the store at `url` says about itself; `None` when there is no store.
+    /// Reads the configuration of the store at `url`; `None` if there is no store.
     pub fn peek(url: &StoreUrl, access: &Access) -> Result<Option<StoreConfig>> {
         let bucket = Bucket::open(url, &access.cloud)?;
         match bucket.find(layout::CONFIG) {
@@ -136,7 +136,7 @@ impl Store {
         }
     }
 
-    /// Refuses a store that is not the one that records speak of.
+    /// Fails if the identity of the store differs from the recorded one.
     pub fn check_identity(&self, expected: &Expected) -> Result<()> {
         let (url, found) = (self.url().to_string(), self.config().id.to_string());
         if let Some(other) = expected.ids.first().filter(|_| !expected.ids.contains(&found)) {

@@ -398,12 +398,12 @@ pub enum Step {
         /// gets it as its last argument.
         cmd: Box<Cmd>,
     },
-    /// Run a stored dump that is a plain script, over a connection of ours. See
+    /// Run a stored dump that is a plain script over a connection of this program. See
     /// [`super::load_script`].
     Script {
         /// Its name among the artifacts.
         artifact: String,
-        /// The database.
+        /// The target database.
         connection: Box<Connection>,
     },
     /// Write a stored directory of a backup out.
@@ -478,9 +478,9 @@ impl fmt::Display for Step {
     }
 }
 
-/// Makes an empty directory that only `owner`, or else we, can look into. One that
-/// is there and empty is taken; anything else is left as it is. Whoever may change
-/// the directory above cannot make us give away another one than that.
+/// Creates an empty directory with mode 0700 for `owner`, or for the current user. An existing empty
+/// directory is used; any other entry is left unchanged and is an error. A user with write access to
+/// the parent cannot make this process change the owner of a directory elsewhere.
 pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
     let failed = |source| Error::Destination { path: path.to_owned(), source };
     let not_empty = || failed(io::ErrorKind::DirectoryNotEmpty.into());
@@ -488,7 +488,7 @@ pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error>
     let above = Pinned::reach(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
     let held = match above.make(name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A link may lead to somewhere else a moment later.
+            // A symbolic link is refused, because its target may change.
             let held = above.enter(name).map_err(|_| not_empty())?;
             let uid = held.metadata().map_err(failed)?.uid();
             let is_theirs =

@@ -75,7 +75,7 @@ pub fn classify(stderr: &str) -> Kind {
     PHRASES.iter().find(|(phrase, _)| words.contains(phrase)).map_or(Kind::Other, |(_, kind)| *kind)
 }
 
-/// The kind of what the server refuses with an SQLSTATE.
+/// Returns the kind of an error with this SQLSTATE.
 pub(super) fn of_sqlstate(sqlstate: &str) -> Kind {
     match sqlstate {
         "53100" => Kind::DiskFull,

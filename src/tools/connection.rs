@@ -80,8 +80,8 @@ pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
 }
 
 impl Connection {
-    /// The same for a connection of our own. Nothing of our environment counts:
-    /// the connection string says all.
+    /// Returns the settings for a connection of this program itself. The environment is ignored,
+    /// because the connection string is complete.
     pub fn info(&self) -> Result<ConnInfo, crate::pg::Error> {
         let password =
             self.password.as_ref().map(|password| ("PGPASSWORD".into(), password.reveal().to_owned()));

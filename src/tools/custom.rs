@@ -300,7 +300,7 @@ impl Adapter for Custom {
                     None => cmd,
                 }
             }
-            // The tool puts them where they were.
+            // The tool restores tablespaces to their original directories.
             Target::DataDirectory { tablespaces, .. } if tablespaces.iter().any(|(from, to)| from != to) => {
                 let message = "tablespaces cannot be moved by a tool of one's own".to_owned();
                 return Err(self.fault(Fault::Unsupported(message)));

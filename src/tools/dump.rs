@@ -40,8 +40,8 @@ pub struct DumpSpec {
     pub with_extensions: bool,
     /// An exported snapshot to read.
     pub snapshot: Option<String>,
-    /// The encoding of what is written: that of the database, whatever the role or the
-    /// database is set to. Without it, pg_dump decides.
+    /// The encoding of the dump, usually that of the database, regardless of role and database
+    /// settings. `None` leaves the choice to pg_dump.
     pub encoding: Option<String>,
     /// When to give up.
     pub deadline: Option<Duration>,
@@ -65,8 +65,8 @@ impl DumpSpec {
         }
     }
 
-    /// The schema of the database of `client`, under settings that do not depend on
-    /// where it is. `alone` is that of [`Connection`].
+    /// Dumps the schema of the database of `client`, with settings that do not depend on the server,
+    /// the database and the role. `alone` has the same meaning as in [`Connection`].
     pub fn of_schema(client: &Client, alone: bool) -> Result<Self, pg::Error> {
         let info = client.conninfo().with_settings(&client.settings_of_schema()?);
         let mut connection = Connection { alone, ..Connection::from(&info) };
@@ -138,9 +138,9 @@ impl PgTools {
         Ok(DumpResult { bytes, duration: start.elapsed(), tool })
     }
 
-    /// The schema as SQL, such that equal schemas give equal bytes where `spec` is made
-    /// by [`DumpSpec::of_schema`], and without the secrets that foreign servers and
-    /// subscriptions hold. Of `spec` the format and the number of jobs do not matter.
+    /// Dumps the schema as SQL, without the secrets of foreign servers and subscriptions. If `spec` was
+    /// made by [`DumpSpec::of_schema`], equal schemas give equal bytes. The format and the number of
+    /// jobs in `spec` are ignored.
     pub fn schema_sql(&self, spec: &DumpSpec) -> Result<Vec<u8>, Error> {
         let cmd = spec.apply(self.cmd(Program::PgDump)?).args(["--format=plain", "--schema-only"]);
         let output = cmd.stdout_limit(SCHEMA_LIMIT).run().map_err(|e| Error::of(Program::PgDump, e))?;

@@ -174,31 +174,31 @@ pub enum Error {
     /// The server refused a statement of a script.
     #[error("{script}:{line}: {} (SQLSTATE {}) in '{statement}'", refusal.message, refusal.sqlstate)]
     Statement {
-        /// The script.
+        /// The name of the script.
         script: String,
-        /// The line.
+        /// The line of the error.
         line: u64,
-        /// The beginning of the statement, without literals.
+        /// The beginning of the statement, up to its first literal.
         statement: String,
-        /// What the server said.
+        /// The error of the server.
         refusal: Box<Refusal>,
     },
-    /// A script has something that is not run.
+    /// A script contains something that this program does not run.
     #[error("{script}:{line}: {reason}")]
     Script {
-        /// The script.
+        /// The name of the script.
         script: String,
-        /// The line.
+        /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// The session of a script is not one in the database that was meant.
+    /// The session of a script is not connected to the intended database.
     #[error("{script}: the session is not in database \"{expected}\" any more")]
     WrongDatabase {
-        /// The script.
+        /// The name of the script.
         script: String,
-        /// The database that was meant.
+        /// The intended database.
         expected: String,
     },
     /// A tool with a repository of its own failed.

@@ -58,7 +58,7 @@ pub(super) fn quoted_end(sql: &[u8], open: usize, quote: u8, escapes: bool) -> (
     (sql.len(), sql.len())
 }
 
-/// Just after the next end of a line: a carriage return is one, too.
+/// Returns the position after the next line end. A carriage return ends a line too.
 fn line_end(sql: &[u8], from: usize) -> usize {
     let found = sql[from..].iter().position(|b| matches!(b, b'\n' | b'\r'));
     found.map_or(sql.len(), |at| from + at + 1)

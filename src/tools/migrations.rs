@@ -1,9 +1,9 @@
 //! Running migrations that are plain SQL files.
 //!
-//! Each file has a session and a transaction of its own, so that nothing that it
-//! sets is left to the next one. What PostgreSQL does not allow in a transaction
-//! (`CREATE INDEX CONCURRENTLY`, `VACUUM`, ...), and what begins and ends
-//! transactions itself, runs statement by statement.
+//! Each file runs in a session and a transaction of its own, so that its settings do not affect the
+//! next file. A file with statements that PostgreSQL does not allow in a transaction (`CREATE INDEX
+//! CONCURRENTLY`, `VACUUM`, ...), or that begins or ends transactions itself, runs statement by
+//! statement.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
 use crate::pg::ConnInfo;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// Comments at the head of a file with which tools (sqlx, Atlas) are told the same.
+/// Comments at the head of a file by which other tools (sqlx, Atlas) run it without a transaction.
 const NO_TRANSACTION: [&str; 2] = ["no-transaction", "atlas:txmode none"];
 /// Statements that take no transaction around them.
 const ALONE: [&str; 7] = ["vacuum", "begin", "start", "commit", "end", "abort", "rollback"];
-/// The same, by their first two words: most are about things outside of databases.
+/// Further such statements, by their first two words. Most of them act outside the database.
 const ALONE_PAIRS: [(&str, &str); 12] = [
     ("create", "database"),
     ("drop", "database"),
@@ -48,7 +48,7 @@ impl Migration {
     pub fn runs_alone(&self) -> bool {
         let mut pieces = Splitter::new(self.text(), Skip::Dump, true);
         let mut alone = self.says_so();
-        // What cannot be cut is refused elsewhere.
+        // A script that cannot be split is refused elsewhere.
         while let (false, Ok(Some(piece))) = (alone, pieces.next()) {
             alone = takes_no_transaction(&piece.sql);
             while piece.data && pieces.data().is_ok_and(|data| data.is_some()) {}
@@ -56,7 +56,7 @@ impl Migration {
         alone
     }
 
-    /// Whether a comment before its first statement says so.
+    /// Returns true if a comment before the first statement requests it.
     fn says_so(&self) -> bool {
         let text = String::from_utf8_lossy(self.text());
         let head = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with("--"));
@@ -64,14 +64,15 @@ impl Migration {
         comments.any(|comment| NO_TRANSACTION.contains(&comment))
     }
 
-    /// What is in it behind a byte order mark.
+    /// Returns the content without a byte order mark.
     fn text(&self) -> &[u8] {
         self.sql.strip_prefix(BOM).unwrap_or(&self.sql)
     }
 
-    /// Refuses a file that could not be run whatever the database is like.
+    /// Fails if the file cannot be run in any database.
     pub fn check(&self) -> Result<(), Error> {
-        // Which of the two it is, the database says.
+        // The session decides on `standard_conforming_strings`, so the file is accepted if either value
+        // works.
         self.check_as(true).or_else(|error| self.check_as(false).map_err(|_| error))
     }
 
@@ -96,10 +97,10 @@ impl Migration {
         Ok(())
     }
 
-    /// Runs it in a session of its own.
+    /// Runs the migration in a session of its own.
     fn run(&self, target: &ConnInfo, patience: Patience) -> Result<(), Error> {
         let mut session = Session::open(target, &self.name, patience)?;
-        // Before anything of it runs.
+        // Checks the whole file before its first statement runs.
         self.check_as(session.standard_strings())?;
         let alone = self.runs_alone();
         if !alone {
@@ -122,12 +123,12 @@ impl Migration {
     }
 }
 
-/// Whether a statement takes no transaction around it.
+/// Returns true if a statement must not run inside a transaction of this program.
 fn takes_no_transaction(sql: &[u8]) -> bool {
     let words: Vec<String> = words(sql).map(|(_, word)| word).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        // Back to a savepoint is within a transaction.
+        // ROLLBACK TO a savepoint does not end the transaction.
         ["rollback", rest @ ..] if rest.contains(&"to") => false,
         [first, ..] if ALONE.contains(first) => true,
         [first, second, ..] if ALONE_PAIRS.contains(&(*first, *second)) => true,
@@ -135,8 +136,8 @@ fn takes_no_transaction(sql: &[u8]) -> bool {
     }
 }
 
-/// Runs migrations in their order in the database `target`. Each is in force as a
-/// whole, or not at all; one that runs alone may be in force in parts when it fails.
+/// Runs migrations in order in the database `target`. Each takes effect as a whole or not at all. One
+/// that runs without a transaction may have taken effect in part when it fails.
 pub fn run_migrations(
     target: &ConnInfo,
     migrations: &[Migration],

@@ -41,8 +41,7 @@ pub(super) fn redact_secrets(sql: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a program said, with `***` in the place of every secret in the statements
-/// that it quotes.
+/// Replaces every secret in the statements that a program quotes in its messages by `***`.
 pub(super) fn redact_commands(said: &str) -> String {
     const QUOTES: &str = "Command was: ";
     let mut out = String::with_capacity(said.len());
@@ -54,7 +53,8 @@ pub(super) fn redact_commands(said: &str) -> String {
     };
     for line in said.split_inclusive('\n') {
         let rest = line.find(QUOTES).map(|at| line.split_at(at + QUOTES.len()));
-        // The program speaks again; without its name at its beginning a text is the end of a statement.
+        // A new message begins. A line that does not begin with the name of the program continues a
+        // statement.
         if line.starts_with("pg_") || rest.is_some() {
             flush(&mut command, &mut out);
             in_command = false;
@@ -73,8 +73,7 @@ pub(super) fn redact_commands(said: &str) -> String {
     out
 }
 
-/// The same for one statement, in which a literal after the word PASSWORD is a
-/// secret, too.
+/// Replaces the secrets in one statement, and any literal after the word PASSWORD.
 fn redact_passwords(sql: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(sql.len());
     let (mut at, mut is_password) = (0, false);

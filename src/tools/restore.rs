@@ -57,7 +57,7 @@ impl RestoreSpec {
         cmd
     }
 
-    /// Refuses what cannot be left out of a script.
+    /// Fails if owners or privileges are to be left out of a plain script.
     fn check(&self) -> Result<(), Error> {
         match self.format == Format::Plain && (self.no_owner || self.no_privileges) {
             true => Err(Error::Unsupported {
@@ -70,8 +70,8 @@ impl RestoreSpec {
 }
 
 impl PgTools {
-    /// The program that restores a dump as `spec` says; a directory is its last
-    /// argument, everything else its input. A plain script takes none: see
+    /// Returns the program that restores a dump with the options of `spec`. It gets a directory as its
+    /// last argument, and any other dump as its input. A plain script needs no program: see
     /// [`load_script`].
     pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Option<Cmd>, Error> {
         spec.check()?;
@@ -133,8 +133,8 @@ pub fn load_stream(
     load(cmd, Program::PgRestore, format, input, progress)
 }
 
-/// Runs the plain script that `input` yields in one transaction, over a connection
-/// of ours: see [`super::adapter::Step::Script`]. It ends as [`load_stream`] does.
+/// Runs the plain script from `input` in one transaction, over a connection of this program; see
+/// [`super::adapter::Step::Script`]. The result is that of [`load_stream`].
 pub fn load_script(
     connection: &Connection,
     name: &str,
@@ -150,7 +150,7 @@ pub fn load_script(
     while let Some(piece) = pieces.next().map_err(|fault| session.fault(fault))? {
         line = piece.line;
         match words(&piece.sql).next().map(|(_, word)| word).as_deref() {
-            // pg_dump has large objects between these two, in a transaction of ours.
+            // pg_dump puts large objects between these two. The script runs in one transaction already.
             Some("begin" | "commit") if is_one_word(&piece.sql) => {}
             Some("begin" | "start" | "commit" | "end" | "rollback" | "abort") => {
                 let reason = "a dump that begins or ends transactions".to_owned();
@@ -170,7 +170,7 @@ fn is_one_word(sql: &[u8]) -> bool {
     sql.iter().all(u8::is_ascii_alphabetic)
 }
 
-/// Remembers what is read, and tells how much that is.
+/// A reader that checks the data for completeness and reports progress.
 struct Watched<'a> {
     input: &'a mut dyn Read,
     witness: Witness,

@@ -40,8 +40,8 @@ pub enum OfRole {
 }
 
 impl Statement {
-    /// The statements of a script. Lines that pg_dump and pg_dumpall write for psql
-    /// are left out; another command of psql, or data of a COPY, is an error.
+    /// Splits a script into statements. psql commands that pg_dump and pg_dumpall write are left out.
+    /// Any other psql command, and data of a COPY, is an error.
     pub fn all(script: &[u8]) -> Result<Vec<Self>, BadScript> {
         let (mut found, mut pieces) = (Vec::new(), Splitter::new(script, Skip::Globals, true));
         loop {
@@ -146,8 +146,8 @@ impl Statement {
         Self { sql }
     }
 
-    /// The roles that own something by it, are granted or refused something, or have
-    /// a policy or a user mapping.
+    /// Returns the roles that the statement makes owners, that it grants to or revokes from, or that it
+    /// creates a policy or a user mapping for.
     pub fn roles(&self) -> Vec<String> {
         let parts = self.parts();
         if begins(&parts, &["create", "policy"]) {
@@ -172,7 +172,7 @@ impl Statement {
     }
 }
 
-/// The roles of `CREATE POLICY ... TO a, b USING ...`.
+/// Returns the roles of `CREATE POLICY ... TO a, b USING ...`.
 fn roles_of_policy(parts: &[Part]) -> Vec<String> {
     let is =
         |part: &Part, words: &[&str]| matches!(part, Part::Word(known) if words.contains(&known.as_str()));

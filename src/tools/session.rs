@@ -1,9 +1,9 @@
-//! A script in a session of its own: statement by statement, over a connection
-//! that nothing in the script can lead to another database.
+//! A script in a session of its own. It is run statement by statement, over a connection that the
+//! script cannot switch to another database.
 //!
-//! The encoding of the client is always UTF8, because what the server says has to
-//! be understood. Text in another encoding is converted, statement by statement;
-//! the data of a COPY are sent as they are, and the server is told what they are.
+//! The client encoding is always UTF8, so that messages of the server can be read. Statements in
+//! another encoding are converted one by one. The data of a COPY are sent unchanged, with their
+//! encoding as an option of COPY.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -17,12 +17,12 @@ use crate::process;
 use crate::process::interrupt;
 
 const UTF8: &str = "UTF8";
-/// The encoding of a database that has none.
+/// The encoding SQL_ASCII, which means that a database has none.
 const NONE: &str = "SQLASCII";
-/// How much of a statement is shown.
+/// The number of characters of a statement that are shown.
 const SHOWN: usize = 72;
 
-/// How long a script may run: until a deadline, and until somebody interrupts us.
+/// The limits of a script: a deadline and an interrupt by the user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     begun: Instant,
@@ -51,7 +51,7 @@ impl Patience {
 /// The session of one script.
 pub(super) struct Session<'a> {
     client: Client,
-    /// What the script is called.
+    /// The name of the script.
     script: &'a str,
     began: pg::Session,
     /// The encoding of the script.
@@ -60,7 +60,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Connects, with the settings that the database and the role have for everybody.
+    /// Connects, and resets the search path to the default of the database and the role.
     pub(super) fn open(info: &ConnInfo, script: &'a str, patience: Patience) -> Result<Self, Error> {
         let client = Client::connect(info, "git-pggit")?;
         client.reset_search_path()?;
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Whether a backslash is an ordinary character in `'...'`.
+    /// Returns true if a backslash is an ordinary character in `'...'`.
     pub(super) fn standard_strings(&self) -> bool {
         self.began.standard_strings
     }
@@ -82,24 +82,23 @@ impl<'a> Session<'a> {
         is_same.then_some(()).ok_or_else(wrong)
     }
 
-    /// Makes sure that this is still the session that was opened, in the database
-    /// that was meant.
+    /// Fails unless this is still the session that was opened, in the intended database.
     pub(super) fn is_where_it_began(&self) -> Result<(), Error> {
         self.expect_database(&self.began.database)
     }
 
-    /// Whether the script has left a transaction open.
+    /// Returns true if the script has left a transaction open.
     pub(super) fn is_in_transaction(&self) -> Result<bool, Error> {
         Ok(self.client.is_in_transaction()?)
     }
 
-    /// Runs a statement of ours, at a line of the script.
+    /// Runs a statement of this program. Errors are reported at `line` of the script.
     pub(super) fn run(&self, sql: &str, line: u64) -> Result<(), Error> {
         let ran = self.client.run(sql, &|| self.patience.is_over());
         ran.map_err(|halt| self.halted(halt, sql.as_bytes(), line))
     }
 
-    /// Runs a statement of the script, with the data that follow it.
+    /// Runs a statement of the script with the data that follow it.
     pub(super) fn send<R: Read>(&mut self, piece: &Piece, pieces: &mut Splitter<R>) -> Result<(), Error> {
         if let Some(encoding) = client_encoding(&piece.sql) {
             self.encoding = encoding;
@@ -119,13 +118,13 @@ impl<'a> Session<'a> {
         ran.map_err(|halt| self.halted(halt, &piece.sql, piece.line))
     }
 
-    /// The statement of a COPY that has its data in the encoding of the script.
+    /// Returns a COPY statement that declares the encoding of the script for its data.
     fn copy<'p>(&self, piece: &'p Piece) -> Result<Cow<'p, str>, Error> {
         let text = self.text(piece)?;
         if self.encoding == UTF8 {
             return Ok(text);
         }
-        // pg_dump writes no options, and the server takes one list of them.
+        // pg_dump writes COPY without options, and the server accepts only one list of options.
         if !text.to_ascii_lowercase().ends_with(" stdin") {
             let reason = format!("COPY with options, in a script in {}", self.encoding);
             return Err(self.bad(piece.line, reason));
@@ -133,11 +132,11 @@ impl<'a> Session<'a> {
         Ok(format!("{text} WITH (ENCODING {})", quote_literal(&self.encoding)).into())
     }
 
-    /// A statement as it is sent in UTF8.
+    /// Returns a statement in UTF-8.
     fn text<'p>(&self, piece: &'p Piece) -> Result<Cow<'p, str>, Error> {
         let database = encoding_name(&self.began.encoding);
         let is_none = encoding_name(&self.encoding) == NONE;
-        // A database without an encoding takes all bytes as they are.
+        // A database in SQL_ASCII stores all bytes unchanged.
         let as_it_is = self.encoding == UTF8 || database == NONE || (is_none && database == UTF8);
         match std::str::from_utf8(&piece.sql) {
             Ok(text) if as_it_is || text.is_ascii() => Ok(text.into()),
@@ -161,7 +160,7 @@ impl<'a> Session<'a> {
         bad(self.script, BadScript { line, reason: reason.into() })
     }
 
-    /// What a script that cannot be cut is.
+    /// Converts a fault of the splitter to an error.
     pub(super) fn fault(&self, fault: Fault) -> Error {
         fault_of(self.script, fault)
     }
@@ -190,7 +189,7 @@ pub(super) fn fault_of(script: &str, fault: Fault) -> Error {
     }
 }
 
-/// The encoding that a statement says is the client's.
+/// Returns the client encoding that a statement sets.
 pub(super) fn client_encoding(sql: &[u8]) -> Option<String> {
     let (_, value) = setting(sql).filter(|(name, _)| name == "client_encoding")?;
     let name = encoding_name(&value);
@@ -200,20 +199,19 @@ pub(super) fn client_encoding(sql: &[u8]) -> Option<String> {
     })
 }
 
-/// The name of an encoding, as the server compares it.
+/// Normalizes the name of an encoding as the server does.
 fn encoding_name(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// How many lines of a statement are before what the server complains about.
+/// Returns the number of lines of a statement before the position of the error.
 fn lines_before(sql: &[u8], refusal: &Refusal) -> u64 {
     let position = refusal.position.map_or(0, |position| usize::try_from(position).unwrap_or_default());
     let text = String::from_utf8_lossy(sql);
     text.chars().take(position.saturating_sub(1)).filter(|c| *c == '\n').count() as u64
 }
 
-/// The beginning of a statement up to its first literal: that may be a password, or
-/// somebody's data.
+/// Returns the beginning of a statement up to its first literal, which may be a password or other data.
 fn beginning(sql: &[u8]) -> String {
     let (mut at, mut shown) = (0, String::new());
     while at < sql.len() {
@@ -222,7 +220,7 @@ fn beginning(sql: &[u8]) -> String {
             Token::Space if !shown.ends_with(' ') => shown.push(' '),
             Token::Space => {}
             Token::Literal { .. } => break,
-            // Such a string is in dollars.
+            // A token of this kind with several characters is a dollar-quoted string.
             Token::Other if end - at > 1 => break,
             Token::Word | Token::Quoted | Token::Other => {
                 shown.push_str(&String::from_utf8_lossy(&sql[at..end]));

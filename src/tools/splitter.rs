@@ -1,44 +1,42 @@
-//! Cuts a script into its statements, as psql does, while it is being read.
+//! Splits a script into statements by the rules of psql while it is being read.
 //!
-//! No more than one statement, or one piece of the data of a COPY, is held in
-//! memory. What psql would take for a command of its own is refused: nothing of a
-//! script is for anybody but the server.
+//! Only one statement, or one chunk of the data of a COPY, is held in memory. psql commands are
+//! refused: everything in a script has to be for the server.
 
 use std::io::{self, ErrorKind, Read};
 
 use super::lexer::{Token, next_token};
 
-/// How much is read at once.
+/// The number of bytes to read at once.
 const READ: usize = 256 * 1024;
-/// The server takes no longer statement.
+/// The maximum length of a statement in bytes, as in the server.
 const STATEMENT_MAX: usize = 1 << 30;
 
-/// Why a script cannot be cut.
+/// The reason why a script cannot be split.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// It could not be read.
     Read(io::Error),
-    /// It is no script of SQL.
+    /// It is not a valid SQL script.
     Script(BadScript),
 }
 
-/// What is wrong with a script, and where.
+/// An error in a script and its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct BadScript {
     /// The line, from 1.
     pub line: u64,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
-/// The lines for psql that are skipped, because the program that made the script
-/// writes them.
+/// The psql commands that are skipped, because the program that wrote the script adds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skip {
-    /// `\restrict` and `\unrestrict` of pg_dump, whose output may be a migration, too.
+    /// `\restrict` and `\unrestrict`, written by pg_dump, whose output may also be used as a migration.
     Dump,
-    /// The same, and `\connect`, of pg_dumpall.
+    /// Those of pg_dump and `\connect`, written by pg_dumpall.
     Globals,
 }
 
@@ -49,25 +47,25 @@ impl Skip {
             (Self::Dump | Self::Globals, [b"\\restrict" | b"\\unrestrict", key]) => {
                 key.iter().all(u8::is_ascii_alphanumeric)
             }
-            // psql would take a backslash that begins a word for the next command.
+            // psql would execute an argument that begins with a backslash as the next command.
             (Self::Globals, [b"\\connect", _, ..]) => !words[1..].iter().any(|word| word.starts_with(b"\\")),
             _ => false,
         }
     }
 }
 
-/// One statement, without its semicolon.
+/// One statement without its semicolon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Its text, which begins with its first word.
+    /// The text, from its first word.
     pub(super) sql: Vec<u8>,
-    /// The line on which it begins.
+    /// The line of the first word.
     pub(super) line: u64,
-    /// Whether data follow, which have to be taken with [`Splitter::data`].
+    /// True if data follow, which have to be read with [`Splitter::data`].
     pub(super) data: bool,
 }
 
-/// A token, as far as it matters here.
+/// The kinds of tokens that matter for splitting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Space,
@@ -80,8 +78,8 @@ enum Kind {
     End,
 }
 
-/// Whether a literal of the kind `E'...'` may go on: `'...'` after white space
-/// with the end of a line in it is a part of it.
+/// The state of a literal `E'...'` that may be continued: another `'...'` after white space with a line
+/// end belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Continued {
     No,
@@ -89,21 +87,21 @@ enum Continued {
     NextLine,
 }
 
-/// Where in a statement the end of a statement is none.
+/// The nesting inside a statement. A semicolon ends the statement only outside of it.
 #[derive(Debug, Default)]
 struct Depth {
     parentheses: usize,
-    /// Words so far.
+    /// The number of words so far.
     words: usize,
-    /// The first letters of the words that begin a definition of a function.
+    /// The first letters of the words at the beginning of a function definition.
     beginning: [u8; 4],
-    /// How many BEGIN and CASE are open in such a definition.
+    /// The number of open BEGIN and CASE blocks in a function definition.
     blocks: usize,
 }
 
 impl Depth {
-    /// psql's rule: what follows `CREATE [OR REPLACE] {FUNCTION | PROCEDURE}` may
-    /// have a body in SQL, with semicolons between BEGIN and END.
+    /// Follows the rule of psql: `CREATE [OR REPLACE] {FUNCTION | PROCEDURE}` may have an SQL body with
+    /// semicolons between BEGIN and END.
     fn see(&mut self, word: &[u8]) {
         let is = |known: &[&str]| known.iter().any(|it| word.eq_ignore_ascii_case(it.as_bytes()));
         if let Some(letter) = self.beginning.get_mut(self.words)
@@ -128,27 +126,26 @@ impl Depth {
     }
 }
 
-/// Cuts what it reads.
+/// Reads and splits a script.
 pub(super) struct Splitter<R> {
     input: R,
     skip: Skip,
     buffer: Vec<u8>,
-    /// Where the current statement begins in the buffer, and where we are.
+    /// The beginning of the current statement in the buffer, and the current position.
     start: usize,
     at: usize,
     ended: bool,
-    /// The line of `start`.
+    /// The line number of `start`.
     line: u64,
     at_line_start: bool,
-    /// Whether a backslash is an ordinary character in `'...'`, now and at first.
+    /// True if a backslash is an ordinary character in `'...'`: the current value and the initial one.
     standard_strings: bool,
     standard_at_first: bool,
     continued: Continued,
 }
 
 impl<R: Read> Splitter<R> {
-    /// Cuts `input`, as it is meant in a session with these
-    /// `standard_conforming_strings`.
+    /// Splits `input` for a session with this value of `standard_conforming_strings`.
     pub(super) fn new(input: R, skip: Skip, standard_strings: bool) -> Self {
         Self {
             input,
@@ -165,7 +162,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// The next statement that is not empty.
+    /// Returns the next statement that is not empty.
     pub(super) fn next(&mut self) -> Result<Option<Piece>, Fault> {
         let mut depth = Depth::default();
         let (mut empty, mut end) = (true, 0);
@@ -197,8 +194,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// The next lines of the data of a COPY, without the line that ends them; `None`
-    /// when that was reached.
+    /// Returns the next lines of the data of a COPY, or `None` at the line that ends the data.
     pub(super) fn data(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         self.release();
         if self.at_line_start && self.ends_data()? {
@@ -223,7 +219,7 @@ impl<R: Read> Splitter<R> {
         Ok(Some(piece))
     }
 
-    /// Takes the line that ends data, if it is next.
+    /// Consumes the line that ends the data, if it is next.
     fn ends_data(&mut self) -> Result<bool, Fault> {
         let mut next = [None; 4];
         for (at, byte) in next.iter_mut().enumerate() {
@@ -240,8 +236,7 @@ impl<R: Read> Splitter<R> {
         Ok(true)
     }
 
-    /// Takes what may stand behind the semicolon of a COPY: the data begin on the
-    /// next line.
+    /// Consumes the rest of the line after the semicolon of a COPY. The data begin on the next line.
     fn rest_of_line(&mut self) -> Result<(), Fault> {
         loop {
             match (self.peek(0)?, self.peek(1)?) {
@@ -261,7 +256,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// The byte at a distance from here; `None` behind the end.
+    /// Returns the byte at this distance from the current position, or `None` after the end.
     fn peek(&mut self, distance: usize) -> Result<Option<u8>, Fault> {
         while !self.ended && self.at + distance >= self.buffer.len() {
             self.read()?;
@@ -288,7 +283,7 @@ impl<R: Read> Splitter<R> {
         Ok(())
     }
 
-    /// Lets go of what is behind us.
+    /// Discards the consumed part of the buffer.
     fn release(&mut self) {
         let done = &self.buffer[self.start..self.at];
         self.line += newlines(done);
@@ -311,7 +306,7 @@ impl<R: Read> Splitter<R> {
         Ok(Piece { sql, line, data })
     }
 
-    /// Follows what a statement makes of `standard_conforming_strings`.
+    /// Updates `standard_strings` if a statement sets `standard_conforming_strings`.
     fn follow(&mut self, sql: &[u8]) {
         const NAME: &str = "standard_conforming_strings";
         match setting(sql) {
@@ -334,9 +329,9 @@ impl<R: Read> Splitter<R> {
         Fault::Script(BadScript { line, reason: reason.into() })
     }
 
-    /// The fault that a command of psql is.
+    /// Returns the fault for a psql command.
     fn command(&mut self) -> Result<Fault, Fault> {
-        // The backslash has been taken.
+        // The backslash has been consumed.
         let mut name = String::new();
         while let Some(b) = self.peek(name.len())?.filter(|b| b.is_ascii_graphic() && name.len() < 20) {
             name.push(char::from(b));
@@ -344,7 +339,7 @@ impl<R: Read> Splitter<R> {
         Ok(self.bad(format!("'\\{name}' is a command of psql, and no SQL")))
     }
 
-    /// Takes a line that is to be skipped, if one is next.
+    /// Consumes a line that has to be skipped, if one is next.
     fn skips_line(&mut self) -> Result<bool, Fault> {
         if !self.at_line_start || self.peek(0)? != Some(b'\\') {
             return Ok(false);
@@ -363,7 +358,7 @@ impl<R: Read> Splitter<R> {
     }
 }
 
-/// The tokens, by the rules of psql and the server.
+/// Tokens by the rules of psql and the server.
 impl<R: Read> Splitter<R> {
     fn token(&mut self) -> Result<Kind, Fault> {
         let Some(first) = self.peek(0)? else { return Ok(Kind::End) };
@@ -429,7 +424,7 @@ impl<R: Read> Splitter<R> {
         Ok(Kind::Other)
     }
 
-    /// From one quote to the other, or to the end.
+    /// Consumes a quoted text up to its closing quote or the end of the script.
     fn quoted(&mut self, quote: u8, escapes: bool) -> Result<(), Fault> {
         self.at += 1;
         loop {
@@ -455,7 +450,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// Comments of this kind nest.
+    /// Consumes a block comment. Block comments nest.
     fn comment(&mut self) -> Result<Kind, Fault> {
         let mut depth = 0_usize;
         loop {
@@ -473,7 +468,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// `$tag$ ... $tag$`, or the lone dollar of a parameter.
+    /// Consumes `$tag$ ... $tag$`, or the dollar sign of a parameter.
     fn dollar(&mut self) -> Result<Kind, Fault> {
         let mut length = 1;
         while self.peek(length)?.is_some_and(|b| begins_word(b) || (length > 1 && b.is_ascii_digit())) {
@@ -490,7 +485,7 @@ impl<R: Read> Splitter<R> {
                 self.at += found + tag.len();
                 return Ok(Kind::Other);
             }
-            // The end of what is there may be the beginning of the tag.
+            // The end of the buffer may be the beginning of the tag.
             let rest = self.buffer.len() - self.at;
             self.at += rest.saturating_sub(tag.len() - 1);
             self.fits()?;
@@ -534,8 +529,8 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     }
 }
 
-/// The words of a statement outside of parentheses, in lower case; names in double
-/// quotes and all else are empty ones.
+/// Returns the words of a statement outside parentheses, in lower case. A quoted name or any other
+/// token is returned as an empty string.
 fn outer_words(sql: &[u8]) -> impl Iterator<Item = String> {
     let (mut at, mut depth) = (0, 0_usize);
     std::iter::from_fn(move || {
@@ -556,7 +551,7 @@ fn outer_words(sql: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a statement is a COPY from or to the client.
+/// Returns true if a statement is a COPY between the server and the client.
 fn copies(sql: &[u8], preposition: &str, whom: &str) -> bool {
     let mut words = outer_words(sql);
     if words.next().as_deref() != Some("copy") {
@@ -574,13 +569,13 @@ fn copies_in(sql: &[u8]) -> bool {
     copies(sql, "from", "stdin")
 }
 
-/// Whether a statement is a COPY to the client.
+/// Returns true if a statement is a COPY to the client.
 pub(super) fn copies_out(sql: &[u8]) -> bool {
     copies(sql, "to", "stdout")
 }
 
-/// What a statement sets, and to what, in lower case. One that resets has no
-/// name, and what it resets as its value.
+/// Returns the name and the value of a setting that a statement sets, in lower case. For RESET and
+/// DISCARD the name is empty and the value is what is reset.
 pub(super) fn setting(sql: &[u8]) -> Option<(String, String)> {
     let mut parts = Vec::new();
     let mut at = 0;

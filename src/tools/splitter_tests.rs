@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Yields so many bytes at a time.
+/// A reader that returns at most this number of bytes at a time.
 struct Drip<'a>(&'a [u8], usize);
 
 impl Read for Drip<'_> {
@@ -16,7 +16,7 @@ impl Read for Drip<'_> {
     }
 }
 
-/// Statements with their lines; data as `<...>`.
+/// Returns the statements with their lines, and data as `<...>`.
 fn cut_as(script: &[u8], step: usize, skip: Skip, standard: bool) -> Result<Vec<String>, BadScript> {
     let (mut pieces, mut found) = (Splitter::new(Drip(script, step), skip, standard), Vec::new());
     let bad = |fault| match fault {

@@ -1,24 +1,24 @@
-//! Files of migrations that hold both directions: where the part begins that undoes
-//! the rest, by the markers of the tools that write such files.
+//! Finds the part of a migration file that undoes the rest, by the markers of tools that write both
+//! directions into one file.
 
 use super::lexer::{Token, next_token, words};
 
-/// How much of the line of a marker is shown.
+/// The number of characters of the marker that are shown.
 const SHOWN_CHARS: usize = 60;
 
 /// The line at which the part begins that undoes a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndoPart {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// Its text, without control characters and not all of a long one.
+    /// The text of the line, without control characters and possibly truncated.
     pub text: String,
 }
 
-/// The first line of `sql` that begins a part which undoes the rest. A marker is a
-/// comment: the same text in a string is none.
+/// Returns the first line of `sql` that begins a part which undoes the rest. Only comments can be
+/// markers, not text in strings.
 pub fn undo_part(sql: &[u8]) -> Option<UndoPart> {
-    // Rows of COPY are no SQL: a quote in them hides what follows from the lexer.
+    // Rows of a COPY are not SQL. A quote in them could hide a marker from the lexer.
     let mut in_doubt = if copies_rows(sql) { 0 } else { sql.len() };
     let mut at = 0;
     while at < sql.len() {
@@ -28,7 +28,7 @@ pub fn undo_part(sql: &[u8]) -> Option<UndoPart> {
                 return Some(part(sql, at, end));
             }
             Token::Space | Token::Word => {}
-            // It may be a quote that is not closed.
+            // The last token may be an unclosed quote.
             _ if end == sql.len() => in_doubt = in_doubt.min(at),
             _ => {}
         }
@@ -60,9 +60,9 @@ fn copies_rows(sql: &[u8]) -> bool {
     })
 }
 
-/// Whether a line comment is a marker of goose, sql-migrate, micrate, dbmate,
-/// rambler, node-pg-migrate or tern; or only says `down` or `undo`, as those of
-/// MyBatis, shmig and Play do.
+/// Returns true if a line comment is a marker of goose, sql-migrate, micrate, dbmate, rambler,
+/// node-pg-migrate or tern, or consists only of `down` or `undo`, as the markers of MyBatis, shmig and
+/// Play do.
 fn is_marker(comment: &[u8]) -> bool {
     let text = String::from_utf8_lossy(comment).to_ascii_lowercase();
     let text = text.trim_start_matches(|c: char| c == '-' || c.is_whitespace());

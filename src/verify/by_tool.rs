@@ -80,8 +80,7 @@ impl RestoreTest<'_> {
         Ok(true)
     }
 
-    /// Root follows the names that it is told, so for a tool that runs as root nobody
-    /// else may be able to change where they lead.
+    /// Fails if the tool runs as root and another user could redirect the paths that it is given.
     fn is_reached(&self, owner: Option<&OsUser>, scratch: &Scratch) -> Result<(), Error> {
         let base = &self.around.scratch.directory;
         let failed = |source| Error::Scratch { action: "look at", path: base.clone(), source };

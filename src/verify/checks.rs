@@ -157,8 +157,8 @@ impl Checks<'_> {
                     findings.fatal(format!("no question, which returns one row of one boolean: {shown}"));
                     "no question".to_owned()
                 }
-                // The words of the server may quote what is in the database, and a committed
-                // assertion chooses them: the record, which is shared, has only the code.
+                // The message may quote data that a committed assertion has selected. The record is
+                // shared, so it contains only the SQLSTATE code.
                 Err(error) if error.sqlstate().is_some() => {
                     let code = error.sqlstate().unwrap_or_default();
                     findings.fatal(format!("error (SQLSTATE {code}): {shown}"));
@@ -179,7 +179,7 @@ impl Checks<'_> {
         let role = quote_ident(&name);
         let database = quote_ident(self.dbname);
         client.execute(&format!("CREATE ROLE {role} LOGIN BYPASSRLS"))?;
-        // The log is evidence, too, and is not to have the words of its errors.
+        // The log of the server is kept as evidence, so it must not contain these messages either.
         client.execute(&format!("ALTER ROLE {role} SET log_min_messages = 'panic'"))?;
         client.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}"))?;
         if self.cluster.major() >= 14 {
@@ -268,7 +268,8 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     all.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// How the rows of a table differ. Sums count where they are `comparable`.
+/// Returns the difference between the rows of a table, if any. Checksums are compared only if they are
+/// `comparable`.
 fn rows_differ(table: &Table, expected: &Sum, found: &Sum, comparable: bool) -> Option<String> {
     if found.rows != expected.rows {
         return Some(format!("table {table} has {} rows, recorded were {}", found.rows, expected.rows));

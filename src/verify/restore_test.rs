@@ -176,8 +176,8 @@ impl RestoreTest<'_> {
         Ok(Some((dbname, roles)))
     }
 
-    /// The locale of the amounts of money in the dump, where the scratch cluster does
-    /// not have it.
+    /// Returns the locale of amounts of type money in the dump, if the scratch database uses another
+    /// one.
     fn lacked_monetary(&self, cluster: &Cluster, dbname: &str) -> Result<Option<&str>, Error> {
         let postgres = self.subject.backup.postgres.as_ref();
         let Some(written) = postgres.and_then(|postgres| postgres.lc_monetary.as_ref()) else {
@@ -243,7 +243,7 @@ impl RestoreTest<'_> {
             Error::Tools(error @ tools::Error::Script { .. }) => {
                 findings.fatal(format!("it cannot be restored: {error}"));
             }
-            // Its statement is not repeated: findings are recorded.
+            // The statement is left out, because findings are recorded.
             Error::Tools(tools::Error::Statement { ref script, line, ref refusal, .. })
                 if !matches!(error_kind, Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable) =>
             {

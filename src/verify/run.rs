@@ -127,11 +127,11 @@ pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// Why a backup that another needs cannot be used.
+/// The reason why a backup that another needs cannot be used.
 enum Unusable {
     /// Its record cannot be read.
     Ledger(ledger::Error),
-    /// It is in this state.
+    /// The backup and its status.
     Status(BackupId, Status),
 }
 
@@ -206,8 +206,8 @@ fn verify(
             findings.take(check(&subject, Depth::Integrity)?, None);
         }
         VerificationKind::RestoreTest => {
-            // What comes out of a store is proved on its way; plain files are before they are used, and
-            // so are the statements of a dump that somebody without a key can have written.
+            // Bytes from a store are verified while they are read. Plain files, and dumps that could
+            // have been written without a key, are verified before any statement of them runs.
             let is_dump = entry.backup.artifacts.first().map(|artifact| artifact.name.as_str());
             let is_dump = is_dump.and_then(DumpFormat::of_artifact).is_some();
             let is_proved = |held: &Held| held.is_authentic() || (held.proves_itself() && !is_dump);

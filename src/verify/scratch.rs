@@ -27,11 +27,11 @@ pub struct Settings {
     pub user: Option<String>,
 }
 
-/// A directory for one scratch cluster. It goes when this goes.
+/// A directory for one scratch cluster. It is removed on drop.
 ///
-/// Whoever may change the directory above, and the user of the server, who may change
-/// what is in `home`, could put something else in the place of what is here. What we
-/// do here does not depend on names.
+/// Users with write access to the parent, and the user of the server, who can change the contents of
+/// `home`, could replace entries of this directory. Therefore it is accessed through open directories
+/// and not by name.
 #[derive(Debug)]
 pub(super) struct Scratch {
     held: Pinned,
@@ -39,9 +39,9 @@ pub(super) struct Scratch {
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
     prefix: Vec<PathBuf>,
-    /// What they may leave behind.
+    /// Finds processes that they have left running.
     strays: Strays,
-    /// Who has what is in `home`, when that is not us.
+    /// The user who owns the contents of `home`, if it is not the current user.
     borrower: Cell<Option<u32>>,
 }
 
@@ -95,12 +95,13 @@ impl Scratch {
         Ok((held, home))
     }
 
-    /// A file of ours beside what belongs to the user of the server.
+    /// Returns the path of a file of this process, outside the part that belongs to the user of the
+    /// server.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.held.path().join(name)
     }
 
-    /// It, for what we do in it.
+    /// Returns the open directory.
     pub(super) fn held(&self) -> &Pinned {
         &self.held
     }
@@ -115,7 +116,7 @@ impl Scratch {
         self.home.held.real().join("data")
     }
 
-    /// Where a tablespace goes.
+    /// Returns the directory of a tablespace.
     pub(super) fn space(&self, number: usize) -> PathBuf {
         self.home.held.real().join(format!("space-{number}"))
     }
@@ -143,8 +144,8 @@ impl Scratch {
         lent.map_err(|source| failed("give away", home.real(), source))
     }
 
-    /// Lets nobody in any more, so that what was put there can be looked at. Who stands
-    /// there may still change what is below.
+    /// Takes `home`, so that no other user can enter it and its contents can be checked. Processes that
+    /// are already inside may still change subdirectories.
     pub(super) fn close(&self) -> Result<(), Error> {
         self.home.held.take().map_err(|source| failed("give away", self.home.held.real(), source))
     }
@@ -193,9 +194,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Code of the backup may have started what would outlive the test.
+        // Code from the backup may have started processes that would outlive the test.
         self.strays.end();
-        // What cannot be removed now is removed by the next run.
+        // The next run removes what cannot be removed now.
         let _ = remove_claimed(&self.held);
     }
 }

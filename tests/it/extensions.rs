@@ -1,10 +1,10 @@
-//! Repositories in formats that the git library does not read.
+//! Repositories in formats that the gix library does not support.
 
 use std::fs;
 
 use crate::sandbox::Sandbox;
 
-/// The configuration of a repository with one extension.
+/// Writes the configuration of a repository with one extension.
 fn write_config(sandbox: &Sandbox, version: u32, extension: &str) {
     let text = format!(
         "[core]\n\trepositoryformatversion = {version}\n\tbare = false\n[extensions]\n\t{extension}\n"
@@ -39,7 +39,7 @@ fn a_reftable_is_refused_by_every_command() {
         );
         assert!(said.contains("git refs migrate --ref-format=files"), "{args:?}: {said}");
     }
-    // The repository of the records is looked at in the same way.
+    // The repository of the records is checked in the same way.
     let other = other.to_str().unwrap();
     let said = sandbox.pggit(["init", "--repository", other]).fails(12).stderr_text();
     assert!(said.contains("refstorage = reftable"), "{said}");

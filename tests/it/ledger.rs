@@ -332,7 +332,7 @@ fn names_prefixes_and_ambiguity() {
     let ledger = Ledger::new(&repository, &System, &host);
     let (a, b) = (registered(&ledger, "twin").backup.id, registered(&ledger, "twin").backup.id);
     let find = |text: &str| ledger.find(&text.parse::<BackupSelector>().unwrap(), &Filter::default());
-    // Only those that are completed.
+    // These words select only completed backups.
     for word in ["latest", "oldest"] {
         assert!(matches!(find(word), Err(Error::NoneCompleted { .. })));
     }

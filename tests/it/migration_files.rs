@@ -1,5 +1,5 @@
-//! How migrations and masks are run: each file in a session and a transaction of
-//! its own, over a connection that nothing in it can lead elsewhere.
+//! Running migrations and masks: each file in a session and a transaction of its own, over a connection
+//! that the file cannot redirect.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ fn backed_up() -> History {
     history
 }
 
-/// What `sql` says in the restored database.
+/// Returns the result of `sql` in the restored database.
 fn asked(history: &History, sql: &str) -> String {
     history.cluster.psql(&history.copy(), sql)
 }

@@ -135,7 +135,7 @@ fn tablespaces_and_strange_files_come_along() {
         let text = output.fails(12).stderr_text();
         let line = text.lines().find_map(|line| line.split_once(" add: ")).expect("a line to copy").1;
         assert_eq!(shlex::split(line).unwrap(), ["--tablespace-mapping", &same]);
-        // The old place has its files in it.
+        // The original directory still contains the tablespace.
         let text = restore_into(&shop, id, &dir, &["--tablespace-mapping", &same]).fails(12).stderr_text();
         assert!(text.contains("is not empty") && text.contains("--tablespace-mapping"), "{text}");
         assert_eq!(left(&dir), [""; 0]);
@@ -167,7 +167,7 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     shop.cluster.psql(&shop.database, "create table far tablespace ts as select generate_series(1, 10) as a");
     let record = copy(&shop, &[]);
     let id = record["id"].as_str().unwrap();
-    // It is free now, as it is on another machine.
+    // The original directory is free now, as on another machine.
     shop.cluster.psql(&shop.database, "drop table far");
     shop.cluster.psql("postgres", "drop tablespace ts");
     fs::remove_dir_all(&old).unwrap();

@@ -1,5 +1,5 @@
-//! Which places bytes are read from, and stores that are not there, were moved, or
-//! are not what records say.
+//! The places from which bytes are read, and stores that are missing, were moved, or differ from the
+//! records.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ fn a_record_leads_only_to_places_that_the_user_has_named() {
         said(&shop, 0, &["backup", "cat-artifact", name]);
         shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
     }
-    // By commit, too, and through a link that leads there.
+    // The same holds for a restore by commit. A symbolic link to the place is accepted.
     shop.sandbox.git(["checkout", "-q", "HEAD"]);
     let told = said(&shop, 10, &["backup", "find"]);
     assert!(told.contains("its bytes cannot be looked at"), "{told}");
@@ -125,7 +125,7 @@ fn a_forged_location_in_the_work_tree_is_refused() {
         assert!(told.contains(&location), "{told}");
         said(&shop, 12, &["backup", "cat-artifact", &id]);
     }
-    // Where it has always been it would be found all the same.
+    // In the original place, the backup would be found in spite of the forged location.
     fs::rename(theirs.join("shop"), shop.backups_dir().join("shop")).unwrap();
     said(&shop, 0, &["backup", "restore", &id, "--into", &shop.new_name()]);
 }
@@ -141,10 +141,10 @@ fn a_place_of_the_command_line_is_remembered() {
         assert_eq!(remembered, StoreUrl::from_directory(&plain).unwrap().to_string());
     }
     said(&shop, 0, &["backup", "restore", "latest", "--into", &shop.new_name()]);
-    // What is configured is not remembered beside that.
+    // A configured place is not remembered again.
     shop.create(&[]).success();
     assert_eq!(shop.sandbox.git(["config", "--get-all", "pggit.place"]).lines().count(), 1);
-    // A clone cannot choose it.
+    // The committed configuration of a clone cannot name a place.
     shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
     let committed = format!("[pggit]\n\tplace = {}\n", text(&plain));
     shop.sandbox.commit(".pggitconfig", committed, "a place");
@@ -161,12 +161,12 @@ fn a_store_or_repository_that_was_moved_is_found() {
     said(&shop, 0, &["backup", "restore", "one", "--into", &shop.new_name()]);
     said(&shop, 0, &["backup", "verify", "one", "--kind", "integrity"]);
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
-    // It is still the only place of the backup.
+    // The store is still the only place of the backup.
     let id = shop.only_record()["id"].as_str().unwrap().to_owned();
     said(&shop, 12, &["store", "rm", &id, "--force"]);
     shop.create(&["--name", "two"]).success();
     shop.sandbox.git(["config", "--unset", "pggit.store"]);
-    // The directory of the repository with all that is in it.
+    // The whole repository is moved with everything in it.
     fs::rename(&moved, store_of(&shop)).unwrap();
     let elsewhere = shop.sandbox.path().join("elsewhere");
     fs::rename(shop.sandbox.repo(), &elsewhere).unwrap();
@@ -208,10 +208,10 @@ fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
     let told = said(&shop, 10, &["backup", "find"]);
     assert!(told.contains("there is no store here"), "{told}");
-    // It comes back.
+    // The store comes back.
     fs::rename(&away, store_of(&shop)).unwrap();
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
-    // It does not, and somebody says so.
+    // The store is lost, and a new one is made explicitly.
     fs::remove_dir_all(store_of(&shop)).unwrap();
     said(&shop, 0, &["store", "init"]);
     shop.create(&["--name", "two", "--commit", &shop.commits[0]]).success();
@@ -245,7 +245,7 @@ fn a_clone_makes_a_store_of_its_own() {
     pggit(&["sync"]).success();
     pggit(&["database", "add", "shop", "--url", &shop.cluster.url(&shop.database)]).success();
     assert!(pggit(&["backup", "list"]).success().stdout_text().contains("one"));
-    // The bytes of the other clone are not this user's to read by what a record says.
+    // The record alone does not allow reading the bytes of the other clone.
     pggit(&["backup", "cat-artifact", "one"]).fails(12);
     pggit(&["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]).success();
     let covered = pggit(&["backup", "coverage"]).success();
@@ -269,7 +269,7 @@ fn another_store_in_the_place_of_the_recorded_one_is_refused() {
         assert!(told.contains(&format!("this is store {id}, and backups are recorded in store")), "{told}");
     }
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
-    // Whoever wants it says so.
+    // The user can accept the other store explicitly.
     shop.sandbox.git(["config", "--add", "pggit.place", &format!("{other} {id}")]);
     shop.create(&[]).success();
 }
@@ -291,7 +291,7 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
         let told = said(&shop, 12, args);
         assert!(told.contains("says that it is not encrypted, and records say that it is"), "{told}");
     }
-    // Encrypted, with the keys of somebody else.
+    // The store is encrypted, but with other keys.
     fs::remove_dir_all(store_of(&shop)).unwrap();
     shop.pggit(&["store", "init", "--recipient", public.trim()]).success();
     let fresh = fs::read_to_string(&config).unwrap();

@@ -1,5 +1,5 @@
-//! Plain dumps, which are run over a connection of our own: every encoding, large
-//! objects, all of it or nothing, and nothing but SQL.
+//! Plain dumps, run over a connection of this program: in every encoding, with large objects, in one
+//! transaction, and only SQL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -61,7 +61,7 @@ impl Db {
         Ok(restored)
     }
 
-    /// Names, texts and rows as bytes.
+    /// Returns names, texts and rows as bytes.
     fn fingerprint(&self) -> String {
         let bytes =
             |text: &str| format!("encode(convert_to({text}, current_setting('server_encoding')), 'hex')");
@@ -77,7 +77,7 @@ impl Db {
     }
 }
 
-/// `sql` with each `<hex>` as the bytes that it says, run as it is.
+/// Runs `sql` with each `<hex>` replaced by these bytes.
 fn run_bytes(db: &Db, sql: &str) {
     let parts = sql.split(['<', '>']).enumerate();
     let pieces = parts.map(|(at, part)| match at % 2 {
@@ -91,7 +91,7 @@ fn run_bytes(db: &Db, sql: &str) {
 
 #[test]
 fn every_encoding_comes_back_as_it_was() {
-    // An o with two dots: in LATIN1, in EUC_JP (a letter of its own), in UTF8, in none.
+    // A letter in LATIN1 and UTF8 (o umlaut), in EUC_JP (a katakana), and in SQL_ASCII.
     for (encoding, letter, dumped_as) in [
         ("LATIN1", "f6", vec![None, Some("UTF8")]),
         ("EUC_JP", "a5f6", vec![None, Some("UTF8"), Some("SJIS")]),
@@ -161,7 +161,7 @@ fn strings_with_backslashes_mean_what_they_meant() {
     );
 }
 
-/// A dump with this before its last words.
+/// Returns a dump with `sql` inserted before its closing comment.
 fn with_end(dump: &[u8], sql: &str) -> Vec<u8> {
     let text = String::from_utf8(dump.to_vec()).unwrap();
     let at = text.rfind("--\n-- PostgreSQL database dump complete").unwrap();

@@ -1,4 +1,4 @@
-//! What is stored and downloaded is for its owner alone, whatever the umask is.
+//! Stored and downloaded files are accessible only to their owner, whatever the umask is.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use crate::create::Shop;
 use crate::sandbox::Output;
 
-/// The program with a umask that takes nothing away.
+/// Runs the program with umask 0.
 fn openly(shop: &Shop, args: &[&str]) -> Output {
     let mut command = shop.sandbox.command("sh");
     command.args(["-c", "umask 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_git-pggit")]);

@@ -1,6 +1,5 @@
-//! Restores that would be wrong: to a commit whose migrations are not those that
-//! the program runs, of a database that nobody named, of a backup that is not the
-//! newest.
+//! Restores that would be wrong: to a commit with migrations that the program does not run, of a
+//! database that was not named, or of a backup that is not the newest.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +10,7 @@ use crate::cluster::bin_dir;
 use crate::restore_commit::History;
 
 impl History {
-    /// Commits files in one commit.
+    /// Commits several files in one commit.
     fn commit_all(&self, files: &[(&str, &str)]) -> String {
         for (path, content) in files {
             let path = self.sandbox.repo().join(path);
@@ -23,7 +22,7 @@ impl History {
         self.sandbox.git(["rev-parse", "HEAD"])
     }
 
-    /// Every command that restores refuses to go to HEAD, and says `words`.
+    /// Checks that every command that restores refuses HEAD with `words`.
     #[track_caller]
     fn assert_refused(&self, words: &[&str]) {
         let psql = bin_dir().join("psql").display().to_string();
@@ -50,7 +49,7 @@ impl History {
         assert_eq!(listed["restores"], json!([]));
         let found = self.pggit(&["backup", "find", "HEAD", "--json"]).success().json();
         assert_eq!((&found["best"], &found["candidates"][0]["eligible"]), (&json!(null), &json!(false)));
-        // What the backup has can be restored all the same.
+        // The backup itself can still be restored.
         self.restore("HEAD", &["--no-migrate"]).success();
         assert_eq!(self.mark_of_copy(), self.sandbox.git(["rev-parse", "HEAD~1"]));
         self.drop_the_copy();
@@ -114,7 +113,7 @@ fn a_directory_that_is_not_the_configured_one_is_refused() {
         "not both commits have a directory elsewhere/",
         "the schema differs: migrations/0002_items.sql",
     ]);
-    // What counts as schema can be said.
+    // The files that count as schema can be configured.
     history.sandbox.git(["config", "pggit.shop.schemaPaths", "ddl/"]);
     let said = history.restore("HEAD", &[]).success().stderr_text();
     assert!(said.contains("no migration differs between the two commits"), "{said}");
@@ -147,7 +146,7 @@ fn files_of_two_directions_and_files_that_undo_are_refused() {
         assert!(said.contains(words) && said.contains("pggit.<database>.migrate"), "{name}: {said}");
         assert_eq!(history.copies(), "", "{name}");
     }
-    // Pairs go on, and a marker in a string is none.
+    // Pairs of files are accepted, and so is the text of a marker in a string.
     let history = History::new();
     history.backup("first");
     history.commit("0002_items.up.sql", "create table items (note text default '\n-- migrate:down\n');");
@@ -187,7 +186,7 @@ fn where_nothing_has_to_be_run_that_is_said_and_proved() {
     assert_eq!(history.mark_of_copy(), target);
     history.drop_the_copy();
 
-    // Of migrations that cannot be run, none differs: the schema is the recorded one.
+    // No file differs among the migrations that cannot be run, so the schema is the recorded one.
     history.commit_all(&[("migrations/2_x.rb", "class X; end")]);
     history.backup("second");
     let target = history.commit_all(&[("README.md", "other words")]);
@@ -196,7 +195,7 @@ fn where_nothing_has_to_be_run_that_is_said_and_proved() {
     assert_eq!(history.mark_of_copy(), target);
     history.drop_the_copy();
 
-    // Nothing was recorded and nothing can be made: nobody knows what it has to be.
+    // No schema was recorded and none can be built, so there is nothing to compare with.
     history.sandbox.git(["config", "pggit.shop.recordSchema", "false"]);
     history.backup("third");
     history.commit_all(&[("README.md", "yet other words")]);
@@ -218,7 +217,7 @@ fn what_is_made_of_a_part_of_the_migrations_is_no_proof() {
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
     assert!(said.contains("no backup of it has recorded one"), "{said}");
     assert!(said.contains("R__view.sql cannot be run: by its name it is a repeatable"), "{said}");
-    // With the schema of a backup of that commit it can be proved.
+    // The schema of a backup of that commit is used for the comparison.
     history.sql("create table items (id int)");
     history.backup("second");
     let said = history.restore("first", &["--commit", "HEAD"]).success().stderr_text();
@@ -267,7 +266,7 @@ fn of_two_databases_one_has_to_be_named() {
     assert_eq!(name(&["--database", "shop"]), ["first"]);
     history.sandbox.git(["config", "pggit.database", "billing"]);
     assert_eq!(name(&[]), ["bill"]);
-    // A backup that is named is one; so is the only database of the records.
+    // The option names a database. Without it, the only configured or recorded database is used.
     history.sandbox.git(["config", "--unset", "pggit.database"]);
     history.restore("first", &["--database", "shop"]).success();
 }
@@ -319,7 +318,7 @@ fn the_latest_backup_is_the_latest_completed_one() {
     assert!(said.contains("restored backup good"), "{said}");
 }
 
-/// All options in all modes are crossed by a test beside their table.
+/// A unit test beside the table checks all options in all modes.
 #[test]
 fn an_option_that_means_nothing_is_a_wrong_command_line() {
     let history = History::new();

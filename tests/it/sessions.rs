@@ -1,4 +1,4 @@
-//! Sessions that last, roles with few rights, and databases that do not go easily.
+//! Long sessions, roles with few rights, and databases that cannot be dropped easily.
 
 use pggit::domain::Digest;
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Table, Template};
@@ -42,7 +42,7 @@ fn no_limit_of_the_server_ends_our_sessions() {
         assert_eq!(value(&client, &format!("show {name}")), "0", "{name}");
     }
     assert_eq!(value(&client, "show search_path"), "");
-    // Where transactions are read-only by default, what we mean to write is written.
+    // Writing works even if transactions are read-only by default.
     client.set_mark(&db, COMMIT).unwrap();
     assert_eq!(client.read_mark().unwrap().as_deref(), Some(COMMIT));
 }
@@ -61,7 +61,7 @@ fn a_database_with_a_subscription_is_dropped() {
         admin.drop_database(&db, force).unwrap();
         admin.create_database(&db, &Template::default()).unwrap();
     }
-    // A leftover of a restore that has one does not block the name.
+    // A leftover database with a subscription does not block the name.
     let plan = Plan::new("restored", "the-backup", None, Template::default());
     admin.create_database(plan.temporary(), &Template::default()).unwrap();
     admin.set_comment(plan.temporary(), Some("git-pggit: being restored from backup x")).unwrap();
@@ -93,7 +93,7 @@ fn properties_are_carried_over_whatever_they_are() {
     assert_eq!(admin.properties(&to).unwrap(), properties);
 }
 
-/// A role that may make databases and not mark them.
+/// Creates a role that may create databases but not mark them.
 fn owner(cluster: &Cluster, database: &str) {
     cluster.psql("postgres", "create role owner login createdb");
     cluster.psql("postgres", &format!("alter database {database} owner to owner"));
@@ -118,7 +118,7 @@ fn a_role_that_may_not_mark_restores_all_the_same_and_it_is_said() {
         (None, "100".into())
     );
     drop(copy);
-    // Who may is asked nothing and told nothing.
+    // A role that may set the mark gets no warning.
     cluster.psql("postgres", &format!("drop database {}", history.copy()));
     let output = history.restore("first", &["--json"]).success();
     assert_eq!(output.json()["not_marked"], serde_json::Value::Null, "{database}");
@@ -187,7 +187,7 @@ fn money_is_read_in_the_locale_that_it_was_written_in() {
     assert!(known.reads_money("POSIX").unwrap() && !known.reads_money("other").unwrap());
     admin.reset_monetary("known").unwrap();
     assert_ne!(connect(&cluster, "known", "postgres").facts().unwrap().lc_monetary, "POSIX");
-    // A locale that the server lacks matters only where there is money.
+    // A locale that the server lacks matters only if there is a column of type money.
     admin.create_database("unknown", &template("xx_YY.nowhere")).unwrap();
     let unknown = connect(&cluster, "unknown", "postgres");
     unknown.execute("create table public.t (n int)").unwrap();
@@ -234,7 +234,7 @@ fn a_sum_over_rows_depends_on_nothing_but_the_rows() {
     assert_eq!((sum(&a, "t").rows, sum(&a, "t").sum.len()), (20, 32));
     cluster.psql(&b, "update t set i = null where n = 3");
     assert_ne!(sum(&a, "t"), sum(&b, "t"));
-    // What is derived counts for nothing, and a table need not have columns.
+    // Generated columns do not count, and a table may have no columns.
     cluster.psql(
         &a,
         "create table g (n int, twice int generated always as (n * 2) stored); insert into g values (1)",
@@ -266,7 +266,7 @@ fn a_sum_over_rows_calls_no_function_of_the_owner_of_the_table() {
     let client = connect(&cluster, &db, "postgres");
     let table = Table { schema: "m".to_owned(), name: "t".to_owned() };
     assert_eq!(client.sum_of(&table).unwrap().rows, 1);
-    // The trap works: a query falls into it.
+    // The trap works: a query calls it.
     assert!(client.query("select a from only m.t").is_err());
 }
 
@@ -311,7 +311,7 @@ fn the_environment_does_not_decide_about_the_encoding_of_a_backup() {
     let copy = shop.new_name();
     let _ = shop.pggit(&["backup", "restore", "odd", "--into", &copy]).success();
     assert_eq!(shop.rows(&copy), shop.rows(&shop.database));
-    // Not even where the URL says so.
+    // An encoding in the URL is ignored too.
     let info = ConnInfo::parse("dbname=x client_encoding=LATIN1", &Environment::default()).unwrap();
     assert!(!Connection::from(&info).conninfo.contains("LATIN1"));
 }

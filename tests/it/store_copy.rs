@@ -226,7 +226,7 @@ fn the_bytes_of_a_record_go_only_when_it_says_so_first() {
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("completed")));
     let _ = rm(&["--force", "--even-if-recorded", "--reason", "test data"], "store.rm.recorded").fails(-1);
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("deleted")));
-    // Others may have written that it is deleted: the bytes are there.
+    // Somebody else may have recorded the deletion, and the bytes still exist.
     let said = rm(&["--force"], "").fails(12).stderr_text();
     assert!(said.contains("is recorded as deleted") && said.contains("--even-if-recorded"), "{said}");
     let _ = rm(&["--force", "--even-if-recorded"], "").success();

@@ -1,5 +1,4 @@
-//! What root makes in places that belong to others, while these put something else
-//! in the place of what it makes.
+//! Files that root creates in directories of other users, who replace parts of the paths meanwhile.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -17,7 +16,7 @@ use pggit::tools::Programs;
 use crate::cluster::{Options, bin_dir, fresh_dir, give_to_owner, owner};
 use crate::create::Shop;
 
-/// A shop with ten rows in a tablespace that is gone, and a copy of all that.
+/// Returns a database with ten rows in a tablespace that was removed, and a physical backup of it.
 fn copied() -> (Shop, Backup, PathBuf) {
     let shop = Shop::on(Arc::new(Options::default().start()));
     let space = fresh_dir().join("space");
@@ -35,7 +34,7 @@ fn copied() -> (Shop, Backup, PathBuf) {
     (shop, serde_json::from_slice(&made.stdout).unwrap(), space)
 }
 
-/// What must not change: it stands for `/etc`.
+/// Files that must not change, as a stand-in for `/etc`.
 struct Target(PathBuf);
 
 impl Target {
@@ -64,7 +63,7 @@ impl Drop for Target {
     }
 }
 
-/// Somebody who does something at the beginning of a stage.
+/// An action of an attacker at the beginning of a stage.
 struct Attack<'a> {
     at: &'static str,
     what: &'a (dyn Fn() + Sync),
@@ -81,8 +80,8 @@ impl Progress for Attack<'_> {
     fn advance(&self, _: u64) {}
 }
 
-/// Puts a link to `target` in the place of `path`, or, where `data` is looked for in
-/// it, another directory with such a link.
+/// Replaces `path` by a symbolic link to `target` or, with `data`, by a directory in which `data` is
+/// such a link.
 fn swap(path: &Path, target: &Path, data: bool) {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".aside");
@@ -96,7 +95,7 @@ fn swap(path: &Path, target: &Path, data: bool) {
     give_to_owner(path);
 }
 
-/// Restores while `attack` is made.
+/// Restores the backup during the attack.
 fn restored(
     backup: &Backup,
     data: &Path,
@@ -127,7 +126,7 @@ fn restored(
 
 #[test]
 fn what_is_put_in_the_way_of_a_restore_is_neither_filled_nor_given_away() {
-    // Others than root have nothing that they could be led to misuse.
+    // Other users have no privileges that could be misused.
     let Some((uid, _)) = owner() else { return };
     let (shop, backup, old) = copied();
     let target = Target::new();
@@ -142,7 +141,7 @@ fn what_is_put_in_the_way_of_a_restore_is_neither_filled_nor_given_away() {
         let attack = Attack { at, what: &what, done: false.into() };
         restored(&backup, &data, (&old, &new), &attack).unwrap();
         assert_eq!(target.all(), before, "{at}");
-        // All of it is where it was begun, and belongs to whom it should.
+        // All files are in the directory that was opened first, with the right owner.
         let aside = new.with_file_name("new.aside");
         for path in [&data, &data.join("PG_VERSION"), &data.join("base"), &aside] {
             assert_eq!(fs::metadata(path).unwrap().uid(), uid, "{at}: {}", path.display());
@@ -166,7 +165,7 @@ fn what_is_put_in_the_way_of_a_restore_that_fails_is_not_emptied() {
     let before = target.all();
     let (dir, new) = (fresh_dir(), fresh_dir().join("new"));
     let (data, partial) = (dir.join("data"), dir.join(".data.pggit-partial"));
-    // When it is about to get its name, that is taken.
+    // Just before the rename, another directory takes the final name.
     let what = || {
         swap(&partial, &target.0, true);
         swap(&new, &target.0, false);

@@ -1,4 +1,4 @@
-//! What somebody has pushed who may push, and who is not honest.
+//! Records pushed by a malicious user with push access.
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{Body, Held, Line, Status, Tagged};
@@ -9,7 +9,7 @@ use crate::ledger::{Repo, completed, new_backup};
 
 const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false, unattended: None };
 
-/// A hub with two backups on two commits, and a clone that knows them.
+/// A hub with two backups on two commits, and a clone of it.
 struct Stage {
     hub: Repo,
     ada: Repo,
@@ -46,7 +46,7 @@ impl Stage {
         format!("refs/backups/{}", self.backups[0].commit)
     }
 
-    /// Pushes a ledger commit with these events on top of what the hub has.
+    /// Pushes a ledger commit with these events on top of that of the hub.
     fn push(&self, forge: impl FnOnce(&mut Vec<Value>)) {
         let mallory = Repo::clone_of(&self.hub, "Mallory");
         let (name, id) = (self.reference(), self.backups[0].id);
@@ -66,8 +66,8 @@ impl Stage {
         mallory.git(&["push", "-q", "origin", &format!("{commit}:{name}")]);
     }
 
-    /// The ref is refused for `reason` and the other one is taken, again and again,
-    /// until the hub is put right.
+    /// Checks that the ref is refused for `reason` and the other one is synchronised, repeatedly, until
+    /// the hub is repaired.
     #[track_caller]
     fn is_refused(&self, reason: &str) {
         let good = self.ada.git(&["rev-parse", &self.reference()]);
@@ -81,7 +81,7 @@ impl Stage {
             assert_eq!((&left.reference, synced.pushed.len()), (&self.reference(), pushed));
             assert_eq!(self.ada.git(&["rev-parse", &self.reference()]), good);
         }
-        // As docs/trust.md says.
+        // Repairs the hub as docs/trust.md describes.
         self.hub.git(&["update-ref", &self.reference(), &good]);
         assert!(self.sync().is_nothing());
     }
@@ -96,7 +96,7 @@ fn tag(key: &str) -> Body {
     Tagged { key: key.parse().unwrap(), value: Line::default() }.into()
 }
 
-/// An event of this backup with a clock and a time.
+/// Returns an event of this backup with a clock and a time.
 #[expect(clippy::needless_pass_by_value, reason = "callers write the fields in place")]
 fn event(backup: &NewBackup, clock: u64, at: &str, more: Value) -> Value {
     let mut event = json!({
@@ -126,13 +126,13 @@ fn a_fast_forward_that_alters_an_event_is_refused() {
 #[test]
 fn a_history_that_went_its_own_way_is_looked_at_too() {
     let stage = Stage::new();
-    // Both sides go on from the same commit; there, an event is gone and another altered.
+    // Both sides diverge from the same commit; an event of the hub is missing.
     stage.push(|events| drop(events.remove(1)));
     let held = || Held { reason: Line::lossy("audit") };
     on(&stage.ada, |ledger| ledger.append(stage.backups[0].id, |_| Ok(held().into())).unwrap());
     let synced = stage.sync();
     assert!(synced.left_alone.len() == 1 && synced.left_alone[0].refused, "{synced:?}");
-    // What only goes on is merged.
+    // If events were only added, both sides are merged.
     let stage = Stage::new();
     stage.push(|events| {
         let tagged = json!({ "kind": "tagged", "key": "theirs", "value": "" });
@@ -157,14 +157,14 @@ fn clocks_and_times_that_nothing_can_follow_are_refused() {
         stage.push(|events| events.push(event(&stage.backups[0], clock, &at, hold.clone())));
         stage.is_refused(reason);
     }
-    // Nor a backup that says to have been completed then.
+    // The time of completion is checked too.
     let stage = Stage::new();
     stage.push(|events| {
         let body = json!({ "kind": "completed", "size_bytes": 1, "stored_bytes": 1, "completed_at": late });
         events.push(event(&stage.backups[0], 3, &now.to_string(), body));
     });
     stage.is_refused("more than a day ahead");
-    // A clock that is some hours ahead is only that.
+    // A clock that is some hours ahead is accepted.
     let stage = Stage::new();
     let soon = now.plus(std::time::Duration::from_secs(20 * 3600)).to_string();
     stage.push(|events| events.push(event(&stage.backups[0], 1000, &soon, hold)));
@@ -178,7 +178,7 @@ fn a_ledger_that_was_poisoned_before_works_on() {
         let hold = json!({ "kind": "held", "reason": "for ever" });
         events.push(event(&stage.backups[0], u64::MAX, "9999-12-31T23:59:59.999999Z", hold));
     });
-    // As earlier versions have taken it over.
+    // Takes the forged ref over, as earlier versions did.
     stage.ada.git(&["fetch", "-q", "origin", &format!("+{0}:{0}", stage.reference())]);
     on(&stage.ada, |ledger| {
         let id = stage.backups[0].id;

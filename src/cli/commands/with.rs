@@ -94,7 +94,7 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         ..Asked::default()
     };
     args.place.from.apply(context)?;
-    // A commit that no backup leads to is none that a program could be run on.
+    // If no backup leads to the commit, the program cannot be tested on it.
     let target = target(&asked, context).map_err(|failure| match failure.code() {
         Code::Conflict => failure.with_code(Code::Untestable),
         _ => failure,

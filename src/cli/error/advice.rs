@@ -263,7 +263,7 @@ fn code_of(kind: Kind) -> Code {
     }
 }
 
-/// The rest of what the server said about a statement of a script.
+/// Adds the detail, place and hint that the server reported for a statement of a script.
 fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
     const ALONE: &str =
         "a file that begins with the comment '-- no-transaction' is run without a transaction";
@@ -324,7 +324,8 @@ fn hint_for(said: &str) -> Option<&'static str> {
         ),
     ];
     if said.contains("ERROR:  role \"") && said.contains("\" does not exist") {
-        // Also of policies and user mappings, which --no-owner and --no-privileges keep.
+        // Policies and user mappings also cause this error: --no-owner and --no-privileges do not
+        // leave them out.
         return Some("--globals makes the roles that the server lacks, if they were backed up with it");
     }
     hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
@@ -424,7 +425,7 @@ fn about_keys(error: &store::Error) -> Failure {
     }
 }
 
-/// What is not as the records say.
+/// Errors about bytes or stores that differ from the records.
 fn against_record(error: &store::Error) -> Failure {
     use store::Error;
     let failure = |code| Failure::of(code, error);
@@ -546,7 +547,7 @@ impl From<recovery::Error> for Failure {
     }
 }
 
-/// The options that let each tablespace be where it was, as a shell takes them.
+/// Returns the options that map each tablespace to its old place, quoted for a shell.
 fn mappings(places: &[PathBuf]) -> String {
     let option = |place: &PathBuf| {
         let text = place.to_string_lossy().replace('=', "\\=");
@@ -559,7 +560,7 @@ fn mappings(places: &[PathBuf]) -> String {
     places.iter().map(option).collect::<Vec<_>>().join(" ")
 }
 
-/// What to do where the migrations that this program runs do not lead to a commit.
+/// Hints for the case that the migrations that this program runs do not lead to a commit.
 fn of_gap(gap: &Gap, failure: Failure) -> Failure {
     let failure = match gap {
         Gap::NoDirectory { .. } => failure

@@ -30,7 +30,7 @@ pub(crate) struct Done {
     pub(crate) more: Vec<(&'static str, Value)>,
 }
 
-/// Says that a restored database has no mark, and how it gets one.
+/// Warns that a restored database has no mark, and prints how to get one.
 pub(crate) fn say_not_marked(dbname: &str, why: Option<&str>, context: &Context) {
     let Some(why) = why else { return };
     context.ui.warning(&format!("database {dbname} is not marked with its commit: {why}"));

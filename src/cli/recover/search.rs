@@ -20,7 +20,7 @@ use super::way::{Leading, Ways};
 /// Which backups are looked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted<'a> {
-    /// Of one of these; of all when there is none.
+    /// The databases to search; all if empty.
     pub(crate) databases: Vec<DatabaseName>,
     pub(crate) tool: Option<&'a str>,
     /// Only copies of clusters.
@@ -30,7 +30,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) limit: usize,
     /// Not whether their bytes are there.
     pub(crate) unchecked: bool,
-    /// Not how they lead to the commit: it is enough to be near.
+    /// Skips the check for a way to the commit: the nearest backup is enough.
     pub(crate) stays: bool,
 }
 
@@ -52,7 +52,8 @@ pub(crate) fn best(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, 
     Err(failure.hint("'git pggit backup coverage' shows branches and their nearest backups"))
 }
 
-/// The same for a restore, which says first what stands in the way of the nearest one.
+/// Like [`best`], but if there is none, the failure begins with the reason that excludes the
+/// nearest backup.
 pub(crate) fn chosen(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, Failure> {
     let none = match best(candidates, commit) {
         Ok(best) => return Ok(best),
@@ -67,8 +68,8 @@ pub(crate) fn chosen(candidates: &[Candidate], commit: Oid) -> Result<&Candidate
     )))
 }
 
-/// Names the backups that would have been better and cannot be used, and newer
-/// copies of the cluster on the commit of a dump.
+/// Warns of better backups that cannot be used. If `chosen` is a dump, also names newer physical
+/// backups of its commit.
 pub(crate) fn warn_of_passed_over(
     chosen: &Candidate,
     candidates: &[Candidate],
@@ -84,7 +85,7 @@ pub(crate) fn warn_of_passed_over(
     if passed.len() > NAMED_MAX {
         context.ui.warning(&format!("passed over {} more backups", passed.len() - NAMED_MAX));
     }
-    // Among copies of clusters, all were looked at; a dump is none.
+    // If the chosen backup is physical, all physical backups were candidates.
     if chosen.tool != Program::PgDump.name() {
         return;
     }
@@ -104,10 +105,10 @@ pub(crate) fn warn_of_passed_over(
     }
 }
 
-/// So many backups are named that are not restored.
+/// The number of passed-over backups that are named.
 const NAMED_MAX: usize = 10;
 
-/// What runs migrations that this program does not run.
+/// Hint for migrations that this program does not run.
 const MIGRATE: &str =
     "a program of yours can run the migrations: git config pggit.<database>.migrate <command>";
 
@@ -222,12 +223,12 @@ fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<C
     Ok(candidates)
 }
 
-/// What lies between commits and the one that is wanted, as far as a look at one
-/// directory tells: it puts candidates in an order.
+/// An estimate of the number of migrations between each commit and the wanted one, from the
+/// migrations directory alone. It is used only to rank the candidates.
 struct Nearness<'a> {
     wanted: Oid,
     context: &'a Context,
-    /// What the directory of migrations has at a commit.
+    /// The entries of the migrations directory by commit.
     entries: HashMap<(Oid, String), Rc<Directory>>,
 }
 
@@ -247,8 +248,8 @@ impl<'a> Nearness<'a> {
         Ok(entries)
     }
 
-    /// How many entries of the directory of migrations differ between the commit of a
-    /// backup and the one that is wanted, without those that are never run.
+    /// Returns the number of entries of the migrations directory that differ between the commit of
+    /// a backup and the wanted one, without those that are never run.
     fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Failure> {
         let name = |error: InvalidDatabaseName| Failure::new(Code::Damaged, error.to_string());
         let database: DatabaseName = row.database().parse().map_err(name)?;
@@ -278,7 +279,7 @@ fn candidate(row: &Row<'_>, relation: Relation) -> Candidate {
     }
 }
 
-/// Looks how the candidates lead to the commit.
+/// Determines for each candidate how it leads to the commit, or why it does not.
 fn lead(candidates: &mut [Candidate], commit: Oid, context: &Context) -> Result<(), Failure> {
     let mut ways = Ways::to(commit, context);
     for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {

@@ -62,7 +62,7 @@ fn leading(entry: &Entry, commit: Oid, context: &Context) -> Result<Leading, Fai
     Ok(Ways::to(commit, context).from(entry)?.map_err(recovery::Error::from)?)
 }
 
-/// What brought a database to a commit that is not the one of its backup, for people.
+/// Describes how a database got to another commit than that of its backup.
 pub(crate) fn arrival(forward: &Forward) -> String {
     let commit = forward.commit.short();
     match &forward.way {
@@ -105,8 +105,7 @@ fn named(asked: &Asked<'_>, context: &Context) -> Result<Entry, Failure> {
     Ok(context.ledger()?.entry(&row)?)
 }
 
-/// The backup, and the commit that is wanted; refused when the backup does not lead
-/// there.
+/// Returns the backup and the wanted commit. Fails if the backup does not lead to that commit.
 pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let (entry, commit) = locate(asked, context)?;
     leading(&entry, commit, context)?;
@@ -147,7 +146,7 @@ fn locate(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure>
         ..Wanted::default()
     };
     let mut candidates = search(&wanted, commit, overview, context)?;
-    // Those behind the first ones are looked at when none of these will do.
+    // If none of the first candidates can be used, all of them are examined.
     if candidates.len() == wanted.limit && !candidates.iter().any(Candidate::is_eligible) {
         candidates = search(&Wanted { limit: usize::MAX, ..wanted.clone() }, commit, overview, context)?;
     }

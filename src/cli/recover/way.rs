@@ -1,5 +1,5 @@
-//! From the commit of a backup to the one that is wanted: what has to be run, and
-//! what the schema has to be then.
+//! The way from the commit of a backup to the wanted one: what has to be run, and the schema that
+//! has to result.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,18 +15,18 @@ use crate::recovery::{
 };
 use crate::tools::Migration;
 
-/// How a database gets from the commit of its backup to another one.
+/// The way of a database from the commit of its backup to the wanted one.
 #[derive(Debug)]
 pub(crate) struct Leading {
-    /// What has to be run; `None` where the backup is of the commit itself.
+    /// The migrations to run; `None` if the backup is of the wanted commit.
     pub(crate) forward: Option<Forward>,
-    /// What the schema is then.
+    /// The expected schema.
     pub(crate) expected: Expected,
-    /// Files that count as schema, differ, and are not looked at.
+    /// Files that count as schema and differ, but are not examined.
     pub(crate) unseen: Vec<String>,
 }
 
-/// The ways to one commit. What they have in common is read once.
+/// The ways from backups to one commit. Shared inputs are read once.
 pub(crate) struct Ways<'a> {
     commit: Oid,
     context: &'a Context,
@@ -34,20 +34,19 @@ pub(crate) struct Ways<'a> {
     built: HashMap<DatabaseName, Built>,
 }
 
-/// The files of a directory; `None` where there is no such directory.
+/// The files of a directory; `None` if there is no such directory.
 type Files = Rc<Option<Listing<Oid>>>;
 
 /// All migrations of the commit, or the files that cannot be run.
 type Built = Rc<Result<Vec<Migration>, Vec<Unfit>>>;
 
 impl<'a> Ways<'a> {
-    /// The ways to `commit`.
+    /// Creates the ways to `commit`.
     pub(crate) fn to(commit: Oid, context: &'a Context) -> Self {
         Self { commit, context, listings: HashMap::new(), built: HashMap::new() }
     }
 
-    /// The way from the backup of `entry`, or why there is none that this program
-    /// can go.
+    /// Returns the way from the backup of `entry`, or the reason why this program has none.
     pub(crate) fn from(&mut self, entry: &Entry) -> Result<Result<Leading, Gap>, Failure> {
         let from = Oid::from(&entry.backup.commit);
         let database = self.context.config()?.database(&entry.backup.database)?;
@@ -64,11 +63,11 @@ impl<'a> Ways<'a> {
         self.by_files(entry, &database, recorded)
     }
 
-    /// A program of the user.
+    /// The way by a program of the user, if one is configured.
     fn by_command(&self, database: &DatabaseConfig, from: Oid) -> Result<Option<Way>, Failure> {
         let Some(migrate) = &database.migrate else { return Ok(None) };
         let repository = self.context.repository()?;
-        // It goes forward; what it would do in a newer schema, nobody knows.
+        // The program only migrates forward. Its effect on a newer schema is not known.
         if !repository.is_ancestor(from, self.commit)? {
             let (from, commit) = (from.short(), self.commit.short());
             let message = format!("commit {from} of the backup is not in the history of {commit}");
@@ -83,7 +82,7 @@ impl<'a> Ways<'a> {
         })))
     }
 
-    /// Files that we run.
+    /// The way by files that this program runs.
     fn by_files(
         &mut self,
         entry: &Entry,
@@ -117,8 +116,8 @@ impl<'a> Ways<'a> {
         Ok(Ok(Leading { forward, expected, unseen }))
     }
 
-    /// The schema that was recorded with a backup of the commit: with this one, if
-    /// it is of that commit.
+    /// Returns the schema that was recorded with a backup of the wanted commit. If `entry` is of
+    /// that commit, only its own schema counts.
     fn recorded(&self, entry: &Entry) -> Result<Option<Expected>, Failure> {
         let ledger = self.context.ledger()?;
         let others = match Oid::from(&entry.backup.commit) == self.commit {
@@ -133,7 +132,7 @@ impl<'a> Ways<'a> {
         Ok(schema.map(|schema| Expected::Recorded { backup: other.backup.id, schema }))
     }
 
-    /// Where nothing has to be run, the schema is the one of the backup.
+    /// If nothing has to be run, returns the schema of the backup.
     fn as_backed_up(&self, entry: &Entry, nothing_to_run: bool) -> Result<Option<Expected>, Failure> {
         if !nothing_to_run {
             return Ok(None);
@@ -142,7 +141,7 @@ impl<'a> Ways<'a> {
         Ok(schema.map(|schema| Expected::Recorded { backup: entry.backup.id, schema }))
     }
 
-    /// All migrations of the commit, or what of it cannot be run.
+    /// Returns all migrations of the commit, or the files that cannot be run.
     fn built(&mut self, database: &DatabaseConfig) -> Result<Built, Failure> {
         if let Some(known) = self.built.get(&database.name) {
             return Ok(Rc::clone(known));
@@ -169,7 +168,7 @@ impl<'a> Ways<'a> {
         listed.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
     }
 
-    /// What is below a directory at a commit.
+    /// Returns the files below a directory at a commit.
     fn files(&mut self, commit: Oid, directory: &str) -> Result<Files, Failure> {
         let key = (commit, directory.to_owned());
         if let Some(known) = self.listings.get(&key) {
@@ -181,8 +180,8 @@ impl<'a> Ways<'a> {
         Ok(files)
     }
 
-    /// The files that count as schema, are not below the directory of migrations,
-    /// and differ from those of the commit.
+    /// Returns the files that count as schema, are outside the migrations directory, and differ
+    /// from those of the wanted commit.
     fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Failure> {
         let (repository, paths) =
             (self.context.repository()?, self.context.config()?.schema_paths(&database.name)?);
@@ -191,7 +190,7 @@ impl<'a> Ways<'a> {
         let mut differ = Vec::new();
         let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);
         repository.differs_where(Some(old), Some(new), &mut |path| {
-            // A link or a submodule may stand for a directory.
+            // The path of a symbolic link or a submodule may match the pattern of a directory.
             let as_directory = format!("{path}/");
             let counts =
                 path == directory || paths.iter().any(|one| one.matches(path) || one.matches(&as_directory));

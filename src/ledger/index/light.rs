@@ -47,7 +47,7 @@ pub(super) struct Light {
     pub(super) tags: String,
     pub(super) needs: String,
     pub(super) owner: String,
-    /// Its location without the last part, which is its own: one for all of a place.
+    /// The location without its last component. It is the same for all backups in a place.
     pub(super) home: String,
     pub(super) store: String,
     pub(super) key: String,

@@ -106,17 +106,17 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Its location without the last part, which is its own; empty without a location.
+    /// Returns the location without its last component; empty if there is no location.
     pub fn home(&self) -> &'a str {
         self.text(HOME)
     }
 
-    /// The id of the store that its bytes are in, where that is recorded.
+    /// Returns the id of the store that has the bytes, if it is recorded.
     pub fn store_id(&self) -> Option<&'a str> {
         Some(self.text(STORE)).filter(|id| !id.is_empty())
     }
 
-    /// The id of the key that its bytes are encrypted with.
+    /// Returns the id of the key that the bytes are encrypted with, if any.
     pub fn key_id(&self) -> Option<&'a str> {
         Some(self.text(KEY)).filter(|id| !id.is_empty())
     }

@@ -201,7 +201,7 @@ impl ConnInfo {
         other
     }
 
-    /// The same, and sessions begin with these settings; values have no spaces.
+    /// Returns a copy with these settings at the start of sessions. Values must not contain spaces.
     #[must_use]
     pub fn with_settings(&self, settings: &[(&str, &str)]) -> Self {
         let mut other = self.clone();
@@ -215,8 +215,8 @@ impl ConnInfo {
         other
     }
 
-    /// The same, without an encoding: that of a program's output is the program's
-    /// business, and not that of the environment.
+    /// Returns a copy without `client_encoding`, so that a program chooses the encoding of its own
+    /// output.
     #[must_use]
     pub fn without_encoding(&self) -> Self {
         let mut other = self.clone();

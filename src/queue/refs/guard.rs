@@ -1,4 +1,4 @@
-//! Jobs are what this machine does: nobody may bring them by a push or a fetch.
+//! Protects jobs from others: this machine executes them, so no push or fetch may bring any.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::{DATABASES, Error, Inner, JOBS, KEYS};
 use crate::clock::Clock;
 
-/// Below it is all that is only of this repository.
+/// The prefix of the refs that belong to this repository alone.
 const OURS: &str = "refs/pggit/";
-/// How long it is believed without looking again.
+/// The time for which the result of a check is reused.
 const BELIEVED: Duration = Duration::from_secs(60);
 
 impl Inner {
-    /// Refuses to work with jobs that others may have brought. Where no job is there
-    /// yet that could be done, pushes to them are forbidden from now on.
+    /// Fails if others may have brought jobs. If pushes are not forbidden yet and there are no
+    /// unsettled jobs, forbids pushes.
     pub(super) fn guard(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         if self.guarded.is_some_and(|at| at.elapsed() < BELIEVED) {
             return Ok(());
@@ -40,14 +40,14 @@ impl Inner {
         Ok(true)
     }
 
-    /// Forbids pushes, one process at a time: what another one of ours has put into the
-    /// queue since is no job of others.
+    /// Forbids pushes, one process at a time. With the lock, jobs that another process of
+    /// this program queues meanwhile are not mistaken for pushed ones.
     fn close(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let lock = self.lock().map_err(|error| Error::Watch { detail: error.to_string() })?;
         if !self.is_closed()? {
             self.refuse_unfinished(clock)?;
             self.repository.hide_from_pushes(OURS)?;
-            // What was pushed between the two.
+            // Jobs may have been pushed between the check and the change of the setting.
             if let Err(error) = self.refuse_unfinished(clock) {
                 self.repository.show_to_pushes(OURS)?;
                 return Err(error);
@@ -57,7 +57,7 @@ impl Inner {
         Ok(())
     }
 
-    /// A lock that ends with this process.
+    /// Takes a lock that is released when this process ends.
     fn lock(&self) -> io::Result<File> {
         let directory = self.repository.common_dir().join("pggit");
         fs::create_dir_all(&directory)?;

@@ -4,12 +4,13 @@
 //! new blob and one transaction of refs from the values that were read. Two
 //! further kinds of refs make promises about several jobs: claiming a backup
 //! moves `refs/pggit/job-databases/<hash>` to the claim, and a job with a key
-//! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; whoever
-//! read them before loses. What they point to is only believed when the job that
-//! it names says the same, so they need not be taken back when a job ends.
+//! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; a process that has read
+//! an older value loses. The target of such a ref counts only if the job that it names agrees, so
+//! the refs need not be reset when a job ends.
 //!
-//! Whoever may push to the repository could push refs like any other: they are hidden
-//! from pushes ([`guard`]), and jobs are neither made nor done where they are not.
+//! Anyone with push access to the repository could push these refs like any other. Therefore they
+//! are hidden from pushes ([`guard`]), and jobs are neither created nor run in a repository where
+//! they are not hidden.
 
 mod claim;
 mod document;
@@ -46,7 +47,7 @@ struct Inner {
     scan: Scan,
     /// Since when jobs of which nothing else is known have looked the same.
     seen: HashMap<JobId, (Oid, Uptime)>,
-    /// When it was seen last that nobody else can bring jobs.
+    /// The time of the last check that nobody else can bring jobs.
     guarded: Option<Instant>,
 }
 

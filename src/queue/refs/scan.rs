@@ -111,7 +111,7 @@ impl Scan {
         untold.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// How many may still be done, or have an end of which nobody was told.
+    /// Returns the number of jobs that are not finished or whose end has not been reported yet.
     pub(super) fn unsettled(&self) -> usize {
         self.jobs.values().filter(|known| !known.state.is_finished() || known.untold).count()
     }

@@ -114,7 +114,7 @@ impl Site for DatabaseSite {
             Spot::Aside => (&self.beside, self.client.properties(comes)?),
             _ => (&self.aside, self.client.properties(&self.dbname)?.with_mark(self.commit.as_str())),
         };
-        // Whether it could be marked was said when it was made.
+        // A missing mark was reported when the new database was made.
         swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect).map(drop)
     }
 

@@ -25,7 +25,7 @@ pub struct DirectorySite {
     path: PathBuf,
     beside: PathBuf,
     aside: PathBuf,
-    /// The directories that the caller has named for tablespaces of the new one.
+    /// The directories that the caller has named for tablespaces of the new data directory.
     mapped: Vec<PathBuf>,
 }
 
@@ -64,8 +64,8 @@ impl DirectorySite {
         Self { path, beside, aside, mapped: Vec::new() }
     }
 
-    /// Names the directories in which tablespaces of the new one may be: a link alone
-    /// says nothing about what is behind it, because others may have made it.
+    /// Sets the directories in which tablespaces of the new data directory may be. A symbolic link
+    /// alone proves nothing about its target, because others may have created it.
     #[must_use]
     pub fn with_mapped(mut self, mapped: Vec<PathBuf>) -> Self {
         self.mapped = mapped;
@@ -100,9 +100,9 @@ impl DirectorySite {
         self.belongs_to(&made, owner).map_err(failed)
     }
 
-    /// Gives all of the new one to the owner of the old one, and lets it name the
-    /// place that it gets. Whoever may change what is there cannot make us write, or
-    /// give away, anything else.
+    /// Gives the new directory with its contents to the owner of the old one, and replaces its
+    /// temporary path in the settings. A user with write access to it cannot make this process write to
+    /// other files or change their owner.
     pub fn hand_over(&self) -> Result<(), Error> {
         let failed = |error| Error::file("look at", &self.beside, error);
         let (above, owner) = self.above().map_err(failed)?;
@@ -110,14 +110,15 @@ impl DirectorySite {
         name_the_place(&made.path().join("."), &self.beside, &self.path)?;
         let from = made.metadata().map_err(failed)?.uid();
         if OsUser::we_are_root() {
-            // As root a tool may have given files to others; then nobody else got in.
+            // If root has restored the files, they may have various owners, but no other user had
+            // access.
             given(&made, made.hand_over((from != 0).then_some(from), owner, &|_, _| None))?;
         }
         let mode = fs::metadata(&self.path).map_err(failed)?.mode();
         made.set_mode(mode & 0o750).map_err(|error| Error::file("chmod", &self.beside, error))
     }
 
-    /// The directory that all of them are in, and the owner of the one that is there.
+    /// Opens the parent directory of all three, and returns the owner of the existing data directory.
     fn above(&self) -> io::Result<(Pinned, (u32, u32))> {
         let above = Pinned::reach(self.path.parent().unwrap_or(Path::new("/")))?;
         let meta = above.enter(name(&self.path))?.metadata()?;
@@ -217,7 +218,7 @@ impl Site for DirectorySite {
         let us = rustix::process::geteuid().as_raw();
         let owner = path.symlink_metadata().map_or(us, |meta| meta.uid());
         for directory in outside.iter().filter(|directory| self.mapped.contains(directory)) {
-            // Somebody may have put another directory, or a link to one, in its place.
+            // Another user may have replaced the directory, also by a symbolic link.
             let Ok(held) = Pinned::open(directory) else { continue };
             if !held.metadata().is_ok_and(|meta| [us, owner].contains(&meta.uid())) {
                 continue;
@@ -247,7 +248,7 @@ impl Site for DirectorySite {
     }
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 fn name(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
 }

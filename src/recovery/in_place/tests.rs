@@ -190,8 +190,8 @@ fn two_directories_change_places_and_back() {
     put_back(open, &site).unwrap();
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("15\n", false));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "data and journals");
-    // A tablespace that the old one has is nobody else's, whoever links to it; and a link
-    // that nobody has asked for says nothing about what is behind it.
+    // A tablespace of the old data directory is kept, even if the new one links to it too. The target
+    // of a link that was not requested is left alone.
     let [shared, own, strange] = ["shared", "own", "strange"].map(|name| dir.path().join(name));
     let site = site.with_mapped(vec![shared.clone(), own.clone()]);
     for (n, place) in [&shared, &own, &strange].into_iter().enumerate() {

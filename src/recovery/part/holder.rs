@@ -3,7 +3,7 @@
 //! ```text
 //! pggit-part-<random>/  ours; others may pass through it
 //!   owner.json          the process that works with it
-//!   home/               ours; what is in it is of the user whom the server runs as
+//!   home/               ours; its contents belong to the user of the server
 //! ```
 
 use std::io;
@@ -23,7 +23,7 @@ const CLUSTER: &str = "cluster";
 pub(super) struct Holder {
     held: Pinned,
     home: Home,
-    /// What code of the backup may leave behind.
+    /// Finds processes that code from the backup has left running.
     strays: Strays,
 }
 
@@ -55,7 +55,7 @@ impl Holder {
         Ok(Self { held, home: Home { held: home, owner }, strays })
     }
 
-    /// The directory that all of it is in.
+    /// Returns the directory in which the cluster and its tablespaces are made.
     pub(super) fn home(&self) -> &Home {
         &self.home
     }

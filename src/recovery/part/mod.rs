@@ -71,7 +71,7 @@ pub enum Kept<'a> {
     Tool(&'a dyn Adapter),
 }
 
-/// What came of a copy, as [`Restored`] has it.
+/// The result of a copy; the fields have the same meaning as in [`Restored`].
 struct Copied {
     difference: Option<String>,
     left_out: Vec<String>,
@@ -323,7 +323,7 @@ impl Part<'_> {
                 }
             }
         };
-        // A copy of a cluster has its own; a dump that was restored has none.
+        // A restored cluster has the settings of the database; a restored dump has none.
         let own = from.database_settings(source.dbname())?;
         let settings = if own.is_empty() { advance.settings() } else { advance.lends(&own) };
         let not_marked = into_new_database(&self.admin, &self.plan(like, settings), work, &crash_point)?;

@@ -21,11 +21,12 @@ use crate::tools::LIBPQ_VARIABLES;
 const SOCKET_PATH_MAX: usize = 107;
 /// The longest name that a server makes there.
 const SOCKET: &str = "/.s.PGSQL.5432.lock";
-/// The variable by which a server on a ground is known; its value is the ground.
+/// The environment variable that marks the processes of a server; its value is the directory of its
+/// files.
 const GROUND: &str = "PGGIT_GROUND";
-/// The user of servers that are thrown away, when we are root and nobody says otherwise.
+/// The default user of scratch servers if this process is root.
 const SCRATCH_USER: &str = "pggit-scratch";
-/// What a server of PostgreSQL is called.
+/// Names of the server program of PostgreSQL.
 const SERVERS: [&str; 2] = ["postgres", "postmaster"];
 
 /// The place of a private server.
@@ -44,12 +45,12 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// What names of grounds for restore tests begin with.
+    /// The prefix of directories for restore tests.
     pub const FOR_TESTS: &str = "pggit-verify-";
-    /// The same for clusters of which a part is taken out.
+    /// The prefix of directories for clusters from which a part is extracted.
     pub const FOR_PARTS: &str = "pggit-part-";
 
-    /// Whether `place` is in one that is thrown away.
+    /// Returns true if `place` is in a temporary directory of this program.
     fn is_one(place: &Path) -> bool {
         let is_name = |name: &[u8]| {
             [Self::FOR_TESTS, Self::FOR_PARTS].iter().any(|one| name.starts_with(one.as_bytes()))
@@ -83,8 +84,8 @@ impl Ground {
         all
     }
 
-    /// What is left behind by programs that run on the ground with these files, as
-    /// `user` or else as we do. To be had before the first of them is started.
+    /// Returns a finder for stray processes of the programs that run with these files, as `user` or
+    /// else as the current user. It has to be created before the first of them is started.
     pub fn strays(files: &Path, user: Option<&OsUser>) -> Strays {
         Strays::of(user, GROUND, files)
     }
@@ -122,9 +123,9 @@ impl Ground {
     }
 }
 
-/// As whom a server runs that is thrown away: PostgreSQL refuses root. What a backup
-/// brings along runs as that user, too, so it must not be one to whom a server
-/// belongs that stays.
+/// Returns the user who runs scratch servers, or `None` if this process is not root. PostgreSQL refuses
+/// to run as root. Code from a backup runs as that user too, so the user must not own a permanent
+/// server.
 pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
     if !OsUser::we_are_root() {
         return Ok(None);
@@ -138,11 +139,11 @@ pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
     }
 }
 
-/// A server of PostgreSQL that runs as this user and is not on a ground of ours.
+/// Returns a PostgreSQL server that runs as this user and is not a temporary one of this program.
 fn server_of(uid: u32) -> Option<i32> {
     let is_server = |one: &Seen| {
-        // One that is about to end stands nowhere any more. A server writes over its environment, and until it
-        // does that, it may stand somewhere else.
+        // A process that is about to end has no working directory any more. A server overwrites its
+        // environment, and before that it may be in another directory.
         let stays = |place: PathBuf| !Ground::is_one(&place) && one.variable(GROUND).is_none();
         one.uid == uid && is_called_server(one) && one.directory().is_some_and(stays)
     };
@@ -150,7 +151,7 @@ fn server_of(uid: u32) -> Option<i32> {
     if first.is_empty() {
         return None;
     }
-    // What is gone a moment later was none, or was about to end.
+    // A process that is gone a moment later was not a permanent server.
     pause();
     first.into_iter().find(|one| Seen::of(one.pid).as_ref() == Some(one) && is_server(one)).map(|one| one.pid)
 }
@@ -159,9 +160,9 @@ fn is_called_server(one: &Seen) -> bool {
     SERVERS.iter().any(|name| one.is_called(name))
 }
 
-/// Lets a moment pass.
+/// Waits for a moment.
 fn pause() {
-    // Nobody ever sends.
+    // Nothing is ever sent.
     let (_keep, moment) = channel::<()>();
     let _ = moment.recv_timeout(Duration::from_millis(50));
 }
@@ -177,7 +178,7 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
         if !entry.file_name().to_string_lossy().starts_with(prefix) {
             continue;
         }
-        // What it is does not change any more, whoever may give its name to another one.
+        // The open directory stays the same, even if its name is reused.
         let Ok(held) = above.enter(&entry.file_name()) else { continue };
         if !held.metadata().is_ok_and(|meta| meta.uid() == us) {
             continue;
@@ -197,11 +198,11 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     swept
 }
 
-/// Ends what a dead process has left running on a ground: the server on its data
-/// directory, and whatever else stands there and runs as the user of the server.
+/// Ends the processes that a dead process has left in a directory: the server on its data directory,
+/// and other processes of the server's user whose working directory is inside it.
 fn end_ground(held: &Pinned, data: &str) {
-    // Whose these are nobody else has changed: `home` is in a directory of ours, and where it is ours, too, the
-    // data are in one.
+    // Nobody else can have changed these owners: `home` is in a directory of ours, and if it is ours
+    // too, so is the parent of the data directory.
     let owner = |path: PathBuf| path.symlink_metadata().map_or(0, |meta| meta.uid());
     let (home, data) = (held.path().join("home"), held.path().join(data));
     let uid = match owner(home) {
@@ -222,12 +223,13 @@ fn end_ground(held: &Pinned, data: &str) {
     Seen::all().into_iter().filter(is_left).for_each(|one| one.signal(Signal::KILL));
 }
 
-/// Ends the server of the user `uid` that a dead process has left in `data`.
+/// Ends the server in `data` that runs as `uid` and was left by a dead process.
 pub(in crate::recovery) fn end_server(data: &Path, uid: u32) {
     let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let Some(pid) = pid.lines().next().and_then(|line| line.trim().parse().ok()) else { return };
-    // A server stands in its data directory; a stranger who got its number does not. And who has
-    // written the number, or has put something else in the place of the directory, ends nothing of others.
+    // The working directory of a server is its data directory, unlike that of another process with a
+    // reused id. This also protects other processes if another user has written the file or replaced
+    // the directory.
     let server = || {
         let seen = Seen::of(pid).filter(|seen| seen.uid == uid)?;
         let data = data.canonicalize().ok()?;

@@ -103,7 +103,8 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         Origin::Taken => {
             add(THROWN_AWAY);
             add(RESTORED);
-            // A user of its own has the log there, and may not be able to read the repository.
+            // In that case the WAL was copied, and the user may be unable to read the repository of the
+            // tool.
             if ground.user.is_some() {
                 UNSET.iter().for_each(|name| add(&[(name, "")]));
             }

@@ -29,7 +29,7 @@ impl Artifact {
         &self.manifest
     }
 
-    /// Whether its store is encrypted.
+    /// Returns true if its store is encrypted.
     pub(super) fn is_sealed(&self) -> bool {
         self.shelf.crypt.key().is_some()
     }

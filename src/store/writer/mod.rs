@@ -161,7 +161,7 @@ impl ArtifactWriter {
         self.desk.shelf.crypt.key()
     }
 
-    /// The id of the store.
+    /// Returns the id of the store.
     pub fn store_id(&self) -> String {
         self.desk.shelf.config.id.to_string()
     }

@@ -38,7 +38,8 @@ const NO_ROOT: [u32; 2] = [2, 59];
 /// write nowhere else and to leave nothing out, whatever the configuration says.
 const IN_SCRATCH: [&str; 4] =
     ["--type=none", "--reset-db-include", "--reset-db-exclude", "--reset-recovery-option"];
-/// No link leads out of the directory, whatever the configuration says.
+/// Options that keep symbolic links and tablespaces inside the directory, whatever the configuration of
+/// pgBackRest says.
 const NO_LINKS: [&str; 3] = ["--no-link-all", "--reset-link-map", "--reset-tablespace-map-all"];
 /// What `archive-get` ends with when there is no such segment.
 const NOT_IN_ARCHIVE: i32 = 1;
@@ -321,7 +322,7 @@ impl Adapter for PgBackRest {
         let (label, repo) = self.label(subject.backup)?;
         self.find(&self.info(None)?, subject.backup)?;
         let mut cmd = self.cmd("restore")?.arg(format!("--repo={repo}")).arg(format!("--set={label}"));
-        // Where links and tablespaces go is for the caller to say, and not for a configuration.
+        // The caller decides on links and tablespaces, not a configuration file.
         cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(NO_LINKS).args(how);
         if !tablespaces.is_empty() {
             let stanza = self.info(Some((label, repo)))?;

@@ -167,7 +167,7 @@ fn commands_of_the_committed_file_do_not_count() {
     assert!(out.stderr_text().contains("/no/such/program: program not found"), "{}", out.snapshot());
 }
 
-/// The answer of a tool that has made a backup.
+/// The output of a tool that has made a backup.
 const ANSWER: &str = r#"echo '{"location":"x:1","size_bytes":1,"stored_bytes":1}'"#;
 
 /// The id and the type of a backup, and the id of its parent with the kind of the dependency.
@@ -188,7 +188,7 @@ fn made_elsewhere(rig: &Rig, backups: &[MadeElsewhere<'_>]) {
     }
 }
 
-/// `backup append` and a sync can bring records that depend on each other.
+/// Records from `backup append` or a sync may depend on each other in a cycle.
 #[test]
 fn a_cycle_of_dependencies_is_no_base_and_ends_the_search() {
     let rig = Rig::new();
@@ -204,7 +204,7 @@ fn a_cycle_of_dependencies_is_no_base_and_ends_the_search() {
     );
     let backup = rig.create(&["--type", "incremental"]);
     assert_eq!((backup.kind.as_str(), backup.parent()), ("full", None));
-    // A sound one is found behind them.
+    // A valid backup behind the cycle is found.
     let next = rig.create(&["--type", "incremental"]);
     assert_eq!(next.parent(), Some(backup.id));
 }
@@ -247,7 +247,7 @@ fn a_tool_of_another_user_has_no_terminal_and_no_way_to_further_rights() {
         assert_eq!((group, session, terminal), (pid, pid, "?"), "{seen}");
         assert_eq!((privileges, uid), ("1", user.to_string().as_str()), "{seen}");
     }
-    // What cannot be started is said so, and a program that is not there is missed.
+    // A program that cannot be started is reported, and so is one that does not exist.
     rig.sandbox.git(["config", "pggit.tool.own.backup", "/no/such/program"]);
     let text = rig.pggit(&["backup", "create"]).fails(13).stderr_text();
     assert!(text.contains("/no/such/program"), "{text}");

@@ -207,7 +207,7 @@ fn nothing_is_left_when_it_cannot_be_done() {
     assert!(said.contains("no postgres of PostgreSQL 15 is installed (there is 17"), "{said}");
     assert_eq!(left(&dir), ["data"]);
     rig.restore_to("HEAD", &dir.join("other"), &["--no-migrate"]).success();
-    // Nor is a commit reached whose migrations are not of the kind that is run.
+    // A commit with migrations that this program does not run is refused too.
     rig.migration("0003_more/up.sql", "create table more (id int);");
     let said = rig.restore_to("HEAD", &dir.join("third"), &[]).fails(12).stderr_text();
     assert!(said.contains("migrations/0003_more/up.sql cannot be run"), "{said}");
@@ -331,7 +331,8 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     rig.restore_to("HEAD", &odd, &[]).fails(12);
 }
 
-/// With a tablespace, and a backup of it; where it was, which is free again then.
+/// Backs up a cluster with a tablespace, and returns the directory of the tablespace, which is free
+/// again.
 fn tablespace_backed_up(rig: &Rig) -> PathBuf {
     let space = fresh_dir().join("space");
     fs::create_dir(&space).unwrap();
@@ -345,7 +346,7 @@ fn tablespace_backed_up(rig: &Rig) -> PathBuf {
     space
 }
 
-/// A tablespace is nowhere unless the caller has mapped it, and then there.
+/// A tablespace is restored only if the caller has mapped it, and only to that directory.
 fn goes_where_it_is_mapped(rig: &Rig) {
     let space = tablespace_backed_up(rig);
     let (dir, elsewhere) = (fresh_dir(), fresh_dir().join("elsewhere"));
@@ -370,7 +371,7 @@ fn goes_where_it_is_mapped(rig: &Rig) {
 #[test]
 fn a_tablespace_of_pgbackrest_goes_where_it_is_mapped() {
     let rig = Rig::with_pgbackrest();
-    // Neither does a configuration say where anything goes.
+    // The configuration of pgBackRest does not decide where files are restored either.
     let elsewhere = rig.dir.join("never");
     let conf = fs::read_to_string(rig.dir.join("pgbackrest.conf")).unwrap();
     let more = format!("[main]\nlink-all=y\ntablespace-map-all={}\n", elsewhere.display());
@@ -388,7 +389,7 @@ fn a_tablespace_of_barman_goes_where_it_is_mapped() {
 fn a_link_that_a_tool_has_made_to_somewhere_else_is_refused() {
     let rig = Rig::with_pgbackrest();
     snapshots(&rig);
-    // It copies the link, and does not tell of the tablespace.
+    // This tool copies the symbolic link and does not report the tablespace.
     let space = fresh_dir();
     rig.cluster.psql("postgres", &format!("create tablespace far location '{}'", space.display()));
     rig.create(&["--name", "first"]);

@@ -212,7 +212,7 @@ fn a_schema_of_somebody_else_is_not_used() {
     let trigger =
         "create trigger t before insert on pggit.schema_version for each row execute function public.trap()";
     foreign(&stage(&["create schema pggit", table, trap, trigger]), "trigger t on pggit.schema_version");
-    // Who is no superuser may work with a queue that another role has set up.
+    // A role that is not a superuser may use a queue that another role has installed.
     let stage = stage(&["create role setter login", "create role plain login"]);
     stage.psql(&format!("grant create on database {} to setter", stage.database));
     let as_role = |role: &str| {
@@ -245,7 +245,7 @@ fn a_job_that_cannot_be_read_does_not_keep_the_others_waiting() {
     let claim = queue.claim(&worker).unwrap().expect("the honest one");
     assert_eq!(claim.job.id, honest.id);
     assert_eq!(stage.psql("select count(*) from pggit.jobs where state = 'permanently_failed'"), "10");
-    // Also when one attempt ends and the next job is taken.
+    // The same holds when an attempt ends and the next job is claimed with it.
     stage.psql(
         "select pggit.enqueue('01a20000-0000-7000-8000-000000000003', 'verify', 'z', \
          '01a20000-0000-7000-8000-000000000002', null, '{\"kind\": \"nonsense\"}', 32767::int2, null, 5, 0, 0, 'x')",

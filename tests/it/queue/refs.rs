@@ -214,11 +214,11 @@ fn jobs_that_may_have_been_pushed_are_not_done_until_somebody_has_looked() {
     stage.sandbox.git(["config", "--add", "receive.hideRefs", "refs/pggit"]);
     let claim = queue.claim(&worker).unwrap().unwrap();
     queue.end(&claim, &completed()).unwrap();
-    // What is done cannot be done again by itself.
+    // Finished jobs are not run again, so they do not count.
     open_to_pushes();
     assert!(stage.open().claim(&worker).unwrap().is_none());
     assert_eq!(stage.sandbox.git(["config", "--local", "receive.hideRefs"]), "refs/pggit");
-    // A setting of the user need not be that of who receives a push.
+    // The setting of the user is not enough, because another user may receive a push.
     open_to_pushes();
     stage.sandbox.git(["config", "--global", "receive.hideRefs", "refs/pggit"]);
     stage.open().enqueue(backup("shop")).unwrap();

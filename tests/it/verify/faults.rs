@@ -196,7 +196,7 @@ fn as_whom_it_runs_can_be_chosen() {
         ("nobody", 0, ""),
         ("no-such-user", 19, "useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch"),
         ("root", 19, "other than root"),
-        // The server of this test is theirs, and so would be what the backup brings along.
+        // This user owns the server of the test, which code from the backup could then control.
         ("postgres", 19, "cannot be run as `postgres`, who owns a running server (process "),
     ] {
         tested.shop.sandbox.git(["config", "pggit.scratchUser", user]);
@@ -210,7 +210,7 @@ fn as_whom_it_runs_can_be_chosen() {
     tested.assert_clean();
 }
 
-/// Whether a process has ended, reaped or not.
+/// Returns true if a process has ended, even if it has not been reaped.
 fn is_gone(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
@@ -221,7 +221,8 @@ fn nothing_that_a_dump_has_started_outlives_the_test() {
     let dir = tempfile::Builder::new().prefix("pgl").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let (script, pid) = (dir.path().join("leave"), dir.path().join("pid"));
-    // It leaves its parent, its group and its session; and, where that is of no use to it, its environment.
+    // The process leaves its parent, its group and its session. As another user it also clears its
+    // environment.
     let env = if rustix::process::geteuid().is_root() { "env -i" } else { "" };
     let text = format!(
         "#!/bin/sh\n(setsid {env} /bin/sh -c 'echo $$ > {pid}; exec sleep 1000' </dev/null >/dev/null 2>&1 &)\n\
@@ -230,7 +231,7 @@ fn nothing_that_a_dump_has_started_outlives_the_test() {
     );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    // In the scratch cluster only, which has its own number of connections.
+    // The function acts only in the scratch cluster, which has another value of max_connections.
     let sql = format!(
         "create function leave() returns int language plpgsql as $$ begin \
          if current_setting('max_connections') = '20' then copy (select 1) to program '{}'; end if; return 1; end $$; \

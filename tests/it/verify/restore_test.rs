@@ -140,7 +140,7 @@ fn assertions_are_asked_by_somebody_who_may_only_read() {
     ] {
         assert!(reasons.contains(words), "{words}: {reasons}");
     }
-    // What is in the database is not in the record, which is shared.
+    // The record is shared, so it does not contain data of the database.
     assert!(!verdict.to_string().contains("8f14e45fceea167a5a36dedd4bea2543"), "{verdict:#}");
     tested.assert_clean();
 }
@@ -235,7 +235,7 @@ fn sums_of_another_kind_are_not_compared() {
         std::fs::write(&file, json!({ "row_counts": counts }).to_string()).unwrap();
         tested.shop.pggit(&["backup", "annotate", "old", "--metadata", file.to_str().unwrap()]).success();
     };
-    // As earlier versions have recorded them.
+    // The format of the checksums of earlier versions.
     annotate(json!({ "tables": [["public", "orders", 1000, "-12345678901234567890"]] }));
     let (status, verdict) = tested.restore_test(&[]);
     assert_eq!((status, &verdict["status"]), (0, &json!("warning")), "{verdict:#}");

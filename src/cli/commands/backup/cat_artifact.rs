@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     args.from.apply(context)?;
     let held = Held::open(&backup, &places::access_to(context, &backup)?)?;
-    // Plain files are recorded with the ending that says how they are compressed.
+    // The recorded names of plain files include the suffix of their compression.
     let recorded = |it: &&Artifact| {
         let known = it.name.as_str();
         name == known || known.strip_suffix(".zst") == Some(&name) || name.starts_with(&format!("{known}/"))

@@ -197,8 +197,8 @@ pub(in crate::cli::commands) fn make(
     Ok(backup::create(&around, request))
 }
 
-/// The first option that a job cannot carry to a worker, if one was given. A test
-/// compares this with all options of the command.
+/// Returns the first given option that a job cannot pass on to a worker, if any. A test compares
+/// this list with the options of the command.
 fn not_in_a_job(args: &Args) -> Option<&'static str> {
     let options = [
         ("--schema", !args.schema.is_empty()),
@@ -217,7 +217,7 @@ fn not_in_a_job(args: &Args) -> Option<&'static str> {
     options.into_iter().find_map(|(option, given)| given.then_some(option))
 }
 
-/// Lets a worker make it.
+/// Queues a job, so that a worker makes the backup.
 fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(option) = not_in_a_job(args) {
         return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))

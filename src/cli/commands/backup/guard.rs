@@ -168,7 +168,7 @@ fn fresh(
     let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
     let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
     let good = backup.verified().is_none_or(|it| it.status != VerificationStatus::Failed);
-    // What cannot be read is not what the database can go back to.
+    // The database cannot go back to a backup whose bytes cannot be read.
     let usable = same_server && unchanged && whole && good;
     let usable = usable && Held::open(backup, &places::access_to(context, backup)?).is_ok();
     Ok(Some(entry.clone()).filter(|_| usable))
@@ -261,7 +261,7 @@ fn back(
                 "ALTER DATABASE {dbname} RENAME TO {aside}; ALTER DATABASE {restored} RENAME TO {dbname};"
             ))
     })?;
-    // A database that had no mark before is to have none.
+    // If the database had no mark before, none is expected now.
     say_not_marked(info.dbname(), not_marked.as_deref(), context);
     let done = Done {
         mode: RestoreMode::Disaster,

@@ -30,7 +30,7 @@ EXAMPLES
     git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
 
 impl Args {
-    /// What is to be shown.
+    /// Returns the form of the restore to show, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
         self.wanted.form()
     }

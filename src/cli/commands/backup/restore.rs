@@ -340,7 +340,7 @@ pub(super) enum How {
 }
 
 impl Args {
-    /// What is to be done.
+    /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
         match &self.unfinished {
             Unfinished { list: true, .. } => Some(Form::List),
@@ -353,7 +353,7 @@ impl Args {
 }
 
 impl Wanted {
-    /// What is to be done; `None` when that was not said.
+    /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
         match (self.mode, &self.to, &self.into) {
             (Mode::Clone, Some(_), _) => Some(Form::To),
@@ -396,7 +396,7 @@ fn asked<'a>(wanted: &'a Wanted, until: &RecoveryTarget) -> Result<Asked<'a>, Fa
         what: &wanted.backup,
         database: wanted.database.as_deref(),
         commit: wanted.commit.as_deref(),
-        // At a moment of the log no migration is run.
+        // No migration is run after a point-in-time recovery.
         no_migrate: wanted.no_migrate || *until != RecoveryTarget::Immediate,
         of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
         or_cluster: true,

@@ -86,7 +86,7 @@ impl Which {
     }
 }
 
-/// The directories that were named for tablespaces.
+/// Returns the directories that the user has named for tablespaces.
 fn mapped(wanted: &Wanted, context: &Context) -> Result<Vec<std::path::PathBuf>, Failure> {
     wanted.tablespace_mapping.iter().map(|text| Ok(mapping(text, context)?.1)).collect()
 }

@@ -1,24 +1,23 @@
-//! Which options of `restore` and `plan` mean something, by what is to be done.
+//! Defines which options of `restore` and `plan` are valid for each form of restore.
 //!
-//! One that means nothing is refused. This is decided here and not by clap, which
-//! forgets that an option requires another one when that one is in conflict with a
-//! third.
+//! Other options are refused. This is checked here and not by clap, because clap drops the
+//! requirement of one option for another if that other option conflicts with a third.
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches, Id};
 
 use crate::cli::{Code, Failure};
 
-/// What is to be done.
+/// The forms of the commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// A new database.
+    /// Restores into a new database.
     Into,
-    /// A new data directory.
+    /// Restores into a new data directory.
     To,
-    /// A database in the place of another.
+    /// Replaces a database.
     ReplaceDatabase,
-    /// A data directory in the place of another.
+    /// Replaces a data directory.
     ReplaceDirectory,
     List,
     Resume,
@@ -48,7 +47,7 @@ const REPLACE: &[Form] = &[ReplaceDatabase, ReplaceDirectory];
 const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
-/// Where each option means something.
+/// The forms for which each option is valid.
 const MEANING: [(&str, &[Form]); 33] = [
     ("backup", NEW),
     ("into", DATABASE),
@@ -87,19 +86,19 @@ const MEANING: [(&str, &[Form]); 33] = [
 
 const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "end_of_log"];
 
-/// Options of which one leaves the other without a meaning.
+/// Pairs of option groups that exclude each other, because one makes the other meaningless.
 const APART: [(&[&str], &[&str]); 5] = [
-    // The log says which commit a moment is at.
+    // The WAL determines which commit a point in time is at.
     (&POINT, &["commit", "no_migrate", "prove", "allow_schema_difference"]),
-    // Only a whole database is at a commit, and is compared.
+    // Only a whole database is at a commit and compared with its schema.
     (&["schema", "table"], &["commit", "allow_schema_difference"]),
     (&["schema"], &["table"]),
     (&["commit"], &["no_migrate"]),
-    // The server that stays archives nothing.
+    // The server that is started and kept running never archives WAL.
     (&["start"], &["archive_mode"]),
 ];
 
-/// Arguments, and which of them stand on the command line.
+/// Parsed arguments, with the ids of those that were given on the command line.
 #[derive(Debug)]
 pub(crate) struct Given<T> {
     pub(super) args: T,
@@ -107,7 +106,7 @@ pub(crate) struct Given<T> {
 }
 
 impl<T> Given<T> {
-    /// Refuses what means nothing when `form` is to be done.
+    /// Fails if an option was given that is not valid for `form`.
     pub(super) fn check(&self, form: Option<Form>) -> Result<(), Failure> {
         let has = |id: &str| self.ids.iter().any(|given| given == id);
         for (id, forms) in MEANING.iter().filter(|(id, _)| has(id)) {
@@ -179,8 +178,9 @@ mod tests {
     use super::super::{plan, restore};
     use super::*;
 
-    /// Where each option counts: --into, --to, --mode disaster, the same with --to,
-    /// --list, --resume, --abort, --finish. (--to makes the fourth of the third.)
+    /// The forms for which each option is valid. Columns: --into, --to, --mode disaster, --mode
+    /// disaster with --to, --list, --resume, --abort, --finish. (--to turns the third form into the
+    /// fourth.)
     const EXPECTED: &str = "
         backup                   x x x x - - - -
         into                     x - x - - - - -
@@ -216,7 +216,7 @@ mod tests {
         abort                    - - - - - - x -
         finish                   - - - - - - - x";
 
-    /// The least that makes each form, in the order of the columns.
+    /// The minimal arguments of each form, in the order of the columns.
     const FORMS: [&[&str]; 8] = [
         &["b", "--into=d"],
         &["b", "--to=/d"],
@@ -288,7 +288,7 @@ mod tests {
                     let name = option.split('=').next().unwrap_or_default();
                     let is_there = line.iter().any(|word| word.split('=').next() == Some(name));
                     match id {
-                        // Behind '--resume' it would be its value.
+                        // After '--resume', the name would be parsed as the value of that option.
                         "backup" if line[0] == "b" => {}
                         "backup" => line.insert(0, option.clone()),
                         _ if is_there => {}
@@ -301,7 +301,8 @@ mod tests {
                         (true, Ok(())) => {}
                         (false, Err((129, said))) => {
                             let names = if id == "backup" { "a backup" } else { name };
-                            // --end-of-log, which it takes, may be the first that is refused.
+                            // wal_store requires --end-of-log, which may be the first option to be
+                            // refused.
                             let names_point = id == "wal_store" && said.contains("--end-of-log");
                             assert!(said.contains(names) || names_point, "{line:?}: {said}");
                         }

@@ -94,7 +94,7 @@ pub(super) fn run(
     Ok(None)
 }
 
-/// Prints the plan of a partial restore, and what follows it.
+/// Prints the plan of a partial restore and of the steps after it.
 fn show(
     part: &Part<'_>,
     then: Then,

@@ -59,9 +59,8 @@ pub(in crate::cli) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>,
     name.map(database_name).into_iter().collect()
 }
 
-/// The database that a restore is from: the one that was named, else the one that
-/// commands work on by default. Where none is configured, all records have to be of
-/// one.
+/// Returns the database to restore from: the one that the user has named, or the default database
+/// of commands. If none is configured, all records have to belong to the same database.
 pub(in crate::cli) fn one_database(
     named: Option<&str>,
     overview: &Overview,
@@ -242,7 +241,8 @@ pub(in crate::cli) fn overview(context: &Context) -> Result<Overview, Failure> {
     Ok(overview)
 }
 
-/// All backups by commit, to be judged. The bytes of `missing` are not to be had.
+/// Returns all backups by commit, to be ranked. The bytes of the backups in `missing` are not
+/// available.
 pub(in crate::cli) fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid> {
     records_of(overview.rows(), missing)
 }

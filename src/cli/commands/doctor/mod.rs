@@ -50,11 +50,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Whether restore tests could be made, as far as that is a matter of users: no backup
-/// needs it.
+/// Checks whether there is a user to run the servers of restore tests. Backups do not need one.
 fn scratch(context: &Context, findings: &mut Findings) {
     findings.about(None);
-    // What is wrong with the configuration has been said.
+    // Errors in the configuration have been reported already.
     let Ok(Ok(user)) = context.config().map(crate::config::Config::scratch_user) else { return };
     let Err(error) = server_user(user.as_ref().map(|user| user.value.as_str())) else { return };
     let failure = Failure::from(error);

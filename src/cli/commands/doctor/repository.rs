@@ -66,7 +66,7 @@ fn identity(repository: &Repository, findings: &mut Findings) {
     }
 }
 
-/// Whether the places are there that records name.
+/// Checks that the places that records name exist.
 fn bytes(context: &Context, findings: &mut Findings) {
     let standing = context
         .ledger()

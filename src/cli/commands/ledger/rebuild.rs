@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing, ..Import::default() };
     let imported = context.ledger()?.import(|| File::open(&spool.0).map(BufReader::new), options)?;
     if named.is_some() && !args.dry_run {
-        // Its records lead there.
+        // The imported records name locations in this store.
         places::remember(context, &Place::Store { store, staging: store::staging(context)? })?;
     }
     let Imported { new, changed, unchanged, events, skipped } = &imported;

@@ -36,8 +36,8 @@ impl Known {
         self.entries.iter().filter(move |entry| is_at(&entry.backup, location))
     }
 
-    /// The backups whose bytes these seem to be, though their records name another
-    /// place: the store was moved, or the artifact is a copy that no record names.
+    /// Returns the backups whose bytes this artifact seems to have although their records name
+    /// another location: either the store was moved, or no record names this copy.
     pub(super) fn moved_to(&self, artifact: &Listed) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| {
             let (backup, location) = (&entry.backup, &artifact.location);

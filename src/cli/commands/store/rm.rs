@@ -113,7 +113,7 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
     for entry in known.at(&artifact.location).chain(known.moved_to(artifact)) {
         match entry.backup.status {
             Status::Failed => continue,
-            // Whoever may push may write that; the bytes are there.
+            // Anyone with push access can record a deletion, and the bytes still exist.
             Status::Deleted if !args.even_if_recorded => {
                 return Err(refuse(entry, "is recorded as deleted, and its bytes are there")
                     .hint("'--even-if-recorded' removes them; 'git pggit backup log' says who deleted it"));
@@ -141,7 +141,7 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
     Ok(())
 }
 
-/// The backups of a moved artifact whose bytes are nowhere else.
+/// Returns the backups of a moved artifact whose bytes are not available anywhere else.
 fn lost<'k>(artifact: &Listed, known: &'k Known, context: &Context) -> Result<Vec<&'k Entry>, Failure> {
     let mut lost = Vec::new();
     for entry in known.moved_to(artifact) {

@@ -14,7 +14,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    // Also of one that is not what records say, to be compared with them.
+    // A store that differs from the records is opened too, so that the two can be compared.
     let url = store::general_url(context, args.store.url())?;
     let store = Store::open(&url, &store::access(context, &url)?)?;
     let (url, config) = (store.url().to_string(), store.config());

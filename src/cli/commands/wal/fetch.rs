@@ -95,7 +95,8 @@ fn write(target: &Path, content: &[u8]) -> Result<(), Failure> {
     let mut partial = target.as_os_str().to_owned();
     partial.push(".pggit");
     let partial = PathBuf::from(partial);
-    // What a killed process left; a link of somebody else is not followed.
+    // Removes the file that a killed process has left. A symbolic link made by another user is
+    // removed and not followed.
     let _ = fs::remove_file(&partial);
     let written = create_private(&partial)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
