@@ -28,5 +28,6 @@ pub mod store;
 pub mod tools;
 pub mod verify;
 pub mod worker;
+pub mod workspace;
 
 pub mod cli;

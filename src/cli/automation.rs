@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::queue::{self, Wish};
 use super::{Context, Failure};
 use crate::automation::{MERGE_TAG, Planned, Wanted};
 use crate::domain::{DatabaseName, Line, TagKey};
 use crate::policy::Rule;
+use crate::workspace::queue::{self, Wish};
 
 /// A job to be made, and why.
 pub(crate) struct Job {

@@ -1,221 +1,32 @@
-//! What a command has at hand: the outputs, the time, the environment, and the
-//! repository with its configuration, opened when they are first asked for.
+//! The workspace of a command and its output.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::{Code, Failure};
+use super::error::Failure;
 use super::ui::Ui;
 use crate::clock::Clock;
-use crate::config::{COMMITTED_FILE, Config, Environment, Setting};
-use crate::domain::{CommitId, Line, Timestamp};
-use crate::git::config::{self as git_config, GitProgram, Snapshot};
-use crate::git::{Error as GitError, Repository};
-use crate::ledger::{Ledger, Overview};
-use crate::store::{Keyring, Root};
+use crate::config::Environment;
+use crate::ledger::Overview;
+use crate::workspace::{Reporter, Workspace};
 
-/// The surroundings of one command.
+/// Everything that a command uses.
 pub struct Context {
     /// Prints.
     pub ui: Arc<Ui>,
-    /// The environment of the process.
-    pub environment: Environment,
-    clock: Arc<dyn Clock>,
-    cwd: PathBuf,
-    repository: OnceCell<Result<Repository, Missing>>,
-    /// That of the ledger, when it is another one.
-    beside: OnceCell<Option<Repository>>,
-    git_config: OnceCell<Snapshot>,
-    config: OnceCell<Config>,
-    host: OnceCell<Line>,
-    /// What was known about all backups when somebody first decided by it.
+    workspace: Workspace,
+    /// The backups as they were when a decision was first based on them.
     pub(super) snapshot: OnceCell<Overview>,
-    /// What opens encrypted stores, once it has been looked for.
-    pub(super) keyring: OnceCell<Keyring>,
-    /// Places given on the command line, from which bytes may be read.
-    pub(super) from: OnceCell<Vec<Root>>,
-}
-
-/// There is no repository, and why: some commands can do without.
-struct Missing {
-    dir: PathBuf,
-    message: String,
 }
 
 impl Context {
-    /// Surroundings in the directory `cwd`.
+    /// The context of a command that runs in the directory `cwd`.
     pub fn new(ui: Arc<Ui>, environment: Environment, clock: Arc<dyn Clock>, cwd: PathBuf) -> Self {
-        Self {
-            ui,
-            environment,
-            clock,
-            cwd,
-            repository: OnceCell::new(),
-            beside: OnceCell::new(),
-            git_config: OnceCell::new(),
-            config: OnceCell::new(),
-            host: OnceCell::new(),
-            snapshot: OnceCell::new(),
-            keyring: OnceCell::new(),
-            from: OnceCell::new(),
-        }
-    }
-
-    /// The directory the command works in.
-    pub fn cwd(&self) -> &Path {
-        &self.cwd
-    }
-
-    /// The time now.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// The clock, for work that takes longer.
-    pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock)
-    }
-
-    /// The repository of the schema history; a failure when there is none.
-    pub fn repository(&self) -> Result<&Repository, Failure> {
-        match self.look_for_repository()? {
-            Ok(repository) => Ok(repository),
-            Err(Missing { dir, message }) => {
-                Err(GitError::NotARepository { path: dir.clone(), message: message.clone() }.into())
-            }
-        }
-    }
-
-    /// The repository that the ledger is in: `pggit.repository`, else that of
-    /// the schema history.
-    pub fn ledger_repository(&self) -> Result<&Repository, Failure> {
-        Ok(self.beside()?.map_or(self.repository()?, |beside| beside))
-    }
-
-    /// The repository of the ledger, if it is not that of the schema history.
-    pub fn beside(&self) -> Result<Option<&Repository>, Failure> {
-        if let Some(found) = self.beside.get() {
-            return Ok(found.as_ref());
-        }
-        // A clone cannot set it, so what is committed need not be read.
-        let schema = self.repository()?;
-        let config = Config::load(self.git_config()?.section("pggit"), [], &self.environment);
-        let found = match config.repository(&schema.top())? {
-            Some(Setting { value, origin }) => Some(
-                self.open_beside(&value)
-                    .map_err(|failure| failure.cause(format!("pggit.repository is set in {origin}")))?,
-            ),
-            None => None,
-        };
-        Ok(self.beside.get_or_init(|| found).as_ref())
-    }
-
-    /// What `value` would mean as `pggit.repository`.
-    pub fn place_beside(&self, value: &OsStr) -> Result<PathBuf, Failure> {
-        let variables = self.environment.iter().filter(|(name, _)| *name != "PGGIT_REPOSITORY");
-        let variables = variables.chain([(OsStr::new("PGGIT_REPOSITORY"), value)]).collect();
-        let found = Config::load([], [], &variables).repository(&self.repository()?.top())?;
-        found.map(|setting| setting.value).ok_or_else(|| Failure::new(Code::Usage, "a directory is needed"))
-    }
-
-    /// Opens the repository at `place`, if it can hold the records of the
-    /// schema history.
-    pub fn open_beside(&self, place: &Path) -> Result<Repository, Failure> {
-        let refused = |why: &str| {
-            let message = format!("the repository for records cannot be used: {}", place.display());
-            Failure::new(Code::Configuration, message)
-                .cause(why.to_owned())
-                .hint("'git pggit init --repository <dir>' sets one up")
-        };
-        let beside = match Repository::open(place) {
-            Ok(beside) => beside,
-            Err(GitError::NotARepository { message, .. }) => return Err(refused(&message)),
-            Err(other) => return Err(other.into()),
-        };
-        let schema = self.repository()?;
-        if beside.is_same(schema) {
-            return Err(refused("it is the repository of the schema history itself"));
-        }
-        if !beside.has_hash_of(schema) {
-            return Err(refused("its objects are named by another hash than the schema commits"));
-        }
-        Ok(beside.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS")))
-    }
-
-    /// Works with the ledger at `place` from now on.
-    pub fn choose_beside(&self, place: &Path) -> Result<(), Failure> {
-        let chosen = self.open_beside(place)?;
-        self.beside.get_or_init(|| Some(chosen));
-        Ok(())
-    }
-
-    /// The configuration of the repository that the ledger is in.
-    pub fn ledger_git_config(&self) -> Result<Cow<'_, Snapshot>, Failure> {
-        match self.beside()? {
-            Some(beside) => {
-                let parameters = self.environment.get("GIT_CONFIG_PARAMETERS");
-                Ok(Cow::Owned(beside.config(parameters)?))
-            }
-            None => Ok(Cow::Borrowed(self.git_config()?)),
-        }
-    }
-
-    /// The ledger.
-    pub fn ledger(&self) -> Result<Ledger<'_>, Failure> {
-        let host = self.host.get_or_init(crate::process::host);
-        let ledger = Ledger::new(self.ledger_repository()?, self.clock.as_ref(), host);
-        Ok(match self.beside()? {
-            Some(_) => ledger.beside(self.repository()?),
-            None => ledger,
-        })
-    }
-
-    /// The schema commit that a revision names. Of one that the schema history
-    /// does not have, records may know the full name.
-    pub fn schema_commit(&self, revision: &str) -> Result<CommitId, Failure> {
-        match (self.repository()?.resolve_commit(revision), revision.parse::<CommitId>()) {
-            (Ok(commit), _) => Ok(commit.to_commit()),
-            (Err(_), Ok(commit)) if self.ledger()?.knows(&commit)? => Ok(commit),
-            (Err(error), _) => Err(error.into()),
-        }
-    }
-
-    /// git's configuration, inside or outside of a repository.
-    pub fn git_config(&self) -> Result<&Snapshot, Failure> {
-        if let Some(snapshot) = self.git_config.get() {
-            return Ok(snapshot);
-        }
-        let parameters = self.environment.get("GIT_CONFIG_PARAMETERS");
-        let snapshot = match self.look_for_repository()? {
-            Ok(repository) => repository.config(parameters)?,
-            Err(_) => Snapshot::without_repository(parameters)?,
-        };
-        self.ui.configure_color(snapshot.text("color.ui"));
-        Ok(self.git_config.get_or_init(|| snapshot))
-    }
-
-    /// Our own configuration. Says what it had to ignore, once.
-    pub fn config(&self) -> Result<&Config, Failure> {
-        if let Some(config) = self.config.get() {
-            return Ok(config);
-        }
-        let git = self.git_config()?;
-        let committed = match self.look_for_repository()? {
-            Ok(repository) => repository.head_file(COMMITTED_FILE)?,
-            Err(_) => None,
-        };
-        let committed = git_config::parse_blob(&committed.unwrap_or_default(), COMMITTED_FILE)?;
-        let config = Config::load(git.section("pggit"), &committed, &self.environment);
-        config.warnings().iter().for_each(|warning| self.ui.warning(&warning.to_string()));
-        Ok(self.config.get_or_init(|| config))
-    }
-
-    /// Runs `git` where the command works.
-    pub fn git_program(&self) -> GitProgram {
-        GitProgram { dir: self.cwd.clone() }
+        let reporter: Arc<dyn Reporter> = Arc::clone(&ui) as _;
+        let workspace = Workspace::new(reporter, environment, clock, cwd);
+        Self { ui, workspace, snapshot: OnceCell::new() }
     }
 
     /// Sends the results that follow through the user's pager.
@@ -224,16 +35,26 @@ impl Context {
         self.ui.page(core_pager);
         Ok(())
     }
+}
 
-    fn look_for_repository(&self) -> Result<&Result<Repository, Missing>, Failure> {
-        if let Some(found) = self.repository.get() {
-            return Ok(found);
-        }
-        let found = match Repository::discover(&self.cwd) {
-            Ok(repository) => Ok(repository.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS"))),
-            Err(GitError::NotARepository { path, message }) => Err(Missing { dir: path, message }),
-            Err(other) => return Err(other.into()),
-        };
-        Ok(self.repository.get_or_init(|| found))
+impl Deref for Context {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+impl Reporter for Ui {
+    fn warning(&self, text: &str) {
+        Self::warning(self, text);
+    }
+
+    fn hint(&self, text: &str) {
+        Self::hint(self, text);
+    }
+
+    fn color_setting(&self, setting: Option<&str>) {
+        self.configure_color(setting);
     }
 }

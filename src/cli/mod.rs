@@ -12,13 +12,10 @@ pub mod ui;
 mod attendants;
 mod automation;
 mod commands;
-mod connect;
+mod from_option;
 mod logging;
 mod panics;
-mod places;
-mod queue;
 mod recover;
-mod store;
 mod usage;
 
 use std::ffi::OsString;

@@ -11,12 +11,13 @@ use super::teller::Teller;
 use super::{Seed, in_a_line};
 use crate::automation::{self, Planned};
 use crate::cli::automation::{self as jobs, Job};
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::config::Occasion;
 use crate::domain::{self, DatabaseName, Timestamp};
 use crate::notify::{Message, tell_once};
 use crate::queue::{Filter, Queue};
 use crate::worker::Chore;
+use crate::workspace::queue;
 
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(60);
@@ -90,7 +91,7 @@ impl Planner {
                 info!(job = %enqueued.job.id, %database, reason, "queued a backup");
             }
             Ok(_) => {}
-            Err(failure) => self.complain(database, in_a_line(&failure)),
+            Err(error) => self.complain(database, in_a_line(&error.into())),
         }
     }
 

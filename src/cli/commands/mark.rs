@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cli::ui::Style;
-use crate::cli::{Code, Context, Failure, connect};
+use crate::cli::{Code, Context, Failure};
 use crate::git::{Error as GitError, Oid, Repository, Walk};
+use crate::workspace::connect;
 
 /// Record in a database which commit of the schema history it stands on
 ///
@@ -101,10 +102,9 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
             .hint("record what it stands on with 'git pggit mark <commit>'"));
     };
     // Outside of a repository the mark alone is an answer.
-    let place = match context.repository() {
-        Ok(repository) => Place::of(repository, &mark)?,
-        Err(failure) if failure.code() == Code::NotARepository => None,
-        Err(failure) => return Err(failure),
+    let place = match context.existing_repository()? {
+        Some(repository) => Place::of(repository, &mark)?,
+        None => None,
     };
     if context.ui.wants_json() {
         return Ok(context.ui.json(&json!({

@@ -2,8 +2,9 @@
 
 use crate::automation;
 use crate::cli::automation as jobs;
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::queue::Filter;
+use crate::workspace::queue;
 
 /// Queue the backups that hooks have missed
 ///

@@ -97,8 +97,8 @@ pub(in crate::cli) fn on_write(context: &Context) {
         Ok(synced) => synced.left_alone.iter().for_each(|left| {
             context.ui.warning(&format!("{}: {}", left.reference, left.reason));
         }),
-        Err(failure) => {
-            context.ui.warning(&format!("not shared with {remote} yet: {}", failure.message()));
+        Err(error) => {
+            context.ui.warning(&format!("not shared with {remote} yet: {error}"));
             context.ui.hint("it is recorded here; 'git pggit sync' shares it");
         }
     }

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 
-use crate::cli::places::FromOption;
+use crate::cli::from_option::FromOption;
 use crate::cli::recover::{Asked, Copy, attach, make, target};
-use crate::cli::{Code, Context, Failure, connect};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::Owner;
 use crate::pg::Client;
 use crate::process::interrupt;
 use crate::recovery::drop_clone;
+use crate::workspace::connect;
 
 /// Run a program on a throw-away copy of the database at a commit
 ///

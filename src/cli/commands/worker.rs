@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::backup;
 use crate::cli::attendants::{Monitor, Planner, Reminder, Seed, Teller, successes};
-use crate::cli::{Code, Context, Failure, logging, queue};
+use crate::cli::{Code, Context, Failure, logging};
 use crate::config::{self, Config};
 use crate::domain::{BackupId, Line, Work};
 use crate::queue::Queue;
 use crate::worker::events::Hub;
 use crate::worker::{self, Chore, Deadline, Died, Log, Mode, Processes, Settings, Worker};
+use crate::workspace::queue;
 
 /// Do the jobs of the queue: make the backups that others asked for
 ///

@@ -7,7 +7,7 @@ use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::recovery::Gap;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker};
+use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker, workspace};
 
 use super::{Code, Failure};
 
@@ -640,6 +640,38 @@ impl From<backup::Error> for Failure {
             }
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+        }
+    }
+}
+
+impl From<workspace::Error> for Failure {
+    fn from(error: workspace::Error) -> Self {
+        use workspace::Error;
+        match error {
+            Error::Git(error) => error.into(),
+            Error::GitConfig(error) => error.into(),
+            Error::Config(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Queue(error) => error.into(),
+            Error::Setting { origin, source } => {
+                Self::from(*source).cause(format!("pggit.repository is set in {origin}"))
+            }
+            Error::RecordsRepository { ref reason, .. } => Self::of(Code::Configuration, &error)
+                .cause(reason.clone())
+                .hint("'git pggit init --repository <dir>' sets one up"),
+            Error::NoDirectory | Error::NotOneLine { .. } => Self::of(Code::Usage, &error),
+            Error::PasswordInArguments => {
+                Self::of(Code::Usage, &error).hint("put it into ~/.pgpass, a service file or PGPASSWORD")
+            }
+            Error::Credentials { .. } => Self::of(Code::Configuration, &error),
+            Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
+                .hint("mount it, or bring it back")
+                .hint(format!("if the backups are lost for good, '{command}' makes an empty one")),
+            Error::OtherStore { source, command } => {
+                Self::from(source).hint(format!("if that is what you want: {command}"))
+            }
         }
     }
 }

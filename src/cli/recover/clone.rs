@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 
-use crate::cli::{Code, Context, Failure, bar, connect, places, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::domain::Owner;
 use crate::ledger::Entry;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::process::{Cmd, Status, interrupt};
 use crate::recovery::{Advance, CloneNote, Leniency, Restore, sweep_clones};
 use crate::tools::{Programs, reaching};
+use crate::workspace::{connect, places, store};
 
 use super::recorded::say_not_marked;
 use super::target::{Target, mask};
@@ -37,7 +38,7 @@ pub(crate) fn admin_of(
     context: &Context,
 ) -> Result<ConnInfo, Failure> {
     if let Some(server) = server {
-        return connect::server(context, server);
+        return Ok(connect::server(context, server)?);
     }
     let name = database.unwrap_or(entry.backup.database.as_str());
     let known = context.config()?.selected(Some(name));

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::cli::commands::backup::select;
-use crate::cli::{Code, Context, Failure, places};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupId, DatabaseName, InvalidDatabaseName, Line, Status, Timestamp};
 use crate::git::{Directory, Graph, Oid, Repository, Walk};
 use crate::ledger::{Filter, Overview, Row};
@@ -14,6 +14,7 @@ use crate::recovery::{
 };
 use crate::store::Held;
 use crate::tools::Program;
+use crate::workspace::places;
 
 use super::way::{Leading, Ways};
 

@@ -2,11 +2,12 @@
 
 use std::io::Read as _;
 
-use crate::cli::places::{self, FromOption};
+use crate::cli::from_option::FromOption;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::Artifact;
 use crate::progress::Quiet;
 use crate::store::Held;
+use crate::workspace::places;
 
 use super::select::One;
 

@@ -1,9 +1,10 @@
 //! What `import` and `reconcile` have in common: which tool, which database.
 
 use crate::backup;
-use crate::cli::{Code, Context, Failure, connect};
+use crate::cli::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
 use crate::tools::{Adapter, Programs};
+use crate::workspace::connect;
 
 /// Whose catalogue is looked into.
 #[derive(Debug, clap::Args)]

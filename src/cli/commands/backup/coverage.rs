@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure, places};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
 use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
+use crate::workspace::places;
 
 use super::{select, view};
 
@@ -56,8 +57,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let backups = if *count == 1 { "1 backup is" } else { &format!("{count} backups are") };
         context.ui.hint(&format!("{backups} outside of the places of your configuration, such as {home}"));
     }
-    if let Some(failure) = standing.failure() {
-        return Err(failure);
+    if let Some((first, others)) = standing.gone.split_first() {
+        let failure = Failure::new(Code::Destination, first.to_string()).hint("mount it, or bring it back");
+        return Err(others.iter().fold(failure, |failure, gone| failure.cause(gone.to_string())));
     }
     if args.exit_code && !all_ok {
         return Err(Failure::new(Code::Negative, ""));

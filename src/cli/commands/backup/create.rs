@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
 use crate::cli::commands::queue::enqueue;
-use crate::cli::queue::{self, Wish};
-use crate::cli::{Code, Context, Failure, bar, connect, places, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
@@ -14,6 +13,8 @@ use crate::domain::{
 use crate::ledger::Entry;
 use crate::process::interrupt;
 use crate::tools::Programs;
+use crate::workspace::queue::{self, Wish};
+use crate::workspace::{connect, places, store};
 
 use super::select;
 

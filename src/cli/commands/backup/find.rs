@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::places::FromOption;
+use crate::cli::from_option::FromOption;
 use crate::cli::recover::{Wanted, best, search};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};

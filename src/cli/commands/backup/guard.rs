@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::backup::{self, Asked, Request, Surroundings};
 use crate::cli::recover::{Done, attach, place_of_database, recorded, say_not_marked};
-use crate::cli::{Code, Context, Failure, bar, connect, places, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{Backup, BackupType, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
@@ -13,6 +13,7 @@ use crate::process::{self, interrupt};
 use crate::recovery::{Advance, Restore, swap_in};
 use crate::store::Held;
 use crate::tools::{Program, Programs};
+use crate::workspace::{connect, places, store};
 
 use super::select;
 

@@ -6,18 +6,20 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::places::{self, FromOption};
+use crate::cli::from_option::FromOption;
 use crate::cli::recover::{
     Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, say_not_marked,
     snapshot, target, trusted,
 };
-use crate::cli::{Code, Context, Failure, bar, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
 use crate::tools::{Program, Programs};
+use crate::workspace::places;
+use crate::workspace::store;
 
 use super::restore_cluster::failed;
 use super::restore_options::{Form, Given};

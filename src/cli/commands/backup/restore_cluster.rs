@@ -10,7 +10,7 @@ use super::restore::{How, Schema, Until, Wanted};
 use crate::backup;
 use crate::cli::commands::wal;
 use crate::cli::recover::{Done, Shown, Target, arrival, place_of_directory, recorded};
-use crate::cli::{Code, Context, Failure, bar, connect, places, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, ChainError, Lsn, RecoveryTarget, RestoreMode, dependency_chain, human_bytes};
 use crate::ledger::{self, Entry};
@@ -22,6 +22,7 @@ use crate::recovery::{
 };
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
+use crate::workspace::{connect, places, store};
 
 /// What is to be made, and where.
 struct Order<'a> {
@@ -115,7 +116,7 @@ enum Made {
 /// How the database is reached that was backed up, where it is configured here.
 pub(super) fn connection(backup: &Backup, context: &Context) -> Result<ConnInfo, Failure> {
     let database = context.config()?.selected(Some(backup.database.as_str()))?;
-    connect::conninfo(context, &database)
+    Ok(connect::conninfo(context, &database)?)
 }
 
 /// The tool that keeps a backup, as it is configured here.

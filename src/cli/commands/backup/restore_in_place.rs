@@ -9,7 +9,7 @@ use super::restore_cluster::mapping;
 use super::view;
 use crate::cli::recover::{Done, Then, admin_of, journals, place_of_database, place_of_directory, recorded};
 use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure, connect};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{CommitId, Metadata, RestoreMode};
 use crate::ledger::Entry;
 use crate::process::crash_point;
@@ -17,6 +17,7 @@ use crate::recovery::in_place::{
     self, DatabaseSite, DirectorySite, Identity, Journal, Open, Place, Site, Spot, Stage,
 };
 use crate::recovery::{Effect, Error, PlannedStep};
+use crate::workspace::connect;
 
 /// What is replaced.
 enum Which {
@@ -201,8 +202,8 @@ fn go_on(mut open: Open, which: &Which, request: &Wanted, context: &Context) -> 
 fn record(journal: &Journal, which: &Which, context: &Context) {
     let entry = match context.ledger().and_then(|ledger| Ok(ledger.by_id(journal.backup)?)) {
         Ok(entry) => entry,
-        Err(failure) => {
-            context.ui.warning(&format!("the restore is not recorded in the ledger: {}", failure.message()));
+        Err(error) => {
+            context.ui.warning(&format!("the restore is not recorded in the ledger: {error}"));
             return;
         }
     };

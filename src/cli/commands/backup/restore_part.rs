@@ -7,11 +7,12 @@ use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
 use crate::cli::recover::{Done, Shown, Target, Then, admin_of, place_of_database, recorded, say_not_marked};
-use crate::cli::{Code, Context, Failure, bar, places, store};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Kept, Leniency, Part, Selection};
 use crate::tools::{Program, Programs};
+use crate::workspace::{places, store};
 
 /// Whether it takes more than loading a dump.
 pub(super) fn is_wanted(wanted: &Wanted, backup: &Backup) -> bool {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::backup;
-use crate::cli::places::{self, FromOption};
+use crate::cli::from_option::FromOption;
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar, connect};
+use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
@@ -17,6 +17,8 @@ use crate::process::interrupt;
 use crate::report::{Tested, Verifications};
 use crate::tools::Programs;
 use crate::verify::{self, Due, Request, Scratch, Surroundings, Verdict};
+use crate::workspace::connect;
+use crate::workspace::places;
 
 use super::{select, view};
 

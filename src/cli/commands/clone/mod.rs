@@ -5,8 +5,9 @@ mod stop;
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure, connect};
+use crate::cli::{Context, Failure};
 use crate::pg::Client;
+use crate::workspace::connect;
 
 /// List and drop copies that were made of databases
 #[derive(Debug, Subcommand)]

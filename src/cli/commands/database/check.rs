@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::cli::ui::Table;
-use crate::cli::{Context, Failure, connect};
+use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
 use crate::pg::{Client, ServerFacts};
 use crate::tools::{self, Program, Programs, ToolVersion};
+use crate::workspace::connect;
 
 /// Connect to a database and show what is found
 ///

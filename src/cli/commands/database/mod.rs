@@ -37,7 +37,8 @@ fn target(global: bool, context: &Context) -> Result<Target, Failure> {
     if global {
         return Ok(Target::Global);
     }
-    context.repository().map(|_| Target::Local)
+    context.repository()?;
+    Ok(Target::Local)
 }
 
 /// What to call the file of `target`.

@@ -8,13 +8,14 @@ use rustix::fs::{Access, access, statvfs};
 use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::commands::mark::Place;
-use crate::cli::{Context, Failure, connect, places, store};
+use crate::cli::{Context, Failure};
 use crate::config::{DatabaseConfig, Tool};
 use crate::domain::human_bytes;
 use crate::domain::{BackupType, Globals};
 use crate::pg::{Client, Relations, ServerFacts, quote_ident};
 use crate::store::Error as StoreError;
 use crate::tools::{Program, Programs};
+use crate::workspace::{connect, places, store};
 
 pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut Findings) {
     match &database.url {
@@ -24,7 +25,7 @@ pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut 
     let facts = match connect::connect(context, database) {
         Ok(client) => server(&client, database, context, findings),
         Err(failure) => {
-            findings.failure("server", &failure);
+            findings.failure("server", failure);
             None
         }
     };
@@ -42,7 +43,7 @@ fn server(
     let facts = match client.facts() {
         Ok(facts) => facts,
         Err(error) => {
-            findings.failure("server", &error.into());
+            findings.failure("server", error);
             return None;
         }
     };
@@ -51,7 +52,7 @@ fn server(
     findings.ok("server", format!("PostgreSQL {}{standby} at {target}, as {user}", facts.version_text));
     mark(client, context, findings);
     if let Err(error) = privileges(client, &facts, database, findings) {
-        findings.failure("privileges", &error);
+        findings.failure("privileges", error);
     }
     Some(facts)
 }
@@ -67,7 +68,7 @@ fn mark(client: &Client, context: &Context, findings: &mut Findings) {
             return;
         }
         Err(error) => {
-            findings.failure("mark", &error.into()).remedy(AGAIN);
+            findings.failure("mark", error).remedy(AGAIN);
             return;
         }
     };
@@ -80,7 +81,7 @@ fn mark(client: &Client, context: &Context, findings: &mut Findings) {
                 .remedy("fetch it: git fetch --all")
                 .remedy(format!("or correct the mark: {AGAIN}")),
         ),
-        Err(failure) => drop(findings.failure("mark", &failure)),
+        Err(failure) => drop(findings.failure("mark", failure)),
     }
 }
 
@@ -184,7 +185,7 @@ fn programs(
     for program in needed.into_iter().flatten() {
         match tools.find(program) {
             Ok((path, version)) => findings.ok(program.name(), format!("{version} ({})", path.display())),
-            Err(error) => drop(findings.failure(program.name(), &error.into())),
+            Err(error) => drop(findings.failure(program.name(), error)),
         }
     }
 }
@@ -199,7 +200,7 @@ fn output(
     let Some(output) = &database.output else {
         return match place(database, context) {
             Ok(text) => findings.ok("store", text),
-            Err(failure) => drop(findings.failure("store", &failure)),
+            Err(failure) => drop(findings.failure("store", failure)),
         };
     };
     let dir = output.value.as_path();
@@ -217,7 +218,7 @@ fn output(
         Ok(_) => match access(dir, Access::WRITE_OK | Access::EXEC_OK) {
             Ok(()) => match places::check_directory(context, dir, &database.name) {
                 Ok(()) => space(facts, dir, findings),
-                Err(failure) => drop(findings.failure("output", &failure)),
+                Err(failure) => drop(findings.failure("output", failure)),
             },
             Err(error) => {
                 let error = std::io::Error::from(error);

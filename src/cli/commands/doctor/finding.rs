@@ -76,7 +76,8 @@ impl Findings {
     }
 
     /// A failure with its advice.
-    pub(super) fn failure(&mut self, check: &'static str, failure: &Failure) -> &mut Finding {
+    pub(super) fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Finding {
+        let failure: Failure = failure.into();
         let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
         let message = failure.message().to_owned() + &causes.collect::<String>();
         let finding = self.problem(check, message);

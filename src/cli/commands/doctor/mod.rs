@@ -66,7 +66,7 @@ fn databases(only: Option<&str>, context: &Context, findings: &mut Findings) -> 
     let config = match context.config() {
         Ok(config) => config,
         // The repository could not be opened, or git's files not be read: that was said.
-        Err(failure) => return if only.is_some() { Err(failure) } else { Ok(()) },
+        Err(error) => return if only.is_some() { Err(error.into()) } else { Ok(()) },
     };
     let chosen = match only {
         Some(_) => Some(config.default_database(only)?),

@@ -6,11 +6,12 @@ use super::finding::Findings;
 use crate::cli::commands::init;
 use crate::cli::recover::journals;
 use crate::cli::ui::text::relative_time;
-use crate::cli::{Context, Failure, places};
+use crate::cli::Context;
 use crate::git::health::{self, OLDEST_GIT};
 use crate::git::{Error as GitError, Repository, setup};
 use crate::ledger::NOTES_REF;
 use crate::process::{find_program, search_path};
+use crate::workspace::places;
 
 /// A lock that is older was left behind: git holds one for moments.
 const LOCK_AGE_MAX_S: i64 = 10 * 60;
@@ -26,7 +27,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
             bytes(context, findings);
             restores(context, findings);
         }
-        Err(failure) => drop(findings.failure("repository", &failure)),
+        Err(failure) => drop(findings.failure("repository", failure)),
     }
     configuration(context, findings);
     decompressor(findings);
@@ -40,7 +41,7 @@ fn program(findings: &mut Findings) {
             let message = format!("{} is older than {major}.{minor}", version.text);
             findings.problem("git", message).remedy("install a newer git");
         }
-        Err(error) => drop(findings.failure("git", &error.into())),
+        Err(error) => drop(findings.failure("git", error)),
     }
 }
 
@@ -55,14 +56,14 @@ fn head(repository: &Repository, findings: &mut Findings) {
         Err(error @ GitError::Unborn { .. }) => {
             findings.warning("history", error.to_string()).remedy("a backup belongs to a commit: git commit");
         }
-        Err(error) => drop(findings.failure("history", &error.into())),
+        Err(error) => drop(findings.failure("history", error)),
     }
 }
 
 fn identity(repository: &Repository, findings: &mut Findings) {
     match repository.identity() {
         Ok(identity) => findings.ok("identity", identity.to_line()),
-        Err(error) => drop(findings.failure("identity", &error.into())),
+        Err(error) => drop(findings.failure("identity", error)),
     }
 }
 
@@ -75,12 +76,12 @@ fn bytes(context: &Context, findings: &mut Findings) {
     let standing = match standing {
         Ok(standing) => standing,
         Err(failure) => {
-            findings.failure("backups", &failure);
+            findings.failure("backups", failure);
             return;
         }
     };
-    for reason in &standing.reasons {
-        findings.problem("backups", reason).remedy("mount it, or bring it back");
+    for gone in &standing.gone {
+        findings.problem("backups", gone.to_string()).remedy("mount it, or bring it back");
     }
     if let Some((count, home)) = &standing.elsewhere {
         let message = format!("{count} are outside of the places of your configuration, such as {home}");
@@ -102,7 +103,7 @@ fn restores(context: &Context, findings: &mut Findings) {
                     .remedy("git pggit backup restore --list");
             }
         }
-        Err(failure) => drop(findings.failure("restore", &failure)),
+        Err(failure) => drop(findings.failure("restore", failure)),
     }
 }
 
@@ -111,7 +112,7 @@ fn records(schema: &Repository, context: &Context, findings: &mut Findings) {
     let beside = match context.beside() {
         Ok(beside) => beside,
         Err(failure) => {
-            findings.failure("records", &failure);
+            findings.failure("records", failure);
             return;
         }
     };
@@ -140,7 +141,7 @@ fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
     let config = match context.ledger_git_config() {
         Ok(config) => config,
         Err(failure) => {
-            findings.failure("setup", &failure);
+            findings.failure("setup", failure);
             return;
         }
     };
@@ -199,7 +200,7 @@ fn configuration(context: &Context, findings: &mut Findings) {
     let config = match context.config() {
         Ok(config) => config,
         Err(failure) => {
-            findings.failure("configuration", &failure);
+            findings.failure("configuration", failure);
             return;
         }
     };
@@ -213,7 +214,7 @@ fn configuration(context: &Context, findings: &mut Findings) {
             .remedy("'git pggit config --list-keys' shows all keys");
     }
     for problem in problems {
-        findings.failure("configuration", &Failure::from(problem));
+        findings.failure("configuration", problem);
     }
 }
 

@@ -9,9 +9,9 @@ use std::io::Read as _;
 use super::hook;
 use crate::automation;
 use crate::cli::automation as jobs;
-use crate::cli::queue;
 use crate::cli::{Context, Failure};
 use crate::git::hooks::Hook;
+use crate::workspace::queue;
 
 /// Put jobs into the queue for branches that have just moved; git's hooks call this
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failu
                 say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));
             }
             Ok(_) => {}
-            Err(failure) => say(&format!("no backup of {database} was queued: {}", failure.message())),
+            Err(error) => say(&format!("no backup of {database} was queued: {error}")),
         }
     }
     Ok(())

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::{Code, Context, Failure, places, store};
+use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::{Import, Imported};
 use crate::process::create_private;
 use crate::store::{Place, private_directory};
+use crate::workspace::{places, store};
 
 /// Make records anew from what the store knows about its artifacts
 ///

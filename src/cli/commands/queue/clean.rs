@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::config;
+use crate::workspace::queue;
 
 /// Remove finished jobs
 ///

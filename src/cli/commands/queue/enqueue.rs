@@ -1,12 +1,12 @@
 //! `git pggit queue enqueue`
 
 use crate::cli::commands::backup::select;
-use crate::cli::queue::{self, Wish};
 use crate::cli::{Context, Failure};
 use crate::domain::{
     BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
 };
 use crate::queue::Enqueued;
+use crate::workspace::queue::{self, Wish};
 
 use super::view;
 

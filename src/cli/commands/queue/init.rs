@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use crate::cli::{Code, Context, Failure, queue};
+use crate::cli::{Code, Context, Failure};
 use crate::pg::Client;
 use crate::sql::{self, Right};
+use crate::workspace::queue;
 
 /// Set the queue up in PostgreSQL, or bring it to the version of this program
 ///

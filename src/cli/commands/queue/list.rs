@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::cli::ui::Table;
 use crate::cli::ui::text::{json_element, relative_time};
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::domain::{DatabaseName, Job, JobKind, JobState, ShortIds, Timestamp};
 use crate::queue::{Filter, Listing};
+use crate::workspace::queue;
 
 use super::view;
 

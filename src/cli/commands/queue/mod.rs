@@ -15,9 +15,10 @@ mod watch;
 
 use clap::Subcommand;
 
-use crate::cli::{Code, Context, Failure, queue};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{Job, JobId};
 use crate::queue::{Error, Queue};
+use crate::workspace::queue;
 
 /// Look after the jobs that wait for workers
 #[derive(Debug, Subcommand)]

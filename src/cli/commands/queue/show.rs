@@ -1,8 +1,9 @@
 //! `git pggit queue show`
 
 use crate::cli::ui::Style;
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::domain::{AttemptReport, Job, Work};
+use crate::workspace::queue;
 
 use super::view;
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::domain::JobState;
+use crate::workspace::queue;
 
 use super::view;
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cli::ui::text::json_element;
-use crate::cli::{Context, Failure, queue};
+use crate::cli::{Context, Failure};
 use crate::domain::{Job, JobId, JobState};
 use crate::queue::{Filter, Queue, Watch};
+use crate::workspace::queue;
 
 use super::view;
 

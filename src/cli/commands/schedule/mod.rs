@@ -11,10 +11,11 @@ use std::path::Path;
 use clap::Subcommand;
 
 use crate::automation::{self, Planned};
-use crate::cli::{Code, Context, Failure, queue};
+use crate::cli::{Code, Context, Failure};
 use crate::config::Config;
 use crate::domain::DatabaseName;
 use crate::queue::Filter;
+use crate::workspace::queue;
 
 /// Make backups by themselves, at times of the day, the week and the year
 #[derive(Debug, Subcommand)]

@@ -7,9 +7,10 @@ use super::known::Known;
 use super::{StoreOption, of};
 use crate::cli::bar::progress;
 use crate::cli::ui::Style;
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::human_bytes;
 use crate::store::{Access, Checked, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
+use crate::workspace::store;
 
 /// Check that what is in the store is what was written
 ///

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use super::known::{COPIES, Known, copies};
 use super::{StoreOption, of};
 use crate::cli::bar::progress;
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{Annotated, Metadata, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::store::{Copied, CopyOf};
+use crate::workspace::store;
 
 /// Copy all artifacts into another store
 ///

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::key::{PassphraseOption, author};
-use crate::cli::{Context, Failure, places, store};
+use crate::cli::{Context, Failure};
 use crate::store::{NewRecipient, Store};
+use crate::workspace::{places, store};
 
 /// Make a store
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Status};
 use crate::ledger::{Damage, Entry};
 use crate::store::Listed;
@@ -21,10 +21,9 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn load(context: &Context) -> Result<Self, Failure> {
-        match context.repository() {
-            Err(failure) if failure.code() == Code::NotARepository => Ok(Self::default()),
-            Err(failure) => Err(failure),
-            Ok(_) => {
+        match context.existing_repository()? {
+            None => Ok(Self::default()),
+            Some(_) => {
                 let catalog = context.ledger()?.catalog()?;
                 Ok(Self { entries: catalog.entries, damaged: catalog.damaged })
             }

@@ -70,7 +70,7 @@ struct StoreOption {
 
 impl StoreOption {
     fn open(&self, context: &Context) -> Result<Store, Failure> {
-        crate::cli::store::open(context, self.store.as_deref())
+        Ok(crate::workspace::store::open(context, self.store.as_deref())?)
     }
 
     fn url(&self) -> Option<&str> {

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use super::known::Known;
 use super::{StoreOption, copy, find, of};
-use crate::cli::{Code, Context, Failure, places};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::process::crash_point;
 use crate::store::{Held, Listed};
+use crate::workspace::places;
 
 /// Remove artifacts from the store
 ///

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::StoreOption;
-use crate::cli::{Context, Failure, store};
+use crate::cli::{Context, Failure};
 use crate::store::Store;
+use crate::workspace::store;
 
 /// Show where the store is and what it says about itself
 #[derive(Debug, clap::Args)]

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::{WalKind, WalName};
 use crate::recovery::{Run, runs};
 use crate::store::Store;
+use crate::workspace::store;
 
 /// Archive the write-ahead log, and bring it back
 ///
@@ -52,7 +53,7 @@ struct Place {
 
 impl Place {
     fn open(&self, context: &Context) -> Result<Store, Failure> {
-        store::open(context, self.store.as_deref())
+        Ok(store::open(context, self.store.as_deref())?)
     }
 
     fn pgdata(&self, context: &Context) -> PathBuf {

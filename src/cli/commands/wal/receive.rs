@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::cli::{Code, Context, Failure, connect, store};
+use crate::cli::{Code, Context, Failure};
 use crate::domain::WalName;
 use crate::pg::Client;
 use crate::process::{
@@ -13,6 +13,7 @@ use crate::process::{
 };
 use crate::store::{Store, WalArchive};
 use crate::tools::{self, Connection, Program, Programs};
+use crate::workspace::{connect, store};
 
 /// How often one looks for segments that are complete.
 const LOOK: Duration = Duration::from_millis(200);

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::StoreOption;
-use crate::cli::{Code, Context, Failure, store};
+use crate::cli::{Code, Context, Failure};
 use crate::store::{Access, Author, Keyring, KeysView, NewRecipient, Passphrase, StoreKeys};
+use crate::workspace::store;
 
 /// Say who can open an encrypted store
 #[derive(Debug, Subcommand)]

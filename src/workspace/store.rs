@@ -9,7 +9,7 @@ use std::{fs, io};
 use serde_json::Value;
 
 use super::places::{self, is_lasting};
-use super::{Code, Context, Failure};
+use super::{Error, Workspace};
 use crate::config::{AwsProfile, DatabaseConfig, Setting};
 use crate::process::{Cmd, Secret};
 use crate::store::{self, Access, CloudSettings, Keyring, Passphrase, Place, Scheme, Store, StoreUrl};
@@ -23,145 +23,145 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the store is: as the command line says, else as it is configured, else
 /// in the git directory.
-pub(crate) fn url(
-    context: &Context,
+pub fn url(
+    workspace: &Workspace,
     explicit: Option<&str>,
     configured: Option<&Setting<String>>,
-) -> Result<StoreUrl, Failure> {
+) -> Result<StoreUrl, Error> {
     if let Some(text) = explicit {
         return match text.contains("://") {
             true => Ok(text.parse()?),
             // On a command line a path may be relative, as everywhere.
-            false => Ok(StoreUrl::from_directory(&context.cwd().join(text))?),
+            false => Ok(StoreUrl::from_directory(&workspace.cwd().join(text))?),
         };
     }
     if let Some(setting) = configured {
         return Ok(setting.value.parse()?);
     }
-    default_url(context)
+    default_url(workspace)
 }
 
 /// Returns the URL of the default store, in the git directory.
-pub(crate) fn default_url(context: &Context) -> Result<StoreUrl, Failure> {
-    Ok(StoreUrl::from_directory(&context.repository()?.common_dir().join("pggit").join("store"))?)
+pub fn default_url(workspace: &Workspace) -> Result<StoreUrl, Error> {
+    Ok(StoreUrl::from_directory(&workspace.repository()?.common_dir().join("pggit").join("store"))?)
 }
 
 /// Where backups of `database` are put: what the command line says, else what is
 /// configured; a directory of plain files when somebody named one.
-pub(crate) fn place(
-    context: &Context,
+pub fn place(
+    workspace: &Workspace,
     database: &DatabaseConfig,
     output: Option<&Path>,
     store: Option<&str>,
-) -> Result<Place, Failure> {
+) -> Result<Place, Error> {
     let configured = || database.output.as_ref().map(|output| output.value.clone());
     let directory = match (output, store) {
-        (Some(output), _) => Some(context.cwd().join(output)),
+        (Some(output), _) => Some(workspace.cwd().join(output)),
         (None, Some(_)) => None,
         (None, None) => configured(),
     };
     if let Some(directory) = directory {
         // Records name places without `..`; what is missing is said later.
         let directory = directory.canonicalize().unwrap_or(directory);
-        places::check_directory(context, &directory, &database.name)?;
+        places::check_directory(workspace, &directory, &database.name)?;
         let place = Place::Directory(directory);
         if output.is_some() || !is_lasting(database.output.as_ref()) {
-            places::remember(context, &place)?;
+            places::remember(workspace, &place)?;
         }
         return Ok(place);
     }
-    let url = url(context, store, database.store.as_ref())?;
-    let access = access(context, &url)?;
+    let url = url(workspace, store, database.store.as_ref())?;
+    let access = access(workspace, &url)?;
     // The one in the git directory is nobody's typing error.
     let ours = store.is_none() && database.store.is_none();
-    let opened = match places::open(context, &url, &access)? {
+    let opened = match places::open(workspace, &url, &access)? {
         Some(store) => store,
-        None if ours => Store::open_or_init(&url, &access, context.now())?,
+        None if ours => Store::open_or_init(&url, &access, workspace.now())?,
         None => return Err(store::Error::NoStore { url: url.to_string() }.into()),
     };
-    let place = Place::Store { store: opened, staging: staging(context)? };
+    let place = Place::Store { store: opened, staging: staging(workspace)? };
     if store.is_some() || !is_lasting(database.store.as_ref()) {
-        places::remember(context, &place)?;
+        places::remember(workspace, &place)?;
     }
     Ok(place)
 }
 
 /// Where files are for a while that a program wants to write or read as files.
 /// Whoever puts one there makes the directory.
-pub(crate) fn staging(context: &Context) -> Result<PathBuf, Failure> {
-    Ok(context.repository()?.common_dir().join("pggit/staging"))
+pub fn staging(workspace: &Workspace) -> Result<PathBuf, Error> {
+    Ok(workspace.repository()?.common_dir().join("pggit/staging"))
 }
 
 /// The store of a command that is about no database.
-pub(crate) fn general_url(context: &Context, explicit: Option<&str>) -> Result<StoreUrl, Failure> {
-    let configured = context.config()?.store()?;
-    url(context, explicit, configured.as_ref())
+pub fn general_url(workspace: &Workspace, explicit: Option<&str>) -> Result<StoreUrl, Error> {
+    let configured = workspace.config()?.store()?;
+    url(workspace, explicit, configured.as_ref())
 }
 
 /// Opens it.
-pub(crate) fn open(context: &Context, explicit: Option<&str>) -> Result<Store, Failure> {
-    let url = general_url(context, explicit)?;
-    let opened = places::open(context, &url, &access(context, &url)?)?;
+pub fn open(workspace: &Workspace, explicit: Option<&str>) -> Result<Store, Error> {
+    let url = general_url(workspace, explicit)?;
+    let opened = places::open(workspace, &url, &access(workspace, &url)?)?;
     opened.ok_or_else(|| store::Error::NoStore { url: url.to_string() }.into())
 }
 
 /// What the store at `url` needs besides its URL.
-pub(crate) fn access(context: &Context, url: &StoreUrl) -> Result<Access, Failure> {
-    access_by(context, url.scheme())
+pub fn access(workspace: &Workspace, url: &StoreUrl) -> Result<Access, Error> {
+    access_by(workspace, url.scheme())
 }
 
 /// Returns what stores of this kind need besides their URL.
-pub(crate) fn access_by(context: &Context, scheme: Scheme) -> Result<Access, Failure> {
+pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error> {
     let text = |value: &OsStr| value.to_str().map(str::to_owned);
-    let variables = context.environment.iter().filter_map(|(name, value)| {
+    let variables = workspace.environment.iter().filter_map(|(name, value)| {
         let (name, value) = (text(name)?, text(value)?);
         CLOUDS.iter().any(|cloud| name.starts_with(cloud)).then_some((name, value))
     });
     let mut variables: Vec<_> = variables.collect();
     if scheme == Scheme::S3 {
-        variables.extend(profile(context)?);
+        variables.extend(profile(workspace)?);
     }
-    let cache = context
+    let cache = workspace
         .repository()
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
     let cloud = CloudSettings { variables, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(context)?, roots: Vec::new() })
+    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new() })
 }
 
 /// What opens encrypted stores. Says once that others could, too.
-fn keyring(context: &Context) -> Result<Keyring, Failure> {
-    if let Some(keyring) = context.keyring.get() {
+fn keyring(workspace: &Workspace) -> Result<Keyring, Error> {
+    if let Some(keyring) = workspace.keyring.get() {
         return Ok(keyring.clone());
     }
-    let config = context.config()?;
+    let config = workspace.config()?;
     let identity = config.store_identity()?.map(|setting| setting.value);
-    let passphrase = match context.environment.get("PGGIT_STORE_PASSPHRASE") {
+    let passphrase = match workspace.environment.get("PGGIT_STORE_PASSPHRASE") {
         Some(given) => Some(Passphrase::Given(Secret::new(given))),
         None => config.store_passphrase_file()?.map(|setting| Passphrase::File(setting.value)),
     };
-    identity.iter().for_each(|path| warn_of_others(context, path));
+    identity.iter().for_each(|path| warn_of_others(workspace, path));
     if let Some(Passphrase::File(path)) = &passphrase {
-        warn_of_others(context, path);
+        warn_of_others(workspace, path);
     }
-    Ok(context.keyring.get_or_init(|| Keyring { identity, passphrase }).clone())
+    Ok(workspace.keyring.get_or_init(|| Keyring { identity, passphrase }).clone())
 }
 
 /// Says that a file with secrets can be read by others.
-pub(crate) fn warn_of_others(context: &Context, path: &Path) {
+pub fn warn_of_others(workspace: &Workspace, path: &Path) {
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
-        context.ui.warning(&format!(
+        workspace.reporter.warning(&format!(
             "others can use the key in {path}; take their permissions away: chmod go= {path}"
         ));
     }
 }
 
 /// What the user's profile of the AWS command line says.
-fn profile(context: &Context) -> Result<Vec<(String, String)>, Failure> {
+fn profile(workspace: &Workspace) -> Result<Vec<(String, String)>, Error> {
     let AwsProfile { mut variables, credential_process } =
-        AwsProfile::load(&context.environment, |path| match fs::read_to_string(path) {
+        AwsProfile::load(&workspace.environment, |path| match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -173,14 +173,9 @@ fn profile(context: &Context) -> Result<Vec<(String, String)>, Failure> {
 }
 
 /// Runs the program of a profile that prints credentials.
-fn ask(command: &[String]) -> Result<Vec<(String, String)>, Failure> {
+fn ask(command: &[String]) -> Result<Vec<(String, String)>, Error> {
     let Some((program, arguments)) = command.split_first() else { return Ok(Vec::new()) };
-    let failed = |why: String| {
-        Failure::new(
-            Code::Configuration,
-            format!("'{program}', the credential_process of the AWS profile: {why}"),
-        )
-    };
+    let failed = |reason: String| Error::Credentials { program: program.clone(), reason };
     let output = Cmd::new(program).inherit_env().args(arguments).deadline(PATIENCE).run();
     let output = output.map_err(|error| failed(error.to_string()))?;
     // What it printed is secret, whatever it is.

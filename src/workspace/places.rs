@@ -1,9 +1,10 @@
 //! The places from which bytes may be read, and what the records say about the stores there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
-use super::{Code, Context, Failure, store};
+use super::{Error, Workspace, store};
 use crate::config::{DatabaseConfig, Origin, Setting};
 use crate::domain::{Backup, BackupId, DatabaseName, Status};
 use crate::git::config::{Scope, Target, Writer};
@@ -13,76 +14,17 @@ use crate::store::{
 };
 use crate::tools::Program;
 
-/// Where else the bytes may be
-#[derive(Debug, Clone, Default, clap::Args, serde::Serialize, serde::Deserialize)]
-pub(crate) struct FromOption {
-    /// A store or a directory of plain files that the bytes may be read from, beside those of your
-    /// configuration; may be given several times
-    #[arg(long, value_name = "PLACE")]
-    #[serde(default)]
-    from: Vec<String>,
-}
-
-impl FromOption {
-    /// Adds these places to those that the command reads from.
-    pub(crate) fn apply(&self, context: &Context) -> Result<(), Failure> {
-        let roots = self.from.iter().map(|text| named(context, text)).collect::<Result<_, _>>()?;
-        let _ = context.from.set(roots);
-        Ok(())
-    }
-
-    /// Fails if the option was given for a backup that a tool keeps in its own repository.
-    pub(crate) fn refuse(&self, backup: &Backup) -> Result<(), Failure> {
-        match self.is_empty() {
-            true => Ok(()),
-            false => {
-                let message = format!("--from: backup {} is kept by {}", backup.id, backup.tool.name);
-                Err(Failure::new(Code::Usage, message))
-            }
-        }
-    }
-
-    /// Returns true if the option was not given.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.from.is_empty()
-    }
-
-    /// Returns the option with absolute paths, for a process with another working directory.
-    pub(crate) fn absolute(&self, context: &Context) -> Result<Self, Failure> {
-        let absolute = |text: &String| match text.contains("://") {
-            true => Ok(text.clone()),
-            false => Ok(StoreUrl::from_directory(&context.cwd().join(text))?.to_string()),
-        };
-        Ok(Self { from: self.from.iter().map(absolute).collect::<Result<_, Failure>>()? })
-    }
-}
-
-/// Parses a place given on the command line. A local directory has to exist, so that a typing error
-/// is reported.
-fn named(context: &Context, text: &str) -> Result<Root, Failure> {
-    let root = match text.contains("://") {
-        true => place_of(text)?,
-        false => Root::of_directory(&context.cwd().join(text))?,
-    };
-    match &root {
-        Root::Directory(directory) if !directory.is_dir() => {
-            Err(Failure::new(Code::NotFound, format!("--from {}: no such directory", directory.display())))
-        }
-        _ => Ok(root),
-    }
-}
-
 /// Parses a directory or a URL. A directory may be a store or hold plain files.
-fn place_of(text: &str) -> Result<Root, StoreError> {
+pub fn place_of(text: &str) -> Result<Root, StoreError> {
     let url: StoreUrl = text.parse()?;
     url.directory().map_or(Ok(Root::Store(url)), |directory| Root::of_directory(&directory))
 }
 
 /// Returns the places from the user's command line and configuration, those of `database` before
 /// those of other databases.
-pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Result<Vec<Root>, Failure> {
-    let config = context.config()?;
-    let mut roots: Vec<Root> = context.from.get().cloned().unwrap_or_default();
+pub fn roots(workspace: &Workspace, database: Option<&DatabaseName>) -> Result<Vec<Root>, Error> {
+    let config = workspace.config()?;
+    let mut roots: Vec<Root> = workspace.from.get().cloned().unwrap_or_default();
     let stored = |setting: Option<Setting<String>>| match setting {
         Some(setting) => Ok::<_, StoreError>(Some(Root::Store(setting.value.parse()?))),
         None => Ok(None),
@@ -99,7 +41,7 @@ pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Resul
     // An invalid setting of another database is ignored.
     let others = config.databases().into_iter().filter_map(|name| config.database(&name).ok());
     roots.extend(others.filter_map(|database| of(database).ok()).flatten());
-    roots.push(Root::Store(store::default_url(context)?));
+    roots.push(Root::Store(store::default_url(workspace)?));
     for place in config.places()? {
         roots.push(place_of(&place.place)?);
     }
@@ -114,8 +56,8 @@ pub(crate) fn roots(context: &Context, database: Option<&DatabaseName>) -> Resul
 
 /// Returns the access to the bytes of a backup. The places are those of the user. If none of them
 /// contains the recorded location, all are tried, because the store may have been moved.
-pub(crate) fn access_to(context: &Context, backup: &Backup) -> Result<Access, Failure> {
-    let roots = roots(context, Some(&backup.database))?;
+pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error> {
+    let roots = roots(workspace, Some(&backup.database))?;
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     // The program that prints the credentials of a profile is run only if it is needed.
     let is_known = roots.iter().any(|root| root.leads_to(location));
@@ -124,15 +66,15 @@ pub(crate) fn access_to(context: &Context, backup: &Backup) -> Result<Access, Fa
         true => Scheme::S3,
         false => Scheme::File,
     };
-    Ok(Access { roots, ..store::access_by(context, scheme)? })
+    Ok(Access { roots, ..store::access_by(workspace, scheme)? })
 }
 
 /// Returns the access to `place`, where a backup is to be made, and to the user's other places.
-pub(crate) fn access_of(
-    context: &Context,
+pub fn access_of(
+    workspace: &Workspace,
     place: Option<&Place>,
     database: &DatabaseName,
-) -> Result<Access, Failure> {
+) -> Result<Access, Error> {
     let scheme = match place {
         Some(Place::Store { store, .. }) => store.url().scheme(),
         _ => Scheme::File,
@@ -142,13 +84,13 @@ pub(crate) fn access_of(
         Some(Place::Directory(directory)) => Some(Root::Directory(directory.clone())),
         None => None,
     };
-    let roots = own.into_iter().chain(roots(context, Some(database))?).collect();
-    Ok(Access { roots, ..store::access_by(context, scheme)? })
+    let roots = own.into_iter().chain(roots(workspace, Some(database))?).collect();
+    Ok(Access { roots, ..store::access_by(workspace, scheme)? })
 }
 
 /// Returns true if the setting also holds for the next command, that is, if it is not from the
 /// command line, from the environment or from `git -c`.
-pub(crate) fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
+pub fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
     match setting.map(|setting| &setting.origin) {
         Some(Origin::Git { scope, .. }) => *scope != Scope::Command,
         Some(Origin::CommandLine | Origin::Environment(_)) => false,
@@ -158,34 +100,34 @@ pub(crate) fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
 
 /// Adds a place that was given only on this command line to the configuration of the clone, so that
 /// later commands find the bytes there.
-pub(crate) fn remember(context: &Context, place: &Place) -> Result<(), Failure> {
+pub fn remember(workspace: &Workspace, place: &Place) -> Result<(), Error> {
     let value = match place {
         Place::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
         Place::Directory(directory) if directory.is_dir() => StoreUrl::from_directory(directory)?.to_string(),
         Place::Directory(_) => return Ok(()),
     };
-    add(context, &value)
+    add(workspace, &value)
 }
 
 /// Adds the id of the store at a place to the configuration, if records name that place.
-pub(crate) fn settle(context: &Context, store: &Store) -> Result<(), Failure> {
-    match Recorded::at(context, store.url())?.count {
+pub fn settle(workspace: &Workspace, store: &Store) -> Result<(), Error> {
+    match Recorded::at(workspace, store.url())?.count {
         0 => Ok(()),
-        _ => add(context, &format!("{} {}", store.url(), store.config().id)),
+        _ => add(workspace, &format!("{} {}", store.url(), store.config().id)),
     }
 }
 
-fn add(context: &Context, value: &str) -> Result<(), Failure> {
+fn add(workspace: &Workspace, value: &str) -> Result<(), Error> {
     const KEY: &str = "pggit.place";
-    let known = context.git_config()?.all(KEY);
+    let known = workspace.git_config()?.all(KEY);
     if known.iter().any(|entry| entry.value.as_deref() == Some(value.as_bytes())) {
         return Ok(());
     }
-    let git = context.git_program();
+    let git = workspace.git_program();
     let written = Writer::new(&git, Target::Local).add(KEY, value.as_ref());
     if let Err(error) = written {
-        context.ui.warning(&format!("{value} could not be remembered: {error}"));
-        context.ui.hint(&format!("git config --add {KEY} '{value}'"));
+        workspace.reporter.warning(&format!("{value} could not be remembered: {error}"));
+        workspace.reporter.hint(&format!("git config --add {KEY} '{value}'"));
     }
     Ok(())
 }
@@ -201,9 +143,9 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn at(context: &Context, url: &StoreUrl) -> Result<Self, Failure> {
+    fn at(workspace: &Workspace, url: &StoreUrl) -> Result<Self, Error> {
         let (root, mut recorded) = (Root::Store(url.clone()), Self::default());
-        let overview = context.ledger()?.overview()?;
+        let overview = workspace.ledger()?.overview()?;
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for row in overview.rows().filter(is_kept) {
             // The answer is the same for all locations with the same parent.
@@ -233,28 +175,25 @@ fn is_kept(row: &Row<'_>) -> bool {
 
 /// Opens a store, or returns `None` if there is none and no record names it. Fails if records name
 /// the store and it does not exist, or if it is another store than the one they name.
-pub(crate) fn open(context: &Context, url: &StoreUrl, access: &Access) -> Result<Option<Store>, Failure> {
-    let in_repository = match context.repository() {
-        Ok(_) => true,
-        Err(failure) if failure.code() == Code::NotARepository => false,
-        Err(failure) => return Err(failure),
-    };
-    let recorded = match in_repository {
-        true => Recorded::at(context, url)?,
-        false => Recorded::default(),
+pub fn open(workspace: &Workspace, url: &StoreUrl, access: &Access) -> Result<Option<Store>, Error> {
+    let recorded = match workspace.existing_repository()? {
+        Some(_) => Recorded::at(workspace, url)?,
+        None => Recorded::default(),
     };
     let store = match Store::open(url, access) {
         Ok(store) => store,
         Err(StoreError::NoStore { .. }) if recorded.count == 0 => return Ok(None),
         Err(StoreError::NoStore { .. }) => {
-            return Err(gone(&url.to_string(), recorded.count)
-                .hint(format!("'git pggit store init {url}' begins an empty one, if it is lost for good")));
+            return Err(Error::PlaceMissing {
+                gone: Gone { place: url.to_string(), count: recorded.count },
+                command: format!("git pggit store init {url}"),
+            });
         }
         Err(error) => return Err(error.into()),
     };
     let id = store.config().id.to_string();
     let mut pinned = BTreeSet::new();
-    for place in context.config()?.places()? {
+    for place in workspace.config()?.places()? {
         if place_of(&place.place)?.is_at(url) {
             pinned.extend(place.store_id);
         }
@@ -268,62 +207,66 @@ pub(crate) fn open(context: &Context, url: &StoreUrl, access: &Access) -> Result
         ids: if pinned.is_empty() { recorded.ids } else { pinned },
         keys: keys.map(|(_, key)| key).collect(),
     };
-    store.check_identity(&expected).map_err(|error| {
-        Failure::from(error)
-            .hint(format!("if that is what you want: git config --add pggit.place '{url} {id}'"))
+    store.check_identity(&expected).map_err(|source| Error::OtherStore {
+        source,
+        command: format!("git config --add pggit.place '{url} {id}'"),
     })?;
     Ok(Some(store))
 }
 
-fn gone(place: &str, count: usize) -> Failure {
-    let backups = if count == 1 { "1 backup is".to_owned() } else { format!("{count} backups are") };
-    Failure::new(Code::Destination, format!("{place}: not there, and {backups} recorded in it"))
-        .hint("mount it, or bring it back")
-}
-
 /// Fails if the directory has no plain files of the database although records name some: it may not
 /// be mounted.
-pub(crate) fn check_directory(
-    context: &Context,
+pub fn check_directory(
+    workspace: &Workspace,
     directory: &Path,
     database: &DatabaseName,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let home = directory.join(database.as_str());
     if home.is_dir() {
         return Ok(());
     }
     let root = Root::Directory(home.clone());
-    let overview = context.ledger()?.overview()?;
+    let overview = workspace.ledger()?.overview()?;
     let rows = overview.rows().filter(|row| is_kept(row) && row.database() == database.as_str());
     match rows.filter(|row| root.leads_to(&sample(row.home()))).count() {
         0 => Ok(()),
-        count => Err(gone(&home.display().to_string(), count)
-            .hint(format!("if they are gone for good: mkdir -p {}", home.display()))),
+        count => Err(Error::PlaceMissing {
+            gone: Gone { place: home.display().to_string(), count },
+            command: format!("mkdir -p {}", home.display()),
+        }),
+    }
+}
+
+/// A place that does not exist although records name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The URL of the store, or the directory.
+    pub place: String,
+    /// The number of backups that are recorded in it.
+    pub count: usize,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backups =
+            if self.count == 1 { "1 backup is".to_owned() } else { format!("{} backups are", self.count) };
+        write!(f, "{}: not there, and {backups} recorded in it", self.place)
     }
 }
 
 /// The state of the bytes of all backups, found without looking at each of them.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub struct Standing {
     /// The backups whose place does not exist.
-    pub(crate) missing: BTreeSet<BackupId>,
-    /// The problems, one line for each place.
-    pub(crate) reasons: Vec<String>,
+    pub missing: BTreeSet<BackupId>,
+    /// The places that do not exist.
+    pub gone: Vec<Gone>,
     /// The number of backups in places that are not configured, and one of those places.
-    pub(crate) elsewhere: Option<(usize, String)>,
-}
-
-impl Standing {
-    /// Returns a failure if a place does not exist.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        let (first, others) = self.reasons.split_first()?;
-        let failure = Failure::new(Code::Destination, first.clone()).hint("mount it, or bring it back");
-        Some(others.iter().fold(failure, |failure, reason| failure.cause(reason.clone())))
-    }
+    pub elsewhere: Option<(usize, String)>,
 }
 
 /// Looks once at each place that records name.
-pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standing, Failure> {
+pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, Error> {
     let mut homes: BTreeMap<(&str, Option<&str>), Vec<Row<'_>>> = BTreeMap::new();
     for row in overview.rows().filter(|row| is_kept(row) && row.status() == Status::Completed) {
         homes.entry((row.home(), row.store_id())).or_default().push(row);
@@ -332,26 +275,26 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
     for ((home, store_id), rows) in homes {
         let roots = match &roots {
             Some(roots) => roots,
-            None => roots.insert(self::roots(context, None)?),
+            None => roots.insert(self::roots(workspace, None)?),
         };
         let Some(newest) = rows.last() else { continue };
         // The bytes of a backup that was registered by hand may be anywhere.
-        if !Held::is_ours(&sample(home)) || is_there(home, store_id, roots, context)? {
+        if !Held::is_ours(&sample(home)) || is_there(home, store_id, roots, workspace)? {
             continue;
         }
         // The place may have been moved. In that case one of its backups is found elsewhere.
-        let backup = context.ledger()?.entry(newest)?.backup;
-        match Held::open(&backup, &access_to(context, &backup)?) {
+        let backup = workspace.ledger()?.entry(newest)?.backup;
+        match Held::open(&backup, &access_to(workspace, &backup)?) {
             Err(StoreError::Elsewhere { .. }) => {
                 let (count, _) = standing.elsewhere.get_or_insert((0, home.to_owned()));
                 *count += rows.len();
             }
             Err(error) if error.is_absence() || matches!(error, StoreError::Replaced { .. }) => {
                 standing.missing.extend(rows.iter().map(Row::id));
-                standing.reasons.push(gone(home, rows.len()).message().to_owned());
+                standing.gone.push(Gone { place: home.to_owned(), count: rows.len() });
             }
             // The place cannot be examined, which does not prove that it is missing.
-            Err(error) => context.ui.warning(&error.to_string()),
+            Err(error) => workspace.reporter.warning(&error.to_string()),
             Ok(_) => {}
         }
     }
@@ -359,15 +302,20 @@ pub(crate) fn standing(context: &Context, overview: &Overview) -> Result<Standin
 }
 
 /// Returns true if the place that records name exists and its store has the recorded id.
-fn is_there(home: &str, store_id: Option<&str>, roots: &[Root], context: &Context) -> Result<bool, Failure> {
+fn is_there(
+    home: &str,
+    store_id: Option<&str>,
+    roots: &[Root],
+    workspace: &Workspace,
+) -> Result<bool, Error> {
     for root in roots.iter().filter(|root| root.leads_to(&sample(home))) {
         match root {
             Root::Directory(_) => return Ok(is_directory(home)),
-            Root::Store(url) => match Store::peek(url, &store::access(context, url)?) {
+            Root::Store(url) => match Store::peek(url, &store::access(workspace, url)?) {
                 Ok(Some(config)) => return Ok(store_id.is_none_or(|id| id == config.id.to_string())),
                 Ok(None) => {}
                 Err(error) => {
-                    context.ui.warning(&format!("{url} cannot be looked at: {error}"));
+                    workspace.reporter.warning(&format!("{url} cannot be looked at: {error}"));
                     return Ok(true);
                 }
             },

@@ -1,0 +1,65 @@
+//! The option `--from` of all commands that read the bytes of backups.
+
+use super::{Code, Context, Failure};
+use crate::domain::Backup;
+use crate::store::{Root, StoreUrl};
+use crate::workspace::places::place_of;
+
+/// Where else the bytes may be
+#[derive(Debug, Clone, Default, clap::Args, serde::Serialize, serde::Deserialize)]
+pub(crate) struct FromOption {
+    /// A store or a directory of plain files that the bytes may be read from, beside those of your
+    /// configuration; may be given several times
+    #[arg(long, value_name = "PLACE")]
+    #[serde(default)]
+    from: Vec<String>,
+}
+
+impl FromOption {
+    /// Adds these places to those that the command reads from.
+    pub(crate) fn apply(&self, context: &Context) -> Result<(), Failure> {
+        let roots = self.from.iter().map(|text| named(context, text)).collect::<Result<_, _>>()?;
+        context.read_also_from(roots);
+        Ok(())
+    }
+
+    /// Fails if the option was given for a backup that a tool keeps in its own repository.
+    pub(crate) fn refuse(&self, backup: &Backup) -> Result<(), Failure> {
+        match self.is_empty() {
+            true => Ok(()),
+            false => {
+                let message = format!("--from: backup {} is kept by {}", backup.id, backup.tool.name);
+                Err(Failure::new(Code::Usage, message))
+            }
+        }
+    }
+
+    /// Returns true if the option was not given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from.is_empty()
+    }
+
+    /// Returns the option with absolute paths, for a process with another working directory.
+    pub(crate) fn absolute(&self, context: &Context) -> Result<Self, Failure> {
+        let absolute = |text: &String| match text.contains("://") {
+            true => Ok(text.clone()),
+            false => Ok(StoreUrl::from_directory(&context.cwd().join(text))?.to_string()),
+        };
+        Ok(Self { from: self.from.iter().map(absolute).collect::<Result<_, Failure>>()? })
+    }
+}
+
+/// Parses a place given on the command line. A local directory has to exist, so that a typing error
+/// is reported.
+fn named(context: &Context, text: &str) -> Result<Root, Failure> {
+    let root = match text.contains("://") {
+        true => place_of(text)?,
+        false => Root::of_directory(&context.cwd().join(text))?,
+    };
+    match &root {
+        Root::Directory(directory) if !directory.is_dir() => {
+            Err(Failure::new(Code::NotFound, format!("--from {}: no such directory", directory.display())))
+        }
+        _ => Ok(root),
+    }
+}

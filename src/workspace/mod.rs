@@ -1,0 +1,261 @@
+//! The repository that a command works in, with what belongs to it: configuration,
+//! ledger, stores, queue and connections.
+//!
+//! A [`Workspace`] opens each of them when it is first asked for, and keeps it. It
+//! prints nothing: warnings go to a [`Reporter`].
+
+mod error;
+
+pub mod connect;
+pub mod places;
+pub mod queue;
+pub mod store;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{COMMITTED_FILE, Config, Environment, Setting};
+use crate::domain::{CommitId, Line, Timestamp};
+use crate::git::config::{self as git_config, GitProgram, Snapshot};
+use crate::git::{Error as GitError, Repository};
+use crate::ledger::Ledger;
+use crate::store::{Keyring, Root};
+
+pub use error::Error;
+
+/// Gets what a workspace has to say beside its results.
+pub trait Reporter: Send + Sync {
+    /// Something is not as it should be, and the work goes on.
+    fn warning(&self, text: &str);
+
+    /// A remedy for the last warning.
+    fn hint(&self, text: &str);
+
+    /// The value of `color.ui`, once git's configuration is read.
+    fn color_setting(&self, _: Option<&str>) {}
+}
+
+/// A repository and what belongs to it.
+pub struct Workspace {
+    reporter: Arc<dyn Reporter>,
+    /// The environment of the process.
+    pub environment: Environment,
+    clock: Arc<dyn Clock>,
+    cwd: PathBuf,
+    repository: OnceCell<Result<Repository, Missing>>,
+    /// That of the ledger, when it is another one.
+    beside: OnceCell<Option<Repository>>,
+    git_config: OnceCell<Snapshot>,
+    config: OnceCell<Config>,
+    host: OnceCell<Line>,
+    /// What opens encrypted stores, once it has been looked for.
+    keyring: OnceCell<Keyring>,
+    /// Places given on the command line, from which bytes may be read.
+    from: OnceCell<Vec<Root>>,
+}
+
+/// There is no repository, and why: some commands can do without.
+struct Missing {
+    dir: PathBuf,
+    message: String,
+}
+
+impl Workspace {
+    /// The workspace of a command that runs in the directory `cwd`.
+    pub fn new(
+        reporter: Arc<dyn Reporter>,
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+        cwd: PathBuf,
+    ) -> Self {
+        Self {
+            reporter,
+            environment,
+            clock,
+            cwd,
+            repository: OnceCell::new(),
+            beside: OnceCell::new(),
+            git_config: OnceCell::new(),
+            config: OnceCell::new(),
+            host: OnceCell::new(),
+            keyring: OnceCell::new(),
+            from: OnceCell::new(),
+        }
+    }
+
+    /// The directory the command works in.
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clock, for work that takes longer.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The repository of the schema history; a failure when there is none.
+    pub fn repository(&self) -> Result<&Repository, Error> {
+        match self.look_for_repository()? {
+            Ok(repository) => Ok(repository),
+            Err(Missing { dir, message }) => {
+                Err(GitError::NotARepository { path: dir.clone(), message: message.clone() }.into())
+            }
+        }
+    }
+
+    /// The repository of the schema history, if there is one.
+    pub fn existing_repository(&self) -> Result<Option<&Repository>, Error> {
+        Ok(self.look_for_repository()?.as_ref().ok())
+    }
+
+    /// The repository that the ledger is in: `pggit.repository`, else that of
+    /// the schema history.
+    pub fn ledger_repository(&self) -> Result<&Repository, Error> {
+        Ok(self.beside()?.map_or(self.repository()?, |beside| beside))
+    }
+
+    /// The repository of the ledger, if it is not that of the schema history.
+    pub fn beside(&self) -> Result<Option<&Repository>, Error> {
+        if let Some(found) = self.beside.get() {
+            return Ok(found.as_ref());
+        }
+        // A clone cannot set it, so what is committed need not be read.
+        let schema = self.repository()?;
+        let config = Config::load(self.git_config()?.section("pggit"), [], &self.environment);
+        let found =
+            match config.repository(&schema.top())? {
+                Some(Setting { value, origin }) => Some(self.open_beside(&value).map_err(|source| {
+                    Error::Setting { origin: origin.to_string(), source: Box::new(source) }
+                })?),
+                None => None,
+            };
+        Ok(self.beside.get_or_init(|| found).as_ref())
+    }
+
+    /// What `value` would mean as `pggit.repository`.
+    pub fn place_beside(&self, value: &OsStr) -> Result<PathBuf, Error> {
+        let variables = self.environment.iter().filter(|(name, _)| *name != "PGGIT_REPOSITORY");
+        let variables = variables.chain([(OsStr::new("PGGIT_REPOSITORY"), value)]).collect();
+        let found = Config::load([], [], &variables).repository(&self.repository()?.top())?;
+        found.map(|setting| setting.value).ok_or(Error::NoDirectory)
+    }
+
+    /// Opens the repository at `place`, if it can hold the records of the
+    /// schema history.
+    pub fn open_beside(&self, place: &Path) -> Result<Repository, Error> {
+        let refused =
+            |reason: &str| Error::RecordsRepository { place: place.to_owned(), reason: reason.to_owned() };
+        let beside = match Repository::open(place) {
+            Ok(beside) => beside,
+            Err(GitError::NotARepository { message, .. }) => return Err(refused(&message)),
+            Err(other) => return Err(other.into()),
+        };
+        let schema = self.repository()?;
+        if beside.is_same(schema) {
+            return Err(refused("it is the repository of the schema history itself"));
+        }
+        if !beside.has_hash_of(schema) {
+            return Err(refused("its objects are named by another hash than the schema commits"));
+        }
+        Ok(beside.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS")))
+    }
+
+    /// Works with the ledger at `place` from now on.
+    pub fn choose_beside(&self, place: &Path) -> Result<(), Error> {
+        let chosen = self.open_beside(place)?;
+        self.beside.get_or_init(|| Some(chosen));
+        Ok(())
+    }
+
+    /// The configuration of the repository that the ledger is in.
+    pub fn ledger_git_config(&self) -> Result<Cow<'_, Snapshot>, Error> {
+        match self.beside()? {
+            Some(beside) => {
+                let parameters = self.environment.get("GIT_CONFIG_PARAMETERS");
+                Ok(Cow::Owned(beside.config(parameters)?))
+            }
+            None => Ok(Cow::Borrowed(self.git_config()?)),
+        }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Result<Ledger<'_>, Error> {
+        let host = self.host.get_or_init(crate::process::host);
+        let ledger = Ledger::new(self.ledger_repository()?, self.clock.as_ref(), host);
+        Ok(match self.beside()? {
+            Some(_) => ledger.beside(self.repository()?),
+            None => ledger,
+        })
+    }
+
+    /// The schema commit that a revision names. Of one that the schema history
+    /// does not have, records may know the full name.
+    pub fn schema_commit(&self, revision: &str) -> Result<CommitId, Error> {
+        match (self.repository()?.resolve_commit(revision), revision.parse::<CommitId>()) {
+            (Ok(commit), _) => Ok(commit.to_commit()),
+            (Err(_), Ok(commit)) if self.ledger()?.knows(&commit)? => Ok(commit),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// git's configuration, inside or outside of a repository.
+    pub fn git_config(&self) -> Result<&Snapshot, Error> {
+        if let Some(snapshot) = self.git_config.get() {
+            return Ok(snapshot);
+        }
+        let parameters = self.environment.get("GIT_CONFIG_PARAMETERS");
+        let snapshot = match self.look_for_repository()? {
+            Ok(repository) => repository.config(parameters)?,
+            Err(_) => Snapshot::without_repository(parameters)?,
+        };
+        self.reporter.color_setting(snapshot.text("color.ui"));
+        Ok(self.git_config.get_or_init(|| snapshot))
+    }
+
+    /// Our own configuration. Says what it had to ignore, once.
+    pub fn config(&self) -> Result<&Config, Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let git = self.git_config()?;
+        let committed = match self.look_for_repository()? {
+            Ok(repository) => repository.head_file(COMMITTED_FILE)?,
+            Err(_) => None,
+        };
+        let committed = git_config::parse_blob(&committed.unwrap_or_default(), COMMITTED_FILE)?;
+        let config = Config::load(git.section("pggit"), &committed, &self.environment);
+        config.warnings().iter().for_each(|warning| self.reporter.warning(&warning.to_string()));
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// Runs `git` where the command works.
+    pub fn git_program(&self) -> GitProgram {
+        GitProgram { dir: self.cwd.clone() }
+    }
+
+    /// Takes further places to read the bytes of backups from, once for the workspace.
+    pub fn read_also_from(&self, roots: Vec<Root>) {
+        let _ = self.from.set(roots);
+    }
+
+    fn look_for_repository(&self) -> Result<&Result<Repository, Missing>, Error> {
+        if let Some(found) = self.repository.get() {
+            return Ok(found);
+        }
+        let found = match Repository::discover(&self.cwd) {
+            Ok(repository) => Ok(repository.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS"))),
+            Err(GitError::NotARepository { path, message }) => Err(Missing { dir: path, message }),
+            Err(other) => return Err(other.into()),
+        };
+        Ok(self.repository.get_or_init(|| found))
+    }
+}
