@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The largest believable distance between the clock of an event and the highest clock before it. A
-/// writer adds 1. A clock far above the others would keep all later events from having an effect.
+/// writer adds 1. After a clock far above the others, no later event could be ordered behind it.
 pub const CLOCK_STEP_MAX: u64 = 1 << 32;
 
 /// Decides for clocks in ascending order whether each is believable after those before it.

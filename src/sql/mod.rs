@@ -89,8 +89,8 @@ const TRIGGERS: &str = "SELECT 'trigger ' || quote_ident(t.tgname) || ' on pggit
     JOIN pg_roles AS role ON role.oid = p.proowner \
     WHERE n.nspname = 'pggit' AND NOT t.tgisinternal ORDER BY 1 LIMIT 1";
 
-/// Fails if the schema `pggit` or an object in it belongs to somebody else, before any of it is
-/// used. Reads only the catalogs.
+/// Fails if the schema `pggit` or an object in it is owned by another role that is not a superuser, or
+/// if it has a trigger. Called before any of it is used. Reads only the catalogs.
 fn refuse_foreign(client: &Client) -> Result<(), Error> {
     for sql in [FOREIGN, TRIGGERS] {
         if let Some([Some(what), Some(owner)]) =
