@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// So many commits can be measured at once.
-pub const MEASURED_MAX: usize = u64::BITS as usize;
+pub(super) const MEASURED_MAX: usize = u64::BITS as usize;
 
 /// For each of `olds`, how many commits of `graph` it does not have in its history
 /// and is not itself. The graph is what was seen of the history of a newer commit,
 /// each with its parents. `None` where what was not seen might change the answer.
-pub fn distances<C: Copy + Eq + Hash>(graph: &[(C, Vec<C>)], olds: &[C]) -> Vec<Option<usize>> {
+pub(super) fn distances<C: Copy + Eq + Hash>(graph: &[(C, Vec<C>)], olds: &[C]) -> Vec<Option<usize>> {
     let place: HashMap<C, usize> = graph.iter().enumerate().map(|(at, (commit, _))| (*commit, at)).collect();
     let parents = |at: usize| graph[at].1.iter().filter_map(|parent| place.get(parent).copied());
     // Bit n of a commit: it is in the history of the n-th of `olds`, or is that.

@@ -8,7 +8,7 @@ use super::Gap;
 use super::server::last_word;
 use crate::domain::human_bytes;
 use crate::process::interrupt::Signal;
-use crate::{git, pg, process, store, tools};
+use crate::{config, git, ledger, pg, process, store, tools};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -248,6 +248,12 @@ pub enum Error {
     /// The repository said no.
     #[error(transparent)]
     Git(#[from] git::Error),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
     /// Its bytes are not what they should be.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -297,6 +303,8 @@ impl Error {
             | Self::Staging { .. } => false,
             Self::Process(error) => error.retry(),
             Self::Git(error) => error.retry(),
+            Self::Ledger(error) => error.retry(),
+            Self::Config(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),

@@ -19,6 +19,14 @@ pub enum Gap {
     /// A migration that the database has is not in the wanted commit.
     #[error("migration {0} is in the backup and not in the commit that is wanted")]
     Removed(String),
+    /// A program would have to migrate backwards.
+    #[error("commit {} of the backup is not in the history of {}", from.short(), commit.short())]
+    NotAncestor {
+        /// The commit of the backup.
+        from: CommitId,
+        /// The wanted commit.
+        commit: CommitId,
+    },
     /// Files differ that this program cannot run.
     #[error("{}", named(.0))]
     Unfit(Vec<Unfit>),
@@ -48,7 +56,7 @@ fn unknown(unfit: &[Unfit]) -> String {
 }
 
 /// Whether a file of the directory of migrations is one that is run.
-pub fn is_migration(name: &str) -> bool {
+pub(super) fn is_migration(name: &str) -> bool {
     name.ends_with(".sql") && !is_undo(name)
 }
 
@@ -61,7 +69,7 @@ pub(super) fn is_undo(name: &str) -> bool {
 /// The names of the migrations that `new` has and `old` lacks, in the order in
 /// which they run: that of their names, numbers in them by their value. Files are
 /// told apart by `K`, the id of their content.
-pub fn pending<K: PartialEq>(
+pub(super) fn pending<K: PartialEq>(
     old: &BTreeMap<String, K>,
     new: &BTreeMap<String, K>,
 ) -> Result<Vec<String>, Gap> {

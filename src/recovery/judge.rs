@@ -10,7 +10,7 @@ use crate::tools::{Migration, undo_part};
 
 /// The kind of a tree entry that is not a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
+pub(super) enum FileKind {
     /// A regular file.
     File,
     /// A symbolic link.
@@ -20,11 +20,11 @@ pub enum FileKind {
 }
 
 /// All entries below a directory except directories, by relative path. `K` is the id of the content.
-pub type Listing<K> = BTreeMap<String, (FileKind, K)>;
+pub(super) type Listing<K> = BTreeMap<String, (FileKind, K)>;
 
 /// The differences between two commits.
 #[derive(Debug)]
-pub struct Between<'a, K> {
+pub(super) struct Between<'a, K> {
     /// The migrations directory.
     pub directory: &'a str,
     /// Its files in the old commit; `None` if there is no such directory.
@@ -37,7 +37,7 @@ pub struct Between<'a, K> {
 
 /// The way to the new commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub(super) struct Judged {
     /// The migrations to run, in order.
     pub run: Vec<String>,
     /// Files that count as schema and differ, but are not examined.
@@ -46,7 +46,7 @@ pub struct Judged {
 
 /// Determines the way from the old commit to the new one. Fails if a file differs and this program
 /// cannot rule out that it has to be run.
-pub fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
+pub(super) fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
     let Between { directory, old, new, others } = between;
     let unseen: Vec<String> = others.into_iter().filter(|path| !is_note(file_name(path))).collect();
     if !unseen.is_empty() && (old.is_none() || new.is_none()) {
@@ -72,7 +72,7 @@ pub fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
 
 /// Returns all migrations of a commit in order. Fails if the directory has a file that this program
 /// does not run and cannot ignore.
-pub fn all_migrations<K: PartialEq>(
+pub(super) fn all_migrations<K: PartialEq>(
     directory: &str,
     listing: &Listing<K>,
 ) -> Result<Vec<String>, Vec<Unfit>> {
@@ -85,7 +85,7 @@ pub fn all_migrations<K: PartialEq>(
 }
 
 /// Fails if a file has a part that undoes it.
-pub fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
+pub(super) fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
     let unfit = |one: &Migration| {
         let why = Why::UndoPart(undo_part(&one.sql)?);
         Some(Unfit { path: format!("{directory}/{}", one.name), why })
@@ -95,7 +95,7 @@ pub fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Ve
 }
 
 /// Returns true if an entry of the migrations directory may have to be run, judging by its name.
-pub fn may_run(name: &str) -> bool {
+pub(super) fn may_run(name: &str) -> bool {
     !is_note(name) && !is_undo(name)
 }
 

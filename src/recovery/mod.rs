@@ -9,8 +9,10 @@
 //! person, knows that it may go.
 
 mod advance;
+mod advance_plan;
 mod by_command;
 mod by_tool;
+mod candidates;
 mod clones;
 mod data_directory;
 mod distance;
@@ -36,18 +38,18 @@ mod swap;
 mod unfit;
 
 pub use advance::{Advance, Expected, Forward, Way};
+pub use advance_plan::{AdvancePlan, AdvancePlanner};
 pub use by_command::MigrateCommand;
 pub use by_tool::{SIGNALS, ToolRestore, restore_by_tool};
+pub use candidates::Search;
 pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
 pub use data_directory::{Archiving, DataDirectory, Planted};
-pub use distance::{MEASURED_MAX, distances};
 pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
 pub use find::{Candidate, Relation, passed_over, rank};
-pub use forward::{Gap, is_migration, pending};
+pub use forward::Gap;
 pub use globals::Roles;
-pub use judge::{Between, FileKind, Judged, Listing, all_migrations, judge, may_run, one_direction};
 pub use log::{Reach, Run, reach, runs};
 pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
 pub use part::{Kept, Part, Selection};

@@ -538,6 +538,8 @@ impl From<recovery::Error> for Failure {
             | recovery::Error::Deadline { .. }) => Self::of(Code::ToolFailed, &other),
             other @ recovery::Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
             recovery::Error::Git(error) => error.into(),
+            recovery::Error::Ledger(error) => error.into(),
+            recovery::Error::Config(error) => error.into(),
             other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
                 .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
                 .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
@@ -563,6 +565,9 @@ fn mappings(places: &[PathBuf]) -> String {
 /// Hints for the case that the migrations that this program runs do not lead to a commit.
 fn of_gap(gap: &Gap, failure: Failure) -> Failure {
     let failure = match gap {
+        Gap::NotAncestor { .. } => {
+            return failure.hint("migrations are not undone; 'git pggit backup find' shows what leads there");
+        }
         Gap::NoDirectory { .. } => failure
             .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
         Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,

@@ -6,7 +6,6 @@ mod recorded;
 mod search;
 mod shown;
 mod target;
-mod way;
 
 pub(crate) use clone::{Copy, admin_of, attach, make};
 pub(crate) use recorded::{Done, place_of_database, place_of_directory, recorded, say_not_marked};

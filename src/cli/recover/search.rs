@@ -1,22 +1,15 @@
 //! Which backup for a commit? The facts that the pure ranking needs, from the
 //! ledger, the history and the places of the bytes.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::rc::Rc;
-
 use crate::cli::commands::backup::select;
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{BackupId, DatabaseName, InvalidDatabaseName, Line, Status, Timestamp};
-use crate::git::{Directory, Graph, Oid, Repository, Walk};
+use crate::domain::{BackupId, DatabaseName, Line, Status, Timestamp};
+use crate::git::Oid;
 use crate::ledger::{Filter, Overview, Row};
-use crate::recovery::{
-    self, Candidate, Forward, MEASURED_MAX, Relation, Way, distances, may_run, passed_over, rank,
-};
+use crate::recovery::{self, Candidate, Search, passed_over, rank};
 use crate::store::Held;
 use crate::tools::Program;
 use crate::workspace::places;
-
-use super::way::{Leading, Ways};
 
 /// Which backups are looked for.
 #[derive(Debug, Clone, Default)]
@@ -98,12 +91,16 @@ pub(crate) fn warn_of_passed_over(
             && other.completed_at() > row.completed_at()
             && candidates.iter().all(|candidate| candidate.backup != other.id())
     };
-    for other in overview.rows().filter(newer) {
-        let (name, id, tool) = (other.name(), other.id(), other.tool());
-        context
-            .ui
-            .status(&format!("backup {name} ({id}) by {tool} is newer; it is restored when it is named"));
-    }
+    let newer: Vec<Row<'_>> = overview.rows().filter(newer).collect();
+    let Some(newest) = newer.iter().max_by_key(|other| other.completed_at()) else { return };
+    let (name, id, tool) = (newest.name(), newest.id(), newest.tool());
+    let more = match newer.len() {
+        1 => String::new(),
+        count => format!(" ({count} of this commit are newer)"),
+    };
+    context
+        .ui
+        .status(&format!("backup {name} ({id}) by {tool} is newer{more}; it is restored when it is named"));
 }
 
 /// The number of passed-over backups that are named.
@@ -135,171 +132,31 @@ pub(crate) fn search(
     rows.retain(|row| {
         (!wanted.verified_only || row.is_verified()) && in_time(row) && !(wanted.no_dumps && is_dump(row))
     });
-    let mut candidates = related(&rows, commit, context)?;
-    rank(&mut candidates);
-    candidates.truncate(wanted.limit);
-    judge(&mut candidates, overview, wanted.unchecked, context)?;
-    if !wanted.stays {
-        lead(&mut candidates, commit, context)?;
-    }
-    rank(&mut candidates);
-    Ok(candidates)
-}
-
-/// The backups whose commits have to do with `commit`: itself, the nearest ones
-/// of its history, and the nearest ones that have it in theirs.
-fn related(rows: &[Row<'_>], commit: Oid, context: &Context) -> Result<Vec<Candidate>, Failure> {
-    let repository = context.repository()?;
-    let (behind, seen) = ancestors(commit, rows, repository)?;
-    let mut by_commit: HashMap<Oid, Vec<&Row<'_>>> = behind.iter().map(|oid| (*oid, Vec::new())).collect();
-    for row in rows {
-        if let Some(its) = by_commit.get_mut(&row.commit_oid()) {
-            its.push(row);
-        }
-    }
-    let (mut candidates, mut nearness) = (Vec::new(), Nearness::to(commit, context));
-    for (oid, seen) in behind.iter().zip(distances(&seen, &behind)) {
-        let commits = seen.map_or_else(|| distance(*oid, commit, repository), Ok)?;
-        for row in by_commit.remove(oid).into_iter().flatten() {
-            let relation = match commits {
-                0 => Relation::Exact,
-                commits => Relation::Ancestor { commits, migrations: nearness.migrations(row)? },
-            };
-            candidates.push(candidate(row, relation));
-        }
-    }
-    if candidates.is_empty() {
-        candidates = newer(rows, commit, repository)?;
-    }
-    Ok(candidates)
-}
-
-/// The nearest commits of the history of `commit`, itself included, that have a
-/// backup, and what was seen of the history.
-fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(Vec<Oid>, Graph), Failure> {
-    /// Where nobody makes backups for so long, the whole history is walked.
-    const NEAR: [usize; 2] = [128, 4096];
-    let mut graph = Graph::new();
-    for near in NEAR {
-        graph = repository.recent(commit, near)?;
-        let mut with_backup: HashMap<Oid, bool> = graph.iter().map(|(oid, _)| (*oid, false)).collect();
-        for row in rows {
-            with_backup.entry(row.commit_oid()).and_modify(|has| *has = true);
-        }
-        let found = graph.iter().map(|(oid, _)| *oid).filter(|oid| with_backup.get(oid) == Some(&true));
-        let found: Vec<Oid> = found.take(MEASURED_MAX).collect();
-        let is_all = graph.len() < near;
-        if is_all || found.len() == MEASURED_MAX || (near == NEAR[1] && !found.is_empty()) {
-            return Ok((found, graph));
-        }
-    }
-    let known: HashSet<Oid> = rows.iter().map(Row::commit_oid).collect();
-    let all = repository.walk(&[commit], &[], Walk::default())?;
-    Ok((all.into_iter().filter(|oid| known.contains(oid)).take(MEASURED_MAX).collect(), graph))
-}
-
-/// How many commits `newer` has that `older` lacks.
-fn distance(older: Oid, newer: Oid, repository: &Repository) -> Result<usize, Failure> {
-    match older == newer {
-        true => Ok(0),
-        false => Ok(repository.walk(&[newer], &[older], Walk::default())?.len()),
-    }
-}
-
-/// Backups of commits that have `commit` in their history.
-fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<Candidate>, Failure> {
-    /// The newest ones; more would tell nobody anything.
-    const SHOWN: usize = 3;
-    let mut candidates = Vec::new();
-    for row in rows.iter().rev().filter(|row| repository.has_commit(row.commit_oid())) {
-        if candidates.len() == SHOWN {
+    let search = Search {
+        commit,
+        repository: context.repository()?,
+        ledger: context.ledger()?,
+        config: context.config()?,
+    };
+    let mut related = search.related(&rows)?;
+    rank(&mut related);
+    let mut rest = related.into_iter();
+    let mut judged: Vec<Candidate> = Vec::new();
+    // Those behind the first ones are judged while none of these can be used.
+    while judged.is_empty() || !judged.iter().any(Candidate::is_eligible) {
+        let mut next: Vec<Candidate> = rest.by_ref().take(wanted.limit.max(1)).collect();
+        if next.is_empty() {
             break;
         }
-        let its = row.commit_oid();
-        if repository.walk(&[commit], &[its], Walk { limit: Some(1), ..Walk::default() })?.is_empty() {
-            let commits = distance(commit, its, repository)?;
-            candidates.push(candidate(row, Relation::Newer { commits }));
+        judge(&mut next, overview, wanted.unchecked, context)?;
+        if !wanted.stays {
+            search.plan(&mut next)?;
         }
+        judged.append(&mut next);
     }
-    Ok(candidates)
-}
-
-/// An estimate of the number of migrations between each commit and the wanted one, from the
-/// migrations directory alone. It is used only to rank the candidates.
-struct Nearness<'a> {
-    wanted: Oid,
-    context: &'a Context,
-    /// The entries of the migrations directory by commit.
-    entries: HashMap<(Oid, String), Rc<Directory>>,
-}
-
-impl<'a> Nearness<'a> {
-    fn to(wanted: Oid, context: &'a Context) -> Self {
-        Self { wanted, context, entries: HashMap::new() }
-    }
-
-    fn entries(&mut self, commit: Oid, directory: &str) -> Result<Rc<Directory>, Failure> {
-        let key = (commit, directory.to_owned());
-        if let Some(known) = self.entries.get(&key) {
-            return Ok(Rc::clone(known));
-        }
-        let entries = self.context.repository()?.directory_at(commit, directory)?;
-        let entries = Rc::new(entries.unwrap_or_default());
-        self.entries.insert(key, Rc::clone(&entries));
-        Ok(entries)
-    }
-
-    /// Returns the number of entries of the migrations directory that differ between the commit of
-    /// a backup and the wanted one, without those that are never run.
-    fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Failure> {
-        let name = |error: InvalidDatabaseName| Failure::new(Code::Damaged, error.to_string());
-        let database: DatabaseName = row.database().parse().map_err(name)?;
-        let directory = self.context.config()?.database(&database)?.migrations.value;
-        let (old, new) =
-            (self.entries(row.commit_oid(), &directory)?, self.entries(self.wanted, &directory)?);
-        let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let differs = |name: &&&String| old.get(**name) != new.get(**name) && may_run(name);
-        Ok(all.iter().filter(differs).count())
-    }
-}
-
-fn candidate(row: &Row<'_>, relation: Relation) -> Candidate {
-    Candidate {
-        backup: row.id(),
-        name: row.name().to_owned(),
-        commit: row.commit(),
-        kind: row.kind(),
-        tool: row.tool().to_owned(),
-        completed_at: row.completed_at(),
-        size_bytes: row.size_bytes(),
-        verified: row.is_verified(),
-        relation,
-        unusable: None,
-        gap: None,
-        command: None,
-    }
-}
-
-/// Determines for each candidate how it leads to the commit, or why it does not.
-fn lead(candidates: &mut [Candidate], commit: Oid, context: &Context) -> Result<(), Failure> {
-    let mut ways = Ways::to(commit, context);
-    for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
-        let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
-        match ways.from(&context.ledger()?.by_id(candidate.backup)?)? {
-            Ok(Leading { forward: Some(Forward { way: Way::Files(run), .. }), .. }) => {
-                *migrations = run.len();
-            }
-            Ok(Leading { forward: Some(Forward { way: Way::Command(command), .. }), .. }) => {
-                candidate.command = Some(command.shown());
-            }
-            Ok(_) => {}
-            Err(gap) => {
-                candidate.unusable = Some(gap.to_string());
-                candidate.gap = Some(gap);
-            }
-        }
-    }
-    Ok(())
+    rank(&mut judged);
+    judged.truncate(wanted.limit);
+    Ok(judged)
 }
 
 /// Looks whether the candidates can be used: their chains, their bytes.

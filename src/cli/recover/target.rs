@@ -7,12 +7,11 @@ use crate::config::DatabaseConfig;
 use crate::domain::BackupSelector;
 use crate::git::Oid;
 use crate::ledger::{Entry, Filter};
-use crate::recovery::{self, Candidate, Expected, Forward, Way};
+use crate::recovery::{self, AdvancePlan, AdvancePlanner, Candidate, Expected, Forward, Way};
 use crate::tools::{Migration, Program};
 
 use super::search::{Wanted, chosen, search, warn_of_passed_over};
 use super::snapshot;
-use super::way::{Leading, Ways};
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +47,7 @@ pub(crate) struct Target {
 /// Finds it.
 pub(crate) fn target(asked: &Asked<'_>, context: &Context) -> Result<Target, Failure> {
     let (entry, commit) = locate(asked, context)?;
-    let Leading { forward, expected, unseen } = leading(&entry, commit, context)?;
+    let AdvancePlan { forward, expected, unseen } = plan(&entry, commit, context)?;
     if let Some((first, more)) = unseen.split_first() {
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         context.ui.warning(&format!(
@@ -58,8 +57,10 @@ pub(crate) fn target(asked: &Asked<'_>, context: &Context) -> Result<Target, Fai
     Ok(Target { entry, commit, forward, expected })
 }
 
-fn leading(entry: &Entry, commit: Oid, context: &Context) -> Result<Leading, Failure> {
-    Ok(Ways::to(commit, context).from(entry)?.map_err(recovery::Error::from)?)
+/// Plans how the backup leads to the commit.
+fn plan(entry: &Entry, commit: Oid, context: &Context) -> Result<AdvancePlan, Failure> {
+    let mut planner = AdvancePlanner::to(commit, context.repository()?, context.ledger()?, context.config()?);
+    Ok(planner.from(entry)?.map_err(recovery::Error::from)?)
 }
 
 /// Describes how a database got to another commit than that of its backup.
@@ -108,7 +109,7 @@ fn named(asked: &Asked<'_>, context: &Context) -> Result<Entry, Failure> {
 /// Returns the backup and the wanted commit. Fails if the backup does not lead to that commit.
 pub(crate) fn find(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
     let (entry, commit) = locate(asked, context)?;
-    leading(&entry, commit, context)?;
+    plan(&entry, commit, context)?;
     Ok((entry, commit))
 }
 
@@ -146,10 +147,6 @@ fn locate(asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure>
         ..Wanted::default()
     };
     let mut candidates = search(&wanted, commit, overview, context)?;
-    // If none of the first candidates can be used, all of them are examined.
-    if candidates.len() == wanted.limit && !candidates.iter().any(Candidate::is_eligible) {
-        candidates = search(&Wanted { limit: usize::MAX, ..wanted.clone() }, commit, overview, context)?;
-    }
     if asked.or_cluster && !asked.of_cluster && !candidates.iter().any(Candidate::is_eligible) {
         let wanted = Wanted { tool: None, no_dumps: true, ..wanted.clone() };
         let others = search(&wanted, commit, overview, context)?;

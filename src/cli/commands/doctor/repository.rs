@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::finding::Findings;
+use crate::cli::Context;
 use crate::cli::commands::init;
 use crate::cli::recover::journals;
 use crate::cli::ui::text::relative_time;
-use crate::cli::Context;
 use crate::git::health::{self, OLDEST_GIT};
 use crate::git::{Error as GitError, Repository, setup};
 use crate::ledger::NOTES_REF;

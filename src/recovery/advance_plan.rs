@@ -4,32 +4,35 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::cli::{Code, Context, Failure};
-use crate::config::DatabaseConfig;
+use super::Error;
+use super::advance::{Expected, Forward, Way};
+use super::by_command::MigrateCommand;
+use super::forward::Gap;
+use super::judge::{Between, FileKind, Judged, Listing, all_migrations, judge, one_direction};
+use super::unfit::Unfit;
+use crate::config::{Config, DatabaseConfig};
 use crate::domain::DatabaseName;
-use crate::git::{Directory, Oid, TreeEntry};
-use crate::ledger::Entry;
-use crate::recovery::{
-    Between, Expected, FileKind, Forward, Gap, Judged, Listing, MigrateCommand, Unfit, Way, all_migrations,
-    judge, one_direction,
-};
+use crate::git::{Directory, Oid, Repository, TreeEntry};
+use crate::ledger::{Entry, Ledger};
 use crate::tools::Migration;
 
-/// The way of a database from the commit of its backup to the wanted one.
+/// How a restored database gets from the commit of its backup to the wanted one.
 #[derive(Debug)]
-pub(crate) struct Leading {
+pub struct AdvancePlan {
     /// The migrations to run; `None` if the backup is of the wanted commit.
-    pub(crate) forward: Option<Forward>,
+    pub forward: Option<Forward>,
     /// The expected schema.
-    pub(crate) expected: Expected,
+    pub expected: Expected,
     /// Files that count as schema and differ, but are not examined.
-    pub(crate) unseen: Vec<String>,
+    pub unseen: Vec<String>,
 }
 
-/// The ways from backups to one commit. Shared inputs are read once.
-pub(crate) struct Ways<'a> {
+/// Plans how backups lead to one commit. Inputs that they share are read once.
+pub struct AdvancePlanner<'a> {
     commit: Oid,
-    context: &'a Context,
+    repository: &'a Repository,
+    ledger: Ledger<'a>,
+    config: &'a Config,
     listings: HashMap<(Oid, String), Files>,
     built: HashMap<DatabaseName, Built>,
 }
@@ -40,46 +43,42 @@ type Files = Rc<Option<Listing<Oid>>>;
 /// All migrations of the commit, or the files that cannot be run.
 type Built = Rc<Result<Vec<Migration>, Vec<Unfit>>>;
 
-impl<'a> Ways<'a> {
-    /// Creates the ways to `commit`.
-    pub(crate) fn to(commit: Oid, context: &'a Context) -> Self {
-        Self { commit, context, listings: HashMap::new(), built: HashMap::new() }
+impl<'a> AdvancePlanner<'a> {
+    /// A planner for the wanted `commit`.
+    pub fn to(commit: Oid, repository: &'a Repository, ledger: Ledger<'a>, config: &'a Config) -> Self {
+        Self { commit, repository, ledger, config, listings: HashMap::new(), built: HashMap::new() }
     }
 
     /// Returns the way from the backup of `entry`, or the reason why this program has none.
-    pub(crate) fn from(&mut self, entry: &Entry) -> Result<Result<Leading, Gap>, Failure> {
+    pub fn from(&mut self, entry: &Entry) -> Result<Result<AdvancePlan, Gap>, Error> {
         let from = Oid::from(&entry.backup.commit);
-        let database = self.context.config()?.database(&entry.backup.database)?;
+        let database = self.config.database(&entry.backup.database)?;
         let recorded = self.recorded(entry)?;
         if from == self.commit {
             let expected = recorded.unwrap_or(Expected::Unknown);
-            return Ok(Ok(Leading { forward: None, expected, unseen: Vec::new() }));
+            return Ok(Ok(AdvancePlan { forward: None, expected, unseen: Vec::new() }));
         }
-        if let Some(way) = self.by_command(&database, from)? {
+        if let Some(way) = self.by_command(&database) {
+            // The program only migrates forward. Its effect on a newer schema is not known.
+            if !self.repository.is_ancestor(from, self.commit)? {
+                return Ok(Err(Gap::NotAncestor { from: from.to_commit(), commit: self.commit.to_commit() }));
+            }
             let expected = recorded.unwrap_or_else(|| Expected::Built(way.clone()));
             let forward = Some(Forward { commit: self.commit.to_commit(), way });
-            return Ok(Ok(Leading { forward, expected, unseen: Vec::new() }));
+            return Ok(Ok(AdvancePlan { forward, expected, unseen: Vec::new() }));
         }
         self.by_files(entry, &database, recorded)
     }
 
     /// The way by a program of the user, if one is configured.
-    fn by_command(&self, database: &DatabaseConfig, from: Oid) -> Result<Option<Way>, Failure> {
-        let Some(migrate) = &database.migrate else { return Ok(None) };
-        let repository = self.context.repository()?;
-        // The program only migrates forward. Its effect on a newer schema is not known.
-        if !repository.is_ancestor(from, self.commit)? {
-            let (from, commit) = (from.short(), self.commit.short());
-            let message = format!("commit {from} of the backup is not in the history of {commit}");
-            return Err(Failure::new(Code::Conflict, message)
-                .hint("migrations are not undone; 'git pggit backup find' shows what leads there"));
-        }
-        Ok(Some(Way::Command(MigrateCommand {
+    fn by_command(&self, database: &DatabaseConfig) -> Option<Way> {
+        let migrate = database.migrate.as_ref()?;
+        Some(Way::Command(MigrateCommand {
             words: migrate.value.clone(),
-            git_dir: repository.common_dir(),
+            git_dir: self.repository.common_dir(),
             database: database.name.clone(),
             deadline: database.migrate_timeout.value,
-        })))
+        }))
     }
 
     /// The way by files that this program runs.
@@ -88,7 +87,7 @@ impl<'a> Ways<'a> {
         entry: &Entry,
         database: &DatabaseConfig,
         recorded: Option<Expected>,
-    ) -> Result<Result<Leading, Gap>, Failure> {
+    ) -> Result<Result<AdvancePlan, Gap>, Error> {
         let (from, directory) = (Oid::from(&entry.backup.commit), database.migrations.value.as_str());
         let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
         let others = self.others(from, database)?;
@@ -113,13 +112,13 @@ impl<'a> Ways<'a> {
             },
         };
         let forward = Some(Forward { commit: self.commit.to_commit(), way: Way::Files(run) });
-        Ok(Ok(Leading { forward, expected, unseen }))
+        Ok(Ok(AdvancePlan { forward, expected, unseen }))
     }
 
     /// Returns the schema that was recorded with a backup of the wanted commit. If `entry` is of
     /// that commit, only its own schema counts.
-    fn recorded(&self, entry: &Entry) -> Result<Option<Expected>, Failure> {
-        let ledger = self.context.ledger()?;
+    fn recorded(&self, entry: &Entry) -> Result<Option<Expected>, Error> {
+        let ledger = self.ledger;
         let others = match Oid::from(&entry.backup.commit) == self.commit {
             true => vec![entry.clone()],
             false => ledger.at_commit(&self.commit.to_commit())?.entries,
@@ -133,16 +132,16 @@ impl<'a> Ways<'a> {
     }
 
     /// If nothing has to be run, returns the schema of the backup.
-    fn as_backed_up(&self, entry: &Entry, nothing_to_run: bool) -> Result<Option<Expected>, Failure> {
+    fn as_backed_up(&self, entry: &Entry, nothing_to_run: bool) -> Result<Option<Expected>, Error> {
         if !nothing_to_run {
             return Ok(None);
         }
-        let schema = self.context.ledger()?.schema(entry)?;
+        let schema = self.ledger.schema(entry)?;
         Ok(schema.map(|schema| Expected::Recorded { backup: entry.backup.id, schema }))
     }
 
     /// Returns all migrations of the commit, or the files that cannot be run.
-    fn built(&mut self, database: &DatabaseConfig) -> Result<Built, Failure> {
+    fn built(&mut self, database: &DatabaseConfig) -> Result<Built, Error> {
         if let Some(known) = self.built.get(&database.name) {
             return Ok(Rc::clone(known));
         }
@@ -162,19 +161,19 @@ impl<'a> Ways<'a> {
         Ok(built)
     }
 
-    fn read(&self, names: &[String], listing: Option<&Listing<Oid>>) -> Result<Vec<Migration>, Failure> {
-        let repository = self.context.repository()?;
+    fn read(&self, names: &[String], listing: Option<&Listing<Oid>>) -> Result<Vec<Migration>, Error> {
+        let repository = self.repository;
         let listed = names.iter().filter_map(|name| Some((name, listing?.get(name)?.1)));
         listed.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
     }
 
     /// Returns the files below a directory at a commit.
-    fn files(&mut self, commit: Oid, directory: &str) -> Result<Files, Failure> {
+    fn files(&mut self, commit: Oid, directory: &str) -> Result<Files, Error> {
         let key = (commit, directory.to_owned());
         if let Some(known) = self.listings.get(&key) {
             return Ok(Rc::clone(known));
         }
-        let files = self.context.repository()?.files_below(commit, directory)?;
+        let files = self.repository.files_below(commit, directory)?;
         let files = Rc::new(files.map(listing));
         self.listings.insert(key, Rc::clone(&files));
         Ok(files)
@@ -182,9 +181,8 @@ impl<'a> Ways<'a> {
 
     /// Returns the files that count as schema, are outside the migrations directory, and differ
     /// from those of the wanted commit.
-    fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Failure> {
-        let (repository, paths) =
-            (self.context.repository()?, self.context.config()?.schema_paths(&database.name)?);
+    fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Error> {
+        let (repository, paths) = (self.repository, self.config.schema_paths(&database.name)?);
         let directory = database.migrations.value.as_str();
         let below = format!("{directory}/");
         let mut differ = Vec::new();

@@ -1,0 +1,190 @@
+//! Candidates for a restore to a commit: the backups whose commits are near it in the
+//! history, and how each of them leads to it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use super::advance::{Forward, Way};
+use super::advance_plan::{AdvancePlan, AdvancePlanner};
+use super::distance::{MEASURED_MAX, distances};
+use super::judge::may_run;
+use super::{Candidate, Error, Relation};
+use crate::config::Config;
+use crate::domain::{DatabaseName, InvalidDatabaseName};
+use crate::git::{Directory, Graph, Oid, Repository, Walk};
+use crate::ledger::{Ledger, Row};
+
+/// A search for the backups from which a commit can be restored.
+pub struct Search<'a> {
+    /// The wanted commit.
+    pub commit: Oid,
+    /// The repository of the schema history.
+    pub repository: &'a Repository,
+    /// The records.
+    pub ledger: Ledger<'a>,
+    /// The migrations directory of each database.
+    pub config: &'a Config,
+}
+
+impl Search<'_> {
+    /// The candidates among `rows`: backups of the commit itself and of the nearest commits
+    /// of its history; if there are none, the newest backups that have the commit in theirs.
+    ///
+    /// # Errors
+    /// If the history cannot be read, or a setting is wrong.
+    pub fn related(&self, rows: &[Row<'_>]) -> Result<Vec<Candidate>, Error> {
+        let (commit, repository) = (self.commit, self.repository);
+        let (behind, seen) = ancestors(commit, rows, repository)?;
+        let mut by_commit: HashMap<Oid, Vec<&Row<'_>>> =
+            behind.iter().map(|oid| (*oid, Vec::new())).collect();
+        for row in rows {
+            if let Some(its) = by_commit.get_mut(&row.commit_oid()) {
+                its.push(row);
+            }
+        }
+        let (mut candidates, mut nearness) = (Vec::new(), Nearness { search: self, entries: HashMap::new() });
+        for (oid, seen) in behind.iter().zip(distances(&seen, &behind)) {
+            let commits = seen.map_or_else(|| distance(*oid, commit, repository), Ok)?;
+            for row in by_commit.remove(oid).into_iter().flatten() {
+                let relation = match commits {
+                    0 => Relation::Exact,
+                    commits => Relation::Ancestor { commits, migrations: nearness.migrations(row)? },
+                };
+                candidates.push(candidate(row, relation));
+            }
+        }
+        if candidates.is_empty() {
+            candidates = newer(rows, commit, repository)?;
+        }
+        Ok(candidates)
+    }
+
+    /// Plans for each usable candidate how it leads to the commit, or says why it does not.
+    ///
+    /// # Errors
+    /// If a record or the history cannot be read, or a setting is wrong.
+    pub fn plan(&self, candidates: &mut [Candidate]) -> Result<(), Error> {
+        let mut planner = AdvancePlanner::to(self.commit, self.repository, self.ledger, self.config);
+        for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
+            let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
+            match planner.from(&self.ledger.by_id(candidate.backup)?)? {
+                Ok(AdvancePlan { forward: Some(Forward { way: Way::Files(run), .. }), .. }) => {
+                    *migrations = run.len();
+                }
+                Ok(AdvancePlan { forward: Some(Forward { way: Way::Command(command), .. }), .. }) => {
+                    candidate.command = Some(command.shown());
+                }
+                Ok(_) => {}
+                Err(gap) => {
+                    candidate.unusable = Some(gap.to_string());
+                    candidate.gap = Some(gap);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The nearest commits of the history of `commit`, itself included, that have a
+/// backup, and what was seen of the history.
+fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(Vec<Oid>, Graph), Error> {
+    /// Where nobody makes backups for so long, the whole history is walked.
+    const NEAR: [usize; 2] = [128, 4096];
+    let mut graph = Graph::new();
+    for near in NEAR {
+        graph = repository.recent(commit, near)?;
+        let mut with_backup: HashMap<Oid, bool> = graph.iter().map(|(oid, _)| (*oid, false)).collect();
+        for row in rows {
+            with_backup.entry(row.commit_oid()).and_modify(|has| *has = true);
+        }
+        let found = graph.iter().map(|(oid, _)| *oid).filter(|oid| with_backup.get(oid) == Some(&true));
+        let found: Vec<Oid> = found.take(MEASURED_MAX).collect();
+        let is_all = graph.len() < near;
+        if is_all || found.len() == MEASURED_MAX || (near == NEAR[1] && !found.is_empty()) {
+            return Ok((found, graph));
+        }
+    }
+    let known: HashSet<Oid> = rows.iter().map(Row::commit_oid).collect();
+    let all = repository.walk(&[commit], &[], Walk::default())?;
+    Ok((all.into_iter().filter(|oid| known.contains(oid)).take(MEASURED_MAX).collect(), graph))
+}
+
+/// How many commits `newer` has that `older` lacks.
+fn distance(older: Oid, newer: Oid, repository: &Repository) -> Result<usize, Error> {
+    match older == newer {
+        true => Ok(0),
+        false => Ok(repository.walk(&[newer], &[older], Walk::default())?.len()),
+    }
+}
+
+/// Backups of commits that have `commit` in their history.
+fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<Candidate>, Error> {
+    /// The newest ones; more would tell nobody anything.
+    const SHOWN: usize = 3;
+    let mut candidates = Vec::new();
+    for row in rows.iter().rev().filter(|row| repository.has_commit(row.commit_oid())) {
+        if candidates.len() == SHOWN {
+            break;
+        }
+        let its = row.commit_oid();
+        if repository.walk(&[commit], &[its], Walk { limit: Some(1), ..Walk::default() })?.is_empty() {
+            let commits = distance(commit, its, repository)?;
+            candidates.push(candidate(row, Relation::Newer { commits }));
+        }
+    }
+    Ok(candidates)
+}
+
+/// An estimate of the number of migrations between each commit and the wanted one, from the
+/// migrations directory alone. It is used only to rank the candidates.
+struct Nearness<'a> {
+    search: &'a Search<'a>,
+    /// The entries of the migrations directory by commit.
+    entries: HashMap<(Oid, String), Rc<Directory>>,
+}
+
+impl Nearness<'_> {
+    fn entries(&mut self, commit: Oid, directory: &str) -> Result<Rc<Directory>, Error> {
+        let key = (commit, directory.to_owned());
+        if let Some(known) = self.entries.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let entries = self.search.repository.directory_at(commit, directory)?;
+        let entries = Rc::new(entries.unwrap_or_default());
+        self.entries.insert(key, Rc::clone(&entries));
+        Ok(entries)
+    }
+
+    /// Returns the number of entries of the migrations directory that differ between the commit of
+    /// a backup and the wanted one, without those that are never run.
+    fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Error> {
+        let name = |error: InvalidDatabaseName| Error::NotRestorable {
+            backup: row.id().to_string(),
+            reason: error.to_string(),
+        };
+        let database: DatabaseName = row.database().parse().map_err(name)?;
+        let directory = self.search.config.database(&database)?.migrations.value;
+        let (old, new) =
+            (self.entries(row.commit_oid(), &directory)?, self.entries(self.search.commit, &directory)?);
+        let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let differs = |name: &&&String| old.get(**name) != new.get(**name) && may_run(name);
+        Ok(all.iter().filter(differs).count())
+    }
+}
+
+fn candidate(row: &Row<'_>, relation: Relation) -> Candidate {
+    Candidate {
+        backup: row.id(),
+        name: row.name().to_owned(),
+        commit: row.commit(),
+        kind: row.kind(),
+        tool: row.tool().to_owned(),
+        completed_at: row.completed_at(),
+        size_bytes: row.size_bytes(),
+        verified: row.is_verified(),
+        relation,
+        unusable: None,
+        gap: None,
+        command: None,
+    }
+}
