@@ -61,12 +61,14 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     // The program that prints the credentials of a profile is run only if it is needed.
     let is_known = roots.iter().any(|root| root.leads_to(location));
-    let candidates = roots.iter().filter(|root| !is_known || root.leads_to(location));
+    let preferred = workspace.from.get().cloned().unwrap_or_default();
+    let candidates =
+        roots.iter().filter(|root| !is_known || root.leads_to(location) || preferred.contains(root));
     let scheme = match candidates.into_iter().any(|root| root.is_of(Scheme::S3)) {
         true => Scheme::S3,
         false => Scheme::File,
     };
-    Ok(Access { roots, ..store::access_by(workspace, scheme)? })
+    Ok(Access { roots, preferred, ..store::access_by(workspace, scheme)? })
 }
 
 /// Returns the access to `place`, where a backup is to be made, and to the user's other places.

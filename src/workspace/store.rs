@@ -126,7 +126,7 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
     let cloud = CloudSettings { variables, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new() })
+    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
 }
 
 /// What opens encrypted stores. Says once that others could, too.

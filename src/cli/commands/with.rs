@@ -95,6 +95,8 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         ..Asked::default()
     };
     args.place.from.apply(context)?;
+    // A repository that cannot be read says nothing about the commit.
+    context.ledger()?;
     // If no backup leads to the commit, the program cannot be tested on it.
     let target = target(&asked, context).map_err(|failure| match failure.code() {
         Code::Conflict => failure.with_code(Code::Untestable),

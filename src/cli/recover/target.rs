@@ -63,12 +63,16 @@ fn plan(entry: &Entry, commit: Oid, context: &Context) -> Result<AdvancePlan, Fa
     Ok(planner.from(entry)?.map_err(recovery::Error::from)?)
 }
 
-/// Describes how a database got to another commit than that of its backup.
-pub(crate) fn arrival(forward: &Forward) -> String {
+/// Describes how a database got to another commit than that of its backup. If nothing was run, only
+/// an equal schema shows that it is there.
+pub(crate) fn arrival(forward: &Forward, is_equal: bool) -> String {
     let commit = forward.commit.short();
     match &forward.way {
-        Way::Files(none) if none.is_empty() => {
+        Way::Files(none) if none.is_empty() && is_equal => {
             format!("it is at commit {commit}, too: no migration differs between the two commits")
+        }
+        Way::Files(none) if none.is_empty() => {
+            format!("nothing was run: no migration differs between its commit and {commit}")
         }
         Way::Files(_) | Way::Command(_) => format!("migrated it to commit {commit}"),
     }

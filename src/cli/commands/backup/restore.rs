@@ -525,7 +525,8 @@ pub(super) fn say(into: &str, found: &Target, restored: &Restored, context: &Con
     );
     context.ui.status(&text);
     if let Some(forward) = forward {
-        context.ui.status(&arrival(forward));
+        let is_equal = restored.compared_with.is_some() && restored.difference.is_none();
+        context.ui.status(&arrival(forward, is_equal));
     }
     if let (Some(with), None) = (&restored.compared_with, &restored.difference) {
         context.ui.status(&format!("its schema equals {with}"));

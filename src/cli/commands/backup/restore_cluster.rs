@@ -17,8 +17,8 @@ use crate::ledger::{self, Entry};
 use crate::pg::ConnInfo;
 use crate::process::interrupt;
 use crate::recovery::{
-    Advance, Archiving, DataDirectory, Error, Log, PlannedStep, Planted, Recovered, Recovery, Started,
-    ToolRestore, check_clone, reach, start_clone,
+    Advance, Archiving, DataDirectory, Error, Expected, Log, PlannedStep, Planted, Recovered, Recovery,
+    Started, ToolRestore, check_clone, reach, start_clone,
 };
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
@@ -57,9 +57,7 @@ pub(super) fn run(
         programs: Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value)),
         context,
     };
-    if args.start {
-        check_clone(&order.path)?;
-    }
+    order.check()?;
     let progress = bar::progress(&context.ui);
     let store_adapter = backup::restorer_of(&wanted.entry.backup, &order.programs);
     let goes_on = wanted.forward.is_some() || args.prove || args.start;
@@ -138,6 +136,21 @@ pub(super) fn tool_of(
 impl Order<'_> {
     fn backup(&self) -> &Backup {
         &self.wanted.entry.backup
+    }
+
+    /// Fails if the order cannot be carried out, before anything is done.
+    fn check(&self) -> Result<(), Failure> {
+        if self.args.prove && self.wanted.expected == Expected::Unknown {
+            let commit = self.wanted.commit.to_commit();
+            let message = format!("--prove: there is no schema of commit {} to compare with", commit.short());
+            return Err(Failure::new(Code::Conflict, message).hint(
+                "no schema was recorded with the backup, see pggit.<database>.recordSchema; restore without --prove",
+            ));
+        }
+        if self.args.start {
+            check_clone(&self.path)?;
+        }
+        Ok(())
     }
 
     /// What is done with the cluster before the directory gets its name. The role
@@ -288,7 +301,7 @@ impl Order<'_> {
             backup.name
         ));
         if let Some(forward) = &self.wanted.forward {
-            ui.status(&arrival(forward));
+            ui.status(&arrival(forward, compared_with.is_some() && difference.is_none()));
         }
         if let (Some(with), None) = (compared_with, difference) {
             ui.status(&format!("its schema equals {with}"));
