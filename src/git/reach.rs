@@ -45,15 +45,13 @@ impl Repository {
             Some((it.key.strip_prefix("remote.")?.strip_suffix(".fetch")?.to_owned(), it.value.clone()))
         };
         let refspecs: Vec<(String, String)> = settings.iter().filter_map(of).collect();
-        let spared = |remote: &str| {
-            refspecs.iter().any(|(other, refspec)| {
-                let source = refspec.strip_prefix('^').and_then(|source| source.strip_suffix('*'));
-                other == remote && source.is_some_and(|source| prefix.starts_with(source))
-            })
+        let spared = |remote: &str, refspec: &str| {
+            let mut others = refspecs.iter().filter(|(other, _)| other == remote);
+            others.any(|(_, other)| other.strip_prefix('^').is_some_and(|not| spares(not, refspec, prefix)))
         };
         Ok(refspecs
             .iter()
-            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote))
+            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote, refspec))
             .cloned())
     }
 
@@ -117,9 +115,28 @@ fn writes_below(refspec: &str, prefix: &str) -> bool {
     }
 }
 
+/// Returns true if the negative refspec `^not` excludes all refs that a fetch of `refspec` would
+/// write below `prefix`. git compares it with the names that the refs have on the remote.
+fn spares(not: &str, refspec: &str, prefix: &str) -> bool {
+    let Some((source, target)) = refspec.trim_start_matches('+').split_once(':') else { return false };
+    let excludes = |name: &str| match not.split_once('*') {
+        Some((before, after)) => after.is_empty() && name.starts_with(before),
+        None => not == name,
+    };
+    match (source.split_once('*'), target.split_once('*')) {
+        (Some((source, "")), Some((target, ""))) => {
+            // The part of the prefix that the star stands for.
+            let rest = prefix.strip_prefix(target).unwrap_or_default();
+            not.ends_with('*') && excludes(&format!("{source}{rest}"))
+        }
+        (None, None) => excludes(source),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{hides, writes_below};
+    use super::{hides, spares, writes_below};
 
     #[test]
     fn the_last_value_that_matches_decides() {
@@ -147,5 +164,21 @@ mod tests {
                 && !writes("^refs/*")
                 && !writes("refs/heads/main")
         );
+    }
+
+    #[test]
+    fn a_negative_refspec_is_about_the_names_of_the_remote() {
+        let spares = |not: &str, refspec: &str| spares(not, refspec, "refs/pggit/jobs/");
+        for not in ["refs/pggit/*", "refs/pggit/jobs/*", "refs/*", "refs/pggit/j*"] {
+            assert!(spares(not, "+refs/*:refs/*"), "{not}");
+        }
+        assert!(!spares("refs/pggit/jobs/a*", "+refs/*:refs/*") && !spares("refs/pggit", "+refs/*:refs/*"));
+        // Other names of the remote are written below the prefix.
+        assert!(!spares("refs/pggit/*", "+refs/evil/*:refs/pggit/jobs/*"));
+        assert!(!spares("refs/pggit/*", "+refs/heads/*:refs/*"));
+        assert!(spares("refs/evil/*", "+refs/evil/*:refs/pggit/jobs/*"));
+        assert!(spares("refs/heads/pggit/*", "+refs/heads/*:refs/*"));
+        assert!(spares("refs/heads/a", "refs/heads/a:refs/pggit/jobs/a"));
+        assert!(!spares("refs/heads/b", "refs/heads/a:refs/pggit/jobs/a"));
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pggit::store::{Access, Chunking, NewArtifact, Store, StoreUrl};
+use pggit::store::{Access, Chunking, Error, Expected, NewArtifact, Store, StoreUrl};
 use serde_json::Value;
 
 use crate::create::Shop;
@@ -315,6 +315,7 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     let content = fs::read_to_string(&config).unwrap();
     let open = content.replace("\"encrypted\": true", "\"encrypted\": false");
     assert_ne!(content, open);
+    let content_before = content;
     fs::write(&config, open).unwrap();
     for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
         let told = said(&shop, 12, args);
@@ -329,7 +330,26 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     let text = fs::read_to_string(&keys).unwrap();
     assert!(text.contains(&id(&fresh)));
     shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
-    said(&shop, 12, &["backup", "create"]);
+    let told = said(&shop, 12, &["backup", "create"]);
+    assert!(told.contains("this is store") && told.contains("git config --add pggit.place"), "{told}");
+    // It cannot claim to be the same store.
+    for (file, content) in [(&config, &fresh), (&keys, &text)] {
+        fs::write(file, content.replace(&id(&fresh), &id(&content_before))).unwrap();
+    }
+    let told = said(&shop, 16, &["backup", "create"]);
+    assert!(told.contains("changed by somebody who has no key"), "{told}");
+}
+
+#[test]
+fn a_store_without_encryption_has_none_of_the_recorded_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = StoreUrl::from_directory(directory.path()).unwrap();
+    let now = "2026-11-21T00:00:00Z".parse().unwrap();
+    let store = Store::init(&url, &Access::default(), now).unwrap();
+    let keys = |key: &str| Expected { keys: [key.to_owned()].into(), ..Expected::default() };
+    let error = store.check_identity(&keys("other")).unwrap_err();
+    assert!(matches!(error, Error::Unsealed { .. }), "{error}");
+    store.check_identity(&Expected::default()).unwrap();
 }
 
 #[test]

@@ -674,9 +674,13 @@ impl From<workspace::Error> for Failure {
             Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
                 .hint("mount it, or bring it back")
                 .hint(format!("if the backups are lost for good, '{command}' makes an empty one")),
-            Error::OtherStore { source, command } => {
-                Self::from(source).hint(format!("if that is what you want: {command}"))
-            }
+            Error::OtherStore { source, command } => match source {
+                store::Error::Replaced { .. } => {
+                    Self::from(source).hint(format!("if that is what you want: {command}"))
+                }
+                // A place that is accepted needs the recorded keys all the same.
+                source => Self::from(source),
+            },
         }
     }
 }
