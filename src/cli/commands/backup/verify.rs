@@ -197,7 +197,7 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
     if let Some(backup) = &args.backup {
         return Ok(vec![want(select::find(backup, args.database.as_deref(), context)?)]);
     }
-    let (ledger, overview) = (context.ledger()?, select::overview(context)?);
+    let (ledger, overview) = (context.ledger()?, context.overview()?);
     let filter = Filter {
         databases: select::databases(args.database.as_deref())?,
         statuses: vec![Status::Completed],
@@ -388,7 +388,7 @@ fn as_json(verdict: &Verdict) -> Value {
 
 fn report(args: &Args, context: &Context) -> Result<(), Failure> {
     let since = args.since.as_ref().map(|text| select::moment(text, context.now())).transpose()?;
-    let (ledger, overview) = (context.ledger()?, select::overview(context)?);
+    let (ledger, overview) = (context.ledger()?, context.overview()?);
     let filter = Filter { databases: select::databases(args.database.as_deref())?, ..Filter::default() };
     let mut all = Vec::new();
     for row in overview.select(&filter) {
