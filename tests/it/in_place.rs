@@ -309,15 +309,27 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     assert_ne!(died.status, 0);
     let id = history.listed()[0]["id"].as_str().unwrap().to_owned();
     let journal = history.sandbox.repo().join(".git/pggit/restores").join(id).join("journal.json");
-    let request = serde_json::from_slice::<Value>(&fs::read(journal).unwrap()).unwrap()["request"].clone();
+    let read = || serde_json::from_slice::<Value>(&fs::read(&journal).unwrap()).unwrap();
+    let request = read()["request"].clone();
     let repo = history.sandbox.repo().canonicalize().unwrap();
-    let at = request["until"]["at"].as_str().unwrap();
+    let destination = &request["destination"]["directory"];
+    let at = destination["until"]["time"].as_str().unwrap();
     assert!(at.ends_with('Z') && at.len() >= 20, "{request:#}");
-    let log = request["until"]["wal_store"].as_str().unwrap();
+    let log = destination["wal_store"].as_str().unwrap();
     assert!(log.starts_with("file:///") && log.ends_with("/log"), "{request:#}");
-    let mapping: Vec<u8> = serde_json::from_value(request["tablespace_mapping"][0]["Unix"].clone()).unwrap();
-    let expected = format!("/was\\=here={}/is/a\\=b", repo.display());
-    assert_eq!(String::from_utf8(mapping).unwrap(), expected);
+    let mapping: [String; 2] = serde_json::from_value(destination["tablespaces"][0].clone()).unwrap();
+    assert_eq!(mapping, ["/was=here".to_owned(), format!("{}/is/a=b", repo.display())]);
+    // The request of another version is not guessed at.
+    let mut other = read();
+    other["request"]["version"] = 2.into();
+    let own = fs::read(&journal).unwrap();
+    fs::write(&journal, other.to_string()).unwrap();
+    for way in ["--resume", "--abort", "--finish"] {
+        let said = history.unfinished(&[way]).fails(16).stderr_text();
+        assert!(said.contains("another version of git-pggit has begun it"), "{said}");
+    }
+    assert!(history.listed()[0]["error"].as_str().unwrap().contains("another version"));
+    fs::write(&journal, own).unwrap();
     history.unfinished(&["--abort"]).success();
     assert_eq!(beside(&data), ["data"]);
 }
