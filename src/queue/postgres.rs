@@ -244,7 +244,7 @@ impl Queue for PostgresQueue {
     }
 
     fn claim(&self, by: &Claimant) -> Result<Option<Claim>, Error> {
-        let sql = format!("SELECT pggit.claim({})", claimant(by));
+        let sql = format!("SELECT pggit.claim_with_key({})", claimant(by));
         if !self.looked_lately() {
             self.rescue()?;
         }
@@ -422,7 +422,7 @@ impl Queue for PostgresQueue {
     }
 }
 
-/// The key of a claim in the answer of `pggit.claim`.
+/// The key of a claim in the answer of `pggit.claim_with_key`.
 #[derive(Deserialize)]
 struct ClaimKey {
     claim_key: u64,
