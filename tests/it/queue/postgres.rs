@@ -148,6 +148,32 @@ fn roles_can_do_what_they_were_granted_and_nothing_else() {
 }
 
 #[test]
+fn the_key_of_a_claim_is_in_no_statement_that_the_server_shows() {
+    let stage = Postgres::new();
+    let queue = stage.open();
+    let watched = |claim: &pggit::queue::Claim| {
+        let statement = stage.psql(
+            "select query from pg_stat_activity where application_name = 'git-pggit queue' \
+             and datname = current_database()",
+        );
+        assert!(statement.contains("pggit."), "{statement}");
+        for secret in [claim.key, claim.key + claim.token] {
+            assert!(!statement.contains(&secret.to_string()), "{statement}");
+        }
+    };
+    queue.enqueue(backup("shop")).unwrap();
+    queue.enqueue(backup("stats")).unwrap();
+    let first = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    queue.heartbeat(&first).unwrap();
+    watched(&first);
+    let (_, second) = queue.end_and_claim(&first, &completed(), &suite::worker("w")).unwrap();
+    watched(&first);
+    let second = second.unwrap();
+    queue.end(&second, &completed()).unwrap();
+    watched(&second);
+}
+
+#[test]
 fn workers_of_the_version_before_lose_their_jobs_and_claim_none() {
     let cluster = Cluster::shared();
     let stage = Postgres { database: cluster.create_database("queue"), cluster };
