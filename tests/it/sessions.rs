@@ -1,6 +1,6 @@
 //! Long sessions, roles with few rights, and databases that cannot be dropped easily.
 
-use pggit::domain::Digest;
+use pggit::domain::{Digest, Setting};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Table, Template};
 use pggit::recovery::{Error, Plan, into_new_database};
 use pggit::tools::{Connection, DumpSpec, Programs};
@@ -162,6 +162,26 @@ fn a_leftover_that_is_in_use_does_not_block_its_name() {
 }
 
 #[test]
+fn a_leftover_under_any_of_the_temporary_names_is_dropped() {
+    let cluster = Cluster::start();
+    let admin = connect(&cluster, "postgres", "postgres");
+    let ours = Some("git-pggit: being restored from backup x");
+    for (name, comment) in [
+        ("restored~2~pggit", ours),
+        ("restored~3~pggit", Some("of somebody else")),
+        ("restored~5~pggit", ours),
+    ] {
+        admin.create_database(name, &Template::default()).unwrap();
+        admin.set_comment(name, comment).unwrap();
+    }
+    let plan = Plan::new("restored", "the-backup", Some(COMMIT), Template::default());
+    into_new_database::<Error>(admin.conninfo(), &plan, |_, _| Ok(()), &|_| {}).unwrap();
+    let names =
+        "select string_agg(datname, ' ' order by datname) from pg_database where datname ~ '^restored'";
+    assert_eq!(value(&admin, names), "restored restored~3~pggit");
+}
+
+#[test]
 fn long_names_that_begin_alike_are_restored_and_compared() {
     let cluster = Cluster::start();
     let admin = connect(&cluster, "postgres", "postgres");
@@ -185,7 +205,10 @@ fn money_is_read_in_the_locale_that_it_was_written_in() {
     assert_eq!(known.facts().unwrap().lc_monetary, "POSIX");
     known.execute("create table public.t (m money[])").unwrap();
     assert!(known.reads_money("POSIX").unwrap() && !known.reads_money("other").unwrap());
-    admin.reset_monetary("known").unwrap();
+    let setting = Setting { role: None, name: "lc_monetary".to_owned(), value: "POSIX".to_owned() };
+    admin.reset_in_database("known", &Setting { value: "C".to_owned(), ..setting.clone() }).unwrap();
+    assert_eq!(connect(&cluster, "known", "postgres").facts().unwrap().lc_monetary, "POSIX");
+    admin.reset_in_database("known", &setting).unwrap();
     assert_ne!(connect(&cluster, "known", "postgres").facts().unwrap().lc_monetary, "POSIX");
     // A locale that the server lacks matters only if there is a column of type money.
     admin.create_database("unknown", &template("xx_YY.nowhere")).unwrap();
