@@ -7,7 +7,7 @@ use super::restore::{How, Schema, Wanted, say};
 use super::restore_cluster::{connection, failed, members, tool_of};
 use crate::backup;
 use crate::cli::recover::{Done, Shown, Target, Then, admin_of, place_of_database, recorded, say_not_marked};
-use crate::cli::{Code, Context, Failure, bar};
+use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::domain::{Backup, RestoreMode};
 use crate::process::interrupt;
 use crate::recovery::{Advance, Expected, Kept, Leniency, Part, Selection};
@@ -69,6 +69,7 @@ pub(super) fn run(
     if let How::Show(then) = how {
         return show(&part, then, into, found, context);
     }
+    logging::begin_with_warnings(context);
     let restored = match backup::restorer_of(backup, &programs) {
         Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(context, backup)?)),
         Some(adapter) => part.run(&Kept::Store(&members(&found.entry, context)?, adapter.as_ref())),
