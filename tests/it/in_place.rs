@@ -287,6 +287,11 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     assert_eq!(history.orders(), "100");
     let said = history.unfinished(&["--abort"]).fails(12).stderr_text();
     assert!(said.contains("stop the server first"), "{said}");
+    for way in ["--resume", "--abort", "--finish"] {
+        let said = history.unfinished(&[way, "--disconnect"]).fails(129).stderr_text();
+        assert!(said.contains("--disconnect means nothing with restore"), "{way}: {said}");
+        assert_eq!((beside(&data).join(" ").as_str(), history.listed().len()), ("data data.pggit-old", 1));
+    }
     history.cluster.stop();
     history.unfinished(&["--abort"]).success();
     assert_eq!(beside(&data), ["data"]);
