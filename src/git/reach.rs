@@ -18,14 +18,53 @@ struct Setting {
     value: String,
 }
 
-impl Repository {
+/// What the configuration says about this.
+pub struct Reach(Vec<Setting>);
+
+impl Reach {
     /// Returns true if the configuration of this repository makes `git receive-pack` refuse pushes
     /// to all refs below `prefix`, which ends with a slash. The user's other configuration is
     /// ignored, because a push may be received by another user.
-    pub fn hides_from_pushes(&self, prefix: &str) -> Result<bool, Error> {
-        let settings = self.reach()?;
-        let hidden = settings.iter().filter(|it| it.is_local && !it.key.starts_with("remote."));
-        Ok(hides(hidden.map(|it| it.value.as_str()), prefix))
+    pub fn hides_from_pushes(&self, prefix: &str) -> bool {
+        let hidden = self.0.iter().filter(|it| it.is_local && !it.key.starts_with("remote."));
+        hides(hidden.map(|it| it.value.as_str()), prefix)
+    }
+
+    /// Returns a remote and a refspec of it, if fetching that refspec writes refs below `prefix`.
+    pub fn fetches_into(&self, prefix: &str) -> Option<(String, String)> {
+        let of = |it: &Setting| {
+            Some((it.key.strip_prefix("remote.")?.strip_suffix(".fetch")?.to_owned(), it.value.clone()))
+        };
+        let refspecs: Vec<(String, String)> = self.0.iter().filter_map(of).collect();
+        let spared = |remote: &str, refspec: &str| {
+            let mut others = refspecs.iter().filter(|(other, _)| other == remote);
+            others.any(|(_, other)| other.strip_prefix('^').is_some_and(|not| spares(not, refspec, prefix)))
+        };
+        refspecs
+            .iter()
+            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote, refspec))
+            .cloned()
+    }
+}
+
+impl Repository {
+    /// Reads from the configuration which refs others can change.
+    pub fn reach(&self) -> Result<Reach, Error> {
+        let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
+        match output.exit.status {
+            Status::Exited(0) => {}
+            // There are no such settings.
+            Status::Exited(1) => return Ok(Reach(Vec::new())),
+            _ => return Err(refused(&output.exit.stderr)),
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let fields: Vec<&str> = text.split('\0').collect();
+        let setting = |pair: &[&str]| {
+            let (key, value) = pair.get(1)?.split_once('\n')?;
+            let is_local = matches!(*pair.first()?, "local" | "worktree");
+            Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
+        };
+        Ok(Reach(fields.chunks_exact(2).filter_map(setting).collect()))
     }
 
     /// Makes `git receive-pack` refuse pushes to all refs below `prefix`.
@@ -36,41 +75,6 @@ impl Repository {
     /// Reverts [`Repository::hide_from_pushes`].
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
-    }
-
-    /// Returns a remote and a refspec of it, if fetching that refspec writes refs below `prefix`.
-    pub fn fetches_into(&self, prefix: &str) -> Result<Option<(String, String)>, Error> {
-        let settings = self.reach()?;
-        let of = |it: &Setting| {
-            Some((it.key.strip_prefix("remote.")?.strip_suffix(".fetch")?.to_owned(), it.value.clone()))
-        };
-        let refspecs: Vec<(String, String)> = settings.iter().filter_map(of).collect();
-        let spared = |remote: &str, refspec: &str| {
-            let mut others = refspecs.iter().filter(|(other, _)| other == remote);
-            others.any(|(_, other)| other.strip_prefix('^').is_some_and(|not| spares(not, refspec, prefix)))
-        };
-        Ok(refspecs
-            .iter()
-            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote, refspec))
-            .cloned())
-    }
-
-    fn reach(&self) -> Result<Vec<Setting>, Error> {
-        let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
-        match output.exit.status {
-            Status::Exited(0) => {}
-            // There are no such settings.
-            Status::Exited(1) => return Ok(Vec::new()),
-            _ => return Err(refused(&output.exit.stderr)),
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let fields: Vec<&str> = text.split('\0').collect();
-        let setting = |pair: &[&str]| {
-            let (key, value) = pair.get(1)?.split_once('\n')?;
-            let is_local = matches!(*pair.first()?, "local" | "worktree");
-            Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
-        };
-        Ok(fields.chunks_exact(2).filter_map(setting).collect())
     }
 
     fn set_reach(&self, action: &str, value: &str) -> Result<(), Error> {

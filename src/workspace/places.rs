@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::Path;
 
 use super::{Error, Workspace, store};
-use crate::config::{DatabaseConfig, Origin, Setting};
+use crate::config::{DatabaseConfig, Setting};
 use crate::domain::{Backup, BackupId, DatabaseName, Status};
-use crate::git::config::{Scope, Target, Writer};
+use crate::git::config::{Target, Writer};
 use crate::ledger::{Overview, Row};
 use crate::store::{
     Access, Error as StoreError, Expected, Held, Place, Root, Scheme, Store, StoreUrl, is_directory,
@@ -88,16 +88,6 @@ pub fn access_of(
     };
     let roots = own.into_iter().chain(roots(workspace, Some(database))?).collect();
     Ok(Access { roots, ..store::access_by(workspace, scheme)? })
-}
-
-/// Returns true if the setting also holds for the next command, that is, if it is not from the
-/// command line, from the environment or from `git -c`.
-pub fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
-    match setting.map(|setting| &setting.origin) {
-        Some(Origin::Git { scope, .. }) => *scope != Scope::Command,
-        Some(Origin::CommandLine | Origin::Environment(_)) => false,
-        _ => true,
-    }
 }
 
 /// Adds a place that was given only on this command line to the configuration of the clone, so that

@@ -193,6 +193,25 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
 }
 
 #[test]
+fn a_killed_restore_is_put_back_whatever_temporary_name_it_used() {
+    let history = harmed();
+    for way in ["--abort", "--resume"] {
+        let mut command = history.sandbox.pggit_command();
+        command.args(["backup", "restore", "HEAD", "--mode", "disaster", "--force", "--disconnect"]);
+        assert_ne!(history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.loaded")).status, 0);
+        // As if the first name had been in use.
+        let beside = format!("{}~restored", history.database);
+        let rename = format!("alter database \"{beside}~pggit\" rename to \"{beside}~2~pggit\"");
+        history.cluster.psql("postgres", &rename);
+        history.unfinished(&[way]).success();
+        if way == "--resume" {
+            history.unfinished(&["--abort"]).success();
+        }
+        assert_eq!(history.databases(), history.database, "{way}");
+    }
+}
+
+#[test]
 fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
     let history = harmed();
     let begun = Instant::now();
@@ -268,6 +287,11 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     assert_eq!(history.orders(), "100");
     let said = history.unfinished(&["--abort"]).fails(12).stderr_text();
     assert!(said.contains("stop the server first"), "{said}");
+    for way in ["--resume", "--abort", "--finish"] {
+        let said = history.unfinished(&[way, "--disconnect"]).fails(129).stderr_text();
+        assert!(said.contains("--disconnect means nothing with restore"), "{way}: {said}");
+        assert_eq!((beside(&data).join(" ").as_str(), history.listed().len()), ("data data.pggit-old", 1));
+    }
     history.cluster.stop();
     history.unfinished(&["--abort"]).success();
     assert_eq!(beside(&data), ["data"]);

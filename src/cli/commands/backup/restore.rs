@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::{failed, watch_signals};
-use crate::cli::{Code, Context, Failure, bar};
+use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::domain::{DatabaseName, Line, Lsn, RecoveryTarget, TableName};
 use crate::recovery::Archiving;
 use crate::recovery::restore::{
@@ -340,6 +340,7 @@ pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure>
     }
     let plan = RestorePlan::new(request, context)?;
     watch_signals()?;
+    logging::begin_with_warnings(context);
     let progress = bar::progress(&context.ui);
     let outcome = plan.execute(progress.as_ref()).map_err(failed)?;
     drop(progress);

@@ -6,7 +6,7 @@ use super::restore::Unfinished;
 use super::{restore_print, view};
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
 use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure, bar};
+use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::recovery::in_place::{Place, Stage};
 use crate::recovery::restore::replace::{Positions, Replaced, Replacement, RestoreStatus, UnfinishedRestore};
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
@@ -51,6 +51,7 @@ fn confirm(replacement: &Replacement<'_>, context: &Context) -> Result<(), Failu
 /// Creates the new one, puts it in place, and prints that.
 fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failure> {
     watch_signals()?;
+    logging::begin_with_warnings(context);
     let progress = bar::progress(&context.ui);
     let replaced = restore.go_on(progress.as_ref()).map_err(failed)?;
     drop(progress);

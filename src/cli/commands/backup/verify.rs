@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::backup;
 use crate::cli::from_option::FromOption;
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar};
+use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
@@ -123,6 +123,7 @@ struct Wanted {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    logging::begin_with_warnings(context);
     if args.report {
         return report(args, context);
     }
