@@ -10,7 +10,7 @@ PREFIX ?= $(HOME)/.local
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-automation demo-tools demo-recovery test test-matrix fuzz lint bench bench-store install doc
+.PHONY: help demo demo-automation demo-tools demo-recovery check test test-all test-matrix cases fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
@@ -35,6 +35,24 @@ demo-recovery: ## see a bad migration taken back, copies, a bisect over data, an
 	@tests/prepare.sh build postgresql
 	$(CARGO) build --locked --release
 	@tests/demo-recovery.sh "$(CURDIR)/target/release"
+
+# Those that need git and a shell, and no server.
+CHECK_TESTS := cli_basics:: config:: endpoint:: extensions:: hooks:: index:: init:: ledger:: man:: process:: \
+    schedule:: store_copy:: sync_forged::
+
+check: ## formatting, lints, unit tests, and the tests that need only git
+	@tests/prepare.sh build
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --no-fail-fast --lib --test tidy
+	$(CARGO) test --locked --no-fail-fast --test it -- $(CHECK_TESTS)
+
+test-all: test test-matrix cases ## test, the other versions of PostgreSQL, and the cases
+
+cases: ## small inputs after public reports, and attacks: only the known ones fail
+	@tests/prepare.sh build postgresql cases
+	$(CARGO) build --locked --all-targets
+	@tests/cases/run.sh "$(CURDIR)/target/debug"
 
 test: ## everything that has to be true before a change goes in
 	@tests/prepare.sh build postgresql test

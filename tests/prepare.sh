@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|matrix|bench]...`.
+# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|matrix|cases|bench]...`.
 #
 # Only Debian and its relatives are helped, as root or with a sudo that does not
 # ask. Elsewhere, and when everything is there, nothing is changed and no
@@ -118,6 +118,14 @@ PYTHON
     echo "$version" >"$target/version"
 }
 
+# A locale with other amounts of money than those of the servers in the cases.
+want_locale=false
+
+install_locale() {
+    echo 'making the locale de_DE.UTF-8'
+    if [[ $(id -u) -eq 0 ]]; then localedef -i de_DE -f UTF-8 de_DE.UTF-8; else sudo -n localedef -i de_DE -f UTF-8 de_DE.UTF-8; fi
+}
+
 for set in "$@"; do
     case $set in
     build)
@@ -143,6 +151,20 @@ for set in "$@"; do
     matrix)
         need pip python3-pip
         want_versions+=(14 16 17 18)
+        ;;
+    cases)
+        need python3 python3
+        need pgbouncer pgbouncer
+        need faketime faketime
+        need runuser util-linux
+        if ! locale -a 2>/dev/null | grep -qx 'de_DE.utf8'; then
+            want_locale=true
+            [[ -e /usr/share/i18n/locales/de_DE ]] || { missing+=(de_DE.UTF-8) && packages+=(locales); }
+        fi
+        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+            missing+=("python3 -m venv")
+            packages+=(python3-venv)
+        fi
         ;;
     bench)
         need python3 python3
@@ -171,6 +193,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 if [[ ${#packages[@]} -eq 0 ]]; then
+    if $want_locale; then install_locale; fi
     if $want_servers; then install_servers; fi
     if $want_servers; then install_barman; fi
     for major in "${want_versions[@]}"; do install_version "$major"; done
@@ -193,6 +216,7 @@ fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
 # shellcheck disable=SC2086 # a list of words
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install </dev/null
+if $want_locale; then install_locale; fi
 if $want_servers; then install_servers; fi
 if $want_servers; then install_barman; fi
 for major in "${want_versions[@]}"; do install_version "$major"; done
