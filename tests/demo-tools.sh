@@ -98,15 +98,15 @@ git init -q .
 mkdir migrations
 git pggit -q init 2>/dev/null
 run 'git pggit database add shop --url postgresql:///shop'
-run 'git config pggit.shop.recordCounts true'
-run 'git config pggit.shop.stanza main'
+run 'git config pggit.shop.recordRowCounts true'
+run 'git config pggit.shop.pgbackrestStanza main'
 run 'git config pggit.shop.pgbackrestConfig "$tools/pgbackrest.conf"'
 run 'git config pggit.shop.barmanServer main'
 run 'git config pggit.shop.barmanConfig "$tools/barman.conf"'
 # The path of a socket has an end.
 if ((${#sandbox} < 48)); then
     mkdir -m 755 "$sandbox/scratch"
-    run 'git config pggit.scratch "$sandbox/scratch"'
+    run 'git config pggit.scratchDir "$sandbox/scratch"'
 fi
 if [[ $(id -u) -eq 0 ]]; then
     say 'Their repositories belong to the user of the server:'
@@ -175,7 +175,7 @@ run 'git pggit backup list'
 
 chapter 'Restored, each of them'
 say 'Into scratch clusters, whose servers run as somebody who cannot read the repositories. What has to be true there:'
-run "git config pggit.shop.assert 'select count(*) >= 2000 from orders'"
+run "git config pggit.shop.assertion 'select count(*) >= 2000 from orders'"
 for name in dump base rest-full rest-diff rest-incr barman; do
     run "git pggit backup verify $name --kind restore-test"
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# For pggit.<database>.migrate: Flyway on the database that is given in libpq's variables. JDBC knows no unix sockets: the URL of
+# For pggit.<database>.migrateCommand: Flyway on the database that is given in libpq's variables. JDBC knows no unix sockets: the URL of
 # the database has to have a host.
 set -eu
 FLYWAY_URL="jdbc:postgresql://$PGHOST:$PGPORT/$PGDATABASE"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# For pggit.<database>.migrate: the files of migrations/ that the commit has and the database lacks, by their names, in one
+# For pggit.<database>.migrateCommand: the files of migrations/ that the commit has and the database lacks, by their names, in one
 # transaction. The database is the one of PGHOST, PGPORT, PGUSER and PGDATABASE.
 set -eu
 

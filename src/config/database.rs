@@ -120,33 +120,34 @@ impl Config {
             exclude_schemas: lookup.all("excludeSchema", |text| value::schema(text).ok_or(Refused::Form))?,
             tables: lookup.all("table", |text| value::table(text).ok_or(Refused::Form))?,
             exclude_tables: lookup.all("excludeTable", |text| value::table(text).ok_or(Refused::Form))?,
-            auto_size: lookup.or_default("autoSize", |text| value::size(text).ok_or(Refused::Form))?,
-            checkpoint: lookup.or_default("checkpoint", by_word)?,
-            max_rate: lookup.one("maxRate", |text| value::rate(text).ok_or(Refused::Form))?,
-            wal: lookup.or_default("wal", by_word)?,
+            auto_size: lookup.or_default("autoThreshold", |text| value::size(text).ok_or(Refused::Form))?,
+            checkpoint: lookup.or_default("basebackupCheckpoint", by_word)?,
+            max_rate: lookup.one("basebackupMaxRate", |text| value::rate(text).ok_or(Refused::Form))?,
+            wal: lookup.or_default("basebackupWal", by_word)?,
             store: lookup.store()?,
-            output: lookup.directory("output")?,
+            output: lookup.directory("plainDir")?,
             compression: lookup.or_default("compressionLevel", by_word)?,
             globals: lookup.or_default("globals", by_word)?,
             record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
-            record_counts: lookup.or_default("recordCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
+            record_counts: lookup
+                .or_default("recordRowCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
             verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
-            assertions: lookup.all("assert", |text| value::query(text).ok_or(Refused::Form))?,
+            assertions: lookup.all("assertion", |text| value::query(text).ok_or(Refused::Form))?,
             verify_timeout: lookup
                 .or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
-            migrate: lookup.one("migrate", |text| value::command(text).ok_or(Refused::Form))?,
+            migrate: lookup.one("migrateCommand", |text| value::command(text).ok_or(Refused::Form))?,
             migrate_timeout: lookup
                 .or_default("migrateTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
-            mask: lookup.one("mask", |text| value::tree_path(text).ok_or(Refused::Form))?,
+            mask: lookup.one("maskScript", |text| value::tree_path(text).ok_or(Refused::Form))?,
             timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
-            stanza: lookup.one("stanza", |text| value::word(text).ok_or(Refused::Form))?,
-            repo: lookup.one("repo", |text| value::number(text).ok_or(Refused::Form))?,
+            stanza: lookup.one("pgbackrestStanza", |text| value::word(text).ok_or(Refused::Form))?,
+            repo: lookup.one("pgbackrestRepo", |text| value::number(text).ok_or(Refused::Form))?,
             pgbackrest_config: lookup.directory("pgbackrestConfig")?,
-            pgbackrest: lookup.directory("pgbackrest")?,
+            pgbackrest: lookup.directory("pgbackrestPath")?,
             barman_server: lookup.one("barmanServer", |text| value::word(text).ok_or(Refused::Form))?,
             barman_config: lookup.directory("barmanConfig")?,
-            barman: lookup.directory("barman")?,
+            barman: lookup.directory("barmanPath")?,
             tool_user: lookup.one("toolUser", |text| value::word(text).ok_or(Refused::Form))?,
             name: name.clone(),
         })
@@ -186,14 +187,14 @@ impl Config {
 
     /// The directory of PostgreSQL's client programs.
     pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("pgbin")
+        Lookup { config: self, database: None }.directory("pgBinDir")
     }
 
     /// The directory of scratch clusters.
     pub fn scratch(&self) -> Result<PathBuf, Error> {
-        let set = Lookup { config: self, database: None }.directory("scratch")?;
+        let set = Lookup { config: self, database: None }.directory("scratchDir")?;
         let default =
-            || keys::find(Reach::Global, "scratch").and_then(|key| key.default).unwrap_or("/var/tmp");
+            || keys::find(Reach::Global, "scratchDir").and_then(|key| key.default).unwrap_or("/var/tmp");
         Ok(set.map_or_else(|| default().into(), |setting| setting.value))
     }
 
@@ -203,6 +204,13 @@ impl Config {
             .one("scratchUser", |text| value::user(text).ok_or(Refused::Form))
     }
 
+    /// The place of the store with a name, if it is configured.
+    pub fn named_store(&self, name: &str) -> Result<Option<Setting<String>>, Error> {
+        let key = keys::find(Reach::Store, "url").expect("only keys of the table are looked up");
+        let read = |text: &str| value::store(text).ok_or(Refused::Form);
+        self.of_store(key, name).pop().map(|raw| parse(key, &raw, read)).transpose()
+    }
+
     /// The store that is used when no database is meant.
     pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
         Lookup { config: self, database: None }.store()
@@ -210,7 +218,7 @@ impl Config {
 
     /// The directory of plain files that is used when no database is given.
     pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("output")
+        Lookup { config: self, database: None }.directory("plainDir")
     }
 
     /// Further places of bytes, from all configuration scopes.
@@ -280,8 +288,19 @@ pub(super) struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
+    /// The place of the store; a name stands for `pggit.store.<name>.url`.
     fn store(&self) -> Result<Option<Setting<String>>, Error> {
-        self.one("store", |text| value::store(text).ok_or(Refused::Form))
+        let read = |text: &str| match value::is_store_name(text) {
+            true => Ok(text.to_owned()),
+            false => value::store(text).ok_or(Refused::Form),
+        };
+        match self.one("store", read)? {
+            Some(Setting { value: name, origin }) if value::is_store_name(&name) => {
+                let found = self.config.named_store(&name)?;
+                found.map(Some).ok_or(Error::NoStore { name, origin })
+            }
+            other => Ok(other),
+        }
     }
 
     fn key(&self, name: &str) -> &'static Key {

@@ -49,6 +49,24 @@ pub enum Error {
         /// What is wrong with it.
         reason: InvalidDatabaseName,
     },
+    /// No store has the name.
+    #[error("no store is called '{name}'{}", from(.origin))]
+    NoStore {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// A key has another name now. Its value is not read, so nothing is done without it.
+    #[error("{key}{} is called {new} now", from(.origin))]
+    Retired {
+        /// The whole key.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// Its name now.
+        new: String,
+    },
     /// The database that was asked for is not configured.
     #[error("unknown database '{name}'{}", from(.origin))]
     UnknownDatabase {
@@ -100,6 +118,15 @@ pub enum Warning {
         /// The key that was probably meant.
         nearest: Option<String>,
     },
+    /// A key of the committed file that has another name now.
+    Retired {
+        /// The whole key.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// Its name now.
+        new: String,
+    },
     /// A key that the place it stands in may not set.
     Untrusted {
         /// The whole key.
@@ -115,6 +142,9 @@ impl std::fmt::Display for Warning {
             Self::Unknown { key, origin, nearest } => {
                 write!(f, "unknown key {key} in {origin}")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
+            }
+            Self::Retired { key, origin, new } => {
+                write!(f, "ignored {key} in {origin}: it is called {new} now")
             }
             Self::Untrusted { key, origin } => {
                 write!(f, "ignored {key} in {origin}: only your own git configuration may set it")

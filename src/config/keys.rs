@@ -17,6 +17,8 @@ pub enum Reach {
     Database,
     /// A tool of one's own: `pggit.tool.<tool>.<name>`.
     Tool,
+    /// A store with a name: `pggit.store.<store>.<name>`.
+    Store,
 }
 
 /// Who may set a key.
@@ -58,15 +60,16 @@ impl Key {
             Reach::Global => format!("pggit.{}", self.name),
             Reach::Database => format!("pggit.<database>.{}", self.name),
             Reach::Tool => format!("pggit.tool.<tool>.{}", self.name),
+            Reach::Store => format!("pggit.store.<store>.{}", self.name),
         }
     }
 
-    /// The name for one database, or for one `tool.<tool>`; the global ones do
+    /// The name for one database, or for one `tool.<tool>` or `store.<store>`; the global ones do
     /// not care which.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database | Reach::Tool => format!("pggit.{database}.{}", self.name),
+            Reach::Database | Reach::Tool | Reach::Store => format!("pggit.{database}.{}", self.name),
         }
     }
 }
@@ -74,6 +77,34 @@ impl Key {
 /// The key called `name`, in any case.
 pub fn find(reach: Reach, name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.reach == reach && key.name.eq_ignore_ascii_case(name))
+}
+
+/// The keys that have another name now.
+const RETIRED: [(Reach, &str, &str); 18] = [
+    (Reach::Global, "scratch", "scratchDir"),
+    (Reach::Global, "pgbin", "pgBinDir"),
+    (Reach::Global, "output", "plainDir"),
+    (Reach::Global, "notify", "notifyOn"),
+    (Reach::Database, "output", "plainDir"),
+    (Reach::Database, "notify", "notifyOn"),
+    (Reach::Database, "pgbackrest", "pgbackrestPath"),
+    (Reach::Database, "barman", "barmanPath"),
+    (Reach::Database, "repo", "pgbackrestRepo"),
+    (Reach::Database, "stanza", "pgbackrestStanza"),
+    (Reach::Database, "autoSize", "autoThreshold"),
+    (Reach::Database, "recordCounts", "recordRowCounts"),
+    (Reach::Database, "assert", "assertion"),
+    (Reach::Database, "mask", "maskScript"),
+    (Reach::Database, "migrate", "migrateCommand"),
+    (Reach::Database, "wal", "basebackupWal"),
+    (Reach::Database, "checkpoint", "basebackupCheckpoint"),
+    (Reach::Database, "maxRate", "basebackupMaxRate"),
+];
+
+/// The key that the retired key `name` is called now.
+pub(super) fn renamed(reach: Reach, name: &str) -> Option<&'static Key> {
+    let (_, _, new) = RETIRED.iter().find(|(of, old, _)| *of == reach && old.eq_ignore_ascii_case(name))?;
+    find(reach, new)
 }
 
 const GLOBAL: Key = Key {
@@ -88,6 +119,7 @@ const GLOBAL: Key = Key {
 };
 
 const DATABASE: Key = Key { reach: Reach::Database, ..GLOBAL };
+const STORE: Key = Key { reach: Reach::Store, trust: Trust::Trusted, ..GLOBAL };
 const TOOL: Key = Key { reach: Reach::Tool, kind: Kind::Command, trust: Trust::Trusted, ..GLOBAL };
 
 /// Every key, those of the whole repository first.
@@ -101,7 +133,7 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
-        name: "pgbin",
+        name: "pgBinDir",
         kind: Kind::Directory,
         environment: Some("PGGIT_PGBIN"),
         trust: Trust::Trusted,
@@ -140,12 +172,12 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
-        name: "output",
+        name: "plainDir",
         kind: Kind::Directory,
         environment: Some("PGGIT_OUTPUT"),
         trust: Trust::Trusted,
         doc: "A directory in which backups are kept as plain files, instead of in the store: each of them whole, \
-              for `zstd -dc` and `pg_restore` to read. A database's own `output` goes before it; the environment \
+              for `zstd -dc` and `pg_restore` to read. A database's own `plainDir` goes before it; the environment \
               variable goes before both.",
         ..GLOBAL
     },
@@ -236,13 +268,13 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
-        name: "notify",
+        name: "notifyOn",
         kind: Kind::Occasions,
         default: Some("failure recovered missed verification"),
         doc: "What messages are sent about: `success` (every completed backup), `failure` (a job that failed for good), \
               `recovered` (the first backup after that), `missed` (one that should be there and is not), \
               `verification` (a backup that cannot be relied on), with spaces between them; or `all`. A database's \
-              own `notify` goes before it.",
+              own `notifyOn` goes before it.",
         ..GLOBAL
     },
     Key {
@@ -290,7 +322,7 @@ pub static KEYS: &[Key] = &[
         ..GLOBAL
     },
     Key {
-        name: "scratch",
+        name: "scratchDir",
         kind: Kind::Directory,
         default: Some("/var/tmp"),
         environment: Some("PGGIT_SCRATCH"),
@@ -327,7 +359,7 @@ pub static KEYS: &[Key] = &[
         default: Some("pg_dump"),
         doc: "The tool that makes the backups: one of those that are known, or one of your own, described by \
               `pggit.tool.<tool>.backup` and its siblings. `auto` takes `pg_dump` while the database is smaller than \
-              `autoSize`, and `pg_basebackup`, which copies the whole cluster, from then on. `docs/tools.md` says \
+              `autoThreshold`, and `pg_basebackup`, which copies the whole cluster, from then on. `docs/tools.md` says \
               what each needs.",
         ..DATABASE
     },
@@ -385,7 +417,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "autoSize",
+        name: "autoThreshold",
         kind: Kind::Size,
         default: Some("100GB"),
         doc: "From which size of the database on `pg_basebackup` makes its backups when the tool is `auto`. A number \
@@ -393,7 +425,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "checkpoint",
+        name: "basebackupCheckpoint",
         kind: Kind::Choice(&["fast", "spread"]),
         default: Some("fast"),
         doc: "Whether the server makes the checkpoint that `pg_basebackup` begins with at once, or in its usual time, \
@@ -401,14 +433,14 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "maxRate",
+        name: "basebackupMaxRate",
         kind: Kind::Rate,
         doc: "How fast `pg_basebackup` may read the cluster, in kB or MB a second: `500k`, `100M`. Without it, as fast \
               as it can.",
         ..DATABASE
     },
     Key {
-        name: "wal",
+        name: "basebackupWal",
         kind: Kind::Choice(&["fetch", "stream"]),
         default: Some("fetch"),
         doc: "How the write-ahead log that a base backup needs comes along: at its end (`fetch`), which the server has \
@@ -424,10 +456,10 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "output",
+        name: "plainDir",
         kind: Kind::Directory,
         trust: Trust::Trusted,
-        doc: "A directory in which the backups of this database are kept as plain files, instead of `pggit.output`.",
+        doc: "A directory in which the backups of this database are kept as plain files, instead of `pggit.plainDir`.",
         ..DATABASE
     },
     Key {
@@ -453,7 +485,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "recordCounts",
+        name: "recordRowCounts",
         kind: Kind::Bool,
         default: Some("false"),
         doc: "Whether a dump records how many rows each table has, and a sum over them, for restore tests to \
@@ -472,7 +504,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "assert",
+        name: "assertion",
         kind: Kind::Query,
         multi: true,
         doc: "A query that is true in a database that was restored as it should be, such as \
@@ -499,7 +531,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "migrate",
+        name: "migrateCommand",
         kind: Kind::Command,
         trust: Trust::Trusted,
         doc: "A program that brings a restored database from the commit of its backup to the one that is wanted, and \
@@ -518,7 +550,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "mask",
+        name: "maskScript",
         kind: Kind::TreePath,
         trust: Trust::Trusted,
         doc: "An SQL script in the repository that changes what nobody may see, such as `mask.sql`. It is run in \
@@ -621,9 +653,9 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "notify",
+        name: "notifyOn",
         kind: Kind::Occasions,
-        doc: "What messages are sent about this database, instead of `pggit.notify`.",
+        doc: "What messages are sent about this database, instead of `pggit.notifyOn`.",
         ..DATABASE
     },
     Key {
@@ -658,14 +690,14 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "stanza",
+        name: "pgbackrestStanza",
         kind: Kind::Word,
         trust: Trust::Trusted,
         doc: "The stanza of this database in pgBackRest.",
         ..DATABASE
     },
     Key {
-        name: "repo",
+        name: "pgbackrestRepo",
         kind: Kind::Number,
         trust: Trust::Trusted,
         doc: "The number of the pgBackRest repository that backups of this database go to. Without it, they go to \
@@ -680,7 +712,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "pgbackrest",
+        name: "pgbackrestPath",
         kind: Kind::File,
         trust: Trust::Trusted,
         doc: "The program `pgbackrest`. Without it, it is looked for in `PATH`.",
@@ -701,7 +733,7 @@ pub static KEYS: &[Key] = &[
         ..DATABASE
     },
     Key {
-        name: "barman",
+        name: "barmanPath",
         kind: Kind::File,
         trust: Trust::Trusted,
         doc: "The program `barman`. Without it, it is looked for in `PATH`.",
@@ -725,6 +757,13 @@ pub static KEYS: &[Key] = &[
     Key { name: "verify", doc: "What proves the bytes of a backup of this tool.", ..TOOL },
     Key { name: "delete", doc: "What removes a backup of this tool.", ..TOOL },
     Key { name: "list", doc: "What lists the backups that this tool has.", ..TOOL },
+    Key {
+        name: "url",
+        kind: Kind::StoreUrl,
+        doc: "The place of the store with this name: a directory, or a URL as in `pggit.store`. The name stands for it in \
+              `pggit.store`, `pggit.<database>.store` and `--store`.",
+        ..STORE
+    },
 ];
 
 #[cfg(test)]
@@ -736,6 +775,14 @@ mod tests {
         for (at, key) in KEYS.iter().enumerate() {
             assert!(!key.doc.is_empty() && key.doc.ends_with('.'), "{}", key.pattern());
             assert!(!KEYS[..at].iter().any(|k| k.pattern().eq_ignore_ascii_case(&key.pattern())));
+        }
+    }
+
+    #[test]
+    fn retired_keys_have_a_new_name_and_are_no_keys() {
+        for (reach, old, new) in RETIRED {
+            assert_eq!(renamed(reach, &old.to_uppercase()).map(|key| key.name), Some(new));
+            assert!(find(reach, old).is_none(), "{old}");
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Kind {
     Url,
     /// The place of a store.
     Store,
+    /// The place of a store.
+    StoreUrl,
     /// The place of a store or of plain files, optionally with the id of the store.
     Place,
     /// A zstd level, or `none`.
@@ -74,7 +76,7 @@ pub enum Kind {
 impl Kind {
     /// Whether a value that is not as it should be may hold a secret.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Url | Self::Store | Self::Place | Self::Hook)
+        matches!(self, Self::Url | Self::Store | Self::StoreUrl | Self::Place | Self::Hook)
     }
 
     /// What a good value looks like, for messages and documents.
@@ -85,7 +87,8 @@ impl Kind {
             Self::File => "an absolute path of a file, or one below ~/".into(),
             Self::Repository => "the directory of another git repository: absolute, below ~/, or relative to the top of this one".into(),
             Self::Url => "a postgresql:// URL or a libpq connection string, without a password".into(),
-            Self::Store => {
+            Self::Store => format!("{}, or the name of a store", Self::StoreUrl.expected()),
+            Self::StoreUrl => {
                 "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials".into()
             }
             Self::Place => {

@@ -77,6 +77,7 @@ pub fn reference() -> String {
         (Reach::Global, "For the whole repository"),
         (Reach::Database, "For one database"),
         (Reach::Tool, "For a tool of your own"),
+        (Reach::Store, "For a store with a name"),
     ] {
         let _ = writeln!(text, "\n## {title}");
         for key in KEYS.iter().filter(|key| key.reach == reach) {

@@ -35,7 +35,7 @@ pub use nearest::nearest;
 pub use origin::{Origin, Setting};
 pub use routine::{Notifications, Occasion, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use value::{KnownPlace, Refused, Tool, boolean, duration, rate, word};
+pub use value::{KnownPlace, Refused, Tool, boolean, duration, is_store_name, rate, word};
 
 use crate::domain::DatabaseName;
 use crate::git::config::Entry;
@@ -52,6 +52,8 @@ pub struct Config {
     names: BTreeSet<DatabaseName>,
     warnings: Vec<Warning>,
     misplaced: Vec<Error>,
+    /// Keys that have another name now.
+    retired: Vec<Error>,
 }
 
 impl Config {
@@ -69,9 +71,15 @@ impl Config {
             names: BTreeSet::new(),
             warnings: Vec::new(),
             misplaced: Vec::new(),
+            retired: Vec::new(),
         };
         config.classify();
         config
+    }
+
+    /// Fails if the user's own configuration has a key that is called otherwise now.
+    pub fn check_retired(&self) -> Result<(), Error> {
+        self.retired.first().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// What was ignored.

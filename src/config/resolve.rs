@@ -55,14 +55,16 @@ fn cut(value: &OsStr) -> String {
     }
 }
 
-/// What the sub-sections of the user's own tools begin with.
+/// What the sub-sections of the user's own tools, and of stores with names, begin with.
 const TOOLS: &[u8] = b"tool.";
+const STORES: &[u8] = b"store.";
 
 /// What `entry` configures, going by its place.
 fn reach_of(entry: &Entry) -> Reach {
     match entry.subsection.as_deref() {
         None => Reach::Global,
         Some(name) if name.starts_with(TOOLS) => Reach::Tool,
+        Some(name) if name.starts_with(STORES) => Reach::Store,
         Some(_) => Reach::Database,
     }
 }
@@ -111,6 +113,11 @@ impl Config {
         self.written_in(key, Some(&[TOOLS, tool.as_bytes()].concat()))
     }
 
+    /// The values of a key of the store with the name `store`.
+    pub(super) fn of_store(&self, key: &Key, store: &str) -> Vec<Raw<'_>> {
+        self.written_in(key, Some(&[STORES, store.as_bytes()].concat()))
+    }
+
     /// Returns the values of a key of the whole repository from all configuration scopes.
     pub(super) fn everywhere(&self, key: &Key) -> Vec<Raw<'_>> {
         let own = |entry: &&Entry| entry.subsection.is_none() && entry.key.eq_ignore_ascii_case(key.name);
@@ -149,7 +156,8 @@ impl Config {
                 .subsection
                 .as_deref()
                 .filter(|_| reach == Reach::Database)
-                .map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>());
+                .map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>())
+                .map(|name| name.and_then(|name| name.check_scope().map(|()| name)));
             let key = keys::find(reach, &entry.key);
             match (key, database) {
                 (_, Some(Err(reason))) => {
@@ -158,7 +166,20 @@ impl Config {
                         self.misplaced.push(error);
                     }
                 }
-                (None, _) => self.warnings.push(unknown(entry, reach)),
+                (None, _) => match keys::renamed(reach, &entry.key) {
+                    None => self.warnings.push(unknown(entry, reach)),
+                    Some(new) => {
+                        let subsection =
+                            entry.subsection.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                        let (key, new) = (entry.name(), new.full_name(&subsection));
+                        let origin = origin_of(entry);
+                        // A committed file must not stop the commands of everybody.
+                        match origin {
+                            Origin::Committed => self.warnings.push(Warning::Retired { key, origin, new }),
+                            _ => self.retired.push(Error::Retired { key, origin, new }),
+                        }
+                    }
+                },
                 (Some(key), _) if !honoured(entry, key) => {
                     self.warnings.push(Warning::Untrusted { key: entry.name(), origin: origin_of(entry) });
                 }
@@ -173,7 +194,7 @@ impl Config {
     /// Everything that is wrong, whether or not it is in the way right now.
     pub fn problems(&self) -> Vec<Error> {
         let home = self.environment.get("HOME");
-        let mut problems = self.misplaced.clone();
+        let mut problems: Vec<Error> = self.misplaced.iter().chain(&self.retired).cloned().collect();
         let written = self.entries.iter().filter_map(|entry| {
             let key = keys::find(reach_of(entry), &entry.key)?;
             honoured(entry, key).then(|| (key, self.raw(entry)))

@@ -132,7 +132,9 @@ impl Config {
             webhooks: webhooks.into_iter().map(|setting| setting.value).collect(),
             secret_file: lookup.directory("webhookSecretFile")?.map(|setting| setting.value),
             commands: commands.into_iter().map(|setting| setting.value).collect(),
-            occasions: lookup.or_default("notify", |text| value::occasions(text).ok_or(Refused::Form))?.value,
+            occasions: lookup
+                .or_default("notifyOn", |text| value::occasions(text).ok_or(Refused::Form))?
+                .value,
             heartbeat: lookup.one("heartbeat", hook)?.map(|setting| setting.value),
         })
     }

@@ -74,8 +74,8 @@ fn the_environment_counts_before_git_and_git_before_the_committed_file() {
 #[test]
 fn a_database_s_own_key_counts_before_the_general_one() {
     let given = Given {
-        local: "[pggit]\n output = /all\n compressionLevel = 9",
-        global: "[pggit \"main\"]\n output = ~/main",
+        local: "[pggit]\n plainDir = /all\n compressionLevel = 9",
+        global: "[pggit \"main\"]\n plainDir = ~/main",
         environment: &[("HOME", "/home/me")],
         ..NOTHING
     };
@@ -106,8 +106,8 @@ fn schemas_of_one_place_replace_those_of_a_lesser_one() {
 #[test]
 fn a_clone_cannot_choose_hosts_programs_and_directories() {
     let given = Given {
-        committed: "[pggit]\n pgbin = /evil\n output = /evil\n database = main\n[pggit \"main\"]\n url = host=evil\n \
-                    output = /evil\n format = tar\n[pggit \"evil\"]\n url = host=evil",
+        committed: "[pggit]\n pgBinDir = /evil\n plainDir = /evil\n database = main\n[pggit \"main\"]\n url = host=evil\n \
+                    plainDir = /evil\n format = tar\n[pggit \"evil\"]\n url = host=evil",
         ..NOTHING
     };
     let config = load(&given);
@@ -119,7 +119,7 @@ fn a_clone_cannot_choose_hosts_programs_and_directories() {
     assert_eq!(warnings.len(), 5);
     assert_eq!(
         warnings[0],
-        "ignored pggit.pgbin in .pggitconfig: only your own git configuration may set it"
+        "ignored pggit.pgBinDir in .pggitconfig: only your own git configuration may set it"
     );
 }
 

@@ -199,6 +199,12 @@ pub(super) fn store(text: &str) -> Option<String> {
     (known && plain).then(|| text.to_owned())
 }
 
+/// Whether a text can be the name of a store: `pggit.store.<name>.url`.
+pub fn is_store_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed)
+}
+
 /// Parses the place of a store or of plain files. The text may end with a space and the id of the
 /// store.
 pub(super) fn place(text: &str) -> Option<KnownPlace> {
@@ -299,7 +305,8 @@ pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> 
         Kind::Jobs => jobs(text).is_some(),
         Kind::Schema => schema(text).is_some(),
         Kind::TreePath => tree_path(text).is_some(),
-        Kind::Store => store(text).is_some(),
+        Kind::Store => store(text).is_some() || is_store_name(text),
+        Kind::StoreUrl => store(text).is_some(),
         Kind::Place => place(text).is_some(),
         Kind::Text => text.parse::<Line>().is_ok(),
         Kind::Bool => boolean(text).is_some(),

@@ -34,8 +34,13 @@ pub enum InvalidDatabaseName {
         start: char,
     },
     /// It stands for something else in git's configuration.
-    #[error("a database name cannot start with `tool.`, which is for tools")]
-    Reserved,
+    #[error(
+        "a database cannot be called {scope}, or {scope}. and more: that is a section for something else"
+    )]
+    Reserved {
+        /// The first part of the name.
+        scope: &'static str,
+    },
     /// A character is outside of the alphabet.
     #[error("a database name consists of letters, digits, '.', '_' and '-', not {character:?}")]
     Character {
@@ -51,6 +56,19 @@ impl DatabaseName {
     }
 }
 
+/// The sections of the configuration that are not databases: `[pggit "store.offsite"]`.
+const SCOPES: [&str; 5] = ["tool", "store", "group", "server", "clone"];
+
+impl DatabaseName {
+    /// Fails if the name stands for something else in the configuration. Records of earlier versions
+    /// can have such a name, so it is a valid one.
+    pub fn check_scope(&self) -> Result<(), InvalidDatabaseName> {
+        let first = self.0.split('.').next().unwrap_or_default();
+        let scope = SCOPES.iter().find(|scope| first.eq_ignore_ascii_case(scope));
+        scope.map_or(Ok(()), |scope| Err(InvalidDatabaseName::Reserved { scope }))
+    }
+}
+
 impl FromStr for DatabaseName {
     type Err = InvalidDatabaseName;
 
@@ -61,7 +79,7 @@ impl FromStr for DatabaseName {
             return Err(InvalidDatabaseName::Character { character });
         }
         if text.starts_with("tool.") {
-            return Err(InvalidDatabaseName::Reserved);
+            return Err(InvalidDatabaseName::Reserved { scope: "tool" });
         }
         if text.len() > LENGTH_MAX {
             return Err(InvalidDatabaseName::TooLong { length: text.len() });

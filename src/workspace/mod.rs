@@ -280,6 +280,7 @@ impl Workspace {
         let committed = git_config::parse_blob(&committed.unwrap_or_default(), COMMITTED_FILE)?;
         let config = Config::load(git.section("pggit"), &committed, &self.environment);
         config.warnings().iter().for_each(|warning| self.reporter.warning(&warning.to_string()));
+        config.check_retired()?;
         Ok(self.config.get_or_init(|| config))
     }
 

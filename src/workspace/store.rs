@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::places;
 use super::{Error, Workspace};
-use crate::config::{AwsProfile, DatabaseConfig, Setting};
+use crate::config::{AwsProfile, DatabaseConfig, Setting, is_store_name};
 use crate::process::{Cmd, Secret};
 use crate::store::{self, Access, CloudSettings, Keyring, Passphrase, Place, Scheme, Store, StoreUrl};
 
@@ -29,6 +29,11 @@ pub fn url(
     configured: Option<&Setting<String>>,
 ) -> Result<StoreUrl, Error> {
     if let Some(text) = explicit {
+        if is_store_name(text)
+            && let Some(named) = workspace.config()?.named_store(text)?
+        {
+            return Ok(named.value.parse()?);
+        }
         return match text.contains("://") {
             true => Ok(text.parse()?),
             // On a command line a path may be relative, as everywhere.

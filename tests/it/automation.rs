@@ -138,7 +138,7 @@ fn what_is_due_is_made_once() {
     let yard = Yard::new(Where::Refs);
     let chat = Chat::new();
     yard.config("pggit.webhook", &chat.server.url);
-    yard.config("pggit.notify", "all");
+    yard.config("pggit.notifyOn", "all");
     yard.config("pggit.shop.schedule", "0 0 1 1 *");
     // What is wrong with others keeps nobody from anything.
     yard.config("pggit.a.schedule", "sometimes");

@@ -132,7 +132,7 @@ fn a_copy_of_a_process_that_died_is_dropped_by_the_next() {
 fn data_is_masked_before_anybody_can_connect() {
     let history = alone();
     history.backup("first");
-    history.sandbox.git(["config", "pggit.shop.mask", "mask.sql"]);
+    history.sandbox.git(["config", "pggit.shop.maskScript", "mask.sql"]);
     let count = asking("select count(*) filter (where note <> 'masked') from orders");
     let said = with(&history, &["HEAD"], &count).fails(125).stderr_text();
     assert!(said.contains("has no mask.sql, which has to mask the data"), "{said}");
@@ -142,8 +142,8 @@ fn data_is_masked_before_anybody_can_connect() {
     with(&history, &["HEAD"], &count).fails(128);
     assert_eq!(databases(&history), "");
     // A clone does not choose what runs.
-    history.sandbox.git(["config", "--unset", "pggit.shop.mask"]);
-    history.sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tmask = mask.sql\n", "policy");
+    history.sandbox.git(["config", "--unset", "pggit.shop.maskScript"]);
+    history.sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tmaskScript = mask.sql\n", "policy");
     assert_ne!(with(&history, &["HEAD"], &count).stdout_text().trim(), "0");
 }
 

@@ -90,13 +90,13 @@ fn git_hands_its_own_options_down() {
 #[test]
 fn included_files_are_named_as_the_origin() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.home().join("more"), "[pggit]\n\toutput = ~/backups\n").unwrap();
+    fs::write(sandbox.home().join("more"), "[pggit]\n\tplainDir = ~/backups\n").unwrap();
     sandbox.git(["config", "--global", "include.path", "~/more"]);
     let output = sandbox.pggit(["config"]);
-    let line = output.snapshot().lines().find(|line| line.starts_with("pggit.output")).unwrap().to_owned();
+    let line = output.snapshot().lines().find(|line| line.starts_with("pggit.plainDir")).unwrap().to_owned();
     assert_eq!(
         line.split_whitespace().collect::<Vec<_>>(),
-        ["pggit.output", "~/backups", "-", "[SANDBOX]/home/more", "(global)"]
+        ["pggit.plainDir", "~/backups", "-", "[SANDBOX]/home/more", "(global)"]
     );
 }
 
@@ -118,14 +118,14 @@ fn a_committed_file_cannot_name_hosts_and_includes_nothing() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.home().join("secret"), "[pggit]\n\tcompressionLevel = 9\n").unwrap();
     let policy = format!(
-        "[include]\n\tpath = {}\n[pggit]\n\tpgbin = /evil\n[pggit \"main\"]\n\turl = host=evil\n\tjobs = 2\n",
+        "[include]\n\tpath = {}\n[pggit]\n\tpgBinDir = /evil\n[pggit \"main\"]\n\turl = host=evil\n\tjobs = 2\n",
         sandbox.home().join("secret").display()
     );
     sandbox.commit(".pggitconfig", policy, "policy");
     let output = sandbox.pggit(["database", "show"]).success();
     assert_eq!(
         output.stderr_text(),
-        "warning: ignored pggit.pgbin in .pggitconfig: only your own git configuration may set it\n\
+        "warning: ignored pggit.pgBinDir in .pggitconfig: only your own git configuration may set it\n\
          warning: ignored pggit.main.url in .pggitconfig: only your own git configuration may set it\n"
     );
     let shown = output.stdout_text();
@@ -220,7 +220,7 @@ fn databases_are_added_listed_shown_and_removed() {
     assert_eq!(run(&add).snapshot(), added);
     assert_eq!(sandbox.git(["config", "--local", "pggit.main.schema"]), "-odd \"name\"");
     assert_eq!(
-        sandbox.git(["config", "--local", "pggit.main.output"]),
+        sandbox.git(["config", "--local", "pggit.main.plainDir"]),
         sandbox.repo().join("dumps").display().to_string()
     );
     let twice = run(&add).fails(12);
@@ -343,4 +343,60 @@ fn a_key_without_a_value_does_not_take_the_next_one_s() {
     let output = sandbox.pggit(["config", "--json"]).success();
     assert_eq!(value(&output, "pggit.main.recordSchema"), pair("true", "local"));
     assert_eq!(value(&output, "pggit.main.jobs"), pair("3", "local"));
+}
+
+#[test]
+fn a_retired_key_is_an_error_that_says_the_new_name() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("a.sql", "select 1", "a");
+    for (old, new) in
+        [("pggit.shop.recordCounts", "pggit.shop.recordRowCounts"), ("pggit.pgbin", "pggit.pgBinDir")]
+    {
+        sandbox.git(["config", old, "true"]);
+        for command in [&["config"][..], &["backup", "list"], &["doctor"]] {
+            let said = sandbox.pggit(command).fails(19).stderr_text();
+            assert!(said.contains(&format!("is called {new} now")), "{command:?}: {said}");
+            assert!(said.contains(&format!("git config --unset {old}")), "{said}");
+        }
+        sandbox.git(["config", "--unset", old]);
+    }
+    // The committed file, which others write, is read without it.
+    sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tautoSize = 1G\n\tjobs = 2\n", "policy");
+    let said = sandbox.pggit(&["database", "list"]).success().stderr_text();
+    assert!(
+        said.contains("ignored pggit.shop.autosize") && said.contains("pggit.shop.autoThreshold now"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_store_has_a_name() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("a.sql", "select 1", "a");
+    let place = sandbox.path().join("offsite");
+    let shown = |args: &[&str]| sandbox.pggit(&[&["store", "show"], args].concat());
+    sandbox.git(["config", "pggit.store", "offsite"]);
+    let said = shown(&[]).fails(19).stderr_text();
+    assert!(
+        said.contains("no store is called 'offsite'") && said.contains("pggit.store.offsite.url"),
+        "{said}"
+    );
+    sandbox.git(["config", "pggit.store.offsite.url", place.to_str().unwrap()]);
+    sandbox.pggit(&["store", "init"]).success();
+    assert!(place.join("config").is_file());
+    shown(&[]).success();
+    // Also on a command line; a directory of that name is ./offsite.
+    sandbox.git(["config", "--unset", "pggit.store"]);
+    assert!(shown(&["--store", "offsite"]).success().stdout_text().contains("offsite"));
+    shown(&["--store", "./offsite"]).fails(10);
+    // A clone does not say where a name leads.
+    sandbox.git(["config", "--unset", "pggit.store.offsite.url"]);
+    sandbox.commit(".pggitconfig", "[pggit \"store.offsite\"]\n\turl = /evil\n", "policy");
+    sandbox.git(["config", "pggit.store", "offsite"]);
+    assert!(shown(&[]).fails(19).stderr_text().contains("no store is called"));
+    // It is no database.
+    for name in ["store", "store.offsite", "group", "server.a", "clone", "tool"] {
+        let said = sandbox.pggit(&["database", "add", name, "--url", "host=x"]).fails(129).stderr_text();
+        assert!(said.contains("a database cannot be called"), "{said}");
+    }
 }

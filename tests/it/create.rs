@@ -28,7 +28,7 @@ impl Shop {
         let shop = Self::with_store();
         let output = shop.backups_dir();
         fs::create_dir_all(&output).unwrap();
-        shop.sandbox.git(["config", "pggit.output", output.to_str().unwrap()]);
+        shop.sandbox.git(["config", "pggit.plainDir", output.to_str().unwrap()]);
         shop
     }
 
@@ -101,7 +101,7 @@ impl Shop {
         let text = format!("#!/bin/sh\n{version}\n{schema}\nreal={}\n{script}\n", real.display());
         fs::write(dir.join("pg_dump"), text).unwrap();
         fs::set_permissions(dir.join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
-        self.sandbox.git(["config", "pggit.pgbin", dir.to_str().unwrap()]);
+        self.sandbox.git(["config", "pggit.pgBinDir", dir.to_str().unwrap()]);
         dir
     }
 
@@ -317,7 +317,7 @@ fn programs_that_are_missing_or_too_old_are_named() {
     let shop = Shop::new();
     let empty = shop.sandbox.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    shop.sandbox.git(["config", "pggit.pgbin", empty.to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", empty.to_str().unwrap()]);
     let missing = shop.create(&[]).fails(13);
     assert!(missing.stderr_text().contains("pg_dump not found"), "{}", missing.snapshot());
     let dir = shop.with_pg_dump("exit 1");

@@ -49,7 +49,7 @@ fn healthy(cluster: &Cluster, dbname: &str) -> Sandbox {
     sandbox.git(["config", "pggit.main.url", &cluster.url(dbname)]);
     let backups = sandbox.path().join("backups");
     fs::create_dir(&backups).expect("fresh directory");
-    sandbox.git(["config".as_ref(), "pggit.main.output".as_ref(), backups.as_os_str()]);
+    sandbox.git(["config".as_ref(), "pggit.main.plainDir".as_ref(), backups.as_os_str()]);
     let _ = sandbox.pggit(["init"]).success();
     let _ = sandbox.pggit(["mark"]).success();
     sandbox
@@ -265,16 +265,16 @@ fn servers_marks_programs_and_directories_that_are_not_there() {
     assert!(row(&doctor(&sandbox, 0), "mark").starts_with("warning: no commit is recorded"));
 
     let missing = sandbox.path().join("missing");
-    sandbox.git(["config", "pggit.main.output", missing.to_str().unwrap()]);
+    sandbox.git(["config", "pggit.main.plainDir", missing.to_str().unwrap()]);
     assert_eq!(row(&doctor(&sandbox, 1), "output"), format!("problem: {} does not exist", missing.display()));
     fs::write(&missing, "").unwrap();
     assert_eq!(
         row(&doctor(&sandbox, 1), "output"),
         format!("problem: {} is not a directory", missing.display())
     );
-    sandbox.git(["config", "pggit.main.output", "/proc/self"]);
+    sandbox.git(["config", "pggit.main.plainDir", "/proc/self"]);
     assert!(row(&doctor(&sandbox, 1), "output").starts_with("problem: /proc/self cannot be written"));
-    sandbox.git(["config", "--unset", "pggit.main.output"]);
+    sandbox.git(["config", "--unset", "pggit.main.plainDir"]);
     assert!(row(&doctor(&sandbox, 0), "store").ends_with("/pggit/store, made by the first backup"));
     sandbox.git(["config", "pggit.store", "/nonexistent/store"]);
     assert!(

@@ -1,4 +1,4 @@
-//! `pggit.<database>.migrate`: a program of the user brings a restored database
+//! `pggit.<database>.migrateCommand`: a program of the user brings a restored database
 //! to the commit that is wanted.
 
 use std::fs;
@@ -42,7 +42,7 @@ done
 
 impl History {
     fn set_migrate(&self, command: &str) {
-        self.sandbox.git(["config", "pggit.shop.migrate", command]);
+        self.sandbox.git(["config", "pggit.shop.migrateCommand", command]);
     }
 
     /// A program that is no part of the repository.
@@ -272,11 +272,11 @@ fn it_only_goes_forward_and_a_clone_cannot_choose_it() {
     let text = history.restore("newer", &["--commit", &root]).fails(12).stderr_text();
     assert!(text.contains("is not in the history of"), "{text}");
 
-    history.sandbox.git(["config", "--unset", "pggit.shop.migrate"]);
+    history.sandbox.git(["config", "--unset", "pggit.shop.migrateCommand"]);
     let evil = history.sandbox.path().join("evil");
     let committed = format!("[pggit \"shop\"]\nmigrate = touch {}\n", evil.display());
     history.sandbox.commit(".pggitconfig", committed, "configure");
     let output = history.restore("HEAD", &[]).success();
-    assert!(output.stderr_text().contains("pggit.shop.migrate"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("pggit.shop.migrateCommand"), "{}", output.snapshot());
     assert!(!evil.exists());
 }

@@ -41,7 +41,7 @@ fn a_command_of_psql_is_refused_before_anything_is_restored() {
         history.sandbox.git(["reset", "-q", "--hard", "HEAD~1"]);
     }
     assert_eq!(history.sql("select count(*) from orders"), "100", "the live database is as it was");
-    history.sandbox.git(["config", "pggit.shop.mask", "mask.sql"]);
+    history.sandbox.git(["config", "pggit.shop.maskScript", "mask.sql"]);
     history.sandbox.commit("mask.sql", format!("\\! touch {}\n", marker.display()), "mask");
     let said = history.pggit(&["with", "HEAD", "--", "true"]);
     assert!(said.stderr_text().contains("mask.sql:1: '\\!' is a command of psql"), "{}", said.snapshot());

@@ -22,7 +22,7 @@ fn shop(options: &Options) -> Shop {
 /// A shop on PostgreSQL 17, which keeps track of what changes.
 fn shop_17() -> Shop {
     let shop = shop(&Options::default().major(17).setting("summarize_wal=on"));
-    shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     shop
 }
 
@@ -254,22 +254,22 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     let script = "#!/bin/sh\necho 'pg_combinebackup (PostgreSQL) 18.1'\n";
     fs::write(other.join("pg_combinebackup"), script).unwrap();
     fs::set_permissions(other.join("pg_combinebackup"), fs::Permissions::from_mode(0o755)).unwrap();
-    shop.sandbox.git(["config", "pggit.pgbin", other.to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", other.to_str().unwrap()]);
     let far = format!("{}={}", tablespace.display(), fresh_dir().join("far").display());
     let text = restore(&shop, "one", &["--tablespace-mapping", &far]).1.fails(13).stderr_text();
     assert!(text.contains("files of PostgreSQL 17 take programs of that version"), "{text}");
-    shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
 
     // Nor do those of an older one copy the server.
     let old = shop.sandbox.path().join("old/15");
     fs::create_dir_all(&old).unwrap();
     std::os::unix::fs::symlink(bin_dir(), old.join("bin")).unwrap();
-    shop.sandbox.git(["config", "pggit.pgbin", old.parent().unwrap().to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", old.parent().unwrap().to_str().unwrap()]);
     if major() < 17 {
         let text = shop.create(&COPY).fails(13).stderr_text();
         assert!(text.contains("server is PostgreSQL 17") && text.contains("install"), "{text}");
     }
-    shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
 
     // The bytes of a base are gone: what builds on it cannot be had, and says so.
     remove_bytes(&shop, &one);
@@ -520,7 +520,7 @@ fn the_size_decides_which_tool_it_is() {
     let shop = shop(&Options::default());
     let dump = shop.create(&["--tool", "auto"]).success().stdout_text();
     assert_eq!(record(&shop, dump.trim())["tool"]["name"], "pg_dump");
-    shop.sandbox.git(["config", "pggit.shop.autoSize", "1MB"]);
+    shop.sandbox.git(["config", "pggit.shop.autoThreshold", "1MB"]);
     shop.sandbox.git(["config", "pggit.shop.tool", "auto"]);
     let copy = shop.create(&[]).success().stdout_text();
     assert_eq!(record(&shop, copy.trim())["tool"]["name"], "pg_basebackup");

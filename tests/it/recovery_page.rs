@@ -41,7 +41,7 @@ const RULES: &[(&str, &[Rule])] = &[
     ("git pggit backup restore --list", &[Runs]),
     ("git pggit backup restore --finish", &[Runs, Then(Stage::at_the_newest_commit)]),
     (
-        "git config pggit.shop.migrate 'sqlx migrate run --source migrations'",
+        "git config pggit.shop.migrateCommand 'sqlx migrate run --source migrations'",
         &[Runs, Then(Stage::without_sqlx)],
     ),
     (
@@ -231,7 +231,7 @@ impl Stage {
     }
 
     fn without_sqlx(&self) {
-        self.sandbox.git(["config", "--unset", "pggit.shop.migrate"]);
+        self.sandbox.git(["config", "--unset", "pggit.shop.migrateCommand"]);
     }
 
     fn nothing_is_lost(&self) {

@@ -40,7 +40,7 @@ impl History {
             (&["backup", "find", "HEAD"], 10),
         ] {
             let said = self.pggit(args).fails(status).stderr_text();
-            for word in words.iter().chain(&["pggit.<database>.migrate"]) {
+            for word in words.iter().chain(&["pggit.<database>.migrateCommand"]) {
                 assert!(said.contains(word), "{args:?}: no '{word}' in {said}");
             }
         }
@@ -143,7 +143,7 @@ fn files_of_two_directions_and_files_that_undo_are_refused() {
         history.backup("first");
         history.commit(name, content);
         let said = history.restore("HEAD", &[]).fails(12).stderr_text();
-        assert!(said.contains(words) && said.contains("pggit.<database>.migrate"), "{name}: {said}");
+        assert!(said.contains(words) && said.contains("pggit.<database>.migrateCommand"), "{name}: {said}");
         assert_eq!(history.copies(), "", "{name}");
     }
     // Pairs of files are accepted, and so is the text of a marker in a string.
@@ -166,7 +166,7 @@ fn a_program_that_is_configured_is_the_way_out() {
                   psql -Xqv ON_ERROR_STOP=1 -f $f; done\n";
     let program = history.sandbox.path().join("runner");
     fs::write(&program, runner).unwrap();
-    history.sandbox.git(["config", "pggit.shop.migrate", &format!("sh {}", program.display())]);
+    history.sandbox.git(["config", "pggit.shop.migrateCommand", &format!("sh {}", program.display())]);
     let found = history.pggit(&["backup", "find", "--json"]).success().json();
     let reason = found["candidates"][0]["reason"].as_str().unwrap();
     assert!(reason.starts_with("1 commit older, 'sh ") && reason.ends_with("runner' to run"), "{reason}");

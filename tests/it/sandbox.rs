@@ -46,7 +46,7 @@ impl Sandbox {
         sandbox.set("LC_ALL", "C.UTF-8");
         let identity = "[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n";
         // Of another version than the system's, the programs have to be named.
-        let programs = std::env::var("PGGIT_TEST_PGBIN").map(|dir| format!("[pggit]\n\tpgbin = {dir}\n"));
+        let programs = std::env::var("PGGIT_TEST_PGBIN").map(|dir| format!("[pggit]\n\tpgBinDir = {dir}\n"));
         let config = format!("{identity}{}", programs.unwrap_or_default());
         fs::write(sandbox.home().join(".gitconfig"), config).expect("home is writable");
         sandbox

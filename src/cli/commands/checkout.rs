@@ -10,7 +10,7 @@ use super::with::Place;
 /// Make a copy of the database at a commit, to be looked at and stopped later
 ///
 /// As 'git pggit with', but the copy stays until 'git pggit clone stop'. Prints
-/// how to reach it. Data is masked by the script of 'pggit.<database>.mask' before
+/// how to reach it. Data is masked by the script of 'pggit.<database>.maskScript' before
 /// anybody can connect.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

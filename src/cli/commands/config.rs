@@ -27,7 +27,7 @@ EXAMPLES
     git pggit config
     git pggit config --json
     git config pggit.compressionLevel 9
-    git config --global pggit.output ~/backups";
+    git config --global pggit.plainDir ~/backups";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.list_keys { list_keys(context) } else { list_values(context) }

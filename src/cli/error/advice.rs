@@ -32,6 +32,10 @@ impl From<config::Error> for Failure {
         use config::Error;
         const ADD: &str = "add one with 'git pggit database add <name> --url <url>'";
         match &error {
+            Error::Retired { new, key, .. } => Self::of(Code::Configuration, &error)
+                .hint(format!("git config {new} \"$(git config {key})\" && git config --unset {key}")),
+            Error::NoStore { name, .. } => Self::of(Code::Configuration, &error)
+                .hint(format!("name its place: git config pggit.store.{name}.url <url>")),
             Error::Value { origin, .. } | Error::Reason { origin, .. } | Error::DatabaseName { origin, .. } => {
                 let usage = *origin == config::Origin::CommandLine;
                 Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
@@ -208,12 +212,12 @@ impl From<tools::Error> for Failure {
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::ProgramMissing { .. } => failure(Code::ToolFailed)
-                .hint("install PostgreSQL's client programs, or name their directory: git config pggit.pgbin <dir>"),
+                .hint("install PostgreSQL's client programs, or name their directory: git config pggit.pgBinDir <dir>"),
             Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
-                "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgbin <dir>"
+                "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgBinDir <dir>"
             )),
             Error::OtherMajor { needed, .. } => failure(Code::ToolFailed).hint(format!(
-                "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgbin <dir>"
+                "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgBinDir <dir>"
             )),
             Error::NotSetUp { hint, .. } => failure(Code::Configuration).hint(hint.clone()),
             Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
@@ -287,7 +291,7 @@ fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Fai
             .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
         Fault::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
         Fault::Unknown(_) => failure(Code::NotFound)
-            .hint("see pggit.<database>.stanza or .barmanServer, and the configuration file of the tool"),
+            .hint("see pggit.<database>.pgbackrestStanza or .barmanServer, and the configuration file of the tool"),
         Fault::NoBackup(_) => {
             failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
         }
@@ -483,7 +487,9 @@ pub(super) const NAME_USER: &str =
 
 /// What to do where the server of a version is missing.
 pub(super) fn server_wanted(major: u32) -> String {
-    format!("install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>")
+    format!(
+        "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgBinDir <dir>"
+    )
 }
 
 impl From<verify::Error> for Failure {
@@ -501,10 +507,10 @@ impl From<verify::Error> for Failure {
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
-                failure(Code::Destination).hint("choose another directory: git config pggit.scratch <dir>")
+                failure(Code::Destination).hint("choose another directory: git config pggit.scratchDir <dir>")
             }
             Error::NoRoom { .. } => failure(Code::Destination)
-                .hint("make room, or choose another directory: git config pggit.scratch <dir>"),
+                .hint("make room, or choose another directory: git config pggit.scratchDir <dir>"),
             Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => {
                 failure(Code::ToolFailed)
             }

@@ -64,7 +64,7 @@ impl From<Error> for Failure {
             Error::Ledger(error) => error.into(),
             Error::Config(error) => error.into(),
             other @ Error::Command { .. } => Self::of(Code::ToolFailed, &other)
-                .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
+                .hint("it is what pggit.<database>.migrateCommand names; it ran in a worktree of the commit")
                 .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
             other @ Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => of_destination(&other),
@@ -126,7 +126,7 @@ fn of_gap(gap: &Gap, failure: Failure) -> Failure {
         Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,
     };
     failure
-        .hint("let the program run them that they are for: git config pggit.<database>.migrate <command>")
+        .hint("let the program run them that they are for: git config pggit.<database>.migrateCommand <command>")
         .hint("or restore the backup as it is, with --no-migrate, or a commit between the two")
 }
 
@@ -158,7 +158,7 @@ impl From<Refusal> for Failure {
                 let mut failure = reasons.iter().fold(failure(Code::NotFound), Self::hint);
                 if *has_gap {
                     failure = failure.hint(
-                        "a program of yours can run the migrations: git config pggit.<database>.migrate <command>",
+                        "a program of yours can run the migrations: git config pggit.<database>.migrateCommand <command>",
                     );
                 }
                 failure.hint("'git pggit backup coverage' shows branches and their nearest backups")
@@ -170,7 +170,7 @@ impl From<Refusal> for Failure {
                 ))
             }
             Refusal::NoMask { database, origin, .. } => {
-                failure(Code::NotFound).cause(format!("pggit.{database}.mask is set in {origin}"))
+                failure(Code::NotFound).cause(format!("pggit.{database}.maskScript is set in {origin}"))
             }
             Refusal::NoneCompleteAt { .. } => {
                 failure(Code::NotFound).hint("'git pggit backup list' shows all; a dump leads to no moment")

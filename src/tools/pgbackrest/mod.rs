@@ -95,7 +95,7 @@ fn sort(status: Status, words: String) -> Fault {
 
 impl PgBackRest {
     fn stanza(&self) -> Result<&str, Error> {
-        self.stanza.as_deref().ok_or_else(|| fault(Fault::NotConfigured("stanza")))
+        self.stanza.as_deref().ok_or_else(|| fault(Fault::NotConfigured("pgbackrestStanza")))
     }
 
     /// A command for our stanza that says what is wrong, and nothing else.

@@ -86,7 +86,7 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
 /// A program in place of Barman, for what the real one cannot be made to do.
 fn instead(rig: &Rig, script: &str) {
     let path = rig.write("instead", &format!("#!/bin/sh\n{script}\n"), 0o755);
-    rig.config("barman", path.to_str().unwrap());
+    rig.config("barmanPath", path.to_str().unwrap());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn faults_are_told_apart_and_recorded() {
     );
     instead(&rig, &script);
     create(13, "20261121T1 still waits for write-ahead log");
-    rig.config("barman", "/no/such/program");
+    rig.config("barmanPath", "/no/such/program");
     create(13, "barman: program not found");
 }
 

@@ -134,7 +134,7 @@ fn pg_dump_conforms() {
     let rig = Rig::new();
     let store = rig.sandbox.path().join("backups");
     fs::create_dir(&store).unwrap();
-    rig.config("output", store.to_str().unwrap());
+    rig.config("plainDir", store.to_str().unwrap());
     let adapter = PgDump {
         programs: Programs::new(Some(bin_dir().to_owned())),
         connection: Connection { conninfo: rig.cluster.conninfo("shop"), ..Connection::default() },
@@ -158,7 +158,7 @@ fn pg_basebackup_conforms() {
     let rig = Rig::new();
     let store = rig.sandbox.path().join("backups");
     fs::create_dir(&store).unwrap();
-    rig.config("output", store.to_str().unwrap());
+    rig.config("plainDir", store.to_str().unwrap());
     rig.config("tool", "pg_basebackup");
     let adapter = PgBasebackup {
         programs: Programs::new(Some(bin_dir().to_owned())),

@@ -145,9 +145,9 @@ fn what_is_gone_unknown_or_changed_is_said_and_marked_only_when_asked() {
     // Nothing was written.
     assert!(rig.records().iter().all(|record| record.status == Status::Completed));
     // A catalogue that cannot be read is no reason to call anything gone.
-    rig.config("stanza", "typo");
+    rig.config("pgbackrestStanza", "typo");
     rig.pggit(&["backup", "reconcile", "--record"]).fails(10);
-    rig.config("stanza", "main");
+    rig.config("pgbackrestStanza", "main");
     let moved = rig.dir.join("repo-away");
     std::fs::rename(rig.dir.join("repo"), &moved).unwrap();
     rig.pggit(&["backup", "reconcile", "--record"]).fails(10);

@@ -96,7 +96,7 @@ impl Rig {
         let rig = Self::new();
         rig.pgbackrest(&["stanza-create"]);
         rig.config("tool", "pgbackrest");
-        rig.config("stanza", "main");
+        rig.config("pgbackrestStanza", "main");
         rig.config("pgbackrestConfig", rig.dir.join("pgbackrest.conf").to_str().unwrap());
         rig
     }
@@ -115,7 +115,7 @@ impl Rig {
         rig.barman(&["switch-wal", "--force", "--archive", "--archive-timeout", "60", "main"]);
         rig.config("tool", "barman");
         rig.config("barmanServer", "main");
-        rig.config("barman", rig.barman.to_str().unwrap());
+        rig.config("barmanPath", rig.barman.to_str().unwrap());
         rig.config("barmanConfig", rig.dir.join("barman.conf").to_str().unwrap());
         rig
     }

@@ -116,7 +116,7 @@ fn what_is_damaged_or_gone_is_said_although_the_exit_status_is_0() {
 /// A program in place of pgBackRest, for what the real one cannot be made to do.
 fn instead(rig: &Rig, script: &str) {
     let path = rig.write("instead", &format!("#!/bin/sh\n{script}\n"), 0o755);
-    rig.config("pgbackrest", path.to_str().unwrap());
+    rig.config("pgbackrestPath", path.to_str().unwrap());
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn faults_are_told_apart_and_recorded() {
         assert_eq!(last.status.as_str(), "failed", "{said}");
         assert_eq!((last.location, last.depends_on), (None, Vec::new()), "{said}");
     };
-    rig.config("stanza", "other");
+    rig.config("pgbackrestStanza", "other");
     create(10, "stanza `other`");
-    rig.config("stanza", "main");
+    rig.config("pgbackrestStanza", "main");
     let version = |version: &str| format!("case \"$*\" in version) echo 'pgBackRest {version}'; exit;; esac");
     let real = "exec /usr/bin/pgbackrest \"$@\"";
     instead(&rig, &version("2.30"));
@@ -149,10 +149,10 @@ fn faults_are_told_apart_and_recorded() {
     rig.config("timeout", "1s");
     create(13, "not done after 1 s");
     rig.sandbox.git(["config", "--unset", "pggit.shop.timeout"]);
-    rig.config("pgbackrest", "/no/such/program");
+    rig.config("pgbackrestPath", "/no/such/program");
     create(13, "pgbackrest: program not found");
     rig.config("toolUser", "nosuchuser");
-    rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrest"]);
+    rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrestPath"]);
     create(19, "there is no user `nosuchuser`");
     if owner().is_some() {
         rig.sandbox.git(["config", "--unset", "pggit.shop.toolUser"]);
@@ -199,7 +199,7 @@ fn two_repositories_are_told_apart() {
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     rig.pgbackrest(&["stanza-create"]);
     let first = rig.create(&[]);
-    rig.config("repo", "2");
+    rig.config("pgbackrestRepo", "2");
     let second = rig.create(&[]);
     assert!(!first.location.as_ref().unwrap().as_str().contains('?') && first.encryption.is_none());
     assert!(second.location.as_ref().unwrap().as_str().ends_with("?repo=2"));

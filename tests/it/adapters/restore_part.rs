@@ -56,7 +56,7 @@ fn nothing_is_left(scratch: &Path) {
 /// One database, a table and a schema of it, and another database.
 fn takes_parts(rig: &Rig, is_cluster: bool) {
     let (cluster, scratch) = (&rig.cluster, fresh_dir());
-    rig.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
     let tables = "select string_agg(relname, ',' order by relname) from pg_class \
                   where relkind in ('r', 'p', 'v', 'm') and relnamespace = 'public'::regnamespace";
     let said = into(rig, "part_items", &["--table", "items", "--json"]).success().json();
@@ -150,7 +150,7 @@ fn of_pgbackrest_to_a_commit() {
 #[test]
 fn of_the_newest_barman_on_17() {
     let rig = Rig::of(Options::default().major(17), false).for_barman(&newest());
-    rig.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     with_shop(&rig);
     rig.create(&[]);
     takes_parts(&rig, true);
@@ -164,7 +164,7 @@ fn of_a_tool_of_ones_own_onto_another_server_with_its_roles() {
     rig.cluster.psql("shop", "create role app login password 'x'; alter table customers owner to app");
     rig.create(&[]);
     let (scratch, url) = (fresh_dir(), other.url("postgres"));
-    rig.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
     let args = ["--server", &url, "--table", "customers"];
     let said = into(&rig, "customers", &args).fails(13).stderr_text();
     assert!(said.contains("role \"app\" does not exist"), "{said}");
@@ -191,7 +191,7 @@ fn amounts_that_are_read_in_another_locale_are_refused() {
     rig.cluster.psql("shop", "create table prices as select 1.5::numeric::money as price");
     rig.create(&[]);
     let (scratch, url) = (fresh_dir(), other.url("postgres"));
-    rig.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
     // Settings of a role count more than those of a database.
     other.psql("postgres", "alter role postgres set lc_monetary = 'POSIX'");
     let args = ["--server", &url, "--table", "prices"];
@@ -219,7 +219,7 @@ fn a_copy_of_a_cluster_says_which_settings_its_database_has() {
     rig.cluster.psql("shop", "create schema app; alter database shop set search_path = app, public");
     let backup = rig.create(&[]);
     assert_eq!(backup.postgres.unwrap().settings.len(), 1);
-    rig.sandbox.git(["config", "pggit.scratch", fresh_dir().to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.scratchDir", fresh_dir().to_str().unwrap()]);
     rig.sandbox.commit("migrations/0001_more.sql", "create table more (id int)", "more");
     rig.pggit(&["backup", "restore", "HEAD", "--into", "onward", "--allow-schema-difference"]).success();
     assert_eq!(

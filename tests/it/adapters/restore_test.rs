@@ -60,7 +60,7 @@ impl Rig {
         let scratch = self.dir.join("scratch");
         if !scratch.exists() {
             fs::create_dir(&scratch).unwrap();
-            self.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+            self.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
             if owner().is_some() {
                 self.sandbox.git(["config", "pggit.scratchUser", "nobody"]);
             }
@@ -103,7 +103,7 @@ impl Rig {
     /// Asserts that a restored database has so many rows in a table.
     fn expect(&self, table: &str, rows: u32) {
         let assertion = format!("select count(*) >= {rows} from {table}");
-        self.sandbox.git(["config", "--add", "pggit.shop.assert", &assertion]);
+        self.sandbox.git(["config", "--add", "pggit.shop.assertion", &assertion]);
     }
 }
 
@@ -175,7 +175,7 @@ fn trouble_of_a_tool_is_no_verdict() {
         let script =
             format!("#!/bin/sh\ncase \"$*\" in {script};; *) exec /usr/bin/pgbackrest \"$@\";; esac\n");
         let path = rig.write("instead", &script, 0o755);
-        rig.config("pgbackrest", path.to_str().unwrap());
+        rig.config("pgbackrestPath", path.to_str().unwrap());
         let out =
             rig.pggit(&[&["backup", "verify", &id, "--kind", "restore-test"], args].concat()).fails(status);
         assert!(out.stderr_text().contains(said), "{said}: {}", out.snapshot());
@@ -195,7 +195,7 @@ fn trouble_of_a_tool_is_no_verdict() {
     let wal = files(&rig.cluster.dir().join("data/pg_wal")).len();
     attempt(&leads, &[], 12, "data/pg_wal, which leads out of the directory");
     assert!(files(&rig.cluster.dir().join("data/pg_wal")).len() <= wal + 1);
-    rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrest"]);
+    rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrestPath"]);
     // Killed while the tool has the directory, it leaves what the next one removes.
     let mut command = rig.sandbox.pggit_command();
     command.args(["backup", "verify", &id, "--kind", "restore-test"]).env("PGGIT_CRASH_AT", "verify.lent");
@@ -272,7 +272,7 @@ fn what_was_imported_is_asked_in_the_database_that_is_configured() {
 fn an_incremental_backup_of_barman_is_recovered() {
     let server = Options::default().major(17).setting("summarize_wal=on");
     let rig = Rig::of(server, false).for_barman(&super::barman::newest());
-    rig.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     let staging = rig.dir.join("staging");
     fs::create_dir(&staging).unwrap();
     give_to_owner(&staging);

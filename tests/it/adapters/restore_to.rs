@@ -124,7 +124,7 @@ fn a_base_backup() {
 fn a_chain_on_17() {
     let options = Options::default().major(17);
     let rig = Rig::of(options.clone().setting("summarize_wal=on"), false);
-    rig.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     rig.config("tool", "pg_basebackup");
     rig.create(&["--name", "full"]);
     let rig = rig.backed_up_as(&["--name", "first", "--type", "incremental"]);
@@ -146,7 +146,7 @@ fn barman() {
 fn the_newest_barman_on_17() {
     let options = Options::default().major(17);
     let rig = Rig::of(options.clone(), false).for_barman(&newest());
-    rig.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     goes_to_both(&rig.backed_up(), &options);
 }
 
@@ -202,7 +202,7 @@ fn nothing_is_left_when_it_cannot_be_done() {
     }
     assert_eq!(left(&dir), ["data"]);
     // At the commit of the backup no server is needed, and else its very version is.
-    rig.sandbox.git(["config", "pggit.pgbin", versions().join("17/bin").to_str().unwrap()]);
+    rig.sandbox.git(["config", "pggit.pgBinDir", versions().join("17/bin").to_str().unwrap()]);
     let said = rig.restore_to("HEAD", &dir.join("other"), &[]).fails(13).stderr_text();
     assert!(said.contains("no postgres of PostgreSQL 15 is installed (there is 17"), "{said}");
     assert_eq!(left(&dir), ["data"]);

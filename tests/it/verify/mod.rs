@@ -35,7 +35,7 @@ impl Tested {
     }
 
     fn scratch_in(&self, dir: &Path) {
-        self.shop.sandbox.git(["config", "pggit.scratch", dir.to_str().unwrap()]);
+        self.shop.sandbox.git(["config", "pggit.scratchDir", dir.to_str().unwrap()]);
     }
 
     pub(crate) fn back_up(&self, args: &[&str]) -> String {
@@ -90,7 +90,7 @@ impl Tested {
         fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755)).unwrap();
         // Others than root have to get there, too.
         fs::set_permissions(self.shop.sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        self.shop.sandbox.git(["config", "pggit.pgbin", dir.to_str().unwrap()]);
+        self.shop.sandbox.git(["config", "pggit.pgBinDir", dir.to_str().unwrap()]);
         dir
     }
 }

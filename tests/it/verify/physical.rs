@@ -34,7 +34,7 @@ fn tested_on(options: Options) -> Tested {
 #[test]
 fn a_copy_of_a_cluster_is_recovered_and_asked() {
     let tested = tested();
-    tested.config("pggit.shop.assert", "select count(*) = 1000 from orders");
+    tested.config("pggit.shop.assertion", "select count(*) = 1000 from orders");
     tested.back_up(&["--name", "copy"]);
     for kind in ["checksum", "integrity"] {
         let output = tested.verify(&["copy", "--kind", kind]).success();
@@ -72,7 +72,7 @@ fn with_tablespace(tested: &Tested) -> PathBuf {
 fn a_chain_is_put_together_and_recovered() {
     let tested = tested_on(Options::default().major(17).setting("summarize_wal=on"));
     let (cluster, place) = (&tested.shop.cluster, with_tablespace(&tested));
-    tested.shop.sandbox.git(["config", "pggit.pgbin", versions().to_str().unwrap()]);
+    tested.shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
     let full = tested.back_up(&[]);
     cluster.psql("shop", "insert into orders values (1001, 'first')");
     let first = tested.back_up(&["--type", "incremental"]);
@@ -83,8 +83,8 @@ fn a_chain_is_put_together_and_recovered() {
     assert_eq!(last["depends_on"][0]["id"], json!(first), "{last:#}");
     cluster.psql("shop", "drop table distant");
     cluster.psql("postgres", "drop tablespace far");
-    tested.config("pggit.shop.assert", "select count(*) = 501 from orders");
-    tested.config("pggit.shop.assert", "select count(*) = 11 from distant");
+    tested.config("pggit.shop.assertion", "select count(*) = 501 from orders");
+    tested.config("pggit.shop.assertion", "select count(*) = 11 from distant");
     let (status, verdict) = tested.restore_test(&["--heapallindexed"]);
     assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
     assert_eq!(names(&place), [""; 0]);
@@ -115,7 +115,7 @@ fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
     let created = tested.shop.create(&[]);
     rename("somebody", "postgres");
     created.success();
-    tested.config("pggit.shop.assert", "select count(*) = 10 from distant");
+    tested.config("pggit.shop.assertion", "select count(*) = 10 from distant");
     // The original is gone: its place is free, and nothing may appear there.
     cluster.psql("shop", "drop table distant");
     cluster.psql("postgres", "drop tablespace far");

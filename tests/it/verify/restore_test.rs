@@ -42,8 +42,8 @@ le'" select g, repeat('é', g) from generate_series(1, 50) g;
 fn every_format_is_restored_and_compared() {
     let mut tested = Tested::new();
     furnish(&tested);
-    tested.config("pggit.shop.recordCounts", "true");
-    tested.config("pggit.shop.assert", "select count(*) = 1000 from orders");
+    tested.config("pggit.shop.recordRowCounts", "true");
+    tested.config("pggit.shop.assertion", "select count(*) = 1000 from orders");
     for format in ["custom", "directory", "tar", "plain"] {
         tested.back_up(&["--format", format, "--name", format]);
     }
@@ -120,7 +120,7 @@ fn assertions_are_asked_by_somebody_who_may_only_read() {
     ];
     let mut committed = String::from("[pggit \"shop\"]\n");
     for (sql, _) in cases {
-        committed += &format!("\tassert = \"{sql}\"\n");
+        committed += &format!("\tassertion = \"{sql}\"\n");
     }
     tested.shop.sandbox.commit(".pggitconfig", committed, "assertions");
     tested.back_up(&[]);
@@ -148,7 +148,7 @@ fn assertions_are_asked_by_somebody_who_may_only_read() {
 #[test]
 fn what_is_not_what_was_recorded_is_found() {
     let tested = Tested::new();
-    tested.config("pggit.shop.recordCounts", "true");
+    tested.config("pggit.shop.recordRowCounts", "true");
     for (script, words) in [
         (
             "exec $real \"$@\" --exclude-table=orders",
@@ -228,7 +228,7 @@ fn tablespaces_are_made_inside_of_the_scratch_cluster() {
 #[test]
 fn sums_of_another_kind_are_not_compared() {
     let tested = Tested::new();
-    tested.config("pggit.shop.recordCounts", "true");
+    tested.config("pggit.shop.recordRowCounts", "true");
     tested.back_up(&["--name", "old"]);
     let annotate = |counts: serde_json::Value| {
         let file = tested.shop.sandbox.path().join("facts");

@@ -33,7 +33,7 @@ fn broken_pgbin(yard: &Yard) -> std::path::PathBuf {
 fn a_failing_tool_is_tried_again_and_given_up_and_repaired(place: Where) {
     let yard = Yard::new(place);
     yard.config("pggit.shop.maxAttempts", "2");
-    yard.config("pggit.pgbin", broken_pgbin(&yard).to_str().unwrap());
+    yard.config("pggit.pgBinDir", broken_pgbin(&yard).to_str().unwrap());
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     worker.wait_for("will be tried again");
@@ -44,7 +44,7 @@ fn a_failing_tool_is_tried_again_and_given_up_and_repaired(place: Where) {
     assert!(job["last_error"]["message"].as_str().unwrap().contains("the disk is on fire"), "{job:#}");
     assert!(job["history"][1]["output"].as_str().unwrap().contains("the disk is on fire"), "{job:#}");
     assert_eq!(yard.shop.only_record()["status"], "failed");
-    yard.shop.sandbox.git(["config", "--unset", "pggit.pgbin"]);
+    yard.shop.sandbox.git(["config", "--unset", "pggit.pgBinDir"]);
     yard.shop.pggit(&["queue", "retry", &id]).success();
     worker.wait_for("completed");
     let record = yard.shop.only_record();

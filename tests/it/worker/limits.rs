@@ -16,7 +16,7 @@ fn a_full_disk_is_waited_for(place: Where) {
     let yard = Yard::new(place);
     let dir = disk.path().join("backups");
     fs::create_dir(&dir).unwrap();
-    yard.config("pggit.output", dir.to_str().unwrap());
+    yard.config("pggit.plainDir", dir.to_str().unwrap());
     // Some of it is written, and then there is no more room.
     disk.leave(8 << 10);
     let id = yard.enqueue(&[]);

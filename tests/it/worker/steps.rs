@@ -58,7 +58,7 @@ fn a_worker_may_be_killed_at_every_step(place: Where) {
     let yard = Yard::new(place);
     let chat = Chat::new();
     yard.config("pggit.webhook", &chat.server.url);
-    yard.config("pggit.notify", "all");
+    yard.config("pggit.notifyOn", "all");
     let mut steps = OF_THE_WORKER.to_vec();
     if place == Where::Refs || std::env::var_os("PGGIT_TEST_LONG").is_some() {
         steps.extend(OF_THE_ATTEMPT);

@@ -33,7 +33,7 @@ use super::{restore_in_place, restore_print, select};
 /// files of 'pggit.<database>.migrations' that the commit has and the backup lacks,
 /// are run in the order of their names, each in a session and a transaction of its
 /// own. Where other files differ, or files that do not only go forward, the restore is refused:
-/// then 'pggit.<database>.migrate' has to name the program that runs the migrations.
+/// then 'pggit.<database>.migrateCommand' has to name the program that runs the migrations.
 /// Then the schema is compared with the one that is recorded for the commit, else
 /// with what all its migrations make in an empty database.
 ///

@@ -72,9 +72,9 @@ EXAMPLES
     git pggit database add main --url 'host=/run/postgresql dbname=shop' --schema app --schema audit";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let name: DatabaseName = args.name.parse().map_err(|reason| {
-        Failure::from(config::Error::DatabaseName { origin: config::Origin::CommandLine, reason })
-    })?;
+    let refused = |reason| config::Error::DatabaseName { origin: config::Origin::CommandLine, reason };
+    let name: DatabaseName = args.name.parse().map_err(refused)?;
+    name.check_scope().map_err(refused)?;
     let target = super::target(args.global, context)?;
     let settings = args.settings(context);
     let config = context.config()?;
@@ -119,7 +119,7 @@ impl Args {
         let text = |value: &Option<String>| value.as_ref().map(OsString::from);
         let single = [
             ("url", Some(self.url.clone())),
-            ("output", output),
+            ("plainDir", output),
             ("tool", text(&self.tool)),
             ("type", text(&self.backup_type)),
             ("format", text(&self.format)),

@@ -224,7 +224,7 @@ fn output(
                 let error = std::io::Error::from(error);
                 findings
                     .problem("output", format!("{shown} cannot be written: {error}"))
-                    .remedy(format!("choose another: git config pggit.{}.output <dir>", database.name));
+                    .remedy(format!("choose another: git config pggit.{}.plainDir <dir>", database.name));
             }
         },
     }
