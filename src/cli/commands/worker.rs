@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::backup;
 use crate::cli::attendants::{Monitor, Planner, Reminder, Seed, Teller, successes};
 use crate::cli::{Code, Context, Failure, logging};
-use crate::config::{self, Config};
-use crate::domain::{BackupId, Line, Work};
+use crate::config::Config;
+use crate::domain::{BackupId, Line, Work, parse_duration};
 use crate::queue::Queue;
 use crate::worker::events::Hub;
 use crate::worker::{self, Chore, Deadline, Died, Log, Mode, Processes, Settings, Worker};
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     listen: Option<SocketAddr>,
 
     /// How long running jobs have when the worker is told to end
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = grace)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     grace: Duration,
 }
 
@@ -57,13 +57,6 @@ EXAMPLES
     git pggit worker --concurrency 4 --json
     git pggit worker --listen 127.0.0.1:9187
     git pggit worker --until-idle";
-
-fn grace(text: &str) -> Result<Duration, String> {
-    match text {
-        "0" => Ok(Duration::ZERO),
-        _ => config::duration(text).ok_or_else(|| "expected a duration such as 30s or 5m".to_owned()),
-    }
-}
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     logging::begin(context)?;

@@ -8,9 +8,10 @@ use crate::backup;
 use crate::cli::from_option::FromOption;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar};
-use crate::config::{self, Origin, Setting, Tool};
+use crate::config::{Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
+    parse_positive_duration,
 };
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     again: bool,
 
     /// How old a verdict may be to be good enough
-    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d", conflicts_with_all = ["again", "due"])]
+    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration, default_value = "1d", conflicts_with_all = ["again", "due"])]
     window: Duration,
 
     /// In a restore test, look for every row in every index
@@ -73,7 +74,7 @@ pub(crate) struct Args {
     heapallindexed: bool,
 
     /// How long one of them may take, instead of pggit.<database>.verifyTimeout
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration)]
     timeout: Option<Duration>,
 
     #[command(flatten)]
@@ -108,11 +109,6 @@ EXAMPLES
 fn kind(text: &str) -> Result<VerificationKind, String> {
     let words: Vec<&str> = VerificationKind::ALL.iter().map(|kind| kind.word()).collect();
     VerificationKind::of_word(text).ok_or_else(|| format!("expected one of {}", words.join(", ")))
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text)
-        .ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
 }
 
 /// One verification that is to be made.
