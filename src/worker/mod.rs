@@ -14,6 +14,7 @@ mod attempt;
 mod chores;
 pub mod endpoint;
 pub mod events;
+pub mod job;
 mod log;
 mod run;
 mod runner;

@@ -87,6 +87,11 @@ impl Workspace {
         }
     }
 
+    /// Prints a warning.
+    pub fn warning(&self, text: &str) {
+        self.reporter.warning(text);
+    }
+
     /// The directory the command works in.
     pub fn cwd(&self) -> &Path {
         &self.cwd

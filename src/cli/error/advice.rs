@@ -298,7 +298,7 @@ fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Fai
         Fault::Server(_) => failure(Code::DatabaseUnreachable),
         Fault::Refused(_) => failure(Code::Conflict),
         Fault::Unsupported(_) => failure(Code::Usage),
-        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Failed { .. } => failure(Code::ToolFailed),
+        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Permanent { .. } | Fault::Failed { .. } => failure(Code::ToolFailed),
     }
 }
 
@@ -479,6 +479,37 @@ impl From<worker::Error> for Failure {
     }
 }
 
+impl From<worker::job::ReadError> for Failure {
+    fn from(error: worker::job::ReadError) -> Self {
+        use worker::job::ReadError;
+        match error {
+            ReadError::Input(_) | ReadError::Signals(_) => Self::of(Code::Fatal, &error),
+            ReadError::Malformed(_) => Self::of(Code::Usage, &error),
+        }
+    }
+}
+
+impl From<worker::job::Error> for Failure {
+    fn from(error: worker::job::Error) -> Self {
+        use worker::job::Error;
+        match error {
+            Error::Workspace(error) => (*error).into(),
+            Error::Backup(error) => {
+                let refused = matches!(*error, backup::Error::Ledger(ledger::Error::Refused { .. }));
+                let failure = Self::from(*error);
+                if refused { failure.with_code(Code::Busy) } else { failure }
+            }
+            Error::Verify(error) => (*error).into(),
+            Error::UnknownTool { .. } => Self::of(Code::Configuration, &error),
+            Error::EarlierAttempt => Self::of(Code::Busy, &error),
+            Error::VerificationFailed { ref reasons, .. } => {
+                let failure = Self::of(Code::Negative, &error);
+                reasons.iter().cloned().fold(failure, Self::cause)
+            }
+        }
+    }
+}
+
 impl From<recovery::Error> for Failure {
     fn from(error: recovery::Error) -> Self {
         match error {
@@ -597,7 +628,9 @@ impl From<verify::Error> for Failure {
             Error::Store(error) => error.into(),
             Error::Process(error) => error.into(),
             Error::Recovery(error) => error.into(),
-            Error::NotVerifiable { .. } => failure(Code::Conflict),
+            Error::Workspace(error) => (*error).into(),
+            Error::Backup(error) => (*error).into(),
+            Error::NotVerifiable { .. } | Error::UnknownTool { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
@@ -643,8 +676,12 @@ impl From<backup::Error> for Failure {
             other @ Error::BaseUnreadable { .. } => {
                 Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
             }
+            other @ Error::NotAgain { reason: backup::NotAgain::BeingMade, .. } => {
+                Self::of(Code::Busy, &other)
+            }
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+            Error::Workspace(error) => error.into(),
         }
     }
 }
