@@ -5,6 +5,7 @@
 //! prints nothing: warnings go to a [`Reporter`].
 
 mod error;
+mod factory;
 
 pub mod connect;
 pub mod places;
@@ -26,6 +27,7 @@ use crate::ledger::Ledger;
 use crate::store::{Keyring, Root};
 
 pub use error::Error;
+pub use factory::Factory;
 
 /// Gets what a workspace has to say beside its results.
 pub trait Reporter: Send + Sync {

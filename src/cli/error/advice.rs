@@ -474,7 +474,9 @@ impl From<worker::Error> for Failure {
     fn from(error: worker::Error) -> Self {
         match error {
             worker::Error::Queue(error) => error.into(),
-            other => Self::of(Code::Fatal, &other),
+            worker::Error::Workspace(error) => error.into(),
+            worker::Error::Listen { .. } => Self::of(Code::Usage, &error),
+            worker::Error::Io(_) => Self::of(Code::Fatal, &error),
         }
     }
 }
