@@ -5,8 +5,7 @@ use std::path::Path;
 
 use crate::ledger::Entry;
 use crate::progress::Progress;
-use crate::tools::Programs;
-use crate::workspace::{self, Workspace, connect, places, store};
+use crate::workspace::{Workspace, connect, places, store};
 
 use super::create::{Request, Surroundings, Unsuccessful, create};
 use super::{Error, adapter_for, decide};
@@ -17,7 +16,7 @@ pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), E
     // A server that cannot be reached is a failed backup, and is found out again later.
     match decide(&mut request.database, &server) {
         Err(Error::Pg(error)) => {
-            workspace.warning(&format!("the size of the database is not known: {error}"));
+            workspace.reporter().warning(&format!("the size of the database is not known: {error}"));
             Ok(())
         }
         other => other,
@@ -35,7 +34,7 @@ pub fn create_configured(
 ) -> Result<Result<Entry, Unsuccessful>, Error> {
     let config = workspace.config()?;
     let server = connect::conninfo(workspace, &request.database)?;
-    let programs = Programs::new(config.pgbin().map_err(workspace::Error::from)?.map(|pgbin| pgbin.value));
+    let programs = workspace.programs()?;
     let adapter = adapter_for(config, &request.database, &server, &programs)?;
     let place = match adapter.has_repository() {
         true => None,

@@ -379,6 +379,9 @@ impl Run<'_> {
         order: &Order<'_>,
     ) -> Result<Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>>, Error> {
         let database = &self.request.database;
+        if !database.record_schema.value {
+            return Ok(None);
+        }
         let spec = DumpSpec {
             schemas: values(&database.schemas),
             exclude_schemas: values(&database.exclude_schemas),
@@ -390,7 +393,7 @@ impl Run<'_> {
             ..DumpSpec::of_schema(self.client, false)?
         };
         let programs = self.around.programs.for_server(self.facts.major);
-        Ok(database.record_schema.value.then_some(move || programs.schema_sql(&spec)))
+        Ok(Some(move || programs.schema_sql(&spec)))
     }
 
     /// What counts the rows of all tables in the snapshot that is backed up.

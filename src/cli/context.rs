@@ -1,6 +1,5 @@
 //! The workspace of a command and its output.
 
-use std::cell::OnceCell;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use super::error::Failure;
 use super::ui::Ui;
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::ledger::Overview;
 use crate::workspace::{Reporter, Workspace};
 
 /// Everything that a command uses.
@@ -17,8 +15,6 @@ pub struct Context {
     /// Prints.
     pub ui: Arc<Ui>,
     workspace: Workspace,
-    /// The backups as they were when a decision was first based on them.
-    pub(super) snapshot: OnceCell<Overview>,
 }
 
 impl Context {
@@ -26,7 +22,7 @@ impl Context {
     pub fn new(ui: Arc<Ui>, environment: Environment, clock: Arc<dyn Clock>, cwd: PathBuf) -> Self {
         let reporter: Arc<dyn Reporter> = Arc::clone(&ui) as _;
         let workspace = Workspace::new(reporter, environment, clock, cwd);
-        Self { ui, workspace, snapshot: OnceCell::new() }
+        Self { ui, workspace }
     }
 
     /// Sends the results that follow through the user's pager.
@@ -52,6 +48,10 @@ impl Reporter for Ui {
 
     fn hint(&self, text: &str) {
         Self::hint(self, text);
+    }
+
+    fn status(&self, text: &str) {
+        Self::status(self, text);
     }
 
     fn color_setting(&self, setting: Option<&str>) {

@@ -6,12 +6,11 @@ use crate::store::{Root, StoreUrl};
 use crate::workspace::places::place_of;
 
 /// Where else the bytes may be
-#[derive(Debug, Clone, Default, clap::Args, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct FromOption {
     /// A store or a directory of plain files that the bytes may be read from, beside those of your
     /// configuration; may be given several times
     #[arg(long, value_name = "PLACE")]
-    #[serde(default)]
     from: Vec<String>,
 }
 
@@ -39,13 +38,13 @@ impl FromOption {
         self.from.is_empty()
     }
 
-    /// Returns the option with absolute paths, for a process with another working directory.
-    pub(crate) fn absolute(&self, context: &Context) -> Result<Self, Failure> {
+    /// Returns the places with absolute paths, for a process with another working directory.
+    pub(crate) fn absolute(&self, context: &Context) -> Result<Vec<String>, Failure> {
         let absolute = |text: &String| match text.contains("://") {
             true => Ok(text.clone()),
             false => Ok(StoreUrl::from_directory(&context.cwd().join(text))?.to_string()),
         };
-        Ok(Self { from: self.from.iter().map(absolute).collect::<Result<_, Failure>>()? })
+        self.from.iter().map(absolute).collect()
     }
 }
 

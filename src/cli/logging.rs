@@ -14,11 +14,20 @@ pub(crate) fn begin(context: &Context) -> Result<(), Failure> {
         (_, "trace") => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     };
+    begin_at(level, context);
+    Ok(())
+}
+
+/// Prints only warnings, in a command that logs nothing else.
+pub(crate) fn begin_with_warnings(context: &Context) {
+    begin_at(LevelFilter::WARN, context);
+}
+
+fn begin_at(level: LevelFilter, context: &Context) {
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // Who logs already keeps on logging.
     let _ = match context.ui.wants_json() {
         true => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
         false => log.with_ansi(context.ui.color_on_stderr()).try_init(),
     };
-    Ok(())
 }

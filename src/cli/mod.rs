@@ -14,7 +14,7 @@ mod commands;
 mod from_option;
 mod logging;
 mod panics;
-mod recover;
+mod restores;
 mod usage;
 
 use std::ffi::OsString;

@@ -58,3 +58,15 @@ pub struct Setting<T> {
     /// The place.
     pub origin: Origin,
 }
+
+impl<T> Setting<T> {
+    /// Returns true if the setting also holds for the next command, that is, if it is not from the
+    /// command line, from the environment or from `git -c`.
+    pub fn is_lasting(&self) -> bool {
+        match &self.origin {
+            Origin::Git { scope, .. } => *scope != Scope::Command,
+            Origin::CommandLine | Origin::Environment(_) => false,
+            Origin::Committed | Origin::Default => true,
+        }
+    }
+}

@@ -3,18 +3,35 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::Invalid;
 
 /// The name of a table, with or without its schema. What is outside of double
 /// quotes is taken as it stands: there are no patterns, and no capital letter is
 /// made a small one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TableName {
     /// Its schema; without one, every table of that name that is found without
     /// saying where is meant.
     pub schema: Option<String>,
     /// Its name.
     pub name: String,
+}
+
+impl TryFrom<String> for TableName {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<TableName> for String {
+    fn from(name: TableName) -> Self {
+        name.to_string()
+    }
 }
 
 impl FromStr for TableName {

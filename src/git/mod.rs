@@ -41,6 +41,7 @@ pub use objects::{CommitData, Oid};
 pub use open::Repository;
 pub use pattern::{BranchPatterns, InvalidPattern, PathPatterns};
 pub use race::retrying;
+pub use reach::Reach;
 pub use refs::{RefDeletion, RefUpdate, Transaction};
 pub use remote::{Outcome, Pushed};
 pub use signature::{Signature, Verdict};

@@ -18,14 +18,53 @@ struct Setting {
     value: String,
 }
 
-impl Repository {
+/// What the configuration says about this.
+pub struct Reach(Vec<Setting>);
+
+impl Reach {
     /// Returns true if the configuration of this repository makes `git receive-pack` refuse pushes
     /// to all refs below `prefix`, which ends with a slash. The user's other configuration is
     /// ignored, because a push may be received by another user.
-    pub fn hides_from_pushes(&self, prefix: &str) -> Result<bool, Error> {
-        let settings = self.reach()?;
-        let hidden = settings.iter().filter(|it| it.is_local && !it.key.starts_with("remote."));
-        Ok(hides(hidden.map(|it| it.value.as_str()), prefix))
+    pub fn hides_from_pushes(&self, prefix: &str) -> bool {
+        let hidden = self.0.iter().filter(|it| it.is_local && !it.key.starts_with("remote."));
+        hides(hidden.map(|it| it.value.as_str()), prefix)
+    }
+
+    /// Returns a remote and a refspec of it, if fetching that refspec writes refs below `prefix`.
+    pub fn fetches_into(&self, prefix: &str) -> Option<(String, String)> {
+        let of = |it: &Setting| {
+            Some((it.key.strip_prefix("remote.")?.strip_suffix(".fetch")?.to_owned(), it.value.clone()))
+        };
+        let refspecs: Vec<(String, String)> = self.0.iter().filter_map(of).collect();
+        let spared = |remote: &str, refspec: &str| {
+            let mut others = refspecs.iter().filter(|(other, _)| other == remote);
+            others.any(|(_, other)| other.strip_prefix('^').is_some_and(|not| spares(not, refspec, prefix)))
+        };
+        refspecs
+            .iter()
+            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote, refspec))
+            .cloned()
+    }
+}
+
+impl Repository {
+    /// Reads from the configuration which refs others can change.
+    pub fn reach(&self) -> Result<Reach, Error> {
+        let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
+        match output.exit.status {
+            Status::Exited(0) => {}
+            // There are no such settings.
+            Status::Exited(1) => return Ok(Reach(Vec::new())),
+            _ => return Err(refused(&output.exit.stderr)),
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let fields: Vec<&str> = text.split('\0').collect();
+        let setting = |pair: &[&str]| {
+            let (key, value) = pair.get(1)?.split_once('\n')?;
+            let is_local = matches!(*pair.first()?, "local" | "worktree");
+            Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
+        };
+        Ok(Reach(fields.chunks_exact(2).filter_map(setting).collect()))
     }
 
     /// Makes `git receive-pack` refuse pushes to all refs below `prefix`.
@@ -36,43 +75,6 @@ impl Repository {
     /// Reverts [`Repository::hide_from_pushes`].
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
-    }
-
-    /// Returns a remote and a refspec of it, if fetching that refspec writes refs below `prefix`.
-    pub fn fetches_into(&self, prefix: &str) -> Result<Option<(String, String)>, Error> {
-        let settings = self.reach()?;
-        let of = |it: &Setting| {
-            Some((it.key.strip_prefix("remote.")?.strip_suffix(".fetch")?.to_owned(), it.value.clone()))
-        };
-        let refspecs: Vec<(String, String)> = settings.iter().filter_map(of).collect();
-        let spared = |remote: &str| {
-            refspecs.iter().any(|(other, refspec)| {
-                let source = refspec.strip_prefix('^').and_then(|source| source.strip_suffix('*'));
-                other == remote && source.is_some_and(|source| prefix.starts_with(source))
-            })
-        };
-        Ok(refspecs
-            .iter()
-            .find(|(remote, refspec)| writes_below(refspec, prefix) && !spared(remote))
-            .cloned())
-    }
-
-    fn reach(&self) -> Result<Vec<Setting>, Error> {
-        let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
-        match output.exit.status {
-            Status::Exited(0) => {}
-            // There are no such settings.
-            Status::Exited(1) => return Ok(Vec::new()),
-            _ => return Err(refused(&output.exit.stderr)),
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let fields: Vec<&str> = text.split('\0').collect();
-        let setting = |pair: &[&str]| {
-            let (key, value) = pair.get(1)?.split_once('\n')?;
-            let is_local = matches!(*pair.first()?, "local" | "worktree");
-            Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
-        };
-        Ok(fields.chunks_exact(2).filter_map(setting).collect())
     }
 
     fn set_reach(&self, action: &str, value: &str) -> Result<(), Error> {
@@ -117,9 +119,28 @@ fn writes_below(refspec: &str, prefix: &str) -> bool {
     }
 }
 
+/// Returns true if the negative refspec `^not` excludes all refs that a fetch of `refspec` would
+/// write below `prefix`. git compares it with the names that the refs have on the remote.
+fn spares(not: &str, refspec: &str, prefix: &str) -> bool {
+    let Some((source, target)) = refspec.trim_start_matches('+').split_once(':') else { return false };
+    let excludes = |name: &str| match not.split_once('*') {
+        Some((before, after)) => after.is_empty() && name.starts_with(before),
+        None => not == name,
+    };
+    match (source.split_once('*'), target.split_once('*')) {
+        (Some((source, "")), Some((target, ""))) => {
+            // The part of the prefix that the star stands for.
+            let rest = prefix.strip_prefix(target).unwrap_or_default();
+            not.ends_with('*') && excludes(&format!("{source}{rest}"))
+        }
+        (None, None) => excludes(source),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{hides, writes_below};
+    use super::{hides, spares, writes_below};
 
     #[test]
     fn the_last_value_that_matches_decides() {
@@ -147,5 +168,21 @@ mod tests {
                 && !writes("^refs/*")
                 && !writes("refs/heads/main")
         );
+    }
+
+    #[test]
+    fn a_negative_refspec_is_about_the_names_of_the_remote() {
+        let spares = |not: &str, refspec: &str| spares(not, refspec, "refs/pggit/jobs/");
+        for not in ["refs/pggit/*", "refs/pggit/jobs/*", "refs/*", "refs/pggit/j*"] {
+            assert!(spares(not, "+refs/*:refs/*"), "{not}");
+        }
+        assert!(!spares("refs/pggit/jobs/a*", "+refs/*:refs/*") && !spares("refs/pggit", "+refs/*:refs/*"));
+        // Other names of the remote are written below the prefix.
+        assert!(!spares("refs/pggit/*", "+refs/evil/*:refs/pggit/jobs/*"));
+        assert!(!spares("refs/pggit/*", "+refs/heads/*:refs/*"));
+        assert!(spares("refs/evil/*", "+refs/evil/*:refs/pggit/jobs/*"));
+        assert!(spares("refs/heads/pggit/*", "+refs/heads/*:refs/*"));
+        assert!(spares("refs/heads/a", "refs/heads/a:refs/pggit/jobs/a"));
+        assert!(!spares("refs/heads/b", "refs/heads/a:refs/pggit/jobs/a"));
     }
 }

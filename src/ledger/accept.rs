@@ -1,16 +1,18 @@
 //! Decides whether the records of a remote are accepted. Anyone with push access to the remote
 //! could have written them.
 //!
-//! A ref is refused as a whole if it removes or alters events, or if it has new events with a clock
-//! or a time so far ahead that they would come after everything that is written later. A refused
+//! A ref is refused as a whole if it removes or alters events, makes a record unreadable, replaces a
+//! recorded schema, or has new events with a clock or a time so far ahead that they would come after
+//! everything that is written later. A refused
 //! ref is not lost: the remote keeps it, and a person has to look at it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::catalog::{Place, read};
 use super::fsck::{Facts, Loss};
 use super::{Error, Ledger, layout};
-use crate::domain::{BackupId, Body, CLOCK_STEP_MAX, CommitId, Event, Record, Timestamp};
+use crate::domain::{BackupId, Body, CLOCK_STEP_MAX, CommitId, Event, EventId, Record, Timestamp};
 use crate::git::Oid;
 
 /// The largest accepted difference by which the time of an event may be ahead of the local clock.
@@ -24,26 +26,53 @@ impl Ledger<'_> {
     /// tip.
     pub(super) fn accept(&self, commit: &CommitId, ours: Option<Oid>, theirs: Oid) -> Result<(), Error> {
         let there = self.files(theirs)?;
-        let here = ours.map(|ours| self.files(ours)).transpose()?.unwrap_or_default();
-        if let Some(ours) = ours {
-            for base in self.common(ours, theirs, Oid::from(commit))? {
-                self.loses_nothing(&self.files(base)?, &there)?;
-            }
-            self.alters_nothing(&here, &there)?;
+        let Some(ours) = ours else { return self.is_new(&there) };
+        let here = self.files(ours)?;
+        let mut own = here.clone();
+        for base in self.common(ours, theirs, Oid::from(commit))? {
+            let base = self.files(base)?;
+            self.loses_nothing(&base, &there)?;
+            self.keeps_schemas(&base, &there)?;
+            own.retain(|file, _| !base.contains_key(file) && there.contains_key(file));
         }
+        self.alters_nothing(&here, &there)?;
+        self.keeps_schemas(&own, &there)?;
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in changed(&here, &there) {
             let Some(id) = layout::record_of(file) else { continue };
-            // Files that are not valid records are reported where records are read.
-            let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { continue };
-            let known = match here.get(file) {
-                Some(blob) => Record::parse(&self.repository.blob(*blob)?).ok(),
-                None => None,
+            let read = |tip, blob| read(self.repository, &Place { id, commit: commit.clone(), tip, blob });
+            let known = here.get(file).map(|blob| read(ours, *blob));
+            let record = match (read(theirs, *blob), &known) {
+                (Ok(entry), _) => entry.record,
+                (Err(reason), Some(Ok(_))) => return Err(refused(id, &format!("cannot be read: {reason}"))),
+                // A record that nobody could read before is reported where records are read.
+                (Err(_), _) => continue,
             };
-            let known = known.unwrap_or_else(|| Record::new(id));
-            let new = record.ordered().into_iter().filter(|event| known.event(event.id).is_none());
-            for event in new {
-                plausible(id, event, known.next_clock(), latest)?;
+            let known = known.and_then(Result::ok).map_or_else(|| Record::new(id), |entry| entry.record);
+            for event in record.ordered().into_iter().filter(|event| known.event(event.id).is_none()) {
+                let highest = known.next_clock().saturating_add(CLOCK_STEP_MAX);
+                if event.clock > highest {
+                    let (event, clock) = (event.id, event.clock);
+                    let text = format!("has event {event} with clock {clock}, far above all before it");
+                    return Err(refused(id, &text));
+                }
+                not_after(id, event, latest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if a ref that is not here yet cannot be accepted. An event that has no effect is
+    /// accepted, because no clone could otherwise be made of a ledger that has one.
+    fn is_new(&self, there: &Files) -> Result<(), Error> {
+        let latest = self.clock.now().plus(AHEAD_MAX);
+        for (file, blob) in there {
+            let Some(id) = layout::record_of(file) else { continue };
+            let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { continue };
+            let ignored = record.fold().map(|folded| folded.ignored).unwrap_or_default();
+            let effective = |event: &&Event| ignored.iter().all(|ignored| ignored.id != event.id);
+            for event in record.ordered().into_iter().filter(effective) {
+                not_after(id, event, latest)?;
             }
         }
         Ok(())
@@ -92,18 +121,49 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Fails if an event that is in both `here` and `there` differs.
+    /// Fails if an event that is in both `here` and `there` differs, or if `there` has two events
+    /// with one id.
     fn alters_nothing(&self, here: &Files, there: &Files) -> Result<(), Error> {
         for (file, blob) in changed(here, there) {
-            let (Some(id), Some(ours)) = (layout::record_of(file), here.get(file)) else { continue };
-            let (Ok(ours), Ok(theirs)) = (self.facts(*ours)?, self.facts(*blob)?) else { continue };
+            let Some(id) = layout::record_of(file) else { continue };
+            let Ok(theirs) = self.facts(*blob)? else { continue };
+            let ours = here.get(file).map(|blob| self.facts(*blob)).transpose()?;
+            let ours = ours.and_then(Result::ok).unwrap_or_default();
             let loss = ours.lost_in(&theirs).into_iter().find_map(|loss| match loss {
                 Loss::Altered(event) => Some(event),
                 Loss::Removed(_) => None,
             });
             loss.map_or(Ok(()), |event| Err(altered(id, &event)))?;
+            let known: BTreeSet<&String> = ours.twice().collect();
+            if let Some(event) = theirs.twice().find(|event| !known.contains(event)) {
+                return Err(refused(id, &format!("has two different events {event}")));
+            }
         }
         Ok(())
+    }
+
+    /// Fails unless `there` has every file of `before` that is not a record, unchanged: the schemas
+    /// that were recorded with backups. Only a backup that has been completed again has another one.
+    fn keeps_schemas(&self, before: &Files, there: &Files) -> Result<(), Error> {
+        for (file, blob) in changed(there, before) {
+            let Some(id) = layout::schema_of(file) else { continue };
+            match there.get(file) {
+                None => return Err(refused(id, "lacks its schema")),
+                Some(_) if self.completions(id, there)?.is_subset(&self.completions(id, before)?) => {
+                    return Err(refused(id, &format!("has its schema replaced ({blob} before)")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the ids of the events that complete a backup.
+    fn completions(&self, id: BackupId, files: &Files) -> Result<BTreeSet<EventId>, Error> {
+        let Some(blob) = files.get(&format!("{id}.json")) else { return Ok(BTreeSet::new()) };
+        let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { return Ok(BTreeSet::new()) };
+        let events = record.ordered().into_iter();
+        Ok(events.filter(|event| matches!(event.body, Body::Completed(_))).map(|event| event.id).collect())
     }
 
     fn facts(&self, blob: Oid) -> Result<Result<Facts, String>, Error> {
@@ -116,13 +176,8 @@ fn changed<'a>(old: &'a Files, new: &'a Files) -> impl Iterator<Item = (&'a Stri
     new.iter().filter(|(file, blob)| old.get(*file) != Some(blob))
 }
 
-/// Fails if the clock of the event is too far above all before it, or if one of its times is after
-/// `latest`.
-fn plausible(id: BackupId, event: &Event, next_clock: u64, latest: Timestamp) -> Result<(), Error> {
-    if event.clock > next_clock.saturating_add(CLOCK_STEP_MAX) {
-        let text = format!("has event {} with clock {}, far above all before it", event.id, event.clock);
-        return Err(refused(id, &text));
-    }
+/// Fails if one of the times of the event is after `latest`.
+fn not_after(id: BackupId, event: &Event, latest: Timestamp) -> Result<(), Error> {
     let (began, ended) = match &event.body {
         Body::Started(body) => (body.started_at, None),
         Body::Completed(body) => (body.started_at, body.completed_at),

@@ -26,6 +26,11 @@ pub(super) fn schema_path(id: BackupId) -> String {
     format!("{DIRECTORY}/{id}.sql")
 }
 
+/// The backup whose schema is in the file `name`.
+pub(super) fn schema_of(name: &str) -> Option<BackupId> {
+    name.strip_suffix(".sql")?.parse().ok()
+}
+
 /// The backup whose record is in the file `name`.
 pub(super) fn record_of(name: &str) -> Option<BackupId> {
     name.strip_suffix(".json")?.parse().ok()

@@ -182,7 +182,7 @@ impl Ledger<'_> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
-            if !self.repository.contains(new, old, Oid::from(&commit))? {
+            if !self.repository.contains(new, old, Oid::from(&commit))? && !self.refuses(&commit, old)? {
                 let name = format!("{}{commit}", tracking.backups);
                 self.repository.update_refs(&Transaction {
                     updates: vec![RefUpdate { name: name.clone(), old: Some(new), new: old }],
@@ -195,6 +195,18 @@ impl Ledger<'_> {
             }
         }
         Ok(rewritten)
+    }
+
+    /// Returns true if the tip of a remote is one that is not taken over. A remote that goes back from
+    /// it has not rewritten history, it has been repaired. `git fetch` can have moved the tracking ref
+    /// to it.
+    fn refuses(&self, commit: &CommitId, theirs: Oid) -> Result<bool, Error> {
+        let ours = self.repository.ref_tip(&layout::ref_name(commit))?;
+        match self.accept(commit, ours, theirs) {
+            Err(Error::NotTaken { .. }) => Ok(true),
+            Err(error) => Err(error),
+            Ok(()) => Ok(false),
+        }
     }
 
     fn tips(&self, prefix: &str) -> Result<Tips, Error> {

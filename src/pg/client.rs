@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::connect::{Connected, connect, query_error};
 use super::{ConnInfo, Error, Result};
@@ -91,6 +91,24 @@ impl Client {
     /// Runs statements and returns their rows as text. The search path is empty.
     pub fn query(&self, sql: &str) -> Result<Rows> {
         self.query_for(sql, "this statement")
+    }
+
+    /// Runs one statement, in which `$1` and so on stand for `values`, and returns its rows. All
+    /// values and columns are of type text. The activity views of the server show the statement without
+    /// the values.
+    pub fn query_with(&self, sql: &str, values: &[Option<String>]) -> Result<Rows> {
+        if sql.contains('\0') || values.iter().flatten().any(|value| value.contains('\0')) {
+            return Err(Error::unexpected("a NUL in a statement"));
+        }
+        let (runtime, inner) = (self.runtime(), self.inner());
+        let values: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
+        let rows = runtime.block_on(inner.query_typed(sql, &values));
+        let rows = rows.map_err(|error| self.explain(runtime, &error, "this statement"))?;
+        let column = |row: &tokio_postgres::Row, at: usize| {
+            row.try_get(at).map_err(|_| Error::unexpected("a column that is not text"))
+        };
+        rows.iter().map(|row| (0..row.len()).map(|at| column(row, at)).collect()).collect()
     }
 
     /// Waits for a notification on a channel that `LISTEN` has named, at most

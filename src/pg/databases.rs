@@ -106,11 +106,6 @@ impl Client {
         }
     }
 
-    /// Resets the format of amounts of type money to that of the server.
-    pub fn reset_monetary(&self, name: &str) -> Result<()> {
-        self.on_database(name, &format!("ALTER DATABASE {} RESET lc_monetary", quote_ident(name)))
-    }
-
     /// Returns true if amounts of type money that were written under `locale` are read correctly in
     /// the current database: either its sessions use that locale, or it has no column of that type.
     pub fn reads_money(&self, locale: &str) -> Result<bool> {

@@ -7,20 +7,46 @@ use crate::domain::Setting;
 /// Settings that do not influence the result of a statement or may be invalid on another server.
 /// Settings with a dot belong to extensions and users and are left out too, because they may be
 /// secrets.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "application_name",
     "client_encoding",
     "client_min_messages",
     "default_transaction_read_only",
+    "dynamic_library_path",
     "lc_messages",
     "local_preload_libraries",
     "session_preload_libraries",
     "temp_tablespaces",
 ];
 
+/// Settings of resources and diagnostics that an ordinary role cannot set, or nobody can set within a
+/// session.
+const RESTRICTED: [&str; 19] = [
+    "backtrace_functions",
+    "commit_delay",
+    "compute_query_id",
+    "debug_discard_caches",
+    "extension_destdir",
+    "ignore_checksum_failure",
+    "ignore_system_indexes",
+    "jit_debugging_support",
+    "jit_dump_bitcode",
+    "jit_profiling_support",
+    "max_stack_depth",
+    "post_auth_delay",
+    "temp_file_limit",
+    "update_process_title",
+    "wal_compression",
+    "wal_consistency_checking",
+    "wal_init_zero",
+    "wal_recycle",
+    "zero_damaged_pages",
+];
+
 fn matters(name: &str) -> bool {
     let is_about_logs = ["log_", "track_"].iter().any(|start| name.starts_with(start));
-    !name.contains('.') && !name.contains("timeout") && !is_about_logs && !LEFT_OUT.contains(&name)
+    let is_left_out = LEFT_OUT.contains(&name) || RESTRICTED.contains(&name);
+    !name.contains('.') && !name.contains("timeout") && !is_about_logs && !is_left_out
 }
 
 impl Client {
@@ -87,7 +113,14 @@ mod tests {
         for kept in ["search_path", "TimeZone", "session_replication_role", "role"] {
             assert!(matters(kept), "{kept}");
         }
-        for out in ["pggit.commit", "app.jwt_secret", "statement_timeout", "log_statement", "lc_messages"] {
+        for out in [
+            "pggit.commit",
+            "app.jwt_secret",
+            "statement_timeout",
+            "log_statement",
+            "lc_messages",
+            "temp_file_limit",
+        ] {
             assert!(!matters(out), "{out}");
         }
     }

@@ -12,9 +12,12 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file and replaces the content of an existing one.
+/// Writes a new file, after an existing file or symbolic link of that name is removed.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let file = create_private(path).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create_private(path)),
+        _ => Err(error),
+    });
     file.and_then(|mut file| file.write_all(content))
 }
 
@@ -93,6 +96,21 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"short");
         assert_eq!([mode(&base.path().join("a")), mode(&directory), mode(&file)], [0o700, 0o700, 0o600]);
         assert!(create_private(&file).is_err());
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_private_file_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let (precious, path) = (base.path().join("precious"), base.path().join("file"));
+        fs::write(&precious, "precious").unwrap();
+        symlink(&precious, &path).unwrap();
+        write_private(&path, b"new").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o600));
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, b"newer").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"newer".to_vec(), 0o600));
+        assert!(write_private(base.path(), b"").is_err());
     }
 
     #[test]

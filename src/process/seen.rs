@@ -72,7 +72,7 @@ impl Seen {
 
 /// Parses the state, the parent and the start time. The second field is the program name in
 /// parentheses, which may contain any characters.
-fn parse_stat(stat: &[u8]) -> Option<(u8, i32, u64)> {
+pub(super) fn parse_stat(stat: &[u8]) -> Option<(u8, i32, u64)> {
     let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let mut fields = std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;

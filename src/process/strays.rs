@@ -9,12 +9,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::mpsc::channel;
+use std::sync::Once;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use tracing::warn;
 
-use super::{OsUser, Seen};
+use super::{OsUser, Seen, pause};
 
 /// The maximum number of searches.
 const LOOKS: u32 = 400;
@@ -35,8 +36,10 @@ impl Strays {
     /// Has to be called before the first of these programs is started. They run as `user`; or, if
     /// there is none or it is our own user, with the variable `name` set to `value`.
     pub fn of(user: Option<&OsUser>, name: &'static str, value: impl Into<OsString>) -> Self {
-        // If this fails, orphaned processes are not found.
-        let _ = set_child_subreaper(Some(getpid()));
+        static WARNED: Once = Once::new();
+        if let Err(error) = set_child_subreaper(Some(getpid())) {
+            WARNED.call_once(|| warn!(%error, "orphaned processes of code from a backup are not found"));
+        }
         match user.filter(|user| !user.is_us()) {
             Some(user) => Self { uid: user.uid, mark: None },
             None => Self { uid: rustix::process::geteuid().as_raw(), mark: Some((name, value.into())) },
@@ -57,10 +60,9 @@ impl Strays {
                 stray.signal(Signal::KILL);
                 ours.extend(Pid::from_raw(stray.pid).filter(|_| stray.parent == getpid().as_raw_pid()));
             }
-            // Nothing is ever sent: this only waits.
-            let (_keep, moment) = channel::<()>();
-            let _ = moment.recv_timeout(TICK);
+            pause(TICK);
         }
+        warn!(uid = self.uid, "processes that code from a backup has started cannot be ended");
         false
     }
 

@@ -21,6 +21,13 @@ use crate::sql;
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit queue";
+/// What is done with a claim, as statements with values: whoever can read `pg_stat_activity` would see
+/// the key of the claim in a statement that contains it.
+const HEARTBEAT: &str = "SELECT pggit.heartbeat($1::uuid, $2::int8)::text";
+const END: &str = "SELECT pggit.end_attempt($1::uuid, $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool)::text";
+const END_AND_CLAIM: &str = "SELECT ended::text, claimed::text FROM pggit.end_and_claim($1::uuid, \
+    $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool, $8, $9::jsonb, $10::int8)";
+const CLAIM: &str = "SELECT pggit.claim_with_key($1, $2::jsonb, $3::int8)::text";
 /// How often it is tried again to change what others change, too.
 const ATTEMPTS: usize = 30;
 /// How often is looked for workers of this machine that are dead, as long as
@@ -48,9 +55,18 @@ impl PostgresQueue {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ask(&self, sql: &str) -> Result<Rows, Error> {
+        self.ask_by(|client| client.query(sql))
+    }
+
+    /// Runs one statement with these values.
+    fn call(&self, sql: &str, values: &[Option<String>]) -> Result<Rows, Error> {
+        self.ask_by(|client| client.query_with(sql, values))
+    }
+
     /// Asks, and asks again when others were faster or the connection, which
     /// may have been idle for long, turns out to be broken.
-    fn ask(&self, sql: &str) -> Result<Rows, Error> {
+    fn ask_by(&self, question: impl Fn(&Client) -> pg::Result<Rows>) -> Result<Rows, Error> {
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(1))
             .with_max_delay(Duration::from_millis(50))
@@ -63,7 +79,7 @@ impl PostgresQueue {
             if client.is_none() {
                 *client = Some(connect(&self.info)?);
             }
-            let answer = client.as_ref().expect("it was just connected").query(sql);
+            let answer = question(client.as_ref().expect("it was just connected"));
             Ok(answer.inspect_err(|error| {
                 if matches!(error, pg::Error::ConnectionLost { .. }) {
                     *client = None;
@@ -115,7 +131,7 @@ impl PostgresQueue {
 
     /// The one value of an answer.
     fn value(&self, sql: &str) -> Result<Option<String>, Error> {
-        Ok(self.ask(sql)?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+        self.ask(sql).map(only)
     }
 
     /// Ends the attempt of a claimed job that cannot be parsed as failed for good.
@@ -126,11 +142,8 @@ impl PostgresQueue {
         let number = |field: &str| value[field].as_u64().ok_or_else(unreadable);
         let proof = number("token")? + number("claim_key")?;
         let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
-        let sql = format!(
-            "SELECT pggit.end_attempt('{id}', {proof}, 'failed', {}, '', false, false)",
-            json(&error)
-        );
-        self.ask(&sql).map(drop)
+        let how = Ending::Failed { error, retry: false, output: String::new() };
+        self.call(END, &ending(id, proof, &how)).map(drop)
     }
 
     fn command(&self, verb: &str, past: &'static str, id: JobId) -> Result<Job, Error> {
@@ -178,23 +191,27 @@ fn parse(json: &str) -> Result<Job, Error> {
     })
 }
 
+/// The one value of an answer.
+fn only(rows: Rows) -> Option<String> {
+    rows.into_iter().next().and_then(|row| row.into_iter().next().flatten())
+}
+
 fn json(value: &impl Serialize) -> String {
-    quote_literal(&serde_json::to_string(value).expect("it has string keys"))
+    serde_json::to_string(value).expect("it has string keys")
 }
 
 fn text_or_null(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 
-/// The arguments of a claim.
-fn claimant(claimant: &Claimant) -> String {
-    let owner = claimant.owner.as_ref().map_or_else(|| "NULL".to_owned(), json);
+/// The values of a claim.
+fn claimant(claimant: &Claimant) -> [Option<String>; 3] {
     let lease_s = claimant.lease.as_secs().max(1);
-    format!("{}, {owner}, {lease_s}", quote_literal(claimant.worker.as_str()))
+    [Some(claimant.worker.to_string()), claimant.owner.as_ref().map(json), Some(lease_s.to_string())]
 }
 
-/// The arguments of an end.
-fn ending(claim: &Claim, ending: &Ending) -> String {
+/// The values of an end.
+fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
     let (outcome, error, output, retry, tell) = match ending {
         Ending::Completed { output, tell } => (Outcome::Completed, None, output.as_str(), false, *tell),
         Ending::Failed { error, retry, output } => {
@@ -203,14 +220,21 @@ fn ending(claim: &Claim, ending: &Ending) -> String {
         Ending::HandedBack => (Outcome::HandedBack, None, "", true, false),
         Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str(), false, false),
     };
-    let error = error.map_or_else(|| "NULL".to_owned(), json);
     let mut start = output.len().saturating_sub(Job::OUTPUT_BYTES);
     while !output.is_char_boundary(start) {
         start += 1;
     }
     // PostgreSQL has no NUL in texts.
-    let output = quote_literal(&output[start..].replace('\0', " "));
-    format!("'{}', {}, '{outcome}', {error}, {output}, {retry}, {tell}", claim.job.id, proof(claim))
+    let output = output[start..].replace('\0', " ");
+    [
+        Some(id.to_string()),
+        Some(proof.to_string()),
+        Some(outcome.to_string()),
+        error.map(json),
+        Some(output),
+        Some(retry.to_string()),
+        Some(tell.to_string()),
+    ]
 }
 
 impl Queue for PostgresQueue {
@@ -223,7 +247,7 @@ impl Queue for PostgresQueue {
             quote_literal(work.database().as_str()),
             work.backup(),
             text_or_null(work.tool().map(Line::as_str)),
-            json(&work),
+            quote_literal(&json(&work)),
             text_or_null(dedup_key.as_ref().map(Line::as_str)),
             policy.max_attempts,
             policy.base_s,
@@ -244,14 +268,14 @@ impl Queue for PostgresQueue {
     }
 
     fn claim(&self, by: &Claimant) -> Result<Option<Claim>, Error> {
-        let sql = format!("SELECT pggit.claim({})", claimant(by));
+        let claim = || self.call(CLAIM, &claimant(by)).map(only);
         if !self.looked_lately() {
             self.rescue()?;
         }
         loop {
-            let mut claimed = self.value(&sql)?;
+            let mut claimed = claim()?;
             if claimed.is_none() && self.rescue()? {
-                claimed = self.value(&sql)?;
+                claimed = claim()?;
             }
             let Some(job) = claimed else { return Ok(None) };
             crash_point("queue.claimed");
@@ -264,16 +288,16 @@ impl Queue for PostgresQueue {
     }
 
     fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
-        let sql = format!("SELECT pggit.heartbeat('{}', {})", claim.job.id, proof(claim));
-        match self.value(&sql)?.as_deref() {
-            Some("t") => Ok(Standing::CancelRequested),
+        let values = [Some(claim.job.id.to_string()), Some(proof(claim).to_string())];
+        match only(self.call(HEARTBEAT, &values)?).as_deref() {
+            Some("true") => Ok(Standing::CancelRequested),
             Some(_) => Ok(Standing::Held),
             None => Err(Error::Lost { job: claim.job.id }),
         }
     }
 
     fn end(&self, claim: &Claim, how: &Ending) -> Result<Job, Error> {
-        match self.value(&format!("SELECT pggit.end_attempt({})", ending(claim, how)))? {
+        match only(self.call(END, &ending(claim.job.id, proof(claim), how))?) {
             Some(job) => parse(&job),
             None => self.ended_before(claim),
         }
@@ -285,8 +309,9 @@ impl Queue for PostgresQueue {
         how: &Ending,
         by: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error> {
-        let sql = format!("SELECT * FROM pggit.end_and_claim({}, {})", ending(claim, how), claimant(by));
-        let row = self.ask(&sql)?.into_iter().next().unwrap_or_default();
+        let mut values = Vec::from(ending(claim.job.id, proof(claim), how));
+        values.extend(claimant(by));
+        let row = self.call(END_AND_CLAIM, &values)?.into_iter().next().unwrap_or_default();
         match row.as_slice() {
             [Some(ended), Some(claimed)] => match claim_of(claimed) {
                 Err(Error::Damaged { reason, .. }) => {
@@ -303,7 +328,7 @@ impl Queue for PostgresQueue {
     fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
         let sql = "SELECT pggit.job_json(j), untold, pg_catalog.to_jsonb(pg_catalog.clock_timestamp()) FROM pggit.jobs AS j \
                    WHERE untold IS NOT NULL ORDER BY finished_at, id";
-        let teller = teller.map_or_else(|| "NULL".to_owned(), json);
+        let teller = text_or_null(teller.map(json).as_deref());
         let mut taken = Vec::new();
         for row in self.ask(sql)? {
             let [Some(job), Some(known), Some(now)] = row.as_slice() else { continue };
@@ -422,7 +447,7 @@ impl Queue for PostgresQueue {
     }
 }
 
-/// The key of a claim in the answer of `pggit.claim`.
+/// The key of a claim in the answer of `pggit.claim_with_key`.
 #[derive(Deserialize)]
 struct ClaimKey {
     claim_key: u64,

@@ -168,14 +168,14 @@ impl<'a> Advance<'a> {
     /// Runs migrations in a database that is at the commit `from`, or empty.
     fn go(&self, way: &Way, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
         match way {
-            Way::Files(migrations) => Ok(run_migrations(target, migrations, None)?),
+            Way::Files(migrations) => Ok(run_migrations(target, migrations)?),
             Way::Command(command) => command.run(target, self.commit(), from),
         }
     }
 
     /// Runs the script that changes what nobody may see.
     pub fn mask(&self, target: &ConnInfo) -> Result<(), Error> {
-        Ok(run_migrations(target, self.mask.as_slice(), None)?)
+        Ok(run_migrations(target, self.mask.as_slice())?)
     }
 
     /// Fails if a file cannot be run, before anything is restored.

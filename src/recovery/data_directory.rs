@@ -9,6 +9,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::of_store;
 use super::place::{self, Partial};
 use super::space::Space;
@@ -28,7 +30,8 @@ pub(super) const NO_ARCHIVE: &[u8] =
     b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n";
 
 /// Whether the new cluster archives its log as the old one did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Archiving {
     /// No: two clusters that write into one archive destroy it.
     Off,

@@ -228,11 +228,14 @@ impl Restore<'_> {
         execution.run(self.loading(target, major)?)?;
         let written =
             self.advance.backup.postgres.as_ref().and_then(|postgres| postgres.lc_monetary.as_ref());
-        match written {
-            Some(locale) if !Client::connect(target, "git-pggit")?.reads_money(locale.as_str())? => {
-                Err(Error::NoMonetary { locale: locale.to_string() })
-            }
-            _ => Ok(()),
-        }
+        written.map_or(Ok(()), |locale| check_money(target, locale.as_str()))
+    }
+}
+
+/// Fails if `target` reads amounts of type money differently than they were written, under `locale`.
+pub(super) fn check_money(target: &ConnInfo, locale: &str) -> Result<(), Error> {
+    match Client::connect(target, "git-pggit")?.reads_money(locale)? {
+        true => Ok(()),
+        false => Err(Error::NoMonetary { locale: locale.to_owned() }),
     }
 }

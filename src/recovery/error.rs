@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Gap;
+use super::restore::Refusal;
 use super::server::last_word;
-use crate::domain::human_bytes;
+use crate::domain::{Invalid, human_bytes};
 use crate::process::interrupt::Signal;
-use crate::{config, git, ledger, pg, process, store, tools};
+use crate::{backup, config, git, ledger, pg, process, store, tools, workspace};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +246,49 @@ pub enum Error {
         /// How it ended and what it said.
         why: process::Error,
     },
+    /// The request is refused.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// No server to restore on is named, and the database is not configured.
+    #[error(transparent)]
+    NoServer(config::Error),
+    /// The creation of the new one failed, and not all of it could be removed.
+    #[error("{source}")]
+    LeftBehind {
+        /// The id of the restore.
+        id: String,
+        /// The error.
+        source: Box<Self>,
+    },
+    /// The new one is complete, and could not be put in place.
+    #[error("{source}")]
+    NotReplaced {
+        /// The id of the restore.
+        id: String,
+        /// The error.
+        source: Box<Self>,
+    },
+    /// A database is restored, and could not change its name with the one that it replaces.
+    #[error("{source}")]
+    NotSwapped {
+        /// The database to replace.
+        dbname: String,
+        /// The restored database.
+        restored: String,
+        /// The name that the old one should get.
+        aside: String,
+        /// The error.
+        source: Box<Self>,
+    },
+    /// A name is not valid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The workspace cannot be opened.
+    #[error(transparent)]
+    Workspace(Box<workspace::Error>),
+    /// The tool of a backup is not known.
+    #[error(transparent)]
+    Backup(Box<backup::Error>),
     /// The repository said no.
     #[error(transparent)]
     Git(#[from] git::Error),
@@ -300,15 +344,47 @@ impl Error {
             | Self::NoRestore { .. }
             | Self::Strange { .. }
             | Self::Command { .. }
+            | Self::Refused(_)
+            | Self::Invalid(_)
             | Self::Staging { .. } => false,
+            Self::LeftBehind { source, .. }
+            | Self::NotReplaced { source, .. }
+            | Self::NotSwapped { source, .. } => source.retry(),
+            Self::Workspace(error) => error.retry(),
+            Self::Backup(error) => error.retry(),
             Self::Process(error) => error.retry(),
             Self::Git(error) => error.retry(),
             Self::Ledger(error) => error.retry(),
-            Self::Config(error) => error.retry(),
+            Self::Config(error) | Self::NoServer(error) => error.retry(),
             Self::Store(error) => error.retry(),
             Self::Tools(error) => error.retry(),
             Self::Pg(error) => error.retry(),
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<workspace::Error> for Error {
+    fn from(error: workspace::Error) -> Self {
+        match error {
+            workspace::Error::Git(error) => Self::Git(error),
+            workspace::Error::Config(error) => Self::Config(error),
+            workspace::Error::Ledger(error) => Self::Ledger(error),
+            workspace::Error::Pg(error) => Self::Pg(error),
+            workspace::Error::Store(error) => Self::Store(error),
+            other => Self::Workspace(Box::new(other)),
+        }
+    }
+}
+
+impl From<backup::Error> for Error {
+    fn from(error: backup::Error) -> Self {
+        Self::Backup(Box::new(error))
     }
 }
 

@@ -32,6 +32,7 @@ mod planned;
 mod point;
 mod proof;
 mod recover;
+pub mod restore;
 mod server;
 mod space;
 mod swap;

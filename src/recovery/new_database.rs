@@ -153,6 +153,17 @@ impl Plan {
         &self.temporary
     }
 
+    /// Returns the plan with each of its temporary names.
+    fn numbered(&self) -> impl Iterator<Item = Self> {
+        (1..=NAMES_MAX).map(|number| match number {
+            1 => self.clone(),
+            number => {
+                let temporary = with_suffix(&self.database, &format!("~{number}{SUFFIX}"));
+                Self { temporary, ..self.clone() }
+            }
+        })
+    }
+
     /// The steps in order.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = vec![
@@ -277,8 +288,9 @@ pub fn into_new_database<E: From<Error>>(
 /// Renames the temporary database to its final name, and commits the transaction of [`begin`].
 fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     client.set_comment(&plan.temporary, plan.label.as_deref())?;
-    if plan.template.monetary.is_some() {
-        client.reset_monetary(&plan.temporary)?;
+    if let Some(value) = plan.template.monetary.clone() {
+        let setting = Setting { role: None, name: "lc_monetary".to_owned(), value };
+        client.reset_in_database(&plan.temporary, &setting)?;
     }
     if plan.mask.is_some() {
         client.admit_everybody(&plan.temporary, true)?;
@@ -341,19 +353,34 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> 
     if client.database_exists(&plan.database)? {
         return Err(Error::TargetExists { dbname: plan.database.clone() });
     }
-    let mut left = Vec::new();
-    for number in 1..=NAMES_MAX {
-        let temporary = match number {
-            1 => plan.temporary.clone(),
-            number => with_suffix(&plan.database, &format!("~{number}{SUFFIX}")),
-        };
-        let plan = Plan { temporary, ..plan.clone() };
+    let (mut left, mut plans) = (Vec::new(), plan.numbered());
+    for plan in plans.by_ref() {
         match clear(client, &plan)? {
-            true => return Ok((plan, left)),
+            true => {
+                // An earlier try may have used another name.
+                for other in plans {
+                    if !clear_other(client, &other)? {
+                        left.push(other.temporary);
+                    }
+                }
+                return Ok((plan, left));
+            }
             false => left.push(plan.temporary),
         }
     }
     Err(Error::InProgress { dbname: plan.database.clone() })
+}
+
+/// Drops what a dead process has left under a temporary name that is not needed. Returns false if it
+/// is still in use. A database that is not a leftover, or belongs to a restore that is running, stays.
+fn clear_other(client: &Client, plan: &Plan) -> Result<bool, Error> {
+    if !client.database_exists(&plan.temporary)? {
+        return Ok(true);
+    }
+    match clear(client, plan) {
+        Err(Error::TemporaryTaken { .. } | Error::InProgress { .. }) => Ok(true),
+        other => other,
+    }
 }
 
 /// Locks a temporary name, and drops the database that a dead process has left under it. Returns false
@@ -394,11 +421,14 @@ pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
     let once = || {
         // In a session of its own, as that of the lock.
         let client = Client::connect(admin, APPLICATION)?;
-        let comment = client.get_comment(&plan.temporary)?;
-        if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
-            client.end_sessions(&plan.temporary)?;
+        let mut cleared = true;
+        for (at, plan) in plan.numbered().enumerate() {
+            let comment = client.get_comment(&plan.temporary)?;
+            if comment.is_some_and(|comment| comment.starts_with(COMMENT)) {
+                client.end_sessions(&plan.temporary)?;
+            }
+            cleared &= if at == 0 { clear(&client, &plan)? } else { clear_other(&client, &plan)? };
         }
-        let cleared = clear(&client, plan)?;
         client.unlock_all()?;
         if cleared { Ok(()) } else { Err(Error::InProgress { dbname: plan.database.clone() }) }
     };

@@ -6,6 +6,9 @@
 -- right to the table. pggit.lose still takes the number alone: any worker of a
 -- machine reports a dead one, and a job that was lost is tried again.
 
+-- Waits for claims that have begun.
+LOCK TABLE pggit.jobs IN ACCESS EXCLUSIVE MODE;
+
 CREATE TABLE pggit.claim_keys (job_id uuid PRIMARY KEY, key bigint NOT NULL);
 REVOKE ALL ON pggit.claim_keys FROM PUBLIC;
 
@@ -23,8 +26,16 @@ CREATE FUNCTION pggit.new_key() RETURNS bigint LANGUAGE sql VOLATILE AS $$
 $$;
 REVOKE ALL ON FUNCTION pggit.new_key() FROM PUBLIC;
 
--- As before, with a key in the answer.
-CREATE OR REPLACE FUNCTION pggit.claim(by_worker text, by_owner jsonb, for_s bigint) RETURNS jsonb
+-- Jobs that are running now get keys that nobody knows: their workers cannot renew
+-- the leases or end the attempts. The jobs are tried again when the leases have expired.
+INSERT INTO pggit.claim_keys (job_id, key)
+    SELECT id, pggit.new_key() FROM pggit.jobs WHERE state = 'in_progress';
+
+-- Under another name, because workers of an older version would not keep the key.
+-- Roles keep their rights to the function that is renamed.
+ALTER FUNCTION pggit.claim(text, jsonb, bigint) RENAME TO claim_with_key;
+
+CREATE OR REPLACE FUNCTION pggit.claim_with_key(by_worker text, by_owner jsonb, for_s bigint) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     now timestamptz := pg_catalog.clock_timestamp();
@@ -57,6 +68,14 @@ BEGIN
     RETURN pggit.job_json(taken) || pg_catalog.jsonb_build_object('claim_key', new_key);
 END $$;
 
+-- Workers of an older version that are connected during the upgrade still call this.
+CREATE FUNCTION pggit.claim(by_worker text, by_owner jsonb, for_s bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+        MESSAGE = 'this worker is older than the queue',
+        HINT = 'stop it and start a worker of the new version of git-pggit';
+END $$;
+
 CREATE OR REPLACE FUNCTION pggit.heartbeat(of_job uuid, with_token bigint) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UPDATE pggit.jobs AS job
@@ -83,6 +102,16 @@ BEGIN
     RETURN pggit.job_json(held);
 END $$;
 
+CREATE OR REPLACE FUNCTION pggit.end_and_claim(of_job uuid, with_token bigint, outcome text, error jsonb, output text,
+    retry boolean, tell boolean, by_worker text, by_owner jsonb, for_s bigint, OUT ended jsonb, OUT claimed jsonb)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    ended := pggit.end_attempt(of_job, with_token, outcome, error, output, retry, tell);
+    IF ended IS NOT NULL THEN
+        claimed := pggit.claim_with_key(by_worker, by_owner, for_s);
+    END IF;
+END $$;
+
 -- As before, and removes the keys of jobs that are not there.
 CREATE OR REPLACE FUNCTION pggit.clean(age_s double precision) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -105,4 +134,5 @@ BEGIN
     EXECUTE 'ALTER TABLE pggit.claim_keys OWNER TO ' || owner;
     EXECUTE 'ALTER FUNCTION pggit.held_job(uuid, bigint) OWNER TO ' || owner;
     EXECUTE 'ALTER FUNCTION pggit.new_key() OWNER TO ' || owner;
+    EXECUTE 'ALTER FUNCTION pggit.claim(text, jsonb, bigint) OWNER TO ' || owner;
 END $$;

@@ -33,7 +33,7 @@ impl Right {
     fn functions(self) -> &'static [&'static str] {
         const ALL: &[&str] = &[
             "enqueue(uuid, text, text, uuid, text, jsonb, smallint, text, integer, bigint, bigint, text)",
-            "claim(text, jsonb, bigint)",
+            "claim_with_key(text, jsonb, bigint)",
             "heartbeat(uuid, bigint)",
             "end_attempt(uuid, bigint, text, jsonb, text, boolean, boolean)",
             "end_and_claim(uuid, bigint, text, jsonb, text, boolean, boolean, text, jsonb, bigint)",

@@ -132,31 +132,37 @@ pub fn is_directory(location: &str) -> bool {
     location.parse::<FileUri>().is_ok_and(|uri| uri.to_path().is_dir())
 }
 
-/// Finds the bytes of a backup in `access.roots`.
+/// Finds the bytes of a backup in `access.roots`: first in the preferred ones, then in those that
+/// contain the recorded location, then in the others. If none has them, the first error counts.
 pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     if !Held::is_ours(location) {
         let reason = "it is neither a directory nor a store";
         return Err(Error::BadLocation { location: location.to_owned(), reason });
     }
-    let (named, others): (Vec<&Root>, Vec<&Root>) =
-        access.roots.iter().partition(|root| root.leads_to(location));
-    let (mut absent, mut trouble) = (None, None);
-    for root in named {
-        match root.at(location, backup, access) {
-            Err(error) if error.is_absence() => drop(absent.get_or_insert(error)),
+    let others = access.roots.iter().filter(|root| !access.preferred.contains(root));
+    let (recorded, others): (Vec<&Root>, Vec<&Root>) = others.partition(|root| root.leads_to(location));
+    let mut first = None;
+    for root in access.preferred.iter().chain(recorded) {
+        let held = match root.leads_to(location) {
+            true => root.at(location, backup, access),
+            false => root.find(backup, access),
+        };
+        match held {
+            Err(error) if error.is_absence() || matches!(error, Error::Replaced { .. }) => {
+                first.get_or_insert(error);
+            }
             other => return other,
         }
     }
     for root in others {
         match root.find(backup, access) {
-            Err(error) if error.is_absence() || matches!(error, Error::Replaced { .. }) => {}
-            Err(error) => drop(trouble.get_or_insert(error)),
+            Err(error) if error.is_absence() => {}
+            Err(error) => drop(first.get_or_insert(error)),
             held => return held,
         }
     }
-    let elsewhere = || Error::Elsewhere { location: location.to_owned() };
-    Err(absent.or(trouble).unwrap_or_else(elsewhere))
+    Err(first.unwrap_or_else(|| Error::Elsewhere { location: location.to_owned() }))
 }
 
 /// Returns the possible names of the bytes of a backup. Each attempt has its own.

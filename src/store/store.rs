@@ -54,6 +54,8 @@ pub struct Access {
     pub keyring: Keyring,
     /// The places from which the bytes of backups may be read.
     pub roots: Vec<Root>,
+    /// Those of them that are asked before the recorded location.
+    pub preferred: Vec<Root>,
 }
 
 /// What reading and writing share.

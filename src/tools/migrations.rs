@@ -5,8 +5,6 @@
 //! CONCURRENTLY`, `VACUUM`, ...), or that begins or ends transactions itself, runs statement by
 //! statement.
 
-use std::time::Duration;
-
 use super::Error;
 use super::lexer::words;
 use super::session::{Patience, Session, bad, client_encoding, fault_of};
@@ -34,6 +32,9 @@ const ALONE_PAIRS: [(&str, &str); 12] = [
     ("prepare", "transaction"),
 ];
 
+/// The first words of statements that take no transaction around them with CONCURRENTLY.
+const BUILDS: [&str; 4] = ["create", "drop", "reindex", "alter"];
+
 /// One migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
@@ -44,9 +45,10 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Whether it runs without a transaction around it.
-    pub fn runs_alone(&self) -> bool {
-        let mut pieces = Splitter::new(self.text(), Skip::Dump, true);
+    /// Returns true if it runs without a transaction around it, in a session with this value of
+    /// `standard_conforming_strings`.
+    fn runs_alone(&self, standard_strings: bool) -> bool {
+        let mut pieces = Splitter::new(self.text(), Skip::Dump, standard_strings);
         let mut alone = self.says_so();
         // A script that cannot be split is refused elsewhere.
         while let (false, Ok(Some(piece))) = (alone, pieces.next()) {
@@ -102,7 +104,7 @@ impl Migration {
         let mut session = Session::open(target, &self.name, patience)?;
         // Checks the whole file before its first statement runs.
         self.check_as(session.standard_strings())?;
-        let alone = self.runs_alone();
+        let alone = self.runs_alone(session.standard_strings());
         if !alone {
             session.run("BEGIN", 1)?;
         }
@@ -110,8 +112,8 @@ impl Migration {
         while let Some(piece) = pieces.next().map_err(|fault| session.fault(fault))? {
             session.send(&piece, &mut pieces)?;
         }
-        session.is_where_it_began()?;
         let last = 1 + self.sql.trim_ascii_end().iter().filter(|b| **b == b'\n').count() as u64;
+        session.is_as_expected(pieces.standard_strings(), last)?;
         match alone {
             false => session.run("COMMIT", last),
             true if session.is_in_transaction()? => {
@@ -132,18 +134,16 @@ fn takes_no_transaction(sql: &[u8]) -> bool {
         ["rollback", rest @ ..] if rest.contains(&"to") => false,
         [first, ..] if ALONE.contains(first) => true,
         [first, second, ..] if ALONE_PAIRS.contains(&(*first, *second)) => true,
-        words => words.contains(&"concurrently"),
+        // REFRESH MATERIALIZED VIEW CONCURRENTLY runs in a transaction.
+        [first, rest @ ..] => BUILDS.contains(first) && rest.contains(&"concurrently"),
+        [] => false,
     }
 }
 
 /// Runs migrations in order in the database `target`. Each takes effect as a whole or not at all. One
 /// that runs without a transaction may have taken effect in part when it fails.
-pub fn run_migrations(
-    target: &ConnInfo,
-    migrations: &[Migration],
-    deadline: Option<Duration>,
-) -> Result<(), Error> {
-    let patience = Patience::new(deadline);
+pub fn run_migrations(target: &ConnInfo, migrations: &[Migration]) -> Result<(), Error> {
+    let patience = Patience::new(None);
     migrations.iter().try_for_each(|migration| migration.run(target, patience))
 }
 
@@ -172,8 +172,10 @@ mod tests {
             "\u{feff}vacuum",
             "copy t from stdin;\nit's; begin\n\\.\nvacuum",
             "drop subscription s",
+            "reindex index concurrently i",
+            "alter table t detach partition p concurrently",
         ] {
-            assert!(migration("1", alone).runs_alone(), "{alone}");
+            assert!(migration("1", alone).runs_alone(true), "{alone}");
         }
         for together in [
             "",
@@ -186,18 +188,25 @@ mod tests {
             "create function f() returns int begin atomic; select 1; end; select 1",
             "copy t from stdin;\n;vacuum;\n\\.\n",
             "create table begin_end (a int); select case when true then 1 end;",
+            "refresh materialized view concurrently v",
         ] {
-            assert!(!migration("1", together).runs_alone(), "{together}");
+            assert!(!migration("1", together).runs_alone(true), "{together}");
         }
+    }
+
+    #[test]
+    fn what_is_quoted_depends_on_the_session() {
+        let file = migration("1", "select 'it\\'; vacuum; select ''");
+        assert!(file.runs_alone(true) && !file.runs_alone(false));
     }
 
     #[test]
     fn a_file_may_say_that_it_takes_no_transaction() {
         for alone in ["-- no-transaction\nselect 1;", "\n-- x\n--atlas:txmode none\n\nselect 1"] {
-            assert!(migration("1", alone).runs_alone(), "{alone}");
+            assert!(migration("1", alone).runs_alone(true), "{alone}");
         }
         for together in ["select 1;\n-- no-transaction", "-- about no-transaction\nselect 1"] {
-            assert!(!migration("1", together).runs_alone(), "{together}");
+            assert!(!migration("1", together).runs_alone(true), "{together}");
         }
     }
 

@@ -53,9 +53,8 @@ pub(super) fn redact_commands(said: &str) -> String {
     };
     for line in said.split_inclusive('\n') {
         let rest = line.find(QUOTES).map(|at| line.split_at(at + QUOTES.len()));
-        // A new message begins. A line that does not begin with the name of the program continues a
-        // statement.
-        if line.starts_with("pg_") || rest.is_some() {
+        // Any other line continues a statement.
+        if begins_message(line) || rest.is_some() {
             flush(&mut command, &mut out);
             in_command = false;
         }
@@ -71,6 +70,15 @@ pub(super) fn redact_commands(said: &str) -> String {
     }
     flush(&mut command, &mut out);
     out
+}
+
+/// Returns true if a line is the beginning of a message of one of PostgreSQL's programs.
+fn begins_message(line: &str) -> bool {
+    const BEGINNINGS: [&str; 8] =
+        ["error: ", "fatal: ", "warning: ", "info: ", "detail: ", "hint: ", "from TOC entry ", "while "];
+    let Some((program, rest)) = line.split_once(": ") else { return false };
+    let is_name = program.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    is_name && program.starts_with("pg_") && BEGINNINGS.iter().any(|start| rest.starts_with(start))
 }
 
 /// Replaces the secrets in one statement, and any literal after the word PASSWORD.

@@ -13,6 +13,8 @@ use super::{Connection, Error, Format, PgTools, Program};
 use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
 
+/// The program that loads what is not a plain script.
+const PROGRAM: Program = Program::PgRestore;
 const BUFFER: usize = 256 * 1024;
 /// Listing an archive takes no time.
 const LISTING: Duration = Duration::from_secs(600);
@@ -77,16 +79,15 @@ impl PgTools {
         spec.check()?;
         match spec.format {
             Format::Plain => Ok(None),
-            _ => Ok(Some(spec.pg_restore(self.cmd(Program::PgRestore)?))),
+            _ => Ok(Some(spec.pg_restore(self.cmd(PROGRAM)?))),
         }
     }
 
     /// How many entries the table of contents of an archive has. pg_restore need
     /// not read more than that.
     pub fn list_archive(&self, format: Format, input: &mut (dyn Read + Send)) -> Result<u64, Error> {
-        let program = Program::PgRestore;
-        let cmd = self.cmd(program)?.arg("--list").arg(format!("--format={format}")).deadline(LISTING);
-        let failed = |error| Error::of(program, error);
+        let cmd = self.cmd(PROGRAM)?.arg("--list").arg(format!("--format={format}")).deadline(LISTING);
+        let failed = |error| Error::of(PROGRAM, error);
         let listing = cmd.run_with(input).map_err(failed)?.success().map_err(failed)?;
         let lines = listing.stdout.split(|byte| *byte == b'\n');
         Ok(lines.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count() as u64)
@@ -118,7 +119,7 @@ impl PgTools {
         if spec.format != Format::Directory {
             return Err(Error::Unsupported { format: spec.format, reason: "is not a directory" });
         }
-        load_directory(spec.pg_restore(self.cmd(Program::PgRestore)?), dir)
+        load_directory(spec.pg_restore(self.cmd(PROGRAM)?), dir)
     }
 }
 
@@ -130,7 +131,14 @@ pub fn load_stream(
     input: &mut dyn Read,
     progress: &dyn Progress,
 ) -> Result<u64, Error> {
-    load(cmd, Program::PgRestore, format, input, progress)
+    let failed = |error| Error::of(PROGRAM, error);
+    let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(failed)?;
+    let witness = match feed(format, &mut running, input, progress) {
+        Fed::Broken(error) => return Err(error),
+        Fed::Done(witness) | Fed::Refused(witness) => witness,
+    };
+    running.finish().map_err(failed)?;
+    Ok(witness.bytes())
 }
 
 /// Runs the plain script from `input` in one transaction, over a connection of this program; see
@@ -159,9 +167,10 @@ pub fn load_script(
             _ => session.send(&piece, &mut pieces)?,
         }
     }
+    let standard_strings = pieces.standard_strings();
     drop(pieces);
     watched.witness.judge(Format::Plain, Program::PgDump)?;
-    session.is_where_it_began()?;
+    session.is_as_expected(standard_strings, line)?;
     session.run("COMMIT", line)?;
     Ok(watched.witness.bytes())
 }
@@ -190,23 +199,7 @@ impl Read for Watched<'_> {
 pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
     // A relative path may begin with a dash.
     let dir = std::path::absolute(dir).map_err(|e| Error::directory(dir, e))?;
-    cmd.arg(OsString::from(dir)).run().map(drop).map_err(|error| Error::of(Program::PgRestore, error))
-}
-
-fn load(
-    cmd: Cmd,
-    program: Program,
-    format: Format,
-    input: &mut dyn Read,
-    progress: &dyn Progress,
-) -> Result<u64, Error> {
-    let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(|error| Error::of(program, error))?;
-    let witness = match feed(program, format, &mut running, input, progress) {
-        Fed::Broken(error) => return Err(error),
-        Fed::Done(witness) | Fed::Refused(witness) => witness,
-    };
-    running.finish().map_err(|error| Error::of(program, error))?;
-    Ok(witness.bytes())
+    cmd.arg(OsString::from(dir)).run().map(drop).map_err(|error| Error::of(PROGRAM, error))
 }
 
 /// How the feeding of a program ended.
@@ -221,13 +214,7 @@ enum Fed {
 
 /// Hands `input` to the program. The pipe is closed, which lets the program
 /// commit, only when all of the input has been seen and can be a whole dump.
-fn feed(
-    program: Program,
-    format: Format,
-    running: &mut Running,
-    input: &mut dyn Read,
-    progress: &dyn Progress,
-) -> Fed {
+fn feed(format: Format, running: &mut Running, input: &mut dyn Read, progress: &dyn Progress) -> Fed {
     let mut pipe = running.take_stdin().expect("stdin is piped");
     let mut witness = Witness::default();
     let mut buffer = vec![0; BUFFER];
@@ -241,16 +228,16 @@ fn feed(
             Ok(0) => break,
             Ok(n) => n,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(source) => return broken(Error::Read { program, source }, running, pipe),
+            Err(source) => return broken(Error::Read { program: PROGRAM, source }, running, pipe),
         };
         witness.see(&buffer[..n]);
         match pipe.write_all(&buffer[..n]) {
             Ok(()) => progress.advance(n as u64),
             Err(e) if e.kind() == ErrorKind::BrokenPipe => return Fed::Refused(witness),
-            Err(source) => return broken(Error::Write { program, source }, running, pipe),
+            Err(source) => return broken(Error::Write { program: PROGRAM, source }, running, pipe),
         }
     }
-    match witness.judge(format, program) {
+    match witness.judge(format, PROGRAM) {
         Ok(()) => Fed::Done(witness),
         Err(error) => broken(error, running, pipe),
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::lexer::{Token, next_token};
-use super::splitter::{BadScript, Fault, Piece, Splitter, copies_out, setting};
+use super::splitter::{BadScript, Fault, Piece, Splitter, UNKNOWN_STRINGS, copies_out, setting};
 use crate::pg::{self, Client, ConnInfo, Halt, Refusal, hex_literal, quote_literal};
 use crate::process;
 use crate::process::interrupt;
@@ -75,16 +75,20 @@ impl<'a> Session<'a> {
         self.began.standard_strings
     }
 
-    fn expect_database(&self, expected: &str) -> Result<(), Error> {
+    fn expect_database(&self, expected: &str) -> Result<pg::Session, Error> {
         let now = self.client.session()?;
         let is_same = now.database == expected && now.process == self.began.process;
         let wrong = || Error::WrongDatabase { script: self.script.to_owned(), expected: expected.to_owned() };
-        is_same.then_some(()).ok_or_else(wrong)
+        if is_same { Ok(now) } else { Err(wrong()) }
     }
 
-    /// Fails unless this is still the session that was opened, in the intended database.
-    pub(super) fn is_where_it_began(&self) -> Result<(), Error> {
-        self.expect_database(&self.began.database)
+    /// Fails unless this is still the session that was opened, in the intended database, and the script
+    /// was split by the rules of the server. `line` is the last line of the script.
+    pub(super) fn is_as_expected(&self, standard_strings: bool, line: u64) -> Result<(), Error> {
+        match self.expect_database(&self.began.database)?.standard_strings == standard_strings {
+            true => Ok(()),
+            false => Err(self.bad(line, UNKNOWN_STRINGS)),
+        }
     }
 
     /// Returns true if the script has left a transaction open.

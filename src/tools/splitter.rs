@@ -5,12 +5,23 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use super::lexer::{Token, next_token};
+use super::lexer::{Token, next_token, words};
 
 /// The number of bytes to read at once.
 const READ: usize = 256 * 1024;
 /// The maximum length of a statement in bytes, as in the server.
 const STATEMENT_MAX: usize = 1 << 30;
+
+/// The setting that decides what a backslash in `'...'` means.
+const STRINGS: &str = "standard_conforming_strings";
+/// The reason to refuse a script that changes this setting in a way that cannot be followed.
+pub(super) const UNKNOWN_STRINGS: &str =
+    "standard_conforming_strings is changed other than by SET for the session, or the change is rolled back";
+/// The function and the view by which settings can be changed too.
+const SET_CONFIG: &str = "set_config";
+const PG_SETTINGS: &str = "pg_settings";
+/// The first words of statements that define or describe something and call no function.
+const DEFINITIONS: [&str; 7] = ["alter", "comment", "create", "drop", "grant", "revoke", "security"];
 
 /// The reason why a script cannot be split.
 #[derive(Debug)]
@@ -141,6 +152,10 @@ pub(super) struct Splitter<R> {
     /// True if a backslash is an ordinary character in `'...'`: the current value and the initial one.
     standard_strings: bool,
     standard_at_first: bool,
+    /// True if the script has changed the value since the last COMMIT.
+    has_changed: bool,
+    /// The maximum length of a statement.
+    limit: usize,
     continued: Continued,
 }
 
@@ -158,8 +173,15 @@ impl<R: Read> Splitter<R> {
             at_line_start: true,
             standard_strings,
             standard_at_first: standard_strings,
+            has_changed: false,
+            limit: STATEMENT_MAX,
             continued: Continued::No,
         }
+    }
+
+    /// Returns true if a backslash is an ordinary character in `'...'` after the statements so far.
+    pub(super) fn standard_strings(&self) -> bool {
+        self.standard_strings
     }
 
     /// Returns the next statement that is not empty.
@@ -188,9 +210,7 @@ impl<R: Read> Splitter<R> {
                 Kind::Semicolon | Kind::Other => {}
             }
             (empty, end) = (false, self.at - self.start);
-            if end > STATEMENT_MAX {
-                return Err(self.bad("a statement of more than 1 GB"));
-            }
+            self.fits()?;
         }
     }
 
@@ -297,7 +317,7 @@ impl<R: Read> Splitter<R> {
         let sql = self.buffer[self.start..self.start + end].to_vec();
         let line = self.line;
         self.release();
-        self.follow(&sql);
+        self.follow(&sql).map_err(|reason| Fault::Script(BadScript { line, reason: reason.to_owned() }))?;
         let data = copies_in(&sql);
         if data {
             self.rest_of_line()?;
@@ -306,22 +326,36 @@ impl<R: Read> Splitter<R> {
         Ok(Piece { sql, line, data })
     }
 
-    /// Updates `standard_strings` if a statement sets `standard_conforming_strings`.
-    fn follow(&mut self, sql: &[u8]) {
-        const NAME: &str = "standard_conforming_strings";
+    /// Updates `standard_strings` if a statement sets `standard_conforming_strings`. Fails if its value
+    /// after the statement is not known.
+    fn follow(&mut self, sql: &[u8]) -> Result<(), &'static str> {
+        let before = self.standard_strings;
         match setting(sql) {
-            Some((name, value)) if name == NAME => {
+            Some((name, value)) if name == STRINGS => {
+                if outer_words(sql).nth(1).as_deref() == Some("local") {
+                    return Err(UNKNOWN_STRINGS);
+                }
                 self.standard_strings = match value.as_str() {
                     "on" | "true" | "tru" | "tr" | "t" | "yes" | "ye" | "y" | "1" => true,
                     "default" => self.standard_at_first,
                     _ => false,
                 };
             }
-            Some((name, value)) if name.is_empty() && (value == NAME || value == "all") => {
+            Some((name, value)) if name.is_empty() && (value == STRINGS || value == "all") => {
                 self.standard_strings = self.standard_at_first;
             }
-            _ => {}
+            _ if may_set_strings(sql) => return Err(UNKNOWN_STRINGS),
+            _ => {
+                let mut words = outer_words(sql);
+                match words.next().as_deref() {
+                    Some("rollback" | "abort") if self.has_changed => return Err(UNKNOWN_STRINGS),
+                    Some("commit" | "end") => self.has_changed = false,
+                    _ => {}
+                }
+            }
         }
+        self.has_changed |= self.standard_strings != before;
+        Ok(())
     }
 
     fn bad(&self, reason: impl Into<String>) -> Fault {
@@ -376,6 +410,7 @@ impl<R: Read> Splitter<R> {
             (b'-', Some(b'-')) => {
                 while self.peek(0)?.is_some_and(|b| !matches!(b, b'\n' | b'\r')) {
                     self.at += 1;
+                    self.fits()?;
                 }
                 self.continued = continued;
                 Ok(Kind::Space)
@@ -454,6 +489,7 @@ impl<R: Read> Splitter<R> {
     fn comment(&mut self) -> Result<Kind, Fault> {
         let mut depth = 0_usize;
         loop {
+            self.fits()?;
             match (self.peek(0)?, self.peek(1)?) {
                 (Some(b'/'), Some(b'*')) => (self.at, depth) = (self.at + 2, depth + 1),
                 (Some(b'*'), Some(b'/')) => {
@@ -498,7 +534,7 @@ impl<R: Read> Splitter<R> {
     }
 
     fn fits(&self) -> Result<(), Fault> {
-        match self.at - self.start > STATEMENT_MAX {
+        match self.at - self.start > self.limit {
             true => Err(self.bad("a statement of more than 1 GB")),
             false => Ok(()),
         }
@@ -572,6 +608,40 @@ fn copies_in(sql: &[u8]) -> bool {
 /// Returns true if a statement is a COPY to the client.
 pub(super) fn copies_out(sql: &[u8]) -> bool {
     copies(sql, "to", "stdout")
+}
+
+/// Returns true if a statement may set `standard_conforming_strings` by a function or a view. In
+/// the bodies of functions and of DO it is not looked for.
+fn may_set_strings(sql: &[u8]) -> bool {
+    let has = |name: &str| sql.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name.as_bytes()));
+    // Most statements are not worth a closer look.
+    if !has(SET_CONFIG) && !has(PG_SETTINGS) {
+        return false;
+    }
+    let Some((_, first)) = words(sql).next() else { return false };
+    if DEFINITIONS.contains(&first.as_str()) {
+        return false;
+    }
+    let (mut tokens, mut at) = (Vec::new(), 0);
+    while at < sql.len() {
+        let (token, end) = next_token(sql, at);
+        if !matches!(token, Token::Space) {
+            tokens.push((token, &sql[at..end]));
+        }
+        at = end;
+    }
+    let is = |text: &[u8], name: &str| text.eq_ignore_ascii_case(name.as_bytes());
+    let names = |text: &[u8], name: &str| is(text, name) || text == format!("\"{name}\"").as_bytes();
+    let sets_another = |after: &[(Token, &[u8])]| match after {
+        [(_, b"("), (Token::Literal { .. }, name), (_, b","), ..] => {
+            name.first() == Some(&b'\'') && !is(name.trim_ascii(), &format!("'{STRINGS}'"))
+        }
+        _ => false,
+    };
+    tokens.iter().enumerate().any(|(at, (_, text))| {
+        (first == "update" && names(text, PG_SETTINGS))
+            || (names(text, SET_CONFIG) && !sets_another(&tokens[at + 1..]))
+    })
 }
 
 /// Returns the name and the value of a setting that a statement sets, in lower case. For RESET and

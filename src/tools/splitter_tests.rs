@@ -173,6 +173,51 @@ fn what_a_backslash_means_follows_the_setting() {
 }
 
 #[test]
+fn a_change_of_what_a_backslash_means_that_cannot_be_followed_is_refused() {
+    for script in [
+        "set local standard_conforming_strings = off",
+        "begin; set standard_conforming_strings = off; rollback",
+        "begin; set standard_conforming_strings = off; savepoint a; rollback to a",
+        "select set_config('standard_conforming_strings', 'off', false)",
+        "select pg_catalog.\"set_config\" ( 'Standard_Conforming_Strings', 'off', false)",
+        "select 1, (select set_config(name, 'off', false) from pg_settings)",
+        "select set_config('standard_' || 'conforming_strings', 'off', false)",
+        "select set_config(E'standard\\x5fconforming_strings', 'off', false)",
+        "update pg_settings set setting = 'off' where name like 'standard%'",
+    ] {
+        let said = refused(&format!("select 1;\n{script};"), Skip::Dump);
+        assert!(said.starts_with("line 2: standard_conforming_strings is changed"), "{script}: {said}");
+    }
+    for script in [
+        "SELECT pg_catalog.set_config('search_path', '', false)",
+        "select current_setting('standard_conforming_strings'), 'set_config'",
+        "grant execute on function pg_catalog.set_config(text, text, boolean) to a",
+        "alter database shop set standard_conforming_strings = off",
+        "create function f() returns int set standard_conforming_strings = off language sql as 'select 1'",
+        "begin; set standard_conforming_strings = on; rollback",
+        "begin; set standard_conforming_strings = off; commit; begin; rollback",
+    ] {
+        cut(script);
+    }
+}
+
+#[test]
+fn a_statement_that_is_too_long_is_refused_whatever_it_consists_of() {
+    let long = "x".repeat(1000);
+    for script in [
+        format!("select {long}"),
+        format!("select '{long}'"),
+        format!("select $${long}$$"),
+        format!("/* {long} */ select 1"),
+        format!("-- {long}\nselect 1"),
+    ] {
+        let mut pieces = Splitter::new(script.as_bytes(), Skip::Dump, true);
+        pieces.limit = 500;
+        assert!(matches!(pieces.next(), Err(Fault::Script(bad)) if bad.reason.contains("1 GB")), "{script}");
+    }
+}
+
+#[test]
 fn settings_are_read() {
     let of = |sql: &str| setting(sql.as_bytes());
     let is = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));

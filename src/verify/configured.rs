@@ -6,7 +6,6 @@ use crate::backup;
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, VerificationKind};
 use crate::progress::Progress;
-use crate::tools::Programs;
 use crate::workspace::{Workspace, connect, places};
 
 use super::run::{Request, Surroundings, Verdict, run};
@@ -33,7 +32,7 @@ pub fn verify_configured(
 ) -> Result<Verdict, Error> {
     let config = workspace.config()?;
     let mut database = config.database(&backup.database)?;
-    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+    let programs = workspace.programs()?;
     let (adapter, dbname) = match backup::restorer_of(backup, &programs) {
         Some(adapter) => (adapter, None),
         None => {

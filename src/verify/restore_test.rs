@@ -159,8 +159,7 @@ impl RestoreTest<'_> {
                     let reason = format!("roles are not in the backup: {}", words::complaint(stderr));
                     return Err(Error::Unsuitable { reason });
                 }
-                if let tools::Error::Failed { stderr, .. } = &error
-                    && stderr.contains("type money")
+                if complaint_of(&error).is_some_and(|complaint| complaint.contains("type money"))
                     && let Some(locale) = self.lacked_monetary(cluster, &dbname)?
                 {
                     return Err(lacks_monetary(locale));
@@ -373,6 +372,15 @@ impl RestoreTest<'_> {
     }
 }
 
+/// Returns what the server said about a restore that it refused.
+fn complaint_of(error: &tools::Error) -> Option<&str> {
+    match error {
+        tools::Error::Failed { stderr, .. } => Some(stderr),
+        tools::Error::Statement { refusal, .. } => Some(&refusal.message),
+        _ => None,
+    }
+}
+
 fn lacks_monetary(locale: &str) -> Error {
     Error::Unsuitable {
         reason: format!(
@@ -392,5 +400,32 @@ fn is_expected(error: &pg::Error, makes_role: Option<&str>) -> bool {
         },
         pg::Error::DatabaseMissing { .. } => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pg::Refusal;
+
+    #[test]
+    fn the_complaint_of_the_server_is_found_however_the_dump_is_restored() {
+        let complaint = "invalid input syntax for type money: \"12,50\"".to_owned();
+        let refusal = Refusal {
+            sqlstate: "22P02".to_owned(),
+            message: complaint.clone(),
+            detail: None,
+            hint: None,
+            place: None,
+            position: None,
+        };
+        let of_script = tools::Error::Statement {
+            script: "dump.sql".to_owned(),
+            line: 7,
+            statement: "COPY public.t (m) FROM stdin".to_owned(),
+            refusal: Box::new(refusal),
+        };
+        assert_eq!(complaint_of(&of_script), Some(complaint.as_str()));
+        assert_eq!(complaint_of(&tools::Error::Place(std::io::ErrorKind::NotFound.into())), None);
     }
 }

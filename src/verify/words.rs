@@ -11,6 +11,16 @@ const REASON: usize = 400;
 /// What follows these is a row or a statement.
 const QUOTING: [&str; 6] = ["DETAIL:", "CONTEXT:", "STATEMENT:", "QUERY:", "HINT:", "Command was:"];
 
+/// Messages that quote a value. Those that end with a quotation mark are followed by it.
+const ABOUT_VALUES: [&str; 6] = [
+    "invalid input syntax for ",
+    "value \"",
+    "value out of range",
+    "malformed ",
+    "invalid value",
+    "hexadecimal",
+];
+
 /// The last lines of a log.
 pub(super) fn log_tail(log: &str) -> String {
     let kept: Vec<&str> = log.lines().filter(|line| !quotes(line)).collect();
@@ -40,13 +50,27 @@ pub(super) fn last_word(log: &str) -> String {
     short(recovery::last_word(log))
 }
 
-/// A text that is not too long for a reason, in one line.
+/// A text that is not too long for a reason, in one line, without the values of rows.
 pub(super) fn short(text: &str) -> String {
-    let line = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_value(&text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
     match line.char_indices().nth(REASON) {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
     }
+}
+
+/// Replaces the value that a message about invalid data quotes.
+fn without_value(line: &str) -> String {
+    let kept = || {
+        let after = ABOUT_VALUES.iter().filter_map(|phrase| Some(line.find(phrase)? + phrase.len())).min()?;
+        let from = match line[..after].strip_suffix('"') {
+            Some(_) => after,
+            None => after + line[after..].find(": \"")? + 3,
+        };
+        let to = from + line[from..].rfind('"')?;
+        Some(format!("{}...{}", &line[..from], &line[to..]))
+    };
+    kept().unwrap_or_else(|| line.to_owned())
 }
 
 /// Whether the first complaint is that there is no such role.
@@ -91,6 +115,23 @@ mod tests {
         let tail = log_tail(&long.repeat(1000));
         assert!(tail.len() <= TAIL && tail.len() > TAIL - 200);
         assert_eq!(log_tail(""), "");
+    }
+
+    #[test]
+    fn values_of_rows_are_left_out() {
+        for (said, kept) in [
+            (
+                "invalid input syntax for type money: \"12,50 \"x\" \"",
+                "invalid input syntax for type money: \"...\"",
+            ),
+            ("value \"99\" is out of range for type \"my int\"", "value \"...\""),
+            ("date/time field value out of range: \"13\"", "date/time field value out of range: \"...\""),
+            ("malformed array literal: \"{secret\"", "malformed array literal: \"...\""),
+            ("relation \"t\" already exists", "relation \"t\" already exists"),
+            ("invalid input syntax for type json", "invalid input syntax for type json"),
+        ] {
+            assert_eq!(short(said), kept);
+        }
     }
 
     #[test]

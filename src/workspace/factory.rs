@@ -23,6 +23,8 @@ impl Reporter for Silent {
     fn warning(&self, _: &str) {}
 
     fn hint(&self, _: &str) {}
+
+    fn status(&self, _: &str) {}
 }
 
 impl Factory {

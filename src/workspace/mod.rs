@@ -23,8 +23,9 @@ use crate::config::{COMMITTED_FILE, Config, Environment, Setting};
 use crate::domain::{CommitId, Line, Timestamp};
 use crate::git::config::{self as git_config, GitProgram, Snapshot};
 use crate::git::{Error as GitError, Repository};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Overview};
 use crate::store::{Keyring, Root};
+use crate::tools::Programs;
 
 pub use error::Error;
 pub use factory::Factory;
@@ -36,6 +37,9 @@ pub trait Reporter: Send + Sync {
 
     /// A remedy for the last warning.
     fn hint(&self, text: &str);
+
+    /// Something that was done, or is to be known.
+    fn status(&self, text: &str);
 
     /// The value of `color.ui`, once git's configuration is read.
     fn color_setting(&self, _: Option<&str>) {}
@@ -58,6 +62,8 @@ pub struct Workspace {
     keyring: OnceCell<Keyring>,
     /// Places given on the command line, from which bytes may be read.
     from: OnceCell<Vec<Root>>,
+    /// The backups as they were when a decision was first based on them.
+    snapshot: OnceCell<Overview>,
 }
 
 /// There is no repository, and why: some commands can do without.
@@ -86,12 +92,8 @@ impl Workspace {
             host: OnceCell::new(),
             keyring: OnceCell::new(),
             from: OnceCell::new(),
+            snapshot: OnceCell::new(),
         }
-    }
-
-    /// Prints a warning.
-    pub fn warning(&self, text: &str) {
-        self.reporter.warning(text);
     }
 
     /// The directory the command works in.
@@ -202,6 +204,45 @@ impl Workspace {
             Some(_) => ledger.beside(self.repository()?),
             None => ledger,
         })
+    }
+
+    /// The state of all backups. Damaged records are reported.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn overview(&self) -> Result<Overview, Error> {
+        let overview = self.ledger()?.overview()?;
+        for damage in &overview.damaged {
+            let text = format!("{}:{} is damaged: {}", damage.reference, damage.file, damage.reason);
+            self.reporter.warning(&text);
+        }
+        Ok(overview)
+    }
+
+    /// The state of all backups when this was first called, so that all decisions about a restore
+    /// are based on the same state.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn snapshot(&self) -> Result<&Overview, Error> {
+        if let Some(known) = self.snapshot.get() {
+            return Ok(known);
+        }
+        let overview = self.overview()?;
+        Ok(self.snapshot.get_or_init(|| overview))
+    }
+
+    /// The client programs of PostgreSQL.
+    ///
+    /// # Errors
+    /// If the setting is wrong.
+    pub fn programs(&self) -> Result<Programs, Error> {
+        Ok(Programs::new(self.config()?.pgbin()?.map(|pgbin| pgbin.value)))
+    }
+
+    /// Gets what the work on this workspace has to say.
+    pub fn reporter(&self) -> &dyn Reporter {
+        self.reporter.as_ref()
     }
 
     /// The schema commit that a revision names. Of one that the schema history

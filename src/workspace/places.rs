@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::Path;
 
 use super::{Error, Workspace, store};
-use crate::config::{DatabaseConfig, Origin, Setting};
+use crate::config::{DatabaseConfig, Setting};
 use crate::domain::{Backup, BackupId, DatabaseName, Status};
-use crate::git::config::{Scope, Target, Writer};
+use crate::git::config::{Target, Writer};
 use crate::ledger::{Overview, Row};
 use crate::store::{
     Access, Error as StoreError, Expected, Held, Place, Root, Scheme, Store, StoreUrl, is_directory,
@@ -61,12 +61,14 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     // The program that prints the credentials of a profile is run only if it is needed.
     let is_known = roots.iter().any(|root| root.leads_to(location));
-    let candidates = roots.iter().filter(|root| !is_known || root.leads_to(location));
+    let preferred = workspace.from.get().cloned().unwrap_or_default();
+    let candidates =
+        roots.iter().filter(|root| !is_known || root.leads_to(location) || preferred.contains(root));
     let scheme = match candidates.into_iter().any(|root| root.is_of(Scheme::S3)) {
         true => Scheme::S3,
         false => Scheme::File,
     };
-    Ok(Access { roots, ..store::access_by(workspace, scheme)? })
+    Ok(Access { roots, preferred, ..store::access_by(workspace, scheme)? })
 }
 
 /// Returns the access to `place`, where a backup is to be made, and to the user's other places.
@@ -86,16 +88,6 @@ pub fn access_of(
     };
     let roots = own.into_iter().chain(roots(workspace, Some(database))?).collect();
     Ok(Access { roots, ..store::access_by(workspace, scheme)? })
-}
-
-/// Returns true if the setting also holds for the next command, that is, if it is not from the
-/// command line, from the environment or from `git -c`.
-pub fn is_lasting<T>(setting: Option<&Setting<T>>) -> bool {
-    match setting.map(|setting| &setting.origin) {
-        Some(Origin::Git { scope, .. }) => *scope != Scope::Command,
-        Some(Origin::CommandLine | Origin::Environment(_)) => false,
-        _ => true,
-    }
 }
 
 /// Adds a place that was given only on this command line to the configuration of the clone, so that

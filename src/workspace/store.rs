@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use serde_json::Value;
 
-use super::places::{self, is_lasting};
+use super::places;
 use super::{Error, Workspace};
 use crate::config::{AwsProfile, DatabaseConfig, Setting};
 use crate::process::{Cmd, Secret};
@@ -65,7 +65,7 @@ pub fn place(
         let directory = directory.canonicalize().unwrap_or(directory);
         places::check_directory(workspace, &directory, &database.name)?;
         let place = Place::Directory(directory);
-        if output.is_some() || !is_lasting(database.output.as_ref()) {
+        if output.is_some() || !database.output.as_ref().is_none_or(Setting::is_lasting) {
             places::remember(workspace, &place)?;
         }
         return Ok(place);
@@ -80,7 +80,7 @@ pub fn place(
         None => return Err(store::Error::NoStore { url: url.to_string() }.into()),
     };
     let place = Place::Store { store: opened, staging: staging(workspace)? };
-    if store.is_some() || !is_lasting(database.store.as_ref()) {
+    if store.is_some() || !database.store.as_ref().is_none_or(Setting::is_lasting) {
         places::remember(workspace, &place)?;
     }
     Ok(place)
@@ -126,7 +126,7 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
     let cloud = CloudSettings { variables, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new() })
+    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
 }
 
 /// What opens encrypted stores. Says once that others could, too.

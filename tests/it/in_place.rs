@@ -193,6 +193,25 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
 }
 
 #[test]
+fn a_killed_restore_is_put_back_whatever_temporary_name_it_used() {
+    let history = harmed();
+    for way in ["--abort", "--resume"] {
+        let mut command = history.sandbox.pggit_command();
+        command.args(["backup", "restore", "HEAD", "--mode", "disaster", "--force", "--disconnect"]);
+        assert_ne!(history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.loaded")).status, 0);
+        // As if the first name had been in use.
+        let beside = format!("{}~restored", history.database);
+        let rename = format!("alter database \"{beside}~pggit\" rename to \"{beside}~2~pggit\"");
+        history.cluster.psql("postgres", &rename);
+        history.unfinished(&[way]).success();
+        if way == "--resume" {
+            history.unfinished(&["--abort"]).success();
+        }
+        assert_eq!(history.databases(), history.database, "{way}");
+    }
+}
+
+#[test]
 fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
     let history = harmed();
     let begun = Instant::now();
@@ -268,6 +287,11 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     assert_eq!(history.orders(), "100");
     let said = history.unfinished(&["--abort"]).fails(12).stderr_text();
     assert!(said.contains("stop the server first"), "{said}");
+    for way in ["--resume", "--abort", "--finish"] {
+        let said = history.unfinished(&[way, "--disconnect"]).fails(129).stderr_text();
+        assert!(said.contains("--disconnect means nothing with restore"), "{way}: {said}");
+        assert_eq!((beside(&data).join(" ").as_str(), history.listed().len()), ("data data.pggit-old", 1));
+    }
     history.cluster.stop();
     history.unfinished(&["--abort"]).success();
     assert_eq!(beside(&data), ["data"]);
@@ -309,15 +333,27 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     assert_ne!(died.status, 0);
     let id = history.listed()[0]["id"].as_str().unwrap().to_owned();
     let journal = history.sandbox.repo().join(".git/pggit/restores").join(id).join("journal.json");
-    let request = serde_json::from_slice::<Value>(&fs::read(journal).unwrap()).unwrap()["request"].clone();
+    let read = || serde_json::from_slice::<Value>(&fs::read(&journal).unwrap()).unwrap();
+    let request = read()["request"].clone();
     let repo = history.sandbox.repo().canonicalize().unwrap();
-    let at = request["until"]["at"].as_str().unwrap();
+    let destination = &request["destination"]["directory"];
+    let at = destination["until"]["time"].as_str().unwrap();
     assert!(at.ends_with('Z') && at.len() >= 20, "{request:#}");
-    let log = request["until"]["wal_store"].as_str().unwrap();
+    let log = destination["wal_store"].as_str().unwrap();
     assert!(log.starts_with("file:///") && log.ends_with("/log"), "{request:#}");
-    let mapping: Vec<u8> = serde_json::from_value(request["tablespace_mapping"][0]["Unix"].clone()).unwrap();
-    let expected = format!("/was\\=here={}/is/a\\=b", repo.display());
-    assert_eq!(String::from_utf8(mapping).unwrap(), expected);
+    let mapping: [String; 2] = serde_json::from_value(destination["tablespaces"][0].clone()).unwrap();
+    assert_eq!(mapping, ["/was=here".to_owned(), format!("{}/is/a=b", repo.display())]);
+    // The request of another version is not guessed at.
+    let mut other = read();
+    other["request"]["version"] = 2.into();
+    let own = fs::read(&journal).unwrap();
+    fs::write(&journal, other.to_string()).unwrap();
+    for way in ["--resume", "--abort", "--finish"] {
+        let said = history.unfinished(&[way]).fails(16).stderr_text();
+        assert!(said.contains("another version of git-pggit has begun it"), "{said}");
+    }
+    assert!(history.listed()[0]["error"].as_str().unwrap().contains("another version"));
+    fs::write(&journal, own).unwrap();
     history.unfinished(&["--abort"]).success();
     assert_eq!(beside(&data), ["data"]);
 }

@@ -49,6 +49,20 @@ fn a_command_of_psql_is_refused_before_anything_is_restored() {
 }
 
 #[test]
+fn a_file_that_changes_what_a_backslash_means_in_a_way_that_is_not_seen_is_rolled_back() {
+    let history = backed_up();
+    let set = "perform set_config('standard_conforming_strings', 'off', false)";
+    history.commit("0002_off.sql", &format!("create table a (id int);\ndo $$ begin {set}; end $$;\n"));
+    let said = history.restore("HEAD", &[]).fails(12).stderr_text();
+    assert!(said.contains("0002_off.sql:2: standard_conforming_strings is changed"), "{said}");
+    assert_eq!(history.copies(), "");
+    // It may be set for the session, and only there.
+    history
+        .commit("0002_off.sql", "set standard_conforming_strings = off; select 'it\\'s'; create table a ();");
+    history.restore("HEAD", &["--allow-schema-difference"]).success();
+}
+
+#[test]
 fn each_file_has_a_session_and_a_transaction_of_its_own() {
     let history = backed_up();
     for (name, sql) in [

@@ -165,6 +165,7 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     crate::cluster::give_to_owner(&old);
     shop.cluster.psql("postgres", &format!("create tablespace ts location '{}'", old.display()));
     shop.cluster.psql(&shop.database, "create table far tablespace ts as select generate_series(1, 10) as a");
+    shop.sandbox.git(["config", "pggit.shop.recordSchema", "false"]);
     let record = copy(&shop, &[]);
     let id = record["id"].as_str().unwrap();
     // The original directory is free now, as on another machine.
@@ -187,6 +188,12 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     assert!(plan["refusals"][0]["error"]["hints"][0].as_str().unwrap().contains(&line), "{plan}");
     assert_eq!((left(&dir), left(&home)), (Vec::new(), Vec::new()));
     shop.pggit(&["backup", "plan", id, "--to", &data, "--tablespace-mapping", &mapping]).success();
+    // Nothing is proved if there is no schema to compare with.
+    for action in ["plan", "restore"] {
+        let args = ["backup", action, id, "--to", &data, "--tablespace-mapping", &mapping, "--prove"];
+        let text = shop.pggit(&args).fails(12).stderr_text();
+        assert!(text.contains("--prove: there is no schema of commit"), "{text}");
+    }
     restore_into(&shop, id, &dir, &["--tablespace-mapping", &mapping]).success();
     assert_eq!(fs::metadata(&old).unwrap().mode() & 0o7777, 0o700);
     let restored = Options::default().start_in(dir);

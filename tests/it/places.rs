@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pggit::store::{Access, Chunking, NewArtifact, Store, StoreUrl};
+use pggit::store::{Access, Chunking, Error, Expected, NewArtifact, Store, StoreUrl};
 use serde_json::Value;
 
 use crate::create::Shop;
@@ -179,6 +179,30 @@ fn a_store_or_repository_that_was_moved_is_found() {
 }
 
 #[test]
+fn a_place_of_the_command_line_is_read_before_the_recorded_one() {
+    let shop = Shop::with_store();
+    shop.create(&["--name", "one"]).success();
+    let copy = shop.sandbox.path().join("copy");
+    let copied = std::process::Command::new("cp").arg("-a").args([&store_of(&shop), &copy]).status().unwrap();
+    assert!(copied.success());
+    let packs: Vec<PathBuf> = walkdir::WalkDir::new(store_of(&shop))
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.is_file() && text(path).contains("/packs/"))
+        .collect();
+    assert!(!packs.is_empty());
+    packs.iter().for_each(|pack| fs::write(pack, "damaged").unwrap());
+    said(&shop, 16, &["backup", "cat-artifact", "one"]);
+    said(&shop, 0, &["backup", "cat-artifact", "one", "--from", text(&copy)]);
+    // A damaged copy is not passed over either.
+    fs::rename(store_of(&shop), shop.sandbox.path().join("damaged")).unwrap();
+    fs::rename(&copy, store_of(&shop)).unwrap();
+    said(&shop, 0, &["backup", "cat-artifact", "one"]);
+    let damaged = shop.sandbox.path().join("damaged");
+    said(&shop, 16, &["backup", "cat-artifact", "one", "--from", text(&damaged)]);
+}
+
+#[test]
 fn a_moved_artifact_that_is_removed_is_recorded_as_deleted() {
     let shop = Shop::with_store();
     shop.create(&[]).success();
@@ -269,6 +293,11 @@ fn another_store_in_the_place_of_the_recorded_one_is_refused() {
         assert!(told.contains(&format!("this is store {id}, and backups are recorded in store")), "{told}");
     }
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
+    // The backup is found in a place that the command line names.
+    said(&shop, 0, &["backup", "restore", "one", "--into", &shop.new_name(), "--from", text(&away)]);
+    // If it is in none of them, the replaced store is named.
+    let told = said(&shop, 12, &["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]);
+    assert!(told.contains(&format!("this is store {id}")), "{told}");
     // The user can accept the other store explicitly.
     shop.sandbox.git(["config", "--add", "pggit.place", &format!("{other} {id}")]);
     shop.create(&[]).success();
@@ -286,6 +315,7 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     let content = fs::read_to_string(&config).unwrap();
     let open = content.replace("\"encrypted\": true", "\"encrypted\": false");
     assert_ne!(content, open);
+    let content_before = content;
     fs::write(&config, open).unwrap();
     for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
         let told = said(&shop, 12, args);
@@ -300,7 +330,26 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     let text = fs::read_to_string(&keys).unwrap();
     assert!(text.contains(&id(&fresh)));
     shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
-    said(&shop, 12, &["backup", "create"]);
+    let told = said(&shop, 12, &["backup", "create"]);
+    assert!(told.contains("this is store") && told.contains("git config --add pggit.place"), "{told}");
+    // It cannot claim to be the same store.
+    for (file, content) in [(&config, &fresh), (&keys, &text)] {
+        fs::write(file, content.replace(&id(&fresh), &id(&content_before))).unwrap();
+    }
+    let told = said(&shop, 16, &["backup", "create"]);
+    assert!(told.contains("changed by somebody who has no key"), "{told}");
+}
+
+#[test]
+fn a_store_without_encryption_has_none_of_the_recorded_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = StoreUrl::from_directory(directory.path()).unwrap();
+    let now = "2026-11-21T00:00:00Z".parse().unwrap();
+    let store = Store::init(&url, &Access::default(), now).unwrap();
+    let keys = |key: &str| Expected { keys: [key.to_owned()].into(), ..Expected::default() };
+    let error = store.check_identity(&keys("other")).unwrap_err();
+    assert!(matches!(error, Error::Unsealed { .. }), "{error}");
+    store.check_identity(&Expected::default()).unwrap();
 }
 
 #[test]

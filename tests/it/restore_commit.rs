@@ -307,3 +307,21 @@ fn what_has_failed_its_verification_is_restored_only_by_its_own_id() {
     verdict("passed");
     history.restore("latest", &[]).success();
 }
+
+#[test]
+fn the_example_restores_to_a_commit_through_the_library() {
+    let history = History::new();
+    history.backup("one");
+    history.migrate("0002_items.sql", "create table items (id int primary key);");
+    let example = std::path::Path::new(env!("CARGO_BIN_EXE_git-pggit")).with_file_name("examples/restore");
+    let run = |args: &[&str]| history.sandbox.output(history.sandbox.command(&example).args(args));
+    let said = run(&["HEAD", &history.copy()]).success().stdout_text();
+    let head = history.sandbox.git(["rev-parse", "HEAD"]);
+    assert!(said.contains(&format!("database {} is at commit {head}", history.copy())), "{said}");
+    assert!(said.contains("its schema equals what 2 migrations make"), "{said}");
+    assert_eq!(history.cluster.psql(&history.copy(), "select count(*) from items"), "0");
+    assert_eq!(history.cluster.psql(&history.copy(), "select count(*) from orders"), "100");
+    let log = history.pggit(&["backup", "log", "--json"]).success().stdout_text();
+    assert!(log.contains("restored"), "{log}");
+    assert!(run(&["HEAD", &history.copy()]).fails(1).stderr_text().contains("already exists"));
+}

@@ -1,6 +1,6 @@
 //! Long sessions, roles with few rights, and databases that cannot be dropped easily.
 
-use pggit::domain::Digest;
+use pggit::domain::{Digest, Setting};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Table, Template};
 use pggit::recovery::{Error, Plan, into_new_database};
 use pggit::tools::{Connection, DumpSpec, Programs};
@@ -162,6 +162,26 @@ fn a_leftover_that_is_in_use_does_not_block_its_name() {
 }
 
 #[test]
+fn a_leftover_under_any_of_the_temporary_names_is_dropped() {
+    let cluster = Cluster::start();
+    let admin = connect(&cluster, "postgres", "postgres");
+    let ours = Some("git-pggit: being restored from backup x");
+    for (name, comment) in [
+        ("restored~2~pggit", ours),
+        ("restored~3~pggit", Some("of somebody else")),
+        ("restored~5~pggit", ours),
+    ] {
+        admin.create_database(name, &Template::default()).unwrap();
+        admin.set_comment(name, comment).unwrap();
+    }
+    let plan = Plan::new("restored", "the-backup", Some(COMMIT), Template::default());
+    into_new_database::<Error>(admin.conninfo(), &plan, |_, _| Ok(()), &|_| {}).unwrap();
+    let names =
+        "select string_agg(datname, ' ' order by datname) from pg_database where datname ~ '^restored'";
+    assert_eq!(value(&admin, names), "restored restored~3~pggit");
+}
+
+#[test]
 fn long_names_that_begin_alike_are_restored_and_compared() {
     let cluster = Cluster::start();
     let admin = connect(&cluster, "postgres", "postgres");
@@ -176,6 +196,32 @@ fn long_names_that_begin_alike_are_restored_and_compared() {
 }
 
 #[test]
+fn settings_that_only_a_superuser_can_change_are_not_copied_unless_results_depend_on_them() {
+    let cluster = Cluster::start();
+    let db = cluster.create_database("set");
+    let admin = connect(&cluster, "postgres", "postgres");
+    let restricted = "select name || '=' || setting from pg_settings where name not like 'log_%' \
+        and name not like 'track_%' and context in ('superuser', 'superuser-backend', 'backend')";
+    for row in admin.query(restricted).unwrap() {
+        let (name, setting) = row[0].as_deref().unwrap().split_once('=').unwrap();
+        // Servers built without support for LLVM or lz4 refuse some values.
+        let _ = admin.execute(&format!("alter database {db} set {name} = '{setting}'"));
+    }
+    admin.execute(&format!("alter database {db} set temp_file_limit = '1GB'")).unwrap();
+    let kept: Vec<String> =
+        admin.database_settings(&db).unwrap().into_iter().map(|setting| setting.name).collect();
+    let expected = [
+        "allow_in_place_tablespaces",
+        "allow_system_table_mods",
+        "event_triggers",
+        "lo_compat_privileges",
+        "session_replication_role",
+    ];
+    assert!(kept.iter().all(|name| expected.contains(&name.as_str())), "{kept:?}");
+    assert!(kept.iter().any(|name| name == "session_replication_role"), "{kept:?}");
+}
+
+#[test]
 fn money_is_read_in_the_locale_that_it_was_written_in() {
     let cluster = Cluster::start();
     let admin = connect(&cluster, "postgres", "postgres");
@@ -185,7 +231,10 @@ fn money_is_read_in_the_locale_that_it_was_written_in() {
     assert_eq!(known.facts().unwrap().lc_monetary, "POSIX");
     known.execute("create table public.t (m money[])").unwrap();
     assert!(known.reads_money("POSIX").unwrap() && !known.reads_money("other").unwrap());
-    admin.reset_monetary("known").unwrap();
+    let setting = Setting { role: None, name: "lc_monetary".to_owned(), value: "POSIX".to_owned() };
+    admin.reset_in_database("known", &Setting { value: "C".to_owned(), ..setting.clone() }).unwrap();
+    assert_eq!(connect(&cluster, "known", "postgres").facts().unwrap().lc_monetary, "POSIX");
+    admin.reset_in_database("known", &setting).unwrap();
     assert_ne!(connect(&cluster, "known", "postgres").facts().unwrap().lc_monetary, "POSIX");
     // A locale that the server lacks matters only if there is a column of type money.
     admin.create_database("unknown", &template("xx_YY.nowhere")).unwrap();

@@ -2,7 +2,7 @@
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{Body, Held, Line, Status, Tagged};
-use pggit::ledger::{Direction, Ledger, NewBackup, Synced};
+use pggit::ledger::{Change, Direction, Ledger, NewBackup, Synced};
 use serde_json::{Value, json};
 
 use crate::ledger::{Repo, completed, new_backup};
@@ -25,7 +25,12 @@ impl Stage {
             on(&ada, |ledger| {
                 let new = new_backup(ledger.repository(), name);
                 ledger.register(&new, &[]).unwrap();
-                ledger.append(new.id, |_| Ok(completed().into())).unwrap();
+                ledger
+                    .append(new.id, |_| {
+                        let schema = Some(b"CREATE TABLE t ();".to_vec());
+                        Ok(Change { bodies: vec![completed()], schema })
+                    })
+                    .unwrap();
                 new
             })
         };
@@ -48,18 +53,31 @@ impl Stage {
 
     /// Pushes a ledger commit with these events on top of that of the hub.
     fn push(&self, forge: impl FnOnce(&mut Vec<Value>)) {
+        self.push_file("json", |content| {
+            let mut record: Value = serde_json::from_str(content).unwrap();
+            forge(record["events"].as_array_mut().unwrap());
+            Some(record.to_string())
+        });
+    }
+
+    /// Pushes a ledger commit with another content of the file of the first backup with this
+    /// extension, or without the file.
+    fn push_file(&self, extension: &str, forge: impl FnOnce(&str) -> Option<String>) {
         let mallory = Repo::clone_of(&self.hub, "Mallory");
         let (name, id) = (self.reference(), self.backups[0].id);
         mallory.git(&["fetch", "-q", "origin", &format!("{name}:{name}")]);
-        let path = format!(".pggit/{id}.json");
-        let mut record: Value =
-            serde_json::from_str(&mallory.git(&["show", &format!("{name}:{path}")])).unwrap();
-        forge(record["events"].as_array_mut().unwrap());
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), record.to_string()).unwrap();
-        let blob = mallory.git(&["hash-object", "-w", file.path().to_str().unwrap()]);
+        let path = format!(".pggit/{id}.{extension}");
+        let content = forge(&mallory.git(&["show", &format!("{name}:{path}")]));
         mallory.git(&["read-tree", &name]);
-        mallory.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+        match content {
+            Some(content) => {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                std::fs::write(file.path(), content).unwrap();
+                let blob = mallory.git(&["hash-object", "-w", file.path().to_str().unwrap()]);
+                mallory.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+            }
+            None => drop(mallory.git(&["update-index", "--force-remove", &path])),
+        }
         let tree = mallory.git(&["write-tree"]);
         let message = format!("backup: tagged first\n\nSchema-Commit: {}", self.backups[0].commit);
         let commit = mallory.git(&["commit-tree", &tree, "-p", &name, "-m", &message]);
@@ -81,7 +99,15 @@ impl Stage {
             assert_eq!((&left.reference, synced.pushed.len()), (&self.reference(), pushed));
             assert_eq!(self.ada.git(&["rev-parse", &self.reference()]), good);
         }
-        // Repairs the hub as docs/trust.md describes.
+        // Looks at it and repairs the hub as docs/trust.md describes. The first command moves the
+        // tracking ref where `git pggit init` has configured that.
+        let refspec = "+refs/backups/*:refs/pggit/remotes/origin/backups/*";
+        self.ada.git(&["config", "--add", "remote.origin.fetch", refspec]);
+        self.ada.git(&["fetch", "-q", "origin", &self.reference()]);
+        let looked = self.ada.git(&["log", "-p", &format!("{good}..FETCH_HEAD"), "--", ".pggit"]);
+        assert!(looked.contains(&self.backups[0].id.to_string()), "{looked}");
+        let synced = self.sync();
+        assert!(synced.left_alone.len() == 1 && synced.left_alone[0].refused, "{synced:?}");
         self.hub.git(&["update-ref", &self.reference(), &good]);
         assert!(self.sync().is_nothing());
     }
@@ -192,8 +218,66 @@ fn a_ledger_that_was_poisoned_before_works_on() {
 }
 
 #[test]
-fn a_record_that_was_removed_or_damaged_is_refused() {
+fn a_record_that_was_removed_emptied_or_damaged_is_refused() {
     let stage = Stage::new();
     stage.push(Vec::clear);
     stage.is_refused("lacks event");
+    let stage = Stage::new();
+    stage.push_file("json", |_| None);
+    stage.is_refused("was removed");
+    let stage = Stage::new();
+    stage.push_file("json", |content| Some(content[..40].to_owned()));
+    stage.is_refused("is damaged");
+    // All events are there, but the record is that of another backup.
+    let stage = Stage::new();
+    stage.push_file("json", |content| {
+        let mut record: Value = serde_json::from_str(content).unwrap();
+        record["id"] = json!(stage.backups[1].id);
+        Some(record.to_string())
+    });
+    stage.is_refused("cannot be read");
+}
+
+#[test]
+fn a_second_event_with_the_id_of_another_is_refused() {
+    let stage = Stage::new();
+    stage.push(|events| {
+        let mut second = events[1].clone();
+        second["size_bytes"] = json!(1);
+        events.push(second);
+    });
+    stage.is_refused("two different events");
+}
+
+#[test]
+fn a_schema_that_was_replaced_or_removed_is_refused() {
+    let stage = Stage::new();
+    stage.push_file("sql", |_| Some("CREATE TABLE forged ();".to_owned()));
+    stage.is_refused("has its schema replaced");
+    let stage = Stage::new();
+    stage.push_file("sql", |_| None);
+    stage.is_refused("lacks its schema");
+    // Also when both sides have new events.
+    let stage = Stage::new();
+    stage.push_file("sql", |_| Some("CREATE TABLE forged ();".to_owned()));
+    let held = || Held { reason: Line::lossy("audit") };
+    on(&stage.ada, |ledger| ledger.append(stage.backups[0].id, |_| Ok(held().into())).unwrap());
+    let synced = stage.sync();
+    let [left] = synced.left_alone.as_slice() else { panic!("{synced:?}") };
+    assert!(left.refused && left.reason.contains("has its schema replaced"), "{left:?}");
+}
+
+#[test]
+fn a_new_clone_takes_over_an_event_without_effect() {
+    let stage = Stage::new();
+    stage.push(|events| {
+        let hold = json!({ "kind": "held", "reason": "for ever" });
+        events.push(event(&stage.backups[0], u64::MAX, "9999-12-31T23:59:59.999999Z", hold));
+    });
+    let bob = Repo::clone_of(&stage.hub, "Bob");
+    on(&bob, |ledger| {
+        assert!(ledger.sync("origin", BOTH).unwrap().left_alone.is_empty());
+        let entry = ledger.by_id(stage.backups[0].id).unwrap();
+        assert_eq!((entry.backup.holds.len(), entry.ignored.len()), (0, 1));
+    });
 }

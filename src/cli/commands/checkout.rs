@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::cli::recover::{Asked, make, target};
 use crate::cli::{Context, Failure};
 use crate::pg::NAME_BYTES_MAX;
 
@@ -39,21 +38,15 @@ EXAMPLES
     git pggit clone list";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let asked = Asked {
-        what: &args.commit,
-        database: args.place.database.as_deref(),
-        only_commit: true,
-        ..Asked::default()
-    };
     args.place.from.apply(context)?;
-    let target = target(&asked, context)?;
+    let target = args.place.target(&args.commit, context)?;
     let dbname = args.name.clone().unwrap_or_else(|| {
         let suffix = format!("_{}", target.commit.to_commit().short());
         let mut name = target.entry.backup.database.as_str().to_owned();
         name.truncate(NAME_BYTES_MAX - suffix.len());
         name + &suffix
     });
-    let info = make(&target, &args.place.copy(dbname, None, !args.read_only), context)?;
+    let info = args.place.copy(&target, dbname, None, !args.read_only, context)?;
     if context.ui.wants_json() {
         let backup = &target.entry.backup;
         return Ok(context.ui.json(&json!({

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 
 use crate::cli::from_option::FromOption;
-use crate::cli::recover::{Asked, Copy, attach, make, target};
-use crate::cli::{Code, Context, Failure};
-use crate::domain::Owner;
-use crate::pg::Client;
+use crate::cli::restores::{attach, warn_not_marked, warn_of_difference, watch_signals};
+use crate::cli::{Code, Context, Failure, bar};
+use crate::domain::{DatabaseName, Owner};
+use crate::pg::{Client, ConnInfo};
 use crate::process::interrupt;
 use crate::recovery::drop_clone;
+use crate::recovery::restore::{CopyRequest, Target, TargetQuery};
 use crate::workspace::connect;
 
 /// Run a program on a throw-away copy of the database at a commit
@@ -46,7 +47,7 @@ pub(crate) struct Args {
 pub(super) struct Place {
     /// Only backups of this configured database
     #[arg(short, long, value_name = "NAME")]
-    pub(super) database: Option<String>,
+    pub(super) database: Option<DatabaseName>,
 
     /// A database of the server to restore on, as psql takes it; by default the server of the database
     #[arg(long, value_name = "URL")]
@@ -88,15 +89,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Failure> {
-    let asked = Asked {
-        what: &args.commit,
-        database: args.place.database.as_deref(),
-        only_commit: true,
-        ..Asked::default()
-    };
     args.place.from.apply(context)?;
+    // A repository that cannot be read says nothing about the commit.
+    context.ledger()?;
     // If no backup leads to the commit, the program cannot be tested on it.
-    let target = target(&asked, context).map_err(|failure| match failure.code() {
+    let target = args.place.target(&args.commit, context).map_err(|failure| match failure.code() {
         Code::Conflict => failure.with_code(Code::Untestable),
         _ => failure,
     })?;
@@ -104,8 +101,7 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         Failure::new(Code::Fatal, "cannot find out which process this is").cause(error.to_string())
     })?;
     let dbname = format!("pggit_{}_{}", target.commit.to_commit().short(), owner.pid);
-    let copy = args.place.copy(dbname.clone(), Some(owner), args.writable);
-    let info = make(&target, &copy, context)?;
+    let info = args.place.copy(&target, dbname.clone(), Some(owner), args.writable, context)?;
     crate::process::crash_point("with.made");
     let ran = attach(&args.command, &info, context);
     let client = Client::connect(&info.with_dbname("postgres"), connect::APPLICATION)?;
@@ -119,9 +115,27 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
 }
 
 impl Place {
-    /// A copy in this place.
-    pub(super) fn copy(&self, dbname: String, owner: Option<Owner>, writable: bool) -> Copy<'_> {
-        Copy {
+    /// Finds the backup from which the commit is restored.
+    pub(super) fn target(&self, commit: &str, context: &Context) -> Result<Target, Failure> {
+        let query = TargetQuery {
+            what: commit,
+            database: self.database.as_ref(),
+            only_commit: true,
+            ..TargetQuery::default()
+        };
+        Ok(Target::find(&query, context)?)
+    }
+
+    /// Creates a copy in this place. Returns the connection to it.
+    pub(super) fn copy(
+        &self,
+        target: &Target,
+        dbname: String,
+        owner: Option<Owner>,
+        writable: bool,
+        context: &Context,
+    ) -> Result<ConnInfo, Failure> {
+        let request = CopyRequest {
             dbname,
             server: self.server.as_deref(),
             owner,
@@ -129,6 +143,13 @@ impl Place {
             no_owner: self.no_owner,
             no_privileges: self.no_privileges,
             allow_schema_difference: self.allow_schema_difference,
-        }
+        };
+        watch_signals()?;
+        let progress = bar::progress(&context.ui);
+        let copy = request.create(target, context, progress.as_ref())?;
+        drop(progress);
+        warn_of_difference(copy.schema.as_ref(), context);
+        warn_not_marked(&request.dbname, copy.not_marked.as_deref(), context);
+        Ok(copy.info)
     }
 }

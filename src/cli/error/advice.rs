@@ -1,13 +1,10 @@
 //! Whose fault it is and what to do about it: the errors of all rooms as
 //! failures of a command.
 
-use std::path::PathBuf;
-
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
-use crate::recovery::Gap;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, queue, recovery, store, tools, verify, worker, workspace};
+use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, worker, workspace};
 
 use super::{Code, Failure};
 
@@ -512,110 +509,13 @@ impl From<worker::job::Error> for Failure {
     }
 }
 
-impl From<recovery::Error> for Failure {
-    fn from(error: recovery::Error) -> Self {
-        match error {
-            recovery::Error::Pg(error) => error.into(),
-            recovery::Error::Store(error) => error.into(),
-            recovery::Error::Tools(error) => error.into(),
-            other @ recovery::Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
-                .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
-            other @ recovery::Error::NoExpectedSchema { .. } => Self::of(Code::Conflict, &other)
-                .hint("nothing is left of it; a backup of the commit itself would have its schema")
-                .hint("--no-migrate restores the backup at its own commit"),
-            other @ recovery::Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
-                "nothing is left of it; install the locale where the server runs, and restart the server",
-            ),
-            recovery::Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
-            other @ recovery::Error::Setting { .. } => Self::of(Code::Conflict, &other)
-                .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),
-            other @ recovery::Error::Staging { .. } => Self::of(Code::Destination, &other),
-            other @ recovery::Error::Directory { hint, .. } => {
-                let failure = Self::of(Code::Conflict, &other);
-                if hint.is_empty() { failure } else { failure.hint(hint) }
-            }
-            recovery::Error::Unmapped { ref places, .. } => Self::of(Code::Conflict, &error)
-                .hint(format!("to make it where it was, add: {}", mappings(places)))
-                .hint("a path behind the '=' makes it there; it has to be empty or missing"),
-            other @ recovery::Error::NoRoom { .. } => {
-                Self::of(Code::Destination, &other).hint("make room, or name a directory elsewhere")
-            }
-            other @ recovery::Error::NothingThere { .. } => {
-                Self::of(Code::NotFound, &other).hint("without --mode disaster, --into makes it")
-            }
-            other @ recovery::Error::InUse { .. } => Self::of(Code::Conflict, &other)
-                .hint("what they write would be lost; stop them, or end them with --disconnect"),
-            ref other @ recovery::Error::NotOver { ref id, .. } => Self::of(Code::Conflict, other)
-                .hint(format!("'git pggit backup restore --abort {id}' puts back what was there before"))
-                .hint(format!(
-                    "'--resume {id}' goes on with it, '--finish {id}' ends it when it is in place"
-                )),
-            other @ recovery::Error::NoRestore { .. } => Self::of(Code::NotFound, &other)
-                .hint("'git pggit backup restore --list' shows those that are not over"),
-            other @ recovery::Error::Busy { .. } => Self::of(Code::Busy, &other),
-            other @ recovery::Error::File { .. } => Self::of(Code::Destination, &other),
-            recovery::Error::Process(error) => error.into(),
-            other @ (recovery::Error::NoUser { .. } | recovery::Error::OwnsServer { .. }) => {
-                Self::of(Code::Configuration, &other).hint(MAKE_USER).hint(NAME_USER)
-            }
-            other @ recovery::Error::NotInBackup { .. } => Self::of(Code::NotFound, &other),
-            recovery::Error::NotTaken { ref why, .. } => {
-                let why = why.clone();
-                why.into_iter().fold(Self::of(Code::ToolFailed, &error), Failure::cause)
-            }
-            other @ recovery::Error::ServerMissing { major, .. } => {
-                Self::of(Code::ToolFailed, &other).hint(server_wanted(major))
-            }
-            other @ (recovery::Error::ServerNotStarted { .. }
-            | recovery::Error::NotPrivate { .. }
-            | recovery::Error::Deadline { .. }) => Self::of(Code::ToolFailed, &other),
-            other @ recovery::Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
-            recovery::Error::Git(error) => error.into(),
-            recovery::Error::Ledger(error) => error.into(),
-            recovery::Error::Config(error) => error.into(),
-            other @ recovery::Error::Command { .. } => Self::of(Code::ToolFailed, &other)
-                .hint("it is what pggit.<database>.migrate names; it ran in a worktree of the commit")
-                .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
-            other @ recovery::Error::Step { .. } => Self::of(Code::ToolFailed, &other),
-            other => Self::of(Code::Conflict, &other),
-        }
-    }
-}
-
-/// Returns the options that map each tablespace to its old place, quoted for a shell.
-fn mappings(places: &[PathBuf]) -> String {
-    let option = |place: &PathBuf| {
-        let text = place.to_string_lossy().replace('=', "\\=");
-        let mapping = format!("{text}={text}");
-        let is_plain =
-            mapping.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.,+=:@-".contains(&byte));
-        let quoted = || shlex::try_quote(&mapping).map_or_else(|_| mapping.clone(), Into::into);
-        format!("--tablespace-mapping {}", if is_plain { mapping.clone() } else { quoted() })
-    };
-    places.iter().map(option).collect::<Vec<_>>().join(" ")
-}
-
-/// Hints for the case that the migrations that this program runs do not lead to a commit.
-fn of_gap(gap: &Gap, failure: Failure) -> Failure {
-    let failure = match gap {
-        Gap::NotAncestor { .. } => {
-            return failure.hint("migrations are not undone; 'git pggit backup find' shows what leads there");
-        }
-        Gap::NoDirectory { .. } => failure
-            .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
-        Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,
-    };
-    failure
-        .hint("let the program run them that they are for: git config pggit.<database>.migrate <command>")
-        .hint("or restore the backup as it is, with --no-migrate, or a commit between the two")
-}
-
 /// What to do where nobody is known who may run a server.
-const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
-const NAME_USER: &str = "another one that owns no server can be named: git config pggit.scratchUser <user>";
+pub(super) const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
+pub(super) const NAME_USER: &str =
+    "another one that owns no server can be named: git config pggit.scratchUser <user>";
 
 /// What to do where the server of a version is missing.
-fn server_wanted(major: u32) -> String {
+pub(super) fn server_wanted(major: u32) -> String {
     format!("install the server of PostgreSQL {major}, or name its directory: git config pggit.pgbin <dir>")
 }
 
@@ -713,9 +613,13 @@ impl From<workspace::Error> for Failure {
             Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
                 .hint("mount it, or bring it back")
                 .hint(format!("if the backups are lost for good, '{command}' makes an empty one")),
-            Error::OtherStore { source, command } => {
-                Self::from(source).hint(format!("if that is what you want: {command}"))
-            }
+            Error::OtherStore { source, command } => match source {
+                store::Error::Replaced { .. } => {
+                    Self::from(source).hint(format!("if that is what you want: {command}"))
+                }
+                // A place that is accepted needs the recorded keys all the same.
+                source => Self::from(source),
+            },
         }
     }
 }

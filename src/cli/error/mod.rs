@@ -8,6 +8,7 @@ use serde_json::json;
 use super::ui::OutputError;
 
 mod advice;
+mod restores;
 
 /// Every way a command can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -64,7 +64,7 @@ impl Facts {
     }
 
     /// The ids that stand for more than one event.
-    pub(super) fn twice(&self) -> impl Iterator<Item = &String> {
+    pub(in crate::ledger) fn twice(&self) -> impl Iterator<Item = &String> {
         self.0.iter().filter(|(_, facts)| facts.len() > 1).map(|(id, _)| id)
     }
 }

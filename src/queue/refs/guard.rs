@@ -6,11 +6,19 @@ use std::time::{Duration, Instant};
 
 use super::{DATABASES, Error, Inner, JOBS, KEYS};
 use crate::clock::Clock;
+use crate::git::Reach;
 
 /// The prefix of the refs that belong to this repository alone.
 const OURS: &str = "refs/pggit/";
 /// The time for which the result of a check is reused.
 const BELIEVED: Duration = Duration::from_secs(60);
+
+/// The refs of the queue.
+const PREFIXES: [&str; 3] = [JOBS, KEYS, DATABASES];
+
+fn is_closed(reach: &Reach) -> bool {
+    PREFIXES.iter().all(|prefix| reach.hides_from_pushes(prefix))
+}
 
 impl Inner {
     /// Fails if others may have brought jobs. If pushes are not forbidden yet and there are no
@@ -19,32 +27,22 @@ impl Inner {
         if self.guarded.is_some_and(|at| at.elapsed() < BELIEVED) {
             return Ok(());
         }
-        for prefix in [JOBS, KEYS, DATABASES] {
-            if let Some((remote, refspec)) = self.repository.fetches_into(prefix)? {
-                return Err(Error::Fetched { remote, refspec });
-            }
+        let reach = self.repository.reach()?;
+        if let Some((remote, refspec)) = PREFIXES.iter().find_map(|prefix| reach.fetches_into(prefix)) {
+            return Err(Error::Fetched { remote, refspec });
         }
-        if !self.is_closed()? {
+        if !is_closed(&reach) {
             self.close(clock)?;
         }
         self.guarded = Some(Instant::now());
         Ok(())
     }
 
-    fn is_closed(&self) -> Result<bool, Error> {
-        for prefix in [JOBS, KEYS, DATABASES] {
-            if !self.repository.hides_from_pushes(prefix)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Forbids pushes, one process at a time. With the lock, jobs that another process of
     /// this program queues meanwhile are not mistaken for pushed ones.
     fn close(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let lock = self.lock().map_err(|error| Error::Watch { detail: error.to_string() })?;
-        if !self.is_closed()? {
+        if !is_closed(&self.repository.reach()?) {
             self.refuse_unfinished(clock)?;
             self.repository.hide_from_pushes(OURS)?;
             // Jobs may have been pushed between the check and the change of the setting.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::dump::check_money;
 use super::error::of_store;
 use super::globals::MadeRoles;
 use super::new_database::with_suffix;
@@ -216,7 +217,8 @@ impl Part<'_> {
                 }
                 false => None,
             };
-            let copied = self.copy(&server.connection(&self.dbname), &source)?;
+            let settings = Client::connect(&source, APPLICATION)?.database_settings(source.dbname())?;
+            let copied = self.copy(&server.connection(&self.dbname), &source, advance.lends(&settings))?;
             *restored.borrow_mut() = Some(self.done(copied, roles));
             Ok(())
         };
@@ -260,7 +262,8 @@ impl Part<'_> {
             let major = Client::connect(source, APPLICATION)?.facts()?.major;
             whole.load_into(source, major)?;
             crash_point("recovery.whole");
-            self.copy(&Connection::from(source), source)
+            // A dump contains no settings of the database.
+            self.copy(&Connection::from(source), source, advance.settings())
         })?;
         Ok(self.done(copied, roles))
     }
@@ -287,8 +290,14 @@ impl Part<'_> {
             .then_prove(advance.expected.source())
     }
 
-    /// From the one database, which programs reach by `connection`, into the new one.
-    fn copy(&self, connection: &Connection, source: &ConnInfo) -> Result<Copied, Error> {
+    /// From the one database, which programs reach by `connection`, into the new one. `settings` are
+    /// those that the original database has.
+    fn copy(
+        &self,
+        connection: &Connection,
+        source: &ConnInfo,
+        settings: &[Setting],
+    ) -> Result<Copied, Error> {
         let (advance, from) = (&self.advance, Client::connect(source, APPLICATION)?);
         let (resolved, facts) = (self.selection.resolve(&from)?, from.facts()?);
         let like = Template::like(&facts);
@@ -311,6 +320,7 @@ impl Part<'_> {
             }
             _ => {
                 left_out = self.transfer(&tools, &dump, target, &resolved)?;
+                check_money(target, &facts.lc_monetary)?;
                 let missing = match self.selection.is_all() {
                     true => Vec::new(),
                     false => {
@@ -323,9 +333,6 @@ impl Part<'_> {
                 }
             }
         };
-        // A restored cluster has the settings of the database; a restored dump has none.
-        let own = from.database_settings(source.dbname())?;
-        let settings = if own.is_empty() { advance.settings() } else { advance.lends(&own) };
         let not_marked = into_new_database(&self.admin, &self.plan(like, settings), work, &crash_point)?;
         Ok(Copied { difference, left_out, not_marked })
     }

@@ -5,13 +5,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::process::{
-    Cmd, Liveness, OsUser, Pinned, Seen, Strays, claimant, find_program, is_alive, remove_claimed,
+    Cmd, Liveness, OsUser, Pinned, Seen, Strays, claimant, find_program, is_alive, pause, remove_claimed,
     remove_unclaimed, search_path,
 };
 use crate::recovery::Error;
@@ -26,6 +25,8 @@ const SOCKET: &str = "/.s.PGSQL.5432.lock";
 const GROUND: &str = "PGGIT_GROUND";
 /// The default user of scratch servers if this process is root.
 const SCRATCH_USER: &str = "pggit-scratch";
+/// The time between two looks at a process.
+const MOMENT: Duration = Duration::from_millis(50);
 /// Names of the server program of PostgreSQL.
 const SERVERS: [&str; 2] = ["postgres", "postmaster"];
 
@@ -152,19 +153,12 @@ fn server_of(uid: u32) -> Option<i32> {
         return None;
     }
     // A process that is gone a moment later was not a permanent server.
-    pause();
+    pause(MOMENT);
     first.into_iter().find(|one| Seen::of(one.pid).as_ref() == Some(one) && is_server(one)).map(|one| one.pid)
 }
 
 fn is_called_server(one: &Seen) -> bool {
     SERVERS.iter().any(|name| one.is_called(name))
-}
-
-/// Waits for a moment.
-fn pause() {
-    // Nothing is ever sent.
-    let (_keep, moment) = channel::<()>();
-    let _ = moment.recv_timeout(Duration::from_millis(50));
 }
 
 /// Ends servers of dead processes, and removes the directories that they had
@@ -242,7 +236,7 @@ pub(in crate::recovery) fn end_server(data: &Path, uid: u32) {
             if server().is_none() {
                 return;
             }
-            pause();
+            pause(MOMENT);
         }
     }
 }

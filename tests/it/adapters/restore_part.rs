@@ -183,3 +183,47 @@ fn of_a_tool_of_ones_own_onto_another_server_with_its_roles() {
     into(&rig, "again", &args).success();
     nothing_is_left(&scratch);
 }
+
+#[test]
+fn amounts_that_are_read_in_another_locale_are_refused() {
+    let (rig, other) = (Rig::with_pgbackrest(), Cluster::start());
+    rig.config("tool", "pg_basebackup");
+    rig.cluster.psql("shop", "create table prices as select 1.5::numeric::money as price");
+    rig.create(&[]);
+    let (scratch, url) = (fresh_dir(), other.url("postgres"));
+    rig.sandbox.git(["config", "pggit.scratch", scratch.to_str().unwrap()]);
+    // Settings of a role count more than those of a database.
+    other.psql("postgres", "alter role postgres set lc_monetary = 'POSIX'");
+    let args = ["--server", &url, "--table", "prices"];
+    let said = into(&rig, "prices", &args).fails(12).stderr_text();
+    assert!(said.contains("money"), "{said}");
+    into(&rig, "others", &["--server", &url, "--table", "orders"]).success();
+    other.psql("postgres", "alter role postgres reset lc_monetary");
+    into(&rig, "prices", &args).success();
+    assert_eq!(other.psql("prices", "select price::numeric from prices"), "1.50");
+    nothing_is_left(&scratch);
+}
+
+#[test]
+fn a_copy_of_a_cluster_says_which_settings_its_database_has() {
+    let rig = Rig::with_pgbackrest();
+    let script = snapshots(&rig).backup.unwrap().join(" ");
+    // The record is begun before the snapshot is made.
+    let reset = format!(
+        "#!/bin/sh\n{} -X -q -d '{}' -c 'alter database shop reset search_path' >&2 && exec \"$@\"\n",
+        rig.cluster.bin().join("psql").display(),
+        rig.cluster.conninfo("shop"),
+    );
+    let reset = rig.write("reset", &reset, 0o755);
+    rig.sandbox.git(["config", "pggit.tool.snap.backup", &format!("{} {script}", reset.display())]);
+    rig.cluster.psql("shop", "create schema app; alter database shop set search_path = app, public");
+    let backup = rig.create(&[]);
+    assert_eq!(backup.postgres.unwrap().settings.len(), 1);
+    rig.sandbox.git(["config", "pggit.scratch", fresh_dir().to_str().unwrap()]);
+    rig.sandbox.commit("migrations/0001_more.sql", "create table more (id int)", "more");
+    rig.pggit(&["backup", "restore", "HEAD", "--into", "onward", "--allow-schema-difference"]).success();
+    assert_eq!(
+        rig.cluster.psql("onward", "select schemaname from pg_tables where tablename = 'more'"),
+        "public"
+    );
+}

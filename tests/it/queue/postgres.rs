@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pggit::clock::{Clock, System};
-use pggit::domain::{Timestamp, Uptime};
+use pggit::domain::{JobState, Timestamp, Uptime};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError};
 use pggit::queue::{Error, PostgresQueue, Queue};
 use pggit::sql::{self, Right};
@@ -145,6 +145,81 @@ fn roles_can_do_what_they_were_granted_and_nothing_else() {
     worker.end(&claim, &completed()).unwrap();
     let dropped = ["r", "e", "w"].map(|kind| format!("drop owned by {0}; drop role {0}", role(kind)));
     stage.psql(&dropped.join("; "));
+}
+
+#[test]
+fn the_key_of_a_claim_is_in_no_statement_that_the_server_shows() {
+    let stage = Postgres::new();
+    let queue = stage.open();
+    let watched = |claim: &pggit::queue::Claim| {
+        let statement = stage.psql(
+            "select query from pg_stat_activity where application_name = 'git-pggit queue' \
+             and datname = current_database()",
+        );
+        assert!(statement.contains("pggit."), "{statement}");
+        for secret in [claim.key, claim.key + claim.token] {
+            assert!(!statement.contains(&secret.to_string()), "{statement}");
+        }
+    };
+    queue.enqueue(backup("shop")).unwrap();
+    queue.enqueue(backup("stats")).unwrap();
+    let first = queue.claim(&suite::worker("w")).unwrap().unwrap();
+    queue.heartbeat(&first).unwrap();
+    watched(&first);
+    let (_, second) = queue.end_and_claim(&first, &completed(), &suite::worker("w")).unwrap();
+    watched(&first);
+    let second = second.unwrap();
+    queue.end(&second, &completed()).unwrap();
+    watched(&second);
+}
+
+#[test]
+fn workers_of_the_version_before_lose_their_jobs_and_claim_none() {
+    let cluster = Cluster::shared();
+    let stage = Postgres { database: cluster.create_database("queue"), cluster };
+    let role = format!("old_{}", stage.database);
+    let first = include_str!("../../../src/sql/0001_queue.sql");
+    stage.client().execute(&format!(
+        "create schema pggit; create table pggit.schema_version (version integer primary key, \
+         installed_at timestamptz not null default now()); {first}; insert into pggit.schema_version values (1); \
+         create role {role} login; grant usage on schema pggit to {role}; \
+         grant select on pggit.jobs, pggit.schema_version to {role}; \
+         grant execute on all functions in schema pggit to {role}"
+    )).unwrap();
+    let id = "01a20000-0000-7000-8000-000000000001";
+    let work = serde_json::to_string(&backup("shop").work).unwrap();
+    stage.psql(&format!(
+        "select pggit.enqueue('{id}', 'backup', 'shop', '01a20000-0000-7000-8000-000000000002', null, '{work}', \
+         0::int2, null, 5, 0, 0, 'x')"
+    ));
+    let as_worker = |sql: &str| stage.psql(&format!("set role {role}; {sql}"));
+    let claim = "select pggit.claim('old', null, 60)";
+    assert!(as_worker(claim).contains(id));
+    assert_eq!(sql::install(&stage.client()).unwrap(), 1);
+    assert_eq!(
+        stage.psql(
+            "select count(*) from pggit.jobs join pggit.claim_keys on job_id = id where state = 'in_progress'"
+        ),
+        "1"
+    );
+    for call in ["heartbeat(id, token)", "end_attempt(id, token, 'completed', null, '', false, false)"] {
+        assert_eq!(as_worker(&format!("select pggit.{call} is null from pggit.jobs")), "t", "{call}");
+    }
+    stage.pass(secs(120));
+    let refused = stage.cluster.try_psql(&stage.database, &format!("set role {role}; {claim}"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("this worker is older than the queue"), "{said}");
+    // The role may do what it might do before.
+    let url = stage.cluster.url(&stage.database).replace("user=postgres", &format!("user={role}"));
+    let info = ConnInfo::parse(&url, &Environment::default()).unwrap();
+    let queue = PostgresQueue::open(info, Arc::new(System)).unwrap();
+    let claim = queue.claim(&suite::worker("new")).unwrap().unwrap();
+    assert_eq!((claim.job.id.to_string().as_str(), claim.token), (id, 2));
+    queue.heartbeat(&claim).unwrap();
+    let (ended, next) = queue.end_and_claim(&claim, &completed(), &suite::worker("new")).unwrap();
+    assert!(ended.state == JobState::Completed && next.is_none());
+    drop(queue);
+    stage.psql(&format!("drop owned by {role}; drop role {role}"));
 }
 
 #[test]

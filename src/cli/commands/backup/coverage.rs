@@ -7,10 +7,11 @@ use crate::cli::{Code, Context, Failure};
 use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
+use crate::recovery::restore::records;
 use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
 use crate::workspace::places;
 
-use super::{select, view};
+use super::view;
 
 /// Show which branches and commits can be restored
 ///
@@ -45,9 +46,9 @@ EXAMPLES
     git pggit backup coverage --commits v1.0..main";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let standing = places::standing(context, &overview)?;
-    let records = select::records(&overview, &standing.missing);
+    let records = records(&overview, &standing.missing);
     let repository = context.repository()?;
     let all_ok = match &args.commits {
         Some(range) => commits(range, &records, &overview, context)?,

@@ -149,7 +149,7 @@ fn refuse_living(backup: &Backup, force: bool) -> Result<(), Failure> {
 }
 
 fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> {
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let database = database.map(|name| select::database(Some(name), context)).transpose()?;
     let of_database = |row: &Row<'_>| database.as_ref().is_none_or(|name| row.database() == name.as_str());
     let interrupted = |row: &Row<'_>| is_abandoned(row.status(), row.owner().as_ref());

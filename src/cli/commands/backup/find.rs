@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use crate::cli::from_option::FromOption;
-use crate::cli::recover::{Wanted, best, search};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
-use crate::domain::ShortIds;
+use crate::domain::{DatabaseName, ShortIds};
 use crate::recovery::Candidate;
+use crate::recovery::restore::{CandidateQuery, best, candidates, one_database};
 
 use super::list::short_ids;
 use super::{select, view};
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
     /// Only backups of this database
     #[arg(short, long, value_name = "NAME")]
-    database: Option<String>,
+    database: Option<DatabaseName>,
 
     /// Only backups that this tool has made
     #[arg(long, value_name = "TOOL")]
@@ -65,9 +65,9 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     args.from.apply(context)?;
     let commit = context.repository()?.resolve_commit(&args.commit)?;
-    let overview = select::overview(context)?;
-    let wanted = Wanted {
-        databases: select::one_database(args.database.as_deref(), &overview, context)?,
+    let overview = context.overview()?;
+    let query = CandidateQuery {
+        databases: one_database(args.database.as_ref(), &overview, context)?,
         tool: args.tool.as_deref(),
         no_dumps: false,
         verified_only: args.verified_only,
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         unchecked: args.no_check,
         stays: false,
     };
-    let candidates = search(&wanted, commit, &overview, context)?;
+    let candidates = candidates(&query, commit, &overview, context)?;
     if context.ui.wants_json() {
         let best = candidates.iter().find(|candidate| candidate.is_eligible()).map(|best| best.backup);
         return Ok(context.ui.json(&json!({

@@ -3,7 +3,7 @@
 use crate::cli::{Code, Context, Failure};
 
 use super::fields;
-use super::select::{self, Many};
+use super::select::Many;
 
 /// Print something about each backup, for scripts
 ///
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::new(Code::Usage, error.to_string())
             .hint(format!("fields are {}", fields::names().join(", ")))
     })?;
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let rows = args.many.select(&overview, context)?;
     let print = |mut line: Vec<u8>| -> Result<(), Failure> {
         if args.nul {

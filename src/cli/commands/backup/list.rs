@@ -9,7 +9,7 @@ use crate::domain::{ShortIds, Timestamp, human_bytes};
 use crate::git::Repository;
 use crate::ledger::{Entry, Overview, Row};
 
-use super::select::{self, Many};
+use super::select::Many;
 use super::view;
 
 /// List backups, newest first
@@ -64,7 +64,7 @@ enum Sort {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let mut rows = args.many.select(&overview, context)?;
     // The newest first also among those that are equal.
     rows.reverse();

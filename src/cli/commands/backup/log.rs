@@ -15,7 +15,7 @@ use crate::git::Signature;
 use crate::ledger::{Entry, Row, reason};
 
 use super::list::short_ids;
-use super::select::{self, Many};
+use super::select::Many;
 use super::view;
 
 /// Show who did what to which backup, newest first
@@ -48,7 +48,7 @@ EXAMPLES
     git pggit backup log --database shop --json";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let mut rows = match &args.backup {
         Some(backup) => vec![overview.find(&backup.parse()?, &args.many.filter(context)?)?],
         None => args.many.select(&overview, context)?,

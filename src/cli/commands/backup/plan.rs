@@ -38,6 +38,5 @@ impl Args {
 
 pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure> {
     given.check(given.args.form())?;
-    given.args.wanted.from.apply(context)?;
     show(&given.args.wanted, context)
 }

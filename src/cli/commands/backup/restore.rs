@@ -1,29 +1,20 @@
 //! `git pggit backup restore`
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use crate::cli::from_option::FromOption;
-use crate::cli::recover::{
-    Asked, Done, Shown, Target, Then, admin_of, arrival, find, place_of_database, recorded, say_not_marked,
-    snapshot, target, trusted,
+use crate::cli::restores::{failed, watch_signals};
+use crate::cli::{Code, Context, Failure, bar, logging};
+use crate::domain::{DatabaseName, Line, Lsn, RecoveryTarget, TableName};
+use crate::recovery::Archiving;
+use crate::recovery::restore::{
+    DatabaseDestination, Destination, DirectoryDestination, RestorePlan, RestoreRequest,
 };
-use crate::cli::{Code, Context, Failure, bar};
-use crate::domain::{Line, Lsn, RecoveryTarget, RestoreMode, Status, TableName, Timestamp, human_bytes};
-use crate::git::Oid;
-use crate::ledger::{Entry, Filter, Row};
-use crate::process::interrupt;
-use crate::recovery::{Advance, Expected, Leniency, Restore, Restored};
-use crate::tools::{Program, Programs};
-use crate::workspace::places;
-use crate::workspace::store;
 
-use super::restore_cluster::failed;
 use super::restore_options::{Form, Given};
-use super::{restore_cluster, restore_in_place, restore_part, select};
+use super::{restore_in_place, restore_print, select};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -100,14 +91,14 @@ pub(super) struct Unfinished {
 }
 
 /// Whether what is there stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Mode {
     Clone,
     Disaster,
 }
 
 /// What is to be restored, and where to
-#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[derive(Debug, clap::Args)]
 pub(super) struct Wanted {
     /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
     #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
@@ -126,18 +117,15 @@ pub(super) struct Wanted {
     pub(super) disconnect: bool,
 
     /// With --into: only this schema and what is in it; may be given several times
-    #[serde(skip)]
     #[arg(long, value_name = "SCHEMA")]
     pub(super) schema: Vec<String>,
 
     /// With --into: only this table, with its indexes, constraints, triggers and sequences; may be
     /// given several times
-    #[serde(skip)]
     #[arg(long, value_name = "TABLE")]
     pub(super) table: Vec<TableName>,
 
     /// With --into: another database of a cluster that was copied
-    #[serde(skip)]
     #[arg(long, value_name = "DATABASE")]
     pub(super) from_database: Option<String>,
 
@@ -163,12 +151,10 @@ pub(super) struct Wanted {
     pub(super) no_migrate: bool,
 
     /// With --to: recover the cluster and compare the schema, also where no migration has to be run
-    #[serde(default)]
     #[arg(long)]
     pub(super) prove: bool,
 
     /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
-    #[serde(skip)]
     #[arg(long)]
     pub(super) start: bool,
 
@@ -178,7 +164,7 @@ pub(super) struct Wanted {
 
     /// Only backups of this configured database, and by default the server that it is on
     #[arg(short, long, value_name = "NAME")]
-    pub(super) database: Option<String>,
+    pub(super) database: Option<DatabaseName>,
 
     /// A database of the server to restore on, as psql takes it
     #[arg(long, value_name = "URL")]
@@ -186,11 +172,9 @@ pub(super) struct Wanted {
 
     /// Make the roles that are beside the dump and not on the server; those that are there stay as
     /// they are
-    #[serde(default)]
     #[arg(long)]
     pub(super) globals: bool,
 
-    #[serde(default)]
     #[command(flatten)]
     pub(super) from: FromOption,
 
@@ -207,7 +191,7 @@ pub(super) struct Wanted {
 }
 
 /// Up to where the log is replayed
-#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Point in time, with --to")]
 pub(super) struct Until {
     /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
@@ -237,34 +221,52 @@ pub(super) struct Until {
 }
 
 impl Wanted {
-    /// The same of this backup at this commit, with nothing left that may mean
-    /// something else later or in another directory.
-    pub(super) fn exact(&self, entry: &Entry, commit: Oid, context: &Context) -> Result<Self, Failure> {
-        let mapping = self.tablespace_mapping.iter();
-        let at = self.until.at.as_ref().map(|at| select::moment(at, context.now())).transpose()?;
-        let wal_store = self.until.wal_store.as_deref();
-        let wal_store = wal_store.map(|url| store::general_url(context, Some(url))).transpose()?;
-        Ok(Self {
-            backup: entry.backup.id.to_string(),
-            commit: Some(commit.to_commit().to_string()),
-            no_migrate: false,
+    /// The request that the options make.
+    fn request(&self, context: &Context) -> Result<RestoreRequest, Failure> {
+        if self.backup.is_empty() {
+            return Err(Failure::new(Code::Usage, "name a backup or a commit"));
+        }
+        let destination = match &self.to {
+            Some(to) => Destination::Directory(self.directory(to, context)?),
+            None => Destination::Database(DatabaseDestination {
+                name: self.into.clone(),
+                server: self.server.clone(),
+                schemas: self.schema.clone(),
+                tables: self.table.clone(),
+                from_database: self.from_database.clone(),
+                globals: self.globals,
+                no_owner: self.no_owner,
+                no_privileges: self.no_privileges,
+                disconnect: self.disconnect,
+            }),
+        };
+        Ok(RestoreRequest {
+            database: self.database.clone(),
+            commit: self.commit.clone(),
+            no_migrate: self.no_migrate,
+            allow_schema_difference: self.allow_schema_difference,
             from: self.from.absolute(context)?,
-            tablespace_mapping: mapping
-                .map(|text| restore_cluster::absolute_mapping(text, context))
-                .collect::<Result<_, _>>()?,
-            until: Until {
-                at: at.map(|at| at.to_string()),
-                wal_store: wal_store.map(|url| url.to_string()),
-                ..self.until.clone()
-            },
-            ..self.clone()
+            ..RestoreRequest::new(self.backup.clone(), destination)
+        })
+    }
+
+    fn directory(&self, to: &Path, context: &Context) -> Result<DirectoryDestination, Failure> {
+        let mappings = self.tablespace_mapping.iter().map(|text| mapping(text, context));
+        Ok(DirectoryDestination {
+            path: plain(&context.cwd().join(to)),
+            tablespaces: mappings.collect::<Result<_, _>>()?,
+            archiving: if self.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
+            until: self.until.target(context)?,
+            wal_store: self.until.wal_store.clone(),
+            check_schema: self.prove,
+            start: self.start,
         })
     }
 }
 
 impl Until {
     /// The target; without one, the end of the backup itself.
-    pub(super) fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
+    fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
         if let Some(at) = &self.at {
             return Ok(RecoveryTarget::Time(select::moment(at, context.now())?));
         }
@@ -295,51 +297,6 @@ EXAMPLES
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
     git pggit backup restore v1.9 --mode disaster --force --disconnect
     git pggit backup restore --finish";
-
-/// The last copy of a cluster that was complete at a time.
-fn last_before(at: Timestamp, asked: &Asked<'_>, context: &Context) -> Result<(Entry, Oid), Failure> {
-    let overview = snapshot(context)?;
-    let filter = Filter {
-        databases: select::one_database(asked.database, overview, context)?,
-        statuses: vec![Status::Completed],
-        ..Filter::default()
-    };
-    let in_time = |row: &Row<'_>| {
-        row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
-    };
-    let last = overview.select(&filter).into_iter().filter(in_time).max_by_key(Row::completed_at);
-    let Some(row) = last else {
-        return Err(Failure::new(Code::NotFound, format!("no copy of a cluster was complete at {at}"))
-            .hint("'git pggit backup list' shows all; a dump leads to no moment"));
-    };
-    let entry = context.ledger()?.entry(&row)?;
-    trusted(asked.what, &entry, context)?;
-    let commit = Oid::from(&entry.backup.commit);
-    Ok((entry, commit))
-}
-
-/// The copy of a cluster that is wanted. What commit it is at, at a moment of its
-/// log, says the log.
-fn of_cluster(wanted: &Wanted, context: &Context) -> Result<Target, Failure> {
-    let until = wanted.until.target(context)?;
-    if until == RecoveryTarget::Immediate {
-        return target(&asked(wanted, &until)?, context);
-    }
-    let (entry, _) = resolve(wanted, context)?;
-    let commit = Oid::from(&entry.backup.commit);
-    Ok(Target { entry, commit, forward: None, expected: Expected::Unknown })
-}
-
-/// Whether it is shown or done.
-#[derive(Debug)]
-pub(super) enum How {
-    /// Shown, with what follows it.
-    Show(Then),
-    /// Done.
-    Run,
-    /// Done as a part of something, which says what was done.
-    Part,
-}
 
 impl Args {
     /// Returns the form of the restore, or `None` if the options do not name one.
@@ -373,162 +330,63 @@ pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure>
     if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
         return Ok(());
     }
-    args.wanted.from.apply(context)?;
-    match (args.dry_run, args.wanted.mode) {
-        (true, _) => show(&args.wanted, context),
-        (false, Mode::Clone) => carry_out(&args.wanted, How::Run, context).map(drop),
-        (false, Mode::Disaster) => restore_in_place::run(&args.wanted, args.force, context),
+    if args.dry_run {
+        return show(&args.wanted, context);
     }
+    args.wanted.from.apply(context)?;
+    let request = args.wanted.request(context)?;
+    if args.wanted.mode == Mode::Disaster {
+        return restore_in_place::run(request, args.force, context);
+    }
+    let plan = RestorePlan::new(request, context)?;
+    watch_signals()?;
+    logging::begin_with_warnings(context);
+    let progress = bar::progress(&context.ui);
+    let outcome = plan.execute(progress.as_ref()).map_err(failed)?;
+    drop(progress);
+    restore_print::outcome(&plan, outcome, context)
 }
 
 /// Shows what would be done.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+    wanted.from.apply(context)?;
+    let request = wanted.request(context)?;
     match wanted.mode {
-        Mode::Clone => carry_out(wanted, How::Show(Then::default()), context).map(drop),
-        Mode::Disaster => restore_in_place::show(wanted, context),
-    }
-}
-
-/// What somebody asked for.
-fn asked<'a>(wanted: &'a Wanted, until: &RecoveryTarget) -> Result<Asked<'a>, Failure> {
-    if wanted.backup.is_empty() {
-        return Err(Failure::new(Code::Usage, "name a backup or a commit"));
-    }
-    Ok(Asked {
-        what: &wanted.backup,
-        database: wanted.database.as_deref(),
-        commit: wanted.commit.as_deref(),
-        // No migration is run after a point-in-time recovery.
-        no_migrate: wanted.no_migrate || *until != RecoveryTarget::Immediate,
-        of_cluster: wanted.to.is_some() || wanted.from_database.is_some(),
-        or_cluster: true,
-        ..Asked::default()
-    })
-}
-
-/// The backup that is wanted, and the commit that it is to be at.
-pub(super) fn resolve(wanted: &Wanted, context: &Context) -> Result<(Entry, Oid), Failure> {
-    let until = wanted.until.target(context)?;
-    let asked = asked(wanted, &until)?;
-    match until {
-        RecoveryTarget::Time(at) if wanted.to.is_some() && wanted.backup == "latest" => {
-            last_before(at, &asked, context)
+        Mode::Clone => {
+            let plan = RestorePlan::new(request, context)?;
+            let description = plan.describe()?;
+            restore_print::plan(&plan, description, context)
         }
-        _ => find(&asked, context),
+        Mode::Disaster => restore_in_place::show(request, context),
     }
 }
 
-/// What a schema was compared with, and in what it differs.
-pub(super) type Schema = (String, Option<String>);
-
-/// Makes something new of the backup; as a part of something, what its schema was
-/// compared with.
-pub(super) fn carry_out(wanted: &Wanted, how: How, context: &Context) -> Result<Option<Schema>, Failure> {
-    if let Some(to) = &wanted.to {
-        return restore_cluster::run(wanted, how, to, &of_cluster(wanted, context)?, context);
-    }
-    let Some(into) = wanted.into.as_deref() else {
-        return Err(Failure::new(Code::Usage, "name a new database with --into, or a directory with --to"));
-    };
-    let found = target(&asked(wanted, &RecoveryTarget::Immediate)?, context)?;
-    if restore_part::is_wanted(wanted, &found.entry.backup) {
-        return restore_part::run(wanted, how, into, &found, context);
-    }
-    let Target { entry, commit, forward, expected } = &found;
-    let admin = admin_of(entry, wanted.database.as_deref(), wanted.server.as_deref(), context)?;
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let progress = bar::progress(&context.ui);
-    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let staging = store::staging(context)?;
-    let restore = Restore {
-        advance: Advance {
-            leniency: Leniency { owners: wanted.no_owner, privileges: wanted.no_privileges },
-            forward: forward.clone(),
-            expected: expected.clone(),
-            allow_schema_difference: wanted.allow_schema_difference,
-            ..Advance::nowhere(&entry.backup, into, programs, staging, progress.as_ref())
-        },
-        admin,
-        access: places::access_to(context, &entry.backup)?,
-        label: None,
-        globals: wanted.globals,
-    };
-    if let How::Show(then) = how {
-        let (steps, refusals) = restore.describe()?;
-        let place = json!({ "database": into, "server": restore.admin.to_url() });
-        Shown { entry, commit: *commit, place, steps, refusals }.then(then).show(context)?;
-        return Ok(None);
-    }
-    let restored = restore.run();
-    let target = place_of_database(&restore.admin.with_dbname(into));
-    let (at, ran) = (restore.advance.commit().clone(), restore.advance.names());
-    drop(progress);
-    let restored = restored.map_err(failed)?;
-    let schema = restored.compared_with.clone().map(|with| (with, restored.difference.clone()));
-    if matches!(how, How::Part) {
-        say_not_marked(into, restored.not_marked.as_deref(), context);
-        return Ok(schema);
-    }
-    let done = Done {
-        mode: RestoreMode::Clone,
-        target,
-        commit: at,
-        duration: restored.duration,
-        schema,
-        more: vec![("size_bytes", restored.bytes.into()), ("ran", ran.into())],
-    };
-    recorded(entry, done, context);
-    say(into, &found, &restored, context)?;
-    Ok(None)
+/// A path without `.` and a slash at its end: a name is added to it.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
-pub(super) fn say(into: &str, found: &Target, restored: &Restored, context: &Context) -> Result<(), Failure> {
-    let Target { entry, commit, forward, .. } = found;
-    if let Some(diff) = &restored.difference {
-        context.ui.warning(&format!("the schema is not what it should be:\n{diff}"));
+/// Reads `OLD=NEW`, as pg_basebackup does: `\\=` is an equals sign in a path.
+fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failure> {
+    let refuse = |reason: &str| {
+        let message = format!("--tablespace-mapping {}: {reason}", text.to_string_lossy());
+        Err(Failure::new(Code::Usage, message))
+    };
+    let (mut paths, mut path, mut bytes) = (Vec::new(), Vec::new(), text.as_bytes().iter().peekable());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.next_if_eq(&&b'=').is_some() => path.push(b'='),
+            b'=' => paths.push(std::mem::take(&mut path)),
+            byte => path.push(*byte),
+        }
     }
-    say_not_marked(into, restored.not_marked.as_deref(), context);
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "backup": entry.backup.id,
-            "commit": commit.to_commit(),
-            "backup_commit": entry.backup.commit,
-            "database": into,
-            "size_bytes": restored.bytes,
-            "duration_s": restored.duration.as_secs_f64(),
-            "schema_compared_with": restored.compared_with,
-            "schema_difference": restored.difference,
-            "left_out": restored.left_out,
-            "not_marked": restored.not_marked,
-            "roles": restored.roles.as_ref().map(|roles| json!({
-                "made": roles.made,
-                "kept": roles.kept,
-                "left_out": roles.left_out,
-            })),
-        }))?);
+    paths.push(path);
+    let paths: Vec<PathBuf> = paths.into_iter().map(|path| OsString::from_vec(path).into()).collect();
+    match paths.as_slice() {
+        [old, new] if old.is_absolute() && !new.as_os_str().is_empty() => {
+            Ok((plain(old), plain(&context.cwd().join(new))))
+        }
+        [_, _] => refuse("the old directory has to be absolute"),
+        _ => refuse("expected OLD=NEW"),
     }
-    if let Some(roles) = &restored.roles {
-        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        context.ui.status(&format!("created roles: {}", list(&roles.made)));
-        context.ui.status(&format!("left as they are: {}", list(&roles.kept)));
-        roles.left_out.iter().for_each(|what| context.ui.warning(what));
-    }
-    for what in &restored.left_out {
-        context.ui.warning(&format!("left out, since it needs what is not restored: {what}"));
-    }
-    let size = human_bytes(restored.bytes);
-    let text = format!(
-        "restored backup {} ({size}, commit {}) into database {}",
-        entry.backup.name,
-        entry.backup.commit.short(),
-        into
-    );
-    context.ui.status(&text);
-    if let Some(forward) = forward {
-        context.ui.status(&arrival(forward));
-    }
-    if let (Some(with), None) = (&restored.compared_with, &restored.difference) {
-        context.ui.status(&format!("its schema equals {with}"));
-    }
-    Ok(())
 }

@@ -1,19 +1,14 @@
 //! How commands name backups: one of them, or those that pass a filter.
 
-use std::collections::btree_map::Entry::Vacant;
-use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use crate::backup::is_abandoned;
 use crate::cli::{Code, Context, Failure};
 use crate::config;
 use crate::domain::{
-    BackupId, BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey,
-    Timestamp, parse_duration,
+    BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
+    parse_duration,
 };
-use crate::git::Oid;
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
-use crate::report::{Known, Records};
 
 use super::view;
 
@@ -57,31 +52,6 @@ fn of_database(database: Option<&str>) -> Result<Filter, Failure> {
 /// The database to look among, if one was named.
 pub(in crate::cli) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
     name.map(database_name).into_iter().collect()
-}
-
-/// Returns the database to restore from: the one that the user has named, or the default database
-/// of commands. If none is configured, all records have to belong to the same database.
-pub(in crate::cli) fn one_database(
-    named: Option<&str>,
-    overview: &Overview,
-    context: &Context,
-) -> Result<Vec<DatabaseName>, Failure> {
-    if named.is_some() {
-        return databases(named);
-    }
-    match context.config()?.default_database(None) {
-        Ok(name) | Err(config::Error::UnknownDatabase { name, .. }) => Ok(vec![name]),
-        Err(config::Error::NoDatabase) => {
-            let names: BTreeSet<&str> = overview.rows().map(|row| row.database()).collect();
-            if names.len() > 1 {
-                let names = names.into_iter().collect::<Vec<_>>().join(", ");
-                let message = format!("which database? there are backups of several: {names}");
-                return Err(Failure::new(Code::Ambiguous, message).hint("choose one with --database <name>"));
-            }
-            Ok(Vec::new())
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The database that a record is about: the one that was named, else the one
@@ -230,54 +200,6 @@ impl Many {
 
 fn all<T: FromStr<Err = Invalid>>(texts: &[String]) -> Result<Vec<T>, Failure> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
-}
-
-/// What is known about all backups; says what cannot be read.
-pub(in crate::cli) fn overview(context: &Context) -> Result<Overview, Failure> {
-    let overview = context.ledger()?.overview()?;
-    for damage in &overview.damaged {
-        context.ui.warning(&format!("{}:{} is damaged: {}", damage.reference, damage.file, damage.reason));
-    }
-    Ok(overview)
-}
-
-/// Returns all backups by commit, to be ranked. The bytes of the backups in `missing` are not
-/// available.
-pub(in crate::cli) fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid> {
-    records_of(overview.rows(), missing)
-}
-
-/// The same of these backups and all that they need.
-pub(in crate::cli) fn records_for(
-    ids: impl IntoIterator<Item = BackupId>,
-    overview: &Overview,
-) -> Records<Oid> {
-    let (mut rows, mut open) = (BTreeMap::new(), ids.into_iter().collect::<Vec<_>>());
-    while let Some(id) = open.pop() {
-        if let Vacant(place) = rows.entry(id)
-            && let Some(row) = overview.get(id)
-        {
-            open.extend(row.needs());
-            place.insert(row);
-        }
-    }
-    records_of(rows.into_values(), &BTreeSet::new())
-}
-
-fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<BackupId>) -> Records<Oid> {
-    Records::new(rows.map(|row| Known {
-        id: row.id(),
-        commit: row.commit_oid(),
-        kind: row.kind(),
-        status: row.status(),
-        interrupted: is_abandoned(row.status(), row.owner().as_ref()),
-        registered_at: row.registered_at(),
-        stored_bytes: row.stored_bytes().unwrap_or(0),
-        needs: row.needs().next(),
-        verified: row.is_verified(),
-        verification: row.verified(),
-        missing: missing.contains(&row.id()),
-    }))
 }
 
 /// `key` or `key=value`.

@@ -9,7 +9,7 @@ use crate::domain::{Backup, Event, human_bytes};
 use crate::git::Oid;
 use crate::ledger::{Entry, Overview, REFS_PREFIX, Row, reason};
 
-use super::select::{self, One};
+use super::select::One;
 use super::view;
 
 /// Show a backup with everything that is known about it
@@ -39,7 +39,7 @@ struct Story<'a> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let entry = &context.ledger()?.entry(&args.one.find_in(&overview)?)?;
     let backup = &entry.backup;
     let names = context.repository()?.names_at(Oid::from(&backup.commit))?;

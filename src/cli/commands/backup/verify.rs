@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::backup;
 use crate::cli::from_option::FromOption;
 use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar};
+use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
     parse_positive_duration,
@@ -116,6 +116,7 @@ struct Wanted {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    logging::begin_with_warnings(context);
     if args.report {
         return report(args, context);
     }
@@ -190,7 +191,7 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
     if let Some(backup) = &args.backup {
         return Ok(vec![want(select::find(backup, args.database.as_deref(), context)?)]);
     }
-    let (ledger, overview) = (context.ledger()?, select::overview(context)?);
+    let (ledger, overview) = (context.ledger()?, context.overview()?);
     let filter = Filter {
         databases: select::databases(args.database.as_deref())?,
         statuses: vec![Status::Completed],
@@ -316,7 +317,7 @@ fn as_json(verdict: &Verdict) -> Value {
 
 fn report(args: &Args, context: &Context) -> Result<(), Failure> {
     let since = args.since.as_ref().map(|text| select::moment(text, context.now())).transpose()?;
-    let (ledger, overview) = (context.ledger()?, select::overview(context)?);
+    let (ledger, overview) = (context.ledger()?, context.overview()?);
     let filter = Filter { databases: select::databases(args.database.as_deref())?, ..Filter::default() };
     let mut all = Vec::new();
     for row in overview.select(&filter) {

@@ -5,12 +5,12 @@ use std::path::Path;
 use super::finding::Findings;
 use crate::cli::Context;
 use crate::cli::commands::init;
-use crate::cli::recover::journals;
 use crate::cli::ui::text::relative_time;
 use crate::git::health::{self, OLDEST_GIT};
 use crate::git::{Error as GitError, Repository, setup};
 use crate::ledger::NOTES_REF;
 use crate::process::{find_program, search_path};
+use crate::recovery::restore::replace::journals;
 use crate::workspace::places;
 
 /// A lock that is older was left behind: git holds one for moments.
@@ -93,7 +93,7 @@ fn bytes(context: &Context, findings: &mut Findings) {
 
 /// What was restored in the place of something, and is not over.
 fn restores(context: &Context, findings: &mut Findings) {
-    let unfinished = journals(context).and_then(|journals| Ok(journals.list()?));
+    let unfinished = journals(context).and_then(|journals| journals.list());
     match unfinished {
         Ok(unfinished) => {
             for (_, journal, _) in unfinished.into_iter().filter(|(.., is_busy)| !is_busy) {

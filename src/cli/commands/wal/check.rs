@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::cli::commands::backup::select;
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Lsn, Status};
 use crate::ledger::Filter;
 use crate::recovery::{Reach, Run, reach};
 
-use super::{Place, archived};
+use super::Place;
+use crate::recovery::restore::ArchivedWal;
 
 /// Show what the archived log reaches, and where it has gaps
 ///
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         None => args.place.system_identifier(context)?,
     };
     let store = args.place.open(context)?;
-    let archived = archived(&store, &system)?;
+    let archived = ArchivedWal::open(&store, &system)?;
     let (runs, size) = (archived.runs(), archived.segment_bytes);
     let backups = backups(&system, context)?;
     let reached: Vec<(&Backup, Option<Reach>)> =
@@ -65,7 +65,7 @@ fn backups(system: &str, context: &Context) -> Result<Vec<Backup>, Failure> {
     if context.repository().is_err() {
         return Ok(Vec::new());
     }
-    let overview = select::overview(context)?;
+    let overview = context.overview()?;
     let filter = Filter { statuses: vec![Status::Completed], ..Filter::default() };
     let ledger = context.ledger()?;
     let mut found = Vec::new();

@@ -6,7 +6,6 @@ mod push;
 mod receive;
 mod spool;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{WalKind, WalName};
-use crate::recovery::{Run, runs};
+use crate::domain::WalName;
 use crate::store::Store;
 use crate::workspace::store;
 
@@ -72,38 +70,6 @@ impl Place {
                 .hint("run it in the data directory, as archive_command and restore_command do, or name it with --pgdata")
         })?;
         Ok(u64::from_ne_bytes(bytes).to_string())
-    }
-}
-
-/// The log of a cluster in a store.
-pub(super) struct Archived {
-    names: Vec<WalName>,
-    /// How large its segments are.
-    pub(super) segment_bytes: u64,
-}
-
-/// What a store has of the log of a cluster.
-pub(super) fn archived(store: &Store, system: &str) -> Result<Archived, Failure> {
-    let archive = store.wal(system);
-    let names: Vec<WalName> = archive.list()?.into_iter().map(|entry| entry.name).collect();
-    let Some(first) = names.iter().find(|name| name.kind() == WalKind::Segment) else {
-        let message = format!("{} has no log of cluster {system}", store.url());
-        return Err(Failure::new(Code::NotFound, message)
-            .hint("'git pggit wal push' as archive_command, or 'git pggit wal receive', archives it"));
-    };
-    let segment_bytes = archive.fetch(first)?.map_or(0, |content| content.len() as u64);
-    Ok(Archived { names, segment_bytes })
-}
-
-impl Archived {
-    /// Where it has no gaps.
-    pub(super) fn runs(&self) -> Vec<Run> {
-        runs(&self.names, self.segment_bytes)
-    }
-
-    /// How many timelines it has.
-    pub(super) fn timelines(&self) -> usize {
-        self.names.iter().map(WalName::timeline).collect::<BTreeSet<_>>().len()
     }
 }
 

@@ -1,0 +1,67 @@
+//! What commands that restore have in common: running a program on a database, signals, warnings.
+
+use std::ffi::OsString;
+
+use super::commands::{maintenance, sync};
+use super::{Code, Context, Failure};
+use crate::pg::ConnInfo;
+use crate::process::{Cmd, Status, interrupt};
+use crate::recovery::Error;
+use crate::recovery::restore::SchemaComparison;
+use crate::tools::reaching;
+
+/// Lets signals interrupt the work instead of the process, so that nothing half done stays.
+pub(super) fn watch_signals() -> Result<(), Failure> {
+    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))
+}
+
+/// Runs a program of the user on a database.
+pub(super) fn attach(command: &[OsString], info: &ConnInfo, context: &Context) -> Result<Status, Failure> {
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| Failure::new(Code::Usage, "there is no program to run"))?;
+    let cmd = Cmd::new(program).args(arguments).inherit_env().cwd(context.cwd());
+    Ok(reaching(cmd, info).run_attached()?)
+}
+
+/// Returns the error of a restore, or that it was interrupted.
+pub(super) fn failed(error: Error) -> Failure {
+    let Some(signal) = interrupt::requested() else { return error.into() };
+    let failure = Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"));
+    match error {
+        Error::LeftBehind { id, .. } => failure.left_behind(&id),
+        // The new one is complete.
+        error @ Error::NotReplaced { .. } => error.into(),
+        _ => failure,
+    }
+}
+
+/// Warns that a schema differs from the expected one, if it does.
+pub(super) fn warn_of_difference(schema: Option<&SchemaComparison>, context: &Context) {
+    if let Some(difference) = schema.and_then(|schema| schema.difference.as_ref()) {
+        context.ui.warning(&format!("the schema is not what it should be:\n{difference}"));
+    }
+}
+
+/// Warns that a restored database has no mark, and prints how to get one.
+pub(super) fn warn_not_marked(dbname: &str, reason: Option<&str>, context: &Context) {
+    let Some(reason) = reason else { return };
+    context.ui.warning(&format!("database {dbname} is not marked with its commit: {reason}"));
+    context.ui.hint(
+        "a superuser may allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)",
+    );
+}
+
+/// Shares the record of a restore, if that is configured. The restore has succeeded whatever comes of
+/// its record, so an error is only a warning.
+pub(super) fn recorded(result: Result<(), Error>, context: &Context) {
+    match result {
+        Ok(()) => {
+            sync::on_write(context);
+            maintenance::by_the_way(context);
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            context.ui.warning(&format!("the restore is not recorded in the ledger: {}", failure.message()));
+        }
+    }
+}

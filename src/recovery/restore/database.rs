@@ -1,0 +1,170 @@
+//! Restores into a new database: a whole dump, or a database, a schema or a table out of any backup.
+
+use super::records::members;
+use super::{
+    DatabaseDestination, Description, Made, MadeDatabase, Refusal, RestoreOutcome, SchemaComparison, Target,
+    admin_of, connection, tool_of,
+};
+use crate::backup;
+use crate::domain::{Backup, DatabaseName};
+use crate::pg::ConnInfo;
+use crate::progress::{Progress, Quiet};
+use crate::recovery::{Advance, Error, Expected, Kept, Part, Restore, Restored};
+use crate::tools::{Program, Programs};
+use crate::workspace::{Workspace, places, store};
+
+/// A restore into a new database.
+pub(super) struct DatabaseRestore<'a> {
+    pub(super) destination: &'a DatabaseDestination,
+    /// The name of the new database.
+    pub(super) name: &'a str,
+    pub(super) target: &'a Target,
+    /// The database that the user has named.
+    pub(super) database: Option<&'a DatabaseName>,
+    pub(super) allow_schema_difference: bool,
+    pub(super) has_from: bool,
+    pub(super) programs: &'a Programs,
+    pub(super) workspace: &'a Workspace,
+}
+
+impl DatabaseRestore<'_> {
+    fn backup(&self) -> &Backup {
+        &self.target.entry.backup
+    }
+
+    /// Describes the steps, and what prevents them now.
+    pub(super) fn describe(&self) -> Result<Description, Error> {
+        let (steps, refusals) = match self.is_partial() {
+            true => self.part(&Quiet)?.describe()?,
+            false => self.whole(&Quiet)?.describe()?,
+        };
+        Ok(Description { steps, refusals })
+    }
+
+    /// Creates the database. If that fails, nothing of it is left.
+    pub(super) fn execute(&self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
+        if !self.is_partial() {
+            let restore = self.whole(progress)?;
+            let restored = restore.run()?;
+            return Ok(self.outcome(&restore.advance, &restore.admin, restored, None));
+        }
+        let part = self.part(progress)?;
+        let backup = self.backup();
+        let restored = match backup::restorer_of(backup, self.programs) {
+            Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(self.workspace, backup)?)),
+            Some(adapter) => {
+                part.run(&Kept::Store(&members(&self.target.entry, self.workspace)?, adapter.as_ref()))
+            }
+            None => {
+                let server = connection(backup, self.workspace)?;
+                let adapter = tool_of(backup, &server, self.programs, self.workspace)?;
+                part.run(&Kept::Tool(adapter.as_ref()))
+            }
+        }?;
+        let words = part.selection.words();
+        let words = (!words.is_empty()).then_some(words);
+        Ok(self.outcome(&part.advance, &part.admin, restored, words))
+    }
+
+    fn outcome(
+        &self,
+        advance: &Advance<'_>,
+        admin: &ConnInfo,
+        restored: Restored,
+        part: Option<String>,
+    ) -> RestoreOutcome {
+        RestoreOutcome {
+            commit: advance.commit().clone(),
+            bytes: restored.bytes,
+            duration: restored.duration,
+            schema: SchemaComparison::of(restored.compared_with, restored.difference),
+            ran: advance.names(),
+            made: Made::Database(MadeDatabase {
+                info: admin.with_dbname(self.name),
+                roles: restored.roles,
+                left_out: restored.left_out,
+                not_marked: restored.not_marked,
+                part,
+            }),
+        }
+    }
+
+    /// Returns true if more is necessary than to load a dump.
+    fn is_partial(&self) -> bool {
+        let destination = self.destination;
+        !destination.selection().is_all() || destination.from_database.is_some() || !is_dump(self.backup())
+    }
+
+    fn admin(&self) -> Result<ConnInfo, Error> {
+        admin_of(&self.target.entry, self.database, self.destination.server.as_deref(), self.workspace)
+    }
+
+    fn advance<'b>(&'b self, progress: &'b dyn Progress) -> Result<Advance<'b>, Error> {
+        let staging = store::staging(self.workspace)?;
+        Ok(Advance {
+            leniency: self.destination.leniency(),
+            forward: self.target.forward.clone(),
+            expected: self.target.expected.clone(),
+            allow_schema_difference: self.allow_schema_difference,
+            ..Advance::nowhere(self.backup(), self.name, self.programs.clone(), staging, progress)
+        })
+    }
+
+    fn whole<'b>(&'b self, progress: &'b dyn Progress) -> Result<Restore<'b>, Error> {
+        Ok(Restore {
+            advance: self.advance(progress)?,
+            admin: self.admin()?,
+            access: places::access_to(self.workspace, self.backup())?,
+            label: None,
+            globals: self.destination.globals,
+        })
+    }
+
+    fn part<'b>(&'b self, progress: &'b dyn Progress) -> Result<Part<'b>, Error> {
+        let (backup, config) = (self.backup(), self.workspace.config()?);
+        let selection = self.destination.selection();
+        let (dbname, is_another) = self.original()?;
+        let is_whole = selection.is_all() && !is_another;
+        if !is_whole && self.target.forward.is_some() {
+            return Err(Refusal::PartOfDatabase { commit: backup.commit.clone() }.into());
+        }
+        if self.has_from && backup::restorer_of(backup, self.programs).is_none() {
+            let tool = backup.tool.name.to_string();
+            return Err(Refusal::KeptByTool { backup: backup.id, tool }.into());
+        }
+        let advance = self.advance(progress)?;
+        Ok(Part {
+            advance: match is_whole {
+                true => advance,
+                false => Advance { expected: Expected::Unknown, ..advance },
+            },
+            admin: self.admin()?,
+            dbname,
+            selection,
+            mark: is_whole,
+            globals: self.destination.globals,
+            scratch: config.scratch()?,
+            scratch_user: config.scratch_user()?.map(|user| user.value),
+        })
+    }
+
+    /// Returns the wanted database of the backup, and whether it is another one than the recorded.
+    fn original(&self) -> Result<(String, bool), Error> {
+        let backup = self.backup();
+        let known = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
+        let dbname = match self.destination.from_database.clone().or_else(|| known.clone()) {
+            Some(dbname) => dbname,
+            None => connection(backup, self.workspace)?.dbname().to_owned(),
+        };
+        match known {
+            Some(known) if known != dbname && is_dump(backup) => {
+                Err(Refusal::OtherDatabase { backup: backup.id, dbname: known }.into())
+            }
+            known => Ok((dbname.clone(), known.is_some_and(|known| known != dbname))),
+        }
+    }
+}
+
+fn is_dump(backup: &Backup) -> bool {
+    backup.tool.name.as_str() == Program::PgDump.name()
+}

@@ -1,0 +1,78 @@
+//! The backups of the ledger as facts that decide which of them can be restored.
+
+use std::collections::btree_map::Entry::Vacant;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::backup::is_abandoned;
+use crate::domain::{Backup, BackupId, ChainError, dependency_chain};
+use crate::git::Oid;
+use crate::ledger::{self, Entry, Overview, Row};
+use crate::recovery::Error;
+use crate::report::{Known, Records};
+use crate::store::Access;
+use crate::workspace::{Workspace, places};
+
+use super::Refusal;
+
+/// Returns all backups. The bytes of those in `missing` are not available.
+pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid> {
+    records_of(overview.rows(), missing)
+}
+
+/// Returns these backups and all that they need.
+pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview) -> Records<Oid> {
+    let (mut rows, mut open) = (BTreeMap::new(), ids.into_iter().collect::<Vec<_>>());
+    while let Some(id) = open.pop() {
+        if let Vacant(place) = rows.entry(id)
+            && let Some(row) = overview.get(id)
+        {
+            open.extend(row.needs());
+            place.insert(row);
+        }
+    }
+    records_of(rows.into_values(), &BTreeSet::new())
+}
+
+fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<BackupId>) -> Records<Oid> {
+    Records::new(rows.map(|row| Known {
+        id: row.id(),
+        commit: row.commit_oid(),
+        kind: row.kind(),
+        status: row.status(),
+        interrupted: is_abandoned(row.status(), row.owner().as_ref()),
+        registered_at: row.registered_at(),
+        stored_bytes: row.stored_bytes().unwrap_or(0),
+        needs: row.needs().next(),
+        verified: row.is_verified(),
+        verification: row.verified(),
+        missing: missing.contains(&row.id()),
+    }))
+}
+
+/// Returns the backup and all that it needs, the full one first, each with the access to its bytes.
+///
+/// # Errors
+/// If a backup that is needed is not recorded.
+pub(super) fn members(entry: &Entry, workspace: &Workspace) -> Result<Vec<(Backup, Access)>, Error> {
+    let (ledger, id) = (workspace.ledger()?, entry.backup.id);
+    let access = |backup: &Backup| places::access_to(workspace, backup);
+    let mut members = vec![(entry.backup.clone(), access(&entry.backup)?)];
+    let needed = |id| match ledger.by_id(id) {
+        Ok(Entry { backup, .. }) => {
+            let (access, parent) = (access(&backup)?, backup.parent());
+            Ok(Some(((backup, access), parent)))
+        }
+        Err(ledger::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(Error::from(error)),
+    };
+    match dependency_chain(id, entry.backup.parent(), needed) {
+        Ok(chain) => members.extend(chain),
+        Err(ChainError::Missing(missing)) => {
+            return Err(Refusal::DependencyMissing { backup: id, missing }.into());
+        }
+        Err(ChainError::Cycle(backup)) => return Err(Refusal::DependencyCycle { backup }.into()),
+        Err(ChainError::Lookup(error)) => return Err(error),
+    }
+    members.reverse();
+    Ok(members)
+}

@@ -1,0 +1,289 @@
+//! The reasons why a request to restore is refused.
+
+use crate::config::Origin;
+use crate::domain::{BackupId, CommitId, DatabaseName, Lsn, Timestamp};
+use crate::ledger;
+use crate::recovery::Gap;
+
+/// A request that is refused. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The request names neither a backup nor a commit.
+    #[error("{result}")]
+    NoSuchBackup {
+        /// The result of looking for a backup.
+        result: ledger::Error,
+        /// True if a second commit was given, which is only valid with a backup.
+        has_commit: bool,
+    },
+    /// There are backups of several databases.
+    #[error("which database? there are backups of several: {}", names.join(", "))]
+    SeveralDatabases {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The backup has failed its latest verification, or needs one that has.
+    #[error("{}", failed_verification(name, *backup, *failed))]
+    FailedVerification {
+        /// The name of the backup.
+        name: String,
+        /// Its id.
+        backup: BackupId,
+        /// The backup that has failed.
+        failed: BackupId,
+        /// The commit of the backup.
+        commit: CommitId,
+    },
+    /// No backup can be restored for the commit.
+    #[error("commit {} has no backup that it can be restored from", commit.short())]
+    NoCandidate {
+        /// The commit.
+        commit: CommitId,
+        /// The nearest backups, and why each of them cannot be used.
+        reasons: Vec<String>,
+        /// True if the migrations are a reason.
+        has_gap: bool,
+    },
+    /// The migrations do not lead from the nearest backup to the commit.
+    #[error("{gap}")]
+    NoWay {
+        /// The reason.
+        gap: Gap,
+        /// The name of the nearest backup.
+        name: String,
+        /// Its id.
+        backup: BackupId,
+        /// Its commit.
+        commit: CommitId,
+    },
+    /// The commit does not have the script that masks the data.
+    #[error("commit {} has no {script}, which has to mask the data", commit.short())]
+    NoMask {
+        /// The commit.
+        commit: CommitId,
+        /// The path of the script.
+        script: String,
+        /// The database.
+        database: DatabaseName,
+        /// The place of the setting.
+        origin: Origin,
+    },
+    /// No physical backup was complete at the time.
+    #[error("no copy of a cluster was complete at {at}")]
+    NoneCompleteAt {
+        /// The time.
+        at: Timestamp,
+    },
+    /// Others are connected to a database that is about to be migrated.
+    #[error("{sessions} other session(s) are connected to database {dbname}")]
+    OthersConnected {
+        /// The number of sessions.
+        sessions: u64,
+        /// The database.
+        dbname: String,
+    },
+    /// The request does not name the new database.
+    #[error("name a new database with --into, or a directory with --to")]
+    NoName,
+    /// There is no schema to compare with.
+    #[error("--prove: there is no schema of commit {} to compare with", commit.short())]
+    NoSchema {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// The record does not name the database in PostgreSQL.
+    #[error("backup {backup} does not say which database it is of")]
+    NoDatabaseName {
+        /// The backup.
+        backup: BackupId,
+        /// Its configured database.
+        database: DatabaseName,
+    },
+    /// The record names a tool that does not exist.
+    #[error("backup {backup} names no tool: {tool}")]
+    NoTool {
+        /// The backup.
+        backup: BackupId,
+        /// The text in the record.
+        tool: String,
+    },
+    /// Archiving cannot be kept by a tool that restores by itself.
+    #[error("--archive-mode preserve: the tool leaves archiving off")]
+    ArchivingOff,
+    /// A place was named for a backup that a tool keeps in its own repository.
+    #[error("--from: backup {backup} is kept by {tool}")]
+    KeptByTool {
+        /// The backup.
+        backup: BackupId,
+        /// The tool.
+        tool: String,
+    },
+    /// A backup that is needed is not recorded.
+    #[error("backup {backup} needs backup {missing}, which is not in the ledger")]
+    DependencyMissing {
+        /// The backup.
+        backup: BackupId,
+        /// The missing one.
+        missing: BackupId,
+    },
+    /// A backup depends on itself.
+    #[error("backup {backup} needs itself")]
+    DependencyCycle {
+        /// The backup.
+        backup: BackupId,
+    },
+    /// Migrations after a part of a database.
+    #[error("only a whole database goes on from commit {}", commit.short())]
+    PartOfDatabase {
+        /// The commit of the backup.
+        commit: CommitId,
+    },
+    /// A dump has only one database.
+    #[error("backup {backup} is a dump of database {dbname:?}")]
+    OtherDatabase {
+        /// The backup.
+        backup: BackupId,
+        /// The database of the dump.
+        dbname: String,
+    },
+    /// The WAL does not lead from the backup to the recovery target.
+    #[error("{0}")]
+    Wal(#[from] WalRefusal),
+    /// The server belongs to another cluster.
+    #[error("{server} is another cluster now")]
+    OtherCluster {
+        /// The URL of the server.
+        server: String,
+        /// The system identifier of the cluster that was restored into.
+        expected: String,
+    },
+    /// The database or directory to replace does not exist.
+    #[error("{what} is not there any more")]
+    Gone {
+        /// The database or directory.
+        what: String,
+    },
+    /// The user did not confirm the replacement.
+    #[error("nothing was done")]
+    NotConfirmed,
+    /// An unfinished restore is in a state in which the request is not possible.
+    #[error("restore {id} {state}")]
+    State {
+        /// The id of the restore.
+        id: String,
+        /// The state.
+        state: &'static str,
+        /// The option that is possible.
+        option: &'static str,
+    },
+    /// The restore has not replaced anything yet.
+    #[error("restore {id} is not in place")]
+    NotInPlace {
+        /// The id of the restore.
+        id: String,
+    },
+    /// No restore is unfinished.
+    #[error("there is no restore that is not over")]
+    NoUnfinished,
+    /// Several restores are unfinished.
+    #[error("several restores are not over; name one")]
+    SeveralUnfinished,
+    /// `--disconnect` was given for a data directory.
+    #[error("--disconnect means nothing with restore {id}")]
+    NoSessions {
+        /// The id of the restore.
+        id: String,
+    },
+    /// The request of an unfinished restore cannot be read.
+    #[error("the request of restore {id} cannot be read: {reason}")]
+    Request {
+        /// The id of the restore.
+        id: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A request cannot be written down, so that it could not be resumed.
+    #[error("the request cannot be written down: {reason}")]
+    NotWritable {
+        /// The reason.
+        reason: String,
+    },
+    /// The path of this program is unknown.
+    #[error("cannot find out which program this is: {reason}")]
+    NoProgram {
+        /// The reason.
+        reason: String,
+    },
+    /// The backup was deleted or did not succeed meanwhile, so the restore is not recorded.
+    #[error("backup {backup} is {status}")]
+    NotRecordable {
+        /// The backup.
+        backup: BackupId,
+        /// Its status.
+        status: String,
+    },
+}
+
+/// The reasons why the archived WAL does not lead from a backup to a recovery target.
+#[derive(Debug, thiserror::Error)]
+pub enum WalRefusal {
+    /// The record of the backup has no WAL positions.
+    #[error("backup {backup} has no positions in the log in its record")]
+    NoPositions {
+        /// The backup.
+        backup: BackupId,
+    },
+    /// The backup was completed after the wanted time.
+    #[error("backup {backup} was not complete at {at}")]
+    NotComplete {
+        /// The backup.
+        backup: BackupId,
+        /// The time.
+        at: Timestamp,
+    },
+    /// The store has no WAL of the cluster.
+    #[error("{store} has no log of cluster {system}")]
+    NoArchive {
+        /// The store.
+        store: String,
+        /// The system identifier of the cluster.
+        system: String,
+    },
+    /// WAL between the beginning and the end of the backup is missing.
+    #[error("backup {backup} has no whole log in {store}")]
+    Incomplete {
+        /// The backup.
+        backup: BackupId,
+        /// The store.
+        store: String,
+    },
+    /// The wanted position is before the end of the backup.
+    #[error("backup {backup} is consistent from {from} on, not at {wanted}")]
+    BeforeEnd {
+        /// The backup.
+        backup: BackupId,
+        /// The end of the backup.
+        from: Lsn,
+        /// The wanted position.
+        wanted: Lsn,
+    },
+    /// The archive ends before the wanted position.
+    #[error("the log in {store} reaches only to {until}")]
+    AfterEnd {
+        /// The store.
+        store: String,
+        /// The end of the archive.
+        until: Lsn,
+    },
+}
+
+fn failed_verification(name: &str, backup: BackupId, failed: BackupId) -> String {
+    match failed == backup {
+        true => format!("backup {name} ({backup}) has failed its latest verification"),
+        false => {
+            format!(
+                "backup {name} ({backup}) needs backup {failed}, which has failed its latest verification"
+            )
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Restores in place: a database or a data directory is replaced by what was restored.
+//!
+//! The new one is created beside the old one. Then the two change their names, and the old one stays
+//! until the restore is finished or aborted. A journal records each step, so that an interrupted
+//! restore can be resumed or aborted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::record::{Done, location_of_database, location_of_directory, record};
+use super::request::VERSION;
+use super::target::locate_for;
+use super::{
+    Description, Destination, Refusal, RestoreOutcome, RestorePlan, RestoreRequest, SchemaComparison,
+    admin_of,
+};
+use crate::domain::{BackupId, CommitId, Metadata, RestoreMode};
+use crate::git::Oid;
+use crate::ledger::Entry;
+use crate::process::crash_point;
+use crate::progress::Progress;
+use crate::recovery::in_place::{
+    self, DatabaseSite, DirectorySite, Identity, Journal, Journals, Open, Place, Site, Spot, Stage, Stand,
+};
+use crate::recovery::{Effect, Error, PlannedStep};
+use crate::workspace::{Workspace, connect, places, store};
+
+/// Returns the journals of the restores that are not finished.
+///
+/// # Errors
+/// If there is no repository.
+pub fn journals(workspace: &Workspace) -> Result<Journals, Error> {
+    Ok(Journals::new(workspace.repository()?.common_dir().join("pggit/restores")))
+}
+
+/// The database or data directory that is replaced.
+enum Original {
+    Database(Box<DatabaseSite>),
+    Directory(DirectorySite),
+}
+
+impl Original {
+    /// The one that the request names.
+    fn of_request(
+        request: &RestoreRequest,
+        entry: &Entry,
+        commit: CommitId,
+        workspace: &Workspace,
+    ) -> Result<Self, Error> {
+        let database = match &request.destination {
+            Destination::Directory(directory) => {
+                let site = DirectorySite::at(&directory.path)?;
+                return Ok(Self::Directory(site.with_mapped(mapped(request))));
+            }
+            Destination::Database(database) => database,
+        };
+        let admin = admin_of(entry, request.database.as_ref(), database.server.as_deref(), workspace)?;
+        let dbname = match &database.name {
+            Some(name) => name.clone(),
+            None => {
+                let name = request.database.as_ref().unwrap_or(&entry.backup.database);
+                let known = workspace.config()?.selected(Some(name.as_str()))?;
+                connect::conninfo(workspace, &known)?.dbname().to_owned()
+            }
+        };
+        Ok(Self::Database(Box::new(DatabaseSite::at(&admin, &dbname, commit, database.disconnect)?)))
+    }
+
+    /// The one that a journal names. `request` is the original request.
+    fn of_journal(journal: &Journal, request: &RestoreRequest, workspace: &Workspace) -> Result<Self, Error> {
+        let (dbname, expected) = match &journal.place {
+            Place::Directory { path, beside, aside } => {
+                let site = DirectorySite::of(path, beside, aside);
+                return Ok(Self::Directory(site.with_mapped(mapped(request))));
+            }
+            Place::Database { dbname, system_identifier, .. } => (dbname, system_identifier),
+        };
+        let (server, disconnect) = match &request.destination {
+            Destination::Database(database) => (database.server.as_deref(), database.disconnect),
+            Destination::Directory(_) => (None, false),
+        };
+        let entry = workspace.ledger()?.by_id(journal.backup)?;
+        let admin = admin_of(&entry, request.database.as_ref(), server, workspace)?;
+        let site = DatabaseSite::at(&admin, dbname, journal.commit.clone(), disconnect)?;
+        if site.system_identifier() != expected {
+            let (server, expected) = (admin.to_url(), expected.clone());
+            return Err(Refusal::OtherCluster { server, expected }.into());
+        }
+        Ok(Self::Database(Box::new(site)))
+    }
+
+    fn site(&self) -> &dyn Site {
+        match self {
+            Self::Database(site) => site.as_ref(),
+            Self::Directory(site) => site,
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::Database(site) => site.place(),
+            Self::Directory(site) => site.place(),
+        }
+    }
+
+    fn preflight(&self) -> Result<(), Error> {
+        match self {
+            Self::Database(site) => site.preflight(),
+            Self::Directory(site) => site.preflight(),
+        }
+    }
+}
+
+/// Returns the directories that the user has named for tablespaces.
+fn mapped(request: &RestoreRequest) -> Vec<PathBuf> {
+    match &request.destination {
+        Destination::Directory(directory) => {
+            directory.tablespaces.iter().map(|(_, new)| new.clone()).collect()
+        }
+        Destination::Database(_) => Vec::new(),
+    }
+}
+
+/// Returns the request that creates the new one beside the old one.
+fn beside(request: &RestoreRequest, place: &Place) -> RestoreRequest {
+    let mut beside = request.clone();
+    match (&mut beside.destination, place) {
+        (Destination::Database(database), Place::Database { beside, .. }) => {
+            database.name = Some(beside.clone());
+        }
+        (Destination::Directory(directory), Place::Directory { beside, .. }) => {
+            directory.path.clone_from(beside);
+        }
+        // A journal has a place of the kind that its request names.
+        _ => {}
+    }
+    beside
+}
+
+/// Returns the request for this backup and commit, independent of later backups and of the directory
+/// of the command.
+fn exact(
+    request: RestoreRequest,
+    entry: &Entry,
+    commit: Oid,
+    workspace: &Workspace,
+) -> Result<RestoreRequest, Error> {
+    let mut destination = request.destination;
+    if let Destination::Directory(directory) = &mut destination
+        && let Some(url) = &directory.wal_store
+    {
+        directory.wal_store = Some(store::general_url(workspace, Some(url))?.to_string());
+    }
+    Ok(RestoreRequest {
+        what: entry.backup.id.to_string(),
+        commit: Some(commit.to_commit().to_string()),
+        no_migrate: false,
+        destination,
+        ..request
+    })
+}
+
+/// A planned restore in place.
+pub struct Replacement<'a> {
+    request: RestoreRequest,
+    entry: Entry,
+    commit: Oid,
+    original: Original,
+    workspace: &'a Workspace,
+}
+
+impl<'a> Replacement<'a> {
+    /// Finds the backup, and the database or directory to replace. Nothing is changed.
+    ///
+    /// # Errors
+    /// If one of them does not exist, or the backup does not lead to the commit.
+    pub fn new(request: RestoreRequest, workspace: &'a Workspace) -> Result<Self, Error> {
+        let (entry, commit) = locate_for(&request.query(), request.until(), workspace)?;
+        let original = Original::of_request(&request, &entry, commit.to_commit(), workspace)?;
+        Ok(Self { request: exact(request, &entry, commit, workspace)?, entry, commit, original, workspace })
+    }
+
+    /// What is replaced.
+    pub fn place(&self) -> Place {
+        self.original.place()
+    }
+
+    /// The backup.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Plans how the new one is created, and describes all steps. Nothing is changed.
+    ///
+    /// # Errors
+    /// If the steps cannot be determined.
+    pub fn describe(self) -> Result<(RestorePlan<'a>, Description), Error> {
+        let place = self.place();
+        let refusal = self.original.preflight().err();
+        let plan = RestorePlan::new(beside(&self.request, &place), self.workspace)?;
+        let mut description = plan.describe()?;
+        let what = format!("put {place} aside as {}, and the new one in its place", place.aside());
+        description.steps.push(PlannedStep::new(what, Effect::Replaces));
+        description.refusals.extend(refusal);
+        Ok((plan, description))
+    }
+
+    /// Checks that the old one can be replaced now, and returns its identity.
+    ///
+    /// # Errors
+    /// If an earlier restore in place is not finished, or the old one is in use or missing.
+    pub fn check(&self) -> Result<Identity, Error> {
+        let place = self.place();
+        let id = place.id();
+        let earlier = journals(self.workspace)?.list()?.into_iter().find(|(other, ..)| *other == id);
+        if let Some((_, earlier, _)) = earlier {
+            return Err(Error::NotOver { what: earlier.place.to_string(), id });
+        }
+        self.original.preflight()?;
+        let old = self.original.site().identity(Spot::InPlace)?;
+        old.ok_or_else(|| Refusal::Gone { what: place.to_string() }.into())
+    }
+
+    /// Begins a journal. From here on the restore can be resumed and aborted.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn begin(self, old: Identity) -> Result<UnfinishedRestore<'a>, Error> {
+        let request = serde_json::to_value(&self.request)
+            .map_err(|error| Refusal::NotWritable { reason: error.to_string() })?;
+        let (id, commit) = (self.entry.backup.id, self.commit.to_commit());
+        let journal = Journal::new(id, commit, self.workspace.now(), self.place(), old, request);
+        let open = journals(self.workspace)?.begin(journal)?;
+        crash_point("recovery.in-place.begun");
+        Ok(UnfinishedRestore {
+            open,
+            original: self.original,
+            request: self.request,
+            workspace: self.workspace,
+        })
+    }
+}
+
+/// A restore in place whose journal is open.
+pub struct UnfinishedRestore<'a> {
+    open: Open,
+    original: Original,
+    request: RestoreRequest,
+    workspace: &'a Workspace,
+}
+
+/// A restore in place that has replaced the old one.
+pub struct Replaced {
+    /// The id of the restore, by which it is finished or aborted.
+    pub id: String,
+    /// What was replaced.
+    pub place: Place,
+    /// The backup.
+    pub backup: BackupId,
+    /// The commit that the new one is at.
+    pub commit: CommitId,
+    /// The new one, if it was created now and not by an earlier process.
+    pub made: Option<RestoreOutcome>,
+    /// The state of the restore.
+    pub status: RestoreStatus,
+    /// The result of recording the restore; `None` if it was recorded before.
+    pub recorded: Option<Result<(), Error>>,
+}
+
+impl<'a> UnfinishedRestore<'a> {
+    /// Opens the restore with that id, or the only one that is not finished.
+    ///
+    /// # Errors
+    /// If there is no such restore, if another process works on it, or if its request cannot be read.
+    pub fn open(id: Option<&str>, disconnect: bool, workspace: &'a Workspace) -> Result<Self, Error> {
+        let journals = journals(workspace)?;
+        let id = match id {
+            Some(id) => id.to_owned(),
+            None => {
+                let mut all = journals.list()?.into_iter();
+                match (all.next(), all.next()) {
+                    (Some((id, ..)), None) => id,
+                    (None, _) => return Err(Refusal::NoUnfinished.into()),
+                    _ => return Err(Refusal::SeveralUnfinished.into()),
+                }
+            }
+        };
+        let open = journals.open(&id)?;
+        let mut request = request_of(&id, open.journal())?;
+        match &mut request.destination {
+            Destination::Database(database) => database.disconnect |= disconnect,
+            Destination::Directory(_) if disconnect => return Err(Refusal::NoSessions { id }.into()),
+            Destination::Directory(_) => {}
+        }
+        let from = request.from.iter().map(|text| places::place_of(text)).collect::<Result<_, _>>()?;
+        workspace.read_also_from(from);
+        let original = Original::of_journal(open.journal(), &request, workspace)?;
+        Ok(Self { open, original, request, workspace })
+    }
+
+    /// Creates the new one, if that is not done, and lets the two change their names.
+    ///
+    /// # Errors
+    /// If the new one cannot be created. Then nothing is changed and nothing is left of it. If the
+    /// names cannot be changed, the restore stays as it is, and can be resumed.
+    pub fn go_on(mut self, progress: &dyn Progress) -> Result<Replaced, Error> {
+        let id = self.open.id();
+        match self.open.journal().stage {
+            Stage::Making | Stage::Ready | Stage::Replaced => {}
+            Stage::Aborting => return Err(state(id, "is being undone", "--abort")),
+            Stage::Finishing => return Err(state(id, "is being finished", "--finish")),
+        }
+        let mut made = None;
+        if self.open.journal().stage == Stage::Making {
+            match self.make(progress) {
+                Ok(outcome) => made = Some(outcome),
+                // The old one was not touched. Nothing of the new one is to stay.
+                Err(source) => {
+                    return Err(match in_place::put_back(self.open, self.original.site()) {
+                        Ok(()) => source,
+                        Err(_) => Error::LeftBehind { id, source: Box::new(source) },
+                    });
+                }
+            }
+        }
+        in_place::replace(&mut self.open, self.original.site())
+            .map_err(|source| Error::NotReplaced { id: id.clone(), source: Box::new(source) })?;
+        let recorded = self.record().transpose();
+        let journal = self.open.journal().clone();
+        Ok(Replaced {
+            place: journal.place.clone(),
+            backup: journal.backup,
+            commit: journal.commit.clone(),
+            made,
+            status: RestoreStatus::of(id.clone(), journal, false, &self.original),
+            id,
+            recorded,
+        })
+    }
+
+    /// Creates the new one beside the old one.
+    fn make(&mut self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
+        let place = self.open.journal().place.clone();
+        in_place::clear(&self.open, self.original.site())?;
+        if let Original::Directory(directory) = &self.original {
+            directory.prepare()?;
+        }
+        let outcome = RestorePlan::new(beside(&self.request, &place), self.workspace)?.execute(progress)?;
+        let schema = outcome.schema.clone().map(|schema| (schema.with, schema.difference));
+        self.open.advance(|journal| journal.schema = schema)?;
+        crash_point("recovery.in-place.made");
+        if let Original::Directory(directory) = &self.original {
+            directory.hand_over()?;
+        }
+        in_place::made(&mut self.open, self.original.site())?;
+        Ok(outcome)
+    }
+
+    /// Records the restore with its backup, unless an earlier process has done that.
+    fn record(&self) -> Result<Option<()>, Error> {
+        let (journal, workspace) = (self.open.journal(), self.workspace);
+        let entry = workspace.ledger()?.by_id(journal.backup)?;
+        let id = journal.place.id();
+        let is_this =
+            |details: &Metadata| details.as_map().get("restore").and_then(Value::as_str) == Some(&id);
+        if entry.backup.restores.iter().any(|one| one.at >= journal.begun_at && is_this(&one.details)) {
+            return Ok(None);
+        }
+        let target = match &self.original {
+            Original::Database(site) => location_of_database(&site.conninfo()),
+            Original::Directory(site) => location_of_directory(site.path()),
+        };
+        let seconds = workspace.now().seconds_since(journal.begun_at);
+        let schema = journal.schema.clone();
+        let done = Done {
+            mode: RestoreMode::Disaster,
+            target,
+            commit: journal.commit.clone(),
+            duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+            schema: schema.map(|(with, difference)| SchemaComparison { with, difference }),
+            more: vec![("restore", id.into()), ("put_aside", journal.place.aside().into())],
+        };
+        record(&entry, done, workspace).map(Some)
+    }
+
+    /// Puts the old one back, and removes the new one. Returns what was restored into.
+    ///
+    /// # Errors
+    /// If the restore is being finished, or something is in the way.
+    pub fn abort(self) -> Result<Place, Error> {
+        if self.open.journal().stage == Stage::Finishing {
+            return Err(state(self.open.id(), "is being finished", "--finish"));
+        }
+        let place = self.open.journal().place.clone();
+        in_place::put_back(self.open, self.original.site())?;
+        Ok(place)
+    }
+
+    /// Removes the old one. Returns what was restored into, and the tablespaces of the old one, which
+    /// stay.
+    ///
+    /// # Errors
+    /// If the new one is not in place.
+    pub fn finish(self) -> Result<(Place, Vec<PathBuf>), Error> {
+        if !matches!(self.open.journal().stage, Stage::Replaced | Stage::Finishing) {
+            return Err(Refusal::NotInPlace { id: self.open.id() }.into());
+        }
+        let place = self.open.journal().place.clone();
+        let tablespaces = match &self.original {
+            Original::Directory(directory) => directory.tablespaces(Spot::Aside),
+            Original::Database(_) => Vec::new(),
+        };
+        in_place::finish(self.open, self.original.site())?;
+        Ok((place, tablespaces))
+    }
+}
+
+fn state(id: String, state: &'static str, option: &'static str) -> Error {
+    Refusal::State { id, state, option }.into()
+}
+
+fn request_of(id: &str, journal: &Journal) -> Result<RestoreRequest, Error> {
+    let refuse = |reason: String| Error::from(Refusal::Request { id: id.to_owned(), reason });
+    match journal.request.get("version").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {
+            serde_json::from_value(journal.request.clone()).map_err(|error| refuse(error.to_string()))
+        }
+        _ => Err(refuse("another version of git-pggit has begun it".to_owned())),
+    }
+}
+
+/// The state of a restore in place.
+pub struct RestoreStatus {
+    /// Its id.
+    pub id: String,
+    /// Its journal.
+    pub journal: Journal,
+    /// True if a process works on it.
+    pub is_busy: bool,
+    /// Where the two are. An error if that cannot be determined.
+    pub positions: Result<Positions, Error>,
+}
+
+/// Where the old and the new one are.
+pub struct Positions {
+    /// The one that is in place: `old`, `new`, `another` or `nothing`.
+    pub in_place: &'static str,
+    /// The position of the old one.
+    pub old: Spot,
+    /// The position of the new one.
+    pub new: Spot,
+}
+
+impl RestoreStatus {
+    fn of(id: String, journal: Journal, is_busy: bool, original: &Original) -> Self {
+        let positions = Positions::of(&journal, original);
+        Self { id, journal, is_busy, positions }
+    }
+
+    /// Returns the states of all restores in place that are not finished.
+    ///
+    /// # Errors
+    /// If the journals cannot be read.
+    pub fn all(workspace: &Workspace) -> Result<Vec<Self>, Error> {
+        let status = |(id, journal, is_busy): (String, Journal, bool)| {
+            let original = request_of(&id, &journal)
+                .and_then(|request| Original::of_journal(&journal, &request, workspace));
+            let positions = original.and_then(|original| Positions::of(&journal, &original));
+            Self { id, journal, is_busy, positions }
+        };
+        Ok(journals(workspace)?.list()?.into_iter().map(status).collect())
+    }
+}
+
+impl Positions {
+    fn of(journal: &Journal, original: &Original) -> Result<Self, Error> {
+        let Stand { old, new } = in_place::stand(journal, original.site())?;
+        let in_place = match original.site().identity(Spot::InPlace)? {
+            Some(identity) if identity == journal.old => "old",
+            Some(identity) if Some(identity) == journal.new => "new",
+            Some(Identity::Inode(..) | Identity::Oid(_)) => "another",
+            None => "nothing",
+        };
+        Ok(Self { in_place, old, new })
+    }
+}

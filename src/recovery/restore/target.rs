@@ -1,0 +1,223 @@
+//! The backup to restore for a request, and how it leads to the wanted commit.
+
+use super::search::{CandidateQuery, candidates, chosen, one_database, warn_of_passed_over};
+use super::{Refusal, records_for};
+use crate::config::DatabaseConfig;
+use crate::domain::{BackupSelector, DatabaseName, RecoveryTarget, Status, Timestamp};
+use crate::git::Oid;
+use crate::ledger::{self, Entry, Filter, Row};
+use crate::recovery::{AdvancePlan, AdvancePlanner, Candidate, Error, Expected, Forward};
+use crate::tools::{Migration, Program};
+use crate::workspace::Workspace;
+
+/// Which backup is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TargetQuery<'a> {
+    /// A backup or a commit.
+    pub what: &'a str,
+    /// Only backups of this database are considered.
+    pub database: Option<&'a DatabaseName>,
+    /// With a backup: the commit to migrate to.
+    pub commit: Option<&'a str>,
+    /// With a commit: the database stays at the commit of the backup.
+    pub no_migrate: bool,
+    /// `what` is a commit.
+    pub only_commit: bool,
+    /// For a commit: only physical backups.
+    pub only_physical: bool,
+    /// For a commit: physical backups, if no dump leads to it.
+    pub or_physical: bool,
+}
+
+/// A backup, and how it leads to the wanted commit.
+#[derive(Debug)]
+pub struct Target {
+    /// The backup.
+    pub entry: Entry,
+    /// The commit that the database is to be at.
+    pub commit: Oid,
+    /// The migrations, if the backup is of another commit.
+    pub forward: Option<Forward>,
+    /// The schema after that.
+    pub expected: Expected,
+}
+
+impl Target {
+    /// Finds the backup, and plans the migrations. Warns of files that are not run, and of better
+    /// backups that cannot be used.
+    ///
+    /// # Errors
+    /// If there is no such backup or commit, if the backup is not trusted, or if no migrations of
+    /// this program lead to the commit.
+    pub fn find(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Self, Error> {
+        let (entry, commit) = locate(query, workspace)?;
+        let AdvancePlan { forward, expected, unseen } = plan(&entry, commit, workspace)?;
+        if let Some((first, more)) = unseen.split_first() {
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            workspace.reporter().warning(&format!(
+                "{first}{more} count as schema, differ between the two commits, and are not run"
+            ));
+        }
+        Ok(Self { entry, commit, forward, expected })
+    }
+
+    /// Finds a physical backup for a point in time. Its commit at that time is not known, so nothing
+    /// is migrated and compared.
+    pub(super) fn find_for_point(
+        query: &TargetQuery<'_>,
+        until: &RecoveryTarget,
+        workspace: &Workspace,
+    ) -> Result<Self, Error> {
+        let (entry, _) = locate_for(query, until, workspace)?;
+        let commit = Oid::from(&entry.backup.commit);
+        Ok(Self { entry, commit, forward: None, expected: Expected::Unknown })
+    }
+}
+
+/// Returns the backup and the wanted commit, if the backup leads to that commit.
+pub(super) fn locate_for(
+    query: &TargetQuery<'_>,
+    until: &RecoveryTarget,
+    workspace: &Workspace,
+) -> Result<(Entry, Oid), Error> {
+    if let RecoveryTarget::Time(at) = until
+        && query.only_physical
+        && query.what == "latest"
+    {
+        return last_before(*at, query, workspace);
+    }
+    let (entry, commit) = locate(query, workspace)?;
+    plan(&entry, commit, workspace)?;
+    Ok((entry, commit))
+}
+
+/// Returns the last physical backup that was complete at a time.
+fn last_before(at: Timestamp, query: &TargetQuery<'_>, workspace: &Workspace) -> Result<(Entry, Oid), Error> {
+    let overview = workspace.snapshot()?;
+    let filter = Filter {
+        databases: one_database(query.database, overview, workspace)?,
+        statuses: vec![Status::Completed],
+        ..Filter::default()
+    };
+    let in_time = |row: &Row<'_>| {
+        row.tool() != Program::PgDump.name() && row.completed_at().is_some_and(|completed| completed <= at)
+    };
+    let last = overview.select(&filter).into_iter().filter(in_time).max_by_key(Row::completed_at);
+    let row = last.ok_or(Refusal::NoneCompleteAt { at })?;
+    let entry = workspace.ledger()?.entry(&row)?;
+    trusted(query.what, &entry, workspace)?;
+    let commit = Oid::from(&entry.backup.commit);
+    Ok((entry, commit))
+}
+
+/// Plans how the backup leads to the commit.
+fn plan(entry: &Entry, commit: Oid, workspace: &Workspace) -> Result<AdvancePlan, Error> {
+    let (repository, ledger, config) = (workspace.repository()?, workspace.ledger()?, workspace.config()?);
+    Ok(AdvancePlanner::to(commit, repository, ledger, config).from(entry)??)
+}
+
+/// Returns the script of the commit that masks the data, if one is configured.
+///
+/// # Errors
+/// If the commit does not have it: the data would not be masked.
+pub(super) fn mask(
+    database: &DatabaseConfig,
+    commit: Oid,
+    workspace: &Workspace,
+) -> Result<Option<Migration>, Error> {
+    let Some(path) = &database.mask else { return Ok(None) };
+    let name = path.value.clone();
+    match workspace.repository()?.blob_at(commit, &name)? {
+        Some(sql) => Ok(Some(Migration { name, sql })),
+        None => Err(Refusal::NoMask {
+            commit: commit.to_commit(),
+            script: name,
+            database: database.name.clone(),
+            origin: path.origin.clone(),
+        }
+        .into()),
+    }
+}
+
+/// Returns the backup with that id or name.
+fn named(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Entry, Error> {
+    let (overview, selector) = (workspace.snapshot()?, query.what.parse()?);
+    let databases = match selector {
+        BackupSelector::Latest | BackupSelector::Oldest => one_database(query.database, overview, workspace)?,
+        BackupSelector::Id(_) | BackupSelector::Text(_) => query.database.into_iter().cloned().collect(),
+    };
+    let row = overview.find(&selector, &Filter { databases, ..Filter::default() })?;
+    Ok(workspace.ledger()?.entry(&row)?)
+}
+
+fn locate(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<(Entry, Oid), Error> {
+    let repository = workspace.repository()?;
+    if query.only_commit {
+        return of_commit(repository.resolve_commit(query.what)?, query, workspace);
+    }
+    let result = match named(query, workspace) {
+        Ok(entry) => {
+            trusted(query.what, &entry, workspace)?;
+            let commit = match query.commit {
+                Some(commit) => repository.resolve_commit(commit)?,
+                None => Oid::from(&entry.backup.commit),
+            };
+            return Ok((entry, commit));
+        }
+        Err(Error::Ledger(
+            result @ (ledger::Error::NotFound { .. } | ledger::Error::NoneCompleted { .. }),
+        )) => result,
+        Err(error) => return Err(error),
+    };
+    match repository.resolve_commit(query.what) {
+        Ok(commit) if query.commit.is_none() => of_commit(commit, query, workspace),
+        _ => Err(Refusal::NoSuchBackup { result, has_commit: query.commit.is_some() }.into()),
+    }
+}
+
+/// Returns the best backup for a commit, and the commit that it is to be at.
+fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Result<(Entry, Oid), Error> {
+    let overview = workspace.snapshot()?;
+    let wanted = CandidateQuery {
+        databases: one_database(query.database, overview, workspace)?,
+        stays: query.no_migrate,
+        tool: (!query.only_physical).then(|| Program::PgDump.name()),
+        no_dumps: query.only_physical,
+        limit: 10,
+        ..CandidateQuery::default()
+    };
+    let mut found = candidates(&wanted, commit, overview, workspace)?;
+    if query.or_physical && !query.only_physical && !found.iter().any(Candidate::is_eligible) {
+        let wanted = CandidateQuery { tool: None, no_dumps: true, ..wanted };
+        let others = candidates(&wanted, commit, overview, workspace)?;
+        if others.iter().any(Candidate::is_eligible) {
+            found = others;
+        }
+    }
+    let chosen = chosen(&found, commit)?;
+    warn_of_passed_over(chosen, &found, overview, workspace.reporter());
+    let entry = workspace.ledger()?.by_id(chosen.backup)?;
+    let commit = if query.no_migrate { Oid::from(&entry.backup.commit) } else { commit };
+    Ok((entry, commit))
+}
+
+/// Fails if the backup has failed its latest verification, or needs one that has, unless `what` is
+/// its id: a commit, a name or `latest` does not show that the user knows.
+fn trusted(what: &str, entry: &Entry, workspace: &Workspace) -> Result<(), Error> {
+    let backup = &entry.backup;
+    let id = backup.id.to_string();
+    if BackupSelector::is_prefix(what) && id.starts_with(what) && backup.name.as_str() != what {
+        return Ok(());
+    }
+    let overview = workspace.snapshot()?;
+    match records_for([backup.id], overview).failed_verification(backup.id) {
+        None => Ok(()),
+        Some(failed) => Err(Refusal::FailedVerification {
+            name: backup.name.to_string(),
+            backup: backup.id,
+            failed,
+            commit: backup.commit.clone(),
+        }
+        .into()),
+    }
+}
