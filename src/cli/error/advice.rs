@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, worker, workspace};
+use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace};
 
 use super::{Code, Failure};
 
@@ -463,6 +463,31 @@ impl From<queue::Error> for Failure {
                 failure(Code::Configuration).hint(format!("leave them out: git config --add {key} '^refs/pggit/*'"))
             }
             Error::Watch { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<wal::Error> for Failure {
+    fn from(error: wal::Error) -> Self {
+        use wal::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Workspace(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Invalid(error) => error.into(),
+            Error::ControlFile { .. } => failure(Code::Usage).hint(
+                "run it in the data directory, as archive_command and restore_command do, or name it with --pgdata",
+            ),
+            Error::Spool { .. } => failure(Code::Destination).hint("TMPDIR says where it is"),
+            Error::Target { .. } | Error::Directory { .. } => failure(Code::Destination),
+            Error::File { .. } | Error::NotArchived { .. } => failure(Code::NotFound),
+            Error::Occupied { .. } => failure(Code::Busy),
+            Error::NoSystemIdentifier => failure(Code::DatabaseUnreachable)
+                .hint("GRANT EXECUTE ON FUNCTION pg_control_system() TO <role>"),
+            Error::NoEnd => failure(Code::Usage),
+            Error::Segment { .. } | Error::Signals(_) => failure(Code::Fatal),
         }
     }
 }
