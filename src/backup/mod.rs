@@ -19,6 +19,9 @@ pub use counts::{Counted, ROW_COUNTS, recorded_counts};
 pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::{Error, NotAgain};
 pub use import::{Import, Imported, Outcome, import};
-pub use interrupted::{displayed, displayed_status, is_abandoned, is_interrupted, record_interrupted};
+pub use interrupted::{
+    NotInterrupted, check_interrupted, displayed, displayed_status, is_abandoned, is_interrupted,
+    record_interrupted, settle_dead, settle_interrupted,
+};
 pub use reconcile::{Differences, reconcile, record_gone};
 pub use sink::{HeldSource, of_store};
