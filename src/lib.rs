@@ -27,6 +27,7 @@ pub mod report;
 pub mod store;
 pub mod tools;
 pub mod verify;
+pub mod wal;
 pub mod worker;
 pub mod workspace;
 

@@ -5,10 +5,12 @@
 //! wanted follows each time from what there is, so that it does not matter who
 //! asks, how often, or how many do at the same time.
 
+mod jobs;
 mod moves;
 mod recovery;
 mod timetable;
 
+pub use jobs::{BackupJob, moved, rules, scheduled};
 pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
 pub use recovery::is_recovery;
 pub use timetable::{Planned, Timetables, timetables};

@@ -27,11 +27,11 @@ use crate::store::{Access, Draft, Held, Place};
 use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, DumpSpec, Programs};
 
-use super::Error;
 use super::adapters::values;
 use super::base::choose_base;
 use super::choice::{Asked, Chosen, choose};
 use super::counts::{ROW_COUNTS, row_counts};
+use super::error::{Error, NotAgain};
 use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
@@ -147,13 +147,13 @@ fn registered(around: &Surroundings<'_>, request: &Request) -> Result<Option<Ent
         Err(error) => return Err(error.into()),
     };
     let backup = &entry.backup;
-    let refuse = |reason: &str| Err(Error::NotAgain { backup: id, reason: reason.to_owned() });
+    let refuse = |reason| Err(Error::NotAgain { backup: id, reason });
     match backup.status {
-        Status::Expired | Status::Deleted => refuse(&format!("it is {}", backup.status)),
+        Status::Expired | Status::Deleted => refuse(NotAgain::Over(backup.status)),
         _ if backup.database != request.database.name => {
-            refuse(&format!("it is of database `{}`", backup.database))
+            refuse(NotAgain::OtherDatabase(backup.database.clone()))
         }
-        Status::InProgress if is_being_made(backup) => refuse("another process works on it"),
+        Status::InProgress if is_being_made(backup) => refuse(NotAgain::BeingMade),
         _ => Ok(Some(entry)),
     }
 }

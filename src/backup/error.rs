@@ -1,8 +1,8 @@
 //! What can go wrong with a run.
 
-use crate::domain::{BackupId, CommitId};
+use crate::domain::{BackupId, CommitId, DatabaseName, Status};
 use crate::process::interrupt::Signal;
-use crate::{config, git, ledger, pg, process, store, tools};
+use crate::{config, git, ledger, pg, process, store, tools, workspace};
 
 /// An error of the room `backup`.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// What belongs to the repository cannot be opened.
+    #[error(transparent)]
+    Workspace(#[from] workspace::Error),
     /// The configured tool is none of those that are known.
     #[error("there is no tool `{name}`")]
     UnknownTool {
@@ -61,7 +64,7 @@ pub enum Error {
         /// The backup.
         backup: BackupId,
         /// Why not.
-        reason: String,
+        reason: NotAgain,
     },
     /// The bytes of a backup that this one builds on cannot be had.
     #[error("backup {backup}, which this one builds on, cannot be read")]
@@ -80,16 +83,39 @@ pub enum Error {
     },
 }
 
+/// Why a backup cannot be made again under its id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAgain {
+    /// It is expired or deleted.
+    #[error("it is {0}")]
+    Over(Status),
+    /// It is a backup of another database.
+    #[error("it is of database `{0}`")]
+    OtherDatabase(DatabaseName),
+    /// Another process is making it.
+    #[error("another process works on it")]
+    BeingMade,
+}
+
 impl Error {
     /// May the same run succeed when it is made again?
     pub fn retry(&self) -> bool {
         match self {
-            Self::Git(error) => error.retry(),
+            Self::Git(error) | Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
+            // An attempt whose worker was killed may have changed the record in between.
+            Self::Ledger(ledger::Error::Refused { .. }) => true,
             Self::Ledger(error) => error.retry(),
             Self::Pg(error) => error.retry(),
-            Self::Tools(error) => error.retry(),
+            Self::Tools(error) => error.retry() || error.is_unexplained(),
             Self::Store(error) | Self::BaseUnreadable { source: error, .. } => error.retry(),
-            _ => false,
+            Self::NotAgain { reason, .. } => *reason == NotAgain::BeingMade,
+            Self::Interrupted { .. } => true,
+            Self::Workspace(error) => error.retry(),
+            Self::Config(_)
+            | Self::UnknownTool { .. }
+            | Self::NoCatalogue { .. }
+            | Self::MarkDiffers { .. }
+            | Self::MarkUnknown { .. } => false,
         }
     }
 
@@ -110,8 +136,69 @@ impl Error {
             Self::Store(_) => "destination",
             Self::BaseUnreadable { .. } => "base-unreadable",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
-            Self::Config(_) | Self::UnknownTool { .. } | Self::NoCatalogue { .. } => "configuration",
+            Self::Config(_) | Self::Workspace(_) | Self::UnknownTool { .. } | Self::NoCatalogue { .. } => {
+                "configuration"
+            }
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::process::Status as Ended;
+    use crate::tools::{Fault, Kind, Program};
+
+    fn program(kind: Kind) -> Error {
+        let stderr = String::new();
+        tools::Error::Failed { program: Program::PgDump, kind, status: Ended::Exited(1), stderr }.into()
+    }
+
+    fn custom(fault: Fault) -> Error {
+        tools::Error::Tool { tool: "own".to_owned(), fault }.into()
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let path = || "/x".into();
+        let source = || io::Error::from(io::ErrorKind::StorageFull);
+        let again = |reason| Error::NotAgain {
+            backup: "0193f1a2-0000-7000-8000-000000000000".parse().unwrap(),
+            reason,
+        };
+        for error in [
+            program(Kind::DiskFull),
+            program(Kind::Busy),
+            program(Kind::ServerUnreachable),
+            program(Kind::Other),
+            tools::Error::Write { program: Program::PgDump, source: source() }.into(),
+            custom(Fault::Busy("later".to_owned())),
+            custom(Fault::Failed { status: Ended::Killed(9), words: String::new() }),
+            store::Error::Full { path: path() }.into(),
+            store::Error::RootMissing { path: path() }.into(),
+            git::Error::Io { path: path(), source: source() }.into(),
+            ledger::Error::Git(git::Error::Io { path: path(), source: source() }).into(),
+            again(NotAgain::BeingMade),
+        ] {
+            assert!(error.retry(), "{error:?}");
+        }
+        for error in [
+            program(Kind::AuthFailed),
+            program(Kind::DatabaseMissing),
+            program(Kind::PermissionDenied),
+            program(Kind::ServerNewer),
+            custom(Fault::Permanent { status: Ended::Exited(3), words: String::new() }),
+            custom(Fault::Missing),
+            store::Error::ReadOnly { path: path() }.into(),
+            store::Error::Denied { path: path() }.into(),
+            git::Error::Io { path: path(), source: io::ErrorKind::PermissionDenied.into() }.into(),
+            again(NotAgain::Over(Status::Deleted)),
+            Error::UnknownTool { name: "x".to_owned() },
+        ] {
+            assert!(!error.retry(), "{error:?}");
         }
     }
 }

@@ -9,7 +9,6 @@ pub mod context;
 pub mod error;
 pub mod ui;
 
-mod attendants;
 mod automation;
 mod commands;
 mod from_option;

@@ -39,13 +39,13 @@ impl Config {
 
     fn duration(&self, name: &str) -> Result<Duration, Error> {
         let lookup = Lookup { config: self, database: None };
-        Ok(lookup.or_default(name, |text| value::duration(text).ok_or(Refused::Form))?.value)
+        Ok(lookup.or_default(name, value::duration)?.value)
     }
 
     /// How often and when jobs of `database` are tried again.
     pub fn retry_policy(&self, database: &DatabaseName) -> Result<RetryPolicy, Error> {
         let lookup = Lookup { config: self, database: Some(database) };
-        let seconds = |name| lookup.or_default(name, |text| value::duration(text).ok_or(Refused::Form));
+        let seconds = |name| lookup.or_default(name, value::duration);
         let max_attempts = lookup.or_default("maxAttempts", |text| value::jobs(text).ok_or(Refused::Form))?;
         Ok(RetryPolicy {
             max_attempts: max_attempts.value.into(),

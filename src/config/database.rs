@@ -133,14 +133,12 @@ impl Config {
                 .or_default("recordRowCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
             verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
             assertions: lookup.all("assertion", |text| value::query(text).ok_or(Refused::Form))?,
-            verify_timeout: lookup
-                .or_default("verifyTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
+            verify_timeout: lookup.or_default("verifyTimeout", value::duration)?,
             migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
             migrate: lookup.one("migrateCommand", |text| value::command(text).ok_or(Refused::Form))?,
-            migrate_timeout: lookup
-                .or_default("migrateTimeout", |t| value::duration(t).ok_or(Refused::Form))?,
+            migrate_timeout: lookup.or_default("migrateTimeout", value::duration)?,
             mask: lookup.one("maskScript", |text| value::tree_path(text).ok_or(Refused::Form))?,
-            timeout: lookup.one("timeout", |text| value::duration(text).ok_or(Refused::Form))?,
+            timeout: lookup.one("timeout", value::duration)?,
             stanza: lookup.one("pgbackrestStanza", |text| value::word(text).ok_or(Refused::Form))?,
             repo: lookup.one("pgbackrestRepo", |text| value::number(text).ok_or(Refused::Form))?,
             pgbackrest_config: lookup.directory("pgbackrestConfig")?,

@@ -573,7 +573,7 @@ pub static KEYS: &[Key] = &[
               `quarterly` (5:00), `hybrid tool=...` (a dump every night, and a copy of the server with that tool every \
               Sunday), or five fields of cron such as `30 2 * * mon-fri`. Behind it may stand `tool=...` and \
               `type=...`, if they are not those of the database, and `jitter=...`: up to so much later, by an amount \
-              that is always the same for a database. Without it, it is 30m for the words and 0 for cron. May be given \
+              that is always the same for a database, and at most `1d`. Without it, it is 30m for the words and 0 for cron. May be given \
               several times. The worker runs it; see automation.md.",
         ..DATABASE
     },

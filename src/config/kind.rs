@@ -1,5 +1,7 @@
 //! What values look like, and the words for it.
 
+use crate::domain::DURATION_FORM;
+
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -107,7 +109,7 @@ impl Kind {
             Self::TreePath => "a path relative to the top of the repository, without ..".into(),
             Self::Text => "one line of text".into(),
             Self::Bool => "true or false".into(),
-            Self::Duration => "a duration such as 90s, 30m or 2h".into(),
+            Self::Duration => DURATION_FORM.into(),
             Self::Schedule => {
                 "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
                  jitter=... if need be"
@@ -125,7 +127,7 @@ impl Kind {
             Self::Size => "a size such as 500MB, 100GB or 2TB".into(),
             Self::User => "the name of a user of this machine, other than root".into(),
             Self::Verification => {
-                "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d`".into()
+                "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d` (units s, m, h, d, w)".into()
             }
             Self::Query => "one SQL query that returns one row with one boolean".into(),
             Self::Tool => {

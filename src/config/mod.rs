@@ -35,7 +35,7 @@ pub use nearest::nearest;
 pub use origin::{Origin, Setting};
 pub use routine::{Notifications, Occasion, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use value::{KnownPlace, Refused, Tool, boolean, duration, is_store_name, rate, word};
+pub use value::{KnownPlace, Refused, Tool, boolean, is_store_name, rate, word};
 
 use crate::domain::DatabaseName;
 use crate::git::config::Entry;

@@ -87,7 +87,7 @@ impl Config {
         Ok(Timetable {
             schedules: schedules.into_iter().map(|setting| setting.value).collect(),
             zone: lookup.or_default("timezone", by_word)?.value,
-            grace: lookup.or_default("missedAfter", |text| value::duration(text).ok_or(Refused::Form))?.value,
+            grace: lookup.or_default("missedAfter", value::duration)?.value,
         })
     }
 

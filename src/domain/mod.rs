@@ -11,6 +11,7 @@ mod database_name;
 mod dependency;
 mod digest;
 mod dump;
+mod duration;
 mod event;
 mod fold;
 mod id;
@@ -44,6 +45,7 @@ pub use dependency::{
 };
 pub use digest::Digest;
 pub use dump::{Compression, DumpFormat, Globals};
+pub use duration::{DURATION_FORM, InvalidDuration, parse_duration, parse_positive_duration};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,
     Restored as RestoredEvent, Started, Tagged, Untagged, Verified as VerifiedEvent,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Backup, Invalid, Timestamp, VerificationKind, VerificationStatus};
+use super::duration::duration_text;
+use super::{Backup, Invalid, Timestamp, VerificationKind, VerificationStatus, parse_positive_duration};
 
 impl VerificationKind {
     /// The word that people write: `restore-test`.
@@ -64,7 +65,8 @@ pub struct VerifyPolicy {
 }
 
 impl VerifyPolicy {
-    /// Reads it; the duration is a number and one of `s`, `m`, `h`, `d`, `w`.
+    /// Reads it: a kind, `of all` or `of newest` if need be, and `every` with a
+    /// duration.
     pub fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (kind, all, span) = match words.as_slice() {
@@ -72,18 +74,8 @@ impl VerifyPolicy {
             [kind, "of", "all", "every", span] => (kind, true, span),
             _ => return None,
         };
-        let (number, unit) = span.split_at_checked(span.len().checked_sub(1)?)?;
-        let unit_s = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            "w" => 604_800,
-            _ => return None,
-        };
-        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-        let number: u32 = digits.then(|| number.parse().ok()).flatten().filter(|number| *number > 0)?;
-        Some(Self { kind: VerificationKind::of_word(kind)?, all, every_s: u64::from(number) * unit_s })
+        let every_s = parse_positive_duration(span).ok()?.as_secs();
+        Some(Self { kind: VerificationKind::of_word(kind)?, all, every_s })
     }
 
     /// As a duration.
@@ -96,20 +88,21 @@ impl FromStr for VerifyPolicy {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused =
-            || Invalid::new("verification policy", text, "expected such as `restore-test every 7d`");
+        let refused = || {
+            Invalid::new(
+                "verification policy",
+                text,
+                "expected such as `restore-test every 7d` (units s, m, h, d, w)",
+            )
+        };
         Self::parse(text).ok_or_else(refused)
     }
 }
 
 impl fmt::Display for VerifyPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (number, unit) = [(604_800, 'w'), (86_400, 'd'), (3_600, 'h'), (60, 'm')]
-            .into_iter()
-            .find(|(unit_s, _)| self.every_s.is_multiple_of(*unit_s))
-            .map_or((self.every_s, 's'), |(unit_s, unit)| (self.every_s / unit_s, unit));
         let of = if self.all { " of all" } else { "" };
-        write!(f, "{}{of} every {number}{unit}", self.kind.word())
+        write!(f, "{}{of} every {}", self.kind.word(), duration_text(self.every_s))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::process::may_pass;
+
 /// An error of the room `git`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,6 +109,16 @@ impl Error {
     /// May the same call succeed when it is made again?
     pub fn retry(&self) -> bool {
         matches!(self, Self::LostRace { .. } | Self::Vanished { .. } | Self::Missing { shallow: false, .. })
+    }
+
+    /// May it succeed later? So may what `retry` would repeat at once, and what git or
+    /// the file system failed with for a cause that is not known.
+    pub fn retry_later(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => may_pass(source),
+            Self::Program { .. } | Self::Library { .. } => true,
+            other => other.retry(),
+        }
     }
 
     pub(super) fn library(doing: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {

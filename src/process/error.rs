@@ -79,13 +79,32 @@ impl Error {
     /// Whether the same may succeed a little later.
     pub fn retry(&self) -> bool {
         match self {
-            Self::Deadline { .. } => true,
-            Self::Spawn { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
-            }
-            _ => false,
+            Self::Deadline { .. } | Self::Interrupted { .. } => true,
+            Self::Spawn { source, .. } | Self::Io { source, .. } => may_pass(source),
+            Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::Failed { .. }
+            | Self::TooMuchOutput { .. } => false,
         }
     }
+}
+
+/// Whether an error of the operating system may pass without a change by the user:
+/// a full disk is waited for.
+pub fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        Interrupted, OutOfMemory, QuotaExceeded, StaleNetworkFileHandle, StorageFull, TimedOut, WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        StorageFull
+            | QuotaExceeded
+            | OutOfMemory
+            | WouldBlock
+            | TimedOut
+            | StaleNetworkFileHandle
+            | Interrupted
+    )
 }
 
 /// The name of a program without its directories.

@@ -43,7 +43,7 @@ pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
 pub use claimed::{claim, claimant, remove_claimed, remove_unclaimed};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
-pub use error::Error;
+pub use error::{Error, may_pass};
 pub use lookup::{find_program, search_path};
 pub use owner::{Liveness, host, is_alive};
 pub use pause::pause;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Cron, Zone};
-use crate::domain::{BackupType, DatabaseName, Invalid, Line, Timestamp, words};
+use crate::domain::{BackupType, DatabaseName, Invalid, Line, Timestamp, parse_duration, words};
 
 words! {
     /// A schedule with a name.
@@ -42,8 +42,8 @@ impl Preset {
 /// How far runs of presets are moved at most, unless they say it themselves: a
 /// preset says that the exact time does not matter.
 const PRESET_JITTER: Duration = Duration::from_secs(30 * 60);
-/// Jitter of a day would be another schedule.
-const JITTER_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Jitter of more than a day would be another schedule.
+const JITTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Nobody writes more than this by hand.
 const TEXT_BYTES_MAX: usize = 500;
 
@@ -211,9 +211,11 @@ impl Options {
                 "tool" if !value.is_empty() => options.tool.replace(value.parse()?).is_some(),
                 "type" => options.kind.replace(value.parse()?).is_some(),
                 "jitter" => {
-                    let jitter = duration(value).filter(|jitter| *jitter <= JITTER_MAX).ok_or_else(|| {
-                        refused(format!("jitter is a duration of up to 12h, not {value:?}"))
-                    })?;
+                    let jitter = parse_duration(value)
+                        .map_err(|expected| refused(format!("jitter is {value:?}: {expected}")))?;
+                    if jitter > JITTER_MAX {
+                        return Err(refused(format!("jitter is a duration of up to 1d, not {value:?}")));
+                    }
                     options.jitter.replace(jitter).is_some()
                 }
                 _ => {
@@ -227,22 +229,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-/// A number with `s`, `m` or `h`, or 0.
-fn duration(text: &str) -> Option<Duration> {
-    if text == "0" {
-        return Some(Duration::ZERO);
-    }
-    let unit_s = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
-    let number: u64 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
-    number.checked_mul(unit_s).map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -269,6 +255,7 @@ mod tests {
         assert_eq!(rule.jitter, Duration::from_secs(300));
         assert_eq!(schedule("0 2 * * *").rules()[0].jitter, Duration::ZERO);
         assert_eq!(schedule("daily jitter=0").rules()[0].jitter, Duration::ZERO);
+        assert_eq!(schedule("weekly jitter=1d").rules()[0].jitter, Duration::from_secs(86_400));
     }
 
     #[test]
@@ -280,8 +267,11 @@ mod tests {
             ("daily tool=", "none of tool"),
             ("daily tool=a tool=b", "tool twice"),
             ("daily type=half", "expected one of full"),
-            ("daily jitter=13h", "up to 12h"),
-            ("daily jitter=99999999999999999999h", "up to 12h"),
+            ("daily jitter=25h", "up to 1d"),
+            ("daily jitter=2d", "up to 1d"),
+            ("daily jitter=99999999999999999999h", "s, m, h, d or w"),
+            ("daily jitter=", "s, m, h, d or w"),
+            ("daily jitter=5", "s, m, h, d or w"),
             ("daily kind=full", "none of tool"),
             ("daily tool=pg_dump daily", "none of tool"),
             ("daily daily", "five fields"),

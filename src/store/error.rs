@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::process::may_pass;
+
 /// Why bytes were not stored, or are not what they were.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -307,11 +309,16 @@ impl Error {
     /// Whether the same may succeed a little later. What the disk says now it
     /// will say again.
     pub fn retry(&self) -> bool {
-        matches!(
-            self,
-            Self::Storage { transient: true, .. } | Self::TakenForDead { .. } | Self::KeysBusy { .. }
-        ) || matches!(self, Self::Io { source, .. } if matches!(source.kind(),
-            io::ErrorKind::TimedOut | io::ErrorKind::StaleNetworkFileHandle | io::ErrorKind::Interrupted))
+        match self {
+            // A missing directory may be a file system that is not mounted yet.
+            Self::Full { .. }
+            | Self::RootMissing { .. }
+            | Self::Storage { transient: true, .. }
+            | Self::TakenForDead { .. }
+            | Self::KeysBusy { .. } => true,
+            Self::Io { source, .. } => may_pass(source),
+            _ => false,
+        }
     }
 
     /// Whether it says that bytes are not there or not what was written, and not

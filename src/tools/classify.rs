@@ -24,7 +24,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the same may succeed a little later.
     pub fn retry(self) -> bool {
-        matches!(self, Self::ServerUnreachable | Self::Busy)
+        matches!(self, Self::ServerUnreachable | Self::Busy | Self::DiskFull)
     }
 }
 
@@ -172,7 +172,9 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let again: Vec<_> = SAID.iter().filter(|(_, kind)| kind.retry()).map(|(said, _)| said).collect();
-        assert_eq!(again.len(), 5, "{again:?}");
+        assert_eq!(again.len(), 6, "{again:?}");
+        let passes = |kind: &Kind| matches!(kind, Kind::ServerUnreachable | Kind::Busy | Kind::DiskFull);
+        assert!(SAID.iter().all(|(_, kind)| kind.retry() == passes(kind)));
     }
 
     proptest! {

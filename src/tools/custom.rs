@@ -183,7 +183,8 @@ impl Custom {
     fn run(&self, cmd: Cmd) -> Result<Vec<u8>, Error> {
         let sort = |status, words: String| match status {
             Status::Exited(TRY_LATER) => Fault::Busy(words),
-            _ => Fault::Failed { status, words },
+            Status::Exited(_) => Fault::Permanent { status, words },
+            Status::Killed(_) => Fault::Failed { status, words },
         };
         Ok(cmd.run().map_err(|error| failure(&self.name, error, sort))?.stdout)
     }

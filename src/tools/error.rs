@@ -8,7 +8,7 @@ use super::redact::redact_commands;
 use super::{Fault, Format, Program, ToolVersion};
 use crate::domain::{BackupId, BackupType};
 use crate::pg::Refusal;
-use crate::process::{self, Status};
+use crate::process::{self, Status, may_pass};
 
 /// Why a dump or a restore did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -240,7 +240,11 @@ impl Error {
             Self::Tool { fault: Fault::Busy(_), .. } => Kind::Busy,
             Self::Tool { fault: Fault::Server(_), .. } => Kind::ServerUnreachable,
             Self::ServerNewer { .. } => Kind::ServerNewer,
-            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => Kind::DiskFull,
+            Self::Write { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Kind::DiskFull
+            }
             _ => Kind::Other,
         }
     }
@@ -250,8 +254,27 @@ impl Error {
         match self {
             Self::Process(error) => error.retry(),
             Self::Pg(error) => error.retry(),
+            Self::Place(source)
+            | Self::Write { source, .. }
+            | Self::Read { source, .. }
+            | Self::Directory { source, .. }
+            | Self::Destination { source, .. } => may_pass(source),
+            Self::Tool { fault: Fault::Unconfirmed(_), .. } => true,
             other => other.kind().retry(),
         }
+    }
+
+    /// Whether a program failed and did not report a cause that is understood here.
+    pub fn is_unexplained(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { kind: Kind::Other, .. }
+                | Self::Empty { .. }
+                | Self::Truncated { .. }
+                | Self::Incomplete { .. }
+                | Self::Tool { fault: Fault::Failed { .. }, .. }
+                | Self::Process(process::Error::Failed { .. } | process::Error::Io { .. })
+        )
     }
 
     pub(super) fn directory(path: &Path, source: io::Error) -> Self {

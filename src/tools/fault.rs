@@ -48,6 +48,13 @@ pub enum Fault {
     Unsupported(String),
     /// It says that it succeeded, and its own catalogue does not agree.
     Unconfirmed(String),
+    /// It reported a failure that another attempt does not change.
+    Permanent {
+        /// The exit status.
+        status: Status,
+        /// Its standard error.
+        words: String,
+    },
     /// It said that it failed.
     Failed {
         /// How it ended.
@@ -83,10 +90,11 @@ impl fmt::Display for Fault {
             | Self::Refused(text)
             | Self::Unsupported(text)
             | Self::Unconfirmed(text) => f.write_str(text),
-            Self::Failed { status: status @ Status::Killed(_), words } if words.is_empty() => status.fmt(f),
-            Self::Failed { status, words } if words.is_empty() => status.fmt(f),
+            Self::Failed { status, words } | Self::Permanent { status, words } if words.is_empty() => {
+                status.fmt(f)
+            }
             Self::Failed { status: status @ Status::Killed(_), words } => write!(f, "{status}: {words}"),
-            Self::Failed { words, .. } => f.write_str(words),
+            Self::Failed { words, .. } | Self::Permanent { words, .. } => f.write_str(words),
         }
     }
 }

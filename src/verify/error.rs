@@ -8,7 +8,7 @@ use super::words;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
-use crate::{backup, ledger, pg, process, recovery, store, tools};
+use crate::{backup, config, ledger, pg, process, recovery, store, tools, workspace};
 
 /// An error of the room `verify`. None of them says anything about the backup:
 /// what does is a verdict.
@@ -32,6 +32,20 @@ pub enum Error {
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
+    /// What belongs to the repository cannot be opened.
+    #[error(transparent)]
+    Workspace(Box<workspace::Error>),
+    /// The tool of the backup cannot be set up.
+    #[error(transparent)]
+    Backup(Box<backup::Error>),
+    /// The tool that made the backup is not known.
+    #[error("backup {backup} was made by {tool}, which cannot be asked here")]
+    UnknownTool {
+        /// The backup.
+        backup: BackupId,
+        /// The name of the tool.
+        tool: String,
+    },
     /// The backup cannot be verified as it is.
     #[error("backup {backup} cannot be verified: {reason}")]
     NotVerifiable {
@@ -121,6 +135,29 @@ pub enum Error {
     },
 }
 
+impl From<workspace::Error> for Error {
+    fn from(error: workspace::Error) -> Self {
+        match error {
+            workspace::Error::Ledger(error) => Self::Ledger(error),
+            workspace::Error::Pg(error) => Self::Pg(error),
+            workspace::Error::Store(error) => Self::Store(error),
+            other => Self::Workspace(Box::new(other)),
+        }
+    }
+}
+
+impl From<config::Error> for Error {
+    fn from(error: config::Error) -> Self {
+        Self::from(workspace::Error::from(error))
+    }
+}
+
+impl From<backup::Error> for Error {
+    fn from(error: backup::Error) -> Self {
+        Self::Backup(Box::new(error))
+    }
+}
+
 impl From<recovery::Error> for Error {
     fn from(error: recovery::Error) -> Self {
         use recovery::Error as Other;
@@ -151,14 +188,28 @@ impl Error {
     /// May the same succeed a little later?
     pub fn retry(&self) -> bool {
         match self {
+            Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
             Self::Ledger(error) => error.retry(),
             Self::Pg(error) => error.retry(),
-            Self::Tools(error) => error.retry(),
+            Self::Tools(error) => error.retry() || error.is_unexplained(),
             Self::Store(error) => error.retry(),
             Self::Process(error) => error.retry(),
             Self::Recovery(error) => error.retry(),
-            Self::NoRoom { .. } | Self::Deadline { .. } | Self::NotStarted { .. } => true,
-            _ => false,
+            Self::Workspace(error) => error.retry(),
+            Self::Backup(error) => error.retry(),
+            Self::Scratch { source, .. } => process::may_pass(source),
+            Self::NoRoom { .. }
+            | Self::Deadline { .. }
+            | Self::NotStarted { .. }
+            | Self::Interrupted { .. } => true,
+            Self::UnknownTool { .. }
+            | Self::NotVerifiable { .. }
+            | Self::ServerMissing { .. }
+            | Self::NoUser { .. }
+            | Self::TooLong { .. }
+            | Self::InsideDataDirectory { .. }
+            | Self::NotScratch { .. }
+            | Self::Unsuitable { .. } => false,
         }
     }
 

@@ -8,6 +8,7 @@
 mod by_tool;
 mod checks;
 mod cluster;
+mod configured;
 mod due;
 mod error;
 mod physical;
@@ -17,6 +18,7 @@ mod scratch;
 mod verdict;
 mod words;
 
+pub use configured::{Options, verify_configured};
 pub use due::{Due, due};
 pub use error::Error;
 pub use run::{Request, Surroundings, Verdict, run};

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, scratch};
@@ -65,6 +67,14 @@ pub struct Verdict {
     pub verification: Verification,
     /// It was there before.
     pub reused: bool,
+}
+
+impl Verdict {
+    /// The findings behind a verdict `failed`.
+    pub fn reasons(&self) -> Vec<&str> {
+        let reasons = self.verification.details.as_map().get("reasons").and_then(Value::as_array);
+        reasons.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
 }
 
 /// Verifies, unless that was done not long ago, and records the verdict.

@@ -1,5 +1,7 @@
 //! The loop: claim, start, wait.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use super::attempt::attempt;
 use super::chores::{Chore, keep_doing};
 use super::events::{Event, Hub};
 use super::runner::Runner;
-use super::service;
+use super::systemd;
 use crate::domain::{Job, Line, Owner};
 use crate::process::crash_point;
 use crate::queue::{self, Claim, Claimant, Queue, Watch};
+use crate::workspace;
 
 /// The longest wait after the queue could not be reached.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -90,10 +93,30 @@ pub struct Summary {
 pub enum Error {
     /// The operating system refuses something that it cannot do without.
     #[error("cannot start the worker")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// There is no queue that could be worked on.
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    /// The configuration or the repository cannot be read.
+    #[error(transparent)]
+    Workspace(#[from] workspace::Error),
+    /// The address for questions about the worker cannot be used.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+/// An error and what is behind it in one line, for the log.
+pub(super) fn in_a_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
+    // Some errors say what the error behind them says.
+    let mut all: Vec<String> = std::iter::once(error.to_string()).chain(causes).collect();
+    all.dedup();
+    all.join(": ")
 }
 
 /// What all attempts share.
@@ -191,12 +214,12 @@ impl Loop {
         let settings = self.shared.settings.clone();
         self.start_watching()?;
         self.chores.drain(..).for_each(|chore| drop(tokio::spawn(keep_doing(chore))));
-        service::ready();
+        systemd::ready();
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
         self.shared.hub.tell(&started);
         let mut woken = self.shared.woken.subscribe();
         // How often it says at least that it is not stuck.
-        let sign = service::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
+        let sign = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
             self.fill().await?;
@@ -212,10 +235,10 @@ impl Loop {
                 _ = terminate.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
-            service::alive();
+            systemd::alive();
             self.shared.hub.tell(&Event::Alive);
         }
-        service::stopping();
+        systemd::stopping();
         self.shared.hub.tell(&Event::Stopping);
         Ok(self.summary)
     }
@@ -312,7 +335,7 @@ impl Loop {
         terminate: &mut tokio::signal::unix::Signal,
         interrupt: &mut tokio::signal::unix::Signal,
     ) -> Summary {
-        service::stopping();
+        systemd::stopping();
         self.shared.hub.tell(&Event::Stopping);
         let end = Instant::now() + self.shared.settings.grace;
         while !self.running.is_empty() {

@@ -89,7 +89,7 @@ impl Error {
     /// True if the same request may succeed later.
     pub fn retry(&self) -> bool {
         match self {
-            Self::Git(error) => error.retry(),
+            Self::Git(error) | Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
             Self::GitConfig(error) => error.retry(),
             Self::Config(error) => error.retry(),
             Self::Ledger(error) => error.retry(),
@@ -97,12 +97,13 @@ impl Error {
             Self::Store(error) | Self::OtherStore { source: error, .. } => error.retry(),
             Self::Queue(error) => error.retry(),
             Self::Setting { source, .. } => source.retry(),
+            // It may be a file system that is not mounted yet.
+            Self::PlaceMissing { .. } => true,
             Self::RecordsRepository { .. }
             | Self::NoDirectory
             | Self::PasswordInArguments
             | Self::Credentials { .. }
-            | Self::NotOneLine { .. }
-            | Self::PlaceMissing { .. } => false,
+            | Self::NotOneLine { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! prints nothing: warnings go to a [`Reporter`].
 
 mod error;
+mod factory;
 
 pub mod connect;
 pub mod places;
@@ -27,6 +28,7 @@ use crate::store::{Keyring, Root};
 use crate::tools::Programs;
 
 pub use error::Error;
+pub use factory::Factory;
 
 /// Gets what a workspace has to say beside its results.
 pub trait Reporter: Send + Sync {

@@ -102,7 +102,7 @@ fn what_failed_for_good_is_told_once_and_what_works_again_too() {
     yard.config("pggit.shop.heartbeat", &chat.server.url);
     yard.config("pggit.shop.maxAttempts", "2");
     let url = yard.shop.sandbox.git(["config", "pggit.shop.url"]);
-    yard.config("pggit.shop.url", &yard.shop.cluster.url("nowhere"));
+    yard.config("pggit.shop.url", "postgresql:///shop?host=/nowhere");
     let job = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     yard.wait_for(&job, &["permanently_failed"]);

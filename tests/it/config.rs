@@ -162,12 +162,50 @@ fn every_wrong_value_is_reported_with_its_file() {
         output.snapshot().split_once("[stderr]\n").unwrap().1,
         "\
 warning: unknown key pggit.databse in [SANDBOX]/repo/.git/config (local); did you mean pggit.database?
-error: bad value 'soon' for pggit.main.timeout in [SANDBOX]/home/.gitconfig (global): expected a duration such as \
-         90s, 30m or 2h
+error: bad value 'soon' for pggit.main.timeout in [SANDBOX]/home/.gitconfig (global): expected a number above \
+         0 and a unit (s, m, h, d or w), such as 90s, 30m or 2h
   because: bad value 'many' for pggit.main.jobs in [SANDBOX]/repo/.git/config (local): expected a number from 1 to 256
 [exit 19]
 "
     );
+}
+
+#[test]
+fn durations_have_the_same_units_everywhere() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["config", "pggit.shop.url", "postgresql://db/shop"]);
+    let setting = |name: &str, value: String| {
+        sandbox.git(["config", &format!("pggit.shop.{name}"), &value]);
+        let output = sandbox.pggit(["config"]);
+        sandbox.git(["config", "--unset", &format!("pggit.shop.{name}")]);
+        output
+    };
+    let settings = |span: &str| {
+        [
+            setting("timeout", span.to_owned()),
+            setting("verify", format!("restore-test every {span}")),
+            setting("schedule", format!("daily jitter={span}")),
+        ]
+    };
+    let options = |span: &str| {
+        [
+            sandbox.pggit(["backup", "list", "--since", span]),
+            sandbox.pggit(["backup", "verify", "--all", "--window", span]),
+            sandbox.pggit(["backup", "verify", "--all", "--timeout", span]),
+            sandbox.pggit(["queue", "clean", "--older-than", span]),
+            sandbox.pggit(["worker", "--until-idle", "--grace", span]),
+        ]
+    };
+    for span in ["90s", "30m", "12h", "1d"] {
+        settings(span).iter().chain(&options(span)).for_each(|output| assert_eq!(output.status, 0, "{span}"));
+    }
+    options("2w").iter().for_each(|output| assert_eq!(output.status, 0, "{}", output.snapshot()));
+    for output in settings("2y") {
+        assert!(output.fails(19).stderr_text().contains("m, h, d"));
+    }
+    for output in options("2y") {
+        assert!(output.fails(129).stderr_text().contains("s, m, h, d"));
+    }
 }
 
 #[test]
@@ -350,7 +388,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
     let sandbox = Sandbox::new();
     sandbox.commit("a.sql", "select 1", "a");
     for (old, new) in
-        [("pggit.shop.recordCounts", "pggit.shop.recordRowCounts"), ("pggit.pgbin", "pggit.pgBinDir")]
+        [("pggit.shop.recordRowCounts", "pggit.shop.recordRowCounts"), ("pggit.pgBinDir", "pggit.pgBinDir")]
     {
         sandbox.git(["config", old, "true"]);
         for command in [&["config"][..], &["backup", "list"], &["doctor"]] {
@@ -362,7 +400,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
     }
     // The committed file, which others write, is read without it.
     sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tautoSize = 1G\n\tjobs = 2\n", "policy");
-    let said = sandbox.pggit(&["database", "list"]).success().stderr_text();
+    let said = sandbox.pggit(["database", "list"]).success().stderr_text();
     assert!(
         said.contains("ignored pggit.shop.autosize") && said.contains("pggit.shop.autoThreshold now"),
         "{said}"
@@ -374,7 +412,7 @@ fn a_store_has_a_name() {
     let sandbox = Sandbox::new();
     sandbox.commit("a.sql", "select 1", "a");
     let place = sandbox.path().join("offsite");
-    let shown = |args: &[&str]| sandbox.pggit(&[&["store", "show"], args].concat());
+    let shown = |args: &[&str]| sandbox.pggit([&["store", "show"], args].concat());
     sandbox.git(["config", "pggit.store", "offsite"]);
     let said = shown(&[]).fails(19).stderr_text();
     assert!(
@@ -382,7 +420,7 @@ fn a_store_has_a_name() {
         "{said}"
     );
     sandbox.git(["config", "pggit.store.offsite.url", place.to_str().unwrap()]);
-    sandbox.pggit(&["store", "init"]).success();
+    sandbox.pggit(["store", "init"]).success();
     assert!(place.join("config").is_file());
     shown(&[]).success();
     // Also on a command line; a directory of that name is ./offsite.
@@ -396,7 +434,7 @@ fn a_store_has_a_name() {
     assert!(shown(&[]).fails(19).stderr_text().contains("no store is called"));
     // It is no database.
     for name in ["store", "store.offsite", "group", "server.a", "clone", "tool"] {
-        let said = sandbox.pggit(&["database", "add", name, "--url", "host=x"]).fails(129).stderr_text();
+        let said = sandbox.pggit(["database", "add", name, "--url", "host=x"]).fails(129).stderr_text();
         assert!(said.contains("a database cannot be called"), "{said}");
     }
 }

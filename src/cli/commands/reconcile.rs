@@ -1,7 +1,7 @@
 //! `git pggit reconcile`
 
 use crate::automation;
-use crate::cli::automation as jobs;
+use crate::cli::automation::enqueue;
 use crate::cli::{Context, Failure};
 use crate::queue::Filter;
 use crate::workspace::queue;
@@ -26,9 +26,9 @@ EXAMPLES
     git pggit reconcile";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let rules = jobs::rules(context, |problem| context.ui.warning(&problem))?;
+    let rules = automation::rules(context.config()?, |problem| context.ui.warning(&problem));
     let overview = context.ledger()?.overview()?;
     let queued = queue::open(context)?.list(&Filter::default())?.jobs;
     let lacking = automation::lacking(context.repository()?, &rules, &overview, &queued)?;
-    jobs::enqueue(lacking.iter().map(jobs::moved).collect(), args.dry_run, context)
+    enqueue(lacking.iter().map(automation::moved).collect(), args.dry_run, context)
 }

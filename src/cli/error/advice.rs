@@ -4,7 +4,7 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, worker, workspace};
+use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace};
 
 use super::{Code, Failure};
 
@@ -299,7 +299,7 @@ fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Fai
         Fault::Server(_) => failure(Code::DatabaseUnreachable),
         Fault::Refused(_) => failure(Code::Conflict),
         Fault::Unsupported(_) => failure(Code::Usage),
-        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Failed { .. } => failure(Code::ToolFailed),
+        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Permanent { .. } | Fault::Failed { .. } => failure(Code::ToolFailed),
     }
 }
 
@@ -471,11 +471,69 @@ impl From<queue::Error> for Failure {
     }
 }
 
+impl From<wal::Error> for Failure {
+    fn from(error: wal::Error) -> Self {
+        use wal::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Workspace(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Invalid(error) => error.into(),
+            Error::ControlFile { .. } => failure(Code::Usage).hint(
+                "run it in the data directory, as archive_command and restore_command do, or name it with --pgdata",
+            ),
+            Error::Spool { .. } => failure(Code::Destination).hint("TMPDIR says where it is"),
+            Error::Target { .. } | Error::Directory { .. } => failure(Code::Destination),
+            Error::File { .. } | Error::NotArchived { .. } => failure(Code::NotFound),
+            Error::Occupied { .. } => failure(Code::Busy),
+            Error::NoSystemIdentifier => failure(Code::DatabaseUnreachable)
+                .hint("GRANT EXECUTE ON FUNCTION pg_control_system() TO <role>"),
+            Error::NoEnd => failure(Code::Usage),
+            Error::Segment { .. } | Error::Signals(_) => failure(Code::Fatal),
+        }
+    }
+}
+
 impl From<worker::Error> for Failure {
     fn from(error: worker::Error) -> Self {
         match error {
             worker::Error::Queue(error) => error.into(),
-            other => Self::of(Code::Fatal, &other),
+            worker::Error::Workspace(error) => error.into(),
+            worker::Error::Listen { .. } => Self::of(Code::Usage, &error),
+            worker::Error::Io(_) => Self::of(Code::Fatal, &error),
+        }
+    }
+}
+
+impl From<worker::job::ReadError> for Failure {
+    fn from(error: worker::job::ReadError) -> Self {
+        use worker::job::ReadError;
+        match error {
+            ReadError::Input(_) | ReadError::Signals(_) => Self::of(Code::Fatal, &error),
+            ReadError::Malformed(_) => Self::of(Code::Usage, &error),
+        }
+    }
+}
+
+impl From<worker::job::Error> for Failure {
+    fn from(error: worker::job::Error) -> Self {
+        use worker::job::Error;
+        match error {
+            Error::Workspace(error) => (*error).into(),
+            Error::Backup(error) => {
+                let refused = matches!(*error, backup::Error::Ledger(ledger::Error::Refused { .. }));
+                let failure = Self::from(*error);
+                if refused { failure.with_code(Code::Busy) } else { failure }
+            }
+            Error::Verify(error) => (*error).into(),
+            Error::UnknownTool { .. } => Self::of(Code::Configuration, &error),
+            Error::EarlierAttempt => Self::of(Code::Busy, &error),
+            Error::VerificationFailed { ref reasons, .. } => {
+                let failure = Self::of(Code::Negative, &error);
+                reasons.iter().cloned().fold(failure, Self::cause)
+            }
         }
     }
 }
@@ -503,7 +561,9 @@ impl From<verify::Error> for Failure {
             Error::Store(error) => error.into(),
             Error::Process(error) => error.into(),
             Error::Recovery(error) => error.into(),
-            Error::NotVerifiable { .. } => failure(Code::Conflict),
+            Error::Workspace(error) => (*error).into(),
+            Error::Backup(error) => (*error).into(),
+            Error::NotVerifiable { .. } | Error::UnknownTool { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
@@ -549,8 +609,12 @@ impl From<backup::Error> for Failure {
             other @ Error::BaseUnreadable { .. } => {
                 Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
             }
+            other @ Error::NotAgain { reason: backup::NotAgain::BeingMade, .. } => {
+                Self::of(Code::Busy, &other)
+            }
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+            Error::Workspace(error) => error.into(),
         }
     }
 }

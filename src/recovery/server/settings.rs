@@ -5,19 +5,52 @@ use std::path::Path;
 
 use super::{Ground, Origin};
 
-/// What every private server is told.
-const FIXED: &[(&str, &str)] = &[
+/// A name and its value.
+pub(super) type Setting = (&'static str, &'static str);
+
+/// What makes a server private, while it recovers and as a clone: it listens on a private
+/// socket only, archives nothing, loads nothing and follows nobody.
+const PRIVATE: &[Setting] = &[
     ("listen_addresses", ""),
     ("port", "5432"),
     ("ssl", "off"),
-    ("cluster_name", ""),
-    // Nothing goes out, and nothing of others is loaded or started.
     ("archive_mode", "off"),
     ("archive_command", ""),
     ("shared_preload_libraries", ""),
     ("session_preload_libraries", ""),
     ("local_preload_libraries", ""),
     ("max_logical_replication_workers", "0"),
+    ("logging_collector", "off"),
+];
+
+/// The same for a restored data directory, which may have slots and prepared transactions,
+/// and knows of servers that are not to be followed.
+const PRIVATE_RESTORED: &[Setting] = &[
+    ("wal_level", "logical"),
+    ("max_replication_slots", "1000"),
+    ("max_prepared_transactions", "1000"),
+    ("external_pid_file", ""),
+    ("primary_conninfo", ""),
+    ("primary_slot_name", ""),
+];
+
+/// What only a server of this version has to be told.
+const PRIVATE_SINCE_15: &[Setting] = &[("archive_library", "")];
+
+/// What makes a server of version `major` private.
+fn private(major: u32) -> impl Iterator<Item = Setting> {
+    let since_15 = if major >= 15 { PRIVATE_SINCE_15 } else { &[] };
+    PRIVATE.iter().chain(since_15).copied()
+}
+
+/// What makes a server of version `major` on a restored data directory private.
+pub(super) fn private_restored(major: u32) -> impl Iterator<Item = Setting> {
+    private(major).chain(PRIVATE_RESTORED.iter().copied())
+}
+
+/// What every server is told that works for us and ends.
+const FIXED: &[Setting] = &[
+    ("cluster_name", ""),
     ("hot_standby", "off"),
     ("autovacuum", "off"),
     ("restart_after_crash", "off"),
@@ -28,7 +61,6 @@ const FIXED: &[(&str, &str)] = &[
     ("jit", "off"),
     // What it says is evidence, and must not repeat what is in the tables.
     ("log_destination", "stderr"),
-    ("logging_collector", "off"),
     ("log_timezone", "UTC"),
     ("log_line_prefix", "%m "),
     ("log_statement", "none"),
@@ -41,7 +73,7 @@ const FIXED: &[(&str, &str)] = &[
 ];
 
 /// It is thrown away, and others need the machine too.
-const THROWN_AWAY: &[(&str, &str)] = &[
+const THROWN_AWAY: &[Setting] = &[
     ("fsync", "off"),
     ("full_page_writes", "off"),
     ("synchronous_commit", "off"),
@@ -49,19 +81,7 @@ const THROWN_AWAY: &[(&str, &str)] = &[
 ];
 
 /// It stays.
-const KEPT: &[(&str, &str)] = &[("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
-
-/// What was restored may have slots and prepared transactions, and knows of
-/// others that are not to be followed.
-const RESTORED: &[(&str, &str)] = &[
-    ("wal_level", "logical"),
-    ("max_replication_slots", "1000"),
-    ("max_prepared_transactions", "1000"),
-    ("recovery_target_action", "promote"),
-    ("external_pid_file", ""),
-    ("primary_conninfo", ""),
-    ("primary_slot_name", ""),
-];
+const KEPT: &[Setting] = &[("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
 
 /// What a restored one that is thrown away does not take over: all that it
 /// replays is in its directory, to the end.
@@ -86,10 +106,17 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         ("ident_file", path(&ground.files.join("ident.conf"))),
         ("unix_socket_directories", path(&ground.home)),
     ];
-    let mut add = |them: &[(&'static str, &str)]| {
+    let is_restored = origin != Origin::Initdb;
+    let private: Vec<Setting> =
+        if is_restored { private_restored(major).collect() } else { private(major).collect() };
+    let mut add = |them: &[Setting]| {
         all.extend(them.iter().map(|(name, value)| (*name, (*value).to_owned())));
     };
+    add(&private);
     add(FIXED);
+    if is_restored {
+        add(&[("recovery_target_action", "promote")]);
+    }
     match origin {
         Origin::Initdb => {
             add(THROWN_AWAY);
@@ -97,29 +124,53 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         }
         Origin::Restored => {
             add(THROWN_AWAY);
-            add(RESTORED);
             UNSET.iter().for_each(|name| add(&[(name, "")]));
         }
         Origin::Taken => {
             add(THROWN_AWAY);
-            add(RESTORED);
             // In that case the WAL was copied, and the user may be unable to read the repository of the
             // tool.
             if ground.user.is_some() {
                 UNSET.iter().for_each(|name| add(&[(name, "")]));
             }
         }
-        Origin::Kept => {
-            add(KEPT);
-            add(RESTORED);
-        }
-    }
-    if major >= 15 {
-        add(&[("archive_library", "")]);
+        Origin::Kept => add(KEPT),
     }
     // Who keeps it wants his own to run; nobody else does.
     if major >= 17 && origin != Origin::Kept {
         add(&[("event_triggers", "off")]);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_server_is_private_and_told_each_setting_once() {
+        let ground = Ground {
+            data: "/g/data".into(),
+            home: "/g".into(),
+            files: "/g/files".into(),
+            user: None,
+            prefix: Vec::new(),
+        };
+        for major in [14, 15, 18] {
+            for origin in [Origin::Initdb, Origin::Restored, Origin::Taken, Origin::Kept] {
+                let told = settings(&ground, major, origin);
+                let names: BTreeSet<_> = told.iter().map(|(name, _)| name).collect();
+                assert_eq!(names.len(), told.len(), "{told:?}");
+                let all: Vec<Setting> = match origin {
+                    Origin::Initdb => private(major).collect(),
+                    _ => private_restored(major).collect(),
+                };
+                for (name, value) in all {
+                    assert!(told.contains(&(name, value.to_owned())), "{origin:?} {major}: {name}");
+                }
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::binaries::find_server_program;
+use super::settings::private_restored;
 use super::{Ground, conninfo};
 use crate::process::{Cmd, OsUser, Stdout, crash_point};
 use crate::recovery::execute::remove;
@@ -23,25 +24,6 @@ use crate::tools::{LIBPQ_VARIABLES, Program, Programs};
 const PLACE: &str = "pggit-clone";
 /// The end of a start after a clean stop; then something is wrong.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What its command line says goes before what any file says.
-const SETTINGS: &[(&str, &str)] = &[
-    ("listen_addresses", "''"),
-    ("port", "5432"),
-    ("ssl", "off"),
-    ("archive_mode", "off"),
-    ("archive_command", "''"),
-    ("primary_conninfo", "''"),
-    ("shared_preload_libraries", "''"),
-    ("session_preload_libraries", "''"),
-    ("local_preload_libraries", "''"),
-    ("max_logical_replication_workers", "0"),
-    ("wal_level", "logical"),
-    ("max_replication_slots", "1000"),
-    ("max_prepared_transactions", "1000"),
-    ("logging_collector", "off"),
-    ("external_pid_file", "''"),
-];
 
 /// A server that was started and stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +84,8 @@ pub fn start_clone(
     check_clone(data)?;
     let meta = fs::metadata(data).map_err(|error| Error::file("look at", data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
-    let (pg_ctl, _) = find_server_program(programs, Program::PgCtl, recovered.server.version.major)?;
+    let major = recovered.server.version.major;
+    let (pg_ctl, _) = find_server_program(programs, Program::PgCtl, major)?;
     check_words(&pg_ctl)?;
     let as_user = |cmd: Cmd| match &user {
         Some(user) => cmd.as_user(user).cwd("/").stdout(Stdout::Null),
@@ -111,7 +94,7 @@ pub fn start_clone(
     let (place, patience) = (data.join(PLACE), PATIENCE.as_secs().to_string());
     let log = place.join("server.log");
     let cmd = as_user(Cmd::new(&pg_ctl).hide_env(LIBPQ_VARIABLES)).arg("-D").arg(data).arg("-l").arg(&log);
-    if let Err(error) = cmd.args(["-w", "-t", &patience, "-o", &options(&place), "start"]).run() {
+    if let Err(error) = cmd.args(["-w", "-t", &patience, "-o", &options(&place, major), "start"]).run() {
         // It may be about to start.
         let stop = as_user(Cmd::new(&pg_ctl).survives_interrupt()).args(["-m", "immediate", "-D"]);
         let _ = stop.arg(data).arg("stop").run();
@@ -131,8 +114,9 @@ pub fn start_clone(
     })
 }
 
-/// The options of the server, as a shell reads them.
-fn options(place: &Path) -> String {
+/// The options of the server, as a shell reads them. The command line goes before what any
+/// file says.
+fn options(place: &Path, major: u32) -> String {
     let path = |name: &str| place.join(name).display().to_string();
     let places = [
         ("config_file", path("server.conf")),
@@ -140,7 +124,29 @@ fn options(place: &Path) -> String {
         ("ident_file", path("ident.conf")),
         ("unix_socket_directories", place.display().to_string()),
     ];
-    let fixed = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    let all = places.into_iter().chain(fixed).map(|(name, value)| format!("-c {name}={value}"));
+    let quoted = |value: &str| if value.is_empty() { "''".to_owned() } else { value.to_owned() };
+    let private = private_restored(major).map(|(name, value)| (name, quoted(value)));
+    let all = places.into_iter().chain(private).map(|(name, value)| format!("-c {name}={value}"));
     all.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_is_as_private_as_the_server_that_recovered_it() {
+        for major in [14, 15, 18] {
+            let options = options(Path::new("/data/pggit-clone"), major);
+            let words: Vec<&str> = options.split(' ').collect();
+            assert!(words.contains(&"primary_slot_name=''") && words.contains(&"listen_addresses=''"));
+            assert_eq!(words.contains(&"archive_library=''"), major >= 15, "{options}");
+            for (name, value) in private_restored(major) {
+                let is_plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                assert!(is_plain, "a shell reads {name}={value}");
+                let value = if value.is_empty() { "''" } else { value };
+                assert!(words.contains(&&*format!("{name}={value}")), "{name}: {options}");
+            }
+        }
+    }
 }

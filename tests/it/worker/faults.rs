@@ -62,6 +62,66 @@ fn a_failing_tool_is_tried_again_with_postgres() {
     a_failing_tool_is_tried_again_and_given_up_and_repaired(Where::Postgres);
 }
 
+#[test]
+fn a_wrong_password_is_not_tried_again() {
+    let yard = Yard::of(Shop::on(Arc::new(Cluster::start())), Where::Refs);
+    let cluster = &yard.shop.cluster;
+    let hba = cluster.dir().join("data/pg_hba.conf");
+    fs::write(hba, "local all bob scram-sha-256\nlocal all all trust\n").unwrap();
+    cluster.psql("postgres", "CREATE ROLE bob LOGIN SUPERUSER PASSWORD 'right'");
+    cluster.psql("postgres", "SELECT pg_reload_conf()");
+    let url = cluster.url(&yard.shop.database).replace("user=postgres", "user=bob");
+    yard.config("pggit.shop.url", &url);
+    let id = yard.enqueue(&[]);
+    let mut command = yard.shop.sandbox.pggit_command();
+    let output =
+        command.env("PGPASSWORD", "wrong").args(["worker", "--until-idle", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &1.into()), "{job:#}");
+    assert_eq!(job["last_error"]["code"], "database-unreachable");
+    assert!(job["last_error"]["message"].as_str().unwrap().contains("password"), "{job:#}");
+    assert_eq!(yard.shop.only_record()["status"], "failed");
+}
+
+/// Configures a tool of one's own that runs this script.
+fn own_tool(yard: &Yard, script: &str) {
+    let path = yard.shop.sandbox.path().join("own");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    yard.config("pggit.tool.own.backup", path.to_str().unwrap());
+    yard.config("pggit.shop.tool", "own");
+}
+
+#[test]
+fn a_tool_of_ones_own_is_tried_again_when_it_says_so() {
+    let yard = Yard::new(Where::Refs);
+    let marker = yard.shop.sandbox.path().join("busy").display().to_string();
+    let answer = r#"{"location":"x:1","size_bytes":1,"stored_bytes":1}"#;
+    let script =
+        format!("[ -e {marker} ] && echo '{answer}' && exit; touch {marker}; echo later >&2; exit 75");
+    own_tool(&yard, &script);
+    let id = yard.enqueue(&[]);
+    let mut worker = yard.start(&[]);
+    worker.wait_for("will be tried again");
+    worker.wait_for("completed");
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &2.into()), "{job:#}");
+    assert_eq!(job["history"][0]["error"]["code"], "busy");
+}
+
+#[test]
+fn a_tool_of_ones_own_that_fails_is_not_tried_again() {
+    let yard = Yard::new(Where::Refs);
+    own_tool(&yard, "echo no luck >&2; exit 3");
+    let id = yard.enqueue(&[]);
+    assert_eq!(yard.work()["failed"], 1);
+    let job = yard.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &1.into()), "{job:#}");
+    let error = &job["last_error"];
+    assert_eq!((&error["code"], &error["message"]), (&"tool-failed".into(), &"own: no luck".into()));
+}
+
 fn a_worker_that_is_killed_is_replaced(place: Where) {
     let yard = Yard::new(place);
     let holder = Holder::of(&yard.shop.cluster, &yard.shop.database);

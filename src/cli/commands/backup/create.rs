@@ -1,8 +1,8 @@
 //! `git pggit backup create`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::backup::{self, Asked, Request, Surroundings, Unsuccessful};
+use crate::backup::{self, Asked, Request, Unsuccessful};
 use crate::cli::commands::queue::enqueue;
 use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
@@ -10,11 +10,8 @@ use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
     human_bytes,
 };
-use crate::ledger::Entry;
 use crate::process::interrupt;
-use crate::tools::Programs;
 use crate::workspace::queue::{self, Wish};
-use crate::workspace::{connect, places, store};
 
 use super::select;
 
@@ -137,10 +134,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return enqueue(args, context);
     }
     let mut request = request(args, context)?;
-    decide(&mut request, context)?;
+    backup::choose_tool(context, &mut request)?;
     check(&request, args)?;
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
-    let created = make(&request, args.output.as_deref(), args.store.as_deref(), context)?;
+    let progress = bar::progress(&context.ui);
+    let (output, store) = (args.output.as_deref(), args.store.as_deref());
+    let created = backup::create_configured(context, &request, output, store, progress.as_ref())?;
+    drop(progress);
     let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&entry.backup)?);
@@ -153,49 +153,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     context.ui.status(&summary(&entry.backup));
     Ok(context.ui.line(entry.backup.id)?)
-}
-
-/// Lets the size of the database choose the tool, where it shall.
-pub(in crate::cli::commands) fn decide(request: &mut Request, context: &Context) -> Result<(), Failure> {
-    let server = connect::conninfo(context, &request.database)?;
-    // A server that cannot be reached is a failed backup, and is found out again later.
-    match backup::decide(&mut request.database, &server) {
-        Err(backup::Error::Pg(error)) => {
-            context.ui.warning(&format!("the size of the database is not known: {error}"));
-            Ok(())
-        }
-        other => Ok(other?),
-    }
-}
-
-/// Makes the backup, here and now. The outer error is one of a wrong setting,
-/// before anything was begun.
-pub(in crate::cli::commands) fn make(
-    request: &Request,
-    output: Option<&Path>,
-    store: Option<&str>,
-    context: &Context,
-) -> Result<Result<Entry, Unsuccessful>, Failure> {
-    let server = connect::conninfo(context, &request.database)?;
-    let programs = Programs::new(context.config()?.pgbin()?.map(|pgbin| pgbin.value));
-    let adapter = backup::adapter_for(context.config()?, &request.database, &server, &programs)?;
-    let place = match adapter.has_repository() {
-        true => None,
-        false => Some(store::place(context, &request.database, output, store)?),
-    };
-    let progress = bar::progress(&context.ui);
-    let clock = context.clock();
-    let around = Surroundings {
-        ledger: context.ledger()?,
-        clock: clock.as_ref(),
-        server,
-        programs,
-        adapter,
-        access: places::access_of(context, place.as_ref(), &request.database.name)?,
-        place,
-        progress: progress.as_ref(),
-    };
-    Ok(backup::create(&around, request))
 }
 
 /// Returns the first given option that a job cannot pass on to a worker, if any. A test compares

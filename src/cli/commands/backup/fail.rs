@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::backup::{is_abandoned, is_interrupted};
+use crate::backup::{NotInterrupted, check_interrupted, is_abandoned, settle_dead, settle_interrupted};
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{Backup, Failed, Failure as Cause, Owner, Status};
-use crate::ledger::{Change, Entry, Row};
-use crate::process::{Liveness, is_alive};
+use crate::domain::{Backup, Failed, Failure as Cause};
+use crate::ledger::{Entry, Row};
 
 use super::facts::word;
 use super::{select, view};
@@ -82,69 +81,26 @@ fn fail(args: &Args, found: &Entry, context: &Context) -> Result<(), Failure> {
     view::changed(&entry, &format!("failed {}", view::title(&entry.backup)), context)
 }
 
-/// Settles the record `found`; `dead` decides whether its maker is. Returns
-/// `None` when there is nothing to settle any more.
-fn settle(
-    found: &Entry,
-    dead: impl Fn(&Backup) -> bool,
-    context: &Context,
-) -> Result<Option<Entry>, Failure> {
-    let mut settled = false;
-    let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |entry| {
-        settled = entry.backup.status == Status::InProgress && dead(&entry.backup);
-        Ok(if settled { interrupted(&entry.backup).into() } else { Change::default() })
-    })?;
-    Ok(settled.then_some(entry))
-}
-
-fn owner(backup: &Backup) -> Option<&Owner> {
-    backup.attempt.as_ref()?.owner.as_ref()
-}
-
-fn interrupted(backup: &Backup) -> Failed {
-    let message = match owner(backup) {
-        Some(owner) => format!("process {} on {} ended without completing the backup", owner.pid, owner.host),
-        None => "its maker ended without completing the backup".to_owned(),
-    };
-    let code = word(Some("interrupted"), "failure code").ok().flatten().unwrap_or_default();
-    Failed { attempt: backup.attempt.as_ref().map(|attempt| attempt.number), error: Cause { code, message } }
-}
-
 fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failure> {
-    refuse_living(&found.backup, force)?;
-    let force = |backup: &Backup| force && owner(backup) == owner(&found.backup);
-    match settle(found, |backup| is_interrupted(backup) || force(backup), context)? {
+    let backup = &found.backup;
+    check_interrupted(backup, force).map_err(|why| refused(backup, &why))?;
+    let ledger = context.ledger()?;
+    let settled = if force { settle_dead(&ledger, found)? } else { settle_interrupted(&ledger, found)? };
+    match settled {
         Some(entry) => view::changed(&entry, &format!("settled {}", view::title(&entry.backup)), context),
         None => Err(Failure::new(
             Code::Conflict,
-            format!("backup {} has just been changed by somebody else", found.backup.id),
+            format!("backup {} has just been changed by somebody else", backup.id),
         )),
     }
 }
 
-fn refuse_living(backup: &Backup, force: bool) -> Result<(), Failure> {
-    let conflict = |reason: String| {
-        Failure::new(Code::Conflict, format!("backup {} was not interrupted: {reason}", backup.id))
-    };
-    if backup.status != Status::InProgress {
-        return Err(conflict(format!("it is {}", backup.status)));
-    }
-    let Some(owner) = owner(backup) else {
-        let reason = "no process of git-pggit makes it".to_owned();
-        return if force {
-            Ok(())
-        } else {
-            Err(conflict(reason).hint("say why it failed with --message instead"))
-        };
-    };
-    match is_alive(owner) {
-        Liveness::Dead => Ok(()),
-        Liveness::Alive => Err(conflict(format!("process {} is at work on it", owner.pid))),
-        Liveness::Unknown if force => Ok(()),
-        Liveness::Unknown => {
-            Err(conflict(format!("process {} on {} cannot be seen from here", owner.pid, owner.host))
-                .hint("if you know that it is dead, use --force"))
-        }
+fn refused(backup: &Backup, why: &NotInterrupted) -> Failure {
+    let failure = Failure::new(Code::Conflict, format!("backup {} was not interrupted: {why}", backup.id));
+    match why {
+        NotInterrupted::External => failure.hint("say why it failed with --message instead"),
+        NotInterrupted::Unseen(_) => failure.hint("if you know that it is dead, use --force"),
+        NotInterrupted::Over(_) | NotInterrupted::Alive(_) => failure,
     }
 }
 
@@ -155,7 +111,8 @@ fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> 
     let interrupted = |row: &Row<'_>| is_abandoned(row.status(), row.owner().as_ref());
     let mut settled = Vec::new();
     for row in overview.rows().filter(of_database).filter(interrupted) {
-        if let Some(entry) = settle(&context.ledger()?.entry(&row)?, is_interrupted, context)? {
+        let ledger = context.ledger()?;
+        if let Some(entry) = settle_interrupted(&ledger, &ledger.entry(&row)?)? {
             context.ui.status(&format!("settled {}", view::title(&entry.backup)));
             settled.push(entry);
         }

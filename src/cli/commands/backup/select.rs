@@ -6,6 +6,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::config;
 use crate::domain::{
     BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
+    parse_duration,
 };
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
 
@@ -237,21 +238,14 @@ pub(super) fn moment_ahead(text: &str, now: Timestamp) -> Result<Timestamp, Fail
 fn no_time(text: &str, side: &str) -> Failure {
     let shown: String = text.chars().take(60).collect();
     Failure::new(Code::Usage, format!("'{shown}' is no time")).hint(format!(
-        "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now: 90m, 12h, 7d, 2w"
+        "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now (units s, m, h, d and w): 90m, 12h, 7d, 2w"
     ))
 }
 
+/// A duration in seconds; 0 without a unit is no time.
 fn span_seconds(text: &str) -> Option<i64> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => return None,
-    };
-    number.parse::<u32>().ok().map(|number| i64::from(number) * seconds)
+    let span = parse_duration(text).ok().filter(|_| text != "0")?;
+    i64::try_from(span.as_secs()).ok()
 }
 
 #[cfg(test)]
@@ -269,7 +263,7 @@ mod tests {
         assert_eq!(text("2026-11-20T10:00:00+01:00").unwrap(), "2026-11-20T09:00:00.000000Z");
         assert_eq!(text("12h").unwrap(), "2026-11-21T00:00:00.000000Z");
         assert_eq!(text("2w").unwrap(), "2026-11-07T12:00:00.000000Z");
-        for bad in ["", "h", "yesterday", "-1d", "é", "12", "2026-13-01", "99999999999999d"] {
+        for bad in ["", "h", "yesterday", "-1d", "é", "0", "12", "2026-13-01", "99999999999999d"] {
             assert!(moment(bad, now).is_err(), "{bad:?}");
         }
     }

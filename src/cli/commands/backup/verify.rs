@@ -8,17 +8,15 @@ use crate::backup;
 use crate::cli::from_option::FromOption;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar, logging};
-use crate::config::{self, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
+    parse_positive_duration,
 };
 use crate::ledger::{Entry, Filter, Row};
 use crate::process::interrupt;
 use crate::report::{Tested, Verifications};
 use crate::tools::Programs;
-use crate::verify::{self, Due, Request, Scratch, Surroundings, Verdict};
-use crate::workspace::connect;
-use crate::workspace::places;
+use crate::verify::{self, Due, Verdict};
 
 use super::{select, view};
 
@@ -65,7 +63,7 @@ pub(crate) struct Args {
     again: bool,
 
     /// How old a verdict may be to be good enough
-    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d", conflicts_with_all = ["again", "due"])]
+    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration, default_value = "1d", conflicts_with_all = ["again", "due"])]
     window: Duration,
 
     /// In a restore test, look for every row in every index
@@ -73,7 +71,7 @@ pub(crate) struct Args {
     heapallindexed: bool,
 
     /// How long one of them may take, instead of pggit.<database>.verifyTimeout
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration)]
     timeout: Option<Duration>,
 
     #[command(flatten)]
@@ -108,11 +106,6 @@ EXAMPLES
 fn kind(text: &str) -> Result<VerificationKind, String> {
     let words: Vec<&str> = VerificationKind::ALL.iter().map(|kind| kind.word()).collect();
     VerificationKind::of_word(text).ok_or_else(|| format!("expected one of {}", words.join(", ")))
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text)
-        .ok_or_else(|| "expected a number above 0 with s, m, h or d: 90s, 30m, 2h, 7d".to_owned())
 }
 
 /// One verification that is to be made.
@@ -265,79 +258,19 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tool that made a backup.
-fn tool_of(backup: &Backup) -> Result<Tool, Failure> {
-    backup.tool.name.as_str().parse().map_err(|()| {
-        let message =
-            format!("backup {} was made by {}, which cannot be asked here", backup.id, backup.tool.name);
-        Failure::new(Code::Conflict, message)
-    })
-}
-
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
     if backup::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }
-    let manner = Manner {
+    let options = verify::Options {
         // What is due is due although something newer than a day may be there.
         window: (!args.again && !args.due).then_some(args.window),
         heapallindexed: args.heapallindexed,
         timeout: args.timeout,
     };
-    of(&wanted.entry.backup, wanted.kind, &manner, context)
-}
-
-/// How thoroughly a backup is verified.
-#[derive(Debug, Default)]
-pub(in crate::cli::commands) struct Manner {
-    window: Option<Duration>,
-    heapallindexed: bool,
-    timeout: Option<Duration>,
-}
-
-/// Verifies one backup.
-pub(in crate::cli::commands) fn of(
-    backup: &Backup,
-    kind: VerificationKind,
-    manner: &Manner,
-    context: &Context,
-) -> Result<Verdict, Failure> {
-    let config = context.config()?;
-    let mut database = config.database(&backup.database)?;
-    let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
-    let (adapter, dbname) = match backup::restorer_of(backup, &programs) {
-        Some(adapter) => (adapter, None),
-        None => {
-            database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
-            let server = connect::conninfo(context, &database)?;
-            let adapter = backup::adapter_for(config, &database, &server, &programs)?;
-            (adapter, Some(server.dbname().to_owned()))
-        }
-    };
     let progress = bar::progress(&context.ui);
-    let clock = context.clock();
-    let around = Surroundings {
-        ledger: context.ledger()?,
-        clock: clock.as_ref(),
-        programs,
-        adapter: adapter.as_ref(),
-        access: places::access_to(context, backup)?,
-        scratch: Scratch {
-            directory: config.scratch()?,
-            user: config.scratch_user()?.map(|user| user.value),
-        },
-        progress: progress.as_ref(),
-    };
-    let request = Request {
-        backup: backup.id,
-        kind,
-        window: manner.window,
-        dbname,
-        assertions: database.assertions.into_iter().map(|assertion| assertion.value).collect(),
-        heapallindexed: manner.heapallindexed,
-        timeout: manner.timeout.unwrap_or(database.verify_timeout.value),
-    };
-    let verdict = verify::run(&around, &request);
+    let verdict =
+        verify::verify_configured(context, &wanted.entry.backup, wanted.kind, &options, progress.as_ref());
     drop(progress);
     Ok(verdict?)
 }
@@ -358,15 +291,10 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     };
     let title = view::title(&verdict.entry.backup);
     context.ui.line(format!("{}: {} of {title}{when}", it.status, it.kind.word()))?;
-    for reason in reasons(verdict) {
+    for reason in verdict.reasons() {
         context.ui.line(format!("  {reason}"))?;
     }
     Ok(())
-}
-
-pub(in crate::cli::commands) fn reasons(verdict: &Verdict) -> Vec<&str> {
-    let reasons = verdict.verification.details.as_map().get("reasons").and_then(Value::as_array);
-    reasons.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn as_json(verdict: &Verdict) -> Value {
@@ -378,7 +306,7 @@ fn as_json(verdict: &Verdict) -> Value {
         "commit": backup.commit,
         "kind": it.kind,
         "status": it.status,
-        "reasons": reasons(verdict),
+        "reasons": verdict.reasons(),
         "reused": verdict.reused,
         "at": it.at,
         "by": it.by,

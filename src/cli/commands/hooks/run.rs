@@ -8,7 +8,6 @@ use std::io::Read as _;
 
 use super::hook;
 use crate::automation;
-use crate::cli::automation as jobs;
 use crate::cli::{Context, Failure};
 use crate::git::hooks::Hook;
 use crate::workspace::queue;
@@ -35,7 +34,7 @@ pub(super) fn run(args: &Args, context: &Context) {
 }
 
 fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failure> {
-    let rules = jobs::rules(context, |problem| say(&format!("warning: {problem}")))?;
+    let rules = automation::rules(context.config()?, |problem| say(&format!("warning: {problem}")));
     if rules.is_empty() {
         return Ok(());
     }
@@ -53,7 +52,7 @@ fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failu
     let queue = queue::open(context)?;
     for wanted in wanted {
         let (database, branch) = (&wanted.database, &wanted.branch);
-        let job = queue::backup_job(context, database, jobs::moved(&wanted).wish);
+        let job = queue::backup_job(context, database, automation::moved(&wanted).wish);
         match job.and_then(|job| Ok(queue.enqueue(job)?)) {
             Ok(enqueued) if enqueued.is_new => {
                 say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));

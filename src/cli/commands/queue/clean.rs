@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::{Context, Failure};
-use crate::config;
+use crate::domain::parse_duration;
 use crate::workspace::queue;
 
 /// Remove finished jobs
@@ -15,8 +15,8 @@ use crate::workspace::queue;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// How long ago: a number and s, m, h or d; 0 removes all finished jobs
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+    /// How long ago: a number and s, m, h, d or w; 0 removes all finished jobs
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = parse_duration)]
     older_than: Duration,
 }
 
@@ -24,13 +24,6 @@ const EXAMPLES: &str = "\
 EXAMPLES
     git pggit queue clean
     git pggit queue clean --older-than 7d";
-
-fn age(text: &str) -> Result<Duration, String> {
-    match text {
-        "0" => Ok(Duration::ZERO),
-        _ => config::duration(text).ok_or_else(|| "expected a duration such as 12h or 30d".to_owned()),
-    }
-}
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let removed = queue::open(context)?.clean(args.older_than)?;

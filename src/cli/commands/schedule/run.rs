@@ -1,7 +1,8 @@
 //! `git pggit schedule run`
 
 use super::planned;
-use crate::cli::automation;
+use crate::automation;
+use crate::cli::automation::enqueue;
 use crate::cli::{Context, Failure};
 
 /// Put what is due into the queue, once, as the worker does every minute
@@ -30,5 +31,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     let due = planned.iter().filter(|it| it.state.due);
     let wishes = due.map(automation::scheduled).collect();
-    automation::enqueue(wishes, args.dry_run, context)
+    enqueue(wishes, args.dry_run, context)
 }

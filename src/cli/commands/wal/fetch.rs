@@ -1,15 +1,12 @@
 //! `git pggit wal fetch`
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::{Code, Context, Failure};
-use crate::domain::{WalKind, WalName};
-use crate::process::create_private;
+use crate::domain::WalName;
+use crate::wal::{self, Fetch};
 
 use super::Place;
-use super::spool::Spool;
 
 /// Bring a file of the write-ahead log back from the store
 ///
@@ -48,61 +45,18 @@ EXAMPLES
     git pggit wal fetch --system-identifier 7710420227913410699 00000002.history /tmp/00000002.history";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let fetched = fetch(args, context);
-    fetched.map_err(|failure| match failure.code() {
-        Code::NotFound => failure,
-        code if code.status() < 126 => failure.with_code(Code::Fatal),
-        _ => failure,
-    })
-}
-
-fn fetch(args: &Args, context: &Context) -> Result<(), Failure> {
-    let not_read = |failure: Failure| failure.with_code(Code::Fatal);
-    let system = match &args.system_identifier {
-        Some(system) => system.clone(),
-        None => args.place.system_identifier(context).map_err(not_read)?,
+    let fetch = Fetch {
+        name: &args.name,
+        target: context.cwd().join(&args.path),
+        prefetch: args.prefetch,
+        system_identifier: args.system_identifier.as_deref(),
+        store: args.place.store.as_deref(),
+        pgdata: args.place.pgdata(context),
     };
-    let target = context.cwd().join(&args.path);
-    let spool = Spool::open(context, &system, "fetched")?;
-    if let Some(content) = spool.get(&args.name) {
-        write(&target, &content)?;
-        spool.remove(&args.name);
-        return Ok(());
-    }
-    spool.forget_before(&args.name);
-    // That there is no store is not that there is no file.
-    let store = args.place.open(context).map_err(not_read)?;
-    let archive = store.wal(&system);
-    let Some(content) = archive.fetch(&args.name)? else {
-        return Err(Failure::new(Code::NotFound, format!("{} is not in {}", args.name, store.url())));
-    };
-    write(&target, &content)?;
-    if args.name.kind() == WalKind::Segment {
-        let ahead = args.name.following(content.len() as u64).take(args.prefetch.into());
-        let ahead: Vec<WalName> = ahead.collect();
-        for (name, fetched) in ahead.iter().zip(archive.fetch_all(&ahead)) {
-            // What went wrong with it will be said when it is asked for.
-            if let Ok(Some(content)) = fetched {
-                spool.put(name, &content);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Writes the file whole: PostgreSQL never sees a part of it.
-fn write(target: &Path, content: &[u8]) -> Result<(), Failure> {
-    let mut partial = target.as_os_str().to_owned();
-    partial.push(".pggit");
-    let partial = PathBuf::from(partial);
-    // Removes the file that a killed process has left. A symbolic link made by another user is
-    // removed and not followed.
-    let _ = fs::remove_file(&partial);
-    let written = create_private(&partial)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, target));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Failure::new(Code::Destination, format!("cannot write {}", target.display())).cause(error.to_string())
+    wal::fetch(&fetch, context).map_err(|error| {
+        // That there is no store is not that there is no file.
+        let is_missing = matches!(error, wal::Error::NotArchived { .. });
+        let failure = Failure::from(error);
+        if is_missing || failure.code().status() >= 126 { failure } else { failure.with_code(Code::Fatal) }
     })
 }

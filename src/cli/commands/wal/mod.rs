@@ -4,17 +4,14 @@ mod check;
 mod fetch;
 mod push;
 mod receive;
-mod spool;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use crate::cli::{Code, Context, Failure};
-use crate::domain::WalName;
+use crate::cli::{Context, Failure};
 use crate::store::Store;
+use crate::wal;
 use crate::workspace::store;
 
 /// Archive the write-ahead log, and bring it back
@@ -58,23 +55,7 @@ impl Place {
         context.cwd().join(self.pgdata.as_deref().unwrap_or(Path::new("")))
     }
 
-    /// The system identifier, straight from the control file: its first eight
-    /// bytes, in the order of this machine.
     fn system_identifier(&self, context: &Context) -> Result<String, Failure> {
-        let path = self.pgdata(context).join("global").join("pg_control");
-        let mut bytes = [0; 8];
-        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut bytes));
-        read.map_err(|error| {
-            Failure::new(Code::Usage, format!("{}: cannot be read", path.display()))
-                .cause(error.to_string())
-                .hint("run it in the data directory, as archive_command and restore_command do, or name it with --pgdata")
-        })?;
-        Ok(u64::from_ne_bytes(bytes).to_string())
+        Ok(wal::system_identifier(&self.pgdata(context))?)
     }
-}
-
-/// The name of a file of the log, from its path.
-fn name_of(path: &Path) -> Result<WalName, Failure> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(name.parse()?)
 }

@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::teller::Teller;
-use super::{Seed, in_a_line};
-use crate::automation::{self, Planned};
-use crate::cli::automation::{self as jobs, Job};
-use crate::cli::{Context, Failure};
+use super::Chore;
+use super::notifier::Notifier;
+use super::run::in_a_line;
+use crate::automation::{self, BackupJob, Planned};
 use crate::config::Occasion;
 use crate::domain::{self, DatabaseName, Timestamp};
 use crate::notify::{Message, tell_once};
 use crate::queue::{Filter, Queue};
-use crate::worker::Chore;
-use crate::workspace::queue;
+use crate::workspace::{self, Factory, Workspace, queue};
 
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(60);
@@ -25,40 +23,40 @@ const LOOK: Duration = Duration::from_secs(60);
 const RECONCILE_S: i64 = 300;
 
 /// Looks at schedules and branches, again and again.
-pub(crate) struct Planner {
-    seed: Seed,
+pub(super) struct Scheduler {
+    workspaces: Factory,
     queue: Arc<dyn Queue>,
-    teller: Arc<Teller>,
+    notifier: Arc<Notifier>,
     reconciled: Option<Timestamp>,
     /// What is wrong with the settings of a database, as far as it was told.
     told: BTreeMap<DatabaseName, String>,
 }
 
-impl Planner {
+impl Scheduler {
     /// One that puts jobs into `queue`.
-    pub(crate) fn new(seed: Seed, queue: Arc<dyn Queue>, teller: Arc<Teller>) -> Self {
-        Self { seed, queue, teller, reconciled: None, told: BTreeMap::new() }
+    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<Notifier>) -> Self {
+        Self { workspaces, queue, notifier, reconciled: None, told: BTreeMap::new() }
     }
 
-    fn look(&mut self) -> Result<Duration, Failure> {
-        let context = self.seed.context();
+    fn look(&mut self) -> Result<Duration, workspace::Error> {
+        let workspace = self.workspaces.open();
         let known = self.queue.list(&Filter::default())?.jobs;
-        let now = context.now();
-        let overview = context.ledger()?.overview()?;
-        let tables = automation::timetables(context.config()?, &overview, &known, now);
+        let now = workspace.now();
+        let overview = workspace.ledger()?.overview()?;
+        let tables = automation::timetables(workspace.config()?, &overview, &known, now);
         for (database, error) in tables.problems {
             self.complain(database, error.to_string());
         }
         for planned in tables.planned.iter().filter(|planned| planned.state.due) {
-            self.enqueue(jobs::scheduled(planned), &context);
+            self.enqueue(automation::scheduled(planned), &workspace);
         }
         for planned in &tables.planned {
-            self.miss(planned, &context)?;
+            self.miss(planned, &workspace)?;
         }
         // A clock that was set back must not keep us from looking.
         let age = self.reconciled.map(|at| now.seconds_since(at));
         if age.is_none_or(|age| !(0..RECONCILE_S).contains(&age)) {
-            self.reconcile(&known, &overview, &context)?;
+            self.reconcile(&known, &overview, &workspace)?;
             self.reconciled = Some(now);
         }
         let next = tables.planned.iter().filter_map(|planned| planned.state.next).min();
@@ -70,52 +68,52 @@ impl Planner {
         &mut self,
         known: &[domain::Job],
         overview: &crate::ledger::Overview,
-        context: &Context,
-    ) -> Result<(), Failure> {
+        workspace: &Workspace,
+    ) -> Result<(), workspace::Error> {
         let mut wrong = Vec::new();
-        let rules = jobs::rules(context, |problem| wrong.push(problem))?;
+        let rules = automation::rules(workspace.config()?, |problem| wrong.push(problem));
         wrong.iter().for_each(|problem| warn!("{problem}"));
-        for wanted in automation::lacking(context.repository()?, &rules, overview, known)? {
-            self.enqueue(jobs::moved(&wanted), context);
+        for wanted in automation::lacking(workspace.repository()?, &rules, overview, known)? {
+            self.enqueue(automation::moved(&wanted), workspace);
         }
         Ok(())
     }
 
     /// Puts a job into the queue. What is wrong with one database is no business
     /// of the others.
-    fn enqueue(&mut self, job: Job, context: &Context) {
-        let Job { database, reason, wish } = job;
-        let new = queue::backup_job(context, &database, wish);
+    fn enqueue(&mut self, job: BackupJob, workspace: &Workspace) {
+        let BackupJob { database, reason, wish } = job;
+        let new = queue::backup_job(workspace, &database, wish);
         match new.and_then(|new| Ok(self.queue.enqueue(new)?)) {
             Ok(enqueued) if enqueued.is_new => {
                 info!(job = %enqueued.job.id, %database, reason, "queued a backup");
             }
             Ok(_) => {}
-            Err(error) => self.complain(database, in_a_line(&error.into())),
+            Err(error) => self.complain(database, in_a_line(&error)),
         }
     }
 
     /// Tells that a backup is not there; once, whatever becomes of this process.
     /// What is only being queued now, or was not long ago, may still come.
-    fn miss(&self, planned: &Planned, context: &Context) -> Result<(), Failure> {
+    fn miss(&self, planned: &Planned, workspace: &Workspace) -> Result<(), workspace::Error> {
         let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
-        let waited = planned.facts.attempted.map(|at| context.now().seconds_since(at));
+        let waited = planned.facts.attempted.map(|at| workspace.now().seconds_since(at));
         if waited.is_some_and(|waited| waited < i64::try_from(planned.grace.as_secs()).unwrap_or(i64::MAX)) {
             return Ok(());
         }
         let Planned { database, rule, .. } = planned;
-        let told = context.ledger_repository()?.common_dir().join("pggit/told");
+        let told = workspace.ledger_repository()?.common_dir().join("pggit/told");
         match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
             Err(error) => warn!(dir = %told.display(), %error, "cannot note that it was told"),
         }
         warn!(%database, planned_for = %slot, "a backup is missing");
-        let mut message = Message::new(Occasion::Missed, database.clone(), context.now());
+        let mut message = Message::new(Occasion::Missed, database.clone(), workspace.now());
         message.id = format!("missed-{database}-{}-{slot}", rule.key());
         message.slot = Some(slot);
         message.tool = Some(planned.tool.clone());
-        self.teller.tell(message);
+        self.notifier.send(message);
         Ok(())
     }
 
@@ -128,12 +126,12 @@ impl Planner {
     }
 }
 
-impl Chore for Planner {
+impl Chore for Scheduler {
     fn name(&self) -> &'static str {
         "planner"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.look().map_err(|failure| in_a_line(&failure))
+        self.look().map_err(|error| in_a_line(&error))
     }
 }

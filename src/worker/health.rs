@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::{Seed, in_a_line};
+use super::endpoint::{Source, serve};
+use super::events::{Event, Listener};
+use super::run::{Settings, in_a_line};
 use crate::automation;
-use crate::cli::{Code, Failure};
 use crate::domain::{Job, Line};
 use crate::queue::{Filter, Queue};
 use crate::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
-use crate::worker::endpoint::{Source, serve};
-use crate::worker::events::{Event, Listener};
+use crate::workspace::{self, Factory};
 
 /// What is known about the worker.
-pub(crate) struct Monitor {
-    seed: Seed,
+pub(super) struct Health {
+    workspaces: Factory,
     queue: Arc<dyn Queue>,
     worker: Line,
     counters: Counters,
@@ -31,29 +31,20 @@ pub(crate) struct Monitor {
     patience: Duration,
 }
 
-impl Monitor {
-    /// Of the worker called `worker`, which looks for jobs every `poll` at least. A
-    /// queue may be slow to answer: it is given as long as others wait for the
-    /// worker, twice.
-    pub(crate) fn new(
-        seed: Seed,
-        queue: Arc<dyn Queue>,
-        worker: Line,
-        poll: Duration,
-        lease: Duration,
-    ) -> Self {
+impl Health {
+    /// Of a worker with these settings. A queue may be slow to answer: it is given as long
+    /// as others wait for the worker, twice.
+    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, settings: &Settings) -> Self {
         let obstacle = Mutex::new(Some("the worker is starting".to_owned()));
-        let patience = poll * 3 + lease * 2;
-        let counters = Counters::default();
-        Self { seed, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
+        let patience = settings.poll * 3 + settings.lease * 2;
+        let (worker, counters) = (settings.worker.clone(), Counters::default());
+        Self { workspaces, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
     }
 
     /// Answers at `address` until this process ends. Returns the address that it
     /// has become.
-    pub(crate) fn listen(self: &Arc<Self>, address: SocketAddr) -> Result<SocketAddr, Failure> {
-        let refused = |error: std::io::Error| {
-            Failure::new(Code::Usage, format!("cannot listen at {address}")).cause(error.to_string())
-        };
+    pub(super) fn listen(self: &Arc<Self>, address: SocketAddr) -> Result<SocketAddr, super::Error> {
+        let refused = |source| super::Error::Listen { address, source };
         let listener = std::net::TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -84,13 +75,13 @@ impl Monitor {
         self.counters.count(job.work.kind(), job.work.database(), outcome, took);
     }
 
-    fn read(&self) -> Result<String, Failure> {
-        let context = self.seed.context();
+    fn read(&self) -> Result<String, workspace::Error> {
+        let workspace = self.workspaces.open();
         let stats = self.queue.stats()?;
-        let config = context.config()?;
-        let overview = context.ledger()?.overview()?;
+        let config = workspace.config()?;
+        let overview = workspace.ledger()?.overview()?;
         let jobs = self.queue.list(&Filter::default())?.jobs;
-        let tables = automation::timetables(config, &overview, &jobs, context.now());
+        let tables = automation::timetables(config, &overview, &jobs, workspace.now());
         let missed: BTreeSet<_> = tables
             .planned
             .into_iter()
@@ -103,13 +94,13 @@ impl Monitor {
             backups: &overview,
             databases: &config.databases(),
             missed: &missed,
-            now: context.now(),
+            now: workspace.now(),
         };
         Ok(metrics(&reading, &self.counters))
     }
 }
 
-impl Listener for Monitor {
+impl Listener for Health {
     fn on(&self, event: &Event) {
         match event {
             Event::Alive => self.moves(Some(Instant::now())),
@@ -134,7 +125,7 @@ impl Listener for Monitor {
     }
 }
 
-impl Source for Monitor {
+impl Source for Health {
     fn health(&self) -> Result<(), String> {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         match moved.map(|at| at.elapsed()).filter(|still| *still > self.patience) {
@@ -151,6 +142,6 @@ impl Source for Monitor {
     }
 
     fn metrics(&self) -> Result<(String, &'static str), String> {
-        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|failure| in_a_line(&failure))
+        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|error| in_a_line(&error))
     }
 }

@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::{Seed, in_a_line};
+use super::events::{Event, Listener};
+use super::run::in_a_line;
+use super::{Chore, Tells};
 use crate::automation::is_recovery;
-use crate::cli::Failure;
 use crate::config::{Notifications, Occasion};
 use crate::domain::{DatabaseName, Job, JobKind, JobState, Owner, Work};
-use crate::notify::{Message, Notifier, Patience};
+use crate::notify::{self, Message, Patience};
 use crate::process::crash_point;
-use crate::queue::{Filter, Queue};
-use crate::worker::events::{Event, Listener};
-use crate::worker::{Chore, Tells};
+use crate::queue::{self, Filter, Queue};
+use crate::workspace::{self, Factory};
 
 /// How long a worker that ends waits for what is still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What is handed to the thread.
-enum Told {
+enum Notification {
     Message(Box<Message>),
     /// What became of this job, and the size of the backup where it is known.
     /// Whether it is the first success for a while is found out there.
@@ -40,23 +40,23 @@ enum Told {
 }
 
 /// Takes what is to be told.
-pub(crate) struct Teller {
-    sender: Mutex<Option<Sender<Told>>>,
+pub(super) struct Notifier {
+    sender: Mutex<Option<Sender<Notification>>>,
     done: Mutex<Receiver<()>>,
     queue: Arc<dyn Queue>,
     me: Option<Owner>,
 }
 
-impl Teller {
+impl Notifier {
     /// Starts the thread.
-    pub(crate) fn start(seed: Seed, queue: Arc<dyn Queue>) -> std::io::Result<Self> {
+    pub(super) fn start(workspaces: Factory, queue: Arc<dyn Queue>) -> std::io::Result<Self> {
         let (sender, told) = channel();
         let (finished, done) = channel();
         let jobs = Arc::clone(&queue);
         std::thread::Builder::new().name("notify".to_owned()).spawn(move || {
             // Dropped at the end, whatever that is.
             let _finished: Sender<()> = finished;
-            if let Err(error) = work(&seed, jobs.as_ref(), &told) {
+            if let Err(error) = work(&workspaces, jobs.as_ref(), &told) {
                 warn!(error, "nobody can be told");
             }
         })?;
@@ -65,27 +65,27 @@ impl Teller {
     }
 
     /// Tells what those have not told who should have and did not live to.
-    pub(crate) fn catch_up(&self) -> Result<(), Failure> {
+    pub(super) fn catch_up(&self) -> Result<(), queue::Error> {
         for job in self.queue.untold(self.me.as_ref())? {
             info!(job = %job.id, database = %job.work.database(), "tells what nobody has told");
-            self.hand(Told::Job(Box::new(job), None));
+            self.hand(Notification::Job(Box::new(job), None));
         }
         Ok(())
     }
 
     /// Tells it, soon.
-    pub(crate) fn tell(&self, message: Message) {
-        self.hand(Told::Message(Box::new(message)));
+    pub(super) fn send(&self, message: Message) {
+        self.hand(Notification::Message(Box::new(message)));
     }
 
-    fn hand(&self, told: Told) {
+    fn hand(&self, told: Notification) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             let _ = sender.send(told);
         }
     }
 
     /// Waits until everything is told, or for a while.
-    pub(crate) fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
@@ -94,29 +94,29 @@ impl Teller {
     }
 }
 
-impl Listener for Teller {
+impl Listener for Notifier {
     fn on(&self, event: &Event) {
         match event {
             // Without that nobody wants to hear of it.
             Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
-                self.hand(Told::Job(job.clone(), measured.size_bytes));
+                self.hand(Notification::Job(job.clone(), measured.size_bytes));
             }
-            Event::FailedForGood { job, .. } => self.hand(Told::Job(job.clone(), None)),
+            Event::FailedForGood { job, .. } => self.hand(Notification::Job(job.clone(), None)),
             _ => {}
         }
     }
 }
 
 /// Does it again and again.
-pub(crate) struct Reminder {
-    teller: Arc<Teller>,
+pub(super) struct Reminder {
+    notifier: Arc<Notifier>,
     wait: Duration,
 }
 
 impl Reminder {
-    /// One that reminds `teller`.
-    pub(crate) fn of(teller: Arc<Teller>) -> Self {
-        Self { teller, wait: FIRST_LOOK }
+    /// One that reminds `notifier`.
+    pub(super) fn of(notifier: Arc<Notifier>) -> Self {
+        Self { notifier, wait: FIRST_LOOK }
     }
 }
 
@@ -126,7 +126,7 @@ impl Chore for Reminder {
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.teller.catch_up().map_err(|failure| in_a_line(&failure))?;
+        self.notifier.catch_up().map_err(|error| in_a_line(&error))?;
         let next = (self.wait * 2).min(LOOK);
         Ok(std::mem::replace(&mut self.wait, next))
     }
@@ -134,10 +134,10 @@ impl Chore for Reminder {
 
 /// Whether somebody wants to hear that a job was completed, as it is configured
 /// then.
-pub(crate) fn successes(seed: Seed) -> Tells {
+pub(super) fn successes(workspaces: Factory) -> Tells {
     Box::new(move |job| {
         job.work.kind() == JobKind::Backup
-            && receivers(&seed, job.work.database()).map_or(true, |to| {
+            && receivers(&workspaces, job.work.database()).map_or(true, |to| {
                 let wanted = [Occasion::Success, Occasion::Recovered];
                 let reaches = !to.webhooks.is_empty() || !to.commands.is_empty();
                 to.heartbeat.is_some() || (reaches && wanted.iter().any(|it| to.occasions.contains(it)))
@@ -170,17 +170,17 @@ fn about(job: &Job) -> Message {
 }
 
 /// Tells everything until nothing is left to be told.
-fn work(seed: &Seed, queue: &dyn Queue, told: &Receiver<Told>) -> Result<(), String> {
+fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let notifier = Notifier::new(Patience::default(), crate::process::host());
+    let notifier = notify::Notifier::new(Patience::default(), crate::process::host());
     let notifier = notifier.map_err(|error| error.to_string())?;
     while let Ok(told) = told.recv() {
         let (message, job) = match told {
-            Told::Message(message) => (*message, None),
-            Told::Job(job, size) => (of_job(seed, queue, &job, size), Some(job)),
+            Notification::Message(message) => (*message, None),
+            Notification::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
         };
-        match receivers(seed, &message.database) {
+        match receivers(workspaces, &message.database) {
             Ok(to) => {
                 let message = chosen(&to, message);
                 for delivery in runtime.block_on(notifier.send(&to, &message)) {
@@ -193,8 +193,8 @@ fn work(seed: &Seed, queue: &dyn Queue, told: &Receiver<Told>) -> Result<(), Str
                     }
                 }
             }
-            Err(failure) => {
-                warn!(database = %message.database, error = in_a_line(&failure), "nobody can be told");
+            Err(error) => {
+                warn!(database = %message.database, error = in_a_line(&error), "nobody can be told");
             }
         }
         crash_point("worker.sent");
@@ -207,15 +207,15 @@ fn work(seed: &Seed, queue: &dyn Queue, told: &Receiver<Told>) -> Result<(), Str
     Ok(())
 }
 
-fn receivers(seed: &Seed, database: &DatabaseName) -> Result<Notifications, Failure> {
-    Ok(seed.context().config()?.notifications(database)?)
+fn receivers(workspaces: &Factory, database: &DatabaseName) -> Result<Notifications, workspace::Error> {
+    Ok(workspaces.open().config()?.notifications(database)?)
 }
 
 /// What is said about a job.
-fn of_job(seed: &Seed, queue: &dyn Queue, job: &Job, size: Option<u64>) -> Message {
+fn of_job(workspaces: &Factory, queue: &dyn Queue, job: &Job, size: Option<u64>) -> Message {
     let mut message = about(job);
     if message.occasion == Occasion::Success {
-        let recorded = || seed.context().ledger().ok()?.by_id(job.work.backup()).ok()?.backup.size_bytes;
+        let recorded = || workspaces.open().ledger().ok()?.by_id(job.work.backup()).ok()?.backup.size_bytes;
         message.size_bytes = size.or_else(recorded);
         message = recovered(queue, job, message);
     }

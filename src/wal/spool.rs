@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use crate::cli::{Code, Context, Failure};
+use super::Error;
+use crate::config::Environment;
 use crate::domain::WalName;
 use crate::process::write_private;
 
@@ -19,17 +20,13 @@ pub(super) struct Spool(PathBuf);
 
 impl Spool {
     /// The one for the cluster with this system identifier and for `purpose`.
-    pub(super) fn open(context: &Context, system: &str, purpose: &str) -> Result<Self, Failure> {
+    pub(super) fn open(environment: &Environment, system: &str, purpose: &str) -> Result<Self, Error> {
         let user = geteuid().as_raw();
-        let base = context.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        let base = environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let ours = base.join(format!("git-pggit-wal-{user}"));
         let directory = ours.join(format!("{system}-{purpose}"));
         for path in [&ours, &directory] {
-            private(path, user).map_err(|error| {
-                Failure::new(Code::Destination, format!("{}: cannot be used", path.display()))
-                    .cause(error.to_string())
-                    .hint("TMPDIR says where it is")
-            })?;
+            private(path, user).map_err(|source| Error::Spool { path: path.clone(), source })?;
         }
         Ok(Self(directory))
     }

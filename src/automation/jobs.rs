@@ -1,0 +1,68 @@
+//! From what is wanted to the jobs for it: the one way for hooks, schedules and whoever looks
+//! for what was missed.
+
+use std::collections::BTreeMap;
+
+use super::{MERGE_TAG, Planned, Wanted};
+use crate::config::Config;
+use crate::domain::{DatabaseName, Line, TagKey};
+use crate::policy::Rule;
+use crate::workspace::queue::Wish;
+
+/// A backup job to be queued, and why.
+pub struct BackupJob {
+    /// The database.
+    pub database: DatabaseName,
+    /// Why, for people.
+    pub reason: String,
+    /// What is to be made.
+    pub wish: Wish,
+}
+
+/// The job for a schedule that is due.
+pub fn scheduled(planned: &Planned) -> BackupJob {
+    let wish = Wish {
+        backup_type: planned.rule.kind,
+        tool: planned.rule.tool.clone(),
+        key: planned.job_key(),
+        tags: tag("schedule", planned.rule.preset.map_or("cron", |preset| preset.as_str())),
+        ..Wish::default()
+    };
+    let slot = planned.state.slot.map_or(String::new(), |slot| format!(" of {}", planned.zone.shown(slot)));
+    BackupJob { database: planned.database.clone(), reason: format!("schedule {}{slot}", planned.rule), wish }
+}
+
+/// The job for a branch that has moved.
+pub fn moved(wanted: &Wanted) -> BackupJob {
+    let wish = Wish {
+        commit: Some(wanted.commit.clone()),
+        branch: Some(Line::lossy(&wanted.branch)),
+        yields: true,
+        backup_type: wanted.kind,
+        tool: wanted.tool.clone(),
+        priority: wanted.priority,
+        key: Some(wanted.job_key()),
+        tags: tag(MERGE_TAG, wanted.commit.as_str()),
+        ..Wish::default()
+    };
+    let reason = format!("{} at {}", wanted.branch, wanted.commit.short());
+    BackupJob { database: wanted.database.clone(), reason, wish }
+}
+
+fn tag(key: &str, value: &str) -> BTreeMap<TagKey, Line> {
+    let key = key.parse().expect("our own tags are well-formed");
+    BTreeMap::from([(key, Line::lossy(value))])
+}
+
+/// What follows when branches move, for all databases. What is configured
+/// wrongly keeps one database from being backed up, and is told by `wrong`.
+pub fn rules(config: &Config, mut wrong: impl FnMut(String)) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for name in config.databases() {
+        match config.merge_rule(&name) {
+            Ok(rule) => rules.extend(rule),
+            Err(error) => wrong(format!("database {name}: {error}")),
+        }
+    }
+    rules
+}

@@ -1,0 +1,55 @@
+//! A backup of a configured database, with the ledger, the store and the tool of the
+//! workspace.
+
+use std::path::Path;
+
+use crate::ledger::Entry;
+use crate::progress::Progress;
+use crate::workspace::{Workspace, connect, places, store};
+
+use super::create::{Request, Surroundings, Unsuccessful, create};
+use super::{Error, adapter_for, decide};
+
+/// Replaces the tool `auto` by the one for the size of the database.
+pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), Error> {
+    let server = connect::conninfo(workspace, &request.database)?;
+    // A server that cannot be reached is a failed backup, and is found out again later.
+    match decide(&mut request.database, &server) {
+        Err(Error::Pg(error)) => {
+            workspace.reporter().warning(&format!("the size of the database is not known: {error}"));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Makes a backup in the directory `output` or the store `store`, else in the configured
+/// place. The outer error is one from before the backup was recorded.
+pub fn create_configured(
+    workspace: &Workspace,
+    request: &Request,
+    output: Option<&Path>,
+    store: Option<&str>,
+    progress: &dyn Progress,
+) -> Result<Result<Entry, Unsuccessful>, Error> {
+    let config = workspace.config()?;
+    let server = connect::conninfo(workspace, &request.database)?;
+    let programs = workspace.programs()?;
+    let adapter = adapter_for(config, &request.database, &server, &programs)?;
+    let place = match adapter.has_repository() {
+        true => None,
+        false => Some(store::place(workspace, &request.database, output, store)?),
+    };
+    let clock = workspace.clock();
+    let surroundings = Surroundings {
+        ledger: workspace.ledger()?,
+        clock: clock.as_ref(),
+        server,
+        programs,
+        adapter,
+        access: places::access_of(workspace, place.as_ref(), &request.database.name)?,
+        place,
+        progress,
+    };
+    Ok(create(&surroundings, request))
+}

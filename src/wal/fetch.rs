@@ -1,0 +1,78 @@
+//! A file of WAL comes back from the store, and the segments that follow it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::spool::Spool;
+use super::{Error, system_identifier};
+use crate::domain::{WalKind, WalName};
+use crate::process::create_private;
+use crate::workspace::{Workspace, store};
+
+/// What `restore_command` asks for.
+#[derive(Debug)]
+pub struct Fetch<'a> {
+    /// The file.
+    pub name: &'a WalName,
+    /// Where it goes.
+    pub target: PathBuf,
+    /// How many segments that follow are fetched in the same go.
+    pub prefetch: u16,
+    /// The cluster, instead of that of the data directory.
+    pub system_identifier: Option<&'a str>,
+    /// The store, instead of the configured one.
+    pub store: Option<&'a str>,
+    /// The data directory.
+    pub pgdata: PathBuf,
+}
+
+/// Writes the file to its target. It is an error of its own if the store does not have it:
+/// [`Error::NotArchived`].
+pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
+    let system = match fetch.system_identifier {
+        Some(system) => system.to_owned(),
+        None => system_identifier(&fetch.pgdata)?,
+    };
+    let spool = Spool::open(&workspace.environment, &system, "fetched")?;
+    if let Some(content) = spool.get(fetch.name) {
+        write(&fetch.target, &content)?;
+        spool.remove(fetch.name);
+        return Ok(());
+    }
+    spool.forget_before(fetch.name);
+    let store = store::open(workspace, fetch.store)?;
+    let archive = store.wal(&system);
+    let Some(content) = archive.fetch(fetch.name)? else {
+        return Err(Error::NotArchived { name: fetch.name.clone(), store: store.url().to_string() });
+    };
+    write(&fetch.target, &content)?;
+    if fetch.name.kind() == WalKind::Segment {
+        let ahead = fetch.name.following(content.len() as u64).take(fetch.prefetch.into());
+        let ahead: Vec<WalName> = ahead.collect();
+        for (name, fetched) in ahead.iter().zip(archive.fetch_all(&ahead)) {
+            // What went wrong with it will be said when it is asked for.
+            if let Ok(Some(content)) = fetched {
+                spool.put(name, &content);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the file whole: PostgreSQL never sees a part of it.
+fn write(target: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(".pggit");
+    let partial = PathBuf::from(partial);
+    // Removes the file that a killed process has left. A symbolic link made by another user is
+    // removed and not followed.
+    let _ = fs::remove_file(&partial);
+    let written = create_private(&partial)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, target));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&partial);
+        Error::Target { path: target.to_owned(), source }
+    })
+}

@@ -1,0 +1,85 @@
+//! A file of WAL goes into the store, and the files that wait behind it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::spool::Spool;
+use super::{Error, system_identifier};
+use crate::domain::{Digest, WalKind, WalName};
+use crate::store::Pushed;
+use crate::workspace::{Workspace, store};
+
+/// What `archive_command` asks for.
+#[derive(Debug)]
+pub struct Push<'a> {
+    /// The file.
+    pub path: PathBuf,
+    /// How many files that wait are kept in the same go, with this one.
+    pub batch: u16,
+    /// The store, instead of the configured one.
+    pub store: Option<&'a str>,
+    /// The data directory.
+    pub pgdata: PathBuf,
+}
+
+/// A file that is in the store.
+#[derive(Debug)]
+pub struct Archived {
+    /// The file.
+    pub name: WalName,
+    /// The cluster.
+    pub system_identifier: String,
+    /// Whether it was not there before.
+    pub is_new: bool,
+    /// How many files were kept.
+    pub batch: usize,
+}
+
+/// Keeps the file, and files that wait. Returns `None` if an earlier call has kept it.
+pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, Error> {
+    let name: WalName =
+        push.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default().parse()?;
+    let path = &push.path;
+    let content = fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?;
+    let system = system_identifier(&push.pgdata)?;
+    let spool = Spool::open(&workspace.environment, &system, "pushed")?;
+    let digest = digest(&content);
+    if spool.get(&name).is_some_and(|left| left == digest) {
+        spool.remove(&name);
+        return Ok(None);
+    }
+    let store = store::open(workspace, push.store)?;
+    let mut files = vec![(name.clone(), content)];
+    if name.kind() == WalKind::Segment {
+        files.extend(waiting(path, &name, usize::from(push.batch) - 1));
+    }
+    let mut pushed = store.wal(&system).push_all(&files).into_iter();
+    let first = pushed.next().expect("there is one answer for each file")?;
+    for ((other, content), pushed) in files[1..].iter().zip(pushed) {
+        // What went wrong with it will be said when it is its turn.
+        if pushed.is_ok() {
+            spool.put(other, &self::digest(content));
+        }
+    }
+    let is_new = first == Pushed::New;
+    Ok(Some(Archived { name, system_identifier: system, is_new, batch: files.len() }))
+}
+
+fn digest(content: &[u8]) -> Vec<u8> {
+    Digest::of(content).to_string().into_bytes()
+}
+
+/// Segments that PostgreSQL has marked as ready, in their order, after `name`.
+fn waiting(path: &Path, name: &WalName, most: usize) -> Vec<(WalName, Vec<u8>)> {
+    let Some(directory) = path.parent() else { return Vec::new() };
+    let entries = fs::read_dir(directory.join("archive_status")).into_iter().flatten().flatten();
+    let ready = entries.filter_map(|entry| {
+        let ready: WalName = entry.file_name().to_str()?.strip_suffix(".ready")?.parse().ok()?;
+        (ready.kind() == WalKind::Segment && ready > *name).then_some(ready)
+    });
+    let mut ready: Vec<WalName> = ready.collect();
+    ready.sort();
+    ready.truncate(most);
+    let content = |name: WalName| Some((name.clone(), fs::read(directory.join(name.as_str())).ok()?));
+    ready.into_iter().filter_map(content).collect()
+}

@@ -1,0 +1,209 @@
+//! One attempt at a job, in the process that the worker started for it.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::time::{Duration, Instant};
+
+use super::events::Measured;
+use crate::backup::{self, Asked, Request};
+use crate::domain::{BackupWork, DumpFormat, Job, VerificationKind, VerificationStatus, VerifyWork, Work};
+use crate::process::{Liveness, crash_point, interrupt, is_alive};
+use crate::progress::Progress;
+use crate::verify::{self, Verdict};
+use crate::workspace::{self, Workspace};
+use crate::{config, ledger};
+
+/// How large a job may be.
+const JOB_BYTES: u64 = 16 << 20;
+/// How long the attempt before this one may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the process does not know its job.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Standard input failed.
+    #[error("cannot read the job")]
+    Input(#[source] io::Error),
+    /// The text is no job.
+    #[error("the job makes no sense")]
+    Malformed(#[source] serde_json::Error),
+    /// Signals cannot be handled.
+    #[error(transparent)]
+    Signals(io::Error),
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What belongs to the repository cannot be opened.
+    #[error(transparent)]
+    Workspace(Box<workspace::Error>),
+    /// There is no backup.
+    #[error(transparent)]
+    Backup(Box<backup::Error>),
+    /// There is no verdict.
+    #[error(transparent)]
+    Verify(Box<verify::Error>),
+    /// The job was made by another version.
+    #[error("this version has no tool {name:?}")]
+    UnknownTool {
+        /// The name of the tool.
+        name: String,
+    },
+    /// Another attempt at the same backup is running.
+    #[error("the attempt before this one has not ended")]
+    EarlierAttempt,
+    /// The verdict is that the backup is bad.
+    #[error("verification failed: {kind}")]
+    VerificationFailed {
+        /// The kind of verification.
+        kind: VerificationKind,
+        /// The findings.
+        reasons: Vec<String>,
+    },
+}
+
+impl From<workspace::Error> for Error {
+    fn from(error: workspace::Error) -> Self {
+        Self::Workspace(Box::new(error))
+    }
+}
+
+impl From<backup::Error> for Error {
+    fn from(error: backup::Error) -> Self {
+        Self::Backup(Box::new(error))
+    }
+}
+
+impl From<verify::Error> for Error {
+    fn from(error: verify::Error) -> Self {
+        Self::Verify(Box::new(error))
+    }
+}
+
+impl From<config::Error> for Error {
+    fn from(error: config::Error) -> Self {
+        workspace::Error::from(error).into()
+    }
+}
+
+impl From<ledger::Error> for Error {
+    fn from(error: ledger::Error) -> Self {
+        workspace::Error::from(error).into()
+    }
+}
+
+impl Error {
+    /// Whether another attempt may succeed. A verdict that the backup is bad stays one
+    /// however often it is asked for.
+    pub fn retry(&self) -> bool {
+        match self {
+            Self::Workspace(error) => error.retry(),
+            Self::Backup(error) => error.retry(),
+            Self::Verify(error) => error.retry(),
+            Self::EarlierAttempt => true,
+            Self::UnknownTool { .. } | Self::VerificationFailed { .. } => false,
+        }
+    }
+}
+
+/// Reads the job, one line of standard input. When standard input ends after it, the
+/// worker has ended, and this process ends, too.
+pub fn read() -> Result<Job, ReadError> {
+    interrupt::install().map_err(ReadError::Signals)?;
+    let mut input = BufReader::new(io::stdin());
+    let mut text = String::new();
+    input.by_ref().take(JOB_BYTES).read_line(&mut text).map_err(ReadError::Input)?;
+    let job = serde_json::from_str(&text).map_err(ReadError::Malformed)?;
+    interrupt::terminate_at_end_of(input).map_err(ReadError::Input)?;
+    crash_point("job.read");
+    Ok(job)
+}
+
+/// Does the work of `job`. `recorded` is called after the ledger has changed.
+pub fn run(
+    job: &Job,
+    workspace: &Workspace,
+    progress: &dyn Progress,
+    recorded: &dyn Fn(),
+) -> Result<Measured, Error> {
+    match &job.work {
+        Work::Backup(work) => make(work, workspace, progress, recorded),
+        Work::Verify(work) => verify(work, workspace, progress, recorded),
+    }
+}
+
+fn make(
+    work: &BackupWork,
+    workspace: &Workspace,
+    progress: &dyn Progress,
+    recorded: &dyn Fn(),
+) -> Result<Measured, Error> {
+    wait_for_earlier(work, workspace)?;
+    let config = workspace.config()?;
+    // A name that nobody configures any more is said clearly.
+    let mut database = config.selected(Some(work.database.as_str()))?;
+    if let Some(tool) = &work.tool {
+        let name = tool.as_str();
+        database.tool.value = name.parse().map_err(|()| Error::UnknownTool { name: name.to_owned() })?;
+    }
+    if database.format.value != DumpFormat::Directory {
+        database.jobs = None;
+    }
+    let asked = match (&work.commit, &work.branch) {
+        (Some(commit), _) if work.yields => Asked::Unmarked(commit.to_string()),
+        (Some(commit), _) => Asked::Revision(commit.to_string()),
+        (None, Some(branch)) => Asked::Branch(branch.to_string()),
+        (None, None) => Asked::Nothing,
+    };
+    let mut request = Request {
+        id: Some(work.backup),
+        kind: work.backup_type.unwrap_or(database.backup_type.value),
+        database,
+        asked,
+        force: work.force,
+        name: work.name.clone(),
+        tags: work.tags.clone(),
+    };
+    backup::choose_tool(workspace, &mut request)?;
+    let created = backup::create_configured(workspace, &request, None, None, progress)?;
+    let entry = created.map_err(|unsuccessful| *unsuccessful.error)?;
+    recorded();
+    Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: entry.backup.stored_bytes })
+}
+
+fn verify(
+    work: &VerifyWork,
+    workspace: &Workspace,
+    progress: &dyn Progress,
+    recorded: &dyn Fn(),
+) -> Result<Measured, Error> {
+    let entry = workspace.ledger()?.by_id(work.backup)?;
+    let options = verify::Options::default();
+    let verdict = verify::verify_configured(workspace, &entry.backup, work.kind, &options, progress)?;
+    recorded();
+    if verdict.verification.status != VerificationStatus::Failed {
+        return Ok(Measured { size_bytes: entry.backup.size_bytes, stored_bytes: None });
+    }
+    Err(Error::VerificationFailed { kind: work.kind, reasons: reasons(&verdict) })
+}
+
+fn reasons(verdict: &Verdict) -> Vec<String> {
+    verdict.reasons().into_iter().map(str::to_owned).collect()
+}
+
+/// An attempt whose worker was killed is about to end, and says so in the
+/// record when it does.
+#[expect(clippy::disallowed_methods, reason = "of a process that is not ours nothing is told")]
+fn wait_for_earlier(work: &BackupWork, workspace: &Workspace) -> Result<(), Error> {
+    let ledger = workspace.ledger()?;
+    let Ok(entry) = ledger.by_id(work.backup) else { return Ok(()) };
+    let Some(owner) = entry.backup.attempt.and_then(|attempt| attempt.owner) else { return Ok(()) };
+    let began = Instant::now();
+    while is_alive(&owner) == Liveness::Alive && interrupt::requested().is_none() {
+        if began.elapsed() > PATIENCE {
+            return Err(Error::EarlierAttempt);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

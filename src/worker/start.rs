@@ -1,0 +1,127 @@
+//! A worker on the queue of a workspace, with all that accompanies it: the scheduler, the
+//! notifications, and the answers about its health.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::events::Hub;
+use super::health::Health;
+use super::notifier::{Notifier, Reminder, successes};
+use super::scheduler::Scheduler;
+use super::{Chore, Deadline, Died, Error, Log, Mode, Processes, Settings, Summary, Worker, run};
+use crate::backup;
+use crate::config::Config;
+use crate::domain::{Line, Work};
+use crate::ledger::Ledger;
+use crate::queue::{self, Queue};
+use crate::workspace::{self, Factory, Workspace};
+
+/// What the user decides about a worker; the rest is configured.
+#[derive(Debug)]
+pub struct Options {
+    /// When it ends by itself.
+    pub mode: Mode,
+    /// How many jobs it runs at once.
+    pub concurrency: usize,
+    /// How long running jobs have when it is told to end.
+    pub grace: Duration,
+    /// The address at which it answers questions.
+    pub listen: Option<SocketAddr>,
+    /// What makes one attempt at a job.
+    pub processes: Processes,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it has done.
+    pub summary: Result<Summary, Error>,
+    /// Why the notifications that other workers owed could not be looked for.
+    pub notifications: Result<(), queue::Error>,
+}
+
+/// Works on the queue of `workspace` until it is told to end, or as its mode says.
+pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
+    let Options { mode, concurrency, grace, listen, processes } = options;
+    let config = workspace.config()?;
+    let configured = config.worker_id().map_err(workspace::Error::from)?;
+    let settings = Settings {
+        worker: configured.map_or_else(name_of_process, |setting| setting.value),
+        concurrency,
+        lease: config.lease().map_err(workspace::Error::from)?,
+        poll: config.poll_interval().map_err(workspace::Error::from)?,
+        grace,
+        mode,
+    };
+    let queue: Arc<dyn Queue> = Arc::from(workspace::queue::open(workspace)?);
+    let workspaces = Factory::like(workspace);
+    let notifier = Arc::new(Notifier::start(workspaces.clone(), Arc::clone(&queue))?);
+    let mut hub = Hub::default();
+    hub.add(Arc::new(Log));
+    hub.add(Arc::<Notifier>::clone(&notifier));
+    if let Some(address) = listen {
+        let health = Health::new(workspaces.clone(), Arc::clone(&queue), &settings);
+        let health = Arc::new(health);
+        health.listen(address)?;
+        hub.add(health);
+    }
+    // Who works only on what is there looks for nothing else.
+    let chores: Vec<Box<dyn Chore>> = match mode {
+        Mode::Forever => vec![
+            Box::new(Scheduler::new(workspaces.clone(), Arc::clone(&queue), Arc::clone(&notifier))),
+            Box::new(Reminder::of(Arc::clone(&notifier))),
+        ],
+        _ => Vec::new(),
+    };
+    let summary = run(Worker {
+        settings,
+        queue,
+        runner: Arc::new(processes),
+        hub,
+        chores,
+        deadline: deadlines(config.clone()),
+        tells: successes(workspaces),
+        died: records(workspace)?,
+    });
+    let notifications = if mode == Mode::Forever { Ok(()) } else { notifier.catch_up() };
+    notifier.finish();
+    Ok(Ended { summary, notifications })
+}
+
+/// `db1-4711`
+fn name_of_process() -> Line {
+    Line::lossy(&format!("{}-{}", crate::process::host(), std::process::id()))
+}
+
+/// How long a job may take: what its database says, and some time to say that
+/// it was too long.
+fn deadlines(config: Config) -> Deadline {
+    const MORE: Duration = Duration::from_secs(60);
+    Box::new(move |job| {
+        let database = config.database(job.work.database()).ok()?;
+        Some(database.timeout?.value + MORE)
+    })
+}
+
+/// Records that an attempt was interrupted whose process died without a word.
+fn records(workspace: &Workspace) -> Result<Died, workspace::Error> {
+    let ledger = workspace.ledger_repository()?.for_thread();
+    let schema = workspace.repository()?.for_thread();
+    let repositories = Mutex::new((ledger, workspace.beside()?.is_some().then_some(schema)));
+    let clock = workspace.clock();
+    Ok(Box::new(move |job| {
+        let Work::Backup(work) = &job.work else { return };
+        let repositories = repositories.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = crate::process::host();
+        let ledger = Ledger::new(&repositories.0, clock.as_ref(), &host);
+        let ledger = match &repositories.1 {
+            Some(schema) => ledger.beside(schema),
+            None => ledger,
+        };
+        let id = work.backup;
+        if let Err(error) = backup::record_interrupted(&ledger, id) {
+            tracing::warn!(backup = %id, %error, "that the attempt was interrupted is not recorded");
+        }
+    }))
+}
