@@ -155,13 +155,13 @@ run 'git bisect reset' 2>/dev/null
 
 chapter 'In the place of the live database, and back'
 say 'All orders are to come back, in the place of what is there: to the commit before the bad one.'
-run "git pggit backup plan ${bad:0:10}~1 --mode disaster --disconnect"
+run "git pggit backup plan ${bad:0:10}~1 --in-place --disconnect"
 # Nobody has to type what is replaced where there is no terminal.
-run "git pggit backup restore ${bad:0:10}~1 --mode disaster --force --disconnect </dev/null"
+run "git pggit backup restore ${bad:0:10}~1 --in-place --force --disconnect </dev/null"
 expect 'orders' "$(orders_in shop)" 1500
-run 'git pggit backup restore --list'
+run 'git pggit backup restore list'
 say 'The application needs the newer schema after all:'
-run 'git pggit backup restore --abort'
+run 'git pggit backup restore abort'
 expect 'orders' "$(orders_in shop)" 1350
 
 chapter 'The cluster as it was just before a mistake'
@@ -183,7 +183,7 @@ expect 'orders in the copy' "$(PGPORT=5499 orders_in shop)" 1375
 expect 'archive_mode of the copy' "$(PGPORT=5499 sql shop 'show archive_mode')" off
 expect 'orders' "$(orders_in shop)" 18
 copy_stop
-run "git pggit backup restore latest --to \"\$copies/end\" --end-of-log --wal-store $(printf %q "$log")"
+run "git pggit backup restore latest --to \"\$copies/end\" --to-latest --wal-store $(printf %q "$log")"
 copy_start "$copies/end"
 expect 'orders at the end of the log' "$(PGPORT=5499 orders_in shop)" 18
 copy_stop

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::error::{Code, Failure};
 use super::ui::{Ui, Wishes};
@@ -28,9 +28,47 @@ pub(super) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(text),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Nothing(text),
-            _ => Stop::Wrong(wrong(&text)),
+            _ => match retired(&error, args) {
+                Some((old, new)) => {
+                    let message = format!("{old} is called {new} now");
+                    Stop::Wrong(Failure::new(Code::Usage, message).hint("see its '--help'"))
+                }
+                None => Stop::Wrong(wrong(&text)),
+            },
         }
     })
+}
+
+/// The options that have another name now, by the command that had them.
+const RETIRED: [(&str, &str, &str); 15] = [
+    ("backup restore", "--list", "'git pggit backup restore list'"),
+    ("backup restore", "--resume", "'git pggit backup restore resume'"),
+    ("backup restore", "--abort", "'git pggit backup restore abort'"),
+    ("backup restore", "--finish", "'git pggit backup restore finish'"),
+    ("backup restore", "--prove", "--check-schema"),
+    ("backup restore", "--end-of-log", "--to-latest"),
+    ("backup restore", "--server", "--maintenance-db"),
+    ("backup plan", "--prove", "--check-schema"),
+    ("backup plan", "--end-of-log", "--to-latest"),
+    ("backup plan", "--server", "--maintenance-db"),
+    ("with", "--server", "--maintenance-db"),
+    ("checkout", "--server", "--maintenance-db"),
+    ("backup verify", "--again", "--force"),
+    ("store rm", "--even-if-recorded", "--recorded"),
+    ("ledger import", "--names-only", "--allow-missing-commits"),
+];
+
+/// Returns the retired option that is the reason of the error, and its name now.
+fn retired(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'static str)> {
+    let ContextValue::String(unknown) = error.get(ContextKind::InvalidArg)? else { return None };
+    let unknown = unknown.split('=').next()?;
+    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
+    let is_of = |command: &str| {
+        let mut words = words.iter();
+        command.split(' ').all(|part| words.any(|word| *word == part))
+    };
+    let (_, old, new) = RETIRED.iter().find(|(command, old, _)| *old == unknown && is_of(command))?;
+    Some((old, new))
 }
 
 /// Takes clap's text apart: the message, `tip:` lines, and the `Usage:` line.
@@ -68,5 +106,24 @@ impl Stop {
         };
         let result = result.and(ui.finish().map_err(Failure::from));
         ExitCode::from(conclude(&ui, result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retired_option_says_its_new_name_and_is_no_option() {
+        for (command, old, new) in RETIRED {
+            let mut args: Vec<OsString> = vec!["git-pggit".into(), "--json".into()];
+            args.extend(command.split(' ').map(OsString::from));
+            args.push(old.into());
+            let Err(Stop::Wrong(failure)) = parse(&args) else { panic!("{command} {old} is read") };
+            assert_eq!(failure.message(), format!("{old} is called {new} now"));
+        }
+        let args = ["git-pggit", "store", "ls", "--prove"].map(OsString::from);
+        let Err(Stop::Wrong(failure)) = parse(&args) else { panic!() };
+        assert!(failure.message().contains("--prove") && !failure.message().contains("now"));
     }
 }

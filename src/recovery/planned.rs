@@ -25,7 +25,7 @@ impl Effect {
         match self {
             Self::Reads => "nothing to undo",
             Self::Makes => "what was made is removed when anything fails",
-            Self::Replaces => "'git pggit backup restore --abort' puts the old one back",
+            Self::Replaces => "'git pggit backup restore abort' puts the old one back",
         }
     }
 }

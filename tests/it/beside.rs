@@ -259,7 +259,7 @@ fn a_ledger_moves_from_one_shape_to_the_other_and_back() {
         shop.sandbox.output(command.current_dir(&old).args(["ledger", "import", file]).args(more))
     };
     assert!(import(&[]).fails(10).stderr_text().contains(&second));
-    let _ = import(&["--names-only"]).success();
+    let _ = import(&["--allow-missing-commits"]).success();
     let refs = shop.sandbox.git(["-C", "../old", "for-each-ref", "--format=%(refname)", "refs/backups/"]);
     assert_eq!(refs.lines().count(), 2);
     shop.sandbox.git(["-C", "../old", "fsck", "--strict", "--no-dangling"]);
@@ -275,7 +275,8 @@ fn one_who_had_only_the_name_and_one_who_had_the_commit_agree() {
     let names = shop.sandbox.path().join("names.git");
     shop.sandbox.git(["init", "-q", "--bare", names.to_str().unwrap()]);
     shop.git_at(&names, &["remote", "add", "origin", "../hub.git"]);
-    let _ = shop.at(&names, &["ledger", "import", "--names-only", export.to_str().unwrap()]).success();
+    let _ =
+        shop.at(&names, &["ledger", "import", "--allow-missing-commits", export.to_str().unwrap()]).success();
     let _ = shop.at(&names, &["sync"]).success();
     let _ = shop.pggit(&["sync"]).success();
     let _ = shop.at(&names, &["sync"]).success();

@@ -64,7 +64,7 @@ fn a_program_runs_on_a_copy_that_is_gone_afterwards() {
     // For bisect: nothing to run it on, and everything else.
     let orphan = history.sandbox.git(["commit-tree", "-m", "alone", "HEAD^{tree}"]);
     with(&history, &[&orphan], &count).fails(125);
-    with(&history, &["HEAD", "--server", "postgresql://nobody@127.0.0.1:1/x"], &count).fails(128);
+    with(&history, &["HEAD", "--maintenance-db", "postgresql://nobody@127.0.0.1:1/x"], &count).fails(128);
     // A repository that cannot be read is not a commit that cannot be tested.
     history.sandbox.git(["config", "core.repositoryFormatVersion", "1"]);
     history.sandbox.git(["config", "extensions.partialClone", "origin"]);

@@ -548,7 +548,7 @@ fn no_password_is_written_anywhere() {
         "latest",
         "--into",
         "x",
-        "--server",
+        "--maintenance-db",
         &url.replace("backup@", "backup:hunter2-login@"),
     ]);
     let without = sandbox.pggit(["backup", "create"]);

@@ -1,4 +1,4 @@
-//! `git pggit backup restore --mode disaster`: what was restored takes the place
+//! `git pggit backup restore --in-place`: what was restored takes the place
 //! of what is there, and whoever is killed leaves one of the two.
 
 use std::fs;
@@ -31,7 +31,7 @@ fn harmed() -> History {
 
 impl History {
     fn disaster(&self, more: &[&str]) -> Output {
-        self.pggit(&[&["backup", "restore", "HEAD", "--mode", "disaster", "--force"], more].concat())
+        self.pggit(&[&["backup", "restore", "HEAD", "--in-place", "--force"], more].concat())
     }
 
     fn unfinished(&self, more: &[&str]) -> Output {
@@ -39,7 +39,7 @@ impl History {
     }
 
     fn listed(&self) -> Vec<Value> {
-        self.unfinished(&["--list", "--json"]).success().json()["restores"].as_array().unwrap().clone()
+        self.unfinished(&["list", "--json"]).success().json()["restores"].as_array().unwrap().clone()
     }
 
     fn orders(&self) -> String {
@@ -61,11 +61,11 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     history.sql(&format!("alter database \"{name}\" set work_mem = '5MB'"));
     history.sql(&format!("comment on database \"{name}\" is 'the live one'"));
     // Not by mistake, and not while others are at work in it.
-    let said = history.pggit(&["backup", "restore", "HEAD", "--mode", "disaster"]).fails(129).stderr_text();
+    let said = history.pggit(&["backup", "restore", "HEAD", "--in-place"]).fails(129).stderr_text();
     assert!(said.contains("--force says that you mean it"), "{said}");
     history.pggit(&["backup", "restore", "HEAD", "--into", "x", "--force"]).fails(129);
-    history.unfinished(&["--abort"]).fails(10);
-    history.unfinished(&["--abort", "../x"]).fails(10);
+    history.unfinished(&["abort"]).fails(10);
+    history.unfinished(&["abort", "../x"]).fails(10);
     let mut session = crate::cluster::client("psql");
     session.args(["-X", "-q", "-d", &history.cluster.url(&name), "-c", "select pg_sleep(600)"]);
     let mut session = session.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -80,7 +80,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert!(said.contains("--disconnect"), "{said}");
     assert_eq!((history.databases(), history.listed().len()), (name.clone(), 0));
 
-    let plan = history.pggit(&["backup", "plan", "HEAD", "--mode", "disaster", "--disconnect", "--json"]);
+    let plan = history.pggit(&["backup", "plan", "HEAD", "--in-place", "--disconnect", "--json"]);
     let plan = plan.success().json();
     let last = plan["steps"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["effect"], "replaces", "{plan}");
@@ -95,16 +95,16 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert_eq!(history.sql("show pggit.commit"), history.sandbox.git(["rev-parse", "HEAD"]));
     assert_eq!(history.databases(), format!("{name} {name}~before"));
     assert_eq!(history.cluster.psql(&format!("{name}~before"), "select count(*) from orders"), "0");
-    let text = history.unfinished(&["--list"]).success().stdout_text();
+    let text = history.unfinished(&["list"]).success().stdout_text();
     assert!(text.contains(&name) && text.contains("new"), "{text}");
     let text = history.pggit(&["doctor"]).stdout_text();
     assert!(text.contains(&format!("one into database {name}")), "{text}");
     // One at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();
-    assert!(said.contains("is not over") && said.contains(&format!("--abort {id}")), "{said}");
+    assert!(said.contains("is not over") && said.contains(&format!("restore abort {id}")), "{said}");
 
-    history.unfinished(&["--abort", id]).success();
+    history.unfinished(&["abort", id]).success();
     assert_eq!((history.orders().as_str(), history.databases()), ("0", name.clone()));
     assert_eq!(history.sql("show work_mem"), "5MB");
     assert!(history.listed().is_empty());
@@ -113,7 +113,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert_eq!(history.sql(&comment), "the live one");
 
     history.disaster(&["--disconnect"]).success();
-    history.unfinished(&["--finish"]).success();
+    history.unfinished(&["finish"]).success();
     assert_eq!((history.orders().as_str(), history.databases()), ("100", name.clone()));
     let record = history.pggit(&["backup", "show", "good", "--json"]).success().json();
     let restores = record["restores"].as_array().unwrap();
@@ -146,12 +146,12 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
         ("recovery.in-place.moved", "new"),
         ("recovery.in-place.replaced", "new"),
     ];
-    let ways = ["--abort", "--resume"];
+    let ways = ["abort", "resume"];
     for (number, (point, in_place)) in points.into_iter().enumerate() {
         // Each way half of the time; both in the long form.
         for way in ways.into_iter().filter(|way| kills() == 200 || *way == ways[number % 2]) {
             let mut command = history.sandbox.pggit_command();
-            command.args(["backup", "restore", "HEAD", "--mode", "disaster", "--force", "--disconnect"]);
+            command.args(["backup", "restore", "HEAD", "--in-place", "--force", "--disconnect"]);
             let died = history.sandbox.output(command.env("PGGIT_CRASH_AT", point));
             assert_ne!(died.status, 0, "{point}");
             let listed = history.listed();
@@ -159,9 +159,9 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
             assert_eq!(listed[0]["in_place"], in_place, "{point}: {listed:?}");
             assert_eq!(history.orders(), if in_place == "old" { "0" } else { "100" }, "{point}");
             history.unfinished(&[way]).success();
-            if way == "--resume" {
+            if way == "resume" {
                 assert_eq!(history.orders(), "100", "{point}");
-                history.unfinished(&["--abort"]).success();
+                history.unfinished(&["abort"]).success();
             }
             assert_eq!(
                 (history.orders(), history.databases()),
@@ -173,10 +173,10 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
     }
     // The ways to the end may be interrupted too.
     for (way, point, end) in [
-        ("--abort", "recovery.swap.renamed", "0"),
-        ("--abort", "recovery.in-place.put-back", "0"),
-        ("--finish", "recovery.in-place.finishing", "100"),
-        ("--finish", "recovery.in-place.removed", "100"),
+        ("abort", "recovery.swap.renamed", "0"),
+        ("abort", "recovery.in-place.put-back", "0"),
+        ("finish", "recovery.in-place.finishing", "100"),
+        ("finish", "recovery.in-place.removed", "100"),
     ] {
         history.disaster(&["--disconnect"]).success();
         let mut command = history.sandbox.pggit_command();
@@ -184,7 +184,7 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
             history.sandbox.output(command.args(["backup", "restore", way]).env("PGGIT_CRASH_AT", point));
         assert_ne!(died.status, 0, "{way} {point}");
         assert_eq!(history.listed().len(), 1);
-        let other = if way == "--abort" { "--finish" } else { "--abort" };
+        let other = if way == "abort" { "finish" } else { "abort" };
         history.unfinished(&[other]).fails(12);
         history.unfinished(&[way]).success();
         assert_eq!((history.orders().as_str(), history.databases()), (end, history.database.clone()));
@@ -195,17 +195,17 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
 #[test]
 fn a_killed_restore_is_put_back_whatever_temporary_name_it_used() {
     let history = harmed();
-    for way in ["--abort", "--resume"] {
+    for way in ["abort", "resume"] {
         let mut command = history.sandbox.pggit_command();
-        command.args(["backup", "restore", "HEAD", "--mode", "disaster", "--force", "--disconnect"]);
+        command.args(["backup", "restore", "HEAD", "--in-place", "--force", "--disconnect"]);
         assert_ne!(history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.loaded")).status, 0);
         // As if the first name had been in use.
         let beside = format!("{}~restored", history.database);
         let rename = format!("alter database \"{beside}~pggit\" rename to \"{beside}~2~pggit\"");
         history.cluster.psql("postgres", &rename);
         history.unfinished(&[way]).success();
-        if way == "--resume" {
-            history.unfinished(&["--abort"]).success();
+        if way == "resume" {
+            history.unfinished(&["abort"]).success();
         }
         assert_eq!(history.databases(), history.database, "{way}");
     }
@@ -217,15 +217,15 @@ fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
     let begun = Instant::now();
     history.disaster(&["--disconnect"]).success();
     let life = begun.elapsed();
-    history.unfinished(&["--abort"]).success();
+    history.unfinished(&["abort"]).success();
     let mut chance = Chance(0xD15A_57E2);
     let (mut old, mut new) = (0, 0);
     for round in 0..kills() {
         let way: &[&str] = match (history.listed().first(), chance.below(3)) {
-            (None, _) => &["HEAD", "--mode", "disaster", "--force", "--disconnect"],
-            (Some(_), 0) => &["--abort"],
-            (Some(open), 1) if open["stage"] == "replaced" => &["--finish"],
-            (Some(_), _) => &["--resume"],
+            (None, _) => &["HEAD", "--in-place", "--force", "--disconnect"],
+            (Some(_), 0) => &["abort"],
+            (Some(open), 1) if open["stage"] == "replaced" => &["finish"],
+            (Some(_), _) => &["resume"],
         };
         let mut command = history.sandbox.pggit_command();
         command.args(["backup", "restore"]).args(way).stdout(Stdio::null()).stderr(Stdio::null());
@@ -248,7 +248,7 @@ fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
     }
     assert!(old > 0 && new > 0, "{old} {new}");
     if let Some(open) = history.listed().first() {
-        let stage = if open["stage"] == "finishing" { "--finish" } else { "--abort" };
+        let stage = if open["stage"] == "finishing" { "finish" } else { "abort" };
         history.unfinished(&[stage]).success();
     }
     assert_eq!(history.databases(), history.database);
@@ -275,7 +275,7 @@ fn beside(data: &Path) -> Vec<String> {
 #[test]
 fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     let (history, data) = cluster();
-    let to = ["copy", "--to", data.to_str().unwrap(), "--mode", "disaster"];
+    let to = ["copy", "--to", data.to_str().unwrap(), "--in-place"];
     let disaster = |more: &[&str]| history.unfinished(&[&to, more].concat());
     let said = disaster(&["--force"]).fails(12).stderr_text();
     assert!(said.contains("stop the server first"), "{said}");
@@ -285,22 +285,22 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     assert_eq!(beside(&data), ["data", "data.pggit-old"]);
     history.cluster.start_again();
     assert_eq!(history.orders(), "100");
-    let said = history.unfinished(&["--abort"]).fails(12).stderr_text();
+    let said = history.unfinished(&["abort"]).fails(12).stderr_text();
     assert!(said.contains("stop the server first"), "{said}");
-    for way in ["--resume", "--abort", "--finish"] {
+    for way in ["resume", "abort", "finish"] {
         let said = history.unfinished(&[way, "--disconnect"]).fails(129).stderr_text();
         assert!(said.contains("--disconnect means nothing with restore"), "{way}: {said}");
         assert_eq!((beside(&data).join(" ").as_str(), history.listed().len()), ("data data.pggit-old", 1));
     }
     history.cluster.stop();
-    history.unfinished(&["--abort"]).success();
+    history.unfinished(&["abort"]).success();
     assert_eq!(beside(&data), ["data"]);
     history.cluster.start_again();
     assert_eq!(history.orders(), "0");
     history.cluster.psql("postgres", "checkpoint");
     history.cluster.stop();
     disaster(&["--force"]).success();
-    history.unfinished(&["--finish"]).success();
+    history.unfinished(&["finish"]).success();
     assert_eq!(beside(&data), ["data"]);
     history.cluster.start_again();
     assert_eq!(history.orders(), "100");
@@ -309,7 +309,7 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     fs::create_dir(data.with_file_name("data.pggit-old")).unwrap();
     assert!(disaster(&["--force"]).fails(12).stderr_text().contains("is in the way"));
     let none = data.with_file_name("none");
-    let said = history.unfinished(&["copy", "--to", none.to_str().unwrap(), "--mode", "disaster", "--force"]);
+    let said = history.unfinished(&["copy", "--to", none.to_str().unwrap(), "--in-place", "--force"]);
     assert!(said.fails(12).stderr_text().contains("does not exist"));
 }
 
@@ -318,16 +318,7 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     let (history, data) = cluster();
     history.cluster.stop();
     let mut command = history.sandbox.pggit_command();
-    command.args([
-        "backup",
-        "restore",
-        "copy",
-        "--to",
-        data.to_str().unwrap(),
-        "--mode",
-        "disaster",
-        "--force",
-    ]);
+    command.args(["backup", "restore", "copy", "--to", data.to_str().unwrap(), "--in-place", "--force"]);
     command.args(["--at", "1h", "--tablespace-mapping", "/was\\=here=is/a\\=b", "--wal-store", "log"]);
     let died = history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.in-place.begun"));
     assert_ne!(died.status, 0);
@@ -348,13 +339,13 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     other["request"]["version"] = 2.into();
     let own = fs::read(&journal).unwrap();
     fs::write(&journal, other.to_string()).unwrap();
-    for way in ["--resume", "--abort", "--finish"] {
+    for way in ["resume", "abort", "finish"] {
         let said = history.unfinished(&[way]).fails(16).stderr_text();
         assert!(said.contains("another version of git-pggit has begun it"), "{said}");
     }
     assert!(history.listed()[0]["error"].as_str().unwrap().contains("another version"));
     fs::write(&journal, own).unwrap();
-    history.unfinished(&["--abort"]).success();
+    history.unfinished(&["abort"]).success();
     assert_eq!(beside(&data), ["data"]);
 }
 
@@ -365,10 +356,10 @@ fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
     let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
     let old = inode(&data);
     let begun = Instant::now();
-    let to = ["copy", "--to", data.to_str().unwrap(), "--mode", "disaster", "--force"];
+    let to = ["copy", "--to", data.to_str().unwrap(), "--in-place", "--force"];
     history.unfinished(&to).success();
     let life = begun.elapsed();
-    history.unfinished(&["--abort"]).success();
+    history.unfinished(&["abort"]).success();
     assert_eq!(inode(&data), old);
     let mut chance = Chance(0xC1A5_7E12);
     let points =
@@ -377,8 +368,8 @@ fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
         let open = history.listed();
         let way: &[&str] = match (open.first(), chance.below(2)) {
             (None, _) => &to,
-            (Some(_), 0) => &["--abort"],
-            (Some(_), _) => &["--resume"],
+            (Some(_), 0) => &["abort"],
+            (Some(_), _) => &["resume"],
         };
         let mut command = history.sandbox.pggit_command();
         command.args(["backup", "restore"]).args(way).stdout(Stdio::null()).stderr(Stdio::null());
@@ -402,7 +393,7 @@ fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
         }
     }
     if !history.listed().is_empty() {
-        history.unfinished(&["--abort"]).success();
+        history.unfinished(&["abort"]).success();
     }
     assert_eq!((inode(&data), beside(&data)), (old, vec!["data".to_owned()]));
     history.cluster.start_again();
@@ -416,7 +407,7 @@ fn a_person_has_to_type_what_is_replaced() {
     let run = |answer: &str| {
         // `script` gives the program a terminal.
         let program = env!("CARGO_BIN_EXE_git-pggit");
-        let line = format!("{program} backup restore HEAD --mode disaster --force --disconnect");
+        let line = format!("{program} backup restore HEAD --in-place --force --disconnect");
         let mut command = history.sandbox.command("script");
         command.args(["-q", "-e", "-c", &line, "/dev/null"]);
         let mut child = command

@@ -190,9 +190,9 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     shop.pggit(&["backup", "plan", id, "--to", &data, "--tablespace-mapping", &mapping]).success();
     // Nothing is proved if there is no schema to compare with.
     for action in ["plan", "restore"] {
-        let args = ["backup", action, id, "--to", &data, "--tablespace-mapping", &mapping, "--prove"];
+        let args = ["backup", action, id, "--to", &data, "--tablespace-mapping", &mapping, "--check-schema"];
         let text = shop.pggit(&args).fails(12).stderr_text();
-        assert!(text.contains("--prove: there is no schema of commit"), "{text}");
+        assert!(text.contains("--check-schema: there is no schema of commit"), "{text}");
     }
     restore_into(&shop, id, &dir, &["--tablespace-mapping", &mapping]).success();
     assert_eq!(fs::metadata(&old).unwrap().mode() & 0o7777, 0o700);

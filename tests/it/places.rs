@@ -210,7 +210,7 @@ fn a_moved_artifact_that_is_removed_is_recorded_as_deleted() {
     fs::rename(store_of(&shop), &moved).unwrap();
     shop.sandbox.git(["config", "pggit.store", text(&moved)]);
     let id = shop.only_record()["id"].as_str().unwrap().to_owned();
-    said(&shop, 0, &["store", "rm", &id, "--force", "--even-if-recorded"]);
+    said(&shop, 0, &["store", "rm", &id, "--force", "--recorded"]);
     assert_eq!(shop.only_record()["status"], "deleted");
 }
 
@@ -399,13 +399,13 @@ fn other_files_under_the_id_of_a_backup_are_refused() {
             assert!(told.contains(reason), "{reason}: {told}");
         }
         for kind in ["checksum", "integrity", "restore-test"] {
-            let failed = shop.pggit(&["backup", "verify", id, "--kind", kind, "--again"]).fails(1);
+            let failed = shop.pggit(&["backup", "verify", id, "--kind", kind, "--force"]).fails(1);
             assert!(failed.stdout_text().contains(reason), "{reason}: {}", failed.snapshot());
         }
     }
     put(&[("dump.custom", &dump), ("globals.sql", &globals)]);
     for kind in ["checksum", "integrity", "restore-test"] {
-        said(&shop, 0, &["backup", "verify", id, "--kind", kind, "--again"]);
+        said(&shop, 0, &["backup", "verify", id, "--kind", kind, "--force"]);
     }
     said(&shop, 0, &["backup", "restore", id, "--into", &shop.new_name()]);
 }
@@ -429,5 +429,5 @@ fn a_place_means_nothing_for_what_a_tool_keeps() {
     }
     said(&shop, 129, &[&["backup", "verify", "--due", "--dry-run"][..], &from].concat());
     said(&shop, 129, &[&["backup", "find", "--no-check"][..], &from].concat());
-    said(&shop, 129, &[&["backup", "restore", "--list"][..], &from].concat());
+    said(&shop, 129, &[&["backup", "restore", "list"][..], &from].concat());
 }

@@ -33,13 +33,13 @@ const RULES: &[(&str, &[Rule])] = &[
         "git pggit backup restore v1.9 --into shop_1_9",
         &[Gives("shop_1_9", "select count(*) from orders", "100")],
     ),
-    ("git pggit backup plan v1.9 --mode disaster --disconnect", &[Runs]),
+    ("git pggit backup plan v1.9 --in-place --disconnect", &[Runs]),
     (
-        "git pggit backup restore v1.9 --mode disaster --force --disconnect",
+        "git pggit backup restore v1.9 --in-place --force --disconnect",
         &[Gives("shop", "select count(*), to_regclass('t6') is null from orders", "100|t")],
     ),
-    ("git pggit backup restore --list", &[Runs]),
-    ("git pggit backup restore --finish", &[Runs, Then(Stage::at_the_newest_commit)]),
+    ("git pggit backup restore list", &[Runs]),
+    ("git pggit backup restore finish", &[Runs, Then(Stage::at_the_newest_commit)]),
     (
         "git config pggit.shop.migrateCommand 'sqlx migrate run --source migrations'",
         &[Runs, Then(Stage::without_sqlx)],

@@ -33,8 +33,8 @@ impl History {
             (&["backup", "restore", "first", "--commit", "HEAD", "--into", &copy], 12),
             (&["backup", "restore", "HEAD", "--into", &copy, "--allow-schema-difference"], 12),
             (&["backup", "plan", "HEAD", "--into", &copy], 12),
-            (&["backup", "restore", "HEAD", "--mode", "disaster", "--force", "--disconnect"], 12),
-            (&["backup", "restore", "first", "--commit", "HEAD", "--mode", "disaster", "--force"], 12),
+            (&["backup", "restore", "HEAD", "--in-place", "--force", "--disconnect"], 12),
+            (&["backup", "restore", "first", "--commit", "HEAD", "--in-place", "--force"], 12),
             (&["checkout", "HEAD", "--name", &copy], 12),
             (&["with", "HEAD", "--", &psql, "-c", "select 1"], 125),
             (&["backup", "find", "HEAD"], 10),
@@ -45,7 +45,7 @@ impl History {
             }
         }
         assert_eq!(self.databases_of_server(), before);
-        let listed = self.pggit(&["backup", "restore", "--list", "--json"]).success().json();
+        let listed = self.pggit(&["backup", "restore", "list", "--json"]).success().json();
         assert_eq!(listed["restores"], json!([]));
         let found = self.pggit(&["backup", "find", "HEAD", "--json"]).success().json();
         assert_eq!((&found["best"], &found["candidates"][0]["eligible"]), (&json!(null), &json!(false)));
@@ -326,19 +326,19 @@ fn an_option_that_means_nothing_is_a_wrong_command_line() {
     let copy = history.copy();
     for (args, option) in [
         (&["restore", "HEAD", "--into", &copy, "--at", "1h"][..], "--at"),
-        (&["restore", "HEAD", "--into", &copy, "--end-of-log"], "--end-of-log"),
+        (&["restore", "HEAD", "--into", &copy, "--to-latest"], "--to-latest"),
         (&["restore", "HEAD", "--into", &copy, "--start"], "--start"),
         (&["restore", "HEAD", "--into", &copy, "--archive-mode", "off"], "--archive-mode"),
         (&["restore", "HEAD", "--into", &copy, "--disconnect"], "--disconnect"),
         (&["restore", "HEAD", "--into", &copy, "--dry-run", "--force"], "--force"),
-        (&["plan", "HEAD", "--into", &copy, "--prove"], "--prove"),
+        (&["plan", "HEAD", "--into", &copy, "--check-schema"], "--check-schema"),
         (&["plan", "HEAD", "--into", &copy, "--tablespace-mapping", "/a=/b"], "--tablespace-mapping"),
         (&["restore", "HEAD", "--to", "data", "--table", "orders"], "--table"),
         (&["plan", "HEAD", "--to", "data", "--schema", "public"], "--schema"),
         (&["plan", "HEAD", "--to", "data", "--from-database", "shop"], "--from-database"),
-        (&["restore", "HEAD", "--mode", "disaster", "--lsn", "0/1"], "--lsn"),
-        (&["restore", "--list", "--disconnect"], "--disconnect"),
-        (&["restore", "--abort", "--wal-store", "s3://b/p"], "--wal-store"),
+        (&["restore", "HEAD", "--in-place", "--lsn", "0/1"], "--lsn"),
+        (&["restore", "list", "--disconnect"], "--disconnect"),
+        (&["restore", "abort", "--wal-store", "s3://b/p"], "--wal-store"),
     ] {
         let said = history.pggit(&[&["backup"], args].concat()).fails(129).stderr_text();
         assert!(said.starts_with(&format!("error: {option} means nothing with --")), "{args:?}: {said}");

@@ -26,7 +26,7 @@ fn what_is_missing_is_made_and_what_is_there_stays() {
     let password = "select rolpassword from pg_authid where rolname = ";
     let mine = other.psql("postgres", &format!("{password}'readers'"));
     let url = other.url("postgres");
-    let restore = |args: &[&str]| history.restore("first", &[&["--server", &url], args].concat());
+    let restore = |args: &[&str]| history.restore("first", &[&["--maintenance-db", &url], args].concat());
     // Without the roles it cannot be.
     let said = restore(&[]).fails(13).stderr_text();
     assert!(said.contains("role \"app\" does not exist"), "{said}");
@@ -59,9 +59,9 @@ fn who_was_there_becomes_no_member_and_a_failure_leaves_no_role() {
     other.psql("postgres", "create role \"o'dd\"");
     let url = other.url("postgres");
     history.commit("0002_wrong.sql", "create table wrong (id nonsense);");
-    history.restore("HEAD", &["--server", &url, "--globals"]).fails(13);
+    history.restore("HEAD", &["--maintenance-db", &url, "--globals"]).fails(13);
     assert_eq!(other.psql("postgres", ROLES), "o'ddfalse");
-    let said = history.restore("first", &["--server", &url, "--globals"]).success().stderr_text();
+    let said = history.restore("first", &["--maintenance-db", &url, "--globals"]).success().stderr_text();
     assert!(said.contains("\"o'dd\" is no member of \"app\""), "{said}");
     let is_member = "select pg_has_role('o''dd', 'app', 'member')";
     assert_eq!(other.psql("postgres", is_member), "f");
@@ -69,12 +69,12 @@ fn who_was_there_becomes_no_member_and_a_failure_leaves_no_role() {
     let third = Cluster::start();
     third.psql("postgres", "create role small login createdb");
     let small = third.url("postgres").replace("user=postgres", "user=small");
-    history.restore("first", &["--server", &small, "--globals"]).fails(14);
+    history.restore("first", &["--maintenance-db", &small, "--globals"]).fails(14);
     assert_eq!(third.psql("postgres", ROLES), "smalltrue");
     // Where roles were left out of the backup, there are none to be made.
     history.sandbox.git(["config", "pggit.shop.globals", "false"]);
     history.backup("second");
     let url = third.url("postgres");
-    let said = history.restore("second", &["--server", &url, "--globals"]).fails(12).stderr_text();
+    let said = history.restore("second", &["--maintenance-db", &url, "--globals"]).fails(12).stderr_text();
     assert!(said.contains("it has no globals.sql"), "{said}");
 }

@@ -108,8 +108,9 @@ fn a_role_that_may_not_mark_restores_all_the_same_and_it_is_said() {
     history.backup("first");
     cluster.psql("postgres", "create role owner login createdb");
     let url = history.cluster.url("postgres").replace("user=postgres", "user=owner");
-    let output =
-        history.restore("first", &["--server", &url, "--no-owner", "--no-privileges", "--json"]).success();
+    let output = history
+        .restore("first", &["--maintenance-db", &url, "--no-owner", "--no-privileges", "--json"])
+        .success();
     assert!(output.json()["not_marked"].as_str().unwrap().contains("pggit.commit"), "{}", output.snapshot());
     assert!(output.stderr_text().contains("is not marked with its commit"), "{}", output.snapshot());
     let copy = connect(cluster, &history.copy(), "postgres");

@@ -218,18 +218,18 @@ fn the_bytes_of_a_record_go_only_when_it_says_so_first() {
         it.sandbox.output(&mut command)
     };
     let said = rm(&["--force"], "").fails(12).stderr_text();
-    assert!(said.contains("nightly of shop") && said.contains("--even-if-recorded"), "{said}");
+    assert!(said.contains("nightly of shop") && said.contains("--recorded"), "{said}");
     let _ = it.sandbox.pggit(["backup", "hold", "nightly", "--reason", "audit"]).success();
-    let _ = rm(&["--force", "--even-if-recorded"], "").fails(12);
+    let _ = rm(&["--force", "--recorded"], "").fails(12);
     let _ = it.sandbox.pggit(["backup", "release", "nightly"]).success();
-    let _ = rm(&["--even-if-recorded"], "").success();
+    let _ = rm(&["--recorded"], "").success();
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("completed")));
-    let _ = rm(&["--force", "--even-if-recorded", "--reason", "test data"], "store.rm.recorded").fails(-1);
+    let _ = rm(&["--force", "--recorded", "--reason", "test data"], "store.rm.recorded").fails(-1);
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("deleted")));
     // Somebody else may have recorded the deletion, and the bytes still exist.
     let said = rm(&["--force"], "").fails(12).stderr_text();
-    assert!(said.contains("is recorded as deleted") && said.contains("--even-if-recorded"), "{said}");
-    let _ = rm(&["--force", "--even-if-recorded"], "").success();
+    assert!(said.contains("is recorded as deleted") && said.contains("--recorded"), "{said}");
+    let _ = rm(&["--force", "--recorded"], "").success();
     assert_eq!(it.artifact(), "");
     let _ = it.sandbox.pggit(["store", "check"]).success();
     let log = it.sandbox.pggit(["backup", "log", &it.id]).success().stdout_text();
@@ -252,6 +252,6 @@ fn a_backup_that_others_need_or_that_is_made_now_is_not_removed() {
             "second",
         ]))
         .success();
-    let said = it.sandbox.pggit(["store", "rm", &artifact, "--even-if-recorded"]).fails(12).stderr_text();
+    let said = it.sandbox.pggit(["store", "rm", &artifact, "--recorded"]).fails(12).stderr_text();
     assert!(said.contains("is needed by another"), "{said}");
 }

@@ -287,7 +287,7 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
         (vec!["--at", time.as_str()], "30"),
         (vec!["--lsn", middle.as_str()], "30"),
         (vec!["--restore-point", "before the mistake"], "30"),
-        (vec!["--end-of-log"], "5"),
+        (vec!["--to-latest"], "5"),
     ] {
         let (dir, output) = restore(&args);
         output.success();

@@ -51,7 +51,7 @@ pub(super) struct Place {
 
     /// A database of the server to restore on, as psql takes it; by default the server of the database
     #[arg(long, value_name = "URL")]
-    pub(super) server: Option<String>,
+    pub(super) maintenance_db: Option<String>,
 
     #[command(flatten)]
     pub(super) from: FromOption,
@@ -137,7 +137,7 @@ impl Place {
     ) -> Result<ConnInfo, Failure> {
         let request = CopyRequest {
             dbname,
-            server: self.server.as_deref(),
+            server: self.maintenance_db.as_deref(),
             owner,
             writable,
             no_owner: self.no_owner,

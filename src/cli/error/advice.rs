@@ -156,7 +156,7 @@ impl From<ledger::Error> for Failure {
                     0 => failure,
                     more => failure.cause(format!("and {more} more")),
                 };
-                failure.hint("fetch the schema history that they are in, leave their backups out with --skip-missing, or take them with --names-only")
+                failure.hint("fetch the schema history that they are in, leave their backups out with --skip-missing, or take them with --allow-missing-commits")
             }
             Error::Busy { .. } => failure(Code::Busy).hint(
                 "many write to this ledger at the same time, or a '.lock' file was left behind by a killed git; \

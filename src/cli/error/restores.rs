@@ -24,11 +24,11 @@ impl From<Error> for Failure {
             ),
             Error::Refused(refusal) => (*refusal).into(),
             Error::NoServer(error) => {
-                Self::from(error).hint("or name the server to restore on with --server <url>")
+                Self::from(error).hint("or name the server to restore on with --maintenance-db <url>")
             }
             Error::LeftBehind { id, source } => Self::from(*source).left_behind(&id),
             Error::NotReplaced { id, source } => Self::from(*source).hint(format!(
-                "what was restored is complete: '--resume {id}' puts it in place, '--abort {id}' removes it"
+                "what was restored is complete: 'git pggit backup restore resume {id}' puts it in place, '... abort {id}' removes it"
             )),
             Error::NotSwapped { dbname, restored, aside, source } => {
                 let [dbname, aside, restored] = [dbname, aside, restored].map(|name| quote_ident(&name));
@@ -87,15 +87,17 @@ fn of_destination(error: &Error) -> Failure {
             Failure::of(Code::Destination, error).hint("make room, or name a directory elsewhere")
         }
         Error::NothingThere { .. } => {
-            Failure::of(Code::NotFound, error).hint("without --mode disaster, --into makes it")
+            Failure::of(Code::NotFound, error).hint("without --in-place, --into makes it")
         }
         Error::InUse { .. } => Failure::of(Code::Conflict, error)
             .hint("what they write would be lost; stop them, or end them with --disconnect"),
         Error::NotOver { id, .. } => Failure::of(Code::Conflict, error)
-            .hint(format!("'git pggit backup restore --abort {id}' puts back what was there before"))
-            .hint(format!("'--resume {id}' goes on with it, '--finish {id}' ends it when it is in place")),
+            .hint(format!("'git pggit backup restore abort {id}' puts back what was there before"))
+            .hint(format!(
+                "'... resume {id}' goes on with it, '... finish {id}' ends it when it is in place"
+            )),
         Error::NoRestore { .. } => Failure::of(Code::NotFound, error)
-            .hint("'git pggit backup restore --list' shows those that are not over"),
+            .hint("'git pggit backup restore list' shows those that are not over"),
         Error::Busy { .. } => Failure::of(Code::Busy, error),
         Error::File { .. } => Failure::of(Code::Destination, error),
         _ => Failure::of(Code::Conflict, error),
@@ -133,7 +135,7 @@ fn of_gap(gap: &Gap, failure: Failure) -> Failure {
 impl Failure {
     /// Adds a hint for a restore whose leftovers could not be removed.
     pub(crate) fn left_behind(self, id: &str) -> Self {
-        self.hint(format!("'git pggit backup restore --abort {id}' removes what is left of it"))
+        self.hint(format!("'git pggit backup restore abort {id}' removes what is left of it"))
     }
 }
 
@@ -151,7 +153,7 @@ impl From<Refusal> for Failure {
                 failure(Code::Ambiguous).hint("choose one with --database <name>")
             }
             Refusal::FailedVerification { failed, commit, .. } => failure(Code::Conflict)
-                .hint(format!("'git pggit backup verify --again {failed}' if the cause is gone"))
+                .hint(format!("'git pggit backup verify --force {failed}' if the cause is gone"))
                 .hint(format!("'git pggit backup find {}' shows what else there is", commit.short()))
                 .hint("by its own id it is restored all the same, as far as its bytes go"),
             Refusal::NoCandidate { reasons, has_gap, .. } => {
@@ -179,7 +181,7 @@ impl From<Refusal> for Failure {
                 "what they write would be lost if the migration fails; stop them, or end them with --disconnect",
             ),
             Refusal::NoSchema { .. } => failure(Code::Conflict).hint(
-                "no schema was recorded with the backup, see pggit.<database>.recordSchema; restore without --prove",
+                "no schema was recorded with the backup, see pggit.<database>.recordSchema; restore without --check-schema",
             ),
             Refusal::NoDatabaseName { database, .. } => failure(Code::Conflict)
                 .hint(format!("configure it: git config pggit.{database}.url <url>")),
@@ -214,11 +216,10 @@ fn of_unfinished(refusal: &Refusal) -> Failure {
         }
         Refusal::State { id, option, .. } => failure(Code::Conflict)
             .hint(format!("'git pggit backup restore {option} {id}' is the way to its end")),
-        Refusal::NotInPlace { .. } => {
-            failure(Code::Conflict).hint("'--resume' puts it there, '--abort' ends it")
-        }
+        Refusal::NotInPlace { .. } => failure(Code::Conflict)
+            .hint("'git pggit backup restore resume' puts it there, '... abort' ends it"),
         Refusal::SeveralUnfinished => {
-            failure(Code::Ambiguous).hint("'git pggit backup restore --list' shows them")
+            failure(Code::Ambiguous).hint("'git pggit backup restore list' shows them")
         }
         Refusal::NoSessions { .. } => {
             failure(Code::Usage).hint("it is into a data directory: stop the server on it, if there is one")

@@ -38,13 +38,13 @@ impl DirectorySite {
         let real = match path.canonicalize() {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return refuse("does not exist", "without --mode disaster it is made");
+                return refuse("does not exist", "without --in-place it is made");
             }
             Err(error) => return Err(Error::file("look at", path, error)),
         };
         let failed = |error| Error::file("look at", &real, error);
         if !real.join("PG_VERSION").is_file() {
-            return refuse("is not a data directory", "without --mode disaster an empty one becomes one");
+            return refuse("is not a data directory", "without --in-place an empty one becomes one");
         }
         let Some(name) = real.to_str().filter(|_| real.file_name().is_some()) else {
             return refuse("has a name that is not UTF-8", "rename it");

@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("name a new database with --into, or a directory with --to")]
     NoName,
     /// There is no schema to compare with.
-    #[error("--prove: there is no schema of commit {} to compare with", commit.short())]
+    #[error("--check-schema: there is no schema of commit {} to compare with", commit.short())]
     NoSchema {
         /// The commit.
         commit: CommitId,

@@ -309,8 +309,8 @@ impl<'a> UnfinishedRestore<'a> {
         let id = self.open.id();
         match self.open.journal().stage {
             Stage::Making | Stage::Ready | Stage::Replaced => {}
-            Stage::Aborting => return Err(state(id, "is being undone", "--abort")),
-            Stage::Finishing => return Err(state(id, "is being finished", "--finish")),
+            Stage::Aborting => return Err(state(id, "is being undone", "abort")),
+            Stage::Finishing => return Err(state(id, "is being finished", "finish")),
         }
         let mut made = None;
         if self.open.journal().stage == Stage::Making {
@@ -391,7 +391,7 @@ impl<'a> UnfinishedRestore<'a> {
     /// If the restore is being finished, or something is in the way.
     pub fn abort(self) -> Result<Place, Error> {
         if self.open.journal().stage == Stage::Finishing {
-            return Err(state(self.open.id(), "is being finished", "--finish"));
+            return Err(state(self.open.id(), "is being finished", "finish"));
         }
         let place = self.open.journal().place.clone();
         in_place::put_back(self.open, self.original.site())?;

@@ -11,8 +11,8 @@ grep -i 'too long\|63 bytes' "$W/o" && problem "the schema is not compared becau
 run git pggit backup restore one --into "${B}x" >"$W/o" 2>&1 && problem 'a name of 64 bytes'; cat "$W/o"
 run git pggit with HEAD~1 -- psql -XAtqc 'select count(*) from t' || problem with
 run git pggit checkout HEAD~1 || problem 'checkout: the default name'
-run git pggit backup restore one --mode disaster --force || problem 'disaster'
-run git pggit backup restore --finish || problem finish
+run git pggit backup restore one --in-place --force || problem 'disaster'
+run git pggit backup restore finish || problem finish
 run git pggit backup guard -- sh -c 'exit 1'; [ $? = 1 ] || problem 'guard with a long name'
 note "$(sql postgres 'select datname from pg_database' | tr '\n' ' ')"
 verdict

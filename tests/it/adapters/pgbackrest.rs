@@ -221,7 +221,7 @@ fn a_cluster_is_restored_in_its_own_place_and_put_back() {
     rig.cluster.psql("postgres", "checkpoint");
     rig.cluster.stop();
     let (data, id) = (rig.cluster.dir().join("data"), backup.id.to_string());
-    let to = ["backup", "restore", id.as_str(), "--to", data.to_str().unwrap(), "--mode", "disaster"];
+    let to = ["backup", "restore", id.as_str(), "--to", data.to_str().unwrap(), "--in-place"];
     let plan = rig.pggit(&[&to[..], &["--dry-run"]].concat()).success();
     assert!(plan.stdout_text().contains("in its place"), "{}", plan.snapshot());
     rig.pggit(&[&to[..], &["--force"]].concat()).success();
@@ -229,7 +229,7 @@ fn a_cluster_is_restored_in_its_own_place_and_put_back() {
     let settings = fs::read_to_string(data.join("postgresql.auto.conf")).unwrap();
     assert!(settings.contains("archive-get") && !settings.contains("pggit-"), "{settings}");
     assert_eq!(rig.orders_in(&data), "100");
-    rig.pggit(&["backup", "restore", "--abort"]).success();
+    rig.pggit(&["backup", "restore", "abort"]).success();
     assert_eq!(rig.orders_in(&data), "0");
     let left: Vec<_> =
         fs::read_dir(rig.cluster.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

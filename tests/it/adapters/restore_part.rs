@@ -165,7 +165,7 @@ fn of_a_tool_of_ones_own_onto_another_server_with_its_roles() {
     rig.create(&[]);
     let (scratch, url) = (fresh_dir(), other.url("postgres"));
     rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
-    let args = ["--server", &url, "--table", "customers"];
+    let args = ["--maintenance-db", &url, "--table", "customers"];
     let said = into(&rig, "customers", &args).fails(13).stderr_text();
     assert!(said.contains("role \"app\" does not exist"), "{said}");
     into(&rig, "customers", &[&args[..], &["--globals"]].concat()).success();
@@ -194,10 +194,10 @@ fn amounts_that_are_read_in_another_locale_are_refused() {
     rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
     // Settings of a role count more than those of a database.
     other.psql("postgres", "alter role postgres set lc_monetary = 'POSIX'");
-    let args = ["--server", &url, "--table", "prices"];
+    let args = ["--maintenance-db", &url, "--table", "prices"];
     let said = into(&rig, "prices", &args).fails(12).stderr_text();
     assert!(said.contains("money"), "{said}");
-    into(&rig, "others", &["--server", &url, "--table", "orders"]).success();
+    into(&rig, "others", &["--maintenance-db", &url, "--table", "orders"]).success();
     other.psql("postgres", "alter role postgres reset lc_monetary");
     into(&rig, "prices", &args).success();
     assert_eq!(other.psql("prices", "select price::numeric from prices"), "1.50");

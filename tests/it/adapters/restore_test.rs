@@ -73,7 +73,7 @@ impl Rig {
     pub(super) fn restore_test(&self, backup: &Backup) -> Verdict {
         let scratch = self.scratch();
         let id = backup.id.to_string();
-        let test = ["backup", "verify", &id, "--kind", "restore-test", "--again", "--json"];
+        let test = ["backup", "verify", &id, "--kind", "restore-test", "--force", "--json"];
         let output = self.pggit(&test);
         assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
         let verdict = Verdict(output.json()["verifications"][0].take());

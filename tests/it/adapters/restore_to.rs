@@ -97,7 +97,7 @@ fn processes_in(dir: &Path) -> Vec<PathBuf> {
 fn goes_to_both(rig: &Rig, options: &Options) {
     let exact = dumped(&rig.cluster);
     let (there, onward) = (fresh_dir(), fresh_dir());
-    rig.restore_to("first", &there.join("data"), &["--prove"]).success();
+    rig.restore_to("first", &there.join("data"), &["--check-schema"]).success();
     assert_eq!(started(options, &there), exact);
     rig.migrate();
     let later = dumped(&rig.cluster);

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Tested, servers_in};
 use crate::tmpfs::Tmpfs;
 
-const RESTORE_TEST: [&str; 4] = ["--latest", "--kind", "restore-test", "--again"];
+const RESTORE_TEST: [&str; 4] = ["--latest", "--kind", "restore-test", "--force"];
 
 #[test]
 fn what_keeps_a_test_from_being_made_is_an_error_and_no_verdict() {

@@ -49,7 +49,7 @@ impl Tested {
     /// The verdict of a restore test of the newest backup.
     pub(crate) fn restore_test(&self, args: &[&str]) -> (i32, Value) {
         let output =
-            self.verify(&[&["--latest", "--kind", "restore-test", "--again", "--json"], args].concat());
+            self.verify(&[&["--latest", "--kind", "restore-test", "--force", "--json"], args].concat());
         assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
         let mut document = output.json();
         (output.status, document["verifications"][0].take())
@@ -146,7 +146,7 @@ fn checksums_and_integrity_are_verified_and_recorded() {
     let reused = tested.verify(&["first", "--kind", "checksum", "--json"]).success().json();
     assert_eq!(reused["verifications"][0]["reused"], json!(true));
     assert_eq!(tested.verifications().len(), 2);
-    tested.verify(&["first", "--kind", "checksum", "--again"]).success();
+    tested.verify(&["first", "--kind", "checksum", "--force"]).success();
     assert_eq!(tested.verifications().len(), 3);
     tested.shop.pggit(&["fsck"]).success();
 }
@@ -169,7 +169,7 @@ fn damage_is_a_verdict_and_what_cannot_be_looked_at_is_an_error() {
     assert!(tested.verifications().iter().all(|it| it["status"] == "failed"));
     let store = tested.shop.sandbox.repo().join(".git/pggit/store");
     fs::rename(&store, store.with_extension("away")).unwrap();
-    let gone = tested.verify(&[&id, "--kind", "checksum", "--again"]);
+    let gone = tested.verify(&[&id, "--kind", "checksum", "--force"]);
     assert!(gone.status > 1, "{}", gone.snapshot());
     assert_eq!(tested.verifications().len(), 3);
     tested.assert_clean();

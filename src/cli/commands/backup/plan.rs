@@ -26,7 +26,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit backup plan v1.9 --into shop_1_9
-    git pggit backup plan v1.9 --mode disaster
+    git pggit backup plan v1.9 --in-place
     git pggit backup plan latest --to /srv/copy --at '2026-11-21T03:40:00Z' --json";
 
 impl Args {

@@ -24,7 +24,7 @@ use super::{restore_in_place, restore_print, select};
 /// becomes a data directory with --to: it is made beside its place, and gets its
 /// name when all of it is on disk. Incremental copies are put together with those
 /// that they need; pgBackRest, Barman and tools of your own restore what they keep.
-/// Where migrations have to be run, or with --prove, a server that nobody else can
+/// Where migrations have to be run, or with --check-schema, a server that nobody else can
 /// reach recovers the cluster first, is asked to do that, and is stopped again.
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
@@ -43,51 +43,56 @@ use super::{restore_in_place, restore_print, select};
 /// its name when it is complete. An existing database is never touched, and what
 /// was made is dropped when something fails.
 ///
-/// With --mode disaster and --force, what was restored takes the place of the
+/// With --in-place and --force, what was restored takes the place of the
 /// database or data directory that is there. It is made beside it first; then the
-/// two change places in one step, and the old one stays until --finish removes it
-/// or --abort puts it back. What is interrupted on the way is taken up by --resume
-/// or undone by --abort; --list says which of the two is in place.
+/// two change places in one step, and the old one stays until 'restore finish' removes
+/// it or 'restore abort' puts it back. A restore that is interrupted is taken up by 'restore
+/// resume' or undone by 'restore abort'; 'restore list' says which of the two is in place. A
+/// backup with one of these names is restored by its id.
 ///
 /// What was restored, when, by whom and where to is recorded with the backup:
 /// 'git pggit backup log' shows it.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(super) unfinished: Option<Unfinished>,
+
     /// Only show what would be done, as 'git pggit backup plan' does
     #[arg(long, short = 'n')]
     dry_run: bool,
 
-    /// With --mode disaster: replace what is there
+    /// With --in-place: replace what is there
     #[arg(long)]
     force: bool,
-
-    #[command(flatten)]
-    unfinished: Unfinished,
 
     #[command(flatten)]
     wanted: Wanted,
 }
 
 /// What becomes of a restore that has replaced something, or was about to
-#[derive(Debug, clap::Args)]
-#[group(multiple = false)]
-pub(super) struct Unfinished {
-    /// List the restores of --mode disaster that are not over
-    #[arg(long)]
-    pub(super) list: bool,
-
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Unfinished {
+    /// List the restores in place that are not over
+    List,
     /// Go on with one that was interrupted
-    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
-    pub(super) resume: Option<Option<String>>,
-
+    Resume(Which),
     /// Put back what was there before, and remove what was restored
-    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
-    pub(super) abort: Option<Option<String>>,
-
+    Abort(Which),
     /// Remove what was there before: nobody needs it any more
-    #[arg(long, value_name = "RESTORE", num_args = 0..=1)]
-    pub(super) finish: Option<Option<String>>,
+    Finish(Which),
+}
+
+/// A restore in place that is not over
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The restore, as 'git pggit backup restore list' shows it; the only one by default
+    #[arg(value_name = "RESTORE")]
+    pub(super) restore: Option<String>,
+
+    /// End the sessions of others in the database
+    #[arg(long)]
+    pub(super) disconnect: bool,
 }
 
 /// Whether what is there stays.
@@ -104,15 +109,19 @@ pub(super) struct Wanted {
     #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
     pub(super) backup: String,
 
-    /// The name of the new database; with --mode disaster, of the one that is replaced
+    /// The name of the new database; with --in-place, of the one that is replaced
     #[arg(long, value_name = "DATABASE")]
     pub(super) into: Option<String>,
 
-    /// 'clone' makes something new, 'disaster' puts it in the place of what is there
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone)]
+    /// Put what is restored in the place of the database or data directory that is there
+    #[arg(long)]
+    pub(super) in_place: bool,
+
+    /// 'disaster' is --in-place
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone, hide = true)]
     pub(super) mode: Mode,
 
-    /// With --mode disaster, --resume, --abort and --finish: end the sessions of others in the database
+    /// With --in-place: end the sessions of others in the database
     #[arg(long)]
     pub(super) disconnect: bool,
 
@@ -152,7 +161,7 @@ pub(super) struct Wanted {
 
     /// With --to: recover the cluster and compare the schema, also where no migration has to be run
     #[arg(long)]
-    pub(super) prove: bool,
+    pub(super) check_schema: bool,
 
     /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
     #[arg(long)]
@@ -168,7 +177,7 @@ pub(super) struct Wanted {
 
     /// A database of the server to restore on, as psql takes it
     #[arg(long, value_name = "URL")]
-    pub(super) server: Option<String>,
+    pub(super) maintenance_db: Option<String>,
 
     /// Make the roles that are beside the dump and not on the server; those that are there stay as
     /// they are
@@ -213,7 +222,7 @@ pub(super) struct Until {
 
     /// Up to the end of the log
     #[arg(long, group = "point")]
-    end_of_log: bool,
+    to_latest: bool,
 
     /// The store that has the log, if not the configured one
     #[arg(long, value_name = "URL")]
@@ -230,7 +239,7 @@ impl Wanted {
             Some(to) => Destination::Directory(self.directory(to, context)?),
             None => Destination::Database(DatabaseDestination {
                 name: self.into.clone(),
-                server: self.server.clone(),
+                server: self.maintenance_db.clone(),
                 schemas: self.schema.clone(),
                 tables: self.table.clone(),
                 from_database: self.from_database.clone(),
@@ -258,7 +267,7 @@ impl Wanted {
             archiving: if self.archive_mode == "off" { Archiving::Off } else { Archiving::Preserve },
             until: self.until.target(context)?,
             wal_store: self.until.wal_store.clone(),
-            check_schema: self.prove,
+            check_schema: self.check_schema,
             start: self.start,
         })
     }
@@ -270,7 +279,7 @@ impl Until {
         if let Some(at) = &self.at {
             return Ok(RecoveryTarget::Time(select::moment(at, context.now())?));
         }
-        Ok(match (&self.lsn, &self.restore_point, &self.xid, self.end_of_log) {
+        Ok(match (&self.lsn, &self.restore_point, &self.xid, self.to_latest) {
             (Some(lsn), ..) => RecoveryTarget::Lsn(*lsn),
             (_, Some(name), ..) => RecoveryTarget::Name(name.clone()),
             (_, _, Some(xid), _) => RecoveryTarget::Xid(*xid),
@@ -290,52 +299,50 @@ EXAMPLES
     git pggit backup restore latest --into shop_copy
     git pggit backup restore v1.9 --into shop_1_9 --no-owner
     git pggit backup restore HEAD --into shop_now --dry-run
-    git pggit backup restore 01a1fc4d --into shop --globals --server postgresql://db2/postgres
+    git pggit backup restore 01a1fc4d --into shop --globals --maintenance-db postgresql://db2/postgres
     git pggit backup restore nightly --into old_orders --table shop.orders
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
-    git pggit backup restore v1.9 --mode disaster --force --disconnect
-    git pggit backup restore --finish";
+    git pggit backup restore v1.9 --in-place --force --disconnect
+    git pggit backup restore finish";
 
 impl Args {
     /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
-        match &self.unfinished {
-            Unfinished { list: true, .. } => Some(Form::List),
-            Unfinished { resume: Some(_), .. } => Some(Form::Resume),
-            Unfinished { abort: Some(_), .. } => Some(Form::Abort),
-            Unfinished { finish: Some(_), .. } => Some(Form::Finish),
-            _ => self.wanted.form(),
-        }
+        self.wanted.form()
     }
 }
 
 impl Wanted {
     /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
-        match (self.mode, &self.to, &self.into) {
-            (Mode::Clone, Some(_), _) => Some(Form::To),
-            (Mode::Clone, None, Some(_)) => Some(Form::Into),
-            (Mode::Clone, None, None) => None,
-            (Mode::Disaster, Some(_), _) => Some(Form::ReplaceDirectory),
-            (Mode::Disaster, None, _) => Some(Form::ReplaceDatabase),
+        match (self.replaces(), &self.to, &self.into) {
+            (false, Some(_), _) => Some(Form::To),
+            (false, None, Some(_)) => Some(Form::Into),
+            (false, None, None) => None,
+            (true, Some(_), _) => Some(Form::ReplaceDirectory),
+            (true, None, _) => Some(Form::ReplaceDatabase),
         }
+    }
+
+    fn replaces(&self) -> bool {
+        self.in_place || self.mode == Mode::Disaster
     }
 }
 
 pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure> {
-    given.check(given.args.form())?;
     let args = &given.args;
-    if restore_in_place::settle(&args.unfinished, args.wanted.disconnect, context)? {
-        return Ok(());
+    if let Some(unfinished) = &args.unfinished {
+        return restore_in_place::settle(unfinished, context);
     }
+    given.check(args.form())?;
     if args.dry_run {
         return show(&args.wanted, context);
     }
     args.wanted.from.apply(context)?;
     let request = args.wanted.request(context)?;
-    if args.wanted.mode == Mode::Disaster {
+    if args.wanted.replaces() {
         return restore_in_place::run(request, args.force, context);
     }
     let plan = RestorePlan::new(request, context)?;
@@ -351,13 +358,13 @@ pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure>
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     wanted.from.apply(context)?;
     let request = wanted.request(context)?;
-    match wanted.mode {
-        Mode::Clone => {
+    match wanted.replaces() {
+        false => {
             let plan = RestorePlan::new(request, context)?;
             let description = plan.describe()?;
             restore_print::plan(&plan, description, context)
         }
-        Mode::Disaster => restore_in_place::show(request, context),
+        true => restore_in_place::show(request, context),
     }
 }
 

@@ -1,8 +1,8 @@
-//! `git pggit backup restore --mode disaster`, `--list`, `--resume`, `--abort` and `--finish`.
+//! `git pggit backup restore --in-place`, `restore list`, `resume`, `abort` and `finish`.
 
 use serde_json::{Value, json};
 
-use super::restore::Unfinished;
+use super::restore::{Unfinished, Which};
 use super::{restore_print, view};
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
 use crate::cli::ui::Table;
@@ -21,7 +21,7 @@ pub(super) fn show(request: RestoreRequest, context: &Context) -> Result<(), Fai
 pub(super) fn run(request: RestoreRequest, force: bool, context: &Context) -> Result<(), Failure> {
     let replacement = Replacement::new(request, context)?;
     if !force {
-        let message = format!("--mode disaster replaces {}", replacement.place());
+        let message = format!("--in-place replaces {}", replacement.place());
         return Err(Failure::new(Code::Usage, message)
             .hint("--force says that you mean it; 'git pggit backup plan' shows what it does"));
     }
@@ -76,31 +76,31 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     if let Place::Directory { .. } = place {
         context.ui.hint("start its server and look at it");
     }
-    context.ui.hint(&format!("'git pggit backup restore --finish {id}' removes the old one"));
-    context.ui.hint(&format!("'git pggit backup restore --abort {id}' puts it back"));
+    context.ui.hint(&format!("'git pggit backup restore finish {id}' removes the old one"));
+    context.ui.hint(&format!("'git pggit backup restore abort {id}' puts it back"));
     Ok(())
 }
 
-/// Does what is asked for an unfinished restore. Returns false if nothing is asked.
-pub(super) fn settle(asked: &Unfinished, disconnect: bool, context: &Context) -> Result<bool, Failure> {
-    let open = |id: &Option<String>| UnfinishedRestore::open(id.as_deref(), disconnect, context);
+/// Lists the restores that are not over, or does what is asked for one of them.
+pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failure> {
+    let open = |which: &Which| {
+        UnfinishedRestore::open(which.restore.as_deref(), which.disconnect, context).map_err(Failure::from)
+    };
     match asked {
-        Unfinished { list: true, .. } => list(context)?,
-        Unfinished { resume: Some(id), .. } => go_on(open(id)?, context)?,
-        Unfinished { abort: Some(id), .. } => {
-            let place = open(id)?.abort()?;
-            over(&place, "is as it was before; nothing is left of the restore", context)?;
+        Unfinished::List => list(context),
+        Unfinished::Resume(which) => go_on(open(which)?, context),
+        Unfinished::Abort(which) => {
+            let place = open(which)?.abort()?;
+            over(&place, "is as it was before; nothing is left of the restore", context)
         }
-        Unfinished { finish: Some(id), .. } => {
-            let (place, tablespaces) = open(id)?.finish()?;
+        Unfinished::Finish(which) => {
+            let (place, tablespaces) = open(which)?.finish()?;
             for tablespace in tablespaces {
                 context.ui.hint(&format!("its tablespace {} is still there", tablespace.display()));
             }
-            over(&place, "is what was restored; what was there before is removed", context)?;
+            over(&place, "is what was restored; what was there before is removed", context)
         }
-        _ => return Ok(false),
     }
-    Ok(true)
 }
 
 fn over(place: &Place, what: &str, context: &Context) -> Result<(), Failure> {

@@ -19,10 +19,6 @@ pub(super) enum Form {
     ReplaceDatabase,
     /// Replaces a data directory.
     ReplaceDirectory,
-    List,
-    Resume,
-    Abort,
-    Finish,
 }
 
 impl Form {
@@ -30,17 +26,13 @@ impl Form {
         match self {
             Self::Into => "--into",
             Self::To => "--to",
-            Self::ReplaceDatabase => "--mode disaster",
-            Self::ReplaceDirectory => "--mode disaster --to",
-            Self::List => "--list",
-            Self::Resume => "--resume",
-            Self::Abort => "--abort",
-            Self::Finish => "--finish",
+            Self::ReplaceDatabase => "--in-place",
+            Self::ReplaceDirectory => "--in-place --to",
         }
     }
 }
 
-use Form::{Abort, Finish, Into, List, ReplaceDatabase, ReplaceDirectory, Resume, To};
+use Form::{Into, ReplaceDatabase, ReplaceDirectory, To};
 
 const NEW: &[Form] = &[Into, To, ReplaceDatabase, ReplaceDirectory];
 const REPLACE: &[Form] = &[ReplaceDatabase, ReplaceDirectory];
@@ -48,14 +40,15 @@ const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// The forms for which each option is valid.
-const MEANING: [(&str, &[Form]); 33] = [
+const MEANING: [(&str, &[Form]); 30] = [
     ("backup", NEW),
     ("into", DATABASE),
     ("to", DIRECTORY),
+    ("in_place", NEW),
     ("mode", NEW),
     ("force", REPLACE),
     ("dry_run", NEW),
-    ("disconnect", &[ReplaceDatabase, Resume, Abort, Finish]),
+    ("disconnect", &[ReplaceDatabase]),
     ("schema", &[Into]),
     ("table", &[Into]),
     ("from_database", &[Into]),
@@ -63,12 +56,12 @@ const MEANING: [(&str, &[Form]); 33] = [
     ("archive_mode", DIRECTORY),
     ("commit", NEW),
     ("no_migrate", NEW),
-    ("prove", DIRECTORY),
+    ("check_schema", DIRECTORY),
     ("start", &[To]),
     ("allow_schema_difference", NEW),
     ("database", NEW),
     ("from", NEW),
-    ("server", DATABASE),
+    ("maintenance_db", DATABASE),
     ("globals", DATABASE),
     ("no_owner", DATABASE),
     ("no_privileges", DATABASE),
@@ -76,20 +69,16 @@ const MEANING: [(&str, &[Form]); 33] = [
     ("lsn", DIRECTORY),
     ("restore_point", DIRECTORY),
     ("xid", DIRECTORY),
-    ("end_of_log", DIRECTORY),
+    ("to_latest", DIRECTORY),
     ("wal_store", DIRECTORY),
-    ("list", &[List]),
-    ("resume", &[Resume]),
-    ("abort", &[Abort]),
-    ("finish", &[Finish]),
 ];
 
-const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "end_of_log"];
+const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "to_latest"];
 
 /// Pairs of option groups that exclude each other, because one makes the other meaningless.
 const APART: [(&[&str], &[&str]); 5] = [
     // The WAL determines which commit a point in time is at.
-    (&POINT, &["commit", "no_migrate", "prove", "allow_schema_difference"]),
+    (&POINT, &["commit", "no_migrate", "check_schema", "allow_schema_difference"]),
     // Only a whole database is at a commit and compared with its schema.
     (&["schema", "table"], &["commit", "allow_schema_difference"]),
     (&["schema"], &["table"]),
@@ -178,55 +167,43 @@ mod tests {
     use super::super::{plan, restore};
     use super::*;
 
-    /// The forms for which each option is valid. Columns: --into, --to, --mode disaster, --mode
-    /// disaster with --to, --list, --resume, --abort, --finish. (--to turns the third form into the
-    /// fourth.)
+    /// The forms for which each option is valid. Columns: --into, --to, --in-place, --in-place with
+    /// --to. (--to turns the third form into the fourth.)
     const EXPECTED: &str = "
-        backup                   x x x x - - - -
-        into                     x - x - - - - -
-        to                       - x x x - - - -
-        mode                     x x x x - - - -
-        force                    - - x x - - - -
-        dry_run                  x x x x - - - -
-        disconnect               - - x - - x x x
-        schema                   x - - - - - - -
-        table                    x - - - - - - -
-        from_database            x - - - - - - -
-        tablespace_mapping       - x - x - - - -
-        archive_mode             - x - x - - - -
-        commit                   x x x x - - - -
-        no_migrate               x x x x - - - -
-        prove                    - x - x - - - -
-        start                    - x - - - - - -
-        allow_schema_difference  x x x x - - - -
-        database                 x x x x - - - -
-        from                     x x x x - - - -
-        server                   x - x - - - - -
-        globals                  x - x - - - - -
-        no_owner                 x - x - - - - -
-        no_privileges            x - x - - - - -
-        at                       - x - x - - - -
-        lsn                      - x - x - - - -
-        restore_point            - x - x - - - -
-        xid                      - x - x - - - -
-        end_of_log               - x - x - - - -
-        wal_store                - x - x - - - -
-        list                     - - - - x - - -
-        resume                   - - - - - x - -
-        abort                    - - - - - - x -
-        finish                   - - - - - - - x";
+        backup                   x x x x
+        into                     x - x -
+        to                       - x x x
+        in_place                 x x x x
+        mode                     x x x x
+        force                    - - x x
+        dry_run                  x x x x
+        disconnect               - - x -
+        schema                   x - - -
+        table                    x - - -
+        from_database            x - - -
+        tablespace_mapping       - x - x
+        archive_mode             - x - x
+        commit                   x x x x
+        no_migrate               x x x x
+        check_schema             - x - x
+        start                    - x - -
+        allow_schema_difference  x x x x
+        database                 x x x x
+        from                     x x x x
+        maintenance_db           x - x -
+        globals                  x - x -
+        no_owner                 x - x -
+        no_privileges            x - x -
+        at                       - x - x
+        lsn                      - x - x
+        restore_point            - x - x
+        xid                      - x - x
+        to_latest                - x - x
+        wal_store                - x - x";
 
     /// The minimal arguments of each form, in the order of the columns.
-    const FORMS: [&[&str]; 8] = [
-        &["b", "--into=d"],
-        &["b", "--to=/d"],
-        &["b", "--mode=disaster"],
-        &["b", "--mode=disaster", "--to=/d"],
-        &["--list"],
-        &["--resume"],
-        &["--abort"],
-        &["--finish"],
-    ];
+    const FORMS: [&[&str]; 4] =
+        [&["b", "--into=d"], &["b", "--to=/d"], &["b", "--in-place"], &["b", "--in-place", "--to=/d"]];
 
     fn value_of(id: &str) -> Option<&'static str> {
         Some(match id {
@@ -276,34 +253,32 @@ mod tests {
             line.split_whitespace().nth(1 + column) == Some("x")
         };
         let commands = [
-            (Given::<restore::Args>::augment_args(Command::new("x")), restore as fn(&[String]) -> Outcome, 8),
-            (Given::<plan::Args>::augment_args(Command::new("x")), plan, 4),
+            (Given::<restore::Args>::augment_args(Command::new("x")), restore as fn(&[String]) -> Outcome),
+            (Given::<plan::Args>::augment_args(Command::new("x")), plan),
         ];
-        for (command, outcome, forms) in commands {
+        for (command, outcome) in commands {
             for arg in command.get_arguments() {
                 let id = arg.get_id().as_str();
-                for (column, form) in FORMS[..forms].iter().enumerate() {
+                for (column, form) in FORMS.iter().enumerate() {
                     let mut line: Vec<String> = form.iter().map(|word| (*word).to_owned()).collect();
                     let option = written(arg);
                     let name = option.split('=').next().unwrap_or_default();
                     let is_there = line.iter().any(|word| word.split('=').next() == Some(name));
                     match id {
-                        // After '--resume', the name would be parsed as the value of that option.
-                        "backup" if line[0] == "b" => {}
-                        "backup" => line.insert(0, option.clone()),
+                        "backup" => {}
                         _ if is_there => {}
                         _ => line.push(option.clone()),
                     }
                     if id == "wal_store" {
-                        line.push("--end-of-log".to_owned());
+                        line.push("--to-latest".to_owned());
                     }
                     match (expected(id, column), outcome(&line)) {
                         (true, Ok(())) => {}
                         (false, Err((129, said))) => {
                             let names = if id == "backup" { "a backup" } else { name };
-                            // wal_store requires --end-of-log, which may be the first option to be
+                            // wal_store requires --to-latest, which may be the first option to be
                             // refused.
-                            let names_point = id == "wal_store" && said.contains("--end-of-log");
+                            let names_point = id == "wal_store" && said.contains("--to-latest");
                             assert!(said.contains(names) || names_point, "{line:?}: {said}");
                         }
                         (counts, other) => panic!("{id} in {line:?}: counts: {counts}, and {other:?}"),
@@ -321,9 +296,9 @@ mod tests {
             assert_eq!(status, 129, "{line:?}");
             said
         };
-        let points = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--end-of-log"];
+        let points = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--to-latest"];
         for point in points {
-            for other in ["--commit=c", "--no-migrate", "--prove", "--allow-schema-difference"] {
+            for other in ["--commit=c", "--no-migrate", "--check-schema", "--allow-schema-difference"] {
                 let said = refused(&["b", "--to=/d", point, other]);
                 assert!(said.contains(other.split('=').next().unwrap()), "{said}");
             }
@@ -341,14 +316,17 @@ mod tests {
         refused(&["b", "--into=d", "--to=/d"]);
         refused(&["b", "--to=/d", "--start", "--archive-mode=off"]);
         refused(&["b", "--to=/d", "--wal-store=s3://b/p"]);
-        refused(&["--list", "--resume"]);
-        for group in [&["--list"][..], &["--resume=x"], &["--abort"], &["--finish"]] {
-            refused(&[group, &["--at=1d"]].concat());
+        for unfinished in [&["list"][..], &["resume", "x"], &["abort"], &["finish"]] {
+            assert!(restore(&unfinished.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).is_ok());
+            for option in ["--at=1d", "--in-place", "--force", "--into=d"] {
+                refused(&[unfinished, &[option]].concat());
+            }
         }
+        refused(&["list", "--disconnect"]);
     }
 
     fn point_but(one: &str) -> impl Iterator<Item = &'static str> {
-        let all = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--end-of-log"];
+        let all = ["--at=1d", "--lsn=0/1", "--restore-point=p", "--xid=7", "--to-latest"];
         all.into_iter().filter(move |other| *other != one)
     }
 }

@@ -60,10 +60,10 @@ pub(crate) struct Args {
 
     /// Even if it was verified not long ago
     #[arg(long)]
-    again: bool,
+    force: bool,
 
     /// How old a verdict may be to be good enough
-    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration, default_value = "1d", conflicts_with_all = ["again", "due"])]
+    #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration, default_value = "1d", conflicts_with_all = ["force", "due"])]
     window: Duration,
 
     /// In a restore test, look for every row in every index
@@ -82,7 +82,7 @@ pub(crate) struct Args {
     dry_run: bool,
 
     /// Print what was verified until now, for auditors
-    #[arg(long, conflicts_with_all = ["again", "heapallindexed", "timeout", "from"])]
+    #[arg(long, conflicts_with_all = ["force", "heapallindexed", "timeout", "from"])]
     report: bool,
 
     /// With --report: md or json
@@ -264,7 +264,7 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
     }
     let options = verify::Options {
         // What is due is due although something newer than a day may be there.
-        window: (!args.again && !args.due).then_some(args.window),
+        window: (!args.force && !args.due).then_some(args.window),
         heapallindexed: args.heapallindexed,
         timeout: args.timeout,
     };

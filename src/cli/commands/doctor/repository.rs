@@ -100,7 +100,7 @@ fn restores(context: &Context, findings: &mut Findings) {
                 let since = relative_time(journal.begun_at, context.now());
                 findings
                     .warning("restore", format!("one into {}, begun {since}, is not over", journal.place))
-                    .remedy("git pggit backup restore --list");
+                    .remedy("git pggit backup restore list");
             }
         }
         Err(failure) => drop(findings.failure("restore", failure)),

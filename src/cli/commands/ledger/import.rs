@@ -16,7 +16,7 @@ use crate::process::{create_private, private_directories};
 /// Every line is checked before the first record is written. What is there
 /// already is no change; records that are in both are merged as 'git pggit sync'
 /// merges them. Backups of schema commits that are not in this repository are
-/// refused, left out with --skip-missing, or taken with --names-only.
+/// refused, left out with --skip-missing, or taken with --allow-missing-commits.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
     /// Take these, too, by the names of their schema commits
     #[arg(long, conflicts_with = "skip_missing")]
-    names_only: bool,
+    allow_missing_commits: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -48,8 +48,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| unreadable(&args.file, &error))?;
     let path = spooled.as_ref().map_or(Path::new(&args.file), |spool| &spool.0);
     File::open(path).map_err(|error| unreadable(&args.file, &error))?;
-    let options =
-        Import { dry_run: args.dry_run, skip_missing: args.skip_missing, names_only: args.names_only };
+    let options = Import {
+        dry_run: args.dry_run,
+        skip_missing: args.skip_missing,
+        names_only: args.allow_missing_commits,
+    };
     let imported = ledger.import(|| File::open(path).map(BufReader::new), options)?;
     if !imported.skipped.is_empty() {
         let message = format!("left out {} backups whose schema commit is not here", imported.skipped.len());

@@ -17,7 +17,7 @@ use crate::workspace::places;
 /// gives back the space that no other artifact needs.
 ///
 /// An artifact that is the only place of a backup is not removed, unless
-/// --even-if-recorded says so: then the record says first that the backup is
+/// --recorded says so: then the record says first that the backup is
 /// deleted. This also holds for one whose record says that it is deleted. One that is held, in progress, or needed by another backup is not
 /// removed at all.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
     /// Remove them although backups are recorded there, and record that
     #[arg(long)]
-    even_if_recorded: bool,
+    recorded: bool,
 
     /// Why, for the record
     #[arg(short, long, value_name = "TEXT", default_value = "removed from the store by hand")]
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit store rm 01a1fc4d
-    git pggit store rm 01a1fc4d --force --even-if-recorded --reason 'test data'";
+    git pggit store rm 01a1fc4d --force --recorded --reason 'test data'";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = args.store.open(context)?;
@@ -115,9 +115,9 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
         match entry.backup.status {
             Status::Failed => continue,
             // Anyone with push access can record a deletion, and the bytes still exist.
-            Status::Deleted if !args.even_if_recorded => {
+            Status::Deleted if !args.recorded => {
                 return Err(refuse(entry, "is recorded as deleted, and its bytes are there")
-                    .hint("'--even-if-recorded' removes them; 'git pggit backup log' says who deleted it"));
+                    .hint("'--recorded' removes them; 'git pggit backup log' says who deleted it"));
             }
             Status::Deleted => continue,
             Status::InProgress | Status::Completed | Status::Expired => {}
@@ -134,9 +134,9 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
         if let Some(other) = dependent {
             return Err(refuse(entry, "is needed by another").cause(format!("backup {}", other.backup.id)));
         }
-        if !args.even_if_recorded {
+        if !args.recorded {
             return Err(refuse(entry, "is stored there")
-                .hint("'--even-if-recorded' records that it is deleted, and removes it"));
+                .hint("'--recorded' records that it is deleted, and removes it"));
         }
     }
     Ok(())
