@@ -1,5 +1,9 @@
 //! Making, renaming and dropping databases.
 
+use std::time::Duration;
+
+use backon::{BlockingRetryable as _, ConstantBuilder};
+
 use super::{Client, Error, Result, ServerFacts, quote_ident, quote_literal};
 
 /// PostgreSQL silently cuts longer names, so they are refused.
@@ -294,6 +298,18 @@ impl Client {
         );
         let count = self.value(&sql, "the list of sessions")?.and_then(|count| count.parse().ok());
         count.ok_or_else(|| Error::unexpected("a count of sessions"))
+    }
+
+    /// How many sessions stay connected to a database. The session of a client that has just
+    /// disconnected ends a moment later, so this waits up to a second for the last one to end.
+    pub fn lasting_connections_to(&self, name: &str) -> Result<u64> {
+        let once = || match self.connections_to(name) {
+            Ok(0) => Ok(0),
+            Ok(sessions) => Err(Ok(sessions)),
+            Err(error) => Err(Err(error)),
+        };
+        let patience = ConstantBuilder::new().with_delay(Duration::from_millis(50)).with_max_times(20);
+        once.retry(patience).when(Result::is_ok).call().or_else(|last| last)
     }
 
     /// Does the current database hold no object of a user?

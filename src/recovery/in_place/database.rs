@@ -64,11 +64,12 @@ impl DatabaseSite {
                 return Err(Error::TargetExists { dbname: name.clone() });
             }
         }
-        match self.client.connections_to(&self.dbname)? {
-            others if others > 0 && !self.disconnect => {
-                Err(Error::InUse { dbname: self.dbname.clone(), sessions: others })
-            }
-            _ => Ok(()),
+        if self.disconnect {
+            return Ok(());
+        }
+        match self.client.lasting_connections_to(&self.dbname)? {
+            0 => Ok(()),
+            sessions => Err(Error::InUse { dbname: self.dbname.clone(), sessions }),
         }
     }
 

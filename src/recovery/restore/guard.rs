@@ -52,7 +52,7 @@ impl<'a> Guard<'a> {
         if disconnect {
             client.end_sessions(info.dbname())?;
         } else {
-            match client.connections_to(info.dbname())? {
+            match client.lasting_connections_to(info.dbname())? {
                 0 => {}
                 sessions => {
                     return Err(
