@@ -388,10 +388,10 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
     let sandbox = Sandbox::new();
     sandbox.commit("a.sql", "select 1", "a");
     for (old, new) in
-        [("pggit.shop.recordRowCounts", "pggit.shop.recordRowCounts"), ("pggit.pgBinDir", "pggit.pgBinDir")]
+        [("pggit.shop.recordCounts", "pggit.shop.recordRowCounts"), ("pggit.pgbin", "pggit.pgBinDir")]
     {
         sandbox.git(["config", old, "true"]);
-        for command in [&["config"][..], &["backup", "list"], &["doctor"]] {
+        for command in [&["config"][..], &["backup", "create"], &["database", "list"]] {
             let said = sandbox.pggit(command).fails(19).stderr_text();
             assert!(said.contains(&format!("is called {new} now")), "{command:?}: {said}");
             assert!(said.contains(&format!("git config --unset {old}")), "{said}");
@@ -402,7 +402,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
     sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tautoSize = 1G\n\tjobs = 2\n", "policy");
     let said = sandbox.pggit(["database", "list"]).success().stderr_text();
     assert!(
-        said.contains("ignored pggit.shop.autosize") && said.contains("pggit.shop.autoThreshold now"),
+        said.contains("ignored pggit.shop.autoSize") && said.contains("pggit.shop.autoThreshold now"),
         "{said}"
     );
 }
