@@ -54,9 +54,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         pgdata: args.place.pgdata(context),
     };
     wal::fetch(&fetch, context).map_err(|error| {
-        // That there is no store is not that there is no file.
+        // That the cluster is not known or there is no store is not that there is no file.
+        let is_fatal = matches!(error, wal::Error::ControlFile { .. } | wal::Error::Workspace(_));
         let is_missing = matches!(error, wal::Error::NotArchived { .. });
         let failure = Failure::from(error);
-        if is_missing || failure.code().status() >= 126 { failure } else { failure.with_code(Code::Fatal) }
+        match failure.code().status() {
+            _ if is_missing => failure,
+            126.. if !is_fatal => failure,
+            _ => failure.with_code(Code::Fatal),
+        }
     })
 }
