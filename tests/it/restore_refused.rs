@@ -258,6 +258,14 @@ fn of_two_databases_one_has_to_be_named() {
         let said = history.pggit(args).fails(status).stderr_text();
         assert!(said.contains("which database?") && said.contains("--database <name>"), "{args:?}: {said}");
     }
+    for (args, option) in [
+        (&["list", "--disconnect"][..], "--disconnect"),
+        (&["abort", "--wal-store", "s3://b/p"], "--wal-store"),
+        (&["finish", "--force"], "--force"),
+    ] {
+        let said = history.pggit(&[&["backup", "restore"], args].concat()).fails(129).stderr_text();
+        assert!(said.starts_with(&format!("error: unexpected argument '{option}'")), "{args:?}: {said}");
+    }
     assert_eq!(history.copies(), "");
     let name = |args: &[&str]| {
         let found = history.pggit(&[&["backup", "find", "--json"], args].concat()).success().json();
@@ -337,11 +345,17 @@ fn an_option_that_means_nothing_is_a_wrong_command_line() {
         (&["plan", "HEAD", "--to", "data", "--schema", "public"], "--schema"),
         (&["plan", "HEAD", "--to", "data", "--from-database", "shop"], "--from-database"),
         (&["restore", "HEAD", "--in-place", "--lsn", "0/1"], "--lsn"),
-        (&["restore", "list", "--disconnect"], "--disconnect"),
-        (&["restore", "abort", "--wal-store", "s3://b/p"], "--wal-store"),
     ] {
         let said = history.pggit(&[&["backup"], args].concat()).fails(129).stderr_text();
         assert!(said.starts_with(&format!("error: {option} means nothing with --")), "{args:?}: {said}");
+    }
+    for (args, option) in [
+        (&["list", "--disconnect"][..], "--disconnect"),
+        (&["abort", "--wal-store", "s3://b/p"], "--wal-store"),
+        (&["finish", "--force"], "--force"),
+    ] {
+        let said = history.pggit(&[&["backup", "restore"], args].concat()).fails(129).stderr_text();
+        assert!(said.starts_with(&format!("error: unexpected argument '{option}'")), "{args:?}: {said}");
     }
     assert_eq!(history.copies(), "");
 }
