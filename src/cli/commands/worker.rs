@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::backup;
 use crate::cli::attendants::{Monitor, Planner, Reminder, Seed, Teller, successes};
+use crate::cli::output::queue::WorkerSummary;
 use crate::cli::{Code, Context, Failure, logging};
 use crate::config::{self, Config};
 use crate::domain::{BackupId, Line, Work};
@@ -124,7 +123,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     teller.finish();
     let summary = summary?;
     if context.ui.wants_json() && mode != Mode::Forever {
-        context.ui.json(&json!({ "completed": summary.completed, "failed": summary.failed }))?;
+        context.ui.json(&WorkerSummary { completed: summary.completed, failed: summary.failed })?;
     }
     Ok(())
 }

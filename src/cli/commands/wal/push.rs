@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cli::output::repository::PushedWal;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Digest, WalKind, WalName};
 use crate::store::Pushed;
@@ -62,9 +63,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        context.ui.json(&serde_json::json!({
-            "name": name, "system_identifier": system, "new": first == Pushed::New, "batch": files.len(),
-        }))?;
+        context.ui.json(&PushedWal {
+            name,
+            system_identifier: system,
+            new: first == Pushed::New,
+            batch: files.len(),
+        })?;
     }
     Ok(())
 }
