@@ -62,6 +62,11 @@ fn the_table_of_exit_codes_is_that_of_the_program() {
     check("docs/exit-codes.md", &pggit::cli::error::reference());
 }
 
+#[test]
+fn the_reference_of_json_is_that_of_the_program() {
+    check("docs/json.md", &pggit::cli::output::reference());
+}
+
 /// Every block of the reference runs, in order, in one sandbox.
 #[test]
 fn the_reference_of_the_commands_is_what_they_do() {

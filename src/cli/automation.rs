@@ -1,21 +1,20 @@
 //! Puts the jobs into the queue that schedules and branches want.
 
-use serde_json::{Value, json};
-
+use super::output::queue::{DueJob, DueJobs};
 use super::{Context, Failure};
 use crate::automation::BackupJob;
 use crate::workspace::queue;
 
 /// Puts jobs into the queue and says so.
 pub(crate) fn enqueue(jobs: Vec<BackupJob>, dry_run: bool, context: &Context) -> Result<(), Failure> {
-    let mut rows: Vec<Value> = Vec::new();
+    let mut rows: Vec<DueJob> = Vec::new();
     let place = if jobs.is_empty() { None } else { Some(queue::open(context)?) };
     for BackupJob { database, reason, wish } in jobs {
-        let mut row = json!({ "database": database, "reason": reason });
+        let mut row = DueJob { database: database.clone(), reason: reason.clone(), job: None, is_new: None };
         if let (false, Some(queue)) = (dry_run, &place) {
             let enqueued = queue.enqueue(queue::backup_job(context, &database, wish)?)?;
-            row["job"] = enqueued.job.id.to_string().into();
-            row["is_new"] = enqueued.is_new.into();
+            row.job = Some(enqueued.job.id);
+            row.is_new = Some(enqueued.is_new);
             let done = if enqueued.is_new { "queued a backup of" } else { "there is a job already for" };
             context.ui.status(&format!("{done} {database}: {reason}"));
         } else if !context.ui.wants_json() {
@@ -24,7 +23,7 @@ pub(crate) fn enqueue(jobs: Vec<BackupJob>, dry_run: bool, context: &Context) ->
         rows.push(row);
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "jobs": rows, "dry_run": dry_run }))?);
+        return Ok(context.ui.json(&DueJobs { jobs: rows, dry_run })?);
     }
     if rows.is_empty() {
         context.ui.status("nothing is due");

@@ -7,6 +7,7 @@
 pub mod bar;
 pub mod context;
 pub mod error;
+pub mod output;
 pub mod ui;
 
 mod automation;

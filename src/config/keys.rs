@@ -8,7 +8,7 @@ use serde::Serialize;
 pub use super::kind::Kind;
 
 /// What a key belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// The whole repository: `pggit.<name>`.
@@ -22,7 +22,7 @@ pub enum Reach {
 }
 
 /// Who may set a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// Also the committed `.pggitconfig`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -74,89 +75,89 @@ words! {
 }
 
 /// The program that made the bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `pg_dump`, `pgbackrest`, ...
     pub name: Line,
-    /// Its own version text.
+    /// Its own version text; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Line>,
 }
 
 /// That the bytes are encrypted, and with which key; never the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Encryption {
     /// Name of the key or of the recipient.
     pub key_id: Line,
 }
 
 /// One stored piece of a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// Its name within the location.
     pub name: Line,
-    /// Size of its content.
+    /// Bytes of its content.
     pub size_bytes: u64,
-    /// What it takes in the store.
+    /// Bytes that it takes in the store.
     pub stored_bytes: u64,
     /// Digest of its content, uncompressed and not encrypted.
     pub digest: Digest,
 }
 
 /// The server that was backed up, as it was then.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Postgres {
-    /// The server's version: `15.18`.
+    /// The server's version: `15.18`; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Line>,
-    /// System identifier of the cluster; text, as it exceeds 53 bits.
+    /// System identifier of the cluster; text, as it exceeds 53 bits. Absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_identifier: Option<Line>,
-    /// Timeline.
+    /// Timeline; absent if the backup is no copy of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<u32>,
-    /// Where the backup begins in the write-ahead log.
+    /// LSN at which the backup begins in the write-ahead log; absent if it is no copy of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_lsn: Option<Lsn>,
-    /// Where recovery becomes consistent.
+    /// LSN at which recovery becomes consistent; absent if it is no copy of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_lsn: Option<Lsn>,
-    /// Name of the database in its cluster.
+    /// Name of the database in its cluster; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dbname: Option<String>,
-    /// Size of the database or cluster in the server.
+    /// Bytes of the database or cluster in the server; absent if they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// Character set encoding of the database.
+    /// Character set encoding of the database; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Line>,
-    /// `LC_COLLATE` of the database.
+    /// `LC_COLLATE` of the database; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collate: Option<Line>,
-    /// `LC_CTYPE` of the database.
+    /// `LC_CTYPE` of the database; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctype: Option<Line>,
-    /// `libc`, `icu` or `builtin`; PostgreSQL 15 and later.
+    /// `libc`, `icu` or `builtin`; absent before PostgreSQL 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale_provider: Option<Line>,
-    /// The locale of the provider `icu` or `builtin`.
+    /// The locale of the provider `icu` or `builtin`; absent for `libc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Line>,
-    /// Collation rules of the provider `icu`.
+    /// Collation rules of the provider `icu`; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
-    /// The locale of the amounts of type money in a dump of the database.
+    /// The locale of the amounts of type money in a dump of the database; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lc_monetary: Option<Line>,
-    /// Settings of the database that may influence migrations.
+    /// Settings of the database that may influence migrations; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
 }
 
 /// A setting of a database for its sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Setting {
-    /// The role that the setting is limited to.
+    /// The role that the setting is limited to; absent if it is for all roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// The name of the parameter.
@@ -166,7 +167,7 @@ pub struct Setting {
 }
 
 /// Somebody asked that this backup is kept whatever policy says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hold {
     /// The event that set it; a release names it.
     pub id: EventId,
@@ -179,7 +180,7 @@ pub struct Hold {
 }
 
 /// One verification and its verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// The event that recorded it.
     pub id: EventId,
@@ -191,13 +192,13 @@ pub struct Verification {
     pub at: Timestamp,
     /// Who.
     pub by: Line,
-    /// Evidence.
+    /// Evidence; absent if there is none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub details: Metadata,
 }
 
 /// One restore that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restoration {
     /// The event that recorded it.
     pub id: EventId,
@@ -213,13 +214,13 @@ pub struct Restoration {
     pub by: Line,
     /// On which machine.
     pub host: Line,
-    /// Evidence.
+    /// Evidence; absent if there is none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub details: Metadata,
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// Stable kebab-case name of the kind of failure: `interrupted`, ...
     pub code: Line,
@@ -228,17 +229,17 @@ pub struct Failure {
 }
 
 /// The attempt under way, or the last one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
-    /// The process that works on it, where it is one of ours.
+    /// The process that works on it; absent if it is none of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
 /// One backup. Field names are those of the record file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
     /// Its id.
     pub id: BackupId,
@@ -248,7 +249,7 @@ pub struct Backup {
     pub database: DatabaseName,
     /// The schema commit.
     pub commit: CommitId,
-    /// The branch it was made for.
+    /// The branch it was made for; absent if it was made for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
     /// What it contains.
@@ -258,70 +259,70 @@ pub struct Backup {
     pub tool: Tool,
     /// How far it has come.
     pub status: Status,
-    /// The attempt under way, or the last one.
+    /// The attempt under way, or the last one; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-    /// Where the bytes are.
+    /// Where the bytes are; absent until they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The id of the store that has the bytes, if it is a store of this program.
+    /// The id of the store that has the bytes; absent if it is no store of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_id: Option<Line>,
-    /// Size of the content.
+    /// Bytes of the content; absent until they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// What it takes in the store.
+    /// Bytes that it takes in the store; absent until they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_bytes: Option<u64>,
-    /// How it is compressed: `zstd:3`, `gzip`, `none`.
+    /// How it is compressed: `zstd:3`, `gzip`, `none`. Absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Line>,
-    /// Whether it is encrypted.
+    /// How it is encrypted; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// Digest of the main artifact's content.
+    /// Digest of the main artifact's content; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// All stored pieces.
+    /// All stored pieces; absent until they are complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
-    /// The backups without which it cannot be restored.
+    /// The backups without which it cannot be restored; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
     /// When it was registered.
     pub registered_at: Timestamp,
-    /// When the last attempt began.
+    /// When the last attempt began; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it was complete.
+    /// When it was complete; absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// When policy may end its life.
+    /// When policy may end its life; absent if it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Who registered it.
     pub created_by: Line,
     /// On which machine.
     pub host: Line,
-    /// The server, as it was then.
+    /// The server, as it was then; absent if nothing is known about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
-    /// Tags, with values where they have one.
+    /// Tags, with an empty value where they have none; absent if there are none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Line>,
-    /// Reasons to keep it.
+    /// Reasons to keep it; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
-    /// What its verifications said, oldest first.
+    /// What its verifications said, oldest first; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Verification>,
-    /// What it was restored to, oldest first.
+    /// What it was restored to, oldest first; absent if it was not restored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<Restoration>,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed; absent if it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// Further facts.
+    /// Further facts; absent if there are none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
 }

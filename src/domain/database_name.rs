@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text_schema;
+
 const LENGTH_MAX: usize = 63;
 
 /// A valid name: 1 to 63 of `A-Z a-z 0-9 . _ -`, not starting with `-` or `.`.
@@ -48,6 +50,8 @@ pub enum InvalidDatabaseName {
         character: char,
     },
 }
+
+text_schema!(DatabaseName);
 
 impl DatabaseName {
     /// The name as text.

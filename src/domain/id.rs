@@ -61,7 +61,7 @@ macro_rules! uuid_newtype {
             }
         }
 
-        text_newtype!($type);
+        text_newtype!($type, "uuid");
 
         impl From<$type> for u128 {
             fn from(id: $type) -> Self {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -79,41 +80,41 @@ pub type Priority = i16;
 
 /// A backup to be made. What is not said here is as it is configured where the
 /// worker runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupWork {
     /// The id of the record, the same in every attempt.
     pub backup: BackupId,
     /// The database.
     pub database: DatabaseName,
-    /// The commit it belongs to.
+    /// The commit it belongs to; absent if it is the one that the worker finds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitId>,
-    /// The branch; without a commit its tip when the job runs.
+    /// The branch; without a commit its tip when the job runs. Absent if it is made for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
     /// The commit recorded in the database does not count.
     #[serde(default)]
     pub force: bool,
     /// The commit recorded in the database counts more than `commit`: that is for
-    /// databases that are not marked.
+    /// databases that are not marked. Absent if it does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
-    /// What the backup contains.
+    /// What the backup contains; absent if it is as configured.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,
-    /// The tool that makes it.
+    /// The tool that makes it; absent if it is as configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Line>,
-    /// The name of the backup.
+    /// The name of the backup; absent if it gets one when the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<BackupName>,
-    /// Its tags.
+    /// Its tags; absent if there are none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Line>,
 }
 
 /// A verification of a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyWork {
     /// The backup.
     pub backup: BackupId,
@@ -125,7 +126,7 @@ pub struct VerifyWork {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Work {
     /// A backup.
@@ -232,7 +233,7 @@ pub struct Lease {
 }
 
 /// What an attempt left behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptReport {
     /// Its number, from 1.
     pub number: u32,
@@ -244,10 +245,10 @@ pub struct AttemptReport {
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
-    /// What went wrong.
+    /// What went wrong; absent if nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// The end of what the tools said, without secrets.
+    /// The end of what the tools said, without secrets; absent if they said nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
 }

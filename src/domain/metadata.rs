@@ -14,6 +14,20 @@ const DEPTH_MAX: usize = 32;
 #[serde(try_from = "Value", into = "Value")]
 pub struct Metadata(Map<String, Value>);
 
+impl schemars::JsonSchema for Metadata {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Metadata".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object" })
+    }
+}
+
 impl Metadata {
     /// The most bytes its text may have.
     pub const BYTES_MAX: usize = 1 << 20;

@@ -101,7 +101,9 @@ mod proptests;
 /// Implements the text forms of a newtype that has `FromStr` and `Display`:
 /// serde as a string, and conversions for it.
 macro_rules! text_newtype {
-    ($type:ty) => {
+    ($type:ident $(, $format:literal)?) => {
+        $crate::domain::text_schema!($type $(, $format)?);
+
         impl TryFrom<String> for $type {
             type Error = $crate::domain::Invalid;
 
@@ -118,3 +120,23 @@ macro_rules! text_newtype {
     };
 }
 pub(crate) use text_newtype;
+
+/// Describes a type that is written as text; the format is one of JSON Schema.
+macro_rules! text_schema {
+    ($type:ident $(, $format:literal)?) => {
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" $(, "format": $format)? })
+            }
+        }
+    };
+}
+pub(crate) use text_schema;

@@ -121,7 +121,7 @@ impl FromStr for Line {
 }
 
 macro_rules! display {
-    ($($type:ty),*) => { $(
+    ($($type:ident),*) => { $(
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

@@ -1,12 +1,13 @@
 //! Which process works on a backup.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Line;
 
 /// Names one process of one boot of one machine, so that its death can be told
 /// from a process id that was given out again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// Name of the machine.
     pub host: Line,

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use super::{Line, Lsn, Timestamp};
 
 /// A recovery target, in PostgreSQL's terms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecoveryTarget {
     /// As soon as it is consistent: the end of the backup.
     Immediate,
     /// All of the log that there is.
     Latest,
-    /// `recovery_target_time`
+    /// Until this time: `recovery_target_time`.
     Time(Timestamp),
-    /// `recovery_target_lsn`
+    /// Until this position: `recovery_target_lsn`.
     Lsn(Lsn),
-    /// `recovery_target_name`: a named restore point.
+    /// Until this named restore point: `recovery_target_name`.
     Name(Line),
-    /// `recovery_target_xid`
+    /// Until this transaction: `recovery_target_xid`.
     Xid(u64),
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Invalid;
+use super::{Invalid, text_schema};
 
 /// The name of a table, with or without its schema. What is outside of double
 /// quotes is taken as it stands: there are no patterns, and no capital letter is
@@ -33,6 +33,8 @@ impl From<TableName> for String {
         name.to_string()
     }
 }
+
+text_schema!(TableName);
 
 impl FromStr for TableName {
     type Err = Invalid;

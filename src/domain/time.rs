@@ -7,12 +7,16 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::text_schema;
+
 /// A point in time in UTC with microseconds, written as RFC 3339:
 /// `2026-11-21T03:40:06.123456Z`. All of them have the same length, so that
 /// the order of the texts is the order of the times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(DateTime<Utc>);
+
+text_schema!(Timestamp, "date-time");
 
 impl Timestamp {
     /// The same point for `chrono`.

@@ -24,7 +24,7 @@ impl VerificationKind {
 }
 
 /// What all verifications of a backup come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Verified {
     /// The kind that is spoken of: one whose latest verdict is `failed`, else the
     /// one that proves most.

@@ -15,7 +15,7 @@ use super::Error;
 const LABEL: &str = "git-pggit: clone ";
 
 /// What the comment of a clone says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CloneNote {
     /// The configured database.
     pub database: DatabaseName,
@@ -23,9 +23,9 @@ pub struct CloneNote {
     pub commit: CommitId,
     /// The backup that it was made from.
     pub backup: BackupId,
-    /// When.
+    /// When it was made.
     pub at: Timestamp,
-    /// The process that it goes with; without one it stays until it is stopped.
+    /// The process that it ends with; absent if it stays until it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::{Lsn, WalKind, WalName};
 
 /// Segments of a timeline that follow each other without a gap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Run {
     /// The timeline.
     pub timeline: u32,
@@ -13,9 +13,9 @@ pub struct Run {
     pub first: WalName,
     /// The last one.
     pub last: WalName,
-    /// How many.
+    /// Number of segments.
     pub segments: u64,
-    /// Segments of this timeline are missing before it.
+    /// Whether segments of this timeline are missing before it.
     pub gap_before: bool,
     /// The number of the first segment.
     #[serde(skip)]
@@ -23,11 +23,11 @@ pub struct Run {
 }
 
 /// How far a backup can be recovered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reach {
-    /// Its own log is whole, so that it can be made consistent.
+    /// Whether its own log is whole, so that it can be made consistent.
     pub consistent: bool,
-    /// The position up to which its timeline is whole.
+    /// The LSN up to which its timeline is whole, as a number.
     pub until: u64,
 }
 

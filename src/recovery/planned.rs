@@ -8,7 +8,7 @@ use crate::process::Cmd;
 use crate::tools::adapter;
 
 /// What a step does to the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// It only looks.
@@ -31,16 +31,16 @@ impl Effect {
 }
 
 /// A step of a restore.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PlannedStep {
-    /// What it does.
+    /// What the step does, in words.
     pub what: String,
-    /// The program that does it, with its arguments.
+    /// The program that does it, with its arguments; absent if it needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub argv: Option<Vec<String>>,
-    /// What it does to the world.
+    /// The effect of the step.
     pub effect: Effect,
-    /// It moves the bytes of the backup: what there is to wait for.
+    /// Whether it moves the bytes of the backup, which takes most of the time.
     pub bulk: bool,
 }
 

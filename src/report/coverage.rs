@@ -12,8 +12,9 @@ use crate::domain::{
 };
 
 /// What the backups of one commit come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum State {
     /// There is no backup, or none whose bytes are kept.
     NoBackup,
@@ -49,19 +50,21 @@ impl State {
 }
 
 /// The coverage of one commit, which has the name `C`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Coverage")]
 pub struct Coverage<C = CommitId> {
     /// The commit.
     pub commit: C,
-    /// What its backups come to.
+    /// Whether the commit can be restored, and if not, why.
     pub state: State,
-    /// One of the backups that make it `ok` was verified.
+    /// Whether one of the backups that make it `ok` was verified with success.
     pub verified: bool,
-    /// The verification of them that proves most, and of several such the latest.
+    /// The verification of them that proves most, and of several such the latest; null
+    /// if there is none.
     pub verification: Option<Verified>,
-    /// How many backups it has, in any state.
+    /// Number of backups of the commit, in any state.
     pub backups: usize,
-    /// The newest backup that it can be restored from.
+    /// The newest backup that the commit can be restored from; null if there is none.
     pub restorable_from: Option<BackupId>,
 }
 
@@ -74,27 +77,27 @@ impl<C> Coverage<C> {
 }
 
 /// The coverage of one branch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Branch {
-    /// Its name.
+    /// The name of the branch.
     pub branch: String,
-    /// Its tip.
+    /// The coverage of the tip of the branch.
     pub tip: Coverage,
-    /// The nearest commit of the branch that can be restored.
+    /// The nearest commit of the branch that can be restored; null if there is none.
     pub nearest: Option<CommitId>,
-    /// How many commits the tip is ahead of it.
+    /// Number of commits that the tip is ahead of it; null if there is none.
     pub commits_since: Option<usize>,
 }
 
 /// How many backups there are, each counted once however many branches meet at
 /// its commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Tally {
-    /// All of them.
+    /// Number of all backups.
     pub backups: usize,
-    /// By status; `interrupted` are those whose maker is dead.
+    /// Number of backups by status; `interrupted` are those whose process is dead.
     pub by_status: BTreeMap<&'static str, usize>,
-    /// What they take in the store.
+    /// Bytes that they take in the store.
     pub stored_bytes: u64,
 }
 

@@ -12,11 +12,11 @@ use crate::domain::{
 };
 
 /// One verification of one backup.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tested {
-    /// The backup.
+    /// The id of the backup.
     pub backup: BackupId,
-    /// Its name.
+    /// The name of the backup.
     pub name: BackupName,
     /// The database.
     pub database: DatabaseName,
@@ -24,20 +24,20 @@ pub struct Tested {
     pub schema_commit: CommitId,
     /// The tool that made it.
     pub tool: Line,
-    /// When the backup was complete.
+    /// When the backup was complete; null if that is not recorded.
     pub completed_at: Option<Timestamp>,
     /// The verification.
     pub verification: Verification,
-    /// The ledger commit that recorded it.
+    /// The commit of the ledger that recorded the verification; null if it is not found.
     pub evidence_commit: Option<String>,
 }
 
 /// The verifications of a time, the newest first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verifications {
     /// When the report was made.
     pub at: Timestamp,
-    /// From when on; without it, all.
+    /// The time of the oldest verification that is wanted; null if all are.
     pub since: Option<Timestamp>,
     /// The verifications.
     pub verifications: Vec<Tested>,

@@ -28,11 +28,12 @@ use crate::process::crash_point;
 const MANIFEST_LEVEL: i32 = 9;
 
 /// What a store says about itself. Written once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StoreConfig {
     /// The version of the format; a program that knows a lower one keeps away.
     pub format: u64,
     /// Which store this is, wherever it is copied to.
+    #[schemars(with = "String")]
     pub id: Uuid,
     /// When it was made, RFC 3339.
     pub created_at: String,

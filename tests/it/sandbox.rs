@@ -2,6 +2,9 @@
 //! that nothing on this machine leaks into, and outputs that can be compared
 //! whole.
 
+#[path = "json_schema.rs"]
+mod json_schema;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -113,6 +116,14 @@ impl Sandbox {
     #[must_use = "an output that nobody looks at proves nothing"]
     pub fn output(&self, command: &mut Command) -> Output {
         let output = command.output().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
+        if command.get_program() == env!("CARGO_BIN_EXE_git-pggit") {
+            let violations = json_schema::violations(command.get_args(), &output.stdout, &output.stderr);
+            assert!(
+                violations.is_empty(),
+                "the output of {command:?} is not as docs/json.md says:\n{}",
+                violations.join("\n")
+            );
+        }
         Output {
             status: output.status.code().unwrap_or(-1),
             stdout: output.stdout,

@@ -1,7 +1,6 @@
 //! `git pggit checkout`
 
-use serde_json::json;
-
+use crate::cli::output::database::CheckedOutClone;
 use crate::cli::{Context, Failure};
 use crate::pg::NAME_BYTES_MAX;
 
@@ -49,13 +48,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let info = args.place.copy(&target, dbname, None, !args.read_only, context)?;
     if context.ui.wants_json() {
         let backup = &target.entry.backup;
-        return Ok(context.ui.json(&json!({
-            "dbname": info.dbname(),
-            "connection": info.without_password(),
-            "commit": target.commit.to_commit(),
-            "backup": backup.id,
-            "database": backup.database,
-        }))?);
+        return Ok(context.ui.json(&CheckedOutClone {
+            dbname: info.dbname().to_owned(),
+            connection: info.without_password(),
+            commit: target.commit.to_commit(),
+            backup: backup.id,
+            database: backup.database.clone(),
+        })?);
     }
     context.ui.status(&format!(
         "copy of commit {} is database {}; drop it with 'git pggit clone stop {}'",

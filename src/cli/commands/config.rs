@@ -1,7 +1,6 @@
 //! `git pggit config`
 
-use serde_json::{Value, json};
-
+use crate::cli::output::database::{KeyDescription, KeyList, Settings};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
 use crate::config::{KEYS, Row};
@@ -35,22 +34,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn list_keys(context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        let keys: Vec<Value> = KEYS
-            .iter()
-            .map(|key| {
-                json!({
-                    "key": key.pattern(),
-                    "scope": key.reach,
-                    "expected": key.kind.expected(),
-                    "several": key.multi,
-                    "default": key.default,
-                    "environment": key.environment,
-                    "trust": key.trust,
-                    "description": key.doc,
-                })
-            })
-            .collect();
-        return Ok(context.ui.json(&json!({ "keys": keys }))?);
+        let keys = KEYS.iter().map(|key| KeyDescription {
+            key: key.pattern(),
+            scope: key.reach,
+            expected: key.kind.expected().to_string(),
+            several: key.multi,
+            default: key.default.map(str::to_owned),
+            environment: key.environment.map(str::to_owned),
+            trust: key.trust,
+            description: key.doc.to_owned(),
+        });
+        return Ok(context.ui.json(&KeyList { keys: keys.collect() })?);
     }
     let mut table = Table::new(["KEY", "DEFAULT", "ENVIRONMENT", "VALUE"]).whole(0);
     for key in KEYS {
@@ -66,10 +60,11 @@ fn list_values(context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let (rows, problems) = (config.rows(), config.problems());
     if context.ui.wants_json() {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
-        let keys: Vec<Value> = rows.iter().map(row_json).collect();
-        context.ui.json(&json!({ "keys": keys, "problems": problems, "warnings": warnings }))?;
+        context.ui.json(&Settings {
+            keys: rows.iter().map(Into::into).collect(),
+            problems: problems.iter().map(ToString::to_string).collect(),
+            warnings: config.warnings().iter().map(ToString::to_string).collect(),
+        })?;
     } else {
         context.page()?;
         context.ui.table(&values_table(&rows))?;
@@ -95,23 +90,4 @@ pub(super) fn values_table(rows: &[Row]) -> Table {
         }
     }
     table
-}
-
-/// One key for machines.
-pub(super) fn row_json(row: &Row) -> Value {
-    let values: Vec<Value> = row
-        .values
-        .iter()
-        .map(|setting| {
-            let origin = json!({ "kind": setting.origin.kind(), "name": setting.origin.to_string() });
-            json!({ "value": setting.value, "origin": origin })
-        })
-        .collect();
-    json!({
-        "key": row.key,
-        "database": row.database,
-        "values": values,
-        "default": row.default,
-        "valid": row.valid,
-    })
 }

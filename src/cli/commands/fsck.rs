@@ -1,7 +1,6 @@
 //! `git pggit fsck`
 
-use serde_json::{Value, json};
-
+use crate::cli::output::repository::{FsckFinding, FsckOutput, RepairedLedger};
 use crate::cli::ui::Style;
 use crate::cli::{Code as Exit, Context, Failure};
 use crate::ledger::fsck::{Code, Finding, Repaired, Report, Severity, Thoroughness};
@@ -47,7 +46,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        context.ui.json(&as_json(&report, &repaired))?;
+        context.ui.json(&output(&report, &repaired))?;
     } else {
         print(&report, &repaired, context)?;
     }
@@ -155,24 +154,25 @@ fn remedy(finding: &Finding) -> String {
     }
 }
 
-fn as_json(report: &Report, repaired: &Repaired) -> Value {
-    let finding = |finding: &Finding| {
-        json!({
-            "code": finding.code.as_str(),
-            "severity": finding.severity.as_str(),
-            "ref": finding.reference,
-            "file": finding.file,
-            "commit": finding.commit.map(|commit| commit.to_string()),
-            "message": finding.message,
-            "remedy": remedy(finding),
-        })
+fn output(report: &Report, repaired: &Repaired) -> FsckOutput {
+    let finding = |finding: &Finding| FsckFinding {
+        code: finding.code.as_str().to_owned(),
+        severity: finding.severity.as_str().to_owned(),
+        reference: finding.reference.clone(),
+        file: finding.file.clone(),
+        commit: finding.commit.map(|commit| commit.to_string()),
+        message: finding.message.clone(),
+        remedy: remedy(finding),
     };
-    json!({
-        "ok": report.count(Severity::Error) == 0,
-        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
-        "refs": report.refs,
-        "commits": report.commits,
-        "records": report.records,
-        "repaired": { "records": repaired.records, "notes": repaired.notes },
-    })
+    FsckOutput {
+        ok: report.count(Severity::Error) == 0,
+        findings: report.findings.iter().map(finding).collect(),
+        refs: report.refs,
+        commits: report.commits,
+        records: report.records,
+        repaired: RepairedLedger {
+            records: repaired.records.iter().copied().collect(),
+            notes: repaired.notes.iter().cloned().collect(),
+        },
+    }
 }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
+use crate::cli::output::repository::{DangerousRefspec, InitChange, InitOutput};
 use crate::cli::{Code, Context, Failure};
 use crate::config::{self, Reach};
 use crate::git::config::{Scope, Target, Writer};
@@ -72,7 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        context.ui.json(&as_json(&plan, path.as_deref(), !args.check))?;
+        context.ui.json(&output(&plan, path.as_deref(), !args.check))?;
     } else if args.check {
         path.iter().try_for_each(|path| context.ui.line(format!("missing: {path}")))?;
         plan.steps.iter().try_for_each(|step| context.ui.line(missing(step)))?;
@@ -191,18 +190,20 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn as_json(plan: &Plan, directory: Option<&str>, applied: bool) -> Value {
-    let steps = plan.steps.iter().map(|step| match step {
-        Step::Add { key, value } => json!({ "action": "add", "key": key, "value": value }),
-        Step::Remove { key, value } => json!({ "action": "remove", "key": key, "value": value }),
-    });
-    let directory = directory.map(|path| json!({ "action": "make", "path": path }));
-    let dangers = plan.dangers.iter().map(
-        |danger| json!({ "remote": danger.remote, "refspec": danger.refspec, "remedy": remedy_of(danger) }),
-    );
-    json!({
-        "applied": applied,
-        "changes": directory.into_iter().chain(steps).collect::<Vec<_>>(),
-        "dangerous_refspecs": dangers.collect::<Vec<_>>(),
-    })
+fn output(plan: &Plan, directory: Option<&str>, applied: bool) -> InitOutput {
+    let step = |step: &Step| match step.clone() {
+        Step::Add { key, value } => InitChange::Add { key, value },
+        Step::Remove { key, value } => InitChange::Remove { key, value },
+    };
+    let directory = directory.map(|path| InitChange::Make { path: path.to_owned() });
+    let danger = |danger: &Danger| DangerousRefspec {
+        remote: danger.remote.clone(),
+        refspec: danger.refspec.clone(),
+        remedy: remedy_of(danger),
+    };
+    InitOutput {
+        applied,
+        changes: directory.into_iter().chain(plan.steps.iter().map(step)).collect(),
+        dangerous_refspecs: plan.dangers.iter().map(danger).collect(),
+    }
 }

@@ -1,7 +1,6 @@
 //! `git pggit maintenance`
 
-use serde_json::json;
-
+use crate::cli::output::repository::{IndexOutput, MaintenanceDone, NoMaintenance};
 use crate::cli::{Context, Failure};
 
 /// Keep the ledger fast: pack its refs, write the commit-graph, refresh the index
@@ -29,18 +28,22 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
     if args.auto && !ledger.needs_maintenance() {
         if context.ui.wants_json() {
-            return Ok(context.ui.json(&json!({ "due": false }))?);
+            return Ok(context.ui.json(&NoMaintenance { due: false })?);
         }
         context.ui.status("no maintenance is due");
         return Ok(());
     }
     let done = ledger.maintain()?;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "due": true,
-            "packed_refs": done.packed,
-            "index": { "backups": done.index.backups, "stale_refs": done.index.stale, "written": done.index.written },
-        }))?);
+        return Ok(context.ui.json(&MaintenanceDone {
+            due: true,
+            packed_refs: done.packed,
+            index: IndexOutput {
+                backups: done.index.backups,
+                stale_refs: done.index.stale,
+                written: done.index.written,
+            },
+        })?);
     }
     let of = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     context.ui.status(&format!("packed {}", of(done.packed, "ref")));

@@ -1,7 +1,6 @@
 //! `git pggit mark`
 
-use serde_json::json;
-
+use crate::cli::output::database::{ChangedMark, MarkOutput, NoMark};
 use crate::cli::ui::Style;
 use crate::cli::{Code, Context, Failure};
 use crate::git::{Error as GitError, Oid, Repository, Walk};
@@ -68,8 +67,7 @@ fn set(args: &Args, context: &Context) -> Result<(), Failure> {
         summary.subject
     ));
     if context.ui.wants_json() {
-        let json = json!({ "database": database.name, "commit": commit, "previous": previous });
-        context.ui.json(&json)?;
+        context.ui.json(&ChangedMark { database: database.name.clone(), commit: Some(commit), previous })?;
     }
     Ok(())
 }
@@ -85,7 +83,7 @@ fn clear(args: &Args, context: &Context) -> Result<(), Failure> {
         None => format!("removed the mark of database '{name}'"),
     });
     if context.ui.wants_json() {
-        context.ui.json(&json!({ "database": name, "commit": null, "previous": previous }))?;
+        context.ui.json(&ChangedMark { database: name.clone(), commit: None, previous })?;
     }
     Ok(())
 }
@@ -95,7 +93,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = connect::connect(context, &database)?;
     let Some(mark) = client.read_mark()? else {
         if context.ui.wants_json() {
-            context.ui.json(&json!({ "database": database.name, "commit": null }))?;
+            context.ui.json(&NoMark { database: database.name.clone(), commit: () })?;
             return Err(Failure::new(Code::Negative, ""));
         }
         return Err(Failure::new(Code::Negative, format!("no mark in database '{}'", database.name))
@@ -107,14 +105,14 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
         None => None,
     };
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "database": database.name,
-            "commit": mark,
-            "known": place.is_some(),
-            "subject": place.as_ref().map(|place| &place.subject),
-            "behind": place.as_ref().and_then(|place| place.behind),
-            "ahead": place.as_ref().and_then(|place| place.ahead),
-        }))?);
+        return Ok(context.ui.json(&MarkOutput {
+            database: database.name.clone(),
+            commit: mark,
+            known: place.is_some(),
+            subject: place.as_ref().map(|place| place.subject.clone()),
+            behind: place.as_ref().and_then(|place| place.behind),
+            ahead: place.as_ref().and_then(|place| place.ahead),
+        })?);
     }
     let said = match &place {
         Some(place) => format!(" {}", place.subject),

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use crate::cli::output::repository::{LeftAloneRef, SyncOutput};
 use crate::cli::{Code, Context, Failure};
 use crate::git::Repository;
 use crate::ledger::{Direction, LeftAlone, Synced};
@@ -56,7 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.warning(&format!("{}: {}", left.reference, left.reason));
     }
     if context.ui.wants_json() {
-        context.ui.json(&as_json(&remote, &synced))?;
+        context.ui.json(&output(&remote, &synced))?;
     } else {
         context.ui.status(&summary(&remote, args.dry_run, &synced));
     }
@@ -136,13 +135,18 @@ fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
     )
 }
 
-fn as_json(remote: &str, synced: &Synced) -> serde_json::Value {
-    let left = |left: &LeftAlone| json!({ "ref": left.reference, "reason": left.reason, "rewritten": left.rewritten, "refused": left.refused });
-    json!({
-        "remote": remote,
-        "fetched": synced.taken,
-        "merged": synced.merged,
-        "pushed": synced.pushed,
-        "left_alone": synced.left_alone.iter().map(left).collect::<Vec<_>>(),
-    })
+fn output(remote: &str, synced: &Synced) -> SyncOutput {
+    let left = |left: &LeftAlone| LeftAloneRef {
+        reference: left.reference.clone(),
+        reason: left.reason.clone(),
+        rewritten: left.rewritten,
+        refused: left.refused,
+    };
+    SyncOutput {
+        remote: remote.to_owned(),
+        fetched: synced.taken.iter().cloned().collect(),
+        merged: synced.merged.iter().cloned().collect(),
+        pushed: synced.pushed.iter().cloned().collect(),
+        left_alone: synced.left_alone.iter().map(left).collect(),
+    }
 }

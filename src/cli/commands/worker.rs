@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::json;
-
+use crate::cli::output::queue::WorkerSummary;
 use crate::cli::{Code, Context, Failure, logging};
 use crate::domain::parse_duration;
 use crate::worker::{self, Ended, Mode, Options, Processes};
@@ -74,7 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let summary = summary?;
     if context.ui.wants_json() && mode != Mode::Forever {
-        context.ui.json(&json!({ "completed": summary.completed, "failed": summary.failed }))?;
+        context.ui.json(&WorkerSummary { completed: summary.completed, failed: summary.failed })?;
     }
     Ok(())
 }

@@ -3,8 +3,7 @@
 //! The other rooms know what went wrong but not what the user should do about
 //! it. Their errors become a [`Failure`] here and nowhere else.
 
-use serde_json::json;
-
+use super::output::message::{ErrorFields, ErrorMessage};
 use super::ui::OutputError;
 
 mod advice;
@@ -257,14 +256,16 @@ impl Failure {
     }
 
     /// The whole failure for machines.
-    pub fn as_json(&self) -> serde_json::Value {
-        json!({ "error": {
-            "code": self.code.name(),
-            "exit": self.code.status(),
-            "message": self.message,
-            "hints": self.hints,
-            "causes": self.causes,
-        } })
+    pub fn output(&self) -> ErrorMessage {
+        ErrorMessage {
+            error: ErrorFields {
+                code: self.code.name().to_owned(),
+                exit: self.code.status(),
+                message: self.message.clone(),
+                causes: self.causes.clone(),
+                hints: self.hints.clone(),
+            },
+        }
     }
 }
 
@@ -300,7 +301,7 @@ mod tests {
             crate::git::config::Error::Start(crate::process::Error::NotFound { program: "git".into() });
         let failure = Failure::from(error);
         assert_eq!(
-            failure.as_json().to_string(),
+            serde_json::to_value(failure.output()).unwrap().to_string(),
             r#"{"error":{"causes":["git: program not found"],"code":"tool-failed","exit":13,"hints":["install git, or add its directory to PATH"],"message":"cannot run git"}}"#
         );
     }

@@ -14,6 +14,7 @@ mod pager;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub use style::{ColorChoice, Style};
 pub use table::Table;
 
 use super::error::Failure;
+use super::output::message::{WarningFields, WarningMessage};
+use super::output::{LineOutput, ListOutput, Message, Output};
 use crate::config::Environment;
 use pager::Pager;
 use text::{sanitised, sanitised_json, sanitised_line};
@@ -221,15 +224,23 @@ impl Ui {
     }
 
     /// Prints a result as JSON.
-    pub fn json(&self, value: &impl Serialize) -> Result<(), OutputError> {
-        let json = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    pub fn json(&self, output: &impl Output) -> Result<(), OutputError> {
+        // Values have their fields in the order of the names, whatever type they are of.
+        let value = serde_json::to_value(output).map_err(io::Error::from)?;
+        let json = serde_json::to_string_pretty(&value).map_err(io::Error::from)?;
         Ok(writeln!(lock(&self.out).writer, "{}", sanitised_json(json))?)
     }
 
-    /// Begins a JSON document that has nothing but the list `name`, which may be
-    /// too long to be kept in memory.
-    pub fn json_list<'a>(&'a self, name: &'a str) -> JsonList<'a> {
-        JsonList { ui: self, name, is_empty: true }
+    /// Prints a result that is one of many as JSON in one line.
+    pub fn json_line(&self, output: &impl LineOutput) -> Result<(), OutputError> {
+        let json = json_text(output)?.replace('\n', " ");
+        Ok(writeln!(lock(&self.out).writer, "{json}")?)
+    }
+
+    /// Begins a JSON document that has nothing but one list, which may be too long
+    /// to be kept in memory.
+    pub fn json_list<L: ListOutput>(&self) -> JsonList<'_, L> {
+        JsonList { ui: self, is_empty: true, of: PhantomData }
     }
 
     /// Prints a table: cut to the terminal's width, at full width elsewhere.
@@ -249,7 +260,7 @@ impl Ui {
     /// Warns of something that does not stop the work.
     pub fn warning(&self, text: &str) {
         if self.wishes.json {
-            self.say_json(&serde_json::json!({ "warning": { "message": text } }));
+            self.say_json(&WarningMessage { warning: WarningFields { message: text.to_owned() } });
         } else {
             self.say(Style::Attention, "warning: ", text);
         }
@@ -265,7 +276,7 @@ impl Ui {
     /// Says why the command failed.
     pub fn failure(&self, failure: &Failure) {
         if self.wishes.json {
-            return self.say_json(&failure.as_json());
+            return self.say_json(&failure.output());
         }
         self.say(Style::Bad, "error: ", failure.message());
         for cause in failure.causes() {
@@ -316,8 +327,11 @@ impl Ui {
         self.to_stderr(&lines);
     }
 
-    fn say_json(&self, value: &serde_json::Value) {
-        self.to_stderr(&format!("{}\n", sanitised_json(value.to_string())));
+    fn say_json(&self, message: &impl Message) {
+        // Values have their fields in the order of the names.
+        if let Ok(value) = serde_json::to_value(message) {
+            self.to_stderr(&format!("{}\n", sanitised_json(value.to_string())));
+        }
     }
 
     fn to_stderr(&self, text: &str) {
@@ -334,18 +348,31 @@ impl Ui {
 
 /// A JSON document with one list, printed element by element.
 #[must_use = "without its end it is no document"]
-pub struct JsonList<'a> {
+pub struct JsonList<'a, L> {
     ui: &'a Ui,
-    name: &'a str,
     is_empty: bool,
+    of: PhantomData<L>,
 }
 
-impl JsonList<'_> {
-    /// Prints the next element, which [`text::json_element`] has made.
-    pub fn element(&mut self, element: &str) -> Result<(), OutputError> {
-        let mut out = lock(&self.ui.out);
+/// An element of a [`JsonList`], ready to be printed.
+pub struct JsonElement<L> {
+    text: String,
+    of: PhantomData<fn() -> L>,
+}
+
+impl<L: ListOutput> JsonElement<L> {
+    /// Writes `element` as JSON.
+    pub fn new(element: &L::Element) -> Result<Self, OutputError> {
+        Ok(Self { text: json_text(element)?, of: PhantomData })
+    }
+}
+
+impl<L: ListOutput> JsonList<'_, L> {
+    /// Prints the next element.
+    pub fn element(&mut self, element: &JsonElement<L>) -> Result<(), OutputError> {
+        let (mut out, element) = (lock(&self.ui.out), &element.text);
         match std::mem::replace(&mut self.is_empty, false) {
-            true => write!(out.writer, "{{\n  \"{}\": [\n    {element}", self.name)?,
+            true => write!(out.writer, "{{\n  \"{}\": [\n    {element}", L::FIELD)?,
             false => write!(out.writer, ",\n    {element}")?,
         }
         Ok(())
@@ -355,11 +382,18 @@ impl JsonList<'_> {
     pub fn end(self) -> Result<(), OutputError> {
         let mut out = lock(&self.ui.out);
         match self.is_empty {
-            true => writeln!(out.writer, "{{\n  \"{}\": []\n}}", self.name)?,
+            true => writeln!(out.writer, "{{\n  \"{}\": []\n}}", L::FIELD)?,
             false => writeln!(out.writer, "\n  ]\n}}")?,
         }
         Ok(())
     }
+}
+
+/// An element of a list as JSON, with its fields in the order of the names.
+fn json_text(element: &impl Serialize) -> Result<String, OutputError> {
+    let value = serde_json::to_value(element).map_err(io::Error::from)?;
+    // What stands in strings never breaks a line.
+    Ok(sanitised_json(format!("{value:#}")).replace('\n', "\n    "))
 }
 
 /// A panic while printing must not stop the printing of that panic.

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::error::Code;
+use crate::cli::output::store::GeneratedIdentity;
 
 const TERMINAL: Terminal = Terminal { stdout: true, stderr: true, width: Some(40) };
 
@@ -17,7 +18,7 @@ fn data_cannot_control_a_terminal_but_reaches_a_pipe_as_it_is() {
     let (terminal, out, err) =
         ui(TERMINAL, Wishes { color: Some(ColorChoice::Never), ..Wishes::default() }, &[]);
     terminal.line(hostile).unwrap();
-    terminal.json(&json!({ "name": hostile })).unwrap();
+    terminal.json(&GeneratedIdentity { file: hostile.into(), recipient: hostile.into() }).unwrap();
     terminal.warning(hostile);
     assert!(!(out.text() + &err.text()).contains(['\x1b', '\u{9b}']), "{}{}", out.text(), err.text());
     let (pipe, out, err) = ui(Terminal::default(), Wishes::default(), &[]);

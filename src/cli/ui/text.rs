@@ -63,12 +63,6 @@ pub fn sanitised_json(json: String) -> String {
     safe
 }
 
-/// An element of a list in a JSON document, as [`super::JsonList`] takes it.
-pub fn json_element(value: &serde_json::Value) -> String {
-    // What stands in strings never breaks a line.
-    sanitised_json(format!("{value:#}")).replace('\n', "\n    ")
-}
-
 fn is_hostile(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -37,16 +37,16 @@ pub enum Identity {
 }
 
 /// What is replaced, and the names that the two have meanwhile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// A database of a server.
     Database {
         /// How to reach the server; no secret is in it.
         server: String,
-        /// The cluster, whose oids these are.
+        /// The system identifier of the cluster.
         system_identifier: String,
-        /// Its name.
+        /// The name of the database.
         dbname: String,
         /// What the new one is called until it is in place.
         beside: String,
@@ -93,7 +93,7 @@ impl fmt::Display for Place {
 }
 
 /// How far it is meant to have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// The new one is being made.

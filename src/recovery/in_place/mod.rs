@@ -31,7 +31,7 @@ use super::Error;
 use crate::process::crash_point;
 
 /// Where one of the two is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spot {
     /// In the place that the old one had.

@@ -31,7 +31,7 @@ pub(super) struct Document {
 }
 
 /// A key by its public name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeyEntry {
     /// Eight hex digits, as records of backups have them.
     pub id: String,
@@ -40,7 +40,7 @@ pub struct KeyEntry {
 }
 
 /// How a recipient proves to be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipientKind {
     /// By an age identity.
@@ -85,7 +85,7 @@ impl RecipientEntry {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// The store was made.
@@ -99,23 +99,23 @@ pub enum Action {
 }
 
 /// A change, and who made it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     /// When, RFC 3339.
     pub at: String,
-    /// By whom, as they call themselves.
+    /// Who made the change, as they call themselves.
     pub by: String,
     /// On which machine.
     pub host: String,
-    /// What.
+    /// What was done.
     pub action: Action,
-    /// The recipient that was added or removed.
+    /// The recipient that was added or removed; absent if none was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recipient: Option<String>,
-    /// What that one was called.
+    /// The label of the recipient; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
-    /// The key that was made.
+    /// The id of the key that was made; absent if none was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
     /// What a later version may add.

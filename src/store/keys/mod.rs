@@ -51,7 +51,7 @@ pub struct StoreKeys {
 }
 
 /// Who can open a store, without what opens it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct KeysView {
     /// The number of the object that says so.
     pub number: u32,
@@ -66,11 +66,11 @@ pub struct KeysView {
 }
 
 /// A recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RecipientView {
     /// How it proves to be one.
     pub kind: RecipientKind,
-    /// What it is called.
+    /// The label of the recipient; null if it has none.
     pub label: Option<String>,
     /// Its public key.
     pub recipient: String,

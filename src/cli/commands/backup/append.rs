@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::output::backup::EventOutput;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupId, EVENT_BYTES_MAX, Event, EventError, EventId, FORMAT, Timestamp};
 use crate::ledger::{self, Ledger};
@@ -37,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let event = completed(&bytes, context)?;
     let entry = context.ledger()?.append_event(&event)?;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&event.to_value())?);
+        return Ok(context.ui.json(&EventOutput::from(&event))?);
     }
     context.ui.status(&format!("{} {}", event.body.kind(), view::title(&entry.backup)));
     Ok(context.ui.line(event.id)?)

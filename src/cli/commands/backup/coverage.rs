@@ -1,7 +1,6 @@
 //! `git pggit backup coverage`
 
-use serde_json::json;
-
+use crate::cli::output::backup::{BranchCoverage, RangeCoverage, RangeTotals};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Timestamp, human_bytes};
@@ -91,7 +90,7 @@ fn branches(
     let all_ok = branches.iter().all(|branch| branch.tip.state == State::Ok);
     let tally = records.tally();
     if context.ui.wants_json() {
-        context.ui.json(&json!({ "branches": branches, "totals": tally }))?;
+        context.ui.json(&BranchCoverage { branches, totals: tally })?;
         return Ok(all_ok);
     }
     context.page()?;
@@ -175,8 +174,7 @@ fn commits(
     if context.ui.wants_json() {
         let backups: usize = commits.iter().map(|commit| commit.backups).sum();
         let commits: Vec<Coverage> = commits.into_iter().map(|it| it.named(Oid::to_commit)).collect();
-        let totals = json!({ "commits": n, "ok": ok, "backups": backups });
-        context.ui.json(&json!({ "commits": commits, "totals": totals }))?;
+        context.ui.json(&RangeCoverage { commits, totals: RangeTotals { commits: n, ok, backups } })?;
         return Ok(ok == n);
     }
     let rows: Vec<Row<'_>> = overview.rows().collect();

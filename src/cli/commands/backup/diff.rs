@@ -1,5 +1,6 @@
 //! `git pggit backup diff`
 
+use crate::cli::output::backup::SchemaDiff;
 use crate::cli::{Code, Context, Failure};
 use crate::git::DiffOptions;
 use crate::ledger::{Entry, Ledger};
@@ -51,8 +52,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let options = DiffOptions { stat: args.stat, color: context.ui.color_on_stdout() };
     let diff = ledger.repository().diff(&old, &new, options)?;
     if context.ui.wants_json() {
-        let text = String::from_utf8_lossy(&diff.text);
-        context.ui.json(&serde_json::json!({ "differs": diff.differs, "diff": text }))?;
+        let text = String::from_utf8_lossy(&diff.text).into_owned();
+        context.ui.json(&SchemaDiff { differs: diff.differs, diff: text })?;
     } else if !context.ui.is_quiet() {
         context.page()?;
         context.ui.raw(&diff.text)?;

@@ -1,8 +1,7 @@
 //! `git pggit backup fail`
 
-use serde_json::{Value, json};
-
 use crate::backup::{NotInterrupted, check_interrupted, is_abandoned, settle_dead, settle_interrupted};
+use crate::cli::output::backup::SettledBackups;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Failed, Failure as Cause};
 use crate::ledger::{Entry, Row};
@@ -118,8 +117,8 @@ fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> 
         }
     }
     if context.ui.wants_json() {
-        let settled: Vec<Value> = settled.iter().map(|entry| view::record(&entry.backup)).collect();
-        return Ok(context.ui.json(&json!({ "settled": settled }))?);
+        let settled = settled.iter().map(|entry| (&entry.backup).into()).collect();
+        return Ok(context.ui.json(&SettledBackups { settled })?);
     }
     if settled.is_empty() {
         context.ui.status("no backup was interrupted");

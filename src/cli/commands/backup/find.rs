@@ -1,8 +1,7 @@
 //! `git pggit backup find`
 
-use serde_json::json;
-
 use crate::cli::from_option::FromOption;
+use crate::cli::output::backup::FoundBackups;
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::domain::{DatabaseName, ShortIds};
@@ -79,22 +78,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let candidates = candidates(&query, commit, &overview, context)?;
     if context.ui.wants_json() {
         let best = candidates.iter().find(|candidate| candidate.is_eligible()).map(|best| best.backup);
-        return Ok(context.ui.json(&json!({
-            "commit": commit.to_commit(),
-            "best": best,
-            "candidates": candidates.iter().map(as_json).collect::<Vec<_>>(),
-        }))?);
+        return Ok(context.ui.json(&FoundBackups {
+            commit: commit.to_commit(),
+            best,
+            candidates: candidates.iter().map(Into::into).collect(),
+        })?);
     }
     best(&candidates, commit)?;
     context.page()?;
     Ok(context.ui.table(&table(&candidates, &short_ids(&overview)))?)
-}
-
-fn as_json(candidate: &Candidate) -> serde_json::Value {
-    let mut value = json!(candidate);
-    value["eligible"] = candidate.is_eligible().into();
-    value["reason"] = candidate.reason().into();
-    value
 }
 
 fn table(candidates: &[Candidate], ids: &ShortIds) -> Table {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::backup::{self, Asked, Request, Surroundings};
+use crate::cli::output::backup::GuardedMigration;
 use crate::cli::restores::{attach, recorded, warn_not_marked, watch_signals};
 use crate::cli::{Code, Context, Failure, bar};
 use crate::config::DatabaseConfig;
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn finished(entry: &Entry, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&serde_json::json!({ "backup": entry.backup.id, "migrated": true }))?);
+        return Ok(context.ui.json(&GuardedMigration { backup: entry.backup.id, migrated: true })?);
     }
     context.ui.status("the migration succeeded; the backup stays");
     Ok(())

@@ -1,8 +1,7 @@
 //! `git pggit backup import`
 
-use serde_json::json;
-
 use crate::backup::{self, Import, Outcome};
+use crate::cli::output::backup::{ImportOutcome, ImportedBackup, ImportedBackups};
 use crate::cli::{Context, Failure};
 
 use super::catalogue::Where;
@@ -45,23 +44,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let (mut imported, mut known) = (0, 0);
     for one in &outcomes {
-        let (state, id, why) = match &one.outcome {
-            Outcome::Imported(entry) => ("imported", Some(entry.backup.id), None),
-            Outcome::Completed(entry) => ("completed", Some(entry.backup.id), None),
-            Outcome::Known(id) => ("known", Some(*id), None),
-            Outcome::LeftOut(why) => ("left-out", None, Some(why)),
+        let (outcome, id, why) = match &one.outcome {
+            Outcome::Imported(entry) => (ImportOutcome::Imported, Some(entry.backup.id), None),
+            Outcome::Completed(entry) => (ImportOutcome::Completed, Some(entry.backup.id), None),
+            Outcome::Known(id) => (ImportOutcome::Known, Some(*id), None),
+            Outcome::LeftOut(why) => (ImportOutcome::LeftOut, None, Some(why)),
         };
         match &one.outcome {
             Outcome::Imported(_) | Outcome::Completed(_) => imported += 1,
             Outcome::Known(_) => known += 1,
             Outcome::LeftOut(why) => context.ui.warning(&format!("left out {}: {why}", one.label)),
         }
-        lines.push(json!({ "label": one.label, "outcome": state, "id": id, "reason": why }));
+        lines.push(ImportedBackup { label: one.label.clone(), outcome, id, reason: why.cloned() });
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "tool": adapter.name(), "database": database.name, "backups": lines,
-        }))?);
+        return Ok(context.ui.json(&ImportedBackups {
+            tool: adapter.name().to_owned(),
+            database: database.name,
+            backups: lines,
+        })?);
     }
     context.ui.status(&format!(
         "imported {imported} of {} backups from {}; {known} were known",

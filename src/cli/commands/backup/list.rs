@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::cli::ui::Table;
-use crate::cli::ui::text::{json_element, relative_time};
+use crate::cli::output::backup::{RecordList, RecordOutput};
+use crate::cli::ui::text::relative_time;
+use crate::cli::ui::{JsonElement, OutputError, Table};
 use crate::cli::{Context, Failure};
 use crate::domain::{ShortIds, Timestamp, human_bytes};
 use crate::git::Repository;
@@ -76,9 +77,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     rows.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.wants_json() {
-        let mut list = context.ui.json_list("backups");
-        let element = |entry: Entry| json_element(&view::record(&entry.backup));
-        let print = |element: String| Ok::<_, Failure>(list.element(&element)?);
+        let mut list = context.ui.json_list::<RecordList>();
+        let element = |entry: Entry| JsonElement::new(&RecordOutput::from(&entry.backup));
+        let print = |element: Result<_, OutputError>| Ok::<_, Failure>(list.element(&element?)?);
         context.ledger()?.each_entry(&rows, element, print)?;
         return Ok(list.end()?);
     }

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use std::collections::binary_heap::{BinaryHeap, PeekMut};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
-use crate::cli::ui::text::json_element;
-use crate::cli::ui::{Style, Table};
+use crate::cli::output::backup::{EventLog, LoggedEvent, SignatureOutput};
+use crate::cli::ui::{JsonElement, Style, Table};
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, BackupId, CommitId, Event, Timestamp};
 use crate::git::Signature;
@@ -61,10 +59,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     rows.truncate(limit);
     let mut signatures = args.show_signature.then(|| Signatures { context, by_commit: BTreeMap::new() });
     if context.ui.wants_json() {
-        let mut list = context.ui.json_list("events");
+        let mut list = context.ui.json_list::<EventLog>();
         newest_first(&rows, limit, context, |happened| {
             let signature = signatures.as_mut().map(|all| all.of(&happened)).transpose()?.flatten();
-            Ok(list.element(&json_element(&as_json(&happened, signature)))?)
+            Ok(list.element(&JsonElement::new(&output(&happened, signature))?)?)
         })?;
         return Ok(list.end()?);
     }
@@ -197,17 +195,16 @@ impl Signatures<'_> {
     }
 }
 
-fn as_json(happened: &Happened, signature: Option<&Signature>) -> Value {
+fn output(happened: &Happened, signature: Option<&Signature>) -> LoggedEvent {
     let Happened { backup, event, .. } = happened;
-    let mut value = event.to_value();
-    value["backup_name"] = backup.name.as_str().into();
-    value["backup_database"] = backup.database.as_str().into();
-    if let Some(signature) = signature {
-        value["signature"] = json!({
-            "verdict": signature.verdict.as_str(),
-            "signer": signature.signer,
-            "key": signature.key,
-        });
+    LoggedEvent {
+        event: event.into(),
+        backup_name: backup.name.clone(),
+        backup_database: backup.database.clone(),
+        signature: signature.map(|signature| SignatureOutput {
+            verdict: signature.verdict.as_str().to_owned(),
+            signer: signature.signer.clone(),
+            key: signature.key.clone(),
+        }),
     }
-    value
 }

@@ -1,8 +1,7 @@
 //! `git pggit backup reconcile`
 
-use serde_json::{Value, json};
-
 use crate::backup::{self, Differences, Import};
+use crate::cli::output::backup::{ChangedBackup, GoneBackup, ToolDifferences, UnknownBackup};
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::Entry;
 
@@ -43,7 +42,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        context.ui.json(&as_json(&differences, adapter.name(), args.record))?;
+        context.ui.json(&output(&differences, adapter.name(), args.record))?;
     } else {
         print(&differences, args.record, context)?;
     }
@@ -86,19 +85,24 @@ fn print(differences: &Differences, recorded: bool, context: &Context) -> Result
     Ok(())
 }
 
-fn as_json(differences: &Differences, tool: &str, recorded: bool) -> Value {
-    let entry = |entry: &Entry| json!({ "id": entry.backup.id, "location": entry.backup.location });
-    let changed = |(at, changes): &(Entry, Vec<String>)| json!({ "id": at.backup.id, "location": at.backup.location, "changes": changes });
-    json!({
-        "tool": tool,
-        "recorded": recorded,
-        "same": differences.same,
-        "gone": differences.gone.iter().map(entry).collect::<Vec<_>>(),
-        "unknown": differences.unknown.iter().map(|item| json!({
-            "label": item.label,
-            "location": item.location,
-            "unusable": item.usable.as_ref().err(),
-        })).collect::<Vec<_>>(),
-        "changed": differences.changed.iter().map(changed).collect::<Vec<_>>(),
-    })
+fn output(differences: &Differences, tool: &str, recorded: bool) -> ToolDifferences {
+    let gone = |entry: &Entry| GoneBackup { id: entry.backup.id, location: entry.backup.location.clone() };
+    let changed = |(at, changes): &(Entry, Vec<String>)| ChangedBackup {
+        id: at.backup.id,
+        location: at.backup.location.clone(),
+        changes: changes.clone(),
+    };
+    let unknown = differences.unknown.iter().map(|item| UnknownBackup {
+        label: item.label.clone(),
+        location: item.location.clone(),
+        unusable: item.usable.as_ref().err().cloned(),
+    });
+    ToolDifferences {
+        tool: tool.to_owned(),
+        recorded,
+        same: differences.same,
+        gone: differences.gone.iter().map(gone).collect(),
+        unknown: unknown.collect(),
+        changed: differences.changed.iter().map(changed).collect(),
+    }
 }

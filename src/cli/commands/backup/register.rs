@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::backup::default_name;
+use crate::cli::output::backup::RecordOutput;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{
     BackupId, BackupName, BackupType, Body, DatabaseName, Dependency, Tool, check_dependencies,
@@ -97,7 +98,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn report(entry: &Entry, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&view::record(backup))?);
+        return Ok(context.ui.json(&RecordOutput::from(backup))?);
     }
     let (name, database, commit) = (&backup.name, &backup.database, backup.commit.short());
     context.ui.status(&format!(

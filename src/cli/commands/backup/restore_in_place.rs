@@ -1,14 +1,13 @@
 //! `git pggit backup restore --in-place`, `restore list`, `resume`, `abort` and `finish`.
 
-use serde_json::{Value, json};
-
 use super::restore::{Unfinished, Which};
 use super::{restore_print, view};
+use crate::cli::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::recovery::in_place::{Place, Stage};
-use crate::recovery::restore::replace::{Positions, Replaced, Replacement, RestoreStatus, UnfinishedRestore};
+use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, UnfinishedRestore};
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
 
 /// Shows what would be done.
@@ -69,7 +68,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
         if let Err(error) = status.positions {
             return Err(error.into());
         }
-        return Ok(context.ui.json(&as_json(&status))?);
+        return Ok(context.ui.json(&output(&status))?);
     }
     context.ui.status(&format!("{place} is now backup {backup} at commit {}", commit.short()));
     context.ui.status(&format!("what was there before is {}", place.aside()));
@@ -105,39 +104,34 @@ pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failur
 
 fn over(place: &Place, what: &str, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "place": place }))?);
+        return Ok(context.ui.json(&FinishedRestore { place: place.clone() })?);
     }
     context.ui.status(&format!("{place} {what}"));
     Ok(())
 }
 
-fn as_json(status: &RestoreStatus) -> Value {
+fn output(status: &RestoreStatus) -> RestoreStatusOutput {
     let RestoreStatus { id, journal, is_busy, positions } = status;
-    let mut value = json!({
-        "id": id,
-        "backup": journal.backup,
-        "commit": journal.commit,
-        "begun_at": journal.begun_at,
-        "place": journal.place,
-        "stage": journal.stage,
-        "busy": is_busy,
-    });
-    match positions {
-        Ok(Positions { in_place, old, new }) => {
-            value["in_place"] = (*in_place).into();
-            value["old"] = json!(old);
-            value["new"] = json!(new);
-        }
-        Err(error) => value["error"] = error.to_string().into(),
+    let known = positions.as_ref().ok();
+    RestoreStatusOutput {
+        id: id.clone(),
+        backup: journal.backup,
+        commit: journal.commit.clone(),
+        begun_at: journal.begun_at,
+        place: journal.place.clone(),
+        stage: journal.stage,
+        busy: *is_busy,
+        in_place: known.map(|positions| positions.in_place.to_owned()),
+        old: known.map(|positions| positions.old),
+        new: known.map(|positions| positions.new),
+        error: positions.as_ref().err().map(ToString::to_string),
     }
-    value
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
     let all = RestoreStatus::all(context)?;
     if context.ui.wants_json() {
-        let all: Vec<Value> = all.iter().map(as_json).collect();
-        return Ok(context.ui.json(&json!({ "restores": all }))?);
+        return Ok(context.ui.json(&UnfinishedRestores { restores: all.iter().map(output).collect() })?);
     }
     let mut table = Table::new(["ID", "PLACE", "BEGUN", "COMMIT", "IN PLACE", "STATE"]);
     for RestoreStatus { id, journal, is_busy, positions } in &all {

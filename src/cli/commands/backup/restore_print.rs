@@ -1,7 +1,8 @@
 //! The output of `git pggit backup plan` and `git pggit backup restore`.
 
-use serde_json::{Value, json};
-
+use crate::cli::output::restore::{
+    PlannedDestination, RestorePlanOutput, RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer,
+};
 use crate::cli::restores::{recorded, warn_not_marked, warn_of_difference};
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Context, Failure};
@@ -26,23 +27,18 @@ pub(super) fn plan(
     let Target { entry, commit, .. } = plan.target();
     let backup = &entry.backup;
     if context.ui.wants_json() {
-        let step = |step: &PlannedStep| {
-            let mut value = json!(step);
-            value["undo"] = step.effect.undo().into();
-            value
-        };
-        context.ui.json(&json!({
-            "backup": backup.id,
-            "backup_commit": backup.commit,
-            "commit": commit.to_commit(),
-            "tool": backup.tool.name,
-            "size_bytes": backup.size_bytes,
-            "into": place(plan)?,
-            "steps": steps.iter().map(step).collect::<Vec<_>>(),
-            "estimate_s": estimate.as_ref().map(|it| it.duration.as_secs_f64().round()),
-            "estimate_from": estimate.as_ref().map(|it| &it.from),
-            "refusals": refusals.iter().map(Failure::as_json).collect::<Vec<_>>(),
-        }))?;
+        context.ui.json(&RestorePlanOutput {
+            backup: backup.id,
+            backup_commit: backup.commit.clone(),
+            commit: commit.to_commit(),
+            tool: backup.tool.name.clone(),
+            size_bytes: backup.size_bytes,
+            into: place(plan)?,
+            steps: steps.into_iter().map(Into::into).collect(),
+            estimate_s: estimate.as_ref().map(|it| it.duration.as_secs_f64().round()),
+            estimate_from: estimate.as_ref().map(|it| it.from.clone()),
+            refusals: refusals.iter().map(Failure::output).collect(),
+        })?;
     } else {
         let (name, id, tool, short) = (&backup.name, backup.id, &backup.tool.name, backup.commit.short());
         let text = format!("backup {name} ({id}) by {tool} on {short}");
@@ -58,12 +54,14 @@ pub(super) fn plan(
 }
 
 /// Returns the destination of a plan.
-fn place(plan: &RestorePlan<'_>) -> Result<Value, Failure> {
+fn place(plan: &RestorePlan<'_>) -> Result<PlannedDestination, Failure> {
     Ok(match &plan.request().destination {
         Destination::Database(database) => {
-            json!({ "database": database.name, "server": plan.server()?.to_url() })
+            PlannedDestination::Database { database: database.name.clone(), server: plan.server()?.to_url() }
         }
-        Destination::Directory(directory) => json!({ "directory": directory.path }),
+        Destination::Directory(directory) => {
+            PlannedDestination::Directory { directory: directory.path.to_string_lossy().into_owned() }
+        }
     })
 }
 
@@ -109,12 +107,12 @@ pub(super) fn outcome(
         Made::Database(made) => {
             warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
             match context.ui.wants_json() {
-                true => context.ui.json(&database_json(target, &outcome, made))?,
+                true => context.ui.json(&database_output(target, &outcome, made))?,
                 false => database(target, &outcome, made, context),
             }
         }
         Made::Directory(made) if context.ui.wants_json() => {
-            context.ui.json(&directory_json(target, &outcome, made))?;
+            context.ui.json(&directory_output(target, &outcome, made))?;
         }
         Made::Directory(made) => directory(target, &outcome, made, context)?,
     }
@@ -127,25 +125,25 @@ pub(super) fn outcome(
     }
 }
 
-fn database_json(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase) -> Value {
+fn database_output(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase) -> RestoredDatabase {
     let backup = &target.entry.backup;
-    json!({
-        "backup": backup.id,
-        "commit": target.commit.to_commit(),
-        "backup_commit": backup.commit,
-        "database": made.info.dbname(),
-        "size_bytes": outcome.bytes,
-        "duration_s": outcome.duration.as_secs_f64(),
-        "schema_compared_with": outcome.schema.as_ref().map(|schema| &schema.with),
-        "schema_difference": outcome.schema.as_ref().map(|schema| &schema.difference),
-        "left_out": made.left_out,
-        "not_marked": made.not_marked,
-        "roles": made.roles.as_ref().map(|roles| json!({
-            "made": roles.made,
-            "kept": roles.kept,
-            "left_out": roles.left_out,
-        })),
-    })
+    RestoredDatabase {
+        backup: backup.id,
+        commit: target.commit.to_commit(),
+        backup_commit: backup.commit.clone(),
+        database: made.info.dbname().to_owned(),
+        size_bytes: outcome.bytes,
+        duration_s: outcome.duration.as_secs_f64(),
+        schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
+        schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
+        left_out: made.left_out.clone(),
+        not_marked: made.not_marked.clone(),
+        roles: made.roles.as_ref().map(|roles| RestoredRoles {
+            made: roles.made.clone(),
+            kept: roles.kept.clone(),
+            left_out: roles.left_out.clone(),
+        }),
+    }
 }
 
 fn database(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase, context: &Context) {
@@ -164,29 +162,30 @@ fn database(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase, cont
     schema(target, outcome.schema.as_ref(), context);
 }
 
-fn directory_json(target: &Target, outcome: &RestoreOutcome, made: &MadeDirectory) -> Value {
+fn directory_output(target: &Target, outcome: &RestoreOutcome, made: &MadeDirectory) -> RestoredDirectory {
     let backup = &target.entry.backup;
     let started = made.server.as_ref().and_then(|server| server.as_ref().ok());
-    json!({
-        "backup": backup.id,
-        "commit": target.commit.to_commit(),
-        "backup_commit": backup.commit,
-        "backups": made.members,
-        "directory": made.path.to_string_lossy(),
-        "tablespaces": made.tablespaces.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-        "archive_mode": if made.archiving == Archiving::Off { "off" } else { "preserve" },
-        "size_bytes": outcome.bytes,
-        "until": made.until,
-        "recovered": made.is_recovered,
-        "schema_compared_with": outcome.schema.as_ref().map(|schema| &schema.with),
-        "schema_difference": outcome.schema.as_ref().map(|schema| &schema.difference),
-        "server": started.map(|started| json!({
-            "url": started.url,
-            "stop": started.stop,
-            "user": started.user,
-        })),
-        "duration_s": outcome.duration.as_secs_f64(),
-    })
+    let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+    RestoredDirectory {
+        backup: backup.id,
+        commit: target.commit.to_commit(),
+        backup_commit: backup.commit.clone(),
+        backups: made.members.clone(),
+        directory: text(&made.path),
+        tablespaces: made.tablespaces.iter().map(text).collect(),
+        archive_mode: if made.archiving == Archiving::Off { "off" } else { "preserve" }.to_owned(),
+        size_bytes: outcome.bytes,
+        until: made.until.clone(),
+        recovered: made.is_recovered,
+        schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
+        schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
+        server: started.map(|started| StartedServer {
+            url: started.url.clone(),
+            stop: started.stop.clone(),
+            user: started.user.clone(),
+        }),
+        duration_s: outcome.duration.as_secs_f64(),
+    }
 }
 
 fn directory(

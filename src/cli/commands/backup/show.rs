@@ -1,8 +1,9 @@
 //! `git pggit backup show`
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::backup::displayed_status;
+use crate::cli::output::backup::{IgnoredEvent, LedgerPlace, ShownBackup};
 use crate::cli::ui::Style;
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Event, human_bytes};
@@ -51,7 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         needed_by: needed_by(backup, &overview),
     };
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&story.as_json())?);
+        return Ok(context.ui.json(&story.output())?);
     }
     context.page()?;
     let status = displayed_status(backup);
@@ -80,16 +81,17 @@ fn needed_by<'a>(backup: &Backup, overview: &'a Overview) -> Vec<Row<'a>> {
 }
 
 impl Story<'_> {
-    fn as_json(&self) -> Value {
-        let mut value = view::record(&self.entry.backup);
-        value["subject"] = self.subject.clone().into();
-        value["names"] = self.names.clone().into();
-        value["needed_by"] = self.needed_by.iter().map(|row| row.id().to_string()).collect();
-        value["events"] = self.entry.record.ordered().into_iter().map(Event::to_value).collect();
-        value["ignored"] =
-            self.entry.ignored.iter().map(|it| json!({ "id": it.id, "reason": it.reason })).collect();
-        value["ledger"] = json!({ "ref": self.reference(), "commit": self.entry.tip.to_string() });
-        value
+    fn output(&self) -> ShownBackup {
+        let ignored = self.entry.ignored.iter();
+        ShownBackup {
+            record: (&self.entry.backup).into(),
+            subject: self.subject.clone(),
+            names: self.names.clone(),
+            needed_by: self.needed_by.iter().map(Row::id).collect(),
+            events: self.entry.record.ordered().into_iter().map(Into::into).collect(),
+            ignored: ignored.map(|it| IgnoredEvent { id: it.id, reason: it.reason.clone() }).collect(),
+            ledger: LedgerPlace { reference: self.reference(), commit: self.entry.tip.to_string() },
+        }
     }
 
     fn reference(&self) -> String {

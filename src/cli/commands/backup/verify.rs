@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::backup;
 use crate::cli::from_option::FromOption;
+use crate::cli::output::backup::{
+    DueVerification, DueVerifications, VerificationResult, VerificationResults,
+};
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::domain::{
@@ -153,7 +156,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                     failed.push(view::title(&verdict.entry.backup));
                 }
                 recorded |= !verdict.reused;
-                verdicts.push(as_json(&verdict));
+                verdicts.push(output(&verdict));
             }
             Err(failure) => {
                 let failure = failure.hint(format!("no verdict about {}", view::title(&wanted.entry.backup)));
@@ -169,7 +172,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        context.ui.json(&json!({ "verifications": verdicts }))?;
+        context.ui.json(&VerificationResults { verifications: verdicts })?;
     }
     if recorded {
         crate::cli::commands::sync::on_write(context);
@@ -242,11 +245,14 @@ fn due(entries: Vec<Entry>, context: &Context) -> Result<Vec<Wanted>, Failure> {
 
 fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        let one = |it: &Wanted| {
-            json!({ "backup": it.entry.backup.id, "name": it.entry.backup.name, "database": it.entry.backup.database,
-                    "kind": it.kind, "reason": it.reason })
+        let due = |it: &Wanted| DueVerification {
+            backup: it.entry.backup.id,
+            name: it.entry.backup.name.clone(),
+            database: it.entry.backup.database.clone(),
+            kind: it.kind,
+            reason: it.reason.clone(),
         };
-        return Ok(context.ui.json(&json!({ "due": wanted.iter().map(one).collect::<Vec<_>>() }))?);
+        return Ok(context.ui.json(&DueVerifications { due: wanted.iter().map(due).collect() })?);
     }
     if wanted.is_empty() {
         context.ui.hint("nothing is due");
@@ -297,22 +303,22 @@ fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn as_json(verdict: &Verdict) -> Value {
+fn output(verdict: &Verdict) -> VerificationResult {
     let (backup, it) = (&verdict.entry.backup, &verdict.verification);
-    json!({
-        "backup": backup.id,
-        "name": backup.name,
-        "database": backup.database,
-        "commit": backup.commit,
-        "kind": it.kind,
-        "status": it.status,
-        "reasons": verdict.reasons(),
-        "reused": verdict.reused,
-        "at": it.at,
-        "by": it.by,
-        "event": it.id,
-        "details": it.details,
-    })
+    VerificationResult {
+        backup: backup.id,
+        name: backup.name.clone(),
+        database: backup.database.clone(),
+        commit: backup.commit.clone(),
+        kind: it.kind,
+        status: it.status,
+        reasons: verdict.reasons().into_iter().map(str::to_owned).collect(),
+        reused: verdict.reused,
+        at: it.at,
+        by: it.by.clone(),
+        event: it.id,
+        details: it.details.clone(),
+    }
 }
 
 fn report(args: &Args, context: &Context) -> Result<(), Failure> {

@@ -1,21 +1,13 @@
 //! How records are shown, and how a command says that it changed one.
 
-use serde_json::{Value, json};
-
-use crate::backup::{self, displayed_status};
+use crate::backup;
+use crate::cli::output::backup::RecordOutput;
 use crate::cli::ui::Style;
 use crate::cli::ui::text::relative_time;
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Timestamp, VerificationStatus, Verified};
 use crate::git::{Oid, Repository};
 use crate::ledger::{Entry, Row};
-
-/// A record for machines: its fields, and the state as people are told it.
-pub(super) fn record(backup: &Backup) -> Value {
-    let mut value = json!(backup);
-    value["displayed_status"] = displayed_status(backup).into();
-    value
-}
 
 /// The state of a backup as people are told it.
 pub(super) fn displayed(row: &Row<'_>) -> &'static str {
@@ -89,7 +81,7 @@ pub(super) fn subject_of(commit: Oid, repository: &Repository) -> String {
 /// Says that a record was changed, or with `--json` what it is now.
 pub(super) fn changed(entry: &Entry, said: &str, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&record(&entry.backup))?);
+        return Ok(context.ui.json(&RecordOutput::from(&entry.backup))?);
     }
     context.ui.status(said);
     Ok(())

@@ -1,8 +1,7 @@
 //! `git pggit clone list`
 
-use serde_json::json;
-
 use crate::cli::commands::backup::view;
+use crate::cli::output::database::{CloneList, CloneOutput, CloneState};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::process::{Liveness, is_alive};
@@ -29,10 +28,12 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let clones = clones(&args.server.connect(context)?)?;
     if context.ui.wants_json() {
-        let one =
-            |clone: &Clone| json!({ "dbname": clone.dbname, "state": state(clone), "clone": clone.note });
-        let list: Vec<_> = clones.iter().map(one).collect();
-        return Ok(context.ui.json(&json!({ "clones": list }))?);
+        let clone = |clone: &Clone| CloneOutput {
+            dbname: clone.dbname.clone(),
+            state: state(clone),
+            clone: clone.note.clone(),
+        };
+        return Ok(context.ui.json(&CloneList { clones: clones.iter().map(clone).collect() })?);
     }
     if clones.is_empty() {
         context.ui.hint("there are no copies; 'git pggit checkout <commit>' makes one");
@@ -46,16 +47,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         table.cell(clone.note.commit.short());
         table.shown(clone.note.backup);
         table.cell(&view::time(clone.note.at));
-        table.cell(state(clone));
+        table.cell(state(clone).as_str());
     }
     Ok(context.ui.table(&table)?)
 }
 
 /// Until when it stays.
-fn state(clone: &Clone) -> &'static str {
+fn state(clone: &Clone) -> CloneState {
     match clone.note.owner.as_ref().map(is_alive) {
-        None => "kept",
-        Some(Liveness::Dead) => "abandoned",
-        Some(_) => "in use",
+        None => CloneState::Kept,
+        Some(Liveness::Dead) => CloneState::Abandoned,
+        Some(_) => CloneState::InUse,
     }
 }

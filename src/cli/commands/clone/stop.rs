@@ -1,5 +1,6 @@
 //! `git pggit clone stop`
 
+use crate::cli::output::database::DroppedClones;
 use crate::cli::{Code, Context, Failure};
 use crate::recovery::{clones, drop_clone};
 
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.status(&format!("dropped {name}"));
     }
     if context.ui.wants_json() {
-        context.ui.json(&serde_json::json!({ "dropped": names }))?;
+        context.ui.json(&DroppedClones { dropped: names })?;
     }
     Ok(())
 }

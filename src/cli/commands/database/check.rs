@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-
+use crate::cli::output::database::{DatabaseCheck, ProgramOutput};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
@@ -45,7 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let programs = Programs::new(config.pgbin()?.map(|dir| dir.value)).for_server(facts.major);
     let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
     if context.ui.wants_json() {
-        context.ui.json(&as_json(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
+        context.ui.json(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
     } else {
         context.page()?;
         context.ui.table(&table(database.name.as_str(), &client, &facts, mark, &found))?;
@@ -75,26 +74,35 @@ fn table(name: &str, client: &Client, facts: &ServerFacts, mark: Option<String>,
     table
 }
 
-fn as_json(name: &str, client: &Client, facts: &ServerFacts, mark: Option<&str>, found: &Found) -> Value {
+fn output(
+    name: &str,
+    client: &Client,
+    facts: &ServerFacts,
+    mark: Option<&str>,
+    found: &Found,
+) -> DatabaseCheck {
     let info = client.conninfo();
-    let programs = found.iter().map(|(program, found)| match found {
-        Ok((path, version)) => {
-            json!({ "program": program.name(), "path": path.to_string_lossy(), "version": version.text })
+    let programs = found.iter().map(|(program, found)| {
+        let (program, found) = (program.name().to_owned(), found.as_ref());
+        ProgramOutput {
+            program,
+            path: found.ok().map(|(path, _)| path.to_string_lossy().into_owned()),
+            version: found.ok().map(|(_, version)| version.text.clone()),
+            error: found.err().map(ToString::to_string),
         }
-        Err(error) => json!({ "program": program.name(), "error": error.to_string() }),
     });
-    json!({
-        "name": name,
-        "dbname": info.dbname(),
-        "target": client.target(),
-        "user": info.user(),
-        "superuser": facts.is_superuser,
-        "server_version": facts.version_text,
-        "server_version_num": facts.version_num,
-        "system_identifier": facts.system_identifier,
-        "in_recovery": facts.in_recovery,
-        "size_bytes": facts.database_size_bytes,
-        "mark": mark,
-        "programs": programs.collect::<Vec<_>>(),
-    })
+    DatabaseCheck {
+        name: name.to_owned(),
+        dbname: info.dbname().to_owned(),
+        target: client.target().to_string(),
+        user: info.user().to_owned(),
+        superuser: facts.is_superuser,
+        server_version: facts.version_text.clone(),
+        server_version_num: facts.version_num,
+        system_identifier: facts.system_identifier.clone(),
+        in_recovery: facts.in_recovery,
+        size_bytes: facts.database_size_bytes,
+        mark: mark.map(str::to_owned),
+        programs: programs.collect(),
+    }
 }

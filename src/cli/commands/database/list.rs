@@ -1,7 +1,6 @@
 //! `git pggit database list`
 
-use serde_json::{Value, json};
-
+use crate::cli::output::database::{DatabaseList, DatabaseOutput};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::config::DatabaseConfig;
@@ -24,9 +23,8 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let databases: Vec<DatabaseConfig> =
         config.databases().iter().map(|name| config.database(name)).collect::<Result<_, _>>()?;
     if context.ui.wants_json() {
-        let databases: Vec<Value> =
-            databases.iter().map(|db| as_json(db, default.as_ref() == Some(&db.name))).collect();
-        return Ok(context.ui.json(&json!({ "databases": databases }))?);
+        let databases = databases.iter().map(|db| output(db, default.as_ref() == Some(&db.name))).collect();
+        return Ok(context.ui.json(&DatabaseList { databases })?);
     }
     if databases.is_empty() {
         context
@@ -51,14 +49,14 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     Ok(context.ui.table(&table)?)
 }
 
-fn as_json(db: &DatabaseConfig, default: bool) -> Value {
-    json!({
-        "name": db.name,
-        "default": default,
-        "url": db.url.as_ref().map(|url| url.value.as_str()),
-        "tool": db.tool.value.as_str(),
-        "type": db.backup_type.value.as_str(),
-        "format": db.format.value.as_str(),
-        "output": db.output.as_ref().map(|output| output.value.to_string_lossy()),
-    })
+fn output(db: &DatabaseConfig, default: bool) -> DatabaseOutput {
+    DatabaseOutput {
+        name: db.name.clone(),
+        default,
+        url: db.url.as_ref().map(|url| url.value.as_str().to_owned()),
+        tool: db.tool.value.as_str().to_owned(),
+        kind: db.backup_type.value,
+        format: db.format.value.as_str().to_owned(),
+        output: db.output.as_ref().map(|output| output.value.to_string_lossy().into_owned()),
+    }
 }

@@ -1,8 +1,7 @@
 //! `git pggit database show`
 
-use serde_json::{Value, json};
-
-use crate::cli::commands::config::{row_json, values_table};
+use crate::cli::commands::config::values_table;
+use crate::cli::output::database::DatabaseSettings;
 use crate::cli::{Context, Failure};
 use crate::config;
 
@@ -27,8 +26,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let name = config.default_database(args.name.as_deref())?;
     let rows = config.rows_of(&name);
     if context.ui.wants_json() {
-        let keys: Vec<Value> = rows.iter().map(row_json).collect();
-        context.ui.json(&json!({ "name": name, "keys": keys }))?;
+        context
+            .ui
+            .json(&DatabaseSettings { name: name.clone(), keys: rows.iter().map(Into::into).collect() })?;
     } else {
         context.page()?;
         context.ui.table(&values_table(&rows))?;

@@ -1,8 +1,7 @@
 //! What was found, and how it is shown.
 
-use serde_json::{Value, json};
-
 use crate::cli::Failure;
+use crate::cli::output::repository::DoctorCheck;
 use crate::cli::ui::{OutputError, Style, Ui};
 use crate::domain::DatabaseName;
 
@@ -111,15 +110,13 @@ impl Findings {
         ui.line(format!("{}, {}", count(problems, "problem"), count(warnings, "warning")))
     }
 
-    pub(super) fn as_json(&self) -> Vec<Value> {
-        let row = |finding: &Finding| {
-            json!({
-                "check": finding.check,
-                "database": finding.database,
-                "status": finding.verdict.word(),
-                "message": finding.message,
-                "remedies": finding.remedies,
-            })
+    pub(super) fn output(&self) -> Vec<DoctorCheck> {
+        let row = |finding: &Finding| DoctorCheck {
+            check: finding.check.to_owned(),
+            database: finding.database.clone(),
+            status: finding.verdict.word().to_owned(),
+            message: finding.message.clone(),
+            remedies: finding.remedies.clone(),
         };
         self.all.iter().map(row).collect()
     }

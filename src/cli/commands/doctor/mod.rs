@@ -4,8 +4,7 @@ mod database;
 mod finding;
 mod repository;
 
-use serde_json::json;
-
+use crate::cli::output::repository::DoctorOutput;
 use crate::cli::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Error as ConfigError};
 use crate::recovery::server_user;
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     scratch(context, &mut findings);
     if context.ui.wants_json() {
         let ok = findings.count(Verdict::Problem) == 0;
-        context.ui.json(&json!({ "ok": ok, "checks": findings.as_json() }))?;
+        context.ui.json(&DoctorOutput { ok, checks: findings.output() })?;
     } else {
         context.page()?;
         findings.print(&context.ui)?;

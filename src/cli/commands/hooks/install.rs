@@ -1,8 +1,7 @@
 //! `git pggit hooks install`
 
-use serde_json::{Value, json};
-
 use super::{hook, meant, place, program};
+use crate::cli::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 use crate::cli::{Context, Failure};
 use crate::git::hooks::{Done, Hook};
 
@@ -35,26 +34,31 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let hooks = place(context)?;
     let program = program()?;
-    let mut rows: Vec<Value> = Vec::new();
+    let mut rows: Vec<ChangedHook> = Vec::new();
     for hook in meant(&args.hooks) {
-        let done = hooks.install(hook, &program)?;
+        let installed = hooks.install(hook, &program)?;
         let file = hooks.file(hook);
-        let (word, text) = match &done {
-            Done::Made => ("made", format!("made {}", file.display())),
+        let (done, text) = match &installed {
+            Done::Made => (HookChange::Made, format!("made {}", file.display())),
             Done::PutAside(aside) => {
-                ("put-aside", format!("put {} aside as {}", file.display(), aside.display()))
+                (HookChange::PutAside, format!("put {} aside as {}", file.display(), aside.display()))
             }
-            Done::Nothing => ("unchanged", String::new()),
-            _ => ("extended", format!("extended {}", file.display())),
+            Done::Nothing => (HookChange::Unchanged, String::new()),
+            _ => (HookChange::Extended, format!("extended {}", file.display())),
         };
         if !text.is_empty() {
             context.ui.status(&text);
         }
-        rows.push(json!({ "hook": hook.name(), "file": file.to_string_lossy(), "done": word }));
+        rows.push(ChangedHook {
+            hook: hook.name().to_owned(),
+            file: file.to_string_lossy().into_owned(),
+            done,
+        });
     }
+    let unchanged = rows.iter().all(|row| row.done == HookChange::Unchanged);
     if context.ui.wants_json() {
-        context.ui.json(&json!({ "hooks": rows }))?;
-    } else if rows.iter().all(|row| row["done"] == "unchanged") {
+        context.ui.json(&ChangedHooks { hooks: rows })?;
+    } else if unchanged {
         context.ui.status("already installed");
     }
     if hooks.is_chosen {

@@ -1,8 +1,7 @@
 //! `git pggit hooks remove`
 
-use serde_json::{Value, json};
-
 use super::{hook, meant, place};
+use crate::cli::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 use crate::cli::{Context, Failure};
 use crate::git::hooks::{Done, Hook};
 
@@ -25,24 +24,28 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let hooks = place(context)?;
-    let mut rows: Vec<Value> = Vec::new();
+    let mut rows: Vec<ChangedHook> = Vec::new();
     for hook in meant(&args.hooks) {
         let file = hooks.file(hook);
-        let (word, text) = match hooks.remove(hook)? {
-            Done::Removed => ("removed", format!("removed {}", file.display())),
-            Done::PutBack => ("put-back", format!("put {} back as it was", file.display())),
-            Done::TakenOut => ("taken-out", format!("took our lines out of {}", file.display())),
-            _ => ("unchanged", String::new()),
+        let (done, text) = match hooks.remove(hook)? {
+            Done::Removed => (HookChange::Removed, format!("removed {}", file.display())),
+            Done::PutBack => (HookChange::PutBack, format!("put {} back as it was", file.display())),
+            Done::TakenOut => (HookChange::TakenOut, format!("took our lines out of {}", file.display())),
+            _ => (HookChange::Unchanged, String::new()),
         };
         if !text.is_empty() {
             context.ui.status(&text);
         }
-        rows.push(json!({ "hook": hook.name(), "file": file.to_string_lossy(), "done": word }));
+        rows.push(ChangedHook {
+            hook: hook.name().to_owned(),
+            file: file.to_string_lossy().into_owned(),
+            done,
+        });
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "hooks": rows }))?);
+        return Ok(context.ui.json(&ChangedHooks { hooks: rows })?);
     }
-    if rows.iter().all(|row| row["done"] == "unchanged") {
+    if rows.iter().all(|row| row.done == HookChange::Unchanged) {
         context.ui.status("there is nothing of ours");
     }
     Ok(())

@@ -1,8 +1,7 @@
 //! `git pggit hooks status`
 
-use serde_json::{Value, json};
-
 use super::{place, program};
+use crate::cli::output::schedule::{HookStatus, HooksStatus, MergeRule};
 use crate::cli::ui::{Style, Table};
 use crate::cli::{Code, Context, Failure};
 use crate::git::hooks::{Hook, State};
@@ -37,7 +36,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         states.push((hook, hooks.state(hook, &program)?));
     }
     if context.ui.wants_json() {
-        context.ui.json(&as_json(&hooks.dir, &states, &rules))?;
+        context.ui.json(&output(&hooks.dir, &states, &rules))?;
     } else {
         let mut table =
             Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
@@ -63,22 +62,22 @@ fn branches(rule: &Rule) -> String {
     rule.branches.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn as_json(dir: &std::path::Path, states: &[(Hook, State)], rules: &[Rule]) -> Value {
-    let hooks: Vec<Value> =
-        states.iter().map(|(hook, state)| json!({ "hook": hook.name(), "state": state.as_str() })).collect();
-    let rules: Vec<Value> = rules
-        .iter()
-        .map(|rule| {
-            let paths: Vec<String> = rule.paths.iter().map(ToString::to_string).collect();
-            json!({
-                "database": rule.database,
-                "branches": branches(rule),
-                "paths": paths.join(" "),
-                "tool": rule.tool,
-                "type": rule.kind,
-                "priority": rule.priority,
-            })
-        })
-        .collect();
-    json!({ "directory": dir.to_string_lossy(), "hooks": hooks, "rules": rules })
+fn output(dir: &std::path::Path, states: &[(Hook, State)], rules: &[Rule]) -> HooksStatus {
+    let hook = |(hook, state): &(Hook, State)| HookStatus {
+        hook: hook.name().to_owned(),
+        state: state.as_str().to_owned(),
+    };
+    let rule = |rule: &Rule| MergeRule {
+        database: rule.database.clone(),
+        branches: branches(rule),
+        paths: rule.paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        tool: rule.tool.clone(),
+        kind: rule.kind,
+        priority: rule.priority,
+    };
+    HooksStatus {
+        directory: dir.to_string_lossy().into_owned(),
+        hooks: states.iter().map(hook).collect(),
+        rules: rules.iter().map(rule).collect(),
+    }
 }

@@ -3,8 +3,7 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
-use serde_json::json;
-
+use crate::cli::output::repository::ExportedLedger;
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::Exported;
 use crate::process::Replacement;
@@ -42,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.keep().map_err(failed)?;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "backups": backups, "events": events }))?);
+        return Ok(context.ui.json(&ExportedLedger { backups, events })?);
     }
     context.ui.status(&format!("exported {backups} backups with {events} events"));
     Ok(())

@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
+use crate::cli::output::repository::ImportedLedger;
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::{Import, Imported};
 use crate::process::{create_private, private_directories};
@@ -59,11 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.warning(&message);
     }
     if context.ui.wants_json() {
-        let Imported { new, changed, unchanged, events, skipped } = &imported;
-        return Ok(context.ui.json(&json!({
-            "new": new, "changed": changed, "unchanged": unchanged, "events": events, "skipped": skipped,
-            "dry_run": args.dry_run,
-        }))?);
+        return Ok(context.ui.json(&output(imported, args.dry_run))?);
     }
     context.ui.status(&format!(
         "{} {} new and {} changed backups ({} events); {} were here already",
@@ -74,6 +69,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         imported.unchanged,
     ));
     Ok(())
+}
+
+pub(super) fn output(imported: Imported, dry_run: bool) -> ImportedLedger {
+    let Imported { new, changed, unchanged, events, skipped } = imported;
+    ImportedLedger {
+        new: new.into_iter().collect(),
+        changed: changed.into_iter().collect(),
+        unchanged,
+        events,
+        skipped,
+        dry_run,
+    }
 }
 
 fn unreadable(file: &OsStr, error: &io::Error) -> Failure {

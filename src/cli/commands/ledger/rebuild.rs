@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::cli::output::repository::RebuiltLedger;
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::{Import, Imported};
 use crate::process::create_private;
@@ -60,16 +61,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         // The imported records name locations in this store.
         places::remember(context, &Place::Store { store, staging: store::staging(context)? })?;
     }
-    let Imported { new, changed, unchanged, events, skipped } = &imported;
+    let Imported { new, changed, unchanged, skipped, .. } = &imported;
     if !skipped.is_empty() {
         let message = format!("left out {} backups whose schema commit is not here", skipped.len());
         context.ui.warning(&message);
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "new": new, "changed": changed, "unchanged": unchanged, "events": events, "skipped": skipped,
-            "without_record": without, "dry_run": args.dry_run,
-        }))?);
+        return Ok(context.ui.json(&RebuiltLedger {
+            imported: super::import::output(imported, args.dry_run),
+            without_record: without,
+        })?);
     }
     let did = if args.dry_run { "would record" } else { "recorded" };
     let text = format!(

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use crate::cli::output::queue::CleanedQueue;
 use crate::cli::{Context, Failure};
 use crate::domain::parse_duration;
 use crate::workspace::queue;
@@ -28,7 +27,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let removed = queue::open(context)?.clean(args.older_than)?;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "removed": removed }))?);
+        return Ok(context.ui.json(&CleanedQueue { removed })?);
     }
     let plural = if removed == 1 { "" } else { "s" };
     context.ui.status(&format!("removed {removed} finished job{plural}"));

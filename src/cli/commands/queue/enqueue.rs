@@ -1,6 +1,7 @@
 //! `git pggit queue enqueue`
 
 use crate::cli::commands::backup::select;
+use crate::cli::output::queue::EnqueuedJob;
 use crate::cli::{Context, Failure};
 use crate::domain::{
     BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
@@ -134,9 +135,7 @@ pub(crate) fn revision(
 pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
     let Enqueued { job, is_new } = queue::open(context)?.enqueue(new)?;
     if context.ui.wants_json() {
-        let mut value = view::json(&job);
-        value["is_new"] = is_new.into();
-        return Ok(context.ui.json(&value)?);
+        return Ok(context.ui.json(&EnqueuedJob { job: (&job).into(), is_new })?);
     }
     match is_new {
         true => context.ui.status(&format!("enqueued a {}", view::title(&job))),

@@ -1,7 +1,6 @@
 //! `git pggit queue init`
 
-use serde_json::json;
-
+use crate::cli::output::queue::InstalledQueue;
 use crate::cli::{Code, Context, Failure};
 use crate::pg::Client;
 use crate::sql::{self, Right};
@@ -55,7 +54,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let version = sql::newest().max(before);
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "version": version, "before": before }))?);
+        return Ok(context.ui.json(&InstalledQueue { version, before })?);
     }
     context.ui.status(&match before {
         0 => format!("made the queue in database \"{}\", version {version}", info.dbname()),

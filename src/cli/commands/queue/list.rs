@@ -1,9 +1,8 @@
 //! `git pggit queue list`
 
-use serde_json::json;
-
-use crate::cli::ui::Table;
-use crate::cli::ui::text::{json_element, relative_time};
+use crate::cli::output::queue::JobList;
+use crate::cli::ui::text::relative_time;
+use crate::cli::ui::{JsonElement, Table};
 use crate::cli::{Context, Failure};
 use crate::domain::{DatabaseName, Job, JobKind, JobState, ShortIds, Timestamp};
 use crate::queue::{Filter, Listing};
@@ -55,9 +54,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     jobs.reverse();
     jobs.truncate(args.limit.unwrap_or(usize::MAX));
     if context.ui.wants_json() {
-        let mut list = context.ui.json_list("jobs");
+        let mut list = context.ui.json_list::<JobList>();
         for job in &jobs {
-            list.element(&json_element(&json!(view::json(job))))?;
+            list.element(&JsonElement::new(&job.into())?)?;
         }
         return Ok(list.end()?);
     }

@@ -15,6 +15,7 @@ mod watch;
 
 use clap::Subcommand;
 
+use crate::cli::output::queue::JobList;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Job, JobId};
 use crate::queue::{Error, Queue};
@@ -82,9 +83,7 @@ impl Some {
             }
         }
         if context.ui.wants_json() {
-            context
-                .ui
-                .json(&serde_json::json!({ "jobs": changed.iter().map(view::json).collect::<Vec<_>>() }))?;
+            context.ui.json(&JobList { jobs: changed.iter().map(Into::into).collect() })?;
         }
         changed
             .iter()

@@ -1,5 +1,6 @@
 //! `git pggit queue show`
 
+use crate::cli::output::queue::JobOutput;
 use crate::cli::ui::Style;
 use crate::cli::{Context, Failure};
 use crate::domain::{AttemptReport, Job, Work};
@@ -25,7 +26,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let queue = queue::open(context)?;
     let job = queue.get(super::find(queue.as_ref(), &args.job)?)?;
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&view::json(&job))?);
+        return Ok(context.ui.json(&JobOutput::from(&job))?);
     }
     context.page()?;
     let (id, state) = (job.id.to_string(), job.state.as_str());

@@ -1,7 +1,6 @@
 //! `git pggit queue stats`
 
-use serde_json::{Map, Value, json};
-
+use crate::cli::output::queue::QueueStats;
 use crate::cli::{Context, Failure};
 use crate::domain::JobState;
 use crate::workspace::queue;
@@ -21,15 +20,13 @@ EXAMPLES
 pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let stats = queue::open(context)?.stats()?;
     if context.ui.wants_json() {
-        let states: Map<String, Value> =
-            stats.by_state.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
-        return Ok(context.ui.json(&json!({
-            "jobs": states,
-            "due": stats.due,
-            "oldest_due_s": stats.oldest_due_s,
-            "expired_leases": stats.expired,
-            "last_completed_at": stats.last_completed_at,
-        }))?);
+        return Ok(context.ui.json(&QueueStats {
+            jobs: stats.by_state.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+            due: stats.due,
+            oldest_due_s: stats.oldest_due_s,
+            expired_leases: stats.expired,
+            last_completed_at: stats.last_completed_at,
+        })?);
     }
     for state in JobState::ALL {
         context.ui.line(format!("{:<20}{:>8}", state.as_str(), stats.count(*state)))?;

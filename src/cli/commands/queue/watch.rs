@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::cli::ui::text::json_element;
+use crate::cli::output::queue::JobOutput;
 use crate::cli::{Context, Failure};
 use crate::domain::{Job, JobId, JobState};
 use crate::queue::{Filter, Queue, Watch};
@@ -73,8 +73,7 @@ fn look(
 
 fn say(job: &Job, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        let line = json_element(&view::json(job)).replace('\n', " ");
-        return Ok(context.ui.raw(format!("{line}\n").as_bytes())?);
+        return Ok(context.ui.json_line(&JobOutput::from(job))?);
     }
     let at = view::time(job.updated_at);
     let error = job.last_error.as_ref().filter(|_| job.state != JobState::Completed);

@@ -1,9 +1,8 @@
 //! `git pggit schedule list`
 
-use serde_json::{Value, json};
-
 use super::planned;
 use crate::automation::Planned;
+use crate::cli::output::schedule::{ScheduleList, ScheduleOutput, ScheduleState};
 use crate::cli::ui::text::relative_time;
 use crate::cli::ui::{Style, Table};
 use crate::cli::{Context, Failure};
@@ -31,8 +30,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     if context.ui.wants_json() {
-        let schedules: Vec<Value> = planned.iter().map(as_json).collect();
-        return Ok(context.ui.json(&json!({ "schedules": schedules }))?);
+        return Ok(context.ui.json(&ScheduleList { schedules: planned.iter().map(output).collect() })?);
     }
     let mut table = Table::new(["DATABASE", "SCHEDULE", "TOOL", "TYPE", "STATE", "LAST", "NEXT"])
         .whole(0)
@@ -49,7 +47,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             it.rule.cron.to_string(),
             it.tool.to_string(),
             it.kind.to_string(),
-            state(it).to_owned(),
+            state(it).as_str().to_owned(),
             last,
             it.state.next.map_or("-".to_owned(), |at| it.zone.shown(at)),
         ]);
@@ -59,30 +57,30 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// How it stands, in a word.
-fn state(it: &Planned) -> &'static str {
+fn state(it: &Planned) -> ScheduleState {
     match (it.state.missed, it.state.due) {
-        (Some(_), _) => "missed",
-        (None, true) => "due",
-        (None, false) => "ok",
+        (Some(_), _) => ScheduleState::Missed,
+        (None, true) => ScheduleState::Due,
+        (None, false) => ScheduleState::Ok,
     }
 }
 
-fn as_json(it: &Planned) -> Value {
-    json!({
-        "database": it.database,
-        "cron": it.rule.cron.as_str(),
-        "preset": it.rule.preset,
-        "timezone": it.zone.name(),
-        "jitter_s": it.rule.jitter.as_secs(),
-        "delay_s": it.rule.delay(&it.database).as_secs(),
-        "tool": it.tool,
-        "type": it.kind,
-        "state": state(it),
-        "due": it.state.due,
-        "slot": it.state.slot,
-        "missed": it.state.missed,
-        "last_attempt": it.facts.attempted,
-        "last_completed": it.facts.completed,
-        "next": it.state.next,
-    })
+fn output(it: &Planned) -> ScheduleOutput {
+    ScheduleOutput {
+        database: it.database.clone(),
+        cron: it.rule.cron.as_str().to_owned(),
+        preset: it.rule.preset,
+        timezone: it.zone.name().to_owned(),
+        jitter_s: it.rule.jitter.as_secs(),
+        delay_s: it.rule.delay(&it.database).as_secs(),
+        tool: it.tool.clone(),
+        kind: it.kind,
+        state: state(it),
+        due: it.state.due,
+        slot: it.state.slot,
+        missed: it.state.missed,
+        last_attempt: it.facts.attempted,
+        last_completed: it.facts.completed,
+        next: it.state.next,
+    }
 }

@@ -1,9 +1,8 @@
 //! `git pggit schedule next`
 
-use serde_json::{Value, json};
-
 use super::planned;
 use crate::automation::Planned;
+use crate::cli::output::schedule::{NextRun, NextRuns};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::domain::Timestamp;
@@ -30,8 +29,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     let runs = runs(&planned, context.now(), args.count.into());
     if context.ui.wants_json() {
-        let runs: Vec<Value> = runs.iter().map(|(at, it)| as_json(*at, it)).collect();
-        return Ok(context.ui.json(&json!({ "runs": runs }))?);
+        let runs = runs.iter().map(|(at, it)| output(*at, it)).collect();
+        return Ok(context.ui.json(&NextRuns { runs })?);
     }
     let mut table = Table::new(["AT", "DATABASE", "TOOL", "TYPE", "SCHEDULE"]).whole(0).whole(1);
     for (at, it) in runs {
@@ -60,6 +59,12 @@ fn runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &P
     runs
 }
 
-fn as_json(at: Timestamp, it: &Planned) -> Value {
-    json!({ "at": at, "database": it.database, "tool": it.tool, "type": it.kind, "cron": it.rule.cron.as_str() })
+fn output(at: Timestamp, it: &Planned) -> NextRun {
+    NextRun {
+        at,
+        database: it.database.clone(),
+        tool: it.tool.clone(),
+        kind: it.kind,
+        cron: it.rule.cron.as_str().to_owned(),
+    }
 }

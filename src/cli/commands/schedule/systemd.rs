@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{Run, planned, run_of};
 use crate::automation::Planned;
+use crate::cli::output::schedule::SystemdUnits;
 use crate::cli::{Code, Context, Failure};
 
 /// Print units for systemd that make the backups, for those who do without the worker
@@ -72,9 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn print(units: &[(String, String)], context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
-        let units: serde_json::Map<_, _> =
-            units.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect();
-        return Ok(context.ui.json(&serde_json::json!({ "units": units }))?);
+        return Ok(context.ui.json(&SystemdUnits { units: units.iter().cloned().collect() })?);
     }
     for (at, (name, text)) in units.iter().enumerate() {
         let gap = if at == 0 { "" } else { "\n" };

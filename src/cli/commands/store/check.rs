@@ -1,15 +1,13 @@
 //! `git pggit store check`
 
-use serde_json::{Value, json};
-
-use super::gc::{packs, writer};
 use super::known::Known;
 use super::{StoreOption, of};
 use crate::cli::bar::progress;
+use crate::cli::output::store::{DamagedObject, HitArtifact, HitFile, ObjectError, StoreCheck};
 use crate::cli::ui::Style;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::human_bytes;
-use crate::store::{Access, Checked, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
+use crate::store::{Access, Checked, Finding, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
 use crate::workspace::store;
 
 /// Check that what is in the store is what was written
@@ -84,7 +82,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     drop(bar);
     match context.ui.wants_json() {
-        true => context.ui.json(&as_json(&checked, &repaired, &known))?,
+        true => context.ui.json(&output(&checked, &repaired, &known))?,
         false => print(&checked, &repaired, &known, args, context)?,
     }
     if checked.is_sound() { Ok(()) } else { Err(Failure::new(Code::Negative, "")) }
@@ -158,27 +156,34 @@ fn files(hit: &Hit) -> String {
     }
 }
 
-fn as_json(checked: &Checked, repaired: &Repaired, known: &Known) -> Value {
-    json!({
-        "sound": checked.is_sound(),
-        "artifacts": checked.artifacts,
-        "packs": checked.packs,
-        "read": packs(checked.read),
-        "wal_files_read": checked.wal.count,
-        "damaged": checked.findings.iter().map(|finding| json!({
-            "object": finding.object, "code": finding.code, "detail": finding.detail,
-        })).collect::<Vec<_>>(),
-        "hit": checked.hits.iter().map(|hit| json!({
-            "id": hit.id, "database": hit.lineage, "location": hit.location,
-            "backup": known.name(&hit.location, &hit.id),
-            "files": hit.files.iter()
-                .map(|(name, error)| json!({ "name": name, "error": error })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "repaired": repaired.objects,
-        "not_repaired": repaired.failed.iter()
-            .map(|(object, error)| json!({ "object": object, "error": error.to_string() })).collect::<Vec<_>>(),
-        "garbage": checked.garbage.map(packs),
-        "writers": checked.at_work.iter().map(writer).collect::<Vec<_>>(),
-        "unfinished_collections": checked.markers,
-    })
+fn output(checked: &Checked, repaired: &Repaired, known: &Known) -> StoreCheck {
+    let damaged = |finding: &Finding| DamagedObject {
+        object: finding.object.clone(),
+        code: finding.code.to_owned(),
+        detail: finding.detail.clone(),
+    };
+    let hit = |hit: &Hit| HitArtifact {
+        id: hit.id.clone(),
+        database: hit.lineage.clone(),
+        location: hit.location.clone(),
+        backup: known.name(&hit.location, &hit.id),
+        files: hit.files.iter().cloned().map(|(name, error)| HitFile { name, error }).collect(),
+    };
+    let failed = repaired.failed.iter();
+    StoreCheck {
+        sound: checked.is_sound(),
+        artifacts: checked.artifacts,
+        packs: checked.packs,
+        read: checked.read.into(),
+        wal_files_read: checked.wal.count,
+        damaged: checked.findings.iter().map(damaged).collect(),
+        hit: checked.hits.iter().map(hit).collect(),
+        repaired: repaired.objects.clone(),
+        not_repaired: failed
+            .map(|(object, error)| ObjectError { object: object.clone(), error: error.to_string() })
+            .collect(),
+        garbage: checked.garbage.map(Into::into),
+        writers: checked.at_work.iter().map(Into::into).collect(),
+        unfinished_collections: checked.markers,
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::known::{COPIES, Known, copies};
 use super::{StoreOption, of};
 use crate::cli::bar::progress;
+use crate::cli::output::store::{ArtifactError, CopiedArtifact, StoreCopy};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Annotated, Metadata, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let new = copied.artifacts.iter().filter(|copy| copy.new).count();
     match context.ui.wants_json() {
-        true => context.ui.json(&as_json(&copied, &to.to_string()))?,
+        true => context.ui.json(&output(&copied, to.to_string()))?,
         false => context.ui.line(format!(
             "copied {} with {} ({}); {} were there already",
             of(new, "artifact"),
@@ -121,17 +122,22 @@ pub(super) fn set(
     Ok(())
 }
 
-fn as_json(copied: &Copied, url: &str) -> Value {
-    json!({
-        "url": url,
-        "packs": copied.packs.count,
-        "wal_files": copied.wal.count,
-        "stored_bytes": copied.packs.bytes,
-        "artifacts": copied.artifacts.iter().map(|copy| json!({
-            "id": copy.id, "location": copy.location, "new": copy.new,
-        })).collect::<Vec<_>>(),
-        "failed": copied.failed.iter()
-            .map(|(id, error)| json!({ "id": id, "error": error.to_string() })).collect::<Vec<_>>(),
-        "waiting": copied.waiting,
-    })
+fn output(copied: &Copied, url: String) -> StoreCopy {
+    let artifact = |copy: &CopyOf| CopiedArtifact {
+        id: copy.id.clone(),
+        location: copy.location.clone(),
+        new: copy.new,
+    };
+    let failed = copied.failed.iter();
+    StoreCopy {
+        url,
+        packs: copied.packs.count,
+        wal_files: copied.wal.count,
+        stored_bytes: copied.packs.bytes,
+        artifacts: copied.artifacts.iter().map(artifact).collect(),
+        failed: failed
+            .map(|(id, error)| ArtifactError { id: id.clone(), error: error.to_string() })
+            .collect(),
+        waiting: copied.waiting.clone(),
+    }
 }

@@ -1,9 +1,8 @@
 //! `git pggit store gc`
 
-use serde_json::{Value, json};
-
 use super::{StoreOption, of};
 use crate::cli::bar::progress;
+use crate::cli::output::store::CollectedGarbage;
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
 use crate::store::{Amount, AtWork, Collection};
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         false => store.garbage(context.now())?,
     };
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&as_json(&collection, args.force))?);
+        return Ok(context.ui.json(&output(&collection, args.force))?);
     }
     for writer in collection.at_work.iter().filter(|writer| !writer.dead) {
         context.ui.status(&format!("somebody writes since {}", since(writer)));
@@ -79,30 +78,17 @@ fn since(writer: &AtWork) -> String {
     format!("{started}, and was last seen {}", writer.last)
 }
 
-fn as_json(collection: &Collection, force: bool) -> Value {
-    json!({
-        "dry_run": !force,
-        "artifacts": collection.artifacts,
-        "garbage": packs(collection.garbage),
-        "unfinished": packs(collection.unfinished),
-        "waiting": packs(collection.waiting),
-        "superseded_manifests": collection.superseded.count,
-        "removed": packs(collection.removed),
-        "removed_manifests": collection.removed_revisions,
-        "swept_files": collection.swept,
-        "writers": collection.at_work.iter().map(writer).collect::<Vec<_>>(),
-    })
-}
-
-/// A number of packs for machines.
-pub(super) fn packs(amount: Amount) -> Value {
-    json!({ "packs": amount.count, "stored_bytes": amount.bytes })
-}
-
-/// Somebody who writes, for machines.
-pub(super) fn writer(writer: &AtWork) -> Value {
-    json!({
-        "writer": writer.writer, "started_at": writer.started,
-        "last_seen_at": writer.last, "dead": writer.dead,
-    })
+fn output(collection: &Collection, force: bool) -> CollectedGarbage {
+    CollectedGarbage {
+        dry_run: !force,
+        artifacts: collection.artifacts,
+        garbage: collection.garbage.into(),
+        unfinished: collection.unfinished.into(),
+        waiting: collection.waiting.into(),
+        superseded_manifests: collection.superseded.count,
+        removed: collection.removed.into(),
+        removed_manifests: collection.removed_revisions,
+        swept_files: collection.swept,
+        writers: collection.at_work.iter().map(Into::into).collect(),
+    }
 }

@@ -1,8 +1,7 @@
 //! `git pggit store init`
 
-use serde_json::json;
-
 use super::key::{PassphraseOption, author};
+use crate::cli::output::store::StoreDescription;
 use crate::cli::{Context, Failure};
 use crate::store::{NewRecipient, Store};
 use crate::workspace::{places, store};
@@ -48,7 +47,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         places::settle(context, &store)?;
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "url": url.to_string(), "config": store.config() }))?);
+        return Ok(context
+            .ui
+            .json(&StoreDescription { url: url.to_string(), config: store.config().clone() })?);
     }
     let kind = if recipients.is_empty() { "empty" } else { "empty, encrypted" };
     context.ui.status(&format!("made an {kind} store in {url}"));

@@ -1,10 +1,10 @@
 //! `git pggit store ls`
 
-use serde_json::json;
-
 use super::StoreOption;
+use crate::cli::output::store::{ArtifactList, ListedArtifact, ListedFile};
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
+use crate::store::FileEntry;
 
 /// List the artifacts in the store
 ///
@@ -31,15 +31,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let artifact = store.artifact(listed)?;
         let manifest = artifact.manifest();
         let size: u64 = manifest.files.iter().map(|file| file.size).sum();
-        rows.push(json!({
-            "id": manifest.id, "database": manifest.lineage, "created_at": manifest.created_at,
-            "base": manifest.base, "size_bytes": size, "stored_bytes": manifest.stored_bytes,
-            "packs": manifest.packs.len(), "location": listed.location,
-            "files": manifest.files.iter().map(|file| json!({
-                "name": file.name, "size_bytes": file.size, "stored_bytes": file.stored,
-                "digest": format!("blake3:{}", file.digest),
-            })).collect::<Vec<_>>(),
-        }));
+        rows.push(ListedArtifact {
+            id: manifest.id.clone(),
+            database: manifest.lineage.clone(),
+            created_at: manifest.created_at.clone(),
+            base: manifest.base.clone(),
+            size_bytes: size,
+            stored_bytes: manifest.stored_bytes,
+            packs: manifest.packs.len(),
+            location: listed.location.clone(),
+            files: manifest.files.iter().map(file).collect(),
+        });
         if !context.ui.wants_json() {
             context.ui.line(format!(
                 "{}  {:<16} {}  {:>10} {:>10}",
@@ -52,7 +54,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&rows)?);
+        return Ok(context.ui.json(&ArtifactList(rows))?);
     }
     Ok(())
+}
+
+fn file(file: &FileEntry) -> ListedFile {
+    ListedFile {
+        name: file.name.clone(),
+        size_bytes: file.size,
+        stored_bytes: file.stored,
+        digest: format!("blake3:{}", file.digest),
+    }
 }

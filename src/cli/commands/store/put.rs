@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::StoreOption;
+use crate::cli::output::store::StoredArtifact;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{BackupId, human_bytes};
 use crate::process;
@@ -86,10 +85,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let published = writer.publish(None)?;
     let id = published.location.rsplit('/').next().unwrap_or_default();
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({
-            "id": id, "location": published.location, "base": base, "size_bytes": summary.content_bytes,
-            "stored_bytes": published.stored_bytes, "digest": summary.digest, "key": published.key,
-        }))?);
+        return Ok(context.ui.json(&StoredArtifact {
+            id: id.to_owned(),
+            location: published.location.clone(),
+            base,
+            size_bytes: summary.content_bytes,
+            stored_bytes: published.stored_bytes,
+            digest: summary.digest,
+            key: published.key,
+        })?);
     }
     let (size, stored) = (human_bytes(summary.content_bytes), human_bytes(published.stored_bytes));
     context.ui.status(&format!("stored {size} in {stored}"));

@@ -1,9 +1,8 @@
 //! `git pggit store rm`
 
-use serde_json::json;
-
 use super::known::Known;
 use super::{StoreOption, copy, find, of};
+use crate::cli::output::store::{ArtifactPlace, RemovedArtifacts};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
@@ -80,11 +79,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        let removed =
-            artifacts.iter().map(|artifact| json!({ "id": artifact.id, "location": artifact.location }));
-        return Ok(context
-            .ui
-            .json(&json!({ "dry_run": !args.force, "artifacts": removed.collect::<Vec<_>>() }))?);
+        let place = |artifact: &Listed| ArtifactPlace {
+            id: artifact.id.clone(),
+            location: artifact.location.clone(),
+        };
+        let artifacts = artifacts.iter().map(place).collect();
+        return Ok(context.ui.json(&RemovedArtifacts { dry_run: !args.force, artifacts })?);
     }
     match args.force {
         true => context.ui.hint("'git pggit store gc --force' gives back the space"),

@@ -1,8 +1,7 @@
 //! `git pggit store show`
 
-use serde_json::json;
-
 use super::StoreOption;
+use crate::cli::output::store::StoreDescription;
 use crate::cli::{Context, Failure};
 use crate::store::Store;
 use crate::workspace::store;
@@ -20,7 +19,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = Store::open(&url, &store::access(context, &url)?)?;
     let (url, config) = (store.url().to_string(), store.config());
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&json!({ "url": url, "config": config }))?);
+        return Ok(context.ui.json(&StoreDescription { url, config: config.clone() })?);
     }
     context.ui.line(format!("url:        {url}"))?;
     context.ui.line(format!("id:         {}", config.id))?;

@@ -1,8 +1,7 @@
 //! `git pggit store stats`
 
-use serde_json::json;
-
 use super::{StoreOption, of};
+use crate::cli::output::store::{DatabaseStats, StoreStats};
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
 
@@ -19,18 +18,23 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let stats = args.store.open(context)?.stats()?;
     let useful = stats.stored_bytes - stats.garbage_bytes;
     if context.ui.wants_json() {
-        let lineages = stats.lineages.iter().map(|(name, lineage)| {
-            json!({
-                "database": name, "artifacts": lineage.artifacts, "size_bytes": lineage.content_bytes,
-                "stored_bytes": lineage.stored_bytes, "ratio": ratio(lineage.content_bytes, lineage.stored_bytes),
-            })
+        let databases = stats.lineages.iter().map(|(name, lineage)| DatabaseStats {
+            database: name.clone(),
+            artifacts: lineage.artifacts,
+            size_bytes: lineage.content_bytes,
+            stored_bytes: lineage.stored_bytes,
+            ratio: ratio(lineage.content_bytes, lineage.stored_bytes),
         });
-        return Ok(context.ui.json(&json!({
-            "artifacts": stats.artifacts, "size_bytes": stats.content_bytes,
-            "stored_bytes": stats.stored_bytes, "ratio": ratio(stats.content_bytes, useful),
-            "packs": stats.packs, "garbage_packs": stats.garbage_packs, "garbage_bytes": stats.garbage_bytes,
-            "databases": lineages.collect::<Vec<_>>(),
-        }))?);
+        return Ok(context.ui.json(&StoreStats {
+            artifacts: stats.artifacts,
+            size_bytes: stats.content_bytes,
+            stored_bytes: stats.stored_bytes,
+            ratio: ratio(stats.content_bytes, useful),
+            packs: stats.packs,
+            garbage_packs: stats.garbage_packs,
+            garbage_bytes: stats.garbage_bytes,
+            databases: databases.collect(),
+        })?);
     }
     for (name, lineage) in &stats.lineages {
         let (content, stored) = (lineage.content_bytes, lineage.stored_bytes);

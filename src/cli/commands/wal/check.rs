@@ -1,7 +1,6 @@
 //! `git pggit wal check`
 
-use serde_json::json;
-
+use crate::cli::output::repository::{WalBackup, WalCheck};
 use crate::cli::ui::Table;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Lsn, Status};
@@ -44,13 +43,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let reached: Vec<(&Backup, Option<Reach>)> =
         backups.iter().map(|backup| (backup, of_backup(backup, &runs, size))).collect();
     if context.ui.wants_json() {
-        let reach = |(backup, reach): &(&Backup, Option<Reach>)| json!({ "backup": backup.id, "name": backup.name, "reach": reach });
-        context.ui.json(&json!({
-            "system_identifier": system,
-            "segment_bytes": size,
-            "runs": runs,
-            "backups": reached.iter().map(reach).collect::<Vec<_>>(),
-        }))?;
+        let backup = |(backup, reach): &(&Backup, Option<Reach>)| WalBackup {
+            backup: backup.id,
+            name: backup.name.clone(),
+            reach: reach.clone(),
+        };
+        context.ui.json(&WalCheck {
+            system_identifier: system,
+            segment_bytes: size,
+            runs: runs.clone(),
+            backups: reached.iter().map(backup).collect(),
+        })?;
     } else {
         print(&runs, &reached, context)?;
     }

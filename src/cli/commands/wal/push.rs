@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use crate::cli::output::repository::PushedWal;
 
 use crate::cli::{Context, Failure};
 use crate::wal::{Archived, Push, push};
@@ -44,9 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(Archived { name, system_identifier, is_new, batch }) = archived
         && context.ui.wants_json()
     {
-        context.ui.json(&json!({
-            "name": name, "system_identifier": system_identifier, "new": is_new, "batch": batch,
-        }))?;
+        context.ui.json(&PushedWal { name, system_identifier, new: is_new, batch })?;
     }
     Ok(())
 }

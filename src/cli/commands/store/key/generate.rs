@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
+use crate::cli::output::store::GeneratedIdentity;
 use crate::cli::{Context, Failure};
 use crate::store::generate_identity;
 
@@ -28,8 +27,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let path = context.cwd().join(&args.file);
     let public = generate_identity(&path, context.now())?;
     if context.ui.wants_json() {
-        let file = path.to_string_lossy();
-        return Ok(context.ui.json(&json!({ "file": file, "recipient": public }))?);
+        let file = path.to_string_lossy().into_owned();
+        return Ok(context.ui.json(&GeneratedIdentity { file, recipient: public })?);
     }
     context.ui.status(&format!("made an identity in {}; its public key is", path.display()));
     Ok(context.ui.line(public)?)

@@ -1,0 +1,258 @@
+//! What the commands of the ledger, the repository and the write-ahead log print.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
+use crate::recovery::{Reach, Run};
+
+/// The changes of the configuration of git.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InitOutput {
+    /// Whether the changes were made; false with `--check`.
+    pub applied: bool,
+    /// The changes; empty if nothing is missing.
+    pub changes: Vec<InitChange>,
+    /// Refspecs of remotes that would overwrite records.
+    pub dangerous_refspecs: Vec<DangerousRefspec>,
+}
+
+/// A change of the configuration of git.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum InitChange {
+    /// A value is added.
+    Add {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// A value is removed.
+    Remove {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// A repository is made.
+    Make {
+        /// The directory.
+        path: String,
+    },
+}
+
+/// A refspec that would overwrite records.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DangerousRefspec {
+    /// The remote.
+    pub remote: String,
+    /// The refspec.
+    pub refspec: String,
+    /// The command that removes it; null if it is not set by a file of this user or repository.
+    pub remedy: Option<String>,
+}
+
+/// The records that were exchanged with a remote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SyncOutput {
+    /// The remote.
+    pub remote: String,
+    /// Schema commits whose records were taken over from the remote.
+    pub fetched: Vec<CommitId>,
+    /// Schema commits whose records had changed on both sides and were merged.
+    pub merged: Vec<CommitId>,
+    /// Schema commits whose records the remote was given.
+    pub pushed: Vec<CommitId>,
+    /// The refs that were left alone.
+    pub left_alone: Vec<LeftAloneRef>,
+}
+
+/// A ref that was left alone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LeftAloneRef {
+    /// The name of the ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The reason in words.
+    pub reason: String,
+    /// Whether the other side has rewritten its history.
+    pub rewritten: bool,
+    /// Whether the ref of the remote removes or alters events, or has implausible ones.
+    pub refused: bool,
+}
+
+/// The result of a check of the ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FsckOutput {
+    /// Whether no error was found; warnings may have been.
+    pub ok: bool,
+    /// What was found.
+    pub findings: Vec<FsckFinding>,
+    /// Number of refs that were checked.
+    pub refs: usize,
+    /// Number of commits that were checked.
+    pub commits: usize,
+    /// Number of records that were checked.
+    pub records: usize,
+    /// What `--repair` wrote anew.
+    pub repaired: RepairedLedger,
+}
+
+/// What is wrong with the ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FsckFinding {
+    /// The kind of the finding: a stable word.
+    pub code: String,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The file in the tree of the ref; empty if the finding is about the whole ref.
+    pub file: String,
+    /// The commit of the ledger in which it was found; null if it belongs to none.
+    pub commit: Option<String>,
+    /// The finding in words.
+    pub message: String,
+    /// What to do about it, in words.
+    pub remedy: String,
+}
+
+/// What a repair of the ledger wrote anew.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RepairedLedger {
+    /// The ids of the backups whose records were written.
+    pub records: Vec<BackupId>,
+    /// The schema commits whose notes were written.
+    pub notes: Vec<CommitId>,
+}
+
+/// The records that were exported into a file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExportedLedger {
+    /// Number of backups.
+    pub backups: u64,
+    /// Number of events.
+    pub events: u64,
+}
+
+/// The records that were imported or would be.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ImportedLedger {
+    /// The ids of backups that were not known.
+    pub new: Vec<BackupId>,
+    /// The ids of backups that got further events.
+    pub changed: Vec<BackupId>,
+    /// Number of backups that were the same already.
+    pub unchanged: usize,
+    /// Number of events that were added.
+    pub events: usize,
+    /// The schema commits of backups that were left out because their commit is not here, by the id of the backup.
+    pub skipped: BTreeMap<BackupId, CommitId>,
+    /// Whether nothing was written because of `--dry-run`.
+    pub dry_run: bool,
+}
+
+/// The records that were rebuilt from a store or would be.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RebuiltLedger {
+    /// The records.
+    #[serde(flatten)]
+    pub imported: ImportedLedger,
+    /// Number of artifacts that have no copy of their record.
+    pub without_record: usize,
+}
+
+/// Maintenance that was not due.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NoMaintenance {
+    /// Always false.
+    pub due: bool,
+}
+
+/// Maintenance that was done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MaintenanceDone {
+    /// Always true.
+    pub due: bool,
+    /// Number of refs that were packed.
+    pub packed_refs: usize,
+    /// The index of the records.
+    pub index: IndexOutput,
+}
+
+/// The index of the records.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct IndexOutput {
+    /// Number of backups in it.
+    pub backups: usize,
+    /// Number of refs that had to be read again.
+    pub stale_refs: usize,
+    /// Whether it was written; false if it was up to date or could not be written.
+    pub written: bool,
+}
+
+/// The result of a check of the repository, the databases and the programs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DoctorOutput {
+    /// Whether no problem was found; warnings may have been.
+    pub ok: bool,
+    /// The checks in order.
+    pub checks: Vec<DoctorCheck>,
+}
+
+/// A check and its result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DoctorCheck {
+    /// The subject of the check.
+    pub check: String,
+    /// The configured database; null if the check is not about one.
+    pub database: Option<DatabaseName>,
+    /// `ok`, `warning` or `problem`.
+    pub status: String,
+    /// The result in words.
+    pub message: String,
+    /// Commands or advice that help; empty if there is nothing to do.
+    pub remedies: Vec<String>,
+}
+
+/// A segment or another file of the write-ahead log that was archived.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PushedWal {
+    /// The name of the file.
+    pub name: WalName,
+    /// The system identifier of the cluster.
+    pub system_identifier: String,
+    /// Whether the file is new; false if the archive had it already.
+    pub new: bool,
+    /// Number of files that were archived together, with this one.
+    pub batch: usize,
+}
+
+/// The archive of the write-ahead log of a cluster.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WalCheck {
+    /// The system identifier of the cluster.
+    pub system_identifier: String,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// The segments that follow each other without a gap.
+    pub runs: Vec<Run>,
+    /// The backups of the cluster.
+    pub backups: Vec<WalBackup>,
+}
+
+/// How far a backup can be recovered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WalBackup {
+    /// The id of the backup.
+    pub backup: BackupId,
+    /// The name of the backup.
+    pub name: BackupName,
+    /// How far the log reaches; null if that is not known.
+    pub reach: Option<Reach>,
+}
