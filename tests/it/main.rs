@@ -27,6 +27,7 @@ mod in_place;
 mod index;
 mod index_fuzz;
 mod init;
+mod json_output;
 mod kills;
 mod ledger;
 mod libpq;

@@ -91,8 +91,8 @@ outputs! {
             ["backup annotate", "backup complete", "backup hold", "backup register", "backup release", "backup start", "backup tag", "backup untag"],
             ["backup fail"] "Without `--interrupted --all`";
         backup::EventOutput => ["backup append"];
-        backup::BranchCoverage => ["backup coverage"] "Without a range";
-        backup::RangeCoverage => ["backup coverage"] "With a range";
+        backup::BranchCoverage => ["backup coverage"] "Without `--commits`";
+        backup::RangeCoverage => ["backup coverage"] "With `--commits`";
         crate::domain::Backup => ["backup create"] "Without `--enqueue`";
         queue::EnqueuedJob => ["backup create"] "With `--enqueue`", ["queue enqueue"];
         backup::SchemaDiff => ["backup diff"];
