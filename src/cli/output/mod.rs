@@ -106,9 +106,9 @@ outputs! {
         restore::RestorePlanOutput => ["backup plan"], ["backup restore"] "With `--dry-run`";
         restore::RestoredDatabase => ["backup restore"] "Into a new database";
         restore::RestoredDirectory => ["backup restore"] "Into a directory";
-        restore::RestoreStatusOutput => ["backup restore"] "With `--mode disaster` or `--resume`";
-        restore::UnfinishedRestores => ["backup restore"] "With `--list`";
-        restore::FinishedRestore => ["backup restore"] "With `--finish` or `--abort`";
+        restore::RestoreStatusOutput => ["backup restore"] "With `--in-place`", ["backup restore resume"];
+        restore::UnfinishedRestores => ["backup restore list"];
+        restore::FinishedRestore => ["backup restore finish", "backup restore abort"];
         backup::ShownBackup => ["backup show"];
         backup::VerificationResults => ["backup verify"] "Without `--dry-run` and `--report`";
         backup::DueVerifications => ["backup verify"] "With `--dry-run`";
