@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
+use crate::ledger::exchange::Imported;
 use crate::recovery::{Reach, Run};
 
 /// The changes of the configuration of git.
@@ -155,6 +156,21 @@ pub struct ImportedLedger {
     pub skipped: BTreeMap<BackupId, CommitId>,
     /// Whether nothing was written because of `--dry-run`.
     pub dry_run: bool,
+}
+
+impl ImportedLedger {
+    /// What an import did, or with `dry_run` would do.
+    pub fn of(imported: Imported, dry_run: bool) -> Self {
+        let Imported { new, changed, unchanged, events, skipped } = imported;
+        Self {
+            new: new.into_iter().collect(),
+            changed: changed.into_iter().collect(),
+            unchanged,
+            events,
+            skipped,
+            dry_run,
+        }
+    }
 }
 
 /// The records that were rebuilt from a store or would be.

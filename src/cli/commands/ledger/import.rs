@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::output::repository::ImportedLedger;
 use crate::cli::{Code, Context, Failure};
-use crate::ledger::exchange::{Import, Imported};
+use crate::ledger::exchange::Import;
 use crate::process::{create_private, private_directories};
 
 /// Take records over from an export
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.warning(&message);
     }
     if context.ui.wants_json() {
-        return Ok(context.ui.json(&output(imported, args.dry_run))?);
+        return Ok(context.ui.json(&ImportedLedger::of(imported, args.dry_run))?);
     }
     context.ui.status(&format!(
         "{} {} new and {} changed backups ({} events); {} were here already",
@@ -69,18 +69,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         imported.unchanged,
     ));
     Ok(())
-}
-
-pub(super) fn output(imported: Imported, dry_run: bool) -> ImportedLedger {
-    let Imported { new, changed, unchanged, events, skipped } = imported;
-    ImportedLedger {
-        new: new.into_iter().collect(),
-        changed: changed.into_iter().collect(),
-        unchanged,
-        events,
-        skipped,
-        dry_run,
-    }
 }
 
 fn unreadable(file: &OsStr, error: &io::Error) -> Failure {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::output::repository::RebuiltLedger;
+use crate::cli::output::repository::{ImportedLedger, RebuiltLedger};
 use crate::cli::{Code, Context, Failure};
 use crate::ledger::exchange::{Import, Imported};
 use crate::process::create_private;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&RebuiltLedger {
-            imported: super::import::output(imported, args.dry_run),
+            imported: ImportedLedger::of(imported, args.dry_run),
             without_record: without,
         })?);
     }
