@@ -194,13 +194,13 @@ say 'The largest file of the full backup of pgBackRest, and the largest of what 
 flip "$(largest "$tools"/pgbackrest/backup/main/*F/pg_data)"
 # shellcheck disable=SC2086 # paths without blanks
 flip "$(largest $packs_of_dump)"
-fails 'git pggit backup verify rest-full --kind restore-test --again' 1
+fails 'git pggit backup verify rest-full --kind restore-test --force' 1
 say 'What builds on it is as bad as it is:'
-fails 'git pggit backup verify rest-incr --kind restore-test --again' 1
-fails 'git pggit backup verify dump --kind restore-test --again' 1
+fails 'git pggit backup verify rest-incr --kind restore-test --force' 1
+fails 'git pggit backup verify dump --kind restore-test --force' 1
 say 'The others are as good as they were:'
-run 'git pggit backup verify barman --kind restore-test --again'
-run 'git pggit backup verify base --kind restore-test --again'
+run 'git pggit backup verify barman --kind restore-test --force'
+run 'git pggit backup verify base --kind restore-test --force'
 run 'git pggit backup list'
 say 'What is damaged covers no commit any more, and is not restored:'
 fails 'git pggit backup coverage --commits HEAD --exit-code' 1
