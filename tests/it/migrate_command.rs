@@ -274,7 +274,7 @@ fn it_only_goes_forward_and_a_clone_cannot_choose_it() {
 
     history.sandbox.git(["config", "--unset", "pggit.shop.migrateCommand"]);
     let evil = history.sandbox.path().join("evil");
-    let committed = format!("[pggit \"shop\"]\nmigrate = touch {}\n", evil.display());
+    let committed = format!("[pggit \"shop\"]\nmigrateCommand = touch {}\n", evil.display());
     history.sandbox.commit(".pggitconfig", committed, "configure");
     let output = history.restore("HEAD", &[]).success();
     assert!(output.stderr_text().contains("pggit.shop.migrateCommand"), "{}", output.snapshot());

@@ -218,7 +218,7 @@ async fn programs_read_the_message_and_no_shell_reads_anything() {
 
 #[test]
 fn what_a_clone_says_about_messages_does_not_count() {
-    let text = b"[pggit \"shop\"]\nwebhook = https://evil.example/x\nnotifyCommand = /bin/evil\nheartbeat = http://evil/\nnotify = all\n";
+    let text = b"[pggit \"shop\"]\nwebhook = https://evil.example/x\nnotifyCommand = /bin/evil\nheartbeat = http://evil/\nnotifyOn = all\n";
     let committed = pggit::git::config::parse_blob(text, ".pggitconfig").unwrap();
     let config = Config::load([], &committed, &Environment::default());
     let found = config.notifications(&"shop".parse().unwrap()).unwrap();

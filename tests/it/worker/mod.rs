@@ -205,6 +205,23 @@ pub fn tools(yard: &Yard) -> Vec<i32> {
     pids.filter(is_ours).collect()
 }
 
+/// Waits until no attempt runs in the repository of this yard: the process of an attempt ends a moment
+/// after its worker was killed, and may register its backup until then.
+#[track_caller]
+pub fn wait_for_attempts(yard: &Yard) {
+    let repo = yard.shop.sandbox.repo().canonicalize().unwrap();
+    let is_attempt = |process: &std::fs::DirEntry| {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|word| word == b"run-job")
+            && std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&repo))
+    };
+    let began = Instant::now();
+    while std::fs::read_dir("/proc").unwrap().flatten().any(|process| is_attempt(&process)) {
+        assert!(began.elapsed() < Duration::from_secs(60), "an attempt is left");
+        std::thread::yield_now();
+    }
+}
+
 /// No tool is left. (What the server does for one that has gone, while it
 /// waits for a lock, is its own business.)
 #[track_caller]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::process::Signal;
 
-use super::{Holder, Where, Yard, assert_no_tool};
+use super::{Holder, Where, Yard, assert_no_tool, wait_for_attempts};
 use crate::automation::Chat;
 
 /// Where a worker can be killed, and how many attempts the job takes then.
@@ -52,6 +52,7 @@ fn die_at(yard: &Yard, step: &str, of_worker: bool) {
         }
     }
     drop(holder);
+    wait_for_attempts(yard);
 }
 
 fn a_worker_may_be_killed_at_every_step(place: Where) {
