@@ -15,7 +15,7 @@ pub struct BackupJob {
     pub database: DatabaseName,
     /// Why, for people.
     pub reason: String,
-    /// What is to be made.
+    /// The job to create.
     pub wish: Wish,
 }
 
@@ -54,8 +54,8 @@ fn tag(key: &str, value: &str) -> BTreeMap<TagKey, Line> {
     BTreeMap::from([(key, Line::lossy(value))])
 }
 
-/// What follows when branches move, for all databases. What is configured
-/// wrongly keeps one database from being backed up, and is told by `wrong`.
+/// The rules for moves of branches, of all databases. A wrong setting of a database is reported to
+/// `wrong`, and that database has no rule.
 pub fn rules(config: &Config, mut wrong: impl FnMut(String)) -> Vec<Rule> {
     let mut rules = Vec::new();
     for name in config.databases() {

@@ -25,7 +25,7 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// What belongs to the repository cannot be opened.
+    /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
     /// The configured tool is none of those that are known.

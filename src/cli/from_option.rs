@@ -5,7 +5,7 @@ use crate::domain::Backup;
 use crate::store::{Root, StoreUrl};
 use crate::workspace::places::place_of;
 
-/// Where else the bytes may be
+/// Further places of the bytes
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct FromOption {
     /// A store or a directory of plain files that the bytes may be read from, beside those of your

@@ -1,4 +1,4 @@
-//! What commands that restore have in common: running a program on a database, signals, warnings.
+//! Functions that all commands that restore share: running a program on a database, signals, warnings.
 
 use std::ffi::OsString;
 

@@ -44,7 +44,7 @@ pub enum Error {
     /// A section is named after something that cannot be a database.
     #[error("bad database name{}: {reason}", from(.origin))]
     DatabaseName {
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
         /// What is wrong with it.
         reason: InvalidDatabaseName,
@@ -54,7 +54,7 @@ pub enum Error {
     NoStore {
         /// The name.
         name: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
     },
     /// A key has another name now. Its value is not read, so nothing is done without it.
@@ -62,7 +62,7 @@ pub enum Error {
     Retired {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
         /// Its name now.
         new: String,
@@ -113,7 +113,7 @@ pub enum Warning {
     Unknown {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
         /// The key that was probably meant.
         nearest: Option<String>,
@@ -122,7 +122,7 @@ pub enum Warning {
     Retired {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
         /// Its name now.
         new: String,
@@ -131,7 +131,7 @@ pub enum Warning {
     Untrusted {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// The place of the setting.
         origin: Origin,
     },
 }

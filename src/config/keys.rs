@@ -271,7 +271,7 @@ pub static KEYS: &[Key] = &[
         name: "notifyOn",
         kind: Kind::Occasions,
         default: Some("failure recovered missed verification"),
-        doc: "What messages are sent about: `success` (every completed backup), `failure` (a job that failed for good), \
+        doc: "The events that messages are sent about: `success` (every completed backup), `failure` (a job that failed for good), \
               `recovered` (the first backup after that), `missed` (one that should be there and is not), \
               `verification` (a backup that cannot be relied on), with spaces between them; or `all`. A database's \
               own `notifyOn` goes before it.",
@@ -655,7 +655,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "notifyOn",
         kind: Kind::Occasions,
-        doc: "What messages are sent about this database, instead of `pggit.notifyOn`.",
+        doc: "The events of this database that messages are sent about, instead of `pggit.notifyOn`.",
         ..DATABASE
     },
     Key {

@@ -55,7 +55,7 @@ fn cut(value: &OsStr) -> String {
     }
 }
 
-/// What the sub-sections of the user's own tools, and of stores with names, begin with.
+/// The beginnings of the sub-sections for the user's own tools, and for stores with names.
 const TOOLS: &[u8] = b"tool.";
 const STORES: &[u8] = b"store.";
 

@@ -262,7 +262,7 @@ pub struct Backup {
     /// The attempt under way, or the last one; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-    /// Where the bytes are; absent until they are complete.
+    /// The place of the bytes; absent until they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// The id of the store that has the bytes; absent if it is no store of this program.
@@ -274,10 +274,10 @@ pub struct Backup {
     /// Bytes that it takes in the store; absent until they are complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_bytes: Option<u64>,
-    /// How it is compressed: `zstd:3`, `gzip`, `none`. Absent if that is not known.
+    /// The compression: `zstd:3`, `gzip`, `none`. Absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Line>,
-    /// How it is encrypted; absent if it is not.
+    /// The encryption; absent if it is not encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// Digest of the main artifact's content; absent if it is not known.
@@ -313,10 +313,10 @@ pub struct Backup {
     /// Reasons to keep it; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
-    /// What its verifications said, oldest first; absent if there are none.
+    /// The verifications, oldest first; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Verification>,
-    /// What it was restored to, oldest first; absent if it was not restored.
+    /// The restores, oldest first; absent if it was not restored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<Restoration>,
     /// Why the last attempt failed; absent if it did not.

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The units, with their seconds.
 const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
 
-/// What a duration above 0 looks like, for messages and documents.
+/// The form of a duration above 0, for messages and documents.
 pub const DURATION_FORM: &str = "a number above 0 and a unit (s, m, h, d or w), such as 90s, 30m or 2h";
 
 /// A text that is no duration.

@@ -99,7 +99,7 @@ pub struct BackupWork {
     /// databases that are not marked. Absent if it does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
-    /// What the backup contains; absent if it is as configured.
+    /// The type of the backup; absent if it is the configured one.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,
     /// The tool that makes it; absent if it is as configured.
@@ -245,7 +245,7 @@ pub struct AttemptReport {
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
-    /// What went wrong; absent if nothing did.
+    /// The error; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// The end of what the tools said, without secrets; absent if they said nothing.

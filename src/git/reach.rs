@@ -18,7 +18,7 @@ struct Setting {
     value: String,
 }
 
-/// What the configuration says about this.
+/// The settings that decide this.
 pub struct Reach(Vec<Setting>);
 
 impl Reach {

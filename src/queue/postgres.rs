@@ -21,8 +21,8 @@ use crate::sql;
 
 /// What the server's activity views call us.
 const APPLICATION: &str = "git-pggit queue";
-/// What is done with a claim, as statements with values: whoever can read `pg_stat_activity` would see
-/// the key of the claim in a statement that contains it.
+/// The statements about a claim. Its key is a parameter, because `pg_stat_activity` shows the text of
+/// statements to others.
 const HEARTBEAT: &str = "SELECT pggit.heartbeat($1::uuid, $2::int8)::text";
 const END: &str = "SELECT pggit.end_attempt($1::uuid, $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool)::text";
 const END_AND_CLAIM: &str = "SELECT ended::text, claimed::text FROM pggit.end_and_claim($1::uuid, \

@@ -16,7 +16,7 @@ use crate::git::{Directory, Oid, Repository, TreeEntry};
 use crate::ledger::{Entry, Ledger};
 use crate::tools::Migration;
 
-/// How a restored database gets from the commit of its backup to the wanted one.
+/// The plan that leads a restored database from the commit of its backup to the wanted one.
 #[derive(Debug)]
 pub struct AdvancePlan {
     /// The migrations to run; `None` if the backup is of the wanted commit.

@@ -88,7 +88,7 @@ impl Search<'_> {
 /// The nearest commits of the history of `commit`, itself included, that have a
 /// backup, and what was seen of the history.
 fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(Vec<Oid>, Graph), Error> {
-    /// Where nobody makes backups for so long, the whole history is walked.
+    /// The numbers of commits that are searched first. If none of them has a backup, all are searched.
     const NEAR: [usize; 2] = [128, 4096];
     let mut graph = Graph::new();
     for near in NEAR {

@@ -33,7 +33,7 @@ impl Effect {
 /// A step of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PlannedStep {
-    /// What the step does, in words.
+    /// The step, in words.
     pub what: String,
     /// The program that does it, with its arguments; absent if it needs none.
     #[serde(skip_serializing_if = "Option::is_none")]

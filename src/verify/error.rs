@@ -32,7 +32,7 @@ pub enum Error {
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
-    /// What belongs to the repository cannot be opened.
+    /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(Box<workspace::Error>),
     /// The tool of the backup cannot be set up.

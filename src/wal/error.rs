@@ -1,4 +1,4 @@
-//! What can go wrong with archiving.
+//! Errors of archiving WAL.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::{pg, process, store, tools, workspace};
 /// An error of the room `wal`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What belongs to the repository cannot be opened.
+    /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
     /// The store failed.

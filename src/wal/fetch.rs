@@ -10,12 +10,12 @@ use crate::domain::{WalKind, WalName};
 use crate::process::create_private;
 use crate::workspace::{Workspace, store};
 
-/// What `restore_command` asks for.
+/// A request of `restore_command`.
 #[derive(Debug)]
 pub struct Fetch<'a> {
     /// The file.
     pub name: &'a WalName,
-    /// Where it goes.
+    /// The path to write to.
     pub target: PathBuf,
     /// How many segments that follow are fetched in the same go.
     pub prefetch: u16,
@@ -51,7 +51,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
         let ahead = fetch.name.following(content.len() as u64).take(fetch.prefetch.into());
         let ahead: Vec<WalName> = ahead.collect();
         for (name, fetched) in ahead.iter().zip(archive.fetch_all(&ahead)) {
-            // What went wrong with it will be said when it is asked for.
+            // An error is reported when the file is requested.
             if let Ok(Some(content)) = fetched {
                 spool.put(name, &content);
             }

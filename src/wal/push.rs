@@ -9,7 +9,7 @@ use crate::domain::{Digest, WalKind, WalName};
 use crate::store::Pushed;
 use crate::workspace::{Workspace, store};
 
-/// What `archive_command` asks for.
+/// A request of `archive_command`.
 #[derive(Debug)]
 pub struct Push<'a> {
     /// The file.
@@ -56,7 +56,7 @@ pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, 
     let mut pushed = store.wal(&system).push_all(&files).into_iter();
     let first = pushed.next().expect("there is one answer for each file")?;
     for ((other, content), pushed) in files[1..].iter().zip(pushed) {
-        // What went wrong with it will be said when it is its turn.
+        // An error is reported when the server archives the file.
         if pushed.is_ok() {
             spool.put(other, &self::digest(content));
         }

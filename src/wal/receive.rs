@@ -16,9 +16,9 @@ use crate::store::WalArchive;
 use crate::tools::{self, Connection, Program};
 use crate::workspace::{Workspace, connect, store};
 
-/// How often one looks for segments that are complete.
+/// The interval between two checks for complete segments.
 const LOOK: Duration = Duration::from_millis(200);
-/// Who receives into a directory.
+/// The file that names the process that receives into a directory.
 const OWNER: &str = ".owner.json";
 
 /// From where to where.
@@ -57,7 +57,7 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
         tools.make_slot(&connection, slot)?;
     }
     let archive = store.wal(&system);
-    // What an earlier run has received and not kept.
+    // Stores the segments that an earlier run has received and not stored.
     keep(&directory, &archive, workspace)?;
     let running = tools.receive_wal(&connection, &directory, receive.slot, receive.until)?;
     workspace.reporter().status(&format!("receiving the log of cluster {system} into {}", store.url()));

@@ -12,7 +12,7 @@ use crate::verify::{self, Verdict};
 use crate::workspace::{self, Workspace};
 use crate::{config, ledger};
 
-/// How large a job may be.
+/// The maximum size of a job, in bytes.
 const JOB_BYTES: u64 = 16 << 20;
 /// How long the attempt before this one may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ pub enum ReadError {
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What belongs to the repository cannot be opened.
+    /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(Box<workspace::Error>),
     /// There is no backup.

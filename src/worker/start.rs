@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::queue::{self, Queue};
 use crate::workspace::{self, Factory, Workspace};
 
-/// What the user decides about a worker; the rest is configured.
+/// The options of a worker that are not configured.
 #[derive(Debug)]
 pub struct Options {
     /// When it ends by itself.
@@ -28,14 +28,14 @@ pub struct Options {
     pub grace: Duration,
     /// The address at which it answers questions.
     pub listen: Option<SocketAddr>,
-    /// What makes one attempt at a job.
+    /// The program that makes an attempt.
     pub processes: Processes,
 }
 
-/// How a worker ended.
+/// The result of a worker.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it has done.
+    /// The numbers of its jobs.
     pub summary: Result<Summary, Error>,
     /// Why the notifications that other workers owed could not be looked for.
     pub notifications: Result<(), queue::Error>,
@@ -66,7 +66,7 @@ pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
         health.listen(address)?;
         hub.add(health);
     }
-    // Who works only on what is there looks for nothing else.
+    // `--once` and `--until-idle` only work on queued jobs, and do not run the scheduler.
     let chores: Vec<Box<dyn Chore>> = match mode {
         Mode::Forever => vec![
             Box::new(Scheduler::new(workspaces.clone(), Arc::clone(&queue), Arc::clone(&notifier))),

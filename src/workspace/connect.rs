@@ -4,10 +4,10 @@ use super::{Error, Workspace};
 use crate::config::DatabaseConfig;
 use crate::pg::{Client, ConnInfo};
 
-/// What the server's activity views call us.
+/// The application name in the activity views of the server.
 pub const APPLICATION: &str = "git-pggit";
 
-/// Where `database` is and as whom to connect. What its URL leaves out comes
+/// The connection to `database`. Parts that its URL leaves out come
 /// from libpq's own variables and files. Warns about a password file that is
 /// not used.
 pub fn conninfo(workspace: &Workspace, database: &DatabaseConfig) -> Result<ConnInfo, Error> {

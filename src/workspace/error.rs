@@ -62,7 +62,7 @@ pub enum Error {
     /// A text for a job has several lines or control characters.
     #[error("{what} must be one line of text, not {text:?}")]
     NotOneLine {
-        /// What the text is for.
+        /// The purpose of the text.
         what: String,
         /// The text.
         text: String,

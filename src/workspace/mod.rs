@@ -58,7 +58,7 @@ pub struct Workspace {
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
     host: OnceCell<Line>,
-    /// What opens encrypted stores, once it has been looked for.
+    /// The keys of encrypted stores, once they have been looked for.
     keyring: OnceCell<Keyring>,
     /// Places given on the command line, from which bytes may be read.
     from: OnceCell<Vec<Root>>,
@@ -150,7 +150,7 @@ impl Workspace {
         Ok(self.beside.get_or_init(|| found).as_ref())
     }
 
-    /// What `value` would mean as `pggit.repository`.
+    /// The path that `value` would name as `pggit.repository`.
     pub fn place_beside(&self, value: &OsStr) -> Result<PathBuf, Error> {
         let variables = self.environment.iter().filter(|(name, _)| *name != "PGGIT_REPOSITORY");
         let variables = variables.chain([(OsStr::new("PGGIT_REPOSITORY"), value)]).collect();

@@ -14,7 +14,7 @@ pub fn violations<'a>(
     stderr: &[u8],
 ) -> Vec<String> {
     let arguments: Vec<&str> = arguments.map(|it| it.to_str().unwrap_or_default()).collect();
-    // What comes after it is for another program.
+    // The words after it belong to another program.
     let arguments = arguments.split(|argument| *argument == "--").next().unwrap_or_default();
     if !arguments.contains(&"--json") {
         return vec![];
@@ -69,7 +69,7 @@ fn best(value: &Value, outputs: &[usize]) -> Vec<String> {
     errors.min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// What is wrong with `value`, which is at `path`.
+/// The differences of `value`, which is at `path`, from its schema.
 fn errors(value: &Value, schema: &Value, schemas: &Schemas, path: &str) -> Vec<String> {
     let Value::Object(keywords) = schema else {
         return if *schema == false { vec![format!("{path} is not in the schema")] } else { vec![] };

@@ -228,7 +228,7 @@ fn of_unfinished(refusal: &Refusal) -> Failure {
             failure(Code::Damaged).hint("use the version that has begun it to resume, abort or finish it")
         }
         Refusal::NotWritable { .. } | Refusal::NoProgram { .. } => failure(Code::Fatal),
-        // What is restored into, or the unfinished restore, does not exist.
+        // The database or directory to replace, or the unfinished restore, does not exist.
         _ => failure(Code::NotFound),
     }
 }

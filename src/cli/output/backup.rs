@@ -1,4 +1,4 @@
-//! What the commands of backups print.
+//! Results of the commands of backups.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ pub struct ShownBackup {
     pub events: Vec<EventOutput>,
     /// The events that do not count.
     pub ignored: Vec<IgnoredEvent>,
-    /// Where the record is stored.
+    /// The place of the record.
     pub ledger: LedgerPlace,
 }
 
@@ -119,7 +119,7 @@ struct EventFields {
     clock: u64,
     /// When it happened, by the clock of the writer.
     at: Timestamp,
-    /// Who did it; absent if the writer did not say so.
+    /// The author; absent if the writer did not name one.
     #[schemars(skip_serializing_if = "Option::is_none")]
     by: Option<Line>,
     /// On which machine; absent if the writer did not say so.
@@ -169,7 +169,7 @@ pub struct LoggedEvent {
 pub struct SignatureOutput {
     /// The verdict of git in one word.
     pub verdict: String,
-    /// Who signed; empty if git does not know.
+    /// The signer; empty if git does not know.
     pub signer: String,
     /// The key; empty if git does not know.
     pub key: String,
@@ -253,7 +253,7 @@ pub struct CandidateOutput {
     pub size_bytes: Option<u64>,
     /// Whether it was verified with success.
     pub verified: bool,
-    /// How the schema commit is related to the commit that is asked for.
+    /// The relation of the schema commit to the wanted commit.
     pub relation: RelationKind,
     /// Number of commits between the two; absent if `relation` is `exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -269,7 +269,7 @@ pub struct CandidateOutput {
     pub reason: String,
 }
 
-/// How a schema commit is related to the commit that is asked for.
+/// The relation of a schema commit to the wanted commit.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -326,7 +326,7 @@ pub struct ImportedBackups {
 pub struct ImportedBackup {
     /// The name that the tool has for it.
     pub label: String,
-    /// What became of it.
+    /// The result for it.
     pub outcome: ImportOutcome,
     /// The id of the backup; null if it was left out.
     pub id: Option<BackupId>,
@@ -334,7 +334,7 @@ pub struct ImportedBackup {
     pub reason: Option<String>,
 }
 
-/// What became of a backup of a tool.
+/// The result for a backup of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -415,7 +415,7 @@ pub struct VerificationResult {
     pub database: DatabaseName,
     /// The schema commit.
     pub commit: CommitId,
-    /// How it was verified.
+    /// The kind of the verification.
     pub kind: VerificationKind,
     /// The verdict.
     pub status: VerificationStatus,
@@ -425,7 +425,7 @@ pub struct VerificationResult {
     pub reused: bool,
     /// When it was verified.
     pub at: Timestamp,
-    /// Who verified it.
+    /// The author of the verification.
     pub by: Line,
     /// The id of the event that recorded it.
     pub event: EventId,
@@ -449,7 +449,7 @@ pub struct DueVerification {
     pub name: BackupName,
     /// The configured database.
     pub database: DatabaseName,
-    /// How it is to be verified.
+    /// The kind of the verification that is due.
     pub kind: VerificationKind,
     /// Why it is due, in words; null if it was asked for by name.
     pub reason: Option<String>,

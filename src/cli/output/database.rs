@@ -1,4 +1,4 @@
-//! What the commands of databases, marks, copies and settings print.
+//! Results of the commands of databases, marks, copies and settings.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -100,9 +100,9 @@ impl From<&Row> for KeyOutput {
 pub struct Settings {
     /// Every key: those of the repository, then those of each database.
     pub keys: Vec<KeyOutput>,
-    /// What is configured wrongly, in words.
+    /// The wrong settings, in words.
     pub problems: Vec<String>,
-    /// What is ignored, in words.
+    /// The ignored settings, in words.
     pub warnings: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ pub struct KeyList {
 pub struct KeyDescription {
     /// The key; `<name>` stands for the name of a database.
     pub key: String,
-    /// What the key belongs to.
+    /// The scope of the key.
     pub scope: Reach,
     /// The values that it can have, in words.
     pub expected: String,
@@ -128,9 +128,9 @@ pub struct KeyDescription {
     pub default: Option<String>,
     /// The environment variable that sets it; null if there is none.
     pub environment: Option<String>,
-    /// Where the key may be set.
+    /// The places that may set the key.
     pub trust: Trust,
-    /// What it is for.
+    /// The purpose of the key.
     pub description: String,
 }
 
@@ -228,13 +228,13 @@ pub struct CloneList {
 pub struct CloneOutput {
     /// The name of the copy in its server.
     pub dbname: String,
-    /// Who uses the copy.
+    /// The users of the copy.
     pub state: CloneState,
-    /// What the copy was made from.
+    /// The origin of the copy.
     pub clone: CloneNote,
 }
 
-/// Who uses a copy.
+/// The users of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum CloneState {

@@ -21,11 +21,11 @@ pub struct ErrorFields {
     pub code: String,
     /// The status of the [exit code](exit-codes.md).
     pub exit: u8,
-    /// What went wrong, in one sentence for people; the words may change.
+    /// The error, in one sentence for people; the words may change.
     pub message: String,
     /// The errors behind it, the nearest first; the words may change.
     pub causes: Vec<String>,
-    /// What the user could do; the words may change.
+    /// Remedies; the words may change.
     pub hints: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub struct WarningMessage {
     pub warning: WarningFields,
 }
 
-/// What a command warns of.
+/// A warning of a command.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WarningFields {
     /// The warning, in one sentence for people; the words may change.
@@ -48,9 +48,9 @@ pub struct WarningFields {
 pub struct LogLine {
     /// When it was logged.
     pub timestamp: Timestamp,
-    /// How important it is.
+    /// The level of the line.
     pub level: Level,
-    /// What happened; absent if the line has only fields.
+    /// The event, in words; absent if the line has only fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Further fields, such as `job` or `error`.
@@ -58,7 +58,7 @@ pub struct LogLine {
     pub fields: Map<String, Value>,
 }
 
-/// How important a line of the log is.
+/// The level of a line of the log.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]

@@ -43,7 +43,7 @@ pub trait LineOutput: Serialize + JsonSchema {}
 /// A line of standard error.
 pub trait Message: Serialize + JsonSchema {}
 
-/// How often a command prints an output.
+/// The form in which a command prints an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Once, to standard output.
@@ -61,7 +61,7 @@ pub struct Registered {
     /// When the command prints this and no other of its outputs; empty if this is
     /// the only one. For messages, what they are.
     pub when: &'static str,
-    /// How often.
+    /// The form.
     pub form: Form,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -173,7 +173,7 @@ outputs! {
 pub struct Schemas {
     /// One schema for each of [`OUTPUTS`].
     pub outputs: Vec<Value>,
-    /// What `$ref` refers to, by name.
+    /// The schemas that `$ref` refers to, by name.
     pub definitions: Map<String, Value>,
 }
 

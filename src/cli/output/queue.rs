@@ -1,4 +1,4 @@
-//! What the commands of the queue print.
+//! Results of the commands of the queue.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub struct JobOutput {
     pub dedup_key: Option<Line>,
     /// When the job was put into the queue.
     pub created_at: Timestamp,
-    /// Who put it into the queue.
+    /// The author of the job.
     pub created_by: Line,
     /// When the last attempt began; null if none began.
     pub started_at: Option<Timestamp>,

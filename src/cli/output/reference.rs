@@ -52,7 +52,7 @@ error says why.
 
 const OBJECTS: &str = "\n## Objects\n\nObjects that several commands print.\n";
 
-/// What is known while the document is written.
+/// The state while the document is written.
 struct Document<'a> {
     definitions: &'a Map<String, Value>,
     /// The definitions that have a section of their own.
@@ -158,7 +158,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What a schema refers to, and its name.
+    /// The schema that a reference leads to, and its name.
     fn resolved(&self, schema: &'a Value) -> (Option<&'a str>, &'a Value) {
         match reference_of(schema) {
             Some(name) => (Some(name), &self.definitions[name]),

@@ -1,4 +1,4 @@
-//! What the commands of the ledger, the repository and the write-ahead log print.
+//! Results of the commands of the ledger, the repository and WAL.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ pub struct LeftAloneRef {
 pub struct FsckOutput {
     /// Whether no error was found; warnings may have been.
     pub ok: bool,
-    /// What was found.
+    /// The findings.
     pub findings: Vec<FsckFinding>,
     /// Number of refs that were checked.
     pub refs: usize,
@@ -99,11 +99,11 @@ pub struct FsckOutput {
     pub commits: usize,
     /// Number of records that were checked.
     pub records: usize,
-    /// What `--repair` wrote anew.
+    /// The refs and notes that `--repair` rewrote.
     pub repaired: RepairedLedger,
 }
 
-/// What is wrong with the ledger.
+/// A fault of the ledger.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FsckFinding {
     /// The kind of the finding: a stable word.
@@ -119,11 +119,11 @@ pub struct FsckFinding {
     pub commit: Option<String>,
     /// The finding in words.
     pub message: String,
-    /// What to do about it, in words.
+    /// The remedy, in words.
     pub remedy: String,
 }
 
-/// What a repair of the ledger wrote anew.
+/// The refs and notes that a repair of the ledger rewrote.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RepairedLedger {
     /// The ids of the backups whose records were written.
@@ -159,7 +159,7 @@ pub struct ImportedLedger {
 }
 
 impl ImportedLedger {
-    /// What an import did, or with `dry_run` would do.
+    /// The result of an import, or with `dry_run` of one that was not made.
     pub fn of(imported: Imported, dry_run: bool) -> Self {
         let Imported { new, changed, unchanged, events, skipped } = imported;
         Self {
@@ -262,13 +262,13 @@ pub struct WalCheck {
     pub backups: Vec<WalBackup>,
 }
 
-/// How far a backup can be recovered.
+/// The range to which a backup can be recovered.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WalBackup {
     /// The id of the backup.
     pub backup: BackupId,
     /// The name of the backup.
     pub name: BackupName,
-    /// How far the log reaches; null if that is not known.
+    /// The end of the archived WAL; null if that is not known.
     pub reach: Option<Reach>,
 }

@@ -1,4 +1,4 @@
-//! What the commands that plan and make restores print.
+//! Results of the commands that plan and make restores.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,9 +28,9 @@ pub struct RestorePlanOutput {
     pub steps: Vec<PlannedStepOutput>,
     /// Seconds that the restore will probably take; null if nothing is known about that.
     pub estimate_s: Option<f64>,
-    /// What the estimate is derived from, in words; null if there is none.
+    /// The origin of the estimate, in words; null if there is none.
     pub estimate_from: Option<String>,
-    /// What prevents the restore; empty if nothing does.
+    /// The errors that prevent the restore; empty if none does.
     pub refusals: Vec<ErrorMessage>,
 }
 
@@ -60,7 +60,7 @@ pub struct PlannedStepOutput {
     /// The step.
     #[serde(flatten)]
     pub step: PlannedStep,
-    /// How the step is undone, in words.
+    /// The way to undo the step, in words.
     pub undo: String,
 }
 
@@ -128,7 +128,7 @@ pub struct RestoredDirectory {
     pub archive_mode: String,
     /// Bytes of the backup that were read.
     pub size_bytes: u64,
-    /// How far the log is replayed.
+    /// The end of the WAL replay.
     pub until: RecoveryTarget,
     /// Whether the log has been replayed; false if the first start of the server does it.
     pub recovered: bool,
@@ -172,19 +172,19 @@ pub struct RestoreStatusOutput {
     pub commit: CommitId,
     /// When the restore began.
     pub begun_at: Timestamp,
-    /// What is replaced.
+    /// The database or directory that is replaced.
     pub place: Place,
-    /// How far the restore is meant to have come.
+    /// The stage of the restore.
     pub stage: Stage,
     /// Whether a process is at work on it.
     pub busy: bool,
-    /// What is in the place: `old`, `new`, `another` or `nothing`; absent if that is not known.
+    /// The one that is in place: `old`, `new`, `another` or `nothing`; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_place: Option<String>,
-    /// Where the old one is; absent if that is not known.
+    /// The position of the old one; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<Spot>,
-    /// Where the new one is; absent if that is not known.
+    /// The position of the new one; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<Spot>,
     /// Why the positions are not known, in words; absent if they are.

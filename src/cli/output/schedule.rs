@@ -1,4 +1,4 @@
-//! What the commands of schedules and hooks print.
+//! Results of the commands of schedules and hooks.
 
 use std::collections::BTreeMap;
 
@@ -119,11 +119,11 @@ pub struct ChangedHook {
     pub hook: String,
     /// The file of the hook.
     pub file: String,
-    /// What was done to the file.
+    /// The change of the file.
     pub done: HookChange,
 }
 
-/// What was done to the file of a hook.
+/// The change of the file of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]

@@ -1,4 +1,4 @@
-//! What the commands of stores print.
+//! Results of the commands of stores.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -129,7 +129,7 @@ pub struct DatabaseStats {
     pub ratio: Option<f64>,
 }
 
-/// What `store gc` removed or would remove.
+/// The objects that `store gc` removed or would remove.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CollectedGarbage {
     /// Whether nothing was removed because `--force` is missing.

@@ -392,7 +392,7 @@ impl<L: ListOutput> JsonList<'_, L> {
 /// An element of a list as JSON, with its fields in the order of the names.
 fn json_text(element: &impl Serialize) -> Result<String, OutputError> {
     let value = serde_json::to_value(element).map_err(io::Error::from)?;
-    // What stands in strings never breaks a line.
+    // Line breaks in strings are escaped already.
     Ok(sanitised_json(format!("{value:#}")).replace('\n', "\n    "))
 }
 

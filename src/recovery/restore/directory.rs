@@ -30,7 +30,7 @@ pub(super) struct DirectoryRestore<'a> {
     pub(super) workspace: &'a Workspace,
 }
 
-/// Where the bytes are, and what is necessary to read them.
+/// The bytes of a backup, and the means to read them.
 enum Bytes {
     /// Here: the backup and those that it needs, the full one first.
     Ours { adapter: Box<dyn Adapter>, members: Vec<(Backup, Access)> },
@@ -118,8 +118,8 @@ impl DirectoryRestore<'_> {
         is_recovered.then(|| connection(self.backup(), self.workspace).ok()).flatten()
     }
 
-    /// What is done with the cluster before the directory gets its name, if anything. The role is
-    /// that of the configured URL.
+    /// The recovery of the cluster before the directory gets its name, if one is necessary. The role
+    /// is that of the configured URL.
     fn recovery<'b>(
         &'b self,
         server: Option<&'b ConnInfo>,

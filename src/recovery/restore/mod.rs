@@ -88,7 +88,7 @@ pub struct RestoreOutcome {
     pub made: Made,
 }
 
-/// What a restore has created.
+/// The database or data directory that a restore has created.
 #[derive(Debug)]
 pub enum Made {
     /// A database.

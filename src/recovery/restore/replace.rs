@@ -182,7 +182,7 @@ impl<'a> Replacement<'a> {
         Ok(Self { request: exact(request, &entry, commit, workspace)?, entry, commit, original, workspace })
     }
 
-    /// What is replaced.
+    /// The database or directory that is replaced.
     pub fn place(&self) -> Place {
         self.original.place()
     }
@@ -255,7 +255,7 @@ pub struct UnfinishedRestore<'a> {
 pub struct Replaced {
     /// The id of the restore, by which it is finished or aborted.
     pub id: String,
-    /// What was replaced.
+    /// The database or directory that was replaced.
     pub place: Place,
     /// The backup.
     pub backup: BackupId,
@@ -439,11 +439,11 @@ pub struct RestoreStatus {
     pub journal: Journal,
     /// True if a process works on it.
     pub is_busy: bool,
-    /// Where the two are. An error if that cannot be determined.
+    /// The positions of the two. An error if they cannot be determined.
     pub positions: Result<Positions, Error>,
 }
 
-/// Where the old and the new one are.
+/// The positions of the old and the new one.
 pub struct Positions {
     /// The one that is in place: `old`, `new`, `another` or `nothing`.
     pub in_place: &'static str,

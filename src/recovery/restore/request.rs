@@ -29,11 +29,11 @@ pub struct RestoreRequest {
     pub allow_schema_difference: bool,
     /// Places to read the bytes from, beside the configured ones: URLs, or absolute paths.
     pub from: Vec<String>,
-    /// What the backup becomes.
+    /// The database or data directory to create.
     pub destination: Destination,
 }
 
-/// What a backup becomes.
+/// The database or data directory that a restore creates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {

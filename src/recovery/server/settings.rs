@@ -8,8 +8,8 @@ use super::{Ground, Origin};
 /// A name and its value.
 pub(super) type Setting = (&'static str, &'static str);
 
-/// What makes a server private, while it recovers and as a clone: it listens on a private
-/// socket only, archives nothing, loads nothing and follows nobody.
+/// The settings of a private server, during recovery and as a clone: it listens on a private
+/// socket only, archives nothing, loads no library and is no standby.
 const PRIVATE: &[Setting] = &[
     ("listen_addresses", ""),
     ("port", "5432"),
@@ -34,21 +34,21 @@ const PRIVATE_RESTORED: &[Setting] = &[
     ("primary_slot_name", ""),
 ];
 
-/// What only a server of this version has to be told.
+/// The settings that only exist from this version on.
 const PRIVATE_SINCE_15: &[Setting] = &[("archive_library", "")];
 
-/// What makes a server of version `major` private.
+/// The settings of a private server of version `major`.
 fn private(major: u32) -> impl Iterator<Item = Setting> {
     let since_15 = if major >= 15 { PRIVATE_SINCE_15 } else { &[] };
     PRIVATE.iter().chain(since_15).copied()
 }
 
-/// What makes a server of version `major` on a restored data directory private.
+/// The settings of a private server of version `major` on a restored data directory.
 pub(super) fn private_restored(major: u32) -> impl Iterator<Item = Setting> {
     private(major).chain(PRIVATE_RESTORED.iter().copied())
 }
 
-/// What every server is told that works for us and ends.
+/// The settings of every private server that ends with its task.
 const FIXED: &[Setting] = &[
     ("cluster_name", ""),
     ("hot_standby", "off"),

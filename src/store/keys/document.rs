@@ -84,7 +84,7 @@ impl RecipientEntry {
     }
 }
 
-/// What was done.
+/// The change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -103,11 +103,11 @@ pub enum Action {
 pub struct Change {
     /// When, RFC 3339.
     pub at: String,
-    /// Who made the change, as they call themselves.
+    /// The author of the change, by the name that they gave.
     pub by: String,
     /// On which machine.
     pub host: String,
-    /// What was done.
+    /// The change.
     pub action: Action,
     /// The recipient that was added or removed; absent if none was.
     #[serde(skip_serializing_if = "Option::is_none", default)]

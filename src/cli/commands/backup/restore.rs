@@ -24,8 +24,8 @@ use super::{restore_in_place, restore_print, select};
 /// becomes a data directory with --to: it is made beside its place, and gets its
 /// name when all of it is on disk. Incremental copies are put together with those
 /// that they need; pgBackRest, Barman and tools of your own restore what they keep.
-/// Where migrations have to be run, or with --check-schema, a server that nobody else can
-/// reach recovers the cluster first, is asked to do that, and is stopped again.
+/// If migrations have to be run, or with --check-schema, a private server recovers the
+/// cluster first, runs them, compares the schema, and is stopped again.
 ///
 /// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
 /// of the commit itself, else one of its history with the fewest migrations to
