@@ -259,10 +259,11 @@ fn secret_parameters(value: &[u8]) -> Vec<Range<usize>> {
 }
 
 fn parameter_end(value: &[u8], start: usize, is_uri: bool) -> usize {
-    if let Some(quote @ (b'\'' | b'"')) = value.get(start) {
-        return quoted_end(value, start, *quote, true).1;
-    }
-    let mut at = start;
+    // A value goes on behind a closing quote: `""x`.
+    let mut at = match value.get(start) {
+        Some(quote @ (b'\'' | b'"')) => quoted_end(value, start, *quote, true).1,
+        _ => start,
+    };
     while at < value.len() && !value[at].is_ascii_whitespace() && !(is_uri && value[at] == b'&') {
         at += if value[at] == b'\\' { 2 } else { 1 };
     }

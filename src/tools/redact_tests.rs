@@ -42,6 +42,7 @@ fn options_with_secrets_are_masked() {
 #[test]
 fn passwords_in_connection_strings_are_masked() {
     for (value, expected) in [
+        (r#"password=""hunter2 host=h"#, "password=*** host=h"),
         ("host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"),
         ("host=h password = ''hunter2 x'' dbname=d", "host=h password = *** dbname=d"),
         (r"password=''a\''hunter2'' host=h", "password=*** host=h"),
