@@ -429,3 +429,47 @@ fn a_person_has_to_type_what_is_replaced() {
     let (status, text) = run(&name);
     assert_eq!((status, history.orders().as_str()), (Some(0), "100"), "{text}");
 }
+
+#[test]
+fn only_a_whole_one_is_put_in_place() {
+    use pggit::recovery::restore::replace::Replacement;
+    use pggit::recovery::restore::{
+        DatabaseDestination, Destination, DirectoryDestination, Refusal, RestoreRequest,
+    };
+    use pggit::recovery::{Archiving, Error};
+    use pggit::workspace::{Reporter, Workspace};
+
+    struct Silent;
+    impl Reporter for Silent {
+        fn warning(&self, _: &str) {}
+        fn hint(&self, _: &str) {}
+        fn status(&self, _: &str) {}
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let environment = pggit::config::Environment::default();
+    let clock = Arc::new(pggit::clock::System);
+    let workspace = Workspace::new(Arc::new(Silent), environment, clock, directory.path().to_owned());
+    let database = DatabaseDestination::default;
+    let cluster = DirectoryDestination {
+        path: directory.path().join("data"),
+        tablespaces: Vec::new(),
+        archiving: Archiving::Off,
+        until: pggit::domain::RecoveryTarget::Immediate,
+        wal_store: None,
+        check_schema: false,
+        start: true,
+    };
+    for destination in [
+        Destination::Database(DatabaseDestination { tables: vec!["t".parse().unwrap()], ..database() }),
+        Destination::Database(DatabaseDestination { schemas: vec!["s".to_owned()], ..database() }),
+        Destination::Database(DatabaseDestination { from_database: Some("d".to_owned()), ..database() }),
+        Destination::Directory(cluster),
+    ] {
+        match Replacement::new(RestoreRequest::new("latest", destination), &workspace) {
+            Err(Error::Refused(refusal)) => assert!(matches!(*refusal, Refusal::NotWhole), "{refusal}"),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it is accepted"),
+        }
+    }
+}

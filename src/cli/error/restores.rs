@@ -201,7 +201,7 @@ impl From<Refusal> for Failure {
             Refusal::NotConfirmed => failure(Code::Negative),
             Refusal::NotRecordable { .. } => failure(Code::Conflict),
             Refusal::NoTool { .. } | Refusal::DependencyCycle { .. } => failure(Code::Damaged),
-            Refusal::KeptByTool { .. } | Refusal::NoName => failure(Code::Usage),
+            Refusal::KeptByTool { .. } | Refusal::NoName | Refusal::NotWhole => failure(Code::Usage),
             _ => of_unfinished(&refusal),
         }
     }

@@ -149,6 +149,11 @@ pub enum Refusal {
     /// The WAL does not lead from the backup to the recovery target.
     #[error("{0}")]
     Wal(#[from] WalRefusal),
+    /// A database or directory is replaced as a whole, and nothing is started on it.
+    #[error(
+        "only a whole database or data directory is put in place of another, and no server is started on it"
+    )]
+    NotWhole,
     /// The server belongs to another cluster.
     #[error("{server} is another cluster now")]
     OtherCluster {

@@ -175,8 +175,18 @@ impl<'a> Replacement<'a> {
     /// Finds the backup, and the database or directory to replace. Nothing is changed.
     ///
     /// # Errors
-    /// If one of them does not exist, or the backup does not lead to the commit.
+    /// If one of them does not exist, if the backup does not lead to the commit, or if the request is
+    /// about a part.
     pub fn new(request: RestoreRequest, workspace: &'a Workspace) -> Result<Self, Error> {
+        let is_whole = match &request.destination {
+            Destination::Database(database) => {
+                database.selection().is_all() && database.from_database.is_none()
+            }
+            Destination::Directory(directory) => !directory.start,
+        };
+        if !is_whole {
+            return Err(Refusal::NotWhole.into());
+        }
         let (entry, commit) = locate_for(&request.query(), request.until(), workspace)?;
         let original = Original::of_request(&request, &entry, commit.to_commit(), workspace)?;
         Ok(Self { request: exact(request, &entry, commit, workspace)?, entry, commit, original, workspace })

@@ -118,7 +118,7 @@ pub(super) struct Wanted {
     pub(super) in_place: bool,
 
     /// 'disaster' is --in-place
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone, hide = true)]
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone, hide = true, conflicts_with = "in_place")]
     pub(super) mode: Mode,
 
     /// With --in-place: end the sessions of others in the database

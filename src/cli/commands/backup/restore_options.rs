@@ -174,7 +174,7 @@ mod tests {
         into                     x - x -
         to                       - x x x
         in_place                 x x x x
-        mode                     x x x x
+        mode                     x x - -
         force                    - - x x
         dry_run                  x x x x
         disconnect               - - x -
