@@ -26,7 +26,7 @@ impl Ledger<'_> {
     /// tip.
     pub(super) fn accept(&self, commit: &CommitId, ours: Option<Oid>, theirs: Oid) -> Result<(), Error> {
         let there = self.files(theirs)?;
-        let Some(ours) = ours else { return self.is_new(&there) };
+        let Some(ours) = ours else { return self.accept_new(&there) };
         let here = self.files(ours)?;
         let mut own = here.clone();
         for base in self.common(ours, theirs, Oid::from(commit))? {
@@ -64,7 +64,7 @@ impl Ledger<'_> {
 
     /// Fails if a ref that is not here yet cannot be accepted. An event that has no effect is
     /// accepted, because no clone could otherwise be made of a ledger that has one.
-    fn is_new(&self, there: &Files) -> Result<(), Error> {
+    fn accept_new(&self, there: &Files) -> Result<(), Error> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in there {
             let Some(id) = layout::record_of(file) else { continue };

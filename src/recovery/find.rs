@@ -7,14 +7,11 @@
 
 use std::cmp::Reverse;
 
-use serde::Serialize;
-
 use super::Gap;
 use crate::domain::{BackupId, BackupType, CommitId, Timestamp};
 
 /// How a backup's commit stands to the one that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "relation", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// It is that commit.
     Exact,
@@ -40,7 +37,7 @@ impl Relation {
 }
 
 /// A completed backup, with what decides about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Its id.
     pub backup: BackupId,
@@ -49,7 +46,6 @@ pub struct Candidate {
     /// Its commit.
     pub commit: CommitId,
     /// What it contains.
-    #[serde(rename = "type")]
     pub kind: BackupType,
     /// The tool that made it.
     pub tool: String,
@@ -60,15 +56,12 @@ pub struct Candidate {
     /// It was verified, with success.
     pub verified: bool,
     /// How its commit stands to the wanted one.
-    #[serde(flatten)]
     pub relation: Relation,
     /// Why it cannot be used, if it cannot.
     pub unusable: Option<String>,
     /// The problem with the migrations, if that is the reason.
-    #[serde(skip)]
     pub gap: Option<Gap>,
     /// The program that has to run the migrations, quoted for a shell.
-    #[serde(skip)]
     pub command: Option<String>,
 }
 

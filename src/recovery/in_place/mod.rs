@@ -45,7 +45,7 @@ pub enum Spot {
 }
 
 /// Where both are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stand {
     /// The one that was there.
     pub old: Spot,
