@@ -3,7 +3,7 @@
 use crate::backup;
 use crate::cli::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
-use crate::tools::{Adapter, Programs};
+use crate::tools::Adapter;
 use crate::workspace::connect;
 
 /// Whose catalogue is looked into.
@@ -47,7 +47,7 @@ impl Where {
         database.stanza = given(&self.stanza)?.or(database.stanza);
         database.barman_server = given(&self.server)?.or(database.barman_server);
         let server = connect::conninfo(context, &database)?;
-        let programs = Programs::new(config.pgbin()?.map(|pgbin| pgbin.value));
+        let programs = context.programs()?;
         let adapter = backup::adapter_for(config, &database, &server, &programs)?;
         Ok((database, adapter))
     }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::backup::{self, Asked, Request, Unsuccessful};
 use crate::cli::commands::queue::enqueue;
+use crate::cli::restores::watch_signals;
 use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
     human_bytes,
 };
-use crate::process::interrupt;
 use crate::workspace::queue::{self, Wish};
 
 use super::select;
@@ -136,7 +136,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut request = request(args, context)?;
     backup::choose_tool(context, &mut request)?;
     check(&request, args)?;
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    watch_signals()?;
     let progress = bar::progress(&context.ui);
     let (output, store) = (args.output.as_deref(), args.store.as_deref());
     let created = backup::create_configured(context, &request, output, store, progress.as_ref())?;

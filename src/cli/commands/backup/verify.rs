@@ -9,6 +9,7 @@ use crate::cli::from_option::FromOption;
 use crate::cli::output::backup::{
     DueVerification, DueVerifications, VerificationResult, VerificationResults,
 };
+use crate::cli::restores::watch_signals;
 use crate::cli::ui::text::human_duration;
 use crate::cli::{Code, Context, Failure, bar, logging};
 use crate::domain::{
@@ -16,7 +17,6 @@ use crate::domain::{
     parse_positive_duration,
 };
 use crate::ledger::{Entry, Filter, Row};
-use crate::process::interrupt;
 use crate::report::{Tested, Verifications};
 use crate::tools::Programs;
 use crate::verify::{self, Due, Verdict};
@@ -144,7 +144,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if wanted.is_empty() {
         context.ui.hint(if args.due { "nothing is due" } else { "there is no completed backup" });
     }
-    interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))?;
+    watch_signals()?;
     let (mut verdicts, mut failed, mut error, mut recorded) = (Vec::new(), Vec::new(), None, false);
     for wanted in wanted {
         match one(&wanted, args, context) {

@@ -7,7 +7,7 @@ use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
 use crate::pg::{Client, ServerFacts};
-use crate::tools::{self, Program, Programs, ToolVersion};
+use crate::tools::{self, Program, ToolVersion};
 use crate::workspace::connect;
 
 /// Connect to a database and show what is found
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = connect::connect(context, &database)?;
     let facts = client.facts()?;
     let mark = client.read_mark()?;
-    let programs = Programs::new(config.pgbin()?.map(|dir| dir.value)).for_server(facts.major);
+    let programs = context.programs()?.for_server(facts.major);
     let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
     if context.ui.wants_json() {
         context.ui.json(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
