@@ -31,4 +31,9 @@ pub mod wal;
 pub mod worker;
 pub mod workspace;
 
+pub mod doctor;
+pub mod failure;
+pub mod output;
+pub mod terminal;
+
 pub mod cli;

@@ -33,6 +33,7 @@ mod private;
 mod secret;
 mod seen;
 mod server;
+mod shell;
 mod strays;
 mod tail;
 mod tied;
@@ -52,6 +53,7 @@ pub use private::{Replacement, create_private, private_directories, write_privat
 pub use secret::Secret;
 pub use seen::Seen;
 pub use server::{Ending, Server};
+pub use shell::shell_word;
 pub use strays::Strays;
 pub use tied::become_tool;
 pub use user::OsUser;

@@ -1,8 +1,9 @@
 //! What `import` and `reconcile` have in common: which tool, which database.
 
 use crate::backup;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
+use crate::failure::{Code, Failure};
 use crate::tools::Adapter;
 use crate::workspace::connect;
 

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use crate::backup::{self, Asked, Request, Unsuccessful};
+use crate::cli::Context;
 use crate::cli::commands::queue::enqueue;
 use crate::cli::restores::watch_signals;
-use crate::cli::{Code, Context, Failure, bar};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
     human_bytes,
 };
+use crate::failure::{Code, Failure};
+use crate::terminal::bar;
 use crate::workspace::queue::{self, Wish};
 
 use super::select;

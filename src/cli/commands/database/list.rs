@@ -1,9 +1,10 @@
 //! `git pggit database list`
 
-use crate::cli::output::database::{DatabaseList, DatabaseOutput};
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::config::DatabaseConfig;
+use crate::failure::Failure;
+use crate::output::database::{DatabaseList, DatabaseOutput};
+use crate::terminal::Table;
 
 /// List the databases that are configured
 #[derive(Debug, clap::Args)]

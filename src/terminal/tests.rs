@@ -1,15 +1,36 @@
 //! What reaches which output, on a terminal and elsewhere.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
+use super::message::ErrorFields;
 use super::*;
-use crate::cli::error::Code;
-use crate::cli::output::store::GeneratedIdentity;
 
 const TERMINAL: Terminal = Terminal { stdout: true, stderr: true, width: Some(40) };
 
 fn ui(terminal: Terminal, wishes: Wishes, variables: &[(&str, &str)]) -> (Ui, Captured, Captured) {
     Ui::captured(terminal, wishes, &variables.iter().copied().collect())
+}
+
+/// A result.
+#[derive(Serialize, JsonSchema)]
+struct Named {
+    name: String,
+}
+
+impl Output for Named {}
+
+fn error(code: &str, exit: u8, message: &str, causes: &[&str], hints: &[&str]) -> ErrorMessage {
+    let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let error = ErrorFields {
+        code: code.to_owned(),
+        exit,
+        message: message.to_owned(),
+        causes: all(causes),
+        hints: all(hints),
+    };
+    ErrorMessage { error }
 }
 
 #[test]
@@ -18,7 +39,7 @@ fn data_cannot_control_a_terminal_but_reaches_a_pipe_as_it_is() {
     let (terminal, out, err) =
         ui(TERMINAL, Wishes { color: Some(ColorChoice::Never), ..Wishes::default() }, &[]);
     terminal.line(hostile).unwrap();
-    terminal.json(&GeneratedIdentity { file: hostile.into(), recipient: hostile.into() }).unwrap();
+    terminal.json(&Named { name: hostile.to_owned() }).unwrap();
     terminal.warning(hostile);
     assert!(!(out.text() + &err.text()).contains(['\x1b', '\u{9b}']), "{}{}", out.text(), err.text());
     let (pipe, out, err) = ui(Terminal::default(), Wishes::default(), &[]);
@@ -32,7 +53,7 @@ fn data_cannot_control_a_terminal_but_reaches_a_pipe_as_it_is() {
 fn colours_are_for_terminals() {
     let (terminal, out, err) = ui(TERMINAL, Wishes::default(), &[]);
     terminal.spans(&[(Style::Good, "ok"), (Style::Plain, " \x1b[1m")]).unwrap();
-    terminal.failure(&Failure::new(Code::Fatal, "no").hint("do"));
+    terminal.failure(&error("fatal", 128, "no", &[], &["do"]));
     assert_eq!(out.text(), "\x1b[32mok\x1b[m \\x1b[1m\n");
     assert_eq!(err.text(), "\x1b[1;31merror: \x1b[mno\n\x1b[33mhint: \x1b[mdo\n");
     let (terminal, out, _) = ui(TERMINAL, Wishes::default(), &[("NO_COLOR", "1")]);
@@ -58,7 +79,7 @@ fn json_is_all_that_machines_get() {
     json.status("working");
     json.hint("do");
     json.warning("careful");
-    json.failure(&Failure::new(Code::NotFound, "no 'x'").cause("why").hint("do"));
+    json.failure(&error("not-found", 10, "no 'x'", &["why"], &["do"]));
     let lines: Vec<serde_json::Value> =
         err.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let error =

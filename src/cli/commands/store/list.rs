@@ -1,9 +1,10 @@
-//! `git pggit store ls`
+//! `git pggit store list`
 
 use super::StoreOption;
-use crate::cli::output::store::{ArtifactList, ListedArtifact, ListedFile};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::human_bytes;
+use crate::failure::Failure;
+use crate::output::store::{ArtifactList, ListedArtifact, ListedFile};
 use crate::store::FileEntry;
 
 /// List the artifacts in the store

@@ -3,8 +3,8 @@
 //! The other rooms know what went wrong but not what the user should do about
 //! it. Their errors become a [`Failure`] here and nowhere else.
 
-use super::output::message::{ErrorFields, ErrorMessage};
-use super::ui::OutputError;
+use crate::terminal::OutputError;
+use crate::terminal::message::{ErrorFields, ErrorMessage};
 
 mod advice;
 mod restores;
@@ -147,7 +147,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/cli/error.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+<!-- Generated from `src/failure/mod.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
 
 # Exit codes
 

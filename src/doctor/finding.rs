@@ -1,15 +1,18 @@
 //! What was found, and how it is shown.
 
-use crate::cli::Failure;
-use crate::cli::output::repository::DoctorCheck;
-use crate::cli::ui::{OutputError, Style, Ui};
 use crate::domain::DatabaseName;
+use crate::failure::Failure;
+use crate::output::repository::DoctorCheck;
+use crate::terminal::{OutputError, Style, Ui};
 
-/// How it is with one thing.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
+    /// Nothing is wrong.
     Ok,
+    /// It deserves a look, and prevents no backup.
     Warning,
+    /// It prevents backups, or makes them incomplete.
     Problem,
 }
 
@@ -31,9 +34,9 @@ impl Verdict {
     }
 }
 
-/// One thing that was looked at.
+/// A check and its result.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub struct Finding {
     verdict: Verdict,
     database: Option<DatabaseName>,
     check: &'static str,
@@ -42,40 +45,43 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// Adds what helps: a command, or advice.
-    pub(super) fn remedy(&mut self, text: impl Into<String>) -> &mut Self {
+    /// Adds a remedy: a command, or advice.
+    pub fn remedy(&mut self, text: impl Into<String>) -> &mut Self {
         self.remedies.push(text.into());
         self
     }
 }
 
-/// Everything that was looked at, in order.
+/// The checks that were made, in order.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub struct Findings {
     all: Vec<Finding>,
     about: Option<DatabaseName>,
 }
 
 impl Findings {
-    /// What follows is about this database.
-    pub(super) fn about(&mut self, database: Option<DatabaseName>) {
+    /// Sets the database that the following checks are about.
+    pub fn about(&mut self, database: Option<DatabaseName>) {
         self.about = database;
     }
 
-    pub(super) fn ok(&mut self, check: &'static str, message: impl Into<String>) {
+    /// Adds a check that found nothing wrong.
+    pub fn ok(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(Verdict::Ok, check, message.into());
     }
 
-    pub(super) fn warning(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
+    /// Adds a warning.
+    pub fn warning(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
         self.add(Verdict::Warning, check, message.into())
     }
 
-    pub(super) fn problem(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
+    /// Adds a problem.
+    pub fn problem(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
         self.add(Verdict::Problem, check, message.into())
     }
 
-    /// A failure with its advice.
-    pub(super) fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Finding {
+    /// Adds an error with its advice as a problem.
+    pub fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Finding {
         let failure: Failure = failure.into();
         let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
         let message = failure.message().to_owned() + &causes.collect::<String>();
@@ -89,11 +95,13 @@ impl Findings {
         self.all.last_mut().expect("one was just added")
     }
 
-    pub(super) fn count(&self, verdict: Verdict) -> usize {
+    /// Returns the number of checks with this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
         self.all.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    pub(super) fn print(&self, ui: &Ui) -> Result<(), OutputError> {
+    /// Prints the checks as text.
+    pub fn print(&self, ui: &Ui) -> Result<(), OutputError> {
         for finding in &self.all {
             let database = finding.database.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
             // A message of several lines, such as git's own, stays in its column.
@@ -110,7 +118,8 @@ impl Findings {
         ui.line(format!("{}, {}", count(problems, "problem"), count(warnings, "warning")))
     }
 
-    pub(super) fn output(&self) -> Vec<DoctorCheck> {
+    /// Returns the checks as `--json` prints them.
+    pub fn output(&self) -> Vec<DoctorCheck> {
         let row = |finding: &Finding| DoctorCheck {
             check: finding.check.to_owned(),
             database: finding.database.clone(),

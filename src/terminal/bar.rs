@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::ui::Ui;
-use super::ui::text::sanitised_line;
+use super::Ui;
+use super::text::sanitised_line;
 use crate::progress::{Progress, Quiet};
 
 const SIZED: &str = "{msg}  [{bar:30}] {percent}% {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
@@ -60,7 +60,7 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ui::{Terminal, Wishes};
+    use crate::terminal::{Terminal, Wishes};
 
     #[test]
     fn the_templates_are_valid() {

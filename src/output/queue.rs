@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::ListOutput;
 use crate::domain::{
     AttemptReport, BackupId, DatabaseName, Failure, Job, JobId, JobKind, JobState, Line, Priority, Timestamp,
     Work,
 };
+use crate::terminal::ListOutput;
 
 /// A job of the queue.
 #[derive(Debug, Serialize, JsonSchema)]

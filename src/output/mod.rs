@@ -1,14 +1,13 @@
 //! Results as `--json` prints them: one documented type for each.
 //!
 //! Scripts read them, so that fields are added and never renamed or removed.
-//! [`Ui::json`](super::ui::Ui::json) takes only types that are registered in
+//! [`Ui::json`] takes only types that are registered in
 //! this file, and `docs/json.md` is generated from their schemas, which have
 //! the comments of their fields. The tests hold everything that the program
 //! prints against the schemas.
 
 pub mod backup;
 pub mod database;
-pub mod message;
 pub mod queue;
 pub mod repository;
 pub mod restore;
@@ -19,29 +18,13 @@ mod reference;
 
 use std::sync::LazyLock;
 
+use schemars::Schema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
-use schemars::{JsonSchema, Schema};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::terminal::{LineOutput, Message, Output};
+
 pub use reference::reference;
-
-/// A result that `--json` prints as one document.
-pub trait Output: Serialize + JsonSchema {}
-
-/// A result that is one list, which is printed while it is read.
-pub trait ListOutput: Output {
-    /// The name of the list.
-    const FIELD: &'static str;
-    /// The type of its elements.
-    type Element: Serialize + JsonSchema;
-}
-
-/// A result that is printed again and again, each time in one line.
-pub trait LineOutput: Serialize + JsonSchema {}
-
-/// A line of standard error.
-pub trait Message: Serialize + JsonSchema {}
 
 /// The form in which a command prints an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +98,7 @@ outputs! {
         crate::report::Verifications => ["backup verify"] "With `--report`";
         database::CheckedOutClone => ["checkout"];
         database::CloneList => ["clone list"];
-        database::DroppedClones => ["clone stop"];
+        database::DroppedClones => ["clone remove"];
         database::Settings => ["config"] "Without an option";
         database::KeyList => ["config"] "With `--list-keys`";
         database::DatabaseCheck => ["database check"];
@@ -139,14 +122,14 @@ outputs! {
         queue::InstalledQueue => ["queue init"];
         queue::JobOutput => ["queue show"];
         queue::QueueStats => ["queue stats"];
-        queue::DueJobs => ["reconcile", "schedule run"];
+        queue::DueJobs => ["schedule catch-up", "schedule run"];
         schedule::ScheduleList => ["schedule list"];
         schedule::NextRuns => ["schedule next"];
         schedule::SystemdUnits => ["schedule systemd"];
         store::StoreDescription => ["store init", "store show"];
-        store::ArtifactList => ["store ls"];
+        store::ArtifactList => ["store list"];
         store::StoredArtifact => ["store put"];
-        store::RemovedArtifacts => ["store rm"];
+        store::RemovedArtifacts => ["store remove"];
         store::StoreStats => ["store stats"];
         store::CollectedGarbage => ["store gc"];
         store::StoreCheck => ["store check"];
@@ -162,9 +145,9 @@ outputs! {
         queue::JobOutput => ["queue watch"];
     }
     Message {
-        message::ErrorMessage => [] "Errors";
-        message::WarningMessage => [] "Warnings";
-        message::LogLine => [] "Log";
+        crate::terminal::message::ErrorMessage => [] "Errors";
+        crate::terminal::message::WarningMessage => [] "Warnings";
+        crate::terminal::message::LogLine => [] "Log";
     }
 }
 

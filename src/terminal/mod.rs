@@ -1,4 +1,4 @@
-//! Everything that is printed goes through one [`Ui`].
+//! Standard output and standard error: everything that is printed goes through one [`Ui`].
 //!
 //! Results go to standard output, everything said about the work to standard
 //! error. Whoever prints hands over plain text; the `Ui` knows whether there is
@@ -6,6 +6,9 @@
 //! elsewhere safe for a terminal. An output whose reader went away is reported
 //! as [`OutputError`], so that the command can end quietly.
 
+pub mod bar;
+pub mod json;
+pub mod message;
 pub mod style;
 pub mod table;
 pub mod text;
@@ -14,18 +17,15 @@ mod pager;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-
+pub use json::{JsonElement, JsonList, LineOutput, ListOutput, Message, Output};
 pub use style::{ColorChoice, Style};
 pub use table::Table;
 
-use super::error::Failure;
-use super::output::message::{WarningFields, WarningMessage};
-use super::output::{LineOutput, ListOutput, Message, Output};
 use crate::config::Environment;
+use json::json_text;
+use message::{ErrorMessage, WarningFields, WarningMessage};
 use pager::Pager;
 use text::{sanitised, sanitised_json, sanitised_line};
 
@@ -160,12 +160,12 @@ impl Ui {
     }
 
     /// Whether a bar that moves makes sense.
-    pub(super) fn wants_progress(&self) -> bool {
+    fn wants_progress(&self) -> bool {
         self.terminal.stderr && !self.wishes.quiet && !self.wishes.json
     }
 
     /// Sets the bar that moves now, so that messages are printed above it.
-    pub(super) fn set_bar(&self, bar: Option<indicatif::ProgressBar>) {
+    fn set_bar(&self, bar: Option<indicatif::ProgressBar>) {
         *lock(&self.bar) = bar;
     }
 
@@ -240,7 +240,7 @@ impl Ui {
     /// Begins a JSON document that has nothing but one list, which may be too long
     /// to be kept in memory.
     pub fn json_list<L: ListOutput>(&self) -> JsonList<'_, L> {
-        JsonList { ui: self, is_empty: true, of: PhantomData }
+        JsonList::new(self)
     }
 
     /// Prints a table: cut to the terminal's width, at full width elsewhere.
@@ -273,17 +273,18 @@ impl Ui {
         }
     }
 
-    /// Says why the command failed.
-    pub fn failure(&self, failure: &Failure) {
+    /// Prints why the command failed.
+    pub fn failure(&self, failure: &ErrorMessage) {
         if self.wishes.json {
-            return self.say_json(&failure.output());
+            return self.say_json(failure);
         }
-        self.say(Style::Bad, "error: ", failure.message());
-        for cause in failure.causes() {
+        let error = &failure.error;
+        self.say(Style::Bad, "error: ", &error.message);
+        for cause in &error.causes {
             self.say(Style::Dim, "  because: ", cause);
         }
-        for hint in failure.hints() {
-            // How a command line is written is no advice, and shown as git shows it.
+        for hint in &error.hints {
+            // A usage line is no advice, and is printed as git prints it.
             match hint.strip_prefix("usage: ") {
                 Some(_) => self.say(Style::Plain, "", hint),
                 None => self.hint(hint),
@@ -292,7 +293,7 @@ impl Ui {
     }
 
     /// Shows how the command line is written.
-    pub(super) fn usage(&self, text: &str) {
+    pub(crate) fn usage(&self, text: &str) {
         self.to_stderr(text);
     }
 
@@ -344,56 +345,6 @@ impl Ui {
             None => print(),
         }
     }
-}
-
-/// A JSON document with one list, printed element by element.
-#[must_use = "without its end it is no document"]
-pub struct JsonList<'a, L> {
-    ui: &'a Ui,
-    is_empty: bool,
-    of: PhantomData<L>,
-}
-
-/// An element of a [`JsonList`], ready to be printed.
-pub struct JsonElement<L> {
-    text: String,
-    of: PhantomData<fn() -> L>,
-}
-
-impl<L: ListOutput> JsonElement<L> {
-    /// Writes `element` as JSON.
-    pub fn new(element: &L::Element) -> Result<Self, OutputError> {
-        Ok(Self { text: json_text(element)?, of: PhantomData })
-    }
-}
-
-impl<L: ListOutput> JsonList<'_, L> {
-    /// Prints the next element.
-    pub fn element(&mut self, element: &JsonElement<L>) -> Result<(), OutputError> {
-        let (mut out, element) = (lock(&self.ui.out), &element.text);
-        match std::mem::replace(&mut self.is_empty, false) {
-            true => write!(out.writer, "{{\n  \"{}\": [\n    {element}", L::FIELD)?,
-            false => write!(out.writer, ",\n    {element}")?,
-        }
-        Ok(())
-    }
-
-    /// Prints the end.
-    pub fn end(self) -> Result<(), OutputError> {
-        let mut out = lock(&self.ui.out);
-        match self.is_empty {
-            true => writeln!(out.writer, "{{\n  \"{}\": []\n}}", L::FIELD)?,
-            false => writeln!(out.writer, "\n  ]\n}}")?,
-        }
-        Ok(())
-    }
-}
-
-/// An element of a list as JSON, with its fields in the order of the names.
-fn json_text(element: &impl Serialize) -> Result<String, OutputError> {
-    let value = serde_json::to_value(element).map_err(io::Error::from)?;
-    // Line breaks in strings are escaped already.
-    Ok(sanitised_json(format!("{value:#}")).replace('\n', "\n    "))
 }
 
 /// A panic while printing must not stop the printing of that panic.

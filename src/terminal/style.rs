@@ -3,7 +3,7 @@
 use crate::config::{Environment, boolean};
 
 /// When colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorChoice {
     /// On a terminal.
     Auto,

@@ -1,8 +1,9 @@
-//! `git pggit reconcile`
+//! `git pggit schedule catch-up`
 
 use crate::automation;
+use crate::cli::Context;
 use crate::cli::automation::enqueue;
-use crate::cli::{Context, Failure};
+use crate::failure::Failure;
 use crate::queue::Filter;
 use crate::workspace::queue;
 
@@ -22,8 +23,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 EXAMPLES
-    git pggit reconcile --dry-run
-    git pggit reconcile";
+    git pggit schedule catch-up --dry-run
+    git pggit schedule catch-up";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let rules = automation::rules(context.config()?, |problem| context.ui.warning(&problem));

@@ -6,38 +6,39 @@ use std::path::Path;
 use rustix::fs::{Access, access, statvfs};
 
 use super::finding::Findings;
-use crate::cli::commands::init;
-use crate::cli::commands::mark::Place;
-use crate::cli::{Context, Failure};
 use crate::config::{DatabaseConfig, Tool};
 use crate::domain::human_bytes;
 use crate::domain::{BackupType, Globals};
+use crate::failure::Failure;
+use crate::git::Position;
 use crate::pg::{Client, Relations, ServerFacts, quote_ident};
+use crate::process::shell_word;
 use crate::store::Error as StoreError;
 use crate::tools::{Program, Programs};
+use crate::workspace::Workspace;
 use crate::workspace::{connect, places, store};
 
-pub(super) fn look(database: &DatabaseConfig, context: &Context, findings: &mut Findings) {
+pub(super) fn look(database: &DatabaseConfig, workspace: &Workspace, findings: &mut Findings) {
     match &database.url {
         Some(url) => findings.ok("url", url.value.to_string()),
         None => findings.ok("url", "not set: libpq's own variables and defaults decide"),
     }
-    let facts = match connect::connect(context, database) {
-        Ok(client) => server(&client, database, context, findings),
+    let facts = match connect::connect(workspace, database) {
+        Ok(client) => server(&client, database, workspace, findings),
         Err(failure) => {
             findings.failure("server", failure);
             None
         }
     };
-    programs(facts.as_ref(), database, context, findings);
-    output(facts.as_ref(), database, context, findings);
+    programs(facts.as_ref(), database, workspace, findings);
+    output(facts.as_ref(), database, workspace, findings);
 }
 
 /// What the server says; `None` when it says nothing.
 fn server(
     client: &Client,
     database: &DatabaseConfig,
-    context: &Context,
+    workspace: &Workspace,
     findings: &mut Findings,
 ) -> Option<ServerFacts> {
     let facts = match client.facts() {
@@ -50,14 +51,14 @@ fn server(
     let (user, target) = (client.conninfo().user(), client.target());
     let standby = if facts.in_recovery { " (a standby)" } else { "" };
     findings.ok("server", format!("PostgreSQL {}{standby} at {target}, as {user}", facts.version_text));
-    mark(client, context, findings);
+    mark(client, workspace, findings);
     if let Err(error) = privileges(client, &facts, database, findings) {
         findings.failure("privileges", error);
     }
     Some(facts)
 }
 
-fn mark(client: &Client, context: &Context, findings: &mut Findings) {
+fn mark(client: &Client, workspace: &Workspace, findings: &mut Findings) {
     const AGAIN: &str = "git pggit mark <commit>";
     let mark = match client.read_mark() {
         Ok(Some(mark)) => mark,
@@ -72,8 +73,8 @@ fn mark(client: &Client, context: &Context, findings: &mut Findings) {
             return;
         }
     };
-    let Ok(repository) = context.repository() else { return findings.ok("mark", mark) };
-    match Place::of(repository, &mark) {
+    let Ok(repository) = workspace.repository() else { return findings.ok("mark", mark) };
+    match Position::of(repository, &mark) {
         Ok(Some(place)) => findings.ok("mark", format!("{mark} {}, {}", place.subject, place.words())),
         Ok(None) => drop(
             findings
@@ -171,10 +172,10 @@ fn listed(relations: &Relations) -> String {
 fn programs(
     facts: Option<&ServerFacts>,
     database: &DatabaseConfig,
-    context: &Context,
+    workspace: &Workspace,
     findings: &mut Findings,
 ) {
-    let pgbin = context.config().and_then(|config| Ok(config.pgbin()?));
+    let pgbin = workspace.config().and_then(|config| Ok(config.pgbin()?));
     // What is wrong with the setting has been said.
     let Ok(pgbin) = pgbin else { return };
     let tools = Programs::new(pgbin.map(|dir| dir.value)).for_server(facts.map_or(0, |facts| facts.major));
@@ -194,11 +195,11 @@ fn programs(
 fn output(
     facts: Option<&ServerFacts>,
     database: &DatabaseConfig,
-    context: &Context,
+    workspace: &Workspace,
     findings: &mut Findings,
 ) {
     let Some(output) = &database.output else {
-        return match place(database, context) {
+        return match place(database, workspace) {
             Ok(text) => findings.ok("store", text),
             Err(failure) => drop(findings.failure("store", failure)),
         };
@@ -209,14 +210,14 @@ fn output(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             findings
                 .problem("output", format!("{shown} does not exist"))
-                .remedy(format!("mkdir -p {}", init::quoted(&shown.to_string())));
+                .remedy(format!("mkdir -p {}", shell_word(&shown.to_string())));
         }
         Err(error) => drop(findings.problem("output", format!("{shown}: {error}"))),
         Ok(meta) if !meta.is_dir() => {
             findings.problem("output", format!("{shown} is not a directory"));
         }
         Ok(_) => match access(dir, Access::WRITE_OK | Access::EXEC_OK) {
-            Ok(()) => match places::check_directory(context, dir, &database.name) {
+            Ok(()) => match places::check_directory(workspace, dir, &database.name) {
                 Ok(()) => space(facts, dir, findings),
                 Err(failure) => drop(findings.failure("output", failure)),
             },
@@ -231,9 +232,9 @@ fn output(
 }
 
 /// The store, opened.
-fn place(database: &DatabaseConfig, context: &Context) -> Result<String, Failure> {
-    let url = store::url(context, None, database.store.as_ref())?;
-    match places::open(context, &url, &store::access(context, &url)?)? {
+fn place(database: &DatabaseConfig, workspace: &Workspace) -> Result<String, Failure> {
+    let url = store::url(workspace, None, database.store.as_ref())?;
+    match places::open(workspace, &url, &store::access(workspace, &url)?)? {
         Some(_) => Ok(url.to_string()),
         None if database.store.is_none() => Ok(format!("{url}, made by the first backup")),
         None => Err(StoreError::NoStore { url: url.to_string() }.into()),

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::message::ErrorMessage;
 use crate::domain::{BackupId, CommitId, Line, RecoveryTarget, Timestamp};
 use crate::recovery::PlannedStep;
 use crate::recovery::in_place::{Place, Spot, Stage};
+use crate::terminal::message::ErrorMessage;
 
 /// A restore as it would be made.
 #[derive(Debug, Serialize, JsonSchema)]

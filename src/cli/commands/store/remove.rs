@@ -1,11 +1,12 @@
-//! `git pggit store rm`
+//! `git pggit store remove`
 
 use super::known::Known;
 use super::{StoreOption, copy, find, of};
-use crate::cli::output::store::{ArtifactPlace, RemovedArtifacts};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
+use crate::failure::{Code, Failure};
 use crate::ledger::{Change, Entry, Error as LedgerError};
+use crate::output::store::{ArtifactPlace, RemovedArtifacts};
 use crate::process::crash_point;
 use crate::store::{Held, Listed};
 use crate::workspace::places;
@@ -44,8 +45,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 EXAMPLES
-    git pggit store rm 01a1fc4d
-    git pggit store rm 01a1fc4d --force --recorded --reason 'test data'";
+    git pggit store remove 01a1fc4d
+    git pggit store remove 01a1fc4d --force --recorded --reason 'test data'";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = args.store.open(context)?;
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         };
         if args.force {
             record(artifact, &known, args, context)?;
-            crash_point("store.rm.recorded");
+            crash_point("store.remove.recorded");
             store.remove(&artifact.location)?;
         }
         if !context.ui.wants_json() {

@@ -1,59 +1,32 @@
-//! `git pggit doctor`
+//! Looks for everything that could prevent a backup: git, the repository, the configuration, and each
+//! database with its server, role, programs and output directory.
 
 mod database;
 mod finding;
 mod repository;
 
-use crate::cli::output::repository::DoctorOutput;
-use crate::cli::{Code, Context, Failure};
 use crate::config::{DatabaseConfig, Error as ConfigError};
+use crate::failure::Failure;
 use crate::recovery::server_user;
-use finding::{Findings, Verdict};
+use crate::workspace::Workspace;
 
-/// Look for everything that could be in the way of a backup
-///
-/// Checks git, the repository, the configuration, and for each database the
-/// server, the role, the client programs and the output directory. Each thing is
-/// 'ok', a 'warning' or a 'problem', the last two with a remedy. Nothing is
-/// changed.
-///
-/// Fails with 'negative' if there is a problem; warnings do not count.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
-pub(crate) struct Args {
-    /// Check only this database; without it, all that are configured
-    #[arg(long, value_name = "NAME")]
-    database: Option<String>,
-}
+pub use finding::{Finding, Findings, Verdict};
 
-const EXAMPLES: &str = "\
-EXAMPLES
-    git pggit doctor
-    git pggit doctor --database main --json";
-
-pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+/// Checks everything, of the databases only the one called `only` if it is given. Fails only if no
+/// database is called so.
+pub fn examine(only: Option<&str>, workspace: &Workspace) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
-    repository::look(context, &mut findings);
-    databases(args.database.as_deref(), context, &mut findings)?;
-    scratch(context, &mut findings);
-    if context.ui.wants_json() {
-        let ok = findings.count(Verdict::Problem) == 0;
-        context.ui.json(&DoctorOutput { ok, checks: findings.output() })?;
-    } else {
-        context.page()?;
-        findings.print(&context.ui)?;
-    }
-    match findings.count(Verdict::Problem) {
-        0 => Ok(()),
-        _ => Err(Failure::new(Code::Negative, "")),
-    }
+    repository::look(workspace, &mut findings);
+    databases(only, workspace, &mut findings)?;
+    scratch(workspace, &mut findings);
+    Ok(findings)
 }
 
 /// Checks whether there is a user to run the servers of restore tests. Backups do not need one.
-fn scratch(context: &Context, findings: &mut Findings) {
+fn scratch(workspace: &Workspace, findings: &mut Findings) {
     findings.about(None);
     // Errors in the configuration have been reported already.
-    let Ok(Ok(user)) = context.config().map(crate::config::Config::scratch_user) else { return };
+    let Ok(Ok(user)) = workspace.config().map(crate::config::Config::scratch_user) else { return };
     let Err(error) = server_user(user.as_ref().map(|user| user.value.as_str())) else { return };
     let failure = Failure::from(error);
     let finding = findings.warning("restore tests", failure.message());
@@ -61,8 +34,8 @@ fn scratch(context: &Context, findings: &mut Findings) {
 }
 
 /// Checks the databases; fails only when there is none called `only`.
-fn databases(only: Option<&str>, context: &Context, findings: &mut Findings) -> Result<(), Failure> {
-    let config = match context.config() {
+fn databases(only: Option<&str>, workspace: &Workspace, findings: &mut Findings) -> Result<(), Failure> {
+    let config = match workspace.config() {
         Ok(config) => config,
         // The repository could not be opened, or git's files not be read: that was said.
         Err(error) => return if only.is_some() { Err(error.into()) } else { Ok(()) },
@@ -90,7 +63,7 @@ fn databases(only: Option<&str>, context: &Context, findings: &mut Findings) -> 
         };
         findings.about(Some(name));
         match settings {
-            Ok(settings) => database::look(&settings, context, findings),
+            Ok(settings) => database::look(&settings, workspace, findings),
             // Which setting it is has been said among those of the configuration.
             Err(_) => drop(findings.problem("settings", "cannot be used")),
         }

@@ -3,33 +3,34 @@
 use std::path::Path;
 
 use super::finding::Findings;
-use crate::cli::Context;
-use crate::cli::commands::init;
-use crate::cli::ui::text::relative_time;
 use crate::git::health::{self, OLDEST_GIT};
-use crate::git::{Error as GitError, Repository, setup};
+use crate::git::setup::plan;
+use crate::git::{Error as GitError, Repository};
 use crate::ledger::NOTES_REF;
-use crate::process::{find_program, search_path};
+use crate::process::{find_program, search_path, shell_word};
 use crate::recovery::restore::replace::journals;
+use crate::terminal::text::relative_time;
+use crate::workspace::Workspace;
 use crate::workspace::places;
+use crate::workspace::setup;
 
 /// A lock that is older was left behind: git holds one for moments.
 const LOCK_AGE_MAX_S: i64 = 10 * 60;
 
-pub(super) fn look(context: &Context, findings: &mut Findings) {
+pub(super) fn look(workspace: &Workspace, findings: &mut Findings) {
     program(findings);
-    match context.repository() {
+    match workspace.repository() {
         Ok(repository) => {
             findings.ok("repository", repository.git_dir().display().to_string());
             head(repository, findings);
             identity(repository, findings);
-            records(repository, context, findings);
-            bytes(context, findings);
-            restores(context, findings);
+            records(repository, workspace, findings);
+            bytes(workspace, findings);
+            restores(workspace, findings);
         }
         Err(failure) => drop(findings.failure("repository", failure)),
     }
-    configuration(context, findings);
+    configuration(workspace, findings);
     decompressor(findings);
 }
 
@@ -68,11 +69,11 @@ fn identity(repository: &Repository, findings: &mut Findings) {
 }
 
 /// Checks that the places that records name exist.
-fn bytes(context: &Context, findings: &mut Findings) {
-    let standing = context
+fn bytes(workspace: &Workspace, findings: &mut Findings) {
+    let standing = workspace
         .ledger()
         .and_then(|ledger| Ok(ledger.overview()?))
-        .and_then(|overview| places::standing(context, &overview));
+        .and_then(|overview| places::standing(workspace, &overview));
     let standing = match standing {
         Ok(standing) => standing,
         Err(failure) => {
@@ -92,12 +93,12 @@ fn bytes(context: &Context, findings: &mut Findings) {
 }
 
 /// What was restored in the place of something, and is not over.
-fn restores(context: &Context, findings: &mut Findings) {
-    let unfinished = journals(context).and_then(|journals| journals.list());
+fn restores(workspace: &Workspace, findings: &mut Findings) {
+    let unfinished = journals(workspace).and_then(|journals| journals.list());
     match unfinished {
         Ok(unfinished) => {
             for (_, journal, _) in unfinished.into_iter().filter(|(.., is_busy)| !is_busy) {
-                let since = relative_time(journal.begun_at, context.now());
+                let since = relative_time(journal.begun_at, workspace.now());
                 findings
                     .warning("restore", format!("one into {}, begun {since}, is not over", journal.place))
                     .remedy("git pggit backup restore list");
@@ -108,8 +109,8 @@ fn restores(context: &Context, findings: &mut Findings) {
 }
 
 /// The repository of the ledger, which may be another one.
-fn records(schema: &Repository, context: &Context, findings: &mut Findings) {
-    let beside = match context.beside() {
+fn records(schema: &Repository, workspace: &Workspace, findings: &mut Findings) {
+    let beside = match workspace.beside() {
         Ok(beside) => beside,
         Err(failure) => {
             findings.failure("records", failure);
@@ -129,23 +130,23 @@ fn records(schema: &Repository, context: &Context, findings: &mut Findings) {
                 .remedy("git -c pggit.repository= pggit ledger export > records.jsonl")
                 .remedy("and then: git pggit ledger import records.jsonl");
         }
-        locks(schema, context, findings);
+        locks(schema, workspace, findings);
     }
     let repository = beside.unwrap_or(schema);
-    set_up(repository, context, findings);
-    locks(repository, context, findings);
+    set_up(repository, workspace, findings);
+    locks(repository, workspace, findings);
 }
 
 /// What `git pggit init` would do, and what it can only warn of.
-fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
-    let config = match context.ledger_git_config() {
+fn set_up(repository: &Repository, workspace: &Workspace, findings: &mut Findings) {
+    let config = match workspace.ledger_git_config() {
         Ok(config) => config,
         Err(failure) => {
             findings.failure("setup", failure);
             return;
         }
     };
-    let plan = setup::plan(&config, &init::NAMES);
+    let plan = plan(&config, &setup::NAMES);
     let directory = repository.own_directory_to_make(&config);
     match plan.steps.len() + usize::from(directory.is_some()) {
         0 => findings.ok("setup", "plain git shows and fetches backups"),
@@ -158,18 +159,20 @@ fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
         }
     }
     for danger in &plan.dangers {
-        let finding = findings.problem("refspec", init::words_of(danger));
-        if let Some(remedy) = init::remedy_of(danger) {
+        let finding = findings.problem("refspec", setup::danger_text(danger));
+        if let Some(remedy) = setup::remedy(danger) {
             finding.remedy(remedy);
         }
     }
     for remote in &plan.unusable {
-        findings.warning("remote", init::unusable(remote)).remedy("rename it with 'git remote rename'");
+        findings
+            .warning("remote", setup::unusable_remote(remote))
+            .remedy("rename it with 'git remote rename'");
     }
 }
 
-fn locks(repository: &Repository, context: &Context, findings: &mut Findings) {
-    let now = context.now();
+fn locks(repository: &Repository, workspace: &Workspace, findings: &mut Findings) {
+    let now = workspace.now();
     let mut stale = 0;
     for lock in repository.locks() {
         if now.seconds_since(lock.made_at) <= LOCK_AGE_MAX_S {
@@ -193,11 +196,11 @@ fn locks(repository: &Repository, context: &Context, findings: &mut Findings) {
 }
 
 fn quoted(path: &Path) -> String {
-    init::quoted(&path.display().to_string()).into_owned()
+    shell_word(&path.display().to_string()).into_owned()
 }
 
-fn configuration(context: &Context, findings: &mut Findings) {
-    let config = match context.config() {
+fn configuration(workspace: &Workspace, findings: &mut Findings) {
+    let config = match workspace.config() {
         Ok(config) => config,
         Err(failure) => {
             findings.failure("configuration", failure);

@@ -6,7 +6,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ListOutput;
 use crate::backup::displayed_status;
 use crate::domain::{
     Backup, BackupId, BackupName, BackupType, CommitId, DatabaseName, Event, EventId, Line, Location,
@@ -14,6 +13,7 @@ use crate::domain::{
 };
 use crate::recovery::{Candidate, Relation};
 use crate::report::{Branch, Coverage, Tally};
+use crate::terminal::ListOutput;
 
 /// The record of a backup, as [format.md](format.md) describes it.
 #[derive(Debug, Serialize, JsonSchema)]

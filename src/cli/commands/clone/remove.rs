@@ -1,7 +1,8 @@
-//! `git pggit clone stop`
+//! `git pggit clone remove`
 
-use crate::cli::output::database::DroppedClones;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::output::database::DroppedClones;
 use crate::recovery::{clones, drop_clone};
 
 use super::Server;
@@ -27,8 +28,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 EXAMPLES
-    git pggit clone stop shop_1f2e3d4c5b
-    git pggit clone stop --all";
+    git pggit clone remove shop_1f2e3d4c5b
+    git pggit clone remove --all";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = args.server.connect(context)?;
