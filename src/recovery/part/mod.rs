@@ -23,7 +23,7 @@ use super::{
     Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
 };
 use crate::backup::HeldSource;
-use crate::domain::{Backup, DumpFormat, RecoveryTarget, Setting};
+use crate::domain::{Backup, DumpFormat, DumpOptions, RecoveryTarget, Setting};
 use crate::pg::{Client, ConnInfo, Template, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
@@ -305,8 +305,11 @@ impl Part<'_> {
         let version = major.max(facts.major);
         let tools = advance.programs.for_server(version);
         let dump = DumpSpec {
-            schemas: self.selection.schemas.clone(),
-            tables: resolved.tables.clone(),
+            options: DumpOptions {
+                schemas: self.selection.schemas.clone(),
+                tables: resolved.tables.clone(),
+                ..DumpOptions::whole(DumpFormat::Custom)
+            },
             with_extensions: !self.selection.is_all() && version >= KNOWS_EXTENSIONS,
             encoding: Some(facts.encoding.clone()),
             ..DumpSpec::new(connection.clone(), DumpFormat::Custom)
