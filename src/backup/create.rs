@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use crate::artifacts::{DraftSink, HeldSource, NoSink, ROW_COUNTS, of_store, row_counts};
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
@@ -29,9 +30,7 @@ use crate::tools::{self, Adapter, DumpSpec, Programs};
 
 use super::base::choose_base;
 use super::choice::{Asked, Chosen, choose};
-use super::counts::{ROW_COUNTS, row_counts};
 use super::error::{Error, NotAgain};
-use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, words};
-use crate::backup::recorded_counts;
+use crate::artifacts::recorded_counts;
 use crate::domain::DumpOptions;
 use crate::pg::{self, Client, Sum, Table, quote_ident};
 use crate::process;

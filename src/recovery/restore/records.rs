@@ -3,10 +3,9 @@
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::backup::is_abandoned;
 use crate::domain::{Backup, BackupId, ChainError, dependency_chain};
 use crate::git::Oid;
-use crate::ledger::{self, Entry, Overview, Row};
+use crate::ledger::{self, Entry, Overview, Row, is_abandoned};
 use crate::recovery::Error;
 use crate::report::{Known, Records};
 use crate::store::Access;

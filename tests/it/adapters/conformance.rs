@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pggit::backup::HeldSource;
+use pggit::artifacts::HeldSource;
 use pggit::domain::{
     Backup, BackupType, Checkpoint, DumpOptions, Location, RecoveryTarget, Status, WalMethod,
 };

@@ -1,10 +1,10 @@
 //! `git pggit backup fail`
 
-use crate::backup::{NotInterrupted, check_interrupted, is_abandoned, settle_dead, settle_interrupted};
+use crate::backup::{NotInterrupted, check_interrupted, settle_dead, settle_interrupted};
 use crate::cli::output::backup::SettledBackups;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Failed, Failure as Cause};
-use crate::ledger::{Entry, Row};
+use crate::ledger::{Entry, Row, is_abandoned};
 
 use super::facts::word;
 use super::{select, view};

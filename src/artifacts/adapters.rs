@@ -4,14 +4,14 @@
 use super::Error;
 use crate::config::{Config, DatabaseConfig, Tool};
 use crate::domain::{Backup, Checkpoint, DumpFormat, DumpOptions, WalMethod};
-use crate::pg::{Client, ConnInfo};
+use crate::pg::ConnInfo;
 use crate::tools::{
     Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program,
     Programs,
 };
 
 /// The tool that is configured for `database`, which `server` reaches. `auto` has
-/// to be decided before, with [`decide`]; pg_dump stands for it until then.
+/// to be decided before; pg_dump stands for it until then.
 pub fn adapter_for(
     config: &Config,
     database: &DatabaseConfig,
@@ -59,18 +59,6 @@ pub fn adapter_for(
             })
         }
     })
-}
-
-/// Decides what `auto` means, by the size of the database.
-pub fn decide(database: &mut DatabaseConfig, server: &ConnInfo) -> Result<(), Error> {
-    if database.tool.value == Tool::Auto {
-        let size = Client::connect(server, "git-pggit")?.facts()?.database_size_bytes;
-        database.tool.value = match size < database.auto_size.value {
-            true => Tool::PgDump,
-            false => Tool::PgBasebackup,
-        };
-    }
-    Ok(())
 }
 
 /// The tool that brings `backup` back; `None` when it is none of those that leave
