@@ -17,6 +17,7 @@ pub mod policy;
 pub mod schedule;
 pub mod sql;
 
+pub mod artifacts;
 pub mod automation;
 pub mod backup;
 pub mod ledger;
