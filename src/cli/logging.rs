@@ -7,7 +7,7 @@ use super::{Context, Failure};
 
 /// Begins to log, once per process.
 pub(crate) fn begin(context: &Context) -> Result<(), Failure> {
-    let level = match (context.ui.is_quiet(), context.config()?.log_level()?.as_str()) {
+    let level = match (context.ui.is_quiet(), context.config()?.log_level().as_str()) {
         (_, "error") => LevelFilter::ERROR,
         (true, _) | (_, "warn") => LevelFilter::WARN,
         (_, "debug") => LevelFilter::DEBUG,

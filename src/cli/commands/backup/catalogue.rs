@@ -2,7 +2,7 @@
 
 use crate::backup;
 use crate::cli::{Code, Context, Failure};
-use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
+use crate::config::{DatabaseConfig, Origin, Setting, Tool, plain_name};
 use crate::tools::Adapter;
 use crate::workspace::connect;
 
@@ -39,7 +39,7 @@ impl Where {
         }
         let given = |text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match word(text) {
+            Some(text) => match plain_name(text) {
                 Some(value) => Ok(Some(Setting { value, origin: Origin::CommandLine })),
                 None => Err(Failure::new(Code::Usage, format!("{text:?} is no name of a stanza or server"))),
             },
