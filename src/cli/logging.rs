@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// Begins to log, once per process.
 pub(crate) fn begin(context: &Context) -> Result<(), Failure> {
-    let level = match (context.ui.is_quiet(), context.config()?.log_level()?.as_str()) {
+    let level = match (context.ui.is_quiet(), context.config()?.log_level().as_str()) {
         (_, "error") => LevelFilter::ERROR,
         (true, _) | (_, "warn") => LevelFilter::WARN,
         (_, "debug") => LevelFilter::DEBUG,

@@ -2,55 +2,44 @@
 
 use std::time::Duration;
 
-use super::database::Lookup;
 use super::url::DatabaseUrl;
-use super::value::{self, Refused};
-use super::{Config, Error, Setting};
+use super::{Config, Error, Setting, keys};
 use crate::domain::{DatabaseName, Line, RetryPolicy};
 
 impl Config {
     /// The database of the queue; without one the queue is in the repository.
     pub fn queue(&self) -> Result<Option<Setting<DatabaseUrl>>, Error> {
-        let lookup = Lookup { config: self, database: None };
-        lookup.one("queue", |text| DatabaseUrl::parse(text).map_err(Refused::Url))
+        self.general().find(&keys::QUEUE)
     }
 
     /// The name of a worker.
     pub fn worker_id(&self) -> Result<Option<Setting<Line>>, Error> {
-        let lookup = Lookup { config: self, database: None };
-        lookup.one("workerId", |text| text.parse().map_err(|_| Refused::Form))
+        self.general().find(&keys::WORKER_ID)
     }
 
     /// How often a worker looks for jobs when nothing wakes it.
     pub fn poll_interval(&self) -> Result<Duration, Error> {
-        self.duration("pollInterval")
+        Ok(self.general().get(&keys::POLL_INTERVAL)?.value)
     }
 
     /// How long a worker may be silent.
     pub fn lease(&self) -> Result<Duration, Error> {
-        self.duration("lease")
+        Ok(self.general().get(&keys::LEASE)?.value)
     }
 
-    /// How much a worker logs.
-    pub fn log_level(&self) -> Result<String, Error> {
-        let lookup = Lookup { config: self, database: None };
-        Ok(lookup.or_default("logLevel", |text| Ok(text.to_owned()))?.value)
-    }
-
-    fn duration(&self, name: &str) -> Result<Duration, Error> {
-        let lookup = Lookup { config: self, database: None };
-        Ok(lookup.or_default(name, value::duration)?.value)
+    /// How much a worker logs. A level that does not exist stops no worker: it is as good as none.
+    pub fn log_level(&self) -> String {
+        let general = self.general();
+        general.get(&keys::LOG_LEVEL).unwrap_or_else(|_| general.default(&keys::LOG_LEVEL)).value
     }
 
     /// How often and when jobs of `database` are tried again.
     pub fn retry_policy(&self, database: &DatabaseName) -> Result<RetryPolicy, Error> {
-        let lookup = Lookup { config: self, database: Some(database) };
-        let seconds = |name| lookup.or_default(name, value::duration);
-        let max_attempts = lookup.or_default("maxAttempts", |text| value::jobs(text).ok_or(Refused::Form))?;
+        let settings = self.of(database);
         Ok(RetryPolicy {
-            max_attempts: max_attempts.value.into(),
-            base_s: seconds("retryDelay")?.value.as_secs(),
-            cap_s: seconds("retryDelayMax")?.value.as_secs(),
+            max_attempts: settings.get(&keys::MAX_ATTEMPTS)?.value.into(),
+            base_s: settings.get(&keys::RETRY_DELAY)?.value.as_secs(),
+            cap_s: settings.get(&keys::RETRY_DELAY_MAX)?.value.as_secs(),
         })
     }
 }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::origin::{Origin, Setting};
-use super::resolve::Raw;
+use super::lookup::Lookup;
+use super::origin::Setting;
 use super::url::DatabaseUrl;
-use super::value::{self, KnownPlace, Refused, Tool};
-use super::{Config, Error, Key, Reach, keys};
+use super::value::{KnownPlace, is_store_name};
+use super::{Config, Error, Key, keys};
 use crate::domain::{
-    BackupType, Checkpoint, Compression, DatabaseName, DumpOptions, VerifyPolicy, WalMethod,
+    BackupTool, BackupType, Checkpoint, Compression, DatabaseName, DumpOptions, VerifyPolicy, WalMethod,
 };
 
 /// The settings of one database, each with the place it comes from.
@@ -20,7 +20,7 @@ pub struct DatabaseConfig {
     /// Where it is; `None` leaves that to libpq's own variables.
     pub url: Option<Setting<DatabaseUrl>>,
     /// The tool that makes its backups.
-    pub tool: Setting<Tool>,
+    pub tool: Setting<BackupTool>,
     /// The type of backup that is made by default.
     pub backup_type: Setting<BackupType>,
     /// The options of its dumps.
@@ -96,38 +96,37 @@ impl Config {
     /// The settings of `name`, which need not be configured: then they are the
     /// defaults. `PGGIT_DATABASE_URL` is not looked at, see [`Config::selected`].
     pub fn database(&self, name: &DatabaseName) -> Result<DatabaseConfig, Error> {
-        let lookup = Lookup { config: self, database: Some(name) };
+        let settings = self.of(name);
         Ok(DatabaseConfig {
-            url: lookup.one("url", |text| DatabaseUrl::parse(text).map_err(Refused::Url))?,
-            tool: lookup.or_default("tool", by_word)?,
-            backup_type: lookup.or_default("type", by_word)?,
-            dump: lookup.dump_options()?,
-            auto_size: lookup.or_default("autoThreshold", |text| value::size(text).ok_or(Refused::Form))?,
-            checkpoint: lookup.or_default("basebackupCheckpoint", by_word)?,
-            max_rate: lookup.one("basebackupMaxRate", |text| value::rate(text).ok_or(Refused::Form))?,
-            wal: lookup.or_default("basebackupWal", by_word)?,
-            store: lookup.store()?,
-            output: lookup.directory("plainDir")?,
-            compression: lookup.or_default("compressionLevel", by_word)?,
-            record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
-            record_counts: lookup
-                .or_default("recordRowCounts", |t| value::boolean(t).ok_or(Refused::Form))?,
-            verify: lookup.all("verify", |text| VerifyPolicy::parse(text).ok_or(Refused::Form))?,
-            assertions: lookup.all("assertion", |text| value::query(text).ok_or(Refused::Form))?,
-            verify_timeout: lookup.or_default("verifyTimeout", value::duration)?,
-            migrations: lookup.or_default("migrations", |t| value::tree_path(t).ok_or(Refused::Form))?,
-            migrate: lookup.one("migrateCommand", |text| value::command(text).ok_or(Refused::Form))?,
-            migrate_timeout: lookup.or_default("migrateTimeout", value::duration)?,
-            mask: lookup.one("maskScript", |text| value::tree_path(text).ok_or(Refused::Form))?,
-            timeout: lookup.one("timeout", value::duration)?,
-            stanza: lookup.one("pgbackrestStanza", |text| value::word(text).ok_or(Refused::Form))?,
-            repo: lookup.one("pgbackrestRepo", |text| value::number(text).ok_or(Refused::Form))?,
-            pgbackrest_config: lookup.directory("pgbackrestConfig")?,
-            pgbackrest: lookup.directory("pgbackrestPath")?,
-            barman_server: lookup.one("barmanServer", |text| value::word(text).ok_or(Refused::Form))?,
-            barman_config: lookup.directory("barmanConfig")?,
-            barman: lookup.directory("barmanPath")?,
-            tool_user: lookup.one("toolUser", |text| value::word(text).ok_or(Refused::Form))?,
+            url: settings.find(&keys::URL)?,
+            tool: settings.get(&keys::TOOL)?,
+            backup_type: settings.get(&keys::TYPE)?,
+            dump: settings.dump_options()?,
+            auto_size: settings.get(&keys::AUTO_THRESHOLD)?,
+            checkpoint: settings.get(&keys::BASEBACKUP_CHECKPOINT)?,
+            max_rate: settings.find(&keys::BASEBACKUP_MAX_RATE)?,
+            wal: settings.get(&keys::BASEBACKUP_WAL)?,
+            store: self.store_of(&settings, &keys::DATABASE_STORE)?,
+            output: settings.find(&keys::DATABASE_PLAIN_DIR)?,
+            compression: settings.get(&keys::DATABASE_COMPRESSION_LEVEL)?,
+            record_schema: settings.get(&keys::RECORD_SCHEMA)?,
+            record_counts: settings.get(&keys::RECORD_ROW_COUNTS)?,
+            verify: settings.all(&keys::VERIFY)?,
+            assertions: settings.all(&keys::ASSERTION)?,
+            verify_timeout: settings.get(&keys::VERIFY_TIMEOUT)?,
+            migrations: settings.get(&keys::MIGRATIONS)?,
+            migrate: settings.find(&keys::MIGRATE_COMMAND)?,
+            migrate_timeout: settings.get(&keys::MIGRATE_TIMEOUT)?,
+            mask: settings.find(&keys::MASK_SCRIPT)?,
+            timeout: settings.find(&keys::TIMEOUT)?,
+            stanza: settings.find(&keys::PGBACKREST_STANZA)?,
+            repo: settings.find(&keys::PGBACKREST_REPO)?,
+            pgbackrest_config: settings.find(&keys::PGBACKREST_CONFIG)?,
+            pgbackrest: settings.find(&keys::PGBACKREST_PATH)?,
+            barman_server: settings.find(&keys::BARMAN_SERVER)?,
+            barman_config: settings.find(&keys::BARMAN_CONFIG)?,
+            barman: settings.find(&keys::BARMAN_PATH)?,
+            tool_user: settings.find(&keys::TOOL_USER)?,
             name: name.clone(),
         })
     }
@@ -139,192 +138,92 @@ impl Config {
         let name = self.default_database(explicit)?;
         let mut database = self.database(&name)?;
         if let Some(raw) = self.url_of_environment() {
-            let url = parse(url_key(), &raw, |text| DatabaseUrl::parse(text).map_err(Refused::Url))?;
-            database.url = Some(url);
+            database.url = Some(self.read(&keys::URL, &raw)?);
         }
         Ok(database)
     }
 
     /// The commands of the user's own tool `name`.
     pub fn custom_tool(&self, name: &str) -> Result<CustomTool, Error> {
-        let one = |key: &str| {
-            let key = keys::find(Reach::Tool, key).expect("only keys of the table are looked up");
-            let raw = self.of_tool(key, name).pop();
-            let read = |text: &str| value::command(text).ok_or(Refused::Form);
-            raw.map(|raw| parse(key, &raw, read))
-                .transpose()
-                .map(|setting| setting.map(|setting| setting.value))
-        };
+        let settings = self.of_tool(name);
+        let command = |key| Ok(settings.find(key)?.map(|setting| setting.value));
         Ok(CustomTool {
-            backup: one("backup")?,
-            restore: one("restore")?,
-            verify: one("verify")?,
-            delete: one("delete")?,
-            list: one("list")?,
+            backup: command(&keys::TOOL_BACKUP)?,
+            restore: command(&keys::TOOL_RESTORE)?,
+            verify: command(&keys::TOOL_VERIFY)?,
+            delete: command(&keys::TOOL_DELETE)?,
+            list: command(&keys::TOOL_LIST)?,
         })
     }
 
     /// The directory of PostgreSQL's client programs.
     pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("pgBinDir")
+        self.general().find(&keys::PG_BIN_DIR)
     }
 
     /// The directory of scratch clusters.
     pub fn scratch(&self) -> Result<PathBuf, Error> {
-        let set = Lookup { config: self, database: None }.directory("scratchDir")?;
-        let default =
-            || keys::find(Reach::Global, "scratchDir").and_then(|key| key.default).unwrap_or("/var/tmp");
-        Ok(set.map_or_else(|| default().into(), |setting| setting.value))
+        Ok(self.general().get(&keys::SCRATCH_DIR)?.value)
     }
 
     /// As whom scratch clusters run when we are root.
     pub fn scratch_user(&self) -> Result<Option<Setting<String>>, Error> {
-        Lookup { config: self, database: None }
-            .one("scratchUser", |text| value::user(text).ok_or(Refused::Form))
+        self.general().find(&keys::SCRATCH_USER)
     }
 
     /// The place of the store with a name, if it is configured.
     pub fn named_store(&self, name: &str) -> Result<Option<Setting<String>>, Error> {
-        let key = keys::find(Reach::Store, "url").expect("only keys of the table are looked up");
-        let read = |text: &str| value::store(text).ok_or(Refused::Form);
-        self.of_store(key, name).pop().map(|raw| parse(key, &raw, read)).transpose()
+        self.of_store(name).find(&keys::STORE_URL)
     }
 
     /// The store that is used when no database is meant.
     pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
-        Lookup { config: self, database: None }.store()
+        self.store_of(&self.general(), &keys::STORE)
     }
 
-    /// The directory of plain files that is used when no database is given.
-    pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("plainDir")
-    }
-
-    /// Further places of bytes, from all configuration scopes.
-    pub fn places(&self) -> Result<Vec<KnownPlace>, Error> {
-        let key = keys::find(Reach::Global, "place").expect("only keys of the table are looked up");
-        let read = |text: &str| value::place(text).ok_or(Refused::Form);
-        self.everywhere(key).iter().map(|raw| parse(key, raw, read).map(|setting| setting.value)).collect()
-    }
-
-    /// The file with the identities that open encrypted stores.
-    pub fn store_identity(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("storeIdentity")
-    }
-
-    /// The file with the passphrase that opens them.
-    pub fn store_passphrase_file(&self) -> Result<Option<Setting<PathBuf>>, Error> {
-        Lookup { config: self, database: None }.directory("storePassphraseFile")
-    }
-
-    /// The repository of the ledger, when it is not that of the schema history,
-    /// whose top is `top`.
-    pub fn repository(&self, top: &Path) -> Result<Option<Setting<PathBuf>>, Error> {
-        let lookup = Lookup { config: self, database: None };
-        let (key, home) = (lookup.key("repository"), self.environment.get("HOME"));
-        let Some(raw) = self.resolve(None, "repository").pop() else { return Ok(None) };
-        let read = raw.value.and_then(|value| value::repository(value, home, top));
-        let directory = read.ok_or_else(|| raw.refused(key.kind, Refused::Form))?;
-        Ok(directory.map(|value| Setting { value, origin: raw.origin.clone() }))
-    }
-
-    /// Whether what is recorded is shared with the remote at once.
-    pub fn syncs_on_write(&self) -> Result<bool, Error> {
-        let sync = Lookup { config: self, database: None }.one("sync", |text| Ok(text == "on-write"))?;
-        Ok(sync.is_some_and(|sync| sync.value))
-    }
-
-    pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
-        self.given(url_key())
-    }
-}
-
-fn url_key() -> &'static Key {
-    keys::find(Reach::Database, "url").expect("the table has a key for the URL")
-}
-
-pub(super) fn by_word<T: std::str::FromStr>(text: &str) -> Result<T, Refused> {
-    text.parse().map_err(|_| Refused::Form)
-}
-
-/// Turns `raw` into a value with `read`; a key without `=` reads as `true`.
-fn parse<T>(
-    key: &Key,
-    raw: &Raw<'_>,
-    read: impl Fn(&str) -> Result<T, Refused>,
-) -> Result<Setting<T>, Error> {
-    let text = match raw.value {
-        Some(value) => value.to_str(),
-        None => value::check(key.kind, None, None).ok().map(|()| "true"),
-    };
-    let value = text.ok_or(Refused::Form).and_then(read).map_err(|refused| raw.refused(key.kind, refused))?;
-    Ok(Setting { value, origin: raw.origin.clone() })
-}
-
-pub(super) struct Lookup<'a> {
-    pub(super) config: &'a Config,
-    pub(super) database: Option<&'a DatabaseName>,
-}
-
-impl Lookup<'_> {
     /// The place of the store; a name stands for `pggit.store.<name>.url`.
-    fn store(&self) -> Result<Option<Setting<String>>, Error> {
-        let read = |text: &str| match value::is_store_name(text) {
-            true => Ok(text.to_owned()),
-            false => value::store(text).ok_or(Refused::Form),
-        };
-        match self.one("store", read)? {
-            Some(Setting { value: name, origin }) if value::is_store_name(&name) => {
-                let found = self.config.named_store(&name)?;
+    fn store_of(&self, settings: &Lookup<'_>, key: &Key<String>) -> Result<Option<Setting<String>>, Error> {
+        match settings.find(key)? {
+            Some(Setting { value: name, origin }) if is_store_name(&name) => {
+                let found = self.named_store(&name)?;
                 found.map(Some).ok_or(Error::NoStore { name, origin })
             }
             other => Ok(other),
         }
     }
 
-    fn key(&self, name: &str) -> &'static Key {
-        let own = self.database.and_then(|_| keys::find(Reach::Database, name));
-        own.or_else(|| keys::find(Reach::Global, name)).expect("only keys of the table are looked up")
+    /// The directory of plain files that is used when no database is given.
+    pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        self.general().find(&keys::PLAIN_DIR)
     }
 
-    pub(super) fn all<T>(
-        &self,
-        name: &str,
-        read: impl Fn(&str) -> Result<T, Refused>,
-    ) -> Result<Vec<Setting<T>>, Error> {
-        let key = self.key(name);
-        self.config.resolve(self.database, name).iter().map(|raw| parse(key, raw, &read)).collect()
+    /// Further places of bytes, from all configuration scopes.
+    pub fn places(&self) -> Result<Vec<KnownPlace>, Error> {
+        let raw = self.everywhere(&keys::PLACE);
+        raw.iter().map(|raw| Ok(self.read(&keys::PLACE, raw)?.value)).collect()
     }
 
-    pub(super) fn one<T>(
-        &self,
-        name: &str,
-        read: impl Fn(&str) -> Result<T, Refused>,
-    ) -> Result<Option<Setting<T>>, Error> {
-        Ok(self.all(name, read)?.pop())
+    /// The file with the identities that open encrypted stores.
+    pub fn store_identity(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        self.general().find(&keys::STORE_IDENTITY)
     }
 
-    pub(super) fn or_default<T>(
-        &self,
-        name: &str,
-        read: impl Fn(&str) -> Result<T, Refused>,
-    ) -> Result<Setting<T>, Error> {
-        if let Some(setting) = self.one(name, &read)? {
-            return Ok(setting);
-        }
-        let default = self.key(name).default.or_else(|| keys::find(Reach::Global, name)?.default);
-        let value =
-            default.and_then(|text| read(text).ok()).expect("a key read this way has a valid default");
-        Ok(Setting { value, origin: Origin::Default })
+    /// The file with the passphrase that opens them.
+    pub fn store_passphrase_file(&self) -> Result<Option<Setting<PathBuf>>, Error> {
+        self.general().find(&keys::STORE_PASSPHRASE_FILE)
     }
 
-    pub(super) fn directory(&self, name: &str) -> Result<Option<Setting<PathBuf>>, Error> {
-        let key = self.key(name);
-        let home = self.config.environment.get("HOME");
-        let Some(raw) = self.config.resolve(self.database, name).pop() else { return Ok(None) };
-        match raw.value.and_then(|value| value::directory(value, home)) {
-            Some(value) => Ok(Some(Setting { value, origin: raw.origin })),
-            None => Err(raw.refused(key.kind, Refused::Form)),
-        }
+    /// The repository of the ledger, when it is not that of the schema history,
+    /// whose top is `top`.
+    pub fn repository(&self, top: &Path) -> Result<Option<Setting<PathBuf>>, Error> {
+        let set = self.general().find(&keys::REPOSITORY)?;
+        let at_top =
+            |set: Setting<Option<PathBuf>>| Some(Setting { value: top.join(set.value?), origin: set.origin });
+        Ok(set.and_then(at_top))
+    }
+
+    /// Whether what is recorded is shared with the remote at once.
+    pub fn syncs_on_write(&self) -> Result<bool, Error> {
+        Ok(self.general().get(&keys::SYNC)?.value)
     }
 }

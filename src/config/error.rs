@@ -17,7 +17,7 @@ pub enum Error {
         /// The value, made printable; `None` when the key has no `=`.
         value: Option<String>,
         /// What would be right.
-        expected: String,
+        expected: &'static str,
     },
     /// A value cannot be used, for a reason of its own.
     #[error("bad value {} for {}: {reason}", shown(.value.as_deref()), place(.key, .origin))]

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{KEYS, Key, Kind, Reach, Trust};
+use super::Config;
+use super::form::Secrecy;
+use super::key::{AnyKey, Reach, Trust};
+use super::keys::{self, KEYS};
 use super::origin::{Origin, Setting};
 use super::resolve::Raw;
-use super::{Config, value};
 use crate::domain::DatabaseName;
 
 /// One line of the listing.
@@ -27,7 +29,7 @@ pub struct Row {
 impl Config {
     /// Every key: the repository's, then those of each database.
     pub fn rows(&self) -> Vec<Row> {
-        let globals = KEYS.iter().filter(|key| key.reach == Reach::Global).map(|key| self.row(key, None));
+        let globals = KEYS.iter().filter(|key| key.reach == Reach::Global).map(|key| self.row(*key, None));
         globals.chain(self.databases().iter().flat_map(|name| self.rows_of(name))).collect()
     }
 
@@ -35,21 +37,18 @@ impl Config {
     pub fn rows_of(&self, database: &DatabaseName) -> Vec<Row> {
         KEYS.iter()
             .filter(|key| key.reach == Reach::Database)
-            .map(|key| self.row(key, Some(database)))
+            .map(|key| self.row(*key, Some(database)))
             .collect()
     }
 
-    fn row(&self, key: &'static Key, database: Option<&DatabaseName>) -> Row {
+    fn row(&self, key: &dyn AnyKey, database: Option<&DatabaseName>) -> Row {
         let home = self.environment.get("HOME");
-        let mut raw = self.resolve(database, key.name);
-        if key.kind == Kind::Url
-            && database.is_some()
-            && self.default_database(None).ok().as_ref() == database
-        {
+        let mut raw = self.resolve(key, database.map(|name| name.as_str().as_bytes()));
+        if key.is(&keys::URL) && self.default_database(None).ok().as_ref() == database {
             raw = self.url_of_environment().map_or(raw, |given| vec![given]);
         }
-        let valid = raw.iter().all(|raw| value::check(key.kind, raw.value, home).is_ok());
-        let general = super::keys::find(Reach::Global, key.name).and_then(|key| key.default);
+        let valid = raw.iter().all(|raw| key.check(raw.value, home).is_ok());
+        let general = keys::find(Reach::Global, key.name).and_then(|key| key.default);
         let default = key.default.or(general);
         let mut values: Vec<_> = raw.iter().map(|raw| shown(key, raw)).collect();
         if let (true, Some(default)) = (values.is_empty(), default) {
@@ -61,10 +60,11 @@ impl Config {
 }
 
 /// The value as text, unless it may hold a password.
-fn shown(key: &Key, raw: &Raw<'_>) -> Setting<Option<String>> {
-    let safe = match key.kind {
-        Kind::Hook => false,
-        kind => !kind.is_secret() || value::check(kind, raw.value, None).is_ok(),
+fn shown(key: &dyn AnyKey, raw: &Raw<'_>) -> Setting<Option<String>> {
+    let safe = match key.secrecy() {
+        Secrecy::Public => true,
+        Secrecy::WhenRefused => key.check(raw.value, None).is_ok(),
+        Secrecy::Secret => false,
     };
     let text = raw.value.map_or_else(|| "true".to_owned(), |value| value.to_string_lossy().into_owned());
     Setting { value: safe.then_some(text), origin: raw.origin.clone() }
@@ -82,12 +82,8 @@ pub fn reference() -> String {
         let _ = writeln!(text, "\n## {title}");
         for key in KEYS.iter().filter(|key| key.reach == reach) {
             let _ = write!(text, "\n### `{}`\n\n{}\n\n", key.pattern(), key.doc);
-            let _ = writeln!(
-                text,
-                "- value: {}{}",
-                key.kind.expected(),
-                if key.multi { "; several" } else { "" }
-            );
+            let _ =
+                writeln!(text, "- value: {}{}", key.expected(), if key.several { "; several" } else { "" });
             let _ =
                 writeln!(text, "- default: {}", key.default.map_or("not set".into(), |d| format!("`{d}`")));
             if let Some(variable) = key.environment {

@@ -13,9 +13,11 @@ mod database;
 mod dump;
 mod environment;
 mod error;
-mod keys;
-mod kind;
+mod form;
+mod key;
+pub mod keys;
 mod listing;
+mod lookup;
 mod nearest;
 mod origin;
 mod resolve;
@@ -30,15 +32,19 @@ pub use aws::AwsProfile;
 pub use database::{CustomTool, DatabaseConfig};
 pub use environment::Environment;
 pub use error::{Error, Warning};
-pub use keys::{KEYS, Key, Kind, Reach, Trust, find};
+pub use form::Secrecy;
+pub use key::{AnyKey, Key, KeyInfo, Reach, Trust};
+pub use keys::{KEYS, find};
 pub use listing::{Row, reference};
+pub use lookup::Lookup;
 pub use nearest::nearest;
 pub use origin::{Origin, Setting};
-pub use routine::{Notifications, Occasion, Timetable};
+pub use routine::{Notifications, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use value::{KnownPlace, Refused, Tool, boolean, is_store_name, rate, word};
+pub use value::{KnownPlace, Refused, boolean, is_store_name, rate};
 
 use crate::domain::DatabaseName;
+pub use crate::domain::{BackupTool as Tool, Occasion, plain_name};
 use crate::git::config::Entry;
 
 /// The committed file that may hold policy, at the top of the tree.
@@ -109,7 +115,7 @@ impl Config {
                     text.parse().map_err(|reason| Error::DatabaseName { origin: origin.clone(), reason })?;
                 Some(Setting { value: name, origin })
             }
-            None => self.configured_default()?,
+            None => self.general().find(&keys::DATABASE)?,
         };
         if let Some(Setting { value: name, origin }) = chosen {
             if self.names.contains(&name) || self.url_of_environment().is_some() {
@@ -127,19 +133,12 @@ impl Config {
         }
     }
 
-    fn configured_default(&self) -> Result<Option<Setting<DatabaseName>>, Error> {
-        let Some(raw) = self.resolve(None, "database").pop() else { return Ok(None) };
-        let name = raw.value.and_then(OsStr::to_str).and_then(|text| text.parse().ok());
-        let value = name.ok_or_else(|| raw.refused(Kind::Database, Refused::Form))?;
-        Ok(Some(Setting { value, origin: raw.origin }))
-    }
-
     /// Tells whether `value` is good for `key`, before it is written or used.
-    pub fn check(&self, key: &Key, database: &str, value: &OsStr) -> Result<(), Error> {
-        value::check(key.kind, Some(value), self.environment.get("HOME")).map_err(|refused| {
+    pub fn check(&self, key: &dyn AnyKey, database: &str, value: &OsStr) -> Result<(), Error> {
+        key.check(Some(value), self.environment.get("HOME")).map_err(|refused| {
             let key_name = key.full_name(database).into();
             let raw = resolve::Raw { key: key_name, value: Some(value), origin: Origin::CommandLine };
-            raw.refused(key.kind, refused)
+            raw.refused(key, refused)
         })
     }
 }

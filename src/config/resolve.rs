@@ -11,9 +11,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::error::{Error, Warning};
-use super::keys::{self, KEYS, Key, Kind, Reach, Trust};
+use super::form::Secrecy;
+use super::key::{AnyKey, KeyInfo, Reach, Trust};
+use super::keys::{self, KEYS};
 use super::origin::Origin;
-use super::value::{self, Refused};
+use super::value::Refused;
 use super::{Config, nearest};
 use crate::domain::DatabaseName;
 use crate::git::config::{Entry, Scope};
@@ -33,15 +35,17 @@ pub(super) struct Raw<'a> {
 }
 
 impl Raw<'_> {
-    /// The error for a value that is not what `kind` expects.
-    pub(super) fn refused(&self, kind: Kind, refused: Refused) -> Error {
-        let (key, origin) = (self.key.to_string(), self.origin.clone());
+    /// The error for a value that is not what `key` expects.
+    pub(super) fn refused(&self, key: &dyn AnyKey, refused: Refused) -> Error {
+        let (name, origin) = (self.key.to_string(), self.origin.clone());
         match refused {
-            Refused::Url(reason) => Error::Url { key, origin, reason },
-            Refused::Because(reason) => Error::Reason { key, origin, value: self.value.map(cut), reason },
+            Refused::Url(reason) => Error::Url { key: name, origin, reason },
+            Refused::Because(reason) => {
+                Error::Reason { key: name, origin, value: self.value.map(cut), reason }
+            }
             Refused::Form => {
-                let value = self.value.filter(|_| !kind.is_secret()).map(cut);
-                Error::Value { key, origin, value, expected: kind.expected() }
+                let value = self.value.filter(|_| key.secrecy() == Secrecy::Public).map(cut);
+                Error::Value { key: name, origin, value, expected: key.expected() }
             }
         }
     }
@@ -56,8 +60,8 @@ fn cut(value: &OsStr) -> String {
 }
 
 /// The beginnings of the sub-sections for the user's own tools, and for stores with names.
-const TOOLS: &[u8] = b"tool.";
-const STORES: &[u8] = b"store.";
+pub(super) const TOOLS: &[u8] = b"tool.";
+pub(super) const STORES: &[u8] = b"store.";
 
 /// What `entry` configures, going by its place.
 fn reach_of(entry: &Entry) -> Reach {
@@ -69,6 +73,12 @@ fn reach_of(entry: &Entry) -> Reach {
     }
 }
 
+/// Whether the variable of `key` is not for every database. That of the URL is for the chosen one
+/// only, see [`Config::selected`]. That of the queue is not looked at.
+fn is_connection(key: &KeyInfo) -> bool {
+    key.is(&keys::URL) || key.is(&keys::QUEUE)
+}
+
 /// Where `entry` stands.
 fn origin_of(entry: &Entry) -> Origin {
     match entry.scope {
@@ -78,59 +88,53 @@ fn origin_of(entry: &Entry) -> Origin {
 }
 
 /// Whether the place `entry` stands in may set `key`.
-fn honoured(entry: &Entry, key: &Key) -> bool {
+fn honoured(entry: &Entry, key: &KeyInfo) -> bool {
     key.trust == Trust::Policy || (entry.trusted && entry.scope != Scope::Blob)
 }
 
 impl Config {
-    /// The values in force for `name`, looked up for `database` first. Several
+    /// The values in force for `key`, looked up in `subsection` first if it belongs to one. Several
     /// only for keys that take several; none when nobody sets it.
-    pub(super) fn resolve(&self, database: Option<&DatabaseName>, name: &str) -> Vec<Raw<'_>> {
-        let own = database.and_then(|_| keys::find(Reach::Database, name));
-        let general = keys::find(Reach::Global, name);
-        // The URL of the environment is for the chosen database only, see `selected`.
-        for key in [own, general].into_iter().flatten().filter(|key| key.kind != Kind::Url) {
+    pub(super) fn resolve(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
+        let own = subsection.map(|_| key).filter(|key| key.reach != Reach::Global);
+        let general = match key.reach {
+            Reach::Global => Some(key),
+            Reach::Database => keys::find(Reach::Global, key.name).map(AnyKey::info),
+            Reach::Tool | Reach::Store => None,
+        };
+        for key in [own, general].into_iter().flatten().filter(|key| !is_connection(key)) {
             if let Some(raw) = self.given(key) {
                 return vec![raw];
             }
         }
-        let own = own.map(|key| self.written(key, database)).unwrap_or_default();
+        let own = own.map(|key| self.written_in(key, subsection)).unwrap_or_default();
         if !own.is_empty() {
             return own;
         }
-        general.map(|key| self.written(key, None)).unwrap_or_default()
+        general.map(|key| self.written_in(key, None)).unwrap_or_default()
+    }
+
+    /// The URL that the environment gives to the chosen database.
+    pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
+        self.given(&keys::URL)
     }
 
     /// The environment's value for `key`.
-    pub(super) fn given(&self, key: &Key) -> Option<Raw<'_>> {
+    pub(super) fn given(&self, key: &KeyInfo) -> Option<Raw<'_>> {
         let variable = key.environment?;
         let value = self.environment.get(variable)?;
         Some(Raw { key: Cow::Borrowed(variable), value: Some(value), origin: Origin::Environment(variable) })
     }
 
-    /// The values of a key of the user's own tool `tool`.
-    pub(super) fn of_tool(&self, key: &Key, tool: &str) -> Vec<Raw<'_>> {
-        self.written_in(key, Some(&[TOOLS, tool.as_bytes()].concat()))
-    }
-
-    /// The values of a key of the store with the name `store`.
-    pub(super) fn of_store(&self, key: &Key, store: &str) -> Vec<Raw<'_>> {
-        self.written_in(key, Some(&[STORES, store.as_bytes()].concat()))
-    }
-
     /// Returns the values of a key of the whole repository from all configuration scopes.
-    pub(super) fn everywhere(&self, key: &Key) -> Vec<Raw<'_>> {
+    pub(super) fn everywhere(&self, key: &KeyInfo) -> Vec<Raw<'_>> {
         let own = |entry: &&Entry| entry.subsection.is_none() && entry.key.eq_ignore_ascii_case(key.name);
         let honoured = self.entries.iter().filter(own).filter(|entry| honoured(entry, key));
         honoured.map(|entry| self.raw(entry)).collect()
     }
 
     /// The values of `key` in the place that counts most.
-    fn written(&self, key: &Key, database: Option<&DatabaseName>) -> Vec<Raw<'_>> {
-        self.written_in(key, database.map(|database| database.as_str().as_bytes()))
-    }
-
-    fn written_in(&self, key: &Key, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
+    fn written_in(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
         let mut found: Vec<&Entry> = self
             .entries
             .iter()
@@ -138,7 +142,7 @@ impl Config {
             .filter(|e| honoured(e, key))
             .collect();
         let Some(last) = found.last().copied() else { return Vec::new() };
-        found.retain(|e| if key.multi { e.scope == last.scope } else { std::ptr::eq(*e, last) });
+        found.retain(|e| if key.several { e.scope == last.scope } else { std::ptr::eq(*e, last) });
         found.into_iter().map(|e| self.raw(e)).collect()
     }
 
@@ -199,10 +203,10 @@ impl Config {
             let key = keys::find(reach_of(entry), &entry.key)?;
             honoured(entry, key).then(|| (key, self.raw(entry)))
         });
-        let given = KEYS.iter().filter_map(|key| self.given(key).map(|raw| (key, raw)));
+        let given = KEYS.iter().copied().filter_map(|key| self.given(key).map(|raw| (key, raw)));
         for (key, raw) in written.chain(given) {
-            if let Err(refused) = value::check(key.kind, raw.value, home) {
-                problems.push(raw.refused(key.kind, refused));
+            if let Err(refused) = key.check(raw.value, home) {
+                problems.push(raw.refused(key, refused));
             }
         }
         if let Err(error @ Error::UnknownDatabase { .. }) = self.default_database(None) {

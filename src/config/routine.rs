@@ -4,30 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::database::{Lookup, by_word};
+use super::key::AnyKey as _;
 use super::origin::Setting;
-use super::value::{self, Refused};
-use super::{Config, Error, Kind, Tool};
-use crate::domain::{DatabaseName, Line, words};
+use super::{Config, Error, keys};
+use crate::domain::{BackupTool, DatabaseName, Line, Occasion};
 use crate::git::PathPatterns;
 use crate::policy::Rule;
 use crate::schedule::{Schedule, Zone};
-
-words! {
-    /// What a message is about.
-    Occasion("occasion") {
-        /// A backup was completed.
-        Success = "success",
-        /// A job failed for good.
-        Failure = "failure",
-        /// The first backup after that was completed.
-        Recovered = "recovered",
-        /// A backup that should be there is not.
-        Missed = "missed",
-        /// A backup cannot be relied on.
-        Verification = "verification",
-    }
-}
 
 /// When backups of a database are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,14 +53,14 @@ impl std::fmt::Debug for Notifications {
 impl Config {
     /// When backups of `name` are made.
     pub fn timetable(&self, name: &DatabaseName) -> Result<Timetable, Error> {
-        let lookup = Lookup { config: self, database: Some(name) };
-        let schedules = lookup.all("schedule", value::schedule)?;
+        let settings = self.of(name);
+        let schedules = settings.all(&keys::SCHEDULE)?;
         for Setting { value: schedule, origin } in &schedules {
             for tool in schedule.rules().iter().filter_map(|rule| rule.tool.as_ref()) {
-                if let Ok(Tool::Custom(tool)) = tool.as_str().parse()
+                if let Ok(BackupTool::Custom(tool)) = tool.as_str().parse()
                     && self.custom_tool(&tool)?.backup.is_none()
                 {
-                    let known = Kind::Tool.expected();
+                    let known = keys::TOOL.expected();
                     let reason = format!("there is no tool '{tool}': expected {known}");
                     let (key, value) = (format!("pggit.{name}.schedule"), Some(schedule.as_str().to_owned()));
                     return Err(Error::Reason { key, origin: origin.clone(), value, reason });
@@ -86,56 +69,52 @@ impl Config {
         }
         Ok(Timetable {
             schedules: schedules.into_iter().map(|setting| setting.value).collect(),
-            zone: lookup.or_default("timezone", by_word)?.value,
-            grace: lookup.or_default("missedAfter", value::duration)?.value,
+            zone: settings.get(&keys::DATABASE_TIMEZONE)?.value,
+            grace: settings.get(&keys::MISSED_AFTER)?.value,
         })
     }
 
     /// What follows when branches move; `None` when nothing does. This is asked
     /// after every commit: it looks at little when there is nothing to see.
     pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<Rule>, Error> {
-        let lookup = Lookup { config: self, database: Some(name) };
-        let branches = lookup.all("onMerge", value::patterns)?;
+        let settings = self.of(name);
+        let branches = settings.all(&keys::ON_MERGE)?;
         if branches.is_empty() {
             return Ok(None);
         }
-        let line = |text: &str| text.parse::<super::Tool>().map(|tool| Line::lossy(tool.as_str()));
+        let tool = settings.find(&keys::ON_MERGE_TOOL)?;
         Ok(Some(Rule {
             database: name.clone(),
             branches: branches.into_iter().map(|setting| setting.value).collect(),
             paths: self.schema_paths(name)?,
-            tool: lookup
-                .one("onMergeTool", |text| line(text).map_err(|()| Refused::Form))?
-                .map(|setting| setting.value),
-            kind: lookup.one("onMergeType", by_word)?.map(|setting| setting.value),
-            priority: lookup.or_default("onMergePriority", by_word)?.value,
+            tool: tool.map(|setting| Line::lossy(setting.value.as_str())),
+            kind: settings.find(&keys::ON_MERGE_TYPE)?.map(|setting| setting.value),
+            priority: settings.get(&keys::ON_MERGE_PRIORITY)?.value,
         }))
     }
 
     /// Returns the patterns of the files that count as the schema of `name`.
     pub fn schema_paths(&self, name: &DatabaseName) -> Result<Vec<PathPatterns>, Error> {
-        let lookup = Lookup { config: self, database: Some(name) };
-        let mut paths: Vec<_> = lookup.all("schemaPaths", value::patterns)?;
+        let settings = self.of(name);
+        let mut paths = settings.all(&keys::SCHEMA_PATHS)?;
         if paths.is_empty() {
-            paths.push(lookup.or_default("schemaPaths", value::patterns)?);
+            paths.push(settings.default(&keys::SCHEMA_PATHS));
         }
         Ok(paths.into_iter().map(|setting| setting.value).collect())
     }
 
     /// Who is told about the backups of `name`.
     pub fn notifications(&self, name: &DatabaseName) -> Result<Notifications, Error> {
-        let lookup = Lookup { config: self, database: Some(name) };
-        let hook = |text: &str| value::hook(text).ok_or(Refused::Form);
-        let webhooks = lookup.all("webhook", hook)?;
-        let commands = lookup.all("notifyCommand", |text| value::command(text).ok_or(Refused::Form))?;
+        let settings = self.of(name);
+        let webhooks = settings.all(&keys::DATABASE_WEBHOOK)?;
+        let commands = settings.all(&keys::DATABASE_NOTIFY_COMMAND)?;
+        let secret_file = settings.find(&keys::DATABASE_WEBHOOK_SECRET_FILE)?;
         Ok(Notifications {
             webhooks: webhooks.into_iter().map(|setting| setting.value).collect(),
-            secret_file: lookup.directory("webhookSecretFile")?.map(|setting| setting.value),
+            secret_file: secret_file.map(|setting| setting.value),
             commands: commands.into_iter().map(|setting| setting.value).collect(),
-            occasions: lookup
-                .or_default("notifyOn", |text| value::occasions(text).ok_or(Refused::Form))?
-                .value,
-            heartbeat: lookup.one("heartbeat", hook)?.map(|setting| setting.value),
+            occasions: settings.get(&keys::DATABASE_NOTIFY_ON)?.value,
+            heartbeat: settings.find(&keys::HEARTBEAT)?.map(|setting| setting.value),
         })
     }
 }

@@ -99,6 +99,29 @@ fn a_database_s_own_key_counts_before_the_general_one() {
 }
 
 #[test]
+fn a_repository_may_be_relative_to_the_top() {
+    let top = std::path::Path::new("/src/shop");
+    let repository = |local: &str| {
+        let environment = &[("HOME", "/home/me")];
+        let config = load(&Given { local, environment, ..NOTHING });
+        config.repository(top).unwrap().map(|set| set.value)
+    };
+    assert_eq!(repository(""), None);
+    assert_eq!(repository("[pggit]\n repository ="), None);
+    assert_eq!(repository("[pggit]\n repository = ../meta"), Some("/src/shop/../meta".into()));
+    assert_eq!(repository("[pggit]\n repository = ~/meta"), Some("/home/me/meta".into()));
+    assert_eq!(repository("[pggit]\n repository = /srv/meta"), Some("/srv/meta".into()));
+}
+
+#[test]
+fn the_level_of_the_log_stops_no_worker() {
+    let level = |local: &str| load(&Given { local, ..NOTHING }).log_level();
+    assert_eq!(level(""), "info");
+    assert_eq!(level("[pggit]\n logLevel = debug"), "debug");
+    assert_eq!(level("[pggit]\n logLevel = verbose"), "info");
+}
+
+#[test]
 fn schemas_of_one_place_replace_those_of_a_lesser_one() {
     let given = Given {
         committed: "[pggit \"a\"]\n schema = x",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::pg::conninfo::{self, Pairs};
+
 /// A connection URL or connection string that holds no secret. Everything else
 /// about it is libpq's business.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,9 +33,6 @@ pub enum InvalidUrl {
     Keywords,
 }
 
-const SECRETS: &[&str] =
-    &["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
-
 impl DatabaseUrl {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
@@ -43,7 +42,7 @@ impl DatabaseUrl {
         if text.chars().any(char::is_control) {
             return Err(InvalidUrl::Control);
         }
-        match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+        match conninfo::rest_of(text) {
             Some(rest) => check_url(rest)?,
             None if text.split(['=', '\'', ' ']).next().is_some_and(|head| head.contains("://")) => {
                 return Err(InvalidUrl::Scheme);
@@ -92,69 +91,31 @@ fn check_url(rest: &str) -> Result<(), InvalidUrl> {
         }
     }
     for parameter in query.split('&') {
-        let name = percent_decoded(parameter.split('=').next().unwrap_or(""));
-        if is_secret(&name) {
+        let name = parameter.split('=').next().unwrap_or("");
+        if conninfo::decode(name).is_ok_and(|name| conninfo::is_secret(&name)) {
             return Err(InvalidUrl::Password);
         }
     }
     Ok(())
 }
 
-/// Walks a connection string as libpq does: `key = value`, with quotes and
-/// backslashes in values.
+/// Checks a connection string. Keywords that libpq does not know are its business.
 fn check_keywords(text: &str) -> Result<(), InvalidUrl> {
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let (key, value) = rest.split_once('=').ok_or(InvalidUrl::Keywords)?;
-        let key = key.trim();
+    for pair in Pairs::of(text) {
+        let (key, value) = pair.map_err(|_| InvalidUrl::Keywords)?;
         if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(InvalidUrl::Keywords);
         }
-        if is_secret(key) {
+        if conninfo::is_secret(key) {
             return Err(InvalidUrl::Password);
         }
-        let (inner, after) = value_end(value.trim_start()).ok_or(InvalidUrl::Keywords)?;
+        let value = value.map_err(|_| InvalidUrl::Keywords)?;
         // libpq expands a `dbname` that is a connection string of its own.
-        if key.eq_ignore_ascii_case("dbname") && (inner.contains("://") || inner.contains('=')) {
-            let unescaped = inner.replace("\\", "");
-            DatabaseUrl::parse(&unescaped)?;
+        if key.eq_ignore_ascii_case("dbname") && (value.contains("://") || value.contains('=')) {
+            DatabaseUrl::parse(&value.replace('\\', ""))?;
         }
-        rest = after.trim_start();
     }
     Ok(())
-}
-
-/// Splits after the first value; `None` when a quote is left open.
-fn value_end(text: &str) -> Option<(&str, &str)> {
-    let quoted = text.strip_prefix('\'');
-    let body = quoted.unwrap_or(text);
-    let mut escaped = false;
-    for (at, c) in body.char_indices() {
-        let ends = if quoted.is_some() { c == '\'' } else { c.is_ascii_whitespace() };
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if ends => return Some((&body[..at], &body[at + 1..])),
-            _ => {}
-        }
-    }
-    quoted.is_none().then_some((body, ""))
-}
-
-fn is_secret(key: &str) -> bool {
-    SECRETS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = (*first == b'%').then(|| after.get(..2)).flatten();
-        let code = code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -191,6 +152,8 @@ mod tests {
             "dbname='host=db password=x'",
             "dbname=postgresql://app:s3cret@db/shop",
             "host=db sslpassword=s3cret",
+            "host=db password='s3cret",
+            "dbname='host=db pass\\\\word=x'",
         ] {
             assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::Password), "{text}");
         }

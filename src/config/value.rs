@@ -3,21 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::keys::Kind;
-use super::routine::Occasion;
-use super::url::{DatabaseUrl, InvalidUrl};
-use crate::domain::{
-    BackupType, Compression, DatabaseName, Globals, Invalid, Line, TableName, VerifyPolicy,
-    parse_positive_duration,
-};
-use crate::git::{BranchPatterns, InvalidPattern, PathPatterns};
-use crate::schedule::{Schedule, Zone};
+use super::url::InvalidUrl;
+use crate::domain::{Globals, Invalid, Occasion, parse_positive_duration, plain_name};
+use crate::git::InvalidPattern;
+use crate::schedule::Schedule;
 
 /// A place that the user has named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,57 +20,6 @@ pub struct KnownPlace {
     pub place: String,
     /// The id of the store at that place.
     pub store_id: Option<String>,
-}
-
-/// The tool that makes a database's backups.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tool {
-    /// PostgreSQL's own logical dump.
-    PgDump,
-    /// PostgreSQL's own copy of a cluster.
-    PgBasebackup,
-    /// One of them, by the size of the database.
-    Auto,
-    /// pgBackRest.
-    PgBackRest,
-    /// Barman.
-    Barman,
-    /// One of the user's own.
-    Custom(String),
-}
-
-impl Tool {
-    /// Those that this program knows.
-    pub const KNOWN: &'static [(&'static str, Self)] = &[
-        ("pg_dump", Self::PgDump),
-        ("pg_basebackup", Self::PgBasebackup),
-        ("auto", Self::Auto),
-        ("pgbackrest", Self::PgBackRest),
-        ("barman", Self::Barman),
-    ];
-
-    /// The word that configuration and command line use.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Custom(name) => name,
-            known => Self::KNOWN.iter().find(|(_, tool)| tool == known).map_or("", |(word, _)| word),
-        }
-    }
-}
-
-impl FromStr for Tool {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let known = Self::KNOWN.iter().find(|(word, _)| *word == text).map(|(_, tool)| tool.clone());
-        known.or_else(|| word(text).map(Self::Custom)).ok_or(())
-    }
-}
-
-impl fmt::Display for Tool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 impl FromStr for Globals {
@@ -131,22 +74,9 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// Reads the name of a table, which may have a schema before it.
-pub(super) fn table(text: &str) -> Option<TableName> {
-    text.parse().ok()
-}
-
 /// Reads a number of jobs.
 pub(super) fn jobs(text: &str) -> Option<u16> {
     text.parse().ok().filter(|n| (1..=256).contains(n))
-}
-
-/// Reads a name that other programs gave and that is given back to them.
-pub fn word(text: &str) -> Option<String> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-    let good =
-        !text.is_empty() && text.len() <= 100 && !text.starts_with(['-', '.']) && text.bytes().all(allowed);
-    good.then(|| text.to_owned())
 }
 
 /// Reads the number of a repository.
@@ -158,7 +88,7 @@ pub(super) fn number(text: &str) -> Option<u32> {
 pub(super) fn command(text: &str) -> Option<Vec<String>> {
     let words = shlex::split(text).filter(|_| !text.contains('\0'))?;
     let program = words.first()?;
-    (program.starts_with('/') || word(program).is_some()).then_some(words)
+    (program.starts_with('/') || plain_name(program).is_some()).then_some(words)
 }
 
 /// Reads the name of a schema: anything PostgreSQL could call one.
@@ -199,6 +129,11 @@ pub fn is_store_name(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed)
 }
 
+/// Reads the place of a store, or its name.
+pub(super) fn store_or_name(text: &str) -> Option<String> {
+    if is_store_name(text) { Some(text.to_owned()) } else { store(text) }
+}
+
 /// Parses the place of a store or of plain files. The text may end with a space and the id of the
 /// store.
 pub(super) fn place(text: &str) -> Option<KnownPlace> {
@@ -220,19 +155,16 @@ pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// Reads the directory of a repository, which may be relative to `top`. What
-/// begins with a dash was meant to be an option. `Some(None)`: there is none.
-pub(super) fn repository(
-    text: &OsStr,
-    home: Option<&OsStr>,
-    top: &std::path::Path,
-) -> Option<Option<PathBuf>> {
+/// Reads the directory of a repository, which may be relative to the top of
+/// another. What begins with a dash was meant to be an option. `Some(None)`: there
+/// is none.
+pub(super) fn repository(text: &OsStr, home: Option<&OsStr>) -> Option<Option<PathBuf>> {
     let bytes = text.as_bytes();
     match bytes.first() {
         None => Some(None),
         Some(b'-') => None,
         Some(b'~' | b'/') => directory(text, home).map(Some),
-        Some(_) => (!bytes.contains(&0)).then(|| Some(top.join(text))),
+        Some(_) => (!bytes.contains(&0)).then(|| Some(text.into())),
     }
 }
 
@@ -265,6 +197,25 @@ pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
     Some(read.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
+/// Reads whether commits are signed, which the room `git` decides.
+pub(super) fn signing(text: &str) -> Option<String> {
+    (text == "require" || boolean(text).is_some()).then(|| text.to_owned())
+}
+
+/// Reads whether what is recorded is shared at once.
+pub(super) fn on_write(text: &str) -> Option<bool> {
+    match text {
+        "on-write" => Some(true),
+        "never" => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads how much is logged.
+pub(super) fn log_level(text: &str) -> Option<String> {
+    matches!(text, "error" | "warn" | "info" | "debug" | "trace").then(|| text.to_owned())
+}
+
 /// Why a value cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -276,63 +227,10 @@ pub enum Refused {
     Url(InvalidUrl),
 }
 
-/// Tells whether `value` (`None` for a key without `=`) is good for `kind`.
-pub(super) fn check(kind: Kind, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<(), Refused> {
-    let implied = OsStr::new("true");
-    let value = match (kind, value) {
-        (Kind::Bool, None) => implied,
-        (Kind::Choice(words), None) if words.contains(&"true") => implied,
-        (_, value) => value.ok_or(Refused::Form)?,
-    };
-    if kind == Kind::Repository {
-        return repository(value, home, std::path::Path::new("/")).map(drop).ok_or(Refused::Form);
-    }
-    if matches!(kind, Kind::Directory | Kind::File) {
-        return directory(value, home).map(drop).ok_or(Refused::Form);
-    }
-    let text = value.to_str().ok_or(Refused::Form)?;
-    let good = match kind {
-        Kind::Url => return DatabaseUrl::parse(text).map(drop).map_err(Refused::Url),
-        Kind::Database => text.parse::<DatabaseName>().is_ok(),
-        Kind::Level => text.parse::<Compression>().is_ok(),
-        Kind::Choice(words) => words.contains(&text) || (words.contains(&"true") && boolean(text).is_some()),
-        Kind::Jobs => jobs(text).is_some(),
-        Kind::Schema => schema(text).is_some(),
-        Kind::TreePath => tree_path(text).is_some(),
-        Kind::Store => store(text).is_some() || is_store_name(text),
-        Kind::StoreUrl => store(text).is_some(),
-        Kind::Place => place(text).is_some(),
-        Kind::Text => text.parse::<Line>().is_ok(),
-        Kind::Bool => boolean(text).is_some(),
-        Kind::Duration => duration(text).is_ok(),
-        Kind::Table => table(text).is_some(),
-        Kind::Rate => rate(text).is_some(),
-        Kind::Size => size(text).is_some(),
-        Kind::Schedule => return schedule(text).map(drop),
-        Kind::Branches => return patterns::<BranchPatterns>(text).map(drop),
-        Kind::Paths => return patterns::<PathPatterns>(text).map(drop),
-        Kind::TimeZone => text.parse::<Zone>().is_ok(),
-        Kind::Priority => text.parse::<i16>().is_ok(),
-        Kind::BackupType => text.parse::<BackupType>().is_ok(),
-        Kind::Hook => hook(text).is_some(),
-        Kind::Occasions => occasions(text).is_some(),
-        Kind::User => user(text).is_some(),
-        Kind::Verification => VerifyPolicy::parse(text).is_some(),
-        Kind::Query => query(text).is_some(),
-        Kind::Tool => text.parse::<Tool>().is_ok(),
-        Kind::Word => word(text).is_some(),
-        Kind::Number => number(text).is_some(),
-        Kind::Command => command(text).is_some(),
-        Kind::Directory | Kind::File | Kind::Repository => {
-            unreachable!("paths need not be UTF-8 and are handled above")
-        }
-    };
-    if good { Ok(()) } else { Err(Refused::Form) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Compression;
 
     #[test]
     fn amounts_have_units() {
@@ -358,11 +256,6 @@ mod tests {
         assert_eq!(words("wal-g"), Some("wal-g".into()));
         for text in ["", "   ", "./x", "../x", "'x", "-x", "a/b", "x\0y"] {
             assert_eq!(words(text), None, "{text:?}");
-        }
-        assert_eq!("wal-g".parse(), Ok(Tool::Custom("wal-g".to_owned())));
-        assert_eq!("barman".parse(), Ok(Tool::Barman));
-        for text in ["", "-x", "a b", "../x"] {
-            assert!(text.parse::<Tool>().is_err(), "{text:?}");
         }
     }
 
@@ -391,30 +284,13 @@ mod tests {
 
     #[test]
     fn repositories_may_be_relative_and_are_no_options() {
-        let top = std::path::Path::new("/src/shop");
-        let read = |text: &str| repository(OsStr::new(text), Some(OsStr::new("/home/me")), top);
-        assert_eq!(read("../meta"), Some(Some("/src/shop/../meta".into())));
+        let read = |text: &str| repository(OsStr::new(text), Some(OsStr::new("/home/me")));
+        assert_eq!(read("../meta"), Some(Some("../meta".into())));
         assert_eq!(read("~/meta"), Some(Some("/home/me/meta".into())));
         assert_eq!(read("/srv/meta"), Some(Some("/srv/meta".into())));
         assert_eq!(read(""), Some(None));
         for text in ["-meta", "--upload-pack=x", "~other/meta", "a\0b"] {
             assert_eq!(read(text), None, "{text:?}");
         }
-    }
-
-    #[test]
-    fn defaults_are_valid_values() {
-        for key in super::super::keys::KEYS {
-            if let Some(default) = key.default {
-                assert_eq!(check(key.kind, Some(OsStr::new(default)), None), Ok(()), "{}", key.pattern());
-            }
-        }
-    }
-
-    #[test]
-    fn a_key_without_a_value_is_true_where_that_is_a_value() {
-        assert_eq!(check(Kind::Bool, None, None), Ok(()));
-        assert_eq!(check(Kind::Choice(&["true", "false"]), None, None), Ok(()));
-        assert_eq!(check(Kind::Jobs, None, None), Err(Refused::Form));
     }
 }

@@ -4,6 +4,7 @@
 //! in this room has been validated, and says so by its type.
 
 mod backup;
+mod backup_tool;
 mod base_backup;
 mod canonical;
 mod commit;
@@ -20,6 +21,7 @@ mod location;
 mod lsn;
 mod metadata;
 mod name;
+mod occasion;
 mod owner;
 mod record;
 mod recovery_target;
@@ -35,6 +37,7 @@ pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Restoration, RestoreMode,
     Setting, Status, Tool, Verification, VerificationKind, VerificationStatus,
 };
+pub use backup_tool::{BackupTool, plain_name};
 pub use base_backup::{Checkpoint, WalMethod};
 pub use canonical::{to_canonical_json, to_canonical_line};
 pub use commit::CommitId;
@@ -60,6 +63,7 @@ pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;
 pub use name::{BackupName, Line, TagKey};
+pub use occasion::Occasion;
 pub use owner::Owner;
 pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
 pub use recovery_target::RecoveryTarget;

@@ -38,8 +38,8 @@ fn list_keys(context: &Context) -> Result<(), Failure> {
         let keys = KEYS.iter().map(|key| KeyDescription {
             key: key.pattern(),
             scope: key.reach,
-            expected: key.kind.expected().to_string(),
-            several: key.multi,
+            expected: key.expected().to_owned(),
+            several: key.several,
             default: key.default.map(str::to_owned),
             environment: key.environment.map(str::to_owned),
             trust: key.trust,
@@ -49,7 +49,7 @@ fn list_keys(context: &Context) -> Result<(), Failure> {
     }
     let mut table = Table::new(["KEY", "DEFAULT", "ENVIRONMENT", "VALUE"]).whole(0);
     for key in KEYS {
-        let expected = format!("{}{}", key.kind.expected(), if key.multi { "; several" } else { "" });
+        let expected = format!("{}{}", key.expected(), if key.several { "; several" } else { "" });
         let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
         table.row([key.pattern(), or_dash(key.default), or_dash(key.environment), expected]);
     }

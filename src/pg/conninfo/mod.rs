@@ -21,10 +21,12 @@ use std::sync::Arc;
 
 use super::{Environment, Error, Result};
 pub(super) use hosts::Host;
+pub use options::is_secret;
 use options::{OPTIONS, Spec};
 use passfile::{Ignored, PassFile};
 pub(super) use secret::Secret;
-pub use source::Source;
+pub use source::{Pairs, Source};
+pub use uri::{decode, rest_of};
 
 /// Something about the settings that the user should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,23 +84,51 @@ pub(super) fn write_keywords<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>
 /// a password.
 fn parse_keywords(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
     let mut given = Vec::new();
-    let mut rest = text.trim_start_matches(is_space);
-    while !rest.is_empty() {
-        let word = rest.find(|c| c == '=' || is_space(c)).unwrap_or(rest.len());
-        let (keyword, tail) = rest.split_at(word);
-        let Some(tail) = tail.trim_start_matches(is_space).strip_prefix('=') else {
-            return Err(Error::conninfo("missing \"=\" after a word of the connection string"));
-        };
-        let (value, tail) = keyword_value(tail.trim_start_matches(is_space))?;
+    for pair in Pairs::of(text) {
+        let (keyword, value) = pair?;
+        let value = value?;
         let seen_secret = given.iter().any(|(spec, _): &(&Spec, _)| spec.secret);
         let spec = options::find(keyword).ok_or_else(|| match seen_secret {
             true => Error::conninfo("unknown connection option after a password"),
             false => Error::conninfo(format!("unknown connection option {keyword:?}")),
         })?;
         given.push((spec, Secret::new(value)));
-        rest = tail.trim_start_matches(is_space);
     }
     Ok(given)
+}
+
+/// The `keyword = value` pairs of a connection string, whether or not libpq knows the keywords. A
+/// value is an error if it has no end.
+#[derive(Debug)]
+pub struct Pairs<'a>(&'a str);
+
+impl<'a> Pairs<'a> {
+    /// Those of `text`.
+    pub fn of(text: &'a str) -> Self {
+        Self(text.trim_start_matches(is_space))
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = Result<(&'a str, Result<String>)>;
+
+    /// Nothing follows an error.
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = std::mem::take(&mut self.0);
+        if rest.is_empty() {
+            return None;
+        }
+        let word = rest.find(|c| c == '=' || is_space(c)).unwrap_or(rest.len());
+        let (keyword, tail) = rest.split_at(word);
+        let Some(tail) = tail.trim_start_matches(is_space).strip_prefix('=') else {
+            return Some(Err(Error::conninfo("missing \"=\" after a word of the connection string")));
+        };
+        let value = keyword_value(tail.trim_start_matches(is_space)).map(|(value, tail)| {
+            self.0 = tail.trim_start_matches(is_space);
+            value
+        });
+        Some(Ok((keyword, value)))
+    }
 }
 
 /// Takes one value from the front and returns it with what follows.

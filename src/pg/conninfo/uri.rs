@@ -7,7 +7,7 @@ use super::secret::Secret;
 const PREFIXES: [&str; 2] = ["postgresql://", "postgres://"];
 
 /// What follows the scheme, or `None` when `text` is not a URI of ours.
-pub(super) fn rest_of(text: &str) -> Option<&str> {
+pub fn rest_of(text: &str) -> Option<&str> {
     PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix))
 }
 
@@ -135,7 +135,8 @@ impl Given {
     }
 }
 
-fn decode(encoded: &str) -> Result<String> {
+/// `encoded`, a part of a URI, as the text that it stands for.
+pub fn decode(encoded: &str) -> Result<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

@@ -2,7 +2,7 @@
 
 use crate::artifacts;
 use crate::cli::Context;
-use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
+use crate::config::{DatabaseConfig, Origin, Setting, Tool, plain_name};
 use crate::failure::{Code, Failure};
 use crate::tools::Adapter;
 use crate::workspace::connect;
@@ -40,7 +40,7 @@ impl Where {
         }
         let given = |text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match word(text) {
+            Some(text) => match plain_name(text) {
                 Some(value) => Ok(Some(Setting { value, origin: Origin::CommandLine })),
                 None => Err(Failure::new(Code::Usage, format!("{text:?} is no name of a stanza or server"))),
             },

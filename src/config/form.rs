@@ -1,0 +1,218 @@
+//! The forms of values: how they are read, and the words for what is expected.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::url::DatabaseUrl;
+use super::value::{self, KnownPlace, Refused};
+use crate::domain::{
+    BackupTool, Compression, DURATION_FORM, DatabaseName, Line, Occasion, TableName, VerifyPolicy, plain_name,
+};
+use crate::git::{BranchPatterns, PathPatterns};
+use crate::schedule::{Schedule, Zone};
+
+/// Whether values may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// They may.
+    Public,
+    /// Only good ones: what is refused may hold a password, so it is not repeated.
+    WhenRefused,
+    /// Never: they may hold tokens.
+    Secret,
+}
+
+/// How values are read, and what is expected of them.
+pub(super) struct ValueForm<T> {
+    reader: Reader<T>,
+    expected: &'static str,
+    secrecy: Secrecy,
+    /// Whether a key without `=` is `true`.
+    flag: bool,
+}
+
+enum Reader<T> {
+    /// Reads a text.
+    Text(fn(&str) -> Option<T>),
+    /// Reads a text, and says why not.
+    Reasoned(fn(&str) -> Result<T, Refused>),
+    /// Reads a path, which need not be UTF-8; `~/` stands for the second.
+    Path(fn(&OsStr, Option<&OsStr>) -> Option<T>),
+}
+
+impl<T> ValueForm<T> {
+    const fn new(reader: Reader<T>, expected: &'static str) -> Self {
+        Self { reader, expected, secrecy: Secrecy::Public, flag: false }
+    }
+
+    /// Texts that `read` reads.
+    pub(super) const fn text(read: fn(&str) -> Option<T>, expected: &'static str) -> Self {
+        Self::new(Reader::Text(read), expected)
+    }
+
+    /// Texts that `read` reads or refuses for a reason of its own.
+    const fn reasoned(read: fn(&str) -> Result<T, Refused>, expected: &'static str) -> Self {
+        Self::new(Reader::Reasoned(read), expected)
+    }
+
+    /// Paths.
+    const fn path(read: fn(&OsStr, Option<&OsStr>) -> Option<T>, expected: &'static str) -> Self {
+        Self::new(Reader::Path(read), expected)
+    }
+
+    /// A key without `=` is `true`.
+    pub(super) const fn flag(mut self) -> Self {
+        self.flag = true;
+        self
+    }
+
+    /// Values may be shown only as far as `secrecy` allows.
+    const fn secret(mut self, secrecy: Secrecy) -> Self {
+        self.secrecy = secrecy;
+        self
+    }
+
+    pub(super) fn expected(&self) -> &'static str {
+        self.expected
+    }
+
+    pub(super) fn secrecy(&self) -> Secrecy {
+        self.secrecy
+    }
+
+    /// Reads a value; `None` is a key without `=`.
+    pub(super) fn read(&self, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<T, Refused> {
+        let implied = self.flag.then_some(OsStr::new("true"));
+        let value = value.or(implied).ok_or(Refused::Form)?;
+        match self.reader {
+            Reader::Path(read) => read(value, home).ok_or(Refused::Form),
+            Reader::Text(read) => value.to_str().and_then(read).ok_or(Refused::Form),
+            Reader::Reasoned(read) => value.to_str().ok_or(Refused::Form).and_then(read),
+        }
+    }
+}
+
+impl<T: FromStr> ValueForm<T> {
+    /// The words of a type.
+    pub(super) const fn parsed(expected: &'static str) -> Self {
+        Self::text(|text| text.parse().ok(), expected)
+    }
+}
+
+/// The name of a database.
+pub(super) const DATABASE_NAME: ValueForm<DatabaseName> = ValueForm::parsed("the name of a database");
+/// A directory: absolute, or starting with `~/`.
+pub(super) const DIRECTORY: ValueForm<PathBuf> =
+    ValueForm::path(value::directory, "an absolute directory, or one below ~/");
+/// A file: absolute, or starting with `~/`.
+pub(super) const FILE: ValueForm<PathBuf> =
+    ValueForm::path(value::directory, "an absolute path of a file, or one below ~/");
+/// A directory, also relative to the top of the repository; `None` when it is empty.
+pub(super) const REPOSITORY_DIRECTORY: ValueForm<Option<PathBuf>> = ValueForm::path(
+    value::repository,
+    "the directory of another git repository: absolute, below ~/, or relative to the top of this one",
+);
+/// A connection to PostgreSQL without a password.
+pub(super) const CONNECTION: ValueForm<DatabaseUrl> = ValueForm::reasoned(
+    |text| DatabaseUrl::parse(text).map_err(Refused::Url),
+    "a postgresql:// URL or a libpq connection string, without a password",
+)
+.secret(Secrecy::WhenRefused);
+/// The place of a store, or its name.
+pub(super) const STORE_OR_NAME: ValueForm<String> = ValueForm::text(
+    value::store_or_name,
+    "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, or the name of a store",
+)
+.secret(Secrecy::WhenRefused);
+/// The place of a store.
+pub(super) const STORE_PLACE: ValueForm<String> = ValueForm::text(
+    value::store,
+    "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials",
+)
+.secret(Secrecy::WhenRefused);
+/// The place of a store or of plain files, optionally with the id of the store.
+pub(super) const KNOWN_PLACE: ValueForm<KnownPlace> = ValueForm::text(
+    value::place,
+    "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, and behind it the \
+     id of the store if need be",
+)
+.secret(Secrecy::WhenRefused);
+/// A zstd level, or `none`.
+pub(super) const LEVEL: ValueForm<Compression> = ValueForm::parsed("a zstd level from -7 to 22, or none");
+/// A number of parallel jobs, or of attempts.
+pub(super) const COUNT: ValueForm<u16> = ValueForm::text(value::jobs, "a number from 1 to 256");
+/// The name of a schema.
+pub(super) const SCHEMA_NAME: ValueForm<String> = ValueForm::text(value::schema, "the name of a schema");
+/// The name of a table, with or without its schema.
+pub(super) const TABLE_NAME: ValueForm<TableName> =
+    ValueForm::parsed("the name of a table: orders, sales.orders or \"Odd.Schema\".orders");
+/// A path inside of the repository.
+pub(super) const TREE_PATH: ValueForm<String> =
+    ValueForm::text(value::tree_path, "a path relative to the top of the repository, without ..");
+/// One line of text.
+pub(super) const LINE: ValueForm<Line> = ValueForm::parsed("one line of text");
+/// Yes or no, in git's words for it.
+pub(super) const BOOLEAN: ValueForm<bool> = ValueForm::text(value::boolean, "true or false").flag();
+/// A number with a unit.
+pub(super) const DURATION: ValueForm<Duration> = ValueForm::reasoned(value::duration, DURATION_FORM);
+/// When backups are made by themselves.
+pub(super) const SCHEDULES: ValueForm<Schedule> = ValueForm::reasoned(
+    value::schedule,
+    "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
+     jitter=... if need be",
+);
+/// The name of a time zone.
+pub(super) const ZONE: ValueForm<Zone> =
+    ValueForm::parsed("the name of a time zone such as UTC or Europe/Berlin");
+/// Patterns for branches.
+pub(super) const BRANCHES: ValueForm<BranchPatterns> = ValueForm::reasoned(
+    value::patterns,
+    "patterns for branches with spaces between them, such as main release/*",
+);
+/// Patterns for paths.
+pub(super) const PATHS: ValueForm<PathPatterns> =
+    ValueForm::reasoned(value::patterns, "patterns for paths with spaces between them, as in a .gitignore");
+/// Who comes first in the queue.
+pub(super) const PRIORITY: ValueForm<i16> = ValueForm::parsed("a number from -32768 to 32767");
+/// An address for messages.
+pub(super) const ADDRESS: ValueForm<String> =
+    ValueForm::text(value::hook, "an http:// or https:// URL without user and password")
+        .secret(Secrecy::Secret);
+/// What messages are sent about.
+pub(super) const OCCASIONS: ValueForm<BTreeSet<Occasion>> =
+    ValueForm::text(value::occasions, "some of success, failure, recovered, missed and verification, or all");
+/// An amount of data a second, in KiB.
+pub(super) const RATE: ValueForm<u32> =
+    ValueForm::text(value::rate, "an amount a second from 32k to 1024M, such as 500k or 100M");
+/// An amount of data, in bytes.
+pub(super) const SIZE: ValueForm<u64> = ValueForm::text(value::size, "a size such as 500MB, 100GB or 2TB");
+/// The name of a user of this machine.
+pub(super) const USER: ValueForm<String> =
+    ValueForm::text(value::user, "the name of a user of this machine, other than root");
+/// How often backups are verified.
+pub(super) const VERIFICATION: ValueForm<VerifyPolicy> = ValueForm::text(
+    VerifyPolicy::parse,
+    "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d` \
+     (units s, m, h, d, w)",
+);
+/// A query that returns true.
+pub(super) const QUERY: ValueForm<String> =
+    ValueForm::text(value::query, "one SQL query that returns one row with one boolean");
+/// One of the tools that are known, or the name of one of one's own.
+pub(super) const BACKUP_TOOL: ValueForm<BackupTool> = ValueForm::parsed(
+    "pg_dump, pg_basebackup, auto, pgbackrest, barman, or the <tool> of a pggit.tool.<tool>.backup",
+);
+/// A name that other programs gave: letters, digits and `._+-`.
+pub(super) const PLAIN_NAME: ValueForm<String> =
+    ValueForm::text(plain_name, "a name of letters, digits, '.', '_', '+' and '-'");
+/// The number of a repository.
+pub(super) const NUMBER: ValueForm<u32> = ValueForm::text(value::number, "a number from 1 to 256");
+/// A program and its arguments.
+pub(super) const COMMAND: ValueForm<Vec<String>> = ValueForm::text(
+    value::command,
+    "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, and never \
+     given to one",
+);

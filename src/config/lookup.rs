@@ -1,0 +1,71 @@
+//! Looks keys up for the repository, a database, a tool or a store.
+
+use std::ffi::OsStr;
+
+use super::key::Key;
+use super::origin::{Origin, Setting};
+use super::resolve::{Raw, STORES, TOOLS};
+use super::{Config, Error, Reach, keys};
+use crate::domain::DatabaseName;
+
+/// The settings of the whole repository, of a database, of a tool or of a store.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    config: &'a Config,
+    /// The part of keys between the section and the name.
+    subsection: Option<Vec<u8>>,
+}
+
+impl Config {
+    /// The settings of the whole repository.
+    pub fn general(&self) -> Lookup<'_> {
+        Lookup { config: self, subsection: None }
+    }
+
+    /// The settings of `database`, which need not be configured.
+    pub fn of(&self, database: &DatabaseName) -> Lookup<'_> {
+        Lookup { config: self, subsection: Some(database.as_str().into()) }
+    }
+
+    /// The settings of the user's own tool `tool`.
+    pub(super) fn of_tool(&self, tool: &str) -> Lookup<'_> {
+        Lookup { config: self, subsection: Some([TOOLS, tool.as_bytes()].concat()) }
+    }
+
+    /// The settings of the store with the name `store`.
+    pub(super) fn of_store(&self, store: &str) -> Lookup<'_> {
+        Lookup { config: self, subsection: Some([STORES, store.as_bytes()].concat()) }
+    }
+
+    /// Turns `raw` into a value of `key`.
+    pub(super) fn read<T>(&self, key: &Key<T>, raw: &Raw<'_>) -> Result<Setting<T>, Error> {
+        let value = key.read(raw.value, self.environment.get("HOME"));
+        let value = value.map_err(|refused| raw.refused(key, refused))?;
+        Ok(Setting { value, origin: raw.origin.clone() })
+    }
+}
+
+impl Lookup<'_> {
+    /// Every value of `key` that is in force; none when nobody sets it.
+    pub fn all<T>(&self, key: &Key<T>) -> Result<Vec<Setting<T>>, Error> {
+        let raw = self.config.resolve(key, self.subsection.as_deref());
+        raw.iter().map(|raw| self.config.read(key, raw)).collect()
+    }
+
+    /// The value of `key`; `None` when nobody sets it.
+    pub fn find<T>(&self, key: &Key<T>) -> Result<Option<Setting<T>>, Error> {
+        Ok(self.all(key)?.pop())
+    }
+
+    /// The value of `key`, which has a default.
+    pub fn get<T>(&self, key: &Key<T>) -> Result<Setting<T>, Error> {
+        Ok(self.find(key)?.unwrap_or_else(|| self.default(key)))
+    }
+
+    /// The default of `key`: its own, else that of the repository's key of the same name.
+    pub(super) fn default<T>(&self, key: &Key<T>) -> Setting<T> {
+        let text = key.default.or_else(|| keys::find(Reach::Global, key.name)?.default);
+        let value = text.and_then(|text| key.read(Some(OsStr::new(text)), None).ok());
+        Setting { value: value.expect("a key read this way has a valid default"), origin: Origin::Default }
+    }
+}

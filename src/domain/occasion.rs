@@ -1,0 +1,19 @@
+//! The events that messages are sent about.
+
+use super::words::words;
+
+words! {
+    /// What a message is about.
+    Occasion("occasion") {
+        /// A backup was completed.
+        Success = "success",
+        /// A job failed for good.
+        Failure = "failure",
+        /// The first backup after that was completed.
+        Recovered = "recovered",
+        /// A backup that should be there is not.
+        Missed = "missed",
+        /// A backup cannot be relied on.
+        Verification = "verification",
+    }
+}
