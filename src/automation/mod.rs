@@ -9,8 +9,10 @@ mod jobs;
 mod moves;
 mod recovery;
 mod timetable;
+mod units;
 
 pub use jobs::{BackupJob, moved, rules, scheduled};
 pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
 pub use recovery::is_recovery;
-pub use timetable::{Planned, Timetables, timetables};
+pub use timetable::{Planned, Timetables, next_runs, timetables};
+pub use units::{Invocation, InvocationError, units};

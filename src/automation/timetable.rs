@@ -50,6 +50,19 @@ pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timest
     tables
 }
 
+/// Returns the first `count` runs after `now`, in the order of their times.
+pub fn next_runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &Planned)> {
+    let mut runs = Vec::new();
+    for it in planned {
+        let next = |at: &Timestamp| it.rule.next(&it.database, it.zone, *at);
+        let times = std::iter::successors(next(&now), next).take(count);
+        runs.extend(times.map(|at| (at, it)));
+    }
+    runs.sort_by_key(|(at, _)| *at);
+    runs.truncate(count);
+    runs
+}
+
 fn of_database(
     config: &Config,
     database: &DatabaseName,

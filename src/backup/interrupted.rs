@@ -1,7 +1,7 @@
 //! Records that say `in_progress` though nobody works on them any more.
 
 use crate::domain::{Backup, BackupId, Body, Failed, Failure, Line, Owner, Status};
-use crate::ledger::{self, Change, Entry, Ledger, is_abandoned, is_interrupted};
+use crate::ledger::{self, Change, Entry, Ledger, Row, is_abandoned, is_interrupted};
 use crate::process::{Liveness, is_alive};
 
 /// The state as people are told: that of the record, or `interrupted`.
@@ -9,8 +9,12 @@ pub fn displayed_status(backup: &Backup) -> &'static str {
     displayed(backup.status, owner(backup))
 }
 
-/// The same of a backup of which only this is known.
-pub fn displayed(status: Status, owner: Option<&Owner>) -> &'static str {
+/// The same of a backup in the overview.
+pub fn displayed_row_status(row: &Row<'_>) -> &'static str {
+    displayed(row.status(), row.owner().as_ref())
+}
+
+fn displayed(status: Status, owner: Option<&Owner>) -> &'static str {
     if is_abandoned(status, owner) { "interrupted" } else { status.as_str() }
 }
 

@@ -15,7 +15,7 @@ pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
 pub use error::{Error, NotAgain};
 pub use import::{Import, Imported, Outcome, import};
 pub use interrupted::{
-    NotInterrupted, check_interrupted, displayed, displayed_status, record_interrupted, settle_dead,
-    settle_interrupted,
+    NotInterrupted, check_interrupted, displayed_row_status, displayed_status, record_interrupted,
+    settle_dead, settle_interrupted,
 };
 pub use reconcile::{Differences, reconcile, record_gone};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::failure::Failure;
-use crate::terminal::Ui;
+use crate::terminal::{Render, Table, Ui};
 use crate::workspace::{Reporter, Workspace};
 
 /// Everything that a command uses.
@@ -30,6 +30,20 @@ impl Context {
         let core_pager = self.git_config()?.text("core.pager");
         self.ui.page(core_pager);
         Ok(())
+    }
+
+    /// Prints a result: with `--json` as JSON, otherwise as text through the user's pager.
+    pub fn paged(&self, result: &impl Render) -> Result<(), Failure> {
+        if !self.ui.wants_json() {
+            self.page()?;
+        }
+        Ok(self.ui.result(result)?)
+    }
+
+    /// Prints a table through the user's pager.
+    pub fn table(&self, table: &Table) -> Result<(), Failure> {
+        self.page()?;
+        Ok(self.ui.table(table)?)
     }
 }
 

@@ -1,9 +1,8 @@
-//! What was found, and how it is shown.
+//! The findings of checks.
 
 use crate::domain::DatabaseName;
 use crate::failure::Failure;
-use crate::output::repository::DoctorCheck;
-use crate::terminal::{OutputError, Style, Ui};
+use crate::output::repository::{DoctorCheck, DoctorOutput};
 
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +21,6 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Problem => "problem",
-        }
-    }
-
-    fn style(self) -> Style {
-        match self {
-            Self::Ok => Style::Good,
-            Self::Warning => Style::Attention,
-            Self::Problem => Style::Bad,
         }
     }
 }
@@ -100,26 +91,8 @@ impl Findings {
         self.all.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    /// Prints the checks as text.
-    pub fn print(&self, ui: &Ui) -> Result<(), OutputError> {
-        for finding in &self.all {
-            let database = finding.database.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            // A message of several lines, such as git's own, stays in its column.
-            let message = finding.message.trim_end().replace('\n', "\n           ");
-            let verdict = format!("{:<7}", finding.verdict.word());
-            let rest = format!("  {database}{}: {message}", finding.check);
-            ui.spans(&[(finding.verdict.style(), &verdict), (Style::Plain, &rest)])?;
-            for remedy in &finding.remedies {
-                ui.line(format!("           -> {}", remedy.trim_end().replace('\n', "\n              ")))?;
-            }
-        }
-        let (problems, warnings) = (self.count(Verdict::Problem), self.count(Verdict::Warning));
-        let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-        ui.line(format!("{}, {}", count(problems, "problem"), count(warnings, "warning")))
-    }
-
-    /// Returns the checks as `--json` prints them.
-    pub fn output(&self) -> Vec<DoctorCheck> {
+    /// Returns the checks as a result.
+    pub fn output(&self) -> DoctorOutput {
         let row = |finding: &Finding| DoctorCheck {
             check: finding.check.to_owned(),
             database: finding.database.clone(),
@@ -127,6 +100,7 @@ impl Findings {
             message: finding.message.clone(),
             remedies: finding.remedies.clone(),
         };
-        self.all.iter().map(row).collect()
+        let ok = self.count(Verdict::Problem) == 0;
+        DoctorOutput { ok, checks: self.all.iter().map(row).collect() }
     }
 }

@@ -2,10 +2,11 @@
 //! failures of a command.
 
 use crate::config::{self, InvalidUrl};
-use crate::domain::Invalid;
+use crate::domain::{Invalid, InvalidTime};
 use crate::tools::{Fault, Kind};
 use crate::{
-    artifacts, backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace,
+    artifacts, automation, backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker,
+    workspace,
 };
 
 use super::{Code, Failure};
@@ -78,6 +79,15 @@ impl From<Invalid> for Failure {
     }
 }
 
+impl From<InvalidTime> for Failure {
+    fn from(error: InvalidTime) -> Self {
+        Self::of(Code::Usage, &error).hint(format!(
+            "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {} now (units s, m, h, d and w): 90m, 12h, 7d, 2w",
+            error.side
+        ))
+    }
+}
+
 impl From<git::Error> for Failure {
     fn from(error: git::Error) -> Self {
         use git::Error;
@@ -143,6 +153,9 @@ impl From<ledger::Error> for Failure {
                     return failure.hint(format!("  and {} more", candidates.len() - SHOWN));
                 }
                 failure
+            }
+            Error::NotRegistered { .. } => {
+                failure(Code::NotFound).hint("an event of kind `registered` makes one")
             }
             Error::Refused { .. } | Error::NotTaken { .. } => failure(Code::Conflict),
             Error::Event(_) => failure(Code::Usage),
@@ -473,6 +486,16 @@ impl From<queue::Error> for Failure {
     }
 }
 
+impl From<automation::InvocationError> for Failure {
+    fn from(error: automation::InvocationError) -> Self {
+        let failure = Self::of(Code::Usage, &error);
+        match error {
+            automation::InvocationError::NotUtf8(_) => failure,
+            automation::InvocationError::LineBreak => failure.hint("'git pggit schedule systemd' can"),
+        }
+    }
+}
+
 impl From<wal::Error> for Failure {
     fn from(error: wal::Error) -> Self {
         use wal::Error;
@@ -626,6 +649,29 @@ impl From<backup::Error> for Failure {
             other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
             other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
             Error::Workspace(error) => error.into(),
+        }
+    }
+}
+
+impl From<workspace::artifacts::RemovalRefused> for Failure {
+    fn from(error: workspace::artifacts::RemovalRefused) -> Self {
+        use workspace::artifacts::RemovalRefused as Refused;
+        let failure = Self::of(Code::Conflict, &error);
+        match &error {
+            Refused::RecordUnreadable { .. } => {
+                failure.with_code(Code::Damaged).hint("'git pggit fsck' says what is wrong with it")
+            }
+            Refused::InProgress { .. } => {
+                failure.hint("'git pggit backup fail' ends it, if it was interrupted")
+            }
+            Refused::Deleted { .. } => {
+                failure.hint("'--recorded' removes them; 'git pggit backup log' says who deleted it")
+            }
+            Refused::Held { .. } => failure.hint("'git pggit backup release' lifts the hold"),
+            Refused::Needed { by, .. } => failure.cause(format!("backup {by}")),
+            Refused::Recorded { .. } => {
+                failure.hint("'--recorded' records that it is deleted, and removes it")
+            }
         }
     }
 }

@@ -192,6 +192,12 @@ impl Repository {
         let commit = self.commit(id)?;
         Ok(CommitSummary { id, subject: commit.subject, committed_at: commit.committed_at })
     }
+
+    /// Returns the first line of the message of a commit, or nothing if the commit cannot be read, as
+    /// in a shallow clone.
+    pub fn subject(&self, id: Oid) -> String {
+        self.summary(id).map(|summary| summary.subject).unwrap_or_default()
+    }
 }
 
 fn walk_in(gix: &gix::Repository, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {

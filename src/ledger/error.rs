@@ -15,6 +15,12 @@ pub enum Error {
         /// What was asked for.
         selector: String,
     },
+    /// An event is for a backup that has no record.
+    #[error("there is no backup {backup}")]
+    NotRegistered {
+        /// The id of the backup.
+        backup: String,
+    },
     /// No completed backup to select from.
     #[error("no backup matches `{selector}`: none is completed")]
     NoneCompleted {

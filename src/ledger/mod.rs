@@ -10,6 +10,7 @@
 //!   others.
 
 mod accept;
+mod append_json;
 mod beginning;
 mod catalog;
 mod error;
@@ -23,6 +24,7 @@ mod message;
 mod note;
 mod query;
 mod sync;
+mod timeline;
 mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
@@ -34,6 +36,7 @@ pub use maintenance::Maintained;
 pub use message::reason;
 pub use query::{Filter, TagFilter};
 pub use sync::{Direction, LeftAlone, Synced};
+pub use timeline::{EventSignatures, TimelineEvent};
 pub use write::{Change, NewBackup};
 
 use crate::clock::Clock;

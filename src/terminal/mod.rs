@@ -14,12 +14,14 @@ pub mod table;
 pub mod text;
 
 mod pager;
+mod render;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use json::{JsonElement, JsonList, LineOutput, ListOutput, Message, Output};
+pub use render::Render;
 pub use style::{ColorChoice, Style};
 pub use table::Table;
 

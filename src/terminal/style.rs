@@ -66,6 +66,11 @@ pub enum Style {
 }
 
 impl Style {
+    /// Returns the style of the cells of a column of ids or commits.
+    pub fn of_id(_: &str) -> Self {
+        Self::Id
+    }
+
     /// The escape sequence that begins it.
     fn start(self) -> &'static str {
         match self {

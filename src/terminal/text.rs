@@ -34,6 +34,16 @@ pub fn human_duration(duration: std::time::Duration) -> String {
     }
 }
 
+/// Returns a time in UTC to the second: `2026-11-21 03:40:06Z`.
+pub fn utc_time(at: Timestamp) -> String {
+    at.as_datetime().format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Returns a count with its noun in the singular or the plural: `1 pack`, `2 packs`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Makes `text` safe for a terminal: a control character, which could move the
 /// cursor or start an escape sequence, becomes visible (`\x1b`), and so do the
 /// marks that reverse the direction of writing. Line breaks and tabs survive.

@@ -7,6 +7,7 @@
 
 mod by_tool;
 mod checks;
+mod choice;
 mod cluster;
 mod configured;
 mod due;
@@ -18,6 +19,7 @@ mod scratch;
 mod verdict;
 mod words;
 
+pub use choice::{WantedVerification, completed_backups, due_verifications, recorded_verifications};
 pub use configured::{Options, verify_configured};
 pub use due::{Due, due};
 pub use error::Error;

@@ -7,6 +7,7 @@
 mod error;
 mod factory;
 
+pub mod artifacts;
 pub mod connect;
 pub mod places;
 pub mod queue;

@@ -47,21 +47,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         name + &suffix
     });
     let info = args.place.copy(&target, dbname, None, !args.read_only, context)?;
-    if context.ui.wants_json() {
-        let backup = &target.entry.backup;
-        return Ok(context.ui.json(&CheckedOutClone {
-            dbname: info.dbname().to_owned(),
-            connection: info.without_password(),
-            commit: target.commit.to_commit(),
-            backup: backup.id,
-            database: backup.database.clone(),
-        })?);
-    }
-    context.ui.status(&format!(
-        "copy of commit {} is database {}; drop it with 'git pggit clone remove {}'",
-        target.commit.short(),
-        info.dbname(),
-        info.dbname()
-    ));
-    Ok(context.ui.line(info.without_password())?)
+    let backup = &target.entry.backup;
+    Ok(context.ui.result(&CheckedOutClone {
+        dbname: info.dbname().to_owned(),
+        connection: info.without_password(),
+        commit: target.commit.to_commit(),
+        backup: backup.id,
+        database: backup.database.clone(),
+    })?)
 }

@@ -1,10 +1,9 @@
 //! `git pggit config`
 
 use crate::cli::Context;
-use crate::config::{KEYS, Row};
+use crate::config::KEYS;
 use crate::failure::{Code, Failure};
-use crate::output::database::{KeyDescription, KeyList, Settings};
-use crate::terminal::Table;
+use crate::output::database::{KeyList, Settings};
 
 /// Show every setting with its value and where it comes from
 ///
@@ -30,65 +29,22 @@ EXAMPLES
     git config --global pggit.plainDir ~/backups";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    if args.list_keys { list_keys(context) } else { list_values(context) }
-}
-
-fn list_keys(context: &Context) -> Result<(), Failure> {
-    if context.ui.wants_json() {
-        let keys = KEYS.iter().map(|key| KeyDescription {
-            key: key.pattern(),
-            scope: key.reach,
-            expected: key.expected().to_owned(),
-            several: key.several,
-            default: key.default.map(str::to_owned),
-            environment: key.environment.map(str::to_owned),
-            trust: key.trust,
-            description: key.doc.to_owned(),
-        });
-        return Ok(context.ui.json(&KeyList { keys: keys.collect() })?);
+    match args.list_keys {
+        true => context.paged(&KeyList { keys: KEYS.iter().map(|key| (*key).into()).collect() }),
+        false => list_values(context),
     }
-    let mut table = Table::new(["KEY", "DEFAULT", "ENVIRONMENT", "VALUE"]).whole(0);
-    for key in KEYS {
-        let expected = format!("{}{}", key.expected(), if key.several { "; several" } else { "" });
-        let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-        table.row([key.pattern(), or_dash(key.default), or_dash(key.environment), expected]);
-    }
-    context.page()?;
-    Ok(context.ui.table(&table)?)
 }
 
 fn list_values(context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let (rows, problems) = (config.rows(), config.problems());
-    if context.ui.wants_json() {
-        context.ui.json(&Settings {
-            keys: rows.iter().map(Into::into).collect(),
-            problems: problems.iter().map(ToString::to_string).collect(),
-            warnings: config.warnings().iter().map(ToString::to_string).collect(),
-        })?;
-    } else {
-        context.page()?;
-        context.ui.table(&values_table(&rows))?;
-    }
+    context.paged(&Settings {
+        keys: rows.iter().map(Into::into).collect(),
+        problems: problems.iter().map(ToString::to_string).collect(),
+        warnings: config.warnings().iter().map(ToString::to_string).collect(),
+    })?;
     let mut problems = problems.into_iter();
     let Some(first) = problems.next().map(Failure::from) else { return Ok(()) };
     let others: Vec<_> = problems.map(|problem| problem.to_string()).collect();
     Err(others.into_iter().fold(first.with_code(Code::Configuration), Failure::cause))
-}
-
-/// The table of keys, values and origins.
-pub(super) fn values_table(rows: &[Row]) -> Table {
-    let mut table = Table::new(["KEY", "VALUE", "DEFAULT", "ORIGIN"]).whole(0);
-    for row in rows {
-        let default = row.default.unwrap_or("-").to_owned();
-        if row.values.is_empty() {
-            table.row([row.key.clone(), "-".into(), default, "-".into()]);
-            continue;
-        }
-        for setting in &row.values {
-            let value = setting.value.clone().unwrap_or_else(|| "(not shown)".into());
-            table.row([row.key.clone(), value, default.clone(), setting.origin.to_string()]);
-        }
-    }
-    table
 }

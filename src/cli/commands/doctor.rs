@@ -1,9 +1,8 @@
 //! `git pggit doctor`
 
 use crate::cli::Context;
-use crate::doctor::{self, Verdict};
+use crate::doctor;
 use crate::failure::{Code, Failure};
-use crate::output::repository::DoctorOutput;
 
 /// Look for everything that could be in the way of a backup
 ///
@@ -28,15 +27,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let findings = doctor::examine(args.database.as_deref(), context)?;
-    if context.ui.wants_json() {
-        let ok = findings.count(Verdict::Problem) == 0;
-        context.ui.json(&DoctorOutput { ok, checks: findings.output() })?;
-    } else {
-        context.page()?;
-        findings.print(&context.ui)?;
-    }
-    match findings.count(Verdict::Problem) {
-        0 => Ok(()),
-        _ => Err(Failure::new(Code::Negative, "")),
-    }
+    let output = findings.output();
+    context.paged(&output)?;
+    if output.ok { Ok(()) } else { Err(Failure::new(Code::Negative, "")) }
 }

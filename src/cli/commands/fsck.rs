@@ -1,10 +1,9 @@
 //! `git pggit fsck`
 
-use crate::cli::{Code as Exit, Context};
-use crate::failure::Failure;
-use crate::ledger::fsck::{Code, Finding, Repaired, Report, Severity, Thoroughness};
-use crate::output::repository::{FsckFinding, FsckOutput, RepairedLedger};
-use crate::terminal::Style;
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::ledger::fsck::{Repaired, Severity, Thoroughness};
+use crate::output::repository::{FsckOutput, print_fsck};
 
 /// Check that the ledger is what its format says
 ///
@@ -46,134 +45,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             report = ledger.fsck(thoroughness)?;
         }
     }
-    if context.ui.wants_json() {
-        context.ui.json(&output(&report, &repaired))?;
-    } else {
-        print(&report, &repaired, context)?;
+    match context.ui.wants_json() {
+        true => context.ui.json(&FsckOutput::new(&report, &repaired))?,
+        false => print_fsck(&report, &repaired, &context.ui)?,
     }
     match report.count(Severity::Error) {
         0 => Ok(()),
-        _ => Err(Failure::new(Exit::Negative, "")),
-    }
-}
-
-fn print(report: &Report, repaired: &Repaired, context: &Context) -> Result<(), Failure> {
-    let ui = &context.ui;
-    for id in &repaired.records {
-        ui.status(&format!("repaired the record of backup {id}"));
-    }
-    for commit in &repaired.notes {
-        ui.status(&format!("repaired the note on commit {}", commit.short()));
-    }
-    for finding in &report.findings {
-        let severity = format!("{:<7}", finding.severity.as_str());
-        let rest = format!("  {}: {} [{}]", finding.place(), finding.message, finding.code.as_str());
-        ui.spans(&[(style(finding.severity), &severity), (Style::Plain, &rest)])?;
-        ui.line(format!("           -> {}", remedy(finding)))?;
-    }
-    let count = |severity, word: &str| {
-        let count = report.count(severity);
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
-    ui.status(&format!(
-        "checked {} records in {} commits of {} refs: {}, {}, {}",
-        report.records,
-        report.commits,
-        report.refs,
-        count(Severity::Error, "error"),
-        count(Severity::Warning, "warning"),
-        count(Severity::Notice, "notice"),
-    ));
-    Ok(())
-}
-
-fn style(severity: Severity) -> Style {
-    match severity {
-        Severity::Error => Style::Bad,
-        Severity::Warning => Style::Attention,
-        Severity::Notice => Style::Dim,
-    }
-}
-
-/// What to do about a finding.
-fn remedy(finding: &Finding) -> String {
-    let reference = &finding.reference;
-    let at = finding.commit.map(|commit| commit.to_string()).unwrap_or_else(|| reference.clone());
-    match finding.code {
-        Code::RefName => format!("remove it with 'git update-ref -d {reference}' if nothing in it is needed"),
-        Code::ObjectMissing | Code::SchemaCommitMissing => {
-            "'git fsck' says what else is missing; fetch it from a clone that has it".to_owned()
-        }
-        Code::SchemaCommitUnknown => {
-            "run it in a clone of the schema history that has the commit, with pggit.repository set to this one".to_owned()
-        }
-        Code::Shallow => "'git fetch --unshallow' brings the rest".to_owned(),
-        Code::ChainBroken | Code::SchemaChanged => format!(
-            "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"
-        ),
-        Code::Behind => {
-            format!("'git pggit sync' takes them over; if it had, somebody has rewritten {reference}")
-        }
-        Code::ForeignFile => format!("find out how it came there: 'git log {reference} -- {}'", finding.file),
-        Code::SchemaWithoutRecord => {
-            format!("'git log -p {reference} -- .pggit' shows what became of its record")
-        }
-        Code::RecordUnreadable | Code::RecordMisplaced | Code::EventTwice | Code::EventMalformed => {
-            format!("'git log -p {reference} -- {}' has the versions before", finding.file)
-        }
-        Code::EventRemoved | Code::EventAltered => {
-            format!(
-                "'git show {at} -- {}' says who did it; 'git pggit ledger import' gives events back",
-                finding.file
-            )
-        }
-        Code::RecordStale | Code::NoteStale | Code::NoteOrphan => {
-            "'git pggit fsck --repair' derives it anew; first make sure that no history is missing".to_owned()
-        }
-        Code::EventIgnored => "nothing: others did the same at the same time".to_owned(),
-        Code::EventUnknown => "a newer git-pggit understands it".to_owned(),
-        Code::NoteForeign => "nothing, if somebody wrote it on purpose".to_owned(),
-        Code::DependencyMissing => "'git pggit sync' brings its record if another clone has it".to_owned(),
-        Code::DependencyUnusable | Code::DependencyCycle => "make a new full backup".to_owned(),
-        Code::BackupTwice => "find out which is right: 'git pggit backup log' shows both".to_owned(),
-        Code::SizesMissing => "complete it again with its sizes".to_owned(),
-        Code::LocationTwice => "find out whether one has overwritten the other".to_owned(),
-        Code::Interrupted => "'git pggit backup fail <id>' ends it".to_owned(),
-        Code::NoSigners => {
-            "list the team's keys in a file and set gpg.ssh.allowedSignersFile to it".to_owned()
-        }
-        Code::Unsigned | Code::ActorUnproven => {
-            format!(
-                "'git show --show-signature {at}'; sign with 'git config pggit.sign true', see docs/trust.md"
-            )
-        }
-        Code::SignatureBad => format!("somebody tampered: compare 'git show {at}' with another clone"),
-        Code::SignerUnknown | Code::SignatureExpired => {
-            "if the key is good, add it to the allowed signers or the keyring; see docs/trust.md".to_owned()
-        }
-        Code::SignerDiffers => "imported, or pretended: ask the one who signed it".to_owned(),
-    }
-}
-
-fn output(report: &Report, repaired: &Repaired) -> FsckOutput {
-    let finding = |finding: &Finding| FsckFinding {
-        code: finding.code.as_str().to_owned(),
-        severity: finding.severity.as_str().to_owned(),
-        reference: finding.reference.clone(),
-        file: finding.file.clone(),
-        commit: finding.commit.map(|commit| commit.to_string()),
-        message: finding.message.clone(),
-        remedy: remedy(finding),
-    };
-    FsckOutput {
-        ok: report.count(Severity::Error) == 0,
-        findings: report.findings.iter().map(finding).collect(),
-        refs: report.refs,
-        commits: report.commits,
-        records: report.records,
-        repaired: RepairedLedger {
-            records: repaired.records.iter().copied().collect(),
-            notes: repaired.notes.iter().cloned().collect(),
-        },
+        _ => Err(Failure::new(Code::Negative, "")),
     }
 }

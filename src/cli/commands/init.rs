@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::git::setup::{Danger, Plan, Step, plan};
-use crate::output::repository::{DangerousRefspec, InitChange, InitOutput};
+use crate::git::setup::{Plan, Step, plan};
+use crate::output::repository::InitOutput;
 use crate::workspace::setup;
 
 /// Set the repository up, so that plain git shows and fetches backups
@@ -62,12 +62,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             context.ui.status(&done(step));
         }
     }
-    if context.ui.wants_json() {
-        context.ui.json(&output(&plan, path.as_deref(), !args.check))?;
-    } else if args.check {
-        path.iter().try_for_each(|path| context.ui.line(format!("missing: {path}")))?;
-        plan.steps.iter().try_for_each(|step| context.ui.line(missing(step)))?;
-    }
+    context.ui.result(&InitOutput::new(&plan, path, !args.check, setup::remedy))?;
     warn(&plan, context);
     if changes == 0 {
         context.ui.status("already set up");
@@ -90,13 +85,6 @@ fn done(step: &Step) -> String {
     }
 }
 
-fn missing(step: &Step) -> String {
-    match step {
-        Step::Add { key, value } => format!("missing: {key} = {value}"),
-        Step::Remove { key, value } => format!("outdated: {key} = {value}"),
-    }
-}
-
 fn warn(plan: &Plan, context: &Context) {
     for danger in &plan.dangers {
         context.ui.warning(&setup::danger_text(danger));
@@ -106,23 +94,5 @@ fn warn(plan: &Plan, context: &Context) {
     }
     for remote in &plan.unusable {
         context.ui.warning(&setup::unusable_remote(remote));
-    }
-}
-
-fn output(plan: &Plan, directory: Option<&str>, applied: bool) -> InitOutput {
-    let step = |step: &Step| match step.clone() {
-        Step::Add { key, value } => InitChange::Add { key, value },
-        Step::Remove { key, value } => InitChange::Remove { key, value },
-    };
-    let directory = directory.map(|path| InitChange::Make { path: path.to_owned() });
-    let danger = |danger: &Danger| DangerousRefspec {
-        remote: danger.remote.clone(),
-        refspec: danger.refspec.clone(),
-        remedy: setup::remedy(danger),
-    };
-    InitOutput {
-        applied,
-        changes: directory.into_iter().chain(plan.steps.iter().map(step)).collect(),
-        dangerous_refspecs: plan.dangers.iter().map(danger).collect(),
     }
 }

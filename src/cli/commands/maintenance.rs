@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::output::repository::{IndexOutput, MaintenanceDone, NoMaintenance};
+use crate::output::repository::{MaintenanceDone, NoMaintenance};
 
 /// Keep the ledger fast: pack its refs, write the commit-graph, refresh the index
 ///
@@ -28,36 +28,9 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
     if args.auto && !ledger.needs_maintenance() {
-        if context.ui.wants_json() {
-            return Ok(context.ui.json(&NoMaintenance { due: false })?);
-        }
-        context.ui.status("no maintenance is due");
-        return Ok(());
+        return Ok(context.ui.result(&NoMaintenance { due: false })?);
     }
-    let done = ledger.maintain()?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&MaintenanceDone {
-            due: true,
-            packed_refs: done.packed,
-            index: IndexOutput {
-                backups: done.index.backups,
-                stale_refs: done.index.stale,
-                written: done.index.written,
-            },
-        })?);
-    }
-    let of = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    context.ui.status(&format!("packed {}", of(done.packed, "ref")));
-    context.ui.status("wrote the commit-graph");
-    let index = match (done.index.written, done.index.stale) {
-        (true, stale) => {
-            format!("refreshed the index of {} ({} read)", of(done.index.backups, "backup"), of(stale, "ref"))
-        }
-        (false, 0) => format!("the index of {} is up to date", of(done.index.backups, "backup")),
-        (false, _) => "the index could not be written; everything works without it".to_owned(),
-    };
-    context.ui.status(&index);
-    Ok(())
+    Ok(context.ui.result(&MaintenanceDone::from(ledger.maintain()?))?)
 }
 
 /// What commands that have written something do before they end. That it did

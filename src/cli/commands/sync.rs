@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::git::Repository;
-use crate::ledger::{Direction, LeftAlone, Synced};
-use crate::output::repository::{LeftAloneRef, SyncOutput};
+use crate::ledger::{Direction, LeftAlone};
+use crate::output::repository::SyncOutput;
 
 /// Bring the ledger of this repository and that of a remote together
 ///
@@ -55,10 +55,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for left in &synced.left_alone {
         context.ui.warning(&format!("{}: {}", left.reference, left.reason));
     }
-    if context.ui.wants_json() {
-        context.ui.json(&output(&remote, &synced))?;
-    } else {
-        context.ui.status(&summary(&remote, args.dry_run, &synced));
+    let output = SyncOutput::new(&remote, &synced);
+    match context.ui.wants_json() {
+        true => context.ui.json(&output)?,
+        false => context.ui.status(&output.summary(args.dry_run)),
     }
     match synced.left_alone.len() {
         0 => Ok(()),
@@ -118,36 +118,5 @@ fn no_remote(known: &[String]) -> Failure {
             .hint("add one with 'git remote add <name> <url>'"),
         _ => Failure::new(Code::Ambiguous, "there are several remotes")
             .hint(format!("name one of {}", known.join(", "))),
-    }
-}
-
-fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
-    if synced.is_nothing() {
-        return format!("already in sync with {remote}");
-    }
-    let parts =
-        [(synced.taken.len(), "fetched"), (synced.merged.len(), "merged"), (synced.pushed.len(), "pushed")];
-    let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, verb)| format!("{count} {verb}")).collect();
-    let parts = if parts.is_empty() { "nothing done".to_owned() } else { parts.join(", ") };
-    format!(
-        "{}{remote}: {parts} (commits with backups)",
-        if dry_run { "would sync with " } else { "synced with " }
-    )
-}
-
-fn output(remote: &str, synced: &Synced) -> SyncOutput {
-    let left = |left: &LeftAlone| LeftAloneRef {
-        reference: left.reference.clone(),
-        reason: left.reason.clone(),
-        rewritten: left.rewritten,
-        refused: left.refused,
-    };
-    SyncOutput {
-        remote: remote.to_owned(),
-        fetched: synced.taken.iter().cloned().collect(),
-        merged: synced.merged.iter().cloned().collect(),
-        pushed: synced.pushed.iter().cloned().collect(),
-        left_alone: synced.left_alone.iter().map(left).collect(),
     }
 }

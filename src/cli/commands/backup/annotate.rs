@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use crate::cli::Context;
 use crate::domain::{Annotated, Metadata};
 use crate::failure::{Code, Failure};
+use crate::output::backup::{print_changed, title};
 
+use super::document;
 use super::select::One;
-use super::{document, view};
 
 /// Add, replace or remove facts in the metadata of a backup
 ///
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let entry = context
         .ledger()?
         .append_at(&found.backup.commit, found.backup.id, |_| Ok(annotated.clone().into()))?;
-    view::changed(&entry, &format!("annotated {}", view::title(&entry.backup)), context)
+    Ok(print_changed(&entry, &format!("annotated {}", title(&entry.backup)), &context.ui)?)
 }
 
 impl Args {

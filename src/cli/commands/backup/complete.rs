@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use crate::cli::Context;
 use crate::domain::{Completed, human_bytes};
 use crate::failure::Failure;
+use crate::output::backup::{print_changed, title};
 
+use super::document;
 use super::facts::{Facts, word};
 use super::select::One;
-use super::{document, view};
 
 /// Record that a backup is complete
 ///
@@ -57,5 +58,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
     let entry = ledger.append_at(&found.backup.commit, found.backup.id, |_| Ok(completed.clone().into()))?;
     let size = human_bytes(args.size);
-    view::changed(&entry, &format!("completed {}, {size}", view::title(&entry.backup)), context)
+    Ok(print_changed(&entry, &format!("completed {}, {size}", title(&entry.backup)), &context.ui)?)
 }

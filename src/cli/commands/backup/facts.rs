@@ -1,10 +1,10 @@
 //! What is known about a backup when it is complete, on the command line.
 
 use crate::cli::Context;
-use crate::domain::{Completed, Encryption, Invalid, Line, Metadata, Postgres, Timestamp};
+use crate::domain::{
+    Completed, Encryption, Invalid, Line, Metadata, Postgres, Timestamp, time_or_span_before,
+};
 use crate::failure::{Code, Failure};
-
-use super::select::moment;
 
 /// Facts about the complete backup
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ impl Facts {
         metadata: Metadata,
         context: &Context,
     ) -> Result<Completed, Failure> {
-        let moment = |text: &String| moment(text, context.now());
+        let moment = |text: &String| time_or_span_before(text, context.now());
         let started_at = self.started_at.as_ref().map(moment).transpose()?;
         let completed_at = self.completed_at.as_ref().map(moment).transpose()?;
         in_order(started_at, completed_at.unwrap_or_else(|| context.now()))?;

@@ -5,10 +5,10 @@ use crate::cli::Context;
 use crate::domain::{Backup, Failed, Failure as Cause};
 use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Row, is_abandoned};
-use crate::output::backup::SettledBackups;
+use crate::output::backup::{SettledBackups, print_changed, title};
 
 use super::facts::word;
-use super::{select, view};
+use super::select;
 
 /// Record that a backup failed
 ///
@@ -78,7 +78,7 @@ fn fail(args: &Args, found: &Entry, context: &Context) -> Result<(), Failure> {
     let failed = Failed { attempt: args.attempt, error: Cause { code, message } };
     let ledger = context.ledger()?;
     let entry = ledger.append_at(&found.backup.commit, found.backup.id, |_| Ok(failed.clone().into()))?;
-    view::changed(&entry, &format!("failed {}", view::title(&entry.backup)), context)
+    Ok(print_changed(&entry, &format!("failed {}", title(&entry.backup)), &context.ui)?)
 }
 
 fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failure> {
@@ -87,7 +87,7 @@ fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failu
     let ledger = context.ledger()?;
     let settled = if force { settle_dead(&ledger, found)? } else { settle_interrupted(&ledger, found)? };
     match settled {
-        Some(entry) => view::changed(&entry, &format!("settled {}", view::title(&entry.backup)), context),
+        Some(entry) => Ok(print_changed(&entry, &format!("settled {}", title(&entry.backup)), &context.ui)?),
         None => Err(Failure::new(
             Code::Conflict,
             format!("backup {} has just been changed by somebody else", backup.id),
@@ -113,7 +113,7 @@ fn settle_all(database: Option<&str>, context: &Context) -> Result<(), Failure> 
     for row in overview.rows().filter(of_database).filter(interrupted) {
         let ledger = context.ledger()?;
         if let Some(entry) = settle_interrupted(&ledger, &ledger.entry(&row)?)? {
-            context.ui.status(&format!("settled {}", view::title(&entry.backup)));
+            context.ui.status(&format!("settled {}", title(&entry.backup)));
             settled.push(entry);
         }
     }

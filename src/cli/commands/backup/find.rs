@@ -2,15 +2,12 @@
 
 use crate::cli::Context;
 use crate::cli::from_option::FromOption;
-use crate::domain::{DatabaseName, ShortIds};
+use crate::domain::{DatabaseName, time_or_span_before};
 use crate::failure::Failure;
-use crate::output::backup::FoundBackups;
-use crate::recovery::Candidate;
+use crate::output::backup::{FoundBackups, candidate_table};
 use crate::recovery::restore::{CandidateQuery, best, candidates, one_database};
-use crate::terminal::Table;
 
-use super::list::short_ids;
-use super::{select, view};
+use super::select;
 
 /// Find the backups that a commit can be restored from
 ///
@@ -71,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         tool: args.tool.as_deref(),
         no_dumps: false,
         verified_only: args.verified_only,
-        before: args.at.as_ref().map(|at| select::moment(at, context.now())).transpose()?,
+        before: args.at.as_ref().map(|at| time_or_span_before(at, context.now())).transpose()?,
         limit: args.limit,
         unchecked: args.no_check,
         stays: false,
@@ -86,22 +83,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         })?);
     }
     best(&candidates, commit)?;
-    context.page()?;
-    Ok(context.ui.table(&table(&candidates, &short_ids(&overview)))?)
-}
-
-fn table(candidates: &[Candidate], ids: &ShortIds) -> Table {
-    let header = ["ID", "NAME", "COMMIT", "TYPE", "TOOL", "COMPLETED", "VERIFIED", "WHY"];
-    let mut table = Table::new(header).paint(0, view::id_style).paint(2, view::id_style);
-    for candidate in candidates {
-        table.cell(&ids.of(candidate.backup));
-        table.cell(&candidate.name);
-        table.cell(candidate.commit.short());
-        table.cell(candidate.kind.as_str());
-        table.cell(&candidate.tool);
-        table.cell(&candidate.completed_at.map(view::time).unwrap_or_default());
-        table.cell(if candidate.verified { "yes" } else { "-" });
-        table.cell(&candidate.reason());
-    }
-    table
+    context.table(&candidate_table(&candidates, &select::short_ids(&overview)))
 }

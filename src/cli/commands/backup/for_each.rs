@@ -2,8 +2,8 @@
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
+use crate::output::backup::fields;
 
-use super::fields;
 use super::select::Many;
 
 /// Print something about each backup, for scripts

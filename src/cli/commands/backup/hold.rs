@@ -3,10 +3,10 @@
 use crate::cli::Context;
 use crate::domain::Held;
 use crate::failure::Failure;
+use crate::output::backup::{print_changed, title};
 
 use super::facts::word;
 use super::select::One;
-use super::view;
 
 /// Keep a backup whatever policy says
 ///
@@ -32,5 +32,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let held = Held { reason };
     let entry =
         context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| Ok(held.clone().into()))?;
-    view::changed(&entry, &format!("held {}: {}", view::title(&entry.backup), held.reason), context)
+    Ok(print_changed(&entry, &format!("held {}: {}", title(&entry.backup), held.reason), &context.ui)?)
 }

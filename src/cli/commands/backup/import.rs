@@ -3,7 +3,7 @@
 use crate::backup::{self, Import, Outcome};
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::output::backup::{ImportOutcome, ImportedBackup, ImportedBackups};
+use crate::output::backup::ImportedBackups;
 
 use super::catalogue::Where;
 
@@ -42,38 +42,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         branch: args.branch.as_deref(),
     };
     let outcomes = backup::import(&import)?;
-    let mut lines = Vec::new();
-    let (mut imported, mut known) = (0, 0);
     for one in &outcomes {
-        let (outcome, id, why) = match &one.outcome {
-            Outcome::Imported(entry) => (ImportOutcome::Imported, Some(entry.backup.id), None),
-            Outcome::Completed(entry) => (ImportOutcome::Completed, Some(entry.backup.id), None),
-            Outcome::Known(id) => (ImportOutcome::Known, Some(*id), None),
-            Outcome::LeftOut(why) => (ImportOutcome::LeftOut, None, Some(why)),
-        };
-        match &one.outcome {
-            Outcome::Imported(_) | Outcome::Completed(_) => imported += 1,
-            Outcome::Known(_) => known += 1,
-            Outcome::LeftOut(why) => context.ui.warning(&format!("left out {}: {why}", one.label)),
-        }
-        lines.push(ImportedBackup { label: one.label.clone(), outcome, id, reason: why.cloned() });
-    }
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&ImportedBackups {
-            tool: adapter.name().to_owned(),
-            database: database.name,
-            backups: lines,
-        })?);
-    }
-    context.ui.status(&format!(
-        "imported {imported} of {} backups from {}; {known} were known",
-        outcomes.len(),
-        adapter.name()
-    ));
-    for one in &outcomes {
-        if let Outcome::Imported(entry) | Outcome::Completed(entry) = &one.outcome {
-            context.ui.line(format!("{} {}", entry.backup.id, one.label))?;
+        if let Outcome::LeftOut(why) = &one.outcome {
+            context.ui.warning(&format!("left out {}: {why}", one.label));
         }
     }
-    Ok(())
+    Ok(context.ui.result(&ImportedBackups {
+        tool: adapter.name().to_owned(),
+        database: database.name,
+        backups: outcomes.iter().map(Into::into).collect(),
+    })?)
 }

@@ -2,17 +2,14 @@
 
 use std::cmp::Ordering;
 
+use crate::backup::displayed_row_status;
 use crate::cli::Context;
-use crate::domain::{ShortIds, Timestamp, human_bytes};
 use crate::failure::Failure;
-use crate::git::Repository;
-use crate::ledger::{Entry, Overview, Row};
-use crate::output::backup::{RecordList, RecordOutput};
-use crate::terminal::text::relative_time;
-use crate::terminal::{JsonElement, OutputError, Table};
+use crate::ledger::{Entry, Row};
+use crate::output::backup::{RecordList, RecordOutput, backup_table};
+use crate::terminal::{JsonElement, OutputError};
 
-use super::select::Many;
-use super::view;
+use super::select::{Many, short_ids};
 
 /// List backups, newest first
 ///
@@ -95,9 +92,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         });
         return Ok(());
     }
-    let table = table(&rows, &short_ids(&overview), context)?;
-    context.page()?;
-    Ok(context.ui.table(&table)?)
+    let table = backup_table(&rows, &short_ids(&overview), context.repository()?, context.now());
+    context.table(&table)
 }
 
 impl Sort {
@@ -113,66 +109,8 @@ impl Sort {
             Self::Database => a.database().cmp(b.database()),
             Self::Type => a.kind().cmp(&b.kind()),
             Self::Tool => a.tool().cmp(b.tool()),
-            Self::Status => view::displayed(a).cmp(view::displayed(b)),
+            Self::Status => displayed_row_status(a).cmp(displayed_row_status(b)),
             Self::Commit => a.commit_oid().cmp(&b.commit_oid()),
         }
     }
-}
-
-/// For the shortest beginning of each id that no other record shares.
-pub(super) fn short_ids(overview: &Overview) -> ShortIds {
-    ShortIds::among(overview.rows().map(|row| row.id()))
-}
-
-/// The table of all rows: halves side by side where they are many.
-fn table(rows: &[Row<'_>], ids: &ShortIds, context: &Context) -> Result<Table, Failure> {
-    const WORTH_A_THREAD: usize = 4096;
-    let (repository, now) = (context.repository()?, context.now());
-    if rows.len() < WORTH_A_THREAD {
-        return Ok(part(rows, ids, repository, now));
-    }
-    let (first, second) = rows.split_at(rows.len() / 2);
-    let other = repository.for_thread();
-    let (mut table, rest) = std::thread::scope(|scope| {
-        let rest = scope.spawn(move || part(second, ids, &other, now));
-        (part(first, ids, repository, now), rest.join())
-    });
-    match rest {
-        Ok(rest) => table.append(&rest),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
-    Ok(table)
-}
-
-fn part(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestamp) -> Table {
-    let header = [
-        "ID", "NAME", "DATABASE", "COMMIT", "TYPE", "TOOL", "STATUS", "SIZE", "STORED", "AGE", "VERIFIED",
-        "FLAGS",
-    ];
-    let mut table = Table::new(header)
-        .right(7)
-        .right(8)
-        .paint(0, view::id_style)
-        .paint(6, view::status_style)
-        .paint(10, view::verified_style);
-    for row in rows {
-        let commit = row.commit_oid();
-        table.cell(&ids.of(row.id()));
-        table.cell(row.name());
-        table.cell(row.database());
-        match row.subject() {
-            Some(subject) => table.shown(format_args!("{} {subject}", commit.short())),
-            None => table.shown(format_args!("{} {}", commit.short(), view::subject_of(commit, repository))),
-        }
-        table.cell(row.kind().as_str());
-        table.cell(row.tool());
-        table.cell(view::displayed(row));
-        for bytes in [row.size_bytes(), row.stored_bytes()] {
-            table.cell(&bytes.map_or_else(|| "-".to_owned(), human_bytes));
-        }
-        table.cell(&relative_time(row.completed_at().unwrap_or_else(|| row.registered_at()), now));
-        table.cell(&view::verified(row.verified(), now));
-        table.cell(if row.is_held() { "held" } else { "" });
-    }
-    table
 }

@@ -12,7 +12,6 @@ mod diff;
 mod document;
 mod facts;
 mod fail;
-mod fields;
 mod find;
 mod for_each;
 mod guard;
@@ -34,7 +33,6 @@ mod start;
 mod tag;
 mod untag;
 pub(super) mod verify;
-pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 

@@ -1,10 +1,9 @@
 //! `git pggit backup reconcile`
 
-use crate::backup::{self, Differences, Import};
+use crate::backup::{self, Import};
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::Entry;
-use crate::output::backup::{ChangedBackup, GoneBackup, ToolDifferences, UnknownBackup};
+use crate::output::backup::ToolDifferences;
 
 use super::catalogue::Where;
 
@@ -42,68 +41,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             backup::record_gone(&import, entry)?;
         }
     }
-    if context.ui.wants_json() {
-        context.ui.json(&output(&differences, adapter.name(), args.record))?;
-    } else {
-        print(&differences, args.record, context)?;
-    }
-    let open = differences.unknown.len()
-        + differences.changed.len()
-        + if args.record { 0 } else { differences.gone.len() };
-    match open {
+    let output = ToolDifferences::new(&differences, adapter.name(), args.record);
+    context.ui.result(&output)?;
+    match output.open() {
         0 => Ok(()),
         _ => Err(Failure::new(Code::Negative, "")),
-    }
-}
-
-fn print(differences: &Differences, recorded: bool, context: &Context) -> Result<(), Failure> {
-    let at =
-        |entry: &Entry| entry.backup.location.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-    for entry in &differences.gone {
-        let tail = if recorded { " (recorded as deleted)" } else { "" };
-        context.ui.line(format!("gone     {} {}{tail}", entry.backup.id, at(entry)))?;
-    }
-    for item in &differences.unknown {
-        let tail = item.usable.as_ref().err().map(|why| format!(" ({why})")).unwrap_or_default();
-        context.ui.line(format!("unknown  {}{tail}", item.location))?;
-    }
-    for (entry, changes) in &differences.changed {
-        context.ui.line(format!("changed  {} {}: {}", entry.backup.id, at(entry), changes.join("; ")))?;
-    }
-    context.ui.status(&format!(
-        "{} the same, {} gone, {} unknown, {} changed",
-        differences.same,
-        differences.gone.len(),
-        differences.unknown.len(),
-        differences.changed.len()
-    ));
-    if !recorded && !differences.gone.is_empty() {
-        context.ui.hint("--record writes into the ledger that they are gone");
-    }
-    if !differences.unknown.is_empty() {
-        context.ui.hint("'git pggit backup import' registers what is not recorded");
-    }
-    Ok(())
-}
-
-fn output(differences: &Differences, tool: &str, recorded: bool) -> ToolDifferences {
-    let gone = |entry: &Entry| GoneBackup { id: entry.backup.id, location: entry.backup.location.clone() };
-    let changed = |(at, changes): &(Entry, Vec<String>)| ChangedBackup {
-        id: at.backup.id,
-        location: at.backup.location.clone(),
-        changes: changes.clone(),
-    };
-    let unknown = differences.unknown.iter().map(|item| UnknownBackup {
-        label: item.label.clone(),
-        location: item.location.clone(),
-        unusable: item.usable.as_ref().err().cloned(),
-    });
-    ToolDifferences {
-        tool: tool.to_owned(),
-        recorded,
-        same: differences.same,
-        gone: differences.gone.iter().map(gone).collect(),
-        unknown: unknown.collect(),
-        changed: differences.changed.iter().map(changed).collect(),
     }
 }

@@ -7,14 +7,16 @@ use crate::backup::default_name;
 use crate::cli::Context;
 use crate::domain::{
     BackupId, BackupName, BackupType, Body, DatabaseName, Dependency, Tool, check_dependencies,
+    time_or_span_after,
 };
 use crate::failure::{Code, Failure};
+use crate::git::Oid;
 use crate::ledger::{Entry, NewBackup};
 use crate::output::backup::RecordOutput;
 
+use super::document;
 use super::facts::{Facts, word};
 use super::select::{self, Place};
-use super::{document, view};
 
 /// Record a backup that another program makes or made
 ///
@@ -104,7 +106,7 @@ fn report(entry: &Entry, context: &Context) -> Result<(), Failure> {
     let (name, database, commit) = (&backup.name, &backup.database, backup.commit.short());
     context.ui.status(&format!(
         "registered {name} of {database} on {commit} ({})",
-        view::subject(backup, context)?
+        context.repository()?.subject(Oid::from(&backup.commit))
     ));
     Ok(context.ui.line(backup.id)?)
 }
@@ -120,7 +122,7 @@ impl Args {
         };
         let tags =
             self.label.iter().map(|label| select::tag(label)).collect::<Result<BTreeMap<_, _>, _>>()?;
-        let expires_at = self.expires_at.as_ref().map(|text| select::moment_ahead(text, now)).transpose()?;
+        let expires_at = self.expires_at.as_ref().map(|text| time_or_span_after(text, now)).transpose()?;
         Ok(NewBackup {
             id: BackupId::new(now),
             name,

@@ -3,9 +3,9 @@
 use crate::cli::Context;
 use crate::domain::{EventId, Line, Released};
 use crate::failure::{Code, Failure};
+use crate::output::backup::{print_changed, title};
 
 use super::select::One;
-use super::view;
 
 /// Lift holds of a backup
 ///
@@ -53,5 +53,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         1 => "1 hold left".to_owned(),
         n => format!("{n} holds left"),
     };
-    view::changed(&entry, &format!("released {}: {left}", view::title(&entry.backup)), context)
+    Ok(print_changed(&entry, &format!("released {}: {left}", title(&entry.backup)), &context.ui)?)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::{failed, watch_signals};
 use crate::cli::{Context, logging};
-use crate::domain::{DatabaseName, Line, Lsn, RecoveryTarget, TableName};
+use crate::domain::{DatabaseName, Line, Lsn, RecoveryTarget, TableName, time_or_span_before};
 use crate::failure::{Code, Failure};
 use crate::recovery::Archiving;
 use crate::recovery::restore::{
@@ -16,7 +16,7 @@ use crate::recovery::restore::{
 use crate::terminal::bar;
 
 use super::restore_options::{Form, Given};
-use super::{restore_in_place, restore_print, select};
+use super::{restore_in_place, restore_print};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -279,7 +279,7 @@ impl Until {
     /// The target; without one, the end of the backup itself.
     fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
         if let Some(at) = &self.at {
-            return Ok(RecoveryTarget::Time(select::moment(at, context.now())?));
+            return Ok(RecoveryTarget::Time(time_or_span_before(at, context.now())?));
         }
         Ok(match (&self.lsn, &self.restore_point, &self.xid, self.to_latest) {
             (Some(lsn), ..) => RecoveryTarget::Lsn(*lsn),

@@ -1,15 +1,14 @@
 //! `git pggit backup restore --in-place`, `restore list`, `resume`, `abort` and `finish`.
 
 use super::restore::{Unfinished, Which};
-use super::{restore_print, view};
+use super::restore_print;
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
 use crate::cli::{Context, logging};
 use crate::failure::{Code, Failure};
 use crate::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
-use crate::recovery::in_place::{Place, Stage};
+use crate::recovery::in_place::Place;
 use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, UnfinishedRestore};
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
-use crate::terminal::Table;
 use crate::terminal::bar;
 
 /// Shows what would be done.
@@ -70,7 +69,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
         if let Err(error) = status.positions {
             return Err(error.into());
         }
-        return Ok(context.ui.json(&output(&status))?);
+        return Ok(context.ui.json(&RestoreStatusOutput::from(&status))?);
     }
     context.ui.status(&format!("{place} is now backup {backup} at commit {}", commit.short()));
     context.ui.status(&format!("what was there before is {}", place.aside()));
@@ -88,7 +87,10 @@ pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failur
         UnfinishedRestore::open(which.restore.as_deref(), which.disconnect, context).map_err(Failure::from)
     };
     match asked {
-        Unfinished::List => list(context),
+        Unfinished::List => {
+            let all = RestoreStatus::all(context)?;
+            Ok(context.ui.result(&UnfinishedRestores { restores: all.iter().map(Into::into).collect() })?)
+        }
         Unfinished::Resume(which) => go_on(open(which)?, context),
         Unfinished::Abort(which) => {
             let place = open(which)?.abort()?;
@@ -110,49 +112,4 @@ fn over(place: &Place, what: &str, context: &Context) -> Result<(), Failure> {
     }
     context.ui.status(&format!("{place} {what}"));
     Ok(())
-}
-
-fn output(status: &RestoreStatus) -> RestoreStatusOutput {
-    let RestoreStatus { id, journal, is_busy, positions } = status;
-    let known = positions.as_ref().ok();
-    RestoreStatusOutput {
-        id: id.clone(),
-        backup: journal.backup,
-        commit: journal.commit.clone(),
-        begun_at: journal.begun_at,
-        place: journal.place.clone(),
-        stage: journal.stage,
-        busy: *is_busy,
-        in_place: known.map(|positions| positions.in_place.to_owned()),
-        old: known.map(|positions| positions.old),
-        new: known.map(|positions| positions.new),
-        error: positions.as_ref().err().map(ToString::to_string),
-    }
-}
-
-fn list(context: &Context) -> Result<(), Failure> {
-    let all = RestoreStatus::all(context)?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&UnfinishedRestores { restores: all.iter().map(output).collect() })?);
-    }
-    let mut table = Table::new(["ID", "PLACE", "BEGUN", "COMMIT", "IN PLACE", "STATE"]);
-    for RestoreStatus { id, journal, is_busy, positions } in &all {
-        table.cell(id);
-        table.cell(&journal.place.to_string());
-        table.cell(&view::time(journal.begun_at));
-        table.cell(journal.commit.short());
-        table.cell(&match positions {
-            Ok(positions) => positions.in_place.to_owned(),
-            Err(error) => format!("? {error}"),
-        });
-        table.cell(match (is_busy, journal.stage) {
-            (true, _) => "at work",
-            (_, Stage::Making) => "interrupted while it was made",
-            (_, Stage::Ready) => "interrupted before it was in place",
-            (_, Stage::Replaced) => "in place",
-            (_, Stage::Aborting) => "interrupted while it was undone",
-            (_, Stage::Finishing) => "interrupted while the old one was removed",
-        });
-    }
-    Ok(context.ui.table(&table)?)
 }

@@ -2,16 +2,15 @@
 
 use std::str::FromStr;
 
+use crate::backup::displayed_row_status;
 use crate::cli::Context;
 use crate::config;
 use crate::domain::{
-    BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
-    parse_duration,
+    BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, ShortIds, Status, TagKey,
+    time_or_span_before,
 };
 use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
-
-use super::view;
 
 /// The one backup that a command is about
 #[derive(Debug, clap::Args)]
@@ -174,7 +173,7 @@ impl Many {
         let statuses: Vec<Shown> = all(&self.status)?;
         let mut rows = overview.select(&self.filter(context)?);
         if !statuses.is_empty() {
-            rows.retain(|row| statuses.contains(&Shown(view::displayed(row))));
+            rows.retain(|row| statuses.contains(&Shown(displayed_row_status(row))));
         }
         Ok(rows)
     }
@@ -183,7 +182,7 @@ impl Many {
     /// therefore not of `--status`.
     pub(super) fn filter(&self, context: &Context) -> Result<Filter, Failure> {
         let commit = |rev: &String| context.schema_commit(rev);
-        let moment = |text: &String| moment(text, context.now());
+        let moment = |text: &String| time_or_span_before(text, context.now());
         Ok(Filter {
             databases: self.database.iter().map(|name| database_name(name)).collect::<Result<_, _>>()?,
             commits: self.commit.iter().map(commit).collect::<Result<_, _>>()?,
@@ -214,58 +213,7 @@ fn tag_filter(text: &str) -> Result<TagFilter, Failure> {
     Ok(TagFilter { key, value: text.contains('=').then_some(value) })
 }
 
-/// A time in words: RFC 3339, `2026-11-21` (midnight UTC), or a span before
-/// `now`.
-pub(in crate::cli) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    if let Ok(at) = full.parse() {
-        return Ok(at);
-    }
-    let span =
-        span_seconds(text).and_then(|seconds| Timestamp::from_unix(now.unix_millis() / 1000 - seconds));
-    span.ok_or_else(|| no_time(text, "before"))
-}
-
-/// The same for a time to come: a span is one after `now`.
-pub(super) fn moment_ahead(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    match span_seconds(text) {
-        Some(seconds) => {
-            Timestamp::from_unix(now.unix_millis() / 1000 + seconds).ok_or_else(|| no_time(text, "after"))
-        }
-        None => moment(text, now).map_err(|_| no_time(text, "after")),
-    }
-}
-
-fn no_time(text: &str, side: &str) -> Failure {
-    let shown: String = text.chars().take(60).collect();
-    Failure::new(Code::Usage, format!("'{shown}' is no time")).hint(format!(
-        "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {side} now (units s, m, h, d and w): 90m, 12h, 7d, 2w"
-    ))
-}
-
-/// A duration in seconds; 0 without a unit is no time.
-fn span_seconds(text: &str) -> Option<i64> {
-    let span = parse_duration(text).ok().filter(|_| text != "0")?;
-    i64::try_from(span.as_secs()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::moment;
-    use crate::domain::Timestamp;
-
-    #[test]
-    fn times_and_spans() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let text = |text: &str| {
-            moment(text, now).map(|at| at.to_string()).map_err(|failure| failure.message().to_owned())
-        };
-        assert_eq!(text("2026-11-20").unwrap(), "2026-11-20T00:00:00.000000Z");
-        assert_eq!(text("2026-11-20T10:00:00+01:00").unwrap(), "2026-11-20T09:00:00.000000Z");
-        assert_eq!(text("12h").unwrap(), "2026-11-21T00:00:00.000000Z");
-        assert_eq!(text("2w").unwrap(), "2026-11-07T12:00:00.000000Z");
-        for bad in ["", "h", "yesterday", "-1d", "é", "0", "12", "2026-13-01", "99999999999999d"] {
-            assert!(moment(bad, now).is_err(), "{bad:?}");
-        }
-    }
+/// Returns the shortest beginning of each id that no other backup shares.
+pub(super) fn short_ids(overview: &Overview) -> ShortIds {
+    ShortIds::among(overview.rows().map(|row| row.id()))
 }

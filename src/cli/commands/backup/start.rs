@@ -1,12 +1,12 @@
 //! `git pggit backup start`
 
 use crate::cli::Context;
-use crate::domain::{Started, Status};
+use crate::domain::{Started, Status, time_or_span_before};
 use crate::failure::{Code, Failure};
+use crate::output::backup::{print_changed, title};
 use crate::process::{Liveness, is_alive};
 
-use super::select::{One, moment};
-use super::view;
+use super::select::One;
 
 /// Record that a new attempt at a backup begins
 ///
@@ -31,7 +31,8 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let found = args.one.find(context)?;
-    let started_at = args.started_at.as_ref().map(|text| moment(text, context.now())).transpose()?;
+    let started_at =
+        args.started_at.as_ref().map(|text| time_or_span_before(text, context.now())).transpose()?;
     let backup = &found.backup;
     let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
     if let Some(owner) =
@@ -44,5 +45,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Ok(Started { attempt: entry.record.next_attempt(), owner: None, started_at }.into())
     })?;
     let attempt = entry.backup.attempt.as_ref().map_or(1, |attempt| attempt.number);
-    view::changed(&entry, &format!("started {}, attempt {attempt}", view::title(&entry.backup)), context)
+    Ok(print_changed(&entry, &format!("started {}, attempt {attempt}", title(&entry.backup)), &context.ui)?)
 }

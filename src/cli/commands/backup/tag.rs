@@ -4,9 +4,9 @@ use crate::cli::Context;
 use crate::domain::{Body, Line, Status, TagKey, Tagged};
 use crate::failure::Failure;
 use crate::ledger::Change;
+use crate::output::backup::{print_changed, title};
 
 use super::select::{self, One};
-use super::view;
 
 /// Put tags on a backup
 ///
@@ -41,9 +41,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             |(key, value): &(TagKey, Line)| Body::from(Tagged { key: key.clone(), value: value.clone() });
         Ok(Change { bodies: tags.iter().filter(news).map(tagged).collect(), schema: None })
     })?;
-    view::changed(
+    Ok(print_changed(
         &entry,
-        &format!("tagged {}: {}", view::title(&entry.backup), entry.backup.tags_line()),
-        context,
-    )
+        &format!("tagged {}: {}", title(&entry.backup), entry.backup.tags_line()),
+        &context.ui,
+    )?)
 }

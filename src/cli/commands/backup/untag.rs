@@ -4,9 +4,9 @@ use crate::cli::Context;
 use crate::domain::{Body, TagKey, Untagged};
 use crate::failure::{Code, Failure};
 use crate::ledger::Change;
+use crate::output::backup::{print_changed, title};
 
 use super::select::One;
-use super::view;
 
 /// Take tags off a backup
 #[derive(Debug, clap::Args)]
@@ -40,9 +40,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| {
         Ok(Change { bodies: bodies.clone(), schema: None })
     })?;
-    view::changed(
+    Ok(print_changed(
         &entry,
-        &format!("untagged {}: {}", view::title(&entry.backup), args.keys.join(",")),
-        context,
-    )
+        &format!("untagged {}: {}", title(&entry.backup), args.keys.join(",")),
+        &context.ui,
+    )?)
 }

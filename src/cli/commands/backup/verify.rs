@@ -2,26 +2,19 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::artifacts;
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::watch_signals;
 use crate::cli::{Context, logging};
-use crate::domain::{
-    Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
-    parse_positive_duration,
-};
+use crate::domain::{VerificationKind, VerificationStatus, parse_positive_duration, time_or_span_before};
 use crate::failure::{Code, Failure};
-use crate::ledger::{Entry, Filter, Row};
-use crate::output::backup::{DueVerification, DueVerifications, VerificationResult, VerificationResults};
-use crate::report::{Tested, Verifications};
+use crate::output::backup::{DueVerifications, VerificationResult, VerificationResults, title};
+use crate::report::Verifications;
 use crate::terminal::bar;
-use crate::terminal::text::human_duration;
 use crate::tools::Programs;
-use crate::verify::{self, Due, Verdict};
+use crate::verify::{self, Verdict, WantedVerification};
 
-use super::{select, view};
+use super::select;
 
 /// Verify backups, and record the verdict
 ///
@@ -111,13 +104,6 @@ fn kind(text: &str) -> Result<VerificationKind, String> {
     VerificationKind::of_word(text).ok_or_else(|| format!("expected one of {}", words.join(", ")))
 }
 
-/// One verification that is to be made.
-struct Wanted {
-    entry: Entry,
-    kind: VerificationKind,
-    reason: Option<String>,
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     logging::begin_with_warnings(context);
     if args.report {
@@ -139,7 +125,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     args.from.apply(context)?;
     let wanted = wanted(args, context)?;
     if args.dry_run {
-        return show_due(&wanted, context);
+        let due = wanted.iter().map(Into::into).collect();
+        return Ok(context.ui.result(&DueVerifications { due })?);
     }
     if wanted.is_empty() {
         context.ui.hint(if args.due { "nothing is due" } else { "there is no completed backup" });
@@ -149,17 +136,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for wanted in wanted {
         match one(&wanted, args, context) {
             Ok(verdict) => {
+                let result = VerificationResult::from(&verdict);
                 if !context.ui.wants_json() {
-                    say(&verdict, context)?;
+                    result.print(&context.ui)?;
                 }
                 if verdict.verification.status == VerificationStatus::Failed {
-                    failed.push(view::title(&verdict.entry.backup));
+                    failed.push(title(&verdict.entry.backup));
                 }
                 recorded |= !verdict.reused;
-                verdicts.push(output(&verdict));
+                verdicts.push(result);
             }
             Err(failure) => {
-                let failure = failure.hint(format!("no verdict about {}", view::title(&wanted.entry.backup)));
+                let failure = failure.hint(format!("no verdict about {}", title(&wanted.entry.backup)));
                 let ends = failure.code() == Code::Interrupted;
                 // The others can be verified all the same.
                 if let Some(earlier) = error.replace(failure) {
@@ -188,83 +176,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Err(failed.into_iter().fold(failure, Failure::cause))
 }
 
-fn wanted(args: &Args, context: &Context) -> Result<Vec<Wanted>, Failure> {
+fn wanted(args: &Args, context: &Context) -> Result<Vec<WantedVerification>, Failure> {
     let kind = args.kind.unwrap_or(VerificationKind::IntegrityCheck);
-    let want = |entry| Wanted { entry, kind, reason: None };
+    let want = |entry| WantedVerification { entry, kind, reason: None };
     if let Some(backup) = &args.backup {
         return Ok(vec![want(select::find(backup, args.database.as_deref(), context)?)]);
     }
-    let (ledger, overview) = (context.ledger()?, context.overview()?);
-    let filter = Filter {
-        databases: select::databases(args.database.as_deref())?,
-        statuses: vec![Status::Completed],
-        ..Filter::default()
-    };
-    let mut rows = overview.select(&filter);
-    rows.sort_by_key(|row| std::cmp::Reverse((row.completed_at(), row.id())));
-    if args.latest {
-        rows.truncate(1);
+    let databases = select::databases(args.database.as_deref())?;
+    let entries = verify::completed_backups(databases, args.latest, context)?;
+    match args.due {
+        true => Ok(verify::due_verifications(entries, context)?),
+        false => Ok(entries.into_iter().map(want).collect()),
     }
-    let mut entries = Vec::new();
-    let read = |row: &Row<'_>| Ok::<_, Failure>(ledger.entry(row)?);
-    for row in &rows {
-        entries.push(read(row)?);
-    }
-    if !args.due {
-        return Ok(entries.into_iter().map(want).collect());
-    }
-    due(entries, context)
 }
 
-/// What policy wants, the newest completed backup first.
-fn due(entries: Vec<Entry>, context: &Context) -> Result<Vec<Wanted>, Failure> {
-    let config = context.config()?;
-    let mut databases: Vec<DatabaseName> =
-        entries.iter().map(|entry| entry.backup.database.clone()).collect();
-    databases.sort();
-    databases.dedup();
-    let mut due: Vec<Due> = Vec::new();
-    for database in &databases {
-        let policies: Vec<VerifyPolicy> =
-            config.database(database)?.verify.into_iter().map(|policy| policy.value).collect();
-        let backups: Vec<&Backup> =
-            entries.iter().map(|entry| &entry.backup).filter(|backup| backup.database == *database).collect();
-        due.extend(verify::due(&policies, &backups, context.now()));
-    }
-    let mut wanted = Vec::new();
-    for entry in entries {
-        let here = |due: &&Due| due.backup == entry.backup.id;
-        wanted.extend(due.iter().filter(here).map(|due| Wanted {
-            entry: entry.clone(),
-            kind: due.kind,
-            reason: Some(due.reason.clone()),
-        }));
-    }
-    Ok(wanted)
-}
-
-fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
-    if context.ui.wants_json() {
-        let due = |it: &Wanted| DueVerification {
-            backup: it.entry.backup.id,
-            name: it.entry.backup.name.clone(),
-            database: it.entry.backup.database.clone(),
-            kind: it.kind,
-            reason: it.reason.clone(),
-        };
-        return Ok(context.ui.json(&DueVerifications { due: wanted.iter().map(due).collect() })?);
-    }
-    if wanted.is_empty() {
-        context.ui.hint("nothing is due");
-    }
-    for it in wanted {
-        let reason = it.reason.as_deref().unwrap_or_default();
-        context.ui.line(format!("{} of {}: {reason}", it.kind.word(), view::title(&it.entry.backup)))?;
-    }
-    Ok(())
-}
-
-fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
+fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<Verdict, Failure> {
     if artifacts::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }
@@ -281,83 +207,13 @@ fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failu
     Ok(verdict?)
 }
 
-/// `passed: restore-test of nightly of shop (0193...), 4.2 s`
-fn say(verdict: &Verdict, context: &Context) -> Result<(), Failure> {
-    let it = &verdict.verification;
-    let when = match verdict.reused {
-        true => format!(", at {}", view::time(it.at)),
-        false => it
-            .details
-            .as_map()
-            .get("duration_s")
-            .and_then(Value::as_f64)
-            .map_or_else(String::new, |seconds| {
-                format!(", {}", human_duration(Duration::from_secs_f64(seconds.max(0.0))))
-            }),
-    };
-    let title = view::title(&verdict.entry.backup);
-    context.ui.line(format!("{}: {} of {title}{when}", it.status, it.kind.word()))?;
-    for reason in verdict.reasons() {
-        context.ui.line(format!("  {reason}"))?;
-    }
-    Ok(())
-}
-
-fn output(verdict: &Verdict) -> VerificationResult {
-    let (backup, it) = (&verdict.entry.backup, &verdict.verification);
-    VerificationResult {
-        backup: backup.id,
-        name: backup.name.clone(),
-        database: backup.database.clone(),
-        commit: backup.commit.clone(),
-        kind: it.kind,
-        status: it.status,
-        reasons: verdict.reasons().into_iter().map(str::to_owned).collect(),
-        reused: verdict.reused,
-        at: it.at,
-        by: it.by.clone(),
-        event: it.id,
-        details: it.details.clone(),
-    }
-}
-
 fn report(args: &Args, context: &Context) -> Result<(), Failure> {
-    let since = args.since.as_ref().map(|text| select::moment(text, context.now())).transpose()?;
-    let (ledger, overview) = (context.ledger()?, context.overview()?);
-    let filter = Filter { databases: select::databases(args.database.as_deref())?, ..Filter::default() };
-    let mut all = Vec::new();
-    for row in overview.select(&filter) {
-        let (id, commit) = (row.id(), row.commit());
-        let Entry { backup, .. } = ledger.entry(&row)?;
-        let here = backup.verifications.iter().filter(|it| args.kind.is_none_or(|kind| it.kind == kind));
-        let here: Vec<_> = here.cloned().collect();
-        if here.is_empty() {
-            continue;
-        }
-        let commits = ledger.commits_of_events(&commit)?;
-        all.extend(here.into_iter().map(|verification| tested(id, &backup, verification, &commits)));
-    }
+    let since = args.since.as_ref().map(|text| time_or_span_before(text, context.now())).transpose()?;
+    let databases = select::databases(args.database.as_deref())?;
+    let all = verify::recorded_verifications(databases, args.kind, context)?;
     let report = Verifications::new(context.now(), since, all);
     if context.ui.wants_json() || args.format.as_deref() == Some("json") {
         return Ok(context.ui.json(&report)?);
     }
     Ok(context.ui.raw(report.to_markdown().as_bytes())?)
-}
-
-fn tested(
-    id: BackupId,
-    backup: &Backup,
-    verification: crate::domain::Verification,
-    commits: &std::collections::BTreeMap<String, crate::git::Oid>,
-) -> Tested {
-    Tested {
-        backup: id,
-        name: backup.name.clone(),
-        database: backup.database.clone(),
-        schema_commit: backup.commit.clone(),
-        tool: backup.tool.name.clone(),
-        completed_at: backup.completed_at,
-        evidence_commit: commits.get(&verification.id.to_string()).map(ToString::to_string),
-        verification,
-    }
 }

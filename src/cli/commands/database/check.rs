@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use crate::cli::Context;
-use crate::domain::human_bytes;
 use crate::failure::Failure;
 use crate::output::database::{DatabaseCheck, ProgramOutput};
 use crate::pg::{Client, ServerFacts};
-use crate::terminal::Table;
 use crate::tools::{self, Program, ToolVersion};
 use crate::workspace::connect;
 
@@ -44,35 +42,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mark = client.read_mark()?;
     let programs = context.programs()?.for_server(facts.major);
     let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
-    if context.ui.wants_json() {
-        context.ui.json(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
-    } else {
-        context.page()?;
-        context.ui.table(&table(database.name.as_str(), &client, &facts, mark, &found))?;
-    }
+    context.paged(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
     // What is missing is shown, and then said.
     found.into_iter().find_map(|(_, found)| found.err()).map_or(Ok(()), |error| Err(error.into()))
-}
-
-fn table(name: &str, client: &Client, facts: &ServerFacts, mark: Option<String>, found: &Found) -> Table {
-    let mut table = Table::new(["WHAT", "FOUND"]).whole(0);
-    let info = client.conninfo();
-    let standby = if facts.in_recovery { ", a standby" } else { "" };
-    table.row(["database".into(), format!("{} on {}", info.dbname(), client.target())]);
-    table.row(["configured as".into(), name.to_owned()]);
-    table.row(["server".into(), format!("PostgreSQL {}{standby}", facts.version_text)]);
-    table.row(["size".into(), human_bytes(facts.database_size_bytes)]);
-    let superuser = if facts.is_superuser { ", a superuser" } else { "" };
-    table.row(["user".into(), format!("{}{superuser}", info.user())]);
-    table.row(["mark".into(), mark.unwrap_or_else(|| "-".to_owned())]);
-    for (program, found) in found {
-        let words = match found {
-            Ok((path, version)) => format!("{version} ({})", path.display()),
-            Err(error) => error.to_string(),
-        };
-        table.row([program.to_string(), words]);
-    }
-    table
 }
 
 fn output(

@@ -1,7 +1,6 @@
 //! `git pggit database show`
 
 use crate::cli::Context;
-use crate::cli::commands::config::values_table;
 use crate::config;
 use crate::failure::Failure;
 use crate::output::database::DatabaseSettings;
@@ -26,14 +25,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let name = config.default_database(args.name.as_deref())?;
     let rows = config.rows_of(&name);
-    if context.ui.wants_json() {
-        context
-            .ui
-            .json(&DatabaseSettings { name: name.clone(), keys: rows.iter().map(Into::into).collect() })?;
-    } else {
-        context.page()?;
-        context.ui.table(&values_table(&rows))?;
-    }
+    let keys = rows.iter().map(Into::into).collect();
+    context.paged(&DatabaseSettings { name: name.clone(), keys })?;
     // A value that cannot be used is shown, and then said.
     config.database(&name).map(drop).map_err(|error: config::Error| error.into())
 }

@@ -4,9 +4,8 @@ use super::{place, program};
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::git::hooks::{Hook, State};
-use crate::output::schedule::{HookStatus, HooksStatus, MergeRule};
+use crate::output::schedule::{HooksStatus, print_status};
 use crate::policy::Rule;
-use crate::terminal::{Style, Table};
 
 /// Show the hooks and the branches that they watch
 ///
@@ -36,49 +35,12 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     for hook in Hook::ALL {
         states.push((hook, hooks.state(hook, &program)?));
     }
-    if context.ui.wants_json() {
-        context.ui.json(&output(&hooks.dir, &states, &rules))?;
-    } else {
-        let mut table =
-            Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
-                "installed" => Style::Good,
-                _ => Style::Attention,
-            });
-        for (hook, state) in &states {
-            let file = hooks.file(*hook).display().to_string();
-            table.row([hook.name().to_owned(), state.as_str().to_owned(), file]);
-        }
-        context.ui.table(&table)?;
-        for rule in &rules {
-            context.ui.line(format!("{}: {}", rule.database, branches(rule)))?;
-        }
+    match context.ui.wants_json() {
+        true => context.ui.json(&HooksStatus::new(&hooks.dir, &states, &rules))?,
+        false => print_status(&hooks, &states, &rules, &context.ui)?,
     }
     match rules.is_empty() || states.iter().all(|(_, state)| *state == State::Installed) {
         true => Ok(()),
         false => Err(Failure::new(Code::Negative, "")),
-    }
-}
-
-fn branches(rule: &Rule) -> String {
-    rule.branches.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn output(dir: &std::path::Path, states: &[(Hook, State)], rules: &[Rule]) -> HooksStatus {
-    let hook = |(hook, state): &(Hook, State)| HookStatus {
-        hook: hook.name().to_owned(),
-        state: state.as_str().to_owned(),
-    };
-    let rule = |rule: &Rule| MergeRule {
-        database: rule.database.clone(),
-        branches: branches(rule),
-        paths: rule.paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-        tool: rule.tool.clone(),
-        kind: rule.kind,
-        priority: rule.priority,
-    };
-    HooksStatus {
-        directory: dir.to_string_lossy().into_owned(),
-        hooks: states.iter().map(hook).collect(),
-        rules: rules.iter().map(rule).collect(),
     }
 }

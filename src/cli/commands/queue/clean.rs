@@ -27,10 +27,5 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let removed = queue::open(context)?.clean(args.older_than)?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&CleanedQueue { removed })?);
-    }
-    let plural = if removed == 1 { "" } else { "s" };
-    context.ui.status(&format!("removed {removed} finished job{plural}"));
-    Ok(())
+    Ok(context.ui.result(&CleanedQueue { removed })?)
 }

@@ -10,8 +10,6 @@ use crate::output::queue::EnqueuedJob;
 use crate::queue::Enqueued;
 use crate::workspace::queue::{self, Wish};
 
-use super::view;
-
 /// Let a worker make or verify a backup
 ///
 /// The job says what is to be backed up, never how: the worker takes the URL of
@@ -135,12 +133,5 @@ pub(crate) fn revision(
 /// Puts it into the queue and says so.
 pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
     let Enqueued { job, is_new } = queue::open(context)?.enqueue(new)?;
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&EnqueuedJob { job: (&job).into(), is_new })?);
-    }
-    match is_new {
-        true => context.ui.status(&format!("enqueued a {}", view::title(&job))),
-        false => context.ui.status(&format!("a {} with this key is waiting already", view::title(&job))),
-    }
-    Ok(context.ui.line(job.id)?)
+    Ok(context.ui.result(&EnqueuedJob { job: (&job).into(), is_new })?)
 }

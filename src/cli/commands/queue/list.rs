@@ -1,15 +1,12 @@
 //! `git pggit queue list`
 
 use crate::cli::Context;
-use crate::domain::{DatabaseName, Job, JobKind, JobState, ShortIds, Timestamp};
+use crate::domain::{DatabaseName, JobKind, JobState, ShortIds};
 use crate::failure::Failure;
-use crate::output::queue::JobList;
+use crate::output::queue::{JobList, job_table};
 use crate::queue::{Filter, Listing};
-use crate::terminal::text::relative_time;
-use crate::terminal::{JsonElement, Table};
+use crate::terminal::JsonElement;
 use crate::workspace::queue;
-
-use super::view;
 
 /// List jobs, the newest first
 ///
@@ -69,42 +66,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.hint("no job passes the filters; 'git pggit queue enqueue' makes one");
         return Ok(());
     }
-    let table = table(&jobs, &ids, context.now());
-    context.page()?;
-    Ok(context.ui.table(&table)?)
-}
-
-fn table(jobs: &[Job], ids: &ShortIds, now: Timestamp) -> Table {
-    let header = ["ID", "KIND", "DATABASE", "STATE", "PRIORITY", "ATTEMPTS", "AGE", "DETAILS"];
-    let mut table = Table::new(header).right(4).right(5).paint(0, view::id_style).paint(3, view::state_style);
-    for job in jobs {
-        table.row([
-            ids.of(job.id),
-            job.work.kind().to_string(),
-            job.work.database().to_string(),
-            job.state.to_string(),
-            job.priority.to_string(),
-            format!("{}/{}", job.attempts, job.policy.max_attempts),
-            relative_time(job.created_at, now),
-            details(job),
-        ]);
-    }
-    table
-}
-
-/// What else there is to say about a job in one line.
-fn details(job: &Job) -> String {
-    match (job.state, &job.lease, &job.last_error) {
-        (JobState::InProgress, Some(lease), _) if job.cancel_requested => {
-            format!("on {}, to be cancelled", lease.worker)
-        }
-        (JobState::InProgress, Some(lease), _) => format!("on {}", lease.worker),
-        (JobState::WillRetry, _, error) => {
-            let at = job.next_retry_at.map(|at| format!("at {}", view::time(at))).unwrap_or_default();
-            let why = error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
-            format!("{at}{why}")
-        }
-        (JobState::PermanentlyFailed, _, Some(error)) => error.message.clone(),
-        _ => String::new(),
-    }
+    context.table(&job_table(&jobs, &ids, context.now()))
 }

@@ -10,7 +10,6 @@ mod resume;
 mod retry;
 mod show;
 mod stats;
-mod view;
 mod watch;
 
 use clap::Subcommand;
@@ -18,7 +17,7 @@ use clap::Subcommand;
 use crate::cli::Context;
 use crate::domain::{Job, JobId};
 use crate::failure::{Code, Failure};
-use crate::output::queue::JobList;
+use crate::output::queue::{JobList, JobOutput};
 use crate::queue::{Error, Queue};
 use crate::workspace::queue;
 
@@ -72,10 +71,10 @@ impl Some {
         change: impl Fn(&dyn Queue, JobId) -> Result<Job, Error>,
     ) -> Result<(), Failure> {
         let queue = queue::open(context)?;
-        let (mut changed, mut failure) = (Vec::new(), None);
+        let (mut jobs, mut failure) = (Vec::<JobOutput>::new(), None);
         for selector in &self.jobs {
             match find(queue.as_ref(), selector).and_then(|id| Ok(change(queue.as_ref(), id)?)) {
-                Ok(job) => changed.push(job),
+                Ok(job) => jobs.push((&job).into()),
                 Err(other) => {
                     if let Some(earlier) = failure.replace(other) {
                         context.ui.failure(&earlier.output());
@@ -83,12 +82,12 @@ impl Some {
                 }
             }
         }
-        if context.ui.wants_json() {
-            context.ui.json(&JobList { jobs: changed.iter().map(Into::into).collect() })?;
+        for job in &jobs {
+            context.ui.status(&format!("{verb} job {}: {}", job.id, job.title()));
         }
-        changed
-            .iter()
-            .for_each(|job| context.ui.status(&format!("{verb} job {}: {}", job.id, view::title(job))));
+        if context.ui.wants_json() {
+            context.ui.json(&JobList { jobs })?;
+        }
         failure.map_or(Ok(()), Err)
     }
 }

@@ -10,8 +10,6 @@ use crate::output::queue::JobOutput;
 use crate::queue::{Filter, Queue, Watch};
 use crate::workspace::queue;
 
-use super::view;
-
 /// Show what happens in the queue, as it happens
 ///
 /// Begins with the jobs that are not finished, and then prints a line whenever
@@ -73,11 +71,6 @@ fn look(
 }
 
 fn say(job: &Job, context: &Context) -> Result<(), Failure> {
-    if context.ui.wants_json() {
-        return Ok(context.ui.json_line(&JobOutput::from(job))?);
-    }
-    let at = view::time(job.updated_at);
-    let error = job.last_error.as_ref().filter(|_| job.state != JobState::Completed);
-    let why = error.map(|error| format!(": {}", error.message)).unwrap_or_default();
-    Ok(context.ui.line(format!("{at}  {}  {}  {}{why}", job.id, view::title(job), job.state))?)
+    let job = JobOutput::from(job);
+    Ok(if context.ui.wants_json() { context.ui.json_line(&job)? } else { job.print_state(&context.ui)? })
 }

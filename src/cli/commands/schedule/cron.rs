@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Run, planned, run_of};
+use super::{invocation, planned};
 use crate::cli::Context;
-use crate::failure::{Code, Failure};
-use crate::process::shell_word;
+use crate::failure::Failure;
 
 /// Print lines for a crontab that make the backups, for those who do without the worker
 ///
@@ -33,23 +32,9 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     for it in &planned {
-        let run = run_of(it, args.program.as_deref(), context)?;
+        let command = invocation(it, args.program.as_deref(), context)?;
         context.ui.line(format!("CRON_TZ={}", it.zone))?;
-        context.ui.line(format!("{} {}", it.rule.cron, command(&run)?))?;
+        context.ui.line(format!("{} {}", it.rule.cron, command.cron_command()?))?;
     }
     Ok(())
-}
-
-/// One line for the shell that cron runs. It ends at a line break, and `%` is
-/// one to cron.
-fn command(run: &Run) -> Result<String, Failure> {
-    let variables = run.variables.iter().map(|(name, value)| format!("{name}={}", shell_word(value)));
-    let line: Vec<String> =
-        variables.chain(run.words.iter().map(|word| shell_word(word).into_owned())).collect();
-    let line = line.join(" ");
-    if line.contains(['\n', '\r']) {
-        let failure = Failure::new(Code::Usage, "a crontab cannot name a path with a line break");
-        return Err(failure.hint("'git pggit schedule systemd' can"));
-    }
-    Ok(line.replace('%', r"\%"))
 }

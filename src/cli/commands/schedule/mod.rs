@@ -11,7 +11,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use crate::automation::{self, Planned};
+use crate::automation::{self, Invocation, Planned};
 use crate::cli::Context;
 use crate::config::Config;
 use crate::domain::DatabaseName;
@@ -69,36 +69,12 @@ fn how_to(config: &Config) -> String {
     format!("nothing is scheduled; 'git config pggit.{name}.schedule daily' backs it up every night")
 }
 
-/// What a scheduler of the system has to run.
-struct Run {
-    /// Variables of the environment.
-    variables: Vec<(String, String)>,
-    /// The program and its arguments.
-    words: Vec<String>,
-}
-
-/// The command that makes the backup of `it`, wherever it is started.
-fn run_of(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Run, Failure> {
+/// Returns the command that makes the backup of `it`, wherever it is started.
+fn invocation(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Invocation, Failure> {
     let program = match program {
         Some(program) => context.cwd().join(program),
         None => std::env::current_exe()
             .map_err(|error| Failure::of(Code::Fatal, &error).hint("name this program with --program"))?,
     };
-    let top = context.repository()?.top();
-    let text = |path: &Path| {
-        let text = path.to_str().map(str::to_owned);
-        text.ok_or_else(|| Failure::new(Code::Usage, format!("not UTF-8: {}", path.display())))
-    };
-    let mut words = vec![text(&program)?, "-C".to_owned(), text(&top)?];
-    words.extend(["backup", "create", "--database", it.database.as_str()].map(str::to_owned));
-    if it.rule.kind.is_some() {
-        words.extend(["--type".to_owned(), it.kind.to_string()]);
-    }
-    let mut variables = Vec::new();
-    if let Some(tool) = &it.rule.tool {
-        let values =
-            [("COUNT", "1"), ("KEY_0", &format!("pggit.{}.tool", it.database)), ("VALUE_0", tool.as_str())];
-        variables.extend(values.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value.to_owned())));
-    }
-    Ok(Run { variables, words })
+    Ok(Invocation::new(it, &program, &context.repository()?.top())?)
 }

@@ -1,12 +1,10 @@
 //! `git pggit schedule next`
 
 use super::planned;
-use crate::automation::Planned;
+use crate::automation::next_runs;
 use crate::cli::Context;
-use crate::domain::Timestamp;
 use crate::failure::Failure;
-use crate::output::schedule::{NextRun, NextRuns};
-use crate::terminal::Table;
+use crate::output::schedule::{NextRun, NextRuns, next_run_table};
 
 /// Show the next runs of all schedules, in order
 #[derive(Debug, clap::Args)]
@@ -28,44 +26,10 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
-    let runs = runs(&planned, context.now(), args.count.into());
+    let runs = next_runs(&planned, context.now(), args.count.into());
     if context.ui.wants_json() {
-        let runs = runs.iter().map(|(at, it)| output(*at, it)).collect();
+        let runs = runs.iter().map(|(at, it)| NextRun::new(*at, it)).collect();
         return Ok(context.ui.json(&NextRuns { runs })?);
     }
-    let mut table = Table::new(["AT", "DATABASE", "TOOL", "TYPE", "SCHEDULE"]).whole(0).whole(1);
-    for (at, it) in runs {
-        table.row([
-            it.zone.shown(at),
-            it.database.to_string(),
-            it.tool.to_string(),
-            it.kind.to_string(),
-            it.rule.cron.to_string(),
-        ]);
-    }
-    context.page()?;
-    Ok(context.ui.table(&table)?)
-}
-
-/// The first `count` runs after `now`.
-fn runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &Planned)> {
-    let mut runs = Vec::new();
-    for it in planned {
-        let next = |at: &Timestamp| it.rule.next(&it.database, it.zone, *at);
-        let times = std::iter::successors(next(&now), next).take(count);
-        runs.extend(times.map(|at| (at, it)));
-    }
-    runs.sort_by_key(|(at, _)| *at);
-    runs.truncate(count);
-    runs
-}
-
-fn output(at: Timestamp, it: &Planned) -> NextRun {
-    NextRun {
-        at,
-        database: it.database.clone(),
-        tool: it.tool.clone(),
-        kind: it.kind,
-        cron: it.rule.cron.as_str().to_owned(),
-    }
+    context.table(&next_run_table(&runs))
 }

@@ -1,15 +1,12 @@
 //! `git pggit store check`
 
-use super::known::Known;
-use super::{StoreOption, of};
+use super::StoreOption;
 use crate::cli::Context;
-use crate::domain::human_bytes;
 use crate::failure::{Code, Failure};
-use crate::output::store::{DamagedObject, HitArtifact, HitFile, ObjectError, StoreCheck};
-use crate::store::{Access, Checked, Finding, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
-use crate::terminal::Style;
+use crate::output::store::StoreCheck;
+use crate::store::Portion;
 use crate::terminal::bar::progress;
-use crate::workspace::store;
+use crate::workspace::artifacts::{self, CheckedStore};
 
 /// Check that what is in the store is what was written
 ///
@@ -55,136 +52,22 @@ fn portion(text: &str) -> Result<Portion, String> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    // What is in a cache says nothing about the store.
-    let fresh = |url: &StoreUrl| -> Result<Store, Failure> {
-        Ok(Store::open(url, &Access { cache: None, ..store::access(context, url)? })?)
-    };
-    let store = fresh(&store::general_url(context, args.store.url())?)?;
-    let known = Known::load(context)?;
-    let thoroughness = Thoroughness { read: args.read_data, expected: known.expected(&store.url().join("")) };
     let bar = progress(&context.ui);
-    let mut checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
-    let mut repaired = Repaired::default();
-    if let Some(url) = &args.repair_from {
-        let copy = fresh(&store::url(context, Some(url), None)?)?;
-        while !checked.is_sound() {
-            let round = store.repair(&checked, &copy, bar.as_ref())?;
-            let stuck = round.objects.is_empty();
-            repaired.objects.extend(round.objects);
-            repaired.failed = round.failed;
-            if stuck {
-                break;
-            }
-            // A manifest that is whole again may name packs that are not. Files that were
-            // open are those that were damaged.
-            let store = fresh(store.url())?;
-            checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
-        }
-    }
+    let repair_from = args.repair_from.as_deref();
+    let done = artifacts::check(context, args.store.url(), args.read_data, repair_from, bar.as_ref());
     drop(bar);
-    match context.ui.wants_json() {
-        true => context.ui.json(&output(&checked, &repaired, &known))?,
-        false => print(&checked, &repaired, &known, args, context)?,
+    let CheckedStore { checked, repaired, records } = done?;
+    context.ui.result(&StoreCheck::new(&checked, repaired, |location, id| records.name(location, id)))?;
+    if checked.is_sound() {
+        return Ok(());
     }
-    if checked.is_sound() { Ok(()) } else { Err(Failure::new(Code::Negative, "")) }
-}
-
-fn print(
-    checked: &Checked,
-    repaired: &Repaired,
-    known: &Known,
-    args: &Args,
-    context: &Context,
-) -> Result<(), Failure> {
-    let ui = &context.ui;
-    for object in &repaired.objects {
-        ui.status(&format!("repaired {object}"));
+    if args.repair_from.is_none() {
+        context
+            .ui
+            .hint("'git pggit store check --repair-from <url>' replaces what is damaged, if there is a copy");
+        context.ui.hint(
+            "otherwise make a new backup, and remove what cannot be read with 'git pggit store remove'",
+        );
     }
-    for finding in &checked.findings {
-        let rest = format!("  {}: {} [{}]", finding.object, finding.detail, finding.code);
-        ui.spans(&[(Style::Bad, "damaged"), (Style::Plain, &rest)])?;
-    }
-    for (object, error) in &repaired.failed {
-        ui.line(format!("cannot be repaired: {object}: {error}"))?;
-    }
-    for hit in &checked.hits {
-        let name = known.name(&hit.location, &hit.id).map(|name| format!(" ({name})")).unwrap_or_default();
-        ui.spans(&[(Style::Bad, "hit    "), (Style::Plain, &format!("  {}{name}: {}", hit.id, files(hit)))])?;
-    }
-    bystanders(checked, context)?;
-    let read = match checked.read.count {
-        0 => String::new(),
-        count => format!(", read {} of {}", human_bytes(checked.read.bytes), of(count, "pack")),
-    };
-    ui.line(format!(
-        "checked {} and {}{read}: {}, {} hit",
-        of(checked.artifacts, "artifact"),
-        of(checked.packs, "pack"),
-        of(checked.findings.len(), "damaged object"),
-        of(checked.hits.len(), "artifact"),
-    ))?;
-    if !checked.is_sound() && args.repair_from.is_none() {
-        ui.hint("'git pggit store check --repair-from <url>' replaces what is damaged, if there is a copy");
-        ui.hint("otherwise make a new backup, and remove what cannot be read with 'git pggit store remove'");
-    }
-    Ok(())
-}
-
-fn bystanders(checked: &Checked, context: &Context) -> Result<(), Failure> {
-    let ui = &context.ui;
-    match checked.garbage {
-        Some(garbage) if garbage.count > 0 => ui.line(format!(
-            "garbage: {} ({}); 'git pggit store gc' removes it",
-            of(garbage.count, "pack"),
-            human_bytes(garbage.bytes)
-        ))?,
-        _ => {}
-    }
-    for writer in &checked.at_work {
-        let state = if writer.dead { "died while writing" } else { "writes" };
-        ui.line(format!("somebody {state}: {}, last seen {}", writer.writer, writer.last))?;
-    }
-    if checked.markers > 0 {
-        ui.line(format!("{} not finished", of(checked.markers, "collection of garbage")))?;
-    }
-    Ok(())
-}
-
-fn files(hit: &Hit) -> String {
-    match hit.files.is_empty() {
-        true => "all of it".to_owned(),
-        false => hit.files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn output(checked: &Checked, repaired: &Repaired, known: &Known) -> StoreCheck {
-    let damaged = |finding: &Finding| DamagedObject {
-        object: finding.object.clone(),
-        code: finding.code.to_owned(),
-        detail: finding.detail.clone(),
-    };
-    let hit = |hit: &Hit| HitArtifact {
-        id: hit.id.clone(),
-        database: hit.lineage.clone(),
-        location: hit.location.clone(),
-        backup: known.name(&hit.location, &hit.id),
-        files: hit.files.iter().cloned().map(|(name, error)| HitFile { name, error }).collect(),
-    };
-    let failed = repaired.failed.iter();
-    StoreCheck {
-        sound: checked.is_sound(),
-        artifacts: checked.artifacts,
-        packs: checked.packs,
-        read: checked.read.into(),
-        wal_files_read: checked.wal.count,
-        damaged: checked.findings.iter().map(damaged).collect(),
-        hit: checked.hits.iter().map(hit).collect(),
-        repaired: repaired.objects.clone(),
-        not_repaired: failed
-            .map(|(object, error)| ObjectError { object: object.clone(), error: error.to_string() })
-            .collect(),
-        garbage: checked.garbage.map(Into::into),
-        writers: checked.at_work.iter().map(Into::into).collect(),
-        unfinished_collections: checked.markers,
-    }
+    Err(Failure::new(Code::Negative, ""))
 }

@@ -1,11 +1,9 @@
 //! `git pggit store gc`
 
-use super::{StoreOption, of};
+use super::StoreOption;
 use crate::cli::Context;
-use crate::domain::human_bytes;
 use crate::failure::Failure;
 use crate::output::store::CollectedGarbage;
-use crate::store::{Amount, AtWork, Collection};
 use crate::terminal::bar::progress;
 
 /// Remove from the store what no artifact needs
@@ -38,58 +36,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         true => store.collect(progress(&context.ui).as_ref())?,
         false => store.garbage(context.now())?,
     };
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&output(&collection, args.force))?);
-    }
-    for writer in collection.at_work.iter().filter(|writer| !writer.dead) {
-        context.ui.status(&format!("somebody writes since {}", since(writer)));
-    }
-    let superseded = collection.superseded.count;
-    if args.force {
-        let revisions = match collection.removed_revisions {
-            0 => String::new(),
-            count => format!(" and {}", of(count, "old manifest")),
-        };
-        context.ui.line(format!("removed {}{revisions}", amount(collection.removed)))?;
-    } else {
-        let manifests = match superseded {
-            0 => String::new(),
-            count => format!(" and {}", of(count, "old manifest")),
-        };
-        context.ui.line(format!("would remove {}{manifests}", amount(collection.garbage)))?;
-    }
-    if collection.waiting.count > 0 {
-        context.ui.line(format!("{} wait for those who write", amount(collection.waiting)))?;
-    }
-    if collection.unfinished.count > 0 {
-        context.ui.line(format!("{} may be in use by those who write", amount(collection.unfinished)))?;
-    }
-    if !args.force && collection.garbage.count + superseded > 0 {
-        context.ui.hint("'git pggit store gc --force' removes it");
-    }
-    Ok(())
-}
-
-fn amount(amount: Amount) -> String {
-    format!("{} ({})", of(amount.count, "pack"), human_bytes(amount.bytes))
-}
-
-fn since(writer: &AtWork) -> String {
-    let started = writer.started.unwrap_or(writer.last);
-    format!("{started}, and was last seen {}", writer.last)
-}
-
-fn output(collection: &Collection, force: bool) -> CollectedGarbage {
-    CollectedGarbage {
-        dry_run: !force,
-        artifacts: collection.artifacts,
-        garbage: collection.garbage.into(),
-        unfinished: collection.unfinished.into(),
-        waiting: collection.waiting.into(),
-        superseded_manifests: collection.superseded.count,
-        removed: collection.removed.into(),
-        removed_manifests: collection.removed_revisions,
-        swept_files: collection.swept,
-        writers: collection.at_work.iter().map(Into::into).collect(),
-    }
+    Ok(context.ui.result(&CollectedGarbage::new(&collection, !args.force))?)
 }

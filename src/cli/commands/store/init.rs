@@ -48,9 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         places::settle(context, &store)?;
     }
     if context.ui.wants_json() {
-        return Ok(context
-            .ui
-            .json(&StoreDescription { url: url.to_string(), config: store.config().clone() })?);
+        return Ok(context.ui.json(&StoreDescription::from(&store))?);
     }
     let kind = if recipients.is_empty() { "empty" } else { "empty, encrypted" };
     context.ui.status(&format!("made an {kind} store in {url}"));

@@ -2,10 +2,8 @@
 
 use super::StoreOption;
 use crate::cli::Context;
-use crate::domain::human_bytes;
 use crate::failure::Failure;
-use crate::output::store::{ArtifactList, ListedArtifact, ListedFile};
-use crate::store::FileEntry;
+use crate::output::store::{ArtifactList, ListedArtifact};
 
 /// List the artifacts in the store
 ///
@@ -30,41 +28,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(listed.len());
     for listed in &listed {
         let artifact = store.artifact(listed)?;
-        let manifest = artifact.manifest();
-        let size: u64 = manifest.files.iter().map(|file| file.size).sum();
-        rows.push(ListedArtifact {
-            id: manifest.id.clone(),
-            database: manifest.lineage.clone(),
-            created_at: manifest.created_at.clone(),
-            base: manifest.base.clone(),
-            size_bytes: size,
-            stored_bytes: manifest.stored_bytes,
-            packs: manifest.packs.len(),
-            location: listed.location.clone(),
-            files: manifest.files.iter().map(file).collect(),
-        });
+        let row = ListedArtifact::new(listed, artifact.manifest());
         if !context.ui.wants_json() {
-            context.ui.line(format!(
-                "{}  {:<16} {}  {:>10} {:>10}",
-                manifest.id,
-                manifest.lineage,
-                manifest.created_at,
-                human_bytes(size),
-                human_bytes(manifest.stored_bytes)
-            ))?;
+            row.print(&context.ui)?;
         }
+        rows.push(row);
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&ArtifactList(rows))?);
     }
     Ok(())
-}
-
-fn file(file: &FileEntry) -> ListedFile {
-    ListedFile {
-        name: file.name.clone(),
-        size_bytes: file.size,
-        stored_bytes: file.stored,
-        digest: format!("blake3:{}", file.digest),
-    }
 }

@@ -6,7 +6,6 @@ mod gc;
 mod get;
 mod init;
 mod key;
-mod known;
 mod list;
 mod put;
 mod remove;
@@ -76,11 +75,6 @@ impl StoreOption {
     fn url(&self) -> Option<&str> {
         self.store.as_deref()
     }
-}
-
-/// `1 pack`, `2 packs`.
-fn of(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The artifact whose id is `id` or begins with it.

@@ -18,13 +18,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     // A store that differs from the records is opened too, so that the two can be compared.
     let url = store::general_url(context, args.store.url())?;
     let store = Store::open(&url, &store::access(context, &url)?)?;
-    let (url, config) = (store.url().to_string(), store.config());
-    if context.ui.wants_json() {
-        return Ok(context.ui.json(&StoreDescription { url, config: config.clone() })?);
-    }
-    context.ui.line(format!("url:        {url}"))?;
-    context.ui.line(format!("id:         {}", config.id))?;
-    context.ui.line(format!("format:     {}", config.format))?;
-    context.ui.line(format!("created:    {}", config.created_at))?;
-    Ok(context.ui.line(format!("encrypted:  {}", if config.encrypted { "yes" } else { "no" }))?)
+    Ok(context.ui.result(&StoreDescription::from(&store))?)
 }

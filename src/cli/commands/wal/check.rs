@@ -1,12 +1,11 @@
 //! `git pggit wal check`
 
 use crate::cli::Context;
-use crate::domain::{Backup, Lsn, Status};
+use crate::domain::{Backup, Status};
 use crate::failure::{Code, Failure};
 use crate::ledger::Filter;
 use crate::output::repository::{WalBackup, WalCheck};
 use crate::recovery::{Reach, Run, reach};
-use crate::terminal::Table;
 
 use super::Place;
 use crate::recovery::restore::ArchivedWal;
@@ -41,25 +40,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let archived = ArchivedWal::open(&store, &system)?;
     let (runs, size) = (archived.runs(), archived.segment_bytes);
     let backups = backups(&system, context)?;
-    let reached: Vec<(&Backup, Option<Reach>)> =
-        backups.iter().map(|backup| (backup, of_backup(backup, &runs, size))).collect();
-    if context.ui.wants_json() {
-        let backup = |(backup, reach): &(&Backup, Option<Reach>)| WalBackup {
-            backup: backup.id,
-            name: backup.name.clone(),
-            reach: reach.clone(),
-        };
-        context.ui.json(&WalCheck {
-            system_identifier: system,
-            segment_bytes: size,
-            runs: runs.clone(),
-            backups: reached.iter().map(backup).collect(),
-        })?;
-    } else {
-        print(&runs, &reached, context)?;
-    }
-    let gaps = runs.iter().any(|run| run.gap_before);
-    let lost = reached.iter().any(|(_, reach)| reach.as_ref().is_some_and(|reach| !reach.consistent));
+    let backup = |backup: &Backup| WalBackup::new(backup, of_backup(backup, &runs, size));
+    let check = WalCheck {
+        system_identifier: system,
+        segment_bytes: size,
+        backups: backups.iter().map(backup).collect(),
+        runs,
+    };
+    context.paged(&check)?;
+    let gaps = check.runs.iter().any(|run| run.gap_before);
+    let lost = check.backups.iter().filter_map(|it| it.reach.as_ref()).any(|reach| !reach.consistent);
     if gaps || lost { Err(Failure::new(Code::Negative, "")) } else { Ok(()) }
 }
 
@@ -86,30 +76,4 @@ fn backups(system: &str, context: &Context) -> Result<Vec<Backup>, Failure> {
 fn of_backup(backup: &Backup, all: &[Run], size: u64) -> Option<Reach> {
     let postgres = backup.postgres.as_ref()?;
     Some(reach(all, postgres.timeline?, postgres.start_lsn?, postgres.stop_lsn?, size))
-}
-
-fn print(runs: &[Run], reached: &[(&Backup, Option<Reach>)], context: &Context) -> Result<(), Failure> {
-    context.page()?;
-    let mut table = Table::new(["TIMELINE", "FIRST", "LAST", "SEGMENTS", "GAP BEFORE"]).right(0).right(3);
-    for run in runs {
-        table.shown(run.timeline);
-        table.cell(run.first.as_str());
-        table.cell(run.last.as_str());
-        table.shown(run.segments);
-        table.cell(if run.gap_before { "yes" } else { "-" });
-    }
-    context.ui.table(&table)?;
-    for (backup, reach) in reached {
-        let text = match reach {
-            None => "its record has no positions in the log".to_owned(),
-            Some(Reach { consistent: false, .. }) => {
-                "cannot be made consistent: its own log is not whole".to_owned()
-            }
-            Some(Reach { until, .. }) => {
-                format!("can be recovered to any moment up to {}", Lsn::from(*until))
-            }
-        };
-        context.ui.line(format!("backup {} ({}): {text}", backup.name, backup.id))?;
-    }
-    Ok(())
 }

@@ -1,5 +1,14 @@
 //! Results of the commands of backups.
 
+mod catalogue;
+mod coverage;
+pub mod fields;
+mod log;
+mod show;
+mod tables;
+mod verify;
+mod words;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -14,6 +23,11 @@ use crate::domain::{
 use crate::recovery::{Candidate, Relation};
 use crate::report::{Branch, Coverage, Tally};
 use crate::terminal::ListOutput;
+
+pub use log::{add_event, event_table};
+pub use show::BackupStory;
+pub use tables::{backup_table, candidate_table};
+pub use words::{print_changed, title};
 
 /// The record of a backup, as [format.md](format.md) describes it.
 #[derive(Debug, Serialize, JsonSchema)]

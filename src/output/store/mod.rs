@@ -1,10 +1,16 @@
 //! Results of the commands of stores.
 
+mod convert;
+mod keys;
+mod render;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::store::{Amount, AtWork, StoreConfig};
+
+pub use render::print_copy;
 
 /// A store.
 #[derive(Debug, Serialize, JsonSchema)]

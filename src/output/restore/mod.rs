@@ -1,5 +1,9 @@
 //! Results of the commands that plan and make restores.
 
+mod outcome;
+mod plan;
+mod unfinished;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,6 +11,9 @@ use crate::domain::{BackupId, CommitId, Line, RecoveryTarget, Timestamp};
 use crate::recovery::PlannedStep;
 use crate::recovery::in_place::{Place, Spot, Stage};
 use crate::terminal::message::ErrorMessage;
+
+pub use outcome::{print_database, print_directory};
+pub use plan::print_plan;
 
 /// A restore as it would be made.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,5 +1,9 @@
 //! Results of the commands of the ledger, the repository and WAL.
 
+mod doctor;
+mod fsck;
+mod render;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -8,6 +12,8 @@ use serde::Serialize;
 use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
 use crate::ledger::exchange::Imported;
 use crate::recovery::{Reach, Run};
+
+pub use fsck::print_fsck;
 
 /// The changes of the configuration of git.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,5 +1,8 @@
 //! Results of the commands of schedules and hooks.
 
+mod hooks;
+mod render;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -7,6 +10,9 @@ use serde::Serialize;
 
 use crate::domain::{BackupType, DatabaseName, Line, Timestamp};
 use crate::schedule::Preset;
+
+pub use hooks::print_status;
+pub use render::{next_run_table, schedule_table};
 
 /// The schedules of all databases or of one.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,7 +6,7 @@ use crate::domain::{Backup, TagKey};
 
 /// What stands in a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
     /// These bytes.
     Bytes(Vec<u8>),
     /// The field of [`FIELDS`] at this place.
@@ -19,7 +19,7 @@ pub(super) enum Piece {
 
 /// Why a text is not a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InvalidFormat {
+pub enum InvalidFormat {
     /// A field has no end.
     #[error("the field '{0}' has no ')'")]
     Unterminated(String),
@@ -68,12 +68,12 @@ const FIELDS: &[Field] = &[
 const OPEN_FIELDS: [&str; 2] = ["tag:KEY", "metadata:KEY"];
 
 /// The names of all fields.
-pub(super) fn names() -> Vec<&'static str> {
+pub fn names() -> Vec<&'static str> {
     FIELDS.iter().map(|(name, _)| *name).chain(OPEN_FIELDS).collect()
 }
 
 /// Reads a format.
-pub(super) fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
+pub fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     let (mut pieces, mut literal, mut rest) = (Vec::new(), Vec::new(), format);
     while let Some(at) = rest.find('%') {
         literal.extend_from_slice(&rest.as_bytes()[..at]);
@@ -121,7 +121,7 @@ fn shown(text: &str) -> String {
 }
 
 /// What a format says about a backup.
-pub(super) fn render(pieces: &[Piece], backup: &Backup) -> Vec<u8> {
+pub fn render(pieces: &[Piece], backup: &Backup) -> Vec<u8> {
     let mut out = Vec::new();
     for piece in pieces {
         match piece {

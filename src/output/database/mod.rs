@@ -1,5 +1,7 @@
 //! Results of the commands of databases, marks, copies and settings.
 
+mod render;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,5 +1,7 @@
 //! Results of the commands of the queue.
 
+mod render;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -9,7 +11,10 @@ use crate::domain::{
     AttemptReport, BackupId, DatabaseName, Failure, Job, JobId, JobKind, JobState, Line, Priority, Timestamp,
     Work,
 };
+use crate::queue::Stats;
 use crate::terminal::ListOutput;
+
+pub use render::job_table;
 
 /// A job of the queue.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -150,6 +155,18 @@ pub struct QueueStats {
     pub expired_leases: u64,
     /// When the last job was completed; null if none was.
     pub last_completed_at: Option<Timestamp>,
+}
+
+impl From<Stats> for QueueStats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            jobs: stats.by_state.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+            due: stats.due,
+            oldest_due_s: stats.oldest_due_s,
+            expired_leases: stats.expired,
+            last_completed_at: stats.last_completed_at,
+        }
+    }
 }
 
 /// The version of the tables of a queue in PostgreSQL.

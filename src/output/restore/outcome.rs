@@ -1,0 +1,137 @@
+//! Restores that were made, as JSON and as text.
+
+use std::path::PathBuf;
+
+use super::{RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer};
+use crate::domain::{RecoveryTarget, human_bytes};
+use crate::recovery::restore::{MadeDatabase, MadeDirectory, RestoreOutcome, SchemaComparison, Target};
+use crate::recovery::{Archiving, Forward, Started, Way};
+use crate::terminal::{OutputError, Ui};
+
+impl RestoredDatabase {
+    /// Describes a restore into a database.
+    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase) -> Self {
+        let backup = &target.entry.backup;
+        Self {
+            backup: backup.id,
+            commit: target.commit.to_commit(),
+            backup_commit: backup.commit.clone(),
+            database: made.info.dbname().to_owned(),
+            size_bytes: outcome.bytes,
+            duration_s: outcome.duration.as_secs_f64(),
+            schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
+            schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
+            left_out: made.left_out.clone(),
+            not_marked: made.not_marked.clone(),
+            roles: made.roles.as_ref().map(|roles| RestoredRoles {
+                made: roles.made.clone(),
+                kept: roles.kept.clone(),
+                left_out: roles.left_out.clone(),
+            }),
+        }
+    }
+}
+
+impl RestoredDirectory {
+    /// Describes a restore into a data directory.
+    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &MadeDirectory) -> Self {
+        let backup = &target.entry.backup;
+        let started = made.server.as_ref().and_then(|server| server.as_ref().ok());
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        Self {
+            backup: backup.id,
+            commit: target.commit.to_commit(),
+            backup_commit: backup.commit.clone(),
+            backups: made.members.clone(),
+            directory: text(&made.path),
+            tablespaces: made.tablespaces.iter().map(text).collect(),
+            archive_mode: if made.archiving == Archiving::Off { "off" } else { "preserve" }.to_owned(),
+            size_bytes: outcome.bytes,
+            until: made.until.clone(),
+            recovered: made.is_recovered,
+            schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
+            schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
+            server: started.map(|started| StartedServer {
+                url: started.url.clone(),
+                stop: started.stop.clone(),
+                user: started.user.clone(),
+            }),
+            duration_s: outcome.duration.as_secs_f64(),
+        }
+    }
+}
+
+/// Prints a restore into a database as text.
+pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase, ui: &Ui) {
+    if let Some(roles) = &made.roles {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        ui.status(&format!("created roles: {}", list(&roles.made)));
+        ui.status(&format!("left as they are: {}", list(&roles.kept)));
+        roles.left_out.iter().for_each(|what| ui.warning(what));
+    }
+    for what in &made.left_out {
+        ui.warning(&format!("left out, since it needs what is not restored: {what}"));
+    }
+    let (size, backup, dbname) = (human_bytes(outcome.bytes), &target.entry.backup, made.info.dbname());
+    let (name, short) = (&backup.name, backup.commit.short());
+    ui.status(&format!("restored backup {name} ({size}, commit {short}) into database {dbname}"));
+    print_schema(target, outcome.schema.as_ref(), ui);
+}
+
+/// Prints a restore into a data directory as text. Fails if standard output cannot be written.
+pub fn print_directory(
+    target: &Target,
+    outcome: &RestoreOutcome,
+    made: &MadeDirectory,
+    ui: &Ui,
+) -> Result<(), OutputError> {
+    let backup = &target.entry.backup;
+    let (size, name, short) = (human_bytes(outcome.bytes), &backup.name, backup.commit.short());
+    let path = made.path.display();
+    ui.status(&format!("restored backup {name} ({size}, commit {short}) into data directory {path}"));
+    print_schema(target, outcome.schema.as_ref(), ui);
+    if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
+        let major = version.as_str().split('.').next().unwrap_or_default();
+        ui.status(&format!("it takes a server of PostgreSQL {major}"));
+    }
+    if !made.is_recovered && made.until != RecoveryTarget::Immediate {
+        ui.status(&format!("a server that is started on it replays the log up to {}", made.until));
+    }
+    match made.archiving {
+        Archiving::Off => ui.status("archive_mode is off in its postgresql.auto.conf"),
+        Archiving::Preserve if made.is_recovered => {
+            ui.warning("what the migrations have written is in no archive: make a backup once it runs");
+        }
+        Archiving::Preserve => {}
+    }
+    let Some(Ok(Started { url, stop, user })) = &made.server else { return Ok(()) };
+    let who = user.as_ref().map_or(String::new(), |user| format!(", as user {user}"));
+    ui.status(&format!("a server runs on it; this stops it{who}: {}", stop.join(" ")));
+    ui.line(url)
+}
+
+/// Prints how the database got to its commit, and the comparison of its schema.
+fn print_schema(target: &Target, schema: Option<&SchemaComparison>, ui: &Ui) {
+    let equal = schema.filter(|schema| schema.is_equal());
+    if let Some(forward) = &target.forward {
+        ui.status(&arrival(forward, equal.is_some()));
+    }
+    if let Some(SchemaComparison { with, .. }) = equal {
+        ui.status(&format!("its schema equals {with}"));
+    }
+}
+
+/// Describes how a database got to another commit than that of its backup. If nothing was run, only
+/// an equal schema shows that it is there.
+fn arrival(forward: &Forward, is_equal: bool) -> String {
+    let commit = forward.commit.short();
+    match &forward.way {
+        Way::Files(none) if none.is_empty() && is_equal => {
+            format!("it is at commit {commit}, too: no migration differs between the two commits")
+        }
+        Way::Files(none) if none.is_empty() => {
+            format!("nothing was run: no migration differs between its commit and {commit}")
+        }
+        Way::Files(_) | Way::Command(_) => format!("migrated it to commit {commit}"),
+    }
+}
