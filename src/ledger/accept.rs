@@ -1,10 +1,10 @@
-//! Decides whether the records of a remote are accepted. Anyone with push access to the remote
-//! could have written them.
+//! The checks that the records of a remote must pass before they are accepted. Anyone with push
+//! access to the remote could have written them.
 //!
 //! A ref is refused as a whole if it removes or alters events, makes a record unreadable, replaces a
 //! recorded schema, or has new events with a clock or a time so far ahead that they would come after
-//! everything that is written later. A refused
-//! ref is not lost: the remote keeps it, and a person has to look at it.
+//! all events that are written later. A refused ref is not lost: the remote keeps it, and a person
+//! has to examine it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Ledger<'_> {
             let record = match (read(theirs, *blob), &known) {
                 (Ok(entry), _) => entry.record,
                 (Err(reason), Some(Ok(_))) => return Err(refused(id, &format!("cannot be read: {reason}"))),
-                // A record that nobody could read before is reported where records are read.
+                // A record that was unreadable before is reported by every reader.
                 (Err(_), _) => continue,
             };
             let known = known.and_then(Result::ok).map_or_else(|| Record::new(id), |entry| entry.record);
@@ -62,8 +62,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Fails if a ref that is not here yet cannot be accepted. An event that has no effect is
-    /// accepted, because no clone could otherwise be made of a ledger that has one.
+    /// Fails if a ref that is missing locally cannot be accepted. An event without effect is accepted:
+    /// otherwise a ledger that has such an event could not be cloned.
     fn accept_new(&self, there: &Files) -> Result<(), Error> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in there {
@@ -158,7 +158,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Returns the ids of the events that complete a backup.
+    /// Returns the ids of the events that complete the backup `id`.
     fn completions(&self, id: BackupId, files: &Files) -> Result<BTreeSet<EventId>, Error> {
         let Some(blob) = files.get(&format!("{id}.json")) else { return Ok(BTreeSet::new()) };
         let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { return Ok(BTreeSet::new()) };
@@ -185,7 +185,7 @@ fn not_after(id: BackupId, event: &Event, latest: Timestamp) -> Result<(), Error
     };
     let late = [Some(event.at), began, ended].into_iter().flatten().find(|at| *at > latest);
     late.map_or(Ok(()), |at| {
-        let text = format!("has event {} of {at}, more than a day ahead of the clock here", event.id);
+        let text = format!("has event {} of {at}, more than a day ahead of the local clock", event.id);
         Err(refused(id, &text))
     })
 }

@@ -1,13 +1,12 @@
-//! The ledger: all records of backups, as git objects in the repository of the
-//! schema history, or in one beside it.
+//! The ledger: all backup records, stored as git objects in the repository of the schema history or
+//! in a separate repository.
 //!
-//! `docs/format.md` describes what is written. The promises of this room:
+//! `docs/format.md` specifies the format. The promises of this room:
 //!
 //! - A change is acknowledged only when the refs that show it are durable.
-//! - Of two changes at once both count, in some order; none is lost.
+//! - Two concurrent changes are both applied, in some order. No change is lost.
 //! - Events are only ever added.
-//! - Reading never fails because of one damaged record: it is named beside the
-//!   others.
+//! - One damaged record does not make reading fail. It is reported beside the other records.
 
 mod accept;
 mod beginning;
@@ -42,31 +41,30 @@ use crate::git::Repository;
 #[derive(Clone, Copy)]
 pub struct Ledger<'a> {
     repository: &'a Repository,
-    /// The schema history, when that is another repository.
+    /// The repository of the schema history, if it is not `repository`.
     schema: Option<&'a Repository>,
     clock: &'a dyn Clock,
     host: &'a Line,
 }
 
 impl<'a> Ledger<'a> {
-    /// The ledger of `repository`; what it writes is dated by `clock` and says
-    /// that it happened on `host`.
+    /// Returns the ledger in `repository`. New events get their time from `clock` and name `host`.
     pub fn new(repository: &'a Repository, clock: &'a dyn Clock, host: &'a Line) -> Self {
         Self { repository, schema: None, clock, host }
     }
 
-    /// The same ledger beside the schema history, which is in `schema`.
+    /// Returns the same ledger for a schema history in another repository, `schema`.
     #[must_use]
     pub fn beside(self, schema: &'a Repository) -> Self {
         Self { schema: Some(schema), ..self }
     }
 
-    /// The repository it is in.
+    /// Returns the repository that has the ledger.
     pub fn repository(&self) -> &'a Repository {
         self.repository
     }
 
-    /// The repository of the schema history.
+    /// Returns the repository of the schema history.
     pub fn schema_repository(&self) -> &'a Repository {
         self.schema.unwrap_or(self.repository)
     }

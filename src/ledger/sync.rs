@@ -1,10 +1,10 @@
-//! The same ledger in several clones.
+//! Synchronises the ledger with remotes.
 //!
 //! The ledger of the remote is fetched into tracking refs and never over the local refs. Each
-//! ledger ref is then reconciled on its own: taken, kept, or merged by the union of its events. The
-//! result is pushed, never by force. If somebody else has pushed first, everything is repeated. A
-//! ref is left alone and reported if the remote has rewritten its history or falsified its records
-//! ([`super::accept`]): a log can be trusted only if events are never removed or changed.
+//! ledger ref is then reconciled on its own: fast-forwarded, kept, or merged by the union of its
+//! events. The result is pushed, never by force. If another clone has pushed first, all of it is
+//! repeated. A ref is skipped and reported if the remote has rewritten its history or falsified its
+//! records ([`super::accept`]): the ledger can be trusted only if events are never removed or changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,61 +17,60 @@ use crate::process::crash_point;
 
 use super::{Error, Ledger, layout, note};
 
-/// How often everything is done again because somebody pushed in between.
+/// The most attempts if other clones push at the same time.
 const ROUNDS: usize = 10;
-/// Refs of one transaction.
+/// The most refs of one transaction.
 const BATCH: usize = 2_000;
-/// Refs of one push: they are arguments, of which a program may have some
-/// hundreds of KiB everywhere.
+/// The most refs of one push. They are arguments of git, and every system allows at least some
+/// hundreds of KiB of arguments.
 const PUSH: usize = 2_000;
-/// So many refs are better pushed by their names.
+/// The most refs that are pushed by name rather than by pattern.
 const FEW: usize = 64;
-/// So many changed refs are fetched by their names; with more git looks at all.
+/// The most changed refs that are fetched by name rather than by pattern.
 const NEWS_MOST: usize = 1_000;
 
-/// What a synchronisation is to do.
+/// The options of a synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Direction {
-    /// Take what the other side has.
+    /// True to integrate the records of the remote.
     pub fetch: bool,
-    /// Give it what we have.
+    /// True to push the local records.
     pub push: bool,
-    /// Only say what would be done. What the other side has is fetched into
-    /// the tracking refs all the same.
+    /// True to only report the changes. The tracking refs are updated nevertheless.
     pub dry_run: bool,
-    /// Nobody is there to be asked for a password, and each transfer may take
-    /// this long.
+    /// The most time for each transfer, if nobody can be prompted for a password. `None` allows prompts
+    /// and sets no limit.
     pub unattended: Option<Duration>,
 }
 
-/// A ref that was left alone.
+/// A ref that the synchronisation skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftAlone {
-    /// Its name.
+    /// The name of the local ref.
     pub reference: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The other side has written its history anew.
+    /// True if the remote has rewritten the history of the ref.
     pub rewritten: bool,
     /// True if the ref of the remote removes or alters events, or has implausible ones.
     pub refused: bool,
 }
 
-/// What a synchronisation did. The commits are schema commits.
+/// The result of a synchronisation. The commits are schema commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Synced {
-    /// Records that were taken over from the other side.
+    /// The commits whose ledger ref was fast-forwarded to that of the remote.
     pub taken: BTreeSet<CommitId>,
-    /// Records that were changed on both sides and merged.
+    /// The commits whose records were changed on both sides and merged.
     pub merged: BTreeSet<CommitId>,
-    /// Records that the other side was given.
+    /// The commits whose ledger ref was pushed.
     pub pushed: BTreeSet<CommitId>,
-    /// Refs that were left alone.
+    /// The refs that were skipped.
     pub left_alone: Vec<LeftAlone>,
 }
 
 impl Synced {
-    /// Both sides had the same already.
+    /// Returns true if both sides were equal already.
     pub fn is_nothing(&self) -> bool {
         self.taken.is_empty()
             && self.merged.is_empty()
@@ -80,10 +79,10 @@ impl Synced {
     }
 }
 
-/// The refs of one side, by schema commit.
+/// The ledger refs of one repository, by schema commit.
 type Tips = BTreeMap<CommitId, Oid>;
 
-/// Where the other side's refs are kept.
+/// The names of the tracking refs of a remote.
 struct Tracking {
     backups: String,
     notes: String,
@@ -97,7 +96,8 @@ impl Tracking {
 }
 
 impl Ledger<'_> {
-    /// Brings this ledger and that of `remote` together.
+    /// Synchronises this ledger with that of `remote`. Fails if the transfer fails, or if other clones
+    /// keep pushing at the same time.
     pub fn sync(&self, remote: &str, direction: Direction) -> Result<Synced, Error> {
         let tracking = Tracking::of(remote);
         let mut synced = Synced::default();
@@ -105,7 +105,7 @@ impl Ledger<'_> {
             let before = self.tips(&tracking.backups)?;
             self.fetch(remote, &tracking, &before, direction)?;
             crash_point("sync.fetched");
-            // The objects that have come are found at once only by who opens it now.
+            // An object database that was opened before the fetch does not find the new packs.
             let repository = self.repository.reopened()?;
             let ledger = Ledger { repository: &repository, ..*self };
             synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
@@ -116,10 +116,10 @@ impl Ledger<'_> {
                 return Ok(synced);
             }
         }
-        Err(Error::Busy { attempts: ROUNDS, last: format!("others keep pushing to `{remote}`") })
+        Err(Error::Busy { attempts: ROUNDS, last: format!("other clones keep pushing to `{remote}`") })
     }
 
-    /// Brings the tracking refs up to date.
+    /// Updates the tracking refs.
     fn fetch(
         &self,
         remote: &str,
@@ -130,7 +130,7 @@ impl Ledger<'_> {
         let (backups, notes) = (&tracking.backups, &tracking.notes);
         let everything = [
             format!("+{}*:{backups}*", layout::REFS_PREFIX),
-            // A pattern, because a ref that is not there would be an error.
+            // A pattern, because a missing ref that is named is an error.
             format!("+{}*:{notes}*", layout::NOTES_REF),
         ];
         let news = self.news(remote, tracking, before, direction)?;
@@ -139,12 +139,12 @@ impl Ledger<'_> {
         {
             return Ok(());
         }
-        // Also when one of the refs is not there any more.
+        // This also covers refs that were deleted after they were listed.
         Ok(self.repository.fetch(remote, &everything, direction.unattended)?)
     }
 
-    /// What is to be fetched, when that is little beside what there is: git
-    /// needs long to see that most refs are what they were.
+    /// Returns the refspecs of the changed refs, if they are few: git needs long to find out that most
+    /// refs are unchanged. `None` if everything must be fetched.
     fn news(
         &self,
         remote: &str,
@@ -171,13 +171,12 @@ impl Ledger<'_> {
                 news.push(format!("+{name}:{}", tracking.notes));
             }
         }
-        // What is gone on the other side is for git to prune.
+        // A full fetch prunes the tracking refs of refs that were deleted on the remote.
         let gone = seen < before.len() || notes.is_some();
         Ok((!gone && news.len() <= NEWS_MOST).then_some(news))
     }
 
-    /// Puts the tracking refs back whose history is not continued by what the
-    /// other side has now, and names them.
+    /// Resets the tracking refs whose history was rewritten on the remote, and returns these refs.
     fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<LeftAlone>, Error> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
@@ -197,9 +196,9 @@ impl Ledger<'_> {
         Ok(rewritten)
     }
 
-    /// Returns true if the tip of a remote is one that is not taken over. A remote that goes back from
-    /// it has not rewritten history, it has been repaired. `git fetch` can have moved the tracking ref
-    /// to it.
+    /// Returns true if the tip `theirs` of a remote is not accepted. A remote that goes back from such a
+    /// tip was repaired and has not rewritten its history. A plain `git fetch` can have moved the tracking
+    /// ref to it.
     fn refuses(&self, commit: &CommitId, theirs: Oid) -> Result<bool, Error> {
         let ours = self.repository.ref_tip(&layout::ref_name(commit))?;
         match self.accept(commit, ours, theirs) {
@@ -214,7 +213,7 @@ impl Ledger<'_> {
         Ok(refs.iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
     }
 
-    /// Brings our refs together with what was fetched.
+    /// Integrates the fetched refs into the local refs.
     fn integrate(
         &self,
         tracking: &Tracking,
@@ -286,7 +285,8 @@ impl Ledger<'_> {
         Ok(self.repository.update_refs(&Transaction { updates, deletions, reason })?)
     }
 
-    /// What our ref of `commit` has to become, if anything.
+    /// Returns the update of the local ref of `commit`, if it needs one. Fails if the ref of the remote
+    /// is not accepted.
     fn together(
         &self,
         writer: &mut Writer<'_>,
@@ -298,7 +298,7 @@ impl Ledger<'_> {
         let (name, end) = (layout::ref_name(commit), Oid::from(commit));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
         if !self.belongs(theirs, commit)? {
-            let reason = format!("`{name}` of the other side does not belong to its commit");
+            let reason = format!("`{name}` of the remote does not belong to its commit");
             return Err(Error::Event(crate::domain::EventError::Head(reason)));
         }
         if let Some(ours) = ours
@@ -323,8 +323,8 @@ impl Ledger<'_> {
         Ok(Some(RefUpdate { name, old: Some(ours), new }))
     }
 
-    /// Writes the merge of two tips of one ref: the union of the events of
-    /// each record. The tree depends only on what is merged, not on whose it is.
+    /// Writes the merge of two tips of one ref: the union of the events of each record. The tree does not
+    /// depend on which tip is the local one.
     fn merge(
         &self,
         writer: &mut Writer<'_>,
@@ -373,8 +373,8 @@ impl Ledger<'_> {
         Record::parse(bytes).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Derives the notes of the changed commits anew, and takes over what
-    /// people wrote into the notes of the other side.
+    /// Regenerates the notes of the changed commits, and merges the text that people wrote into the notes
+    /// of the remote.
     fn merge_notes(&self, tracking: &Tracking, changed: &BTreeSet<CommitId>) -> Result<(), Error> {
         self.retrying(|| {
             let theirs = self.repository.ref_tip(&tracking.notes)?;
@@ -407,7 +407,7 @@ impl Ledger<'_> {
                     notes.stage(&mut writer, Oid::from(commit), text.as_bytes())?;
                 }
             }
-            // Two clones would else merge each other's merges for ever.
+            // Fast-forward if possible. Otherwise two clones would merge each other's merges forever.
             if let Some(theirs) = theirs.filter(|_| !known)
                 && let Some(update) = notes.forward(&writer, theirs)?
             {
@@ -420,8 +420,7 @@ impl Ledger<'_> {
         })
     }
 
-    /// Gives the other side what it does not have. `false` when somebody else
-    /// was faster.
+    /// Pushes the refs that the remote lacks. Returns false if another clone has pushed first.
     fn push(
         &self,
         remote: &str,
@@ -461,9 +460,9 @@ impl Ledger<'_> {
         Ok(done)
     }
 
-    /// Refspecs of all refs but `skip`, as a pattern: git compares each ref that
-    /// is named with all that there are, and those that a pattern means it
-    /// finds at once. `None` when there are too many exceptions.
+    /// Returns refspecs that match all ledger refs except `skip` by a pattern. git compares each named
+    /// ref with all refs, and finds the matches of a pattern at once. `None` if there are too many
+    /// exceptions.
     fn all_but(
         &self,
         skip: &BTreeSet<String>,
@@ -480,7 +479,8 @@ impl Ledger<'_> {
         Ok((except.len() <= FEW).then(|| chosen.chain(except).collect()))
     }
 
-    /// Pushes what `refspecs` mean, which is `batch`.
+    /// Pushes `refspecs`, which match the refs of `batch`. Returns false if another clone has pushed
+    /// first.
     fn push_these(
         &self,
         remote: &str,
@@ -494,7 +494,7 @@ impl Ledger<'_> {
         crash_point("sync.pushed");
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
-        // A few are looked up one by one.
+        // A few refs are looked up one by one.
         let all = batch.len() > FEW;
         let (ours, known) = match all {
             true => (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?),
@@ -506,13 +506,13 @@ impl Ledger<'_> {
                 Some(Outcome::Accepted) => {
                     let commit: Option<CommitId> =
                         name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
-                    // Where plain git is set up to fetch them, the push has moved them.
+                    // The push has already moved the tracking ref if a fetch refspec covers it.
                     let old = match &commit {
                         Some(commit) if all => known.get(commit).copied(),
                         _ => self.repository.ref_tip(remembered)?,
                     };
-                    // A ref that has moved since may have been pushed as it is now. It
-                    // is seen at the next fetch; no ref ever gets an old tip again.
+                    // If the ref has moved since, its newer tip may have been pushed. The next fetch
+                    // finds that out. A tracking ref never goes back to an older tip.
                     let now = match &commit {
                         Some(commit) if all => ours.get(commit).copied(),
                         _ => self.repository.ref_tip(name)?,
@@ -524,20 +524,20 @@ impl Ledger<'_> {
                 }
                 Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {
                     reference: name.clone(),
-                    reason: format!("`{remote}` refuses it: {reason}"),
+                    reason: format!("`{remote}` rejected it: {reason}"),
                     rewritten: false,
                     refused: false,
                 }),
                 Some(Outcome::Behind) | None => done = false,
             }
         }
-        // They only remember what was seen; losing them costs the next run time.
+        // Tracking refs are a cache. Losing them only makes the next run slower.
         let _ = publish(&self.repository.writer(), updates);
         Ok(done)
     }
 }
 
-/// Makes what was written durable and moves refs to it.
+/// Makes the written objects durable and moves the refs.
 fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
     if updates.is_empty() {
         return Ok(());

@@ -1,21 +1,20 @@
-//! Writing the ledger out.
+//! Exports the ledger.
 
 use super::line::Line;
 use crate::ledger::{Error, Ledger, catalog::Place, layout};
 
-/// What was written.
+/// The size of an export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// How many backups.
+    /// The number of backups.
     pub backups: u64,
-    /// How many events.
+    /// The number of events.
     pub events: u64,
 }
 
 impl Ledger<'_> {
-    /// Gives all records to `sink`, line by line. One record at a time is in
-    /// memory. A record that cannot be read is an error: an export without it
-    /// would be taken for the whole.
+    /// Writes all records to `sink`, line by line. One record at a time is in memory. Fails if a record
+    /// cannot be read: an export without it would be taken for a complete one.
     pub fn export<E: From<Error>>(
         &self,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,

@@ -1,7 +1,7 @@
-//! The whole ledger as lines of JSON, to be moved to another repository.
+//! Exports the whole ledger as lines of JSON, and imports it into another repository.
 //!
-//! The first line says what it is; then come, backup by backup, one line for
-//! each event in their order, and one for the recorded schema if there is one:
+//! The first line is a header. Then each backup has one line for each of its events, in their order,
+//! and one line for the recorded schema if there is one:
 //!
 //! ```text
 //! {"backups":1,"format":1,"kind":"pggit-ledger"}
@@ -9,9 +9,9 @@
 //! {"schema":"01a1...","sql":"CREATE TABLE ..."}
 //! ```
 //!
-//! The same ledger gives the same bytes, and an export of what was imported
-//! into an empty ledger is equal to what was imported. What people wrote into
-//! notes, and who committed when, is not part of it.
+//! Exports of the same ledger are equal byte for byte. An import into an empty ledger and an export
+//! of that ledger give the same bytes again. Text that people wrote into notes and the authors and
+//! dates of the ledger commits are not exported.
 
 mod export;
 mod import;

@@ -1,7 +1,7 @@
-//! The chain of ledger commits of one schema commit, from its beginning on.
+//! Checks the chain of ledger commits of one schema commit, from its root to its tip.
 //!
-//! Every ledger commit is compared with each of its parents: events are only
-//! ever added, and beside them nothing changes.
+//! Every ledger commit is compared with each of its parents: it may only add events, and nothing else
+//! may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -14,9 +14,9 @@ use super::{Code, Finding};
 use crate::ledger::beginning::is_stand_in;
 use crate::ledger::layout;
 
-/// How many paths of a changed schema are named.
+/// Maximum number of paths of a changed schema that are named.
 const PATHS_SHOWN: usize = 5;
-/// How many parsed versions of records are remembered.
+/// Maximum number of parsed versions of records in the cache.
 const REMEMBERED: usize = 64;
 
 /// An event that a ledger commit added.
@@ -35,13 +35,13 @@ pub(super) struct Link {
     pub(super) added: Vec<Added>,
 }
 
-/// The tree of a commit: what is of the schema, and what is of the ledger.
+/// The tree of a commit, split into the files of the schema and those of the ledger.
 struct Content {
     schema: Directory,
     records: Directory,
 }
 
-/// Walks one chain.
+/// The check of one chain.
 pub(super) struct Chain<'a> {
     repository: &'a Repository,
     reference: String,
@@ -49,16 +49,16 @@ pub(super) struct Chain<'a> {
     contents: BTreeMap<Oid, Rc<Content>>,
     remembered: BTreeMap<Oid, Rc<Result<Facts, String>>>,
     reported: BTreeSet<Oid>,
-    /// What stands for the schema commit, where that is in another repository.
+    /// The placeholders for the schema commit, if it is in another repository.
     pub(super) stand_ins: Vec<Oid>,
-    /// Some ledger commit continues the schema commit itself.
+    /// True if a ledger commit has the schema commit itself as its parent.
     continues: bool,
     pub(super) findings: Vec<Finding>,
     pub(super) links: Vec<Link>,
 }
 
 impl<'a> Chain<'a> {
-    /// Looks at all ledger commits between `commit` and `tip`.
+    /// Checks all ledger commits between `commit` and `tip`. Fails if a tree cannot be compared.
     pub(super) fn walk(repository: &'a Repository, commit: &CommitId, tip: Oid) -> Result<Self, git::Error> {
         let mut chain = Self {
             repository,
@@ -80,7 +80,7 @@ impl<'a> Chain<'a> {
         }
         for (id, parents) in order {
             chain.look(id, &parents, base.as_deref())?;
-            // A tree is needed until the last child has been compared with it.
+            // A tree is kept until its last child has been compared with it.
             for parent in parents {
                 let left = children.entry(parent).or_default();
                 *left = left.saturating_sub(1);
@@ -97,8 +97,8 @@ impl<'a> Chain<'a> {
         self.findings.last_mut().expect("one was just added")
     }
 
-    /// The ledger commits, parents before their children, and for each its
-    /// parents that are ledger commits.
+    /// Returns the ledger commits, parents before their children, each with its parents that are ledger
+    /// commits.
     fn order(&mut self, commit: &CommitId, tip: Oid) -> Vec<(Oid, Vec<Oid>)> {
         let trailer = format!("Schema-Commit: {commit}");
         let (mut order, mut known) = (Vec::new(), BTreeMap::<Oid, Option<Vec<Oid>>>::new());
@@ -123,7 +123,7 @@ impl<'a> Chain<'a> {
                 Ok(data) if data.message.lines().any(|line| line == trailer) => Some(data.parents),
                 Ok(data) => {
                     let message =
-                        format!("{id} ({}) is no ledger commit of {}", data.subject, commit.short());
+                        format!("{id} ({}) is not a ledger commit of {}", data.subject, commit.short());
                     self.found(Code::ChainBroken, message).commit = Some(id);
                     None
                 }
@@ -133,7 +133,7 @@ impl<'a> Chain<'a> {
                 }
             };
             if parents.as_ref().is_some_and(Vec::is_empty) {
-                let message = format!("{id} does not lead to the schema commit");
+                let message = format!("the history of {id} does not lead to the schema commit");
                 self.found(Code::ChainBroken, message).commit = Some(id);
             }
             stack.push((id, true));
@@ -151,12 +151,12 @@ impl<'a> Chain<'a> {
         self.found(code, error.to_string()).commit = Some(id);
     }
 
-    /// The tree of the schema commit, or of what stands for it.
+    /// Returns the tree of the schema commit or of its placeholder.
     fn base(&mut self) -> Option<Rc<Content>> {
         if !self.continues {
             let stand_ins: Vec<_> =
                 self.stand_ins.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
-            // One that was written when the commit was not to be had has no files.
+            // A placeholder that was written without the schema commit has no files.
             let whole = stand_ins.iter().find(|content| !content.schema.is_empty());
             if let Some(content) = whole.or(stand_ins.first()) {
                 return Some(Rc::clone(content));
@@ -229,7 +229,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Names the events of `file` that none of the parents has.
+    /// Collects the events of `file` that none of the parents has, and reports ids that two events share.
     fn new_version(
         &mut self,
         id: Oid,
@@ -271,7 +271,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Names the events that a parent has and this commit has not.
+    /// Reports the events that a parent has and this commit lacks.
     fn losses(&mut self, id: Oid, content: &Content, before: &[Rc<Content>]) {
         let mut found = BTreeSet::new();
         for parent in before {

@@ -1,11 +1,10 @@
-//! Looking for everything that is not as `docs/format.md` says.
+//! Checks the whole ledger against `docs/format.md`.
 //!
-//! [`Ledger::fsck`] changes nothing and reads all: every ref, every ledger
-//! commit with each of its parents, every record, every note, the records
-//! together, and on demand the signatures. [`Ledger::repair`] derives anew what
-//! is derived, through the way of all writes; it adds commits and neither
-//! touches nor drops an event. What a record says is judged without I/O
-//! ([`record`], [`signers`], [`together`]).
+//! [`Ledger::fsck`] reads everything and changes nothing: every ref, every ledger commit with each of
+//! its parents, every record, every note, the relations between records, and on request the
+//! signatures. [`Ledger::repair`] regenerates derived data like every other write: it adds commits,
+//! and neither changes nor removes an event. The checks of records need no I/O ([`record`],
+//! [`signers`], [`together`]).
 
 mod chain;
 mod finding;
@@ -28,34 +27,34 @@ pub use repair::Repaired;
 use super::{Error, Ledger, layout};
 use chain::{Added, Chain, Link};
 
-/// What is to be looked at beside the content.
+/// The optional checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Thoroughness {
-    /// Check the signature of every ledger commit.
+    /// True to check the signature of every ledger commit.
     pub signatures: bool,
 }
 
-/// What was looked at and found.
+/// The result of [`Ledger::fsck`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was found, the worst first.
+    /// The findings, the most severe first.
     pub findings: Vec<Finding>,
-    /// Refs that were looked at.
+    /// The number of refs that were checked.
     pub refs: usize,
-    /// Ledger commits that were looked at.
+    /// The number of ledger commits that were checked.
     pub commits: usize,
-    /// Records that were read.
+    /// The number of records that were read.
     pub records: usize,
 }
 
 impl Report {
-    /// How many findings are of this severity.
+    /// Returns the number of findings of this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }
 
-/// A record that could be read, and where.
+/// A readable record, with the ref that has it.
 struct Known {
     backup: Backup,
     reference: String,
@@ -68,7 +67,7 @@ struct Commit {
 }
 
 impl Ledger<'_> {
-    /// Looks at everything.
+    /// Checks everything. Fails if a ref, or an object that other checks need, cannot be read.
     pub fn fsck(&self, thoroughness: Thoroughness) -> Result<Report, Error> {
         let mut report = Report::default();
         let (mut known, mut commits, mut tips) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -117,7 +116,7 @@ impl Ledger<'_> {
                 Some(entry) if entry.is_tree() => self.repository.directory(entry.id)?,
                 _ => BTreeMap::new(),
             },
-            // That the tip cannot be read was found in its chain.
+            // The check of the chain has reported the unreadable tip.
             Err(_) => return Ok(()),
         };
         for (file, entry) in &files {
@@ -129,7 +128,7 @@ impl Ledger<'_> {
                 (Some(id), _) if entry.is_file() => {
                     let Ok(bytes) = self.repository.blob(entry.id) else { continue };
                     let looked = record::look(id, commit, &bytes);
-                    // What is no record at all was found in the chain.
+                    // The check of the chain has reported files that are no records.
                     let said = report.findings.iter().any(|finding| {
                         finding.code == Code::RecordUnreadable
                             && finding.reference == reference
@@ -153,20 +152,19 @@ impl Ledger<'_> {
                         report.findings.push(finding(Code::SchemaWithoutRecord, message));
                     }
                 }
-                _ => report.findings.push(finding(Code::ForeignFile, "it is not of the ledger")),
+                _ => report.findings.push(finding(Code::ForeignFile, "the file does not belong to the ledger")),
             }
         }
         Ok(())
     }
 
-    /// What remotes had when they were last seen is to be found here, too, once
-    /// it was synchronised.
+    /// Checks that the local refs contain the tracking refs: after a synchronisation they do.
     fn look_at_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
         for (name, theirs) in self.repository.refs_under(layout::TRACKING_PREFIX)? {
             let Some((remote, commit)) = name.rsplit_once("/backups/") else { continue };
             let Ok(commit) = commit.parse::<CommitId>() else { continue };
             let whole = match tips.get(&commit) {
-                // Where the history ends too early was found in the chain.
+                // The check of the chain has reported a history that ends too early.
                 Some(ours) => self.repository.contains(*ours, theirs, Oid::from(&commit)).unwrap_or(true),
                 None => false,
             };
@@ -189,11 +187,11 @@ impl Ledger<'_> {
         let unchecked = signatures.iter().find(|(_, signature)| signature.verdict == Verdict::Unchecked);
         let format = unchecked.map(|(id, _)| self.repository.signature_format(*id)).transpose()?.flatten();
         if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.knows_signers()? {
-            let message = "gpg.ssh.allowedSignersFile is not set, so that nobody's key is known";
+            let message = "gpg.ssh.allowedSignersFile is not set, so no key is trusted";
             report.findings.push(Finding::new(Code::NoSigners, layout::REFS_PREFIX, message));
         }
-        // Somebody who takes commits away leaves only signed ones behind; but
-        // the notes were written together with what is missing now.
+        // After an attacker has removed commits, all remaining ones may be signed. But the notes still
+        // list the records of the missing commits.
         for finding in &mut report.findings {
             if matches!(finding.code, Code::NoteStale | Code::NoteOrphan) {
                 finding.severity = Severity::Error;
@@ -202,7 +200,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// The ledger commits of `commit` by the events that they added.
+    /// Returns for each event of `commit` the ledger commit that added it. Fails if a ref or object
+    /// cannot be read.
     pub fn commits_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Oid>, Error> {
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else {
             return Ok(BTreeMap::new());
@@ -212,8 +211,8 @@ impl Ledger<'_> {
         Ok(chain.links.into_iter().flat_map(added).collect())
     }
 
-    /// The ledger commits of `commit` by the events that they added, with their
-    /// signatures.
+    /// Returns for each event of `commit` the signature of the ledger commit that added it. Fails if a
+    /// ref or object cannot be read, or if git cannot check signatures.
     pub fn signatures_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Signature>, Error> {
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else {
             return Ok(BTreeMap::new());
@@ -224,7 +223,7 @@ impl Ledger<'_> {
         let mut events = BTreeMap::new();
         for link in chain.links {
             let Some(signature) = signatures.get(&link.id) else { continue };
-            // An event that was altered is worth what its last version is worth.
+            // An event that was altered has the signature of its last version.
             events.extend(link.added.into_iter().map(|Added { id, .. }| (id, signature.clone())));
         }
         Ok(events)

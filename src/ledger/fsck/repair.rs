@@ -1,4 +1,4 @@
-//! Deriving anew what is derived: the state in the record files and the notes.
+//! Regenerates derived data: the state in the record files, and the notes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use super::record::Facts;
 use super::{Code, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
-/// What was put right.
+/// The result of [`Ledger::repair`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repaired {
-    /// Backups whose record file was written anew.
+    /// The backups whose record file was regenerated.
     pub records: BTreeSet<BackupId>,
-    /// Schema commits whose note was written anew.
+    /// The schema commits whose note was regenerated.
     pub notes: BTreeSet<CommitId>,
 }
 
 impl Ledger<'_> {
-    /// Writes anew what `report` says is derived and wrong. Everything is
-    /// derived from what is there now, not from what was there for the report.
+    /// Regenerates the derived data that `report` found stale, from the current events and not from those
+    /// at the time of the report. Fails if a ref cannot be read or written.
     pub fn repair(&self, report: &Report) -> Result<Repaired, Error> {
         let mut repaired = Repaired::default();
         let mut commits = BTreeSet::new();
@@ -92,8 +92,8 @@ impl Ledger<'_> {
     }
 }
 
-/// The record in `bytes`, when it is the one of `id` on `commit`; and whether
-/// writing it again would keep every event.
+/// Returns the record in `bytes`, if it is the one of `id` on `commit`, and true if regenerating it
+/// keeps every event.
 fn readable(bytes: &[u8], id: BackupId, commit: &CommitId) -> Option<(Record, bool)> {
     let record = Record::parse(bytes).ok()?;
     let belongs = record.id() == id && record.fold().is_ok_and(|folded| folded.backup.commit == *commit);

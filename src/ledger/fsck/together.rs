@@ -1,5 +1,4 @@
-//! What the records say together. Pure, but for the question whether a process
-//! of this machine lives.
+//! Checks across records. Pure, except for the check that a process of this host is alive.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ pub(super) fn look(known: &[Known]) -> Vec<Finding> {
     findings.extend(dependencies(known));
     findings.extend(locations(known));
     findings.extend(known.iter().filter(|one| is_interrupted(one)).map(|one| {
-        about(Code::Interrupted, one, "it is in progress, and the process that worked on it is dead")
+        about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
     }));
     findings
 }
@@ -29,7 +28,7 @@ fn twice(known: &[Known]) -> Vec<Finding> {
     for one in known {
         match first.get(&one.backup.id) {
             Some(other) => {
-                let message = format!("there is a record of it in {}, too", other.reference);
+                let message = format!("{} has a record of the same backup", other.reference);
                 findings.push(about(Code::BackupTwice, one, message));
             }
             None => drop(first.insert(one.backup.id, one)),
@@ -45,7 +44,7 @@ fn dependencies(known: &[Known]) -> Vec<Finding> {
             DependencyProblem::Missing { backup, needs } => (
                 Code::DependencyMissing,
                 backup,
-                format!("it needs backup {needs}, of which there is no record"),
+                format!("it needs backup {needs}, which has no record"),
             ),
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
