@@ -291,7 +291,7 @@ fn a_damaged_record_is_named_and_hides_no_other() {
         ("{\"id\": \"half a rec".to_owned(), "not a record: "),
         (String::new(), "not a record: EOF"),
         ("[]".to_owned(), "not a record: it is not a JSON object"),
-        (whole.replace(IDS[0], IDS[2]), "it is the record of backup"),
+        (whole.replace(IDS[0], IDS[2]), "the file has the record of backup"),
         (whole.replace("\"registered\"", "\"exploded\""), "no event registers the backup"),
         (
             whole.replace("\"nightly\"", "7").replace("\"01aa0001\"", "\"a\\nb\""),
