@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::catalog::{Place, read};
-use super::fsck::{Facts, Loss};
+use super::catalog::{RecordLocation, read};
+use super::fsck::{EventLoss, StoredEvents};
 use super::{Error, Ledger, layout};
 use crate::domain::{BackupId, Body, CLOCK_STEP_MAX, CommitId, Event, EventId, Record, Timestamp};
 use crate::git::Oid;
@@ -40,7 +40,8 @@ impl Ledger<'_> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in changed(&here, &there) {
             let Some(id) = layout::record_of(file) else { continue };
-            let read = |tip, blob| read(self.repository, &Place { id, commit: commit.clone(), tip, blob });
+            let read =
+                |tip, blob| read(self.repository, &RecordLocation { id, commit: commit.clone(), tip, blob });
             let known = here.get(file).map(|blob| read(ours, *blob));
             let record = match (read(theirs, *blob), &known) {
                 (Ok(entry), _) => entry.record,
@@ -113,8 +114,8 @@ impl Ledger<'_> {
                 None => return Err(refused(id, "was removed")),
             };
             match old.lost_in(&now).into_iter().next() {
-                Some(Loss::Removed(event)) => return Err(refused(id, &format!("lacks event {event}"))),
-                Some(Loss::Altered(event)) => return Err(altered(id, &event)),
+                Some(EventLoss::Removed(event)) => return Err(refused(id, &format!("lacks event {event}"))),
+                Some(EventLoss::Altered(event)) => return Err(altered(id, &event)),
                 None => {}
             }
         }
@@ -130,12 +131,12 @@ impl Ledger<'_> {
             let ours = here.get(file).map(|blob| self.facts(*blob)).transpose()?;
             let ours = ours.and_then(Result::ok).unwrap_or_default();
             let loss = ours.lost_in(&theirs).into_iter().find_map(|loss| match loss {
-                Loss::Altered(event) => Some(event),
-                Loss::Removed(_) => None,
+                EventLoss::Altered(event) => Some(event),
+                EventLoss::Removed(_) => None,
             });
             loss.map_or(Ok(()), |event| Err(altered(id, &event)))?;
-            let known: BTreeSet<&String> = ours.twice().collect();
-            if let Some(event) = theirs.twice().find(|event| !known.contains(event)) {
+            let known: BTreeSet<&String> = ours.duplicate_ids().collect();
+            if let Some(event) = theirs.duplicate_ids().find(|event| !known.contains(event)) {
                 return Err(refused(id, &format!("has two different events {event}")));
             }
         }
@@ -166,8 +167,8 @@ impl Ledger<'_> {
         Ok(events.filter(|event| matches!(event.body, Body::Completed(_))).map(|event| event.id).collect())
     }
 
-    fn facts(&self, blob: Oid) -> Result<Result<Facts, String>, Error> {
-        Ok(Facts::parse(&self.repository.blob(blob)?))
+    fn facts(&self, blob: Oid) -> Result<Result<StoredEvents, String>, Error> {
+        Ok(StoredEvents::parse(&self.repository.blob(blob)?))
     }
 }
 
@@ -195,5 +196,5 @@ fn altered(id: BackupId, event: &str) -> Error {
 }
 
 fn refused(id: BackupId, what: &str) -> Error {
-    Error::NotTaken { reason: format!("the record of backup {id} there {what}") }
+    Error::RemoteRejected { reason: format!("the record of backup {id} there {what}") }
 }

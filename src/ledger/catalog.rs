@@ -39,7 +39,7 @@ pub struct Catalog {
 }
 
 /// The location of a record in the repository.
-pub(super) struct Place {
+pub(super) struct RecordLocation {
     pub(super) id: BackupId,
     pub(super) commit: CommitId,
     pub(super) tip: Oid,
@@ -51,7 +51,7 @@ impl Ledger<'_> {
     /// backup is enough. Fails only if the refs cannot be read.
     pub fn catalog(&self) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
-        let places = self.places(&mut catalog.damaged)?;
+        let places = self.record_locations(&mut catalog.damaged)?;
         for place in places {
             match self.read(&place) {
                 Ok(entry) => catalog.entries.push(entry),
@@ -70,7 +70,7 @@ impl Ledger<'_> {
     pub fn at_commit(&self, commit: &CommitId) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else { return Ok(catalog) };
-        for place in self.places_at(commit, tip)? {
+        for place in self.record_locations_at(commit, tip)? {
             match self.read(&place) {
                 Ok(entry) => catalog.entries.push(entry),
                 Err(reason) => catalog.damaged.push(Damage {
@@ -106,11 +106,14 @@ impl Ledger<'_> {
     }
 
     /// Returns the locations of all records, and adds unreadable refs to `damaged`.
-    pub(super) fn places(&self, damaged: &mut Vec<super::Damage>) -> Result<Vec<Place>, Error> {
+    pub(super) fn record_locations(
+        &self,
+        damaged: &mut Vec<super::Damage>,
+    ) -> Result<Vec<RecordLocation>, Error> {
         let mut places = Vec::new();
         for (name, tip) in self.repository.refs_under(layout::REFS_PREFIX)? {
             let here = match name.parse::<CommitId>() {
-                Ok(commit) => self.places_at(&commit, tip).map_err(|error| error.to_string()),
+                Ok(commit) => self.record_locations_at(&commit, tip).map_err(|error| error.to_string()),
                 Err(invalid) => Err(invalid.to_string()),
             };
             match here {
@@ -125,30 +128,30 @@ impl Ledger<'_> {
         Ok(places)
     }
 
-    fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
-        places_at(self.repository, commit, tip)
+    fn record_locations_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<RecordLocation>, git::Error> {
+        record_locations_at(self.repository, commit, tip)
     }
 
-    fn read(&self, place: &Place) -> Result<Entry, String> {
+    fn read(&self, place: &RecordLocation) -> Result<Entry, String> {
         read(self.repository, place)
     }
 }
 
 /// Returns the locations of the records in the tree of `tip`, a ledger commit of `commit`.
-pub(super) fn places_at(
+pub(super) fn record_locations_at(
     repository: &Repository,
     commit: &CommitId,
     tip: Oid,
-) -> Result<Vec<Place>, git::Error> {
+) -> Result<Vec<RecordLocation>, git::Error> {
     let files = repository.files_at(tip, layout::DIRECTORY)?;
     let place = |(name, blob): (String, Oid)| {
-        Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
+        Some(RecordLocation { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
     };
     Ok(files.into_iter().filter_map(place).collect())
 }
 
 /// Reads one record. The error is the reason why it cannot be read.
-pub(super) fn read(repository: &Repository, place: &Place) -> Result<Entry, String> {
+pub(super) fn read(repository: &Repository, place: &RecordLocation) -> Result<Entry, String> {
     let bytes = repository.blob(place.blob).map_err(|error| error.to_string())?;
     let record = Record::parse(&bytes).map_err(|error| error.to_string())?;
     let folded = record.fold().map_err(|error| error.to_string())?;

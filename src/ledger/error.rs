@@ -77,7 +77,7 @@ pub enum Error {
     },
     /// The records of a remote are not accepted.
     #[error("{reason}")]
-    NotTaken {
+    RemoteRejected {
         /// The reason.
         reason: String,
     },

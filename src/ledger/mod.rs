@@ -9,10 +9,8 @@
 //! - One damaged record does not make reading fail. It is reported beside the other records.
 
 mod accept;
-mod beginning;
 mod catalog;
 mod error;
-pub mod exchange;
 pub mod fsck;
 mod index;
 mod layout;
@@ -20,17 +18,19 @@ mod maintenance;
 mod message;
 mod note;
 mod query;
+mod root;
 mod sync;
+pub mod transfer;
 mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
 pub use error::Error;
-pub use index::{Overview, Refreshed, Row};
+pub use index::{IndexRefresh, Overview, Row};
 pub use layout::{NOTES_REF, REFS_PREFIX};
-pub use maintenance::Maintained;
+pub use maintenance::MaintenanceReport;
 pub use message::reason;
 pub use query::{Filter, TagFilter};
-pub use sync::{Direction, LeftAlone, Synced};
+pub use sync::{SkippedRef, SyncOptions, SyncReport};
 pub use write::{Change, NewBackup};
 
 use crate::clock::Clock;

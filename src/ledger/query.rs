@@ -5,7 +5,7 @@ use crate::domain::{
     Timestamp,
 };
 
-use super::catalog::{Place, read};
+use super::catalog::{RecordLocation, read};
 use super::{Catalog, Damage, Entry, Error, Ledger, layout};
 
 /// A tag that a backup must have.
@@ -43,7 +43,7 @@ pub struct Filter {
 }
 
 /// The facts of a backup that filters and selectors use.
-pub(super) trait Facts {
+pub(super) trait FilterFields {
     fn id(&self) -> BackupId;
     fn name(&self) -> &str;
     fn database(&self) -> &str;
@@ -56,7 +56,7 @@ pub(super) trait Facts {
     fn registered_at(&self) -> Timestamp;
 }
 
-impl Facts for Backup {
+impl FilterFields for Backup {
     fn id(&self) -> BackupId {
         self.id
     }
@@ -104,7 +104,7 @@ impl Filter {
         self.passes(backup)
     }
 
-    pub(super) fn passes(&self, backup: &impl Facts) -> bool {
+    pub(super) fn passes(&self, backup: &impl FilterFields) -> bool {
         fn any<T>(wanted: &[T], is: impl Fn(&T) -> bool) -> bool {
             wanted.is_empty() || wanted.iter().any(is)
         }
@@ -128,7 +128,7 @@ impl Filter {
 /// Returns the backup that `selector` names. `backups` are in the order of their registration. A
 /// name takes precedence over the beginning of an id. `latest` and `oldest` select among completed
 /// backups.
-pub(super) fn one<B, F: Facts>(
+pub(super) fn one<B, F: FilterFields>(
     backups: impl Iterator<Item = B>,
     facts: impl for<'x> Fn(&'x B) -> &'x F,
     selector: &BackupSelector,
@@ -181,7 +181,7 @@ fn missing(selector: &BackupSelector, damaged: &[Damage]) -> Error {
     }
 }
 
-fn candidate(backup: &impl Facts) -> String {
+fn candidate(backup: &impl FilterFields) -> String {
     let (id, name, database) = (backup.id(), backup.name(), backup.database());
     format!("{id} {name} ({database}, {}, {})", backup.status(), backup.registered_at())
 }
@@ -210,7 +210,7 @@ impl Ledger<'_> {
             if let Some(tip) = self.repository.ref_tip(&layout::ref_name(&commit))?
                 && let Some(blob) = self.repository.entry_at(tip, &layout::record_path(id))?
             {
-                return self.read_place(&Place { id, commit, tip, blob });
+                return self.read_at(&RecordLocation { id, commit, tip, blob });
             }
         }
         Err(Error::NotFound { selector: id.to_string() })
@@ -225,7 +225,7 @@ impl Ledger<'_> {
         }
     }
 
-    pub(super) fn read_place(&self, place: &Place) -> Result<Entry, Error> {
+    pub(super) fn read_at(&self, place: &RecordLocation) -> Result<Entry, Error> {
         read(self.repository, place).map_err(|reason| Error::Damaged {
             backup: place.id.to_string(),
             commit: place.commit.clone(),

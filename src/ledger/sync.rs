@@ -20,18 +20,18 @@ use super::{Error, Ledger, layout, note};
 /// The most attempts if other clones push at the same time.
 const ROUNDS: usize = 10;
 /// The most refs of one transaction.
-const BATCH: usize = 2_000;
+const BATCH_REFS: usize = 2_000;
 /// The most refs of one push. They are arguments of git, and every system allows at least some
 /// hundreds of KiB of arguments.
-const PUSH: usize = 2_000;
+const PUSH_REFS_MAX: usize = 2_000;
 /// The most refs that are pushed by name rather than by pattern.
-const FEW: usize = 64;
+const NAMED_REFS_MAX: usize = 64;
 /// The most changed refs that are fetched by name rather than by pattern.
-const NEWS_MOST: usize = 1_000;
+const CHANGED_REFS_MAX: usize = 1_000;
 
 /// The options of a synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Direction {
+pub struct SyncOptions {
     /// True to integrate the records of the remote.
     pub fetch: bool,
     /// True to push the local records.
@@ -45,7 +45,7 @@ pub struct Direction {
 
 /// A ref that the synchronisation skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftAlone {
+pub struct SkippedRef {
     /// The name of the local ref.
     pub reference: String,
     /// The reason.
@@ -58,24 +58,21 @@ pub struct LeftAlone {
 
 /// The result of a synchronisation. The commits are schema commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Synced {
+pub struct SyncReport {
     /// The commits whose ledger ref was fast-forwarded to that of the remote.
-    pub taken: BTreeSet<CommitId>,
+    pub fetched: BTreeSet<CommitId>,
     /// The commits whose records were changed on both sides and merged.
     pub merged: BTreeSet<CommitId>,
     /// The commits whose ledger ref was pushed.
     pub pushed: BTreeSet<CommitId>,
     /// The refs that were skipped.
-    pub left_alone: Vec<LeftAlone>,
+    pub skipped: Vec<SkippedRef>,
 }
 
-impl Synced {
+impl SyncReport {
     /// Returns true if both sides were equal already.
     pub fn is_nothing(&self) -> bool {
-        self.taken.is_empty()
-            && self.merged.is_empty()
-            && self.pushed.is_empty()
-            && self.left_alone.is_empty()
+        self.fetched.is_empty() && self.merged.is_empty() && self.pushed.is_empty() && self.skipped.is_empty()
     }
 }
 
@@ -98,21 +95,21 @@ impl Tracking {
 impl Ledger<'_> {
     /// Synchronises this ledger with that of `remote`. Fails if the transfer fails, or if other clones
     /// keep pushing at the same time.
-    pub fn sync(&self, remote: &str, direction: Direction) -> Result<Synced, Error> {
+    pub fn sync(&self, remote: &str, options: SyncOptions) -> Result<SyncReport, Error> {
         let tracking = Tracking::of(remote);
-        let mut synced = Synced::default();
+        let mut synced = SyncReport::default();
         for _ in 0..ROUNDS {
             let before = self.tips(&tracking.backups)?;
-            self.fetch(remote, &tracking, &before, direction)?;
+            self.fetch(remote, &tracking, &before, options)?;
             crash_point("sync.fetched");
             // An object database that was opened before the fetch does not find the new packs.
             let repository = self.repository.reopened()?;
             let ledger = Ledger { repository: &repository, ..*self };
-            synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
-            if direction.fetch {
-                ledger.integrate(&tracking, &before, direction, &mut synced)?;
+            synced.skipped = ledger.rewritten(remote, &tracking, &before)?;
+            if options.fetch {
+                ledger.integrate(&tracking, &before, options, &mut synced)?;
             }
-            if !direction.push || ledger.push(remote, &tracking, direction, &mut synced)? {
+            if !options.push || ledger.push(remote, &tracking, options, &mut synced)? {
                 return Ok(synced);
             }
         }
@@ -125,7 +122,7 @@ impl Ledger<'_> {
         remote: &str,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
+        options: SyncOptions,
     ) -> Result<(), Error> {
         let (backups, notes) = (&tracking.backups, &tracking.notes);
         let everything = [
@@ -133,24 +130,25 @@ impl Ledger<'_> {
             // A pattern, because a missing ref that is named is an error.
             format!("+{}*:{notes}*", layout::NOTES_REF),
         ];
-        let news = self.news(remote, tracking, before, direction)?;
-        if let Some(news) = &news
-            && (news.is_empty() || self.repository.fetch(remote, news, direction.unattended).is_ok())
+        let changed_refs = self.changed_refs(remote, tracking, before, options)?;
+        if let Some(changed_refs) = &changed_refs
+            && (changed_refs.is_empty()
+                || self.repository.fetch(remote, changed_refs, options.unattended).is_ok())
         {
             return Ok(());
         }
         // This also covers refs that were deleted after they were listed.
-        Ok(self.repository.fetch(remote, &everything, direction.unattended)?)
+        Ok(self.repository.fetch(remote, &everything, options.unattended)?)
     }
 
     /// Returns the refspecs of the changed refs, if they are few: git needs long to find out that most
     /// refs are unchanged. `None` if everything must be fetched.
-    fn news(
+    fn changed_refs(
         &self,
         remote: &str,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
+        options: SyncOptions,
     ) -> Result<Option<Vec<String>>, Error> {
         if before.is_empty() {
             return Ok(None);
@@ -158,26 +156,26 @@ impl Ledger<'_> {
         let pattern = format!("{}*", layout::REFS_PREFIX);
         let patterns = [pattern.as_str(), layout::NOTES_REF];
         let (mut seen, mut notes) = (0, self.repository.ref_tip(&tracking.notes)?);
-        let mut news = Vec::new();
-        for (name, tip) in self.repository.refs_of(remote, &patterns, direction.unattended)? {
+        let mut changed_refs = Vec::new();
+        for (name, tip) in self.repository.refs_of(remote, &patterns, options.unattended)? {
             let commit = name.strip_prefix(layout::REFS_PREFIX).and_then(|it| it.parse::<CommitId>().ok());
             if let Some(commit) = commit {
                 let old = before.get(&commit);
                 seen += usize::from(old.is_some());
                 if old != Some(&tip) {
-                    news.push(format!("+{name}:{}{commit}", tracking.backups));
+                    changed_refs.push(format!("+{name}:{}{commit}", tracking.backups));
                 }
             } else if name == layout::NOTES_REF && notes.take() != Some(tip) {
-                news.push(format!("+{name}:{}", tracking.notes));
+                changed_refs.push(format!("+{name}:{}", tracking.notes));
             }
         }
         // A full fetch prunes the tracking refs of refs that were deleted on the remote.
         let gone = seen < before.len() || notes.is_some();
-        Ok((!gone && news.len() <= NEWS_MOST).then_some(news))
+        Ok((!gone && changed_refs.len() <= CHANGED_REFS_MAX).then_some(changed_refs))
     }
 
     /// Resets the tracking refs whose history was rewritten on the remote, and returns these refs.
-    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<LeftAlone>, Error> {
+    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<SkippedRef>, Error> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
@@ -190,7 +188,7 @@ impl Ledger<'_> {
                 })?;
                 let reason = format!("`{remote}` has rewritten its history: {new} does not continue {old}");
                 let reference = layout::ref_name(&commit);
-                rewritten.push(LeftAlone { reference, reason, rewritten: true, refused: false });
+                rewritten.push(SkippedRef { reference, reason, rewritten: true, refused: false });
             }
         }
         Ok(rewritten)
@@ -202,7 +200,7 @@ impl Ledger<'_> {
     fn refuses(&self, commit: &CommitId, theirs: Oid) -> Result<bool, Error> {
         let ours = self.repository.ref_tip(&layout::ref_name(commit))?;
         match self.accept(commit, ours, theirs) {
-            Err(Error::NotTaken { .. }) => Ok(true),
+            Err(Error::RemoteRejected { .. }) => Ok(true),
             Err(error) => Err(error),
             Ok(()) => Ok(false),
         }
@@ -218,11 +216,11 @@ impl Ledger<'_> {
         &self,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<(), Error> {
         let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
-        let skip: BTreeSet<&str> = synced.left_alone.iter().map(|left| left.reference.as_str()).collect();
+        let skip: BTreeSet<&str> = synced.skipped.iter().map(|left| left.reference.as_str()).collect();
         let differing: Vec<(&CommitId, Oid)> = theirs
             .iter()
             .filter(|(commit, theirs)| {
@@ -230,13 +228,13 @@ impl Ledger<'_> {
             })
             .map(|(commit, theirs)| (commit, *theirs))
             .collect();
-        let mut left_alone = Vec::new();
+        let mut skipped = Vec::new();
         let mut changed = BTreeSet::new();
-        for batch in differing.chunks(BATCH) {
+        for batch in differing.chunks(BATCH_REFS) {
             let (mut updates, mut writer) = (Vec::new(), self.repository.writer());
             for (commit, theirs) in batch {
                 let tips = (ours.get(*commit).copied(), *theirs);
-                match self.together(&mut writer, commit, tips, direction, synced) {
+                match self.reconcile(&mut writer, commit, tips, options, synced) {
                     Ok(Some(update)) => {
                         changed.insert((*commit).clone());
                         updates.push(update);
@@ -244,11 +242,11 @@ impl Ledger<'_> {
                     Ok(None) => {}
                     Err(error) if error.retry() => return Err(error),
                     Err(error) => {
-                        let refused = matches!(error, Error::NotTaken { .. });
+                        let refused = matches!(error, Error::RemoteRejected { .. });
                         if refused {
                             self.forget(tracking, commit, *theirs, before.get(*commit).copied())?;
                         }
-                        left_alone.push(LeftAlone {
+                        skipped.push(SkippedRef {
                             reference: layout::ref_name(commit),
                             reason: error.to_string(),
                             rewritten: false,
@@ -257,12 +255,12 @@ impl Ledger<'_> {
                     }
                 }
             }
-            if !direction.dry_run {
+            if !options.dry_run {
                 publish(&writer, updates)?;
             }
         }
-        synced.left_alone.extend(left_alone);
-        if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
+        synced.skipped.extend(skipped);
+        if options.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
     }
 
     /// Resets a tracking ref to its value before `theirs`, so that the remote may go back to that
@@ -287,13 +285,13 @@ impl Ledger<'_> {
 
     /// Returns the update of the local ref of `commit`, if it needs one. Fails if the ref of the remote
     /// is not accepted.
-    fn together(
+    fn reconcile(
         &self,
         writer: &mut Writer<'_>,
         commit: &CommitId,
         (ours, theirs): (Option<Oid>, Oid),
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<Option<RefUpdate>, Error> {
         let (name, end) = (layout::ref_name(commit), Oid::from(commit));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
@@ -308,15 +306,15 @@ impl Ledger<'_> {
         }
         self.accept(commit, ours, theirs)?;
         let Some(ours) = ours else {
-            synced.taken.insert(commit.clone());
+            synced.fetched.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: None, new: theirs }));
         };
         if contains(theirs, ours)? {
-            synced.taken.insert(commit.clone());
+            synced.fetched.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: Some(ours), new: theirs }));
         }
         synced.merged.insert(commit.clone());
-        if direction.dry_run {
+        if options.dry_run {
             return Ok(None);
         }
         let new = self.merge(writer, commit, ours, theirs)?;
@@ -425,11 +423,11 @@ impl Ledger<'_> {
         &self,
         remote: &str,
         tracking: &Tracking,
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<bool, Error> {
         let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
-        let skip: BTreeSet<String> = synced.left_alone.iter().map(|left| left.reference.clone()).collect();
+        let skip: BTreeSet<String> = synced.skipped.iter().map(|left| left.reference.clone()).collect();
         let mut wanted: Vec<(String, String, Oid)> = ours
             .iter()
             .filter(|(commit, tip)| theirs.get(commit) != Some(tip))
@@ -443,19 +441,19 @@ impl Ledger<'_> {
         }
         let commits =
             wanted.iter().filter_map(|(name, ..)| name.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
-        if direction.dry_run {
+        if options.dry_run {
             synced.pushed.extend(commits);
             return Ok(true);
         }
-        if wanted.len() > FEW
+        if wanted.len() > NAMED_REFS_MAX
             && let Some(refspecs) = self.all_but(&skip, &wanted)?
         {
-            return self.push_these(remote, tracking, &refspecs, &wanted, direction, synced);
+            return self.push_these(remote, tracking, &refspecs, &wanted, options, synced);
         }
         let mut done = true;
-        for batch in wanted.chunks(PUSH) {
+        for batch in wanted.chunks(PUSH_REFS_MAX) {
             let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
-            done &= self.push_these(remote, tracking, &refspecs, batch, direction, synced)?;
+            done &= self.push_these(remote, tracking, &refspecs, batch, options, synced)?;
         }
         Ok(done)
     }
@@ -472,11 +470,11 @@ impl Ledger<'_> {
         let foreign = all.iter().map(|(name, _)| name).filter(|name| name.parse::<CommitId>().is_err());
         let foreign = foreign.map(|name| format!("{}{name}", layout::REFS_PREFIX));
         let except: Vec<String> =
-            foreign.chain(skip.iter().cloned()).take(FEW + 1).map(|it| format!("^{it}")).collect();
+            foreign.chain(skip.iter().cloned()).take(NAMED_REFS_MAX + 1).map(|it| format!("^{it}")).collect();
         let notes = wanted.iter().map(|(name, ..)| name).filter(|name| *name == layout::NOTES_REF);
         let chosen = [format!("{0}*:{0}*", layout::REFS_PREFIX)].into_iter();
         let chosen = chosen.chain(notes.map(|notes| format!("{notes}:{notes}")));
-        Ok((except.len() <= FEW).then(|| chosen.chain(except).collect()))
+        Ok((except.len() <= NAMED_REFS_MAX).then(|| chosen.chain(except).collect()))
     }
 
     /// Pushes `refspecs`, which match the refs of `batch`. Returns false if another clone has pushed
@@ -487,15 +485,15 @@ impl Ledger<'_> {
         tracking: &Tracking,
         refspecs: &[String],
         batch: &[(String, String, Oid)],
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<bool, Error> {
-        let pushed = self.repository.push(remote, refspecs, direction.unattended)?;
+        let pushed = self.repository.push(remote, refspecs, options.unattended)?;
         crash_point("sync.pushed");
         let outcomes: BTreeMap<&str, &Outcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
-        // A few refs are looked up one by one.
-        let all = batch.len() > FEW;
+        // A few refs are checked up one by one.
+        let all = batch.len() > NAMED_REFS_MAX;
         let (ours, known) = match all {
             true => (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?),
             false => (Tips::new(), Tips::new()),
@@ -522,7 +520,7 @@ impl Ledger<'_> {
                         updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
-                Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {
+                Some(Outcome::Refused(reason)) => synced.skipped.push(SkippedRef {
                     reference: name.clone(),
                     reason: format!("`{remote}` rejected it: {reason}"),
                     rewritten: false,

@@ -16,7 +16,7 @@ use crate::git::{
 
 use crate::process::crash_point;
 
-use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
+use super::{Entry, Error, Ledger, catalog::RecordLocation, layout, message, note};
 
 /// A backup to register.
 #[derive(Debug, Clone)]
@@ -196,7 +196,9 @@ impl Ledger<'_> {
         let tip = self.repository.ref_tip(&reference)?;
         let known = match tip {
             Some(tip) => match self.repository.entry_at(tip, &layout::record_path(id))? {
-                Some(blob) => Some(self.read_place(&Place { id, commit: commit.clone(), tip, blob })?),
+                Some(blob) => {
+                    Some(self.read_at(&RecordLocation { id, commit: commit.clone(), tip, blob })?)
+                }
                 None => None,
             },
             None => None,
@@ -235,7 +237,7 @@ impl Ledger<'_> {
         let mut writer = self.repository.writer();
         let parent = match base.tip {
             Some(tip) => tip,
-            None => self.beginning(&mut writer, &backup.commit)?,
+            None => self.root_commit(&mut writer, &backup.commit)?,
         };
         let mut changes = Vec::new();
         if base.tip.is_none() {

@@ -3,7 +3,7 @@
 use crate::cli::output::repository::{FsckFinding, FsckOutput, RepairedLedger};
 use crate::cli::ui::Style;
 use crate::cli::{Code as Exit, Context, Failure};
-use crate::ledger::fsck::{Code, Finding, Repaired, Report, Severity, Thoroughness};
+use crate::ledger::fsck::{Code, Finding, FsckOptions, RepairReport, Report, Severity};
 
 /// Check that the ledger is what its format says
 ///
@@ -36,13 +36,13 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
-    let thoroughness = Thoroughness { signatures: args.signatures };
-    let mut report = ledger.fsck(thoroughness)?;
-    let mut repaired = Repaired::default();
+    let options = FsckOptions { signatures: args.signatures };
+    let mut report = ledger.fsck(options)?;
+    let mut repaired = RepairReport::default();
     if args.repair {
         repaired = ledger.repair(&report)?;
-        if repaired != Repaired::default() {
-            report = ledger.fsck(thoroughness)?;
+        if repaired != RepairReport::default() {
+            report = ledger.fsck(options)?;
         }
     }
     if context.ui.wants_json() {
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn print(report: &Report, repaired: &Repaired, context: &Context) -> Result<(), Failure> {
+fn print(report: &Report, repaired: &RepairReport, context: &Context) -> Result<(), Failure> {
     let ui = &context.ui;
     for id in &repaired.records {
         ui.status(&format!("repaired the record of backup {id}"));
@@ -154,7 +154,7 @@ fn remedy(finding: &Finding) -> String {
     }
 }
 
-fn output(report: &Report, repaired: &Repaired) -> FsckOutput {
+fn output(report: &Report, repaired: &RepairReport) -> FsckOutput {
     let finding = |finding: &Finding| FsckFinding {
         code: finding.code.as_str().to_owned(),
         severity: finding.severity.as_str().to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::output::repository::{LeftAloneRef, SyncOutput};
 use crate::cli::{Code, Context, Failure};
 use crate::git::Repository;
-use crate::ledger::{Direction, LeftAlone, Synced};
+use crate::ledger::{SkippedRef, SyncOptions, SyncReport};
 
 /// Bring the ledger of this repository and that of a remote together
 ///
@@ -48,10 +48,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(remote) => named(remote, &repository.remotes())?,
         None => repository.default_remote().ok_or_else(|| no_remote(&repository.remotes()))?,
     };
-    let direction =
-        Direction { fetch: !args.push_only, push: !args.fetch_only, dry_run: args.dry_run, unattended: None };
+    let direction = SyncOptions {
+        fetch: !args.push_only,
+        push: !args.fetch_only,
+        dry_run: args.dry_run,
+        unattended: None,
+    };
     let synced = context.ledger()?.sync(&remote, direction)?;
-    for left in &synced.left_alone {
+    for left in &synced.skipped {
         context.ui.warning(&format!("{}: {}", left.reference, left.reason));
     }
     if context.ui.wants_json() {
@@ -59,12 +63,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     } else {
         context.ui.status(&summary(&remote, args.dry_run, &synced));
     }
-    match synced.left_alone.len() {
+    match synced.skipped.len() {
         0 => Ok(()),
         count => {
             let failure =
                 Failure::new(Code::Negative, format!("{count} of the records could not be synchronised"));
-            let any = |is: fn(&LeftAlone) -> bool| synced.left_alone.iter().any(is);
+            let any = |is: fn(&SkippedRef) -> bool| synced.skipped.iter().any(is);
             let failure = match any(|left| left.rewritten) {
                 true => failure.hint(
                     "find out who rewrote the history of the remote; docs/trust.md says what it should forbid",
@@ -90,10 +94,10 @@ pub(in crate::cli) fn on_write(context: &Context) {
     let remote =
         wanted.then(|| context.ledger_repository().ok()).flatten().and_then(Repository::default_remote);
     let Some(remote) = remote else { return };
-    let direction = Direction { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
+    let direction = SyncOptions { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
     let synced = context.ledger().and_then(|ledger| Ok(ledger.sync(&remote, direction)?));
     match synced {
-        Ok(synced) => synced.left_alone.iter().for_each(|left| {
+        Ok(synced) => synced.skipped.iter().for_each(|left| {
             context.ui.warning(&format!("{}: {}", left.reference, left.reason));
         }),
         Err(error) => {
@@ -120,12 +124,12 @@ fn no_remote(known: &[String]) -> Failure {
     }
 }
 
-fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
+fn summary(remote: &str, dry_run: bool, synced: &SyncReport) -> String {
     if synced.is_nothing() {
         return format!("already in sync with {remote}");
     }
     let parts =
-        [(synced.taken.len(), "fetched"), (synced.merged.len(), "merged"), (synced.pushed.len(), "pushed")];
+        [(synced.fetched.len(), "fetched"), (synced.merged.len(), "merged"), (synced.pushed.len(), "pushed")];
     let parts: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, verb)| format!("{count} {verb}")).collect();
     let parts = if parts.is_empty() { "nothing done".to_owned() } else { parts.join(", ") };
@@ -135,8 +139,8 @@ fn summary(remote: &str, dry_run: bool, synced: &Synced) -> String {
     )
 }
 
-fn output(remote: &str, synced: &Synced) -> SyncOutput {
-    let left = |left: &LeftAlone| LeftAloneRef {
+fn output(remote: &str, synced: &SyncReport) -> SyncOutput {
+    let left = |left: &SkippedRef| LeftAloneRef {
         reference: left.reference.clone(),
         reason: left.reason.clone(),
         rewritten: left.rewritten,
@@ -144,9 +148,9 @@ fn output(remote: &str, synced: &Synced) -> SyncOutput {
     };
     SyncOutput {
         remote: remote.to_owned(),
-        fetched: synced.taken.iter().cloned().collect(),
+        fetched: synced.fetched.iter().cloned().collect(),
         merged: synced.merged.iter().cloned().collect(),
         pushed: synced.pushed.iter().cloned().collect(),
-        left_alone: synced.left_alone.iter().map(left).collect(),
+        left_alone: synced.skipped.iter().map(left).collect(),
     }
 }

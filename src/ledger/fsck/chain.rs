@@ -9,10 +9,10 @@ use std::rc::Rc;
 use crate::domain::CommitId;
 use crate::git::{self, Directory, Oid, Repository};
 
-use super::record::{Facts, Loss};
+use super::record::{EventLoss, StoredEvents};
 use super::{Code, Finding};
-use crate::ledger::beginning::is_stand_in;
 use crate::ledger::layout;
+use crate::ledger::root::is_placeholder;
 
 /// Maximum number of paths of a changed schema that are named.
 const PATHS_SHOWN: usize = 5;
@@ -47,10 +47,10 @@ pub(super) struct Chain<'a> {
     reference: String,
     schema_commit: Oid,
     contents: BTreeMap<Oid, Rc<Content>>,
-    remembered: BTreeMap<Oid, Rc<Result<Facts, String>>>,
+    remembered: BTreeMap<Oid, Rc<Result<StoredEvents, String>>>,
     reported: BTreeSet<Oid>,
     /// The placeholders for the schema commit, if it is in another repository.
-    pub(super) stand_ins: Vec<Oid>,
+    pub(super) placeholders: Vec<Oid>,
     /// True if a ledger commit has the schema commit itself as its parent.
     continues: bool,
     pub(super) findings: Vec<Finding>,
@@ -67,7 +67,7 @@ impl<'a> Chain<'a> {
             contents: BTreeMap::new(),
             remembered: BTreeMap::new(),
             reported: BTreeSet::new(),
-            stand_ins: Vec::new(),
+            placeholders: Vec::new(),
             continues: false,
             findings: Vec::new(),
             links: Vec::new(),
@@ -79,7 +79,7 @@ impl<'a> Chain<'a> {
             *children.entry(*parent).or_default() += 1;
         }
         for (id, parents) in order {
-            chain.look(id, &parents, base.as_deref())?;
+            chain.check(id, &parents, base.as_deref())?;
             // A tree is kept until its last child has been compared with it.
             for parent in parents {
                 let left = children.entry(parent).or_default();
@@ -116,8 +116,8 @@ impl<'a> Chain<'a> {
                 continue;
             }
             let parents = match self.repository.commit(id) {
-                Ok(data) if is_stand_in(self.repository, &data, commit) => {
-                    self.stand_ins.push(id);
+                Ok(data) if is_placeholder(self.repository, &data, commit) => {
+                    self.placeholders.push(id);
                     None
                 }
                 Ok(data) if data.message.lines().any(|line| line == trailer) => Some(data.parents),
@@ -154,11 +154,11 @@ impl<'a> Chain<'a> {
     /// Returns the tree of the schema commit or of its placeholder.
     fn base(&mut self) -> Option<Rc<Content>> {
         if !self.continues {
-            let stand_ins: Vec<_> =
-                self.stand_ins.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
+            let placeholders: Vec<_> =
+                self.placeholders.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
             // A placeholder that was written without the schema commit has no files.
-            let whole = stand_ins.iter().find(|content| !content.schema.is_empty());
-            if let Some(content) = whole.or(stand_ins.first()) {
+            let whole = placeholders.iter().find(|content| !content.schema.is_empty());
+            if let Some(content) = whole.or(placeholders.first()) {
                 return Some(Rc::clone(content));
             }
         }
@@ -187,7 +187,7 @@ impl<'a> Chain<'a> {
         Ok(content)
     }
 
-    fn look(&mut self, id: Oid, parents: &[Oid], base: Option<&Content>) -> Result<(), git::Error> {
+    fn check(&mut self, id: Oid, parents: &[Oid], base: Option<&Content>) -> Result<(), git::Error> {
         let content = match self.content(id) {
             Ok(content) => content,
             Err(error) => {
@@ -199,7 +199,7 @@ impl<'a> Chain<'a> {
             parents.iter().filter_map(|parent| self.contents.get(parent).map(Rc::clone)).collect();
         if let Some(base) = base
             && content.schema != base.schema
-            && (!content.schema.is_empty() || self.stand_ins.is_empty())
+            && (!content.schema.is_empty() || self.placeholders.is_empty())
             && before.iter().all(|parent| parent.schema != content.schema)
         {
             let paths = self.repository.differing_paths(&base.schema, &content.schema, PATHS_SHOWN)?;
@@ -234,7 +234,7 @@ impl<'a> Chain<'a> {
         &mut self,
         id: Oid,
         file: &str,
-        facts: &Facts,
+        facts: &StoredEvents,
         before: &[Rc<Content>],
         added: &mut Vec<Added>,
     ) {
@@ -258,11 +258,11 @@ impl<'a> Chain<'a> {
                 });
             }
         }
-        let twice: Vec<&String> = facts.twice().collect();
+        let twice: Vec<&String> = facts.duplicate_ids().collect();
         let news = |event: &&&String| {
             !old.iter()
                 .filter_map(|facts| facts.as_ref().as_ref().ok())
-                .any(|facts| facts.twice().any(|known| known == **event))
+                .any(|facts| facts.duplicate_ids().any(|known| known == **event))
         };
         for event in twice.iter().filter(news) {
             let message = format!("two different events have the id {event}");
@@ -289,10 +289,10 @@ impl<'a> Chain<'a> {
                 let Ok(new) = self.facts(now.id).as_ref().clone() else { continue };
                 for loss in old.lost_in(&new) {
                     found.insert(match loss {
-                        Loss::Removed(event) => {
+                        EventLoss::Removed(event) => {
                             (path(file), Code::EventRemoved, format!("event {event} was removed"))
                         }
-                        Loss::Altered(event) => {
+                        EventLoss::Altered(event) => {
                             (path(file), Code::EventAltered, format!("event {event} was altered"))
                         }
                     });
@@ -304,7 +304,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn facts(&mut self, blob: Oid) -> Rc<Result<Facts, String>> {
+    fn facts(&mut self, blob: Oid) -> Rc<Result<StoredEvents, String>> {
         if let Some(known) = self.remembered.get(&blob) {
             return Rc::clone(known);
         }
@@ -312,7 +312,7 @@ impl<'a> Chain<'a> {
             self.remembered.clear();
         }
         let bytes = self.repository.blob(blob).map_err(|error| error.to_string());
-        let facts = Rc::new(bytes.and_then(|bytes| Facts::parse(&bytes)));
+        let facts = Rc::new(bytes.and_then(|bytes| StoredEvents::parse(&bytes)));
         self.remembered.insert(blob, Rc::clone(&facts));
         facts
     }

@@ -4,16 +4,16 @@
 //! its parents, every record, every note, the relations between records, and on request the
 //! signatures. [`Ledger::repair`] regenerates derived data like every other write: it adds commits,
 //! and neither changes nor removes an event. The checks of records need no I/O ([`record`],
-//! [`signers`], [`together`]).
+//! [`signers`], [`cross_record`]).
 
 mod chain;
+mod cross_record;
 mod finding;
 mod notes;
+mod placeholders;
 mod record;
 mod repair;
 mod signers;
-mod stand_ins;
-mod together;
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use crate::domain::{Backup, CommitId};
 use crate::git::{Oid, Signature, TreeEntry, Verdict};
 
 pub use finding::{Code, Finding, Severity};
-pub(super) use record::{Facts, Loss};
-pub use repair::Repaired;
+pub(super) use record::{EventLoss, StoredEvents};
+pub use repair::RepairReport;
 
 use super::{Error, Ledger, layout};
 use chain::{Added, Chain, Link};
 
 /// The optional checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Thoroughness {
+pub struct FsckOptions {
     /// True to check the signature of every ledger commit.
     pub signatures: bool,
 }
@@ -55,7 +55,7 @@ impl Report {
 }
 
 /// A readable record, with the ref that has it.
-struct Known {
+struct RecordAt {
     backup: Backup,
     reference: String,
 }
@@ -68,14 +68,14 @@ struct Commit {
 
 impl Ledger<'_> {
     /// Checks everything. Fails if a ref, or an object that other checks need, cannot be read.
-    pub fn fsck(&self, thoroughness: Thoroughness) -> Result<Report, Error> {
+    pub fn fsck(&self, options: FsckOptions) -> Result<Report, Error> {
         let mut report = Report::default();
         let (mut known, mut commits, mut tips) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, tip) in self.repository.refs_under(layout::REFS_PREFIX)? {
             report.refs += 1;
             match name.parse::<CommitId>() {
                 Ok(commit) => {
-                    self.look_at_ref(&commit, tip, &mut report, &mut known, &mut commits)?;
+                    self.check_ref(&commit, tip, &mut report, &mut known, &mut commits)?;
                     tips.insert(commit, tip);
                 }
                 Err(invalid) => report.findings.push(Finding::new(
@@ -86,11 +86,11 @@ impl Ledger<'_> {
             }
         }
         (report.records, report.commits) = (known.len(), commits.len());
-        report.findings.extend(together::look(&known));
-        self.look_at_notes(&known, &tips, &mut report)?;
-        self.look_at_tracking(&tips, &mut report)?;
-        if thoroughness.signatures {
-            self.look_at_signatures(&commits, &mut report)?;
+        report.findings.extend(cross_record::check(&known));
+        self.check_notes(&known, &tips, &mut report)?;
+        self.check_tracking(&tips, &mut report)?;
+        if options.signatures {
+            self.check_signatures(&commits, &mut report)?;
         }
         report.findings.sort_by(|a, b| {
             (a.severity, &a.reference, &a.file, a.code).cmp(&(b.severity, &b.reference, &b.file, b.code))
@@ -98,17 +98,17 @@ impl Ledger<'_> {
         Ok(report)
     }
 
-    fn look_at_ref(
+    fn check_ref(
         &self,
         commit: &CommitId,
         tip: Oid,
         report: &mut Report,
-        known: &mut Vec<Known>,
+        known: &mut Vec<RecordAt>,
         commits: &mut Vec<Commit>,
     ) -> Result<(), Error> {
         let reference = layout::ref_name(commit);
         let chain = Chain::walk(self.repository, commit, tip)?;
-        self.look_at_stand_ins(commit, &chain.stand_ins, report)?;
+        self.check_placeholders(commit, &chain.placeholders, report)?;
         report.findings.extend(chain.findings);
         commits.extend(chain.links.into_iter().map(|link| Commit { reference: reference.clone(), link }));
         let files = match self.repository.commit(tip).and_then(|data| self.repository.directory(data.tree)) {
@@ -127,7 +127,7 @@ impl Ledger<'_> {
             match (layout::record_of(file), sibling) {
                 (Some(id), _) if entry.is_file() => {
                     let Ok(bytes) = self.repository.blob(entry.id) else { continue };
-                    let looked = record::look(id, commit, &bytes);
+                    let checked = record::check(id, commit, &bytes);
                     // The check of the chain has reported files that are no records.
                     let said = report.findings.iter().any(|finding| {
                         finding.code == Code::RecordUnreadable
@@ -136,14 +136,14 @@ impl Ledger<'_> {
                     });
                     let news = |(code, _): &(Code, String)| !(said && *code == Code::RecordUnreadable);
                     report.findings.extend(
-                        looked
+                        checked
                             .findings
                             .into_iter()
                             .filter(news)
                             .map(|(code, message)| finding(code, &message)),
                     );
-                    if let Some(folded) = looked.folded {
-                        known.push(Known { backup: folded.backup, reference: reference.clone() });
+                    if let Some(folded) = checked.folded {
+                        known.push(RecordAt { backup: folded.backup, reference: reference.clone() });
                     }
                 }
                 (None, Some(record)) if is_recorded_schema(file, entry) => {
@@ -152,14 +152,16 @@ impl Ledger<'_> {
                         report.findings.push(finding(Code::SchemaWithoutRecord, message));
                     }
                 }
-                _ => report.findings.push(finding(Code::ForeignFile, "the file does not belong to the ledger")),
+                _ => {
+                    report.findings.push(finding(Code::ForeignFile, "the file does not belong to the ledger"))
+                }
             }
         }
         Ok(())
     }
 
     /// Checks that the local refs contain the tracking refs: after a synchronisation they do.
-    fn look_at_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
+    fn check_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
         for (name, theirs) in self.repository.refs_under(layout::TRACKING_PREFIX)? {
             let Some((remote, commit)) = name.rsplit_once("/backups/") else { continue };
             let Ok(commit) = commit.parse::<CommitId>() else { continue };
@@ -177,12 +179,12 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    fn look_at_signatures(&self, commits: &[Commit], report: &mut Report) -> Result<(), Error> {
+    fn check_signatures(&self, commits: &[Commit], report: &mut Report) -> Result<(), Error> {
         let ids: Vec<Oid> = commits.iter().map(|commit| commit.link.id).collect();
         let signatures = self.repository.signatures(&ids)?;
         for commit in commits {
             let signature = signatures.get(&commit.link.id);
-            report.findings.extend(signers::look(&commit.reference, &commit.link, signature));
+            report.findings.extend(signers::check(&commit.reference, &commit.link, signature));
         }
         let unchecked = signatures.iter().find(|(_, signature)| signature.verdict == Verdict::Unchecked);
         let format = unchecked.map(|(id, _)| self.repository.signature_format(*id)).transpose()?.flatten();

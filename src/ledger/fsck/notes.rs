@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::domain::{Backup, CommitId};
 use crate::git::Oid;
 
-use super::{Code, Finding, Known, Report};
+use super::{Code, Finding, RecordAt, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
 impl Ledger<'_> {
     /// Checks all notes. `tips` are the refs from which the records were read.
-    pub(super) fn look_at_notes(
+    pub(super) fn check_notes(
         &self,
-        known: &[Known],
+        known: &[RecordAt],
         tips: &BTreeMap<CommitId, Oid>,
         report: &mut Report,
     ) -> Result<(), Error> {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{BackupId, CommitId, Record};
 use crate::git::{NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange};
 
-use super::record::Facts;
+use super::record::StoredEvents;
 use super::{Code, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
 /// The result of [`Ledger::repair`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repaired {
+pub struct RepairReport {
     /// The backups whose record file was regenerated.
     pub records: BTreeSet<BackupId>,
     /// The schema commits whose note was regenerated.
@@ -21,8 +21,8 @@ pub struct Repaired {
 impl Ledger<'_> {
     /// Regenerates the derived data that `report` found stale, from the current events and not from those
     /// at the time of the report. Fails if a ref cannot be read or written.
-    pub fn repair(&self, report: &Report) -> Result<Repaired, Error> {
-        let mut repaired = Repaired::default();
+    pub fn repair(&self, report: &Report) -> Result<RepairReport, Error> {
+        let mut repaired = RepairReport::default();
         let mut commits = BTreeSet::new();
         for finding in &report.findings {
             let commit = match finding.code {
@@ -97,7 +97,7 @@ impl Ledger<'_> {
 fn readable(bytes: &[u8], id: BackupId, commit: &CommitId) -> Option<(Record, bool)> {
     let record = Record::parse(bytes).ok()?;
     let belongs = record.id() == id && record.fold().is_ok_and(|folded| folded.backup.commit == *commit);
-    let whole = Facts::parse(bytes).is_ok_and(|facts| facts.twice().next().is_none());
+    let whole = StoredEvents::parse(bytes).is_ok_and(|facts| facts.duplicate_ids().next().is_none());
     belongs.then_some((record, whole))
 }
 

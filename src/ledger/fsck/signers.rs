@@ -8,7 +8,7 @@ use super::{Code, Finding, Link, Severity, chain::Added};
 const WEIGHTY: [&str; 4] = ["deleted", "expired", "held", "released"];
 
 /// Checks one ledger commit of the ref `reference`.
-pub(super) fn look(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
+pub(super) fn check(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
     let verdict = signature.map_or(Verdict::Missing, |signature| signature.verdict);
     let key = signature.map(|signature| signature.key.as_str()).filter(|key| !key.is_empty());
     let key = key.map(|key| format!(" (key {key})")).unwrap_or_default();

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::domain::{BackupId, CommitId};
 use crate::git::{Oid, Repository};
-use crate::ledger::catalog::{Place, places_at, read};
+use crate::ledger::catalog::{RecordLocation, read, record_locations_at};
 use crate::ledger::{Entry, Error, Ledger, Row, layout};
 
-use super::refresh::spread;
+use super::refresh::map_parallel;
 use super::segment::{HEADER, ID, Shape, u32_at};
 
 impl Ledger<'_> {
@@ -26,7 +26,7 @@ impl Ledger<'_> {
         let loose = self.repository.loose_under(layout::REFS_PREFIX).unwrap_or_default();
         for (name, tip) in loose.iter().take(if loose.len() > WORTH_A_TRY { 0 } else { WORTH_A_TRY }) {
             let Ok(commit) = name.parse::<CommitId>() else { continue };
-            let here = places_at(self.repository, &commit, *tip).unwrap_or_default();
+            let here = record_locations_at(self.repository, &commit, *tip).unwrap_or_default();
             if here.iter().any(|place| place.id == id) {
                 return Ok(commit);
             }
@@ -58,7 +58,9 @@ impl Ledger<'_> {
     ) -> Result<(), E> {
         const AT_ONCE: usize = 2048;
         for some in rows.chunks(AT_ONCE) {
-            for made in spread(self.repository, some, |repository, row| entry(repository, row).map(&make)) {
+            for made in
+                map_parallel(self.repository, some, |repository, row| entry(repository, row).map(&make))
+            {
                 take(made?)?;
             }
         }
@@ -67,7 +69,7 @@ impl Ledger<'_> {
 }
 
 fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
-    let place = Place { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
+    let place = RecordLocation { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
     read(repository, &place).map_err(|reason| Error::Damaged {
         backup: place.id.to_string(),
         commit: place.commit.clone(),

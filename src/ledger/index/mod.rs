@@ -8,14 +8,14 @@
 //!
 //! Damaged refs are never put into the index, so that the damage is reported every time.
 
-mod light;
 mod lookup;
 mod overview;
+mod owned_row;
 mod packed;
 mod refresh;
 mod row;
 mod segment;
 
 pub use overview::Overview;
-pub use refresh::Refreshed;
+pub use refresh::IndexRefresh;
 pub use row::Row;

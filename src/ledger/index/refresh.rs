@@ -9,11 +9,11 @@ use std::thread::ScopedJoinHandle;
 
 use crate::domain::CommitId;
 use crate::git::{Oid, Repository, Tips};
-use crate::ledger::catalog::{places_at, read};
+use crate::ledger::catalog::{read, record_locations_at};
 use crate::ledger::{Damage, Error, Ledger, layout};
 
-use super::light::{Light, RefRows};
 use super::overview::Overview;
+use super::owned_row::{OwnedRow, RefRows};
 use super::packed::{self, Differences, Digest};
 use super::row::Row;
 use super::segment::Segment;
@@ -27,7 +27,7 @@ const THREADS: usize = 2;
 
 /// The result of an update of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refreshed {
+pub struct IndexRefresh {
     /// The number of backups in the ledger.
     pub backups: usize,
     /// The number of refs that had changed since the index was written.
@@ -38,7 +38,7 @@ pub struct Refreshed {
 
 /// The content of one ref.
 #[derive(Default)]
-struct Reading {
+struct RefReading {
     /// The rows for the index; `None` if the name of the ref is no object id of this repository.
     rows: Option<RefRows>,
     /// The damage of the ref itself.
@@ -47,7 +47,7 @@ struct Reading {
     damaged: Vec<Damage>,
 }
 
-impl Reading {
+impl RefReading {
     fn is_sound(&self) -> bool {
         self.whole.is_none() && self.damaged.is_empty()
     }
@@ -74,7 +74,7 @@ impl Ledger<'_> {
 
     /// Updates the index, and removes the temporary files of killed writers. Fails if the refs cannot
     /// be read.
-    pub fn refresh_index(&self) -> Result<Refreshed, Error> {
+    pub fn refresh_index(&self) -> Result<IndexRefresh, Error> {
         for entry in fs::read_dir(self.directory()).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with("index.") && name.ends_with(".tmp")) {
@@ -84,43 +84,45 @@ impl Ledger<'_> {
         self.load(0).map(|(_, refreshed)| refreshed)
     }
 
-    fn load(&self, stale_most: usize) -> Result<(Overview, Refreshed), Error> {
+    fn load(&self, stale_most: usize) -> Result<(Overview, IndexRefresh), Error> {
         let oid = self.repository.oid_len();
-        let View { base, kept, changed, tips } = self.view()?;
+        let IndexState { base, kept, changed, tips } = self.view()?;
         let found = base.is_some();
         let base = base.unwrap_or_else(|| Segment::encode(&[], oid));
-        let mut readings =
-            spread(self.repository, &changed, |repository, (name, tip)| read_ref(repository, name, *tip));
+        let mut readings = map_parallel(self.repository, &changed, |repository, (name, tip)| {
+            read_ref(repository, name, *tip)
+        });
         let gone = kept.iter().filter(|kept| !**kept).count();
         let sound = readings.iter().filter(|it| it.rows.is_some() && it.is_sound()).count();
         // A changed ref counts in both: its old tip is gone, and its new tip is read.
         let stale = gone.max(sound);
         let mut damaged: Vec<Damage> = readings.iter_mut().filter_map(|it| it.whole.take()).collect();
         damaged.extend(readings.iter_mut().flat_map(|it| std::mem::take(&mut it.damaged)));
-        let worth = stale > stale_most.min(base.shape().refs / 16) || (!found && !changed.is_empty());
-        let ill: HashSet<&str> =
+        let rewrite = stale > stale_most.min(base.shape().refs / 16) || (!found && !changed.is_empty());
+        let damaged_refs: HashSet<&str> =
             damaged.iter().filter_map(|it| it.reference.strip_prefix(layout::REFS_PREFIX)).collect();
         let (mut cached, mut fresh) = (Vec::new(), Vec::new());
         for (reading, (name, _)) in readings.into_iter().zip(&changed) {
-            let rows = if worth && !ill.contains(name.as_str()) { &mut cached } else { &mut fresh };
+            let rows =
+                if rewrite && !damaged_refs.contains(name.as_str()) { &mut cached } else { &mut fresh };
             rows.extend(reading.rows);
         }
         drop(changed);
         let (base, kept) =
-            if worth { (renewed(&base, &kept, cached, oid), Vec::new()) } else { (base, kept) };
-        let written = worth && self.replace(&self.index_path(), base.bytes()).is_ok();
-        if let Some((tips, digest)) = tips.filter(|_| written || (found && !worth)) {
-            self.note_packed(&base, &tips, &digest);
+            if rewrite { (rebuilt(&base, &kept, cached, oid), Vec::new()) } else { (base, kept) };
+        let written = rewrite && self.replace(&self.index_path(), base.bytes()).is_ok();
+        if let Some((tips, digest)) = tips.filter(|_| written || (found && !rewrite)) {
+            self.store_differences(&base, &tips, &digest);
         }
         fresh.sort_by_key(|it| it.commit);
         let fresh = Segment::encode(&fresh, oid);
         let order = order(&base, &kept, &fresh);
-        let refreshed = Refreshed { backups: order.len(), stale, written };
+        let refreshed = IndexRefresh { backups: order.len(), stale, written };
         Ok((Overview { segments: [base, fresh], order, damaged }, refreshed))
     }
 
     /// Reads the index and the refs in parallel, and compares them.
-    fn view(&self) -> Result<View, Error> {
+    fn view(&self) -> Result<IndexState, Error> {
         let (path, oid) = (self.index_path(), self.repository.oid_len());
         std::thread::scope(|scope| {
             let file = scope.spawn(|| Segment::load(&path, oid));
@@ -134,7 +136,7 @@ impl Ledger<'_> {
                 let mut tips = known;
                 tips.extend(loose.into_iter().map(|(name, tip)| (name, Some(tip))));
                 let (kept, changed) = apply(index, tips);
-                return Ok(View { base, kept, changed, tips: None });
+                return Ok(IndexState { base, kept, changed, tips: None });
             }
             let mut hasher = blake3::Hasher::new();
             let tips = self.repository.tips_under(layout::REFS_PREFIX, |bytes| {
@@ -144,13 +146,13 @@ impl Ledger<'_> {
                 Some(index) => compare(index, &tips),
                 None => (Vec::new(), tips.iter().map(|(name, tip)| (name.to_owned(), tip)).collect()),
             };
-            Ok(View { base, kept, changed, tips: Some((tips, *hasher.finalize().as_bytes())) })
+            Ok(IndexState { base, kept, changed, tips: Some((tips, *hasher.finalize().as_bytes())) })
         })
     }
 
     /// Stores the differences between the index and `packed-refs`. If that fails, the next run reads the
     /// refs one by one again.
-    fn note_packed(&self, index: &Segment, tips: &Tips, digest: &Digest) {
+    fn store_differences(&self, index: &Segment, tips: &Tips, digest: &Digest) {
         let noted = packed::differences(index, tips).map(|found| packed::encode(index, digest, &found));
         if let Some(bytes) = noted.filter(|bytes| !bytes.is_empty()) {
             let _ = self.replace(&self.packed_path(), &bytes);
@@ -177,7 +179,7 @@ impl Ledger<'_> {
 }
 
 /// The comparison of the index with the refs.
-struct View {
+struct IndexState {
     /// The index, if it is valid.
     base: Option<Segment>,
     /// For each ref of the index: true if its tip is unchanged.
@@ -253,12 +255,12 @@ fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
 }
 
 /// Returns the new index: the unchanged refs of `base`, and `refs`.
-fn renewed(base: &Segment, kept: &[bool], mut refs: Vec<RefRows>, oid: usize) -> Segment {
+fn rebuilt(base: &Segment, kept: &[bool], mut refs: Vec<RefRows>, oid: usize) -> Segment {
     let mut old: Vec<RefRows> = (0..kept.len()).filter_map(|at| empty(base, at)).collect();
     if old.len() == kept.len() {
         for at in 0..base.shape().rows {
             let row = Row { segment: base, bytes: base.row(at) };
-            old[row.at_ref()].rows.push(Light::from(row));
+            old[row.at_ref()].rows.push(OwnedRow::from(row));
         }
         refs.extend(old.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(it, _)| it));
     }
@@ -273,7 +275,7 @@ fn empty(base: &Segment, at: usize) -> Option<RefRows> {
 
 /// Calls `one` with each of `items`, in parallel if they are many, and returns the results in the order
 /// of `items`.
-pub(super) fn spread<T: Sync, R: Send>(
+pub(super) fn map_parallel<T: Sync, R: Send>(
     repository: &Repository,
     items: &[T],
     one: impl Fn(&Repository, &T) -> R + Sync,
@@ -296,10 +298,10 @@ pub(super) fn spread<T: Sync, R: Send>(
     })
 }
 
-fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
+fn read_ref(repository: &Repository, name: &str, tip: Oid) -> RefReading {
     let reference = format!("{}{name}", layout::REFS_PREFIX);
     let places = match name.parse::<CommitId>() {
-        Ok(commit) => places_at(repository, &commit, tip)
+        Ok(commit) => record_locations_at(repository, &commit, tip)
             .map(|places| (commit, places))
             .map_err(|error| error.to_string()),
         Err(invalid) => Err(invalid.to_string()),
@@ -308,13 +310,13 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
         Ok(found) => found,
         Err(reason) => {
             let whole = Some(Damage { reference, file: String::new(), reason });
-            return Reading { whole, ..Reading::default() };
+            return RefReading { whole, ..RefReading::default() };
         }
     };
     let (mut rows, mut damaged) = (Vec::with_capacity(places.len()), Vec::new());
     for place in places {
         match read(repository, &place) {
-            Ok(entry) => rows.push(Light::of(&entry, place.blob)),
+            Ok(entry) => rows.push(OwnedRow::of(&entry, place.blob)),
             Err(reason) => damaged.push(Damage {
                 reference: reference.clone(),
                 file: layout::record_path(place.id),
@@ -324,8 +326,8 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
     }
     let commit = Oid::from(&commit);
     if commit.as_bytes().len() != repository.oid_len() {
-        return Reading { damaged, ..Reading::default() };
+        return RefReading { damaged, ..RefReading::default() };
     }
     let subject = repository.summary(commit).ok().map(|summary| summary.subject);
-    Reading { rows: Some(RefRows { commit, tip, subject, rows }), whole: None, damaged }
+    RefReading { rows: Some(RefRows { commit, tip, subject, rows }), whole: None, damaged }
 }

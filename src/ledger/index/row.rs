@@ -2,12 +2,12 @@
 
 use crate::domain::{BackupId, BackupType, CommitId, Owner, Status, Timestamp, Verified};
 use crate::git::Oid;
-use crate::ledger::query::Facts;
+use crate::ledger::query::FilterFields;
 
-use super::light::{END, Light, VALUE, decode_time, flag, of_verdict};
+use super::owned_row::{END, OwnedRow, VALUE, decode_time, flag, of_verdict};
 use super::segment::{
-    BLOB, BRANCH, DATABASE, FLAGS, HOME, KEY, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, STORE, Segment,
-    TAGS, TOOL, VERIFIED, VERIFIED_AT, u32_at, u64_at,
+    BLOB, BRANCH, DATABASE, FLAGS, KEY, KIND, LAST, LOCATION_PARENT, NAME, NEEDS, OWNER, REF, STATUS, STORE,
+    Segment, TAGS, TOOL, VERIFIED, VERIFIED_AT, u32_at, u64_at,
 };
 
 /// A row of the index: the facts about a backup, without its record.
@@ -108,8 +108,8 @@ impl<'a> Row<'a> {
     }
 
     /// Returns the location without its last component; empty if there is no location.
-    pub fn home(&self) -> &'a str {
-        self.text(HOME)
+    pub fn location_parent(&self) -> &'a str {
+        self.text(LOCATION_PARENT)
     }
 
     /// Returns the id of the store that has the bytes, if it is recorded.
@@ -188,7 +188,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl From<Row<'_>> for Light {
+impl From<Row<'_>> for OwnedRow {
     fn from(row: Row<'_>) -> Self {
         let time = |at: usize| u64_at(row.bytes, at).cast_signed();
         let byte = |at: usize| row.bytes.get(at).copied().unwrap_or_default();
@@ -214,7 +214,7 @@ impl From<Row<'_>> for Light {
             tags: text(TAGS),
             needs: text(NEEDS),
             owner: text(OWNER),
-            home: text(HOME),
+            location_parent: text(LOCATION_PARENT),
             store: text(STORE),
             key: text(KEY),
             blob: row.blob(),
@@ -222,7 +222,7 @@ impl From<Row<'_>> for Light {
     }
 }
 
-impl Facts for Row<'_> {
+impl FilterFields for Row<'_> {
     fn id(&self) -> BackupId {
         self.id()
     }

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::light::{Light, RefRows};
+use super::owned_row::{OwnedRow, RefRows};
 
 const MAGIC: &[u8; 8] = b"PGGITIDX";
 /// The version of the format, raised when the meaning of the bytes changes.
@@ -51,7 +51,7 @@ pub(super) const TOOL: usize = 92;
 pub(super) const TAGS: usize = 96;
 pub(super) const NEEDS: usize = 100;
 pub(super) const OWNER: usize = 104;
-pub(super) const HOME: usize = 108;
+pub(super) const LOCATION_PARENT: usize = 108;
 pub(super) const STORE: usize = 112;
 pub(super) const KEY: usize = 116;
 /// Offset of the time of the verification in [`VERIFIED`].
@@ -150,8 +150,8 @@ impl Segment {
             return None;
         }
         let segment = Self { bytes, shape };
-        let homeless = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
-        (!(0..shape.rows).any(homeless)).then_some(segment)
+        let has_no_ref = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
+        (!(0..shape.rows).any(has_no_ref)).then_some(segment)
     }
 
     /// Returns the checksum of the content, which identifies it.
@@ -225,7 +225,7 @@ impl Segment {
                 None => out.extend_from_slice(&NO_TEXT.to_le_bytes()),
             }
         }
-        let mut rows: Vec<(u32, &Light)> =
+        let mut rows: Vec<(u32, &OwnedRow)> =
             (0..).zip(refs).flat_map(|(at, it)| it.rows.iter().map(move |row| (at, row))).collect();
         rows.sort_unstable_by_key(|(_, row)| (row.registered_at, row.id));
         rows.iter().for_each(|(at, row)| encode_row(*at, row, &mut heap, &mut out));
@@ -255,7 +255,7 @@ impl Segment {
     }
 }
 
-fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8>) {
+fn encode_row<'t>(at: u32, row: &'t OwnedRow, heap: &mut Heap<'t>, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.id);
     out.extend_from_slice(&row.registered_at.to_le_bytes());
     for time in [row.started_at, row.completed_at, row.expires_at] {
@@ -275,7 +275,7 @@ fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8
         &row.tags,
         &row.needs,
         &row.owner,
-        &row.home,
+        &row.location_parent,
         &row.store,
         &row.key,
     ];

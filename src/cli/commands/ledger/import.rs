@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::output::repository::ImportedLedger;
 use crate::cli::{Code, Context, Failure};
-use crate::ledger::exchange::Import;
+use crate::ledger::transfer::ImportOptions;
 use crate::process::{create_private, private_directories};
 
 /// Take records over from an export
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| unreadable(&args.file, &error))?;
     let path = spooled.as_ref().map_or(Path::new(&args.file), |spool| &spool.0);
     File::open(path).map_err(|error| unreadable(&args.file, &error))?;
-    let options = Import {
+    let options = ImportOptions {
         dry_run: args.dry_run,
         skip_missing: args.skip_missing,
         names_only: args.allow_missing_commits,

@@ -12,7 +12,7 @@ use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transactio
 use crate::process::crash_point;
 
 use super::line::{LINE_BYTES_MAX, Line};
-use crate::ledger::{Error, Ledger, catalog::Place, layout, note};
+use crate::ledger::{Error, Ledger, catalog::RecordLocation, layout, note};
 
 /// The most records of one transaction.
 const BATCH_RECORDS: usize = 400;
@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 32 << 20;
 
 /// The options of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Import {
+pub struct ImportOptions {
     /// True to only report the changes.
     pub dry_run: bool,
     /// True to skip backups of schema commits that are not in the repository.
@@ -33,7 +33,7 @@ pub struct Import {
 
 /// The result of an import, or of a dry run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportReport {
     /// The backups that had no record.
     pub new: BTreeSet<BackupId>,
     /// The backups whose record was extended.
@@ -146,8 +146,8 @@ fn at(line: u64, reason: impl Into<String>) -> Error {
 }
 
 /// The state of the repository at the start of an import.
-struct Known {
-    places: BTreeMap<BackupId, Place>,
+struct ExistingRecords {
+    places: BTreeMap<BackupId, RecordLocation>,
     commits: BTreeMap<BackupId, CommitId>,
     present: BTreeMap<CommitId, bool>,
 }
@@ -161,11 +161,12 @@ impl Ledger<'_> {
     pub fn import<R: BufRead>(
         &self,
         mut open: impl FnMut() -> io::Result<R>,
-        options: Import,
-    ) -> Result<Imported, Error> {
+        options: ImportOptions,
+    ) -> Result<ImportReport, Error> {
         let mut input = || open().map_err(|error| at(0, error.to_string()));
-        let places = self.places(&mut Vec::new())?.into_iter().map(|place| (place.id, place)).collect();
-        let mut known = Known { places, commits: BTreeMap::new(), present: BTreeMap::new() };
+        let places =
+            self.record_locations(&mut Vec::new())?.into_iter().map(|place| (place.id, place)).collect();
+        let mut known = ExistingRecords { places, commits: BTreeMap::new(), present: BTreeMap::new() };
         let imported = self.check_import(input()?, options, &mut known)?;
         let nothing = imported.new.is_empty() && imported.changed.is_empty();
         if !options.dry_run && !nothing {
@@ -178,11 +179,11 @@ impl Ledger<'_> {
     fn check_import<R: BufRead>(
         &self,
         input: R,
-        options: Import,
-        known: &mut Known,
-    ) -> Result<Imported, Error> {
+        options: ImportOptions,
+        known: &mut ExistingRecords,
+    ) -> Result<ImportReport, Error> {
         let (mut groups, announced) = Groups::open(input)?;
-        let (mut imported, mut missing) = (Imported::default(), BTreeSet::new());
+        let (mut imported, mut missing) = (ImportReport::default(), BTreeSet::new());
         while let Some(group) = groups.next_group()? {
             let commit = self.commit_of(&group, known)?;
             known.commits.insert(group.id, commit.clone());
@@ -195,8 +196,9 @@ impl Ledger<'_> {
         }
         let found = known.commits.len() as u64;
         if found != announced {
-            let reason =
-                format!("the export has {found} of the {announced} backups that it announces: it is incomplete");
+            let reason = format!(
+                "the export has {found} of the {announced} backups that it announces: it is incomplete"
+            );
             return Err(at(groups.line, reason));
         }
         if !missing.is_empty() && !options.skip_missing {
@@ -205,7 +207,7 @@ impl Ledger<'_> {
         Ok(imported)
     }
 
-    fn commit_of(&self, group: &Group, known: &Known) -> Result<CommitId, Error> {
+    fn commit_of(&self, group: &Group, known: &ExistingRecords) -> Result<CommitId, Error> {
         let here = known.places.get(&group.id).map(|place| &place.commit).or(known.commits.get(&group.id));
         match (here, group.commit()) {
             (Some(here), Some(there)) if *here != there => {
@@ -217,7 +219,7 @@ impl Ledger<'_> {
         }
     }
 
-    fn is_present(&self, commit: &CommitId, known: &mut Known) -> bool {
+    fn is_present(&self, commit: &CommitId, known: &mut ExistingRecords) -> bool {
         match known.present.get(commit) {
             Some(present) => *present,
             None => {
@@ -232,8 +234,8 @@ impl Ledger<'_> {
         &self,
         group: &Group,
         commit: &CommitId,
-        known: &Known,
-        imported: &mut Imported,
+        known: &ExistingRecords,
+        imported: &mut ImportReport,
     ) -> Result<(), Error> {
         let Some(place) = known.places.get(&group.id) else {
             let belongs = group.record.fold().is_ok_and(|folded| folded.backup.commit == *commit);
@@ -245,7 +247,7 @@ impl Ledger<'_> {
             imported.new.insert(group.id);
             return Ok(());
         };
-        let here = self.read_place(place)?.record;
+        let here = self.read_at(place)?.record;
         let mut added = 0;
         for event in group.record.ordered() {
             match here.event(event.id) {
@@ -269,7 +271,7 @@ impl Ledger<'_> {
     }
 
     /// Writes the checked records, in transactions of limited size.
-    fn write_import<R: BufRead>(&self, input: R, known: &Known) -> Result<(), Error> {
+    fn write_import<R: BufRead>(&self, input: R, known: &ExistingRecords) -> Result<(), Error> {
         let (mut groups, _) = Groups::open(input)?;
         let (mut batch, mut records, mut bytes) = (Batch::new(), 0, 0);
         while let Some(group) = groups.next_group()? {
@@ -339,7 +341,7 @@ impl Ledger<'_> {
         let tip = self.repository.ref_tip(&name)?;
         let parent = match tip {
             Some(tip) => tip,
-            None => self.beginning_by_name(writer, commit)?,
+            None => self.root_commit_by_name(writer, commit)?,
         };
         let files: BTreeMap<String, Oid> = match tip {
             Some(tip) => self.repository.files_at(tip, layout::DIRECTORY)?.into_iter().collect(),
@@ -350,8 +352,8 @@ impl Ledger<'_> {
             let blob = files.get(&format!("{id}.json")).copied();
             let here = match blob {
                 Some(blob) => {
-                    let place = Place { id: *id, commit: commit.clone(), tip: parent, blob };
-                    self.read_place(&place)?.record
+                    let place = RecordLocation { id: *id, commit: commit.clone(), tip: parent, blob };
+                    self.read_at(&place)?.record
                 }
                 None => Record::new(*id),
             };

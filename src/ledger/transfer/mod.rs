@@ -17,6 +17,6 @@ mod export;
 mod import;
 mod line;
 
-pub use export::Exported;
-pub use import::{Import, Imported};
+pub use export::ExportReport;
+pub use import::{ImportOptions, ImportReport};
 pub use line::LINE_BYTES_MAX;

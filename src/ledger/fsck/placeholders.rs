@@ -9,13 +9,13 @@ use crate::ledger::{Error, Ledger, layout};
 impl Ledger<'_> {
     /// Checks that each placeholder has the files of the schema commit. A missing schema commit makes the
     /// check impossible, which is a finding.
-    pub(super) fn look_at_stand_ins(
+    pub(super) fn check_placeholders(
         &self,
         commit: &CommitId,
-        stand_ins: &[Oid],
+        placeholders: &[Oid],
         report: &mut Report,
     ) -> Result<(), Error> {
-        if stand_ins.is_empty() {
+        if placeholders.is_empty() {
             return Ok(());
         }
         let (reference, schema) = (layout::ref_name(commit), self.schema_repository());
@@ -26,7 +26,7 @@ impl Ledger<'_> {
         }
         let mut wanted = schema.directory(schema.commit(Oid::from(commit))?.tree)?;
         wanted.remove(layout::DIRECTORY);
-        for id in stand_ins {
+        for id in placeholders {
             let Ok(data) = self.repository.commit(*id) else { continue };
             let files = self.repository.directory(data.tree)?;
             // A placeholder that was written without the schema commit has no files.

@@ -25,7 +25,7 @@ pub(super) const NEVER: i64 = i64::MIN;
 
 /// A row with its own data, before it is encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Light {
+pub(super) struct OwnedRow {
     pub(super) id: [u8; 16],
     pub(super) registered_at: i64,
     pub(super) started_at: i64,
@@ -48,7 +48,7 @@ pub(super) struct Light {
     pub(super) needs: String,
     pub(super) owner: String,
     /// The location without its last component, which is the same for all backups in one destination.
-    pub(super) home: String,
+    pub(super) location_parent: String,
     pub(super) store: String,
     pub(super) key: String,
     pub(super) blob: Oid,
@@ -60,10 +60,10 @@ pub(super) struct RefRows {
     pub(super) commit: Oid,
     pub(super) tip: Oid,
     pub(super) subject: Option<String>,
-    pub(super) rows: Vec<Light>,
+    pub(super) rows: Vec<OwnedRow>,
 }
 
-impl Light {
+impl OwnedRow {
     /// Returns the row of a record, whose file is `blob`.
     pub(super) fn of(entry: &Entry, blob: Oid) -> Self {
         let backup = &entry.backup;
@@ -102,7 +102,7 @@ impl Light {
             tool: backup.tool.name.to_string(),
             tags: backup.tags.iter().map(tag).collect(),
             needs: backup.depends_on.iter().map(|needed| format!("{}{END}", needed.id)).collect(),
-            home: home.unwrap_or_default(),
+            location_parent: home.unwrap_or_default(),
             store: backup.store_id.as_ref().map(ToString::to_string).unwrap_or_default(),
             key: backup.encryption.as_ref().map(|it| it.key_id.to_string()).unwrap_or_default(),
             owner: owner.and_then(|owner| serde_json::to_string(owner).ok()).unwrap_or_default(),

@@ -1,11 +1,11 @@
 //! Exports the ledger.
 
 use super::line::Line;
-use crate::ledger::{Error, Ledger, catalog::Place, layout};
+use crate::ledger::{Error, Ledger, catalog::RecordLocation, layout};
 
 /// The size of an export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportReport {
     /// The number of backups.
     pub backups: u64,
     /// The number of events.
@@ -18,15 +18,15 @@ impl Ledger<'_> {
     pub fn export<E: From<Error>>(
         &self,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<Exported, E> {
+    ) -> Result<ExportReport, E> {
         let mut damaged = Vec::new();
-        let mut places = self.places(&mut damaged)?;
+        let mut places = self.record_locations(&mut damaged)?;
         if let Some(damage) = damaged.first() {
             let reason = format!("{}: {}", damage.reference, damage.reason);
             return Err(Error::Export { reason }.into());
         }
         places.sort_by(|a, b| (&a.commit, a.id).cmp(&(&b.commit, b.id)));
-        let mut exported = Exported { backups: places.len() as u64, events: 0 };
+        let mut exported = ExportReport { backups: places.len() as u64, events: 0 };
         sink(&Line::Header { backups: exported.backups }.to_bytes())?;
         for place in &places {
             for line in self.lines(place)? {
@@ -37,8 +37,8 @@ impl Ledger<'_> {
         Ok(exported)
     }
 
-    fn lines(&self, place: &Place) -> Result<Vec<Line>, Error> {
-        let record = self.read_place(place)?.record;
+    fn lines(&self, place: &RecordLocation) -> Result<Vec<Line>, Error> {
+        let record = self.read_at(place)?.record;
         let mut lines: Vec<Line> =
             record.ordered().into_iter().map(|event| Line::Event(Box::new(event.clone()))).collect();
         let sql = self.repository.blob_at(place.tip, &layout::schema_path(place.id))?;

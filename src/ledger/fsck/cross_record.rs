@@ -5,25 +5,27 @@ use std::collections::BTreeMap;
 use crate::domain::{BackupId, DependencyProblem, Status, check_graph};
 use crate::process::{Liveness, is_alive};
 
-use super::{Code, Finding, Known};
+use super::{Code, Finding, RecordAt};
 use crate::ledger::layout;
 
-pub(super) fn look(known: &[Known]) -> Vec<Finding> {
-    let mut findings = twice(known);
+pub(super) fn check(known: &[RecordAt]) -> Vec<Finding> {
+    let mut findings = duplicates(known);
     findings.extend(dependencies(known));
     findings.extend(locations(known));
-    findings.extend(known.iter().filter(|one| is_interrupted(one)).map(|one| {
-        about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
-    }));
+    findings.extend(
+        known.iter().filter(|one| is_interrupted(one)).map(|one| {
+            about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
+        }),
+    );
     findings
 }
 
-fn about(code: Code, one: &Known, message: impl Into<String>) -> Finding {
+fn about(code: Code, one: &RecordAt, message: impl Into<String>) -> Finding {
     Finding::new(code, &one.reference, message).file(layout::record_path(one.backup.id))
 }
 
-fn twice(known: &[Known]) -> Vec<Finding> {
-    let mut first = BTreeMap::<BackupId, &Known>::new();
+fn duplicates(known: &[RecordAt]) -> Vec<Finding> {
+    let mut first = BTreeMap::<BackupId, &RecordAt>::new();
     let mut findings = Vec::new();
     for one in known {
         match first.get(&one.backup.id) {
@@ -37,15 +39,13 @@ fn twice(known: &[Known]) -> Vec<Finding> {
     findings
 }
 
-fn dependencies(known: &[Known]) -> Vec<Finding> {
-    let by_id: BTreeMap<BackupId, &Known> = known.iter().map(|one| (one.backup.id, one)).collect();
+fn dependencies(known: &[RecordAt]) -> Vec<Finding> {
+    let by_id: BTreeMap<BackupId, &RecordAt> = known.iter().map(|one| (one.backup.id, one)).collect();
     let finding = |problem| {
         let (code, backup, message) = match problem {
-            DependencyProblem::Missing { backup, needs } => (
-                Code::DependencyMissing,
-                backup,
-                format!("it needs backup {needs}, which has no record"),
-            ),
+            DependencyProblem::Missing { backup, needs } => {
+                (Code::DependencyMissing, backup, format!("it needs backup {needs}, which has no record"))
+            }
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
                 backup,
@@ -60,7 +60,7 @@ fn dependencies(known: &[Known]) -> Vec<Finding> {
     check_graph(known.iter().map(|one| &one.backup)).into_iter().filter_map(finding).collect()
 }
 
-fn locations(known: &[Known]) -> Vec<Finding> {
+fn locations(known: &[RecordAt]) -> Vec<Finding> {
     let mut first = BTreeMap::new();
     let mut findings = Vec::new();
     for one in known.iter().filter(|one| one.backup.status == Status::Completed) {
@@ -76,7 +76,7 @@ fn locations(known: &[Known]) -> Vec<Finding> {
     findings
 }
 
-fn is_interrupted(one: &Known) -> bool {
+fn is_interrupted(one: &RecordAt) -> bool {
     let owner = one.backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
     one.backup.status == Status::InProgress && owner.is_some_and(|owner| is_alive(owner) == Liveness::Dead)
 }

@@ -7,7 +7,7 @@ use crate::git::{CommitData, Oid, Repository, TreeChange, Writer};
 use super::{Error, Ledger, layout};
 
 /// The most ancestors of a schema commit that are searched for a tree whose files are in the ledger.
-const NEIGHBOURS: usize = 256;
+const ANCESTORS_MAX: usize = 256;
 
 /// Returns the last line of the message of the placeholder for `commit`.
 pub(super) fn trailer(commit: &CommitId) -> String {
@@ -16,7 +16,7 @@ pub(super) fn trailer(commit: &CommitId) -> String {
 
 /// Returns true if `data` is the placeholder for the schema commit `commit`. A placeholder has no
 /// records. A ledger commit whose history was cut off has no parents either, but it has records.
-pub(super) fn is_stand_in(repository: &Repository, data: &CommitData, commit: &CommitId) -> bool {
+pub(super) fn is_placeholder(repository: &Repository, data: &CommitData, commit: &CommitId) -> bool {
     data.parents.is_empty()
         && data.message.trim_end().lines().last() == Some(&trailer(commit))
         && repository.directory(data.tree).is_ok_and(|files| !files.contains_key(layout::DIRECTORY))
@@ -30,7 +30,7 @@ impl Ledger<'_> {
 
     /// Returns the parent of the first ledger commit of `commit`, and writes a placeholder if one is
     /// needed. Fails if the schema commit cannot be read.
-    pub(super) fn beginning(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
+    pub(super) fn root_commit(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
         let id = Oid::from(commit);
         match self.schema {
             None => {
@@ -38,26 +38,30 @@ impl Ledger<'_> {
                 Ok(id)
             }
             Some(schema) => {
-                let known = self.files_nearby(commit)?;
+                let known = self.nearest_known_tree(commit)?;
                 Ok(writer.copy_of(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
             }
         }
     }
 
-    /// Returns the same as [`Self::beginning`] if the schema commit can be read, otherwise a placeholder
+    /// Returns the same as [`Self::root_commit`] if the schema commit can be read, otherwise a placeholder
     /// without files.
-    pub(super) fn beginning_by_name(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
+    pub(super) fn root_commit_by_name(
+        &self,
+        writer: &mut Writer<'_>,
+        commit: &CommitId,
+    ) -> Result<Oid, Error> {
         match self.schema_repository().has_commit(Oid::from(commit)) {
-            true => self.beginning(writer, commit),
+            true => self.root_commit(writer, commit),
             false => Ok(writer.placeholder(&trailer(commit))?),
         }
     }
 
     /// Returns the ledger tree of the nearest ancestor of `commit` that has backups, or of `commit`
     /// itself. `git gc` keeps its files, and only few of them differ from those of `commit`.
-    fn files_nearby(&self, commit: &CommitId) -> Result<Option<Oid>, Error> {
+    fn nearest_known_tree(&self, commit: &CommitId) -> Result<Option<Oid>, Error> {
         let mut next = Some(Oid::from(commit));
-        for _ in 0..NEIGHBOURS {
+        for _ in 0..ANCESTORS_MAX {
             let Some(id) = next else { break };
             if let Some(tip) = self.repository.ref_tip(&layout::ref_name(&id.to_commit()))? {
                 return Ok(Some(self.repository.commit(tip)?.tree));
@@ -79,7 +83,7 @@ impl Ledger<'_> {
             }
             if seen.insert(id) {
                 let data = self.repository.commit(id)?;
-                if is_stand_in(self.repository, &data, commit) {
+                if is_placeholder(self.repository, &data, commit) {
                     return Ok(true);
                 }
                 next.extend(data.parents);
