@@ -1,7 +1,7 @@
-//! Standing in for commits of another repository.
+//! Copies commits from another repository.
 //!
-//! A copy has the tree of the commit and no parents, and depends on nothing but
-//! the commit: everybody who makes one makes the same.
+//! A copy has the tree of the commit and no parents. It depends only on the commit: all copies of one
+//! commit are equal.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use gix::objs::{Commit, CommitRef, Kind, Write as _};
 
 use super::{Error, Oid, Repository, TreeChange, Writer};
 
-/// Who wrote a commit of which nothing is known but its name.
+/// The author of a commit of which only the id is known.
 const NOBODY: &str = "unknown";
 
 impl Writer<'_> {
-    /// Writes a commit without parents that says what the commit `id` of `from`
-    /// says, and `trailer` below it, with all files of it but `without`. What is in the tree
-    /// `known` is there already, and stays.
+    /// Writes a commit without parents, with the authors, the message and the files of the commit `id` of
+    /// `from`. `trailer` is added to the message, and the top-level entry `without` is left out. Objects
+    /// that are in the tree `known` exist already and are not copied. Fails if an object cannot be read or
+    /// written.
     pub fn copy_of(
         &mut self,
         from: &Repository,
@@ -49,8 +50,8 @@ impl Writer<'_> {
         self.objects.write(&new).map(Oid).map_err(failed())
     }
 
-    /// Writes a commit without parents and files that says no more than
-    /// `trailer`.
+    /// Writes a commit without parents and files, whose message is only `trailer`. Fails if it cannot be
+    /// written.
     pub fn placeholder(&mut self, trailer: &str) -> Result<Oid, Error> {
         let failed = || Error::library("write a commit");
         let tree = self.objects.write_buf(Kind::Tree, b"").map_err(failed())?;

@@ -1,8 +1,7 @@
 //! The git repository: objects, refs, notes and history.
 //!
-//! Objects are read and written through `gix`. Refs are read through `gix` and
-//! changed only through the `git` program, in one transaction (see [`refs`]).
-//! No type of `gix` leaves this room.
+//! Objects are read and written through `gix`. Refs are read through `gix` and changed only by the
+//! `git` program, in one transaction (see [`refs`]). No type of `gix` is public outside of this room.
 
 pub mod config;
 mod copy;

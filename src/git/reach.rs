@@ -1,10 +1,10 @@
-//! Determines which refs others can change: by a push into this repository, or by a fetch of what
-//! they have pushed elsewhere.
+//! Determines which refs other people can change: by a push into this repository, or because this
+//! repository fetches refs that they have pushed elsewhere.
 
 use super::{Error, Repository};
 use crate::process::Status;
 
-/// The configuration keys that decide this.
+/// The configuration keys that expose refs or hide them.
 const KEYS: &str = r"^((receive|transfer)\.hiderefs|remote\..*\.fetch)$";
 /// The setting that refuses pushes to refs.
 const HIDE: &str = "receive.hideRefs";
@@ -18,7 +18,7 @@ struct Setting {
     value: String,
 }
 
-/// The settings that decide this.
+/// The settings that expose refs to changes by other people, or hide them.
 pub struct Reach(Vec<Setting>);
 
 impl Reach {
@@ -48,7 +48,7 @@ impl Reach {
 }
 
 impl Repository {
-    /// Reads from the configuration which refs others can change.
+    /// Reads the settings that expose refs or hide them. Fails if git fails.
     pub fn reach(&self) -> Result<Reach, Error> {
         let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
         match output.exit.status {
@@ -67,12 +67,12 @@ impl Repository {
         Ok(Reach(fields.chunks_exact(2).filter_map(setting).collect()))
     }
 
-    /// Makes `git receive-pack` refuse pushes to all refs below `prefix`.
+    /// Makes `git receive-pack` refuse pushes to all refs below `prefix`. Fails if git fails.
     pub fn hide_from_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--add", prefix.trim_end_matches('/'))
     }
 
-    /// Reverts [`Repository::hide_from_pushes`].
+    /// Reverts [`Repository::hide_from_pushes`]. Fails if git fails.
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
         self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
     }

@@ -1,9 +1,8 @@
-//! The files of a commit, for a while, for a program to work on.
+//! Temporary worktrees, in which programs work on the files of a commit.
 //!
-//! A worktree of git's own: what runs in it can ask git about the history. It is
-//! below the git directory, where nobody looks for work of theirs, beside a note
-//! that says which process it goes with, so that what a process has left that
-//! died is removed by the next one.
+//! They are linked worktrees of git, so programs in them can read the history with git. They are below
+//! the git directory, where users do not expect files of theirs. An owner file beside each names its
+//! process, so that the next process can remove the worktrees of killed ones.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -14,8 +13,8 @@ use super::program::elsewhere;
 use super::{Error, Oid, Repository};
 use crate::process::{Cmd, Liveness, claim, claimant, crash_point, is_alive, remove_unclaimed};
 
-/// Nothing of what a checkout may start by itself: a clone must not choose what
-/// runs. Filters are those of the user's own configuration, as for any checkout.
+/// Settings that keep a checkout from running programs of the repository: a clone must not choose which
+/// programs run. Filters come from the configuration of the user, as for every checkout.
 const QUIET: [&str; 5] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -24,7 +23,7 @@ const QUIET: [&str; 5] = [
     "advice.detachedHead=false",
 ];
 
-/// A worktree that goes when this goes.
+/// A temporary worktree, removed on drop.
 #[derive(Debug)]
 pub struct Worktree {
     git_dir: PathBuf,
@@ -33,8 +32,8 @@ pub struct Worktree {
 }
 
 impl Repository {
-    /// Checks the files of `commit` out, and removes what others have left that
-    /// died. Submodules are empty directories.
+    /// Checks out `commit`, and removes the worktrees of killed processes. Submodules are empty
+    /// directories. Fails if git or the file system fails.
     pub fn worktree(&self, commit: Oid) -> Result<Worktree, Error> {
         let parent = self.common_dir().join("pggit/worktrees");
         sweep(&self.common_dir(), &parent);
@@ -56,7 +55,7 @@ impl Repository {
 }
 
 impl Worktree {
-    /// Where the files are.
+    /// Returns the directory with the files.
     pub fn path(&self) -> &Path {
         &self.files
     }
@@ -65,7 +64,8 @@ impl Worktree {
 impl Drop for Worktree {
     fn drop(&mut self) {
         let _ = remove_all(&self.files);
-        // Twice: also one that git was still making. The directory being gone is fine.
+        // `--force` twice also removes a worktree that git has locked while adding it. git accepts that the
+        // directory is missing.
         let forget = git(&self.git_dir).args(["worktree", "remove", "--force", "--force"]);
         let _ = forget.arg(&self.files).run_any();
         let _ = remove_all(&self.home);
@@ -77,12 +77,12 @@ fn git(git_dir: &Path) -> Cmd {
     elsewhere().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
 }
 
-/// A directory with a note that says whose it is.
+/// Creates the directory of a worktree, with its owner file.
 fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
     let make = |path: &Path, recursive| DirBuilder::new().mode(0o700).recursive(recursive).create(path);
     make(parent, true).map_err(|error| failed(parent, error))?;
-    // Another process may take an empty directory for one that was left.
+    // Another process may remove the directory as left over before it has its owner file.
     let mut attempts = 3;
     loop {
         let name = uuid::Uuid::new_v4().simple().to_string();
@@ -99,7 +99,7 @@ fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
     }
 }
 
-/// Removes worktrees whose process has died.
+/// Removes the worktrees of processes that are dead.
 fn sweep(git_dir: &Path, parent: &Path) {
     for home in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
         match claimant(&home) {
@@ -113,7 +113,7 @@ fn sweep(git_dir: &Path, parent: &Path) {
     }
 }
 
-/// Removes a directory, also one that a program has made read-only.
+/// Removes a directory, even if a program has made it read-only.
 fn remove_all(path: &Path) -> io::Result<()> {
     if fs::remove_dir_all(path).is_ok() {
         return Ok(());
@@ -125,7 +125,7 @@ fn remove_all(path: &Path) -> io::Result<()> {
 fn open_up(directory: &Path) {
     let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        // Not what a link points to.
+        // Symbolic links are not followed.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         }

@@ -130,7 +130,7 @@ fn revisions_branches_and_databases_that_do_not_exist() {
             (&with(&["--branch=../heads/main"]), 10, "no such branch"),
             (&with(&["--branch=main", "--commit=HEAD"]), 129, "cannot be used with"),
             (&["coverage", "--branch=nope"], 10, "no such branch"),
-            (&["coverage", "--commits=main...HEAD"], 10, "a symmetric difference is no range of commits"),
+            (&["coverage", "--commits=main...HEAD"], 10, "a symmetric difference is not supported"),
             (&["coverage", "--commits=nope.."], 10, "unknown revision `nope`"),
             (&["list", "--commit=nope"], 10, "unknown revision `nope`"),
             (&["list", "--database=../x"], 129, "a database name"),
