@@ -1,8 +1,7 @@
-//! The queue in PostgreSQL, for workers on several machines.
+//! The queue in PostgreSQL, for workers on several hosts.
 //!
-//! What a claim, an end and all the rest mean stands in the functions of the
-//! schema `pggit` (see the room `sql`); here are the questions and what becomes
-//! of the answers. A connection that broke is made anew at the next question.
+//! The functions of the schema `pggit` implement the queue (see the room `sql`). This module calls them
+//! and parses their results. A lost connection is opened again at the next call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,19 +18,18 @@ use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
 use crate::process::{self, Liveness, crash_point};
 use crate::sql;
 
-/// What the server's activity views call us.
+/// The `application_name` of the connections.
 const APPLICATION: &str = "git-pggit queue";
-/// The statements about a claim. Its key is a parameter, because `pg_stat_activity` shows the text of
-/// statements to others.
+/// The statements about a claim. The key of the claim is a parameter, because `pg_stat_activity` shows
+/// the text of statements to other users.
 const HEARTBEAT: &str = "SELECT pggit.heartbeat($1::uuid, $2::int8)::text";
 const END: &str = "SELECT pggit.end_attempt($1::uuid, $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool)::text";
 const END_AND_CLAIM: &str = "SELECT ended::text, claimed::text FROM pggit.end_and_claim($1::uuid, \
     $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool, $8, $9::jsonb, $10::int8)";
 const CLAIM: &str = "SELECT pggit.claim_with_key($1, $2::jsonb, $3::int8)::text";
-/// How often it is tried again to change what others change, too.
+/// Maximum number of retries after a conflict with other sessions.
 const ATTEMPTS: usize = 30;
-/// How often is looked for workers of this machine that are dead, as long as
-/// there are jobs to be had without that.
+/// The time between two checks for dead workers of this host, while there are other jobs to claim.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The queue in one database.
@@ -39,13 +37,13 @@ pub struct PostgresQueue {
     info: ConnInfo,
     clock: std::sync::Arc<dyn Clock>,
     client: Mutex<Option<Client>>,
-    /// When the workers of this machine were looked at last.
+    /// The time of the last check for dead workers of this host.
     looked: Mutex<Option<Instant>>,
 }
 
 impl PostgresQueue {
-    /// The queue in the database that `info` names. `clock` makes ids and
-    /// nothing else.
+    /// Opens the queue in the database of `info`. `clock` is only used for ids. Fails if the server is
+    /// unreachable, the schema has another version, or its functions cannot be trusted.
     pub fn open(info: ConnInfo, clock: std::sync::Arc<dyn Clock>) -> Result<Self, Error> {
         let client = connect(&info)?;
         Ok(Self { info, clock, client: Mutex::new(Some(client)), looked: Mutex::new(None) })
@@ -59,13 +57,13 @@ impl PostgresQueue {
         self.ask_by(|client| client.query(sql))
     }
 
-    /// Runs one statement with these values.
+    /// Runs one statement with these parameters.
     fn call(&self, sql: &str, values: &[Option<String>]) -> Result<Rows, Error> {
         self.ask_by(|client| client.query_with(sql, values))
     }
 
-    /// Asks, and asks again when others were faster or the connection, which
-    /// may have been idle for long, turns out to be broken.
+    /// Runs a query. Retries it after a conflict with another session, and once after the connection was
+    /// lost, which may have been idle for long.
     fn ask_by(&self, question: impl Fn(&Client) -> pg::Result<Rows>) -> Result<Rows, Error> {
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(1))
@@ -104,8 +102,8 @@ impl PostgresQueue {
         })
     }
 
-    /// Takes jobs away from workers of this machine that are dead, which the
-    /// server cannot see. Says whether there were any.
+    /// Releases the leases of dead workers of this host, which the server cannot detect. Returns true if
+    /// there were any.
     fn rescue(&self) -> Result<bool, Error> {
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let sql = format!(
@@ -129,12 +127,12 @@ impl PostgresQueue {
         looked.is_some_and(|at| at.elapsed() < LOOK)
     }
 
-    /// The one value of an answer.
+    /// Runs a query and returns its only value.
     fn value(&self, sql: &str) -> Result<Option<String>, Error> {
         self.ask(sql).map(only)
     }
 
-    /// Ends the attempt of a claimed job that cannot be parsed as failed for good.
+    /// Ends the attempt of a claimed job that cannot be parsed, as a permanent failure.
     fn give_up(&self, job: &str, reason: &str) -> Result<(), Error> {
         let unreadable = || Error::Damaged { job: "?".to_owned(), reason: reason.to_owned() };
         let value: serde_json::Value = serde_json::from_str(job).map_err(|_| unreadable())?;
@@ -157,7 +155,8 @@ impl PostgresQueue {
         }
     }
 
-    /// Whether an end whose answer was lost was heard.
+    /// Returns the job if the end of the attempt was recorded, although its result was lost with the
+    /// connection. Fails with [`Error::Lost`] otherwise.
     fn ended_before(&self, claim: &Claim) -> Result<Job, Error> {
         let lost = Error::Lost { job: claim.job.id };
         match self.get(claim.job.id) {
@@ -191,7 +190,7 @@ fn parse(json: &str) -> Result<Job, Error> {
     })
 }
 
-/// The one value of an answer.
+/// Returns the only value of a result.
 fn only(rows: Rows) -> Option<String> {
     rows.into_iter().next().and_then(|row| row.into_iter().next().flatten())
 }
@@ -204,13 +203,13 @@ fn text_or_null(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 
-/// The values of a claim.
+/// Returns the parameters of a claim.
 fn claimant(claimant: &Claimant) -> [Option<String>; 3] {
     let lease_s = claimant.lease.as_secs().max(1);
     [Some(claimant.worker.to_string()), claimant.owner.as_ref().map(json), Some(lease_s.to_string())]
 }
 
-/// The values of an end.
+/// Returns the parameters of the end of an attempt.
 fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
     let (outcome, error, output, retry, tell) = match ending {
         Ending::Completed { output, tell } => (Outcome::Completed, None, output.as_str(), false, *tell),
@@ -224,7 +223,7 @@ fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
     while !output.is_char_boundary(start) {
         start += 1;
     }
-    // PostgreSQL has no NUL in texts.
+    // A text in PostgreSQL cannot contain NUL.
     let output = output[start..].replace('\0', " ");
     [
         Some(id.to_string()),
@@ -256,7 +255,7 @@ impl Queue for PostgresQueue {
         );
         let rows = match self.ask(&sql) {
             Ok(rows) => rows,
-            // The answer to the first question was lost, not the question.
+            // The job exists: its first insertion succeeded, but the result was lost.
             Err(Error::Busy { .. }) => return Ok(Enqueued { job: self.get(id)?, is_new: true }),
             Err(error) => return Err(error),
         };
@@ -280,7 +279,7 @@ impl Queue for PostgresQueue {
             let Some(job) = claimed else { return Ok(None) };
             crash_point("queue.claimed");
             match claim_of(&job) {
-                // The unreadable job would be claimed again before all others.
+                // Otherwise the unreadable job would be claimed again before all others.
                 Err(Error::Damaged { reason, .. }) => self.give_up(&job, &reason)?,
                 claim => return claim.map(Some),
             }
@@ -453,8 +452,7 @@ struct ClaimKey {
     claim_key: u64,
 }
 
-/// # Errors
-/// [`Error::Damaged`] when the job or the key of its claim cannot be read.
+/// Parses a claimed job. Fails with [`Error::Damaged`] if the job or the key of its claim is invalid.
 fn claim_of(json: &str) -> Result<Claim, Error> {
     let job = parse(json)?;
     let ClaimKey { claim_key: key } = serde_json::from_str(json)
@@ -462,12 +460,12 @@ fn claim_of(json: &str) -> Result<Claim, Error> {
     Ok(Claim { token: job.token, job, key })
 }
 
-/// The argument by which the functions of the queue know a claim.
+/// Returns the argument `with_token`, by which the functions of the queue recognise a claim.
 fn proof(claim: &Claim) -> u64 {
     claim.key + claim.token
 }
 
-/// A connection that listens.
+/// A connection that runs `LISTEN`.
 struct PostgresWatch(Client);
 
 impl Watch for PostgresWatch {

@@ -1,4 +1,4 @@
-//! Taking jobs, and taking them away from workers that are gone.
+//! Claims jobs, and releases expired leases.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl RefsQueue {
         Ok(None)
     }
 
-    /// Takes jobs away from workers whose lease has expired.
+    /// Releases the jobs whose lease has expired.
     fn rescue(&self, inner: &mut Inner) -> Result<(), Error> {
         let clock = self.clock.as_ref();
         let expired = inner
@@ -39,7 +39,7 @@ impl RefsQueue {
             let rescued = retrying(|| {
                 let known = inner.scan.get(id).map(|known| known.tip);
                 let (tip, mut document) = inner.read(id)?;
-                // A heartbeat, or somebody who was faster.
+                // Otherwise a heartbeat has renewed the lease, or another process has released it.
                 if Some(tip) == known && document.job.state == JobState::InProgress {
                     document.job.lose(self.now(), chance());
                     document.stamp(clock);
@@ -59,11 +59,11 @@ impl RefsQueue {
         Ok(())
     }
 
-    /// Takes this job, unless somebody else is faster.
+    /// Claims a job. Returns none if the job was changed or removed meanwhile.
     fn take(&self, inner: &mut Inner, id: JobId, claimant: &Claimant) -> Result<Option<Claim>, Error> {
         let taken = self.try_to_take(inner, id, claimant);
         match taken {
-            // It will be looked at again.
+            // The next claim considers the new version.
             Err(error) if error.retry() => {
                 inner.look_again(id);
                 Ok(None)
@@ -84,8 +84,8 @@ impl RefsQueue {
         Ok(Some(claim_of(document)))
     }
 
-    /// What has to be written so that this job is taken; `None` when it cannot
-    /// be taken now. The job `ending` is about to end.
+    /// Returns the changes that claim a job; `None` if it cannot be claimed now. The job `ending` is about
+    /// to end, so its backup does not block this one.
     fn prepare(
         &self,
         inner: &mut Inner,
@@ -104,8 +104,8 @@ impl RefsQueue {
         let mut others = Vec::new();
         if document.job.work.kind() == JobKind::Backup {
             let name = database_ref(document.job.work.database().as_str());
-            // First this, then the job that it names: who claims in between
-            // moves it, because no two claims are written alike.
+            // Read this ref first, then the job that it names: a concurrent claim moves the ref,
+            // because no two claims have the same content.
             let running = inner.repository.ref_tip(&name)?;
             let other = running.map(|running| inner.running(running)).transpose()?.flatten();
             if let Some(other) = other.filter(|other| Some(other.0.job.id) != ending) {
@@ -117,9 +117,8 @@ impl RefsQueue {
         Ok(Some(Taking { tip, document, others }))
     }
 
-    /// Ends an attempt and takes the next job in one transaction, which costs
-    /// half of two. `None`, and nothing has changed, when there is no next one or
-    /// somebody else was faster.
+    /// Ends an attempt and claims the next job in one transaction, at half the cost of two. Returns none,
+    /// without a change, if there is no next job or the job was changed meanwhile.
     pub(super) fn end_with_next(
         &self,
         claim: &Claim,
@@ -145,7 +144,7 @@ impl RefsQueue {
             let taking = match self.prepare(&mut inner, next, claimant, Some(id)) {
                 Ok(Some(taking)) => taking,
                 Ok(None) => continue,
-                // It is looked at more closely when it is claimed alone.
+                // The separate claim handles the error.
                 Err(_) => return Ok(None),
             };
             let changes = [(Some(tip), &ended), (Some(taking.tip), &taking.document)];
@@ -165,7 +164,7 @@ impl RefsQueue {
     }
 }
 
-/// A job that is about to be taken, and the other refs that move with it.
+/// The changes of a claim: the old version of the job, the new one, and the other refs to write.
 struct Taking {
     tip: Oid,
     document: Document,
@@ -178,7 +177,7 @@ fn claim_of(document: Document) -> Claim {
 }
 
 impl Inner {
-    /// Learns what has become of a job that somebody else was faster with.
+    /// Reads the new version of a job after a lost race.
     fn look_again(&mut self, id: JobId) {
         match self.read(id) {
             Ok((tip, document)) => self.scan.learn(id, tip, &document),
@@ -186,7 +185,7 @@ impl Inner {
         }
     }
 
-    /// The job that the ref of a database names, if that claim still holds.
+    /// Returns the job that the ref of a database names, if that claim is still valid.
     fn running(&self, running: Oid) -> Result<Option<(Document, Oid)>, Error> {
         let named = self.repository.blob(running)?;
         let text = String::from_utf8_lossy(&named);

@@ -1,4 +1,5 @@
-//! Protects jobs from others: this machine executes them, so no push or fetch may bring any.
+//! Keeps jobs of other people out of the queue: this host executes jobs, so no push or fetch may bring
+//! any.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,8 +22,8 @@ fn is_closed(reach: &Reach) -> bool {
 }
 
 impl Inner {
-    /// Fails if others may have brought jobs. If pushes are not forbidden yet and there are no
-    /// unsettled jobs, forbids pushes.
+    /// Fails if other people may have pushed jobs, or a fetch may bring some. If pushes are not forbidden
+    /// yet and there are no unsettled jobs, forbids pushes.
     pub(super) fn guard(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         if self.guarded.is_some_and(|at| at.elapsed() < BELIEVED) {
             return Ok(());
@@ -55,7 +56,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a lock that is released when this process ends.
+    /// Takes a file lock, which the system releases when this process exits.
     fn lock(&self) -> io::Result<File> {
         let directory = self.repository.common_dir().join("pggit");
         fs::create_dir_all(&directory)?;

@@ -1,12 +1,11 @@
-//! The queue in the git repository: one ref per job, for one machine.
+//! The queue in the git repository: one ref per job, for the workers of one host.
 //!
-//! `refs/pggit/jobs/<job id>` points to a blob that is the job. Each change is a
-//! new blob and one transaction of refs from the values that were read. Two
-//! further kinds of refs make promises about several jobs: claiming a backup
-//! moves `refs/pggit/job-databases/<hash>` to the claim, and a job with a key
-//! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; a process that has read
-//! an older value loses. The target of such a ref counts only if the job that it names agrees, so
-//! the refs need not be reset when a job ends.
+//! `refs/pggit/jobs/<job id>` points to a blob with the job. Each change writes a new blob and moves refs
+//! in one transaction from the values that were read. Two further kinds of refs protect rules about
+//! several jobs: the claim of a backup moves `refs/pggit/job-databases/<hash>` to the claim, and the
+//! creation of a job with a key moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction. A
+//! process that has read an older value fails. The target of such a ref counts only if the job that it
+//! names agrees, so the refs need not be reset when a job ends.
 //!
 //! Anyone with push access to the repository could push these refs like any other. Therefore they
 //! are hidden from pushes ([`guard`]), and jobs are neither created nor run in a repository where
@@ -31,7 +30,7 @@ use crate::git::{self, Oid, RefUpdate, Repository, Transaction, Writer};
 use document::Document;
 use scan::Scan;
 
-/// Where the jobs are.
+/// The prefixes of the refs of jobs, deduplication keys, and databases with a running backup.
 const JOBS: &str = "refs/pggit/jobs/";
 const KEYS: &str = "refs/pggit/job-keys/";
 const DATABASES: &str = "refs/pggit/job-databases/";
@@ -45,14 +44,15 @@ pub struct RefsQueue {
 struct Inner {
     repository: Repository,
     scan: Scan,
-    /// Since when jobs of which nothing else is known have looked the same.
+    /// For running jobs whose lease time is unknown here: their version, and the uptime at which it was
+    /// first seen.
     seen: HashMap<JobId, (Oid, Uptime)>,
-    /// The time of the last check that nobody else can bring jobs.
+    /// The time of the last check that pushes and fetches cannot bring jobs.
     guarded: Option<Instant>,
 }
 
 impl RefsQueue {
-    /// The queue in `repository`.
+    /// Returns the queue in `repository`.
     pub fn new(repository: Repository, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner { repository, scan: Scan::default(), seen: HashMap::new(), guarded: None };
         Self { inner: Mutex::new(inner), clock }
@@ -66,7 +66,7 @@ impl RefsQueue {
         self.clock.now()
     }
 
-    /// Changes a job as `change` says, from what it is at that moment.
+    /// Applies `change` to the current version of a job.
     fn change(
         &self,
         id: JobId,
@@ -97,7 +97,7 @@ impl RefsQueue {
 }
 
 impl Inner {
-    /// A job as it is now, and the blob that says so.
+    /// Reads the current version of a job, with the id of its blob.
     fn read(&self, id: JobId) -> Result<(Oid, Document), Error> {
         let tip = self.repository.ref_tip(&job_ref(id))?;
         let tip = tip.ok_or_else(|| Error::NotFound { selector: id.to_string() })?;
@@ -109,7 +109,7 @@ impl Inner {
         Document::parse(&bytes).map_err(|reason| Error::Damaged { job: name.to_owned(), reason })
     }
 
-    /// Moves a job from what it was to `document`, together with other refs.
+    /// Replaces the version `old` of a job by `document`, and writes other refs, in one transaction.
     fn replace(
         &mut self,
         old: Oid,
@@ -130,7 +130,7 @@ impl Inner {
         self.write_all(&[(old, document)], others, what)
     }
 
-    /// Moves several jobs, and other refs, at once or not at all.
+    /// Replaces several jobs, and writes other refs, in one transaction.
     fn write_all(
         &mut self,
         documents: &[(Option<Oid>, &Document)],
@@ -170,7 +170,7 @@ fn database_ref(database: &str) -> String {
     format!("{DATABASES}{}", Digest::of(database.as_bytes()).hex())
 }
 
-/// Tries again as long as others are faster.
+/// Calls `attempt` again while it fails because refs have moved.
 fn retrying<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     git::retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
 }
@@ -277,7 +277,7 @@ impl Queue for RefsQueue {
             match inner.parse(&id.to_string(), tip) {
                 Ok(document) if filter.passes(&document.job) => listing.jobs.push(document.job),
                 Ok(_) => {}
-                // It has changed since, or gone.
+                // The job was changed or removed meanwhile.
                 Err(error) if error.retry() => {
                     if let Ok((_, document)) = inner.read(id) {
                         listing.jobs.extend(Some(document.job).filter(|job| filter.passes(job)));
@@ -310,7 +310,7 @@ impl Queue for RefsQueue {
     }
 }
 
-/// Refuses a worker that does not have the job any more.
+/// Fails if the worker has lost the job.
 fn held(job: &Job, claim: &Claim) -> Result<(), Error> {
     match job.is_held_with(claim.token) {
         true => Ok(()),
@@ -318,7 +318,7 @@ fn held(job: &Job, claim: &Claim) -> Result<(), Error> {
     }
 }
 
-/// A job that was removed is not its worker's any more.
+/// Turns a missing job into a lost one.
 fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
     result.map_err(|error| match error {
         Error::NotFound { .. } => Error::Lost { job: claim.job.id },
@@ -327,7 +327,7 @@ fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
 }
 
 impl Inner {
-    /// The job that the ref of a key names, if it waits with that key.
+    /// Returns the job that the ref of a key names, if it is waiting with that key.
     fn waiting_with(&self, held: Option<Oid>, key: &str) -> Result<Option<Job>, Error> {
         let Some(held) = held else { return Ok(None) };
         let named = self.repository.blob(held)?;
@@ -346,7 +346,7 @@ impl Inner {
     }
 }
 
-/// Is a job in this state of interest to those who look for the next one?
+/// Returns true if a job in this state may be claimed, now or after its delay.
 fn may_run(state: JobState) -> bool {
     matches!(state, JobState::Ready | JobState::WillRetry)
 }

@@ -1,4 +1,4 @@
-//! What is known about all jobs: little of each, read once per change.
+//! The cache of all jobs: a few fields of each job, read once per version.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::domain::{DatabaseName, JobId, JobKind, JobState, Priority, Timestamp}
 use crate::git::Oid;
 use crate::queue::Stats;
 
-/// A listing that took longer than this is used for a while, so that many
-/// thousands of jobs are not listed for each claim.
+/// A listing that took longer than this is reused for a while, so that many thousands of jobs are not
+/// listed for each claim.
 const CHEAP: Duration = Duration::from_millis(10);
-/// How many times as long as the listing took.
+/// The time for which a listing is reused, as a multiple of the time that it took.
 const WORTH: u32 = 4;
 
-/// What is known about one job.
+/// The cached fields of one job.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) tip: Oid,
@@ -27,16 +27,16 @@ pub(super) struct Known {
     finished_at: Option<Timestamp>,
     updated_at: Timestamp,
     untold: bool,
-    /// The whole of it where times have to be compared.
+    /// The whole document of a job that has a lease or a delay.
     pub(super) document: Option<Box<Document>>,
 }
 
-/// What is known about all jobs.
+/// The cache of all jobs.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     jobs: HashMap<JobId, Known>,
     damaged: HashMap<String, (Oid, String)>,
-    /// When the refs were listed last, and how long that took.
+    /// The end and the duration of the last listing of the refs.
     looked: Option<(Instant, Duration)>,
 }
 
@@ -58,7 +58,7 @@ impl Known {
         }
     }
 
-    /// How long until this job may be claimed; `None`: not by itself.
+    /// Returns the time until this job may be claimed; `None` if its state does not allow that.
     fn due_in(&self, clock: &dyn Clock) -> Option<Duration> {
         match &self.document {
             Some(document) => document.due_in(clock),
@@ -66,19 +66,19 @@ impl Known {
         }
     }
 
-    /// When it changed last, if it is finished.
+    /// Returns the time of the last change, if the job is finished.
     pub(super) fn finished_at(&self) -> Option<Timestamp> {
         self.state.is_finished().then(|| self.finished_at.unwrap_or(self.updated_at))
     }
 }
 
 impl Scan {
-    /// A job is this now.
+    /// Updates a job in the cache.
     pub(super) fn learn(&mut self, id: JobId, tip: Oid, document: &Document) {
         self.jobs.insert(id, Known::of(tip, document));
     }
 
-    /// A job is not there any more.
+    /// Removes a job from the cache.
     pub(super) fn forget(&mut self, id: JobId) {
         self.jobs.remove(&id);
     }
@@ -91,7 +91,7 @@ impl Scan {
         self.jobs.iter().map(|(id, known)| (*id, known))
     }
 
-    /// Those that are worth reading for `filter`, the oldest first.
+    /// Returns the jobs that match `filter`, oldest first.
     pub(super) fn ids(&self, filter: &Filter) -> Vec<(JobId, Oid)> {
         let passes = |known: &Known| {
             (filter.states.is_empty() || filter.states.contains(&known.state))
@@ -104,14 +104,14 @@ impl Scan {
         found.into_iter().map(|(id, known)| (*id, known.tip)).collect()
     }
 
-    /// Those of whose end nobody has been told, the oldest first.
+    /// Returns the jobs with a pending notification, oldest first.
     pub(super) fn untold(&self) -> Vec<JobId> {
         let mut untold: Vec<_> = self.jobs.iter().filter(|(_, known)| known.untold).collect();
         untold.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
         untold.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Returns the number of jobs that are not finished or whose end has not been reported yet.
+    /// Returns the number of jobs that are not finished or have a pending notification.
     pub(super) fn unsettled(&self) -> usize {
         self.jobs.values().filter(|known| !known.state.is_finished() || known.untold).count()
     }
@@ -123,12 +123,12 @@ impl Scan {
         damaged
     }
 
-    /// Is what was listed last good enough to look for the next job?
+    /// Returns true if the last listing is recent enough to find the next job.
     pub(super) fn is_fresh(&self) -> bool {
         self.looked.is_some_and(|(at, took)| took > CHEAP && at.elapsed() < took * WORTH)
     }
 
-    /// The jobs that may be claimed now, in their order.
+    /// Returns the jobs that may be claimed now, by priority and age.
     pub(super) fn candidates(&self, clock: &dyn Clock) -> Vec<JobId> {
         let due = |known: &Known| known.due_in(clock) == Some(Duration::ZERO);
         let mut due: Vec<_> = self.jobs.iter().filter(|(_, known)| due(known)).collect();
@@ -136,7 +136,7 @@ impl Scan {
         due.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Is a backup of this database known to run, other than the job `but`?
+    /// Returns true if a backup of this database is running, except for the job `but`.
     pub(super) fn is_busy(&self, database: &DatabaseName, but: Option<JobId>) -> bool {
         self.all().any(|(id, known)| {
             Some(id) != but
@@ -148,7 +148,7 @@ impl Scan {
 }
 
 impl Inner {
-    /// Lists the refs and reads what has changed.
+    /// Lists the refs and reads the changed jobs.
     pub(super) fn look(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let began = Instant::now();
         let tips = self.repository.tips_under(JOBS, |_| ())?;
@@ -175,7 +175,7 @@ impl Inner {
     fn learn_of(&mut self, id: JobId, name: &str, tip: Oid) {
         match self.parse(name, tip) {
             Ok(document) => self.scan.learn(id, tip, &document),
-            // It has changed since, or gone.
+            // The job was changed or removed meanwhile.
             Err(error) if error.retry() => {
                 if let Ok((tip, document)) = self.read(id) {
                     self.scan.learn(id, tip, &document);
@@ -191,7 +191,7 @@ impl Inner {
         }
     }
 
-    /// Remembers since when leases that say nothing here have looked the same.
+    /// Notes the uptime at which each lease with an unknown time was first seen in its version.
     fn observe(&mut self, clock: &dyn Clock) {
         let before = std::mem::take(&mut self.seen);
         for (id, known) in self.scan.all() {
@@ -206,7 +206,8 @@ impl Inner {
         }
     }
 
-    /// How long the lease of a running job lasts; `None` when there is none.
+    /// Returns the time until the lease of a job expires; `None` if the job is not running. A lease whose
+    /// time is unknown here counts from when it was first seen.
     pub(super) fn lease_left(&self, id: JobId, known: &Known, clock: &dyn Clock) -> Option<Duration> {
         let document = known.document.as_ref().filter(|_| known.state == JobState::InProgress)?;
         document.lease_left(clock).or_else(|| {
@@ -216,7 +217,7 @@ impl Inner {
         })
     }
 
-    /// In how long something becomes due.
+    /// Returns the time until the next job becomes due or a lease expires.
     pub(super) fn next_due(&self, clock: &dyn Clock) -> Option<Duration> {
         let waits = self
             .scan

@@ -1,4 +1,4 @@
-//! Messages about the ends of jobs that have not been sent.
+//! The outbox: pending notifications about the ends of jobs.
 
 use super::{Error, RefsQueue, retrying};
 use crate::domain::{Job, JobId, Owner, Untold};

@@ -1,4 +1,4 @@
-//! Removing what is finished.
+//! Removes finished jobs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::{DATABASES, Error, Inner, JOBS, KEYS, RefsQueue, retrying};
 use crate::domain::JobId;
 use crate::git::{Oid, RefDeletion, Transaction};
 
-/// How many refs go at once.
+/// Maximum number of refs per transaction.
 const AT_ONCE: usize = 1000;
 
 impl RefsQueue {
     pub(super) fn remove_finished(&self, age: Duration) -> Result<u64, Error> {
         let mut inner = self.inner();
-        // First these, then the jobs: what names a job that came later has
-        // moved since, and stays.
+        // Read these refs first, then the jobs: a ref that names a newer job has moved since and is
+        // not deleted.
         let names = inner.names()?;
         let removed = retrying(|| {
             inner.look(self.clock.as_ref())?;
@@ -43,7 +43,7 @@ impl Inner {
         Ok(self.repository.update_refs(&Transaction { deletions, reason, ..Transaction::default() })?)
     }
 
-    /// The refs of keys and databases, with the jobs that they name.
+    /// Returns the refs of keys and databases, with the jobs that they name.
     fn names(&self) -> Result<Vec<(RefDeletion, Option<JobId>)>, Error> {
         let mut names = Vec::new();
         for prefix in [KEYS, DATABASES] {
@@ -57,7 +57,7 @@ impl Inner {
         Ok(names)
     }
 
-    /// Removes those that name jobs which are gone.
+    /// Removes the refs that name missing jobs.
     fn remove_stale(&self, names: Vec<(RefDeletion, Option<JobId>)>) -> Result<(), Error> {
         let there: BTreeSet<JobId> = self.scan.all().map(|(id, _)| id).collect();
         let stale = names.into_iter().filter(|(_, id)| id.is_none_or(|id| !there.contains(&id)));
