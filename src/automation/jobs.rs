@@ -1,5 +1,4 @@
-//! From what is wanted to the jobs for it: the one way for hooks, schedules and whoever looks
-//! for what was missed.
+//! Builds the jobs for wanted backups, for hooks, schedules and the catch-up alike.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +8,17 @@ use crate::domain::{DatabaseName, Line, TagKey};
 use crate::policy::Rule;
 use crate::workspace::queue::Wish;
 
-/// A backup job to be queued, and why.
+/// A backup job to queue.
 pub struct BackupJob {
     /// The database.
     pub database: DatabaseName,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// The job to create.
+    /// The options of the job.
     pub wish: Wish,
 }
 
-/// The job for a schedule that is due.
+/// Returns the job for a schedule that is due.
 pub fn scheduled(planned: &Planned) -> BackupJob {
     let wish = Wish {
         backup_type: planned.rule.kind,
@@ -32,7 +31,7 @@ pub fn scheduled(planned: &Planned) -> BackupJob {
     BackupJob { database: planned.database.clone(), reason: format!("schedule {}{slot}", planned.rule), wish }
 }
 
-/// The job for a branch that has moved.
+/// Returns the job for a branch that has moved.
 pub fn moved(wanted: &Wanted) -> BackupJob {
     let wish = Wish {
         commit: Some(wanted.commit.clone()),
@@ -54,8 +53,8 @@ fn tag(key: &str, value: &str) -> BTreeMap<TagKey, Line> {
     BTreeMap::from([(key, Line::lossy(value))])
 }
 
-/// The rules for moves of branches, of all databases. A wrong setting of a database is reported to
-/// `wrong`, and that database has no rule.
+/// Returns the rules of all databases for moves of branches. An invalid setting of a database is passed
+/// to `wrong`, and that database has no rule.
 pub fn rules(config: &Config, mut wrong: impl FnMut(String)) -> Vec<Rule> {
     let mut rules = Vec::new();
     for name in config.databases() {

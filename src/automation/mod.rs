@@ -1,9 +1,8 @@
-//! Backups that happen by themselves: from the configuration, the ledger, the
-//! queue and the branches to the jobs that are wanted.
+//! Automatic backups: determines the jobs to queue from the configuration, the ledger, the queue and the
+//! branches.
 //!
-//! Nothing is put into the queue here, and nothing is remembered: what is
-//! wanted follows each time from what there is, so that it does not matter who
-//! asks, how often, or how many do at the same time.
+//! This room neither queues jobs nor stores state. The jobs follow each time from the current facts, so
+//! any process may ask at any time, repeatedly and concurrently.
 
 mod jobs;
 mod moves;

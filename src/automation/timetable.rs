@@ -1,4 +1,4 @@
-//! What the schedules of all databases want.
+//! The state of the schedules of all databases.
 
 use std::time::Duration;
 
@@ -7,38 +7,37 @@ use crate::domain::{BackupType, DatabaseName, Job, Line, Status, Timestamp, Work
 use crate::ledger::Overview;
 use crate::schedule::{self, Facts, Rule, State, Zone};
 
-/// One rule of one database, and how it stands.
+/// One rule of one database, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// The database.
     pub database: DatabaseName,
     /// The rule.
     pub rule: Rule,
-    /// The tool that it means.
+    /// The tool of its backups.
     pub tool: Line,
-    /// The type of backup that it means.
+    /// The type of its backups.
     pub kind: BackupType,
-    /// The zone of its times.
+    /// The time zone of the rule.
     pub zone: Zone,
-    /// How long after its time a backup counts as missed.
+    /// The time after the scheduled one from which a backup that is not complete counts as missed.
     pub grace: Duration,
-    /// What is known about its backups.
+    /// The facts about its backups.
     pub facts: Facts,
-    /// How it stands.
+    /// The state of the rule.
     pub state: State,
 }
 
 /// The rules of all databases.
 #[derive(Debug, Default)]
 pub struct Timetables {
-    /// In the order of the databases.
+    /// The rules, in the order of the databases.
     pub planned: Vec<Planned>,
-    /// What is configured wrongly, with the database that it keeps from being
-    /// planned.
+    /// The databases that are not scheduled because of an invalid setting.
     pub problems: Vec<(DatabaseName, config::Error)>,
 }
 
-/// How all rules stand at `now`, with `jobs` in the queue.
+/// Returns the state of all rules at `now`, with `jobs` in the queue.
 pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timestamp) -> Timetables {
     let mut tables = Timetables::default();
     for database in config.databases() {
@@ -70,7 +69,7 @@ fn of_database(
         let default = (settings.tool.value.as_str(), settings.backup_type.value);
         let mine = jobs.iter().filter(|job| is_for(job, database, &tool, kind, default));
         facts.attempted = facts.attempted.max(mine.map(|job| job.created_at).max());
-        // By the clock of the queue a job may be older than the time it is for.
+        // The clock of the queue may be behind: a job may seem older than its scheduled time.
         let slots = jobs.iter().filter_map(|job| slot_of(job, &key(database, rule)));
         facts.attempted = facts.attempted.max(slots.max());
         let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
@@ -80,14 +79,14 @@ fn of_database(
     Ok(planned.collect())
 }
 
-/// What the ledger knows about backups of `database` with `tool`.
+/// Returns the facts about the backups of `database` with this tool and type, from the ledger.
 fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> Facts {
     let mut facts = Facts::default();
     let alike = backups.rows().filter(|row| {
         row.database() == database.as_str() && row.tool() == tool.as_str() && row.kind() == kind
     });
     for row in alike {
-        // A later attempt of a backup is another beginning.
+        // A retry of a backup counts with its own start.
         let begun = row.started_at().unwrap_or(row.registered_at());
         facts.attempted = facts.attempted.max(Some(begun));
         if !matches!(row.status(), Status::InProgress | Status::Failed) {
@@ -97,7 +96,8 @@ fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupT
     facts
 }
 
-/// Whether `job` makes such a backup. What it leaves open is as `default` says.
+/// Returns true if `job` makes a backup of `database` with this tool and type. `default` has the tool and
+/// the type of jobs that do not name one.
 fn is_for(
     job: &Job,
     database: &DatabaseName,
@@ -111,18 +111,18 @@ fn is_for(
         && work.backup_type.unwrap_or(default.1) == kind
 }
 
-/// What the keys of the jobs of `rule` begin with.
+/// Returns the prefix of the deduplication keys of the jobs of `rule`.
 fn key(database: &DatabaseName, rule: &Rule) -> String {
     format!("schedule:{database}:{}:", rule.key())
 }
 
-/// The time on the schedule that `job` is for.
+/// Returns the scheduled time of `job`, from its deduplication key.
 fn slot_of(job: &Job, key: &str) -> Option<Timestamp> {
     job.dedup_key.as_ref()?.as_str().strip_prefix(key)?.parse().ok()
 }
 
 impl Planned {
-    /// The key of the job for its latest time: of those that wait there is one.
+    /// Returns the deduplication key of the job for the latest scheduled time.
     pub fn job_key(&self) -> Option<Line> {
         let slot = self.state.slot?;
         Some(Line::lossy(&format!("{}{slot}", key(&self.database, &self.rule))))
