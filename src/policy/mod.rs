@@ -1,67 +1,66 @@
-//! Which moves of branches want a backup: pure decisions over facts.
+//! Decides which moves of branches require a backup. Pure.
 //!
-//! A [`Rule`] says for one database which branches matter and which paths of
-//! the repository are its schema. A hook asks about a branch that has just
-//! moved ([`verdict`]); [`uncovered`] asks about a branch as it is, so that what
-//! a hook has missed is found.
+//! A [`Rule`] has, for one database, the branches to watch and the paths of the schema. [`verdict`]
+//! decides about a branch that has just moved, for hooks. [`uncovered`] decides about the current state
+//! of a branch, to find moves for which no hook ran.
 
 use crate::domain::{BackupType, CommitId, DatabaseName, Line};
 use crate::git::{BranchPatterns, PathPatterns};
 
-/// What is to happen when branches move.
+/// A rule for backups after moves of branches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The database that is backed up.
+    /// The database to back up.
     pub database: DatabaseName,
-    /// When one of these branches moves; each value by itself.
+    /// The branches to watch. A branch is watched if one of the values matches it.
     pub branches: Vec<BranchPatterns>,
-    /// And something on these paths has changed.
+    /// The paths of the schema, one of which must have changed.
     pub paths: Vec<PathPatterns>,
-    /// With this tool, if not with the one of the database.
+    /// The tool; `None` for the tool of the database.
     pub tool: Option<Line>,
-    /// As this type of backup, if not as that of the database.
+    /// The type of backup; `None` for that of the database.
     pub kind: Option<BackupType>,
     /// The priority of the job.
     pub priority: i16,
 }
 
 impl Rule {
-    /// Does it watch the branch `name`?
+    /// Returns true if the rule watches the branch `name`.
     pub fn watches(&self, name: &str) -> bool {
         self.branches.iter().any(|patterns| patterns.matches(name))
     }
 
-    /// Does the file `path` count as schema?
+    /// Returns true if the file `path` is a part of the schema.
     pub fn is_schema(&self, path: &str) -> bool {
         self.paths.iter().any(|patterns| patterns.matches(path))
     }
 }
 
-/// What has become of a branch.
+/// The change of a branch by a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It is new, or where it was is not known: everything may have changed.
+    /// The branch is new, or its old tip is unknown: everything may have changed.
     Everything,
-    /// It moved, and this says whether a path changed that counts as schema.
+    /// The paths of both tips were compared.
     Paths {
-        /// Whether one did.
+        /// True if a path of the schema has changed.
         schema: bool,
     },
 }
 
-/// What a rule says about a branch that has moved.
+/// The decision about a branch that has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// A backup is wanted.
+    /// A backup is required.
     Backup,
     /// The rule does not watch this branch.
     OtherBranch,
-    /// Nothing has changed that counts as schema.
+    /// No path of the schema has changed.
     NoSchemaChange,
 }
 
-/// Decides about a branch that has moved. `change` is only asked for when it
-/// matters: it costs more than all the rest.
+/// Decides about a branch that has moved. `change` is expensive, and is called only if the rule watches
+/// the branch. Fails if `change` fails.
 pub fn verdict<E>(
     rule: &Rule,
     branch: &str,
@@ -76,10 +75,9 @@ pub fn verdict<E>(
     })
 }
 
-/// Whether a branch that a rule watches lacks a backup. `line` are its commits
-/// from the tip along the first parents; of each is asked whether it changed
-/// the schema and whether it is attended to: has a record or a job. The newest
-/// change must be attended to, or something that came after it.
+/// Returns true if a watched branch lacks a backup. `line` has its commits, from the tip along the first
+/// parents. `is_attended` returns true for a commit that has a record or a job. The newest commit that
+/// changes the schema, or a later one, must be attended. Fails if `changes_schema` fails.
 pub fn uncovered<E>(
     line: &[CommitId],
     mut is_attended: impl FnMut(&CommitId) -> bool,
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_is_watched_and_has_a_new_schema_wants_a_backup() {
+    fn a_watched_branch_with_a_new_schema_requires_a_backup() {
         let rule = rule(&["main", "release/*"], &["*.sql"]);
         assert!(rule.is_schema("db/1.sql") && !rule.is_schema("README.md"));
         assert_eq!(decide(&rule, "main", Change::Everything), Verdict::Backup);
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_change_has_to_be_attended_to_or_what_came_after_it() {
+    fn the_newest_change_or_a_later_commit_must_be_attended() {
         let commit = |n: usize| -> CommitId { format!("{n:040x}").parse().unwrap() };
         let line: Vec<CommitId> = (0..5).map(commit).collect();
         let lacks = |attended: &[usize], changes: &[usize]| {
