@@ -9,7 +9,7 @@ mod moves;
 mod recovery;
 mod timetable;
 
-pub use jobs::{BackupJob, moved, rules, scheduled};
-pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
+pub use jobs::{BackupJob, branch_rules, merge_job, scheduled_job};
+pub use moves::{BranchMove, MERGE_TAG, WantedBackup, branch_moves, missing_backups, wanted_backups};
 pub use recovery::is_recovery;
-pub use timetable::{Planned, Timetables, timetables};
+pub use timetable::{ScheduledRule, Timetables, timetables};

@@ -6,18 +6,18 @@ use crate::domain::{BackupType, CommitId, DatabaseName, Job, Line, Work};
 use crate::git::hooks::Hook;
 use crate::git::{self, Branch, Oid, Repository, Walk};
 use crate::ledger::Overview;
-use crate::policy::{self, Change, Rule, Verdict};
+use crate::policy::{self, BranchChange, BranchRule, Decision};
 
 /// The tag of backups that follow a move of a branch. Its value is the commit that the branch moved to.
 /// The backup itself belongs to another commit if the database records another one.
 pub const MERGE_TAG: &str = "merge";
 
 /// Maximum number of commits of a branch that are searched for missing backups.
-const LOOK_BACK: usize = 200;
+const COMMITS_MAX: usize = 200;
 
 /// A branch that has moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub struct BranchMove {
     /// The name of the branch.
     pub branch: String,
     /// The old tip; `None` if it is unknown or the branch is new.
@@ -28,7 +28,7 @@ pub struct Move {
 
 /// A backup that a rule requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedBackup {
     /// The database.
     pub database: DatabaseName,
     /// The branch that moved.
@@ -43,8 +43,8 @@ pub struct Wanted {
     pub priority: i16,
 }
 
-impl Wanted {
-    fn new(rule: &Rule, branch: &str, commit: CommitId) -> Self {
+impl WantedBackup {
+    fn new(rule: &BranchRule, branch: &str, commit: CommitId) -> Self {
         Self {
             database: rule.database.clone(),
             branch: branch.to_owned(),
@@ -63,12 +63,12 @@ impl Wanted {
 
 /// Returns the branches that have moved when git runs `hook` with `arguments` and the standard input
 /// `input`. Fails if the repository cannot be read.
-pub fn moves_of(
+pub fn branch_moves(
     repository: &Repository,
     hook: Hook,
     arguments: &[String],
     input: &[u8],
-) -> Result<Vec<Move>, git::Error> {
+) -> Result<Vec<BranchMove>, git::Error> {
     let first = arguments.first().map(String::as_str);
     match hook {
         // A squashed merge is not committed yet.
@@ -81,7 +81,11 @@ pub fn moves_of(
 }
 
 /// Returns the move of the branch that is checked out.
-fn checked_out(repository: &Repository, from_orig: bool, only_merges: bool) -> Result<Vec<Move>, git::Error> {
+fn checked_out(
+    repository: &Repository,
+    from_orig: bool,
+    only_merges: bool,
+) -> Result<Vec<BranchMove>, git::Error> {
     let Some(branch) = repository.head_branch() else { return Ok(Vec::new()) };
     let new = repository.head()?;
     let parents = repository.commit(new)?.parents;
@@ -91,35 +95,39 @@ fn checked_out(repository: &Repository, from_orig: bool, only_merges: bool) -> R
     // ORIG_HEAD is the tip of the branch before a merge or a rebase.
     let orig = if from_orig { repository.resolve_commit("ORIG_HEAD").ok() } else { None };
     let old = orig.filter(|old| *old != new).or(parents.first().copied());
-    Ok(vec![Move { branch, old, new }])
+    Ok(vec![BranchMove { branch, old, new }])
 }
 
 /// Parses the input of post-receive: lines `<old> <new> <ref>`.
-fn received(input: &[u8]) -> Vec<Move> {
+fn received(input: &[u8]) -> Vec<BranchMove> {
     let text = String::from_utf8_lossy(input);
     let oid = |hex: &str| Oid::from_hex(hex).filter(|_| hex.bytes().any(|byte| byte != b'0'));
     let line = |line: &str| {
         let mut fields = line.splitn(3, ' ');
         let (old, new, name) = (fields.next()?, fields.next()?, fields.next()?);
         let branch = name.strip_prefix("refs/heads/")?.to_owned();
-        Some(Move { branch, old: oid(old), new: oid(new)? })
+        Some(BranchMove { branch, old: oid(old), new: oid(new)? })
     };
     text.lines().filter_map(line).collect()
 }
 
 /// Returns the backups that `rules` require after `moves`. Fails if the repository cannot be read.
-pub fn wanted(repository: &Repository, rules: &[Rule], moves: &[Move]) -> Result<Vec<Wanted>, git::Error> {
+pub fn wanted_backups(
+    repository: &Repository,
+    rules: &[BranchRule],
+    moves: &[BranchMove],
+) -> Result<Vec<WantedBackup>, git::Error> {
     let mut wanted = Vec::new();
-    for Move { branch, old, new } in moves {
+    for BranchMove { branch, old, new } in moves {
         for rule in rules {
-            let verdict = policy::verdict(rule, branch, || match old {
-                None => Ok(Change::Everything),
+            let decision = policy::decide(rule, branch, || match old {
+                None => Ok(BranchChange::Everything),
                 Some(old) => {
-                    changes(repository, rule, Some(*old), *new).map(|schema| Change::Paths { schema })
+                    changes(repository, rule, Some(*old), *new).map(|schema| BranchChange::Paths { schema })
                 }
             })?;
-            if verdict == Verdict::Backup {
-                wanted.push(Wanted::new(rule, branch, new.to_commit()));
+            if decision == Decision::Backup {
+                wanted.push(WantedBackup::new(rule, branch, new.to_commit()));
             }
         }
     }
@@ -128,7 +136,12 @@ pub fn wanted(repository: &Repository, rules: &[Rule], moves: &[Move]) -> Result
 
 /// Returns true if a schema file of `rule` differs between two commits. A missing `old` commit counts as
 /// empty.
-fn changes(repository: &Repository, rule: &Rule, old: Option<Oid>, new: Oid) -> Result<bool, git::Error> {
+fn changes(
+    repository: &Repository,
+    rule: &BranchRule,
+    old: Option<Oid>,
+    new: Oid,
+) -> Result<bool, git::Error> {
     let old = old.and_then(|old| repository.commit(old).ok()).map(|commit| commit.tree);
     let new = repository.commit(new)?.tree;
     repository.differs_where(old, Some(new), &mut |path| rule.is_schema(path))
@@ -136,24 +149,24 @@ fn changes(repository: &Repository, rule: &Rule, old: Option<Oid>, new: Oid) -> 
 
 /// Returns the backups that `rules` require for the current branches and that have neither a record nor
 /// a job. Fails if the repository cannot be read.
-pub fn lacking(
+pub fn missing_backups(
     repository: &Repository,
-    rules: &[Rule],
+    rules: &[BranchRule],
     backups: &Overview,
     jobs: &[Job],
-) -> Result<Vec<Wanted>, git::Error> {
-    let mut lacking = Vec::new();
+) -> Result<Vec<WantedBackup>, git::Error> {
+    let mut missing = Vec::new();
     if rules.is_empty() {
-        return Ok(lacking);
+        return Ok(missing);
     }
     let branches = repository.branches()?;
     for rule in rules {
         let attended = attended(&rule.database, backups, jobs);
         for Branch { name, tip } in branches.iter().filter(|branch| rule.watches(&branch.name)) {
-            let walk = Walk { first_parent: true, limit: Some(LOOK_BACK) };
+            let walk = Walk { first_parent: true, limit: Some(COMMITS_MAX) };
             let line = repository.walk(&[*tip], &[], walk)?;
             let line: Vec<CommitId> = line.into_iter().map(Oid::to_commit).collect();
-            let is_lacking = policy::uncovered(
+            let lacks_backup = policy::lacks_backup(
                 &line,
                 |commit| attended.contains(commit.as_str()),
                 |commit| {
@@ -161,12 +174,12 @@ pub fn lacking(
                     changes(repository, rule, repository.commit(commit)?.parents.first().copied(), commit)
                 },
             )?;
-            if is_lacking {
-                lacking.push(Wanted::new(rule, name, tip.to_commit()));
+            if lacks_backup {
+                missing.push(WantedBackup::new(rule, name, tip.to_commit()));
             }
         }
     }
-    Ok(lacking)
+    Ok(missing)
 }
 
 /// Returns the commits for which there is a record or a job of `database`. Failed ones are included,

@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::config::{self, Config};
 use crate::domain::{BackupType, DatabaseName, Job, Line, Status, Timestamp, Work};
 use crate::ledger::Overview;
-use crate::schedule::{self, Facts, Rule, State, Zone};
+use crate::schedule::{self, ScheduleFacts, ScheduleRule, ScheduleState, Zone};
 
 /// One rule of one database, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
+pub struct ScheduledRule {
     /// The database.
     pub database: DatabaseName,
     /// The rule.
-    pub rule: Rule,
+    pub rule: ScheduleRule,
     /// The tool of its backups.
     pub tool: Line,
     /// The type of its backups.
@@ -23,16 +23,16 @@ pub struct Planned {
     /// The time after the scheduled one from which a backup that is not complete counts as missed.
     pub grace: Duration,
     /// The facts about its backups.
-    pub facts: Facts,
+    pub facts: ScheduleFacts,
     /// The state of the rule.
-    pub state: State,
+    pub state: ScheduleState,
 }
 
 /// The rules of all databases.
 #[derive(Debug, Default)]
 pub struct Timetables {
     /// The rules, in the order of the databases.
-    pub planned: Vec<Planned>,
+    pub rules: Vec<ScheduledRule>,
     /// The databases that are not scheduled because of an invalid setting.
     pub problems: Vec<(DatabaseName, config::Error)>,
 }
@@ -42,7 +42,7 @@ pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timest
     let mut tables = Timetables::default();
     for database in config.databases() {
         match of_database(config, &database, backups, jobs, now) {
-            Ok(planned) => tables.planned.extend(planned),
+            Ok(planned) => tables.rules.extend(planned),
             Err(error) => tables.problems.push((database, error)),
         }
     }
@@ -55,7 +55,7 @@ fn of_database(
     backups: &Overview,
     jobs: &[Job],
     now: Timestamp,
-) -> Result<Vec<Planned>, config::Error> {
+) -> Result<Vec<ScheduledRule>, config::Error> {
     let table = config.timetable(database)?;
     if table.schedules.is_empty() {
         return Ok(Vec::new());
@@ -74,14 +74,14 @@ fn of_database(
         facts.attempted = facts.attempted.max(slots.max());
         let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
         let (database, zone, grace) = (database.clone(), table.zone, table.grace);
-        Planned { database, rule: rule.clone(), tool, kind, zone, grace, facts, state }
+        ScheduledRule { database, rule: rule.clone(), tool, kind, zone, grace, facts, state }
     });
     Ok(planned.collect())
 }
 
 /// Returns the facts about the backups of `database` with this tool and type, from the ledger.
-fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> Facts {
-    let mut facts = Facts::default();
+fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> ScheduleFacts {
+    let mut facts = ScheduleFacts::default();
     let alike = backups.rows().filter(|row| {
         row.database() == database.as_str() && row.tool() == tool.as_str() && row.kind() == kind
     });
@@ -112,7 +112,7 @@ fn is_for(
 }
 
 /// Returns the prefix of the deduplication keys of the jobs of `rule`.
-fn key(database: &DatabaseName, rule: &Rule) -> String {
+fn key(database: &DatabaseName, rule: &ScheduleRule) -> String {
     format!("schedule:{database}:{}:", rule.key())
 }
 
@@ -121,7 +121,7 @@ fn slot_of(job: &Job, key: &str) -> Option<Timestamp> {
     job.dedup_key.as_ref()?.as_str().strip_prefix(key)?.parse().ok()
 }
 
-impl Planned {
+impl ScheduledRule {
     /// Returns the deduplication key of the job for the latest scheduled time.
     pub fn job_key(&self) -> Option<Line> {
         let slot = self.state.slot?;

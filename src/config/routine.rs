@@ -10,7 +10,7 @@ use super::value::{self, Refused};
 use super::{Config, Error, Kind, Tool};
 use crate::domain::{DatabaseName, Line, words};
 use crate::git::PathPatterns;
-use crate::policy::Rule;
+use crate::policy::BranchRule;
 use crate::schedule::{Schedule, Zone};
 
 words! {
@@ -93,14 +93,14 @@ impl Config {
 
     /// What follows when branches move; `None` when nothing does. This is asked
     /// after every commit: it looks at little when there is nothing to see.
-    pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<Rule>, Error> {
+    pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<BranchRule>, Error> {
         let lookup = Lookup { config: self, database: Some(name) };
         let branches = lookup.all("onMerge", value::patterns)?;
         if branches.is_empty() {
             return Ok(None);
         }
         let line = |text: &str| text.parse::<super::Tool>().map(|tool| Line::lossy(tool.as_str()));
-        Ok(Some(Rule {
+        Ok(Some(BranchRule {
             database: name.clone(),
             branches: branches.into_iter().map(|setting| setting.value).collect(),
             paths: self.schema_paths(name)?,

@@ -205,14 +205,14 @@ pub fn parse_blob(bytes: &[u8], origin: &str) -> Result<Vec<Entry>, Error> {
         origin: origin.to_owned(),
         reason: e.to_string().trim_end().to_owned(),
     })?;
-    let place = Place { scope: Scope::Blob, origin: origin.to_owned(), trusted: false };
+    let source = EntrySource { scope: Scope::Blob, origin: origin.to_owned(), trusted: false };
     Ok(events
         .sections()
-        .flat_map(|section| section_entries(section.header(), section.body(), &place))
+        .flat_map(|section| section_entries(section.header(), section.body(), &source))
         .collect())
 }
 
-struct Place {
+struct EntrySource {
     scope: Scope,
     origin: String,
     trusted: bool,
@@ -223,16 +223,16 @@ fn entries_of(file: &gix::config::File) -> Result<Vec<Entry>, Error> {
     for section in file.sections() {
         let meta = section.meta();
         let scope = Scope::from(meta.source);
-        let place = Place {
+        let source = EntrySource {
             scope,
             origin: meta.path.as_ref().map_or_else(|| "command line".to_owned(), |p| p.display().to_string()),
             trusted: meta.trust == gix::sec::Trust::Full,
         };
         let text = section.to_bstring();
         let events = Events::from_bytes(&text, None)
-            .map_err(|e| Error::Parse { origin: place.origin.clone(), reason: e.to_string() })?;
+            .map_err(|e| Error::Parse { origin: source.origin.clone(), reason: e.to_string() })?;
         for section in events.sections() {
-            entries.extend(section_entries(section.header(), section.body(), &place));
+            entries.extend(section_entries(section.header(), section.body(), &source));
         }
     }
     Ok(entries)
@@ -243,7 +243,7 @@ fn entries_of(file: &gix::config::File) -> Result<Vec<Entry>, Error> {
 fn section_entries<'a>(
     header: EventRef<'a>,
     body: impl Iterator<Item = EventRef<'a>>,
-    place: &Place,
+    source: &EntrySource,
 ) -> Vec<Entry> {
     let EventRef::SectionHeader { name, separator, subsection_name } = header else { return Vec::new() };
     // `[section.Sub]` is the old syntax for a subsection; git converts it to lower case.
@@ -262,9 +262,9 @@ fn section_entries<'a>(
                     subsection: subsection.clone(),
                     key: key.to_str_lossy().into_owned(),
                     value: None,
-                    scope: place.scope,
-                    origin: place.origin.clone(),
-                    trusted: place.trusted,
+                    scope: source.scope,
+                    origin: source.origin.clone(),
+                    trusted: source.trusted,
                 });
             }
             EventRef::KeyValueSeparator => explicit = true,
@@ -293,7 +293,7 @@ fn split_key(key: &str) -> Option<(&str, Option<&str>, &str)> {
 
 /// The result of a run of git.
 #[derive(Debug)]
-pub struct Finished {
+pub struct GitExit {
     /// The exit status; `None` if git was killed by a signal.
     pub status: Option<i32>,
     /// The standard error output.
@@ -303,7 +303,7 @@ pub struct Finished {
 /// Runs `git`.
 pub trait Runner {
     /// Runs `git <args>` in the directory of the runner, and waits for it. Fails if it cannot be started.
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error>;
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error>;
 }
 
 /// The `git` program of this host, run in one directory.
@@ -314,37 +314,37 @@ pub struct GitProgram {
 }
 
 impl Runner for GitProgram {
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error> {
         finish(program::git().args(args.iter().copied()).cwd(&self.dir))
     }
 }
 
 /// Runs git on this repository, which may be another one than git would find.
 impl Runner for super::Repository {
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error> {
         finish(self.program().args(args.iter().copied()).cwd(self.git_dir()))
     }
 }
 
-fn finish(git: crate::process::Cmd) -> Result<Finished, crate::process::Error> {
+fn finish(git: crate::process::Cmd) -> Result<GitExit, crate::process::Error> {
     let output = git.run_any()?;
     let status = match output.exit.status {
         crate::process::Status::Exited(code) => Some(code),
         crate::process::Status::Killed(_) => None,
     };
-    Ok(Finished { status, stderr: output.exit.stderr.into_bytes() })
+    Ok(GitExit { status, stderr: output.exit.stderr.into_bytes() })
 }
 
 /// The configuration file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum ConfigFile {
     /// The file of the repository.
     Local,
     /// The file of the user.
     Global,
 }
 
-impl Target {
+impl ConfigFile {
     /// Returns the scope of the values in this file.
     pub fn scope(self) -> Scope {
         match self {
@@ -365,14 +365,14 @@ impl Target {
 const NOTHING_TO_UNSET: i32 = 5;
 
 /// Writes values with `git config`.
-pub struct Writer<'a> {
+pub struct ConfigWriter<'a> {
     runner: &'a dyn Runner,
-    target: Target,
+    target: ConfigFile,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ConfigWriter<'a> {
     /// Returns a writer for `target` that runs git with `runner`.
-    pub fn new(runner: &'a dyn Runner, target: Target) -> Self {
+    pub fn new(runner: &'a dyn Runner, target: ConfigFile) -> Self {
         Self { runner, target }
     }
 
@@ -414,7 +414,7 @@ impl<'a> Writer<'a> {
         if finished.status == Some(0) { Ok(()) } else { Err(refused(action, key, &finished)) }
     }
 
-    fn run(&self, action: &'static str, key: &str, value: Option<&OsStr>) -> Result<Finished, Error> {
+    fn run(&self, action: &'static str, key: &str, value: Option<&OsStr>) -> Result<GitExit, Error> {
         // `--`, because a value may start with `-`.
         let words = ["config", self.target.option(), action, "--", key].map(OsString::from);
         let args: Vec<&OsStr> = words.iter().map(OsString::as_os_str).chain(value).collect();
@@ -422,7 +422,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn refused(action: &'static str, key: &str, finished: &Finished) -> Error {
+fn refused(action: &'static str, key: &str, finished: &GitExit) -> Error {
     Error::Git {
         action,
         key: key.to_owned(),

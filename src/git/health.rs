@@ -22,7 +22,7 @@ pub const OLDEST_GIT: (u32, u32) = (2, 30);
 
 /// A lock file. git creates it while it changes a file, and removes it unless it is killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct LockFile {
     /// The path.
     pub path: PathBuf,
     /// The time of creation.
@@ -46,20 +46,20 @@ fn parse_version(answer: &str) -> Option<Version> {
 
 impl Repository {
     /// Returns the lock files of refs and of the configuration, in all work trees.
-    pub fn locks(&self) -> Vec<Lock> {
+    pub fn locks(&self) -> Vec<LockFile> {
         let common = self.common_dir();
         let deep = ["refs", "reftable", "worktrees"];
         let deep = deep.iter().flat_map(|dir| walkdir::WalkDir::new(common.join(dir)).follow_links(false));
         let flat = walkdir::WalkDir::new(&common).max_depth(1);
         let found = deep.chain(flat).flatten().filter(|entry| entry.file_type().is_file());
-        let mut locks: Vec<Lock> =
+        let mut locks: Vec<LockFile> =
             found.map(walkdir::DirEntry::into_path).filter(|path| is_lock(path)).filter_map(lock).collect();
         locks.sort_by(|a, b| a.path.cmp(&b.path));
         locks
     }
 
     /// Returns the path of `gc.pid` if it is stale: its `git gc` was killed.
-    pub fn dead_gc(&self) -> Option<PathBuf> {
+    pub fn stale_gc_pid(&self) -> Option<PathBuf> {
         let file = self.common_dir().join("gc.pid");
         (file.exists() && !self.gc_is_running()).then_some(file)
     }
@@ -71,10 +71,10 @@ fn is_lock(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("lock")) && path.file_name() != Some(OsStr::new("index.lock"))
 }
 
-fn lock(path: PathBuf) -> Option<Lock> {
+fn lock(path: PathBuf) -> Option<LockFile> {
     // A lock file that has disappeared since was not left over.
     let modified = path.symlink_metadata().and_then(|meta| meta.modified()).ok()?;
-    Some(Lock { path, made_at: chrono::DateTime::<chrono::Utc>::from(modified).into() })
+    Some(LockFile { path, made_at: chrono::DateTime::<chrono::Utc>::from(modified).into() })
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ impl Repository {
         }
         let parsed = self.gix.rev_parse_single(revision).map(gix::Id::detach);
         // While a gc is running, the library may fail to find an existing object.
-        let parsed = parsed.or_else(|error| match self.anew() {
-            Some(anew) => anew.rev_parse_single(revision).map(gix::Id::detach),
+        let parsed = parsed.or_else(|error| match self.reopen() {
+            Some(reopened) => reopened.rev_parse_single(revision).map(gix::Id::detach),
             None => Err(error),
         });
         let id = match parsed {
@@ -135,8 +135,8 @@ impl Repository {
     /// Returns the commits that are reachable from `tips` and not from `hidden`, newest first. In a
     /// shallow clone the history ends without an error. Fails if a commit cannot be read.
     pub fn walk(&self, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {
-        walk_in(&self.gix, tips, hidden, walk).or_else(|error| match self.anew() {
-            Some(anew) => walk_in(&anew, tips, hidden, walk),
+        walk_in(&self.gix, tips, hidden, walk).or_else(|error| match self.reopen() {
+            Some(reopened) => walk_in(&reopened, tips, hidden, walk),
             None => Err(error),
         })
     }
@@ -144,8 +144,8 @@ impl Repository {
     /// Returns the newest commits that are reachable from `tip`, at most `most`, each with its parents, the
     /// newest first. Fails if a commit cannot be read.
     pub fn recent(&self, tip: Oid, most: usize) -> Result<Graph, Error> {
-        recent_in(&self.gix, tip, most).or_else(|error| match self.anew() {
-            Some(anew) => recent_in(&anew, tip, most),
+        recent_in(&self.gix, tip, most).or_else(|error| match self.reopen() {
+            Some(reopened) => recent_in(&reopened, tip, most),
             None => Err(error),
         })
     }
@@ -153,8 +153,8 @@ impl Repository {
     /// Returns all commits that are reachable from `tips`, each with its parents. Fails if a commit cannot
     /// be read.
     pub fn graph(&self, tips: &[Oid]) -> Result<Graph, Error> {
-        graph_in(&self.gix, tips).or_else(|error| match self.anew() {
-            Some(anew) => graph_in(&anew, tips),
+        graph_in(&self.gix, tips).or_else(|error| match self.reopen() {
+            Some(reopened) => graph_in(&reopened, tips),
             None => Err(error),
         })
     }
@@ -171,7 +171,7 @@ impl Repository {
     }
 
     /// Opens the same repository again; `None` if that fails.
-    fn anew(&self) -> Option<gix::Repository> {
+    fn reopen(&self) -> Option<gix::Repository> {
         gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone())
             .ok()
             .map(Into::into)

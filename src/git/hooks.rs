@@ -33,7 +33,7 @@ pub enum Hook {
 }
 
 /// The suffix of the name of a hook that was renamed to make room for ours.
-const ASIDE: &str = ".before-pggit";
+const RENAMED_SUFFIX: &str = ".before-pggit";
 const BEGIN: &str = "# >>> git pggit hooks";
 const END: &str = "# <<< git pggit hooks <<<";
 const SHEBANG: &str = "#!/bin/sh\n";
@@ -60,13 +60,13 @@ impl Hook {
     }
 
     /// Returns true if git passes the updates to the hook on standard input.
-    pub fn reads(self) -> bool {
+    pub fn reads_stdin(self) -> bool {
         matches!(self, Self::PostRewrite | Self::PostReceive)
     }
 
     /// Returns our lines, which call `program`.
     fn block(self, program: &Path) -> String {
-        let template = match self.reads() {
+        let template = match self.reads_stdin() {
             true => include_str!("../../hooks/block-stdin.sh"),
             false => include_str!("../../hooks/block.sh"),
         };
@@ -83,7 +83,7 @@ fn quoted(text: &str) -> String {
 
 /// The state of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum HookState {
     /// There is no such hook.
     Missing,
     /// The hook does not have our lines.
@@ -96,7 +96,7 @@ pub enum State {
     Installed,
 }
 
-impl State {
+impl HookState {
     /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,21 +111,21 @@ impl State {
 
 /// A change of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
+pub enum HookEdit {
     /// Nothing had to change.
-    Nothing,
+    Unchanged,
     /// The hook was created.
-    Made,
+    Created,
     /// Our lines were added or updated.
-    Extended,
+    Updated,
     /// The hook of the user was renamed to this path, and our hook runs it.
-    PutAside(PathBuf),
+    Renamed(PathBuf),
     /// Our lines were removed.
-    TakenOut,
+    LinesRemoved,
     /// The hook had only our lines and was removed.
     Removed,
     /// The hook of the user got its name back.
-    PutBack,
+    Restored,
 }
 
 /// The directory in which git looks for hooks.
@@ -134,7 +134,7 @@ pub struct Hooks {
     /// The absolute path.
     pub dir: PathBuf,
     /// True if it is configured by `core.hooksPath`.
-    pub is_chosen: bool,
+    pub is_configured: bool,
 }
 
 /// The reason why a hook cannot be changed.
@@ -150,13 +150,13 @@ pub enum HookError {
     },
     /// The new name of the hook of the user is taken.
     #[error("{} exists already", .path.display())]
-    InTheWay {
+    NameTaken {
         /// The file.
         path: PathBuf,
     },
     /// A marker is missing.
     #[error("{}: one of the two markers of the lines of git pggit is missing", .path.display())]
-    Marks {
+    Markers {
         /// The hook.
         path: PathBuf,
     },
@@ -170,8 +170,8 @@ impl HookError {
 }
 
 /// The current content of a hook.
-enum Found {
-    Nothing,
+enum CurrentHook {
+    Missing,
     /// A shell script.
     Script {
         text: Vec<u8>,
@@ -185,7 +185,7 @@ impl Repository {
     /// Returns the hook directory of this work tree. Fails if git fails.
     pub fn hooks(&self, config: &Snapshot) -> Result<Hooks, Error> {
         let Some(chosen) = config.text("core.hooksPath").filter(|path| !path.is_empty()) else {
-            return Ok(Hooks { dir: self.common_dir().join("hooks"), is_chosen: false });
+            return Ok(Hooks { dir: self.common_dir().join("hooks"), is_configured: false });
         };
         // git expands a prefix `~/`, `~user/` or `%(prefix)/`.
         let answer = self.git("config", ["--type=path", "--get", "core.hooksPath"], Vec::new())?;
@@ -195,7 +195,7 @@ impl Repository {
         };
         // Hooks run at the top of the work tree, or in a bare repository.
         let top = self.work_dir().map_or_else(|| self.git_dir(), Path::to_owned);
-        Ok(Hooks { dir: std::path::absolute(top.join(&path)).unwrap_or(path.into()), is_chosen: true })
+        Ok(Hooks { dir: std::path::absolute(top.join(&path)).unwrap_or(path.into()), is_configured: true })
     }
 }
 
@@ -205,111 +205,112 @@ impl Hooks {
         self.dir.join(hook.name())
     }
 
-    fn aside(&self, hook: Hook) -> PathBuf {
+    fn renamed_path(&self, hook: Hook) -> PathBuf {
         let mut name = OsString::from(hook.name());
-        name.push(ASIDE);
+        name.push(RENAMED_SUFFIX);
         self.dir.join(name)
     }
 
     /// Returns the state of `hook`, which should call `program`. Fails if it cannot be read.
-    pub fn state(&self, hook: Hook, program: &Path) -> Result<State, HookError> {
-        Ok(match self.look(hook)? {
-            Found::Nothing => State::Missing,
-            Found::Other => match fs::read(self.file(hook)) {
-                Ok(text) if text.contains_str(BEGIN) => State::Disabled,
-                _ => State::Foreign,
+    pub fn state(&self, hook: Hook, program: &Path) -> Result<HookState, HookError> {
+        Ok(match self.read(hook)? {
+            CurrentHook::Missing => HookState::Missing,
+            CurrentHook::Other => match fs::read(self.file(hook)) {
+                Ok(text) if text.contains_str(BEGIN) => HookState::Disabled,
+                _ => HookState::Foreign,
             },
-            Found::Script { text, .. } if !text.contains_str(BEGIN) => State::Foreign,
-            Found::Script { text, .. } => match text.contains_str(hook.block(program)) {
-                true => State::Installed,
-                false => State::Outdated,
+            CurrentHook::Script { text, .. } if !text.contains_str(BEGIN) => HookState::Foreign,
+            CurrentHook::Script { text, .. } => match text.contains_str(hook.block(program)) {
+                true => HookState::Installed,
+                false => HookState::Outdated,
             },
         })
     }
 
     /// Installs or updates our lines in `hook`. Fails if the hook cannot be read or written, has a broken
     /// pair of markers, or cannot be renamed because the new name is taken.
-    pub fn install(&self, hook: Hook, program: &Path) -> Result<Done, HookError> {
+    pub fn install(&self, hook: Hook, program: &Path) -> Result<HookEdit, HookError> {
         let file = self.file(hook);
         fs::create_dir_all(&self.dir).map_err(|source| HookError::Io { path: self.dir.clone(), source })?;
-        match self.look(hook)? {
-            Found::Nothing => {
+        match self.read(hook)? {
+            CurrentHook::Missing => {
                 self.write(&file, &extended(b"", &hook.block(program)), 0o755)?;
-                Ok(Done::Made)
+                Ok(HookEdit::Created)
             }
-            Found::Script { text, mode } => {
-                let without = without_block(&text).ok_or_else(|| HookError::Marks { path: file.clone() })?;
+            CurrentHook::Script { text, mode } => {
+                let without =
+                    without_block(&text).ok_or_else(|| HookError::Markers { path: file.clone() })?;
                 let with = match text.contains_str(chain()) {
                     true => chained(hook, program),
                     false => extended(&without, &hook.block(program)),
                 };
                 if with == text {
-                    return Ok(Done::Nothing);
+                    return Ok(HookEdit::Unchanged);
                 }
                 self.write(&file, &with, mode)?;
-                Ok(Done::Extended)
+                Ok(HookEdit::Updated)
             }
-            Found::Other => {
-                let aside = self.aside(hook);
+            CurrentHook::Other => {
+                let renamed = self.renamed_path(hook);
                 // The hook has both names until ours replaces it under the first one.
-                if let Err(source) = fs::hard_link(&file, &aside) {
-                    return Err(match is_same(&file, &aside) {
-                        true => return self.take_over(hook, program, aside),
+                if let Err(source) = fs::hard_link(&file, &renamed) {
+                    return Err(match is_same(&file, &renamed) {
+                        true => return self.write_chained(hook, program, renamed),
                         false if source.kind() == io::ErrorKind::AlreadyExists => {
-                            HookError::InTheWay { path: aside }
+                            HookError::NameTaken { path: renamed }
                         }
-                        false => HookError::Io { path: aside, source },
+                        false => HookError::Io { path: renamed, source },
                     });
                 }
-                self.take_over(hook, program, aside)
+                self.write_chained(hook, program, renamed)
             }
         }
     }
 
-    fn take_over(&self, hook: Hook, program: &Path, aside: PathBuf) -> Result<Done, HookError> {
+    fn write_chained(&self, hook: Hook, program: &Path, renamed: PathBuf) -> Result<HookEdit, HookError> {
         crate::process::crash_point("hook-put-aside");
         self.write(&self.file(hook), &chained(hook, program), 0o755)?;
-        Ok(Done::PutAside(aside))
+        Ok(HookEdit::Renamed(renamed))
     }
 
     /// Removes our lines from `hook`. Fails if the hook cannot be read or written, or has a broken pair of
     /// markers.
-    pub fn remove(&self, hook: Hook) -> Result<Done, HookError> {
+    pub fn remove(&self, hook: Hook) -> Result<HookEdit, HookError> {
         let file = self.file(hook);
         let failed = |source| HookError::Io { path: file.clone(), source };
-        let Found::Script { text, mode } = self.look(hook)? else { return Ok(Done::Nothing) };
+        let CurrentHook::Script { text, mode } = self.read(hook)? else { return Ok(HookEdit::Unchanged) };
         if !text.contains_str(BEGIN) {
-            return Ok(Done::Nothing);
+            return Ok(HookEdit::Unchanged);
         }
-        let without = without_block(&text).ok_or_else(|| HookError::Marks { path: file.clone() })?;
-        let aside = self.aside(hook);
+        let without = without_block(&text).ok_or_else(|| HookError::Markers { path: file.clone() })?;
+        let renamed = self.renamed_path(hook);
         let is_empty = without.trim().is_empty() || without == SHEBANG.as_bytes();
-        if is_empty && fs::symlink_metadata(&aside).is_ok() {
-            fs::rename(&aside, &file).map_err(failed)?;
-            return Ok(Done::PutBack);
+        if is_empty && fs::symlink_metadata(&renamed).is_ok() {
+            fs::rename(&renamed, &file).map_err(failed)?;
+            return Ok(HookEdit::Restored);
         }
         if is_empty {
             fs::remove_file(&file).map_err(failed)?;
-            return Ok(Done::Removed);
+            return Ok(HookEdit::Removed);
         }
         self.write(&file, &without, mode)?;
-        Ok(Done::TakenOut)
+        Ok(HookEdit::LinesRemoved)
     }
 
-    fn look(&self, hook: Hook) -> Result<Found, HookError> {
+    fn read(&self, hook: Hook) -> Result<CurrentHook, HookError> {
         let file = self.file(hook);
         let failed = |source| HookError::Io { path: file.clone(), source };
         let meta = match fs::symlink_metadata(&file) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CurrentHook::Missing),
             Err(source) => return Err(failed(source)),
         };
         let mode = meta.permissions().mode() & 0o7777;
         if !meta.is_file() || mode & 0o111 == 0 {
-            return Ok(Found::Other);
+            return Ok(CurrentHook::Other);
         }
         let text = fs::read(&file).map_err(failed)?;
-        Ok(if is_script(&text) { Found::Script { text, mode } } else { Found::Other })
+        Ok(if is_script(&text) { CurrentHook::Script { text, mode } } else { CurrentHook::Other })
     }
 
     /// Replaces a file by an atomic rename.
@@ -370,7 +371,7 @@ fn extended(text: &[u8], block: &str) -> Vec<u8> {
 
 /// Returns the lines that run the renamed hook of the user.
 fn chain() -> String {
-    include_str!("../../hooks/chain.sh").replace("@ASIDE@", ASIDE)
+    include_str!("../../hooks/chain.sh").replace("@ASIDE@", RENAMED_SUFFIX)
 }
 
 /// Returns a hook with our lines, which then runs the renamed hook of the user.

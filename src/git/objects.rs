@@ -80,7 +80,7 @@ pub(super) struct Database<'repo>(pub(super) &'repo gix::Repository);
 
 impl Database<'_> {
     /// Opens the object database again; `None` if that fails.
-    pub(super) fn anew(&self) -> Option<gix::odb::Handle> {
+    pub(super) fn reopen(&self) -> Option<gix::odb::Handle> {
         gix::odb::at(self.0.objects.store_ref().path(), self.0.object_hash()).ok()
     }
 }
@@ -92,8 +92,8 @@ impl Find for Database<'_> {
         if matches!(self.0.objects.try_find(id, buffer), Ok(Some(_))) {
             return self.0.objects.try_find(id, buffer);
         }
-        match self.anew() {
-            Some(anew) => anew.try_find(id, buffer),
+        match self.reopen() {
+            Some(reopened) => reopened.try_find(id, buffer),
             None => self.0.objects.try_find(id, buffer),
         }
     }

@@ -11,7 +11,7 @@ pub struct Repository {
     pub(super) parameters: Option<OsString>,
     /// True if the variables of the environment that name a repository (`GIT_DIR` and others) must be
     /// ignored, because this is another repository.
-    pub(super) elsewhere: bool,
+    pub(super) ignores_environment: bool,
 }
 
 impl Repository {
@@ -36,7 +36,7 @@ impl Repository {
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
                     extensions::check(&gix)?;
                     gix.objects.refresh_never();
-                    return Ok(Self { gix, parameters: None, elsewhere: false });
+                    return Ok(Self { gix, parameters: None, ignores_environment: false });
                 }
                 "it belongs to another user".to_owned()
             }
@@ -62,7 +62,7 @@ impl Repository {
         }
         extensions::check(&gix)?;
         gix.objects.refresh_never();
-        Ok(Self { gix, parameters: None, elsewhere: true })
+        Ok(Self { gix, parameters: None, ignores_environment: true })
     }
 
     /// Returns true if both are the same repository, possibly in different work trees.
@@ -97,7 +97,11 @@ impl Repository {
 
     /// Returns the same repository for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { gix: self.gix.clone(), parameters: self.parameters.clone(), elsewhere: self.elsewhere }
+        Self {
+            gix: self.gix.clone(),
+            parameters: self.parameters.clone(),
+            ignores_environment: self.ignores_environment,
+        }
     }
 
     /// Opens the same repository again, so that objects that were added since it was opened are found
@@ -107,7 +111,7 @@ impl Repository {
         let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
         extensions::check(&gix)?;
         gix.objects.refresh_never();
-        Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
+        Ok(Self { gix, parameters: self.parameters.clone(), ignores_environment: self.ignores_environment })
     }
 
     /// Returns the length of an object id in bytes.

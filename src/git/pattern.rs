@@ -40,7 +40,7 @@ impl FromStr for BranchPatterns {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        words(text).map(Self)
+        split(text).map(Self)
     }
 }
 
@@ -77,7 +77,7 @@ impl FromStr for PathPatterns {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        let words = words(text)?;
+        let words = split(text)?;
         let patterns = words.iter().map(|word| glob::parse(word).ok_or(InvalidPattern::Empty));
         Ok(Self { patterns: patterns.collect::<Result<_, _>>()?, words })
     }
@@ -89,7 +89,7 @@ impl fmt::Display for PathPatterns {
     }
 }
 
-fn words(text: &str) -> Result<Vec<String>, InvalidPattern> {
+fn split(text: &str) -> Result<Vec<String>, InvalidPattern> {
     let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
     if words.is_empty() || words.iter().any(|word| word.trim_start_matches('!').is_empty()) {
         return Err(InvalidPattern::Empty);

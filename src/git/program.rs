@@ -39,7 +39,7 @@ const LOCAL_ENV: &[&str] = &[
 ];
 
 /// Returns the command `git` without the variables that name a repository.
-pub(super) fn elsewhere() -> Cmd {
+pub(super) fn git_without_repository_env() -> Cmd {
     git().hide_env(LOCAL_ENV)
 }
 
@@ -47,7 +47,7 @@ impl Repository {
     /// Returns the command `git` for this repository.
     pub(super) fn program(&self) -> Cmd {
         let git = git().env("GIT_DIR", self.git_dir());
-        if self.elsewhere { git.hide_env(LOCAL_ENV) } else { git }
+        if self.ignores_environment { git.hide_env(LOCAL_ENV) } else { git }
     }
 
     /// Runs `git <command> <args>` on this repository, with `input` as its standard input. Fails if it

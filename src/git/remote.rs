@@ -14,16 +14,16 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 
 /// The result of the push of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushedRef {
     /// The name of the ref on the remote.
     pub name: String,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: PushOutcome,
 }
 
 /// The outcome of the push of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PushOutcome {
     /// The remote has the new tip.
     Accepted,
     /// Another push came first: fetch, merge and push again.
@@ -106,7 +106,7 @@ impl Repository {
         remote: &str,
         refspecs: &[String],
         unattended: Option<Duration>,
-    ) -> Result<Vec<Pushed>, Error> {
+    ) -> Result<Vec<PushedRef>, Error> {
         let options = ["--porcelain", "--no-recurse-submodules", "--end-of-options", remote];
         let args = options.into_iter().chain(refspecs.iter().map(String::as_str));
         let output = self.transport("push", args, Vec::new(), unattended)?;
@@ -129,7 +129,7 @@ impl Repository {
         let git =
             self.program().arg(command).args(args).stdin(Stdin::Bytes(input)).stdout_limit(ANSWER_BYTES_MAX);
         // The relative path of a remote is relative to its repository.
-        let git = if self.elsewhere { git.cwd(self.top()) } else { git };
+        let git = if self.ignores_environment { git.cwd(self.top()) } else { git };
         let git = match unattended {
             None => git.foreground(),
             Some(deadline) => git.env("GIT_TERMINAL_PROMPT", "0").deadline(deadline),
@@ -172,7 +172,7 @@ fn refused(command: &str, exit: &Exit) -> Error {
 }
 
 /// Parses the output of `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary>`.
-fn parse_push(text: &str) -> Vec<Pushed> {
+fn parse_push(text: &str) -> Vec<PushedRef> {
     let line = |line: &str| {
         let mut fields = line.split('\t');
         let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
@@ -185,19 +185,19 @@ fn parse_push(text: &str) -> Vec<Pushed> {
             "cannot lock ref",
         ];
         let outcome = match flag {
-            " " | "*" | "=" | "+" | "-" => Outcome::Accepted,
-            "!" if behind.iter().any(|words| summary.contains(words)) => Outcome::Behind,
-            "!" => Outcome::Refused(summary.trim_start_matches("[remote rejected] ").to_owned()),
+            " " | "*" | "=" | "+" | "-" => PushOutcome::Accepted,
+            "!" if behind.iter().any(|words| summary.contains(words)) => PushOutcome::Behind,
+            "!" => PushOutcome::Refused(summary.trim_start_matches("[remote rejected] ").to_owned()),
             _ => return None,
         };
-        Some(Pushed { name, outcome })
+        Some(PushedRef { name, outcome })
     };
     text.lines().filter_map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, parse_push};
+    use super::{PushOutcome, parse_push};
 
     #[test]
     fn every_push_status_is_parsed() {
@@ -205,11 +205,11 @@ mod tests {
         let pushed: Vec<_> =
             parse_push(text).into_iter().map(|pushed| (pushed.name, pushed.outcome)).collect();
         let expected = [
-            ("refs/backups/a", Outcome::Accepted),
-            ("refs/b", Outcome::Accepted),
-            ("refs/n", Outcome::Accepted),
-            ("refs/c", Outcome::Behind),
-            ("refs/d", Outcome::Refused("(hook declined)".to_owned())),
+            ("refs/backups/a", PushOutcome::Accepted),
+            ("refs/b", PushOutcome::Accepted),
+            ("refs/n", PushOutcome::Accepted),
+            ("refs/c", PushOutcome::Behind),
+            ("refs/d", PushOutcome::Refused("(hook declined)".to_owned())),
         ];
         assert_eq!(pushed, expected.map(|(name, outcome)| (name.to_owned(), outcome)));
         assert_eq!(parse_push("garbage\n\t\n"), []);

@@ -1,9 +1,9 @@
 //! Configures plain git to show and fetch the ledger.
 //!
 //! By default git shows only notes in `refs/notes/commits`, and fetches only branches and tags. [`plan`]
-//! is pure: it compares the configuration with the needed one. [`Step::apply`] changes it. Records of
+//! is pure: it compares the configuration with the needed one. [`ConfigChange::apply`] changes it. Records of
 //! other clones are fetched into tracking refs and never over the records of this clone. A refspec that
-//! overwrites them is a [`Danger`], because a plain `git fetch` then destroys unpushed records.
+//! overwrites them is a [`UnsafeRefspec`], because a plain `git fetch` then destroys unpushed records.
 //!
 //! The values must be patterns for two reasons. A notes ref that does not exist yet makes every `git
 //! log` warn if it is named in full. A ref that the remote does not have yet makes every `git fetch`
@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use gix::bstr::ByteSlice;
 use gix::glob::wildmatch;
 
-use super::config::{Entry, Error as ConfigError, Runner, Scope, Snapshot, Target, Writer};
+use super::config::{ConfigFile, ConfigWriter, Entry, Error as ConfigError, Runner, Scope, Snapshot};
 use super::{Error, Repository};
 
 /// The names of the refs of the ledger.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
+pub struct LedgerRefs<'a> {
     /// The prefix of the refs with records: `refs/backups/`.
     pub records: &'a str,
     /// The notes ref: `refs/notes/backups`.
@@ -34,7 +34,7 @@ pub struct Names<'a> {
 
 /// One change of the repository's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ConfigChange {
     /// Adds a value.
     Add {
         /// The whole key.
@@ -53,7 +53,7 @@ pub enum Step {
 
 /// A refspec by which a fetch overwrites records or notes of this repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Danger {
+pub struct UnsafeRefspec {
     /// The remote.
     pub remote: String,
     /// The refspec.
@@ -64,21 +64,21 @@ pub struct Danger {
 
 /// The changes that configure git for the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct SetupPlan {
     /// The changes of the configuration, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ConfigChange>,
     /// The refspecs that only the user can correct.
-    pub dangers: Vec<Danger>,
+    pub unsafe_refspecs: Vec<UnsafeRefspec>,
     /// The remotes whose names cannot be a part of a ref name.
     pub unusable: Vec<String>,
 }
 
 /// Compares `config` with the configuration that `names` need.
-pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
-    let mut plan = Plan { dangers: dangers(config, names), ..Plan::default() };
+pub fn plan(config: &Snapshot, names: &LedgerRefs<'_>) -> SetupPlan {
+    let mut plan = SetupPlan { unsafe_refspecs: unsafe_refspecs(config, names), ..SetupPlan::default() };
     for key in ["notes.displayRef", "notes.rewriteRef"] {
         if !lasting(config, key).any(|entry| shows(entry, names.notes)) {
-            plan.steps.push(Step::Add { key: key.to_owned(), value: format!("{}*", names.notes) });
+            plan.steps.push(ConfigChange::Add { key: key.to_owned(), value: format!("{}*", names.notes) });
         }
     }
     for remote in remotes(config) {
@@ -92,7 +92,7 @@ pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
 
 /// Adds the steps for the refspecs of `remote`. The refspec of the records comes first: if there are no
 /// others, `git pull` merges the first one that is not a pattern.
-fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut Vec<Step>) {
+fn plan_remote(config: &Snapshot, names: &LedgerRefs<'_>, remote: &str, steps: &mut Vec<ConfigChange>) {
     let (key, ours) = (format!("remote.{remote}.fetch"), format!("{}{remote}/", names.tracking));
     let wanted = [
         format!("+{}*:{ours}{}", names.records, "backups/*"),
@@ -110,7 +110,7 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
         };
         for (entry, text) in &present {
             if entry.scope == Scope::Local && outdated(&Refspec::parse(text)) {
-                steps.push(Step::Remove { key: key.clone(), value: (*text).to_owned() });
+                steps.push(ConfigChange::Remove { key: key.clone(), value: (*text).to_owned() });
             }
         }
         let same = |text: &str| {
@@ -118,28 +118,28 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
             !has.negative && has.source == wanted.source && has.target == wanted.target
         };
         if !present.iter().any(|(_, text)| same(text)) {
-            steps.push(Step::Add { key: key.clone(), value: value.clone() });
+            steps.push(ConfigChange::Add { key: key.clone(), value: value.clone() });
         }
     }
 }
 
 /// Returns the refspecs that fetch over refs of the ledger. Even without a `+` they delete refs with
 /// `--prune`.
-pub fn dangers(config: &Snapshot, names: &Names<'_>) -> Vec<Danger> {
+pub fn unsafe_refspecs(config: &Snapshot, names: &LedgerRefs<'_>) -> Vec<UnsafeRefspec> {
     let fetch = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("fetch"));
     fetch
         .filter_map(|entry| Some((remote_of(entry)?, text(entry)?, entry.scope)))
         .filter(|(_, text, _)| Refspec::parse(text).writes_to(names))
-        .map(|(remote, text, scope)| Danger { remote, refspec: text.to_owned(), scope })
+        .map(|(remote, text, scope)| UnsafeRefspec { remote, refspec: text.to_owned(), scope })
         .collect()
 }
 
-impl Step {
+impl ConfigChange {
     /// Makes the change with `git config`, run by `runner`. Fails if git fails.
     pub fn apply(&self, runner: &dyn Runner) -> Result<(), ConfigError> {
         let action = "--unset-all";
         match self {
-            Self::Add { key, value } => Writer::new(runner, Target::Local).add(key, value.as_ref()),
+            Self::Add { key, value } => ConfigWriter::new(runner, ConfigFile::Local).add(key, value.as_ref()),
             Self::Remove { key, value } => {
                 let args = ["config", "--local", "--fixed-value", action, "--", key, value].map(OsStr::new);
                 let finished = runner.git(&args).map_err(ConfigError::Start)?;
@@ -181,7 +181,7 @@ fn remotes(config: &Snapshot) -> BTreeSet<Vec<u8>> {
 }
 
 /// Returns the name of a remote, if it can be a part of a ref name.
-fn usable<'a>(remote: &'a [u8], names: &Names<'_>) -> Option<&'a str> {
+fn usable<'a>(remote: &'a [u8], names: &LedgerRefs<'_>) -> Option<&'a str> {
     let remote = std::str::from_utf8(remote).ok()?;
     gix::refs::FullName::try_from(format!("{}{remote}/x", names.tracking)).ok().map(|_| remote)
 }
@@ -200,7 +200,7 @@ impl<'a> Refspec<'a> {
         Self { negative, source, target }
     }
 
-    fn writes_to(&self, names: &Names<'_>) -> bool {
+    fn writes_to(&self, names: &LedgerRefs<'_>) -> bool {
         if self.negative {
             return false;
         }
@@ -226,7 +226,7 @@ pub struct OwnDirectory {
 impl Repository {
     /// Returns the directory of our own files, if it is missing or its permissions are too wide. It is
     /// shared with a group if the repository is (`core.sharedRepository`).
-    pub fn own_directory_to_make(&self, config: &Snapshot) -> Option<OwnDirectory> {
+    pub fn missing_own_directory(&self, config: &Snapshot) -> Option<OwnDirectory> {
         let mode = if is_shared(config.text("core.sharedRepository")) { 0o2770 } else { 0o700 };
         let path = self.common_dir().join("pggit");
         let good = |meta: &fs::Metadata| meta.is_dir() && meta.permissions().mode() & 0o077 & !mode == 0;
@@ -236,10 +236,12 @@ impl Repository {
 
 /// Creates an empty bare repository at `directory`, with the object format of `like`. An existing
 /// repository is kept. Fails if git fails.
-pub fn make_repository(directory: &Path, like: &Repository) -> Result<(), Error> {
+pub fn create_bare_repository(directory: &Path, like: &Repository) -> Result<(), Error> {
     let failed = |detail: String| Error::Program { command: "init".to_owned(), detail };
     let format = format!("--object-format={}", like.gix.object_hash());
-    let git = super::program::elsewhere().args(["init", "--quiet", "--bare", &format, "--"]).arg(directory);
+    let git = super::program::git_without_repository_env()
+        .args(["init", "--quiet", "--bare", &format, "--"])
+        .arg(directory);
     let answer = git.run_any().map_err(|error| failed(error.to_string()))?;
     match answer.exit.status.is_success() {
         true => Ok(()),
@@ -249,7 +251,7 @@ pub fn make_repository(directory: &Path, like: &Repository) -> Result<(), Error>
 
 impl OwnDirectory {
     /// Creates the directory, or corrects its permissions. Fails if the file system fails.
-    pub fn make(&self) -> Result<(), Error> {
+    pub fn create(&self) -> Result<(), Error> {
         let made = DirBuilder::new().recursive(true).mode(self.mode).create(&self.path);
         made.and_then(|()| fs::set_permissions(&self.path, Permissions::from_mode(self.mode)))
             .map_err(|source| Error::Io { path: self.path.clone(), source })
@@ -270,8 +272,8 @@ fn is_shared(value: Option<&str>) -> bool {
 mod tests {
     use super::*;
 
-    const NAMES: Names<'_> =
-        Names { records: "refs/backups/", notes: "refs/notes/backups", tracking: "refs/pggit/remotes/" };
+    const NAMES: LedgerRefs<'_> =
+        LedgerRefs { records: "refs/backups/", notes: "refs/notes/backups", tracking: "refs/pggit/remotes/" };
 
     #[test]
     fn refspecs_that_overwrite_the_ledger_are_found() {

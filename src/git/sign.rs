@@ -12,7 +12,7 @@ use super::{Error, NewCommit, Oid, Repository, config::Snapshot};
 
 /// The values of `pggit.sign`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Policy {
+enum SigningPolicy {
     /// Not set: use `commit.gpgSign`.
     Follow,
     Always,
@@ -21,7 +21,7 @@ enum Policy {
     Never,
 }
 
-impl FromStr for Policy {
+impl FromStr for SigningPolicy {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -48,9 +48,9 @@ fn flag(config: &Snapshot, key: &str) -> Option<bool> {
 }
 
 /// Returns the policy of `config`. Fails if the value is invalid.
-fn policy(config: &Snapshot) -> Result<Policy, Error> {
+fn policy(config: &Snapshot) -> Result<SigningPolicy, Error> {
     // The committed `.pggit` file is not read: a clone must not choose.
-    let Some(entry) = config.last("pggit.sign") else { return Ok(Policy::Follow) };
+    let Some(entry) = config.last("pggit.sign") else { return Ok(SigningPolicy::Follow) };
     let text = entry.value.as_deref().map_or("true".into(), String::from_utf8_lossy);
     text.parse().map_err(|()| Error::Signing {
         detail: format!("pggit.sign is `{text}`, expected true, require or false"),
@@ -59,14 +59,14 @@ fn policy(config: &Snapshot) -> Result<Policy, Error> {
 
 impl Repository {
     /// Returns true if commits must be signed. Fails if the policy requires a key and none is configured.
-    pub(super) fn signs(&self) -> Result<bool, Error> {
+    pub(super) fn signs_commits(&self) -> Result<bool, Error> {
         let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
         let config = self.config(self.parameters.as_deref()).map_err(read)?;
         match policy(&config)? {
-            Policy::Never => Ok(false),
-            Policy::Always => Ok(true),
-            Policy::Follow => Ok(flag(&config, "commit.gpgSign").unwrap_or(false)),
-            Policy::Require => {
+            SigningPolicy::Never => Ok(false),
+            SigningPolicy::Always => Ok(true),
+            SigningPolicy::Follow => Ok(flag(&config, "commit.gpgSign").unwrap_or(false)),
+            SigningPolicy::Require => {
                 let named = ["user.signingKey", "gpg.ssh.defaultKeyCommand"]
                     .iter()
                     .any(|key| config.text(key).is_some_and(|value| !value.is_empty()));
@@ -81,7 +81,7 @@ impl Repository {
 
     /// Returns true if an allowed signers file is configured, which ssh signatures need to be trusted. Fails
     /// if the configuration cannot be read.
-    pub fn knows_signers(&self) -> Result<bool, Error> {
+    pub fn has_allowed_signers(&self) -> Result<bool, Error> {
         let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
         let config = self.config(self.parameters.as_deref()).map_err(read)?;
         Ok(config.text("gpg.ssh.allowedSignersFile").is_some_and(|file| !file.is_empty()))
@@ -122,20 +122,20 @@ impl Repository {
 
 #[cfg(test)]
 mod tests {
-    use super::Policy;
+    use super::SigningPolicy;
 
     #[test]
     fn booleans_are_parsed_like_those_of_git() {
         for (text, policy) in [
-            ("require", Policy::Require),
-            ("true", Policy::Always),
-            ("yes", Policy::Always),
-            ("1", Policy::Always),
-            ("off", Policy::Never),
-            ("", Policy::Never),
+            ("require", SigningPolicy::Require),
+            ("true", SigningPolicy::Always),
+            ("yes", SigningPolicy::Always),
+            ("1", SigningPolicy::Always),
+            ("off", SigningPolicy::Never),
+            ("", SigningPolicy::Never),
         ] {
             assert_eq!(text.parse(), Ok(policy), "{text}");
         }
-        assert!("always".parse::<Policy>().is_err());
+        assert!("always".parse::<SigningPolicy>().is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::{Error, Oid, Repository};
 
 /// The validity of a signature, as in `%G?` of `git log`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SignatureVerdict {
     /// Valid, with a trusted key.
     Good,
     /// Valid, with an unknown key.
@@ -23,7 +23,7 @@ pub enum Verdict {
     Missing,
 }
 
-impl Verdict {
+impl SignatureVerdict {
     fn of(letter: &str) -> Self {
         match letter {
             "G" => Self::Good,
@@ -54,7 +54,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// The validity.
-    pub verdict: Verdict,
+    pub verdict: SignatureVerdict,
     /// The signer: a principal of ssh, or a user id of OpenPGP; empty if the key is unknown.
     pub signer: String,
     /// The fingerprint of the key.
@@ -89,8 +89,8 @@ impl Repository {
         }
         // Without a file of trusted keys, git reports a signed commit as unsigned.
         for (id, signature) in &mut found {
-            if signature.verdict == Verdict::Missing && self.signature_format(*id)?.is_some() {
-                signature.verdict = Verdict::Unchecked;
+            if signature.verdict == SignatureVerdict::Missing && self.signature_format(*id)?.is_some() {
+                signature.verdict = SignatureVerdict::Unchecked;
             }
         }
         Ok(found)
@@ -111,7 +111,7 @@ impl Repository {
 fn read(line: &str) -> Option<(Oid, Signature)> {
     let mut fields = line.split('\0');
     let id = gix::ObjectId::from_hex(fields.next()?.as_bytes()).ok()?;
-    let verdict = Verdict::of(fields.next()?);
+    let verdict = SignatureVerdict::of(fields.next()?);
     let mut text = || fields.next().unwrap_or_default().to_owned();
     Some((Oid(id), Signature { verdict, signer: text(), key: text() }))
 }

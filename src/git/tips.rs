@@ -74,7 +74,7 @@ impl Repository {
 
     /// Passes the content of `packed-refs` to `seen`, in pieces. Returns false if the file cannot be read.
     /// A missing file is empty.
-    pub fn see_packed_refs(&self, mut seen: impl FnMut(&[u8])) -> bool {
+    pub fn scan_packed_refs(&self, mut seen: impl FnMut(&[u8])) -> bool {
         let mut file = match File::open(self.common_dir().join("packed-refs")) {
             Ok(file) => file,
             Err(error) => return error.kind() == io::ErrorKind::NotFound,

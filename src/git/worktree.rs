@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::program::elsewhere;
+use super::program::git_without_repository_env;
 use super::{Error, Oid, Repository};
 use crate::process::{Cmd, Liveness, claim, claimant, crash_point, is_alive, remove_unclaimed};
 
@@ -36,8 +36,8 @@ impl Repository {
     /// directories. Fails if git or the file system fails.
     pub fn worktree(&self, commit: Oid) -> Result<Worktree, Error> {
         let parent = self.common_dir().join("pggit/worktrees");
-        sweep(&self.common_dir(), &parent);
-        let worktree = make_home(&self.common_dir(), &parent)?;
+        remove_stale(&self.common_dir(), &parent);
+        let worktree = create_home(&self.common_dir(), &parent)?;
         crash_point("git.worktree.owned");
         let program = |detail: String| Error::Program { command: "worktree add".to_owned(), detail };
         let added = git(&worktree.git_dir)
@@ -74,11 +74,11 @@ impl Drop for Worktree {
 
 fn git(git_dir: &Path) -> Cmd {
     let settings = QUIET.iter().flat_map(|setting| ["-c", setting]);
-    elsewhere().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
+    git_without_repository_env().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
 }
 
 /// Creates the directory of a worktree, with its owner file.
-fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
+fn create_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
     let make = |path: &Path, recursive| DirBuilder::new().mode(0o700).recursive(recursive).create(path);
     make(parent, true).map_err(|error| failed(parent, error))?;
@@ -100,7 +100,7 @@ fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
 }
 
 /// Removes the worktrees of processes that are dead.
-fn sweep(git_dir: &Path, parent: &Path) {
+fn remove_stale(git_dir: &Path, parent: &Path) {
     for home in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
         match claimant(&home) {
             Some(owner) if is_alive(&owner) == Liveness::Dead => {

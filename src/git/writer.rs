@@ -100,7 +100,7 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
 const SYNCED_ONE_BY_ONE: usize = 256;
 
 /// Writes the objects of one change and makes them durable in three steps: [`Writer::sync`] before refs
-/// point to them, [`Writer::move_refs`], and [`Writer::settle`] after that.
+/// point to them, [`Writer::move_refs`], and [`Writer::finish`] after that.
 pub struct Writer<'repo> {
     pub(super) repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
@@ -148,7 +148,7 @@ impl Writer<'_> {
     pub fn commit(&mut self, new: &NewCommit<'_>) -> Result<Oid, Error> {
         let signs = match self.signs {
             Some(signs) => signs,
-            None => *self.signs.insert(self.repository.signs()?),
+            None => *self.signs.insert(self.repository.signs_commits()?),
         };
         if signs {
             let id = self.repository.write_signed(new)?;
@@ -194,11 +194,11 @@ impl Writer<'_> {
     }
 
     /// Moves refs to the new objects. As soon as a ref points to them, no running gc removes them, even if
-    /// this process is killed (see [`super::prune`]). Fails as [`Repository::update_refs`] does.
+    /// this process is killed (see [`super::gc_guard`]). Fails as [`Repository::update_refs`] does.
     pub fn move_refs(&self, transaction: &Transaction) -> Result<(), Error> {
         let mut kept = None;
         let moved = self.repository.update_refs_when_ready(transaction, || {
-            if self.is_in_danger() {
+            if self.is_at_risk() {
                 kept = Some(self.repository.write_pack(&self.objects.written.borrow())?);
             }
             Ok(())
@@ -208,18 +208,18 @@ impl Writer<'_> {
     }
 
     /// Checks again that all objects exist, now that they are reachable, and writes them again if a gc may
-    /// have removed some (see [`super::prune`]). Fails if git or the file system fails.
-    pub fn settle(&self) -> Result<(), Error> {
-        if !self.packed.get() && self.is_in_danger() {
+    /// have removed some (see [`super::gc_guard`]). Fails if git or the file system fails.
+    pub fn finish(&self) -> Result<(), Error> {
+        if !self.packed.get() && self.is_at_risk() {
             drop(self.repository.write_pack(&self.objects.written.borrow())?);
         }
         Ok(())
     }
 
     /// Returns true if a gc is running, or has already removed some of the objects.
-    fn is_in_danger(&self) -> bool {
+    fn is_at_risk(&self) -> bool {
         let lost = |id: &gix::ObjectId| {
-            let packed = || Database(self.objects.gix).anew().is_some_and(|packs| packs.exists(id));
+            let packed = || Database(self.objects.gix).reopen().is_some_and(|packs| packs.exists(id));
             !self.objects.loose_path(id).exists() && !packed()
         };
         self.repository.gc_is_running() || self.objects.written.borrow().keys().any(lost)

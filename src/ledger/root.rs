@@ -39,7 +39,7 @@ impl Ledger<'_> {
             }
             Some(schema) => {
                 let known = self.nearest_known_tree(commit)?;
-                Ok(writer.copy_of(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
+                Ok(writer.copy_commit(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::domain::{BackupId, CommitId, Record};
 use crate::git::{
-    NewCommit, NewNote, Notes, Oid, Outcome, RefDeletion, RefUpdate, Transaction, TreeChange, Writer,
+    NewCommit, NewNote, Notes, Oid, PushOutcome, RefDeletion, RefUpdate, Transaction, TreeChange, Writer,
 };
 use crate::process::crash_point;
 
@@ -374,7 +374,7 @@ impl Ledger<'_> {
     /// Regenerates the notes of the changed commits, and merges the text that people wrote into the notes
     /// of the remote.
     fn merge_notes(&self, tracking: &Tracking, changed: &BTreeSet<CommitId>) -> Result<(), Error> {
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let theirs = self.repository.ref_tip(&tracking.notes)?;
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
             let known = match (notes.tip(), theirs) {
@@ -490,7 +490,7 @@ impl Ledger<'_> {
     ) -> Result<bool, Error> {
         let pushed = self.repository.push(remote, refspecs, options.unattended)?;
         crash_point("sync.pushed");
-        let outcomes: BTreeMap<&str, &Outcome> =
+        let outcomes: BTreeMap<&str, &PushOutcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
         // A few refs are checked up one by one.
         let all = batch.len() > NAMED_REFS_MAX;
@@ -501,7 +501,7 @@ impl Ledger<'_> {
         let (mut updates, mut done) = (Vec::new(), true);
         for (name, remembered, tip) in batch {
             match outcomes.get(name.as_str()) {
-                Some(Outcome::Accepted) => {
+                Some(PushOutcome::Accepted) => {
                     let commit: Option<CommitId> =
                         name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
                     // The push has already moved the tracking ref if a fetch refspec covers it.
@@ -520,13 +520,13 @@ impl Ledger<'_> {
                         updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
-                Some(Outcome::Refused(reason)) => synced.skipped.push(SkippedRef {
+                Some(PushOutcome::Refused(reason)) => synced.skipped.push(SkippedRef {
                     reference: name.clone(),
                     reason: format!("`{remote}` rejected it: {reason}"),
                     rewritten: false,
                     refused: false,
                 }),
-                Some(Outcome::Behind) | None => done = false,
+                Some(PushOutcome::Behind) | None => done = false,
             }
         }
         // Tracking refs are a cache. Losing them only makes the next run slower.
@@ -543,5 +543,5 @@ fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
     writer.sync()?;
     writer.move_refs(&Transaction { updates, reason: "sync".to_owned(), ..Transaction::default() })?;
     crash_point("sync.refs-moved");
-    Ok(writer.settle()?)
+    Ok(writer.finish()?)
 }

@@ -11,7 +11,7 @@ use crate::domain::{
     Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
 use crate::git::{
-    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retrying,
+    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retry_on_conflict,
 };
 
 use crate::process::crash_point;
@@ -155,7 +155,7 @@ impl Ledger<'_> {
         if self.repository.ref_tip(&layout::ref_name(&commit))?.is_none() {
             self.schema_repository().commit(Oid::from(&commit))?;
         }
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
@@ -170,7 +170,7 @@ impl Ledger<'_> {
         mut decide: impl FnMut(Option<&Entry>) -> Result<Change, Error>,
     ) -> Result<Entry, Error> {
         let by = Line::lossy(&self.schema_repository().identity()?.to_line());
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let base = self.base(commit, id)?;
             let change = decide(base.known.as_ref())?;
             let (clock, at) =
@@ -185,8 +185,8 @@ impl Ledger<'_> {
 
     /// Calls `attempt` again while it fails because refs have moved. Fails with [`Error::Busy`] after too
     /// many attempts.
-    pub(super) fn retrying<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-        retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
+    pub(super) fn retry_on_conflict<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        retry_on_conflict(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
     }
 
     /// Reads the state before a change. The tip is read only once: the record, the tree and the expected
@@ -269,7 +269,7 @@ impl Ledger<'_> {
             ..Transaction::default()
         })?;
         crash_point(&format!("{step}.refs-moved"));
-        writer.settle()?;
+        writer.finish()?;
         Ok(new)
     }
 

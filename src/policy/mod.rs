@@ -1,7 +1,7 @@
 //! Decides which moves of branches require a backup. Pure.
 //!
-//! A [`Rule`] has, for one database, the branches to watch and the paths of the schema. [`verdict`]
-//! decides about a branch that has just moved, for hooks. [`uncovered`] decides about the current state
+//! A [`BranchRule`] has, for one database, the branches to watch and the paths of the schema. [`decide`]
+//! decides about a branch that has just moved, for hooks. [`lacks_backup`] decides about the current state
 //! of a branch, to find moves for which no hook ran.
 
 use crate::domain::{BackupType, CommitId, DatabaseName, Line};
@@ -9,7 +9,7 @@ use crate::git::{BranchPatterns, PathPatterns};
 
 /// A rule for backups after moves of branches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct BranchRule {
     /// The database to back up.
     pub database: DatabaseName,
     /// The branches to watch. A branch is watched if one of the values matches it.
@@ -24,7 +24,7 @@ pub struct Rule {
     pub priority: i16,
 }
 
-impl Rule {
+impl BranchRule {
     /// Returns true if the rule watches the branch `name`.
     pub fn watches(&self, name: &str) -> bool {
         self.branches.iter().any(|patterns| patterns.matches(name))
@@ -38,7 +38,7 @@ impl Rule {
 
 /// The change of a branch by a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum BranchChange {
     /// The branch is new, or its old tip is unknown: everything may have changed.
     Everything,
     /// The paths of both tips were compared.
@@ -50,7 +50,7 @@ pub enum Change {
 
 /// The decision about a branch that has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// A backup is required.
     Backup,
     /// The rule does not watch this branch.
@@ -61,24 +61,24 @@ pub enum Verdict {
 
 /// Decides about a branch that has moved. `change` is expensive, and is called only if the rule watches
 /// the branch. Fails if `change` fails.
-pub fn verdict<E>(
-    rule: &Rule,
+pub fn decide<E>(
+    rule: &BranchRule,
     branch: &str,
-    change: impl FnOnce() -> Result<Change, E>,
-) -> Result<Verdict, E> {
+    change: impl FnOnce() -> Result<BranchChange, E>,
+) -> Result<Decision, E> {
     if !rule.watches(branch) {
-        return Ok(Verdict::OtherBranch);
+        return Ok(Decision::OtherBranch);
     }
     Ok(match change()? {
-        Change::Everything | Change::Paths { schema: true } => Verdict::Backup,
-        Change::Paths { schema: false } => Verdict::NoSchemaChange,
+        BranchChange::Everything | BranchChange::Paths { schema: true } => Decision::Backup,
+        BranchChange::Paths { schema: false } => Decision::NoSchemaChange,
     })
 }
 
 /// Returns true if a watched branch lacks a backup. `line` has its commits, from the tip along the first
 /// parents. `is_attended` returns true for a commit that has a record or a job. The newest commit that
 /// changes the schema, or a later one, must be attended. Fails if `changes_schema` fails.
-pub fn uncovered<E>(
+pub fn lacks_backup<E>(
     line: &[CommitId],
     mut is_attended: impl FnMut(&CommitId) -> bool,
     mut changes_schema: impl FnMut(&CommitId) -> Result<bool, E>,
@@ -98,8 +98,8 @@ pub fn uncovered<E>(
 mod tests {
     use super::*;
 
-    fn rule(branches: &[&str], paths: &[&str]) -> Rule {
-        Rule {
+    fn rule(branches: &[&str], paths: &[&str]) -> BranchRule {
+        BranchRule {
             database: "shop".parse().unwrap(),
             branches: branches.iter().map(|text| text.parse().unwrap()).collect(),
             paths: paths.iter().map(|text| text.parse().unwrap()).collect(),
@@ -109,20 +109,20 @@ mod tests {
         }
     }
 
-    fn decide(rule: &Rule, branch: &str, change: Change) -> Verdict {
-        verdict(rule, branch, || Ok::<_, ()>(change)).unwrap()
+    fn decision(rule: &BranchRule, branch: &str, change: BranchChange) -> Decision {
+        decide(rule, branch, || Ok::<_, ()>(change)).unwrap()
     }
 
     #[test]
     fn a_watched_branch_with_a_new_schema_requires_a_backup() {
         let rule = rule(&["main", "release/*"], &["*.sql"]);
         assert!(rule.is_schema("db/1.sql") && !rule.is_schema("README.md"));
-        assert_eq!(decide(&rule, "main", Change::Everything), Verdict::Backup);
-        assert_eq!(decide(&rule, "release/1", Change::Paths { schema: true }), Verdict::Backup);
-        assert_eq!(decide(&rule, "main", Change::Paths { schema: false }), Verdict::NoSchemaChange);
-        let not_asked = verdict(&rule, "feature", || Err("asked"));
-        assert_eq!(not_asked, Ok(Verdict::OtherBranch));
-        assert_eq!(verdict(&rule, "main", || Err("asked")), Err("asked"));
+        assert_eq!(decision(&rule, "main", BranchChange::Everything), Decision::Backup);
+        assert_eq!(decision(&rule, "release/1", BranchChange::Paths { schema: true }), Decision::Backup);
+        assert_eq!(decision(&rule, "main", BranchChange::Paths { schema: false }), Decision::NoSchemaChange);
+        let not_asked = decide(&rule, "feature", || Err("asked"));
+        assert_eq!(not_asked, Ok(Decision::OtherBranch));
+        assert_eq!(decide(&rule, "main", || Err("asked")), Err("asked"));
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         let commit = |n: usize| -> CommitId { format!("{n:040x}").parse().unwrap() };
         let line: Vec<CommitId> = (0..5).map(commit).collect();
         let lacks = |attended: &[usize], changes: &[usize]| {
-            uncovered(
+            lacks_backup(
                 &line,
                 |it| attended.iter().any(|n| commit(*n) == *it),
                 |it| Ok::<_, ()>(changes.iter().any(|n| commit(*n) == *it)),

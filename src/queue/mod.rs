@@ -35,7 +35,7 @@ use crate::process::{self, Liveness};
 
 /// The result of [`Queue::enqueue`].
 #[derive(Debug, Clone)]
-pub struct Enqueued {
+pub struct EnqueueResult {
     /// The new job, or the waiting job with the same deduplication key.
     pub job: Job,
     /// True if the job is new.
@@ -59,7 +59,7 @@ pub struct Claim {
     /// The job.
     pub job: Job,
     /// The fencing token: the number of the claim.
-    pub token: u64,
+    pub fencing_token: u64,
     /// A secret number that only the claiming worker gets. It is 0 if the queue cannot keep it from
     /// other processes.
     pub key: u64,
@@ -67,9 +67,9 @@ pub struct Claim {
 
 /// The reply to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum HeartbeatReply {
     /// The worker may continue.
-    Held,
+    Continue,
     /// A user has cancelled the job; the worker should stop the attempt.
     CancelRequested,
 }
@@ -126,22 +126,22 @@ impl Stats {
 
 /// A subscription to changes of the queue.
 pub trait Watch: Send {
-    /// Waits until the queue may have changed, at most for `patience`. Returns false after a timeout.
+    /// Waits until the queue may have changed, at most for `timeout`. Returns false after a timeout.
     /// Fails if changes cannot be watched any more.
-    fn wait(&mut self, patience: Duration) -> Result<bool, Error>;
+    fn wait(&mut self, timeout: Duration) -> Result<bool, Error>;
 }
 
 /// A job queue. Several threads may use one value. Every function fails if the repository or the server
 /// fails.
 pub trait Queue: Send + Sync {
     /// Adds a job, unless a job with the same deduplication key is waiting.
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error>;
+    fn enqueue(&self, new: NewJob) -> Result<EnqueueResult, Error>;
 
     /// Claims the next job that may run now, if there is one. Expired leases are released first.
     fn claim(&self, claimant: &Claimant) -> Result<Option<Claim>, Error>;
 
     /// Renews the lease of `claim`. Fails with [`Error::Lost`] if another worker has the job by now.
-    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error>;
+    fn heartbeat(&self, claim: &Claim) -> Result<HeartbeatReply, Error>;
 
     /// Records the end of an attempt. Fails with [`Error::Lost`], without a change, if another worker has
     /// the job by now.
@@ -156,12 +156,12 @@ pub trait Queue: Send + Sync {
         claimant: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error>;
 
-    /// Claims the pending notifications that no other process is sending, for the process `teller`.
+    /// Claims the pending notifications that no other process is sending, for the process `sender`.
     /// Returns their jobs.
-    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error>;
+    fn claim_notifications(&self, sender: Option<&Owner>) -> Result<Vec<Job>, Error>;
 
     /// Marks the notification about the claim `token` of a job as sent.
-    fn told(&self, id: JobId, token: u64) -> Result<(), Error>;
+    fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error>;
 
     /// Cancels a waiting job, or requests that a running one stops. Fails if the job is finished.
     fn cancel(&self, id: JobId) -> Result<Job, Error>;
@@ -198,12 +198,12 @@ pub trait Queue: Send + Sync {
 }
 
 /// Returns true if a pending notification may be claimed: its sender is late, or is dead.
-fn is_unattended(untold: &Untold, now: Timestamp) -> bool {
+fn is_claimable(untold: &Untold, now: Timestamp) -> bool {
     let is_dead = |owner: &Owner| process::is_alive(owner) == Liveness::Dead;
     untold.is_late(now) || untold.owner.as_ref().is_some_and(is_dead)
 }
 
 /// Returns a random number from 0 to 1.
-fn chance() -> f64 {
+fn random_fraction() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }

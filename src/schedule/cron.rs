@@ -10,10 +10,10 @@ use super::Zone;
 use crate::domain::{Invalid, Timestamp};
 
 /// A change of the UTC offset that is farther away than this does not matter.
-const FOLD: Duration = Duration::hours(3);
+const OFFSET_CHANGE_MARGIN: Duration = Duration::hours(3);
 /// The periods in hours in which the latest occurrence is searched, one after the other. The largest is
 /// more than the eight years that can be between two 29ths of February.
-const BACK_HOURS: [i64; 6] = [1, 26, 24 * 8, 24 * 32, 24 * 370, 24 * 366 * 9];
+const SEARCH_HOURS: [i64; 6] = [1, 26, 24 * 8, 24 * 32, 24 * 370, 24 * 366 * 9];
 
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
@@ -37,7 +37,10 @@ impl Cron {
     pub fn next(&self, zone: Zone, after: Timestamp) -> Option<Timestamp> {
         let after = after.as_datetime();
         let offset = |at: DateTime<Utc>| at.with_timezone(&zone.0).offset().fix();
-        let (before, later) = (after.checked_sub_signed(FOLD)?, after.checked_add_signed(FOLD)?);
+        let (before, later) = (
+            after.checked_sub_signed(OFFSET_CHANGE_MARGIN)?,
+            after.checked_add_signed(OFFSET_CHANGE_MARGIN)?,
+        );
         let changes = offset(before) != offset(after) || offset(after) != offset(later);
         // Near a change of the UTC offset, local times are not in the order of the moments that they
         // stand for.
@@ -48,7 +51,8 @@ impl Cron {
             wall = self.cron.find_next_occurrence(&wall.trunc_subsecs(0), false).ok()?;
             let moments = self.moments(zone, wall.naive_utc());
             best = moments.into_iter().flatten().filter(|at| *at > after).chain(best).min();
-            let horizon = later.with_timezone(&zone.0).naive_local().checked_add_signed(FOLD)?;
+            let horizon =
+                later.with_timezone(&zone.0).naive_local().checked_add_signed(OFFSET_CHANGE_MARGIN)?;
             if best.is_some() && (!changes || wall.naive_utc() > horizon) {
                 return best.map(Timestamp::from);
             }
@@ -103,7 +107,7 @@ impl Cron {
     /// Returns the latest occurrence that is not after `now`.
     pub fn latest(&self, zone: Zone, now: Timestamp) -> Option<Timestamp> {
         let back = |hours: &i64| now.as_datetime().checked_sub_signed(Duration::hours(*hours));
-        for start in BACK_HOURS.iter().filter_map(back) {
+        for start in SEARCH_HOURS.iter().filter_map(back) {
             let first = self.next(zone, Timestamp::from(start)).filter(|first| *first <= now);
             let Some(mut latest) = first else { continue };
             while let Some(next) = self.next(zone, latest).filter(|next| *next <= now) {

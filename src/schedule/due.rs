@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Rule, Zone};
+use super::{ScheduleRule, Zone};
 use crate::domain::{DatabaseName, Timestamp};
 
 /// The facts about the backups of a rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ScheduleFacts {
     /// The start of the latest attempt, or the time at which its job was queued. The result does not
     /// matter.
     pub attempted: Option<Timestamp>,
@@ -17,7 +17,7 @@ pub struct Facts {
 
 /// The state of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub struct ScheduleState {
     /// The latest scheduled time, without jitter.
     pub slot: Option<Timestamp>,
     /// The time of the next run, with jitter.
@@ -31,20 +31,20 @@ pub struct State {
 /// Returns the state of `rule` for `database` at `now`. A backup is missed if it is not complete `grace`
 /// after its scheduled time.
 pub fn state(
-    rule: &Rule,
+    rule: &ScheduleRule,
     database: &DatabaseName,
     zone: Zone,
-    facts: Facts,
+    facts: ScheduleFacts,
     now: Timestamp,
     grace: Duration,
-) -> State {
+) -> ScheduleState {
     let slot = rule.slot(database, zone, now);
     let expected = chrono::Duration::from_std(grace)
         .ok()
         .and_then(|grace| now.as_datetime().checked_sub_signed(grace))
         .and_then(|before| rule.slot(database, zone, Timestamp::from(before)));
     let since = |at: Option<Timestamp>, slot: &Timestamp| at.is_some_and(|at| at >= *slot);
-    State {
+    ScheduleState {
         slot,
         next: rule.next(database, zone, now),
         due: slot.is_some_and(|slot| !since(facts.attempted, &slot)),
@@ -64,7 +64,7 @@ mod tests {
 
     fn stand(attempted: Option<&str>, completed: Option<&str>, now: &str) -> (bool, Option<Timestamp>) {
         let schedule: super::super::Schedule = "0 2 * * *".parse().unwrap();
-        let facts = Facts { attempted: attempted.map(at), completed: completed.map(at) };
+        let facts = ScheduleFacts { attempted: attempted.map(at), completed: completed.map(at) };
         let state = state(&schedule.rules()[0], &"shop".parse().unwrap(), Zone::UTC, facts, at(now), HOUR);
         (state.due, state.missed)
     }

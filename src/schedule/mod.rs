@@ -18,6 +18,6 @@ mod rule;
 mod zone;
 
 pub use cron::Cron;
-pub use due::{Facts, State, state};
-pub use rule::{Preset, Rule, Schedule};
+pub use due::{ScheduleFacts, ScheduleState, state};
+pub use rule::{Preset, Schedule, ScheduleRule};
 pub use zone::Zone;

@@ -51,12 +51,12 @@ const TEXT_BYTES_MAX: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     text: String,
-    rules: Vec<Rule>,
+    rules: Vec<ScheduleRule>,
 }
 
 /// One time of a schedule, with the backup to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct ScheduleRule {
     /// The times.
     pub cron: Cron,
     /// The preset that the rule is from, if any.
@@ -76,12 +76,12 @@ impl Schedule {
     }
 
     /// Returns the rules: one, or two for the preset `hybrid`.
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> &[ScheduleRule] {
         &self.rules
     }
 }
 
-impl Rule {
+impl ScheduleRule {
     /// Returns the time of the first run for `database` after `after`, with jitter.
     pub fn next(&self, database: &DatabaseName, zone: Zone, after: Timestamp) -> Option<Timestamp> {
         let delay = self.delay(database);
@@ -109,7 +109,7 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for ScheduleRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.preset {
             Some(preset) => f.write_str(preset.as_str())?,
@@ -158,7 +158,7 @@ impl FromStr for Schedule {
         let (when, options) = words.split_at(first_option);
         let options = Options::parse(options, text)?;
         let rule = |cron: &str, preset: Option<Preset>, tool: Option<&str>| {
-            Ok::<_, Invalid>(Rule {
+            Ok::<_, Invalid>(ScheduleRule {
                 cron: cron.parse()?,
                 preset,
                 tool: match tool {
@@ -217,7 +217,8 @@ impl Options {
                     options.jitter.replace(jitter).is_some()
                 }
                 _ => {
-                    let reason = format!("{word:?} is not an option; expected tool=..., type=... or jitter=...");
+                    let reason =
+                        format!("{word:?} is not an option; expected tool=..., type=... or jitter=...");
                     return Err(refused(reason));
                 }
             };

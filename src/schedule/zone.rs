@@ -20,7 +20,7 @@ impl Zone {
     }
 
     /// Formats a time as local time: `2026-11-21 03:40 CET`.
-    pub fn shown(&self, at: Timestamp) -> String {
+    pub fn format(&self, at: Timestamp) -> String {
         at.as_datetime().with_timezone(&self.0).format("%Y-%m-%d %H:%M %Z").to_string()
     }
 }

@@ -6,21 +6,21 @@
 use crate::pg::{Client, Error, quote_ident};
 
 /// The migrations. The first one installs version 1.
-const STEPS: &[&str] = &[include_str!("0001_queue.sql"), include_str!("0002_claim_keys.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("0001_queue.sql"), include_str!("0002_claim_keys.sql")];
 
 /// The lock that serialises concurrent installations.
-const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
+const INSTALL_LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
 
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS pggit";
 
-const LEDGER: &str = "\
+const VERSION_TABLE: &str = "\
     REVOKE ALL ON SCHEMA pggit FROM PUBLIC; \
     CREATE TABLE IF NOT EXISTS pggit.schema_version (version integer PRIMARY KEY, \
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now())";
 
 /// The privileges of a role on the queue. Each includes the previous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
+pub enum QueuePrivilege {
     /// Read jobs.
     Read,
     /// Enqueue jobs.
@@ -29,7 +29,7 @@ pub enum Right {
     Work,
 }
 
-impl Right {
+impl QueuePrivilege {
     fn functions(self) -> &'static [&'static str] {
         const ALL: &[&str] = &[
             "enqueue(uuid, text, text, uuid, text, jsonb, smallint, text, integer, bigint, bigint, text)",
@@ -52,12 +52,12 @@ impl Right {
 }
 
 /// Returns the newest version, which this program needs.
-pub fn newest() -> u32 {
-    u32::try_from(STEPS.len()).expect("there are few migrations")
+pub fn newest_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).expect("there are few migrations")
 }
 
 /// Returns the installed version; 0 if there is no schema. Fails if the query fails.
-pub fn installed(client: &Client) -> Result<u32, Error> {
+pub fn installed_version(client: &Client) -> Result<u32, Error> {
     let exists = "SELECT pg_catalog.to_regclass('pggit.schema_version') IS NOT NULL";
     if first(client, exists)?.as_deref() != Some("t") {
         return Ok(0);
@@ -69,7 +69,7 @@ pub fn installed(client: &Client) -> Result<u32, Error> {
 /// Finds a relation, function, type or operator in the schema, or the schema itself, that is owned
 /// neither by the current role nor by a superuser. Objects of other roles may contain code that would
 /// run with the privileges of this role.
-const FOREIGN: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
+const FOREIGN_OBJECTS: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
     found AS (SELECT 1 AS rank, 'schema pggit' AS what, nspowner AS owner FROM schema \
     UNION ALL SELECT 2, 'relation pggit.' || quote_ident(relname), relowner FROM pg_class \
     WHERE relnamespace = (SELECT oid FROM schema) \
@@ -92,7 +92,7 @@ const TRIGGERS: &str = "SELECT 'trigger ' || quote_ident(t.tgname) || ' on pggit
 /// Fails if the schema `pggit` or an object in it is owned by another role that is not a superuser, or
 /// if it has a trigger. Called before any object of the schema is used. Reads only the catalogs.
 fn refuse_foreign(client: &Client) -> Result<(), Error> {
-    for sql in [FOREIGN, TRIGGERS] {
+    for sql in [FOREIGN_OBJECTS, TRIGGERS] {
         if let Some([Some(what), Some(owner)]) =
             client.query(sql)?.into_iter().next().and_then(|row| <[_; 2]>::try_from(row).ok())
         {
@@ -115,19 +115,20 @@ pub fn refuse_escalation(client: &Client) -> Result<(), Error> {
 /// if the schema has objects of other roles.
 pub fn install(client: &Client) -> Result<u32, Error> {
     refuse_foreign(client)?;
-    let before = installed(client)?;
+    let before = installed_version(client)?;
     loop {
         // Another role may have created the schema just before.
-        let ours = client.execute(&format!("BEGIN; {LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
+        let ours =
+            client.execute(&format!("BEGIN; {INSTALL_LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
         if let Err(error) = ours {
             let _ = client.execute("ROLLBACK");
             return Err(error);
         }
-        client.execute(LEDGER)?;
-        let done = installed(client)?;
-        let Some(step) = STEPS.get(done as usize) else { break client.execute("COMMIT")? };
+        client.execute(VERSION_TABLE)?;
+        let done = installed_version(client)?;
+        let Some(migration) = MIGRATIONS.get(done as usize) else { break client.execute("COMMIT")? };
         let version = done + 1;
-        let made = client.execute(step).and_then(|()| {
+        let made = client.execute(migration).and_then(|()| {
             client.execute(&format!("INSERT INTO pggit.schema_version VALUES ({version}); COMMIT"))
         });
         if let Err(error) = made {
@@ -140,13 +141,13 @@ pub fn install(client: &Client) -> Result<u32, Error> {
 }
 
 /// Grants these privileges to a role. Fails if the role does not exist.
-pub fn grant(client: &Client, role: &str, right: Right) -> Result<(), Error> {
+pub fn grant(client: &Client, role: &str, privilege: QueuePrivilege) -> Result<(), Error> {
     let role = quote_ident(role);
     let mut sql = format!(
         "BEGIN; GRANT USAGE ON SCHEMA pggit TO {role}; GRANT SELECT ON pggit.schema_version, pggit.jobs, \
          pggit.backup_jobs TO {role}; GRANT EXECUTE ON FUNCTION pggit.job_json(pggit.jobs) TO {role};"
     );
-    for function in right.functions() {
+    for function in privilege.functions() {
         sql.push_str(&format!(" GRANT EXECUTE ON FUNCTION pggit.{function} TO {role};"));
     }
     sql.push_str(" COMMIT");

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Error, Workspace, store};
 use crate::config::{DatabaseConfig, Setting};
 use crate::domain::{Backup, BackupId, DatabaseName, Status};
-use crate::git::config::{Target, Writer};
+use crate::git::config::{ConfigFile, ConfigWriter};
 use crate::ledger::{Overview, Row};
 use crate::store::{
     Access, Error as StoreError, Expected, Held, Place, Root, Scheme, Store, StoreUrl, is_directory,
@@ -116,7 +116,7 @@ fn add(workspace: &Workspace, value: &str) -> Result<(), Error> {
         return Ok(());
     }
     let git = workspace.git_program();
-    let written = Writer::new(&git, Target::Local).add(KEY, value.as_ref());
+    let written = ConfigWriter::new(&git, ConfigFile::Local).add(KEY, value.as_ref());
     if let Err(error) = written {
         workspace.reporter.warning(&format!("{value} could not be remembered: {error}"));
         workspace.reporter.hint(&format!("git config --add {KEY} '{value}'"));

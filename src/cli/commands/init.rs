@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::output::repository::{DangerousRefspec, InitChange, InitOutput};
 use crate::cli::{Code, Context, Failure};
 use crate::config::{self, Reach};
-use crate::git::config::{Scope, Target, Writer};
-use crate::git::setup::{self, Danger, Names, Plan, Step};
+use crate::git::config::{ConfigFile, ConfigWriter, Scope};
+use crate::git::setup::{self, ConfigChange, LedgerRefs, SetupPlan, UnsafeRefspec};
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
 
 /// Set the repository up, so that plain git shows and fetches backups
@@ -47,8 +47,8 @@ EXAMPLES
 /// Below it are the copies of other clones' records and notes.
 const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
 
-pub(super) const NAMES: Names<'static> =
-    Names { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
+pub(super) const NAMES: LedgerRefs<'static> =
+    LedgerRefs { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(directory) = &args.repository {
@@ -57,12 +57,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let repository = context.ledger_repository()?;
     let config = context.ledger_git_config()?;
     let plan = setup::plan(&config, &NAMES);
-    let directory = repository.own_directory_to_make(&config);
+    let directory = repository.missing_own_directory(&config);
     let path = directory.as_ref().map(|directory| directory.path.display().to_string());
     let changes = plan.steps.len() + usize::from(directory.is_some());
     if !args.check {
         if let Some(directory) = &directory {
-            directory.make()?;
+            directory.create()?;
             context.ui.status(&format!("made {}", directory.path.display()));
         }
         for step in &plan.steps {
@@ -109,13 +109,13 @@ fn put_beside(directory: &Path, context: &Context) -> Result<(), Failure> {
     let place = context.place_beside(value.as_os_str())?;
     let is_new = std::fs::symlink_metadata(&place).is_err();
     if is_new {
-        setup::make_repository(&place, schema)?;
+        setup::create_bare_repository(&place, schema)?;
         context.ui.status(&format!("made {}", place.display()));
     }
     context.open_beside(&place)?;
     let known = context.git_config()?.last(KEY).and_then(|entry| entry.value.as_deref());
     if known != Some(value.as_os_str().as_encoded_bytes()) {
-        Writer::new(schema, Target::Local).set(KEY, value.as_os_str())?;
+        ConfigWriter::new(schema, ConfigFile::Local).set(KEY, value.as_os_str())?;
         context.ui.status(&format!("set {KEY} = {}", value.display()));
     }
     context.choose_beside(&place)?;
@@ -127,22 +127,22 @@ fn put_beside(directory: &Path, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn done(step: &Step) -> String {
+fn done(step: &ConfigChange) -> String {
     match step {
-        Step::Add { key, value } => format!("set {key} = {value}"),
-        Step::Remove { key, value } => format!("removed {key} = {value}"),
+        ConfigChange::Add { key, value } => format!("set {key} = {value}"),
+        ConfigChange::Remove { key, value } => format!("removed {key} = {value}"),
     }
 }
 
-fn missing(step: &Step) -> String {
+fn missing(step: &ConfigChange) -> String {
     match step {
-        Step::Add { key, value } => format!("missing: {key} = {value}"),
-        Step::Remove { key, value } => format!("outdated: {key} = {value}"),
+        ConfigChange::Add { key, value } => format!("missing: {key} = {value}"),
+        ConfigChange::Remove { key, value } => format!("outdated: {key} = {value}"),
     }
 }
 
-fn warn(plan: &Plan, context: &Context) {
-    for danger in &plan.dangers {
+fn warn(plan: &SetupPlan, context: &Context) {
+    for danger in &plan.unsafe_refspecs {
         context.ui.warning(&words_of(danger));
         if let Some(remedy) = remedy_of(danger) {
             context.ui.hint(&format!("take it out with: {remedy}"));
@@ -159,8 +159,8 @@ pub(super) fn unusable(remote: &str) -> String {
 }
 
 /// Why a refspec is dangerous.
-pub(super) fn words_of(danger: &Danger) -> String {
-    let Danger { remote, refspec, .. } = danger;
+pub(super) fn words_of(danger: &UnsafeRefspec) -> String {
+    let UnsafeRefspec { remote, refspec, .. } = danger;
     let how = if refspec.starts_with('+') { "overwrites" } else { "removes, with --prune," };
     format!(
         "'git fetch {remote}' {how} records and notes that were not pushed: remote.{remote}.fetch = {refspec}"
@@ -168,7 +168,7 @@ pub(super) fn words_of(danger: &Danger) -> String {
 }
 
 /// The command that takes it out; none for what is set outside of all files.
-pub(super) fn remedy_of(danger: &Danger) -> Option<String> {
+pub(super) fn remedy_of(danger: &UnsafeRefspec) -> Option<String> {
     let scope = match danger.scope {
         Scope::Local => "--local",
         Scope::Global => "--global",
@@ -190,13 +190,13 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn output(plan: &Plan, directory: Option<&str>, applied: bool) -> InitOutput {
-    let step = |step: &Step| match step.clone() {
-        Step::Add { key, value } => InitChange::Add { key, value },
-        Step::Remove { key, value } => InitChange::Remove { key, value },
+fn output(plan: &SetupPlan, directory: Option<&str>, applied: bool) -> InitOutput {
+    let step = |step: &ConfigChange| match step.clone() {
+        ConfigChange::Add { key, value } => InitChange::Add { key, value },
+        ConfigChange::Remove { key, value } => InitChange::Remove { key, value },
     };
     let directory = directory.map(|path| InitChange::Make { path: path.to_owned() });
-    let danger = |danger: &Danger| DangerousRefspec {
+    let danger = |danger: &UnsafeRefspec| DangerousRefspec {
         remote: danger.remote.clone(),
         refspec: danger.refspec.clone(),
         remedy: remedy_of(danger),
@@ -204,6 +204,6 @@ fn output(plan: &Plan, directory: Option<&str>, applied: bool) -> InitOutput {
     InitOutput {
         applied,
         changes: directory.into_iter().chain(plan.steps.iter().map(step)).collect(),
-        dangerous_refspecs: plan.dangers.iter().map(danger).collect(),
+        dangerous_refspecs: plan.unsafe_refspecs.iter().map(danger).collect(),
     }
 }

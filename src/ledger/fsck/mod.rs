@@ -18,7 +18,7 @@ mod signers;
 use std::collections::BTreeMap;
 
 use crate::domain::{Backup, CommitId};
-use crate::git::{Oid, Signature, TreeEntry, Verdict};
+use crate::git::{Oid, Signature, SignatureVerdict, TreeEntry};
 
 pub use finding::{Code, Finding, Severity};
 pub(super) use record::{EventLoss, StoredEvents};
@@ -186,9 +186,10 @@ impl Ledger<'_> {
             let signature = signatures.get(&commit.link.id);
             report.findings.extend(signers::check(&commit.reference, &commit.link, signature));
         }
-        let unchecked = signatures.iter().find(|(_, signature)| signature.verdict == Verdict::Unchecked);
+        let unchecked =
+            signatures.iter().find(|(_, signature)| signature.verdict == SignatureVerdict::Unchecked);
         let format = unchecked.map(|(id, _)| self.repository.signature_format(*id)).transpose()?.flatten();
-        if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.knows_signers()? {
+        if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.has_allowed_signers()? {
             let message = "gpg.ssh.allowedSignersFile is not set, so no key is trusted";
             report.findings.push(Finding::new(Code::NoSigners, layout::REFS_PREFIX, message));
         }

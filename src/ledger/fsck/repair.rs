@@ -33,7 +33,7 @@ impl Ledger<'_> {
             commits.extend(commit.and_then(|commit| commit.parse::<CommitId>().ok()));
         }
         for commit in commits {
-            let (records, note) = self.retrying(|| self.repair_commit(&commit))?;
+            let (records, note) = self.retry_on_conflict(|| self.repair_commit(&commit))?;
             repaired.records.extend(records);
             if note {
                 repaired.notes.insert(commit);
@@ -81,7 +81,7 @@ impl Ledger<'_> {
                 reason: "backup: repaired".to_owned(),
                 ..Transaction::default()
             })?;
-            writer.settle()?;
+            writer.finish()?;
         }
         Ok((ids, stale))
     }

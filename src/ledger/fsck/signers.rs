@@ -1,6 +1,6 @@
 //! Checks the signatures of ledger commits against the authors of the events that they add. Pure.
 
-use crate::git::{Signature, Verdict};
+use crate::git::{Signature, SignatureVerdict};
 
 use super::{Code, Finding, Link, Severity, chain::Added};
 
@@ -9,21 +9,27 @@ const WEIGHTY: [&str; 4] = ["deleted", "expired", "held", "released"];
 
 /// Checks one ledger commit of the ref `reference`.
 pub(super) fn check(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
-    let verdict = signature.map_or(Verdict::Missing, |signature| signature.verdict);
+    let verdict = signature.map_or(SignatureVerdict::Missing, |signature| signature.verdict);
     let key = signature.map(|signature| signature.key.as_str()).filter(|key| !key.is_empty());
     let key = key.map(|key| format!(" (key {key})")).unwrap_or_default();
     let whole = match verdict {
-        Verdict::Good => None,
-        Verdict::Missing => Some((Code::Unsigned, "the commit is not signed".to_owned())),
-        Verdict::Bad => Some((Code::SignatureBad, format!("the signature does not match the commit{key}"))),
-        Verdict::Revoked => Some((Code::SignatureBad, format!("the signing key was revoked{key}"))),
-        Verdict::Unknown => Some((Code::SignerUnknown, format!("the signing key is unknown{key}"))),
-        Verdict::Unchecked => Some((Code::SignerUnknown, format!("the signature cannot be checked{key}"))),
-        Verdict::Expired => Some((Code::SignatureExpired, format!("the signature has expired{key}"))),
+        SignatureVerdict::Good => None,
+        SignatureVerdict::Missing => Some((Code::Unsigned, "the commit is not signed".to_owned())),
+        SignatureVerdict::Bad => {
+            Some((Code::SignatureBad, format!("the signature does not match the commit{key}")))
+        }
+        SignatureVerdict::Revoked => Some((Code::SignatureBad, format!("the signing key was revoked{key}"))),
+        SignatureVerdict::Unknown => Some((Code::SignerUnknown, format!("the signing key is unknown{key}"))),
+        SignatureVerdict::Unchecked => {
+            Some((Code::SignerUnknown, format!("the signature cannot be checked{key}")))
+        }
+        SignatureVerdict::Expired => {
+            Some((Code::SignatureExpired, format!("the signature has expired{key}")))
+        }
     };
     let mut findings: Vec<Finding> =
         whole.into_iter().map(|(code, message)| Finding::new(code, reference, message).at(link.id)).collect();
-    let proven = matches!(verdict, Verdict::Good | Verdict::Expired);
+    let proven = matches!(verdict, SignatureVerdict::Good | SignatureVerdict::Expired);
     let signer = signature.map_or("", |signature| signature.signer.as_str());
     for event in &link.added {
         let weighty = WEIGHTY.contains(&event.kind.as_str());

@@ -31,7 +31,7 @@ pub(super) type Differences = BTreeMap<String, Option<Oid>>;
 /// Computes the digest of `packed-refs`; `None` if it cannot be read.
 pub(super) fn digest(repository: &Repository) -> Option<Digest> {
     let mut hasher = blake3::Hasher::new();
-    let whole = repository.see_packed_refs(|bytes| {
+    let whole = repository.scan_packed_refs(|bytes| {
         hasher.update(bytes);
     });
     whole.then(|| *hasher.finalize().as_bytes())

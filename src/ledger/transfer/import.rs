@@ -297,7 +297,7 @@ impl Ledger<'_> {
     }
 
     fn write_batch(&self, batch: &Batch) -> Result<(), Error> {
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let identity = self.schema_repository().identity()?;
             let mut writer = self.repository.writer();
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
@@ -324,7 +324,7 @@ impl Ledger<'_> {
                 ..Transaction::default()
             })?;
             crash_point("import.refs-moved");
-            Ok(writer.settle()?)
+            Ok(writer.finish()?)
         })
     }
 

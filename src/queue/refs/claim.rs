@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Claim, Claimant, Document, Error, Inner, RefsQueue, chance, database_ref, held, lost, retrying};
+use super::{
+    Claim, Claimant, Document, Error, Inner, RefsQueue, check_held, database_ref, missing_is_lost,
+    random_fraction, retry_on_conflict,
+};
 use crate::domain::{Ending, Job, JobId, JobKind, JobState};
 use crate::git::Oid;
 use crate::process::crash_point;
@@ -10,17 +13,17 @@ use crate::process::crash_point;
 impl RefsQueue {
     pub(super) fn claim_next(&self, claimant: &Claimant) -> Result<Option<Claim>, Error> {
         let mut inner = self.inner();
-        inner.guard(self.clock.as_ref())?;
-        if !inner.scan.is_fresh() {
-            inner.look(self.clock.as_ref())?;
+        inner.check_exposure(self.clock.as_ref())?;
+        if !inner.cache.is_fresh() {
+            inner.refresh(self.clock.as_ref())?;
         }
-        self.rescue(&mut inner)?;
-        for id in inner.scan.candidates(self.clock.as_ref()) {
-            let Some(known) = inner.scan.get(id) else { continue };
-            if known.kind == JobKind::Backup && inner.scan.is_busy(&known.database, None) {
+        self.release_expired(&mut inner)?;
+        for id in inner.cache.candidates(self.clock.as_ref()) {
+            let Some(known) = inner.cache.get(id) else { continue };
+            if known.kind == JobKind::Backup && inner.cache.is_busy(&known.database, None) {
                 continue;
             }
-            if let Some(claim) = self.take(&mut inner, id, claimant)? {
+            if let Some(claim) = self.try_claim(&mut inner, id, claimant)? {
                 return Ok(Some(claim));
             }
         }
@@ -28,31 +31,31 @@ impl RefsQueue {
     }
 
     /// Releases the jobs whose lease has expired.
-    fn rescue(&self, inner: &mut Inner) -> Result<(), Error> {
+    fn release_expired(&self, inner: &mut Inner) -> Result<(), Error> {
         let clock = self.clock.as_ref();
         let expired = inner
-            .scan
+            .cache
             .all()
             .filter(|(id, known)| inner.lease_left(*id, known, clock) == Some(Duration::ZERO));
         let expired: Vec<JobId> = expired.map(|(id, _)| id).collect();
         for id in expired {
-            let rescued = retrying(|| {
-                let known = inner.scan.get(id).map(|known| known.tip);
+            let rescued = retry_on_conflict(|| {
+                let known = inner.cache.get(id).map(|known| known.tip);
                 let (tip, mut document) = inner.read(id)?;
                 // Otherwise a heartbeat has renewed the lease, or another process has released it.
                 if Some(tip) == known && document.job.state == JobState::InProgress {
-                    document.job.lose(self.now(), chance());
+                    document.job.lose(self.now(), random_fraction());
                     document.stamp(clock);
                     inner.replace(tip, &document, Vec::new(), "worker lost")?;
                     crash_point("queue.rescued");
                 } else {
-                    inner.scan.learn(id, tip, &document);
+                    inner.cache.update(id, tip, &document);
                 }
                 Ok(())
             });
             match rescued {
                 Ok(()) | Err(Error::Busy { .. } | Error::Damaged { .. }) => {}
-                Err(Error::NotFound { .. }) => inner.scan.forget(id),
+                Err(Error::NotFound { .. }) => inner.cache.remove(id),
                 Err(error) => return Err(error),
             }
         }
@@ -60,25 +63,30 @@ impl RefsQueue {
     }
 
     /// Claims a job. Returns none if the job was changed or removed meanwhile.
-    fn take(&self, inner: &mut Inner, id: JobId, claimant: &Claimant) -> Result<Option<Claim>, Error> {
-        let taken = self.try_to_take(inner, id, claimant);
+    fn try_claim(&self, inner: &mut Inner, id: JobId, claimant: &Claimant) -> Result<Option<Claim>, Error> {
+        let taken = self.attempt_claim(inner, id, claimant);
         match taken {
             // The next claim considers the new version.
             Err(error) if error.retry() => {
-                inner.look_again(id);
+                inner.reread(id);
                 Ok(None)
             }
             Err(Error::NotFound { .. } | Error::Damaged { .. }) => {
-                inner.scan.forget(id);
+                inner.cache.remove(id);
                 Ok(None)
             }
             taken => taken,
         }
     }
 
-    fn try_to_take(&self, inner: &mut Inner, id: JobId, claimant: &Claimant) -> Result<Option<Claim>, Error> {
-        let Some(taking) = self.prepare(inner, id, claimant, None)? else { return Ok(None) };
-        let Taking { tip, document, others } = taking;
+    fn attempt_claim(
+        &self,
+        inner: &mut Inner,
+        id: JobId,
+        claimant: &Claimant,
+    ) -> Result<Option<Claim>, Error> {
+        let Some(attempt) = self.prepare(inner, id, claimant, None)? else { return Ok(None) };
+        let ClaimAttempt { tip, document, others } = attempt;
         inner.replace(tip, &document, others, "claimed")?;
         crash_point("queue.claimed");
         Ok(Some(claim_of(document)))
@@ -92,10 +100,10 @@ impl RefsQueue {
         id: JobId,
         claimant: &Claimant,
         ending: Option<JobId>,
-    ) -> Result<Option<Taking>, Error> {
+    ) -> Result<Option<ClaimAttempt>, Error> {
         let (tip, mut document) = inner.read(id)?;
         if document.due_in(self.clock.as_ref()) != Some(Duration::ZERO) {
-            inner.scan.learn(id, tip, &document);
+            inner.cache.update(id, tip, &document);
             return Ok(None);
         }
         let Claimant { worker, owner, lease } = claimant.clone();
@@ -109,12 +117,12 @@ impl RefsQueue {
             let running = inner.repository.ref_tip(&name)?;
             let other = running.map(|running| inner.running(running)).transpose()?.flatten();
             if let Some(other) = other.filter(|other| Some(other.0.job.id) != ending) {
-                inner.scan.learn(other.0.job.id, other.1, &other.0);
+                inner.cache.update(other.0.job.id, other.1, &other.0);
                 return Ok(None);
             }
             others.push((name, running, format!("{id} {}\n", document.job.token).into_bytes()));
         }
-        Ok(Some(Taking { tip, document, others }))
+        Ok(Some(ClaimAttempt { tip, document, others }))
     }
 
     /// Ends an attempt and claims the next job in one transaction, at half the cost of two. Returns none,
@@ -126,35 +134,35 @@ impl RefsQueue {
         claimant: &Claimant,
     ) -> Result<Option<(Job, Claim)>, Error> {
         let mut inner = self.inner();
-        inner.guard(self.clock.as_ref())?;
-        if !inner.scan.is_fresh() {
-            inner.look(self.clock.as_ref())?;
+        inner.check_exposure(self.clock.as_ref())?;
+        if !inner.cache.is_fresh() {
+            inner.refresh(self.clock.as_ref())?;
         }
-        self.rescue(&mut inner)?;
+        self.release_expired(&mut inner)?;
         let id = claim.job.id;
-        let (tip, mut ended) = lost(inner.read(id), claim)?;
-        held(&ended.job, claim)?;
-        ended.job.end(ending, self.now(), chance());
+        let (tip, mut ended) = missing_is_lost(inner.read(id), claim)?;
+        check_held(&ended.job, claim)?;
+        ended.job.end(ending, self.now(), random_fraction());
         ended.stamp(self.clock.as_ref());
-        for next in inner.scan.candidates(self.clock.as_ref()) {
-            let Some(known) = inner.scan.get(next) else { continue };
-            if known.kind == JobKind::Backup && inner.scan.is_busy(&known.database, Some(id)) {
+        for next in inner.cache.candidates(self.clock.as_ref()) {
+            let Some(known) = inner.cache.get(next) else { continue };
+            if known.kind == JobKind::Backup && inner.cache.is_busy(&known.database, Some(id)) {
                 continue;
             }
-            let taking = match self.prepare(&mut inner, next, claimant, Some(id)) {
-                Ok(Some(taking)) => taking,
+            let attempt = match self.prepare(&mut inner, next, claimant, Some(id)) {
+                Ok(Some(attempt)) => attempt,
                 Ok(None) => continue,
                 // The separate claim handles the error.
                 Err(_) => return Ok(None),
             };
-            let changes = [(Some(tip), &ended), (Some(taking.tip), &taking.document)];
-            return match inner.write_all(&changes, taking.others, "ended, and the next claimed") {
+            let changes = [(Some(tip), &ended), (Some(attempt.tip), &attempt.document)];
+            return match inner.write_all(&changes, attempt.others, "ended, and the next claimed") {
                 Ok(()) => {
                     crash_point("queue.claimed");
-                    Ok(Some((ended.job, claim_of(taking.document))))
+                    Ok(Some((ended.job, claim_of(attempt.document))))
                 }
                 Err(error) if error.retry() => {
-                    inner.look_again(next);
+                    inner.reread(next);
                     Ok(None)
                 }
                 Err(error) => Err(error),
@@ -165,7 +173,7 @@ impl RefsQueue {
 }
 
 /// The changes of a claim: the old version of the job, the new one, and the other refs to write.
-struct Taking {
+struct ClaimAttempt {
     tip: Oid,
     document: Document,
     others: Vec<(String, Option<Oid>, Vec<u8>)>,
@@ -173,15 +181,15 @@ struct Taking {
 
 fn claim_of(document: Document) -> Claim {
     let token = document.job.token;
-    Claim { job: document.job, token, key: 0 }
+    Claim { job: document.job, fencing_token: token, key: 0 }
 }
 
 impl Inner {
     /// Reads the new version of a job after a lost race.
-    fn look_again(&mut self, id: JobId) {
+    fn reread(&mut self, id: JobId) {
         match self.read(id) {
-            Ok((tip, document)) => self.scan.learn(id, tip, &document),
-            Err(_) => self.scan.forget(id),
+            Ok((tip, document)) => self.cache.update(id, tip, &document),
+            Err(_) => self.cache.remove(id),
         }
     }
 

@@ -11,24 +11,27 @@
 //! are hidden from pushes ([`guard`]), and jobs are neither created nor run in a repository where
 //! they are not hidden.
 
+mod cache;
 mod claim;
 mod document;
 mod guard;
-mod scan;
-mod untold;
-mod upkeep;
+mod maintenance;
+mod outbox;
 mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance};
+use super::{
+    Claim, Claimant, EnqueueResult, Error, Filter, HeartbeatReply, Listing, Queue, Stats, Watch,
+    random_fraction,
+};
 use crate::clock::Clock;
 use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Owner, Refusal, Timestamp, Uptime};
 use crate::git::{self, Oid, RefUpdate, Repository, Transaction, Writer};
+use cache::JobCache;
 use document::Document;
-use scan::Scan;
 
 /// The prefixes of the refs of jobs, deduplication keys, and databases with a running backup.
 const JOBS: &str = "refs/pggit/jobs/";
@@ -43,18 +46,19 @@ pub struct RefsQueue {
 
 struct Inner {
     repository: Repository,
-    scan: Scan,
+    cache: JobCache,
     /// For running jobs whose lease time is unknown here: their version, and the uptime at which it was
     /// first seen.
     seen: HashMap<JobId, (Oid, Uptime)>,
     /// The time of the last check that pushes and fetches cannot bring jobs.
-    guarded: Option<Instant>,
+    checked_exposure: Option<Instant>,
 }
 
 impl RefsQueue {
     /// Returns the queue in `repository`.
     pub fn new(repository: Repository, clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner { repository, scan: Scan::default(), seen: HashMap::new(), guarded: None };
+        let inner =
+            Inner { repository, cache: JobCache::default(), seen: HashMap::new(), checked_exposure: None };
         Self { inner: Mutex::new(inner), clock }
     }
 
@@ -74,7 +78,7 @@ impl RefsQueue {
         mut change: impl FnMut(&mut Job, Timestamp) -> Result<(), Error>,
     ) -> Result<Job, Error> {
         let mut inner = self.inner();
-        retrying(|| {
+        retry_on_conflict(|| {
             let (tip, mut document) = inner.read(id)?;
             change(&mut document.job, self.now())?;
             document.stamp(self.clock.as_ref());
@@ -150,9 +154,9 @@ impl Inner {
         let tips: Vec<Oid> = updates.iter().map(|update| update.new).collect();
         let reason = format!("job: {what}");
         writer.move_refs(&Transaction { updates, reason, ..Transaction::default() })?;
-        writer.settle()?;
+        writer.finish()?;
         for ((_, document), tip) in documents.iter().zip(tips) {
-            self.scan.learn(document.job.id, tip, document);
+            self.cache.update(document.job.id, tip, document);
         }
         Ok(())
     }
@@ -171,28 +175,28 @@ fn database_ref(database: &str) -> String {
 }
 
 /// Calls `attempt` again while it fails because refs have moved.
-fn retrying<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    git::retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
+fn retry_on_conflict<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    git::retry_on_conflict(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
 }
 
 impl Queue for RefsQueue {
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
+    fn enqueue(&self, new: NewJob) -> Result<EnqueueResult, Error> {
         let mut inner = self.inner();
-        inner.guard(self.clock.as_ref())?;
+        inner.check_exposure(self.clock.as_ref())?;
         let at = self.now();
         let job = Job::new(JobId::new(at), new, at);
-        retrying(|| {
+        retry_on_conflict(|| {
             let mut others = Vec::new();
             if let Some(key) = &job.dedup_key {
                 let name = key_ref(key.as_str());
                 let held = inner.repository.ref_tip(&name)?;
                 if let Some(waiting) = inner.waiting_with(held, key.as_str())? {
-                    return Ok(Enqueued { job: waiting, is_new: false });
+                    return Ok(EnqueueResult { job: waiting, is_new: false });
                 }
                 others.push((name, held, format!("{}\n", job.id).into_bytes()));
             }
             inner.write(None, &Document::new(job.clone()), others, "enqueued")?;
-            Ok(Enqueued { job: job.clone(), is_new: true })
+            Ok(EnqueueResult { job: job.clone(), is_new: true })
         })
     }
 
@@ -200,26 +204,26 @@ impl Queue for RefsQueue {
         self.claim_next(claimant)
     }
 
-    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
+    fn heartbeat(&self, claim: &Claim) -> Result<HeartbeatReply, Error> {
         let job = self.change(claim.job.id, "heartbeat", |job, at| {
-            held(job, claim)?;
+            check_held(job, claim)?;
             job.beat(at);
             Ok(())
         });
-        Ok(match lost(job, claim)?.cancel_requested {
-            true => Standing::CancelRequested,
-            false => Standing::Held,
+        Ok(match missing_is_lost(job, claim)?.cancel_requested {
+            true => HeartbeatReply::CancelRequested,
+            false => HeartbeatReply::Continue,
         })
     }
 
     fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error> {
-        let chance = chance();
+        let chance = random_fraction();
         let job = self.change(claim.job.id, "ended", |job, at| {
-            held(job, claim)?;
+            check_held(job, claim)?;
             job.end(ending, at, chance);
             Ok(())
         });
-        lost(job, claim)
+        missing_is_lost(job, claim)
     }
 
     fn end_and_claim(
@@ -234,12 +238,12 @@ impl Queue for RefsQueue {
         Ok((self.end(claim, ending)?, self.claim(claimant)?))
     }
 
-    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
-        self.take_untold(teller)
+    fn claim_notifications(&self, sender: Option<&Owner>) -> Result<Vec<Job>, Error> {
+        self.claim_pending(sender)
     }
 
-    fn told(&self, id: JobId, token: u64) -> Result<(), Error> {
-        self.was_told(id, token)
+    fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error> {
+        self.mark_sent(id, token)
     }
 
     fn cancel(&self, id: JobId) -> Result<Job, Error> {
@@ -259,7 +263,7 @@ impl Queue for RefsQueue {
     }
 
     fn get(&self, id: JobId) -> Result<Job, Error> {
-        retrying(|| Ok(self.inner().read(id)?.1.job))
+        retry_on_conflict(|| Ok(self.inner().read(id)?.1.job))
     }
 
     fn find(&self, prefix: &str) -> Result<Vec<JobId>, Error> {
@@ -271,9 +275,9 @@ impl Queue for RefsQueue {
 
     fn list(&self, filter: &Filter) -> Result<Listing, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
-        let mut listing = Listing { jobs: Vec::new(), damaged: inner.scan.damaged() };
-        for (id, tip) in inner.scan.ids(filter) {
+        inner.refresh(self.clock.as_ref())?;
+        let mut listing = Listing { jobs: Vec::new(), damaged: inner.cache.damaged() };
+        for (id, tip) in inner.cache.ids(filter) {
             match inner.parse(&id.to_string(), tip) {
                 Ok(document) if filter.passes(&document.job) => listing.jobs.push(document.job),
                 Ok(_) => {}
@@ -291,7 +295,7 @@ impl Queue for RefsQueue {
 
     fn stats(&self) -> Result<Stats, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
+        inner.refresh(self.clock.as_ref())?;
         Ok(inner.stats(self.clock.as_ref()))
     }
 
@@ -301,7 +305,7 @@ impl Queue for RefsQueue {
 
     fn next_due(&self) -> Result<Option<Duration>, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
+        inner.refresh(self.clock.as_ref())?;
         Ok(inner.next_due(self.clock.as_ref()))
     }
 
@@ -311,15 +315,15 @@ impl Queue for RefsQueue {
 }
 
 /// Fails if the worker has lost the job.
-fn held(job: &Job, claim: &Claim) -> Result<(), Error> {
-    match job.is_held_with(claim.token) {
+fn check_held(job: &Job, claim: &Claim) -> Result<(), Error> {
+    match job.is_held_with(claim.fencing_token) {
         true => Ok(()),
         false => Err(Error::Lost { job: job.id }),
     }
 }
 
 /// Turns a missing job into a lost one.
-fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
+fn missing_is_lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
     result.map_err(|error| match error {
         Error::NotFound { .. } => Error::Lost { job: claim.job.id },
         error => error,

@@ -64,8 +64,8 @@ impl RefsWatch {
 }
 
 impl Watch for RefsWatch {
-    fn wait(&mut self, patience: Duration) -> Result<bool, Error> {
-        let end = Instant::now() + patience;
+    fn wait(&mut self, timeout: Duration) -> Result<bool, Error> {
+        let end = Instant::now() + timeout;
         loop {
             if self.drain()? {
                 return Ok(true);

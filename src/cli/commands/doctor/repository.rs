@@ -146,7 +146,7 @@ fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
         }
     };
     let plan = setup::plan(&config, &init::NAMES);
-    let directory = repository.own_directory_to_make(&config);
+    let directory = repository.missing_own_directory(&config);
     match plan.steps.len() + usize::from(directory.is_some()) {
         0 => findings.ok("setup", "plain git shows and fetches backups"),
         count => {
@@ -157,7 +157,7 @@ fn set_up(repository: &Repository, context: &Context, findings: &mut Findings) {
             findings.warning("setup", message).remedy("git pggit init");
         }
     }
-    for danger in &plan.dangers {
+    for danger in &plan.unsafe_refspecs {
         let finding = findings.problem("refspec", init::words_of(danger));
         if let Some(remedy) = init::remedy_of(danger) {
             finding.remedy(remedy);
@@ -185,7 +185,7 @@ fn locks(repository: &Repository, context: &Context, findings: &mut Findings) {
     if stale == 0 {
         findings.ok("locks", "none was left behind");
     }
-    if let Some(file) = repository.dead_gc() {
+    if let Some(file) = repository.stale_gc_pid() {
         findings
             .warning("gc", format!("{} names a process that has ended", file.display()))
             .remedy(format!("a 'git gc' was killed: rm {}, then git gc", quoted(&file)));

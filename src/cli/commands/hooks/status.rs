@@ -4,8 +4,8 @@ use super::{place, program};
 use crate::cli::output::schedule::{HookStatus, HooksStatus, MergeRule};
 use crate::cli::ui::{Style, Table};
 use crate::cli::{Code, Context, Failure};
-use crate::git::hooks::{Hook, State};
-use crate::policy::Rule;
+use crate::git::hooks::{Hook, HookState};
+use crate::policy::BranchRule;
 
 /// Show the hooks and the branches that they watch
 ///
@@ -26,7 +26,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let hooks = place(context)?;
     let program = program()?;
     let config = context.config()?;
-    let rules: Vec<Rule> = config
+    let rules: Vec<BranchRule> = config
         .databases()
         .iter()
         .filter_map(|name| config.merge_rule(name).transpose())
@@ -52,22 +52,22 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
             context.ui.line(format!("{}: {}", rule.database, branches(rule)))?;
         }
     }
-    match rules.is_empty() || states.iter().all(|(_, state)| *state == State::Installed) {
+    match rules.is_empty() || states.iter().all(|(_, state)| *state == HookState::Installed) {
         true => Ok(()),
         false => Err(Failure::new(Code::Negative, "")),
     }
 }
 
-fn branches(rule: &Rule) -> String {
+fn branches(rule: &BranchRule) -> String {
     rule.branches.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn output(dir: &std::path::Path, states: &[(Hook, State)], rules: &[Rule]) -> HooksStatus {
-    let hook = |(hook, state): &(Hook, State)| HookStatus {
+fn output(dir: &std::path::Path, states: &[(Hook, HookState)], rules: &[BranchRule]) -> HooksStatus {
+    let hook = |(hook, state): &(Hook, HookState)| HookStatus {
         hook: hook.name().to_owned(),
         state: state.as_str().to_owned(),
     };
-    let rule = |rule: &Rule| MergeRule {
+    let rule = |rule: &BranchRule| MergeRule {
         database: rule.database.clone(),
         branches: branches(rule),
         paths: rule.paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),

@@ -6,7 +6,7 @@ use crate::cli::{Context, Failure};
 use crate::domain::{
     BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
 };
-use crate::queue::Enqueued;
+use crate::queue::EnqueueResult;
 use crate::workspace::queue::{self, Wish};
 
 use super::view;
@@ -133,7 +133,7 @@ pub(crate) fn revision(
 
 /// Puts it into the queue and says so.
 pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
-    let Enqueued { job, is_new } = queue::open(context)?.enqueue(new)?;
+    let EnqueueResult { job, is_new } = queue::open(context)?.enqueue(new)?;
     if context.ui.wants_json() {
         return Ok(context.ui.json(&EnqueuedJob { job: (&job).into(), is_new })?);
     }

@@ -1,7 +1,7 @@
 //! `git pggit schedule list`
 
 use super::planned;
-use crate::automation::Planned;
+use crate::automation::ScheduledRule;
 use crate::cli::output::schedule::{ScheduleList, ScheduleOutput, ScheduleState};
 use crate::cli::ui::text::relative_time;
 use crate::cli::ui::{Style, Table};
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             it.kind.to_string(),
             state(it).as_str().to_owned(),
             last,
-            it.state.next.map_or("-".to_owned(), |at| it.zone.shown(at)),
+            it.state.next.map_or("-".to_owned(), |at| it.zone.format(at)),
         ]);
     }
     context.page()?;
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// How it stands, in a word.
-fn state(it: &Planned) -> ScheduleState {
+fn state(it: &ScheduledRule) -> ScheduleState {
     match (it.state.missed, it.state.due) {
         (Some(_), _) => ScheduleState::Missed,
         (None, true) => ScheduleState::Due,
@@ -65,7 +65,7 @@ fn state(it: &Planned) -> ScheduleState {
     }
 }
 
-fn output(it: &Planned) -> ScheduleOutput {
+fn output(it: &ScheduledRule) -> ScheduleOutput {
     ScheduleOutput {
         database: it.database.clone(),
         cron: it.rule.cron.as_str().to_owned(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use crate::automation::{self, Planned};
+use crate::automation::{self, ScheduledRule};
 use crate::cli::{Code, Context, Failure};
 use crate::config::Config;
 use crate::domain::DatabaseName;
@@ -39,7 +39,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 
 /// What is planned for `database`, or for all of them. What is configured
 /// wrongly is a failure when it was asked for by name, else a warning.
-fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Failure> {
+fn planned(database: Option<&str>, context: &Context) -> Result<Vec<ScheduledRule>, Failure> {
     let config = context.config()?;
     let overview = context.ledger()?.overview()?;
     let chosen = database.map(|name| config.default_database(Some(name))).transpose()?;
@@ -53,7 +53,7 @@ fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Fa
             None => context.ui.warning(&format!("database {name}: {error}")),
         }
     }
-    let planned: Vec<Planned> = tables.planned.into_iter().filter(|it| wanted(&it.database)).collect();
+    let planned: Vec<ScheduledRule> = tables.rules.into_iter().filter(|it| wanted(&it.database)).collect();
     if planned.is_empty() {
         context.ui.hint(&how_to(config));
     }
@@ -74,7 +74,7 @@ struct Run {
 }
 
 /// The command that makes the backup of `it`, wherever it is started.
-fn run_of(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Run, Failure> {
+fn run_of(it: &ScheduledRule, program: Option<&Path>, context: &Context) -> Result<Run, Failure> {
     let program = match program {
         Some(program) => context.cwd().join(program),
         None => std::env::current_exe()

@@ -1,7 +1,7 @@
 //! `git pggit schedule next`
 
 use super::planned;
-use crate::automation::Planned;
+use crate::automation::ScheduledRule;
 use crate::cli::output::schedule::{NextRun, NextRuns};
 use crate::cli::ui::Table;
 use crate::cli::{Context, Failure};
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut table = Table::new(["AT", "DATABASE", "TOOL", "TYPE", "SCHEDULE"]).whole(0).whole(1);
     for (at, it) in runs {
         table.row([
-            it.zone.shown(at),
+            it.zone.format(at),
             it.database.to_string(),
             it.tool.to_string(),
             it.kind.to_string(),
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// The first `count` runs after `now`.
-fn runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &Planned)> {
+fn runs(planned: &[ScheduledRule], now: Timestamp, count: usize) -> Vec<(Timestamp, &ScheduledRule)> {
     let mut runs = Vec::new();
     for it in planned {
         let next = |at: &Timestamp| it.rule.next(&it.database, it.zone, *at);
@@ -59,7 +59,7 @@ fn runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &P
     runs
 }
 
-fn output(at: Timestamp, it: &Planned) -> NextRun {
+fn output(at: Timestamp, it: &ScheduledRule) -> NextRun {
     NextRun {
         at,
         database: it.database.clone(),

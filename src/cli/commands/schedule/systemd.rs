@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Run, planned, run_of};
-use crate::automation::Planned;
+use crate::automation::ScheduledRule;
 use crate::cli::output::schedule::SystemdUnits;
 use crate::cli::{Code, Context, Failure};
 
@@ -82,7 +82,7 @@ fn print(units: &[(String, String)], context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn service(it: &Planned, run: &Run, user: Option<&str>) -> String {
+fn service(it: &ScheduledRule, run: &Run, user: Option<&str>) -> String {
     // systemd itself starts nothing with such a name, and expands nothing in it.
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ' ');
     let starter = (!run.words[0].chars().all(plain)).then(|| "/usr/bin/env".to_owned());
@@ -102,7 +102,7 @@ fn service(it: &Planned, run: &Run, user: Option<&str>) -> String {
     )
 }
 
-fn timer(it: &Planned) -> String {
+fn timer(it: &ScheduledRule) -> String {
     let calendar: String =
         it.rule.cron.on_calendar().iter().map(|at| format!("OnCalendar={at} {}\n", it.zone)).collect();
     let jitter = match it.rule.jitter.as_secs() {

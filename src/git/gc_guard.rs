@@ -29,7 +29,7 @@ impl Repository {
 
     /// Writes `objects` into a pack that no gc removes until the returned value is dropped. Fails if git or
     /// the file system fails.
-    pub(super) fn write_pack(&self, objects: &Objects) -> Result<Kept, Error> {
+    pub(super) fn write_pack(&self, objects: &Objects) -> Result<KeepPack, Error> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -43,7 +43,7 @@ impl Repository {
                 .map(drop)
                 .map_err(Error::library("write an object"))
         });
-        let kept = written.and_then(|()| {
+        let keep = written.and_then(|()| {
             let names = objects.keys().map(|id| format!("{id}\n")).collect::<String>();
             let staged = [("GIT_OBJECT_DIRECTORY", staging.as_os_str())];
             let target = staging.join("pack/pack");
@@ -52,13 +52,13 @@ impl Repository {
             self.move_pack(&staging.join("pack"), &format!("pack-{}", String::from_utf8_lossy(&hash).trim()))
         });
         fs::remove_dir_all(&staging).map_err(io(&staging))?;
-        kept
+        keep
     }
 
     /// Moves a pack into the object directory: first its `.keep` file, then the data, and last the index,
     /// by which git finds it. (`git index-pack --keep` does the same, but a gc removes its temporary
     /// files.)
-    fn move_pack(&self, from: &Path, name: &str) -> Result<Kept, Error> {
+    fn move_pack(&self, from: &Path, name: &str) -> Result<KeepPack, Error> {
         let to = self.gix.objects.store_ref().path().join("pack");
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -68,7 +68,7 @@ impl Repository {
         let keep = to.join(format!("{name}.keep"));
         let owner = format!("{KEEP} {} on {}\n", std::process::id(), crate::process::host());
         fs::write(&keep, owner).map_err(at(&keep))?;
-        let kept = Kept(keep);
+        let keep = KeepPack(keep);
         for extension in ["pack", "rev", "idx"] {
             let file = format!("{name}.{extension}");
             match fs::rename(from.join(&file), to.join(&file)) {
@@ -77,8 +77,8 @@ impl Repository {
                 moved => moved.map_err(at(&to.join(&file)))?,
             }
         }
-        remove_stale(&to, &kept.0);
-        Ok(kept)
+        remove_stale(&to, &keep.0);
+        Ok(keep)
     }
 
     /// Returns the standard output of git. Fails if git fails.
@@ -104,9 +104,9 @@ const STALE: Duration = Duration::from_secs(3600);
 
 /// The `.keep` file of a pack. Dropping the value removes the file.
 #[derive(Debug)]
-pub(super) struct Kept(PathBuf);
+pub(super) struct KeepPack(PathBuf);
 
-impl Drop for Kept {
+impl Drop for KeepPack {
     fn drop(&mut self) {
         // A file that cannot be removed costs little space, and is removed later as stale.
         let _ = fs::remove_file(&self.0);

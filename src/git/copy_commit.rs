@@ -17,7 +17,7 @@ impl Writer<'_> {
     /// `from`. `trailer` is added to the message, and the top-level entry `without` is left out. Objects
     /// that are in the tree `known` exist already and are not copied. Fails if an object cannot be read or
     /// written.
-    pub fn copy_of(
+    pub fn copy_commit(
         &mut self,
         from: &Repository,
         id: Oid,

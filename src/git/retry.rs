@@ -11,7 +11,7 @@ const ATTEMPTS: usize = 200;
 /// Calls `attempt` again, with backoff, while its error is a lost race by `is_lost`. `attempt` reads
 /// and decides each time, so that it starts from the current state. Fails with the result of `busy`
 /// after too many attempts: its arguments are the number of attempts and the last error.
-pub fn retrying<T, E: Display>(
+pub fn retry_on_conflict<T, E: Display>(
     mut attempt: impl FnMut() -> Result<T, E>,
     is_lost: impl Fn(&E) -> bool,
     busy: impl FnOnce(usize, String) -> E,

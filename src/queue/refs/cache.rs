@@ -11,13 +11,13 @@ use crate::queue::Stats;
 
 /// A listing that took longer than this is reused for a while, so that many thousands of jobs are not
 /// listed for each claim.
-const CHEAP: Duration = Duration::from_millis(10);
+const REUSE_FROM: Duration = Duration::from_millis(10);
 /// The time for which a listing is reused, as a multiple of the time that it took.
-const WORTH: u32 = 4;
+const REUSE_FACTOR: u32 = 4;
 
 /// The cached fields of one job.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct JobSummary {
     pub(super) tip: Oid,
     pub(super) state: JobState,
     pub(super) priority: Priority,
@@ -33,14 +33,14 @@ pub(super) struct Known {
 
 /// The cache of all jobs.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
-    jobs: HashMap<JobId, Known>,
+pub(super) struct JobCache {
+    jobs: HashMap<JobId, JobSummary>,
     damaged: HashMap<String, (Oid, String)>,
     /// The end and the duration of the last listing of the refs.
-    looked: Option<(Instant, Duration)>,
+    refreshed: Option<(Instant, Duration)>,
 }
 
-impl Known {
+impl JobSummary {
     fn of(tip: Oid, document: &Document) -> Self {
         let job = &document.job;
         let timed = matches!(job.state, JobState::InProgress | JobState::WillRetry);
@@ -72,40 +72,40 @@ impl Known {
     }
 }
 
-impl Scan {
+impl JobCache {
     /// Updates a job in the cache.
-    pub(super) fn learn(&mut self, id: JobId, tip: Oid, document: &Document) {
-        self.jobs.insert(id, Known::of(tip, document));
+    pub(super) fn update(&mut self, id: JobId, tip: Oid, document: &Document) {
+        self.jobs.insert(id, JobSummary::of(tip, document));
     }
 
     /// Removes a job from the cache.
-    pub(super) fn forget(&mut self, id: JobId) {
+    pub(super) fn remove(&mut self, id: JobId) {
         self.jobs.remove(&id);
     }
 
-    pub(super) fn get(&self, id: JobId) -> Option<&Known> {
+    pub(super) fn get(&self, id: JobId) -> Option<&JobSummary> {
         self.jobs.get(&id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &Known)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &JobSummary)> {
         self.jobs.iter().map(|(id, known)| (*id, known))
     }
 
     /// Returns the jobs that match `filter`, oldest first.
     pub(super) fn ids(&self, filter: &Filter) -> Vec<(JobId, Oid)> {
-        let passes = |known: &Known| {
+        let passes = |known: &JobSummary| {
             (filter.states.is_empty() || filter.states.contains(&known.state))
                 && filter.database.as_ref().is_none_or(|database| *database == known.database)
                 && filter.kind.is_none_or(|kind| kind == known.kind)
         };
         let found = self.jobs.iter().filter(|(_, known)| passes(known));
-        let mut found: Vec<(&JobId, &Known)> = found.collect();
+        let mut found: Vec<(&JobId, &JobSummary)> = found.collect();
         found.sort_unstable_by_key(|(id, known)| (known.created_at, **id));
         found.into_iter().map(|(id, known)| (*id, known.tip)).collect()
     }
 
     /// Returns the jobs with a pending notification, oldest first.
-    pub(super) fn untold(&self) -> Vec<JobId> {
+    pub(super) fn pending_notifications(&self) -> Vec<JobId> {
         let mut untold: Vec<_> = self.jobs.iter().filter(|(_, known)| known.untold).collect();
         untold.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
         untold.into_iter().map(|(id, _)| *id).collect()
@@ -125,12 +125,12 @@ impl Scan {
 
     /// Returns true if the last listing is recent enough to find the next job.
     pub(super) fn is_fresh(&self) -> bool {
-        self.looked.is_some_and(|(at, took)| took > CHEAP && at.elapsed() < took * WORTH)
+        self.refreshed.is_some_and(|(at, took)| took > REUSE_FROM && at.elapsed() < took * REUSE_FACTOR)
     }
 
     /// Returns the jobs that may be claimed now, by priority and age.
     pub(super) fn candidates(&self, clock: &dyn Clock) -> Vec<JobId> {
-        let due = |known: &Known| known.due_in(clock) == Some(Duration::ZERO);
+        let due = |known: &JobSummary| known.due_in(clock) == Some(Duration::ZERO);
         let mut due: Vec<_> = self.jobs.iter().filter(|(_, known)| due(known)).collect();
         due.sort_unstable_by_key(|(id, known)| (-i32::from(known.priority), known.created_at, **id));
         due.into_iter().map(|(id, _)| *id).collect()
@@ -149,36 +149,36 @@ impl Scan {
 
 impl Inner {
     /// Lists the refs and reads the changed jobs.
-    pub(super) fn look(&mut self, clock: &dyn Clock) -> Result<(), Error> {
+    pub(super) fn refresh(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let began = Instant::now();
         let tips = self.repository.tips_under(JOBS, |_| ())?;
-        let mut before = std::mem::take(&mut self.scan.jobs);
-        let mut damaged = std::mem::take(&mut self.scan.damaged);
+        let mut before = std::mem::take(&mut self.cache.jobs);
+        let mut damaged = std::mem::take(&mut self.cache.damaged);
         for (name, tip) in tips.iter() {
             let Ok(id) = name.parse::<JobId>() else { continue };
             match before.remove(&id).filter(|known| known.tip == tip) {
-                Some(known) => drop(self.scan.jobs.insert(id, known)),
+                Some(known) => drop(self.cache.jobs.insert(id, known)),
                 None => {
                     if let Some((name, known)) = damaged.remove_entry(name).filter(|(_, it)| it.0 == tip) {
-                        self.scan.damaged.insert(name, known);
+                        self.cache.damaged.insert(name, known);
                         continue;
                     }
-                    self.learn_of(id, name, tip);
+                    self.read_changed(id, name, tip);
                 }
             }
         }
         self.observe(clock);
-        self.scan.looked = Some((Instant::now(), began.elapsed()));
+        self.cache.refreshed = Some((Instant::now(), began.elapsed()));
         Ok(())
     }
 
-    fn learn_of(&mut self, id: JobId, name: &str, tip: Oid) {
+    fn read_changed(&mut self, id: JobId, name: &str, tip: Oid) {
         match self.parse(name, tip) {
-            Ok(document) => self.scan.learn(id, tip, &document),
+            Ok(document) => self.cache.update(id, tip, &document),
             // The job was changed or removed meanwhile.
             Err(error) if error.retry() => {
                 if let Ok((tip, document)) = self.read(id) {
-                    self.scan.learn(id, tip, &document);
+                    self.cache.update(id, tip, &document);
                 }
             }
             Err(error) => {
@@ -186,7 +186,7 @@ impl Inner {
                     Error::Damaged { reason, .. } => reason,
                     other => other.to_string(),
                 };
-                self.scan.damaged.insert(name.to_owned(), (tip, reason));
+                self.cache.damaged.insert(name.to_owned(), (tip, reason));
             }
         }
     }
@@ -194,7 +194,7 @@ impl Inner {
     /// Notes the uptime at which each lease with an unknown time was first seen in its version.
     fn observe(&mut self, clock: &dyn Clock) {
         let before = std::mem::take(&mut self.seen);
-        for (id, known) in self.scan.all() {
+        for (id, known) in self.cache.all() {
             let Some(document) = known.document.as_ref().filter(|it| it.job.lease.is_some()) else {
                 continue;
             };
@@ -208,7 +208,7 @@ impl Inner {
 
     /// Returns the time until the lease of a job expires; `None` if the job is not running. A lease whose
     /// time is unknown here counts from when it was first seen.
-    pub(super) fn lease_left(&self, id: JobId, known: &Known, clock: &dyn Clock) -> Option<Duration> {
+    pub(super) fn lease_left(&self, id: JobId, known: &JobSummary, clock: &dyn Clock) -> Option<Duration> {
         let document = known.document.as_ref().filter(|_| known.state == JobState::InProgress)?;
         document.lease_left(clock).or_else(|| {
             let lease = Duration::from_secs(document.job.lease.as_ref()?.lease_s);
@@ -220,7 +220,7 @@ impl Inner {
     /// Returns the time until the next job becomes due or a lease expires.
     pub(super) fn next_due(&self, clock: &dyn Clock) -> Option<Duration> {
         let waits = self
-            .scan
+            .cache
             .all()
             .filter_map(|(id, known)| known.due_in(clock).or_else(|| self.lease_left(id, known, clock)));
         waits.min()
@@ -230,7 +230,7 @@ impl Inner {
         let mut stats = Stats::default();
         let mut counts = [0; JobState::ALL.len()];
         let mut oldest = None;
-        for (id, known) in self.scan.all() {
+        for (id, known) in self.cache.all() {
             if let Some(at) = JobState::ALL.iter().position(|state| *state == known.state) {
                 counts[at] += 1;
             }

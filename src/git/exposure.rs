@@ -19,9 +19,9 @@ struct Setting {
 }
 
 /// The settings that expose refs to changes by other people, or hide them.
-pub struct Reach(Vec<Setting>);
+pub struct RefExposure(Vec<Setting>);
 
-impl Reach {
+impl RefExposure {
     /// Returns true if the configuration of this repository makes `git receive-pack` refuse pushes
     /// to all refs below `prefix`, which ends with a slash. The user's other configuration is
     /// ignored, because a push may be received by another user.
@@ -49,12 +49,12 @@ impl Reach {
 
 impl Repository {
     /// Reads the settings that expose refs or hide them. Fails if git fails.
-    pub fn reach(&self) -> Result<Reach, Error> {
+    pub fn ref_exposure(&self) -> Result<RefExposure, Error> {
         let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
         match output.exit.status {
             Status::Exited(0) => {}
             // There are no such settings.
-            Status::Exited(1) => return Ok(Reach(Vec::new())),
+            Status::Exited(1) => return Ok(RefExposure(Vec::new())),
             _ => return Err(refused(&output.exit.stderr)),
         }
         let text = String::from_utf8_lossy(&output.stdout);
@@ -64,20 +64,20 @@ impl Repository {
             let is_local = matches!(*pair.first()?, "local" | "worktree");
             Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
         };
-        Ok(Reach(fields.chunks_exact(2).filter_map(setting).collect()))
+        Ok(RefExposure(fields.chunks_exact(2).filter_map(setting).collect()))
     }
 
     /// Makes `git receive-pack` refuse pushes to all refs below `prefix`. Fails if git fails.
     pub fn hide_from_pushes(&self, prefix: &str) -> Result<(), Error> {
-        self.set_reach("--add", prefix.trim_end_matches('/'))
+        self.set_hidden("--add", prefix.trim_end_matches('/'))
     }
 
     /// Reverts [`Repository::hide_from_pushes`]. Fails if git fails.
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
-        self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
+        self.set_hidden("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
     }
 
-    fn set_reach(&self, action: &str, value: &str) -> Result<(), Error> {
+    fn set_hidden(&self, action: &str, value: &str) -> Result<(), Error> {
         let output = self.git("config", ["--local", action, HIDE, value], Vec::new())?;
         match output.exit.status.is_success() {
             true => Ok(()),
