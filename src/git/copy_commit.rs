@@ -10,7 +10,7 @@ use gix::objs::{Commit, CommitRef, Kind, Write as _};
 use super::{Error, Oid, Repository, TreeChange, Writer};
 
 /// The author of a commit of which only the id is known.
-const NOBODY: &str = "unknown";
+const UNKNOWN: &str = "unknown";
 
 impl Writer<'_> {
     /// Writes a commit without parents, with the authors, the message and the files of the commit `id` of
@@ -41,8 +41,8 @@ impl Writer<'_> {
         let new = Commit {
             tree: tree.0,
             parents: Default::default(),
-            author: author.unwrap_or_else(nobody),
-            committer: committer.unwrap_or_else(nobody),
+            author: author.unwrap_or_else(unknown_author),
+            committer: committer.unwrap_or_else(unknown_author),
             encoding: old.encoding.map(Into::into),
             message: [words.trim_ascii_end(), b"\n\n", trailer.as_bytes(), b"\n"].concat().into(),
             extra_headers: Vec::new(),
@@ -58,8 +58,8 @@ impl Writer<'_> {
         let new = Commit {
             tree,
             parents: Default::default(),
-            author: nobody(),
-            committer: nobody(),
+            author: unknown_author(),
+            committer: unknown_author(),
             encoding: None,
             message: format!("{trailer}\n").into(),
             extra_headers: Vec::new(),
@@ -87,7 +87,7 @@ impl Writer<'_> {
     }
 }
 
-fn nobody() -> gix::actor::Signature {
+fn unknown_author() -> gix::actor::Signature {
     let time = gix::date::Time { seconds: 0, offset: 0 };
-    gix::actor::Signature { name: NOBODY.into(), email: NOBODY.into(), time }
+    gix::actor::Signature { name: UNKNOWN.into(), email: UNKNOWN.into(), time }
 }

@@ -129,7 +129,7 @@ fn spares(not: &str, refspec: &str, prefix: &str) -> bool {
     };
     match (source.split_once('*'), target.split_once('*')) {
         (Some((source, "")), Some((target, ""))) => {
-            // The part of the prefix that the star stands for.
+            // The part of the prefix that matches the star.
             let rest = prefix.strip_prefix(target).unwrap_or_default();
             not.ends_with('*') && excludes(&format!("{source}{rest}"))
         }

@@ -206,7 +206,7 @@ impl Repository {
             (found, bytes) if found == kind => Ok(bytes),
             (found, _) => Err(Error::Library {
                 doing: format!("read object {id}"),
-                detail: format!("it is a {found}, not a {kind}"),
+                detail: format!("the object is a {found}, not a {kind}"),
             }),
         }
     }

@@ -38,7 +38,7 @@ impl Repository {
                     gix.objects.refresh_never();
                     return Ok(Self { gix, parameters: None, ignores_environment: false });
                 }
-                "it belongs to another user".to_owned()
+                "the repository belongs to another user".to_owned()
             }
             Err(error) => describe(&error),
         };
@@ -58,7 +58,7 @@ impl Repository {
         let found = gix::ThreadSafeRepository::open_opts(directory, found);
         let mut gix = found.map_err(|_| refused("not a git repository"))?.to_thread_local();
         if gix.git_dir_trust() != gix::sec::Trust::Full {
-            return Err(refused("it belongs to another user"));
+            return Err(refused("the repository belongs to another user"));
         }
         extensions::check(&gix)?;
         gix.objects.refresh_never();

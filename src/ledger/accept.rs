@@ -196,5 +196,5 @@ fn altered(id: BackupId, event: &str) -> Error {
 }
 
 fn refused(id: BackupId, what: &str) -> Error {
-    Error::RemoteRejected { reason: format!("the record of backup {id} there {what}") }
+    Error::RemoteRejected { reason: format!("the record of backup {id} on the remote {what}") }
 }

@@ -6,7 +6,7 @@ use crate::git::{CommitData, Oid, Repository, TreeChange, Writer};
 
 use super::{Error, Ledger, layout};
 
-/// The most ancestors of a schema commit that are searched for a tree whose files are in the ledger.
+/// Maximum number of ancestors of a schema commit that are searched for a tree whose files are in the ledger.
 const ANCESTORS_MAX: usize = 256;
 
 /// Returns the last line of the message of the placeholder for `commit`.

@@ -17,16 +17,16 @@ use crate::process::crash_point;
 
 use super::{Error, Ledger, layout, note};
 
-/// The most attempts if other clones push at the same time.
+/// Maximum number of attempts if other clones push at the same time.
 const ROUNDS: usize = 10;
-/// The most refs of one transaction.
+/// Maximum number of refs per transaction.
 const BATCH_REFS: usize = 2_000;
-/// The most refs of one push. They are arguments of git, and every system allows at least some
+/// Maximum number of refs per push. They are arguments of git, and every system allows at least some
 /// hundreds of KiB of arguments.
 const PUSH_REFS_MAX: usize = 2_000;
-/// The most refs that are pushed by name rather than by pattern.
+/// Maximum number of refs that are pushed by name rather than by pattern.
 const NAMED_REFS_MAX: usize = 64;
-/// The most changed refs that are fetched by name rather than by pattern.
+/// Maximum number of changed refs that are fetched by name rather than by pattern.
 const CHANGED_REFS_MAX: usize = 1_000;
 
 /// The options of a synchronisation.
@@ -38,8 +38,8 @@ pub struct SyncOptions {
     pub push: bool,
     /// True to only report the changes. The tracking refs are updated nevertheless.
     pub dry_run: bool,
-    /// The most time for each transfer, if nobody can be prompted for a password. `None` allows prompts
-    /// and sets no limit.
+    /// The time limit of each transfer, without prompts for passwords. `None` allows prompts and sets no
+    /// limit.
     pub unattended: Option<Duration>,
 }
 
@@ -279,7 +279,7 @@ impl Ledger<'_> {
             Some(new) => updates.push(RefUpdate { name, old: Some(theirs), new }),
             None => deletions.push(RefDeletion { name, old: theirs }),
         }
-        let reason = "sync: not taken over".to_owned();
+        let reason = "sync: not accepted".to_owned();
         Ok(self.repository.update_refs(&Transaction { updates, deletions, reason })?)
     }
 

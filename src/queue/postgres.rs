@@ -264,7 +264,7 @@ impl Queue for PostgresQueue {
             [Some(job), is_new] => {
                 Ok(EnqueueResult { job: parse(job)?, is_new: is_new.as_deref() == Some("t") })
             }
-            _ => Err(Error::Busy { attempts: 1, last: "the key of the job was taken and freed".to_owned() }),
+            _ => Err(Error::Busy { attempts: 1, last: "another job had the same key and has released it".to_owned() }),
         }
     }
 
@@ -352,7 +352,7 @@ impl Queue for PostgresQueue {
     }
 
     fn retry(&self, id: JobId) -> Result<Job, Error> {
-        self.command("retry", "tried again", id)
+        self.command("retry", "retried", id)
     }
 
     fn pause(&self, id: JobId) -> Result<Job, Error> {

@@ -261,11 +261,11 @@ mod tests {
 
     #[test]
     fn timers_of_systemd_have_the_same_times() {
-        let told = |cron: &str| cron.parse::<Cron>().unwrap().on_calendar();
-        assert_eq!(told("0 2 * * *"), ["*-*-* 2:0:00"]);
-        assert_eq!(told("*/20 * * * mon-fri"), ["Mon,Tue,Wed,Thu,Fri *-*-* *:0,20,40:00"]);
-        assert_eq!(told("0 5 1 1,4,7,10 *"), ["*-1,4,7,10-1 5:0:00"]);
-        assert_eq!(told("0 4 13 * 7"), ["*-*-13 4:0:00", "Sun *-*-* 4:0:00"]);
+        let lines = |cron: &str| cron.parse::<Cron>().unwrap().on_calendar();
+        assert_eq!(lines("0 2 * * *"), ["*-*-* 2:0:00"]);
+        assert_eq!(lines("*/20 * * * mon-fri"), ["Mon,Tue,Wed,Thu,Fri *-*-* *:0,20,40:00"]);
+        assert_eq!(lines("0 5 1 1,4,7,10 *"), ["*-1,4,7,10-1 5:0:00"]);
+        assert_eq!(lines("0 4 13 * 7"), ["*-*-13 4:0:00", "Sun *-*-* 4:0:00"]);
     }
 
     #[test]

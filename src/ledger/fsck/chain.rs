@@ -203,7 +203,7 @@ impl<'a> Chain<'a> {
             && before.iter().all(|parent| parent.schema != content.schema)
         {
             let paths = self.repository.differing_paths(&base.schema, &content.schema, PATHS_SHOWN)?;
-            self.found(Code::SchemaChanged, format!("it changes the schema: {}", paths.join(", "))).commit =
+            self.found(Code::SchemaChanged, format!("the commit changes the schema: {}", paths.join(", "))).commit =
                 Some(id);
         }
         let mut added = Vec::new();

@@ -44,15 +44,15 @@ fn dependencies(known: &[RecordAt]) -> Vec<Finding> {
     let finding = |problem| {
         let (code, backup, message) = match problem {
             DependencyProblem::Missing { backup, needs } => {
-                (Code::DependencyMissing, backup, format!("it needs backup {needs}, which has no record"))
+                (Code::DependencyMissing, backup, format!("the backup needs backup {needs}, which has no record"))
             }
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
                 backup,
-                format!("it needs backup {needs}, which is {}", status.as_str().replace('_', " ")),
+                format!("the backup needs backup {needs}, which is {}", status.as_str().replace('_', " ")),
             ),
             DependencyProblem::Cycle { backup } => {
-                (Code::DependencyCycle, backup, "it needs itself".to_owned())
+                (Code::DependencyCycle, backup, "the backup needs itself".to_owned())
             }
         };
         by_id.get(&backup).map(|one| about(code, one, message))

@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"PGGITPKD";
 const VERSION: u32 = 1;
 const HEADER: usize = 80;
 const DIGEST: usize = 32;
-/// The most differences that are worth storing.
+/// Maximum number of differences that are worth storing.
 const MOST: usize = 1024;
 
 /// The digest of `packed-refs`.

@@ -18,7 +18,7 @@ use super::packed::{self, Differences, Digest};
 use super::row::Row;
 use super::segment::Segment;
 
-/// The most stale refs that are read each time without rewriting the file. The cost of rewriting grows
+/// Maximum number of stale refs that are read each time without rewriting the file. The cost of rewriting grows
 /// with the number of backups.
 const STALE_MOST: usize = 64;
 /// The number of refs from which a second thread pays.

@@ -14,7 +14,7 @@ pub struct ExportReport {
 
 impl Ledger<'_> {
     /// Writes all records to `sink`, line by line. One record at a time is in memory. Fails if a record
-    /// cannot be read: an export without it would be taken for a complete one.
+    /// cannot be read: an export without it would look complete.
     pub fn export<E: From<Error>>(
         &self,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,

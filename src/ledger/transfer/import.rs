@@ -14,9 +14,9 @@ use crate::process::crash_point;
 use super::line::{LINE_BYTES_MAX, Line};
 use crate::ledger::{Error, Ledger, catalog::RecordLocation, layout, note};
 
-/// The most records of one transaction.
+/// Maximum number of records per transaction.
 const BATCH_RECORDS: usize = 400;
-/// The most bytes of input of one transaction.
+/// Maximum number of bytes of input per transaction.
 const BATCH_BYTES: usize = 32 << 20;
 
 /// The options of an import.

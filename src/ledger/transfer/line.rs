@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::{BackupId, Event, to_canonical_line};
 
-/// The most bytes of a line, with its newline.
+/// Maximum length of a line in bytes, with its newline.
 pub const LINE_BYTES_MAX: usize = 256 << 20;
 
 /// The version of the export format.

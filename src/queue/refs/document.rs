@@ -43,7 +43,7 @@ impl Document {
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.format > FORMAT {
-            return Err("it was written by a newer version of git-pggit".to_owned());
+            return Err("written by a newer version of git-pggit".to_owned());
         }
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }

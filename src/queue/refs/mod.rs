@@ -251,7 +251,7 @@ impl Queue for RefsQueue {
     }
 
     fn retry(&self, id: JobId) -> Result<Job, Error> {
-        self.command(id, "tried again", Job::retry)
+        self.command(id, "retried", Job::retry)
     }
 
     fn pause(&self, id: JobId) -> Result<Job, Error> {

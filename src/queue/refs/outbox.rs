@@ -19,7 +19,7 @@ impl RefsQueue {
                     return Ok(None);
                 }
                 document.job.untold = Some(Untold::of(sender.cloned(), now));
-                inner.replace(tip, &document, Vec::new(), "to be told")?;
+                inner.replace(tip, &document, Vec::new(), "notification claimed")?;
                 Ok(Some(document.job))
             });
             match result {
@@ -37,7 +37,7 @@ impl RefsQueue {
         let told = retry_on_conflict(|| {
             let (tip, mut document) = inner.read(id)?;
             if document.job.token == token && document.job.untold.take().is_some() {
-                inner.replace(tip, &document, Vec::new(), "told")?;
+                inner.replace(tip, &document, Vec::new(), "notification sent")?;
             }
             Ok(())
         });
