@@ -49,7 +49,7 @@ fn flag(config: &Snapshot, key: &str) -> Option<bool> {
 
 /// Returns the policy of `config`. Fails if the value is invalid.
 fn policy(config: &Snapshot) -> Result<SigningPolicy, Error> {
-    // The committed `.pggit` file is not read: a clone must not choose.
+    // Committed settings (`.pggitconfig`) do not count: a clone must not choose.
     let Some(entry) = config.last("pggit.sign") else { return Ok(SigningPolicy::Follow) };
     let text = entry.value.as_deref().map_or("true".into(), String::from_utf8_lossy);
     text.parse().map_err(|()| Error::Signing {

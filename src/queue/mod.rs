@@ -163,16 +163,18 @@ pub trait Queue: Send + Sync {
     /// Marks the notification about the claim `token` of a job as sent.
     fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error>;
 
-    /// Cancels a waiting job, or requests that a running one stops. Fails if the job is finished.
+    /// Cancels a waiting job, or requests that a running one stops. Fails if the job is completed or has
+    /// failed.
     fn cancel(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Makes a job ready that failed, was cancelled, or waits for its next attempt. Fails in other states.
+    /// Makes a job ready that failed, was cancelled, or waits for its next attempt. Fails if the job is
+    /// running, completed or paused.
     fn retry(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Pauses a waiting job until [`Queue::resume`]. Fails if the job is not waiting.
+    /// Pauses a waiting job until [`Queue::resume`]. Fails if the job is running or finished.
     fn pause(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Resumes a paused job. Fails if the job is not paused.
+    /// Resumes a paused job. Fails if the job is neither paused nor ready.
     fn resume(&self, id: JobId) -> Result<Job, Error>;
 
     /// Returns a job. Fails if there is no such job.

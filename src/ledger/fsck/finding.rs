@@ -66,7 +66,7 @@ codes! {
     SchemaChanged = "schema-changed", Error;
     /// A file in the directory of the ledger does not belong to it.
     ForeignFile = "foreign-file", Warning;
-    /// A recorded schema without its record.
+    /// A recorded schema has no record of its backup.
     SchemaWithoutRecord = "schema-without-record", Warning;
     /// A record cannot be read.
     RecordUnreadable = "record-unreadable", Error;
@@ -92,9 +92,9 @@ codes! {
     NoteOrphan = "note-orphan", Warning;
     /// A note belongs to a commit that has no backups.
     NoteForeign = "note-foreign", Notice;
-    /// A backup needs one that has no record.
+    /// A backup needs another backup that has no record.
     DependencyMissing = "dependency-missing", Error;
-    /// A backup needs one that cannot be restored.
+    /// A backup needs another backup that cannot be restored.
     DependencyUnusable = "dependency-unusable", Warning;
     /// A backup needs itself.
     DependencyCycle = "dependency-cycle", Error;
