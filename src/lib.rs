@@ -17,6 +17,7 @@ pub mod policy;
 pub mod schedule;
 pub mod sql;
 
+pub mod artifacts;
 pub mod automation;
 pub mod backup;
 pub mod ledger;
@@ -30,5 +31,10 @@ pub mod verify;
 pub mod wal;
 pub mod worker;
 pub mod workspace;
+
+pub mod doctor;
+pub mod failure;
+pub mod output;
+pub mod terminal;
 
 pub mod cli;

@@ -119,7 +119,7 @@ run 'git pggit checkout v1.0 --name shop_1_0 --read-only >/dev/null'
 expect 'orders in the copy' "$(orders_in shop_1_0)" 1000
 expect 'orders' "$(orders_in shop)" 1500
 run 'git pggit clone list'
-run 'git pggit clone stop shop_1_0'
+run 'git pggit clone remove shop_1_0'
 run "git pggit with v1.0 -- psql -Xc 'select count(*) from orders'"
 
 chapter 'The commit that lost data'

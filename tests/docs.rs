@@ -59,12 +59,12 @@ fn the_reference_of_the_configuration_is_that_of_the_program() {
 
 #[test]
 fn the_table_of_exit_codes_is_that_of_the_program() {
-    check("docs/exit-codes.md", &pggit::cli::error::reference());
+    check("docs/exit-codes.md", &pggit::failure::reference());
 }
 
 #[test]
 fn the_reference_of_json_is_that_of_the_program() {
-    check("docs/json.md", &pggit::cli::output::reference());
+    check("docs/json.md", &pggit::output::reference());
 }
 
 /// Every block of the reference runs, in order, in one sandbox.

@@ -1,8 +1,9 @@
 //! Puts the jobs into the queue that schedules and branches want.
 
-use super::output::queue::{DueJob, DueJobs};
-use super::{Context, Failure};
+use super::Context;
 use crate::automation::BackupJob;
+use crate::failure::Failure;
+use crate::output::queue::{DueJob, DueJobs};
 use crate::workspace::queue;
 
 /// Puts jobs into the queue and says so.

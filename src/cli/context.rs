@@ -4,10 +4,10 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::Failure;
-use super::ui::Ui;
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::failure::Failure;
+use crate::terminal::Ui;
 use crate::workspace::{Reporter, Workspace};
 
 /// Everything that a command uses.

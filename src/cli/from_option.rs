@@ -1,7 +1,8 @@
 //! The option `--from` of all commands that read the bytes of backups.
 
-use super::{Code, Context, Failure};
+use super::Context;
 use crate::domain::Backup;
+use crate::failure::{Code, Failure};
 use crate::store::{Root, StoreUrl};
 use crate::workspace::places::place_of;
 

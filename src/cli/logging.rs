@@ -3,7 +3,8 @@
 
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Context, Failure};
+use super::Context;
+use crate::failure::Failure;
 
 /// Begins to log, once per process.
 pub(crate) fn begin(context: &Context) -> Result<(), Failure> {

@@ -4,11 +4,7 @@
 //! [`run`] is the whole program. Commands live in [`commands`], one file each;
 //! they get a [`Context`] and return a [`Failure`] or nothing.
 
-pub mod bar;
 pub mod context;
-pub mod error;
-pub mod output;
-pub mod ui;
 
 mod automation;
 mod commands;
@@ -22,14 +18,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::clock::System;
 use crate::config::Environment;
+use crate::failure::{Code, Failure};
+use crate::terminal::{ColorChoice, Ui, Wishes};
 use commands::Command;
 pub use context::Context;
-pub use error::{Code, Failure};
-use ui::{ColorChoice, Ui, Wishes};
 
 /// Back up PostgreSQL databases as first-class citizens of git
 ///
@@ -54,7 +50,7 @@ pub(crate) struct Cli {
 
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", help_heading = GLOBAL)]
-    color: Option<ColorChoice>,
+    color: Option<Color>,
 
     /// Do not send long output through a pager
     #[arg(long, global = true, help_heading = GLOBAL)]
@@ -64,12 +60,38 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// The values of `--color`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    /// On a terminal.
+    Auto,
+    /// Even into a file.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
 const GLOBAL: &str = "Global options";
 const AFTER_HELP: &str = "Exit codes are listed in docs/exit-codes.md, settings by 'git pggit config'.";
 
 impl Cli {
     fn wishes(&self) -> Wishes {
-        Wishes { json: self.json, quiet: self.quiet, color: self.color, no_pager: self.no_pager }
+        Wishes {
+            json: self.json,
+            quiet: self.quiet,
+            color: self.color.map(ColorChoice::from),
+            no_pager: self.no_pager,
+        }
     }
 }
 
@@ -107,9 +129,33 @@ fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
         Ok(()) => Code::Done.status(),
         Err(failure) => {
             if !failure.is_silent() {
-                ui.failure(&failure);
+                ui.failure(&failure.output());
             }
             failure.status()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+    use crate::output::OUTPUTS;
+
+    #[test]
+    fn every_command_of_an_output_exists() {
+        let mut known: Vec<String> = vec![];
+        let mut commands = vec![(String::new(), Cli::command())];
+        while let Some((path, command)) = commands.pop() {
+            for sub in command.get_subcommands() {
+                let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+                known.push(path.clone());
+                commands.push((path, sub.clone()));
+            }
+        }
+        for command in OUTPUTS.iter().flat_map(|output| output.commands) {
+            assert!(known.iter().any(|known| known == command), "there is no command '{command}'");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The first panic of the process, in any thread.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);

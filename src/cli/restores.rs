@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
+use super::Context;
 use super::commands::{maintenance, sync};
-use super::{Code, Context, Failure};
+use crate::failure::{Code, Failure};
 use crate::pg::ConnInfo;
 use crate::process::{Cmd, Status, interrupt};
 use crate::recovery::Error;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::error::{Code, Failure};
-use super::ui::{Ui, Wishes};
 use super::{Cli, conclude};
 use crate::config::Environment;
+use crate::failure::{Code, Failure};
+use crate::terminal::{Ui, Wishes};
 
 /// Why no command is run.
 pub(super) enum Stop {
@@ -28,7 +28,7 @@ pub(super) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Answer(text),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Nothing(text),
-            _ => match retired(&error, args) {
+            _ => match retired_command(&error, args).or_else(|| retired(&error, args)) {
                 Some((old, new)) => {
                     let message = format!("{old} is called {new} now");
                     Stop::Wrong(Failure::new(Code::Usage, message).hint("see its '--help'"))
@@ -54,9 +54,28 @@ const RETIRED: [(&str, &str, &str); 15] = [
     ("with", "--server", "--maintenance-db"),
     ("checkout", "--server", "--maintenance-db"),
     ("backup verify", "--again", "--force"),
-    ("store rm", "--even-if-recorded", "--recorded"),
+    ("store remove", "--even-if-recorded", "--recorded"),
     ("ledger import", "--names-only", "--allow-missing-commits"),
 ];
+
+/// The commands that have another name now.
+const RETIRED_COMMANDS: [(&str, &str); 4] = [
+    ("store ls", "'git pggit store list'"),
+    ("store rm", "'git pggit store remove'"),
+    ("clone stop", "'git pggit clone remove'"),
+    ("reconcile", "'git pggit schedule catch-up'"),
+];
+
+/// Returns the retired command that is the reason of the error, and its name now.
+fn retired_command(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'static str)> {
+    let ContextValue::String(unknown) = error.get(ContextKind::InvalidSubcommand)? else { return None };
+    let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
+    let (old, new) = RETIRED_COMMANDS.iter().find(|(old, _)| {
+        let (group, name) = old.rsplit_once(' ').unwrap_or(("", old));
+        name == unknown && (group.is_empty() || words.contains(&group))
+    })?;
+    Some((old, new))
+}
 
 /// Returns the retired option that is the reason of the error, and its name now.
 fn retired(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'static str)> {
@@ -114,6 +133,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_retired_command_says_its_new_name_and_is_no_command() {
+        for (old, new) in RETIRED_COMMANDS {
+            let mut args: Vec<OsString> = vec!["git-pggit".into(), "--quiet".into()];
+            args.extend(old.split(' ').map(OsString::from));
+            args.push("--force".into());
+            let Err(Stop::Wrong(failure)) = parse(&args) else { panic!("{old} is read") };
+            assert_eq!(failure.message(), format!("{old} is called {new} now"));
+        }
+        let args = ["git-pggit", "queue", "stop"].map(OsString::from);
+        let Err(Stop::Wrong(failure)) = parse(&args) else { panic!() };
+        assert!(!failure.message().contains("now"), "{}", failure.message());
+    }
+
+    #[test]
     fn a_retired_option_says_its_new_name_and_is_no_option() {
         for (command, old, new) in RETIRED {
             let mut args: Vec<OsString> = vec!["git-pggit".into(), "--json".into()];
@@ -122,7 +155,7 @@ mod tests {
             let Err(Stop::Wrong(failure)) = parse(&args) else { panic!("{command} {old} is read") };
             assert_eq!(failure.message(), format!("{old} is called {new} now"));
         }
-        let args = ["git-pggit", "store", "ls", "--prove"].map(OsString::from);
+        let args = ["git-pggit", "store", "list", "--prove"].map(OsString::from);
         let Err(Stop::Wrong(failure)) = parse(&args) else { panic!() };
         assert!(failure.message().contains("--prove") && !failure.message().contains("now"));
     }

@@ -4,14 +4,14 @@
 //! the git directory, where users do not expect files of theirs. An owner file beside each names its
 //! process, so that the next process can remove the worktrees of killed ones.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::program::git_without_repository_env;
 use super::{Error, Oid, Repository};
-use crate::process::{Cmd, Liveness, claim, claimant, crash_point, is_alive, remove_unclaimed};
+use crate::process::{Cmd, OwnedDir, Pinned, crash_point, private_directories, sweep};
 
 /// Settings that keep a checkout from running programs of the repository: a clone must not choose which
 /// programs run. Filters come from the configuration of the user, as for every checkout.
@@ -27,7 +27,7 @@ const QUIET: [&str; 5] = [
 #[derive(Debug)]
 pub struct Worktree {
     git_dir: PathBuf,
-    home: PathBuf,
+    home: OwnedDir,
     files: PathBuf,
 }
 
@@ -35,9 +35,7 @@ impl Repository {
     /// Checks out `commit`, and removes the worktrees of killed processes. Submodules are empty
     /// directories. Fails if git or the file system fails.
     pub fn worktree(&self, commit: Oid) -> Result<Worktree, Error> {
-        let parent = self.common_dir().join("pggit/worktrees");
-        remove_stale(&self.common_dir(), &parent);
-        let worktree = create_home(&self.common_dir(), &parent)?;
+        let worktree = create_home(&self.common_dir())?;
         crash_point("git.worktree.owned");
         let program = |detail: String| Error::Program { command: "worktree add".to_owned(), detail };
         let added = git(&worktree.git_dir)
@@ -63,13 +61,25 @@ impl Worktree {
 
 impl Drop for Worktree {
     fn drop(&mut self) {
-        let _ = remove_all(&self.files);
-        // `--force` twice also removes a worktree that git has locked while adding it. git accepts that the
-        // directory is missing.
-        let forget = git(&self.git_dir).args(["worktree", "remove", "--force", "--force"]);
-        let _ = forget.arg(&self.files).run_any();
-        let _ = remove_all(&self.home);
+        forget(&self.git_dir, self.home.held().real());
     }
+}
+
+/// Removes the worktree in the directory `home`, and its entry in git.
+fn forget(git_dir: &Path, home: &Path) {
+    let files = files_in(home);
+    let _ = remove_all(&files);
+    // `--force` twice also removes a worktree that git has locked while adding it. git accepts that the
+    // directory is missing.
+    let forget = git(git_dir).args(["worktree", "remove", "--force", "--force"]);
+    let _ = forget.arg(&files).run_any();
+    open_up(home);
+}
+
+/// Returns the directory with the files below `home`. git names a worktree like its directory, so the
+/// name must be unique.
+fn files_in(home: &Path) -> PathBuf {
+    home.join(home.file_name().unwrap_or_default())
 }
 
 fn git(git_dir: &Path) -> Cmd {
@@ -77,40 +87,18 @@ fn git(git_dir: &Path) -> Cmd {
     git_without_repository_env().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
 }
 
-/// Creates the directory of a worktree, with its owner file.
-fn create_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
+/// Creates the directory of a worktree, which belongs to this process, and removes the worktrees of dead
+/// processes.
+fn create_home(git_dir: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
-    let make = |path: &Path, recursive| DirBuilder::new().mode(0o700).recursive(recursive).create(path);
-    make(parent, true).map_err(|error| failed(parent, error))?;
-    // Another process may remove the directory as left over before it has its owner file.
-    let mut attempts = 3;
-    loop {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let home = parent.join(&name);
-        attempts -= 1;
-        match make(&home, false).and_then(|()| claim(&home)) {
-            Ok(()) => {
-                let files = home.join(&name);
-                return Ok(Worktree { git_dir: git_dir.to_owned(), home, files });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
-            Err(error) => return Err(failed(&home, error)),
-        }
+    let parent = git_dir.join("pggit/worktrees");
+    private_directories(&parent).map_err(|error| failed(&parent, error))?;
+    if let Ok(above) = Pinned::reach(&parent) {
+        sweep(&above, |_, _| true, |held| forget(git_dir, held.real()));
     }
-}
-
-/// Removes the worktrees of processes that are dead.
-fn remove_stale(git_dir: &Path, parent: &Path) {
-    for home in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        match claimant(&home) {
-            Some(owner) if is_alive(&owner) == Liveness::Dead => {
-                let files = home.join(home.file_name().unwrap_or_default());
-                drop(Worktree { git_dir: git_dir.to_owned(), home, files });
-            }
-            Some(_) => {}
-            None => drop(remove_unclaimed(&home)),
-        }
-    }
+    let path = parent.join(uuid::Uuid::new_v4().simple().to_string());
+    let home = OwnedDir::make_private(&path).map_err(|error| failed(&path, error))?;
+    Ok(Worktree { git_dir: git_dir.to_owned(), home, files: files_in(&path) })
 }
 
 /// Removes a directory, even if a program has made it read-only.

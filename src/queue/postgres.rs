@@ -264,7 +264,10 @@ impl Queue for PostgresQueue {
             [Some(job), is_new] => {
                 Ok(EnqueueResult { job: parse(job)?, is_new: is_new.as_deref() == Some("t") })
             }
-            _ => Err(Error::Busy { attempts: 1, last: "another job had the same key and has released it".to_owned() }),
+            _ => Err(Error::Busy {
+                attempts: 1,
+                last: "another job had the same key and has released it".to_owned(),
+            }),
         }
     }
 

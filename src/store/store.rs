@@ -255,7 +255,7 @@ impl Store {
         // The lowest revision first: what is left is whole to the end.
         for object in self.shelf.bucket.list(&revision.prefix())? {
             self.shelf.bucket.delete(&object.name)?;
-            crash_point("store.rm.removed");
+            crash_point("store.remove.removed");
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod factory;
 pub mod connect;
 pub mod places;
 pub mod queue;
+pub mod setup;
 pub mod store;
 
 use std::borrow::Cow;

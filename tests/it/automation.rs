@@ -88,7 +88,7 @@ fn a_merge_becomes_a_backup_that_plain_git_shows() {
         (&tip.as_str().into(), &newer.as_str().into()),
         "{backup:#}"
     );
-    let lacking = yard.shop.pggit(&["reconcile", "--dry-run", "--json"]).success().json();
+    let lacking = yard.shop.pggit(&["schedule", "catch-up", "--dry-run", "--json"]).success().json();
     assert_eq!(lacking["jobs"], serde_json::json!([]));
     worker.signal(Signal::TERM);
     assert_eq!(worker.wait(), 0);

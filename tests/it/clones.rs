@@ -102,12 +102,12 @@ fn a_copy_stays_until_it_is_stopped_and_nothing_else_is_dropped() {
         (&name.clone().into(), &"kept".into())
     );
     for other in [history.database.as_str(), "postgres", "no such", "-x; drop database postgres"] {
-        history.pggit(&["clone", "stop", "--", other]).fails(10);
+        history.pggit(&["clone", "remove", "--", other]).fails(10);
     }
-    history.pggit(&["clone", "stop", &name]).success();
+    history.pggit(&["clone", "remove", &name]).success();
     assert_eq!(databases(&history), "");
     history.pggit(&["checkout", "HEAD", "--name", "shop_it's \"mine\"", "--read-only"]).success();
-    history.pggit(&["clone", "stop", "--all"]).success();
+    history.pggit(&["clone", "remove", "--all"]).success();
     assert_eq!(databases(&history), "");
 }
 

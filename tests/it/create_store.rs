@@ -43,7 +43,7 @@ fn every_format_goes_in_and_comes_back() {
     }
     assert_eq!(names(&staging), [""; 0], "nothing is left behind");
     assert_eq!(staging.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    let listed = shop.pggit(&["store", "ls", "--json"]).success().json();
+    let listed = shop.pggit(&["store", "list", "--json"]).success().json();
     assert_eq!(listed.as_array().unwrap().len(), 4);
     assert!(objects(&shop).iter().all(|name| !name.starts_with("writers/") && !name.starts_with("partial/")));
 }
@@ -58,7 +58,7 @@ fn a_second_version_costs_what_has_changed() {
     checked(shop.create(&[]));
     shop.cluster.psql(&shop.database, "update orders set note = 'changed' where id % 1000 = 7");
     checked(shop.create(&[]));
-    let listed = shop.pggit(&["store", "ls", "--json"]).success().json();
+    let listed = shop.pggit(&["store", "list", "--json"]).success().json();
     let stored = |at: usize| listed[at]["stored_bytes"].as_u64().unwrap();
     assert_eq!(listed[1]["base"], listed[0]["id"]);
     assert!(stored(1) * 20 < stored(0), "{} after {}", stored(1), stored(0));
@@ -203,5 +203,5 @@ fn bytes_are_put_and_got_whatever_they_are() {
     shop.pggit(&["store", "get", "nope"]).fails(10);
     shop.pggit(&["store", "get", ""]).fails(10);
     shop.pggit(&["store", "put", "--database", "x", "/nonexistent"]).fails(128);
-    assert_eq!(shop.pggit(&["store", "ls", "--json"]).success().json().as_array().unwrap().len(), 12);
+    assert_eq!(shop.pggit(&["store", "list", "--json"]).success().json().as_array().unwrap().len(), 12);
 }

@@ -28,7 +28,7 @@ fn a_reftable_is_refused_by_every_command() {
         &["init"],
         &["ledger", "export"],
         &["queue", "list"],
-        &["store", "ls"],
+        &["store", "list"],
         &["sync"],
     ] {
         let mut command = sandbox.pggit_command();

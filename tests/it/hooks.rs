@@ -1,4 +1,4 @@
-//! `git pggit hooks` and `git pggit reconcile`: real git moves branches, and the
+//! `git pggit hooks` and `git pggit schedule catch-up`: real git moves branches, and the
 //! queue says what came of it.
 
 use std::fs;
@@ -319,10 +319,11 @@ fn hooks_are_where_git_looks_for_them() {
 fn what_hooks_have_missed_is_found() {
     let sandbox = watched();
     let _ = sandbox.pggit(["hooks", "remove"]).success();
-    let reconcile =
-        || sandbox.pggit(["reconcile", "--json"]).success().json()["jobs"].as_array().unwrap().len();
+    let reconcile = || {
+        sandbox.pggit(["schedule", "catch-up", "--json"]).success().json()["jobs"].as_array().unwrap().len()
+    };
     let first = sandbox.git(["rev-parse", "main"]);
-    let dry = sandbox.pggit(["reconcile", "--dry-run"]).success();
+    let dry = sandbox.pggit(["schedule", "catch-up", "--dry-run"]).success();
     assert_eq!(dry.stdout_text(), format!("would queue a backup of shop: main at {}\n", &first[..10]));
     assert!(queued(&sandbox).is_empty());
     assert_eq!((reconcile(), reconcile()), (1, 0), "what has a job needs none");

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use pggit::cli::output::{Form, OUTPUTS, Registered, Schemas, schemas};
+use pggit::output::{Form, OUTPUTS, Registered, Schemas, schemas};
 use serde_json::Value;
 
 /// Why standard output and standard error of a `git-pggit` with these arguments

@@ -36,7 +36,7 @@ fn the_first_page_has_what_a_manual_page_has() {
         "SEE ALSO",
     ];
     assert_eq!(titles(&page), expected);
-    for row in pggit::cli::Code::ALL {
+    for row in pggit::failure::Code::ALL {
         let row = format!("{} ({})", row.status, row.name).replace('-', "\\-");
         assert!(page.contains(&format!("\\fB{row}\\fR")), "no {row}");
     }

@@ -429,7 +429,7 @@ fn a_program_that_is_not_what_it_should_be_makes_no_backup() {
     assert_eq!(records.len(), count + 2);
     assert!(records.iter().all(|record| record["status"] == "failed"), "{records:?}");
     assert_eq!(names(&shop.sandbox.repo().join(".git/pggit/staging")), [""; 0]);
-    assert_eq!(shop.pggit(&["store", "ls", "--json"]).success().json(), Value::Array(vec![]));
+    assert_eq!(shop.pggit(&["store", "list", "--json"]).success().json(), Value::Array(vec![]));
 }
 
 #[test]

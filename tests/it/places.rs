@@ -163,7 +163,7 @@ fn a_store_or_repository_that_was_moved_is_found() {
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
     // The store is still the only place of the backup.
     let id = shop.only_record()["id"].as_str().unwrap().to_owned();
-    said(&shop, 12, &["store", "rm", &id, "--force"]);
+    said(&shop, 12, &["store", "remove", &id, "--force"]);
     shop.create(&["--name", "two"]).success();
     shop.sandbox.git(["config", "--unset", "pggit.store"]);
     // The whole repository is moved with everything in it.
@@ -210,7 +210,7 @@ fn a_moved_artifact_that_is_removed_is_recorded_as_deleted() {
     fs::rename(store_of(&shop), &moved).unwrap();
     shop.sandbox.git(["config", "pggit.store", text(&moved)]);
     let id = shop.only_record()["id"].as_str().unwrap().to_owned();
-    said(&shop, 0, &["store", "rm", &id, "--force", "--recorded"]);
+    said(&shop, 0, &["store", "remove", &id, "--force", "--recorded"]);
     assert_eq!(shop.only_record()["status"], "deleted");
 }
 
@@ -221,7 +221,7 @@ fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
     let away = shop.sandbox.path().join("away");
     fs::rename(store_of(&shop), &away).unwrap();
-    for args in [&["backup", "create"][..], &["store", "ls"]] {
+    for args in [&["backup", "create"][..], &["store", "list"]] {
         let told = said(&shop, 15, args);
         assert!(told.contains("not there, and 1 backup is recorded in it"), "{told}");
         assert!(told.contains("git pggit store init"), "{told}");
@@ -288,7 +288,8 @@ fn another_store_in_the_place_of_the_recorded_one_is_refused() {
     let other = StoreUrl::from_directory(&store_of(&shop)).unwrap();
     let now = "2026-11-21T00:00:00Z".parse().unwrap();
     let id = Store::init(&other, &Access::default(), now).unwrap().config().id;
-    for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
+    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]]
+    {
         let told = said(&shop, 12, args);
         assert!(told.contains(&format!("this is store {id}, and backups are recorded in store")), "{told}");
     }
@@ -317,7 +318,8 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     assert_ne!(content, open);
     let content_before = content;
     fs::write(&config, open).unwrap();
-    for args in [&["backup", "create"][..], &["store", "ls"], &["backup", "restore", "one", "--into", "x"]] {
+    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]]
+    {
         let told = said(&shop, 12, args);
         assert!(told.contains("says that it is not encrypted, and records say that it is"), "{told}");
     }

@@ -60,7 +60,7 @@ const RULES: &[(&str, &[Rule])] = &[
     ("git pggit with HEAD~5 -- psql -c 'select count(*) from orders'", &[Runs]),
     ("psql \"$(git pggit checkout v1.9)\"", &[Runs, Then(Stage::one_clone)]),
     ("git pggit clone list", &[Runs]),
-    ("git pggit clone stop --all", &[Runs, Then(Stage::no_clone)]),
+    ("git pggit clone remove --all", &[Runs, Then(Stage::no_clone)]),
     ("# postgresql.conf", &[Configured]),
     ("archive_mode = on", &[Configured]),
     ("archive_command = 'git-pggit wal push --store s3://bucket/prefix %p'", &[Configured]),

@@ -122,7 +122,7 @@ fn nothing_relies_on_packs_that_are_about_to_go() {
     }
     let writer = crate::stores::begin(&replica, "crm");
     let _ = write(&writer, &version(2, 0));
-    assert!(run(&copy, "", &["rm", "--force", &id]).status.success());
+    assert!(run(&copy, "", &["remove", "--force", &id]).status.success());
     assert!(run(&copy, "", &["gc", "--force"]).status.success());
     let busy = place.run("", &args);
     assert_eq!(busy.status.code(), Some(17), "{busy:?}");
@@ -164,7 +164,7 @@ impl Recorded {
     }
 
     fn artifact(&self) -> String {
-        let list = self.sandbox.pggit(["store", "ls", "--json"]).success().json();
+        let list = self.sandbox.pggit(["store", "list", "--json"]).success().json();
         list[0]["id"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -203,7 +203,7 @@ fn records_name_their_copies() {
     let _ = it.sandbox.pggit(repair).success();
     let _ = check(copy).success();
     // A copy may go; the record says so.
-    let _ = it.sandbox.pggit(["store", "rm", "--store", copy, "--force", &it.artifact()]).success();
+    let _ = it.sandbox.pggit(["store", "remove", "--store", copy, "--force", &it.artifact()]).success();
     assert_eq!(it.record()["metadata"]["copies"], Value::Null);
     let _ = check(copy).success();
 }
@@ -214,7 +214,7 @@ fn the_bytes_of_a_record_go_only_when_it_says_so_first() {
     let artifact = it.artifact();
     let rm = |more: &[&str], point: &str| {
         let mut command = it.sandbox.pggit_command();
-        command.args(["store", "rm", &artifact]).args(more).env("PGGIT_CRASH_AT", point);
+        command.args(["store", "remove", &artifact]).args(more).env("PGGIT_CRASH_AT", point);
         it.sandbox.output(&mut command)
     };
     let said = rm(&["--force"], "").fails(12).stderr_text();
@@ -224,7 +224,7 @@ fn the_bytes_of_a_record_go_only_when_it_says_so_first() {
     let _ = it.sandbox.pggit(["backup", "release", "nightly"]).success();
     let _ = rm(&["--recorded"], "").success();
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("completed")));
-    let _ = rm(&["--force", "--recorded", "--reason", "test data"], "store.rm.recorded").fails(-1);
+    let _ = rm(&["--force", "--recorded", "--reason", "test data"], "store.remove.recorded").fails(-1);
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("deleted")));
     // Somebody else may have recorded the deletion, and the bytes still exist.
     let said = rm(&["--force"], "").fails(12).stderr_text();
@@ -252,6 +252,6 @@ fn a_backup_that_others_need_or_that_is_made_now_is_not_removed() {
             "second",
         ]))
         .success();
-    let said = it.sandbox.pggit(["store", "rm", &artifact, "--recorded"]).fails(12).stderr_text();
+    let said = it.sandbox.pggit(["store", "remove", &artifact, "--recorded"]).fails(12).stderr_text();
     assert!(said.contains("is needed by another"), "{said}");
 }

@@ -21,7 +21,7 @@ const POINTS: [&str; 9] = [
     "store.gc.removed",
     "store.gc.swept",
     "store.object.partial",
-    "store.rm.removed",
+    "store.remove.removed",
 ];
 
 #[test]
@@ -179,7 +179,7 @@ fn it_may_be_killed_at_every_step() {
         place.age_writers();
         let (first, _) = contents.pop_first().unwrap();
         let killed = match point {
-            "store.rm.removed" => place.run(point, &["rm", "--force", &first]),
+            "store.remove.removed" => place.run(point, &["remove", "--force", &first]),
             _ => {
                 place.remove(&first);
                 place.run(point, &["gc", "--force"])
@@ -340,7 +340,7 @@ fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
         let mut others = vec![start(&place, &["gc", "--force"]), start(&place, &["gc", "--force"])];
         if let Some(id) = contents.keys().nth(chance.below(4) as usize).cloned() {
             contents.remove(&id);
-            others.push(start(&place, &["rm", "--force", &id]));
+            others.push(start(&place, &["remove", "--force", &id]));
         }
         for child in others.iter_mut().take(chance.below(4) as usize) {
             killed_after(child, life * chance.below(1000) as u32 / 2000);

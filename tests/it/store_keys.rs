@@ -130,7 +130,7 @@ fn what_is_stored_is_read_by_recipients_and_seen_by_nobody_else() {
     assert_eq!(key.len(), 8, "{key}");
     assert!(vault.run(&["get", &id]).success().stdout == rows(1));
     assert!(vault.run(&["show"]).success().stdout_text().contains("encrypted:  yes"));
-    assert!(vault.run(&["ls"]).success().stdout_text().contains(HIDDEN[0]));
+    assert!(vault.run(&["list"]).success().stdout_text().contains(HIDDEN[0]));
     let secret = fs::read_to_string(vault.file("ada.key")).unwrap();
     let secret = secret.lines().last().unwrap();
     let secrets = unwrapped(&vault);
@@ -209,7 +209,7 @@ fn whoever_has_no_key_or_a_wrong_one_is_told_what_to_do() {
     let error = vault.run_as("eve", &["get", &id, "--json"]).fails(19).json_error();
     assert_eq!(error["error"]["code"], "configuration");
     shows(
-        &vault.run_as("eve", &["ls"]),
+        &vault.run_as("eve", &["list"]),
         "\
 [stderr]
 error: file://[SANDBOX]/vault: encrypted, and no key that was given fits
@@ -218,7 +218,7 @@ hint: 'git pggit store key list' shows whose keys fit
 ",
     );
     shows(
-        &vault.run_with(&[], &["ls"]),
+        &vault.run_with(&[], &["list"]),
         "\
 [stderr]
 error: file://[SANDBOX]/vault: encrypted, and no key was given
@@ -228,7 +228,7 @@ hint: or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.s
 ",
     );
     shows(
-        &vault.run_as("nobody", &["ls"]),
+        &vault.run_as("nobody", &["list"]),
         "\
 [stderr]
 error: [SANDBOX]/nobody.key: no key to be had: no such file
@@ -238,10 +238,10 @@ hint: pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pg
     );
     fs::write(vault.file("words.key"), "hello\n").unwrap();
     fs::set_permissions(vault.file("words.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    let error = vault.run_as("words", &["ls"]).fails(19).stderr_text();
+    let error = vault.run_as("words", &["list"]).fails(19).stderr_text();
     assert!(error.contains("line 1 is not an age identity") && !error.contains("hello"), "{error}");
     // A relative path would mean another file in another directory.
-    vault.run_with(&[("PGGIT_STORE_IDENTITY", "ada.key")], &["ls"]).fails(19);
+    vault.run_with(&[("PGGIT_STORE_IDENTITY", "ada.key")], &["list"]).fails(19);
     // Nobody needs a key to see what everybody sees, and nobody changes it without one.
     vault.run_with(&[], &["key", "list"]).success();
     vault.run_as("eve", &["key", "rotate"]).fails(19);
@@ -258,7 +258,7 @@ fn files_that_others_can_read_are_warned_of() {
     let vault = Vault::new();
     let mode = fs::metadata(vault.file("ada.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(vault.run(&["ls"]).success().stderr_text(), "");
+    assert_eq!(vault.run(&["list"]).success().stderr_text(), "");
     fs::set_permissions(vault.file("ada.key"), fs::Permissions::from_mode(0o640)).unwrap();
     let warned = vault.run(&["key", "rotate"]).success().stderr_text();
     assert_eq!(warned.matches("warning: others can use the key").count(), 1, "{warned}");
@@ -276,11 +276,11 @@ fn a_passphrase_opens_from_the_environment_and_from_a_file() {
     fs::write(vault.file("phrase"), "correct horse\n").unwrap();
     fs::set_permissions(vault.file("phrase"), fs::Permissions::from_mode(0o600)).unwrap();
     vault.sandbox.git(["config", "pggit.storePassphraseFile", vault.file("phrase").to_str().unwrap()]);
-    vault.run_with(&[], &["ls"]).success();
-    vault.run_with(&[("PGGIT_STORE_PASSPHRASE", "wrong")], &["ls"]).fails(19);
+    vault.run_with(&[], &["list"]).success();
+    vault.run_with(&[("PGGIT_STORE_PASSPHRASE", "wrong")], &["list"]).fails(19);
     vault.run_with(&[], &["key", "add", &vault.public("ada"), "--label", "ada"]).success();
     vault.run(&["key", "remove", "passphrase"]).success();
-    vault.run_with(&phrase, &["ls"]).fails(19);
+    vault.run_with(&phrase, &["list"]).fails(19);
     assert_eq!(vault.recipients(), ["ada"]);
     for path in vault.objects() {
         let content = fs::read(path).unwrap();
@@ -339,7 +339,7 @@ fn two_who_add_at_the_same_time_are_both_recipients() {
     assert_eq!(recipients[1..], names);
     assert_eq!(vault.keys_objects().len(), 1);
     for name in names {
-        vault.run_as(name, &["ls"]).success();
+        vault.run_as(name, &["list"]).success();
     }
 }
 
@@ -350,7 +350,7 @@ fn a_store_whose_making_is_killed_is_made_by_the_next() {
         let ada = vault.public("ada");
         let init = ["init", "--recipient", &ada];
         vault.killed(point, &init);
-        vault.run(&["ls"]).fails(10);
+        vault.run(&["list"]).fails(10);
         vault.run(&init).success();
         vault.run(&init).fails(12);
         let (id, ..) = vault.put(b"x");
@@ -377,7 +377,7 @@ fn changes_that_are_killed_happen_or_do_not_and_can_be_made_again() {
         assert_eq!(list.contains("was not finished"), point == "store.keys.created", "{point}: {list}");
         // The second time it is done, or there is nothing to do; nothing of before is left either way.
         vault.run(&["key", "remove", "bea"]).fails(if done { 10 } else { 0 });
-        vault.run_as("bea", &["ls"]).fails(19);
+        vault.run_as("bea", &["list"]).fails(19);
         let objects = vault.keys_objects();
         assert_eq!(objects.len(), 1, "{point}: {objects:?}");
         vault.killed(point, &["key", "rotate"]);

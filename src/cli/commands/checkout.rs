@@ -1,14 +1,15 @@
 //! `git pggit checkout`
 
-use crate::cli::output::database::CheckedOutClone;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::database::CheckedOutClone;
 use crate::pg::NAME_BYTES_MAX;
 
 use super::with::Place;
 
 /// Make a copy of the database at a commit, to be looked at and stopped later
 ///
-/// As 'git pggit with', but the copy stays until 'git pggit clone stop'. Prints
+/// As 'git pggit with', but the copy stays until 'git pggit clone remove'. Prints
 /// how to reach it. Data is masked by the script of 'pggit.<database>.maskScript' before
 /// anybody can connect.
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         })?);
     }
     context.ui.status(&format!(
-        "copy of commit {} is database {}; drop it with 'git pggit clone stop {}'",
+        "copy of commit {} is database {}; drop it with 'git pggit clone remove {}'",
         target.commit.short(),
         info.dbname(),
         info.dbname()

@@ -3,7 +3,8 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::{Cli, Context, Failure};
+use crate::cli::{Cli, Context};
+use crate::failure::Failure;
 
 /// Print the completion script of a shell
 ///

@@ -1,9 +1,10 @@
 //! `git pggit config`
 
-use crate::cli::output::database::{KeyDescription, KeyList, Settings};
-use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config::{KEYS, Row};
+use crate::failure::{Code, Failure};
+use crate::output::database::{KeyDescription, KeyList, Settings};
+use crate::terminal::Table;
 
 /// Show every setting with its value and where it comes from
 ///

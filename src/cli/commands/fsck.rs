@@ -1,9 +1,10 @@
 //! `git pggit fsck`
 
-use crate::cli::output::repository::{FsckFinding, FsckOutput, RepairedLedger};
-use crate::cli::ui::Style;
-use crate::cli::{Code as Exit, Context, Failure};
+use crate::cli::{Code as Exit, Context};
+use crate::failure::Failure;
 use crate::ledger::fsck::{Code, Finding, FsckOptions, RepairReport, Report, Severity};
+use crate::output::repository::{FsckFinding, FsckOutput, RepairedLedger};
+use crate::terminal::Style;
 
 /// Check that the ledger is what its format says
 ///

@@ -1,14 +1,12 @@
 //! `git pggit init`
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cli::output::repository::{DangerousRefspec, InitChange, InitOutput};
-use crate::cli::{Code, Context, Failure};
-use crate::config::{self, Reach};
-use crate::git::config::{ConfigFile, ConfigWriter, Scope};
-use crate::git::setup::{self, ConfigChange, LedgerRefs, SetupPlan, UnsafeRefspec};
-use crate::ledger::{NOTES_REF, REFS_PREFIX};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::git::setup::{ConfigChange, SetupPlan, UnsafeRefspec, plan};
+use crate::output::repository::{DangerousRefspec, InitChange, InitOutput};
+use crate::workspace::setup;
 
 /// Set the repository up, so that plain git shows and fetches backups
 ///
@@ -44,19 +42,13 @@ EXAMPLES
     git pggit init --check
     git pggit init --repository ../shop-backups.git";
 
-/// Below it are the copies of other clones' records and notes.
-const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
-
-pub(super) const NAMES: LedgerRefs<'static> =
-    LedgerRefs { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(directory) = &args.repository {
-        put_beside(directory, context)?;
+        setup::keep_records_in(directory, context)?;
     }
     let repository = context.ledger_repository()?;
     let config = context.ledger_git_config()?;
-    let plan = setup::plan(&config, &NAMES);
+    let plan = plan(&config, &setup::NAMES);
     let directory = repository.missing_own_directory(&config);
     let path = directory.as_ref().map(|directory| directory.path.display().to_string());
     let changes = plan.steps.len() + usize::from(directory.is_some());
@@ -91,42 +83,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Makes `directory` the repository of the records, and it itself if need be.
-fn put_beside(directory: &Path, context: &Context) -> Result<(), Failure> {
-    const KEY: &str = "pggit.repository";
-    let schema = context.repository()?;
-    let key = config::find(Reach::Global, "repository").expect("it is a key");
-    context.config()?.check(key, "", directory.as_os_str())?;
-    if directory.as_os_str().is_empty() {
-        return Err(Failure::new(Code::Usage, "--repository needs a directory"));
-    }
-    // What is written counts from the top, what is typed from here.
-    let at_top = context.cwd() == schema.top();
-    let value: Cow<'_, Path> = match at_top || directory.starts_with("~") {
-        true => directory.into(),
-        false => context.cwd().join(directory).into(),
-    };
-    let place = context.place_beside(value.as_os_str())?;
-    let is_new = std::fs::symlink_metadata(&place).is_err();
-    if is_new {
-        setup::create_bare_repository(&place, schema)?;
-        context.ui.status(&format!("made {}", place.display()));
-    }
-    context.open_beside(&place)?;
-    let known = context.git_config()?.last(KEY).and_then(|entry| entry.value.as_deref());
-    if known != Some(value.as_os_str().as_encoded_bytes()) {
-        ConfigWriter::new(schema, ConfigFile::Local).set(KEY, value.as_os_str())?;
-        context.ui.status(&format!("set {KEY} = {}", value.display()));
-    }
-    context.choose_beside(&place)?;
-    if schema.ref_tip(NOTES_REF)?.is_some() {
-        context.ui.warning("the records that are in the repository of the schema history stay there");
-        context.ui.hint("move them: git -c pggit.repository= pggit ledger export > records.jsonl");
-        context.ui.hint("and then: git pggit ledger import records.jsonl");
-    }
-    Ok(())
-}
-
 fn done(step: &ConfigChange) -> String {
     match step {
         ConfigChange::Add { key, value } => format!("set {key} = {value}"),
@@ -143,50 +99,13 @@ fn missing(step: &ConfigChange) -> String {
 
 fn warn(plan: &SetupPlan, context: &Context) {
     for danger in &plan.unsafe_refspecs {
-        context.ui.warning(&words_of(danger));
-        if let Some(remedy) = remedy_of(danger) {
+        context.ui.warning(&setup::danger_text(danger));
+        if let Some(remedy) = setup::remedy(danger) {
             context.ui.hint(&format!("take it out with: {remedy}"));
         }
     }
     for remote in &plan.unusable {
-        context.ui.warning(&unusable(remote));
-    }
-}
-
-/// What is said of a remote whose name git would not take today.
-pub(super) fn unusable(remote: &str) -> String {
-    format!("records of the remote '{remote}' are not fetched: its name cannot be a part of a ref")
-}
-
-/// Why a refspec is dangerous.
-pub(super) fn words_of(danger: &UnsafeRefspec) -> String {
-    let UnsafeRefspec { remote, refspec, .. } = danger;
-    let how = if refspec.starts_with('+') { "overwrites" } else { "removes, with --prune," };
-    format!(
-        "'git fetch {remote}' {how} records and notes that were not pushed: remote.{remote}.fetch = {refspec}"
-    )
-}
-
-/// The command that takes it out; none for what is set outside of all files.
-pub(super) fn remedy_of(danger: &UnsafeRefspec) -> Option<String> {
-    let scope = match danger.scope {
-        Scope::Local => "--local",
-        Scope::Global => "--global",
-        Scope::System => "--system",
-        Scope::Worktree => "--worktree",
-        Scope::Blob | Scope::Command => return None,
-    };
-    let key = format!("remote.{}.fetch", danger.remote);
-    let (key, value) = (quoted(&key), quoted(&danger.refspec));
-    Some(format!("git config {scope} --fixed-value --unset-all {key} {value}"))
-}
-
-/// One word for a shell.
-pub(super) fn quoted(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+:@".contains(c);
-    match text.chars().all(plain) && !text.is_empty() {
-        true => text.into(),
-        false => format!("'{}'", text.replace('\'', r"'\''")).into(),
+        context.ui.warning(&setup::unusable_remote(remote));
     }
 }
 
@@ -199,7 +118,7 @@ fn output(plan: &SetupPlan, directory: Option<&str>, applied: bool) -> InitOutpu
     let danger = |danger: &UnsafeRefspec| DangerousRefspec {
         remote: danger.remote.clone(),
         refspec: danger.refspec.clone(),
-        remedy: remedy_of(danger),
+        remedy: setup::remedy(danger),
     };
     InitOutput {
         applied,

@@ -1,7 +1,8 @@
 //! `git pggit maintenance`
 
-use crate::cli::output::repository::{IndexOutput, MaintenanceDone, NoMaintenance};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::repository::{IndexOutput, MaintenanceDone, NoMaintenance};
 
 /// Keep the ledger fast: pack its refs, write the commit-graph, refresh the index
 ///

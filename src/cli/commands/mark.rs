@@ -1,9 +1,10 @@
 //! `git pggit mark`
 
-use crate::cli::output::database::{ChangedMark, MarkOutput, NoMark};
-use crate::cli::ui::Style;
-use crate::cli::{Code, Context, Failure};
-use crate::git::{Error as GitError, Oid, Repository, Walk};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::git::Position;
+use crate::output::database::{ChangedMark, MarkOutput, NoMark};
+use crate::terminal::Style;
 use crate::workspace::connect;
 
 /// Record in a database which commit of the schema history it stands on
@@ -101,7 +102,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     // Outside of a repository the mark alone is an answer.
     let place = match context.existing_repository()? {
-        Some(repository) => Place::of(repository, &mark)?,
+        Some(repository) => Position::of(repository, &mark)?,
         None => None,
     };
     if context.ui.wants_json() {
@@ -119,53 +120,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
         None => String::new(),
     };
     context.ui.spans(&[(Style::Id, &mark), (Style::Plain, &said)])?;
-    Ok(context.ui.line(place.map_or_else(|| "not in this repository".to_owned(), |place| place.words()))?)
-}
-
-/// Where a marked commit is in the history of this repository.
-pub(super) struct Place {
-    /// First line of its message.
-    pub(super) subject: String,
-    /// Commits of HEAD that it does not have; unknown without a HEAD.
-    behind: Option<usize>,
-    /// Its commits that HEAD does not have.
-    ahead: Option<usize>,
-}
-
-impl Place {
-    /// The place of `mark`, a whole commit id; `None` when it is not here.
-    pub(super) fn of(repository: &Repository, mark: &str) -> Result<Option<Self>, Failure> {
-        let commit = match repository.resolve_commit(mark) {
-            Ok(commit) => commit,
-            Err(GitError::UnknownRevision { .. } | GitError::Missing { .. } | GitError::Vanished { .. }) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let subject = repository.summary(commit)?.subject;
-        let head = match repository.head() {
-            Ok(head) => head,
-            Err(GitError::Unborn { .. }) => return Ok(Some(Self { subject, behind: None, ahead: None })),
-            Err(error) => return Err(error.into()),
-        };
-        let count = |tip: Oid, hidden: Oid| -> Result<usize, Failure> {
-            Ok(repository.walk(&[tip], &[hidden], Walk::default())?.len())
-        };
-        let (behind, ahead) = (count(head, commit)?, count(commit, head)?);
-        Ok(Some(Self { subject, behind: Some(behind), ahead: Some(ahead) }))
-    }
-
-    /// Its relation to HEAD in words.
-    pub(super) fn words(&self) -> String {
-        let commits = |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
-        match (self.behind, self.ahead) {
-            (Some(0), Some(0)) => "this is HEAD".to_owned(),
-            (Some(behind), Some(0)) => format!("{} behind HEAD", commits(behind)),
-            (Some(0), Some(ahead)) => format!("{} ahead of HEAD", commits(ahead)),
-            (Some(behind), Some(ahead)) => {
-                format!("{} behind and {} ahead of HEAD", commits(behind), commits(ahead))
-            }
-            _ => "there is no HEAD yet".to_owned(),
-        }
-    }
+    Ok(context
+        .ui
+        .line(place.map_or_else(|| "not in this repository".to_owned(), |place| place.describe()))?)
 }

@@ -15,7 +15,6 @@ pub(in crate::cli) mod maintenance;
 mod man;
 mod mark;
 mod queue;
-mod reconcile;
 mod run_job;
 mod schedule;
 mod store;
@@ -27,7 +26,7 @@ mod worker;
 use clap::Subcommand;
 
 use super::context::Context;
-use super::error::Failure;
+use crate::failure::Failure;
 
 /// A command of `git pggit`.
 #[derive(Debug, Subcommand)]
@@ -52,7 +51,6 @@ pub(crate) enum Command {
     Schedule(schedule::Command),
     #[command(subcommand)]
     Hooks(hooks::Command),
-    Reconcile(reconcile::Args),
     #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
@@ -83,7 +81,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Ledger(command) => ledger::run(command, context),
         Command::Hooks(command) => hooks::run(command, context),
-        Command::Reconcile(args) => reconcile::run(&args, context),
         Command::Schedule(command) => schedule::run(command, context),
         Command::Store(command) => store::run(command, context),
         Command::Queue(command) => queue::run(command, context),

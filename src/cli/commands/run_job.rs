@@ -1,8 +1,10 @@
 //! `git pggit run-job`, which workers start: one attempt at one job.
 
-use crate::cli::{Context, Failure, bar};
+use crate::cli::Context;
 use crate::domain::{Failure as Cause, Line};
+use crate::failure::Failure;
 use crate::process::crash_point;
+use crate::terminal::bar;
 use crate::worker::{Answer, job};
 
 /// Make one attempt at the job on standard input
@@ -27,7 +29,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         Err(error) => {
             let retry = error.retry();
             let failure = Failure::from(error);
-            context.ui.failure(&failure);
+            context.ui.failure(&failure.output());
             let message =
                 std::iter::once(failure.message()).chain(failure.causes().iter().map(String::as_str));
             let message = message.collect::<Vec<_>>().join(": ");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cli::output::repository::{LeftAloneRef, SyncOutput};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::git::Repository;
 use crate::ledger::{SkippedRef, SyncOptions, SyncReport};
+use crate::output::repository::{LeftAloneRef, SyncOutput};
 
 /// Bring the ledger of this repository and that of a remote together
 ///

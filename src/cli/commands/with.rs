@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 
+use crate::cli::Context;
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::{attach, warn_not_marked, warn_of_difference, watch_signals};
-use crate::cli::{Code, Context, Failure, bar};
 use crate::domain::{DatabaseName, Owner};
+use crate::failure::{Code, Failure};
 use crate::pg::{Client, ConnInfo};
 use crate::process::interrupt;
 use crate::recovery::drop_clone;
 use crate::recovery::restore::{CopyRequest, Target, TargetQuery};
+use crate::terminal::bar;
 use crate::workspace::connect;
 
 /// Run a program on a throw-away copy of the database at a commit

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::cli::output::queue::WorkerSummary;
-use crate::cli::{Code, Context, Failure, logging};
+use crate::cli::{Context, logging};
 use crate::domain::parse_duration;
+use crate::failure::{Code, Failure};
+use crate::output::queue::WorkerSummary;
 use crate::worker::{self, Ended, Mode, Options, Processes};
 
 /// Do the jobs of the queue: make the backups that others asked for
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let Ended { summary, notifications } = worker::start(context, options)?;
     if let Err(error) = notifications {
-        context.ui.failure(&error.into());
+        context.ui.failure(&Failure::from(error).output());
     }
     let summary = summary?;
     if context.ui.wants_json() && mode != Mode::Forever {

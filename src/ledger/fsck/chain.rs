@@ -203,8 +203,8 @@ impl<'a> Chain<'a> {
             && before.iter().all(|parent| parent.schema != content.schema)
         {
             let paths = self.repository.differing_paths(&base.schema, &content.schema, PATHS_SHOWN)?;
-            self.found(Code::SchemaChanged, format!("the commit changes the schema: {}", paths.join(", "))).commit =
-                Some(id);
+            self.found(Code::SchemaChanged, format!("the commit changes the schema: {}", paths.join(", ")))
+                .commit = Some(id);
         }
         let mut added = Vec::new();
         for (file, entry) in &content.records {

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{BackupId, DependencyProblem, Status, check_graph};
-use crate::process::{Liveness, is_alive};
 
 use super::{Code, Finding, RecordAt};
-use crate::ledger::layout;
+use crate::ledger::{is_interrupted, layout};
 
 pub(super) fn check(known: &[RecordAt]) -> Vec<Finding> {
     let mut findings = duplicates(known);
     findings.extend(dependencies(known));
     findings.extend(locations(known));
     findings.extend(
-        known.iter().filter(|one| is_interrupted(one)).map(|one| {
+        known.iter().filter(|one| is_interrupted(&one.backup)).map(|one| {
             about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
         }),
     );
@@ -43,9 +42,11 @@ fn dependencies(known: &[RecordAt]) -> Vec<Finding> {
     let by_id: BTreeMap<BackupId, &RecordAt> = known.iter().map(|one| (one.backup.id, one)).collect();
     let finding = |problem| {
         let (code, backup, message) = match problem {
-            DependencyProblem::Missing { backup, needs } => {
-                (Code::DependencyMissing, backup, format!("the backup needs backup {needs}, which has no record"))
-            }
+            DependencyProblem::Missing { backup, needs } => (
+                Code::DependencyMissing,
+                backup,
+                format!("the backup needs backup {needs}, which has no record"),
+            ),
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
                 backup,
@@ -74,9 +75,4 @@ fn locations(known: &[RecordAt]) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn is_interrupted(one: &RecordAt) -> bool {
-    let owner = one.backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
-    one.backup.status == Status::InProgress && owner.is_some_and(|owner| is_alive(owner) == Liveness::Dead)
 }

@@ -153,7 +153,9 @@ impl Ledger<'_> {
                     }
                 }
                 _ => {
-                    report.findings.push(finding(Code::ForeignFile, "the file does not belong to the ledger"))
+                    report
+                        .findings
+                        .push(finding(Code::ForeignFile, "the file does not belong to the ledger"));
                 }
             }
         }

@@ -35,7 +35,10 @@ impl StoredEvents {
     /// events.
     pub(in crate::ledger) fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > RECORD_BYTES_MAX {
-            return Err(format!("the file has {} bytes, at most {RECORD_BYTES_MAX} are allowed", bytes.len()));
+            return Err(format!(
+                "the file has {} bytes, at most {RECORD_BYTES_MAX} are allowed",
+                bytes.len()
+            ));
         }
         let mut value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let Some(Value::Array(events)) = value.get_mut("events").map(Value::take) else {

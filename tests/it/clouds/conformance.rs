@@ -103,14 +103,14 @@ fn commands_work(place: &Place) {
     let url = place.url.to_string();
     let content = noise(3, 200_000);
     std::fs::write(sandbox.repo().join("dump"), &content).unwrap();
-    let missing = sandbox.pggit(["store", "ls", "--store", &url]).fails(10);
+    let missing = sandbox.pggit(["store", "list", "--store", &url]).fails(10);
     assert!(missing.stderr_text().contains("store init"), "{}", missing.snapshot());
     let _ = sandbox.pggit(["store", "init", &url]).success();
     let id = sandbox
         .pggit(["store", "put", "--store", &url, "--database", "shop", "dump"])
         .success()
         .stdout_text();
-    let listed = sandbox.pggit(["store", "ls", "--store", &url]).success().stdout_text();
+    let listed = sandbox.pggit(["store", "list", "--store", &url]).success().stdout_text();
     assert!(listed.starts_with(id.trim()), "{listed}");
     // The second time from the cache.
     for _ in 0..2 {

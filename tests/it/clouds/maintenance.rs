@@ -170,7 +170,7 @@ fn kept(place: &Place, sealed: bool) {
     let packs = raw.names("packs").len();
 
     // What is removed becomes garbage, and garbage goes.
-    let _ = scene.run(&["rm", "--force", &crm]).success();
+    let _ = scene.run(&["remove", "--force", &crm]).success();
     let planned = scene.run(&["gc"]).success().stdout_text();
     assert_eq!(raw.names("packs").len(), packs, "{planned}");
     let _ = scene.run(&["gc", "--force"]).success();

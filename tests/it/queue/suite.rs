@@ -318,10 +318,7 @@ pub fn paused_jobs_wait_and_refusals_say_why(stage: &dyn Stage) {
     assert_eq!(queue.pause(id).unwrap().state, JobState::Paused);
     assert_nothing(queue.as_ref());
     let refused = queue.retry(id).unwrap_err();
-    assert!(
-        refused.to_string().ends_with("cannot be retried: it is paused; resume it instead"),
-        "{refused}"
-    );
+    assert!(refused.to_string().ends_with("cannot be retried: it is paused; resume it instead"), "{refused}");
     assert_eq!(queue.resume(id).unwrap().state, JobState::Ready);
     let claim = take(queue.as_ref(), "w");
     assert!(matches!(queue.pause(id), Err(Error::Refused { .. })));

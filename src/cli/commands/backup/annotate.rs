@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use serde_json::{Map, Value};
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Annotated, Metadata};
+use crate::failure::{Code, Failure};
 
 use super::select::One;
 use super::{document, view};

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::output::backup::EventOutput;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{BackupId, EVENT_BYTES_MAX, Event, EventError, EventId, FORMAT, Timestamp};
+use crate::failure::{Code, Failure};
 use crate::ledger::{self, Ledger};
+use crate::output::backup::EventOutput;
 
 use super::{document, view};
 

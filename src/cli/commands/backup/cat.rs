@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Event, EventId, to_canonical_json};
+use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Ledger};
 
 use super::select::One;

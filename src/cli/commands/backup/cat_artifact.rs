@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 
+use crate::cli::Context;
 use crate::cli::from_option::FromOption;
-use crate::cli::{Code, Context, Failure};
 use crate::domain::Artifact;
+use crate::failure::{Code, Failure};
 use crate::progress::Quiet;
 use crate::store::Held;
 use crate::workspace::places;
@@ -15,7 +16,7 @@ use super::select::One;
 ///
 /// Without a name it is the dump. What is printed has been compared with the record
 /// before. A dump of the format directory has several files, which
-/// 'git pggit store ls --json' lists.
+/// 'git pggit store list --json' lists.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Completed, human_bytes};
+use crate::failure::Failure;
 
 use super::facts::{Facts, word};
 use super::select::One;

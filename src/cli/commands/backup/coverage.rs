@@ -1,13 +1,14 @@
 //! `git pggit backup coverage`
 
-use crate::cli::output::backup::{BranchCoverage, RangeCoverage, RangeTotals};
-use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Timestamp, human_bytes};
+use crate::failure::{Code, Failure};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
+use crate::output::backup::{BranchCoverage, RangeCoverage, RangeTotals};
 use crate::recovery::restore::records;
 use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
+use crate::terminal::Table;
 use crate::workspace::places;
 
 use super::view;

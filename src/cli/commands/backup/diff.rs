@@ -1,9 +1,10 @@
 //! `git pggit backup diff`
 
-use crate::cli::output::backup::SchemaDiff;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::git::DiffOptions;
 use crate::ledger::{Entry, Ledger};
+use crate::output::backup::SchemaDiff;
 
 use super::select;
 

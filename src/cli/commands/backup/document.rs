@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 
-use crate::cli::{Code, Failure};
 use crate::domain::{Metadata, human_bytes};
+use crate::failure::{Code, Failure};
 
 /// Reads the file `path`, or standard input for `-`, of at most `most` bytes.
 pub(super) fn read(path: &OsStr, what: &str, most: usize) -> Result<Vec<u8>, Failure> {

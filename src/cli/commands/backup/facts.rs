@@ -1,7 +1,8 @@
 //! What is known about a backup when it is complete, on the command line.
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Completed, Encryption, Invalid, Line, Metadata, Postgres, Timestamp};
+use crate::failure::{Code, Failure};
 
 use super::select::moment;
 

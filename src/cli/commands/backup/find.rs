@@ -1,12 +1,13 @@
 //! `git pggit backup find`
 
+use crate::cli::Context;
 use crate::cli::from_option::FromOption;
-use crate::cli::output::backup::FoundBackups;
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
 use crate::domain::{DatabaseName, ShortIds};
+use crate::failure::Failure;
+use crate::output::backup::FoundBackups;
 use crate::recovery::Candidate;
 use crate::recovery::restore::{CandidateQuery, best, candidates, one_database};
+use crate::terminal::Table;
 
 use super::list::short_ids;
 use super::{select, view};

@@ -1,6 +1,7 @@
 //! `git pggit backup for-each`
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 
 use super::fields;
 use super::select::Many;

@@ -2,16 +2,19 @@
 
 use std::ffi::OsString;
 
+use crate::artifacts;
 use crate::backup::{self, Asked, Request, Surroundings};
-use crate::cli::output::backup::GuardedMigration;
+use crate::cli::Context;
 use crate::cli::restores::{attach, recorded, warn_not_marked, watch_signals};
-use crate::cli::{Code, Context, Failure, bar};
 use crate::config::DatabaseConfig;
 use crate::domain::{BackupType, Line};
+use crate::failure::{Code, Failure};
 use crate::ledger::Entry;
+use crate::output::backup::GuardedMigration;
 use crate::pg::{Client, ConnInfo};
 use crate::process::{self, interrupt};
 use crate::recovery::restore::{Guard, RolledBack};
+use crate::terminal::bar;
 use crate::workspace::{connect, places, store};
 
 /// Run a migration; when it fails, put the database back as it was
@@ -91,7 +94,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 .hint(&format!("what the migration left is database {aside}; drop it when nobody needs it"));
         }
         Err(error) => {
-            context.ui.failure(&error.into());
+            context.ui.failure(&Failure::from(error).output());
             context.ui.warning(&format!("database {dbname} is as the migration has left it"));
             let id = entry.backup.id;
             context.ui.hint(&format!("the backup is there: git pggit backup restore {id} --into <name>"));
@@ -122,7 +125,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
     let around = Surroundings {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
-        adapter: backup::adapter_for(context.config()?, database, info, &programs)?,
+        adapter: artifacts::adapter_for(context.config()?, database, info, &programs)?,
         access: places::access_of(context, Some(&place), &database.name)?,
         place: Some(place),
         server: info.clone(),

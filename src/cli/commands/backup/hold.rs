@@ -1,7 +1,8 @@
 //! `git pggit backup hold`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::Held;
+use crate::failure::Failure;
 
 use super::facts::word;
 use super::select::One;

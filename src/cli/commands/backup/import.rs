@@ -1,8 +1,9 @@
 //! `git pggit backup import`
 
 use crate::backup::{self, Import, Outcome};
-use crate::cli::output::backup::{ImportOutcome, ImportedBackup, ImportedBackups};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::backup::{ImportOutcome, ImportedBackup, ImportedBackups};
 
 use super::catalogue::Where;
 

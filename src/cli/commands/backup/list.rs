@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 
-use crate::cli::output::backup::{RecordList, RecordOutput};
-use crate::cli::ui::text::relative_time;
-use crate::cli::ui::{JsonElement, OutputError, Table};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{ShortIds, Timestamp, human_bytes};
+use crate::failure::Failure;
 use crate::git::Repository;
 use crate::ledger::{Entry, Overview, Row};
+use crate::output::backup::{RecordList, RecordOutput};
+use crate::terminal::text::relative_time;
+use crate::terminal::{JsonElement, OutputError, Table};
 
 use super::select::Many;
 use super::view;

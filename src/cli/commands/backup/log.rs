@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::collections::binary_heap::{BinaryHeap, PeekMut};
 use std::sync::Arc;
 
-use crate::cli::output::backup::{EventLog, LoggedEvent, SignatureOutput};
-use crate::cli::ui::{JsonElement, Style, Table};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, BackupId, CommitId, Event, Timestamp};
+use crate::failure::Failure;
 use crate::git::Signature;
 use crate::ledger::{Entry, Row, reason};
+use crate::output::backup::{EventLog, LoggedEvent, SignatureOutput};
+use crate::terminal::{JsonElement, Style, Table};
 
 use super::list::short_ids;
 use super::select::Many;

@@ -38,7 +38,8 @@ pub(in crate::cli) mod view;
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Make, record, find and restore backups
 #[derive(Debug, Subcommand)]

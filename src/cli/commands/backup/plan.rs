@@ -1,6 +1,7 @@
 //! `git pggit backup plan`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 use super::restore::{Wanted, show};
 use super::restore_options::{Form, Given};

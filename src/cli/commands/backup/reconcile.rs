@@ -1,9 +1,10 @@
 //! `git pggit backup reconcile`
 
 use crate::backup::{self, Differences, Import};
-use crate::cli::output::backup::{ChangedBackup, GoneBackup, ToolDifferences, UnknownBackup};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::ledger::Entry;
+use crate::output::backup::{ChangedBackup, GoneBackup, ToolDifferences, UnknownBackup};
 
 use super::catalogue::Where;
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::backup::default_name;
-use crate::cli::output::backup::RecordOutput;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{
     BackupId, BackupName, BackupType, Body, DatabaseName, Dependency, Tool, check_dependencies,
 };
+use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, NewBackup};
+use crate::output::backup::RecordOutput;
 
 use super::facts::{Facts, word};
 use super::select::{self, Place};

@@ -1,7 +1,8 @@
 //! `git pggit backup release`
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{EventId, Line, Released};
+use crate::failure::{Code, Failure};
 
 use super::select::One;
 use super::view;

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::{failed, watch_signals};
-use crate::cli::{Code, Context, Failure, bar, logging};
+use crate::cli::{Context, logging};
 use crate::domain::{DatabaseName, Line, Lsn, RecoveryTarget, TableName};
+use crate::failure::{Code, Failure};
 use crate::recovery::Archiving;
 use crate::recovery::restore::{
     DatabaseDestination, Destination, DirectoryDestination, RestorePlan, RestoreRequest,
 };
+use crate::terminal::bar;
 
 use super::restore_options::{Form, Given};
 use super::{restore_in_place, restore_print, select};

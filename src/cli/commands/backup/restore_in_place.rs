@@ -2,13 +2,15 @@
 
 use super::restore::{Unfinished, Which};
 use super::{restore_print, view};
-use crate::cli::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
-use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure, bar, logging};
+use crate::cli::{Context, logging};
+use crate::failure::{Code, Failure};
+use crate::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
 use crate::recovery::in_place::{Place, Stage};
 use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, UnfinishedRestore};
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
+use crate::terminal::Table;
+use crate::terminal::bar;
 
 /// Shows what would be done.
 pub(super) fn show(request: RestoreRequest, context: &Context) -> Result<(), Failure> {

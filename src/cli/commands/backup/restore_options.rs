@@ -6,7 +6,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches, Id};
 
-use crate::cli::{Code, Failure};
+use crate::failure::{Code, Failure};
 
 /// The forms of the commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

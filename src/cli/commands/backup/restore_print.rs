@@ -1,19 +1,20 @@
 //! The output of `git pggit backup plan` and `git pggit backup restore`.
 
-use crate::cli::output::restore::{
-    PlannedDestination, RestorePlanOutput, RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer,
-};
+use crate::cli::Context;
 use crate::cli::restores::{recorded, warn_not_marked, warn_of_difference};
-use crate::cli::ui::text::human_duration;
-use crate::cli::{Context, Failure};
 use crate::domain::RecoveryTarget;
 use crate::domain::human_bytes;
+use crate::failure::Failure;
 use crate::git::Oid;
+use crate::output::restore::{
+    PlannedDestination, RestorePlanOutput, RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer,
+};
 use crate::recovery::restore::{
     Description, Destination, Estimate, Made, MadeDatabase, MadeDirectory, RestoreOutcome, RestorePlan,
     SchemaComparison, Target,
 };
 use crate::recovery::{Archiving, Effect, Forward, PlannedStep, Started, Way};
+use crate::terminal::text::human_duration;
 
 /// Prints a plan. What prevents the restore is the result.
 pub(super) fn plan(
@@ -49,7 +50,7 @@ pub(super) fn plan(
         lines(&steps, estimate.as_ref(), context)?;
     }
     let Some((first, rest)) = refusals.split_first() else { return Ok(()) };
-    rest.iter().for_each(|other| context.ui.failure(other));
+    rest.iter().for_each(|other| context.ui.failure(&other.output()));
     Err(first.clone())
 }
 

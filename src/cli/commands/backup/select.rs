@@ -2,12 +2,13 @@
 
 use std::str::FromStr;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config;
 use crate::domain::{
     BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Invalid, Line, Status, TagKey, Timestamp,
     parse_duration,
 };
+use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
 
 use super::view;

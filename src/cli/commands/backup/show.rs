@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::backup::displayed_status;
-use crate::cli::output::backup::{IgnoredEvent, LedgerPlace, ShownBackup};
-use crate::cli::ui::Style;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, Event, human_bytes};
+use crate::failure::Failure;
 use crate::git::Oid;
 use crate::ledger::{Entry, Overview, REFS_PREFIX, Row, reason};
+use crate::output::backup::{IgnoredEvent, LedgerPlace, ShownBackup};
+use crate::terminal::Style;
 
 use super::select::One;
 use super::view;

@@ -1,7 +1,8 @@
 //! `git pggit backup start`
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Started, Status};
+use crate::failure::{Code, Failure};
 use crate::process::{Liveness, is_alive};
 
 use super::select::{One, moment};

@@ -1,7 +1,8 @@
 //! `git pggit backup tag`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Body, Line, Status, TagKey, Tagged};
+use crate::failure::Failure;
 use crate::ledger::Change;
 
 use super::select::{self, One};

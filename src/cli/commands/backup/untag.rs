@@ -1,7 +1,8 @@
 //! `git pggit backup untag`
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Body, TagKey, Untagged};
+use crate::failure::{Code, Failure};
 use crate::ledger::Change;
 
 use super::select::One;

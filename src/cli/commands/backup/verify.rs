@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::backup;
+use crate::artifacts;
 use crate::cli::from_option::FromOption;
-use crate::cli::output::backup::{
-    DueVerification, DueVerifications, VerificationResult, VerificationResults,
-};
 use crate::cli::restores::watch_signals;
-use crate::cli::ui::text::human_duration;
-use crate::cli::{Code, Context, Failure, bar, logging};
+use crate::cli::{Context, logging};
 use crate::domain::{
     Backup, BackupId, DatabaseName, Status, VerificationKind, VerificationStatus, VerifyPolicy,
     parse_positive_duration,
 };
+use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Filter, Row};
+use crate::output::backup::{DueVerification, DueVerifications, VerificationResult, VerificationResults};
 use crate::report::{Tested, Verifications};
+use crate::terminal::bar;
+use crate::terminal::text::human_duration;
 use crate::tools::Programs;
 use crate::verify::{self, Due, Verdict};
 
@@ -163,7 +163,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 let ends = failure.code() == Code::Interrupted;
                 // The others can be verified all the same.
                 if let Some(earlier) = error.replace(failure) {
-                    context.ui.failure(&earlier);
+                    context.ui.failure(&earlier.output());
                 }
                 if ends {
                     break;
@@ -265,7 +265,7 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    if backup::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
+    if artifacts::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }
     let options = verify::Options {

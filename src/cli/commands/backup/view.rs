@@ -1,13 +1,14 @@
 //! How records are shown, and how a command says that it changed one.
 
 use crate::backup;
-use crate::cli::output::backup::RecordOutput;
-use crate::cli::ui::Style;
-use crate::cli::ui::text::relative_time;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, Timestamp, VerificationStatus, Verified};
+use crate::failure::Failure;
 use crate::git::{Oid, Repository};
 use crate::ledger::{Entry, Row};
+use crate::output::backup::RecordOutput;
+use crate::terminal::Style;
+use crate::terminal::text::relative_time;
 
 /// The state of a backup as people are told it.
 pub(super) fn displayed(row: &Row<'_>) -> &'static str {

@@ -1,11 +1,12 @@
 //! `git pggit clone list`
 
+use crate::cli::Context;
 use crate::cli::commands::backup::view;
-use crate::cli::output::database::{CloneList, CloneOutput, CloneState};
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
+use crate::failure::Failure;
+use crate::output::database::{CloneList, CloneOutput, CloneState};
 use crate::process::{Liveness, is_alive};
 use crate::recovery::{Clone, clones};
+use crate::terminal::Table;
 
 use super::Server;
 

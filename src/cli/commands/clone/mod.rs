@@ -1,11 +1,12 @@
 //! `git pggit clone`: copies of databases at commits.
 
 mod list;
-mod stop;
+mod remove;
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::pg::Client;
 use crate::workspace::connect;
 
@@ -13,13 +14,13 @@ use crate::workspace::connect;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(list::Args),
-    Stop(stop::Args),
+    Remove(remove::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::List(args) => list::run(&args, context),
-        Command::Stop(args) => stop::run(&args, context),
+        Command::Remove(args) => remove::run(&args, context),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config::{self, Reach};
 use crate::domain::DatabaseName;
+use crate::failure::{Code, Failure};
 use crate::git::config::{ConfigFile, ConfigWriter};
 
 /// Add a database to be backed up

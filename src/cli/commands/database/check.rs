@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::cli::output::database::{DatabaseCheck, ProgramOutput};
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::human_bytes;
+use crate::failure::Failure;
+use crate::output::database::{DatabaseCheck, ProgramOutput};
 use crate::pg::{Client, ServerFacts};
+use crate::terminal::Table;
 use crate::tools::{self, Program, ToolVersion};
 use crate::workspace::connect;
 

@@ -9,7 +9,8 @@ mod show;
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::git::config::ConfigFile;
 
 /// Say which databases are backed up, and how

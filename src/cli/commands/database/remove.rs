@@ -1,8 +1,9 @@
 //! `git pggit database remove`
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config::{self, Config, Origin};
 use crate::domain::DatabaseName;
+use crate::failure::{Code, Failure};
 use crate::git::config::{ConfigFile, ConfigWriter, Scope, Snapshot};
 
 /// Remove the settings of a database

@@ -1,9 +1,10 @@
 //! `git pggit database show`
 
+use crate::cli::Context;
 use crate::cli::commands::config::values_table;
-use crate::cli::output::database::DatabaseSettings;
-use crate::cli::{Context, Failure};
 use crate::config;
+use crate::failure::Failure;
+use crate::output::database::DatabaseSettings;
 
 /// Show the settings of one database
 ///

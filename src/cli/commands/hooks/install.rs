@@ -1,9 +1,10 @@
 //! `git pggit hooks install`
 
 use super::{hook, meant, place, program};
-use crate::cli::output::schedule::{ChangedHook, ChangedHooks, HookChange};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::git::hooks::{Hook, HookEdit};
+use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
 /// Put our lines into git's hooks
 ///

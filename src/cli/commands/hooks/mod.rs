@@ -7,7 +7,8 @@ mod status;
 
 use clap::Subcommand;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::git::hooks::{Hook, HookError, Hooks};
 
 /// Make backups by themselves, when branches move

@@ -1,9 +1,10 @@
 //! `git pggit hooks remove`
 
 use super::{hook, meant, place};
-use crate::cli::output::schedule::{ChangedHook, ChangedHooks, HookChange};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::git::hooks::{Hook, HookEdit};
+use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
 /// Take our lines out of git's hooks
 ///

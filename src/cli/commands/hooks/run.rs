@@ -8,7 +8,8 @@ use std::io::Read as _;
 
 use super::hook;
 use crate::automation;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::git::hooks::Hook;
 use crate::workspace::queue;
 
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, context: &Context) {
     if let Err(failure) = react(args, context, &say) {
         say(&format!("no backup was queued: {}", failure.message()));
         failure.causes().iter().for_each(|cause| say(&format!("because: {cause}")));
-        say("'git pggit reconcile' makes up for it");
+        say("'git pggit schedule catch-up' makes up for it");
     }
 }
 

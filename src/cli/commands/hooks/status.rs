@@ -1,11 +1,12 @@
 //! `git pggit hooks status`
 
 use super::{place, program};
-use crate::cli::output::schedule::{HookStatus, HooksStatus, MergeRule};
-use crate::cli::ui::{Style, Table};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::git::hooks::{Hook, HookState};
+use crate::output::schedule::{HookStatus, HooksStatus, MergeRule};
 use crate::policy::BranchRule;
+use crate::terminal::{Style, Table};
 
 /// Show the hooks and the branches that they watch
 ///

@@ -3,9 +3,10 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
-use crate::cli::output::repository::ExportedLedger;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::ledger::transfer::ExportReport;
+use crate::output::repository::ExportedLedger;
 use crate::process::Replacement;
 
 /// Write all records as lines of JSON

@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::cli::output::repository::ImportedLedger;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::ledger::transfer::ImportOptions;
+use crate::output::repository::ImportedLedger;
 use crate::process::{create_private, private_directories};
 
 /// Take records over from an export

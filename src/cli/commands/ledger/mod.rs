@@ -6,7 +6,8 @@ mod rebuild;
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Move all records between repositories
 #[derive(Debug, Subcommand)]

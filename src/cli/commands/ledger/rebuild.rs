@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::output::repository::{ImportedLedger, RebuiltLedger};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::ledger::transfer::{ImportOptions, ImportReport};
+use crate::output::repository::{ImportedLedger, RebuiltLedger};
 use crate::process::create_private;
 use crate::store::{Place, private_directory};
 use crate::workspace::{places, store};

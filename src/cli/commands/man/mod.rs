@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Code, Context, Failure};
+use crate::cli::{Cli, Context};
+use crate::failure::{Code, Failure};
 use page::Page;
 
 /// The program, whose page is the first.

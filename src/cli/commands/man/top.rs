@@ -1,8 +1,8 @@
 //! The page `git-pggit.1`, which is what `git pggit --help` shows.
 
 use super::page::Page;
-use crate::cli::Code;
 use crate::config::{COMMITTED_FILE, KEYS};
+use crate::failure::Code;
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
 
 const EXAMPLES: &[(&str, &[&str])] = &[

@@ -1,6 +1,7 @@
 //! `git pggit queue cancel`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Cancel jobs
 ///

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::cli::output::queue::CleanedQueue;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::parse_duration;
+use crate::failure::Failure;
+use crate::output::queue::CleanedQueue;
 use crate::workspace::queue;
 
 /// Remove finished jobs

@@ -1,11 +1,12 @@
 //! `git pggit queue enqueue`
 
+use crate::cli::Context;
 use crate::cli::commands::backup::select;
-use crate::cli::output::queue::EnqueuedJob;
-use crate::cli::{Context, Failure};
 use crate::domain::{
     BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
 };
+use crate::failure::Failure;
+use crate::output::queue::EnqueuedJob;
 use crate::queue::EnqueueResult;
 use crate::workspace::queue::{self, Wish};
 

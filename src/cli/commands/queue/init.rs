@@ -1,7 +1,8 @@
 //! `git pggit queue init`
 
-use crate::cli::output::queue::InstalledQueue;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::output::queue::InstalledQueue;
 use crate::pg::Client;
 use crate::sql::{self, QueuePrivilege};
 use crate::workspace::queue;

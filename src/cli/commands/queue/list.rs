@@ -1,11 +1,12 @@
 //! `git pggit queue list`
 
-use crate::cli::output::queue::JobList;
-use crate::cli::ui::text::relative_time;
-use crate::cli::ui::{JsonElement, Table};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{DatabaseName, Job, JobKind, JobState, ShortIds, Timestamp};
+use crate::failure::Failure;
+use crate::output::queue::JobList;
 use crate::queue::{Filter, Listing};
+use crate::terminal::text::relative_time;
+use crate::terminal::{JsonElement, Table};
 use crate::workspace::queue;
 
 use super::view;

@@ -15,9 +15,10 @@ mod watch;
 
 use clap::Subcommand;
 
-use crate::cli::output::queue::JobList;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Job, JobId};
+use crate::failure::{Code, Failure};
+use crate::output::queue::JobList;
 use crate::queue::{Error, Queue};
 use crate::workspace::queue;
 
@@ -77,7 +78,7 @@ impl Some {
                 Ok(job) => changed.push(job),
                 Err(other) => {
                     if let Some(earlier) = failure.replace(other) {
-                        context.ui.failure(&earlier);
+                        context.ui.failure(&earlier.output());
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! `git pggit queue pause`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Let jobs wait until they are resumed
 ///

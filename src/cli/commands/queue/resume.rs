@@ -1,6 +1,7 @@
 //! `git pggit queue resume`
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Let paused jobs run
 ///

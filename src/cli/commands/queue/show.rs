@@ -1,9 +1,10 @@
 //! `git pggit queue show`
 
-use crate::cli::output::queue::JobOutput;
-use crate::cli::ui::Style;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{AttemptReport, Job, Work};
+use crate::failure::Failure;
+use crate::output::queue::JobOutput;
+use crate::terminal::Style;
 use crate::workspace::queue;
 
 use super::view;

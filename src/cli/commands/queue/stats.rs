@@ -1,8 +1,9 @@
 //! `git pggit queue stats`
 
-use crate::cli::output::queue::QueueStats;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::JobState;
+use crate::failure::Failure;
+use crate::output::queue::QueueStats;
 use crate::workspace::queue;
 
 use super::view;

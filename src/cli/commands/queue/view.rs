@@ -1,7 +1,7 @@
 //! How jobs are shown.
 
-use crate::cli::ui::Style;
 use crate::domain::{Job, Timestamp};
+use crate::terminal::Style;
 
 /// `backup of shop`
 pub(super) fn title(job: &Job) -> String {

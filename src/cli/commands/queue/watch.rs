@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::cli::output::queue::JobOutput;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Job, JobId, JobState};
+use crate::failure::Failure;
+use crate::output::queue::JobOutput;
 use crate::queue::{Filter, Queue, Watch};
 use crate::workspace::queue;
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Run, planned, run_of};
-use crate::cli::commands::init::quoted;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::process::shell_word;
 
 /// Print lines for a crontab that make the backups, for those who do without the worker
 ///
@@ -42,8 +43,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 /// One line for the shell that cron runs. It ends at a line break, and `%` is
 /// one to cron.
 fn command(run: &Run) -> Result<String, Failure> {
-    let variables = run.variables.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
-    let line: Vec<String> = variables.chain(run.words.iter().map(|word| quoted(word).into_owned())).collect();
+    let variables = run.variables.iter().map(|(name, value)| format!("{name}={}", shell_word(value)));
+    let line: Vec<String> =
+        variables.chain(run.words.iter().map(|word| shell_word(word).into_owned())).collect();
     let line = line.join(" ");
     if line.contains(['\n', '\r']) {
         let failure = Failure::new(Code::Usage, "a crontab cannot name a path with a line break");

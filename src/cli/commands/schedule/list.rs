@@ -2,10 +2,11 @@
 
 use super::planned;
 use crate::automation::ScheduledRule;
-use crate::cli::output::schedule::{ScheduleList, ScheduleOutput, ScheduleState};
-use crate::cli::ui::text::relative_time;
-use crate::cli::ui::{Style, Table};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::schedule::{ScheduleList, ScheduleOutput, ScheduleState};
+use crate::terminal::text::relative_time;
+use crate::terminal::{Style, Table};
 
 /// List the schedules, and how they stand
 ///

@@ -1,5 +1,6 @@
 //! `git pggit schedule`: backups at times of the day, the week and the year.
 
+mod catch_up;
 mod cron;
 mod list;
 mod next;
@@ -11,9 +12,10 @@ use std::path::Path;
 use clap::Subcommand;
 
 use crate::automation::{self, ScheduledRule};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::config::Config;
 use crate::domain::DatabaseName;
+use crate::failure::{Code, Failure};
 use crate::queue::Filter;
 use crate::workspace::queue;
 
@@ -23,6 +25,7 @@ pub(crate) enum Command {
     List(list::Args),
     Next(next::Args),
     Run(run::Args),
+    CatchUp(catch_up::Args),
     Systemd(systemd::Args),
     Cron(cron::Args),
 }
@@ -32,6 +35,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::List(args) => list::run(&args, context),
         Command::Next(args) => next::run(&args, context),
         Command::Run(args) => run::run(&args, context),
+        Command::CatchUp(args) => catch_up::run(&args, context),
         Command::Systemd(args) => systemd::run(&args, context),
         Command::Cron(args) => cron::run(&args, context),
     }

@@ -2,10 +2,11 @@
 
 use super::planned;
 use crate::automation::ScheduledRule;
-use crate::cli::output::schedule::{NextRun, NextRuns};
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::Timestamp;
+use crate::failure::Failure;
+use crate::output::schedule::{NextRun, NextRuns};
+use crate::terminal::Table;
 
 /// Show the next runs of all schedules, in order
 #[derive(Debug, clap::Args)]

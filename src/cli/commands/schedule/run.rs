@@ -2,8 +2,9 @@
 
 use super::planned;
 use crate::automation;
+use crate::cli::Context;
 use crate::cli::automation::enqueue;
-use crate::cli::{Context, Failure};
+use crate::failure::Failure;
 
 /// Put what is due into the queue, once, as the worker does every minute
 ///

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::{Run, planned, run_of};
 use crate::automation::ScheduledRule;
-use crate::cli::output::schedule::SystemdUnits;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::output::schedule::SystemdUnits;
 
 /// Print units for systemd that make the backups, for those who do without the worker
 ///

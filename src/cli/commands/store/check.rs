@@ -2,12 +2,13 @@
 
 use super::known::Known;
 use super::{StoreOption, of};
-use crate::cli::bar::progress;
-use crate::cli::output::store::{DamagedObject, HitArtifact, HitFile, ObjectError, StoreCheck};
-use crate::cli::ui::Style;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::human_bytes;
+use crate::failure::{Code, Failure};
+use crate::output::store::{DamagedObject, HitArtifact, HitFile, ObjectError, StoreCheck};
 use crate::store::{Access, Checked, Finding, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
+use crate::terminal::Style;
+use crate::terminal::bar::progress;
 use crate::workspace::store;
 
 /// Check that what is in the store is what was written
@@ -124,7 +125,7 @@ fn print(
     ))?;
     if !checked.is_sound() && args.repair_from.is_none() {
         ui.hint("'git pggit store check --repair-from <url>' replaces what is damaged, if there is a copy");
-        ui.hint("otherwise make a new backup, and remove what cannot be read with 'git pggit store rm'");
+        ui.hint("otherwise make a new backup, and remove what cannot be read with 'git pggit store remove'");
     }
     Ok(())
 }

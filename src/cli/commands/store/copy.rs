@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 
 use super::known::{COPIES, Known, copies};
 use super::{StoreOption, of};
-use crate::cli::bar::progress;
-use crate::cli::output::store::{ArtifactError, CopiedArtifact, StoreCopy};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Annotated, Metadata, Status, human_bytes};
+use crate::failure::{Code, Failure};
 use crate::ledger::{Change, Entry, Error as LedgerError};
+use crate::output::store::{ArtifactError, CopiedArtifact, StoreCopy};
 use crate::store::{Copied, CopyOf};
+use crate::terminal::bar::progress;
 use crate::workspace::store;
 
 /// Copy all artifacts into another store

@@ -1,11 +1,12 @@
 //! `git pggit store gc`
 
 use super::{StoreOption, of};
-use crate::cli::bar::progress;
-use crate::cli::output::store::CollectedGarbage;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::human_bytes;
+use crate::failure::Failure;
+use crate::output::store::CollectedGarbage;
 use crate::store::{Amount, AtWork, Collection};
+use crate::terminal::bar::progress;
 
 /// Remove from the store what no artifact needs
 ///
@@ -27,7 +28,7 @@ const EXAMPLES: &str = "\
 Whoever has not said for 12 hours that it still writes is taken for dead.
 
 EXAMPLES
-    git pggit store rm 01a1fc4d --force
+    git pggit store remove 01a1fc4d --force
     git pggit store gc
     git pggit store gc --force";
 

@@ -4,7 +4,8 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{StoreOption, find};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::process::Replacement;
 use crate::store::FileReader;
 

@@ -1,8 +1,9 @@
 //! `git pggit store init`
 
 use super::key::{PassphraseOption, author};
-use crate::cli::output::store::StoreDescription;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::store::StoreDescription;
 use crate::store::{NewRecipient, Store};
 use crate::workspace::{places, store};
 

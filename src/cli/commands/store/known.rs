@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, Status};
+use crate::failure::Failure;
 use crate::ledger::{Damage, Entry};
 use crate::store::Listed;
 

@@ -7,15 +7,16 @@ mod get;
 mod init;
 mod key;
 mod known;
-mod ls;
+mod list;
 mod put;
-mod rm;
+mod remove;
 mod show;
 mod stats;
 
 use clap::Subcommand;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::store::{Listed, Store};
 
 /// Look after the store that keeps the bytes of backups
@@ -23,15 +24,14 @@ use crate::store::{Listed, Store};
 pub(crate) enum Command {
     Init(init::Args),
     Show(show::Args),
-    #[command(visible_alias = "list")]
-    Ls(ls::Args),
+    List(list::Args),
     Put(put::Args),
     Get(get::Args),
     #[command(subcommand)]
     Key(key::Command),
     Check(check::Args),
     Copy(copy::Args),
-    Rm(rm::Args),
+    Remove(remove::Args),
     Gc(gc::Args),
     Stats(stats::Args),
 }
@@ -40,13 +40,13 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::run(&args, context),
         Command::Show(args) => show::run(&args, context),
-        Command::Ls(args) => ls::run(&args, context),
+        Command::List(args) => list::run(&args, context),
         Command::Put(args) => put::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Key(command) => key::run(command, context),
         Command::Check(args) => check::run(&args, context),
         Command::Copy(args) => recorded(copy::run(&args, context), context),
-        Command::Rm(args) => recorded(rm::run(&args, context), context),
+        Command::Remove(args) => recorded(remove::run(&args, context), context),
         Command::Gc(args) => gc::run(&args, context),
         Command::Stats(args) => stats::run(&args, context),
     }
@@ -93,6 +93,6 @@ fn find(store: &Store, id: &str) -> Result<Listed, Failure> {
             Err(Failure::new(Code::Ambiguous, format!("several artifacts begin with '{id}'")))
         }
         (None, _) => Err(Failure::new(Code::NotFound, format!("no artifact '{id}' in {}", store.url()))
-            .hint("'git pggit store ls' lists them")),
+            .hint("'git pggit store list' lists them")),
     }
 }

@@ -5,9 +5,10 @@ use std::io::{self, Read, Write as _};
 use std::path::PathBuf;
 
 use super::StoreOption;
-use crate::cli::output::store::StoredArtifact;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{BackupId, human_bytes};
+use crate::failure::{Code, Failure};
+use crate::output::store::StoredArtifact;
 use crate::process;
 use crate::store::{Chunking, NewArtifact};
 

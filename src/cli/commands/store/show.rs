@@ -1,8 +1,9 @@
 //! `git pggit store show`
 
 use super::StoreOption;
-use crate::cli::output::store::StoreDescription;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::store::StoreDescription;
 use crate::store::Store;
 use crate::workspace::store;
 

@@ -1,9 +1,10 @@
 //! `git pggit store stats`
 
 use super::{StoreOption, of};
-use crate::cli::output::store::{DatabaseStats, StoreStats};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::human_bytes;
+use crate::failure::Failure;
+use crate::output::store::{DatabaseStats, StoreStats};
 
 /// Show how much is in the store, and how much space it takes
 ///

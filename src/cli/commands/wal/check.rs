@@ -1,11 +1,12 @@
 //! `git pggit wal check`
 
-use crate::cli::output::repository::{WalBackup, WalCheck};
-use crate::cli::ui::Table;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::{Backup, Lsn, Status};
+use crate::failure::{Code, Failure};
 use crate::ledger::Filter;
+use crate::output::repository::{WalBackup, WalCheck};
 use crate::recovery::{Reach, Run, reach};
+use crate::terminal::Table;
 
 use super::Place;
 use crate::recovery::restore::ArchivedWal;

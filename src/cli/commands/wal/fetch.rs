@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
 use crate::domain::WalName;
+use crate::failure::{Code, Failure};
 use crate::wal::{self, Fetch};
 
 use super::Place;

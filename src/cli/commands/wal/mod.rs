@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::store::Store;
 use crate::wal;
 use crate::workspace::store;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::cli::output::repository::PushedWal;
+use crate::output::repository::PushedWal;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 use crate::wal::{Archived, Push, push};
 
 use super::Place;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
 use crate::domain::Lsn;
+use crate::failure::Failure;
 use crate::wal::{self, Receive};
 
 /// Receive the write-ahead log from the server and keep it in the store

@@ -1,7 +1,8 @@
 //! `git pggit store key add`
 
 use super::{PassphraseOption, StoreOption, author, changed};
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::store::NewRecipient;
 
 /// Let somebody else open the store

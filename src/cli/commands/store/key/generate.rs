@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::cli::output::store::GeneratedIdentity;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::output::store::GeneratedIdentity;
 use crate::store::generate_identity;
 
 /// Make an age identity, in a new file that only you can read

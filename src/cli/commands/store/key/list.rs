@@ -1,8 +1,9 @@
 //! `git pggit store key list`
 
 use super::StoreOption;
-use crate::cli::ui::Table;
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::terminal::Table;
 
 /// List who can open the store, and its keys
 ///

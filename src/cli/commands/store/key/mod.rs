@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::StoreOption;
-use crate::cli::{Code, Context, Failure};
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
 use crate::store::{Access, Author, Keyring, KeysView, NewRecipient, Passphrase, StoreKeys};
 use crate::workspace::store;
 

@@ -1,7 +1,8 @@
 //! `git pggit store key remove`
 
 use super::{StoreOption, author, changed};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Take a recipient away from the store
 ///

@@ -1,7 +1,8 @@
 //! `git pggit store key rotate`
 
 use super::{StoreOption, author, changed};
-use crate::cli::{Context, Failure};
+use crate::cli::Context;
+use crate::failure::Failure;
 
 /// Make a new key that seals from now on
 ///

@@ -1,0 +1,55 @@
+//! `git pggit clone remove`
+
+use crate::cli::Context;
+use crate::failure::{Code, Failure};
+use crate::output::database::DroppedClones;
+use crate::recovery::{clones, drop_clone};
+
+use super::Server;
+
+/// Drop copies
+///
+/// Whoever is connected to one is thrown out. Only databases that are copies are
+/// dropped: what they are stands in their comment.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The names of their databases
+    #[arg(value_name = "DATABASE", required_unless_present = "all")]
+    names: Vec<String>,
+
+    /// All that do not go with a process which lives
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+
+    #[command(flatten)]
+    server: Server,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES
+    git pggit clone remove shop_1f2e3d4c5b
+    git pggit clone remove --all";
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let client = args.server.connect(context)?;
+    let known = clones(&client)?;
+    let names: Vec<String> = match args.all {
+        false => args.names.clone(),
+        true => known.into_iter().filter(|one| !one.is_in_use()).map(|one| one.dbname).collect(),
+    };
+    for name in &names {
+        if !drop_clone(&client, name)? {
+            return Err(Failure::new(
+                Code::NotFound,
+                format!("database \"{name}\" is no copy, or does not exist"),
+            )
+            .hint("'git pggit clone list' shows all copies on the server"));
+        }
+        context.ui.status(&format!("dropped {name}"));
+    }
+    if context.ui.wants_json() {
+        context.ui.json(&DroppedClones { dropped: names })?;
+    }
+    Ok(())
+}

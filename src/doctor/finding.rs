@@ -1,0 +1,132 @@
+//! What was found, and how it is shown.
+
+use crate::domain::DatabaseName;
+use crate::failure::Failure;
+use crate::output::repository::DoctorCheck;
+use crate::terminal::{OutputError, Style, Ui};
+
+/// The result of one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Ok,
+    /// It deserves a look, and prevents no backup.
+    Warning,
+    /// It prevents backups, or makes them incomplete.
+    Problem,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Ok => Style::Good,
+            Self::Warning => Style::Attention,
+            Self::Problem => Style::Bad,
+        }
+    }
+}
+
+/// A check and its result.
+#[derive(Debug)]
+pub struct Finding {
+    verdict: Verdict,
+    database: Option<DatabaseName>,
+    check: &'static str,
+    message: String,
+    remedies: Vec<String>,
+}
+
+impl Finding {
+    /// Adds a remedy: a command, or advice.
+    pub fn remedy(&mut self, text: impl Into<String>) -> &mut Self {
+        self.remedies.push(text.into());
+        self
+    }
+}
+
+/// The checks that were made, in order.
+#[derive(Debug, Default)]
+pub struct Findings {
+    all: Vec<Finding>,
+    about: Option<DatabaseName>,
+}
+
+impl Findings {
+    /// Sets the database that the following checks are about.
+    pub fn about(&mut self, database: Option<DatabaseName>) {
+        self.about = database;
+    }
+
+    /// Adds a check that found nothing wrong.
+    pub fn ok(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(Verdict::Ok, check, message.into());
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
+        self.add(Verdict::Warning, check, message.into())
+    }
+
+    /// Adds a problem.
+    pub fn problem(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
+        self.add(Verdict::Problem, check, message.into())
+    }
+
+    /// Adds an error with its advice as a problem.
+    pub fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Finding {
+        let failure: Failure = failure.into();
+        let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
+        let message = failure.message().to_owned() + &causes.collect::<String>();
+        let finding = self.problem(check, message);
+        failure.hints().iter().fold(finding, |finding, hint| finding.remedy(hint))
+    }
+
+    fn add(&mut self, verdict: Verdict, check: &'static str, message: String) -> &mut Finding {
+        let database = self.about.clone();
+        self.all.push(Finding { verdict, database, check, message, remedies: Vec::new() });
+        self.all.last_mut().expect("one was just added")
+    }
+
+    /// Returns the number of checks with this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.all.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+
+    /// Prints the checks as text.
+    pub fn print(&self, ui: &Ui) -> Result<(), OutputError> {
+        for finding in &self.all {
+            let database = finding.database.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            // A message of several lines, such as git's own, stays in its column.
+            let message = finding.message.trim_end().replace('\n', "\n           ");
+            let verdict = format!("{:<7}", finding.verdict.word());
+            let rest = format!("  {database}{}: {message}", finding.check);
+            ui.spans(&[(finding.verdict.style(), &verdict), (Style::Plain, &rest)])?;
+            for remedy in &finding.remedies {
+                ui.line(format!("           -> {}", remedy.trim_end().replace('\n', "\n              ")))?;
+            }
+        }
+        let (problems, warnings) = (self.count(Verdict::Problem), self.count(Verdict::Warning));
+        let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        ui.line(format!("{}, {}", count(problems, "problem"), count(warnings, "warning")))
+    }
+
+    /// Returns the checks as `--json` prints them.
+    pub fn output(&self) -> Vec<DoctorCheck> {
+        let row = |finding: &Finding| DoctorCheck {
+            check: finding.check.to_owned(),
+            database: finding.database.clone(),
+            status: finding.verdict.word().to_owned(),
+            message: finding.message.clone(),
+            remedies: finding.remedies.clone(),
+        };
+        self.all.iter().map(row).collect()
+    }
+}

@@ -1,0 +1,667 @@
+//! Whose fault it is and what to do about it: the errors of all rooms as
+//! failures of a command.
+
+use crate::config::{self, InvalidUrl};
+use crate::domain::Invalid;
+use crate::tools::{Fault, Kind};
+use crate::{
+    artifacts, backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace,
+};
+
+use super::{Code, Failure};
+
+impl From<git::config::Error> for Failure {
+    fn from(error: git::config::Error) -> Self {
+        use git::config::Error;
+        match error {
+            _ if error.retry() => Self::of(Code::Busy, &error).hint(
+                "another git process is writing this file; if there is none, remove its '.lock' file by hand",
+            ),
+            Error::Parse { .. } | Error::Parameters | Error::Read { .. } => {
+                Self::of(Code::Configuration, &error)
+            }
+            Error::Nul { .. } => Self::of(Code::Usage, &error),
+            Error::Start(_) => {
+                Self::of(Code::ToolFailed, &error).hint("install git, or add its directory to PATH")
+            }
+            Error::Git { .. } => Self::of(Code::ToolFailed, &error),
+        }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        use config::Error;
+        const ADD: &str = "add one with 'git pggit database add <name> --url <url>'";
+        match &error {
+            Error::Retired { new, key, .. } => Self::of(Code::Configuration, &error)
+                .hint(format!("git config {new} \"$(git config {key})\" && git config --unset {key}")),
+            Error::NoStore { name, .. } => Self::of(Code::Configuration, &error)
+                .hint(format!("name its place: git config pggit.store.{name}.url <url>")),
+            Error::Value { origin, .. } | Error::Reason { origin, .. } | Error::DatabaseName { origin, .. } => {
+                let usage = *origin == config::Origin::CommandLine;
+                Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
+            }
+            Error::Url { origin, reason, .. } => {
+                let usage = *origin == config::Origin::CommandLine;
+                let failure = Self::of(if usage { Code::Usage } else { Code::Configuration }, &error);
+                if *reason != InvalidUrl::Password {
+                    return failure;
+                }
+                failure
+                    .hint("take the password out of the URL and put it into ~/.pgpass, a service file or PGPASSWORD")
+                    .hint("change it, too, if other people can read the place it was written to")
+            }
+            Error::UnknownDatabase { known, nearest, .. } => {
+                let failure = Self::of(Code::NotFound, &error);
+                let names: Vec<_> = known.iter().map(crate::domain::DatabaseName::as_str).collect();
+                match nearest {
+                    Some(nearest) => failure.hint(format!("did you mean '{nearest}'?")),
+                    None if known.is_empty() => failure.hint(ADD),
+                    None => failure.hint(format!("configured are: {}", names.join(", "))),
+                }
+            }
+            Error::NoDatabase => Self::of(Code::Configuration, &error).hint(ADD),
+            Error::AwsProfile { profile, .. } => Self::of(Code::Configuration, &error).hint(format!(
+                "'eval \"$(aws configure export-credentials --profile {profile} --format env)\"' gives the keys of any profile"
+            )),
+            Error::SeveralDatabases { .. } => Self::of(Code::Ambiguous, &error).hint(
+                "choose one with --database <name>, or for good with 'git config pggit.database <name>'",
+            ),
+        }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(error: Invalid) -> Self {
+        Self::of(Code::Usage, &error)
+    }
+}
+
+impl From<git::Error> for Failure {
+    fn from(error: git::Error) -> Self {
+        use git::Error;
+        const FETCH: &str = "the history of this clone is cut off; 'git fetch --unshallow' gets the rest";
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::Signing { .. } => Self::of(Code::Configuration, &error)
+                .hint("git signs in the same way: try 'git commit --allow-empty -S'; 'pggit.sign' says whether to sign"),
+            Error::NotARepository { message, .. } if message.contains("not a git repository") => {
+                failure(Code::NotARepository)
+                    .hint("run the command inside of your schema repository, or name it with -C <dir>")
+            }
+            Error::NotARepository { .. } => failure(Code::NotARepository),
+            Error::Extension { extension, .. } => {
+                const CLONE: &str = "work in a clone without the extension: git clone --ref-format=files <path> <dir>";
+                let failure = failure(Code::Conflict);
+                match extension.to_ascii_lowercase().split(' ').next() {
+                    Some("refstorage") => failure
+                        .hint("convert it: git refs migrate --ref-format=files")
+                        .hint(format!("or {CLONE}")),
+                    Some("partialclone") => failure
+                        .hint("fetch what it lacks: git fetch --refetch --no-filter <remote>")
+                        .hint("then: git config --unset remote.<remote>.promisor; git config --unset extensions.partialClone"),
+                    _ => failure.hint(CLONE),
+                }
+            }
+            // What the library says about it is for its own developers.
+            Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
+            Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
+            Error::AmbiguousRevision { .. } => failure(Code::Ambiguous).hint("use more of its name"),
+            Error::Unborn { .. } => {
+                failure(Code::NotFound).hint("a backup belongs to a commit; make one with 'git commit' first")
+            }
+            Error::Missing { shallow: true, .. } => failure(Code::NotFound).hint(FETCH),
+            Error::Missing { .. } | Error::Vanished { .. } => {
+                failure(Code::Damaged).hint("check the repository with 'git fsck'")
+            }
+            Error::NoIdentity => failure(Code::Configuration)
+                .hint("tell git who you are: git config --global user.name <name>")
+                .hint("and: git config --global user.email <mail>"),
+            Error::LostRace { .. } => failure(Code::Busy).hint("try again"),
+            Error::Program { .. } => failure(Code::ToolFailed),
+            Error::Io { .. } | Error::Library { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<ledger::Error> for Failure {
+    fn from(error: ledger::Error) -> Self {
+        use ledger::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Invalid(error) => error.into(),
+            Error::NotFound { .. } | Error::NoneCompleted { .. } => {
+                failure(Code::NotFound).hint("'git pggit backup list' shows all backups")
+            }
+            Error::Ambiguous { ref candidates, .. } => {
+                const SHOWN: usize = 10;
+                let failure = failure(Code::Ambiguous).hint("use more of the id; it could be one of");
+                let failure = candidates.iter().take(SHOWN).fold(failure, |failure, line| failure.hint(format!("  {line}")));
+                if candidates.len() > SHOWN {
+                    return failure.hint(format!("  and {} more", candidates.len() - SHOWN));
+                }
+                failure
+            }
+            Error::Refused { .. } | Error::RemoteRejected { .. } => failure(Code::Conflict),
+            Error::Event(_) => failure(Code::Usage),
+            Error::Damaged { ref commit, .. } => failure(Code::Damaged)
+                .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),
+            Error::Export { .. } => failure(Code::Damaged).hint("'git pggit fsck' says what is wrong with the ledger"),
+            Error::Import { .. } => failure(Code::Usage).hint("nothing was written"),
+            Error::MissingCommits { ref commits } => {
+                const SHOWN: usize = 10;
+                let failure = failure(Code::NotFound);
+                let failure = commits.iter().take(SHOWN).fold(failure, |failure, commit| failure.cause(commit.to_string()));
+                let failure = match commits.len().saturating_sub(SHOWN) {
+                    0 => failure,
+                    more => failure.cause(format!("and {more} more")),
+                };
+                failure.hint("fetch the schema history that they are in, leave their backups out with --skip-missing, or take them with --allow-missing-commits")
+            }
+            Error::Busy { .. } => failure(Code::Busy).hint(
+                "many write to this ledger at the same time, or a '.lock' file was left behind by a killed git; \
+                 'git pggit doctor' looks for those",
+            ),
+        }
+    }
+}
+
+impl From<pg::Error> for Failure {
+    fn from(error: pg::Error) -> Self {
+        use pg::Error;
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::Unreachable { .. } => {
+                failure(Code::DatabaseUnreachable).hint("is the server running, and is the URL right? 'git pggit database show'")
+            }
+            Error::AuthFailed { .. } => failure(Code::DatabaseUnreachable)
+                .hint("passwords are taken from ~/.pgpass, a service file or PGPASSWORD, as psql takes them"),
+            Error::DatabaseMissing { .. } => failure(Code::DatabaseUnreachable).hint("'psql -l' lists the databases of a server"),
+            Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
+            Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
+            Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
+            Error::Foreign { owner, .. } => failure(Code::Conflict)
+                .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
+                .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
+            Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
+                .hint("a superuser can allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
+            Error::PermissionDenied { .. } => failure(Code::DatabaseUnreachable),
+            Error::BadConnInfo { .. } => failure(Code::Configuration),
+            Error::BadName { .. } | Error::BadMark { .. } => failure(Code::Usage),
+            Error::Query { .. } | Error::Unexpected { .. } => failure(Code::ToolFailed),
+        }
+    }
+}
+
+impl From<process::Error> for Failure {
+    fn from(error: process::Error) -> Self {
+        match &error {
+            process::Error::Interrupted { .. } => Self::of(Code::Interrupted, &error),
+            _ => Self::of(Code::ToolFailed, &error),
+        }
+    }
+}
+
+impl From<tools::Error> for Failure {
+    fn from(error: tools::Error) -> Self {
+        use tools::Error;
+        let error = match error {
+            Error::Pg(error) => return error.into(),
+            other => other,
+        };
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::ProgramMissing { .. } => failure(Code::ToolFailed)
+                .hint("install PostgreSQL's client programs, or name their directory: git config pggit.pgBinDir <dir>"),
+            Error::ServerNewer { server, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the client programs of PostgreSQL {server}, or name their directory: git config pggit.pgBinDir <dir>"
+            )),
+            Error::OtherMajor { needed, .. } => failure(Code::ToolFailed).hint(format!(
+                "install the programs of PostgreSQL {needed}, or name their directory: git config pggit.pgBinDir <dir>"
+            )),
+            Error::NotSetUp { hint, .. } => failure(Code::Configuration).hint(hint.clone()),
+            Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
+            Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
+            Error::Place(_) => failure(Code::Destination),
+            Error::Failed { kind, .. } => {
+                let code = code_of(*kind);
+                match hint_for(&error.to_string()) {
+                    Some(hint) => failure(code).hint(hint),
+                    None => failure(code),
+                }
+            }
+            Error::Write { source, .. } => Self::of(Code::Destination, &error).hint(match source.kind() {
+                std::io::ErrorKind::StorageFull => "make room, or choose another directory with --output",
+                _ => "choose another directory with --output",
+            }),
+            Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
+            Error::Destination { source, .. } => match source.kind() {
+                std::io::ErrorKind::DirectoryNotEmpty => failure(Code::Conflict)
+                    .hint("nothing was changed; a backup is restored into a directory that is missing or empty"),
+                _ => failure(Code::Destination),
+            },
+            Error::Tool { tool, fault } => of_fault(tool, fault, failure),
+            Error::Statement { refusal, .. } => of_refusal(refusal, failure(code_of(error.kind()))),
+            Error::Script { .. } => failure(Code::Conflict),
+            Error::WrongDatabase { .. } => failure(Code::Fatal),
+            Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
+            Error::VersionUnknown { .. }
+            | Error::Empty { .. }
+            | Error::Truncated { .. }
+            | Error::Incomplete { .. }
+            | Error::Process(_) => failure(Code::ToolFailed),
+            Error::Pg(_) => unreachable!("handled above"),
+        }
+    }
+}
+
+fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
+        Kind::Busy => Code::Busy,
+        Kind::DiskFull => Code::Destination,
+        _ => Code::ToolFailed,
+    }
+}
+
+/// Adds the detail, place and hint that the server reported for a statement of a script.
+fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
+    const ALONE: &str =
+        "a file that begins with the comment '-- no-transaction' is run without a transaction";
+    let failure = refusal.detail.iter().chain(&refusal.place).cloned().fold(failure, Failure::cause);
+    let failure = refusal.hint.iter().cloned().fold(failure, Failure::hint);
+    match refusal.sqlstate.as_str() {
+        "25001" | "2D000" => failure.hint(ALONE),
+        _ => failure,
+    }
+}
+
+/// What to do about a tool with a repository of its own.
+fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Failure {
+    match fault {
+        Fault::Missing => failure(Code::ToolFailed)
+            .hint(format!("install {tool}, or say where it is: git config pggit.<database>.{tool} <program>")),
+        Fault::NotConfigured(key) => failure(Code::Configuration)
+            .hint(format!("say what {tool} calls the database: git config pggit.<database>.{key} <name>")),
+        Fault::Root => failure(Code::Configuration).hint(
+            "say which user has the repository, and it is run as that one: git config pggit.<database>.toolUser postgres",
+        ),
+        Fault::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
+        Fault::NotRoot(user) => failure(Code::Configuration)
+            .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
+        Fault::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
+        Fault::Unknown(_) => failure(Code::NotFound)
+            .hint("see pggit.<database>.pgbackrestStanza or .barmanServer, and the configuration file of the tool"),
+        Fault::NoBackup(_) => {
+            failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
+        }
+        Fault::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
+        Fault::Server(_) => failure(Code::DatabaseUnreachable),
+        Fault::Refused(_) => failure(Code::Conflict),
+        Fault::Unsupported(_) => failure(Code::Usage),
+        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Permanent { .. } | Fault::Failed { .. } => failure(Code::ToolFailed),
+    }
+}
+
+/// What helps against some of the things that pg_basebackup says.
+fn hint_for(said: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "has already been removed",
+            "let the server keep more of its log (wal_keep_size), or use --wal stream",
+        ),
+        (
+            "no pg_hba.conf entry for replication",
+            "pg_hba.conf has to have a line for the database \"replication\"",
+        ),
+        (
+            "WAL summaries are required",
+            "the server removed its summaries of what changed (wal_summary_keep_time): --type full",
+        ),
+        ("too many WAL senders", "max_wal_senders of the server is too low, or try again in a moment"),
+        (
+            "requested starting point",
+            "the server has no longer what the backup before was made of: --type full",
+        ),
+    ];
+    if said.contains("ERROR:  role \"") && said.contains("\" does not exist") {
+        // Policies and user mappings also cause this error: --no-owner and --no-privileges do not
+        // leave them out.
+        return Some("--globals makes the roles that the server lacks, if they were backed up with it");
+    }
+    hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        let failure = |code| Self::of(code, &error);
+        match &error {
+            Error::RootMissing { path } => {
+                failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display()))
+            }
+            Error::Full { .. } => {
+                failure(Code::Destination).hint("make room, or choose another directory with --output")
+            }
+            Error::NotADirectory { .. } | Error::ReadOnly { .. } | Error::Denied { .. } => {
+                failure(Code::Destination).hint("choose another directory with --output")
+            }
+            Error::UnsafeName { .. } | Error::BadLocation { .. } => failure(Code::Usage),
+            Error::Exists { .. } => failure(Code::Conflict),
+            Error::Missing { .. } => failure(Code::NotFound),
+            Error::Unexpected { .. }
+            | Error::Truncated { .. }
+            | Error::Corrupt { .. }
+            | Error::Mismatch { .. } => failure(Code::Damaged)
+                .hint("the stored bytes are not those that were written; restore from another backup"),
+            Error::NoStore { url } => failure(Code::NotFound).hint(format!("make one with 'git pggit store init {url}'")),
+            Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
+            Error::OtherStore { .. } => failure(Code::Conflict)
+                .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
+            Error::Replaced { .. }
+            | Error::Unsealed { .. }
+            | Error::OtherKeys { .. }
+            | Error::Elsewhere { .. }
+            | Error::OtherFiles { .. } => against_record(&error),
+            Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
+            Error::NoObject { .. } => failure(Code::NotFound),
+            Error::Damaged { .. } => failure(Code::Damaged)
+                .hint("'git pggit store check' says what is damaged and which backups need it"),
+            Error::NoBucket { .. } => failure(Code::Destination)
+                .hint("make it with the cloud's own tools, or correct the URL; docs/store-clouds.md says what it needs"),
+            Error::Forbidden { .. } => failure(Code::Destination)
+                .hint("the credentials are those of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
+            Error::Storage { transient, .. } => {
+                let failure = failure(Code::Destination);
+                if *transient { failure.hint("it may succeed later") } else { failure }
+            }
+            Error::NoKey { .. }
+            | Error::KeyFile { .. }
+            | Error::BadPassphrase { .. }
+            | Error::BadRecipient { .. }
+            | Error::RecipientKnown { .. }
+            | Error::RecipientUnknown { .. }
+            | Error::RecipientAmbiguous { .. }
+            | Error::LastRecipient { .. }
+            | Error::NotEncrypted { .. } => about_keys(&error),
+            Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
+            Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+/// An error about the keys or the recipients of an encrypted store.
+fn about_keys(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::NoKey { given, .. } => {
+            let failure = failure(Code::Configuration);
+            if *given {
+                return failure.hint("'git pggit store key list' shows whose keys fit");
+            }
+            failure
+                .hint("name a file with an age identity: git config --global pggit.storeIdentity <file>")
+                .hint("or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.storePassphraseFile names")
+        }
+        Error::KeyFile { .. } => failure(Code::Configuration)
+            .hint("pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where"),
+        Error::BadPassphrase { .. } => failure(Code::Configuration),
+        Error::BadRecipient { .. } => failure(Code::Usage)
+            .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
+        Error::RecipientKnown { .. } => failure(Code::Conflict)
+            .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
+        Error::RecipientUnknown { .. } => {
+            failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
+        }
+        Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
+        Error::LastRecipient { .. } => {
+            failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
+        }
+        Error::NotEncrypted { .. } => failure(Code::Conflict).hint(
+            "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
+        ),
+        _ => failure(Code::Fatal),
+    }
+}
+
+/// Errors about bytes or stores that differ from the records.
+fn against_record(error: &store::Error) -> Failure {
+    use store::Error;
+    let failure = |code| Failure::of(code, error);
+    match error {
+        Error::Replaced { .. } => failure(Code::Conflict)
+            .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
+        Error::Elsewhere { .. } => failure(Code::Conflict)
+            .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
+            .hint("or for good: git config --add pggit.place <place>"),
+        Error::OtherFiles { .. } => failure(Code::Damaged)
+            .hint("the stored bytes are not those that were written; restore from another backup"),
+        _ => failure(Code::Conflict)
+            .hint("somebody may have put another store in its place; 'git pggit store show' shows what it says"),
+    }
+}
+
+impl From<queue::Error> for Failure {
+    fn from(error: queue::Error) -> Self {
+        use queue::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit queue list' shows all jobs"),
+            Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
+            Error::Damaged { .. } => failure(Code::Damaged),
+            Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
+            Error::Version { installed, needed, .. } if installed > needed => {
+                failure(Code::Configuration).hint("use a newer version of git-pggit")
+            }
+            Error::Version { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+            Error::Exposed { .. } => failure(Code::Configuration)
+                .hint("'git pggit queue list' shows them; cancel those that are not yours with 'git pggit queue cancel'")
+                .hint("then forbid pushes to them: git config --add receive.hideRefs refs/pggit"),
+            Error::Fetched { ref remote, .. } => {
+                let key = format!("remote.{remote}.fetch");
+                failure(Code::Configuration).hint(format!("leave them out: git config --add {key} '^refs/pggit/*'"))
+            }
+            Error::Watch { .. } => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<wal::Error> for Failure {
+    fn from(error: wal::Error) -> Self {
+        use wal::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Workspace(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Invalid(error) => error.into(),
+            Error::ControlFile { .. } => failure(Code::Usage).hint(
+                "run it in the data directory, as archive_command and restore_command do, or name it with --pgdata",
+            ),
+            Error::Spool { .. } => failure(Code::Destination).hint("TMPDIR says where it is"),
+            Error::Target { .. } | Error::Directory { .. } => failure(Code::Destination),
+            Error::File { .. } | Error::NotArchived { .. } => failure(Code::NotFound),
+            Error::Occupied { .. } => failure(Code::Busy),
+            Error::NoSystemIdentifier => failure(Code::DatabaseUnreachable)
+                .hint("GRANT EXECUTE ON FUNCTION pg_control_system() TO <role>"),
+            Error::NoEnd => failure(Code::Usage),
+            Error::Segment { .. } | Error::Signals(_) => failure(Code::Fatal),
+        }
+    }
+}
+
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        match error {
+            worker::Error::Queue(error) => error.into(),
+            worker::Error::Workspace(error) => error.into(),
+            worker::Error::Listen { .. } => Self::of(Code::Usage, &error),
+            worker::Error::Io(_) => Self::of(Code::Fatal, &error),
+        }
+    }
+}
+
+impl From<worker::job::ReadError> for Failure {
+    fn from(error: worker::job::ReadError) -> Self {
+        use worker::job::ReadError;
+        match error {
+            ReadError::Input(_) | ReadError::Signals(_) => Self::of(Code::Fatal, &error),
+            ReadError::Malformed(_) => Self::of(Code::Usage, &error),
+        }
+    }
+}
+
+impl From<worker::job::Error> for Failure {
+    fn from(error: worker::job::Error) -> Self {
+        use worker::job::Error;
+        match error {
+            Error::Workspace(error) => (*error).into(),
+            Error::Backup(error) => {
+                let refused = matches!(*error, backup::Error::Ledger(ledger::Error::Refused { .. }));
+                let failure = Self::from(*error);
+                if refused { failure.with_code(Code::Busy) } else { failure }
+            }
+            Error::Verify(error) => (*error).into(),
+            Error::UnknownTool { .. } => Self::of(Code::Configuration, &error),
+            Error::EarlierAttempt => Self::of(Code::Busy, &error),
+            Error::VerificationFailed { ref reasons, .. } => {
+                let failure = Self::of(Code::Negative, &error);
+                reasons.iter().cloned().fold(failure, Self::cause)
+            }
+        }
+    }
+}
+
+/// What to do where nobody is known who may run a server.
+pub(super) const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
+pub(super) const NAME_USER: &str =
+    "another one that owns no server can be named: git config pggit.scratchUser <user>";
+
+/// What to do where the server of a version is missing.
+pub(super) fn server_wanted(major: u32) -> String {
+    format!(
+        "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgBinDir <dir>"
+    )
+}
+
+impl From<verify::Error> for Failure {
+    fn from(error: verify::Error) -> Self {
+        use verify::Error;
+        let failure = |code| Self::of(code, &error);
+        match error {
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Process(error) => error.into(),
+            Error::Recovery(error) => error.into(),
+            Error::Workspace(error) => (*error).into(),
+            Error::Artifacts(error) => (*error).into(),
+            Error::NotVerifiable { .. } | Error::UnknownTool { .. } => failure(Code::Conflict),
+            Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
+            Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
+            Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
+                failure(Code::Destination).hint("choose another directory: git config pggit.scratchDir <dir>")
+            }
+            Error::NoRoom { .. } => failure(Code::Destination)
+                .hint("make room, or choose another directory: git config pggit.scratchDir <dir>"),
+            Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => {
+                failure(Code::ToolFailed)
+            }
+            Error::Deadline { .. } => failure(Code::ToolFailed)
+                .hint("give it more time: git config pggit.<database>.verifyTimeout <duration>"),
+            Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
+        }
+    }
+}
+
+impl From<artifacts::Error> for Failure {
+    fn from(error: artifacts::Error) -> Self {
+        use artifacts::Error;
+        match error {
+            Error::Config(error) => error.into(),
+            Error::UnknownTool { .. } => {
+                let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                let failure =
+                    Self::of(Code::Configuration, &error).hint(format!("known are {}", known.join(", ")));
+                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
+            }
+        }
+    }
+}
+
+impl From<backup::Error> for Failure {
+    fn from(error: backup::Error) -> Self {
+        use backup::Error;
+        match error {
+            Error::Git(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Tools(error) => error.into(),
+            Error::Store(error) => error.into(),
+            other @ Error::MarkDiffers { .. } => Self::of(Code::Conflict, &other)
+                .hint("the database says what was migrated into it; leave out --commit to use that")
+                .hint("or use --force to record the backup on this commit and both in the record"),
+            other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
+                .hint("the database belongs to another repository, or its commit was not fetched")
+                .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            Error::Artifacts(error) => error.into(),
+            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
+                "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
+            ),
+            other @ Error::BaseUnreadable { .. } => {
+                Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
+            }
+            other @ Error::NotAgain { reason: backup::NotAgain::BeingMade, .. } => {
+                Self::of(Code::Busy, &other)
+            }
+            other @ Error::NotAgain { .. } => Self::of(Code::Conflict, &other),
+            other @ Error::Interrupted { .. } => Self::of(Code::Interrupted, &other),
+            Error::Workspace(error) => error.into(),
+        }
+    }
+}
+
+impl From<workspace::Error> for Failure {
+    fn from(error: workspace::Error) -> Self {
+        use workspace::Error;
+        match error {
+            Error::Git(error) => error.into(),
+            Error::GitConfig(error) => error.into(),
+            Error::Config(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            Error::Pg(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Queue(error) => error.into(),
+            Error::Setting { origin, source } => {
+                Self::from(*source).cause(format!("pggit.repository is set in {origin}"))
+            }
+            Error::RecordsRepository { ref reason, .. } => Self::of(Code::Configuration, &error)
+                .cause(reason.clone())
+                .hint("'git pggit init --repository <dir>' sets one up"),
+            Error::NoDirectory | Error::NotOneLine { .. } => Self::of(Code::Usage, &error),
+            Error::PasswordInArguments => {
+                Self::of(Code::Usage, &error).hint("put it into ~/.pgpass, a service file or PGPASSWORD")
+            }
+            Error::Credentials { .. } => Self::of(Code::Configuration, &error),
+            Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
+                .hint("mount it, or bring it back")
+                .hint(format!("if the backups are lost for good, '{command}' makes an empty one")),
+            Error::OtherStore { source, command } => match source {
+                store::Error::Replaced { .. } => {
+                    Self::from(source).hint(format!("if that is what you want: {command}"))
+                }
+                // A place that is accepted needs the recorded keys all the same.
+                source => Self::from(source),
+            },
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! How a command fails: the message, the exit status and the advice.
+//!
+//! The other rooms know what went wrong but not what the user should do about
+//! it. Their errors become a [`Failure`] here and nowhere else.
+
+use crate::terminal::OutputError;
+use crate::terminal::message::{ErrorFields, ErrorMessage};
+
+mod advice;
+mod restores;
+
+/// Every way a command can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// It did what it was asked to do.
+    Done,
+    /// It was asked a question, and the answer is no.
+    Negative,
+    /// Something is not there.
+    NotFound,
+    /// A short id or name stands for several things.
+    Ambiguous,
+    /// The state does not allow it.
+    Conflict,
+    /// A program we ran failed.
+    ToolFailed,
+    /// No connection to PostgreSQL.
+    DatabaseUnreachable,
+    /// A place to write to is missing or full.
+    Destination,
+    /// A record or an artifact is damaged.
+    Damaged,
+    /// Somebody else holds what is needed.
+    Busy,
+    /// There is no repository.
+    NotARepository,
+    /// A setting is missing or wrong.
+    Configuration,
+    /// Everything that has no code of its own.
+    Fatal,
+    /// The command line is wrong.
+    Usage,
+    /// There is nothing to run a program on.
+    Untestable,
+    /// The user ended it.
+    Interrupted,
+    /// The reader of the output went away.
+    BrokenPipe,
+}
+
+/// A row of the table of all codes.
+#[derive(Debug, Clone, Copy)]
+pub struct Meaning {
+    /// The code.
+    pub code: Code,
+    /// Its stable name, as `--json` shows it.
+    pub name: &'static str,
+    /// The exit status of the process.
+    pub status: u8,
+    /// What it means, for the documents.
+    pub meaning: &'static str,
+}
+
+const fn row(code: Code, name: &'static str, status: u8, meaning: &'static str) -> Meaning {
+    Meaning { code, name, status, meaning }
+}
+
+impl Code {
+    /// All codes, in the order of their exit status.
+    pub const ALL: &'static [Meaning] = &[
+        row(Self::Done, "done", 0, "The command did what it was asked to do."),
+        row(Self::Negative, "negative", 1, "The answer to the question is no."),
+        row(Self::NotFound, "not-found", 10, "A backup, commit or database of that name does not exist."),
+        row(
+            Self::Ambiguous,
+            "ambiguous",
+            11,
+            "A name stands for several things, or none was chosen among several.",
+        ),
+        row(Self::Conflict, "conflict", 12, "The state does not allow it, or the thing exists already."),
+        row(
+            Self::ToolFailed,
+            "tool-failed",
+            13,
+            "A program such as pg_dump or git failed; its own words are shown.",
+        ),
+        row(
+            Self::DatabaseUnreachable,
+            "database-unreachable",
+            14,
+            "PostgreSQL cannot be reached or refuses the connection.",
+        ),
+        row(Self::Destination, "destination", 15, "The place to write to is missing, read-only or full."),
+        row(Self::Damaged, "damaged", 16, "A record or an artifact is damaged."),
+        row(Self::Busy, "busy", 17, "Somebody else is at work on it; the same command may succeed later."),
+        row(
+            Self::NotARepository,
+            "not-a-repository",
+            18,
+            "The directory does not belong to a git repository.",
+        ),
+        row(Self::Configuration, "configuration", 19, "A setting is missing or wrong."),
+        row(
+            Self::Untestable,
+            "untestable",
+            125,
+            "`git pggit with` has no backup for the commit, or none that leads to it, so the program was not run; `git bisect run` passes over it.",
+        ),
+        row(
+            Self::Fatal,
+            "fatal",
+            128,
+            "Anything else that stopped the command, including errors in git-pggit itself.",
+        ),
+        row(Self::Usage, "usage", 129, "The command line is wrong."),
+        row(Self::Interrupted, "interrupted", 130, "The user ended the command, for example with Ctrl-C."),
+        row(
+            Self::BrokenPipe,
+            "broken-pipe",
+            141,
+            "The reader of the output went away; nothing is said about it.",
+        ),
+    ];
+
+    fn meaning(self) -> &'static Meaning {
+        Self::ALL.iter().find(|row| row.code == self).expect("a test checks that every code has a row")
+    }
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        self.meaning().name
+    }
+
+    /// The exit status.
+    pub fn status(self) -> u8 {
+        self.meaning().status
+    }
+}
+
+/// The reference of all exit codes, in Markdown: `docs/exit-codes.md`.
+pub fn reference() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for row in Code::ALL {
+        text.push_str(&format!("| {} | `{}` | {} |\n", row.status, row.name, row.meaning));
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+<!-- Generated from `src/failure/mod.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+
+# Exit codes
+
+A command ends with one of these. Statuses and names are stable; treat a status that is not listed as a failure.
+
+With `--json` a failure is one JSON object on standard error, in one line:
+
+    {\"error\":{\"causes\":[],\"code\":\"not-found\",\"exit\":10,\"hints\":[],\"message\":\"...\"}}
+
+`code` is the name below and `exit` the status. `message`, `causes` and `hints` are for people and may change. Lines
+with a `warning` object instead of `error` may come before it.
+
+| status | name | meaning |
+|---:|---|---|
+";
+
+/// Why a command ended without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    code: Code,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+    /// The exit status, when it is that of somebody else's program.
+    status: Option<u8>,
+}
+
+impl Failure {
+    /// A failure with its code and message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new(), status: None }
+    }
+
+    /// A failure that says what `error` says, with the errors behind it as
+    /// causes.
+    pub fn of(code: Code, error: &dyn std::error::Error) -> Self {
+        let mut failure = Self::new(code, error.to_string());
+        let mut source = error.source();
+        while let Some(cause) = source {
+            failure.causes.push(cause.to_string());
+            source = cause.source();
+        }
+        failure
+    }
+
+    /// The same failure under another code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Adds what the user could do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds what lies behind it.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// The end of a program that ran for the user, as a shell shows it; nothing is
+    /// said about it.
+    pub fn of_program(status: crate::process::Status) -> Self {
+        use crate::process::Status::{Exited, Killed};
+        let status = match status {
+            Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
+            Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        };
+        Self { status: Some(status), ..Self::new(Code::Negative, "") }
+    }
+
+    /// The exit status of the process.
+    pub fn status(&self) -> u8 {
+        self.status.unwrap_or_else(|| self.code.status())
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What lies behind it, the nearest first.
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What the user could do.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// Whether there is nobody to tell, or nothing to be told.
+    pub(super) fn is_silent(&self) -> bool {
+        self.code == Code::BrokenPipe || (self.code == Code::Negative && self.message.is_empty())
+    }
+
+    /// The whole failure for machines.
+    pub fn output(&self) -> ErrorMessage {
+        ErrorMessage {
+            error: ErrorFields {
+                code: self.code.name().to_owned(),
+                exit: self.code.status(),
+                message: self.message.clone(),
+                causes: self.causes.clone(),
+                hints: self.hints.clone(),
+            },
+        }
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        let broken = error.0.kind() == std::io::ErrorKind::BrokenPipe;
+        Self::new(if broken { Code::BrokenPipe } else { Code::Fatal }, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_row_of_its_own() {
+        for (at, row) in Code::ALL.iter().enumerate() {
+            assert_eq!(row.code.status(), row.status);
+            for other in &Code::ALL[..at] {
+                assert!(
+                    other.code != row.code && other.name != row.name && other.status < row.status,
+                    "{row:?}"
+                );
+            }
+        }
+        // One more variant than this would need one more row.
+        assert_eq!(Code::ALL.len(), Code::BrokenPipe as usize + 1);
+    }
+
+    #[test]
+    fn failures_keep_the_errors_behind_them() {
+        let error =
+            crate::git::config::Error::Start(crate::process::Error::NotFound { program: "git".into() });
+        let failure = Failure::from(error);
+        assert_eq!(
+            serde_json::to_value(failure.output()).unwrap().to_string(),
+            r#"{"error":{"causes":["git: program not found"],"code":"tool-failed","exit":13,"hints":["install git, or add its directory to PATH"],"message":"cannot run git"}}"#
+        );
+    }
+}

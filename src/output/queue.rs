@@ -1,0 +1,178 @@
+//! Results of the commands of the queue.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::{
+    AttemptReport, BackupId, DatabaseName, Failure, Job, JobId, JobKind, JobState, Line, Priority, Timestamp,
+    Work,
+};
+use crate::terminal::ListOutput;
+
+/// A job of the queue.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
+pub struct JobOutput {
+    /// The id of the job.
+    pub id: JobId,
+    /// The id of the backup that the job makes or verifies.
+    pub backup_id: BackupId,
+    /// The configured database.
+    pub database: DatabaseName,
+    /// The tool that was asked for; null if the configuration chooses it.
+    pub tool: Option<Line>,
+    /// The kind of work.
+    pub kind: JobKind,
+    /// The state of the job.
+    pub state: JobState,
+    /// The priority: higher numbers come first.
+    pub priority: Priority,
+    /// Number of attempts that have begun; attempts that were handed back do not count.
+    pub attempts: u32,
+    /// Number of attempts after which the job has failed for good.
+    pub max_attempts: u32,
+    /// When the next attempt may begin; null if the job does not wait for one.
+    pub next_retry_at: Option<Timestamp>,
+    /// The worker that has the job; null if none has it.
+    pub worker: Option<Line>,
+    /// When the worker loses the job unless it gives a sign of life; null if no worker has it.
+    pub lease_expires_at: Option<Timestamp>,
+    /// Whether somebody asked for the end of the running attempt.
+    pub cancel_requested: bool,
+    /// The error of the last attempt that failed; null if none failed.
+    pub last_error: Option<Failure>,
+    /// Of the waiting jobs with the same key there is only one; null if the job has no key.
+    pub dedup_key: Option<Line>,
+    /// When the job was put into the queue.
+    pub created_at: Timestamp,
+    /// The author of the job.
+    pub created_by: Line,
+    /// When the last attempt began; null if none began.
+    pub started_at: Option<Timestamp>,
+    /// When the job was completed, failed for good or was cancelled; null before that.
+    pub finished_at: Option<Timestamp>,
+    /// When the job changed last.
+    pub updated_at: Timestamp,
+    /// The work in detail.
+    pub work: Work,
+    /// The last attempts that ended, oldest first.
+    pub history: Vec<AttemptReport>,
+}
+
+impl From<&Job> for JobOutput {
+    fn from(job: &Job) -> Self {
+        let lease = job.lease.as_ref();
+        Self {
+            id: job.id,
+            backup_id: job.work.backup(),
+            database: job.work.database().clone(),
+            tool: job.work.tool().cloned(),
+            kind: job.work.kind(),
+            state: job.state,
+            priority: job.priority,
+            attempts: job.attempts,
+            max_attempts: job.policy.max_attempts,
+            next_retry_at: job.next_retry_at,
+            worker: lease.map(|lease| lease.worker.clone()),
+            lease_expires_at: lease.map(|lease| lease.expires_at),
+            cancel_requested: job.cancel_requested,
+            last_error: job.last_error.clone(),
+            dedup_key: job.dedup_key.clone(),
+            created_at: job.created_at,
+            created_by: job.created_by.clone(),
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            updated_at: job.updated_at,
+            work: job.work.clone(),
+            history: job.history.clone(),
+        }
+    }
+}
+
+/// The jobs of the queue, or those that were changed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct JobList {
+    /// The jobs.
+    pub jobs: Vec<JobOutput>,
+}
+
+impl ListOutput for JobList {
+    const FIELD: &'static str = "jobs";
+    type Element = JobOutput;
+}
+
+/// A job that was put into the queue, or the waiting one with the same key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EnqueuedJob {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobOutput,
+    /// Whether the job is new; false if one with the same key was waiting already.
+    pub is_new: bool,
+}
+
+/// The jobs for the backups that are due.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DueJobs {
+    /// The jobs.
+    pub jobs: Vec<DueJob>,
+    /// Whether nothing was put into the queue because of `--dry-run`.
+    pub dry_run: bool,
+}
+
+/// A job for a backup that is due.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DueJob {
+    /// The configured database.
+    pub database: DatabaseName,
+    /// Why a backup is due, in words.
+    pub reason: String,
+    /// The id of the job; absent with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// Whether the job is new; false if one with the same key was waiting already. Absent with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_new: Option<bool>,
+}
+
+/// The queue in numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct QueueStats {
+    /// Number of jobs by state; a state without jobs may be absent.
+    pub jobs: BTreeMap<String, u64>,
+    /// Number of jobs that could run now.
+    pub due: u64,
+    /// Seconds that the oldest of those has been waiting; 0 if there is none.
+    pub oldest_due_s: u64,
+    /// Number of running jobs whose worker gave no sign of life in time.
+    pub expired_leases: u64,
+    /// When the last job was completed; null if none was.
+    pub last_completed_at: Option<Timestamp>,
+}
+
+/// The version of the tables of a queue in PostgreSQL.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InstalledQueue {
+    /// The version now.
+    pub version: u32,
+    /// The version before; 0 if there was no queue.
+    pub before: u32,
+}
+
+/// The finished jobs that were removed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CleanedQueue {
+    /// Number of jobs that were removed.
+    pub removed: u64,
+}
+
+/// The jobs that a worker did before it ended. A worker that runs for ever prints none.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WorkerSummary {
+    /// Number of attempts that completed their job.
+    pub completed: u64,
+    /// Number of attempts that failed.
+    pub failed: u64,
+}

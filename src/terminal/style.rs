@@ -1,0 +1,109 @@
+//! Colours, and whether there are any.
+
+use crate::config::{Environment, boolean};
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal.
+    Auto,
+    /// Even into a file.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+impl ColorChoice {
+    /// Reads the value of `color.ui`; git takes `true` for `auto`.
+    fn from_config(text: &str) -> Option<Self> {
+        match text {
+            "always" => Some(Self::Always),
+            "never" => Some(Self::Never),
+            "auto" => Some(Self::Auto),
+            other => boolean(other).map(|on| if on { Self::Auto } else { Self::Never }),
+        }
+    }
+
+    /// What is in force: the option, then what the user's `color.ui` forces,
+    /// then `NO_COLOR` and a dumb terminal, then `auto`.
+    pub(super) fn resolve(option: Option<Self>, color_ui: Option<&str>, environment: &Environment) -> Self {
+        let plain = environment.get("NO_COLOR").is_some() || environment.text("TERM") == Some("dumb");
+        let configured = color_ui.and_then(Self::from_config);
+        match option.or(configured.filter(|choice| *choice != Self::Auto)) {
+            Some(choice) => choice,
+            None if plain => Self::Never,
+            None => Self::Auto,
+        }
+    }
+
+    /// Whether to use colours on an output that is a terminal or not.
+    pub(super) fn applies(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// What a piece of text is, which decides how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Ordinary text.
+    Plain,
+    /// A title.
+    Bold,
+    /// An id, as git shows commits.
+    Id,
+    /// Something good.
+    Good,
+    /// Something that needs attention.
+    Attention,
+    /// Something bad.
+    Bad,
+    /// Something of less importance.
+    Dim,
+}
+
+impl Style {
+    /// The escape sequence that begins it.
+    fn start(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Bold => "\x1b[1m",
+            Self::Id | Self::Attention => "\x1b[33m",
+            Self::Good => "\x1b[32m",
+            Self::Bad => "\x1b[1;31m",
+            Self::Dim => "\x1b[2m",
+        }
+    }
+
+    /// `text` in this style, if `color`.
+    pub(super) fn paint(self, text: &str, color: bool) -> String {
+        match self.start() {
+            start if color && !start.is_empty() => format!("{start}{text}\x1b[m"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_wish_wins() {
+        use ColorChoice::{Always, Auto, Never};
+        let resolve = |option, ui, variables: &[(&str, &str)]| {
+            ColorChoice::resolve(option, ui, &variables.iter().copied().collect())
+        };
+        assert_eq!(resolve(None, None, &[]), Auto);
+        assert_eq!(resolve(None, None, &[("NO_COLOR", "1")]), Never);
+        assert_eq!(resolve(None, None, &[("NO_COLOR", "")]), Auto);
+        assert_eq!(resolve(None, Some("true"), &[("TERM", "dumb")]), Never);
+        assert_eq!(resolve(None, Some("always"), &[("NO_COLOR", "1")]), Always);
+        assert_eq!(resolve(None, Some("false"), &[]), Never);
+        assert_eq!(resolve(Some(Auto), Some("never"), &[("NO_COLOR", "1")]), Auto);
+        assert_eq!(resolve(Some(Never), Some("always"), &[]), Never);
+    }
+}
