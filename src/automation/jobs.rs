@@ -1,26 +1,25 @@
-//! From what is wanted to the jobs for it: the one way for hooks, schedules and whoever looks
-//! for what was missed.
+//! Builds the jobs for wanted backups, for hooks, schedules and the catch-up alike.
 
 use std::collections::BTreeMap;
 
-use super::{MERGE_TAG, Planned, Wanted};
+use super::{MERGE_TAG, ScheduledRule, WantedBackup};
 use crate::config::Config;
 use crate::domain::{DatabaseName, Line, TagKey};
-use crate::policy::Rule;
+use crate::policy::BranchRule;
 use crate::workspace::queue::Wish;
 
-/// A backup job to be queued, and why.
+/// A backup job to queue.
 pub struct BackupJob {
     /// The database.
     pub database: DatabaseName,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// The job to create.
+    /// The options of the job.
     pub wish: Wish,
 }
 
-/// The job for a schedule that is due.
-pub fn scheduled(planned: &Planned) -> BackupJob {
+/// Returns the job for a schedule that is due.
+pub fn scheduled_job(planned: &ScheduledRule) -> BackupJob {
     let wish = Wish {
         backup_type: planned.rule.kind,
         tool: planned.rule.tool.clone(),
@@ -28,12 +27,12 @@ pub fn scheduled(planned: &Planned) -> BackupJob {
         tags: tag("schedule", planned.rule.preset.map_or("cron", |preset| preset.as_str())),
         ..Wish::default()
     };
-    let slot = planned.state.slot.map_or(String::new(), |slot| format!(" of {}", planned.zone.shown(slot)));
+    let slot = planned.state.slot.map_or(String::new(), |slot| format!(" of {}", planned.zone.format(slot)));
     BackupJob { database: planned.database.clone(), reason: format!("schedule {}{slot}", planned.rule), wish }
 }
 
-/// The job for a branch that has moved.
-pub fn moved(wanted: &Wanted) -> BackupJob {
+/// Returns the job for a branch that has moved.
+pub fn merge_job(wanted: &WantedBackup) -> BackupJob {
     let wish = Wish {
         commit: Some(wanted.commit.clone()),
         branch: Some(Line::lossy(&wanted.branch)),
@@ -54,9 +53,9 @@ fn tag(key: &str, value: &str) -> BTreeMap<TagKey, Line> {
     BTreeMap::from([(key, Line::lossy(value))])
 }
 
-/// The rules for moves of branches, of all databases. A wrong setting of a database is reported to
-/// `wrong`, and that database has no rule.
-pub fn rules(config: &Config, mut wrong: impl FnMut(String)) -> Vec<Rule> {
+/// Returns the rules of all databases for moves of branches. An invalid setting of a database is passed
+/// to `wrong`, and that database has no rule.
+pub fn branch_rules(config: &Config, mut wrong: impl FnMut(String)) -> Vec<BranchRule> {
     let mut rules = Vec::new();
     for name in config.databases() {
         match config.merge_rule(&name) {

@@ -1,9 +1,8 @@
-//! Backups that happen by themselves: from the configuration, the ledger, the
-//! queue and the branches to the jobs that are wanted.
+//! Automatic backups: determines the jobs to queue from the configuration, the ledger, the queue and the
+//! branches.
 //!
-//! Nothing is put into the queue here, and nothing is remembered: what is
-//! wanted follows each time from what there is, so that it does not matter who
-//! asks, how often, or how many do at the same time.
+//! This room neither queues jobs nor stores state. The jobs follow each time from the current facts, so
+//! any process may ask at any time, repeatedly and concurrently.
 
 mod jobs;
 mod moves;
@@ -11,8 +10,8 @@ mod recovery;
 mod timetable;
 mod units;
 
-pub use jobs::{BackupJob, moved, rules, scheduled};
-pub use moves::{MERGE_TAG, Move, Wanted, lacking, moves_of, wanted};
+pub use jobs::{BackupJob, branch_rules, merge_job, scheduled_job};
+pub use moves::{BranchMove, MERGE_TAG, WantedBackup, branch_moves, missing_backups, wanted_backups};
 pub use recovery::is_recovery;
-pub use timetable::{Planned, Timetables, next_runs, timetables};
+pub use timetable::{ScheduledRule, Timetables, next_runs, timetables};
 pub use units::{Invocation, InvocationError, units};

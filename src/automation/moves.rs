@@ -1,4 +1,4 @@
-//! What moves of branches want.
+//! Backups that follow moves of branches.
 
 use std::collections::BTreeSet;
 
@@ -6,45 +6,45 @@ use crate::domain::{BackupType, CommitId, DatabaseName, Job, Line, Work};
 use crate::git::hooks::Hook;
 use crate::git::{self, Branch, Oid, Repository, Walk};
 use crate::ledger::Overview;
-use crate::policy::{self, Change, Rule, Verdict};
+use crate::policy::{self, BranchChange, BranchRule, Decision};
 
-/// The tag of backups that follow a move: the commit that the branch moved to.
-/// The backup itself may belong to another one, when the database says so.
+/// The tag of backups that follow a move of a branch. Its value is the commit that the branch moved to.
+/// The backup itself belongs to another commit if the database records another one.
 pub const MERGE_TAG: &str = "merge";
 
-/// How many commits of a branch are looked at for what was missed.
-const LOOK_BACK: usize = 200;
+/// Maximum number of commits of a branch that are searched for missing backups.
+const COMMITS_MAX: usize = 200;
 
 /// A branch that has moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
-    /// Its name.
+pub struct BranchMove {
+    /// The name of the branch.
     pub branch: String,
-    /// Where it was; `None` when that is not known, or it is new.
+    /// The old tip; `None` if it is unknown or the branch is new.
     pub old: Option<Oid>,
-    /// Where it is.
+    /// The new tip.
     pub new: Oid,
 }
 
-/// A backup that is wanted.
+/// A backup that a rule requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedBackup {
     /// The database.
     pub database: DatabaseName,
     /// The branch that moved.
     pub branch: String,
-    /// Where it moved to.
+    /// The new tip of the branch.
     pub commit: CommitId,
-    /// The tool, if it is not the one of the database.
+    /// The tool; `None` for the tool of the database.
     pub tool: Option<Line>,
-    /// The type of backup, if it is not the one of the database.
+    /// The type of backup; `None` for that of the database.
     pub kind: Option<BackupType>,
     /// The priority of the job.
     pub priority: i16,
 }
 
-impl Wanted {
-    fn new(rule: &Rule, branch: &str, commit: CommitId) -> Self {
+impl WantedBackup {
+    fn new(rule: &BranchRule, branch: &str, commit: CommitId) -> Self {
         Self {
             database: rule.database.clone(),
             branch: branch.to_owned(),
@@ -55,20 +55,20 @@ impl Wanted {
         }
     }
 
-    /// The key of its job: of those that wait there is one.
+    /// Returns the deduplication key of the job.
     pub fn job_key(&self) -> Line {
         Line::lossy(&format!("merge:{}:{}", self.database, self.commit))
     }
 }
 
-/// The branches that have moved when git runs `hook` with `arguments` and with
-/// `input` on its standard input.
-pub fn moves_of(
+/// Returns the branches that have moved when git runs `hook` with `arguments` and the standard input
+/// `input`. Fails if the repository cannot be read.
+pub fn branch_moves(
     repository: &Repository,
     hook: Hook,
     arguments: &[String],
     input: &[u8],
-) -> Result<Vec<Move>, git::Error> {
+) -> Result<Vec<BranchMove>, git::Error> {
     let first = arguments.first().map(String::as_str);
     match hook {
         // A squashed merge is not committed yet.
@@ -80,80 +80,93 @@ pub fn moves_of(
     }
 }
 
-/// The branch that is checked out, as one that has just moved.
-fn checked_out(repository: &Repository, from_orig: bool, only_merges: bool) -> Result<Vec<Move>, git::Error> {
+/// Returns the move of the branch that is checked out.
+fn checked_out(
+    repository: &Repository,
+    from_orig: bool,
+    only_merges: bool,
+) -> Result<Vec<BranchMove>, git::Error> {
     let Some(branch) = repository.head_branch() else { return Ok(Vec::new()) };
     let new = repository.head()?;
     let parents = repository.commit(new)?.parents;
     if only_merges && parents.len() < 2 {
         return Ok(Vec::new());
     }
-    // Git keeps there where a branch was before a merge or a rebase.
+    // ORIG_HEAD is the tip of the branch before a merge or a rebase.
     let orig = if from_orig { repository.resolve_commit("ORIG_HEAD").ok() } else { None };
     let old = orig.filter(|old| *old != new).or(parents.first().copied());
-    Ok(vec![Move { branch, old, new }])
+    Ok(vec![BranchMove { branch, old, new }])
 }
 
-/// The lines `<old> <new> <ref>` that git gives to post-receive.
-fn received(input: &[u8]) -> Vec<Move> {
+/// Parses the input of post-receive: lines `<old> <new> <ref>`.
+fn received(input: &[u8]) -> Vec<BranchMove> {
     let text = String::from_utf8_lossy(input);
     let oid = |hex: &str| Oid::from_hex(hex).filter(|_| hex.bytes().any(|byte| byte != b'0'));
     let line = |line: &str| {
         let mut fields = line.splitn(3, ' ');
         let (old, new, name) = (fields.next()?, fields.next()?, fields.next()?);
         let branch = name.strip_prefix("refs/heads/")?.to_owned();
-        Some(Move { branch, old: oid(old), new: oid(new)? })
+        Some(BranchMove { branch, old: oid(old), new: oid(new)? })
     };
     text.lines().filter_map(line).collect()
 }
 
-/// The backups that `rules` want after `moves`.
-pub fn wanted(repository: &Repository, rules: &[Rule], moves: &[Move]) -> Result<Vec<Wanted>, git::Error> {
+/// Returns the backups that `rules` require after `moves`. Fails if the repository cannot be read.
+pub fn wanted_backups(
+    repository: &Repository,
+    rules: &[BranchRule],
+    moves: &[BranchMove],
+) -> Result<Vec<WantedBackup>, git::Error> {
     let mut wanted = Vec::new();
-    for Move { branch, old, new } in moves {
+    for BranchMove { branch, old, new } in moves {
         for rule in rules {
-            let verdict = policy::verdict(rule, branch, || match old {
-                None => Ok(Change::Everything),
+            let decision = policy::decide(rule, branch, || match old {
+                None => Ok(BranchChange::Everything),
                 Some(old) => {
-                    changes(repository, rule, Some(*old), *new).map(|schema| Change::Paths { schema })
+                    changes(repository, rule, Some(*old), *new).map(|schema| BranchChange::Paths { schema })
                 }
             })?;
-            if verdict == Verdict::Backup {
-                wanted.push(Wanted::new(rule, branch, new.to_commit()));
+            if decision == Decision::Backup {
+                wanted.push(WantedBackup::new(rule, branch, new.to_commit()));
             }
         }
     }
     Ok(wanted)
 }
 
-/// Whether something that `rule` calls schema is different in two commits. A
-/// commit that is not there any more is as good as an empty one.
-fn changes(repository: &Repository, rule: &Rule, old: Option<Oid>, new: Oid) -> Result<bool, git::Error> {
+/// Returns true if a schema file of `rule` differs between two commits. A missing `old` commit counts as
+/// empty.
+fn changes(
+    repository: &Repository,
+    rule: &BranchRule,
+    old: Option<Oid>,
+    new: Oid,
+) -> Result<bool, git::Error> {
     let old = old.and_then(|old| repository.commit(old).ok()).map(|commit| commit.tree);
     let new = repository.commit(new)?.tree;
     repository.differs_where(old, Some(new), &mut |path| rule.is_schema(path))
 }
 
-/// The backups that `rules` want for the branches as they are, and that have
-/// neither a record nor a job.
-pub fn lacking(
+/// Returns the backups that `rules` require for the current branches and that have neither a record nor
+/// a job. Fails if the repository cannot be read.
+pub fn missing_backups(
     repository: &Repository,
-    rules: &[Rule],
+    rules: &[BranchRule],
     backups: &Overview,
     jobs: &[Job],
-) -> Result<Vec<Wanted>, git::Error> {
-    let mut lacking = Vec::new();
+) -> Result<Vec<WantedBackup>, git::Error> {
+    let mut missing = Vec::new();
     if rules.is_empty() {
-        return Ok(lacking);
+        return Ok(missing);
     }
     let branches = repository.branches()?;
     for rule in rules {
         let attended = attended(&rule.database, backups, jobs);
         for Branch { name, tip } in branches.iter().filter(|branch| rule.watches(&branch.name)) {
-            let walk = Walk { first_parent: true, limit: Some(LOOK_BACK) };
+            let walk = Walk { first_parent: true, limit: Some(COMMITS_MAX) };
             let line = repository.walk(&[*tip], &[], walk)?;
             let line: Vec<CommitId> = line.into_iter().map(Oid::to_commit).collect();
-            let is_lacking = policy::uncovered(
+            let lacks_backup = policy::lacks_backup(
                 &line,
                 |commit| attended.contains(commit.as_str()),
                 |commit| {
@@ -161,16 +174,16 @@ pub fn lacking(
                     changes(repository, rule, repository.commit(commit)?.parents.first().copied(), commit)
                 },
             )?;
-            if is_lacking {
-                lacking.push(Wanted::new(rule, name, tip.to_commit()));
+            if lacks_backup {
+                missing.push(WantedBackup::new(rule, name, tip.to_commit()));
             }
         }
     }
-    Ok(lacking)
+    Ok(missing)
 }
 
-/// The commits for which there is a record or a job of `database`, whatever has
-/// become of it: what failed is another's business.
+/// Returns the commits for which there is a record or a job of `database`. Failed ones are included,
+/// because the queue retries and reports them.
 fn attended(database: &DatabaseName, backups: &Overview, jobs: &[Job]) -> BTreeSet<String> {
     let rows = backups.rows().filter(|row| row.database() == database.as_str());
     let recorded = rows.flat_map(|row| {
@@ -189,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_pushed_is_understood_and_what_is_no_branch_is_not() {
+    fn only_valid_lines_about_branches_are_moves() {
         let (a, b, null) = ("a".repeat(40), "b".repeat(40), "0".repeat(40));
         let input = format!(
             "{a} {b} refs/heads/main\n{null} {b} refs/heads/release/$(x) 'y'\n{a} {null} refs/heads/gone\n\

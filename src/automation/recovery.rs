@@ -1,14 +1,14 @@
-//! Whether a backup that was completed ends a time without any.
+//! Detects the first completed backup after failures.
 
 use crate::domain::{Job, JobKind, JobState, Outcome};
 
-/// Is `job`, which has just been completed, the first one of its database since
-/// a job failed for good? `others` are all jobs of the queue.
+/// Returns true if `job`, which has just been completed, is the first completed backup of its database
+/// after a permanent failure. `others` are all jobs of the queue.
 pub fn is_recovery(job: &Job, others: &[Job]) -> bool {
     if job.work.kind() != JobKind::Backup {
         return false;
     }
-    // Somebody let it try again: its attempts are counted anew.
+    // A user has retried the failed job, which restarts the numbers of its attempts.
     let is_failure = |outcome| matches!(outcome, Outcome::Failed | Outcome::Lost);
     let again = |pair: &[crate::domain::AttemptReport]| {
         is_failure(pair[0].outcome) && pair[1].number <= pair[0].number

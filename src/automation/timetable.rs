@@ -1,49 +1,48 @@
-//! What the schedules of all databases want.
+//! The state of the schedules of all databases.
 
 use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::domain::{BackupType, DatabaseName, Job, Line, Status, Timestamp, Work};
 use crate::ledger::Overview;
-use crate::schedule::{self, Facts, Rule, State, Zone};
+use crate::schedule::{self, ScheduleFacts, ScheduleRule, ScheduleState, Zone};
 
-/// One rule of one database, and how it stands.
+/// One rule of one database, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
+pub struct ScheduledRule {
     /// The database.
     pub database: DatabaseName,
     /// The rule.
-    pub rule: Rule,
-    /// The tool that it means.
+    pub rule: ScheduleRule,
+    /// The tool of its backups.
     pub tool: Line,
-    /// The type of backup that it means.
+    /// The type of its backups.
     pub kind: BackupType,
-    /// The zone of its times.
+    /// The time zone of the rule.
     pub zone: Zone,
-    /// How long after its time a backup counts as missed.
+    /// The time after the scheduled one from which a backup that is not complete counts as missed.
     pub grace: Duration,
-    /// What is known about its backups.
-    pub facts: Facts,
-    /// How it stands.
-    pub state: State,
+    /// The facts about its backups.
+    pub facts: ScheduleFacts,
+    /// The state of the rule.
+    pub state: ScheduleState,
 }
 
 /// The rules of all databases.
 #[derive(Debug, Default)]
 pub struct Timetables {
-    /// In the order of the databases.
-    pub planned: Vec<Planned>,
-    /// What is configured wrongly, with the database that it keeps from being
-    /// planned.
+    /// The rules, in the order of the databases.
+    pub rules: Vec<ScheduledRule>,
+    /// The databases that are not scheduled because of an invalid setting.
     pub problems: Vec<(DatabaseName, config::Error)>,
 }
 
-/// How all rules stand at `now`, with `jobs` in the queue.
+/// Returns the state of all rules at `now`, with `jobs` in the queue.
 pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timestamp) -> Timetables {
     let mut tables = Timetables::default();
     for database in config.databases() {
         match of_database(config, &database, backups, jobs, now) {
-            Ok(planned) => tables.planned.extend(planned),
+            Ok(planned) => tables.rules.extend(planned),
             Err(error) => tables.problems.push((database, error)),
         }
     }
@@ -51,7 +50,11 @@ pub fn timetables(config: &Config, backups: &Overview, jobs: &[Job], now: Timest
 }
 
 /// Returns the first `count` runs after `now`, in the order of their times.
-pub fn next_runs(planned: &[Planned], now: Timestamp, count: usize) -> Vec<(Timestamp, &Planned)> {
+pub fn next_runs(
+    planned: &[ScheduledRule],
+    now: Timestamp,
+    count: usize,
+) -> Vec<(Timestamp, &ScheduledRule)> {
     let mut runs = Vec::new();
     for it in planned {
         let next = |at: &Timestamp| it.rule.next(&it.database, it.zone, *at);
@@ -69,7 +72,7 @@ fn of_database(
     backups: &Overview,
     jobs: &[Job],
     now: Timestamp,
-) -> Result<Vec<Planned>, config::Error> {
+) -> Result<Vec<ScheduledRule>, config::Error> {
     let table = config.timetable(database)?;
     if table.schedules.is_empty() {
         return Ok(Vec::new());
@@ -83,24 +86,24 @@ fn of_database(
         let default = (settings.tool.value.as_str(), settings.backup_type.value);
         let mine = jobs.iter().filter(|job| is_for(job, database, &tool, kind, default));
         facts.attempted = facts.attempted.max(mine.map(|job| job.created_at).max());
-        // By the clock of the queue a job may be older than the time it is for.
+        // The clock of the queue may be behind: a job may seem older than its scheduled time.
         let slots = jobs.iter().filter_map(|job| slot_of(job, &key(database, rule)));
         facts.attempted = facts.attempted.max(slots.max());
         let state = schedule::state(rule, database, table.zone, facts, now, table.grace);
         let (database, zone, grace) = (database.clone(), table.zone, table.grace);
-        Planned { database, rule: rule.clone(), tool, kind, zone, grace, facts, state }
+        ScheduledRule { database, rule: rule.clone(), tool, kind, zone, grace, facts, state }
     });
     Ok(planned.collect())
 }
 
-/// What the ledger knows about backups of `database` with `tool`.
-fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> Facts {
-    let mut facts = Facts::default();
+/// Returns the facts about the backups of `database` with this tool and type, from the ledger.
+fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupType) -> ScheduleFacts {
+    let mut facts = ScheduleFacts::default();
     let alike = backups.rows().filter(|row| {
         row.database() == database.as_str() && row.tool() == tool.as_str() && row.kind() == kind
     });
     for row in alike {
-        // A later attempt of a backup is another beginning.
+        // A retry of a backup counts with its own start.
         let begun = row.started_at().unwrap_or(row.registered_at());
         facts.attempted = facts.attempted.max(Some(begun));
         if !matches!(row.status(), Status::InProgress | Status::Failed) {
@@ -110,7 +113,8 @@ fn facts(backups: &Overview, database: &DatabaseName, tool: &Line, kind: BackupT
     facts
 }
 
-/// Whether `job` makes such a backup. What it leaves open is as `default` says.
+/// Returns true if `job` makes a backup of `database` with this tool and type. `default` has the tool and
+/// the type of jobs that do not name one.
 fn is_for(
     job: &Job,
     database: &DatabaseName,
@@ -124,18 +128,18 @@ fn is_for(
         && work.backup_type.unwrap_or(default.1) == kind
 }
 
-/// What the keys of the jobs of `rule` begin with.
-fn key(database: &DatabaseName, rule: &Rule) -> String {
+/// Returns the prefix of the deduplication keys of the jobs of `rule`.
+fn key(database: &DatabaseName, rule: &ScheduleRule) -> String {
     format!("schedule:{database}:{}:", rule.key())
 }
 
-/// The time on the schedule that `job` is for.
+/// Returns the scheduled time of `job`, from its deduplication key.
 fn slot_of(job: &Job, key: &str) -> Option<Timestamp> {
     job.dedup_key.as_ref()?.as_str().strip_prefix(key)?.parse().ok()
 }
 
-impl Planned {
-    /// The key of the job for its latest time: of those that wait there is one.
+impl ScheduledRule {
+    /// Returns the deduplication key of the job for the latest scheduled time.
     pub fn job_key(&self) -> Option<Line> {
         let slot = self.state.slot?;
         Some(Line::lossy(&format!("{}{slot}", key(&self.database, &self.rule))))

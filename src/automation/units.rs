@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Planned;
+use super::ScheduledRule;
 use crate::process::shell_word;
 
 /// A command line that makes the backup of a schedule.
@@ -28,7 +28,7 @@ pub enum InvocationError {
 impl Invocation {
     /// Returns the command line for a schedule of the repository in the directory `top`. Fails if a
     /// path is not UTF-8.
-    pub fn new(planned: &Planned, program: &Path, top: &Path) -> Result<Self, InvocationError> {
+    pub fn new(planned: &ScheduledRule, program: &Path, top: &Path) -> Result<Self, InvocationError> {
         let text = |path: &Path| {
             let text = path.to_str().map(str::to_owned);
             text.ok_or_else(|| InvocationError::NotUtf8(path.to_owned()))
@@ -61,7 +61,7 @@ impl Invocation {
     }
 
     /// Returns the text of a service of systemd. `user` is the user of a service of the system.
-    fn service(&self, planned: &Planned, user: Option<&str>) -> String {
+    fn service(&self, planned: &ScheduledRule, user: Option<&str>) -> String {
         // systemd itself starts nothing with such a name, and expands nothing in it.
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ' ');
         let starter = (!self.words[0].chars().all(plain)).then(|| "/usr/bin/env".to_owned());
@@ -84,7 +84,7 @@ impl Invocation {
 }
 
 /// Returns the text of a timer of systemd for a schedule.
-fn timer(planned: &Planned) -> String {
+fn timer(planned: &ScheduledRule) -> String {
     let zone = planned.zone;
     let calendar: String =
         planned.rule.cron.on_calendar().iter().map(|at| format!("OnCalendar={at} {zone}\n")).collect();
@@ -101,9 +101,9 @@ fn timer(planned: &Planned) -> String {
 
 /// Returns the units of all schedules: the name of each file and its text. Fails if `invocation` fails.
 pub fn units<E>(
-    planned: &[Planned],
+    planned: &[ScheduledRule],
     user: Option<&str>,
-    invocation: impl Fn(&Planned) -> Result<Invocation, E>,
+    invocation: impl Fn(&ScheduledRule) -> Result<Invocation, E>,
 ) -> Result<Vec<(String, String)>, E> {
     let mut units = Vec::new();
     for (at, it) in planned.iter().enumerate() {

@@ -9,7 +9,7 @@ use super::origin::Setting;
 use super::{Config, Error, keys};
 use crate::domain::{BackupTool, DatabaseName, Line, Occasion};
 use crate::git::PathPatterns;
-use crate::policy::Rule;
+use crate::policy::BranchRule;
 use crate::schedule::{Schedule, Zone};
 
 /// When backups of a database are made.
@@ -76,14 +76,14 @@ impl Config {
 
     /// What follows when branches move; `None` when nothing does. This is asked
     /// after every commit: it looks at little when there is nothing to see.
-    pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<Rule>, Error> {
+    pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<BranchRule>, Error> {
         let settings = self.of(name);
         let branches = settings.all(&keys::ON_MERGE)?;
         if branches.is_empty() {
             return Ok(None);
         }
         let tool = settings.find(&keys::ON_MERGE_TOOL)?;
-        Ok(Some(Rule {
+        Ok(Some(BranchRule {
             database: name.clone(),
             branches: branches.into_iter().map(|setting| setting.value).collect(),
             paths: self.schema_paths(name)?,

@@ -75,7 +75,7 @@ fn mark(client: &Client, workspace: &Workspace, findings: &mut Findings) {
     };
     let Ok(repository) = workspace.repository() else { return findings.ok("mark", mark) };
     match Position::of(repository, &mark) {
-        Ok(Some(place)) => findings.ok("mark", format!("{mark} {}, {}", place.subject, place.words())),
+        Ok(Some(place)) => findings.ok("mark", format!("{mark} {}, {}", place.subject, place.describe())),
         Ok(None) => drop(
             findings
                 .problem("mark", format!("{mark} is not a commit of this repository"))

@@ -147,7 +147,7 @@ fn set_up(repository: &Repository, workspace: &Workspace, findings: &mut Finding
         }
     };
     let plan = plan(&config, &setup::NAMES);
-    let directory = repository.own_directory_to_make(&config);
+    let directory = repository.missing_own_directory(&config);
     match plan.steps.len() + usize::from(directory.is_some()) {
         0 => findings.ok("setup", "plain git shows and fetches backups"),
         count => {
@@ -158,7 +158,7 @@ fn set_up(repository: &Repository, workspace: &Workspace, findings: &mut Finding
             findings.warning("setup", message).remedy("git pggit init");
         }
     }
-    for danger in &plan.dangers {
+    for danger in &plan.unsafe_refspecs {
         let finding = findings.problem("refspec", setup::danger_text(danger));
         if let Some(remedy) = setup::remedy(danger) {
             finding.remedy(remedy);
@@ -188,7 +188,7 @@ fn locks(repository: &Repository, workspace: &Workspace, findings: &mut Findings
     if stale == 0 {
         findings.ok("locks", "none was left behind");
     }
-    if let Some(file) = repository.dead_gc() {
+    if let Some(file) = repository.stale_gc_pid() {
         findings
             .warning("gc", format!("{} names a process that has ended", file.display()))
             .remedy(format!("a 'git gc' was killed: rm {}, then git gc", quoted(&file)));

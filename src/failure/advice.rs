@@ -157,7 +157,7 @@ impl From<ledger::Error> for Failure {
             Error::NotRegistered { .. } => {
                 failure(Code::NotFound).hint("an event of kind `registered` makes one")
             }
-            Error::Refused { .. } | Error::NotTaken { .. } => failure(Code::Conflict),
+            Error::Refused { .. } | Error::RemoteRejected { .. } => failure(Code::Conflict),
             Error::Event(_) => failure(Code::Usage),
             Error::Damaged { ref commit, .. } => failure(Code::Damaged)
                 .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),

@@ -1,8 +1,7 @@
-//! git's configuration, read as git reads it and written by git itself.
+//! git's configuration, read by git's rules and written by git itself.
 //!
-//! Reading goes over `gix` and yields plain [`Entry`] values with their scope
-//! and the file they stand in; what a value means is decided by the readers.
-//! Writing runs `git config`, so that locks, includes and quoting are git's.
+//! `gix` reads it and yields plain [`Entry`] values with their scope and file. The readers interpret
+//! the values. `git config` writes it, so that locks, includes and quoting are those of git.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,76 +14,76 @@ use super::program;
 
 mod parameters;
 
-/// What can go wrong between us and git's configuration.
+/// An error of git's configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or blob is not written in git's configuration format.
+    /// A file or blob is not in git's configuration format.
     #[error("{origin}: not a valid git configuration: {reason}")]
     Parse {
         /// The file or blob.
         origin: String,
-        /// The parser's words.
+        /// The message of the parser.
         reason: String,
     },
-    /// `git -c` handed something over that cannot be read.
+    /// The values of `git -c` are malformed.
     #[error("bogus format in GIT_CONFIG_PARAMETERS")]
     Parameters,
     /// git's own files could not be read.
     #[error("cannot read git's configuration: {reason}")]
     Read {
-        /// The reader's words.
+        /// The message of the library.
         reason: String,
     },
-    /// A value cannot be handed to a program.
+    /// A value cannot be an argument of a program.
     #[error("the value of {key} contains a NUL character")]
     Nul {
-        /// The key to be set.
+        /// The key to set.
         key: String,
     },
     /// `git` could not be started.
     #[error("cannot run git")]
     Start(#[source] crate::process::Error),
-    /// `git config` refused.
+    /// `git config` failed.
     #[error("git config {action} {key}: {}", .stderr.trim_end())]
     Git {
-        /// What was asked of it, such as `--add`.
+        /// The action, such as `--add`.
         action: &'static str,
         /// The key or section.
         key: String,
-        /// Its exit status, if it was not killed.
+        /// The exit status; `None` if it was killed.
         status: Option<i32>,
-        /// Its own words.
+        /// The standard error output.
         stderr: String,
     },
 }
 
 impl Error {
-    /// Whether the same call may succeed a moment later: another process holds
-    /// git's lock on the file.
+    /// Returns true if the same call may succeed a moment later, because another process holds git's lock
+    /// on the file.
     pub fn retry(&self) -> bool {
         matches!(self, Self::Git { stderr, .. } if stderr.contains("could not lock") && stderr.contains("File exists"))
     }
 }
 
-/// Where a value comes from, in ascending precedence.
+/// The origin of a value, in ascending precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// A blob of the repository: shared with everybody who clones it.
+    /// A committed file, shared with all clones.
     Blob,
-    /// The machine's files.
+    /// The configuration files of the host.
     System,
-    /// The user's files.
+    /// The configuration files of the user.
     Global,
-    /// The repository's file.
+    /// The configuration file of the repository.
     Local,
-    /// The file of one worktree.
+    /// The configuration file of one worktree.
     Worktree,
     /// `git -c` or `GIT_CONFIG_*` variables.
     Command,
 }
 
 impl Scope {
-    /// The word git uses for it (`git config --show-scope`).
+    /// Returns the name of the scope in `git config --show-scope`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Blob => "blob",
@@ -110,27 +109,27 @@ impl From<gix::config::Source> for Scope {
     }
 }
 
-/// One value as it is written.
+/// One value of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The section in lower case, such as `pggit`.
     pub section: String,
-    /// The sub-section, byte for byte.
+    /// The subsection, with its case and bytes.
     pub subsection: Option<Vec<u8>>,
-    /// The last part of the key, in the writer's own case.
+    /// The last part of the key, in the case of the file.
     pub key: String,
-    /// The value; `None` for a key without `=`, which git takes for true.
+    /// The value; `None` for a key without `=`, which means true.
     pub value: Option<Vec<u8>>,
-    /// Where it stands.
+    /// The scope.
     pub scope: Scope,
-    /// The file, or what stands for one.
+    /// The path of the file, or the name of the blob or `command line`.
     pub origin: String,
-    /// False when the file belongs to somebody else than this user.
+    /// False if the file belongs to another user, or is committed.
     pub trusted: bool,
 }
 
 impl Entry {
-    /// The whole key as git prints it: `pggit.main.url`.
+    /// Returns the whole key as git prints it: `pggit.main.url`.
     pub fn name(&self) -> String {
         match &self.subsection {
             Some(sub) => format!("{}.{}.{}", self.section, String::from_utf8_lossy(sub), self.key),
@@ -145,22 +144,22 @@ impl Entry {
     }
 }
 
-/// All values at one moment, those of higher precedence later.
+/// All values at one point in time, in ascending precedence.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     entries: Vec<Entry>,
 }
 
 impl Snapshot {
-    /// What is in force inside of `repository`.
+    /// Reads the effective configuration of `repository`. Fails if a file cannot be parsed.
     ///
-    /// `parameters` is the environment's `GIT_CONFIG_PARAMETERS`, in which
-    /// `git -c key=value pggit ...` hands its values down.
+    /// `parameters` is the variable `GIT_CONFIG_PARAMETERS`, in which `git -c key=value pggit ...` passes
+    /// its values.
     pub fn of(repository: &gix::Repository, parameters: Option<&OsStr>) -> Result<Self, Error> {
         Self::new(repository.config_snapshot().plumbing(), parameters)
     }
 
-    /// What is in force outside of any repository.
+    /// Reads the effective configuration outside of a repository. Fails if a file cannot be read or parsed.
     pub fn without_repository(parameters: Option<&OsStr>) -> Result<Self, Error> {
         let read = |e: gix::Error| Error::Read { reason: e.to_string() };
         let mut file = gix::config::File::from_globals().map_err(read)?;
@@ -177,44 +176,43 @@ impl Snapshot {
         Ok(Self { entries })
     }
 
-    /// Every value of the sections and sub-sections called `section`.
+    /// Returns all values of the section `section` and its subsections.
     pub fn section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |e| e.section.eq_ignore_ascii_case(section))
     }
 
-    /// Every value of `key`, such as `remote.origin.fetch`.
+    /// Returns all values of `key`, such as `remote.origin.fetch`.
     pub fn all(&self, key: &str) -> Vec<&Entry> {
         let Some((section, subsection, name)) = split_key(key) else { return Vec::new() };
         self.entries.iter().filter(|e| e.is(section, subsection.map(str::as_bytes), name)).collect()
     }
 
-    /// The value of `key` that is in force.
+    /// Returns the effective value of `key`.
     pub fn last(&self, key: &str) -> Option<&Entry> {
         self.all(key).pop()
     }
 
-    /// The value of `key` that is in force, as text; a value that is not UTF-8
-    /// or has no `=` counts as absent.
+    /// Returns the effective value of `key` as text; `None` if it is not UTF-8 or has no `=`.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.last(key).and_then(|e| e.value.as_deref()).and_then(|v| std::str::from_utf8(v).ok())
     }
 }
 
-/// Reads `bytes`, the contents of the blob called `origin`. Includes are not
-/// followed: a clone must not choose which files are read.
+/// Parses `bytes`, the content of the blob `origin`. Includes are not followed: a clone must not choose
+/// which files are read. Fails if the content is not in git's configuration format.
 pub fn parse_blob(bytes: &[u8], origin: &str) -> Result<Vec<Entry>, Error> {
     let events = Events::from_bytes(bytes, None).map_err(|e| Error::Parse {
         origin: origin.to_owned(),
         reason: e.to_string().trim_end().to_owned(),
     })?;
-    let place = Place { scope: Scope::Blob, origin: origin.to_owned(), trusted: false };
+    let source = EntrySource { scope: Scope::Blob, origin: origin.to_owned(), trusted: false };
     Ok(events
         .sections()
-        .flat_map(|section| section_entries(section.header(), section.body(), &place))
+        .flat_map(|section| section_entries(section.header(), section.body(), &source))
         .collect())
 }
 
-struct Place {
+struct EntrySource {
     scope: Scope,
     origin: String,
     trusted: bool,
@@ -225,30 +223,30 @@ fn entries_of(file: &gix::config::File) -> Result<Vec<Entry>, Error> {
     for section in file.sections() {
         let meta = section.meta();
         let scope = Scope::from(meta.source);
-        let place = Place {
+        let source = EntrySource {
             scope,
             origin: meta.path.as_ref().map_or_else(|| "command line".to_owned(), |p| p.display().to_string()),
             trusted: meta.trust == gix::sec::Trust::Full,
         };
         let text = section.to_bstring();
         let events = Events::from_bytes(&text, None)
-            .map_err(|e| Error::Parse { origin: place.origin.clone(), reason: e.to_string() })?;
+            .map_err(|e| Error::Parse { origin: source.origin.clone(), reason: e.to_string() })?;
         for section in events.sections() {
-            entries.extend(section_entries(section.header(), section.body(), &place));
+            entries.extend(section_entries(section.header(), section.body(), &source));
         }
     }
     Ok(entries)
 }
 
-/// Walks the events of one section. The accessors of `gix` cannot be used: they
-/// give the value of the next key to a key that has none.
+/// Returns the entries of one section. The accessors of `gix` cannot be used: for a key without a value
+/// they return the value of the next key.
 fn section_entries<'a>(
     header: EventRef<'a>,
     body: impl Iterator<Item = EventRef<'a>>,
-    place: &Place,
+    source: &EntrySource,
 ) -> Vec<Entry> {
     let EventRef::SectionHeader { name, separator, subsection_name } = header else { return Vec::new() };
-    // `[section.Sub]` is the old way to write a sub-section; git lowers its case.
+    // `[section.Sub]` is the old syntax for a subsection; git converts it to lower case.
     let legacy = separator.is_some_and(|s| s.as_bytes() == b".");
     let subsection = subsection_name.map(|s| if legacy { s.to_ascii_lowercase() } else { s.to_vec() });
     let section = name.to_str_lossy().to_ascii_lowercase();
@@ -264,9 +262,9 @@ fn section_entries<'a>(
                     subsection: subsection.clone(),
                     key: key.to_str_lossy().into_owned(),
                     value: None,
-                    scope: place.scope,
-                    origin: place.origin.clone(),
-                    trusted: place.trusted,
+                    scope: source.scope,
+                    origin: source.origin.clone(),
+                    trusted: source.trusted,
                 });
             }
             EventRef::KeyValueSeparator => explicit = true,
@@ -293,61 +291,61 @@ fn split_key(key: &str) -> Option<(&str, Option<&str>, &str)> {
     })
 }
 
-/// What a finished program leaves behind.
+/// The result of a run of git.
 #[derive(Debug)]
-pub struct Finished {
-    /// Its exit status; `None` when a signal ended it.
+pub struct GitExit {
+    /// The exit status; `None` if git was killed by a signal.
     pub status: Option<i32>,
-    /// What it wrote to standard error.
+    /// The standard error output.
     pub stderr: Vec<u8>,
 }
 
-/// Runs `git` with arguments and waits for it.
+/// Runs `git`.
 pub trait Runner {
-    /// Runs `git <args>` in the directory the runner stands for.
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error>;
+    /// Runs `git <args>` in the directory of the runner, and waits for it. Fails if it cannot be started.
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error>;
 }
 
-/// The `git` of this machine, run in one directory.
+/// The `git` program of this host, run in one directory.
 #[derive(Debug)]
 pub struct GitProgram {
-    /// The directory to run in.
+    /// The working directory.
     pub dir: PathBuf,
 }
 
 impl Runner for GitProgram {
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error> {
         finish(program::git().args(args.iter().copied()).cwd(&self.dir))
     }
 }
 
-/// Runs git on a repository that need not be the one it would find.
+/// Runs git on this repository, which may be another one than git would find.
 impl Runner for super::Repository {
-    fn git(&self, args: &[&OsStr]) -> Result<Finished, crate::process::Error> {
+    fn git(&self, args: &[&OsStr]) -> Result<GitExit, crate::process::Error> {
         finish(self.program().args(args.iter().copied()).cwd(self.git_dir()))
     }
 }
 
-fn finish(git: crate::process::Cmd) -> Result<Finished, crate::process::Error> {
+fn finish(git: crate::process::Cmd) -> Result<GitExit, crate::process::Error> {
     let output = git.run_any()?;
     let status = match output.exit.status {
         crate::process::Status::Exited(code) => Some(code),
         crate::process::Status::Killed(_) => None,
     };
-    Ok(Finished { status, stderr: output.exit.stderr.into_bytes() })
+    Ok(GitExit { status, stderr: output.exit.stderr.into_bytes() })
 }
 
-/// Which file is written.
+/// The configuration file to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The repository's.
+pub enum ConfigFile {
+    /// The file of the repository.
     Local,
-    /// The user's.
+    /// The file of the user.
     Global,
 }
 
-impl Target {
-    /// The scope in which a value written there is found again.
+impl ConfigFile {
+    /// Returns the scope of the values in this file.
     pub fn scope(self) -> Scope {
         match self {
             Self::Local => Scope::Local,
@@ -363,32 +361,32 @@ impl Target {
     }
 }
 
-/// `git config` exits with it when there is nothing to unset.
+/// The exit status of `git config` if there is nothing to unset.
 const NOTHING_TO_UNSET: i32 = 5;
 
-/// Writes values through `git config`.
-pub struct Writer<'a> {
+/// Writes values with `git config`.
+pub struct ConfigWriter<'a> {
     runner: &'a dyn Runner,
-    target: Target,
+    target: ConfigFile,
 }
 
-impl<'a> Writer<'a> {
-    /// Writes to `target` with the git of `runner`.
-    pub fn new(runner: &'a dyn Runner, target: Target) -> Self {
+impl<'a> ConfigWriter<'a> {
+    /// Returns a writer for `target` that runs git with `runner`.
+    pub fn new(runner: &'a dyn Runner, target: ConfigFile) -> Self {
         Self { runner, target }
     }
 
-    /// Adds one more value to `key`.
+    /// Adds a value to `key`. Fails if git fails.
     pub fn add(&self, key: &str, value: &OsStr) -> Result<(), Error> {
         self.write("--add", key, value)
     }
 
-    /// Makes `value` the only value of `key`.
+    /// Makes `value` the only value of `key`. Fails if git fails.
     pub fn set(&self, key: &str, value: &OsStr) -> Result<(), Error> {
         self.write("--replace-all", key, value)
     }
 
-    /// Takes all values of `key` away; false when there are none.
+    /// Removes all values of `key`. Returns false if there are none. Fails if git fails.
     pub fn unset(&self, key: &str) -> Result<bool, Error> {
         let finished = self.run("--unset-all", key, None)?;
         match finished.status {
@@ -398,7 +396,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes the whole section `name` away; false when there is none.
+    /// Removes the section `name`. Returns false if there is none. Fails if git fails.
     pub fn remove_section(&self, name: &str) -> Result<bool, Error> {
         let finished = self.run("--remove-section", name, None)?;
         match finished.status {
@@ -416,15 +414,15 @@ impl<'a> Writer<'a> {
         if finished.status == Some(0) { Ok(()) } else { Err(refused(action, key, &finished)) }
     }
 
-    fn run(&self, action: &'static str, key: &str, value: Option<&OsStr>) -> Result<Finished, Error> {
-        // `--` keeps a value that starts with `-` from being taken for an option.
+    fn run(&self, action: &'static str, key: &str, value: Option<&OsStr>) -> Result<GitExit, Error> {
+        // `--`, because a value may start with `-`.
         let words = ["config", self.target.option(), action, "--", key].map(OsString::from);
         let args: Vec<&OsStr> = words.iter().map(OsString::as_os_str).chain(value).collect();
         self.runner.git(&args).map_err(Error::Start)
     }
 }
 
-fn refused(action: &'static str, key: &str, finished: &Finished) -> Error {
+fn refused(action: &'static str, key: &str, finished: &GitExit) -> Error {
     Error::Git {
         action,
         key: key.to_owned(),

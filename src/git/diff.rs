@@ -1,29 +1,29 @@
-//! Differences, as git shows them.
+//! Differences in the format of `git diff`.
 
 use crate::process::Status;
 
 use super::{Error, Repository};
 
-/// How a difference is shown.
+/// The options of [`Repository::diff`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiffOptions {
-    /// How much changed instead of what.
+    /// True for a summary (`--stat`) instead of a patch.
     pub stat: bool,
-    /// In colours.
+    /// True for coloured output.
     pub color: bool,
 }
 
 /// A difference between two blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diff {
-    /// What git printed.
+    /// The output of git.
     pub text: Vec<u8>,
-    /// Whether there is one.
+    /// True if the blobs differ.
     pub differs: bool,
 }
 
 impl Repository {
-    /// What `git diff` shows between two blobs, each named `<commit>:<path>`.
+    /// Returns the output of `git diff` for two blobs, each named `<commit>:<path>`. Fails if git fails.
     pub fn diff(&self, old: &str, new: &str, options: DiffOptions) -> Result<Diff, Error> {
         let color = if options.color { "--color=always" } else { "--color=never" };
         let stat = options.stat.then_some("--stat");

@@ -1,4 +1,4 @@
-//! What can go wrong in a repository.
+//! The errors of repositories.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use crate::process::may_pass;
 /// An error of the room `git`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no repository, or git refuses it; in git's own words.
+    /// There is no repository, or git refuses to open it.
     #[error("{message}")]
     NotARepository {
-        /// Where it was looked for.
+        /// The directory that was searched.
         path: PathBuf,
-        /// What git said.
+        /// The message of git.
         message: String,
     },
     /// The repository uses a format that the library does not support.
@@ -23,96 +23,96 @@ pub enum Error {
         /// The name of the extension and its value.
         extension: String,
     },
-    /// A revision names nothing.
+    /// A revision names no commit.
     #[error("unknown revision `{revision}`")]
     UnknownRevision {
-        /// What was asked for.
+        /// The revision.
         revision: String,
-        /// What it is in detail, when that is known.
+        /// The details, if known.
         detail: String,
     },
-    /// A revision names more than one thing.
+    /// A revision names more than one object.
     #[error("revision `{revision}` is ambiguous")]
     AmbiguousRevision {
-        /// What was asked for.
+        /// The revision.
         revision: String,
         /// The candidates.
         detail: String,
     },
-    /// There is a name but no commit yet.
+    /// A branch has no commits yet.
     #[error("{name} has no commits yet")]
     Unborn {
         /// The branch, or HEAD.
         name: String,
     },
-    /// An object that should be there is not.
+    /// An object is missing.
     #[error("object {id} is missing from the repository")]
     Missing {
-        /// Its name.
+        /// The object id.
         id: String,
-        /// The history is cut off, so that it may just not have been fetched.
+        /// True in a shallow clone, where the object may not have been fetched.
         shallow: bool,
     },
-    /// Something on the way to an object is missing. Beside a `git gc` that
-    /// can pass.
+    /// An object or file disappeared during an operation. A concurrent `git gc` can cause that
+    /// temporarily.
     #[error("{doing}: {detail}")]
     Vanished {
-        /// What was to be done.
+        /// The operation.
         doing: String,
-        /// What it said.
+        /// The message of the library.
         detail: String,
     },
-    /// Git does not know who is acting.
+    /// git has no name or address for the user.
     #[error("no identity to record the change with")]
     NoIdentity,
-    /// A commit is to be signed and cannot be.
+    /// A commit cannot be signed.
     #[error("cannot sign: {detail}")]
     Signing {
-        /// What git or its configuration says.
+        /// The message of git, or the problem of its configuration.
         detail: String,
     },
-    /// Somebody else changed a ref in between; try again.
+    /// Another process changed a ref meanwhile. Retry from the current state.
     #[error("lost a race for `{name}`: {detail}")]
     LostRace {
         /// One of the refs.
         name: String,
-        /// What git said.
+        /// The message of git.
         detail: String,
     },
     /// The `git` program failed.
     #[error("git {command} failed: {detail}")]
     Program {
-        /// Its sub-command.
+        /// The subcommand.
         command: String,
-        /// What it said.
+        /// The message of git.
         detail: String,
     },
     /// The file system failed.
     #[error("{path}: {source}")]
     Io {
-        /// Which file.
+        /// The path.
         path: PathBuf,
-        /// How.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Something else that the git library reports.
+    /// Another error of the git library.
     #[error("{doing}: {detail}")]
     Library {
-        /// What was to be done.
+        /// The operation.
         doing: String,
-        /// What it said.
+        /// The message of the library.
         detail: String,
     },
 }
 
 impl Error {
-    /// May the same call succeed when it is made again?
+    /// Returns true if the same call may succeed immediately.
     pub fn retry(&self) -> bool {
         matches!(self, Self::LostRace { .. } | Self::Vanished { .. } | Self::Missing { shallow: false, .. })
     }
 
-    /// May it succeed later? So may what `retry` would repeat at once, and what git or
-    /// the file system failed with for a cause that is not known.
+    /// Returns true if the same call may succeed later. This includes all errors of [`Self::retry`], and
+    /// failures of git or the file system with an unknown cause.
     pub fn retry_later(&self) -> bool {
         match self {
             Self::Io { source, .. } => may_pass(source),
@@ -124,7 +124,7 @@ impl Error {
     pub(super) fn library(doing: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {
         move |error| {
             let (doing, detail) = (doing.into(), describe(&error));
-            // A gc takes away objects and the directories that they were in.
+            // A gc removes objects and their directories.
             let vanished = ["could not be found", "Could not load", "No such file or directory"];
             if vanished.iter().any(|words| detail.contains(words)) {
                 return Self::Vanished { doing, detail };
@@ -134,7 +134,7 @@ impl Error {
     }
 }
 
-/// An error of the library in one line.
+/// Returns an error of the library as one line.
 pub(super) fn describe(error: &gix::Error) -> String {
     format!("{error:#}").lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
 }

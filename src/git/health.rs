@@ -1,5 +1,4 @@
-//! What can be wrong with a repository or with git itself that has nothing to
-//! do with its objects. Looks, and changes nothing.
+//! Finds problems of a repository or of git itself that do not concern objects. It changes nothing.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,27 +10,26 @@ use super::{Error, Repository, program};
 /// The version of the `git` program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// As git writes it: `2.47.3`.
+    /// The version as git prints it: `2.47.3`.
     pub text: String,
-    /// `(2, 47)`.
+    /// Major and minor version: `(2, 47)`.
     pub number: (u32, u32),
 }
 
-/// The oldest git we can work with: `git config --fixed-value` came with it,
-/// and transactions of `git update-ref` not long before.
+/// The oldest supported git. It introduced `git config --fixed-value`; transactions of `git update-ref`
+/// are slightly older (2.27).
 pub const OLDEST_GIT: (u32, u32) = (2, 30);
 
-/// A lock file. Git makes one while it changes a file, and removes it unless it
-/// is killed.
+/// A lock file. git creates it while it changes a file, and removes it unless it is killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
-    /// Where it is.
+pub struct LockFile {
+    /// The path.
     pub path: PathBuf,
-    /// When it was made.
+    /// The time of creation.
     pub made_at: Timestamp,
 }
 
-/// Asks the `git` program for its version.
+/// Returns the version of the `git` program. Fails if it cannot be run or prints something else.
 pub fn version() -> Result<Version, Error> {
     let failed = |detail: String| Error::Program { command: "--version".to_owned(), detail };
     let answer = program::git().arg("--version").run_any().map_err(|error| failed(error.to_string()))?;
@@ -47,35 +45,36 @@ fn parse_version(answer: &str) -> Option<Version> {
 }
 
 impl Repository {
-    /// The locks on refs and on the configuration, those of all work trees.
-    pub fn locks(&self) -> Vec<Lock> {
+    /// Returns the lock files of refs and of the configuration, in all work trees.
+    pub fn locks(&self) -> Vec<LockFile> {
         let common = self.common_dir();
         let deep = ["refs", "reftable", "worktrees"];
         let deep = deep.iter().flat_map(|dir| walkdir::WalkDir::new(common.join(dir)).follow_links(false));
         let flat = walkdir::WalkDir::new(&common).max_depth(1);
         let found = deep.chain(flat).flatten().filter(|entry| entry.file_type().is_file());
-        let mut locks: Vec<Lock> =
+        let mut locks: Vec<LockFile> =
             found.map(walkdir::DirEntry::into_path).filter(|path| is_lock(path)).filter_map(lock).collect();
         locks.sort_by(|a, b| a.path.cmp(&b.path));
         locks
     }
 
-    /// The file in which a `git gc` said that it runs, when that has died.
-    pub fn dead_gc(&self) -> Option<PathBuf> {
+    /// Returns the path of `gc.pid` if it is stale: its `git gc` was killed.
+    pub fn stale_gc_pid(&self) -> Option<PathBuf> {
         let file = self.common_dir().join("gc.pid");
         (file.exists() && !self.gc_is_running()).then_some(file)
     }
 }
 
-/// The index has nothing to do with us, and an editor may keep its lock for long.
+/// Returns true if `path` is a lock file, except that of the index: this program does not use the index,
+/// and an editor may hold its lock for long.
 fn is_lock(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("lock")) && path.file_name() != Some(OsStr::new("index.lock"))
 }
 
-fn lock(path: PathBuf) -> Option<Lock> {
-    // One that is gone by now was not left behind.
+fn lock(path: PathBuf) -> Option<LockFile> {
+    // A lock file that has disappeared since was not left over.
     let modified = path.symlink_metadata().and_then(|meta| meta.modified()).ok()?;
-    Some(Lock { path, made_at: chrono::DateTime::<chrono::Utc>::from(modified).into() })
+    Some(LockFile { path, made_at: chrono::DateTime::<chrono::Utc>::from(modified).into() })
 }
 
 #[cfg(test)]

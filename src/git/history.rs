@@ -1,4 +1,4 @@
-//! The schema history: revisions, branches, the commits between them.
+//! Revisions, branches and the commits between them.
 
 use gix::bstr::ByteSlice;
 
@@ -7,50 +7,50 @@ use super::{Error, Oid, Repository};
 /// A branch and its tip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
-    /// Short name: `main`, `feature/x`.
+    /// The short name: `main`, `feature/x`.
     pub name: String,
-    /// Its tip.
+    /// The commit at the tip.
     pub tip: Oid,
 }
 
-/// What one line says about a commit.
+/// The facts about a commit that fit into one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitSummary {
-    /// Its name.
+    /// The object id.
     pub id: Oid,
-    /// First line of its message.
+    /// The first line of the message.
     pub subject: String,
-    /// Commit time in seconds since the Unix epoch.
+    /// The commit time in seconds since the Unix epoch.
     pub committed_at: i64,
 }
 
 /// Commits, each with its parents.
 pub type Graph = Vec<(Oid, Vec<Oid>)>;
 
-/// How to walk.
+/// The options of [`Repository::walk`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// Only the first parent of each commit.
+    /// True to follow only the first parent of each commit.
     pub first_parent: bool,
-    /// Stop after this many commits.
+    /// Maximum number of commits.
     pub limit: Option<usize>,
 }
 
 impl Repository {
-    /// The commit that a revision names, by git's grammar (`HEAD~3`, `v1.0`,
-    /// `main@{yesterday}`, an abbreviated id).
+    /// Returns the commit that a revision names, by git's grammar (`HEAD~3`, `v1.0`, `main@{yesterday}`,
+    /// an abbreviated id). Fails if it names no commit, or is ambiguous.
     pub fn resolve_commit(&self, revision: &str) -> Result<Oid, Error> {
         let unknown = |detail: String| Error::UnknownRevision { revision: revision.to_owned(), detail };
         if revision.is_empty() || revision.starts_with('-') || revision.contains(['\0', '\n']) {
-            return Err(unknown("it is not a revision".to_owned()));
+            return Err(unknown("not a revision".to_owned()));
         }
         if revision == "HEAD" || revision == "@" {
             return self.head();
         }
         let parsed = self.gix.rev_parse_single(revision).map(gix::Id::detach);
-        // Beside a gc the library may not see what is there.
-        let parsed = parsed.or_else(|error| match self.anew() {
-            Some(anew) => anew.rev_parse_single(revision).map(gix::Id::detach),
+        // While a gc is running, the library may fail to find an existing object.
+        let parsed = parsed.or_else(|error| match self.reopen() {
+            Some(reopened) => reopened.rev_parse_single(revision).map(gix::Id::detach),
             None => Err(error),
         });
         let id = match parsed {
@@ -66,33 +66,34 @@ impl Repository {
                 return Err(unknown(detail));
             }
         };
-        self.peel_to_commit(Oid(id))?.ok_or_else(|| unknown("it is not a commit".to_owned()))
+        self.peel_to_commit(Oid(id))?.ok_or_else(|| unknown("not a commit".to_owned()))
     }
 
     fn is_unborn(&self) -> bool {
         self.gix.head().is_ok_and(|head| head.is_unborn())
     }
 
-    /// The commit that is checked out.
+    /// Returns the commit of HEAD. Fails if the branch has no commits yet.
     pub fn head(&self) -> Result<Oid, Error> {
         if self.is_unborn() {
             let name = self.head_branch().unwrap_or_else(|| "HEAD".to_owned());
             return Err(Error::Unborn { name: format!("branch `{name}`") });
         }
         let head = self.gix.head().map_err(Error::library("read HEAD"))?;
-        let detail = || "it points to nothing".to_owned();
+        let detail = || "HEAD has no target".to_owned();
         let id =
             head.id().ok_or_else(|| Error::Library { doing: "read HEAD".to_owned(), detail: detail() })?;
         Ok(Oid(id.detach()))
     }
 
-    /// Short name of the branch that HEAD is on; `None` when it is detached.
+    /// Returns the short name of the branch of HEAD; `None` if HEAD is detached.
     pub fn head_branch(&self) -> Option<String> {
         let name = self.gix.head_name().ok()??;
         Some(name.shorten().to_str_lossy().into_owned())
     }
 
-    /// The tip of the local branch `name`, else of the remote-tracking one.
+    /// Returns the tip of the local branch `name`, otherwise of the remote-tracking branch. Fails if there
+    /// is no such branch, or if it has no commits yet.
     pub fn branch_tip(&self, name: &str) -> Result<Oid, Error> {
         for prefix in ["refs/heads/", "refs/remotes/"] {
             let full = format!("{prefix}{name}");
@@ -108,13 +109,14 @@ impl Repository {
         Err(Error::UnknownRevision { revision: name.to_owned(), detail: "no such branch".to_owned() })
     }
 
-    /// All local branches.
+    /// Returns all local branches. Fails if the refs cannot be read.
     pub fn branches(&self) -> Result<Vec<Branch>, Error> {
         let refs = self.refs_under("refs/heads/")?;
         Ok(refs.into_iter().map(|(name, tip)| Branch { name, tip }).collect())
     }
 
-    /// Names of the local branches and tags that point to `commit`.
+    /// Returns the names of the local branches and tags that point to `commit`. Fails if refs or tags
+    /// cannot be read.
     pub fn names_at(&self, commit: Oid) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
         for (name, tip) in self.refs_under("refs/heads/")? {
@@ -130,34 +132,36 @@ impl Repository {
         Ok(names)
     }
 
-    /// The commits reachable from `tips` but not from `hidden`, newest first.
-    /// History that a shallow clone does not have ends quietly.
+    /// Returns the commits that are reachable from `tips` and not from `hidden`, newest first. In a
+    /// shallow clone the history ends without an error. Fails if a commit cannot be read.
     pub fn walk(&self, tips: &[Oid], hidden: &[Oid], walk: Walk) -> Result<Vec<Oid>, Error> {
-        walk_in(&self.gix, tips, hidden, walk).or_else(|error| match self.anew() {
-            Some(anew) => walk_in(&anew, tips, hidden, walk),
+        walk_in(&self.gix, tips, hidden, walk).or_else(|error| match self.reopen() {
+            Some(reopened) => walk_in(&reopened, tips, hidden, walk),
             None => Err(error),
         })
     }
 
-    /// The `most` newest commits reachable from `tip`, each with its parents, the
-    /// newest first.
+    /// Returns the newest commits that are reachable from `tip`, at most `most`, each with its parents, the
+    /// newest first. Fails if a commit cannot be read.
     pub fn recent(&self, tip: Oid, most: usize) -> Result<Graph, Error> {
-        recent_in(&self.gix, tip, most).or_else(|error| match self.anew() {
-            Some(anew) => recent_in(&anew, tip, most),
+        recent_in(&self.gix, tip, most).or_else(|error| match self.reopen() {
+            Some(reopened) => recent_in(&reopened, tip, most),
             None => Err(error),
         })
     }
 
-    /// All commits reachable from `tips`, each with its parents.
+    /// Returns all commits that are reachable from `tips`, each with its parents. Fails if a commit cannot
+    /// be read.
     pub fn graph(&self, tips: &[Oid]) -> Result<Graph, Error> {
-        graph_in(&self.gix, tips).or_else(|error| match self.anew() {
-            Some(anew) => graph_in(&anew, tips),
+        graph_in(&self.gix, tips).or_else(|error| match self.reopen() {
+            Some(reopened) => graph_in(&reopened, tips),
             None => Err(error),
         })
     }
 
-    /// The commits reachable from `tip` without passing one that `stop` names,
-    /// each with its parents; `None` when there are more than `most`.
+    /// Returns the commits that are reachable from `tip` without passing a commit for which `stop` returns
+    /// true, each with its parents; `None` if there are more than `most`. Fails if a commit cannot be
+    /// read.
     pub fn ahead(&self, tip: Oid, most: usize, stop: impl Fn(Oid) -> bool) -> Result<Option<Graph>, Error> {
         let doing = || Error::library("walk the history");
         let commits = self.gix.rev_walk([tip.0]).selected(|id| !stop(Oid(id.to_owned()))).map_err(doing())?;
@@ -166,28 +170,28 @@ impl Repository {
         Ok((found.len() <= most).then_some(found))
     }
 
-    /// The same repository, opened again.
-    fn anew(&self) -> Option<gix::Repository> {
+    /// Opens the same repository again; `None` if that fails.
+    fn reopen(&self) -> Option<gix::Repository> {
         gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone())
             .ok()
             .map(Into::into)
     }
 
-    /// A range as git writes it: `a..b` or a single revision. Returns tips and
-    /// hidden tips.
+    /// Resolves a range in git's notation: `a..b` or a single revision. Returns the tip and the excluded
+    /// tip. Fails if a revision is unknown, or the range is `a...b`.
     pub fn resolve_range(&self, range: &str) -> Result<(Oid, Option<Oid>), Error> {
         let side = |text: &str| self.resolve_commit(if text.is_empty() { "HEAD" } else { text });
         match range.split_once("..") {
             Some((_, to)) if to.starts_with('.') => Err(Error::UnknownRevision {
                 revision: range.to_owned(),
-                detail: "a symmetric difference is no range of commits".to_owned(),
+                detail: "a symmetric difference is not supported".to_owned(),
             }),
             Some((from, to)) => Ok((side(to)?, Some(side(from)?))),
             None => Ok((side(range)?, None)),
         }
     }
 
-    /// One line about a commit.
+    /// Returns the summary of a commit. Fails if it cannot be read.
     pub fn summary(&self, id: Oid) -> Result<CommitSummary, Error> {
         let commit = self.commit(id)?;
         Ok(CommitSummary { id, subject: commit.subject, committed_at: commit.committed_at })

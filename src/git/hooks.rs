@@ -1,14 +1,12 @@
-//! Our lines in the hooks of a repository.
+//! Installs our lines in the hooks of a repository, and removes them.
 //!
-//! Hooks belong to the user, who may have written them or had another tool
-//! write them. We are guests: in a hook for a shell our lines stand between two
-//! marks, and everything else stays byte for byte. They stand at the beginning,
-//! because what follows may end the hook; a hook that reads what git tells it
-//! reads it as before. A hook that is no shell script, a link, or one that the
-//! user has switched off (it is not executable) is put aside under another
-//! name, in one step, and run from ours.
+//! Hooks belong to the user, who wrote them or installed them with another tool. In a shell script our
+//! lines are enclosed by two markers, and all other bytes stay unchanged. Our lines come first,
+//! because the rest of the hook may exit. A hook that reads standard input still gets it. A hook that
+//! is no shell script, a symbolic link, or disabled by the user (not executable) is atomically renamed,
+//! and our hook runs it under its new name.
 //!
-//! What a hook looks like afterwards is a pure function of what it is now.
+//! The new content of a hook is a pure function of its current content.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -21,32 +19,32 @@ use gix::bstr::ByteSlice;
 use super::config::Snapshot;
 use super::{Error, Repository};
 
-/// A hook that moves branches have gone through.
+/// A git hook that runs after a branch was updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    /// After `git merge` and `git pull`.
+    /// Runs after `git merge` and `git pull`.
     PostMerge,
-    /// After `git commit`: a merge with conflicts ends with one.
+    /// Runs after `git commit`, which also completes a merge with conflicts.
     PostCommit,
-    /// After `git rebase` and `git commit --amend`.
+    /// Runs after `git rebase` and `git commit --amend`.
     PostRewrite,
-    /// After a push has arrived, on the side that takes it.
+    /// Runs after a push, in the repository that receives it.
     PostReceive,
 }
 
-/// What stands between the name of a hook and that of the one put aside.
-const ASIDE: &str = ".before-pggit";
+/// The suffix of the name of a hook that was renamed to make room for ours.
+const RENAMED_SUFFIX: &str = ".before-pggit";
 const BEGIN: &str = "# >>> git pggit hooks";
 const END: &str = "# <<< git pggit hooks <<<";
 const SHEBANG: &str = "#!/bin/sh\n";
-/// The programs that our lines can be read by.
+/// The shells that can run our lines.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
 
 impl Hook {
-    /// All of them.
+    /// All hooks.
     pub const ALL: [Self; 4] = [Self::PostMerge, Self::PostCommit, Self::PostRewrite, Self::PostReceive];
 
-    /// The name that git knows it by.
+    /// Returns the name of the hook in git.
     pub fn name(self) -> &'static str {
         match self {
             Self::PostMerge => "post-merge",
@@ -56,50 +54,50 @@ impl Hook {
         }
     }
 
-    /// The hook called `name`.
+    /// Returns the hook with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|hook| hook.name() == name)
     }
 
-    /// Whether git tells it what has happened on its standard input.
-    pub fn reads(self) -> bool {
+    /// Returns true if git passes the updates to the hook on standard input.
+    pub fn reads_stdin(self) -> bool {
         matches!(self, Self::PostRewrite | Self::PostReceive)
     }
 
-    /// Our lines, which call `program`.
+    /// Returns our lines, which call `program`.
     fn block(self, program: &Path) -> String {
-        let template = match self.reads() {
+        let template = match self.reads_stdin() {
             true => include_str!("../../hooks/block-stdin.sh"),
             false => include_str!("../../hooks/block.sh"),
         };
-        // What cannot be written in a script is looked for in PATH.
+        // A path that cannot be written in a script is replaced by a search in PATH.
         let program = program.to_str().filter(|path| !path.contains('\n')).unwrap_or("git-pggit");
         template.replace("@PROGRAM@", &quoted(program)).replace("@HOOK@", self.name())
     }
 }
 
-/// One word for a shell.
+/// Quotes a text as one word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// How a hook stands.
+/// The state of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// There is none.
+pub enum HookState {
+    /// There is no such hook.
     Missing,
-    /// There is one without our lines.
+    /// The hook does not have our lines.
     Foreign,
-    /// Our lines are there, and are not those of this program.
+    /// The hook has our lines, but not as this program writes them.
     Outdated,
-    /// Our lines are there, but git does not run the hook: it is not executable.
+    /// The hook has our lines, but git does not run it: it is not executable.
     Disabled,
-    /// Our lines are there.
+    /// The hook has our lines.
     Installed,
 }
 
-impl State {
-    /// One stable word.
+impl HookState {
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -111,70 +109,70 @@ impl State {
     }
 }
 
-/// What was done with a hook.
+/// A change of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
-    /// Nothing had to be.
-    Nothing,
-    /// It was made.
-    Made,
-    /// Our lines were put in, or brought up to date.
-    Extended,
-    /// What was there was put aside under this name and is run from ours.
-    PutAside(PathBuf),
-    /// Our lines were taken out.
-    TakenOut,
-    /// It was only ours and was removed.
+pub enum HookEdit {
+    /// Nothing had to change.
+    Unchanged,
+    /// The hook was created.
+    Created,
+    /// Our lines were added or updated.
+    Updated,
+    /// The hook of the user was renamed to this path, and our hook runs it.
+    Renamed(PathBuf),
+    /// Our lines were removed.
+    LinesRemoved,
+    /// The hook had only our lines and was removed.
     Removed,
-    /// The one that had been put aside is back.
-    PutBack,
+    /// The hook of the user got its name back.
+    Restored,
 }
 
-/// The directory that git looks for hooks in.
+/// The directory in which git looks for hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
-    /// Where it is.
+    /// The absolute path.
     pub dir: PathBuf,
-    /// `core.hooksPath` has chosen it.
-    pub is_chosen: bool,
+    /// True if it is configured by `core.hooksPath`.
+    pub is_configured: bool,
 }
 
-/// Why a hook is left alone.
+/// The reason why a hook cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// It cannot be read or written.
+    /// The file system failed.
     #[error("{}: {source}", .path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something is where it would be put aside.
-    #[error("{} is in the way", .path.display())]
-    InTheWay {
+    /// The new name of the hook of the user is taken.
+    #[error("{} exists already", .path.display())]
+    NameTaken {
         /// The file.
         path: PathBuf,
     },
-    /// One mark is there without the other.
-    #[error("{}: the marks around the lines of git pggit are not a pair", .path.display())]
-    Marks {
+    /// A marker is missing.
+    #[error("{}: one of the two markers of the lines of git pggit is missing", .path.display())]
+    Markers {
         /// The hook.
         path: PathBuf,
     },
 }
 
 impl HookError {
-    /// Whether the same may succeed later without anybody's doing.
+    /// Returns true if the same call may succeed later. It never may without an action of the user.
     pub fn retry(&self) -> bool {
         false
     }
 }
 
-/// A hook as it is.
-enum Found {
-    Nothing,
-    /// A script that our lines can be in.
+/// The current content of a hook.
+enum CurrentHook {
+    Missing,
+    /// A shell script.
     Script {
         text: Vec<u8>,
         mode: u32,
@@ -184,12 +182,12 @@ enum Found {
 }
 
 impl Repository {
-    /// Where git looks for the hooks of this work tree.
+    /// Returns the hook directory of this work tree. Fails if git fails.
     pub fn hooks(&self, config: &Snapshot) -> Result<Hooks, Error> {
         let Some(chosen) = config.text("core.hooksPath").filter(|path| !path.is_empty()) else {
-            return Ok(Hooks { dir: self.common_dir().join("hooks"), is_chosen: false });
+            return Ok(Hooks { dir: self.common_dir().join("hooks"), is_configured: false });
         };
-        // Git expands what may stand in front: `~/`, `~user/`, `%(prefix)/`.
+        // git expands a prefix `~/`, `~user/` or `%(prefix)/`.
         let answer = self.git("config", ["--type=path", "--get", "core.hooksPath"], Vec::new())?;
         let path = match answer.exit.status.is_success() {
             true => answer.stdout.trim_end_with(|c| c == '\n').to_str_lossy().into_owned(),
@@ -197,122 +195,125 @@ impl Repository {
         };
         // Hooks run at the top of the work tree, or in a bare repository.
         let top = self.work_dir().map_or_else(|| self.git_dir(), Path::to_owned);
-        Ok(Hooks { dir: std::path::absolute(top.join(&path)).unwrap_or(path.into()), is_chosen: true })
+        Ok(Hooks { dir: std::path::absolute(top.join(&path)).unwrap_or(path.into()), is_configured: true })
     }
 }
 
 impl Hooks {
-    /// The file of `hook`.
+    /// Returns the path of `hook`.
     pub fn file(&self, hook: Hook) -> PathBuf {
         self.dir.join(hook.name())
     }
 
-    fn aside(&self, hook: Hook) -> PathBuf {
+    fn renamed_path(&self, hook: Hook) -> PathBuf {
         let mut name = OsString::from(hook.name());
-        name.push(ASIDE);
+        name.push(RENAMED_SUFFIX);
         self.dir.join(name)
     }
 
-    /// How `hook` stands, for a program at `program`.
-    pub fn state(&self, hook: Hook, program: &Path) -> Result<State, HookError> {
-        Ok(match self.look(hook)? {
-            Found::Nothing => State::Missing,
-            Found::Other => match fs::read(self.file(hook)) {
-                Ok(text) if text.contains_str(BEGIN) => State::Disabled,
-                _ => State::Foreign,
+    /// Returns the state of `hook`, which should call `program`. Fails if it cannot be read.
+    pub fn state(&self, hook: Hook, program: &Path) -> Result<HookState, HookError> {
+        Ok(match self.read(hook)? {
+            CurrentHook::Missing => HookState::Missing,
+            CurrentHook::Other => match fs::read(self.file(hook)) {
+                Ok(text) if text.contains_str(BEGIN) => HookState::Disabled,
+                _ => HookState::Foreign,
             },
-            Found::Script { text, .. } if !text.contains_str(BEGIN) => State::Foreign,
-            Found::Script { text, .. } => match text.contains_str(hook.block(program)) {
-                true => State::Installed,
-                false => State::Outdated,
+            CurrentHook::Script { text, .. } if !text.contains_str(BEGIN) => HookState::Foreign,
+            CurrentHook::Script { text, .. } => match text.contains_str(hook.block(program)) {
+                true => HookState::Installed,
+                false => HookState::Outdated,
             },
         })
     }
 
-    /// Puts our lines into `hook`.
-    pub fn install(&self, hook: Hook, program: &Path) -> Result<Done, HookError> {
+    /// Installs or updates our lines in `hook`. Fails if the hook cannot be read or written, has a broken
+    /// pair of markers, or cannot be renamed because the new name is taken.
+    pub fn install(&self, hook: Hook, program: &Path) -> Result<HookEdit, HookError> {
         let file = self.file(hook);
         fs::create_dir_all(&self.dir).map_err(|source| HookError::Io { path: self.dir.clone(), source })?;
-        match self.look(hook)? {
-            Found::Nothing => {
+        match self.read(hook)? {
+            CurrentHook::Missing => {
                 self.write(&file, &extended(b"", &hook.block(program)), 0o755)?;
-                Ok(Done::Made)
+                Ok(HookEdit::Created)
             }
-            Found::Script { text, mode } => {
-                let without = without_block(&text).ok_or_else(|| HookError::Marks { path: file.clone() })?;
+            CurrentHook::Script { text, mode } => {
+                let without =
+                    without_block(&text).ok_or_else(|| HookError::Markers { path: file.clone() })?;
                 let with = match text.contains_str(chain()) {
                     true => chained(hook, program),
                     false => extended(&without, &hook.block(program)),
                 };
                 if with == text {
-                    return Ok(Done::Nothing);
+                    return Ok(HookEdit::Unchanged);
                 }
                 self.write(&file, &with, mode)?;
-                Ok(Done::Extended)
+                Ok(HookEdit::Updated)
             }
-            Found::Other => {
-                let aside = self.aside(hook);
-                // Both names are there until ours takes the first one over.
-                if let Err(source) = fs::hard_link(&file, &aside) {
-                    return Err(match is_same(&file, &aside) {
-                        true => return self.take_over(hook, program, aside),
+            CurrentHook::Other => {
+                let renamed = self.renamed_path(hook);
+                // The hook has both names until ours replaces it under the first one.
+                if let Err(source) = fs::hard_link(&file, &renamed) {
+                    return Err(match is_same(&file, &renamed) {
+                        true => return self.write_chained(hook, program, renamed),
                         false if source.kind() == io::ErrorKind::AlreadyExists => {
-                            HookError::InTheWay { path: aside }
+                            HookError::NameTaken { path: renamed }
                         }
-                        false => HookError::Io { path: aside, source },
+                        false => HookError::Io { path: renamed, source },
                     });
                 }
-                self.take_over(hook, program, aside)
+                self.write_chained(hook, program, renamed)
             }
         }
     }
 
-    fn take_over(&self, hook: Hook, program: &Path, aside: PathBuf) -> Result<Done, HookError> {
+    fn write_chained(&self, hook: Hook, program: &Path, renamed: PathBuf) -> Result<HookEdit, HookError> {
         crate::process::crash_point("hook-put-aside");
         self.write(&self.file(hook), &chained(hook, program), 0o755)?;
-        Ok(Done::PutAside(aside))
+        Ok(HookEdit::Renamed(renamed))
     }
 
-    /// Takes our lines out of `hook`.
-    pub fn remove(&self, hook: Hook) -> Result<Done, HookError> {
+    /// Removes our lines from `hook`. Fails if the hook cannot be read or written, or has a broken pair of
+    /// markers.
+    pub fn remove(&self, hook: Hook) -> Result<HookEdit, HookError> {
         let file = self.file(hook);
         let failed = |source| HookError::Io { path: file.clone(), source };
-        let Found::Script { text, mode } = self.look(hook)? else { return Ok(Done::Nothing) };
+        let CurrentHook::Script { text, mode } = self.read(hook)? else { return Ok(HookEdit::Unchanged) };
         if !text.contains_str(BEGIN) {
-            return Ok(Done::Nothing);
+            return Ok(HookEdit::Unchanged);
         }
-        let without = without_block(&text).ok_or_else(|| HookError::Marks { path: file.clone() })?;
-        let aside = self.aside(hook);
+        let without = without_block(&text).ok_or_else(|| HookError::Markers { path: file.clone() })?;
+        let renamed = self.renamed_path(hook);
         let is_empty = without.trim().is_empty() || without == SHEBANG.as_bytes();
-        if is_empty && fs::symlink_metadata(&aside).is_ok() {
-            fs::rename(&aside, &file).map_err(failed)?;
-            return Ok(Done::PutBack);
+        if is_empty && fs::symlink_metadata(&renamed).is_ok() {
+            fs::rename(&renamed, &file).map_err(failed)?;
+            return Ok(HookEdit::Restored);
         }
         if is_empty {
             fs::remove_file(&file).map_err(failed)?;
-            return Ok(Done::Removed);
+            return Ok(HookEdit::Removed);
         }
         self.write(&file, &without, mode)?;
-        Ok(Done::TakenOut)
+        Ok(HookEdit::LinesRemoved)
     }
 
-    fn look(&self, hook: Hook) -> Result<Found, HookError> {
+    fn read(&self, hook: Hook) -> Result<CurrentHook, HookError> {
         let file = self.file(hook);
         let failed = |source| HookError::Io { path: file.clone(), source };
         let meta = match fs::symlink_metadata(&file) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CurrentHook::Missing),
             Err(source) => return Err(failed(source)),
         };
         let mode = meta.permissions().mode() & 0o7777;
         if !meta.is_file() || mode & 0o111 == 0 {
-            return Ok(Found::Other);
+            return Ok(CurrentHook::Other);
         }
         let text = fs::read(&file).map_err(failed)?;
-        Ok(if is_script(&text) { Found::Script { text, mode } } else { Found::Other })
+        Ok(if is_script(&text) { CurrentHook::Script { text, mode } } else { CurrentHook::Other })
     }
 
-    /// Writes the whole file or leaves it as it is.
+    /// Replaces a file by an atomic rename.
     fn write(&self, file: &Path, text: &[u8], mode: u32) -> Result<(), HookError> {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(format!(".pggit-{}.new", std::process::id()));
@@ -339,7 +340,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     id(one).is_some() && id(one) == id(other)
 }
 
-/// Whether a shell runs it: that is what its first line says, or it has none.
+/// Returns true for a shell script: its `#!` line names a shell, or it has no such line.
 fn is_script(text: &[u8]) -> bool {
     if text.contains(&0) {
         return false;
@@ -351,12 +352,12 @@ fn is_script(text: &[u8]) -> bool {
     if program == "env" {
         program = words.find(|word| !word.starts_with('-')).unwrap_or_default();
     }
-    // A carriage return is a part of the program's name, and there is no such program.
+    // The system takes a carriage return as a part of the name of the program, which does not exist.
     SHELLS.contains(&program)
         && !text.lines_with_terminator().next().is_some_and(|line| line.contains(&b'\r'))
 }
 
-/// A script with our lines behind its first one.
+/// Returns a script with our lines after its `#!` line.
 fn extended(text: &[u8], block: &str) -> Vec<u8> {
     if text.trim().is_empty() {
         return [SHEBANG.as_bytes(), block.as_bytes()].concat();
@@ -368,17 +369,17 @@ fn extended(text: &[u8], block: &str) -> Vec<u8> {
     [head, newline, block.as_bytes(), rest].concat()
 }
 
-/// The end of a hook that runs the one that was put aside.
+/// Returns the lines that run the renamed hook of the user.
 fn chain() -> String {
-    include_str!("../../hooks/chain.sh").replace("@ASIDE@", ASIDE)
+    include_str!("../../hooks/chain.sh").replace("@ASIDE@", RENAMED_SUFFIX)
 }
 
-/// A hook that is only ours, and then runs the one that was put aside.
+/// Returns a hook with our lines, which then runs the renamed hook of the user.
 fn chained(hook: Hook, program: &Path) -> Vec<u8> {
     [SHEBANG, &hook.block(program), &chain()].concat().into_bytes()
 }
 
-/// A script without our lines; `None` when the marks are not pairs.
+/// Returns a script without our lines; `None` if the markers are not pairs.
 fn without_block(text: &[u8]) -> Option<Vec<u8>> {
     let (mut kept, mut inside) = (Vec::with_capacity(text.len()), false);
     for line in text.lines_with_terminator() {
@@ -417,13 +418,13 @@ mod tests {
         let twice =
             extended(&without_block(with.as_bytes()).unwrap(), &Hook::PostMerge.block(Path::new("/x")));
         assert_eq!(twice.lines().filter(|line| line.starts_with_str(BEGIN)).count(), 1);
-        // Without its newline the first line is no line: it gets one.
+        // A missing newline after the `#!` line is added.
         let with = extended(b"#!/bin/sh", &Hook::PostMerge.block(Path::new("/x")));
         assert!(with.starts_with(b"#!/bin/sh\n# >>>"));
     }
 
     #[test]
-    fn shells_are_told_from_everything_else() {
+    fn only_shell_scripts_are_scripts() {
         for shell in [
             "#!/bin/sh\n",
             "#!/usr/bin/env bash\n",
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_are_no_pair_are_not_touched() {
+    fn unpaired_markers_are_an_error() {
         for text in
             [&format!("{BEGIN}\nx\n")[..], &format!("x\n{END}\n"), &format!("{BEGIN}\n{BEGIN}\n{END}\n")]
         {

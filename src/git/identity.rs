@@ -1,28 +1,28 @@
-//! Who is acting, by git's rules.
+//! The identity of the user, by git's rules.
 
 use super::{Error, Repository};
 
-/// The committer that git would record: from `GIT_COMMITTER_*` or
-/// `user.name` and `user.email`. Never invented.
+/// The author and committer that git would record: from `GIT_AUTHOR_*`, `GIT_COMMITTER_*`, or
+/// `user.name` and `user.email`. There is no default from the host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// `Name`
+    /// The name of the committer.
     pub name: String,
-    /// `mail@example.com`
+    /// The mail address of the committer.
     pub email: String,
     pub(super) author: gix::actor::Signature,
     pub(super) committer: gix::actor::Signature,
 }
 
 impl Identity {
-    /// `Name <mail@example.com>`
+    /// Returns `Name <mail@example.com>`.
     pub fn to_line(&self) -> String {
         format!("{} <{}>", self.name, self.email)
     }
 }
 
 impl Repository {
-    /// Who is acting; an error when git was not told.
+    /// Returns the identity of the user. Fails if git has no name or address for it.
     pub fn identity(&self) -> Result<Identity, Error> {
         let owned = |signature: Option<gix::Result<gix::actor::SignatureRef<'_>>>| -> Result<gix::actor::Signature, Error> {
             let signature = signature.ok_or(Error::NoIdentity)?.map_err(Error::library("read the identity"))?;

@@ -1,10 +1,10 @@
-//! Notes on commits, in any of git's fan-outs.
+//! Notes on commits, with every fan-out of git.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Error, NewCommit, Oid, Repository, Writer, objects::Database, refs::RefUpdate};
 
-/// The notes of one notes ref, as they were when they were opened.
+/// The notes of one notes ref, at the time when they were opened.
 pub struct Notes<'repo> {
     repository: &'repo Repository,
     name: String,
@@ -13,7 +13,7 @@ pub struct Notes<'repo> {
 }
 
 impl<'repo> Notes<'repo> {
-    /// Opens the notes under the ref `name`, which may not exist yet.
+    /// Opens the notes of the ref `name`, which may not exist yet. Fails if they cannot be read.
     pub fn open(repository: &'repo Repository, name: &str) -> Result<Self, Error> {
         let tip = repository.ref_tip(name)?;
         let root = match tip {
@@ -25,7 +25,7 @@ impl<'repo> Notes<'repo> {
         Ok(Self { repository, name: name.to_owned(), tip, state })
     }
 
-    /// The note on `commit`.
+    /// Returns the note on `commit`. Fails if it cannot be read.
     pub fn get(&mut self, commit: Oid) -> Result<Option<Vec<u8>>, Error> {
         let found = self
             .state
@@ -34,15 +34,15 @@ impl<'repo> Notes<'repo> {
         found.map(|id| self.repository.blob(Oid(id))).transpose()
     }
 
-    /// Writes a note on `commit`; [`Notes::publish`] makes it count.
+    /// Stages a note on `commit` for [`Notes::publish`]. Fails if it cannot be written.
     pub fn stage(&mut self, writer: &mut Writer<'_>, commit: Oid, text: &[u8]) -> Result<(), Error> {
         let blob = writer.blob(text)?;
         self.state.edit(commit.0, Some(blob.0), &writer.objects).map_err(Error::library("write a note"))?;
         Ok(())
     }
 
-    /// Writes what was staged and returns what the notes ref has to become for
-    /// it. `merged` are further commits whose notes are in it.
+    /// Writes the staged notes, and returns the update of the notes ref that publishes them. `merged` are
+    /// further parents of the new commit, whose notes were merged. Fails if an object cannot be written.
     pub fn publish(
         &mut self,
         writer: &mut Writer<'_>,
@@ -56,8 +56,8 @@ impl<'repo> Notes<'repo> {
         Ok(RefUpdate { name: self.name.clone(), old: self.tip, new: tip })
     }
 
-    /// What the notes ref has to become when `theirs` continues it and has exactly
-    /// what was staged.
+    /// Returns the fast-forward of the notes ref to `theirs`, if `theirs` is a descendant of its tip and
+    /// has exactly the staged notes. Fails if an object cannot be read or written.
     pub fn forward(&mut self, writer: &Writer<'_>, theirs: Oid) -> Result<Option<RefUpdate>, Error> {
         let tree = self.state.write(&writer.objects).map_err(Error::library("write the notes"))?;
         let continues = match self.tip {
@@ -68,15 +68,15 @@ impl<'repo> Notes<'repo> {
         Ok(continues.then(|| RefUpdate { name: self.name.clone(), old: self.tip, new: theirs }))
     }
 
-    /// What the notes ref was when this was opened.
+    /// Returns the tip of the notes ref at the time when the notes were opened.
     pub fn tip(&self) -> Option<Oid> {
         self.tip
     }
 }
 
 impl Repository {
-    /// The commits on which the notes trees of `ours` and `theirs` differ, with
-    /// the blob that each has there. Equal parts are not looked at.
+    /// Returns the commits whose notes differ between `ours` and `theirs`, with the blobs of both. Equal
+    /// subtrees are skipped. Fails if an object cannot be read.
     pub fn notes_differences(
         &self,
         ours: Option<Oid>,
@@ -94,7 +94,7 @@ impl Repository {
         Ok(commits.into_iter().filter_map(difference).collect())
     }
 
-    /// Collects the notes below two directories, as far as they differ.
+    /// Collects the notes that differ below two directories.
     fn differing(
         &self,
         left: Option<Oid>,
@@ -124,21 +124,21 @@ impl Repository {
     }
 }
 
-/// A commit on which two trees of notes differ.
+/// A commit whose notes differ between two trees of notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoteDifference {
     /// The commit.
     pub commit: Oid,
-    /// The note that we have.
+    /// The blob of our note.
     pub ours: Option<Oid>,
-    /// The note that they have.
+    /// The blob of their note.
     pub theirs: Option<Oid>,
 }
 
-/// What the commit of a note says.
+/// Message and identity of a commit of the notes ref.
 pub struct NewNote<'a> {
-    /// Its message.
+    /// The message.
     pub message: &'a str,
-    /// Who acts.
+    /// The author and committer.
     pub identity: &'a super::Identity,
 }

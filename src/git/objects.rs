@@ -1,4 +1,4 @@
-//! Reading objects.
+//! Reads objects.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,33 +11,33 @@ use crate::domain::CommitId;
 
 use super::{Error, Repository};
 
-/// The name of an object.
+/// An object id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid(pub(super) gix::ObjectId);
 
 impl Oid {
-    /// Its 20 or 32 bytes.
+    /// Returns the 20 or 32 bytes of the id.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// The object whose name is these bytes.
+    /// Returns the id with these bytes; `None` if their number is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         gix::ObjectId::try_from(bytes).ok().map(Self)
     }
 
-    /// The object that lower case hex digits name.
+    /// Parses 40 or 64 lower case hex digits.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let lower = !hex.bytes().any(|byte| byte.is_ascii_uppercase());
         gix::ObjectId::from_hex(hex.as_bytes()).ok().filter(|_| lower).map(Self)
     }
 
-    /// The first digits, as many as [`CommitId::short`] has.
+    /// Returns the first digits, as many as [`CommitId::short`].
     pub fn short(&self) -> impl fmt::Display + '_ {
         self.0.to_hex_with_len(10)
     }
 
-    /// As the name of a commit.
+    /// Converts the id to a commit id.
     pub fn to_commit(self) -> CommitId {
         self.0.to_string().parse().expect("an object name is 40 or 64 lower case hex digits")
     }
@@ -55,53 +55,52 @@ impl From<&CommitId> for Oid {
     }
 }
 
-/// What a commit says.
+/// The content of a commit.
 #[derive(Debug, Clone)]
 pub struct CommitData {
-    /// Its tree.
+    /// The tree.
     pub tree: Oid,
-    /// Its parents.
+    /// The parents.
     pub parents: Vec<Oid>,
-    /// First line of its message.
+    /// The first line of the message.
     pub subject: String,
     /// The whole message.
     pub message: String,
-    /// Who wrote it: `Name <mail>`.
+    /// The author: `Name <mail>`.
     pub author: String,
-    /// Commit time in seconds since the Unix epoch.
+    /// The commit time in seconds since the Unix epoch.
     pub committed_at: i64,
 }
 
-/// The object database as this room reads it.
+/// The object database, with a fallback for objects that the library does not find.
 ///
-/// The library looks at the packs once and never again, because its own way of
-/// looking again panics now and then while a gc replaces them. What it does not
-/// find is looked for in a database that is opened anew.
+/// The library lists the packs once and never refreshes the list, because its refresh sometimes panics
+/// while a gc replaces packs. An object that it does not find is searched in a newly opened database.
 pub(super) struct Database<'repo>(pub(super) &'repo gix::Repository);
 
 impl Database<'_> {
-    /// The object database as it is now.
-    pub(super) fn anew(&self) -> Option<gix::odb::Handle> {
+    /// Opens the object database again; `None` if that fails.
+    pub(super) fn reopen(&self) -> Option<gix::odb::Handle> {
         gix::odb::at(self.0.objects.store_ref().path(), self.0.object_hash()).ok()
     }
 }
 
 impl Find for Database<'_> {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
-        // A pack that has gone is an error and not an answer. (Asking for the
-        // data twice is how the borrow checker can be told that.)
+        // A removed pack causes an error, which is not a reliable answer. (The data is requested twice
+        // because of the borrow checker.)
         if matches!(self.0.objects.try_find(id, buffer), Ok(Some(_))) {
             return self.0.objects.try_find(id, buffer);
         }
-        match self.anew() {
-            Some(anew) => anew.try_find(id, buffer),
+        match self.reopen() {
+            Some(reopened) => reopened.try_find(id, buffer),
             None => self.0.objects.try_find(id, buffer),
         }
     }
 }
 
 impl Repository {
-    /// Reads a commit.
+    /// Reads a commit. Fails if it is missing or invalid.
     pub fn commit(&self, id: Oid) -> Result<CommitData, Error> {
         let doing = || Error::library(format!("read commit {id}"));
         let bytes = self.read(id, Kind::Commit)?;
@@ -117,22 +116,23 @@ impl Repository {
         })
     }
 
-    /// Is there a commit `id`? Looks once.
+    /// Returns true if there is a commit `id`. It does not wait for a concurrent gc.
     pub fn has_commit(&self, id: Oid) -> bool {
         let mut buffer = Vec::new();
-        // What is named by another hash cannot even be looked for.
+        // An id of another hash cannot be looked up.
         id.0.kind() == self.gix.object_hash()
             && Database(&self.gix)
                 .try_find(&id.0, &mut buffer)
                 .is_ok_and(|data| data.is_some_and(|data| data.kind == Kind::Commit))
     }
 
-    /// The content of the blob `id`.
+    /// Returns the content of the blob `id`. Fails if it is missing.
     pub fn blob(&self, id: Oid) -> Result<Vec<u8>, Error> {
         self.read(id, Kind::Blob)
     }
 
-    /// The blob at `path` in the tree of commit `commit`.
+    /// Returns the content of the file `path` in the tree of commit `commit`; `None` if there is no such
+    /// file. Fails if an object cannot be read.
     pub fn blob_at(&self, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, Error> {
         match self.entry_at(commit, path)? {
             Some(id) => self.blob(id).map(Some),
@@ -140,15 +140,16 @@ impl Repository {
         }
     }
 
-    /// The file at `path` in the tree of commit `commit`.
+    /// Returns the blob id of the file `path` in the tree of commit `commit`; `None` if there is no such
+    /// file. Fails if an object cannot be read.
     pub fn entry_at(&self, commit: Oid, path: &str) -> Result<Option<Oid>, Error> {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let files = self.files_at(commit, directory)?;
         Ok(files.into_iter().find(|(file, _)| file == name).map(|(_, id)| id))
     }
 
-    /// Names and ids of the files directly in the directory `path` (empty: the
-    /// top) of commit `commit`; empty when there is no such directory.
+    /// Returns the names and blob ids of the files directly in the directory `path` (empty for the top) of
+    /// commit `commit`. There are none if there is no such directory. Fails if an object cannot be read.
     pub fn files_at(&self, commit: Oid, path: &str) -> Result<Vec<(String, Oid)>, Error> {
         let mut tree = self.tree(self.commit(commit)?.tree)?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -176,7 +177,7 @@ impl Repository {
         Ok(tree.into())
     }
 
-    /// Names and ids in the directory `id`, and whether each is a directory.
+    /// Returns the entries of the directory `id` by name: true for a directory, and the object id.
     pub(super) fn entries(&self, id: Option<Oid>) -> Result<BTreeMap<String, (bool, Oid)>, Error> {
         let Some(id) = id else { return Ok(BTreeMap::new()) };
         let entries = self.tree(id)?.entries.into_iter();
@@ -185,7 +186,7 @@ impl Repository {
             .collect())
     }
 
-    /// The commit that the object `id` is, or that the tag `id` is of.
+    /// Returns the commit `id`, or the commit that the tag `id` points to; `None` for other objects.
     pub(super) fn peel_to_commit(&self, id: Oid) -> Result<Option<Oid>, Error> {
         let mut current = id;
         loop {
@@ -205,17 +206,16 @@ impl Repository {
             (found, bytes) if found == kind => Ok(bytes),
             (found, _) => Err(Error::Library {
                 doing: format!("read object {id}"),
-                detail: format!("it is a {found}, not a {kind}"),
+                detail: format!("the object is a {found}, not a {kind}"),
             }),
         }
     }
 
-    /// Reads an object. One that is missing is asked for again for a moment:
-    /// beside a gc an object may be on its way from one place to another.
+    /// Reads an object. A missing one is retried for 50 ms: a concurrent gc may be moving it into a pack.
     pub(super) fn find(&self, id: Oid) -> Result<(Kind, Vec<u8>), Error> {
         let look = || {
             let mut buffer = Vec::new();
-            // Mostly it is there, and then once is enough.
+            // The usual case, without opening the database again.
             if let Ok(Some(data)) = self.gix.objects.try_find(&id.0, &mut buffer) {
                 return Ok((data.kind, data.data.to_vec()));
             }

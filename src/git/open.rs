@@ -1,28 +1,30 @@
-//! Finding and opening the repository.
+//! Finds and opens the repository.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Error, config, error::describe, extensions, program};
 
-/// A git repository: with or without work tree, linked work trees included.
+/// A git repository, with or without a work tree, or one of its linked work trees.
 pub struct Repository {
     pub(super) gix: gix::Repository,
     pub(super) parameters: Option<OsString>,
-    /// It is not the one that the environment (`GIT_DIR` and its companions)
-    /// speaks of.
-    pub(super) elsewhere: bool,
+    /// True if the variables of the environment that name a repository (`GIT_DIR` and others) must be
+    /// ignored, because this is another repository.
+    pub(super) ignores_environment: bool,
 }
 
 impl Repository {
-    /// Finds the repository as git does: `GIT_DIR` and its companions first,
-    /// else upwards from `directory`.
+    /// Finds the repository as git does: from `GIT_DIR` and related variables, otherwise upwards from
+    /// `directory`.
     ///
-    /// When that fails the `git` program is asked the same, because its answer
-    /// is the one that people know: `not a git repository`, or `detected
-    /// dubious ownership` with the remedy.
+    /// # Errors
+    ///
+    /// Fails if there is no repository, or if it belongs to another user and is not in
+    /// `safe.directory`. The message is that of the `git` program, because people know it: `not a git
+    /// repository`, or `detected dubious ownership` with the remedy.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
-        // Git does not mind ceilings (GIT_CEILING_DIRECTORIES) that are somewhere else.
+        // Like git, accept ceilings (GIT_CEILING_DIRECTORIES) that are no parents of `directory`.
         let options =
             gix::discover::upwards::Options { match_ceiling_dir_or_error: false, ..Default::default() };
         let trust = gix::sec::trust::Mapping::default();
@@ -34,9 +36,9 @@ impl Repository {
                 if gix.git_dir_trust() == gix::sec::Trust::Full {
                     extensions::check(&gix)?;
                     gix.objects.refresh_never();
-                    return Ok(Self { gix, parameters: None, elsewhere: false });
+                    return Ok(Self { gix, parameters: None, ignores_environment: false });
                 }
-                "it belongs to another user".to_owned()
+                "the repository belongs to another user".to_owned()
             }
             Err(error) => describe(&error),
         };
@@ -44,38 +46,38 @@ impl Repository {
         Err(Error::NotARepository { path: directory.to_owned(), message })
     }
 
-    /// Opens the repository whose work tree or git directory is `directory`.
-    /// Nothing is searched for, and the environment does not lead elsewhere.
+    /// Opens the repository whose work tree or git directory is `directory`. Parent directories and the
+    /// environment are not considered. Fails if it is not a repository or belongs to another user.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let refused =
             |message: &str| Error::NotARepository { path: directory.to_owned(), message: message.to_owned() };
         if !directory.is_dir() {
-            return Err(refused("there is no such directory"));
+            return Err(refused("no such directory"));
         }
         let found = gix::open::Options::default();
         let found = gix::ThreadSafeRepository::open_opts(directory, found);
         let mut gix = found.map_err(|_| refused("not a git repository"))?.to_thread_local();
         if gix.git_dir_trust() != gix::sec::Trust::Full {
-            return Err(refused("it belongs to another user"));
+            return Err(refused("the repository belongs to another user"));
         }
         extensions::check(&gix)?;
         gix.objects.refresh_never();
-        Ok(Self { gix, parameters: None, elsewhere: true })
+        Ok(Self { gix, parameters: None, ignores_environment: true })
     }
 
-    /// Are both the same repository, be it in different work trees?
+    /// Returns true if both are the same repository, possibly in different work trees.
     pub fn is_same(&self, other: &Self) -> bool {
         let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
         real(self.common_dir()) == real(other.common_dir())
     }
 
-    /// Do both name objects by the same hash?
+    /// Returns true if both use the same hash for object ids.
     pub fn has_hash_of(&self, other: &Self) -> bool {
         self.gix.object_hash() == other.gix.object_hash()
     }
 
-    /// The directory that paths in its configuration are relative to: the top
-    /// of the main work tree, or the git directory of a bare repository.
+    /// Returns the directory to which paths in the configuration are relative: the top of the main work
+    /// tree, or the git directory of a bare repository.
     pub fn top(&self) -> PathBuf {
         let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
         let (git, common) = (real(self.git_dir()), real(self.common_dir()));
@@ -86,55 +88,59 @@ impl Repository {
         }
     }
 
-    /// The same repository with the values that `git -c` hands down in
+    /// Returns the same repository with the values of `git -c`, which git passes in
     /// `GIT_CONFIG_PARAMETERS`.
     #[must_use]
     pub fn with_parameters(self, parameters: Option<&OsStr>) -> Self {
         Self { parameters: parameters.map(OsStr::to_owned), ..self }
     }
 
-    /// The same repository for another thread.
+    /// Returns the same repository for another thread.
     pub fn for_thread(&self) -> Self {
-        Self { gix: self.gix.clone(), parameters: self.parameters.clone(), elsewhere: self.elsewhere }
+        Self {
+            gix: self.gix.clone(),
+            parameters: self.parameters.clone(),
+            ignores_environment: self.ignores_environment,
+        }
     }
 
-    /// The same repository as it is now: what others have put into it since it
-    /// was opened is found at once, and not each time anew.
+    /// Opens the same repository again, so that objects that were added since it was opened are found
+    /// without reopening the object database for each of them. Fails if it cannot be opened.
     pub fn reopened(&self) -> Result<Self, Error> {
         let found = gix::ThreadSafeRepository::open_opts(self.gix.path(), self.gix.open_options().clone());
         let mut gix = found.map_err(Error::library("open the repository again"))?.to_thread_local();
         extensions::check(&gix)?;
         gix.objects.refresh_never();
-        Ok(Self { gix, parameters: self.parameters.clone(), elsewhere: self.elsewhere })
+        Ok(Self { gix, parameters: self.parameters.clone(), ignores_environment: self.ignores_environment })
     }
 
-    /// How many bytes the name of an object has.
+    /// Returns the length of an object id in bytes.
     pub fn oid_len(&self) -> usize {
         self.gix.object_hash().len_in_bytes()
     }
 
-    /// The directory with this work tree's HEAD.
+    /// Returns the git directory of this work tree, which has its HEAD.
     pub fn git_dir(&self) -> PathBuf {
         absolute(self.gix.git_dir())
     }
 
-    /// The directory that all work trees share: objects and refs.
+    /// Returns the git directory that all work trees share, with the objects and refs.
     pub fn common_dir(&self) -> PathBuf {
         without_dots(&absolute(self.gix.common_dir()))
     }
 
-    /// The top of the work tree; `None` in a bare repository.
+    /// Returns the top of the work tree; `None` in a bare repository.
     pub fn work_dir(&self) -> Option<&Path> {
         self.gix.workdir()
     }
 
-    /// The configuration in force; see [`config::Snapshot::of`].
+    /// Reads the effective configuration; see [`config::Snapshot::of`].
     pub fn config(&self, parameters: Option<&OsStr>) -> Result<config::Snapshot, config::Error> {
         config::Snapshot::of(&self.gix, parameters)
     }
 
-    /// The content of the file `path` in the tree of HEAD; `None` without a
-    /// commit or without that file.
+    /// Returns the content of the file `path` in the tree of HEAD; `None` if there is no commit or no such
+    /// file. Fails if an object cannot be read.
     pub fn head_file(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
         match self.head() {
             Ok(head) => self.blob_at(head, path),
@@ -143,7 +149,7 @@ impl Repository {
         }
     }
 
-    /// Has the history been cut off?
+    /// Returns true if the clone is shallow.
     pub fn is_shallow(&self) -> bool {
         self.gix.is_shallow().unwrap_or(false)
     }

@@ -6,28 +6,27 @@ use std::str::FromStr;
 use gix::bstr::ByteSlice;
 use gix::glob::{self, wildmatch};
 
-/// Several patterns for the names of branches, as they are written with spaces
-/// between them: `main release/* !release/old`. A `*` does not match a slash,
-/// `**` does; with `!` a pattern takes away; the last one that matches counts.
+/// Patterns for branch names, separated by spaces: `main release/* !release/old`. A `*` does not match
+/// a slash, `**` does. A pattern with `!` excludes branches. The last matching pattern counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchPatterns(Vec<String>);
 
-/// Why a text is not a pattern.
+/// The reason why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
-    /// There is none.
+    /// There is no pattern, or an empty one.
     #[error("there is no pattern")]
     Empty,
-    /// It would be taken for an option.
+    /// The pattern looks like an option.
     #[error("a pattern cannot start with '-'")]
     Dash,
-    /// No name of git has such a character.
+    /// No name in git has this character.
     #[error("a pattern cannot contain {0:?}")]
     Character(char),
 }
 
 impl BranchPatterns {
-    /// Does it mean the branch `name` (without `refs/heads/`)?
+    /// Returns true if the patterns match the branch `name` (without `refs/heads/`).
     pub fn matches(&self, name: &str) -> bool {
         let hit = |pattern: &&String| {
             let pattern = pattern.trim_start_matches('!').as_bytes().as_bstr();
@@ -41,7 +40,7 @@ impl FromStr for BranchPatterns {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        words(text).map(Self)
+        split(text).map(Self)
     }
 }
 
@@ -51,8 +50,7 @@ impl fmt::Display for BranchPatterns {
     }
 }
 
-/// Several patterns for paths, as they stand in a `.gitignore`, with spaces
-/// between them: `*.sql migrations/ !docs/*.sql`.
+/// Patterns for paths in the format of `.gitignore`, separated by spaces: `*.sql migrations/ !docs/*.sql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPatterns {
     words: Vec<String>,
@@ -60,7 +58,7 @@ pub struct PathPatterns {
 }
 
 impl PathPatterns {
-    /// Does it mean the file `path`, or a directory that it is in?
+    /// Returns true if the patterns match the file `path` or one of its parent directories.
     pub fn matches(&self, path: &str) -> bool {
         let parents = path.match_indices('/').map(|(at, _)| (&path[..at], true));
         parents.chain([(path, false)]).fold(false, |found, (part, is_dir)| {
@@ -79,7 +77,7 @@ impl FromStr for PathPatterns {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        let words = words(text)?;
+        let words = split(text)?;
         let patterns = words.iter().map(|word| glob::parse(word).ok_or(InvalidPattern::Empty));
         Ok(Self { patterns: patterns.collect::<Result<_, _>>()?, words })
     }
@@ -91,7 +89,7 @@ impl fmt::Display for PathPatterns {
     }
 }
 
-fn words(text: &str) -> Result<Vec<String>, InvalidPattern> {
+fn split(text: &str) -> Result<Vec<String>, InvalidPattern> {
     let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
     if words.is_empty() || words.iter().any(|word| word.trim_start_matches('!').is_empty()) {
         return Err(InvalidPattern::Empty);
@@ -110,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn branches_are_meant_by_name_and_by_pattern() {
+    fn branches_match_by_name_and_by_pattern() {
         let patterns: BranchPatterns = "main release/* !release/old hotfix/**".parse().unwrap();
         for name in ["main", "release/1.0", "hotfix/a/b", "release/$(touch x)", "release/'; rm -rf \"`x`"] {
             assert!(patterns.matches(name), "{name}");
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_meant_as_git_ignores_them() {
+    fn paths_match_like_those_of_gitignore() {
         let patterns: PathPatterns = "*.sql migrations/ !docs/*.sql /schema.rb".parse().unwrap();
         for path in ["a.sql", "db/a.sql", "migrations/1.rb", "db/migrations/x/1.py", "schema.rb"] {
             assert!(patterns.matches(path), "{path}");
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn an_invalid_pattern_is_refused() {
         for text in ["", "  ", "!", "-x", "a\0b", "a\x1bb"] {
             assert!(text.parse::<BranchPatterns>().is_err(), "{text:?}");
             assert!(text.parse::<PathPatterns>().is_err(), "{text:?}");

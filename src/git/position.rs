@@ -4,16 +4,19 @@ use super::{Error, Oid, Repository, Walk};
 
 /// The position of a commit in the history, relative to HEAD.
 pub struct Position {
-    /// First line of its message.
+    /// The first line of the message of the commit.
     pub subject: String,
-    /// Commits of HEAD that it does not have; unknown without a HEAD.
+    /// The number of commits that are reachable from HEAD but not from the commit; `None` if HEAD has no
+    /// commit yet.
     pub behind: Option<usize>,
-    /// Its commits that HEAD does not have.
+    /// The number of commits that are reachable from the commit but not from HEAD; `None` if HEAD has no
+    /// commit yet.
     pub ahead: Option<usize>,
 }
 
 impl Position {
-    /// Returns the position of `commit`, a whole commit id, or `None` if this repository does not have it.
+    /// Returns the position of `commit`, a full commit id; `None` if this repository does not have the
+    /// commit. Fails if another object cannot be read.
     pub fn of(repository: &Repository, commit: &str) -> Result<Option<Self>, Error> {
         let commit = match repository.resolve_commit(commit) {
             Ok(commit) => commit,
@@ -35,8 +38,8 @@ impl Position {
         Ok(Some(Self { subject, behind: Some(behind), ahead: Some(ahead) }))
     }
 
-    /// Describes the position in words.
-    pub fn words(&self) -> String {
+    /// Returns the position as text: `2 commits behind HEAD`.
+    pub fn describe(&self) -> String {
         let commits = |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
         match (self.behind, self.ahead) {
             (Some(0), Some(0)) => "this is HEAD".to_owned(),

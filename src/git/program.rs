@@ -1,5 +1,5 @@
-//! The `git` program, for what it alone does right: changing refs, asking for
-//! its own words.
+//! Runs the `git` program, where it is more reliable than the library: to change refs, and for its
+//! messages.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -8,22 +8,21 @@ use crate::process::{Cmd, Output, Stdin};
 
 use super::{Error, Repository};
 
-/// Git with everything that its user has set up, answering in English. It is
-/// no tool that ends with us: an interrupt does not stop it half way.
+/// Returns the command `git`, with the environment of the user and messages in English. An interrupt of
+/// this program does not stop it half-way.
 pub(super) fn git() -> Cmd {
     Cmd::new("git").inherit_env().env("LC_ALL", "C").survives_interrupt()
 }
 
-/// What git says about the repository at `directory`, when it refuses it.
+/// Returns the message of git about the repository at `directory`, if git refuses to open it.
 pub(super) fn opening_error(directory: &Path) -> Option<String> {
     let answer = git().args(["rev-parse", "--git-dir"]).cwd(directory).run_any().ok()?;
     let words = answer.exit.stderr.trim().trim_start_matches("fatal: ").to_owned();
     (!answer.exit.status.is_success()).then_some(words)
 }
 
-/// What `git rev-parse --local-env-vars` lists, without what `git -c` hands
-/// down: it is about the repository that the environment speaks of. In a hook
-/// of that repository these are set.
+/// The variables that name the repository: the list of `git rev-parse --local-env-vars`, without the
+/// variables of `git -c`. They are set in hooks.
 const LOCAL_ENV: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -39,20 +38,20 @@ const LOCAL_ENV: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// Git without what the environment says about a repository.
-pub(super) fn elsewhere() -> Cmd {
+/// Returns the command `git` without the variables that name a repository.
+pub(super) fn git_without_repository_env() -> Cmd {
     git().hide_env(LOCAL_ENV)
 }
 
 impl Repository {
-    /// Git for this repository, in its git directory or where it is told to.
+    /// Returns the command `git` for this repository.
     pub(super) fn program(&self) -> Cmd {
         let git = git().env("GIT_DIR", self.git_dir());
-        if self.elsewhere { git.hide_env(LOCAL_ENV) } else { git }
+        if self.ignores_environment { git.hide_env(LOCAL_ENV) } else { git }
     }
 
-    /// Runs `git <command> <args>` on this repository, with `input` on its
-    /// stdin.
+    /// Runs `git <command> <args>` on this repository, with `input` as its standard input. Fails if it
+    /// cannot be run; the caller checks its exit status.
     pub(super) fn git<A: Into<OsString>>(
         &self,
         command: &str,
@@ -62,7 +61,7 @@ impl Repository {
         self.git_with(&[], command, args, input)
     }
 
-    /// The same with more in its environment.
+    /// Like [`Self::git`], with additional variables.
     pub(super) fn git_with<A: Into<OsString>>(
         &self,
         env: &[(&str, &OsStr)],
@@ -74,17 +73,17 @@ impl Repository {
         ran.map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }
 
-    /// `git <command> <args>` on this repository, to be started by the caller.
+    /// Returns the command `git <command> <args>` for this repository.
     pub(super) fn git_command<A: Into<OsString>>(
         &self,
         env: &[(&str, &OsStr)],
         command: &str,
         args: impl IntoIterator<Item = A>,
     ) -> Cmd {
-        // Without this git looks whether some ref is called like an object, and
-        // so reads packed-refs before it holds any lock. What it has read it
-        // trusts by inode, size and whole seconds, which two `git pack-refs`
-        // within a second leave alike: one of 3,000 updates was lost that way.
+        // Without this setting, git checks if a ref has the name of an object, and reads packed-refs
+        // before it holds a lock. It then trusts its copy as long as inode, size and whole seconds are
+        // equal, which two `git pack-refs` within a second can leave unchanged: 1 of 3,000 updates was
+        // lost.
         let git = self.program().args(["-c", "core.warnAmbiguousRefs=false", command]).args(args);
         let git = env.iter().fold(git, |git, (name, value)| git.env(*name, *value));
         git.cwd(self.git_dir())

@@ -1,10 +1,9 @@
-//! Reading refs, and changing several of them in one step.
+//! Reads refs, and changes several of them in one transaction.
 //!
-//! Changes go through `git update-ref --stdin`, not through the library: its
-//! transactions lose updates while somebody else runs `git pack-refs`, and when
-//! the process is killed they leave lock files that block git. The program does
-//! neither, runs in a process group of its own and so finishes what it began
-//! when we are killed.
+//! `git update-ref --stdin` makes the changes, not the library: transactions of the library lose
+//! updates while another process runs `git pack-refs`, and leave lock files that block git if the
+//! process is killed. The program does neither. It runs in its own process group, so it completes its
+//! transaction even if we are killed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 
@@ -13,48 +12,48 @@ use gix::bstr::ByteSlice;
 use super::{Error, Oid, Repository};
 use crate::process::Stdin;
 
-/// One ref of a transaction.
+/// The update of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefUpdate {
-    /// Full name.
+    /// The full name.
     pub name: String,
-    /// What it must point to now; `None`: it must not exist.
+    /// The expected target; `None` if the ref must not exist.
     pub old: Option<Oid>,
-    /// What it is to point to.
+    /// The new target.
     pub new: Oid,
 }
 
-/// One ref that goes.
+/// The deletion of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefDeletion {
-    /// Full name.
+    /// The full name.
     pub name: String,
-    /// What it must point to now.
+    /// The expected target.
     pub old: Oid,
 }
 
-/// Several refs that change together or not at all.
+/// Changes of refs that are made together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
-    /// The refs.
+    /// The refs to create or move.
     pub updates: Vec<RefUpdate>,
-    /// The refs that are to go.
+    /// The refs to delete.
     pub deletions: Vec<RefDeletion>,
-    /// What the reflogs say.
+    /// The message for the reflogs.
     pub reason: String,
 }
 
 impl Repository {
-    /// What the ref `name` points to.
+    /// Returns the target of the ref `name`; `None` if it does not exist. Fails if it cannot be read.
     pub fn ref_tip(&self, name: &str) -> Result<Option<Oid>, Error> {
         let found = self.gix.try_find_reference(name).map_err(Error::library(format!("read ref {name}")))?;
         Ok(found.and_then(|reference| reference.try_id().map(|id| Oid(id.detach()))))
     }
 
-    /// Names (without `prefix`) and targets of all refs under `prefix`, which
-    /// ends with a slash.
+    /// Returns the names (without `prefix`) and targets of all refs under `prefix`, which ends with a
+    /// slash. Fails if a ref cannot be read.
     pub fn refs_under(&self, prefix: &str) -> Result<Vec<(String, Oid)>, Error> {
-        // Beside a `git pack-refs` an iteration fails now and then.
+        // An iteration may fail while `git pack-refs` is running.
         const TRIES: usize = 5;
         let mut tries = 1;
         loop {
@@ -82,15 +81,18 @@ impl Repository {
         Ok(found)
     }
 
-    /// Carries out a transaction. [`Error::LostRace`] means that nothing was
-    /// changed because a ref was not what was expected, or is just being
-    /// changed by somebody else.
+    /// Executes a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LostRace`] if a ref has not its expected target, or is locked by another process. Nothing
+    /// was changed then.
     pub fn update_refs(&self, transaction: &Transaction) -> Result<(), Error> {
         self.update_refs_when_ready(transaction, || Ok(()))
     }
 
-    /// The same, and does `ready` when all refs are locked and are what was
-    /// expected. When that fails no ref moves.
+    /// Executes a transaction, and calls `ready` when all refs are locked and have their expected targets.
+    /// If `ready` fails, no ref moves.
     pub(super) fn update_refs_when_ready(
         &self,
         transaction: &Transaction,
@@ -103,10 +105,10 @@ impl Repository {
         let mut stdin = running.take_stdin().expect("stdin was to be piped");
         let mut answers = BufReader::new(running.take_stdout().expect("stdout is piped")).lines();
         let mut answer = |expected: &str| answers.by_ref().map_while(Result::ok).any(|line| line == expected);
-        // When git has ended early its own words are the error, not the pipe.
+        // If git has exited early, its message is the error, and not the broken pipe.
         let asked = stdin.write_all(self.instructions(transaction).as_bytes()).and_then(|()| stdin.flush());
         let prepared = asked.is_ok() && answer("prepare: ok");
-        // Without a `commit` git undoes what it has prepared.
+        // Without a `commit`, git rolls the transaction back.
         let wanted = if prepared { ready() } else { Ok(()) };
         let committed = prepared && wanted.is_ok() && stdin.write_all(b"commit\n").is_ok();
         drop(stdin);
@@ -119,7 +121,7 @@ impl Repository {
         let deleted = || transaction.deletions.first().map(|deletion| deletion.name.clone());
         let name = transaction.updates.first().map(|update| update.name.clone()).or_else(deleted);
         let name = name.unwrap_or_default();
-        // The last is a `git gc --prune=now` that was faster.
+        // The last message means that a `git gc --prune=now` has removed an object.
         let lost = [
             "but expected",
             "reference already exists",
@@ -134,8 +136,7 @@ impl Repository {
         Err(failed(detail))
     }
 
-    /// What `git update-ref --stdin` is told up to the point where it holds all
-    /// locks.
+    /// Returns the input of `git update-ref --stdin` up to the point where it holds all locks.
     fn instructions(&self, transaction: &Transaction) -> String {
         let null = Oid(self.gix.object_hash().null());
         let update = |RefUpdate { name, old, new }: &RefUpdate| {

@@ -1,8 +1,7 @@
-//! Other repositories: fetching from them and pushing to them.
+//! Fetches from and pushes to other repositories.
 //!
-//! Transport, credentials and hooks are the `git` program's. What it did is
-//! read off the refs themselves where that is possible, because its messages
-//! differ from version to version.
+//! The `git` program does the transport and handles credentials and hooks. Results are taken from the
+//! refs themselves where possible, because its messages differ between versions.
 
 use std::time::Duration;
 
@@ -10,37 +9,37 @@ use crate::process::{Exit, Output, Status, Stdin};
 
 use super::{Error, Oid, Repository};
 
-/// What a remote may say: millions of refs.
+/// Maximum output of git in bytes, enough for millions of refs.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 
-/// One ref that was to be pushed.
+/// The result of the push of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
-    /// Its name on the other side.
+pub struct PushedRef {
+    /// The name of the ref on the remote.
     pub name: String,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// The outcome.
+    pub outcome: PushOutcome,
 }
 
-/// What became of a ref that was to be pushed.
+/// The outcome of the push of one ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The other side has it now.
+pub enum PushOutcome {
+    /// The remote has the new tip.
     Accepted,
-    /// Somebody else pushed in between: fetch, merge, try again.
+    /// Another push came first: fetch, merge and push again.
     Behind,
-    /// The other side does not want it, and why.
+    /// The remote rejected the ref, for this reason.
     Refused(String),
 }
 
 impl Repository {
-    /// The names of the remotes.
+    /// Returns the names of the remotes.
     pub fn remotes(&self) -> Vec<String> {
         self.gix.remote_names().into_iter().map(|name| name.to_string()).collect()
     }
 
-    /// The remote that git would use: that of the current branch, else the only
-    /// one, else `origin`.
+    /// Returns the default remote of git: the only remote, otherwise that of the current branch, otherwise
+    /// `origin`.
     pub fn default_remote(&self) -> Option<String> {
         let remotes = self.remotes();
         let configured = self.head_branch().and_then(|branch| {
@@ -54,7 +53,8 @@ impl Repository {
         }
     }
 
-    /// The refs of `remote` that match `patterns`, with what they point to.
+    /// Returns the refs of `remote` that match `patterns`, with their targets. Fails if the remote cannot
+    /// be read.
     pub fn refs_of(
         &self,
         remote: &str,
@@ -75,7 +75,8 @@ impl Repository {
         Ok(text.lines().filter_map(line).collect())
     }
 
-    /// Fetches refs from `remote`; nothing but what `refspecs` say.
+    /// Fetches exactly the refs of `refspecs` from `remote`. Fails if the fetch fails, or takes longer than
+    /// `unattended`.
     pub fn fetch(
         &self,
         remote: &str,
@@ -98,14 +99,14 @@ impl Repository {
         if output.exit.status.is_success() { Ok(()) } else { Err(refused("fetch", &output.exit)) }
     }
 
-    /// Pushes refs to `remote`, never by force. The answer has one entry for
-    /// each ref that the other side spoke about.
+    /// Pushes refs to `remote`, never by force. Returns a result for each ref that git reports. Fails if git
+    /// reports none, or takes longer than `unattended`.
     pub fn push(
         &self,
         remote: &str,
         refspecs: &[String],
         unattended: Option<Duration>,
-    ) -> Result<Vec<Pushed>, Error> {
+    ) -> Result<Vec<PushedRef>, Error> {
         let options = ["--porcelain", "--no-recurse-submodules", "--end-of-options", remote];
         let args = options.into_iter().chain(refspecs.iter().map(String::as_str));
         let output = self.transport("push", args, Vec::new(), unattended)?;
@@ -116,8 +117,8 @@ impl Repository {
         Ok(pushed)
     }
 
-    /// Runs git where it may ask a person at the terminal for a password, or,
-    /// unattended, without that and not longer than it is given.
+    /// Runs git in the foreground, where it may prompt for a password, or, with `unattended`, without
+    /// prompts and with that time limit.
     fn transport<'a>(
         &self,
         command: &str,
@@ -127,8 +128,8 @@ impl Repository {
     ) -> Result<Output, Error> {
         let git =
             self.program().arg(command).args(args).stdin(Stdin::Bytes(input)).stdout_limit(ANSWER_BYTES_MAX);
-        // A remote of another repository is relative to that one.
-        let git = if self.elsewhere { git.cwd(self.top()) } else { git };
+        // The relative path of a remote is relative to its repository.
+        let git = if self.ignores_environment { git.cwd(self.top()) } else { git };
         let git = match unattended {
             None => git.foreground(),
             Some(deadline) => git.env("GIT_TERMINAL_PROMPT", "0").deadline(deadline),
@@ -137,8 +138,8 @@ impl Repository {
             .map_err(|error| Error::Program { command: command.to_owned(), detail: error.to_string() })
     }
 
-    /// Is `wanted` in the history of `tip`, however long that is? Git stops at
-    /// what is older, and knows the commit-graph.
+    /// Returns true if `wanted` is an ancestor of `tip`. This is fast for a long history: git stops at older
+    /// commits and uses the commit-graph. Fails if git fails.
     pub fn is_ancestor(&self, wanted: Oid, tip: Oid) -> Result<bool, Error> {
         let args = ["--is-ancestor".to_owned(), wanted.to_string(), tip.to_string()];
         let answer = self.git("merge-base", args, Vec::new())?;
@@ -148,8 +149,8 @@ impl Repository {
         }
     }
 
-    /// Does the history of `tip` contain `wanted`? It is followed only as far
-    /// as `end`, which is not followed itself.
+    /// Returns true if `wanted` is in the history of `tip`, which is followed only up to `end`. Fails if a
+    /// commit cannot be read.
     pub fn contains(&self, tip: Oid, wanted: Oid, end: Oid) -> Result<bool, Error> {
         let (mut seen, mut next) = (std::collections::BTreeSet::new(), vec![tip]);
         while let Some(id) = next.pop() {
@@ -170,8 +171,8 @@ fn refused(command: &str, exit: &Exit) -> Error {
     Error::Program { command: command.to_owned(), detail }
 }
 
-/// Reads `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary>`.
-fn parse_push(text: &str) -> Vec<Pushed> {
+/// Parses the output of `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary>`.
+fn parse_push(text: &str) -> Vec<PushedRef> {
     let line = |line: &str| {
         let mut fields = line.split('\t');
         let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
@@ -184,31 +185,31 @@ fn parse_push(text: &str) -> Vec<Pushed> {
             "cannot lock ref",
         ];
         let outcome = match flag {
-            " " | "*" | "=" | "+" | "-" => Outcome::Accepted,
-            "!" if behind.iter().any(|words| summary.contains(words)) => Outcome::Behind,
-            "!" => Outcome::Refused(summary.trim_start_matches("[remote rejected] ").to_owned()),
+            " " | "*" | "=" | "+" | "-" => PushOutcome::Accepted,
+            "!" if behind.iter().any(|words| summary.contains(words)) => PushOutcome::Behind,
+            "!" => PushOutcome::Refused(summary.trim_start_matches("[remote rejected] ").to_owned()),
             _ => return None,
         };
-        Some(Pushed { name, outcome })
+        Some(PushedRef { name, outcome })
     };
     text.lines().filter_map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, parse_push};
+    use super::{PushOutcome, parse_push};
 
     #[test]
-    fn every_answer_to_a_push_is_understood() {
+    fn every_push_status_is_parsed() {
         let text = "To /srv/x\n*\trefs/backups/a:refs/backups/a\t[new reference]\n=\trefs/b:refs/b\t[up to date]\n \trefs/n:refs/n\t1..2\n!\trefs/c:refs/c\t[rejected] (fetch first)\n!\trefs/d:refs/d\t[remote rejected] (hook declined)\nDone\n";
         let pushed: Vec<_> =
             parse_push(text).into_iter().map(|pushed| (pushed.name, pushed.outcome)).collect();
         let expected = [
-            ("refs/backups/a", Outcome::Accepted),
-            ("refs/b", Outcome::Accepted),
-            ("refs/n", Outcome::Accepted),
-            ("refs/c", Outcome::Behind),
-            ("refs/d", Outcome::Refused("(hook declined)".to_owned())),
+            ("refs/backups/a", PushOutcome::Accepted),
+            ("refs/b", PushOutcome::Accepted),
+            ("refs/n", PushOutcome::Accepted),
+            ("refs/c", PushOutcome::Behind),
+            ("refs/d", PushOutcome::Refused("(hook declined)".to_owned())),
         ];
         assert_eq!(pushed, expected.map(|(name, outcome)| (name.to_owned(), outcome)));
         assert_eq!(parse_push("garbage\n\t\n"), []);

@@ -1,16 +1,13 @@
-//! What plain git must be told so that it shows and fetches the ledger.
+//! Configures plain git to show and fetch the ledger.
 //!
-//! Git neither shows notes of a name of their own nor fetches refs outside of
-//! `refs/heads/`. [`plan`] compares the configuration with what is needed and
-//! is pure; [`Step::apply`] changes it. Records of other clones are fetched into
-//! a namespace of their own, never over those of this clone: a refspec that
-//! does the latter is a [`Danger`], because a plain `git fetch` then destroys
-//! what was not pushed yet.
+//! By default git shows only notes in `refs/notes/commits`, and fetches only branches and tags. [`plan`]
+//! is pure: it compares the configuration with the needed one. [`ConfigChange::apply`] changes it. Records of
+//! other clones are fetched into tracking refs and never over the records of this clone. A refspec that
+//! overwrites them is a [`UnsafeRefspec`], because a plain `git fetch` then destroys unpushed records.
 //!
-//! Two traps decide what the values look like. A note ref that does not exist
-//! yet, named in full, makes every `git log` warn; and a fetched ref that the
-//! remote does not have yet, named in full, makes every `git fetch` fail. A
-//! pattern is allowed to match nothing.
+//! The values must be patterns for two reasons. A notes ref that does not exist yet makes every `git
+//! log` warn if it is named in full. A ref that the remote does not have yet makes every `git fetch`
+//! fail if it is named in full. A pattern may match nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,31 +18,31 @@ use std::path::{Path, PathBuf};
 use gix::bstr::ByteSlice;
 use gix::glob::wildmatch;
 
-use super::config::{Entry, Error as ConfigError, Runner, Scope, Snapshot, Target, Writer};
+use super::config::{ConfigFile, ConfigWriter, Entry, Error as ConfigError, Runner, Scope, Snapshot};
 use super::{Error, Repository};
 
-/// The refs of the ledger.
+/// The names of the refs of the ledger.
 #[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    /// Below it are the records: `refs/backups/`.
+pub struct LedgerRefs<'a> {
+    /// The prefix of the refs with records: `refs/backups/`.
     pub records: &'a str,
-    /// The notes that show them: `refs/notes/backups`.
+    /// The notes ref: `refs/notes/backups`.
     pub notes: &'a str,
-    /// Below it are, by remote, the copies of other clones' records and notes.
+    /// The prefix of the tracking refs, which have the records and notes of each remote.
     pub tracking: &'a str,
 }
 
 /// One change of the repository's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// One more value.
+pub enum ConfigChange {
+    /// Adds a value.
     Add {
         /// The whole key.
         key: String,
         /// The value.
         value: String,
     },
-    /// One value less.
+    /// Removes a value.
     Remove {
         /// The whole key.
         key: String,
@@ -54,34 +51,34 @@ pub enum Step {
     },
 }
 
-/// A refspec with which a fetch overwrites records or notes of this repository.
+/// A refspec by which a fetch overwrites records or notes of this repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Danger {
+pub struct UnsafeRefspec {
     /// The remote.
     pub remote: String,
     /// The refspec.
     pub refspec: String,
-    /// Where it is set.
+    /// The scope in which it is set.
     pub scope: Scope,
 }
 
-/// What there is to do.
+/// The changes that configure git for the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Changes of the configuration, in order.
-    pub steps: Vec<Step>,
-    /// What only the user can put right.
-    pub dangers: Vec<Danger>,
-    /// Remotes with names that cannot be a part of a ref.
+pub struct SetupPlan {
+    /// The changes of the configuration, in order.
+    pub steps: Vec<ConfigChange>,
+    /// The refspecs that only the user can correct.
+    pub unsafe_refspecs: Vec<UnsafeRefspec>,
+    /// The remotes whose names cannot be a part of a ref name.
     pub unusable: Vec<String>,
 }
 
-/// Compares `config` with what `names` need.
-pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
-    let mut plan = Plan { dangers: dangers(config, names), ..Plan::default() };
+/// Compares `config` with the configuration that `names` need.
+pub fn plan(config: &Snapshot, names: &LedgerRefs<'_>) -> SetupPlan {
+    let mut plan = SetupPlan { unsafe_refspecs: unsafe_refspecs(config, names), ..SetupPlan::default() };
     for key in ["notes.displayRef", "notes.rewriteRef"] {
         if !lasting(config, key).any(|entry| shows(entry, names.notes)) {
-            plan.steps.push(Step::Add { key: key.to_owned(), value: format!("{}*", names.notes) });
+            plan.steps.push(ConfigChange::Add { key: key.to_owned(), value: format!("{}*", names.notes) });
         }
     }
     for remote in remotes(config) {
@@ -93,9 +90,9 @@ pub fn plan(config: &Snapshot, names: &Names<'_>) -> Plan {
     plan
 }
 
-/// The refspecs of `remote`. That of the records comes first: where it is the
-/// only one, git takes the first that is no pattern for what `git pull` merges.
-fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut Vec<Step>) {
+/// Adds the steps for the refspecs of `remote`. The refspec of the records comes first: if there are no
+/// others, `git pull` merges the first one that is not a pattern.
+fn plan_remote(config: &Snapshot, names: &LedgerRefs<'_>, remote: &str, steps: &mut Vec<ConfigChange>) {
     let (key, ours) = (format!("remote.{remote}.fetch"), format!("{}{remote}/", names.tracking));
     let wanted = [
         format!("+{}*:{ours}{}", names.records, "backups/*"),
@@ -105,7 +102,7 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
         lasting(config, &key).filter_map(|entry| Some((entry, text(entry)?))).collect();
     for value in &wanted {
         let wanted = Refspec::parse(value);
-        // Left behind by a remote that was called something else.
+        // The refspec is left over from an earlier name of the remote.
         let outdated = |has: &Refspec<'_>| {
             has.source == wanted.source
                 && has.target.starts_with(names.tracking)
@@ -113,7 +110,7 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
         };
         for (entry, text) in &present {
             if entry.scope == Scope::Local && outdated(&Refspec::parse(text)) {
-                steps.push(Step::Remove { key: key.clone(), value: (*text).to_owned() });
+                steps.push(ConfigChange::Remove { key: key.clone(), value: (*text).to_owned() });
             }
         }
         let same = |text: &str| {
@@ -121,28 +118,28 @@ fn plan_remote(config: &Snapshot, names: &Names<'_>, remote: &str, steps: &mut V
             !has.negative && has.source == wanted.source && has.target == wanted.target
         };
         if !present.iter().any(|(_, text)| same(text)) {
-            steps.push(Step::Add { key: key.clone(), value: value.clone() });
+            steps.push(ConfigChange::Add { key: key.clone(), value: value.clone() });
         }
     }
 }
 
-/// The refspecs that fetch over refs of the ledger. Without a `+` they still
-/// remove refs with `--prune`.
-pub fn dangers(config: &Snapshot, names: &Names<'_>) -> Vec<Danger> {
+/// Returns the refspecs that fetch over refs of the ledger. Even without a `+` they delete refs with
+/// `--prune`.
+pub fn unsafe_refspecs(config: &Snapshot, names: &LedgerRefs<'_>) -> Vec<UnsafeRefspec> {
     let fetch = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("fetch"));
     fetch
         .filter_map(|entry| Some((remote_of(entry)?, text(entry)?, entry.scope)))
         .filter(|(_, text, _)| Refspec::parse(text).writes_to(names))
-        .map(|(remote, text, scope)| Danger { remote, refspec: text.to_owned(), scope })
+        .map(|(remote, text, scope)| UnsafeRefspec { remote, refspec: text.to_owned(), scope })
         .collect()
 }
 
-impl Step {
-    /// Carries it out with the git of `runner`.
+impl ConfigChange {
+    /// Makes the change with `git config`, run by `runner`. Fails if git fails.
     pub fn apply(&self, runner: &dyn Runner) -> Result<(), ConfigError> {
         let action = "--unset-all";
         match self {
-            Self::Add { key, value } => Writer::new(runner, Target::Local).add(key, value.as_ref()),
+            Self::Add { key, value } => ConfigWriter::new(runner, ConfigFile::Local).add(key, value.as_ref()),
             Self::Remove { key, value } => {
                 let args = ["config", "--local", "--fixed-value", action, "--", key, value].map(OsStr::new);
                 let finished = runner.git(&args).map_err(ConfigError::Start)?;
@@ -156,8 +153,7 @@ impl Step {
     }
 }
 
-/// The values of `key` that stay when this command is over and count in every
-/// work tree.
+/// Returns the values of `key` that are stored in files and apply to every work tree.
 fn lasting<'a>(config: &'a Snapshot, key: &str) -> impl Iterator<Item = &'a Entry> {
     let lasting = |entry: &&Entry| matches!(entry.scope, Scope::System | Scope::Global | Scope::Local);
     config.all(key).into_iter().filter(lasting)
@@ -171,26 +167,26 @@ fn remote_of(entry: &Entry) -> Option<String> {
     entry.subsection.as_deref().map(|name| String::from_utf8_lossy(name).into_owned())
 }
 
-/// Whether a value of `notes.displayRef` means `notes`, by git's rules.
+/// Returns true if a value of `notes.displayRef` matches `notes`, by git's rules.
 fn shows(entry: &Entry, notes: &str) -> bool {
     let Some(value) = text(entry) else { return false };
     let full = if value.starts_with("refs/") { value.to_owned() } else { format!("refs/{value}") };
     wildmatch(full.as_bytes().as_bstr(), notes.as_bytes().as_bstr(), wildmatch::Mode::empty())
 }
 
-/// The remotes that have an address.
+/// Returns the remotes that have a URL.
 fn remotes(config: &Snapshot) -> BTreeSet<Vec<u8>> {
     let urls = config.section("remote").filter(|entry| entry.key.eq_ignore_ascii_case("url"));
     urls.filter(|entry| entry.scope < Scope::Worktree).filter_map(|entry| entry.subsection.clone()).collect()
 }
 
-/// The name of a remote, when it can be a part of a ref.
-fn usable<'a>(remote: &'a [u8], names: &Names<'_>) -> Option<&'a str> {
+/// Returns the name of a remote, if it can be a part of a ref name.
+fn usable<'a>(remote: &'a [u8], names: &LedgerRefs<'_>) -> Option<&'a str> {
     let remote = std::str::from_utf8(remote).ok()?;
     gix::refs::FullName::try_from(format!("{}{remote}/x", names.tracking)).ok().map(|_| remote)
 }
 
-/// What to fetch from where to where.
+/// A parsed refspec.
 struct Refspec<'a> {
     negative: bool,
     source: &'a str,
@@ -204,33 +200,33 @@ impl<'a> Refspec<'a> {
         Self { negative, source, target }
     }
 
-    fn writes_to(&self, names: &Names<'_>) -> bool {
+    fn writes_to(&self, names: &LedgerRefs<'_>) -> bool {
         if self.negative {
             return false;
         }
         let Some((before, after)) = self.target.split_once('*') else {
             return self.target == names.notes || self.target.starts_with(names.records);
         };
-        // The rest of a record's ref is a commit.
+        // The rest of the name of a record ref is a commit id.
         let records = before.starts_with(names.records)
             || names.records.starts_with(before) && after.bytes().all(|b| b.is_ascii_hexdigit());
         records || names.notes.strip_prefix(before).is_some_and(|rest| rest.ends_with(after))
     }
 }
 
-/// The directory of our own files inside of `.git`.
+/// The directory of our own files inside the git directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnDirectory {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// The permissions it is to have.
+    /// The required permissions.
     pub mode: u32,
 }
 
 impl Repository {
-    /// The directory of our own files, if it is missing or open to others.
-    /// Where the repository is shared (`core.sharedRepository`), so is it.
-    pub fn own_directory_to_make(&self, config: &Snapshot) -> Option<OwnDirectory> {
+    /// Returns the directory of our own files, if it is missing or its permissions are too wide. It is
+    /// shared with a group if the repository is (`core.sharedRepository`).
+    pub fn missing_own_directory(&self, config: &Snapshot) -> Option<OwnDirectory> {
         let mode = if is_shared(config.text("core.sharedRepository")) { 0o2770 } else { 0o700 };
         let path = self.common_dir().join("pggit");
         let good = |meta: &fs::Metadata| meta.is_dir() && meta.permissions().mode() & 0o077 & !mode == 0;
@@ -238,12 +234,14 @@ impl Repository {
     }
 }
 
-/// Makes an empty bare repository at `directory`, whose objects are named as
-/// those of `like` are. What is there is left alone.
-pub fn make_repository(directory: &Path, like: &Repository) -> Result<(), Error> {
+/// Creates an empty bare repository at `directory`, with the object format of `like`. An existing
+/// repository is kept. Fails if git fails.
+pub fn create_bare_repository(directory: &Path, like: &Repository) -> Result<(), Error> {
     let failed = |detail: String| Error::Program { command: "init".to_owned(), detail };
     let format = format!("--object-format={}", like.gix.object_hash());
-    let git = super::program::elsewhere().args(["init", "--quiet", "--bare", &format, "--"]).arg(directory);
+    let git = super::program::git_without_repository_env()
+        .args(["init", "--quiet", "--bare", &format, "--"])
+        .arg(directory);
     let answer = git.run_any().map_err(|error| failed(error.to_string()))?;
     match answer.exit.status.is_success() {
         true => Ok(()),
@@ -252,8 +250,8 @@ pub fn make_repository(directory: &Path, like: &Repository) -> Result<(), Error>
 }
 
 impl OwnDirectory {
-    /// Makes it, or closes it to others.
-    pub fn make(&self) -> Result<(), Error> {
+    /// Creates the directory, or corrects its permissions. Fails if the file system fails.
+    pub fn create(&self) -> Result<(), Error> {
         let made = DirBuilder::new().recursive(true).mode(self.mode).create(&self.path);
         made.and_then(|()| fs::set_permissions(&self.path, Permissions::from_mode(self.mode)))
             .map_err(|source| Error::Io { path: self.path.clone(), source })
@@ -274,11 +272,11 @@ fn is_shared(value: Option<&str>) -> bool {
 mod tests {
     use super::*;
 
-    const NAMES: Names<'_> =
-        Names { records: "refs/backups/", notes: "refs/notes/backups", tracking: "refs/pggit/remotes/" };
+    const NAMES: LedgerRefs<'_> =
+        LedgerRefs { records: "refs/backups/", notes: "refs/notes/backups", tracking: "refs/pggit/remotes/" };
 
     #[test]
-    fn refspecs_that_reach_the_ledger_are_known() {
+    fn refspecs_that_overwrite_the_ledger_are_found() {
         let dangerous = |text: &str| Refspec::parse(text).writes_to(&NAMES);
         for text in [
             "+refs/*:refs/*",
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_display_ref_are_understood_as_git_does() {
+    fn values_of_display_ref_match_as_in_git() {
         let entry = |value: &str| Entry {
             section: "notes".into(),
             subsection: None,
@@ -335,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_repositories_are_known_by_every_spelling() {
+    fn every_spelling_of_a_shared_repository_is_parsed() {
         for shared in ["group", "true", "all", "world", "1", "0660", "0640"] {
             assert!(is_shared(Some(shared)), "{shared}");
         }

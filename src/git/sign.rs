@@ -1,7 +1,7 @@
-//! Signing commits, with the programs and the keys that git would use.
+//! Signs commits with the programs and keys of git.
 //!
-//! Git itself signs (`git commit-tree -S`), so that every format, program and
-//! key that its configuration names works as it does for its own commits.
+//! git itself signs (`git commit-tree -S`), so that every format, program and key of its configuration
+//! works as for its own commits.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -10,18 +10,18 @@ use crate::process::Stdin;
 
 use super::{Error, NewCommit, Oid, Repository, config::Snapshot};
 
-/// Whether commits are signed: `pggit.sign`.
+/// The values of `pggit.sign`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Policy {
-    /// As `commit.gpgSign` says.
+enum SigningPolicy {
+    /// Not set: use `commit.gpgSign`.
     Follow,
     Always,
-    /// Always, and with a key that is named.
+    /// Always, and fail without a configured key.
     Require,
     Never,
 }
 
-impl FromStr for Policy {
+impl FromStr for SigningPolicy {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -38,7 +38,7 @@ fn boolean(text: &str) -> Option<bool> {
     gix::config::Boolean::try_from(gix::bstr::BStr::new(text)).ok().map(|value| value.0)
 }
 
-/// The value of a boolean key; one without `=` is true.
+/// Returns the value of a boolean key. A key without `=` is true.
 fn flag(config: &Snapshot, key: &str) -> Option<bool> {
     let entry = config.last(key)?;
     match &entry.value {
@@ -47,10 +47,10 @@ fn flag(config: &Snapshot, key: &str) -> Option<bool> {
     }
 }
 
-/// The policy that `config` says.
-fn policy(config: &Snapshot) -> Result<Policy, Error> {
-    // Only what the user set: a clone must not choose.
-    let Some(entry) = config.last("pggit.sign") else { return Ok(Policy::Follow) };
+/// Returns the policy of `config`. Fails if the value is invalid.
+fn policy(config: &Snapshot) -> Result<SigningPolicy, Error> {
+    // Committed settings (`.pggitconfig`) do not count: a clone must not choose.
+    let Some(entry) = config.last("pggit.sign") else { return Ok(SigningPolicy::Follow) };
     let text = entry.value.as_deref().map_or("true".into(), String::from_utf8_lossy);
     text.parse().map_err(|()| Error::Signing {
         detail: format!("pggit.sign is `{text}`, expected true, require or false"),
@@ -58,15 +58,15 @@ fn policy(config: &Snapshot) -> Result<Policy, Error> {
 }
 
 impl Repository {
-    /// Are commits to be signed? An error when they must be and cannot.
-    pub(super) fn signs(&self) -> Result<bool, Error> {
+    /// Returns true if commits must be signed. Fails if the policy requires a key and none is configured.
+    pub(super) fn signs_commits(&self) -> Result<bool, Error> {
         let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
         let config = self.config(self.parameters.as_deref()).map_err(read)?;
         match policy(&config)? {
-            Policy::Never => Ok(false),
-            Policy::Always => Ok(true),
-            Policy::Follow => Ok(flag(&config, "commit.gpgSign").unwrap_or(false)),
-            Policy::Require => {
+            SigningPolicy::Never => Ok(false),
+            SigningPolicy::Always => Ok(true),
+            SigningPolicy::Follow => Ok(flag(&config, "commit.gpgSign").unwrap_or(false)),
+            SigningPolicy::Require => {
                 let named = ["user.signingKey", "gpg.ssh.defaultKeyCommand"]
                     .iter()
                     .any(|key| config.text(key).is_some_and(|value| !value.is_empty()));
@@ -79,14 +79,15 @@ impl Repository {
         }
     }
 
-    /// Is there anything by which a signature with an ssh key can be trusted?
-    pub fn knows_signers(&self) -> Result<bool, Error> {
+    /// Returns true if an allowed signers file is configured, which ssh signatures need to be trusted. Fails
+    /// if the configuration cannot be read.
+    pub fn has_allowed_signers(&self) -> Result<bool, Error> {
         let read = |error: super::config::Error| Error::Signing { detail: error.to_string() };
         let config = self.config(self.parameters.as_deref()).map_err(read)?;
         Ok(config.text("gpg.ssh.allowedSignersFile").is_some_and(|file| !file.is_empty()))
     }
 
-    /// Writes a signed commit and returns its name.
+    /// Writes a signed commit and returns its id. Fails if git cannot sign.
     pub(super) fn write_signed(&self, new: &NewCommit<'_>) -> Result<Oid, Error> {
         let mut args: Vec<OsString> =
             ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", "-S"].map(Into::into).into();
@@ -94,7 +95,7 @@ impl Repository {
             args.extend(["-p".into(), parent.to_string().into()]);
         }
         args.extend(["-F".into(), "-".into(), new.tree.to_string().into()]);
-        // In our own process group it may ask for the passphrase of the key.
+        // In the foreground it may prompt for the passphrase of the key.
         let mut git = self.program().args(args).foreground();
         let who = [("AUTHOR", &new.identity.author), ("COMMITTER", &new.identity.committer)];
         for (role, person) in who {
@@ -121,20 +122,20 @@ impl Repository {
 
 #[cfg(test)]
 mod tests {
-    use super::Policy;
+    use super::SigningPolicy;
 
     #[test]
-    fn the_words_of_the_policy_are_those_of_git() {
+    fn booleans_are_parsed_like_those_of_git() {
         for (text, policy) in [
-            ("require", Policy::Require),
-            ("true", Policy::Always),
-            ("yes", Policy::Always),
-            ("1", Policy::Always),
-            ("off", Policy::Never),
-            ("", Policy::Never),
+            ("require", SigningPolicy::Require),
+            ("true", SigningPolicy::Always),
+            ("yes", SigningPolicy::Always),
+            ("1", SigningPolicy::Always),
+            ("off", SigningPolicy::Never),
+            ("", SigningPolicy::Never),
         ] {
             assert_eq!(text.parse(), Ok(policy), "{text}");
         }
-        assert!("always".parse::<Policy>().is_err());
+        assert!("always".parse::<SigningPolicy>().is_err());
     }
 }

@@ -1,29 +1,29 @@
-//! What git says about the signatures of commits.
+//! Checks signatures of commits with git.
 
 use std::collections::BTreeMap;
 
 use super::{Error, Oid, Repository};
 
-/// What a signature is worth, in the terms of `%G?` of `git log`.
+/// The validity of a signature, as in `%G?` of `git log`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Good, by somebody who is known and trusted.
+pub enum SignatureVerdict {
+    /// Valid, with a trusted key.
     Good,
-    /// Good, but it is not known whose key it is.
+    /// Valid, with an unknown key.
     Unknown,
-    /// Good when it was made; it or its key has expired since.
+    /// Valid, but the signature or its key has expired.
     Expired,
-    /// Made with a key that was revoked.
+    /// Valid, but the key was revoked.
     Revoked,
-    /// The commit is not what was signed.
+    /// The signature does not match the commit.
     Bad,
-    /// It could not be checked: the key or a program is missing.
+    /// The signature cannot be checked: the key or a program is missing.
     Unchecked,
-    /// There is none.
+    /// There is no signature.
     Missing,
 }
 
-impl Verdict {
+impl SignatureVerdict {
     fn of(letter: &str) -> Self {
         match letter {
             "G" => Self::Good,
@@ -36,7 +36,7 @@ impl Verdict {
         }
     }
 
-    /// One word for it.
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -53,21 +53,20 @@ impl Verdict {
 /// The signature of one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// What it is worth.
-    pub verdict: Verdict,
-    /// Whose it is: a principal of ssh, a user id of OpenPGP; empty when nobody
-    /// is known.
+    /// The validity.
+    pub verdict: SignatureVerdict,
+    /// The signer: a principal of ssh, or a user id of OpenPGP; empty if the key is unknown.
     pub signer: String,
     /// The fingerprint of the key.
     pub key: String,
 }
 
-/// Commits that one `git log` is asked about.
+/// The number of commits per `git log`.
 const BATCH: usize = 5_000;
 
 impl Repository {
-    /// Has git checked each of `commits` against the keys that its
-    /// configuration trusts (`gpg.ssh.allowedSignersFile`, the OpenPGP keyring).
+    /// Lets git check the signatures of `commits` against the keys that its configuration trusts
+    /// (`gpg.ssh.allowedSignersFile`, the OpenPGP keyring). Fails if git fails or a commit is missing.
     pub fn signatures(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Signature>, Error> {
         let mut found = BTreeMap::new();
         for batch in commits.chunks(BATCH) {
@@ -88,17 +87,17 @@ impl Repository {
             }
             found.extend(String::from_utf8_lossy(&answer.stdout).lines().filter_map(read));
         }
-        // Where nobody's key is known, git calls a commit unsigned that is not.
+        // Without a file of trusted keys, git reports a signed commit as unsigned.
         for (id, signature) in &mut found {
-            if signature.verdict == Verdict::Missing && self.signature_format(*id)?.is_some() {
-                signature.verdict = Verdict::Unchecked;
+            if signature.verdict == SignatureVerdict::Missing && self.signature_format(*id)?.is_some() {
+                signature.verdict = SignatureVerdict::Unchecked;
             }
         }
         Ok(found)
     }
 
-    /// In which format the commit `id` is signed: the words after `BEGIN`, such
-    /// as `SSH SIGNATURE`.
+    /// Returns the format of the signature of commit `id`, which is the text after `BEGIN`, such as `SSH
+    /// SIGNATURE`; `None` if it is not signed. Fails if the commit is missing.
     pub fn signature_format(&self, id: Oid) -> Result<Option<String>, Error> {
         let (_, bytes) = self.find(id)?;
         let text = String::from_utf8_lossy(&bytes);
@@ -112,7 +111,7 @@ impl Repository {
 fn read(line: &str) -> Option<(Oid, Signature)> {
     let mut fields = line.split('\0');
     let id = gix::ObjectId::from_hex(fields.next()?.as_bytes()).ok()?;
-    let verdict = Verdict::of(fields.next()?);
+    let verdict = SignatureVerdict::of(fields.next()?);
     let mut text = || fields.next().unwrap_or_default().to_owned();
     Some((Oid(id), Signature { verdict, signer: text(), key: text() }))
 }

@@ -1,8 +1,8 @@
-//! All refs below a prefix, at the price of reading the file they are in.
+//! Reads all refs below a prefix quickly, from the files of git.
 //!
-//! Git keeps refs as files of their own ("loose") and in one sorted file
-//! ("packed"); a loose one hides a packed one. What is not as git writes it is
-//! left to the library, which is slower and knows everything.
+//! git stores refs as single files ("loose") and in one sorted file ("packed"). A loose ref overrides a
+//! packed one. If the files deviate from this format, the library reads the refs. It is slower, and
+//! supports every format.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -12,27 +12,27 @@ use gix::bstr::ByteSlice;
 
 use super::{Error, Oid, Repository};
 
-/// Refs below a prefix with what they point to, by name.
+/// The refs below a prefix, with their targets, by name.
 #[derive(Debug, Default)]
 pub struct Tips {
     names: Vec<u8>,
-    /// Where a name begins, its length, and the target.
+    /// The offset of the name in `names`, its length, and the target.
     refs: Vec<(usize, usize, Oid)>,
-    /// The refs that are loose: their numbers, and what is packed below them.
+    /// The loose refs: their numbers in `refs`, and the packed targets that they override.
     loose: Vec<(usize, Option<Oid>)>,
-    /// All of this was in files as git writes them.
+    /// True if the refs were read from the files of git, so that the packed targets are known.
     plain: bool,
 }
 
 impl Tips {
-    /// Names (without the prefix) and targets, in the order of the names.
+    /// Returns the names (without the prefix) and targets, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Oid)> {
         self.refs.iter().map(|(start, len, tip)| {
             (std::str::from_utf8(&self.names[*start..start + len]).unwrap_or_default(), *tip)
         })
     }
 
-    /// The same with what is in `packed-refs`; `None` when that is not known.
+    /// Returns the names with the targets in `packed-refs`; `None` if these are unknown.
     pub fn packed(&self) -> Option<impl Iterator<Item = (&str, Option<Oid>)>> {
         let mut loose = self.loose.iter().peekable();
         let below = move |(at, (name, tip))| match loose.next_if(|(loose, _)| *loose == at) {
@@ -42,7 +42,7 @@ impl Tips {
         self.plain.then(|| self.iter().enumerate().map(below))
     }
 
-    /// Are there none?
+    /// Returns true if there are no refs.
     pub fn is_empty(&self) -> bool {
         self.refs.is_empty()
     }
@@ -59,8 +59,8 @@ impl Tips {
 }
 
 impl Repository {
-    /// All refs below `prefix`, which ends with a slash and is shared by all
-    /// work trees. `seen` is shown the content of `packed-refs`.
+    /// Returns all refs below `prefix`, which ends with a slash and is shared by all work trees. Passes the
+    /// content of `packed-refs` to `seen`, if it is read. Fails if a ref cannot be read.
     pub fn tips_under(&self, prefix: &str, seen: impl FnMut(&[u8])) -> Result<Tips, Error> {
         if let Some(tips) = self.read_tips(prefix, seen) {
             return Ok(tips);
@@ -72,9 +72,9 @@ impl Repository {
         Ok(tips)
     }
 
-    /// Shows the content of `packed-refs` piece by piece to `seen`; `false` when
-    /// it cannot be read. Without that file there is nothing to see.
-    pub fn see_packed_refs(&self, mut seen: impl FnMut(&[u8])) -> bool {
+    /// Passes the content of `packed-refs` to `seen`, in pieces. Returns false if the file cannot be read.
+    /// A missing file is empty.
+    pub fn scan_packed_refs(&self, mut seen: impl FnMut(&[u8])) -> bool {
         let mut file = match File::open(self.common_dir().join("packed-refs")) {
             Ok(file) => file,
             Err(error) => return error.kind() == io::ErrorKind::NotFound,
@@ -90,8 +90,8 @@ impl Repository {
         }
     }
 
-    /// The refs below `prefix` that are not packed, in the order of their names;
-    /// `None` when something else than plain refs of objects' names is there.
+    /// Returns the loose refs below `prefix`, in the order of their names; `None` if there are other files
+    /// than refs that are named by an object id or a UUID.
     pub fn loose_under(&self, prefix: &str) -> Option<Vec<(String, Oid)>> {
         let entries = match fs::read_dir(self.common_dir().join(prefix)) {
             Ok(entries) => entries,
@@ -109,7 +109,7 @@ impl Repository {
             }
             match fs::read(self.common_dir().join(prefix).join(&name)) {
                 Ok(content) => loose.push((name, self.oid(content.trim_end())?)),
-                // It has just been packed, and packed refs are read later.
+                // The ref was packed meanwhile, and the packed refs are read later.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => return None,
             }
@@ -118,7 +118,7 @@ impl Repository {
         Some(loose)
     }
 
-    /// How many refs below `prefix` are not packed; counts up to `most`.
+    /// Counts the loose refs below `prefix`, up to `most`.
     pub fn count_loose(&self, prefix: &str, most: usize) -> usize {
         fs::read_dir(self.common_dir().join(prefix)).map_or(0, |entries| entries.take(most).count())
     }
@@ -129,7 +129,7 @@ impl Repository {
     }
 
     fn read_tips(&self, prefix: &str, mut seen: impl FnMut(&[u8])) -> Option<Tips> {
-        // Loose ones first: what is packed in between is then seen twice, not never.
+        // Loose refs first: a ref that is packed meanwhile is then seen twice and not missed.
         let loose = self.loose_under(prefix)?;
         let packed = packed_refs(&self.common_dir())?;
         seen(&packed);
@@ -163,7 +163,7 @@ impl Repository {
     }
 }
 
-/// The name of an object, or a UUID.
+/// Returns true if a name is an object id or a UUID.
 fn is_plain(name: &[u8]) -> bool {
     let hex = |bytes: &[u8]| bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match name.len() {
@@ -173,8 +173,7 @@ fn is_plain(name: &[u8]) -> bool {
     }
 }
 
-/// The lines of `packed-refs` after its header; `None` unless it says that it
-/// is sorted.
+/// Reads `packed-refs`; `None` unless its header says that it is sorted.
 fn packed_refs(common_dir: &Path) -> Option<Vec<u8>> {
     let content = match fs::read(common_dir.join("packed-refs")) {
         Ok(content) => content,
@@ -189,14 +188,14 @@ fn packed_refs(common_dir: &Path) -> Option<Vec<u8>> {
     (sorted && content.ends_with(b"\n")).then_some(content)
 }
 
-/// The lines of sorted packed refs whose names begin with `prefix`.
+/// Returns the lines of sorted packed refs whose names begin with `prefix`.
 fn region<'a>(packed: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let mut after = prefix.to_vec();
     *after.last_mut()? += 1;
     packed.get(first_from(packed, prefix)..first_from(packed, &after))
 }
 
-/// Where the first line begins whose name is not before `key`.
+/// Returns the offset of the first line whose name is not less than `key`.
 fn first_from(packed: &[u8], key: &[u8]) -> usize {
     let begin = |at: usize| packed[..at].rfind_byte(b'\n').map_or(0, |newline| newline + 1);
     let end = |at: usize| packed[at..].find_byte(b'\n').map_or(packed.len(), |len| at + len + 1);
@@ -204,7 +203,7 @@ fn first_from(packed: &[u8], key: &[u8]) -> usize {
     while low < high {
         let start = begin(low + (high - low) / 2);
         let line = &packed[start..end(start)];
-        // The header and what a tag points to come with a line before or after.
+        // The header comes before all refs. A `^` line belongs to the ref in the line before it.
         let is_before = match line.first() {
             Some(b'#') => true,
             Some(b'^') => {
@@ -232,7 +231,7 @@ mod tests {
     use super::region;
 
     #[test]
-    fn the_region_of_a_prefix_is_found_wherever_it_is() {
+    fn the_lines_of_a_prefix_are_found_everywhere_in_the_file() {
         let text = "# pack-refs with: peeled fully-peeled sorted \n\
                     11 refs/a\n^22\n33 refs/b/1\n^44\n55 refs/b/2\n66 refs/b0\n77 refs/c\n^88\n";
         let found = |prefix: &str| {

@@ -1,25 +1,25 @@
-//! Trees as they are, for those who look for what should not be there.
+//! Reads and compares trees with all of their entries.
 
 use std::collections::BTreeMap;
 
 use super::{Error, Oid, Repository};
 
-/// What stands under a name in a directory.
+/// An entry of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// Its mode, as git writes it: `0o100644`, `0o40000`, ...
+    /// The mode, as git stores it: `0o100644`, `0o40000`, ...
     pub mode: u16,
-    /// The object.
+    /// The object id.
     pub id: Oid,
 }
 
 impl TreeEntry {
-    /// Is it a directory?
+    /// Returns true if the entry is a directory.
     pub fn is_tree(&self) -> bool {
         self.mode == 0o40000
     }
 
-    /// Is it a plain file, not executable?
+    /// Returns true if the entry is a regular file that is not executable.
     pub fn is_file(&self) -> bool {
         self.mode == 0o100_644
     }
@@ -35,11 +35,11 @@ impl TreeEntry {
     }
 }
 
-/// The names of one directory.
+/// The entries of one directory by name.
 pub type Directory = BTreeMap<String, TreeEntry>;
 
 impl Repository {
-    /// Everything in the directory `tree`.
+    /// Reads the entries of the directory `tree`. Fails if it cannot be read.
     pub fn directory(&self, tree: Oid) -> Result<Directory, Error> {
         let entries = self.tree(tree)?.entries.into_iter();
         Ok(entries
@@ -50,7 +50,7 @@ impl Repository {
             .collect())
     }
 
-    /// Returns the directory `path` of commit `commit`, if there is one.
+    /// Returns the directory `path` of commit `commit`, if there is one. Fails if an object cannot be read.
     pub fn directory_at(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
         self.tree_at(commit, path)?.map(|tree| self.directory(tree)).transpose()
     }
@@ -67,7 +67,8 @@ impl Repository {
     }
 
     /// Returns everything except directories below the directory `path` of commit `commit`, by its
-    /// path relative to `path`, or `None` if the commit has no such directory.
+    /// path relative to `path`, or `None` if the commit has no such directory. Fails if an object cannot
+    /// be read.
     pub fn files_below(&self, commit: Oid, path: &str) -> Result<Option<Directory>, Error> {
         let Some(tree) = self.tree_at(commit, path)? else { return Ok(None) };
         let (mut files, mut open) = (Directory::new(), vec![(String::new(), tree)]);
@@ -83,8 +84,8 @@ impl Repository {
         Ok(Some(files))
     }
 
-    /// The paths below two directories that differ, each with what happened on
-    /// the way from `old` to `new`; the first `limit` of them.
+    /// Returns the first `limit` paths that differ between two directories, each followed by `added`,
+    /// `removed` or `changed`. Fails if a tree cannot be read.
     pub fn differing_paths(
         &self,
         old: &Directory,
@@ -96,8 +97,8 @@ impl Repository {
         Ok(paths)
     }
 
-    /// Is there a file that differs between two directories (`None`: an empty
-    /// one) and that `is_meant`? It is asked for paths until it says yes.
+    /// Returns true if a file differs between two directories (`None` is an empty one) and `is_meant`
+    /// returns true for its path. `is_meant` is called until then. Fails if a tree cannot be read.
     pub fn differs_where(
         &self,
         old: Option<Oid>,

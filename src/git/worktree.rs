@@ -1,21 +1,20 @@
-//! The files of a commit, for a while, for a program to work on.
+//! Temporary worktrees, in which programs work on the files of a commit.
 //!
-//! A worktree of git's own: what runs in it can ask git about the history. It is
-//! below the git directory, where nobody looks for work of theirs, beside a note
-//! that says which process it goes with, so that what a process has left that
-//! died is removed by the next one.
+//! They are linked worktrees of git, so programs in them can read the history with git. They are below
+//! the git directory, where users do not expect files of theirs. An owner file beside each names its
+//! process, so that the next process can remove the worktrees of killed ones.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::program::elsewhere;
+use super::program::git_without_repository_env;
 use super::{Error, Oid, Repository};
 use crate::process::{Cmd, OwnedDir, Pinned, crash_point, private_directories, sweep};
 
-/// Nothing of what a checkout may start by itself: a clone must not choose what
-/// runs. Filters are those of the user's own configuration, as for any checkout.
+/// Settings that keep a checkout from running programs of the repository: a clone must not choose which
+/// programs run. Filters come from the configuration of the user, as for every checkout.
 const QUIET: [&str; 5] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -24,7 +23,7 @@ const QUIET: [&str; 5] = [
     "advice.detachedHead=false",
 ];
 
-/// A worktree that goes when this goes.
+/// A temporary worktree, removed on drop.
 #[derive(Debug)]
 pub struct Worktree {
     git_dir: PathBuf,
@@ -33,10 +32,10 @@ pub struct Worktree {
 }
 
 impl Repository {
-    /// Checks the files of `commit` out, and removes what others have left that
-    /// died. Submodules are empty directories.
+    /// Checks out `commit`, and removes the worktrees of killed processes. Submodules are empty
+    /// directories. Fails if git or the file system fails.
     pub fn worktree(&self, commit: Oid) -> Result<Worktree, Error> {
-        let worktree = make_home(&self.common_dir())?;
+        let worktree = create_home(&self.common_dir())?;
         crash_point("git.worktree.owned");
         let program = |detail: String| Error::Program { command: "worktree add".to_owned(), detail };
         let added = git(&worktree.git_dir)
@@ -54,7 +53,7 @@ impl Repository {
 }
 
 impl Worktree {
-    /// Where the files are.
+    /// Returns the directory with the files.
     pub fn path(&self) -> &Path {
         &self.files
     }
@@ -66,28 +65,31 @@ impl Drop for Worktree {
     }
 }
 
-/// Removes the worktree in the directory `home`, and what git knows of it.
+/// Removes the worktree in the directory `home`, and its entry in git.
 fn forget(git_dir: &Path, home: &Path) {
     let files = files_in(home);
     let _ = remove_all(&files);
-    // Twice: also one that git was still making. The directory being gone is fine.
+    // `--force` twice also removes a worktree that git has locked while adding it. git accepts that the
+    // directory is missing.
     let forget = git(git_dir).args(["worktree", "remove", "--force", "--force"]);
     let _ = forget.arg(&files).run_any();
     open_up(home);
 }
 
-/// Git calls a worktree by the name of its directory, so that has to be a name of its own.
+/// Returns the directory with the files below `home`. git names a worktree like its directory, so the
+/// name must be unique.
 fn files_in(home: &Path) -> PathBuf {
     home.join(home.file_name().unwrap_or_default())
 }
 
 fn git(git_dir: &Path) -> Cmd {
     let settings = QUIET.iter().flat_map(|setting| ["-c", setting]);
-    elsewhere().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
+    git_without_repository_env().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
 }
 
-/// Makes a directory that belongs to this process, and removes those that dead processes have left.
-fn make_home(git_dir: &Path) -> Result<Worktree, Error> {
+/// Creates the directory of a worktree, which belongs to this process, and removes the worktrees of dead
+/// processes.
+fn create_home(git_dir: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
     let parent = git_dir.join("pggit/worktrees");
     private_directories(&parent).map_err(|error| failed(&parent, error))?;
@@ -99,7 +101,7 @@ fn make_home(git_dir: &Path) -> Result<Worktree, Error> {
     Ok(Worktree { git_dir: git_dir.to_owned(), home, files: files_in(&path) })
 }
 
-/// Removes a directory, also one that a program has made read-only.
+/// Removes a directory, even if a program has made it read-only.
 fn remove_all(path: &Path) -> io::Result<()> {
     if fs::remove_dir_all(path).is_ok() {
         return Ok(());
@@ -111,7 +113,7 @@ fn remove_all(path: &Path) -> io::Result<()> {
 fn open_up(directory: &Path) {
     let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        // Not what a link points to.
+        // Symbolic links are not followed.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         }

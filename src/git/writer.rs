@@ -1,4 +1,4 @@
-//! Writing objects.
+//! Writes objects.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,32 +11,32 @@ use gix::objs::{Data, Exists as _, Find, FindExt as _, Kind, Write};
 
 use super::{Error, Identity, Oid, Repository, Transaction, objects::Database};
 
-/// A commit to be written.
+/// A commit to write.
 #[derive(Debug)]
 pub struct NewCommit<'a> {
-    /// Its tree.
+    /// The tree.
     pub tree: Oid,
-    /// Its parents.
+    /// The parents.
     pub parents: &'a [Oid],
-    /// Its message.
+    /// The message.
     pub message: &'a str,
-    /// Who acts.
+    /// The author and committer.
     pub identity: &'a Identity,
 }
 
 /// One change of a tree.
 #[derive(Debug)]
 pub enum TreeChange {
-    /// The file at this path has this content.
+    /// Writes this blob to the file at this path.
     File(String, Oid),
-    /// There is nothing at this path.
+    /// Removes the file or directory at this path.
     Remove(String),
 }
 
-/// Objects by name.
+/// Objects by id.
 pub(super) type Objects = BTreeMap<gix::ObjectId, (Kind, Vec<u8>)>;
 
-/// The object database, remembering what is written to it.
+/// The object database, with a record of the objects that are written to it.
 pub(super) struct Recorder<'repo> {
     pub(super) gix: &'repo gix::Repository,
     written: RefCell<Objects>,
@@ -61,8 +61,7 @@ impl Write for Recorder<'_> {
         id: gix::ObjectId,
     ) -> gix::Result<gix::ObjectId> {
         self.written.borrow_mut().insert(id, (kind, bytes.to_vec()));
-        // That it is in a pack is no reason to leave it out: a gc may be about
-        // to take that pack away.
+        // An object that is in a pack is written nevertheless: a gc may be about to remove that pack.
         if self.loose_path(&id).exists() {
             return Ok(id);
         }
@@ -97,23 +96,21 @@ fn all(from: &mut dyn Read) -> gix::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// With more objects than that the whole file system is brought to the disk at
-/// once, which is faster than each of them.
+/// Maximum number of objects that are synced one by one. For more objects `syncfs` is faster.
 const SYNCED_ONE_BY_ONE: usize = 256;
 
-/// Writes the objects of one change and makes them safe in three steps:
-/// [`Writer::sync`] before the refs point to them, [`Writer::move_refs`], and
-/// [`Writer::settle`] after.
+/// Writes the objects of one change and makes them durable in three steps: [`Writer::sync`] before refs
+/// point to them, [`Writer::move_refs`], and [`Writer::finish`] after that.
 pub struct Writer<'repo> {
     pub(super) repository: &'repo Repository,
     pub(super) objects: Recorder<'repo>,
     signs: Option<bool>,
-    /// They are in a pack that was made while a gc was running.
+    /// True if the objects are also in a pack that was written because a gc was running.
     packed: Cell<bool>,
 }
 
 impl Repository {
-    /// Begins a change.
+    /// Starts a change.
     pub fn writer(&self) -> Writer<'_> {
         Writer {
             repository: self,
@@ -125,12 +122,12 @@ impl Repository {
 }
 
 impl Writer<'_> {
-    /// Writes a blob.
+    /// Writes a blob. Fails if the object database fails.
     pub fn blob(&mut self, bytes: &[u8]) -> Result<Oid, Error> {
         self.objects.write_buf(Kind::Blob, bytes).map(Oid).map_err(Error::library("write a blob"))
     }
 
-    /// Writes the tree `base` with some changes.
+    /// Writes the tree `base` with `changes`. Fails if a tree cannot be read or written.
     pub fn tree(&mut self, base: Oid, changes: &[TreeChange]) -> Result<Oid, Error> {
         let failed = || Error::library("write a tree");
         let mut buffer = Vec::new();
@@ -147,11 +144,11 @@ impl Writer<'_> {
         editor.write(|tree| self.objects.write(tree)).map(Oid).map_err(failed())
     }
 
-    /// Writes a commit, signed if git is configured to sign.
+    /// Writes a commit, signed if git is configured to sign. Fails if it cannot be written or signed.
     pub fn commit(&mut self, new: &NewCommit<'_>) -> Result<Oid, Error> {
         let signs = match self.signs {
             Some(signs) => signs,
-            None => *self.signs.insert(self.repository.signs()?),
+            None => *self.signs.insert(self.repository.signs_commits()?),
         };
         if signs {
             let id = self.repository.write_signed(new)?;
@@ -171,9 +168,8 @@ impl Writer<'_> {
         self.objects.write(&commit).map(Oid).map_err(Error::library("write a commit"))
     }
 
-    /// Brings the objects to the disk, as git does for those it writes itself:
-    /// a ref is never durable before what it points to. Like git it obeys
-    /// `core.fsync=none`.
+    /// Makes the objects durable, as git does for its own objects: a ref must not be durable before the
+    /// objects that it points to. Like git, it honours `core.fsync=none`. Fails if the file system fails.
     pub fn sync(&self) -> Result<(), Error> {
         let fsync = self.objects.gix.config_snapshot().string("core.fsync");
         if fsync.is_some_and(|value| value.split(|byte| *byte == b',').any(|part| part == b"none")) {
@@ -197,13 +193,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Moves refs to what was written (see [`Repository::update_refs`]). From
-    /// the moment on that a ref points to the objects, no gc that is running
-    /// removes them, even if this process is killed (see [`super::prune`]).
+    /// Moves refs to the new objects. As soon as a ref points to them, no running gc removes them, even if
+    /// this process is killed (see [`super::gc_guard`]). Fails as [`Repository::update_refs`] does.
     pub fn move_refs(&self, transaction: &Transaction) -> Result<(), Error> {
         let mut kept = None;
         let moved = self.repository.update_refs_when_ready(transaction, || {
-            if self.is_in_danger() {
+            if self.is_at_risk() {
                 kept = Some(self.repository.write_pack(&self.objects.written.borrow())?);
             }
             Ok(())
@@ -212,19 +207,19 @@ impl Writer<'_> {
         moved
     }
 
-    /// Looks once more whether all objects are there, now that they are
-    /// reachable, and keeps a gc from removing them (see [`super::prune`]).
-    pub fn settle(&self) -> Result<(), Error> {
-        if !self.packed.get() && self.is_in_danger() {
+    /// Checks again that all objects exist, now that they are reachable, and writes them again if a gc may
+    /// have removed some (see [`super::gc_guard`]). Fails if git or the file system fails.
+    pub fn finish(&self) -> Result<(), Error> {
+        if !self.packed.get() && self.is_at_risk() {
             drop(self.repository.write_pack(&self.objects.written.borrow())?);
         }
         Ok(())
     }
 
-    /// A gc is running, or one has already removed some of the objects.
-    fn is_in_danger(&self) -> bool {
+    /// Returns true if a gc is running, or has already removed some of the objects.
+    fn is_at_risk(&self) -> bool {
         let lost = |id: &gix::ObjectId| {
-            let packed = || Database(self.objects.gix).anew().is_some_and(|packs| packs.exists(id));
+            let packed = || Database(self.objects.gix).reopen().is_some_and(|packs| packs.exists(id));
             !self.objects.loose_path(id).exists() && !packed()
         };
         self.repository.gc_is_running() || self.objects.written.borrow().keys().any(lost)

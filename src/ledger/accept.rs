@@ -1,16 +1,16 @@
-//! Decides whether the records of a remote are accepted. Anyone with push access to the remote
-//! could have written them.
+//! The checks that the records of a remote must pass before they are accepted. Anyone with push
+//! access to the remote could have written them.
 //!
 //! A ref is refused as a whole if it removes or alters events, makes a record unreadable, replaces a
 //! recorded schema, or has new events with a clock or a time so far ahead that they would come after
-//! everything that is written later. A refused
-//! ref is not lost: the remote keeps it, and a person has to look at it.
+//! all events that are written later. A refused ref is not lost: the remote keeps it, and a person
+//! has to examine it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::catalog::{Place, read};
-use super::fsck::{Facts, Loss};
+use super::catalog::{RecordLocation, read};
+use super::fsck::{EventLoss, StoredEvents};
 use super::{Error, Ledger, layout};
 use crate::domain::{BackupId, Body, CLOCK_STEP_MAX, CommitId, Event, EventId, Record, Timestamp};
 use crate::git::Oid;
@@ -40,12 +40,13 @@ impl Ledger<'_> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in changed(&here, &there) {
             let Some(id) = layout::record_of(file) else { continue };
-            let read = |tip, blob| read(self.repository, &Place { id, commit: commit.clone(), tip, blob });
+            let read =
+                |tip, blob| read(self.repository, &RecordLocation { id, commit: commit.clone(), tip, blob });
             let known = here.get(file).map(|blob| read(ours, *blob));
             let record = match (read(theirs, *blob), &known) {
                 (Ok(entry), _) => entry.record,
                 (Err(reason), Some(Ok(_))) => return Err(refused(id, &format!("cannot be read: {reason}"))),
-                // A record that nobody could read before is reported where records are read.
+                // A record that was unreadable before is reported by every reader.
                 (Err(_), _) => continue,
             };
             let known = known.and_then(Result::ok).map_or_else(|| Record::new(id), |entry| entry.record);
@@ -62,8 +63,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Fails if a ref that is not here yet cannot be accepted. An event that has no effect is
-    /// accepted, because no clone could otherwise be made of a ledger that has one.
+    /// Fails if a ref that is missing locally cannot be accepted. An event without effect is accepted:
+    /// otherwise a ledger that has such an event could not be cloned.
     fn accept_new(&self, there: &Files) -> Result<(), Error> {
         let latest = self.clock.now().plus(AHEAD_MAX);
         for (file, blob) in there {
@@ -113,8 +114,8 @@ impl Ledger<'_> {
                 None => return Err(refused(id, "was removed")),
             };
             match old.lost_in(&now).into_iter().next() {
-                Some(Loss::Removed(event)) => return Err(refused(id, &format!("lacks event {event}"))),
-                Some(Loss::Altered(event)) => return Err(altered(id, &event)),
+                Some(EventLoss::Removed(event)) => return Err(refused(id, &format!("lacks event {event}"))),
+                Some(EventLoss::Altered(event)) => return Err(altered(id, &event)),
                 None => {}
             }
         }
@@ -130,12 +131,12 @@ impl Ledger<'_> {
             let ours = here.get(file).map(|blob| self.facts(*blob)).transpose()?;
             let ours = ours.and_then(Result::ok).unwrap_or_default();
             let loss = ours.lost_in(&theirs).into_iter().find_map(|loss| match loss {
-                Loss::Altered(event) => Some(event),
-                Loss::Removed(_) => None,
+                EventLoss::Altered(event) => Some(event),
+                EventLoss::Removed(_) => None,
             });
             loss.map_or(Ok(()), |event| Err(altered(id, &event)))?;
-            let known: BTreeSet<&String> = ours.twice().collect();
-            if let Some(event) = theirs.twice().find(|event| !known.contains(event)) {
+            let known: BTreeSet<&String> = ours.duplicate_ids().collect();
+            if let Some(event) = theirs.duplicate_ids().find(|event| !known.contains(event)) {
                 return Err(refused(id, &format!("has two different events {event}")));
             }
         }
@@ -158,7 +159,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Returns the ids of the events that complete a backup.
+    /// Returns the ids of the events that complete the backup `id`.
     fn completions(&self, id: BackupId, files: &Files) -> Result<BTreeSet<EventId>, Error> {
         let Some(blob) = files.get(&format!("{id}.json")) else { return Ok(BTreeSet::new()) };
         let Ok(record) = Record::parse(&self.repository.blob(*blob)?) else { return Ok(BTreeSet::new()) };
@@ -166,8 +167,8 @@ impl Ledger<'_> {
         Ok(events.filter(|event| matches!(event.body, Body::Completed(_))).map(|event| event.id).collect())
     }
 
-    fn facts(&self, blob: Oid) -> Result<Result<Facts, String>, Error> {
-        Ok(Facts::parse(&self.repository.blob(blob)?))
+    fn facts(&self, blob: Oid) -> Result<Result<StoredEvents, String>, Error> {
+        Ok(StoredEvents::parse(&self.repository.blob(blob)?))
     }
 }
 
@@ -185,7 +186,7 @@ fn not_after(id: BackupId, event: &Event, latest: Timestamp) -> Result<(), Error
     };
     let late = [Some(event.at), began, ended].into_iter().flatten().find(|at| *at > latest);
     late.map_or(Ok(()), |at| {
-        let text = format!("has event {} of {at}, more than a day ahead of the clock here", event.id);
+        let text = format!("has event {} of {at}, more than a day ahead of the local clock", event.id);
         Err(refused(id, &text))
     })
 }
@@ -195,5 +196,5 @@ fn altered(id: BackupId, event: &str) -> Error {
 }
 
 fn refused(id: BackupId, what: &str) -> Error {
-    Error::NotTaken { reason: format!("the record of backup {id} there {what}") }
+    Error::RemoteRejected { reason: format!("the record of backup {id} on the remote {what}") }
 }

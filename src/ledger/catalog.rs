@@ -1,45 +1,45 @@
-//! Reading records back.
+//! Reads records.
 
 use crate::domain::{Backup, BackupId, CommitId, Ignored, Record, Timestamp};
 use crate::git::{self, Oid, Repository};
 
 use super::{Error, Ledger, layout};
 
-/// One record as it was read.
+/// One record and the state of its backup.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Its state.
+    /// The state that the events add up to.
     pub backup: Backup,
-    /// Its events.
+    /// The events.
     pub record: Record,
-    /// The events that changed nothing.
+    /// The events that had no effect on the state.
     pub ignored: Vec<Ignored>,
-    /// The ledger commit it was read from.
+    /// The ledger commit that the record was read from.
     pub tip: Oid,
 }
 
-/// Something in the ledger that is not a record and should be.
+/// A ref or file of the ledger that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// The ref it is under.
+    /// The full name of the ref.
     pub reference: String,
-    /// The file; empty when the ref itself is wrong.
+    /// The path of the file; empty if the ref itself is damaged.
     pub file: String,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
-/// All records, oldest first, and what could not be read.
+/// All records, oldest first, and all damage.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    /// The records by time of registration.
+    /// The records in the order of their registration.
     pub entries: Vec<Entry>,
-    /// What could not be read.
+    /// The refs and files that cannot be read.
     pub damaged: Vec<Damage>,
 }
 
-/// Where a record is.
-pub(super) struct Place {
+/// The location of a record in the repository.
+pub(super) struct RecordLocation {
     pub(super) id: BackupId,
     pub(super) commit: CommitId,
     pub(super) tip: Oid,
@@ -47,11 +47,11 @@ pub(super) struct Place {
 }
 
 impl Ledger<'_> {
-    /// Reads all records, each from git: what the index knows does not count.
-    /// [`Ledger::overview`] is for those who only want to know what there is.
+    /// Reads all records from git, without the index. Use [`Ledger::overview`] where a summary of each
+    /// backup is enough. Fails only if the refs cannot be read.
     pub fn catalog(&self) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
-        let places = self.places(&mut catalog.damaged)?;
+        let places = self.record_locations(&mut catalog.damaged)?;
         for place in places {
             match self.read(&place) {
                 Ok(entry) => catalog.entries.push(entry),
@@ -66,11 +66,11 @@ impl Ledger<'_> {
         Ok(catalog)
     }
 
-    /// Reads the records of one schema commit.
+    /// Reads the records of one schema commit. Fails if its ref or tree cannot be read.
     pub fn at_commit(&self, commit: &CommitId) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else { return Ok(catalog) };
-        for place in self.places_at(commit, tip)? {
+        for place in self.record_locations_at(commit, tip)? {
             match self.read(&place) {
                 Ok(entry) => catalog.entries.push(entry),
                 Err(reason) => catalog.damaged.push(Damage {
@@ -84,33 +84,36 @@ impl Ledger<'_> {
         Ok(catalog)
     }
 
-    /// The content of the record file of an entry, as it is stored.
+    /// Returns the stored content of the record file of an entry. Fails if it cannot be read.
     pub fn record_bytes(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let path = layout::record_path(entry.backup.id);
         self.repository.blob_at(entry.tip, &path)?.ok_or(Error::NotFound { selector: path })
     }
 
-    /// The schema that was recorded with a backup; `None` when there is none.
+    /// Returns the schema that was recorded with a backup, if any. Fails if it cannot be read.
     pub fn schema(&self, entry: &Entry) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.repository.blob_at(entry.tip, &layout::schema_path(entry.backup.id))?)
     }
 
-    /// Was a schema recorded with a backup?
+    /// Returns true if a schema was recorded with a backup. Fails if the tree cannot be read.
     pub fn has_schema(&self, entry: &Entry) -> Result<bool, Error> {
         Ok(self.repository.entry_at(entry.tip, &layout::schema_path(entry.backup.id))?.is_some())
     }
 
-    /// The name under which git finds the recorded schema: `<commit>:<path>`.
+    /// Returns the git revision of the recorded schema: `<commit>:<path>`.
     pub fn schema_revision(entry: &Entry) -> String {
         format!("{}:{}", entry.tip, layout::schema_path(entry.backup.id))
     }
 
-    /// Where all records are; what is not as it should be goes to `damaged`.
-    pub(super) fn places(&self, damaged: &mut Vec<super::Damage>) -> Result<Vec<Place>, Error> {
+    /// Returns the locations of all records, and adds unreadable refs to `damaged`.
+    pub(super) fn record_locations(
+        &self,
+        damaged: &mut Vec<super::Damage>,
+    ) -> Result<Vec<RecordLocation>, Error> {
         let mut places = Vec::new();
         for (name, tip) in self.repository.refs_under(layout::REFS_PREFIX)? {
             let here = match name.parse::<CommitId>() {
-                Ok(commit) => self.places_at(&commit, tip).map_err(|error| error.to_string()),
+                Ok(commit) => self.record_locations_at(&commit, tip).map_err(|error| error.to_string()),
                 Err(invalid) => Err(invalid.to_string()),
             };
             match here {
@@ -125,39 +128,39 @@ impl Ledger<'_> {
         Ok(places)
     }
 
-    fn places_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<Place>, git::Error> {
-        places_at(self.repository, commit, tip)
+    fn record_locations_at(&self, commit: &CommitId, tip: Oid) -> Result<Vec<RecordLocation>, git::Error> {
+        record_locations_at(self.repository, commit, tip)
     }
 
-    fn read(&self, place: &Place) -> Result<Entry, String> {
+    fn read(&self, place: &RecordLocation) -> Result<Entry, String> {
         read(self.repository, place)
     }
 }
 
-/// The records in the tree of `tip`, the ledger commit of `commit`.
-pub(super) fn places_at(
+/// Returns the locations of the records in the tree of `tip`, a ledger commit of `commit`.
+pub(super) fn record_locations_at(
     repository: &Repository,
     commit: &CommitId,
     tip: Oid,
-) -> Result<Vec<Place>, git::Error> {
+) -> Result<Vec<RecordLocation>, git::Error> {
     let files = repository.files_at(tip, layout::DIRECTORY)?;
     let place = |(name, blob): (String, Oid)| {
-        Some(Place { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
+        Some(RecordLocation { id: layout::record_of(&name)?, commit: commit.clone(), tip, blob })
     };
     Ok(files.into_iter().filter_map(place).collect())
 }
 
-/// Reads one record, or says why it cannot be read.
-pub(super) fn read(repository: &Repository, place: &Place) -> Result<Entry, String> {
+/// Reads one record. The error is the reason why it cannot be read.
+pub(super) fn read(repository: &Repository, place: &RecordLocation) -> Result<Entry, String> {
     let bytes = repository.blob(place.blob).map_err(|error| error.to_string())?;
     let record = Record::parse(&bytes).map_err(|error| error.to_string())?;
     let folded = record.fold().map_err(|error| error.to_string())?;
     let backup = folded.backup;
     if backup.id != place.id {
-        return Err(format!("it is the record of backup {}", backup.id));
+        return Err(format!("the file has the record of backup {}", backup.id));
     }
     if backup.commit != place.commit {
-        return Err(format!("it belongs to commit {}", backup.commit));
+        return Err(format!("the record belongs to commit {}", backup.commit));
     }
     Ok(Entry { backup, record, ignored: folded.ignored, tip: place.tip })
 }

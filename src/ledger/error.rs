@@ -1,4 +1,4 @@
-//! What can go wrong with the ledger.
+//! The errors of the ledger.
 
 use crate::domain::{BackupId, CommitId, EventError, Invalid, RecordError};
 use crate::git;
@@ -9,10 +9,10 @@ pub enum Error {
     /// The repository failed.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// No backup is selected.
+    /// The selector matches no backup.
     #[error("no backup matches `{selector}`")]
     NotFound {
-        /// What was asked for.
+        /// The selector.
         selector: String,
     },
     /// An event is for a backup that has no record.
@@ -21,16 +21,16 @@ pub enum Error {
         /// The id of the backup.
         backup: String,
     },
-    /// No completed backup to select from.
+    /// There is no completed backup to select from.
     #[error("no backup matches `{selector}`: none is completed")]
     NoneCompleted {
         /// The selector.
         selector: String,
     },
-    /// More than one backup is selected.
+    /// The selector matches several backups.
     #[error("`{selector}` names {} backups", candidates.len())]
     Ambiguous {
-        /// What was asked for.
+        /// The selector.
         selector: String,
         /// One line for each candidate.
         candidates: Vec<String>,
@@ -40,15 +40,15 @@ pub enum Error {
     Refused {
         /// The backup.
         backup: BackupId,
-        /// What was to be done: `completed`, `tagged`, ...
+        /// The refused change as a participle: `completed`, `tagged`, ...
         verb: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A value was refused.
+    /// A value is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// An event was refused.
+    /// An event is invalid.
     #[error(transparent)]
     Event(#[from] EventError),
     /// A record cannot be read.
@@ -56,49 +56,49 @@ pub enum Error {
     Damaged {
         /// The backup.
         backup: String,
-        /// The schema commit whose ref holds it.
+        /// The schema commit whose ref has the record.
         commit: CommitId,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// An export would not be whole.
+    /// An export would be incomplete.
     #[error("the ledger cannot be exported: {reason}")]
     Export {
-        /// What is in the way.
+        /// The reason.
         reason: String,
     },
     /// A line of an export cannot be imported.
     #[error("line {line}: {reason}")]
     Import {
-        /// Its number.
+        /// The number of the line, from 1.
         line: u64,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Schema commits of an export are not in this repository.
     #[error("{} schema commits are not in this repository", commits.len())]
     MissingCommits {
-        /// Which.
+        /// The missing commits.
         commits: Vec<CommitId>,
     },
-    /// The records of a remote were refused.
+    /// The records of a remote are not accepted.
     #[error("{reason}")]
-    NotTaken {
+    RemoteRejected {
         /// The reason.
         reason: String,
     },
-    /// Others kept changing the same refs.
+    /// Other processes kept changing the same refs.
     #[error("gave up after {attempts} attempts: {last}")]
     Busy {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: usize,
-        /// The last failure.
+        /// The last error.
         last: String,
     },
 }
 
 impl Error {
-    /// May the same call succeed when it is made again?
+    /// Returns true if the same call may succeed later.
     pub fn retry(&self) -> bool {
         match self {
             Self::Git(error) => error.retry(),

@@ -1,32 +1,32 @@
-//! Keeping the ledger fast. Nothing here changes what it says.
+//! Maintenance for speed. It changes no records.
 
-use super::{Error, Ledger, Refreshed, layout};
+use super::{Error, IndexRefresh, Ledger, layout};
 
-/// With more refs that are files of their own it pays to pack them: each is
-/// read by itself whenever anybody, also plain git, lists refs.
+/// The number of loose refs above which packing pays. Listing refs reads each loose ref as a file, in
+/// plain git too.
 const LOOSE_MOST: usize = 500;
 
-/// What maintenance did.
+/// The result of [`Ledger::maintain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Maintained {
-    /// Refs of the ledger that were packed.
+pub struct MaintenanceReport {
+    /// The number of loose ledger refs that were packed.
     pub packed: usize,
-    /// The index.
-    pub index: Refreshed,
+    /// The refresh of the index.
+    pub index: IndexRefresh,
 }
 
 impl Ledger<'_> {
-    /// Packs the refs of the ledger, writes the commit-graph and brings the
-    /// index up to date. May be interrupted at any time.
-    pub fn maintain(&self) -> Result<Maintained, Error> {
+    /// Packs the refs of the ledger, writes the commit-graph and updates the index. It may be
+    /// interrupted at any time. Fails if git fails or a ref cannot be read.
+    pub fn maintain(&self) -> Result<MaintenanceReport, Error> {
         let packed = self.loose(usize::MAX);
         let prefix = layout::REFS_PREFIX;
         self.repository.pack_refs(&[&format!("{prefix}*"), layout::NOTES_REF, "refs/pggit/*"])?;
         self.repository.write_commit_graph()?;
-        Ok(Maintained { packed, index: self.refresh_index()? })
+        Ok(MaintenanceReport { packed, index: self.refresh_index()? })
     }
 
-    /// Does maintenance pay? A question that costs next to nothing.
+    /// Returns true if maintenance pays. The check is cheap.
     pub fn needs_maintenance(&self) -> bool {
         self.loose(LOOSE_MOST + 1) > LOOSE_MOST
     }

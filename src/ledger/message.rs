@@ -1,11 +1,11 @@
-//! What the commits of the ledger say. Pure.
+//! The messages of ledger commits. Pure.
 
 use crate::domain::{Backup, Body, Event, human_bytes};
 
-/// The message of the ledger commit that adds `events` and leads to `backup`.
+/// Returns the message of the ledger commit that adds `events` and results in the state `backup`.
 pub(super) fn commit_message(backup: &Backup, events: &[Event]) -> String {
     let verbs: Vec<&str> = events.iter().map(|event| verb(&event.body)).collect();
-    // A backup that is registered and completed in one step was completed.
+    // The last event counts: a backup that is registered and completed in one commit is `completed`.
     let verb = verbs.last().copied().unwrap_or("touched");
     let mut message = format!("backup: {verb} {} ({})\n\n", backup.name, facts(backup));
     if let Some(reason) = events.last().and_then(reason) {
@@ -21,7 +21,7 @@ pub(super) fn commit_message(backup: &Backup, events: &[Event]) -> String {
     message
 }
 
-/// `full, pg_dump, 1.2 GiB`
+/// Returns type, tool and size: `full, pg_dump, 1.2 GiB`.
 fn facts(backup: &Backup) -> String {
     let mut facts = vec![backup.kind.to_string(), backup.tool.name.to_string()];
     facts.extend(backup.size_bytes.map(human_bytes));
@@ -35,7 +35,7 @@ fn tool(backup: &Backup) -> String {
     }
 }
 
-/// The past participle of what an event does.
+/// Returns the kind of an event as a past participle: `completed`, `tagged`, ...
 pub(super) fn verb(body: &Body) -> &str {
     match body {
         Body::Failed(_) => "failed",
@@ -43,7 +43,7 @@ pub(super) fn verb(body: &Body) -> &str {
     }
 }
 
-/// What an event says beside its kind, in one line: a reason, a verdict, a tag.
+/// Returns the detail of an event in one line: a reason, a verdict, a tag. `None` if it has none.
 pub fn reason(event: &Event) -> Option<String> {
     let text = match &event.body {
         Body::Failed(body) => {

@@ -1,20 +1,17 @@
-//! The ledger: all records of backups, as git objects in the repository of the
-//! schema history, or in one beside it.
+//! The ledger: all backup records, stored as git objects in the repository of the schema history or
+//! in a separate repository.
 //!
-//! `docs/format.md` describes what is written. The promises of this room:
+//! `docs/format.md` specifies the format. The promises of this room:
 //!
 //! - A change is acknowledged only when the refs that show it are durable.
-//! - Of two changes at once both count, in some order; none is lost.
+//! - Two concurrent changes are both applied, in some order. No change is lost.
 //! - Events are only ever added.
-//! - Reading never fails because of one damaged record: it is named beside the
-//!   others.
+//! - One damaged record does not make reading fail. It is reported beside the other records.
 
 mod accept;
 mod append_json;
-mod beginning;
 mod catalog;
 mod error;
-pub mod exchange;
 pub mod fsck;
 mod index;
 mod interrupted;
@@ -23,19 +20,21 @@ mod maintenance;
 mod message;
 mod note;
 mod query;
+mod root;
 mod sync;
 mod timeline;
+pub mod transfer;
 mod write;
 
 pub use catalog::{Catalog, Damage, Entry};
 pub use error::Error;
-pub use index::{Overview, Refreshed, Row};
+pub use index::{IndexRefresh, Overview, Row};
 pub use interrupted::{is_abandoned, is_interrupted};
 pub use layout::{NOTES_REF, REFS_PREFIX};
-pub use maintenance::Maintained;
+pub use maintenance::MaintenanceReport;
 pub use message::reason;
 pub use query::{Filter, TagFilter};
-pub use sync::{Direction, LeftAlone, Synced};
+pub use sync::{SkippedRef, SyncOptions, SyncReport};
 pub use timeline::{EventSignatures, TimelineEvent};
 pub use write::{Change, NewBackup};
 
@@ -47,31 +46,30 @@ use crate::git::Repository;
 #[derive(Clone, Copy)]
 pub struct Ledger<'a> {
     repository: &'a Repository,
-    /// The schema history, when that is another repository.
+    /// The repository of the schema history, if it is not `repository`.
     schema: Option<&'a Repository>,
     clock: &'a dyn Clock,
     host: &'a Line,
 }
 
 impl<'a> Ledger<'a> {
-    /// The ledger of `repository`; what it writes is dated by `clock` and says
-    /// that it happened on `host`.
+    /// Returns the ledger in `repository`. New events get their time from `clock` and name `host`.
     pub fn new(repository: &'a Repository, clock: &'a dyn Clock, host: &'a Line) -> Self {
         Self { repository, schema: None, clock, host }
     }
 
-    /// The same ledger beside the schema history, which is in `schema`.
+    /// Returns the same ledger for a schema history in another repository, `schema`.
     #[must_use]
     pub fn beside(self, schema: &'a Repository) -> Self {
         Self { schema: Some(schema), ..self }
     }
 
-    /// The repository it is in.
+    /// Returns the repository that has the ledger.
     pub fn repository(&self) -> &'a Repository {
         self.repository
     }
 
-    /// The repository of the schema history.
+    /// Returns the repository of the schema history.
     pub fn schema_repository(&self) -> &'a Repository {
         self.schema.unwrap_or(self.repository)
     }

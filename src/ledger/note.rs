@@ -1,13 +1,13 @@
-//! The note on a schema commit: what plain `git log` shows. Pure.
+//! The note on a schema commit, which plain `git log` shows. Pure.
 //!
-//! Our lines begin with `Backup <id>:`, one per backup, ordered by id; all
-//! other lines belong to people and stay as they are, below ours.
+//! Generated lines begin with `Backup <id>:`, one per backup, ordered by id. All other lines were
+//! written by people. They stay unchanged, below the generated lines.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Backup, BackupId, Status, human_bytes};
 
-/// The note with the line of `backup` brought up to date.
+/// Returns the note with an updated line for `backup`.
 pub(super) fn updated(old: &str, backup: &Backup) -> String {
     let (mut ours, theirs) = split(old);
     ours.insert(backup.id, line(backup));
@@ -15,15 +15,15 @@ pub(super) fn updated(old: &str, backup: &Backup) -> String {
     if theirs.is_empty() { ours } else { format!("{ours}\n{theirs}\n") }
 }
 
-/// The note with exactly the lines of `backups`, and what people wrote.
+/// Returns the note with generated lines for exactly `backups`, and the text that people wrote.
 pub(super) fn derived<'a>(old: &str, backups: impl IntoIterator<Item = &'a Backup>) -> String {
     let theirs = split(old).1;
     let start = if theirs.is_empty() { String::new() } else { format!("{theirs}\n") };
     backups.into_iter().fold(start, |note, backup| updated(&note, backup))
 }
 
-/// Are the lines of the note that are ours those of `backups`? Where people
-/// wrote theirs does not matter.
+/// Returns true if the generated lines of the note are exactly those of `backups`. The position of
+/// the text that people wrote does not matter.
 pub(super) fn is_derived<'a>(text: &str, backups: impl IntoIterator<Item = &'a Backup>) -> bool {
     let ours: Vec<&str> = text.split('\n').filter(|line| owner(line).is_some()).collect();
     let wanted: BTreeMap<BackupId, String> =
@@ -31,9 +31,8 @@ pub(super) fn is_derived<'a>(text: &str, backups: impl IntoIterator<Item = &'a B
     ours.len() == wanted.len() && ours.iter().zip(wanted.values()).all(|(ours, wanted)| ours == wanted)
 }
 
-/// The note that two clones come to: our lines are derived from `backups`, and
-/// every paragraph that people wrote in either stays. It does not matter which
-/// note is the first.
+/// Merges the notes of two clones. The generated lines are derived from `backups`, and every
+/// paragraph that people wrote in either note stays. The order of the notes does not matter.
 pub(super) fn merged<'a>(one: &str, other: &str, backups: impl IntoIterator<Item = &'a Backup>) -> String {
     let (one, other) = (split(one).1, split(other).1);
     let (first, second) = if one <= other { (one, other) } else { (other, one) };
@@ -54,7 +53,7 @@ pub(super) fn merged<'a>(one: &str, other: &str, backups: impl IntoIterator<Item
     backups.into_iter().fold(note, |note, backup| updated(&note, backup))
 }
 
-/// Our lines by backup, and everything else.
+/// Returns the generated lines by backup, and all other text.
 fn split(note: &str) -> (BTreeMap<BackupId, String>, String) {
     let mut ours = BTreeMap::new();
     let mut theirs: Vec<&str> = Vec::new();
@@ -71,6 +70,7 @@ fn owner(line: &str) -> Option<BackupId> {
     line.strip_prefix("Backup ")?.split_once(':')?.0.parse().ok()
 }
 
+/// Returns the generated line of a backup:
 /// `Backup <id>: completed nightly (shop, full, pg_dump 15.18, 1.2 GiB, 2026-11-21 03:40 UTC, verified)`
 fn line(backup: &Backup) -> String {
     let mut facts = vec![backup.database.to_string(), backup.kind.to_string()];
@@ -100,7 +100,7 @@ mod tests {
 
     use super::{derived, is_derived, merged, split};
 
-    /// Notes as people and programs leave them.
+    /// Generates notes with generated lines and arbitrary text.
     fn note() -> impl Strategy<Value = String> {
         let line = prop_oneof![
             Just("Backup 01a1fc4d-1b4e-7a30-a139-0dfc0e59e1a5: completed nightly (shop)".to_owned()),
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_people_wrote_survives(one in note(), other in note()) {
+        fn text_written_by_people_survives(one in note(), other in note()) {
             let theirs = derived(&one, []);
             prop_assert!(is_derived(&theirs, []));
             prop_assert_eq!(split(&theirs).1, split(&one).1);
@@ -124,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn no_note_can_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_note_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = derived(&String::from_utf8_lossy(&bytes), []);
         }
     }

@@ -1,49 +1,49 @@
-//! Finding records.
+//! Finds records by filters and selectors.
 
 use crate::domain::{
     Backup, BackupId, BackupName, BackupSelector, BackupType, CommitId, DatabaseName, Line, Status, TagKey,
     Timestamp,
 };
 
-use super::catalog::{Place, read};
+use super::catalog::{RecordLocation, read};
 use super::{Catalog, Damage, Entry, Error, Ledger, layout};
 
-/// A tag that a backup must have, with this value where one is given.
+/// A tag that a backup must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagFilter {
-    /// Its key.
+    /// The key.
     pub key: TagKey,
-    /// Its value.
+    /// The value; `None` matches every value.
     pub value: Option<Line>,
 }
 
-/// What a backup must be like; what is empty does not matter.
+/// Conditions on a backup. An empty field matches every backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of one of these databases.
+    /// Only backups of one of these databases.
     pub databases: Vec<DatabaseName>,
-    /// On one of these schema commits.
+    /// Only backups of one of these schema commits.
     pub commits: Vec<CommitId>,
-    /// Made for one of these branches.
+    /// Only backups made for one of these branches.
     pub branches: Vec<Line>,
-    /// In one of these states.
+    /// Only backups with one of these statuses.
     pub statuses: Vec<Status>,
-    /// Of one of these types.
+    /// Only backups of one of these types.
     pub types: Vec<BackupType>,
-    /// Made by one of these tools.
+    /// Only backups made by one of these tools.
     pub tools: Vec<Line>,
-    /// With one of these names.
+    /// Only backups with one of these names.
     pub names: Vec<BackupName>,
-    /// With all of these tags.
+    /// Only backups with all of these tags.
     pub tags: Vec<TagFilter>,
-    /// Registered at this time or later.
+    /// Only backups registered at this time or later.
     pub since: Option<Timestamp>,
-    /// Registered before this time.
+    /// Only backups registered before this time.
     pub until: Option<Timestamp>,
 }
 
-/// What filters and selectors look at.
-pub(super) trait Facts {
+/// The facts of a backup that filters and selectors use.
+pub(super) trait FilterFields {
     fn id(&self) -> BackupId;
     fn name(&self) -> &str;
     fn database(&self) -> &str;
@@ -56,7 +56,7 @@ pub(super) trait Facts {
     fn registered_at(&self) -> Timestamp;
 }
 
-impl Facts for Backup {
+impl FilterFields for Backup {
     fn id(&self) -> BackupId {
         self.id
     }
@@ -99,12 +99,12 @@ impl Facts for Backup {
 }
 
 impl Filter {
-    /// Does `backup` pass?
+    /// Returns true if `backup` meets all conditions.
     pub fn matches(&self, backup: &Backup) -> bool {
         self.passes(backup)
     }
 
-    pub(super) fn passes(&self, backup: &impl Facts) -> bool {
+    pub(super) fn passes(&self, backup: &impl FilterFields) -> bool {
         fn any<T>(wanted: &[T], is: impl Fn(&T) -> bool) -> bool {
             wanted.is_empty() || wanted.iter().any(is)
         }
@@ -128,7 +128,7 @@ impl Filter {
 /// Returns the backup that `selector` names. `backups` are in the order of their registration. A
 /// name takes precedence over the beginning of an id. `latest` and `oldest` select among completed
 /// backups.
-pub(super) fn one<B, F: Facts>(
+pub(super) fn one<B, F: FilterFields>(
     backups: impl Iterator<Item = B>,
     facts: impl for<'x> Fn(&'x B) -> &'x F,
     selector: &BackupSelector,
@@ -166,7 +166,8 @@ pub(super) fn one<B, F: Facts>(
     }
 }
 
-/// A record that is there but cannot be read is not simply missing.
+/// Returns [`Error::Damaged`] if `selector` is the beginning of the id of a damaged record, otherwise
+/// [`Error::NotFound`].
 fn missing(selector: &BackupSelector, damaged: &[Damage]) -> Error {
     let text = selector.to_string();
     let hit = |file: &str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&text));
@@ -180,41 +181,43 @@ fn missing(selector: &BackupSelector, damaged: &[Damage]) -> Error {
     }
 }
 
-fn candidate(backup: &impl Facts) -> String {
+fn candidate(backup: &impl FilterFields) -> String {
     let (id, name, database) = (backup.id(), backup.name(), backup.database());
     format!("{id} {name} ({database}, {}, {})", backup.status(), backup.registered_at())
 }
 
 impl Catalog {
-    /// The entries that pass, oldest first.
+    /// Returns the entries that match `filter`, oldest first.
     pub fn select(&self, filter: &Filter) -> Vec<&Entry> {
         self.entries.iter().filter(|entry| filter.matches(&entry.backup)).collect()
     }
 
-    /// The one entry that `selector` names among those that pass `filter`.
-    /// A name wins over the beginning of an id.
+    /// Returns the entry that `selector` names among those that match `filter`. A name takes precedence
+    /// over the beginning of an id. Fails if there is no such entry or more than one.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<&Entry, Error> {
         one(self.select(filter).into_iter(), |entry| &entry.backup, selector, &self.damaged)
     }
 }
 
 impl Ledger<'_> {
-    /// The record of the backup `id`.
+    /// Returns the record of the backup `id`. Fails if it is missing or cannot be read.
     pub fn by_id(&self, id: BackupId) -> Result<Entry, Error> {
-        // Where the index says that it is, it is: a record is found by its name.
+        // The commit from the index may be stale. The record is then not found in it by its file name,
+        // and the full lookup follows.
         let guesses = self.guess(id).into_iter().map(Ok).chain(std::iter::once_with(|| self.look_up(id)));
         for commit in guesses {
             let commit = commit?;
             if let Some(tip) = self.repository.ref_tip(&layout::ref_name(&commit))?
                 && let Some(blob) = self.repository.entry_at(tip, &layout::record_path(id))?
             {
-                return self.read_place(&Place { id, commit, tip, blob });
+                return self.read_at(&RecordLocation { id, commit, tip, blob });
             }
         }
         Err(Error::NotFound { selector: id.to_string() })
     }
 
-    /// The one record that `selector` names.
+    /// Returns the record that `selector` names among those that match `filter`. Fails if there is no
+    /// such record, if there are several, or if it cannot be read.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<Entry, Error> {
         match selector {
             BackupSelector::Id(id) if *filter == Filter::default() => self.by_id(*id),
@@ -222,7 +225,7 @@ impl Ledger<'_> {
         }
     }
 
-    pub(super) fn read_place(&self, place: &Place) -> Result<Entry, Error> {
+    pub(super) fn read_at(&self, place: &RecordLocation) -> Result<Entry, Error> {
         read(self.repository, place).map_err(|reason| Error::Damaged {
             backup: place.id.to_string(),
             commit: place.commit.clone(),

@@ -1,89 +1,85 @@
-//! The same ledger in several clones.
+//! Synchronises the ledger with remotes.
 //!
 //! The ledger of the remote is fetched into tracking refs and never over the local refs. Each
-//! ledger ref is then reconciled on its own: taken, kept, or merged by the union of its events. The
-//! result is pushed, never by force. If somebody else has pushed first, everything is repeated. A
-//! ref is left alone and reported if the remote has rewritten its history or falsified its records
-//! ([`super::accept`]): a log can be trusted only if events are never removed or changed.
+//! ledger ref is then reconciled on its own: fast-forwarded, kept, or merged by the union of its
+//! events. The result is pushed, never by force. If another clone has pushed first, all of it is
+//! repeated. A ref is skipped and reported if the remote has rewritten its history or falsified its
+//! records ([`super::accept`]): the ledger can be trusted only if events are never removed or changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{BackupId, CommitId, Record};
 use crate::git::{
-    NewCommit, NewNote, Notes, Oid, Outcome, RefDeletion, RefUpdate, Transaction, TreeChange, Writer,
+    NewCommit, NewNote, Notes, Oid, PushOutcome, RefDeletion, RefUpdate, Transaction, TreeChange, Writer,
 };
 use crate::process::crash_point;
 
 use super::{Error, Ledger, layout, note};
 
-/// How often everything is done again because somebody pushed in between.
+/// Maximum number of attempts if other clones push at the same time.
 const ROUNDS: usize = 10;
-/// Refs of one transaction.
-const BATCH: usize = 2_000;
-/// Refs of one push: they are arguments, of which a program may have some
-/// hundreds of KiB everywhere.
-const PUSH: usize = 2_000;
-/// So many refs are better pushed by their names.
-const FEW: usize = 64;
-/// So many changed refs are fetched by their names; with more git looks at all.
-const NEWS_MOST: usize = 1_000;
+/// Maximum number of refs per transaction.
+const BATCH_REFS: usize = 2_000;
+/// Maximum number of refs per push. They are arguments of git, and every system allows at least some
+/// hundreds of KiB of arguments.
+const PUSH_REFS_MAX: usize = 2_000;
+/// Maximum number of refs that are pushed by name rather than by pattern.
+const NAMED_REFS_MAX: usize = 64;
+/// Maximum number of changed refs that are fetched by name rather than by pattern.
+const CHANGED_REFS_MAX: usize = 1_000;
 
-/// What a synchronisation is to do.
+/// The options of a synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Direction {
-    /// Take what the other side has.
+pub struct SyncOptions {
+    /// True to integrate the records of the remote.
     pub fetch: bool,
-    /// Give it what we have.
+    /// True to push the local records.
     pub push: bool,
-    /// Only say what would be done. What the other side has is fetched into
-    /// the tracking refs all the same.
+    /// True to only report the changes. The tracking refs are updated nevertheless.
     pub dry_run: bool,
-    /// Nobody is there to be asked for a password, and each transfer may take
-    /// this long.
+    /// The time limit of each transfer, without prompts for passwords. `None` allows prompts and sets no
+    /// limit.
     pub unattended: Option<Duration>,
 }
 
-/// A ref that was left alone.
+/// A ref that the synchronisation skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftAlone {
-    /// Its name.
+pub struct SkippedRef {
+    /// The name of the local ref.
     pub reference: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The other side has written its history anew.
+    /// True if the remote has rewritten the history of the ref.
     pub rewritten: bool,
     /// True if the ref of the remote removes or alters events, or has implausible ones.
     pub refused: bool,
 }
 
-/// What a synchronisation did. The commits are schema commits.
+/// The result of a synchronisation. The commits are schema commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Synced {
-    /// Records that were taken over from the other side.
-    pub taken: BTreeSet<CommitId>,
-    /// Records that were changed on both sides and merged.
+pub struct SyncReport {
+    /// The commits whose ledger ref was fast-forwarded to that of the remote.
+    pub fetched: BTreeSet<CommitId>,
+    /// The commits whose records were changed on both sides and merged.
     pub merged: BTreeSet<CommitId>,
-    /// Records that the other side was given.
+    /// The commits whose ledger ref was pushed.
     pub pushed: BTreeSet<CommitId>,
-    /// Refs that were left alone.
-    pub left_alone: Vec<LeftAlone>,
+    /// The refs that were skipped.
+    pub skipped: Vec<SkippedRef>,
 }
 
-impl Synced {
-    /// Both sides had the same already.
+impl SyncReport {
+    /// Returns true if both sides were equal already.
     pub fn is_nothing(&self) -> bool {
-        self.taken.is_empty()
-            && self.merged.is_empty()
-            && self.pushed.is_empty()
-            && self.left_alone.is_empty()
+        self.fetched.is_empty() && self.merged.is_empty() && self.pushed.is_empty() && self.skipped.is_empty()
     }
 }
 
-/// The refs of one side, by schema commit.
+/// The ledger refs of one repository, by schema commit.
 type Tips = BTreeMap<CommitId, Oid>;
 
-/// Where the other side's refs are kept.
+/// The names of the tracking refs of a remote.
 struct Tracking {
     backups: String,
     notes: String,
@@ -97,60 +93,62 @@ impl Tracking {
 }
 
 impl Ledger<'_> {
-    /// Brings this ledger and that of `remote` together.
-    pub fn sync(&self, remote: &str, direction: Direction) -> Result<Synced, Error> {
+    /// Synchronises this ledger with that of `remote`. Fails if the transfer fails, or if other clones
+    /// keep pushing at the same time.
+    pub fn sync(&self, remote: &str, options: SyncOptions) -> Result<SyncReport, Error> {
         let tracking = Tracking::of(remote);
-        let mut synced = Synced::default();
+        let mut synced = SyncReport::default();
         for _ in 0..ROUNDS {
             let before = self.tips(&tracking.backups)?;
-            self.fetch(remote, &tracking, &before, direction)?;
+            self.fetch(remote, &tracking, &before, options)?;
             crash_point("sync.fetched");
-            // The objects that have come are found at once only by who opens it now.
+            // An object database that was opened before the fetch does not find the new packs.
             let repository = self.repository.reopened()?;
             let ledger = Ledger { repository: &repository, ..*self };
-            synced.left_alone = ledger.rewritten(remote, &tracking, &before)?;
-            if direction.fetch {
-                ledger.integrate(&tracking, &before, direction, &mut synced)?;
+            synced.skipped = ledger.rewritten(remote, &tracking, &before)?;
+            if options.fetch {
+                ledger.integrate(&tracking, &before, options, &mut synced)?;
             }
-            if !direction.push || ledger.push(remote, &tracking, direction, &mut synced)? {
+            if !options.push || ledger.push(remote, &tracking, options, &mut synced)? {
                 return Ok(synced);
             }
         }
-        Err(Error::Busy { attempts: ROUNDS, last: format!("others keep pushing to `{remote}`") })
+        Err(Error::Busy { attempts: ROUNDS, last: format!("other clones keep pushing to `{remote}`") })
     }
 
-    /// Brings the tracking refs up to date.
+    /// Updates the tracking refs.
     fn fetch(
         &self,
         remote: &str,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
+        options: SyncOptions,
     ) -> Result<(), Error> {
         let (backups, notes) = (&tracking.backups, &tracking.notes);
         let everything = [
             format!("+{}*:{backups}*", layout::REFS_PREFIX),
-            // A pattern, because a ref that is not there would be an error.
+            // A pattern, because a missing ref that is named is an error.
             format!("+{}*:{notes}*", layout::NOTES_REF),
         ];
-        let news = self.news(remote, tracking, before, direction)?;
-        if let Some(news) = &news
-            && (news.is_empty() || self.repository.fetch(remote, news, direction.unattended).is_ok())
+        let changed_refs = self.changed_refs(remote, tracking, before, options)?;
+        if let Some(changed_refs) = &changed_refs
+            && (changed_refs.is_empty()
+                || self.repository.fetch(remote, changed_refs, options.unattended).is_ok())
         {
             return Ok(());
         }
-        // Also when one of the refs is not there any more.
-        Ok(self.repository.fetch(remote, &everything, direction.unattended)?)
+        // This also covers refs that were deleted after they were listed.
+        Ok(self.repository.fetch(remote, &everything, options.unattended)?)
     }
 
-    /// What is to be fetched, when that is little beside what there is: git
-    /// needs long to see that most refs are what they were.
-    fn news(
+    /// Returns the refspecs of the changed refs, if they are few: git needs long to find out that most
+    /// refs are unchanged. `None` if everything must be fetched.
+    fn changed_refs(
         &self,
         remote: &str,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
+        options: SyncOptions,
     ) -> Result<Option<Vec<String>>, Error> {
         if before.is_empty() {
             return Ok(None);
@@ -158,27 +156,26 @@ impl Ledger<'_> {
         let pattern = format!("{}*", layout::REFS_PREFIX);
         let patterns = [pattern.as_str(), layout::NOTES_REF];
         let (mut seen, mut notes) = (0, self.repository.ref_tip(&tracking.notes)?);
-        let mut news = Vec::new();
-        for (name, tip) in self.repository.refs_of(remote, &patterns, direction.unattended)? {
+        let mut changed_refs = Vec::new();
+        for (name, tip) in self.repository.refs_of(remote, &patterns, options.unattended)? {
             let commit = name.strip_prefix(layout::REFS_PREFIX).and_then(|it| it.parse::<CommitId>().ok());
             if let Some(commit) = commit {
                 let old = before.get(&commit);
                 seen += usize::from(old.is_some());
                 if old != Some(&tip) {
-                    news.push(format!("+{name}:{}{commit}", tracking.backups));
+                    changed_refs.push(format!("+{name}:{}{commit}", tracking.backups));
                 }
             } else if name == layout::NOTES_REF && notes.take() != Some(tip) {
-                news.push(format!("+{name}:{}", tracking.notes));
+                changed_refs.push(format!("+{name}:{}", tracking.notes));
             }
         }
-        // What is gone on the other side is for git to prune.
+        // A full fetch prunes the tracking refs of refs that were deleted on the remote.
         let gone = seen < before.len() || notes.is_some();
-        Ok((!gone && news.len() <= NEWS_MOST).then_some(news))
+        Ok((!gone && changed_refs.len() <= CHANGED_REFS_MAX).then_some(changed_refs))
     }
 
-    /// Puts the tracking refs back whose history is not continued by what the
-    /// other side has now, and names them.
-    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<LeftAlone>, Error> {
+    /// Resets the tracking refs whose history was rewritten on the remote, and returns these refs.
+    fn rewritten(&self, remote: &str, tracking: &Tracking, before: &Tips) -> Result<Vec<SkippedRef>, Error> {
         let mut rewritten = Vec::new();
         for (commit, new) in self.tips(&tracking.backups)? {
             let Some(old) = before.get(&commit).copied().filter(|old| *old != new) else { continue };
@@ -191,19 +188,19 @@ impl Ledger<'_> {
                 })?;
                 let reason = format!("`{remote}` has rewritten its history: {new} does not continue {old}");
                 let reference = layout::ref_name(&commit);
-                rewritten.push(LeftAlone { reference, reason, rewritten: true, refused: false });
+                rewritten.push(SkippedRef { reference, reason, rewritten: true, refused: false });
             }
         }
         Ok(rewritten)
     }
 
-    /// Returns true if the tip of a remote is one that is not taken over. A remote that goes back from
-    /// it has not rewritten history, it has been repaired. `git fetch` can have moved the tracking ref
-    /// to it.
+    /// Returns true if the tip `theirs` of a remote is not accepted. A remote that goes back from such a
+    /// tip was repaired and has not rewritten its history. A plain `git fetch` can have moved the tracking
+    /// ref to it.
     fn refuses(&self, commit: &CommitId, theirs: Oid) -> Result<bool, Error> {
         let ours = self.repository.ref_tip(&layout::ref_name(commit))?;
         match self.accept(commit, ours, theirs) {
-            Err(Error::NotTaken { .. }) => Ok(true),
+            Err(Error::RemoteRejected { .. }) => Ok(true),
             Err(error) => Err(error),
             Ok(()) => Ok(false),
         }
@@ -214,16 +211,16 @@ impl Ledger<'_> {
         Ok(refs.iter().filter_map(|(name, tip)| Some((name.parse().ok()?, tip))).collect())
     }
 
-    /// Brings our refs together with what was fetched.
+    /// Integrates the fetched refs into the local refs.
     fn integrate(
         &self,
         tracking: &Tracking,
         before: &Tips,
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<(), Error> {
         let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
-        let skip: BTreeSet<&str> = synced.left_alone.iter().map(|left| left.reference.as_str()).collect();
+        let skip: BTreeSet<&str> = synced.skipped.iter().map(|left| left.reference.as_str()).collect();
         let differing: Vec<(&CommitId, Oid)> = theirs
             .iter()
             .filter(|(commit, theirs)| {
@@ -231,13 +228,13 @@ impl Ledger<'_> {
             })
             .map(|(commit, theirs)| (commit, *theirs))
             .collect();
-        let mut left_alone = Vec::new();
+        let mut skipped = Vec::new();
         let mut changed = BTreeSet::new();
-        for batch in differing.chunks(BATCH) {
+        for batch in differing.chunks(BATCH_REFS) {
             let (mut updates, mut writer) = (Vec::new(), self.repository.writer());
             for (commit, theirs) in batch {
                 let tips = (ours.get(*commit).copied(), *theirs);
-                match self.together(&mut writer, commit, tips, direction, synced) {
+                match self.reconcile(&mut writer, commit, tips, options, synced) {
                     Ok(Some(update)) => {
                         changed.insert((*commit).clone());
                         updates.push(update);
@@ -245,11 +242,11 @@ impl Ledger<'_> {
                     Ok(None) => {}
                     Err(error) if error.retry() => return Err(error),
                     Err(error) => {
-                        let refused = matches!(error, Error::NotTaken { .. });
+                        let refused = matches!(error, Error::RemoteRejected { .. });
                         if refused {
                             self.forget(tracking, commit, *theirs, before.get(*commit).copied())?;
                         }
-                        left_alone.push(LeftAlone {
+                        skipped.push(SkippedRef {
                             reference: layout::ref_name(commit),
                             reason: error.to_string(),
                             rewritten: false,
@@ -258,12 +255,12 @@ impl Ledger<'_> {
                     }
                 }
             }
-            if !direction.dry_run {
+            if !options.dry_run {
                 publish(&writer, updates)?;
             }
         }
-        synced.left_alone.extend(left_alone);
-        if direction.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
+        synced.skipped.extend(skipped);
+        if options.dry_run { Ok(()) } else { self.merge_notes(tracking, &changed) }
     }
 
     /// Resets a tracking ref to its value before `theirs`, so that the remote may go back to that
@@ -282,23 +279,24 @@ impl Ledger<'_> {
             Some(new) => updates.push(RefUpdate { name, old: Some(theirs), new }),
             None => deletions.push(RefDeletion { name, old: theirs }),
         }
-        let reason = "sync: not taken over".to_owned();
+        let reason = "sync: not accepted".to_owned();
         Ok(self.repository.update_refs(&Transaction { updates, deletions, reason })?)
     }
 
-    /// What our ref of `commit` has to become, if anything.
-    fn together(
+    /// Returns the update of the local ref of `commit`, if it needs one. Fails if the ref of the remote
+    /// is not accepted.
+    fn reconcile(
         &self,
         writer: &mut Writer<'_>,
         commit: &CommitId,
         (ours, theirs): (Option<Oid>, Oid),
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<Option<RefUpdate>, Error> {
         let (name, end) = (layout::ref_name(commit), Oid::from(commit));
         let contains = |tip, wanted| self.repository.contains(tip, wanted, end);
         if !self.belongs(theirs, commit)? {
-            let reason = format!("`{name}` of the other side does not belong to its commit");
+            let reason = format!("`{name}` of the remote does not belong to its commit");
             return Err(Error::Event(crate::domain::EventError::Head(reason)));
         }
         if let Some(ours) = ours
@@ -308,23 +306,23 @@ impl Ledger<'_> {
         }
         self.accept(commit, ours, theirs)?;
         let Some(ours) = ours else {
-            synced.taken.insert(commit.clone());
+            synced.fetched.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: None, new: theirs }));
         };
         if contains(theirs, ours)? {
-            synced.taken.insert(commit.clone());
+            synced.fetched.insert(commit.clone());
             return Ok(Some(RefUpdate { name, old: Some(ours), new: theirs }));
         }
         synced.merged.insert(commit.clone());
-        if direction.dry_run {
+        if options.dry_run {
             return Ok(None);
         }
         let new = self.merge(writer, commit, ours, theirs)?;
         Ok(Some(RefUpdate { name, old: Some(ours), new }))
     }
 
-    /// Writes the merge of two tips of one ref: the union of the events of
-    /// each record. The tree depends only on what is merged, not on whose it is.
+    /// Writes the merge of two tips of one ref: the union of the events of each record. The tree does not
+    /// depend on which tip is the local one.
     fn merge(
         &self,
         writer: &mut Writer<'_>,
@@ -373,10 +371,10 @@ impl Ledger<'_> {
         Record::parse(bytes).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Derives the notes of the changed commits anew, and takes over what
-    /// people wrote into the notes of the other side.
+    /// Regenerates the notes of the changed commits, and merges the text that people wrote into the notes
+    /// of the remote.
     fn merge_notes(&self, tracking: &Tracking, changed: &BTreeSet<CommitId>) -> Result<(), Error> {
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let theirs = self.repository.ref_tip(&tracking.notes)?;
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
             let known = match (notes.tip(), theirs) {
@@ -407,7 +405,7 @@ impl Ledger<'_> {
                     notes.stage(&mut writer, Oid::from(commit), text.as_bytes())?;
                 }
             }
-            // Two clones would else merge each other's merges for ever.
+            // Fast-forward if possible. Otherwise two clones would merge each other's merges forever.
             if let Some(theirs) = theirs.filter(|_| !known)
                 && let Some(update) = notes.forward(&writer, theirs)?
             {
@@ -420,17 +418,16 @@ impl Ledger<'_> {
         })
     }
 
-    /// Gives the other side what it does not have. `false` when somebody else
-    /// was faster.
+    /// Pushes the refs that the remote lacks. Returns false if another clone has pushed first.
     fn push(
         &self,
         remote: &str,
         tracking: &Tracking,
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<bool, Error> {
         let (ours, theirs) = (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?);
-        let skip: BTreeSet<String> = synced.left_alone.iter().map(|left| left.reference.clone()).collect();
+        let skip: BTreeSet<String> = synced.skipped.iter().map(|left| left.reference.clone()).collect();
         let mut wanted: Vec<(String, String, Oid)> = ours
             .iter()
             .filter(|(commit, tip)| theirs.get(commit) != Some(tip))
@@ -444,26 +441,26 @@ impl Ledger<'_> {
         }
         let commits =
             wanted.iter().filter_map(|(name, ..)| name.strip_prefix(layout::REFS_PREFIX)?.parse().ok());
-        if direction.dry_run {
+        if options.dry_run {
             synced.pushed.extend(commits);
             return Ok(true);
         }
-        if wanted.len() > FEW
+        if wanted.len() > NAMED_REFS_MAX
             && let Some(refspecs) = self.all_but(&skip, &wanted)?
         {
-            return self.push_these(remote, tracking, &refspecs, &wanted, direction, synced);
+            return self.push_these(remote, tracking, &refspecs, &wanted, options, synced);
         }
         let mut done = true;
-        for batch in wanted.chunks(PUSH) {
+        for batch in wanted.chunks(PUSH_REFS_MAX) {
             let refspecs: Vec<String> = batch.iter().map(|(name, _, tip)| format!("{tip}:{name}")).collect();
-            done &= self.push_these(remote, tracking, &refspecs, batch, direction, synced)?;
+            done &= self.push_these(remote, tracking, &refspecs, batch, options, synced)?;
         }
         Ok(done)
     }
 
-    /// Refspecs of all refs but `skip`, as a pattern: git compares each ref that
-    /// is named with all that there are, and those that a pattern means it
-    /// finds at once. `None` when there are too many exceptions.
+    /// Returns refspecs that match all ledger refs except `skip` by a pattern. git compares each named
+    /// ref with all refs, and finds the matches of a pattern at once. `None` if there are too many
+    /// exceptions.
     fn all_but(
         &self,
         skip: &BTreeSet<String>,
@@ -473,29 +470,30 @@ impl Ledger<'_> {
         let foreign = all.iter().map(|(name, _)| name).filter(|name| name.parse::<CommitId>().is_err());
         let foreign = foreign.map(|name| format!("{}{name}", layout::REFS_PREFIX));
         let except: Vec<String> =
-            foreign.chain(skip.iter().cloned()).take(FEW + 1).map(|it| format!("^{it}")).collect();
+            foreign.chain(skip.iter().cloned()).take(NAMED_REFS_MAX + 1).map(|it| format!("^{it}")).collect();
         let notes = wanted.iter().map(|(name, ..)| name).filter(|name| *name == layout::NOTES_REF);
         let chosen = [format!("{0}*:{0}*", layout::REFS_PREFIX)].into_iter();
         let chosen = chosen.chain(notes.map(|notes| format!("{notes}:{notes}")));
-        Ok((except.len() <= FEW).then(|| chosen.chain(except).collect()))
+        Ok((except.len() <= NAMED_REFS_MAX).then(|| chosen.chain(except).collect()))
     }
 
-    /// Pushes what `refspecs` mean, which is `batch`.
+    /// Pushes `refspecs`, which match the refs of `batch`. Returns false if another clone has pushed
+    /// first.
     fn push_these(
         &self,
         remote: &str,
         tracking: &Tracking,
         refspecs: &[String],
         batch: &[(String, String, Oid)],
-        direction: Direction,
-        synced: &mut Synced,
+        options: SyncOptions,
+        synced: &mut SyncReport,
     ) -> Result<bool, Error> {
-        let pushed = self.repository.push(remote, refspecs, direction.unattended)?;
+        let pushed = self.repository.push(remote, refspecs, options.unattended)?;
         crash_point("sync.pushed");
-        let outcomes: BTreeMap<&str, &Outcome> =
+        let outcomes: BTreeMap<&str, &PushOutcome> =
             pushed.iter().map(|one| (one.name.as_str(), &one.outcome)).collect();
-        // A few are looked up one by one.
-        let all = batch.len() > FEW;
+        // A few refs are checked up one by one.
+        let all = batch.len() > NAMED_REFS_MAX;
         let (ours, known) = match all {
             true => (self.tips(layout::REFS_PREFIX)?, self.tips(&tracking.backups)?),
             false => (Tips::new(), Tips::new()),
@@ -503,16 +501,16 @@ impl Ledger<'_> {
         let (mut updates, mut done) = (Vec::new(), true);
         for (name, remembered, tip) in batch {
             match outcomes.get(name.as_str()) {
-                Some(Outcome::Accepted) => {
+                Some(PushOutcome::Accepted) => {
                     let commit: Option<CommitId> =
                         name.strip_prefix(layout::REFS_PREFIX).and_then(|commit| commit.parse().ok());
-                    // Where plain git is set up to fetch them, the push has moved them.
+                    // The push has already moved the tracking ref if a fetch refspec covers it.
                     let old = match &commit {
                         Some(commit) if all => known.get(commit).copied(),
                         _ => self.repository.ref_tip(remembered)?,
                     };
-                    // A ref that has moved since may have been pushed as it is now. It
-                    // is seen at the next fetch; no ref ever gets an old tip again.
+                    // If the ref has moved since, its newer tip may have been pushed. The next fetch
+                    // finds that out. A tracking ref never goes back to an older tip.
                     let now = match &commit {
                         Some(commit) if all => ours.get(commit).copied(),
                         _ => self.repository.ref_tip(name)?,
@@ -522,22 +520,22 @@ impl Ledger<'_> {
                         updates.push(RefUpdate { name: remembered.clone(), old, new: *tip });
                     }
                 }
-                Some(Outcome::Refused(reason)) => synced.left_alone.push(LeftAlone {
+                Some(PushOutcome::Refused(reason)) => synced.skipped.push(SkippedRef {
                     reference: name.clone(),
-                    reason: format!("`{remote}` refuses it: {reason}"),
+                    reason: format!("`{remote}` rejected it: {reason}"),
                     rewritten: false,
                     refused: false,
                 }),
-                Some(Outcome::Behind) | None => done = false,
+                Some(PushOutcome::Behind) | None => done = false,
             }
         }
-        // They only remember what was seen; losing them costs the next run time.
+        // Tracking refs are a cache. Losing them only makes the next run slower.
         let _ = publish(&self.repository.writer(), updates);
         Ok(done)
     }
 }
 
-/// Makes what was written durable and moves refs to it.
+/// Makes the written objects durable and moves the refs.
 fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
     if updates.is_empty() {
         return Ok(());
@@ -545,5 +543,5 @@ fn publish(writer: &Writer<'_>, updates: Vec<RefUpdate>) -> Result<(), Error> {
     writer.sync()?;
     writer.move_refs(&Transaction { updates, reason: "sync".to_owned(), ..Transaction::default() })?;
     crash_point("sync.refs-moved");
-    Ok(writer.settle()?)
+    Ok(writer.finish()?)
 }

@@ -1,9 +1,8 @@
-//! Changing records.
+//! Changes records.
 //!
-//! Every change is: read the refs, read the record, decide, write objects, move
-//! the ref of the schema commit and the ref of the notes together, each from
-//! the value that was read. When somebody else was faster the whole is done
-//! again, decision included.
+//! Every change reads the refs and the record, decides, writes objects, and moves the ledger ref and
+//! the notes ref in one transaction, each from the value that was read. If one of the refs has moved
+//! meanwhile, all of it is repeated, including the decision.
 
 use std::collections::BTreeMap;
 
@@ -12,37 +11,37 @@ use crate::domain::{
     Metadata, Record, Registered, TagKey, Timestamp, Tool, refusal,
 };
 use crate::git::{
-    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retrying,
+    Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange, Writer, retry_on_conflict,
 };
 
 use crate::process::crash_point;
 
-use super::{Entry, Error, Ledger, catalog::Place, layout, message, note};
+use super::{Entry, Error, Ledger, catalog::RecordLocation, layout, message, note};
 
-/// A backup that is to be registered.
+/// A backup to register.
 #[derive(Debug, Clone)]
 pub struct NewBackup {
-    /// Its id; new.
+    /// The new id.
     pub id: BackupId,
-    /// Its name.
+    /// The name.
     pub name: BackupName,
     /// The configured database.
     pub database: DatabaseName,
-    /// The schema commit; it exists.
+    /// The schema commit, which must exist.
     pub commit: CommitId,
-    /// The branch it is made for.
+    /// The branch that the backup is made for.
     pub branch: Option<Line>,
-    /// What it contains.
+    /// The backup type.
     pub kind: BackupType,
-    /// What makes it.
+    /// The tool that makes the backup.
     pub tool: Tool,
-    /// The backups it needs.
+    /// The backups that are needed to restore it.
     pub depends_on: Vec<Dependency>,
-    /// When policy may end its life.
+    /// The time from which policy may expire the backup.
     pub expires_at: Option<Timestamp>,
-    /// Its tags.
+    /// The tags.
     pub tags: BTreeMap<TagKey, Line>,
-    /// Further facts.
+    /// The metadata, a JSON object.
     pub metadata: Metadata,
 }
 
@@ -77,7 +76,7 @@ impl From<NewBackup> for Body {
     }
 }
 
-/// What a change starts from.
+/// The state before a change.
 struct Base {
     id: BackupId,
     reference: String,
@@ -85,10 +84,10 @@ struct Base {
     known: Option<Entry>,
 }
 
-/// What a change adds to a record.
+/// The additions of a change to a record.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// What happened, in this order; nothing means that there is nothing to do.
+    /// The events to add, in this order. If there are none, nothing is written.
     pub bodies: Vec<Body>,
     /// The schema of the database as it was backed up.
     pub schema: Option<Vec<u8>>,
@@ -101,15 +100,17 @@ impl<T: Into<Body>> From<T> for Change {
 }
 
 impl Ledger<'_> {
-    /// Registers a backup; `then` are further events of the same moment.
+    /// Registers a backup and adds the events `then` in the same commit. Fails if the schema commit is
+    /// missing or the id is taken.
     pub fn register(&self, new: &NewBackup, then: &[Body]) -> Result<Entry, Error> {
         let mut bodies = vec![Body::from(new.clone())];
         bodies.extend_from_slice(then);
         self.change(&new.commit, new.id, |_| Ok(Change { bodies: bodies.clone(), schema: None }))
     }
 
-    /// Adds to the record of a backup what `decide` says. It is asked again
-    /// with the newer record when somebody else was faster.
+    /// Adds the events that `decide` returns to the record of a backup. `decide` is called again with
+    /// the newer record if the record was changed meanwhile. Fails if the backup is missing or its
+    /// state does not allow an event.
     pub fn append(
         &self,
         id: BackupId,
@@ -119,7 +120,7 @@ impl Ledger<'_> {
         self.append_at(&commit, id, decide)
     }
 
-    /// [`Ledger::append`] where the schema commit is known.
+    /// Like [`Ledger::append`], with a known schema commit.
     pub fn append_at(
         &self,
         commit: &CommitId,
@@ -132,19 +133,19 @@ impl Ledger<'_> {
         })
     }
 
-    /// Adds an event that was made elsewhere, as it is. An event that is
-    /// already there is no change.
+    /// Adds an existing event unchanged. Does nothing if the record has it already. Fails if the event
+    /// is invalid or the state of the backup does not allow it.
     pub fn append_event(&self, event: &Event) -> Result<Entry, Error> {
         self.append_event_with_schema(event, None)
     }
 
-    /// The event that this ledger would add to `record` next.
+    /// Returns the event that this ledger would add to `record` next. Fails if git has no identity.
     pub fn next_event(&self, record: &Record, body: Body) -> Result<Event, Error> {
         let (at, by) = (self.clock.now(), Line::lossy(&self.schema_repository().identity()?.to_line()));
         Ok(Event::new(EventId::new(at), record.id(), record.next_clock(), at, by, self.host.clone(), body))
     }
 
-    /// [`Ledger::append_event`] together with the schema of the database.
+    /// Like [`Ledger::append_event`], and also records the schema of the database.
     pub fn append_event_with_schema(&self, event: &Event, schema: Option<&[u8]>) -> Result<Entry, Error> {
         event.validate()?;
         let commit = match &event.body {
@@ -154,7 +155,7 @@ impl Ledger<'_> {
         if self.repository.ref_tip(&layout::ref_name(&commit))?.is_none() {
             self.schema_repository().commit(Oid::from(&commit))?;
         }
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let base = self.base(&commit, event.backup)?;
             let known = base.known.as_ref().is_some_and(|entry| entry.record.event(event.id).is_some());
             let added = if known { Vec::new() } else { vec![event.clone()] };
@@ -169,7 +170,7 @@ impl Ledger<'_> {
         mut decide: impl FnMut(Option<&Entry>) -> Result<Change, Error>,
     ) -> Result<Entry, Error> {
         let by = Line::lossy(&self.schema_repository().identity()?.to_line());
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let base = self.base(commit, id)?;
             let change = decide(base.known.as_ref())?;
             let (clock, at) =
@@ -182,19 +183,22 @@ impl Ledger<'_> {
         })
     }
 
-    /// Tries again as long as others are faster.
-    pub(super) fn retrying<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-        retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
+    /// Calls `attempt` again while it fails because refs have moved. Fails with [`Error::Busy`] after too
+    /// many attempts.
+    pub(super) fn retry_on_conflict<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        retry_on_conflict(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
     }
 
-    /// Reads what a change starts from. The tip is read once: the record, the
-    /// tree and the expected value of the ref all come from it.
+    /// Reads the state before a change. The tip is read only once: the record, the tree and the expected
+    /// value of the ref all come from it.
     fn base(&self, commit: &CommitId, id: BackupId) -> Result<Base, Error> {
         let reference = layout::ref_name(commit);
         let tip = self.repository.ref_tip(&reference)?;
         let known = match tip {
             Some(tip) => match self.repository.entry_at(tip, &layout::record_path(id))? {
-                Some(blob) => Some(self.read_place(&Place { id, commit: commit.clone(), tip, blob })?),
+                Some(blob) => {
+                    Some(self.read_at(&RecordLocation { id, commit: commit.clone(), tip, blob })?)
+                }
                 None => None,
             },
             None => None,
@@ -202,7 +206,7 @@ impl Ledger<'_> {
         Ok(Base { id, reference, tip, known })
     }
 
-    /// One try to add events to what was read.
+    /// Adds events to the state `base`. Fails if a ref has moved meanwhile.
     fn write(&self, base: Base, added: &[Event], schema: Option<&[u8]>) -> Result<Entry, Error> {
         let mut record = match &base.known {
             Some(entry) if added.is_empty() => return Ok(entry.clone()),
@@ -233,12 +237,12 @@ impl Ledger<'_> {
         let mut writer = self.repository.writer();
         let parent = match base.tip {
             Some(tip) => tip,
-            None => self.beginning(&mut writer, &backup.commit)?,
+            None => self.root_commit(&mut writer, &backup.commit)?,
         };
         let mut changes = Vec::new();
         if base.tip.is_none() {
-            // Records of another commit that were merged into the schema
-            // history by accident are not records of this one.
+            // Records of another commit may have been merged into the schema history by accident.
+            // They do not belong to this commit.
             changes.push(TreeChange::Remove(layout::DIRECTORY.to_owned()));
         }
         changes.push(TreeChange::File(layout::record_path(backup.id), writer.blob(&record.to_bytes()?)?));
@@ -265,7 +269,7 @@ impl Ledger<'_> {
             ..Transaction::default()
         })?;
         crash_point(&format!("{step}.refs-moved"));
-        writer.settle()?;
+        writer.finish()?;
         Ok(new)
     }
 
@@ -290,7 +294,7 @@ fn subject(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 
-/// Refuses what the state machine does not allow.
+/// Fails if the state machine does not allow `event` in `state`.
 fn check(id: BackupId, state: Option<&Backup>, event: &Event) -> Result<(), Error> {
     match refusal(state, &event.body) {
         Some(reason) => {

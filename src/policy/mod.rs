@@ -1,86 +1,84 @@
-//! Which moves of branches want a backup: pure decisions over facts.
+//! Decides which moves of branches require a backup. Pure.
 //!
-//! A [`Rule`] says for one database which branches matter and which paths of
-//! the repository are its schema. A hook asks about a branch that has just
-//! moved ([`verdict`]); [`uncovered`] asks about a branch as it is, so that what
-//! a hook has missed is found.
+//! A [`BranchRule`] has, for one database, the branches to watch and the paths of the schema. [`decide`]
+//! decides about a branch that has just moved, for hooks. [`lacks_backup`] decides about the current state
+//! of a branch, to find moves for which no hook ran.
 
 use crate::domain::{BackupType, CommitId, DatabaseName, Line};
 use crate::git::{BranchPatterns, PathPatterns};
 
-/// What is to happen when branches move.
+/// A rule for backups after moves of branches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// The database that is backed up.
+pub struct BranchRule {
+    /// The database to back up.
     pub database: DatabaseName,
-    /// When one of these branches moves; each value by itself.
+    /// The branches to watch. A branch is watched if one of the values matches it.
     pub branches: Vec<BranchPatterns>,
-    /// And something on these paths has changed.
+    /// The paths of the schema, one of which must have changed.
     pub paths: Vec<PathPatterns>,
-    /// With this tool, if not with the one of the database.
+    /// The tool; `None` for the tool of the database.
     pub tool: Option<Line>,
-    /// As this type of backup, if not as that of the database.
+    /// The type of backup; `None` for that of the database.
     pub kind: Option<BackupType>,
     /// The priority of the job.
     pub priority: i16,
 }
 
-impl Rule {
-    /// Does it watch the branch `name`?
+impl BranchRule {
+    /// Returns true if the rule watches the branch `name`.
     pub fn watches(&self, name: &str) -> bool {
         self.branches.iter().any(|patterns| patterns.matches(name))
     }
 
-    /// Does the file `path` count as schema?
+    /// Returns true if the file `path` is a part of the schema.
     pub fn is_schema(&self, path: &str) -> bool {
         self.paths.iter().any(|patterns| patterns.matches(path))
     }
 }
 
-/// What has become of a branch.
+/// The change of a branch by a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It is new, or where it was is not known: everything may have changed.
+pub enum BranchChange {
+    /// The branch is new, or its old tip is unknown: everything may have changed.
     Everything,
-    /// It moved, and this says whether a path changed that counts as schema.
+    /// The paths of both tips were compared.
     Paths {
-        /// Whether one did.
+        /// True if a path of the schema has changed.
         schema: bool,
     },
 }
 
-/// What a rule says about a branch that has moved.
+/// The decision about a branch that has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// A backup is wanted.
+pub enum Decision {
+    /// A backup is required.
     Backup,
     /// The rule does not watch this branch.
     OtherBranch,
-    /// Nothing has changed that counts as schema.
+    /// No path of the schema has changed.
     NoSchemaChange,
 }
 
-/// Decides about a branch that has moved. `change` is only asked for when it
-/// matters: it costs more than all the rest.
-pub fn verdict<E>(
-    rule: &Rule,
+/// Decides about a branch that has moved. `change` is expensive, and is called only if the rule watches
+/// the branch. Fails if `change` fails.
+pub fn decide<E>(
+    rule: &BranchRule,
     branch: &str,
-    change: impl FnOnce() -> Result<Change, E>,
-) -> Result<Verdict, E> {
+    change: impl FnOnce() -> Result<BranchChange, E>,
+) -> Result<Decision, E> {
     if !rule.watches(branch) {
-        return Ok(Verdict::OtherBranch);
+        return Ok(Decision::OtherBranch);
     }
     Ok(match change()? {
-        Change::Everything | Change::Paths { schema: true } => Verdict::Backup,
-        Change::Paths { schema: false } => Verdict::NoSchemaChange,
+        BranchChange::Everything | BranchChange::Paths { schema: true } => Decision::Backup,
+        BranchChange::Paths { schema: false } => Decision::NoSchemaChange,
     })
 }
 
-/// Whether a branch that a rule watches lacks a backup. `line` are its commits
-/// from the tip along the first parents; of each is asked whether it changed
-/// the schema and whether it is attended to: has a record or a job. The newest
-/// change must be attended to, or something that came after it.
-pub fn uncovered<E>(
+/// Returns true if a watched branch lacks a backup. `line` has its commits, from the tip along the first
+/// parents. `is_attended` returns true for a commit that has a record or a job. The newest commit that
+/// changes the schema, or a later one, must be attended. Fails if `changes_schema` fails.
+pub fn lacks_backup<E>(
     line: &[CommitId],
     mut is_attended: impl FnMut(&CommitId) -> bool,
     mut changes_schema: impl FnMut(&CommitId) -> Result<bool, E>,
@@ -100,8 +98,8 @@ pub fn uncovered<E>(
 mod tests {
     use super::*;
 
-    fn rule(branches: &[&str], paths: &[&str]) -> Rule {
-        Rule {
+    fn rule(branches: &[&str], paths: &[&str]) -> BranchRule {
+        BranchRule {
             database: "shop".parse().unwrap(),
             branches: branches.iter().map(|text| text.parse().unwrap()).collect(),
             paths: paths.iter().map(|text| text.parse().unwrap()).collect(),
@@ -111,28 +109,28 @@ mod tests {
         }
     }
 
-    fn decide(rule: &Rule, branch: &str, change: Change) -> Verdict {
-        verdict(rule, branch, || Ok::<_, ()>(change)).unwrap()
+    fn decision(rule: &BranchRule, branch: &str, change: BranchChange) -> Decision {
+        decide(rule, branch, || Ok::<_, ()>(change)).unwrap()
     }
 
     #[test]
-    fn a_branch_that_is_watched_and_has_a_new_schema_wants_a_backup() {
+    fn a_watched_branch_with_a_new_schema_requires_a_backup() {
         let rule = rule(&["main", "release/*"], &["*.sql"]);
         assert!(rule.is_schema("db/1.sql") && !rule.is_schema("README.md"));
-        assert_eq!(decide(&rule, "main", Change::Everything), Verdict::Backup);
-        assert_eq!(decide(&rule, "release/1", Change::Paths { schema: true }), Verdict::Backup);
-        assert_eq!(decide(&rule, "main", Change::Paths { schema: false }), Verdict::NoSchemaChange);
-        let not_asked = verdict(&rule, "feature", || Err("asked"));
-        assert_eq!(not_asked, Ok(Verdict::OtherBranch));
-        assert_eq!(verdict(&rule, "main", || Err("asked")), Err("asked"));
+        assert_eq!(decision(&rule, "main", BranchChange::Everything), Decision::Backup);
+        assert_eq!(decision(&rule, "release/1", BranchChange::Paths { schema: true }), Decision::Backup);
+        assert_eq!(decision(&rule, "main", BranchChange::Paths { schema: false }), Decision::NoSchemaChange);
+        let not_asked = decide(&rule, "feature", || Err("asked"));
+        assert_eq!(not_asked, Ok(Decision::OtherBranch));
+        assert_eq!(decide(&rule, "main", || Err("asked")), Err("asked"));
     }
 
     #[test]
-    fn the_newest_change_has_to_be_attended_to_or_what_came_after_it() {
+    fn the_newest_change_or_a_later_commit_must_be_attended() {
         let commit = |n: usize| -> CommitId { format!("{n:040x}").parse().unwrap() };
         let line: Vec<CommitId> = (0..5).map(commit).collect();
         let lacks = |attended: &[usize], changes: &[usize]| {
-            uncovered(
+            lacks_backup(
                 &line,
                 |it| attended.iter().any(|n| commit(*n) == *it),
                 |it| Ok::<_, ()>(changes.iter().any(|n| commit(*n) == *it)),

@@ -1,4 +1,4 @@
-//! What can go wrong with a queue.
+//! The errors of queues.
 
 use crate::domain::JobId;
 use crate::{git, pg};
@@ -15,21 +15,21 @@ pub enum Error {
     /// There is no such job.
     #[error("no job matches `{selector}`")]
     NotFound {
-        /// What was asked for.
+        /// The id, or its beginning.
         selector: String,
     },
-    /// The state of the job does not allow it.
+    /// The state of the job does not allow the change.
     #[error("job {job} cannot be {verb}: {reason}")]
     Refused {
         /// The job.
         job: JobId,
-        /// What was to be done: `paused`, ...
+        /// The refused change as a participle: `paused`, ...
         verb: &'static str,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The job was given to another worker, or taken away.
-    #[error("job {job} is not this worker's any more")]
+    /// The job was given to another worker or removed.
+    #[error("this worker has lost job {job}")]
     Lost {
         /// The job.
         job: JobId,
@@ -37,30 +37,30 @@ pub enum Error {
     /// A job cannot be read.
     #[error("job {job} is damaged: {reason}")]
     Damaged {
-        /// Its name.
+        /// The name of the job.
         job: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// Others kept changing the same job.
+    /// Other processes kept changing the same job.
     #[error("gave up after {attempts} attempts: {last}")]
     Busy {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: usize,
-        /// The last failure.
+        /// The last error.
         last: String,
     },
-    /// The schema in PostgreSQL is missing, or not the one of this program.
+    /// The schema in PostgreSQL is missing, or has another version than this program needs.
     #[error("the queue in database \"{dbname}\" has version {installed}, and {needed} is needed")]
     Version {
         /// The database.
         dbname: String,
-        /// Its version; 0 when there is nothing.
+        /// The installed version; 0 if there is no schema.
         installed: u32,
-        /// The version of this program.
+        /// The version that this program needs.
         needed: u32,
     },
-    /// Unfinished jobs may have come by a push.
+    /// Unfinished jobs may have been pushed by other people.
     #[error(
         "{jobs} jobs of this repository may have been pushed by others: pushes to refs/pggit are not forbidden"
     )]
@@ -68,7 +68,7 @@ pub enum Error {
         /// The number of jobs.
         jobs: usize,
     },
-    /// Jobs may come by a fetch.
+    /// A fetch may bring jobs of other people.
     #[error("a fetch from '{remote}' may bring jobs of others: its refspec is {refspec}")]
     Fetched {
         /// The name of the remote.
@@ -79,13 +79,13 @@ pub enum Error {
     /// Changes cannot be watched.
     #[error("cannot watch the queue: {detail}")]
     Watch {
-        /// Why not.
+        /// The reason.
         detail: String,
     },
 }
 
 impl Error {
-    /// May the same call succeed when it is made again?
+    /// Returns true if the same call may succeed later.
     pub fn retry(&self) -> bool {
         match self {
             Self::Git(error) => error.retry(),

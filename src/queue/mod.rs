@@ -1,20 +1,20 @@
-//! The queue: jobs that wait, and who works on them.
+//! The job queue.
 //!
-//! A [`Queue`] is a place for jobs with one set of promises, whatever it is
-//! made of ([`RefsQueue`]: refs of the git repository, for one machine;
-//! [`PostgresQueue`]: tables, for a fleet):
+//! A [`Queue`] stores jobs and makes the same promises with every backend ([`RefsQueue`]: refs of the
+//! git repository, for the workers of one host; [`PostgresQueue`]: tables, for workers on several
+//! hosts):
 //!
-//! - What was put into it is durable when [`Queue::enqueue`] returns.
-//! - A claim is short: nothing is locked while a job runs. Exactly one worker
-//!   gets a job; it keeps it as long as it is heard of within its lease.
-//! - What a worker says after its lease was given to another changes nothing:
-//!   each claim has a number, and only the last one counts.
-//! - What became of a job and has to be told is remembered with its end until
-//!   somebody says that it was told: if its worker dies before, another tells it.
-//! - A job whose worker was lost is tried again, as often as its policy says.
+//! - A job is durable when [`Queue::enqueue`] returns.
+//! - A claim is short: no lock is held while a job runs. Exactly one worker gets a job, and keeps it as
+//!   long as its heartbeats renew the lease.
+//! - A worker cannot change a job after its lease was given to another worker: each claim has a fencing
+//!   token, and only the newest one counts.
+//! - A notification about the end of a job is stored together with that end (an outbox), until it is
+//!   marked as sent. If the worker crashes before, another worker sends it.
+//! - A job whose lease expired is retried, up to the limit of its policy.
 //! - At most one backup of a database runs at a time.
-//! - Of the jobs that wait with the same key there is only one.
-//! - Higher priority goes first, then age.
+//! - At most one job waits with the same deduplication key.
+//! - Jobs run in the order of their priority, then of their age.
 
 mod error;
 mod postgres;
@@ -33,55 +33,55 @@ use crate::domain::{
 };
 use crate::process::{self, Liveness};
 
-/// A job that was put into the queue, or one that was there.
+/// The result of [`Queue::enqueue`].
 #[derive(Debug, Clone)]
-pub struct Enqueued {
-    /// The job.
+pub struct EnqueueResult {
+    /// The new job, or the waiting job with the same deduplication key.
     pub job: Job,
-    /// It was not there: no job with the same key was waiting.
+    /// True if the job is new.
     pub is_new: bool,
 }
 
-/// Who takes a job.
+/// A worker that claims jobs.
 #[derive(Debug, Clone)]
 pub struct Claimant {
     /// The name of the worker.
     pub worker: Line,
-    /// Its process, for those on the same machine.
+    /// The process of the worker, so that others on the same host can detect its death.
     pub owner: Option<Owner>,
-    /// How long it may be silent.
+    /// The time without a heartbeat after which the lease expires.
     pub lease: Duration,
 }
 
-/// A job that was taken, and the number that proves it.
+/// A claimed job, with the proof of the claim.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// The job.
     pub job: Job,
-    /// The number of the claim.
-    pub token: u64,
-    /// A number that only the worker has that made the claim, where the queue can
-    /// keep it from others; else 0.
+    /// The fencing token: the number of the claim.
+    pub fencing_token: u64,
+    /// A secret number that only the claiming worker gets. It is 0 if the queue cannot keep it from
+    /// other processes.
     pub key: u64,
 }
 
-/// What the queue says to a heartbeat.
+/// The reply to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Go on.
-    Held,
-    /// Somebody wants the attempt to end.
+pub enum HeartbeatReply {
+    /// The worker may continue.
+    Continue,
+    /// A user has cancelled the job; the worker should stop the attempt.
     CancelRequested,
 }
 
-/// Which jobs.
+/// A selection of jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// In one of these states; empty for all.
+    /// Only jobs in one of these states; empty for all.
     pub states: Vec<JobState>,
-    /// Of this database.
+    /// Only jobs of this database.
     pub database: Option<DatabaseName>,
-    /// Of this kind.
+    /// Only jobs of this kind.
     pub kind: Option<JobKind>,
 }
 
@@ -93,62 +93,62 @@ impl Filter {
     }
 }
 
-/// Jobs, and what could not be read among them.
+/// Jobs, and those that cannot be read.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// The jobs, the oldest first.
+    /// The jobs, oldest first.
     pub jobs: Vec<Job>,
-    /// Names and troubles of those that are damaged.
+    /// The names of the damaged jobs, with the reasons.
     pub damaged: Vec<(String, String)>,
 }
 
-/// The queue in numbers.
+/// Statistics of the queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// How many jobs are in each state.
+    /// The number of jobs in each state.
     pub by_state: Vec<(JobState, u64)>,
-    /// How many of them could run now.
+    /// The number of jobs that could run now.
     pub due: u64,
-    /// How long the oldest of those has been waiting.
+    /// The age of the oldest job that could run now, in seconds.
     pub oldest_due_s: u64,
-    /// How many are running on an expired lease.
+    /// The number of running jobs whose lease has expired.
     pub expired: u64,
-    /// When the last job was completed.
+    /// The time at which the last job was completed.
     pub last_completed_at: Option<Timestamp>,
 }
 
 impl Stats {
-    /// How many jobs are in `state`.
+    /// Returns the number of jobs in `state`.
     pub fn count(&self, state: JobState) -> u64 {
         self.by_state.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
     }
 }
 
-/// Wakes whoever waits for jobs.
+/// A subscription to changes of the queue.
 pub trait Watch: Send {
-    /// Waits until something may have changed in the queue, at most for
-    /// `patience`. Says whether something has.
-    fn wait(&mut self, patience: Duration) -> Result<bool, Error>;
+    /// Waits until the queue may have changed, at most for `timeout`. Returns false after a timeout.
+    /// Fails if changes cannot be watched any more.
+    fn wait(&mut self, timeout: Duration) -> Result<bool, Error>;
 }
 
-/// A queue. One value may be used by several threads.
+/// A job queue. Several threads may use one value. Every function fails if the repository or the server
+/// fails.
 pub trait Queue: Send + Sync {
-    /// Puts a job into it, unless one with the same key is waiting.
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error>;
+    /// Adds a job, unless a job with the same deduplication key is waiting.
+    fn enqueue(&self, new: NewJob) -> Result<EnqueueResult, Error>;
 
-    /// Takes the next job, if there is one that may run now. Jobs whose lease
-    /// has expired are taken from their workers first.
+    /// Claims the next job that may run now, if there is one. Expired leases are released first.
     fn claim(&self, claimant: &Claimant) -> Result<Option<Claim>, Error>;
 
-    /// Says that the worker of `claim` is still there.
-    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error>;
+    /// Renews the lease of `claim`. Fails with [`Error::Lost`] if another worker has the job by now.
+    fn heartbeat(&self, claim: &Claim) -> Result<HeartbeatReply, Error>;
 
-    /// Says how an attempt ended. [`Error::Lost`] when the job is another's
-    /// by now; then nothing has changed.
+    /// Records the end of an attempt. Fails with [`Error::Lost`], without a change, if another worker has
+    /// the job by now.
     fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error>;
 
-    /// Says how an attempt ended and takes the next job. The first has been
-    /// done even if there is no next one.
+    /// Records the end of an attempt and claims the next job. The end is recorded even if there is no
+    /// next job. Fails as [`Queue::end`] does.
     fn end_and_claim(
         &self,
         claim: &Claim,
@@ -156,56 +156,56 @@ pub trait Queue: Send + Sync {
         claimant: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error>;
 
-    /// Jobs about whose end there is something to tell that nobody else is
-    /// telling. From now on it is the business of `teller`.
-    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error>;
+    /// Claims the pending notifications that no other process is sending, for the process `sender`.
+    /// Returns their jobs.
+    fn claim_notifications(&self, sender: Option<&Owner>) -> Result<Vec<Job>, Error>;
 
-    /// What became of a job by its claim `token` was told.
-    fn told(&self, id: JobId, token: u64) -> Result<(), Error>;
+    /// Marks the notification about the claim `token` of a job as sent.
+    fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error>;
 
-    /// Takes a job out that waits; asks a running one to end.
+    /// Cancels a waiting job, or requests that a running one stops. Fails if the job is completed or has
+    /// failed.
     fn cancel(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Lets a job that failed or was cancelled, or waits for its next attempt,
-    /// be tried now.
+    /// Makes a job ready that failed, was cancelled, or waits for its next attempt. Fails if the job is
+    /// running, completed or paused.
     fn retry(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Lets a waiting job wait for [`Queue::resume`].
+    /// Pauses a waiting job until [`Queue::resume`]. Fails if the job is running or finished.
     fn pause(&self, id: JobId) -> Result<Job, Error>;
 
-    /// Lets a paused job run.
+    /// Resumes a paused job. Fails if the job is neither paused nor ready.
     fn resume(&self, id: JobId) -> Result<Job, Error>;
 
-    /// One job.
+    /// Returns a job. Fails if there is no such job.
     fn get(&self, id: JobId) -> Result<Job, Error>;
 
-    /// The jobs whose id begins with `prefix`.
+    /// Returns the ids of the jobs that begin with `prefix`.
     fn find(&self, prefix: &str) -> Result<Vec<JobId>, Error>;
 
-    /// The jobs that pass `filter`.
+    /// Returns the jobs that match `filter`.
     fn list(&self, filter: &Filter) -> Result<Listing, Error>;
 
-    /// The queue in numbers.
+    /// Returns the statistics of the queue.
     fn stats(&self) -> Result<Stats, Error>;
 
-    /// Removes finished jobs that have not changed for `age`. Says how many.
+    /// Removes finished jobs that have not changed for `age`. Returns their number.
     fn clean(&self, age: Duration) -> Result<u64, Error>;
 
-    /// In how long the next job becomes due, or a lease expires; `None` when
-    /// nothing is expected.
+    /// Returns the time until the next job becomes due or a lease expires; `None` if there is neither.
     fn next_due(&self) -> Result<Option<Duration>, Error>;
 
-    /// Something that wakes whoever waits.
+    /// Subscribes to changes of the queue.
     fn watch(&self) -> Result<Box<dyn Watch>, Error>;
 }
 
-/// Is who was to send this message late, or known to be dead?
-fn is_unattended(untold: &Untold, now: Timestamp) -> bool {
+/// Returns true if a pending notification may be claimed: its sender is late, or is dead.
+fn is_claimable(untold: &Untold, now: Timestamp) -> bool {
     let is_dead = |owner: &Owner| process::is_alive(owner) == Liveness::Dead;
     untold.is_late(now) || untold.owner.as_ref().is_some_and(is_dead)
 }
 
-/// A number from 0 to 1.
-fn chance() -> f64 {
+/// Returns a random number from 0 to 1.
+fn random_fraction() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }

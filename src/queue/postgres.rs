@@ -1,8 +1,7 @@
-//! The queue in PostgreSQL, for workers on several machines.
+//! The queue in PostgreSQL, for workers on several hosts.
 //!
-//! What a claim, an end and all the rest mean stands in the functions of the
-//! schema `pggit` (see the room `sql`); here are the questions and what becomes
-//! of the answers. A connection that broke is made anew at the next question.
+//! The functions of the schema `pggit` implement the queue (see the room `sql`). This module calls them
+//! and parses their results. A lost connection is opened again at the next call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use backon::{BlockingRetryable as _, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, is_unattended,
+    Claim, Claimant, EnqueueResult, Error, Filter, HeartbeatReply, Listing, Queue, Stats, Watch, is_claimable,
 };
 use crate::clock::Clock;
 use crate::domain::{Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner};
@@ -19,54 +18,53 @@ use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
 use crate::process::{self, Liveness, crash_point};
 use crate::sql;
 
-/// What the server's activity views call us.
+/// The `application_name` of the connections.
 const APPLICATION: &str = "git-pggit queue";
-/// The statements about a claim. Its key is a parameter, because `pg_stat_activity` shows the text of
-/// statements to others.
+/// The statements about a claim. The key of the claim is a parameter, because `pg_stat_activity` shows
+/// the text of statements to other users.
 const HEARTBEAT: &str = "SELECT pggit.heartbeat($1::uuid, $2::int8)::text";
 const END: &str = "SELECT pggit.end_attempt($1::uuid, $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool)::text";
 const END_AND_CLAIM: &str = "SELECT ended::text, claimed::text FROM pggit.end_and_claim($1::uuid, \
     $2::int8, $3, $4::jsonb, $5, $6::bool, $7::bool, $8, $9::jsonb, $10::int8)";
 const CLAIM: &str = "SELECT pggit.claim_with_key($1, $2::jsonb, $3::int8)::text";
-/// How often it is tried again to change what others change, too.
+/// Maximum number of retries after a conflict with other sessions.
 const ATTEMPTS: usize = 30;
-/// How often is looked for workers of this machine that are dead, as long as
-/// there are jobs to be had without that.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two checks for dead workers of this host, while there are other jobs to claim.
+const DEAD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The queue in one database.
 pub struct PostgresQueue {
     info: ConnInfo,
     clock: std::sync::Arc<dyn Clock>,
     client: Mutex<Option<Client>>,
-    /// When the workers of this machine were looked at last.
-    looked: Mutex<Option<Instant>>,
+    /// The time of the last check for dead workers of this host.
+    checked_dead: Mutex<Option<Instant>>,
 }
 
 impl PostgresQueue {
-    /// The queue in the database that `info` names. `clock` makes ids and
-    /// nothing else.
+    /// Opens the queue in the database of `info`. `clock` is only used for ids. Fails if the server is
+    /// unreachable, the schema has another version, or its functions cannot be trusted.
     pub fn open(info: ConnInfo, clock: std::sync::Arc<dyn Clock>) -> Result<Self, Error> {
         let client = connect(&info)?;
-        Ok(Self { info, clock, client: Mutex::new(Some(client)), looked: Mutex::new(None) })
+        Ok(Self { info, clock, client: Mutex::new(Some(client)), checked_dead: Mutex::new(None) })
     }
 
     fn client(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, sql: &str) -> Result<Rows, Error> {
-        self.ask_by(|client| client.query(sql))
+    fn query(&self, sql: &str) -> Result<Rows, Error> {
+        self.with_client(|client| client.query(sql))
     }
 
-    /// Runs one statement with these values.
-    fn call(&self, sql: &str, values: &[Option<String>]) -> Result<Rows, Error> {
-        self.ask_by(|client| client.query_with(sql, values))
+    /// Runs one statement with these parameters.
+    fn query_with(&self, sql: &str, values: &[Option<String>]) -> Result<Rows, Error> {
+        self.with_client(|client| client.query_with(sql, values))
     }
 
-    /// Asks, and asks again when others were faster or the connection, which
-    /// may have been idle for long, turns out to be broken.
-    fn ask_by(&self, question: impl Fn(&Client) -> pg::Result<Rows>) -> Result<Rows, Error> {
+    /// Runs a query. Retries it after a conflict with another session, and once after the connection was
+    /// lost, which may have been idle for long.
+    fn with_client(&self, question: impl Fn(&Client) -> pg::Result<Rows>) -> Result<Rows, Error> {
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(1))
             .with_max_delay(Duration::from_millis(50))
@@ -104,16 +102,16 @@ impl PostgresQueue {
         })
     }
 
-    /// Takes jobs away from workers of this machine that are dead, which the
-    /// server cannot see. Says whether there were any.
-    fn rescue(&self) -> Result<bool, Error> {
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Releases the leases of dead workers of this host, which the server cannot detect. Returns true if
+    /// there were any.
+    fn release_dead(&self) -> Result<bool, Error> {
+        *self.checked_dead.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let sql = format!(
             "SELECT id, token, owner FROM pggit.jobs WHERE state = 'in_progress' AND owner ->> 'host' = {}",
             quote_literal(process::host().as_str())
         );
         let mut any = false;
-        for row in self.ask(&sql)? {
+        for row in self.query(&sql)? {
             let [Some(id), Some(token), Some(owner)] = row.as_slice() else { continue };
             let owner = serde_json::from_str::<Owner>(owner);
             if owner.is_ok_and(|owner| process::is_alive(&owner) == Liveness::Dead) {
@@ -124,18 +122,18 @@ impl PostgresQueue {
         Ok(any)
     }
 
-    fn looked_lately(&self) -> bool {
-        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.is_some_and(|at| at.elapsed() < LOOK)
+    fn checked_lately(&self) -> bool {
+        let checked_dead = self.checked_dead.lock().unwrap_or_else(PoisonError::into_inner);
+        checked_dead.is_some_and(|at| at.elapsed() < DEAD_CHECK_INTERVAL)
     }
 
-    /// The one value of an answer.
+    /// Runs a query and returns its only value.
     fn value(&self, sql: &str) -> Result<Option<String>, Error> {
-        self.ask(sql).map(only)
+        self.query(sql).map(only)
     }
 
-    /// Ends the attempt of a claimed job that cannot be parsed as failed for good.
-    fn give_up(&self, job: &str, reason: &str) -> Result<(), Error> {
+    /// Ends the attempt of a claimed job that cannot be parsed, as a permanent failure.
+    fn fail_unreadable(&self, job: &str, reason: &str) -> Result<(), Error> {
         let unreadable = || Error::Damaged { job: "?".to_owned(), reason: reason.to_owned() };
         let value: serde_json::Value = serde_json::from_str(job).map_err(|_| unreadable())?;
         let id = value["id"].as_str().and_then(|id| id.parse::<JobId>().ok()).ok_or_else(unreadable)?;
@@ -143,7 +141,7 @@ impl PostgresQueue {
         let proof = number("token")? + number("claim_key")?;
         let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
         let how = Ending::Failed { error, retry: false, output: String::new() };
-        self.call(END, &ending(id, proof, &how)).map(drop)
+        self.query_with(END, &ending(id, proof, &how)).map(drop)
     }
 
     fn command(&self, verb: &str, past: &'static str, id: JobId) -> Result<Job, Error> {
@@ -157,11 +155,12 @@ impl PostgresQueue {
         }
     }
 
-    /// Whether an end whose answer was lost was heard.
+    /// Returns the job if the end of the attempt was recorded, although its result was lost with the
+    /// connection. Fails with [`Error::Lost`] otherwise.
     fn ended_before(&self, claim: &Claim) -> Result<Job, Error> {
         let lost = Error::Lost { job: claim.job.id };
         match self.get(claim.job.id) {
-            Ok(job) if job.token == claim.token && job.state != JobState::InProgress => {
+            Ok(job) if job.token == claim.fencing_token && job.state != JobState::InProgress => {
                 match job.history.last() {
                     Some(report) if report.outcome != Outcome::Lost => Ok(job),
                     _ => Err(lost),
@@ -176,7 +175,7 @@ impl PostgresQueue {
 fn connect(info: &ConnInfo) -> Result<Client, Error> {
     let client = Client::connect(info, APPLICATION)?;
     sql::refuse_escalation(&client)?;
-    let (installed, needed) = (sql::installed(&client)?, sql::newest());
+    let (installed, needed) = (sql::installed_version(&client)?, sql::newest_version());
     match installed == needed {
         true => Ok(client),
         false => Err(Error::Version { dbname: info.dbname().to_owned(), installed, needed }),
@@ -191,7 +190,7 @@ fn parse(json: &str) -> Result<Job, Error> {
     })
 }
 
-/// The one value of an answer.
+/// Returns the only value of a result.
 fn only(rows: Rows) -> Option<String> {
     rows.into_iter().next().and_then(|row| row.into_iter().next().flatten())
 }
@@ -204,13 +203,13 @@ fn text_or_null(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 
-/// The values of a claim.
+/// Returns the parameters of a claim.
 fn claimant(claimant: &Claimant) -> [Option<String>; 3] {
     let lease_s = claimant.lease.as_secs().max(1);
     [Some(claimant.worker.to_string()), claimant.owner.as_ref().map(json), Some(lease_s.to_string())]
 }
 
-/// The values of an end.
+/// Returns the parameters of the end of an attempt.
 fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
     let (outcome, error, output, retry, tell) = match ending {
         Ending::Completed { output, tell } => (Outcome::Completed, None, output.as_str(), false, *tell),
@@ -224,7 +223,7 @@ fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
     while !output.is_char_boundary(start) {
         start += 1;
     }
-    // PostgreSQL has no NUL in texts.
+    // A text in PostgreSQL cannot contain NUL.
     let output = output[start..].replace('\0', " ");
     [
         Some(id.to_string()),
@@ -238,7 +237,7 @@ fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
 }
 
 impl Queue for PostgresQueue {
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
+    fn enqueue(&self, new: NewJob) -> Result<EnqueueResult, Error> {
         let id = JobId::new(self.clock.now());
         let NewJob { work, priority, dedup_key, policy, created_by } = new;
         let sql = format!(
@@ -254,50 +253,55 @@ impl Queue for PostgresQueue {
             policy.cap_s,
             quote_literal(created_by.as_str()),
         );
-        let rows = match self.ask(&sql) {
+        let rows = match self.query(&sql) {
             Ok(rows) => rows,
-            // The answer to the first question was lost, not the question.
-            Err(Error::Busy { .. }) => return Ok(Enqueued { job: self.get(id)?, is_new: true }),
+            // The job exists: its first insertion succeeded, but the result was lost.
+            Err(Error::Busy { .. }) => return Ok(EnqueueResult { job: self.get(id)?, is_new: true }),
             Err(error) => return Err(error),
         };
         let row = rows.first().map(Vec::as_slice).unwrap_or_default();
         match row {
-            [Some(job), is_new] => Ok(Enqueued { job: parse(job)?, is_new: is_new.as_deref() == Some("t") }),
-            _ => Err(Error::Busy { attempts: 1, last: "the key of the job was taken and freed".to_owned() }),
+            [Some(job), is_new] => {
+                Ok(EnqueueResult { job: parse(job)?, is_new: is_new.as_deref() == Some("t") })
+            }
+            _ => Err(Error::Busy {
+                attempts: 1,
+                last: "another job had the same key and has released it".to_owned(),
+            }),
         }
     }
 
     fn claim(&self, by: &Claimant) -> Result<Option<Claim>, Error> {
-        let claim = || self.call(CLAIM, &claimant(by)).map(only);
-        if !self.looked_lately() {
-            self.rescue()?;
+        let claim = || self.query_with(CLAIM, &claimant(by)).map(only);
+        if !self.checked_lately() {
+            self.release_dead()?;
         }
         loop {
             let mut claimed = claim()?;
-            if claimed.is_none() && self.rescue()? {
+            if claimed.is_none() && self.release_dead()? {
                 claimed = claim()?;
             }
             let Some(job) = claimed else { return Ok(None) };
             crash_point("queue.claimed");
             match claim_of(&job) {
-                // The unreadable job would be claimed again before all others.
-                Err(Error::Damaged { reason, .. }) => self.give_up(&job, &reason)?,
+                // Otherwise the unreadable job would be claimed again before all others.
+                Err(Error::Damaged { reason, .. }) => self.fail_unreadable(&job, &reason)?,
                 claim => return claim.map(Some),
             }
         }
     }
 
-    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
+    fn heartbeat(&self, claim: &Claim) -> Result<HeartbeatReply, Error> {
         let values = [Some(claim.job.id.to_string()), Some(proof(claim).to_string())];
-        match only(self.call(HEARTBEAT, &values)?).as_deref() {
-            Some("true") => Ok(Standing::CancelRequested),
-            Some(_) => Ok(Standing::Held),
+        match only(self.query_with(HEARTBEAT, &values)?).as_deref() {
+            Some("true") => Ok(HeartbeatReply::CancelRequested),
+            Some(_) => Ok(HeartbeatReply::Continue),
             None => Err(Error::Lost { job: claim.job.id }),
         }
     }
 
     fn end(&self, claim: &Claim, how: &Ending) -> Result<Job, Error> {
-        match only(self.call(END, &ending(claim.job.id, proof(claim), how))?) {
+        match only(self.query_with(END, &ending(claim.job.id, proof(claim), how))?) {
             Some(job) => parse(&job),
             None => self.ended_before(claim),
         }
@@ -311,11 +315,11 @@ impl Queue for PostgresQueue {
     ) -> Result<(Job, Option<Claim>), Error> {
         let mut values = Vec::from(ending(claim.job.id, proof(claim), how));
         values.extend(claimant(by));
-        let row = self.call(END_AND_CLAIM, &values)?.into_iter().next().unwrap_or_default();
+        let row = self.query_with(END_AND_CLAIM, &values)?.into_iter().next().unwrap_or_default();
         match row.as_slice() {
             [Some(ended), Some(claimed)] => match claim_of(claimed) {
                 Err(Error::Damaged { reason, .. }) => {
-                    self.give_up(claimed, &reason)?;
+                    self.fail_unreadable(claimed, &reason)?;
                     Ok((parse(ended)?, self.claim(by)?))
                 }
                 claim => Ok((parse(ended)?, Some(claim?))),
@@ -325,25 +329,25 @@ impl Queue for PostgresQueue {
         }
     }
 
-    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
+    fn claim_notifications(&self, sender: Option<&Owner>) -> Result<Vec<Job>, Error> {
         let sql = "SELECT pggit.job_json(j), untold, pg_catalog.to_jsonb(pg_catalog.clock_timestamp()) FROM pggit.jobs AS j \
                    WHERE untold IS NOT NULL ORDER BY finished_at, id";
-        let teller = text_or_null(teller.map(json).as_deref());
+        let sender = text_or_null(sender.map(json).as_deref());
         let mut taken = Vec::new();
-        for row in self.ask(sql)? {
+        for row in self.query(sql)? {
             let [Some(job), Some(known), Some(now)] = row.as_slice() else { continue };
             let (Ok(job), Ok(now)) = (parse(job), serde_json::from_str(now)) else { continue };
-            if !job.untold.as_ref().is_some_and(|untold| is_unattended(untold, now)) {
+            if !job.untold.as_ref().is_some_and(|untold| is_claimable(untold, now)) {
                 continue;
             }
-            let sql = format!("SELECT pggit.take_untold('{}', {}, {teller})", job.id, quote_literal(known));
+            let sql = format!("SELECT pggit.take_untold('{}', {}, {sender})", job.id, quote_literal(known));
             taken.extend(self.value(&sql)?.as_deref().map(parse).transpose()?);
         }
         Ok(taken)
     }
 
-    fn told(&self, id: JobId, token: u64) -> Result<(), Error> {
-        self.ask(&format!("SELECT pggit.told('{id}', {token})")).map(drop)
+    fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error> {
+        self.query(&format!("SELECT pggit.told('{id}', {token})")).map(drop)
     }
 
     fn cancel(&self, id: JobId) -> Result<Job, Error> {
@@ -351,7 +355,7 @@ impl Queue for PostgresQueue {
     }
 
     fn retry(&self, id: JobId) -> Result<Job, Error> {
-        self.command("retry", "tried again", id)
+        self.command("retry", "retried", id)
     }
 
     fn pause(&self, id: JobId) -> Result<Job, Error> {
@@ -372,7 +376,7 @@ impl Queue for PostgresQueue {
             "SELECT id FROM pggit.jobs WHERE pg_catalog.starts_with(id::text, {}) ORDER BY id",
             quote_literal(prefix)
         );
-        let rows = self.ask(&sql)?;
+        let rows = self.query(&sql)?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next()??.parse().ok()).collect())
     }
 
@@ -391,7 +395,7 @@ impl Queue for PostgresQueue {
             wanted.join(" AND ")
         );
         let mut listing = Listing::default();
-        for row in self.ask(&sql)? {
+        for row in self.query(&sql)? {
             match parse(row.first().and_then(Option::as_deref).unwrap_or_default()) {
                 Ok(job) => listing.jobs.push(job),
                 Err(Error::Damaged { job, reason }) => listing.damaged.push((job, reason)),
@@ -403,7 +407,7 @@ impl Queue for PostgresQueue {
 
     fn stats(&self) -> Result<Stats, Error> {
         const NOW: &str = "pg_catalog.clock_timestamp()";
-        let states = self.ask("SELECT state, pg_catalog.count(*) FROM pggit.jobs GROUP BY state")?;
+        let states = self.query("SELECT state, pg_catalog.count(*) FROM pggit.jobs GROUP BY state")?;
         let count = |state: &JobState| {
             let found = states.iter().find(|row| row[0].as_deref() == Some(state.as_str()));
             found.and_then(|row| row[1].as_deref()?.parse().ok()).unwrap_or(0)
@@ -416,7 +420,7 @@ impl Queue for PostgresQueue {
              pg_catalog.count(*) FILTER (WHERE state = 'in_progress' AND lease_expires_at <= {NOW}), \
              pg_catalog.to_jsonb(pg_catalog.max(finished_at) FILTER (WHERE state = 'completed')) FROM pggit.jobs"
         );
-        let row = self.ask(&sql)?.into_iter().next().unwrap_or_default();
+        let row = self.query(&sql)?.into_iter().next().unwrap_or_default();
         let number = |at: usize| row.get(at).and_then(|text| text.as_deref()?.parse().ok()).unwrap_or(0);
         Ok(Stats {
             by_state: JobState::ALL.iter().map(|state| (*state, count(state))).collect(),
@@ -453,25 +457,24 @@ struct ClaimKey {
     claim_key: u64,
 }
 
-/// # Errors
-/// [`Error::Damaged`] when the job or the key of its claim cannot be read.
+/// Parses a claimed job. Fails with [`Error::Damaged`] if the job or the key of its claim is invalid.
 fn claim_of(json: &str) -> Result<Claim, Error> {
     let job = parse(json)?;
     let ClaimKey { claim_key: key } = serde_json::from_str(json)
         .map_err(|error| Error::Damaged { job: job.id.to_string(), reason: error.to_string() })?;
-    Ok(Claim { token: job.token, job, key })
+    Ok(Claim { fencing_token: job.token, job, key })
 }
 
-/// The argument by which the functions of the queue know a claim.
+/// Returns the argument `with_token`, by which the functions of the queue recognise a claim.
 fn proof(claim: &Claim) -> u64 {
-    claim.key + claim.token
+    claim.key + claim.fencing_token
 }
 
-/// A connection that listens.
+/// A connection that runs `LISTEN`.
 struct PostgresWatch(Client);
 
 impl Watch for PostgresWatch {
-    fn wait(&mut self, patience: Duration) -> Result<bool, Error> {
-        Ok(self.0.wait_notified(patience)?)
+    fn wait(&mut self, timeout: Duration) -> Result<bool, Error> {
+        Ok(self.0.wait_notified(timeout)?)
     }
 }

@@ -1,4 +1,4 @@
-//! The five fields of cron.
+//! Cron expressions with five fields.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::Zone;
 use crate::domain::{Invalid, Timestamp};
 
-/// Changes of clocks that are farther away than this do not matter.
-const FOLD: Duration = Duration::hours(3);
-/// How far back the latest occurrence is looked for, step by step: the largest
-/// step is more than the eight years between two 29ths of February.
-const BACK_HOURS: [i64; 6] = [1, 26, 24 * 8, 24 * 32, 24 * 370, 24 * 366 * 9];
+/// A change of the UTC offset that is farther away than this does not matter.
+const OFFSET_CHANGE_MARGIN: Duration = Duration::hours(3);
+/// The periods in hours in which the latest occurrence is searched, one after the other. The largest is
+/// more than the eight years that can be between two 29ths of February.
+const SEARCH_HOURS: [i64; 6] = [1, 26, 24 * 8, 24 * 32, 24 * 370, 24 * 366 * 9];
 
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
@@ -28,19 +28,22 @@ pub struct Cron {
 }
 
 impl Cron {
-    /// The text, with single spaces.
+    /// Returns the expression, with single spaces.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The first occurrence after `after`; `None` when there is none for years.
+    /// Returns the first occurrence after `after`; `None` if there is none for years.
     pub fn next(&self, zone: Zone, after: Timestamp) -> Option<Timestamp> {
         let after = after.as_datetime();
         let offset = |at: DateTime<Utc>| at.with_timezone(&zone.0).offset().fix();
-        let (before, later) = (after.checked_sub_signed(FOLD)?, after.checked_add_signed(FOLD)?);
+        let (before, later) = (
+            after.checked_sub_signed(OFFSET_CHANGE_MARGIN)?,
+            after.checked_add_signed(OFFSET_CHANGE_MARGIN)?,
+        );
         let changes = offset(before) != offset(after) || offset(after) != offset(later);
-        // Near a change of clocks the order of times on the wall is not that of
-        // the moments they stand for.
+        // Near a change of the UTC offset, local times are not in the order of the moments that they
+        // stand for.
         let start = if changes { before } else { after };
         let mut wall = start.with_timezone(&zone.0).naive_local().and_utc();
         let mut best: Option<DateTime<Utc>> = None;
@@ -48,19 +51,20 @@ impl Cron {
             wall = self.cron.find_next_occurrence(&wall.trunc_subsecs(0), false).ok()?;
             let moments = self.moments(zone, wall.naive_utc());
             best = moments.into_iter().flatten().filter(|at| *at > after).chain(best).min();
-            let horizon = later.with_timezone(&zone.0).naive_local().checked_add_signed(FOLD)?;
+            let horizon =
+                later.with_timezone(&zone.0).naive_local().checked_add_signed(OFFSET_CHANGE_MARGIN)?;
             if best.is_some() && (!changes || wall.naive_utc() > horizon) {
                 return best.map(Timestamp::from);
             }
         }
     }
 
-    /// The same for the timers of systemd, which want the day of the week *and*
-    /// that of the month, where cron takes either.
+    /// Returns the expression as `OnCalendar` lines of systemd timers. A timer requires the day of the week
+    /// *and* the day of the month, where cron requires only one of them.
     pub fn on_calendar(&self) -> Vec<String> {
         let fields: Vec<&str> = self.text.split(' ').collect();
         let &[.., month_days, _, week_days] = fields.as_slice() else { return Vec::new() };
-        // In January 2024, which has all days of a month and began on a Monday.
+        // January 2024 has 31 days and begins on a Monday.
         let on = |expression: &str, day: u32| {
             let only = CronParser::builder().build().parse(expression);
             only.is_ok_and(|only| only.pattern.day_match(2024, 1, day).unwrap_or(false))
@@ -86,9 +90,9 @@ impl Cron {
         }
     }
 
-    /// The moments at which clocks of `zone` show `wall`, as far as they count.
+    /// Returns the moments of an occurrence at the local time `wall` of `zone`.
     fn moments(&self, zone: Zone, wall: NaiveDateTime) -> [Option<DateTime<Utc>>; 2] {
-        // What runs in every hour does so in hours that come twice.
+        // A schedule for every hour also runs in the repeated hour.
         let hourly = self.text.split(' ').nth(1).is_some_and(|hours| hours.starts_with('*'));
         let utc = |at: DateTime<chrono_tz::Tz>| Some(at.with_timezone(&Utc));
         match zone.0.from_local_datetime(&wall) {
@@ -100,10 +104,10 @@ impl Cron {
         }
     }
 
-    /// The latest occurrence that is not after `now`.
+    /// Returns the latest occurrence that is not after `now`.
     pub fn latest(&self, zone: Zone, now: Timestamp) -> Option<Timestamp> {
         let back = |hours: &i64| now.as_datetime().checked_sub_signed(Duration::hours(*hours));
-        for start in BACK_HOURS.iter().filter_map(back) {
+        for start in SEARCH_HOURS.iter().filter_map(back) {
             let first = self.next(zone, Timestamp::from(start)).filter(|first| *first <= now);
             let Some(mut latest) = first else { continue };
             while let Some(next) = self.next(zone, latest).filter(|next| *next <= now) {
@@ -115,8 +119,7 @@ impl Cron {
     }
 }
 
-/// The first moment after the gap that `wall` is in: the change itself, which
-/// happens at a whole minute.
+/// Returns the first moment after the gap that contains `wall`, which is at a whole minute.
 fn after_gap(zone: Zone, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
     const GAP_MINUTES_MAX: i64 = 48 * 60;
     let wall = wall.with_second(0)?;
@@ -135,14 +138,14 @@ impl FromStr for Cron {
             let reason = "expected five fields: minute, hour, day of month, month, day of week";
             return Err(Invalid::new(WHAT, text, reason));
         }
-        // What other crons do not know is not offered, so that all can run it.
+        // Extensions that other crons do not support are refused, so that every cron can run it.
         for (field, names) in fields.iter().zip([&[][..], &[], &[], &MONTHS, &WEEKDAYS]) {
             let known = |word: &&str| {
                 let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
                 is_number || names.iter().any(|name| name.eq_ignore_ascii_case(word))
             };
             if let Some(word) = field.split(['*', '/', ',', '-']).find(|word| !known(word)) {
-                return Err(Invalid::new(WHAT, text, format!("{word:?} has no place in {field:?}")));
+                return Err(Invalid::new(WHAT, text, format!("{word:?} is not supported in {field:?}")));
             }
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
@@ -152,7 +155,7 @@ impl FromStr for Cron {
         let epoch = Timestamp::from(DateTime::<Utc>::UNIX_EPOCH);
         match cron.next(Zone::UTC, epoch) {
             Some(_) => Ok(cron),
-            None => Err(Invalid::new(WHAT, text, "there is no such day")),
+            None => Err(Invalid::new(WHAT, text, "no such day")),
         }
     }
 }
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn occurrences_are_those_of_the_wall_clock() {
+    fn occurrences_are_local_times() {
         assert_eq!(
             next("30 2 * * *", "Europe/Berlin", "2026-01-01T01:30:00Z", 2),
             ["2026-01-02T01:30", "2026-01-03T01:30"]
@@ -210,7 +213,7 @@ mod tests {
 
     /// Berlin, 2026-03-29: at 02:00 (01:00 UTC) it is 03:00.
     #[test]
-    fn a_time_in_a_gap_is_made_up_for_after_it() {
+    fn a_time_in_a_gap_runs_after_the_gap() {
         let zone = "Europe/Berlin";
         for cron in ["30 2 * * *", "0 2 * * *", "*/15 2 * * *", "59 2 * * *"] {
             let found = next(cron, zone, "2026-03-28T12:00:00Z", 2);
@@ -234,7 +237,7 @@ mod tests {
 
     /// Berlin, 2026-10-25: at 03:00 (01:00 UTC) it is 02:00 again.
     #[test]
-    fn a_time_that_comes_twice_counts_once_unless_it_is_every_hour() {
+    fn a_repeated_time_runs_once_unless_it_is_every_hour() {
         let zone = "Europe/Berlin";
         assert_eq!(
             next("30 2 * * *", zone, "2026-10-24T12:00:00Z", 2),
@@ -257,12 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn systemd_is_told_the_same() {
-        let told = |cron: &str| cron.parse::<Cron>().unwrap().on_calendar();
-        assert_eq!(told("0 2 * * *"), ["*-*-* 2:0:00"]);
-        assert_eq!(told("*/20 * * * mon-fri"), ["Mon,Tue,Wed,Thu,Fri *-*-* *:0,20,40:00"]);
-        assert_eq!(told("0 5 1 1,4,7,10 *"), ["*-1,4,7,10-1 5:0:00"]);
-        assert_eq!(told("0 4 13 * 7"), ["*-*-13 4:0:00", "Sun *-*-* 4:0:00"]);
+    fn timers_of_systemd_have_the_same_times() {
+        let lines = |cron: &str| cron.parse::<Cron>().unwrap().on_calendar();
+        assert_eq!(lines("0 2 * * *"), ["*-*-* 2:0:00"]);
+        assert_eq!(lines("*/20 * * * mon-fri"), ["Mon,Tue,Wed,Thu,Fri *-*-* *:0,20,40:00"]);
+        assert_eq!(lines("0 5 1 1,4,7,10 *"), ["*-1,4,7,10-1 5:0:00"]);
+        assert_eq!(lines("0 4 13 * 7"), ["*-*-13 4:0:00", "Sun *-*-* 4:0:00"]);
     }
 
     #[test]
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_is_refused_with_a_reason() {
+    fn an_invalid_expression_is_refused_with_a_reason() {
         for text in [
             "",
             "* * * *",
@@ -311,7 +314,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}") {
+        fn no_text_causes_a_panic(text in ".{0,40}") {
             let _ = text.parse::<Cron>();
         }
 

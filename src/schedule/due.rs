@@ -1,51 +1,50 @@
-//! Whether a rule is due, and whether what it promised is there.
+//! The state of a rule: due runs and missed backups.
 
 use std::time::Duration;
 
-use super::{Rule, Zone};
+use super::{ScheduleRule, Zone};
 use crate::domain::{DatabaseName, Timestamp};
 
-/// What is known about the backups that a rule asks for.
+/// The facts about the backups of a rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// When the latest one was begun or put into the queue, whatever came of it.
+pub struct ScheduleFacts {
+    /// The start of the latest attempt, or the time at which its job was queued. The result does not
+    /// matter.
     pub attempted: Option<Timestamp>,
-    /// When the latest one that was completed was begun.
+    /// The start of the latest completed backup.
     pub completed: Option<Timestamp>,
 }
 
-/// How a rule stands.
+/// The state of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
-    /// The latest time on the schedule.
+pub struct ScheduleState {
+    /// The latest scheduled time, without jitter.
     pub slot: Option<Timestamp>,
-    /// The first run that is still to come.
+    /// The time of the next run, with jitter.
     pub next: Option<Timestamp>,
-    /// The latest time is not attended to. However many times were missed, one
-    /// run is due.
+    /// True if there was no attempt since `slot`. However many runs were missed, one is due.
     pub due: bool,
-    /// The time for which a completed backup should have been there by now, when
-    /// there is none.
+    /// The scheduled time whose backup is overdue, if any.
     pub missed: Option<Timestamp>,
 }
 
-/// How `rule` stands for `database` at `now`. A backup is missed when it is not
-/// complete `grace` after its time.
+/// Returns the state of `rule` for `database` at `now`. A backup is missed if it is not complete `grace`
+/// after its scheduled time.
 pub fn state(
-    rule: &Rule,
+    rule: &ScheduleRule,
     database: &DatabaseName,
     zone: Zone,
-    facts: Facts,
+    facts: ScheduleFacts,
     now: Timestamp,
     grace: Duration,
-) -> State {
+) -> ScheduleState {
     let slot = rule.slot(database, zone, now);
     let expected = chrono::Duration::from_std(grace)
         .ok()
         .and_then(|grace| now.as_datetime().checked_sub_signed(grace))
         .and_then(|before| rule.slot(database, zone, Timestamp::from(before)));
     let since = |at: Option<Timestamp>, slot: &Timestamp| at.is_some_and(|at| at >= *slot);
-    State {
+    ScheduleState {
         slot,
         next: rule.next(database, zone, now),
         due: slot.is_some_and(|slot| !since(facts.attempted, &slot)),
@@ -65,25 +64,25 @@ mod tests {
 
     fn stand(attempted: Option<&str>, completed: Option<&str>, now: &str) -> (bool, Option<Timestamp>) {
         let schedule: super::super::Schedule = "0 2 * * *".parse().unwrap();
-        let facts = Facts { attempted: attempted.map(at), completed: completed.map(at) };
+        let facts = ScheduleFacts { attempted: attempted.map(at), completed: completed.map(at) };
         let state = state(&schedule.rules()[0], &"shop".parse().unwrap(), Zone::UTC, facts, at(now), HOUR);
         (state.due, state.missed)
     }
 
     #[test]
-    fn what_was_missed_is_due_once() {
+    fn missed_runs_are_due_once() {
         assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "20T12:00"), (false, None));
         assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "21T01:59"), (false, None));
         assert_eq!(stand(Some("20T02:00"), Some("20T02:00"), "21T02:00"), (true, None));
-        // A machine that was off for a week.
+        // The host was off for a week.
         assert_eq!(stand(Some("13T02:00"), Some("13T02:00"), "20T12:00"), (true, Some(at("20T02:00"))));
         assert_eq!(stand(Some("20T12:00"), Some("13T02:00"), "20T12:01"), (false, Some(at("20T02:00"))));
-        // Somebody made one by hand in the meantime.
+        // A backup was made by hand in the meantime.
         assert_eq!(stand(Some("20T07:00"), Some("20T07:00"), "20T12:00"), (false, None));
     }
 
     #[test]
-    fn what_is_not_complete_in_time_is_missed() {
+    fn a_backup_that_is_not_complete_in_time_is_missed() {
         assert_eq!(stand(Some("20T02:00"), Some("19T02:00"), "20T02:59"), (false, None));
         assert_eq!(stand(Some("20T02:00"), Some("19T02:00"), "20T03:00"), (false, Some(at("20T02:00"))));
         assert_eq!(stand(None, None, "20T02:30"), (true, Some(at("19T02:00"))));

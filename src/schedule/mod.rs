@@ -1,18 +1,16 @@
-//! When to run next: pure functions from a schedule, a time zone and the time.
+//! Schedules: pure functions from a schedule, a time zone and the current time to the next run.
 //!
-//! A schedule is written as a preset (`daily`) or as five fields of cron, with
-//! options behind them. Times are those of a clock on the wall of its zone:
+//! A schedule is a preset (`daily`) or a cron expression with five fields, followed by options. Times
+//! are local times of its zone:
 //!
-//! - a time that a change of clocks leaves out is made up for at the first
-//!   moment after the gap;
-//! - a time that comes twice counts once, the first time; what runs every hour
-//!   or every few minutes runs in both;
-//! - what was missed, however often, is due once;
-//! - jitter moves a run by the same amount every time. How far depends on the
-//!   name of the database, so that a hundred databases do not begin together.
+//! - A run in the gap at the start of daylight saving time runs at the first moment after the gap.
+//! - A run in the repeated hour at its end runs once, the first time. A schedule for every hour runs in
+//!   both.
+//! - However many runs were missed, one is due.
+//! - Jitter delays a run by the same time on every day. The delay depends on the name of the database,
+//!   so that a hundred databases do not start together.
 //!
-//! Nothing is remembered here: whether a run is due follows from what was
-//! attempted since it was planned.
+//! There is no stored state: a run is due if no attempt was made since its scheduled time.
 
 mod cron;
 mod due;
@@ -20,6 +18,6 @@ mod rule;
 mod zone;
 
 pub use cron::Cron;
-pub use due::{Facts, State, state};
-pub use rule::{Preset, Rule, Schedule};
+pub use due::{ScheduleFacts, ScheduleState, state};
+pub use rule::{Preset, Schedule, ScheduleRule};
 pub use zone::Zone;

@@ -1,4 +1,4 @@
-//! How a schedule is written.
+//! Parses schedules.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use super::{Cron, Zone};
 use crate::domain::{BackupType, DatabaseName, Invalid, Line, Timestamp, parse_duration, words};
 
 words! {
-    /// A schedule with a name.
+    /// A predefined schedule.
     Preset("schedule") {
         /// Every night.
         Daily = "daily",
@@ -18,16 +18,16 @@ words! {
         Monthly = "monthly",
         /// The first of January, April, July and October.
         Quarterly = "quarterly",
-        /// A dump every night, and a copy of the whole server every Sunday.
+        /// A dump every night, and a physical backup every Sunday.
         Hybrid = "hybrid",
     }
 }
 
 impl Preset {
-    /// What copies the whole server, unless `tool=` names something else.
+    /// The tool for physical backups, unless `tool=` names another one.
     const BASE_TOOL: &'static str = "pg_basebackup";
 
-    /// The expressions it stands for, with the tools that it names.
+    /// Returns the cron expressions of the preset, with the tools that it prescribes.
     fn rules(self) -> &'static [(&'static str, Option<&'static str>)] {
         match self {
             Self::Daily => &[("0 2 * * *", None)],
@@ -39,63 +39,61 @@ impl Preset {
     }
 }
 
-/// How far runs of presets are moved at most, unless they say it themselves: a
-/// preset says that the exact time does not matter.
+/// The default jitter of presets: with a preset the exact time does not matter.
 const PRESET_JITTER: Duration = Duration::from_secs(30 * 60);
-/// Jitter of more than a day would be another schedule.
+/// The maximum jitter. More than a day would be another schedule.
 const JITTER_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Nobody writes more than this by hand.
+/// The maximum length of a schedule in bytes, more than people write by hand.
 const TEXT_BYTES_MAX: usize = 500;
 
-/// One value of `pggit.<database>.schedule`: `daily`, `30 2 * * mon-fri`, with
-/// ` tool=<tool>`, ` type=<type>` and ` jitter=<duration>` behind it.
+/// One value of `pggit.<database>.schedule`: `daily` or `30 2 * * mon-fri`, followed by the options
+/// ` tool=<tool>`, ` type=<type>` and ` jitter=<duration>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     text: String,
-    rules: Vec<Rule>,
+    rules: Vec<ScheduleRule>,
 }
 
-/// When something runs, and what.
+/// One time of a schedule, with the backup to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// When.
+pub struct ScheduleRule {
+    /// The times.
     pub cron: Cron,
-    /// The name, if it is a preset.
+    /// The preset that the rule is from, if any.
     pub preset: Option<Preset>,
-    /// The tool, if it is not the one of the database.
+    /// The tool; `None` for the tool of the database.
     pub tool: Option<Line>,
-    /// The type of backup, if it is not the one of the database.
+    /// The type of backup; `None` for that of the database.
     pub kind: Option<BackupType>,
-    /// How far a run may be moved.
+    /// The upper limit of the delay.
     pub jitter: Duration,
 }
 
 impl Schedule {
-    /// The text as it was written.
+    /// Returns the text of the schedule, with single spaces.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What it consists of; one rule, except for the preset `hybrid`.
-    pub fn rules(&self) -> &[Rule] {
+    /// Returns the rules: one, or two for the preset `hybrid`.
+    pub fn rules(&self) -> &[ScheduleRule] {
         &self.rules
     }
 }
 
-impl Rule {
-    /// The first run for `database` after `after`.
+impl ScheduleRule {
+    /// Returns the time of the first run for `database` after `after`, with jitter.
     pub fn next(&self, database: &DatabaseName, zone: Zone, after: Timestamp) -> Option<Timestamp> {
         let delay = self.delay(database);
         Some(later(self.cron.next(zone, earlier(after, delay)?)?, delay))
     }
 
-    /// The time on the schedule (without jitter) that the latest run until `now`
-    /// is for.
+    /// Returns the scheduled time (without jitter) of the latest run until `now`.
     pub fn slot(&self, database: &DatabaseName, zone: Zone, now: Timestamp) -> Option<Timestamp> {
         self.cron.latest(zone, earlier(now, self.delay(database))?)
     }
 
-    /// How far runs for `database` are moved: always the same, in whole seconds.
+    /// Returns the delay of the runs for `database`. It is constant, and in whole seconds.
     pub fn delay(&self, database: &DatabaseName) -> Duration {
         match self.jitter.as_secs() {
             0 => Duration::ZERO,
@@ -103,7 +101,7 @@ impl Rule {
         }
     }
 
-    /// A short name that stays while the rule does, for the keys of jobs.
+    /// Returns a short stable name of the rule, for the deduplication keys of jobs.
     pub fn key(&self) -> String {
         let tool = self.tool.as_ref().map_or("", Line::as_str);
         let kind = self.kind.map_or("", BackupType::as_str);
@@ -111,7 +109,7 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for ScheduleRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.preset {
             Some(preset) => f.write_str(preset.as_str())?,
@@ -136,14 +134,14 @@ fn earlier(at: Timestamp, delay: Duration) -> Option<Timestamp> {
     at.as_datetime().checked_sub_signed(delay).map(Timestamp::from)
 }
 
-/// FNV-1a: it has to be the same on every machine and in every version, and
-/// nobody gains anything from choosing it.
+/// Returns the FNV-1a hash. It must be the same on every host and in every version. It need not resist
+/// attacks.
 fn fingerprint(texts: &[&str]) -> u64 {
     let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    // The last bytes have hardly reached the upper bits, and a remainder sees mostly the lower ones.
+    // Mix the upper bits into the lower ones, on which a remainder mostly depends.
     hash ^ (hash >> 32)
 }
 
@@ -153,14 +151,14 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refused = |reason: &str| Invalid::new("schedule", text, reason);
         if text.len() > TEXT_BYTES_MAX {
-            return Err(refused("it is too long"));
+            return Err(refused(&format!("longer than {TEXT_BYTES_MAX} bytes")));
         }
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let first_option = words.iter().position(|word| word.contains('=')).unwrap_or(words.len());
         let (when, options) = words.split_at(first_option);
         let options = Options::parse(options, text)?;
         let rule = |cron: &str, preset: Option<Preset>, tool: Option<&str>| {
-            Ok::<_, Invalid>(Rule {
+            Ok::<_, Invalid>(ScheduleRule {
                 cron: cron.parse()?,
                 preset,
                 tool: match tool {
@@ -176,13 +174,13 @@ impl FromStr for Schedule {
             })
         };
         let rules = match when {
-            [] => return Err(refused("it does not say when")),
+            [] => return Err(refused("the time is missing")),
             [name] => {
                 let preset: Preset = name.parse().map_err(|Invalid { reason, .. }| {
                     refused(&format!("{reason}, or the five fields of a cron expression"))
                 })?;
                 if preset == Preset::Hybrid && options.kind.is_some() {
-                    return Err(refused("both backups of hybrid are full ones"));
+                    return Err(refused("both backups of hybrid are full backups"));
                 }
                 let rules = preset.rules().iter();
                 rules.map(|(cron, tool)| rule(cron, Some(preset), *tool)).collect::<Result<_, _>>()?
@@ -193,7 +191,7 @@ impl FromStr for Schedule {
     }
 }
 
-/// What stands behind the time.
+/// The options after the time.
 #[derive(Default)]
 struct Options {
     tool: Option<Line>,
@@ -219,12 +217,13 @@ impl Options {
                     options.jitter.replace(jitter).is_some()
                 }
                 _ => {
-                    let reason = format!("{word:?} is none of tool=..., type=... and jitter=...");
+                    let reason =
+                        format!("{word:?} is not an option; expected tool=..., type=... or jitter=...");
                     return Err(refused(reason));
                 }
             };
             if twice {
-                return Err(refused(format!("it says {name} twice")));
+                return Err(refused(format!("{name} is given twice")));
             }
         }
         Ok(options)
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_and_expressions_are_told_apart() {
+    fn presets_and_expressions_are_parsed() {
         assert_eq!(schedule("daily").rules()[0].cron.as_str(), "0 2 * * *");
         assert_eq!(schedule("quarterly").rules()[0].cron.as_str(), "0 5 1 1,4,7,10 *");
         let tools: Vec<_> =
@@ -259,24 +258,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused() {
+    fn an_invalid_schedule_is_refused() {
         for (text, reason) in [
-            ("", "does not say when"),
-            ("tool=pg_dump", "does not say when"),
+            ("", "the time is missing"),
+            ("tool=pg_dump", "the time is missing"),
             ("nightly", "expected one of daily, weekly, monthly, quarterly, hybrid"),
-            ("daily tool=", "none of tool"),
-            ("daily tool=a tool=b", "tool twice"),
+            ("daily tool=", "is not an option"),
+            ("daily tool=a tool=b", "tool is given twice"),
             ("daily type=half", "expected one of full"),
             ("daily jitter=25h", "up to 1d"),
             ("daily jitter=2d", "up to 1d"),
             ("daily jitter=99999999999999999999h", "s, m, h, d or w"),
             ("daily jitter=", "s, m, h, d or w"),
             ("daily jitter=5", "s, m, h, d or w"),
-            ("daily kind=full", "none of tool"),
-            ("daily tool=pg_dump daily", "none of tool"),
+            ("daily kind=full", "is not an option"),
+            ("daily tool=pg_dump daily", "is not an option"),
             ("daily daily", "five fields"),
             ("hybrid type=full", "hybrid are full"),
-            (&"9".repeat(501), "too long"),
+            (&"9".repeat(501), "longer than 500 bytes"),
         ] {
             let refused = text.parse::<Schedule>().unwrap_err();
             assert!(refused.reason.contains(reason), "{text:?}: {refused}");
@@ -284,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_different_for_databases_and_always_the_same() {
+    fn jitter_differs_between_databases_and_is_constant() {
         let written = schedule("daily jitter=1h");
         let rule = &written.rules()[0];
         let name = |text: &str| text.parse::<DatabaseName>().unwrap();
-        // Written into documents and into the minds of people: it must not change.
+        // The value is documented, and people rely on it: it must not change.
         assert_eq!(rule.delay(&name("shop")), Duration::from_secs(702));
         let mut delays: Vec<u64> =
             (0..200).map(|n| rule.delay(&name(&format!("db{n}"))).as_secs() / 360).collect();

@@ -5,22 +5,22 @@ use std::str::FromStr;
 
 use crate::domain::{Invalid, Timestamp};
 
-/// A time zone, such as `Europe/Berlin`. Its rules are part of the program:
-/// they are the same on every machine.
+/// A time zone, such as `Europe/Berlin`. Its rules are compiled into the program, so they are the same on
+/// every host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Zone(pub(super) chrono_tz::Tz);
 
 impl Zone {
-    /// The zone without surprises.
+    /// UTC.
     pub const UTC: Self = Self(chrono_tz::UTC);
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &'static str {
         self.0.name()
     }
 
-    /// What a clock there shows: `2026-11-21 03:40 CET`.
-    pub fn shown(&self, at: Timestamp) -> String {
+    /// Formats a time as local time: `2026-11-21 03:40 CET`.
+    pub fn format(&self, at: Timestamp) -> String {
         at.as_datetime().with_timezone(&self.0).format("%Y-%m-%d %H:%M %Z").to_string()
     }
 }

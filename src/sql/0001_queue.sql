@@ -1,7 +1,6 @@
--- The queue of git pggit. Everything is done through functions, so that whoever
--- puts jobs into the queue needs no right to the table, and a worker cannot
--- write into jobs that it does not hold. The only clock that counts is that of
--- this server.
+-- The queue of git pggit. All changes are made by functions, so that a role that
+-- enqueues jobs needs no privilege on the table, and a worker cannot change a job
+-- that it has not claimed. All times are those of the clock of this server.
 
 CREATE TABLE pggit.jobs (
     id uuid PRIMARY KEY,
@@ -35,17 +34,17 @@ CREATE TABLE pggit.jobs (
     history jsonb NOT NULL DEFAULT '[]'
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- In the order in which they are taken.
+-- The order in which jobs are claimed.
 CREATE INDEX jobs_waiting ON pggit.jobs (priority DESC, created_at, id) WHERE state IN ('ready', 'will_retry');
 CREATE INDEX jobs_running ON pggit.jobs (lease_expires_at) WHERE state = 'in_progress';
 CREATE INDEX jobs_finished ON pggit.jobs (finished_at)
     WHERE state IN ('completed', 'permanently_failed', 'cancelled');
--- Of whose end nobody has been told yet.
+-- The jobs with a pending notification.
 CREATE INDEX jobs_untold ON pggit.jobs (finished_at) WHERE untold IS NOT NULL;
--- Of the jobs that wait with the same key there is only one.
+-- At most one job waits with the same deduplication key.
 CREATE UNIQUE INDEX jobs_key ON pggit.jobs (dedup_key)
     WHERE dedup_key IS NOT NULL AND state IN ('ready', 'will_retry', 'paused');
--- One backup of a database runs at a time.
+-- At most one backup of a database runs at a time.
 CREATE UNIQUE INDEX jobs_database ON pggit.jobs (database) WHERE state = 'in_progress' AND kind = 'backup';
 
 CREATE VIEW pggit.backup_jobs AS
@@ -54,7 +53,7 @@ CREATE VIEW pggit.backup_jobs AS
         finished_at, updated_at
     FROM pggit.jobs;
 
--- A job as git pggit reads it.
+-- Returns a job in the format of git pggit.
 CREATE FUNCTION pggit.job_json(job pggit.jobs) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
         'id', job.id, 'work', job.work, 'state', job.state, 'priority', job.priority, 'dedup_key', job.dedup_key,
@@ -68,10 +67,11 @@ CREATE FUNCTION pggit.job_json(job pggit.jobs) RETURNS jsonb LANGUAGE sql STABLE
         'updated_at', job.updated_at, 'untold', job.untold, 'history', job.history))
 $$;
 
--- Wakes workers; they listen on this channel.
+-- Wakes the workers, which listen on this channel.
 CREATE FUNCTION pggit.wake() RETURNS void LANGUAGE sql AS $$ SELECT pg_catalog.pg_notify('pggit_jobs', '') $$;
 
--- The key of a job that waits again, unless another one waits with it.
+-- Returns the deduplication key of a job that waits again; NULL if another job
+-- waits with this key.
 CREATE FUNCTION pggit.free_key(job pggit.jobs) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN NOT EXISTS (SELECT FROM pggit.jobs AS other WHERE other.dedup_key = job.dedup_key
         AND other.id <> job.id AND other.state IN ('ready', 'will_retry', 'paused')) THEN job.dedup_key END
@@ -103,13 +103,13 @@ BEGIN
     END IF;
 END $$;
 
--- A message that is the business of `owner` for a while, or of anyone.
+-- Returns a pending notification that `owner` sends, or any process.
 CREATE FUNCTION pggit.untold_of(owner jsonb, is_anyones boolean) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
     SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('owner', owner, 'until',
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => CASE WHEN is_anyones THEN 0 ELSE 300 END)))
 $$;
 
--- How an attempt ended: a change of the row that `held` is now.
+-- Records the end of an attempt in the row of the job `held`.
 CREATE FUNCTION pggit.settle(held pggit.jobs, outcome text, error jsonb, output text, retry boolean, tell boolean)
 RETURNS pggit.jobs LANGUAGE plpgsql AS $$
 DECLARE
@@ -155,8 +155,8 @@ BEGIN
     RETURN ended;
 END $$;
 
--- Takes the next job. Who gets an error of a unique index was too late for a
--- database, and tries again.
+-- Claims the next job. A unique violation means that another session has claimed
+-- a backup of the same database; the caller retries.
 CREATE FUNCTION pggit.claim(by_worker text, by_owner jsonb, for_s bigint) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -187,7 +187,7 @@ BEGIN
     RETURN pggit.job_json(taken);
 END $$;
 
--- Takes a job away from a worker that is known to be dead.
+-- Releases the lease of a dead worker.
 CREATE FUNCTION pggit.lose(of_job uuid, with_token bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -204,7 +204,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Says that the worker is still there; NULL when it has lost the job.
+-- Renews a lease (heartbeat). Returns NULL if the worker has lost the job.
 CREATE FUNCTION pggit.heartbeat(of_job uuid, with_token bigint) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UPDATE pggit.jobs SET lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => lease_s),
@@ -212,7 +212,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE id = of_job AND token = with_token AND state = 'in_progress' RETURNING cancel_requested
 $$;
 
--- Says how an attempt ended; NULL when the worker has lost the job.
+-- Records the end of an attempt. Returns NULL if the worker has lost the job.
 CREATE FUNCTION pggit.end_attempt(of_job uuid, with_token bigint, outcome text, error jsonb, output text, retry boolean,
     tell boolean)
 RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -230,7 +230,7 @@ BEGIN
     RETURN pggit.job_json(held);
 END $$;
 
--- The next one is taken in the same transaction.
+-- Records the end of an attempt and claims the next job in one transaction.
 CREATE FUNCTION pggit.end_and_claim(of_job uuid, with_token bigint, outcome text, error jsonb, output text,
     retry boolean, tell boolean, by_worker text, by_owner jsonb, for_s bigint, OUT ended jsonb, OUT claimed jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -241,21 +241,22 @@ BEGIN
     END IF;
 END $$;
 
--- Takes a message upon oneself, if it is still as it was `known` to be.
+-- Claims a pending notification, if it is still equal to `known`.
 CREATE FUNCTION pggit.take_untold(of_job uuid, known jsonb, by_owner jsonb) RETURNS jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UPDATE pggit.jobs AS job SET untold = pggit.untold_of(by_owner, false)
     WHERE id = of_job AND untold = known RETURNING pggit.job_json(job)
 $$;
 
--- What became of a job by its claim `with_token` was told.
+-- Marks the notification about the claim `with_token` of a job as sent.
 CREATE FUNCTION pggit.told(of_job uuid, with_token bigint) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UPDATE pggit.jobs SET untold = NULL WHERE id = of_job AND token = with_token AND untold IS NOT NULL
 $$;
 
--- What people do to jobs: cancel, retry, pause, resume. Refuses with SQLSTATE
--- PG001 and the reason; NULL when there is no such job.
+-- The commands of users: cancel, retry, pause, resume. Fails with SQLSTATE PG001
+-- and the reason if the state does not allow it. Returns NULL if there is no such
+-- job.
 CREATE FUNCTION pggit.command(verb text, of_job uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -311,7 +312,7 @@ BEGIN
     RETURN pggit.job_json(job);
 END $$;
 
--- Removes finished jobs that are older than that.
+-- Removes finished jobs that have not changed for `age_s` seconds.
 CREATE FUNCTION pggit.clean(age_s double precision) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,38 +1,38 @@
--- A claim has a key that only the worker gets that made it. A worker needs it to
--- renew its lease and to end its attempt: all workers may share one role, which can
--- read pggit.jobs and the number of the claim in it.
+-- Each claim has a secret key that only the claiming worker gets. The worker needs
+-- it to renew its lease and to end its attempt: all workers may share one role,
+-- which can read the fencing token in pggit.jobs.
 --
--- The argument with_token is the key plus the number of the claim. Roles have no
--- right to the table. pggit.lose still takes the number alone: any worker of a
--- machine reports a dead one, and a job that was lost is tried again.
+-- The argument with_token is the key plus the fencing token. Roles have no
+-- privilege on the table of keys. pggit.lose still takes the fencing token alone:
+-- any worker of a host reports a dead one, and the lost job is retried.
 
--- Waits for claims that have begun.
+-- Waits for running claims.
 LOCK TABLE pggit.jobs IN ACCESS EXCLUSIVE MODE;
 
 CREATE TABLE pggit.claim_keys (job_id uuid PRIMARY KEY, key bigint NOT NULL);
 REVOKE ALL ON pggit.claim_keys FROM PUBLIC;
 
--- The job, if it is running and with_token belongs to its claim.
+-- Returns the job, if it is running and with_token belongs to its claim.
 CREATE FUNCTION pggit.held_job(of_job uuid, with_token bigint) RETURNS SETOF pggit.jobs LANGUAGE sql VOLATILE AS $$
     SELECT job.* FROM pggit.jobs AS job JOIN pggit.claim_keys AS claim ON claim.job_id = job.id
     WHERE job.id = of_job AND job.state = 'in_progress' AND claim.key + job.token = with_token FOR UPDATE OF job
 $$;
 REVOKE ALL ON FUNCTION pggit.held_job(uuid, bigint) FROM PUBLIC;
 
--- A random number of 60 bits, from the parts of a random UUID that are not fixed.
+-- Returns a random number of 60 bits, from the parts of a random UUID that are not fixed.
 CREATE FUNCTION pggit.new_key() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT ('x0' || pg_catalog.left(hex, 12) || pg_catalog.right(hex, 3))::pg_catalog.bit(64)::pg_catalog.int8
     FROM pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', '') AS hex
 $$;
 REVOKE ALL ON FUNCTION pggit.new_key() FROM PUBLIC;
 
--- Jobs that are running now get keys that nobody knows: their workers cannot renew
--- the leases or end the attempts. The jobs are tried again when the leases have expired.
+-- Running jobs get keys that no worker has: their workers cannot renew the leases or
+-- end the attempts. The jobs are retried after the leases have expired.
 INSERT INTO pggit.claim_keys (job_id, key)
     SELECT id, pggit.new_key() FROM pggit.jobs WHERE state = 'in_progress';
 
--- Under another name, because workers of an older version would not keep the key.
--- Roles keep their rights to the function that is renamed.
+-- The new function has another name, because workers of an older version would not
+-- keep the key. Roles keep their privileges on a renamed function.
 ALTER FUNCTION pggit.claim(text, jsonb, bigint) RENAME TO claim_with_key;
 
 CREATE OR REPLACE FUNCTION pggit.claim_with_key(by_worker text, by_owner jsonb, for_s bigint) RETURNS jsonb
@@ -112,7 +112,7 @@ BEGIN
     END IF;
 END $$;
 
--- As before, and removes the keys of jobs that are not there.
+-- As before, and also removes the keys of missing jobs.
 CREATE OR REPLACE FUNCTION pggit.clean(age_s double precision) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,35 +1,35 @@
-//! The schema `pggit` in PostgreSQL, as `.sql` files, and its installer.
+//! The schema `pggit` in PostgreSQL: its migrations, as `.sql` files, and their installer.
 //!
-//! Each file is one step that is made once, in a transaction of its own, and
-//! never changed after it was released. Who installs at the same time waits.
+//! Each migration runs once, in its own transaction. It is never changed after its release. Concurrent
+//! installations wait for each other.
 
 use crate::pg::{Client, Error, quote_ident};
 
-/// The steps, the first one is version 1.
-const STEPS: &[&str] = &[include_str!("0001_queue.sql"), include_str!("0002_claim_keys.sql")];
+/// The migrations. The first one installs version 1.
+const MIGRATIONS: &[&str] = &[include_str!("0001_queue.sql"), include_str!("0002_claim_keys.sql")];
 
-/// Only one installs at a time.
-const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
+/// The lock that serialises concurrent installations.
+const INSTALL_LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7308895158)";
 
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS pggit";
 
-const LEDGER: &str = "\
+const VERSION_TABLE: &str = "\
     REVOKE ALL ON SCHEMA pggit FROM PUBLIC; \
     CREATE TABLE IF NOT EXISTS pggit.schema_version (version integer PRIMARY KEY, \
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now())";
 
-/// What a role may do with the queue.
+/// The privileges of a role on the queue. Each includes the previous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// See jobs.
+pub enum QueuePrivilege {
+    /// Read jobs.
     Read,
-    /// Also put jobs into it.
+    /// Enqueue jobs.
     Enqueue,
-    /// Also take jobs, and cancel, retry, pause, resume and clean.
+    /// Claim, cancel, retry, pause, resume and clean jobs.
     Work,
 }
 
-impl Right {
+impl QueuePrivilege {
     fn functions(self) -> &'static [&'static str] {
         const ALL: &[&str] = &[
             "enqueue(uuid, text, text, uuid, text, jsonb, smallint, text, integer, bigint, bigint, text)",
@@ -51,13 +51,13 @@ impl Right {
     }
 }
 
-/// The newest version this program knows.
-pub fn newest() -> u32 {
-    u32::try_from(STEPS.len()).expect("there are few steps")
+/// Returns the newest version, which this program needs.
+pub fn newest_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).expect("there are few migrations")
 }
 
-/// The version that is installed; 0 when there is nothing.
-pub fn installed(client: &Client) -> Result<u32, Error> {
+/// Returns the installed version; 0 if there is no schema. Fails if the query fails.
+pub fn installed_version(client: &Client) -> Result<u32, Error> {
     let exists = "SELECT pg_catalog.to_regclass('pggit.schema_version') IS NOT NULL";
     if first(client, exists)?.as_deref() != Some("t") {
         return Ok(0);
@@ -67,9 +67,9 @@ pub fn installed(client: &Client) -> Result<u32, Error> {
 }
 
 /// Finds a relation, function, type or operator in the schema, or the schema itself, that is owned
-/// neither by the current role nor by a superuser. Objects of others may contain code that would
-/// run with the rights of this role.
-const FOREIGN: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
+/// neither by the current role nor by a superuser. Objects of other roles may contain code that would
+/// run with the privileges of this role.
+const FOREIGN_OBJECTS: &str = "WITH schema AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'pggit'), \
     found AS (SELECT 1 AS rank, 'schema pggit' AS what, nspowner AS owner FROM schema \
     UNION ALL SELECT 2, 'relation pggit.' || quote_ident(relname), relowner FROM pg_class \
     WHERE relnamespace = (SELECT oid FROM schema) \
@@ -90,9 +90,9 @@ const TRIGGERS: &str = "SELECT 'trigger ' || quote_ident(t.tgname) || ' on pggit
     WHERE n.nspname = 'pggit' AND NOT t.tgisinternal ORDER BY 1 LIMIT 1";
 
 /// Fails if the schema `pggit` or an object in it is owned by another role that is not a superuser, or
-/// if it has a trigger. Called before any of it is used. Reads only the catalogs.
+/// if it has a trigger. Called before any object of the schema is used. Reads only the catalogs.
 fn refuse_foreign(client: &Client) -> Result<(), Error> {
-    for sql in [FOREIGN, TRIGGERS] {
+    for sql in [FOREIGN_OBJECTS, TRIGGERS] {
         if let Some([Some(what), Some(owner)]) =
             client.query(sql)?.into_iter().next().and_then(|row| <[_; 2]>::try_from(row).ok())
         {
@@ -103,7 +103,7 @@ fn refuse_foreign(client: &Client) -> Result<(), Error> {
 }
 
 /// Fails if the role is a superuser and would call functions of other roles. Roles with fewer
-/// rights may use an installation of another role.
+/// privileges may use an installation of another role.
 pub fn refuse_escalation(client: &Client) -> Result<(), Error> {
     match first(client, "SELECT current_setting('is_superuser')")?.as_deref() {
         Some("on") => refuse_foreign(client),
@@ -111,26 +111,28 @@ pub fn refuse_escalation(client: &Client) -> Result<(), Error> {
     }
 }
 
-/// Brings the schema to the newest version. Returns what it was before.
+/// Migrates the schema to the newest version. Returns the version before. Fails if a migration fails, or
+/// if the schema has objects of other roles.
 pub fn install(client: &Client) -> Result<u32, Error> {
     refuse_foreign(client)?;
-    let before = installed(client)?;
+    let before = installed_version(client)?;
     loop {
         // Another role may have created the schema just before.
-        let ours = client.execute(&format!("BEGIN; {LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
+        let ours =
+            client.execute(&format!("BEGIN; {INSTALL_LOCK}; {SCHEMA}")).and_then(|()| refuse_foreign(client));
         if let Err(error) = ours {
             let _ = client.execute("ROLLBACK");
             return Err(error);
         }
-        client.execute(LEDGER)?;
-        let done = installed(client)?;
-        let Some(step) = STEPS.get(done as usize) else { break client.execute("COMMIT")? };
+        client.execute(VERSION_TABLE)?;
+        let done = installed_version(client)?;
+        let Some(migration) = MIGRATIONS.get(done as usize) else { break client.execute("COMMIT")? };
         let version = done + 1;
-        let made = client.execute(step).and_then(|()| {
+        let made = client.execute(migration).and_then(|()| {
             client.execute(&format!("INSERT INTO pggit.schema_version VALUES ({version}); COMMIT"))
         });
         if let Err(error) = made {
-            // The connection may be what has failed.
+            // The connection itself may have failed.
             let _ = client.execute("ROLLBACK");
             return Err(error);
         }
@@ -138,14 +140,14 @@ pub fn install(client: &Client) -> Result<u32, Error> {
     Ok(before)
 }
 
-/// Lets a role do that, and nothing else.
-pub fn grant(client: &Client, role: &str, right: Right) -> Result<(), Error> {
+/// Grants these privileges to a role. Fails if the role does not exist.
+pub fn grant(client: &Client, role: &str, privilege: QueuePrivilege) -> Result<(), Error> {
     let role = quote_ident(role);
     let mut sql = format!(
         "BEGIN; GRANT USAGE ON SCHEMA pggit TO {role}; GRANT SELECT ON pggit.schema_version, pggit.jobs, \
          pggit.backup_jobs TO {role}; GRANT EXECUTE ON FUNCTION pggit.job_json(pggit.jobs) TO {role};"
     );
-    for function in right.functions() {
+    for function in privilege.functions() {
         sql.push_str(&format!(" GRANT EXECUTE ON FUNCTION pggit.{function} TO {role};"));
     }
     sql.push_str(" COMMIT");

@@ -12,7 +12,7 @@ use super::run::Shared;
 use super::runner::{Answer, Finished};
 use crate::domain::{Ending, Failure, Job, JobState, Line};
 use crate::process::{Signaller, crash_point};
-use crate::queue::{self, Claim, Standing};
+use crate::queue::{self, Claim, HeartbeatReply};
 
 /// How long what was asked to end has, before its tools are killed, and then it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,11 +150,11 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
     loop {
         tokio::select! {
             _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
-                Ok(Standing::Held) => {
+                Ok(HeartbeatReply::Continue) => {
                     heard = Instant::now();
                     crash_point("worker.beat");
                 }
-                Ok(Standing::CancelRequested) => return Stop::Cancelled,
+                Ok(HeartbeatReply::CancelRequested) => return Stop::Cancelled,
                 Err(queue::Error::Lost { .. }) => return Stop::Lost,
                 Err(error) => {
                     warn!(job = %claim.job.id, %error, "no heartbeat");
@@ -167,7 +167,7 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
             _ = woken.changed() => {
                 let known = shared.ask(claim, |queue, claim| queue.get(claim.job.id)).await;
                 match known {
-                    Ok(job) if !job.is_held_with(claim.token) => return Stop::Lost,
+                    Ok(job) if !job.is_held_with(claim.fencing_token) => return Stop::Lost,
                     Ok(job) if job.cancel_requested => return Stop::Cancelled,
                     _ => {}
                 }

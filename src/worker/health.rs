@@ -83,7 +83,7 @@ impl Health {
         let jobs = self.queue.list(&Filter::default())?.jobs;
         let tables = automation::timetables(config, &overview, &jobs, workspace.now());
         let missed: BTreeSet<_> = tables
-            .planned
+            .rules
             .into_iter()
             .filter(|planned| planned.state.missed.is_some())
             .map(|planned| planned.database)

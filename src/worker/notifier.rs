@@ -66,7 +66,7 @@ impl Notifier {
 
     /// Tells what those have not told who should have and did not live to.
     pub(super) fn catch_up(&self) -> Result<(), queue::Error> {
-        for job in self.queue.untold(self.me.as_ref())? {
+        for job in self.queue.claim_notifications(self.me.as_ref())? {
             info!(job = %job.id, database = %job.work.database(), "tells what nobody has told");
             self.hand(Notification::Job(Box::new(job), None));
         }
@@ -199,7 +199,7 @@ fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) 
         }
         crash_point("worker.sent");
         if let Some(job) = job.filter(|job| job.untold.is_some())
-            && let Err(error) = queue.told(job.id, job.token)
+            && let Err(error) = queue.mark_notified(job.id, job.token)
         {
             warn!(job = %job.id, %error, "that it was told is not noted: it will be told again");
         }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::Chore;
 use super::notifier::Notifier;
 use super::run::in_a_line;
-use crate::automation::{self, BackupJob, Planned};
+use crate::automation::{self, BackupJob, ScheduledRule};
 use crate::config::Occasion;
 use crate::domain::{self, DatabaseName, Timestamp};
 use crate::notify::{Message, tell_once};
@@ -47,10 +47,10 @@ impl Scheduler {
         for (database, error) in tables.problems {
             self.complain(database, error.to_string());
         }
-        for planned in tables.planned.iter().filter(|planned| planned.state.due) {
-            self.enqueue(automation::scheduled(planned), &workspace);
+        for planned in tables.rules.iter().filter(|planned| planned.state.due) {
+            self.enqueue(automation::scheduled_job(planned), &workspace);
         }
-        for planned in &tables.planned {
+        for planned in &tables.rules {
             self.miss(planned, &workspace)?;
         }
         // A clock that was set back must not keep us from looking.
@@ -59,7 +59,7 @@ impl Scheduler {
             self.reconcile(&known, &overview, &workspace)?;
             self.reconciled = Some(now);
         }
-        let next = tables.planned.iter().filter_map(|planned| planned.state.next).min();
+        let next = tables.rules.iter().filter_map(|planned| planned.state.next).min();
         let wait = next.map_or(LOOK.as_secs(), |next| next.seconds_since(now).max(0).unsigned_abs() + 1);
         Ok(Duration::from_secs(wait).min(LOOK))
     }
@@ -71,10 +71,10 @@ impl Scheduler {
         workspace: &Workspace,
     ) -> Result<(), workspace::Error> {
         let mut wrong = Vec::new();
-        let rules = automation::rules(workspace.config()?, |problem| wrong.push(problem));
+        let rules = automation::branch_rules(workspace.config()?, |problem| wrong.push(problem));
         wrong.iter().for_each(|problem| warn!("{problem}"));
-        for wanted in automation::lacking(workspace.repository()?, &rules, overview, known)? {
-            self.enqueue(automation::moved(&wanted), workspace);
+        for wanted in automation::missing_backups(workspace.repository()?, &rules, overview, known)? {
+            self.enqueue(automation::merge_job(&wanted), workspace);
         }
         Ok(())
     }
@@ -95,13 +95,13 @@ impl Scheduler {
 
     /// Tells that a backup is not there; once, whatever becomes of this process.
     /// What is only being queued now, or was not long ago, may still come.
-    fn miss(&self, planned: &Planned, workspace: &Workspace) -> Result<(), workspace::Error> {
+    fn miss(&self, planned: &ScheduledRule, workspace: &Workspace) -> Result<(), workspace::Error> {
         let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
         let waited = planned.facts.attempted.map(|at| workspace.now().seconds_since(at));
         if waited.is_some_and(|waited| waited < i64::try_from(planned.grace.as_secs()).unwrap_or(i64::MAX)) {
             return Ok(());
         }
-        let Planned { database, rule, .. } = planned;
+        let ScheduledRule { database, rule, .. } = planned;
         let told = workspace.ledger_repository()?.common_dir().join("pggit/told");
         match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {
             Ok(false) => return Ok(()),

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Error, Workspace, store};
 use crate::config::{DatabaseConfig, Setting};
 use crate::domain::{Backup, BackupId, DatabaseName, Status};
-use crate::git::config::{Target, Writer};
+use crate::git::config::{ConfigFile, ConfigWriter};
 use crate::ledger::{Overview, Row};
 use crate::store::{
     Access, Error as StoreError, Expected, Held, Place, Root, Scheme, Store, StoreUrl, is_directory,
@@ -116,7 +116,7 @@ fn add(workspace: &Workspace, value: &str) -> Result<(), Error> {
         return Ok(());
     }
     let git = workspace.git_program();
-    let written = Writer::new(&git, Target::Local).add(KEY, value.as_ref());
+    let written = ConfigWriter::new(&git, ConfigFile::Local).add(KEY, value.as_ref());
     if let Err(error) = written {
         workspace.reporter.warning(&format!("{value} could not be remembered: {error}"));
         workspace.reporter.hint(&format!("git config --add {KEY} '{value}'"));
@@ -141,7 +141,10 @@ impl Recorded {
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for row in overview.rows().filter(is_kept) {
             // The answer is the same for all locations with the same parent.
-            if *known.entry(row.home()).or_insert_with(|| root.leads_to(&sample(row.home()))) {
+            if *known
+                .entry(row.location_parent())
+                .or_insert_with(|| root.leads_to(&sample(row.location_parent())))
+            {
                 recorded.count += 1;
                 let store = row.store_id().map(str::to_owned);
                 recorded.ids.extend(store.clone());
@@ -161,7 +164,7 @@ fn sample(home: &str) -> String {
 fn is_kept(row: &Row<'_>) -> bool {
     let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
     matches!(row.status(), Status::Completed | Status::Expired)
-        && !row.home().is_empty()
+        && !row.location_parent().is_empty()
         && ours.contains(&row.tool())
 }
 
@@ -220,7 +223,7 @@ pub fn check_directory(
     let root = Root::Directory(home.clone());
     let overview = workspace.ledger()?.overview()?;
     let rows = overview.rows().filter(|row| is_kept(row) && row.database() == database.as_str());
-    match rows.filter(|row| root.leads_to(&sample(row.home()))).count() {
+    match rows.filter(|row| root.leads_to(&sample(row.location_parent()))).count() {
         0 => Ok(()),
         count => Err(Error::PlaceMissing {
             gone: Gone { place: home.display().to_string(), count },
@@ -261,7 +264,7 @@ pub struct Standing {
 pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, Error> {
     let mut homes: BTreeMap<(&str, Option<&str>), Vec<Row<'_>>> = BTreeMap::new();
     for row in overview.rows().filter(|row| is_kept(row) && row.status() == Status::Completed) {
-        homes.entry((row.home(), row.store_id())).or_default().push(row);
+        homes.entry((row.location_parent(), row.store_id())).or_default().push(row);
     }
     let (mut standing, mut roots) = (Standing::default(), None);
     for ((home, store_id), rows) in homes {

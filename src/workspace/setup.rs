@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{Error, Workspace};
 use crate::config::{self, Reach};
-use crate::git::config::{Scope, Target, Writer};
-use crate::git::setup::{self, Danger, Names};
+use crate::git::config::{ConfigFile, ConfigWriter, Scope};
+use crate::git::setup::{self, LedgerRefs, UnsafeRefspec};
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
 use crate::process::shell_word;
 
@@ -14,7 +14,8 @@ use crate::process::shell_word;
 const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
 
 /// The refs of the ledger.
-pub const NAMES: Names<'static> = Names { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
+pub const NAMES: LedgerRefs<'static> =
+    LedgerRefs { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
 
 /// Keeps the records in the repository `directory` from now on. The repository is created if it does
 /// not exist.
@@ -35,13 +36,13 @@ pub fn keep_records_in(directory: &Path, workspace: &Workspace) -> Result<(), Er
     let place = workspace.place_beside(value.as_os_str())?;
     let is_new = std::fs::symlink_metadata(&place).is_err();
     if is_new {
-        setup::make_repository(&place, schema)?;
+        setup::create_bare_repository(&place, schema)?;
         workspace.reporter.status(&format!("made {}", place.display()));
     }
     workspace.open_beside(&place)?;
     let known = workspace.git_config()?.last(KEY).and_then(|entry| entry.value.as_deref());
     if known != Some(value.as_os_str().as_encoded_bytes()) {
-        Writer::new(schema, Target::Local).set(KEY, value.as_os_str())?;
+        ConfigWriter::new(schema, ConfigFile::Local).set(KEY, value.as_os_str())?;
         workspace.reporter.status(&format!("set {KEY} = {}", value.display()));
     }
     workspace.choose_beside(&place)?;
@@ -59,8 +60,8 @@ pub fn unusable_remote(remote: &str) -> String {
 }
 
 /// Describes a dangerous refspec.
-pub fn danger_text(danger: &Danger) -> String {
-    let Danger { remote, refspec, .. } = danger;
+pub fn danger_text(danger: &UnsafeRefspec) -> String {
+    let UnsafeRefspec { remote, refspec, .. } = danger;
     let how = if refspec.starts_with('+') { "overwrites" } else { "removes, with --prune," };
     format!(
         "'git fetch {remote}' {how} records and notes that were not pushed: remote.{remote}.fetch = {refspec}"
@@ -68,7 +69,7 @@ pub fn danger_text(danger: &Danger) -> String {
 }
 
 /// Returns the command that removes a dangerous refspec, or `None` if it is set outside of all files.
-pub fn remedy(danger: &Danger) -> Option<String> {
+pub fn remedy(danger: &UnsafeRefspec) -> Option<String> {
     let scope = match danger.scope {
         Scope::Local => "--local",
         Scope::Global => "--global",

@@ -313,9 +313,9 @@ fn what_cannot_hold_records_is_refused_by_name() {
     shop.sandbox.git(["init", "-q", "--bare", "--object-format=sha256", "../sha256.git"]);
     shop.sandbox.git(["worktree", "add", "-q", "../worktree"]);
     for (value, why) in [
-        ("../missing", "there is no such directory"),
+        ("../missing", "no such directory"),
         ("../empty", "not a git repository"),
-        ("../file", "there is no such directory"),
+        ("../file", "no such directory"),
         (".", "itself"),
         (".git", "itself"),
         ("../worktree", "itself"),

@@ -343,12 +343,12 @@ fn a_locked_file_is_worth_another_try() {
 
 #[test]
 fn values_survive_the_way_through_git() {
-    use pggit::git::config::{GitProgram, Target, Writer};
+    use pggit::git::config::{ConfigFile, ConfigWriter, GitProgram};
     let sandbox = Sandbox::new();
     // The writer runs git in this process's environment, so it gets the
     // repository's own file and nothing of the user's.
     let git = GitProgram { dir: sandbox.repo() };
-    let writer = Writer::new(&git, Target::Local);
+    let writer = ConfigWriter::new(&git, ConfigFile::Local);
     let hostile =
         ["-x", "--global", "", " spaces ", "a;b#c", "quo\"te\\", "line\nbreak\t", "größe", "$(id)`id`"];
     for value in hostile {

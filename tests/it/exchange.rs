@@ -124,7 +124,7 @@ fn nothing_is_written_unless_every_line_is_good() {
     for (text, words, status) in [
         ("", "line 1: this is not an export", 129),
         ("{}\n", "line 1: ", 129),
-        (cut.as_str(), "it is not whole", 129),
+        (cut.as_str(), "it is incomplete", 129),
         (broken.as_str(), "not valid JSON", 129),
         (unregistered.as_str(), "line 2: no event registers backup", 129),
         (other_commit.as_str(), "1 schema commits are not in this repository", 10),
@@ -140,7 +140,7 @@ fn nothing_is_written_unless_every_line_is_good() {
     // An event that differs from the one that is there.
     let forged = moved.export.replace("\"size_bytes\":1000", "\"size_bytes\":1001");
     let output = moved.shop.sandbox.pggit(["ledger", "import", &moved.file(&forged)]).fails(129);
-    assert!(output.stderr_text().contains("is not the one that is here"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("differs from the event here"), "{}", output.snapshot());
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn files_that_are_not_of_the_ledger_and_changes_of_the_schema_are_named() {
     let commit = shop.write("sub/0001.sql", Some("drop table a;"));
     let answer =
         shop.finds(&["error schema-changed", "warning schema-without-record", "warning foreign-file"]);
-    assert_eq!(answer["findings"][0]["message"], "it changes the schema: sub added");
+    assert_eq!(answer["findings"][0]["message"], "the commit changes the schema: sub added");
     assert_eq!(answer["findings"][0]["commit"], commit.as_str());
 }
 

@@ -277,7 +277,7 @@ fn what_is_in_the_way_is_said_and_left_alone() {
     write_hook(&hook(&sandbox, "post-merge"), "#!/usr/bin/python3\n");
     write_hook(&hook(&sandbox, "post-merge.before-pggit"), "precious");
     let stderr = sandbox.pggit(["hooks", "install", "post-merge"]).fails(12).stderr_text();
-    assert!(stderr.contains("post-merge.before-pggit is in the way"), "{stderr}");
+    assert!(stderr.contains("post-merge.before-pggit exists already"), "{stderr}");
     assert_eq!(fs::read_to_string(hook(&sandbox, "post-merge")).unwrap(), "#!/usr/bin/python3\n");
     fs::remove_file(hook(&sandbox, "post-merge.before-pggit")).unwrap();
     write_hook(&hook(&sandbox, "post-merge"), "#!/bin/sh\n# <<< git pggit hooks <<<\n");

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use pggit::clock::System;
 use pggit::domain::{Annotated, Body, Expired, Held, Line, Tagged};
 use pggit::git::Repository;
-use pggit::ledger::{Direction, Filter, Ledger, NewBackup, Synced};
+use pggit::ledger::{Filter, Ledger, NewBackup, SyncOptions, SyncReport};
 use proptest::prelude::*;
 
 use crate::ledger::{Repo, completed, new_backup};
 use crate::sandbox::Sandbox;
 
-const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false, unattended: None };
+const BOTH: SyncOptions = SyncOptions { fetch: true, push: true, dry_run: false, unattended: None };
 
 /// A hub and clones of it, each with a person of its own.
 struct Team {
@@ -32,7 +32,7 @@ impl Team {
         work(&Ledger::new(&repository, &System, &host))
     }
 
-    fn sync(&self, clone: usize) -> Synced {
+    fn sync(&self, clone: usize) -> SyncReport {
         self.on(clone, |ledger| ledger.sync("origin", BOTH).expect("syncs"))
     }
 
@@ -66,10 +66,10 @@ fn a_record_reaches_everybody() {
     let team = Team::new(2);
     team.on(0, |ledger| register(ledger, ledger.repository(), "a"));
     let first = team.sync(0);
-    assert_eq!((first.pushed.len(), first.taken.len(), first.merged.len()), (1, 0, 0));
+    assert_eq!((first.pushed.len(), first.fetched.len(), first.merged.len()), (1, 0, 0));
     assert!(team.sync(0).is_nothing());
     let second = team.sync(1);
-    assert_eq!((second.pushed.len(), second.taken.len()), (0, 1));
+    assert_eq!((second.pushed.len(), second.fetched.len()), (0, 1));
     assert_eq!(team.state(&team.clones[0]), team.state(&team.clones[1]));
     assert_eq!(team.state(&team.clones[0]), team.state(&team.hub));
     team.hub.git(&["fsck", "--strict", "--no-dangling"]);
@@ -156,10 +156,10 @@ fn a_rewritten_history_is_refused_and_nothing_is_lost() {
     let full = team.hub.git(&["rev-parse", &name]);
     team.hub.git(&["update-ref", &name, &parent]);
     let synced = team.sync(1);
-    assert!(synced.left_alone.len() == 1 && synced.left_alone[0].rewritten, "{synced:?}");
+    assert!(synced.skipped.len() == 1 && synced.skipped[0].rewritten, "{synced:?}");
     assert_eq!(team.clones[1].git(&["rev-parse", &name]), full);
     // It is noticed again, until somebody puts it right.
-    assert_eq!(team.sync(1).left_alone.len(), 1);
+    assert_eq!(team.sync(1).skipped.len(), 1);
     team.hub.git(&["update-ref", &name, &full]);
     assert!(team.sync(1).is_nothing());
 }
@@ -219,8 +219,8 @@ fn what_is_new_is_taken_while_what_was_rewritten_is_left_alone() {
     let parent = team.hub.git(&["rev-parse", &format!("{name}~1")]);
     team.hub.git(&["update-ref", &name, &parent]);
     let synced = team.sync(1);
-    assert!(synced.left_alone.len() == 1 && synced.left_alone[0].rewritten, "{synced:?}");
-    assert_eq!(synced.taken.len(), 1);
+    assert!(synced.skipped.len() == 1 && synced.skipped[0].rewritten, "{synced:?}");
+    assert_eq!(synced.fetched.len(), 1);
     assert_eq!(team.on(1, |ledger| ledger.catalog().unwrap().entries.len()), 2);
 }
 
@@ -235,7 +235,7 @@ fn many_refs_that_both_sides_changed_come_together_at_once() {
     }
     team.clones[0].git(&["push", "-q", "origin", "main"]);
     assert_eq!(team.sync(0).pushed.len(), COMMITS);
-    assert_eq!(team.sync(1).taken.len(), COMMITS);
+    assert_eq!(team.sync(1).fetched.len(), COMMITS);
     for (clone, reason) in [(0, "audit"), (1, "court")] {
         team.on(clone, |ledger| {
             for backup in &backups {
@@ -246,8 +246,8 @@ fn many_refs_that_both_sides_changed_come_together_at_once() {
     }
     team.sync(0);
     let synced = team.sync(1);
-    assert_eq!((synced.merged.len(), synced.pushed.len(), synced.left_alone.len()), (COMMITS, COMMITS, 0));
-    assert_eq!(team.sync(0).taken.len(), COMMITS);
+    assert_eq!((synced.merged.len(), synced.pushed.len(), synced.skipped.len()), (COMMITS, COMMITS, 0));
+    assert_eq!(team.sync(0).fetched.len(), COMMITS);
     assert!(team.sync(1).is_nothing());
     let state = team.state(&team.clones[0]);
     assert_eq!(team.state(&team.clones[1]), state);
@@ -263,7 +263,7 @@ fn a_dry_run_changes_nothing_and_says_what_it_would() {
     team.sync(0);
     team.on(1, |ledger| register(ledger, ledger.repository(), "b"));
     let (before, hub) = (team.state(&team.clones[1]), team.state(&team.hub));
-    let would = team.on(1, |ledger| ledger.sync("origin", Direction { dry_run: true, ..BOTH }).unwrap());
+    let would = team.on(1, |ledger| ledger.sync("origin", SyncOptions { dry_run: true, ..BOTH }).unwrap());
     assert_eq!((would.merged.len(), would.pushed.len()), (1, 1));
     assert_eq!((team.state(&team.clones[1]), team.state(&team.hub)), (before, hub));
 }

@@ -2,12 +2,12 @@
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{Body, Held, Line, Status, Tagged};
-use pggit::ledger::{Change, Direction, Ledger, NewBackup, Synced};
+use pggit::ledger::{Change, Ledger, NewBackup, SyncOptions, SyncReport};
 use serde_json::{Value, json};
 
 use crate::ledger::{Repo, completed, new_backup};
 
-const BOTH: Direction = Direction { fetch: true, push: true, dry_run: false, unattended: None };
+const BOTH: SyncOptions = SyncOptions { fetch: true, push: true, dry_run: false, unattended: None };
 
 /// A hub with two backups on two commits, and a clone of it.
 struct Stage {
@@ -43,7 +43,7 @@ impl Stage {
         stage
     }
 
-    fn sync(&self) -> Synced {
+    fn sync(&self) -> SyncReport {
         on(&self.ada, |ledger| ledger.sync("origin", BOTH).expect("syncs"))
     }
 
@@ -94,7 +94,7 @@ impl Stage {
         });
         for pushed in [1, 0] {
             let synced = self.sync();
-            let [left] = synced.left_alone.as_slice() else { panic!("{synced:?}") };
+            let [left] = synced.skipped.as_slice() else { panic!("{synced:?}") };
             assert!(left.refused && !left.rewritten && left.reason.contains(reason), "{left:?}");
             assert_eq!((&left.reference, synced.pushed.len()), (&self.reference(), pushed));
             assert_eq!(self.ada.git(&["rev-parse", &self.reference()]), good);
@@ -107,7 +107,7 @@ impl Stage {
         let looked = self.ada.git(&["log", "-p", &format!("{good}..FETCH_HEAD"), "--", ".pggit"]);
         assert!(looked.contains(&self.backups[0].id.to_string()), "{looked}");
         let synced = self.sync();
-        assert!(synced.left_alone.len() == 1 && synced.left_alone[0].refused, "{synced:?}");
+        assert!(synced.skipped.len() == 1 && synced.skipped[0].refused, "{synced:?}");
         self.hub.git(&["update-ref", &self.reference(), &good]);
         assert!(self.sync().is_nothing());
     }
@@ -157,7 +157,7 @@ fn a_history_that_went_its_own_way_is_looked_at_too() {
     let held = || Held { reason: Line::lossy("audit") };
     on(&stage.ada, |ledger| ledger.append(stage.backups[0].id, |_| Ok(held().into())).unwrap());
     let synced = stage.sync();
-    assert!(synced.left_alone.len() == 1 && synced.left_alone[0].refused, "{synced:?}");
+    assert!(synced.skipped.len() == 1 && synced.skipped[0].refused, "{synced:?}");
     // If events were only added, both sides are merged.
     let stage = Stage::new();
     stage.push(|events| {
@@ -166,7 +166,7 @@ fn a_history_that_went_its_own_way_is_looked_at_too() {
     });
     on(&stage.ada, |ledger| ledger.append(stage.backups[0].id, |_| Ok(held().into())).unwrap());
     let synced = stage.sync();
-    assert_eq!((synced.merged.len(), synced.left_alone.len()), (1, 0), "{synced:?}");
+    assert_eq!((synced.merged.len(), synced.skipped.len()), (1, 0), "{synced:?}");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn clocks_and_times_that_nothing_can_follow_are_refused() {
     let stage = Stage::new();
     let soon = now.plus(std::time::Duration::from_secs(20 * 3600)).to_string();
     stage.push(|events| events.push(event(&stage.backups[0], 1000, &soon, hold)));
-    assert!(stage.sync().left_alone.is_empty());
+    assert!(stage.sync().skipped.is_empty());
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_ledger_that_was_poisoned_before_works_on() {
         let clock = entry.record.ordered().iter().map(|event| event.clock).rev().nth(1);
         assert_eq!((clock, entry.record.next_clock()), (Some(3), 4));
     });
-    assert!(stage.sync().left_alone.is_empty());
+    assert!(stage.sync().skipped.is_empty());
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_schema_that_was_replaced_or_removed_is_refused() {
     let held = || Held { reason: Line::lossy("audit") };
     on(&stage.ada, |ledger| ledger.append(stage.backups[0].id, |_| Ok(held().into())).unwrap());
     let synced = stage.sync();
-    let [left] = synced.left_alone.as_slice() else { panic!("{synced:?}") };
+    let [left] = synced.skipped.as_slice() else { panic!("{synced:?}") };
     assert!(left.refused && left.reason.contains("has its schema replaced"), "{left:?}");
 }
 
@@ -276,7 +276,7 @@ fn a_new_clone_takes_over_an_event_without_effect() {
     });
     let bob = Repo::clone_of(&stage.hub, "Bob");
     on(&bob, |ledger| {
-        assert!(ledger.sync("origin", BOTH).unwrap().left_alone.is_empty());
+        assert!(ledger.sync("origin", BOTH).unwrap().skipped.is_empty());
         let entry = ledger.by_id(stage.backups[0].id).unwrap();
         assert_eq!((entry.backup.holds.len(), entry.ignored.len()), (0, 1));
     });

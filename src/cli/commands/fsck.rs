@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::fsck::{Repaired, Severity, Thoroughness};
+use crate::ledger::fsck::{FsckOptions, RepairReport, Severity};
 use crate::output::repository::{FsckOutput, print_fsck};
 
 /// Check that the ledger is what its format says
@@ -36,12 +36,12 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
-    let thoroughness = Thoroughness { signatures: args.signatures };
+    let thoroughness = FsckOptions { signatures: args.signatures };
     let mut report = ledger.fsck(thoroughness)?;
-    let mut repaired = Repaired::default();
+    let mut repaired = RepairReport::default();
     if args.repair {
         repaired = ledger.repair(&report)?;
-        if repaired != Repaired::default() {
+        if repaired != RepairReport::default() {
             report = ledger.fsck(thoroughness)?;
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::git::setup::{Plan, Step, plan};
+use crate::git::setup::{ConfigChange, SetupPlan, plan};
 use crate::output::repository::InitOutput;
 use crate::workspace::setup;
 
@@ -49,12 +49,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let repository = context.ledger_repository()?;
     let config = context.ledger_git_config()?;
     let plan = plan(&config, &setup::NAMES);
-    let directory = repository.own_directory_to_make(&config);
+    let directory = repository.missing_own_directory(&config);
     let path = directory.as_ref().map(|directory| directory.path.display().to_string());
     let changes = plan.steps.len() + usize::from(directory.is_some());
     if !args.check {
         if let Some(directory) = &directory {
-            directory.make()?;
+            directory.create()?;
             context.ui.status(&format!("made {}", directory.path.display()));
         }
         for step in &plan.steps {
@@ -78,15 +78,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn done(step: &Step) -> String {
+fn done(step: &ConfigChange) -> String {
     match step {
-        Step::Add { key, value } => format!("set {key} = {value}"),
-        Step::Remove { key, value } => format!("removed {key} = {value}"),
+        ConfigChange::Add { key, value } => format!("set {key} = {value}"),
+        ConfigChange::Remove { key, value } => format!("removed {key} = {value}"),
     }
 }
 
-fn warn(plan: &Plan, context: &Context) {
-    for danger in &plan.dangers {
+fn warn(plan: &SetupPlan, context: &Context) {
+    for danger in &plan.unsafe_refspecs {
         context.ui.warning(&setup::danger_text(danger));
         if let Some(remedy) = setup::remedy(danger) {
             context.ui.hint(&format!("take it out with: {remedy}"));

@@ -120,5 +120,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
         None => String::new(),
     };
     context.ui.spans(&[(Style::Id, &mark), (Style::Plain, &said)])?;
-    Ok(context.ui.line(place.map_or_else(|| "not in this repository".to_owned(), |place| place.words()))?)
+    Ok(context
+        .ui
+        .line(place.map_or_else(|| "not in this repository".to_owned(), |place| place.describe()))?)
 }

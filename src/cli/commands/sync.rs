@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::git::Repository;
-use crate::ledger::{Direction, LeftAlone};
+use crate::ledger::{SkippedRef, SyncOptions};
 use crate::output::repository::SyncOutput;
 
 /// Bring the ledger of this repository and that of a remote together
@@ -49,10 +49,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(remote) => named(remote, &repository.remotes())?,
         None => repository.default_remote().ok_or_else(|| no_remote(&repository.remotes()))?,
     };
-    let direction =
-        Direction { fetch: !args.push_only, push: !args.fetch_only, dry_run: args.dry_run, unattended: None };
+    let direction = SyncOptions {
+        fetch: !args.push_only,
+        push: !args.fetch_only,
+        dry_run: args.dry_run,
+        unattended: None,
+    };
     let synced = context.ledger()?.sync(&remote, direction)?;
-    for left in &synced.left_alone {
+    for left in &synced.skipped {
         context.ui.warning(&format!("{}: {}", left.reference, left.reason));
     }
     let output = SyncOutput::new(&remote, &synced);
@@ -60,12 +64,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         true => context.ui.json(&output)?,
         false => context.ui.status(&output.summary(args.dry_run)),
     }
-    match synced.left_alone.len() {
+    match synced.skipped.len() {
         0 => Ok(()),
         count => {
             let failure =
                 Failure::new(Code::Negative, format!("{count} of the records could not be synchronised"));
-            let any = |is: fn(&LeftAlone) -> bool| synced.left_alone.iter().any(is);
+            let any = |is: fn(&SkippedRef) -> bool| synced.skipped.iter().any(is);
             let failure = match any(|left| left.rewritten) {
                 true => failure.hint(
                     "find out who rewrote the history of the remote; docs/trust.md says what it should forbid",
@@ -91,10 +95,10 @@ pub(in crate::cli) fn on_write(context: &Context) {
     let remote =
         wanted.then(|| context.ledger_repository().ok()).flatten().and_then(Repository::default_remote);
     let Some(remote) = remote else { return };
-    let direction = Direction { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
+    let direction = SyncOptions { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
     let synced = context.ledger().and_then(|ledger| Ok(ledger.sync(&remote, direction)?));
     match synced {
-        Ok(synced) => synced.left_alone.iter().for_each(|left| {
+        Ok(synced) => synced.skipped.iter().for_each(|left| {
             context.ui.warning(&format!("{}: {}", left.reference, left.reason));
         }),
         Err(error) => {

@@ -1,9 +1,9 @@
-//! Reads `GIT_CONFIG_PARAMETERS`, in which `git -c key=value` hands values down
-//! to the programs it starts. `gix` does not know it.
+//! Parses `GIT_CONFIG_PARAMETERS`, in which `git -c key=value` passes values to the programs that it
+//! starts. `gix` does not read it.
 
 use super::{Entry, Scope, split_key};
 
-/// All values in `text`, or `None` when it is not written as git writes it.
+/// Returns all values in `text`; `None` if it is malformed.
 pub(super) fn parse(text: &[u8]) -> Option<Vec<Entry>> {
     let (mut rest, mut entries) = (text.trim_ascii_start(), Vec::new());
     while !rest.is_empty() {
@@ -43,8 +43,8 @@ fn entry(key: &[u8], value: Option<Vec<u8>>) -> Option<Entry> {
     })
 }
 
-/// Takes one word in single quotes, in which git writes `'` and `!` as `'\''`
-/// and `'\!'`. Returns the word and what follows it.
+/// Parses one word in single quotes, in which git writes `'` and `!` as `'\''` and `'\!'`. Returns the
+/// word and the rest of the text.
 fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let (mut rest, mut word) = (text.strip_prefix(b"'")?, Vec::new());
     loop {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_would_not_write_is_refused() {
+    fn malformed_text_is_refused() {
         for text in ["a.b=c", "'a.b", "'a.b'='c", "'a.b'x", "'nodot'='c'", "'a.b'='c''d.e'='f'"] {
             assert_eq!(read(text), None, "{text}");
         }
@@ -97,7 +97,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_makes_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60), text in "['a.=\\\\! ]{0,30}") {
+        fn no_input_causes_a_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60), text in "['a.=\\\\! ]{0,30}") {
             let _ = (parse(&bytes), parse(text.as_bytes()));
         }
     }

@@ -1,7 +1,7 @@
-//! The chain of ledger commits of one schema commit, from its beginning on.
+//! Checks the chain of ledger commits of one schema commit, from its root to its tip.
 //!
-//! Every ledger commit is compared with each of its parents: events are only
-//! ever added, and beside them nothing changes.
+//! Every ledger commit is compared with each of its parents: it may only add events, and nothing else
+//! may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -9,14 +9,14 @@ use std::rc::Rc;
 use crate::domain::CommitId;
 use crate::git::{self, Directory, Oid, Repository};
 
-use super::record::{Facts, Loss};
+use super::record::{EventLoss, StoredEvents};
 use super::{Code, Finding};
-use crate::ledger::beginning::is_stand_in;
 use crate::ledger::layout;
+use crate::ledger::root::is_placeholder;
 
-/// How many paths of a changed schema are named.
+/// Maximum number of paths of a changed schema that are named.
 const PATHS_SHOWN: usize = 5;
-/// How many parsed versions of records are remembered.
+/// Maximum number of parsed versions of records in the cache.
 const REMEMBERED: usize = 64;
 
 /// An event that a ledger commit added.
@@ -35,30 +35,30 @@ pub(super) struct Link {
     pub(super) added: Vec<Added>,
 }
 
-/// The tree of a commit: what is of the schema, and what is of the ledger.
+/// The tree of a commit, split into the files of the schema and those of the ledger.
 struct Content {
     schema: Directory,
     records: Directory,
 }
 
-/// Walks one chain.
+/// The check of one chain.
 pub(super) struct Chain<'a> {
     repository: &'a Repository,
     reference: String,
     schema_commit: Oid,
     contents: BTreeMap<Oid, Rc<Content>>,
-    remembered: BTreeMap<Oid, Rc<Result<Facts, String>>>,
+    remembered: BTreeMap<Oid, Rc<Result<StoredEvents, String>>>,
     reported: BTreeSet<Oid>,
-    /// What stands for the schema commit, where that is in another repository.
-    pub(super) stand_ins: Vec<Oid>,
-    /// Some ledger commit continues the schema commit itself.
+    /// The placeholders for the schema commit, if it is in another repository.
+    pub(super) placeholders: Vec<Oid>,
+    /// True if a ledger commit has the schema commit itself as its parent.
     continues: bool,
     pub(super) findings: Vec<Finding>,
     pub(super) links: Vec<Link>,
 }
 
 impl<'a> Chain<'a> {
-    /// Looks at all ledger commits between `commit` and `tip`.
+    /// Checks all ledger commits between `commit` and `tip`. Fails if a tree cannot be compared.
     pub(super) fn walk(repository: &'a Repository, commit: &CommitId, tip: Oid) -> Result<Self, git::Error> {
         let mut chain = Self {
             repository,
@@ -67,7 +67,7 @@ impl<'a> Chain<'a> {
             contents: BTreeMap::new(),
             remembered: BTreeMap::new(),
             reported: BTreeSet::new(),
-            stand_ins: Vec::new(),
+            placeholders: Vec::new(),
             continues: false,
             findings: Vec::new(),
             links: Vec::new(),
@@ -79,8 +79,8 @@ impl<'a> Chain<'a> {
             *children.entry(*parent).or_default() += 1;
         }
         for (id, parents) in order {
-            chain.look(id, &parents, base.as_deref())?;
-            // A tree is needed until the last child has been compared with it.
+            chain.check(id, &parents, base.as_deref())?;
+            // A tree is kept until its last child has been compared with it.
             for parent in parents {
                 let left = children.entry(parent).or_default();
                 *left = left.saturating_sub(1);
@@ -97,8 +97,8 @@ impl<'a> Chain<'a> {
         self.findings.last_mut().expect("one was just added")
     }
 
-    /// The ledger commits, parents before their children, and for each its
-    /// parents that are ledger commits.
+    /// Returns the ledger commits, parents before their children, each with its parents that are ledger
+    /// commits.
     fn order(&mut self, commit: &CommitId, tip: Oid) -> Vec<(Oid, Vec<Oid>)> {
         let trailer = format!("Schema-Commit: {commit}");
         let (mut order, mut known) = (Vec::new(), BTreeMap::<Oid, Option<Vec<Oid>>>::new());
@@ -116,14 +116,14 @@ impl<'a> Chain<'a> {
                 continue;
             }
             let parents = match self.repository.commit(id) {
-                Ok(data) if is_stand_in(self.repository, &data, commit) => {
-                    self.stand_ins.push(id);
+                Ok(data) if is_placeholder(self.repository, &data, commit) => {
+                    self.placeholders.push(id);
                     None
                 }
                 Ok(data) if data.message.lines().any(|line| line == trailer) => Some(data.parents),
                 Ok(data) => {
                     let message =
-                        format!("{id} ({}) is no ledger commit of {}", data.subject, commit.short());
+                        format!("{id} ({}) is not a ledger commit of {}", data.subject, commit.short());
                     self.found(Code::ChainBroken, message).commit = Some(id);
                     None
                 }
@@ -133,7 +133,7 @@ impl<'a> Chain<'a> {
                 }
             };
             if parents.as_ref().is_some_and(Vec::is_empty) {
-                let message = format!("{id} does not lead to the schema commit");
+                let message = format!("the history of {id} does not lead to the schema commit");
                 self.found(Code::ChainBroken, message).commit = Some(id);
             }
             stack.push((id, true));
@@ -151,14 +151,14 @@ impl<'a> Chain<'a> {
         self.found(code, error.to_string()).commit = Some(id);
     }
 
-    /// The tree of the schema commit, or of what stands for it.
+    /// Returns the tree of the schema commit or of its placeholder.
     fn base(&mut self) -> Option<Rc<Content>> {
         if !self.continues {
-            let stand_ins: Vec<_> =
-                self.stand_ins.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
-            // One that was written when the commit was not to be had has no files.
-            let whole = stand_ins.iter().find(|content| !content.schema.is_empty());
-            if let Some(content) = whole.or(stand_ins.first()) {
+            let placeholders: Vec<_> =
+                self.placeholders.clone().into_iter().filter_map(|id| self.content(id).ok()).collect();
+            // A placeholder that was written without the schema commit has no files.
+            let whole = placeholders.iter().find(|content| !content.schema.is_empty());
+            if let Some(content) = whole.or(placeholders.first()) {
                 return Some(Rc::clone(content));
             }
         }
@@ -187,7 +187,7 @@ impl<'a> Chain<'a> {
         Ok(content)
     }
 
-    fn look(&mut self, id: Oid, parents: &[Oid], base: Option<&Content>) -> Result<(), git::Error> {
+    fn check(&mut self, id: Oid, parents: &[Oid], base: Option<&Content>) -> Result<(), git::Error> {
         let content = match self.content(id) {
             Ok(content) => content,
             Err(error) => {
@@ -199,12 +199,12 @@ impl<'a> Chain<'a> {
             parents.iter().filter_map(|parent| self.contents.get(parent).map(Rc::clone)).collect();
         if let Some(base) = base
             && content.schema != base.schema
-            && (!content.schema.is_empty() || self.stand_ins.is_empty())
+            && (!content.schema.is_empty() || self.placeholders.is_empty())
             && before.iter().all(|parent| parent.schema != content.schema)
         {
             let paths = self.repository.differing_paths(&base.schema, &content.schema, PATHS_SHOWN)?;
-            self.found(Code::SchemaChanged, format!("it changes the schema: {}", paths.join(", "))).commit =
-                Some(id);
+            self.found(Code::SchemaChanged, format!("the commit changes the schema: {}", paths.join(", ")))
+                .commit = Some(id);
         }
         let mut added = Vec::new();
         for (file, entry) in &content.records {
@@ -229,12 +229,12 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Names the events of `file` that none of the parents has.
+    /// Collects the events of `file` that none of the parents has, and reports ids that two events share.
     fn new_version(
         &mut self,
         id: Oid,
         file: &str,
-        facts: &Facts,
+        facts: &StoredEvents,
         before: &[Rc<Content>],
         added: &mut Vec<Added>,
     ) {
@@ -258,11 +258,11 @@ impl<'a> Chain<'a> {
                 });
             }
         }
-        let twice: Vec<&String> = facts.twice().collect();
+        let twice: Vec<&String> = facts.duplicate_ids().collect();
         let news = |event: &&&String| {
             !old.iter()
                 .filter_map(|facts| facts.as_ref().as_ref().ok())
-                .any(|facts| facts.twice().any(|known| known == **event))
+                .any(|facts| facts.duplicate_ids().any(|known| known == **event))
         };
         for event in twice.iter().filter(news) {
             let message = format!("two different events have the id {event}");
@@ -271,7 +271,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Names the events that a parent has and this commit has not.
+    /// Reports the events that a parent has and this commit lacks.
     fn losses(&mut self, id: Oid, content: &Content, before: &[Rc<Content>]) {
         let mut found = BTreeSet::new();
         for parent in before {
@@ -289,10 +289,10 @@ impl<'a> Chain<'a> {
                 let Ok(new) = self.facts(now.id).as_ref().clone() else { continue };
                 for loss in old.lost_in(&new) {
                     found.insert(match loss {
-                        Loss::Removed(event) => {
+                        EventLoss::Removed(event) => {
                             (path(file), Code::EventRemoved, format!("event {event} was removed"))
                         }
-                        Loss::Altered(event) => {
+                        EventLoss::Altered(event) => {
                             (path(file), Code::EventAltered, format!("event {event} was altered"))
                         }
                     });
@@ -304,7 +304,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn facts(&mut self, blob: Oid) -> Rc<Result<Facts, String>> {
+    fn facts(&mut self, blob: Oid) -> Rc<Result<StoredEvents, String>> {
         if let Some(known) = self.remembered.get(&blob) {
             return Rc::clone(known);
         }
@@ -312,7 +312,7 @@ impl<'a> Chain<'a> {
             self.remembered.clear();
         }
         let bytes = self.repository.blob(blob).map_err(|error| error.to_string());
-        let facts = Rc::new(bytes.and_then(|bytes| Facts::parse(&bytes)));
+        let facts = Rc::new(bytes.and_then(|bytes| StoredEvents::parse(&bytes)));
         self.remembered.insert(blob, Rc::clone(&facts));
         facts
     }

@@ -1,20 +1,20 @@
-//! What can be found. Pure.
+//! The findings of the ledger check. Pure.
 
 use crate::git::Oid;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// The ledger says something wrong, or something is missing from it.
+    /// The ledger is incorrect or incomplete.
     Error,
-    /// Something is not as it should be, and nothing is lost by it.
+    /// The ledger deviates from the format, but no data is lost.
     Warning,
-    /// Good to know.
+    /// For information.
     Notice,
 }
 
 impl Severity {
-    /// The word for it.
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -26,20 +26,20 @@ impl Severity {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $name:literal, $severity:ident;)+) => {
-        /// What was found; the names are stable.
+        /// The kind of a finding. The names are stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code { $($(#[$doc])* $code),+ }
 
         impl Code {
-            /// All of them.
+            /// All codes.
             pub const ALL: &'static [Code] = &[$(Code::$code),+];
 
-            /// The stable name.
+            /// Returns the stable name.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$code => $name),+ }
             }
 
-            /// How bad it is, as a rule.
+            /// Returns the usual severity.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$code => Severity::$severity),+ }
             }
@@ -48,94 +48,94 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A ref below `refs/backups/` is not called like a commit.
+    /// The name of a ref below `refs/backups/` is not a commit id.
     RefName = "ref-name", Error;
-    /// An object is not in the repository.
+    /// An object is missing from the repository.
     ObjectMissing = "object-missing", Error;
-    /// The schema commit is not in the repository.
+    /// The schema commit is missing from the repository.
     SchemaCommitMissing = "schema-commit-missing", Error;
-    /// The schema commit is not to be had: its name is all that is known of it.
+    /// The schema commit is missing from the repository of the schema history: only its id is known.
     SchemaCommitUnknown = "schema-commit-unknown", Warning;
-    /// History is cut off here, so that not all can be seen.
+    /// The clone is shallow, so a part of the history cannot be checked.
     Shallow = "shallow", Notice;
-    /// The chain of ledger commits leads somewhere else.
+    /// The chain of ledger commits does not lead to the schema commit.
     ChainBroken = "chain-broken", Error;
-    /// A remote had ledger commits that are not here.
+    /// A remote has ledger commits that are missing here.
     Behind = "behind", Notice;
     /// A ledger commit changes the schema.
     SchemaChanged = "schema-changed", Error;
-    /// Something that is not of the ledger is in its directory.
+    /// A file in the directory of the ledger does not belong to it.
     ForeignFile = "foreign-file", Warning;
-    /// A recorded schema without its record.
+    /// A recorded schema has no record of its backup.
     SchemaWithoutRecord = "schema-without-record", Warning;
     /// A record cannot be read.
     RecordUnreadable = "record-unreadable", Error;
-    /// A record is not where it belongs.
+    /// A record is in the wrong file or under the wrong commit.
     RecordMisplaced = "record-misplaced", Error;
-    /// The derived half of a record is not what its events add up to.
+    /// The state in a record file differs from the state of its events.
     RecordStale = "record-stale", Error;
     /// Two different events have one id.
     EventTwice = "event-twice", Error;
-    /// A ledger commit took events away.
+    /// A ledger commit removed events.
     EventRemoved = "event-removed", Error;
     /// A ledger commit changed an event.
     EventAltered = "event-altered", Error;
     /// The state of the backup did not allow an event.
     EventIgnored = "event-ignored", Notice;
-    /// An event of a kind or format that is not known here.
+    /// An event has an unknown kind or format.
     EventUnknown = "event-unknown", Notice;
-    /// An event of a known kind whose fields make no sense.
+    /// An event of a known kind has invalid fields.
     EventMalformed = "event-malformed", Warning;
-    /// A note does not say what the records say.
+    /// A note differs from the records.
     NoteStale = "note-stale", Warning;
-    /// A note tells of backups that have no record.
+    /// A note lists backups that have no record.
     NoteOrphan = "note-orphan", Warning;
-    /// A note on a commit that has no backups.
+    /// A note belongs to a commit that has no backups.
     NoteForeign = "note-foreign", Notice;
-    /// A backup needs one that has no record.
+    /// A backup needs another backup that has no record.
     DependencyMissing = "dependency-missing", Error;
-    /// A backup needs one that cannot be restored.
+    /// A backup needs another backup that cannot be restored.
     DependencyUnusable = "dependency-unusable", Warning;
     /// A backup needs itself.
     DependencyCycle = "dependency-cycle", Error;
     /// A backup has records under several commits.
     BackupTwice = "backup-twice", Error;
-    /// A completed backup without sizes.
+    /// A completed backup has no sizes.
     SizesMissing = "sizes-missing", Error;
-    /// Two backups say that their bytes are in the same place.
+    /// Two backups have the same location.
     LocationTwice = "location-twice", Warning;
-    /// Nobody works on a backup that is in progress.
+    /// A backup is in progress, but its process has exited.
     Interrupted = "interrupted", Notice;
     /// No signer is trusted, so no signature can be good.
     NoSigners = "no-signers", Error;
     /// A ledger commit is not signed.
     Unsigned = "unsigned", Error;
-    /// A ledger commit is not what was signed, or the key was revoked.
+    /// A signature does not match its ledger commit, or the key was revoked.
     SignatureBad = "signature-bad", Error;
-    /// A ledger commit is signed by nobody who is known, or it cannot be checked.
+    /// A ledger commit is signed with an unknown key, or the signature cannot be checked.
     SignerUnknown = "signer-unknown", Error;
     /// A signature or its key has expired.
     SignatureExpired = "signature-expired", Warning;
-    /// A deletion, expiry, hold or release whose author is not proven.
+    /// The author of a deletion, expiry, hold or release is not proven.
     ActorUnproven = "actor-unproven", Error;
-    /// An event names another person than the one who signed it.
+    /// An event names another author than its signer.
     SignerDiffers = "signer-differs", Warning;
 }
 
-/// One thing that was found.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What.
+    /// The kind.
     pub code: Code,
-    /// How bad it is.
+    /// The severity, which may differ from that of the code.
     pub severity: Severity,
-    /// The ref.
+    /// The full name of the ref.
     pub reference: String,
-    /// The file below it; empty when it is about the whole ref.
+    /// The path of the file below the ref; empty if the finding is about the whole ref.
     pub file: String,
-    /// The commit in which it was found.
+    /// The commit with the problem.
     pub commit: Option<Oid>,
-    /// What it is in detail.
+    /// The details.
     pub message: String,
 }
 
@@ -166,7 +166,7 @@ impl Finding {
         self
     }
 
-    /// `ref:file@commit`, as far as there is one.
+    /// Returns the place of the finding as `ref:file@commit`, without the parts that it lacks.
     pub fn place(&self) -> String {
         let mut place = self.reference.clone();
         if !self.file.is_empty() {

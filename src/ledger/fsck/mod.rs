@@ -1,62 +1,61 @@
-//! Looking for everything that is not as `docs/format.md` says.
+//! Checks the whole ledger against `docs/format.md`.
 //!
-//! [`Ledger::fsck`] changes nothing and reads all: every ref, every ledger
-//! commit with each of its parents, every record, every note, the records
-//! together, and on demand the signatures. [`Ledger::repair`] derives anew what
-//! is derived, through the way of all writes; it adds commits and neither
-//! touches nor drops an event. What a record says is judged without I/O
-//! ([`record`], [`signers`], [`together`]).
+//! [`Ledger::fsck`] reads everything and changes nothing: every ref, every ledger commit with each of
+//! its parents, every record, every note, the relations between records, and on request the
+//! signatures. [`Ledger::repair`] regenerates derived data like every other write: it adds commits,
+//! and neither changes nor removes an event. The checks of records need no I/O ([`record`],
+//! [`signers`], [`cross_record`]).
 
 mod chain;
+mod cross_record;
 mod finding;
 mod notes;
+mod placeholders;
 mod record;
 mod repair;
 mod signers;
-mod stand_ins;
-mod together;
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Backup, CommitId};
-use crate::git::{Oid, Signature, TreeEntry, Verdict};
+use crate::git::{Oid, Signature, SignatureVerdict, TreeEntry};
 
 pub use finding::{Code, Finding, Severity};
-pub(super) use record::{Facts, Loss};
-pub use repair::Repaired;
+pub(super) use record::{EventLoss, StoredEvents};
+pub use repair::RepairReport;
 
 use super::{Error, Ledger, layout};
 use chain::{Added, Chain, Link};
 
-/// What is to be looked at beside the content.
+/// The optional checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Thoroughness {
-    /// Check the signature of every ledger commit.
+pub struct FsckOptions {
+    /// True to check the signature of every ledger commit.
     pub signatures: bool,
 }
 
-/// What was looked at and found.
+/// The result of [`Ledger::fsck`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was found, the worst first.
+    /// The findings, the most severe first.
     pub findings: Vec<Finding>,
-    /// Refs that were looked at.
+    /// The number of refs that were checked.
     pub refs: usize,
-    /// Ledger commits that were looked at.
+    /// The number of ledger commits that were checked.
     pub commits: usize,
-    /// Records that were read.
+    /// The number of records that were read.
     pub records: usize,
 }
 
 impl Report {
-    /// How many findings are of this severity.
+    /// Returns the number of findings of this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }
 
-/// A record that could be read, and where.
-struct Known {
+/// A readable record, with the ref that has it.
+struct RecordAt {
     backup: Backup,
     reference: String,
 }
@@ -68,15 +67,15 @@ struct Commit {
 }
 
 impl Ledger<'_> {
-    /// Looks at everything.
-    pub fn fsck(&self, thoroughness: Thoroughness) -> Result<Report, Error> {
+    /// Checks everything. Fails if a ref, or an object that other checks need, cannot be read.
+    pub fn fsck(&self, options: FsckOptions) -> Result<Report, Error> {
         let mut report = Report::default();
         let (mut known, mut commits, mut tips) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, tip) in self.repository.refs_under(layout::REFS_PREFIX)? {
             report.refs += 1;
             match name.parse::<CommitId>() {
                 Ok(commit) => {
-                    self.look_at_ref(&commit, tip, &mut report, &mut known, &mut commits)?;
+                    self.check_ref(&commit, tip, &mut report, &mut known, &mut commits)?;
                     tips.insert(commit, tip);
                 }
                 Err(invalid) => report.findings.push(Finding::new(
@@ -87,11 +86,11 @@ impl Ledger<'_> {
             }
         }
         (report.records, report.commits) = (known.len(), commits.len());
-        report.findings.extend(together::look(&known));
-        self.look_at_notes(&known, &tips, &mut report)?;
-        self.look_at_tracking(&tips, &mut report)?;
-        if thoroughness.signatures {
-            self.look_at_signatures(&commits, &mut report)?;
+        report.findings.extend(cross_record::check(&known));
+        self.check_notes(&known, &tips, &mut report)?;
+        self.check_tracking(&tips, &mut report)?;
+        if options.signatures {
+            self.check_signatures(&commits, &mut report)?;
         }
         report.findings.sort_by(|a, b| {
             (a.severity, &a.reference, &a.file, a.code).cmp(&(b.severity, &b.reference, &b.file, b.code))
@@ -99,17 +98,17 @@ impl Ledger<'_> {
         Ok(report)
     }
 
-    fn look_at_ref(
+    fn check_ref(
         &self,
         commit: &CommitId,
         tip: Oid,
         report: &mut Report,
-        known: &mut Vec<Known>,
+        known: &mut Vec<RecordAt>,
         commits: &mut Vec<Commit>,
     ) -> Result<(), Error> {
         let reference = layout::ref_name(commit);
         let chain = Chain::walk(self.repository, commit, tip)?;
-        self.look_at_stand_ins(commit, &chain.stand_ins, report)?;
+        self.check_placeholders(commit, &chain.placeholders, report)?;
         report.findings.extend(chain.findings);
         commits.extend(chain.links.into_iter().map(|link| Commit { reference: reference.clone(), link }));
         let files = match self.repository.commit(tip).and_then(|data| self.repository.directory(data.tree)) {
@@ -117,7 +116,7 @@ impl Ledger<'_> {
                 Some(entry) if entry.is_tree() => self.repository.directory(entry.id)?,
                 _ => BTreeMap::new(),
             },
-            // That the tip cannot be read was found in its chain.
+            // The check of the chain has reported the unreadable tip.
             Err(_) => return Ok(()),
         };
         for (file, entry) in &files {
@@ -128,8 +127,8 @@ impl Ledger<'_> {
             match (layout::record_of(file), sibling) {
                 (Some(id), _) if entry.is_file() => {
                     let Ok(bytes) = self.repository.blob(entry.id) else { continue };
-                    let looked = record::look(id, commit, &bytes);
-                    // What is no record at all was found in the chain.
+                    let checked = record::check(id, commit, &bytes);
+                    // The check of the chain has reported files that are no records.
                     let said = report.findings.iter().any(|finding| {
                         finding.code == Code::RecordUnreadable
                             && finding.reference == reference
@@ -137,14 +136,14 @@ impl Ledger<'_> {
                     });
                     let news = |(code, _): &(Code, String)| !(said && *code == Code::RecordUnreadable);
                     report.findings.extend(
-                        looked
+                        checked
                             .findings
                             .into_iter()
                             .filter(news)
                             .map(|(code, message)| finding(code, &message)),
                     );
-                    if let Some(folded) = looked.folded {
-                        known.push(Known { backup: folded.backup, reference: reference.clone() });
+                    if let Some(folded) = checked.folded {
+                        known.push(RecordAt { backup: folded.backup, reference: reference.clone() });
                     }
                 }
                 (None, Some(record)) if is_recorded_schema(file, entry) => {
@@ -153,20 +152,23 @@ impl Ledger<'_> {
                         report.findings.push(finding(Code::SchemaWithoutRecord, message));
                     }
                 }
-                _ => report.findings.push(finding(Code::ForeignFile, "it is not of the ledger")),
+                _ => {
+                    report
+                        .findings
+                        .push(finding(Code::ForeignFile, "the file does not belong to the ledger"));
+                }
             }
         }
         Ok(())
     }
 
-    /// What remotes had when they were last seen is to be found here, too, once
-    /// it was synchronised.
-    fn look_at_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
+    /// Checks that the local refs contain the tracking refs: after a synchronisation they do.
+    fn check_tracking(&self, tips: &BTreeMap<CommitId, Oid>, report: &mut Report) -> Result<(), Error> {
         for (name, theirs) in self.repository.refs_under(layout::TRACKING_PREFIX)? {
             let Some((remote, commit)) = name.rsplit_once("/backups/") else { continue };
             let Ok(commit) = commit.parse::<CommitId>() else { continue };
             let whole = match tips.get(&commit) {
-                // Where the history ends too early was found in the chain.
+                // The check of the chain has reported a history that ends too early.
                 Some(ours) => self.repository.contains(*ours, theirs, Oid::from(&commit)).unwrap_or(true),
                 None => false,
             };
@@ -179,21 +181,22 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    fn look_at_signatures(&self, commits: &[Commit], report: &mut Report) -> Result<(), Error> {
+    fn check_signatures(&self, commits: &[Commit], report: &mut Report) -> Result<(), Error> {
         let ids: Vec<Oid> = commits.iter().map(|commit| commit.link.id).collect();
         let signatures = self.repository.signatures(&ids)?;
         for commit in commits {
             let signature = signatures.get(&commit.link.id);
-            report.findings.extend(signers::look(&commit.reference, &commit.link, signature));
+            report.findings.extend(signers::check(&commit.reference, &commit.link, signature));
         }
-        let unchecked = signatures.iter().find(|(_, signature)| signature.verdict == Verdict::Unchecked);
+        let unchecked =
+            signatures.iter().find(|(_, signature)| signature.verdict == SignatureVerdict::Unchecked);
         let format = unchecked.map(|(id, _)| self.repository.signature_format(*id)).transpose()?.flatten();
-        if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.knows_signers()? {
-            let message = "gpg.ssh.allowedSignersFile is not set, so that nobody's key is known";
+        if format.as_deref() == Some("SSH SIGNATURE") && !self.repository.has_allowed_signers()? {
+            let message = "gpg.ssh.allowedSignersFile is not set, so no key is trusted";
             report.findings.push(Finding::new(Code::NoSigners, layout::REFS_PREFIX, message));
         }
-        // Somebody who takes commits away leaves only signed ones behind; but
-        // the notes were written together with what is missing now.
+        // After an attacker has removed commits, all remaining ones may be signed. But the notes still
+        // list the records of the missing commits.
         for finding in &mut report.findings {
             if matches!(finding.code, Code::NoteStale | Code::NoteOrphan) {
                 finding.severity = Severity::Error;
@@ -202,7 +205,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// The ledger commits of `commit` by the events that they added.
+    /// Returns for each event of `commit` the ledger commit that added it. Fails if a ref or object
+    /// cannot be read.
     pub fn commits_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Oid>, Error> {
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else {
             return Ok(BTreeMap::new());
@@ -212,8 +216,8 @@ impl Ledger<'_> {
         Ok(chain.links.into_iter().flat_map(added).collect())
     }
 
-    /// The ledger commits of `commit` by the events that they added, with their
-    /// signatures.
+    /// Returns for each event of `commit` the signature of the ledger commit that added it. Fails if a
+    /// ref or object cannot be read, or if git cannot check signatures.
     pub fn signatures_of_events(&self, commit: &CommitId) -> Result<BTreeMap<String, Signature>, Error> {
         let Some(tip) = self.repository.ref_tip(&layout::ref_name(commit))? else {
             return Ok(BTreeMap::new());
@@ -224,7 +228,7 @@ impl Ledger<'_> {
         let mut events = BTreeMap::new();
         for link in chain.links {
             let Some(signature) = signatures.get(&link.id) else { continue };
-            // An event that was altered is worth what its last version is worth.
+            // An event that was altered has the signature of its last version.
             events.extend(link.added.into_iter().map(|Added { id, .. }| (id, signature.clone())));
         }
         Ok(events)

@@ -1,24 +1,24 @@
-//! The notes against the records that they are derived from.
+//! Checks the notes against the records that they are derived from.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{Backup, CommitId};
 use crate::git::Oid;
 
-use super::{Code, Finding, Known, Report};
+use super::{Code, Finding, RecordAt, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
 impl Ledger<'_> {
-    /// `tips` are the refs as they were when the records were read.
-    pub(super) fn look_at_notes(
+    /// Checks all notes. `tips` are the refs from which the records were read.
+    pub(super) fn check_notes(
         &self,
-        known: &[Known],
+        known: &[RecordAt],
         tips: &BTreeMap<CommitId, Oid>,
         report: &mut Report,
     ) -> Result<(), Error> {
         let mut wanted = BTreeMap::<CommitId, Vec<&Backup>>::new();
         for one in known {
-            // Records that are in the wrong place make no lines.
+            // A misplaced record has no line in a note.
             if one.reference == layout::ref_name(&one.backup.commit) {
                 wanted.entry(one.backup.commit.clone()).or_default().push(&one.backup);
             }
@@ -35,7 +35,7 @@ impl Ledger<'_> {
             };
             if !note::is_derived(&text, backups.iter().copied()) && self.is_still(commit, tips)? {
                 let file = commit.to_string();
-                let message = "the note does not say what the records say";
+                let message = "the note differs from the records";
                 report.findings.push(Finding::new(Code::NoteStale, layout::NOTES_REF, message).file(file));
             }
         }
@@ -46,7 +46,7 @@ impl Ledger<'_> {
             let finding = if note::is_derived(&self.text(*blob)?, []) {
                 Finding::new(Code::NoteForeign, layout::NOTES_REF, "the commit has no backups")
             } else {
-                let message = "the note tells of backups that have no record";
+                let message = "the note lists backups that have no record";
                 Finding::new(Code::NoteOrphan, layout::NOTES_REF, message)
             };
             report.findings.push(finding.file(commit.to_string()));
@@ -54,8 +54,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Is the ref of `commit` what it was? One that somebody has moved since was
-    /// moved together with the note.
+    /// Returns true if the ref of `commit` has not moved since it was read. A concurrent write moves the
+    /// ref and the note together.
     fn is_still(&self, commit: &CommitId, tips: &BTreeMap<CommitId, Oid>) -> Result<bool, Error> {
         Ok(self.repository.ref_tip(&layout::ref_name(commit))? == tips.get(commit).copied())
     }

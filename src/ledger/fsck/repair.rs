@@ -1,28 +1,28 @@
-//! Deriving anew what is derived: the state in the record files and the notes.
+//! Regenerates derived data: the state in the record files, and the notes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{BackupId, CommitId, Record};
 use crate::git::{NewCommit, NewNote, Notes, Oid, RefUpdate, Transaction, TreeChange};
 
-use super::record::Facts;
+use super::record::StoredEvents;
 use super::{Code, Report};
 use crate::ledger::{Error, Ledger, layout, note};
 
-/// What was put right.
+/// The result of [`Ledger::repair`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repaired {
-    /// Backups whose record file was written anew.
+pub struct RepairReport {
+    /// The backups whose record file was regenerated.
     pub records: BTreeSet<BackupId>,
-    /// Schema commits whose note was written anew.
+    /// The schema commits whose note was regenerated.
     pub notes: BTreeSet<CommitId>,
 }
 
 impl Ledger<'_> {
-    /// Writes anew what `report` says is derived and wrong. Everything is
-    /// derived from what is there now, not from what was there for the report.
-    pub fn repair(&self, report: &Report) -> Result<Repaired, Error> {
-        let mut repaired = Repaired::default();
+    /// Regenerates the derived data that `report` found stale, from the current events and not from those
+    /// at the time of the report. Fails if a ref cannot be read or written.
+    pub fn repair(&self, report: &Report) -> Result<RepairReport, Error> {
+        let mut repaired = RepairReport::default();
         let mut commits = BTreeSet::new();
         for finding in &report.findings {
             let commit = match finding.code {
@@ -33,7 +33,7 @@ impl Ledger<'_> {
             commits.extend(commit.and_then(|commit| commit.parse::<CommitId>().ok()));
         }
         for commit in commits {
-            let (records, note) = self.retrying(|| self.repair_commit(&commit))?;
+            let (records, note) = self.retry_on_conflict(|| self.repair_commit(&commit))?;
             repaired.records.extend(records);
             if note {
                 repaired.notes.insert(commit);
@@ -81,7 +81,7 @@ impl Ledger<'_> {
                 reason: "backup: repaired".to_owned(),
                 ..Transaction::default()
             })?;
-            writer.settle()?;
+            writer.finish()?;
         }
         Ok((ids, stale))
     }
@@ -92,12 +92,12 @@ impl Ledger<'_> {
     }
 }
 
-/// The record in `bytes`, when it is the one of `id` on `commit`; and whether
-/// writing it again would keep every event.
+/// Returns the record in `bytes`, if it is the one of `id` on `commit`, and true if regenerating it
+/// keeps every event.
 fn readable(bytes: &[u8], id: BackupId, commit: &CommitId) -> Option<(Record, bool)> {
     let record = Record::parse(bytes).ok()?;
     let belongs = record.id() == id && record.fold().is_ok_and(|folded| folded.backup.commit == *commit);
-    let whole = Facts::parse(bytes).is_ok_and(|facts| facts.twice().next().is_none());
+    let whole = StoredEvents::parse(bytes).is_ok_and(|facts| facts.duplicate_ids().next().is_none());
     belongs.then_some((record, whole))
 }
 

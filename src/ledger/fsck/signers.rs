@@ -1,39 +1,45 @@
-//! What the signature of a ledger commit proves about the events it adds. Pure.
+//! Checks the signatures of ledger commits against the authors of the events that they add. Pure.
 
-use crate::git::{Signature, Verdict};
+use crate::git::{Signature, SignatureVerdict};
 
 use super::{Code, Finding, Link, Severity, chain::Added};
 
-/// The kinds that end the life of a backup or change when it may end.
+/// The kinds of events that end the life of a backup, or change when it may end.
 const WEIGHTY: [&str; 4] = ["deleted", "expired", "held", "released"];
 
-/// Judges one ledger commit of the ref `reference`.
-pub(super) fn look(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
-    let verdict = signature.map_or(Verdict::Missing, |signature| signature.verdict);
+/// Checks one ledger commit of the ref `reference`.
+pub(super) fn check(reference: &str, link: &Link, signature: Option<&Signature>) -> Vec<Finding> {
+    let verdict = signature.map_or(SignatureVerdict::Missing, |signature| signature.verdict);
     let key = signature.map(|signature| signature.key.as_str()).filter(|key| !key.is_empty());
     let key = key.map(|key| format!(" (key {key})")).unwrap_or_default();
     let whole = match verdict {
-        Verdict::Good => None,
-        Verdict::Missing => Some((Code::Unsigned, "it is not signed".to_owned())),
-        Verdict::Bad => Some((Code::SignatureBad, format!("it is not what was signed{key}"))),
-        Verdict::Revoked => Some((Code::SignatureBad, format!("the key it is signed with was revoked{key}"))),
-        Verdict::Unknown => Some((Code::SignerUnknown, format!("it is signed by nobody who is known{key}"))),
-        Verdict::Unchecked => Some((Code::SignerUnknown, format!("its signature cannot be checked{key}"))),
-        Verdict::Expired => Some((Code::SignatureExpired, format!("its signature has expired{key}"))),
+        SignatureVerdict::Good => None,
+        SignatureVerdict::Missing => Some((Code::Unsigned, "the commit is not signed".to_owned())),
+        SignatureVerdict::Bad => {
+            Some((Code::SignatureBad, format!("the signature does not match the commit{key}")))
+        }
+        SignatureVerdict::Revoked => Some((Code::SignatureBad, format!("the signing key was revoked{key}"))),
+        SignatureVerdict::Unknown => Some((Code::SignerUnknown, format!("the signing key is unknown{key}"))),
+        SignatureVerdict::Unchecked => {
+            Some((Code::SignerUnknown, format!("the signature cannot be checked{key}")))
+        }
+        SignatureVerdict::Expired => {
+            Some((Code::SignatureExpired, format!("the signature has expired{key}")))
+        }
     };
     let mut findings: Vec<Finding> =
         whole.into_iter().map(|(code, message)| Finding::new(code, reference, message).at(link.id)).collect();
-    let proven = matches!(verdict, Verdict::Good | Verdict::Expired);
+    let proven = matches!(verdict, SignatureVerdict::Good | SignatureVerdict::Expired);
     let signer = signature.map_or("", |signature| signature.signer.as_str());
     for event in &link.added {
         let weighty = WEIGHTY.contains(&event.kind.as_str());
         let Added { file, id, kind, by } = event;
         let finding = if !proven && weighty {
-            let message = format!("nothing proves that event {id} ({kind}) is by {by}");
+            let message = format!("no valid signature proves that event {id} ({kind}) is by {by}");
             Finding::new(Code::ActorUnproven, reference, message)
         } else if proven && !is_same(by, signer) {
             let severity = if weighty { Severity::Error } else { Code::SignerDiffers.severity() };
-            let message = format!("event {id} ({kind}) says that it is by {by}, but {signer} signed it");
+            let message = format!("event {id} ({kind}) names {by} as its author, but {signer} signed it");
             Finding::new(Code::SignerDiffers, reference, message).severity(severity)
         } else {
             continue;
@@ -43,8 +49,8 @@ pub(super) fn look(reference: &str, link: &Link, signature: Option<&Signature>) 
     findings
 }
 
-/// Is the author `by` (`Name <mail>`) the signer: a user id of the same form, a
-/// mail, or a pattern of mails as in an allowed signers file?
+/// Returns true if the author `by` (`Name <mail>`) is the signer. `signer` is a user id of the same
+/// form, a mail address, or a pattern of addresses as in an allowed signers file.
 fn is_same(by: &str, signer: &str) -> bool {
     let mail = |text: &str| {
         let inside = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end().trim_end_matches('>'));
@@ -54,7 +60,7 @@ fn is_same(by: &str, signer: &str) -> bool {
     mail(signer).split(',').any(|pattern| matches(pattern.trim().as_bytes(), by.as_bytes()))
 }
 
-/// `*` stands for any text, `?` for one byte.
+/// Returns true if `text` matches `pattern`: `*` matches any text, `?` one byte.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut star) = (0, None);
     let mut in_text = 0;

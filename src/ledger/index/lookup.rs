@@ -1,4 +1,4 @@
-//! Where the record of a backup is, without reading everything.
+//! Finds the record of a backup without reading all records.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,28 +6,27 @@ use std::path::Path;
 
 use crate::domain::{BackupId, CommitId};
 use crate::git::{Oid, Repository};
-use crate::ledger::catalog::{Place, places_at, read};
+use crate::ledger::catalog::{RecordLocation, read, record_locations_at};
 use crate::ledger::{Entry, Error, Ledger, Row, layout};
 
-use super::refresh::spread;
+use super::refresh::map_parallel;
 use super::segment::{HEADER, ID, Shape, u32_at};
 
 impl Ledger<'_> {
-    /// The commit that the index has for `id`: whoever asks looks there, and
-    /// elsewhere if it is not. Only what is needed of the file is read, and not
-    /// checked.
+    /// Returns the commit that the index has for `id`. It may be stale: the caller checks it, and falls
+    /// back to [`Self::look_up`]. Only the needed parts of the file are read, without a checksum.
     pub(in crate::ledger) fn guess(&self, id: BackupId) -> Option<CommitId> {
         search(&self.index_path(), &id.to_bytes(), self.repository.oid_len()).map(Oid::to_commit)
     }
 
-    /// The commit that has the record of `id`. What was written last is most
-    /// often asked for, and its ref is not packed yet.
+    /// Returns the commit that has the record of `id`. Loose refs are searched first: the newest backups
+    /// are requested most often, and their refs are not packed yet. Fails if there is no such record.
     pub(in crate::ledger) fn look_up(&self, id: BackupId) -> Result<CommitId, Error> {
         const WORTH_A_TRY: usize = 64;
         let loose = self.repository.loose_under(layout::REFS_PREFIX).unwrap_or_default();
         for (name, tip) in loose.iter().take(if loose.len() > WORTH_A_TRY { 0 } else { WORTH_A_TRY }) {
             let Ok(commit) = name.parse::<CommitId>() else { continue };
-            let here = places_at(self.repository, &commit, *tip).unwrap_or_default();
+            let here = record_locations_at(self.repository, &commit, *tip).unwrap_or_default();
             if here.iter().any(|place| place.id == id) {
                 return Ok(commit);
             }
@@ -43,13 +42,14 @@ impl Ledger<'_> {
         commit.ok_or_else(|| Error::NotFound { selector: id.to_string() })
     }
 
-    /// The whole record of a backup.
+    /// Reads the record of a backup. Fails if it cannot be read.
     pub fn entry(&self, row: &Row<'_>) -> Result<Entry, Error> {
         entry(self.repository, row)
     }
 
-    /// Reads the whole records of backups and hands over what `make` makes of
-    /// each, in the order of `rows`: side by side, and only some at a time.
+    /// Reads the records of `rows` in parallel, and passes the result of `make` for each to `take`, in the
+    /// order of `rows`. Only a limited number is in memory at a time. Fails if a record cannot be read
+    /// or `take` fails.
     pub fn each_entry<T: Send, E: From<Error>>(
         &self,
         rows: &[Row<'_>],
@@ -58,7 +58,9 @@ impl Ledger<'_> {
     ) -> Result<(), E> {
         const AT_ONCE: usize = 2048;
         for some in rows.chunks(AT_ONCE) {
-            for made in spread(self.repository, some, |repository, row| entry(repository, row).map(&make)) {
+            for made in
+                map_parallel(self.repository, some, |repository, row| entry(repository, row).map(&make))
+            {
                 take(made?)?;
             }
         }
@@ -67,7 +69,7 @@ impl Ledger<'_> {
 }
 
 fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
-    let place = Place { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
+    let place = RecordLocation { id: row.id(), commit: row.commit(), tip: row.tip(), blob: row.blob() };
     read(repository, &place).map_err(|reason| Error::Damaged {
         backup: place.id.to_string(),
         commit: place.commit.clone(),
@@ -75,7 +77,7 @@ fn entry(repository: &Repository, row: &Row<'_>) -> Result<Entry, Error> {
     })
 }
 
-/// Finds an id among those of the file, by halves.
+/// Finds the commit of an id by binary search in the file.
 fn search(path: &Path, id: &[u8; 16], oid: usize) -> Option<Oid> {
     let file = File::open(path).ok()?;
     let read = |buffer: &mut [u8], at: usize| file.read_exact_at(buffer, at as u64).ok();

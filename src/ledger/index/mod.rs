@@ -1,23 +1,21 @@
-//! The index: what listings need to know about all backups, in one file.
+//! The index: the facts about all backups that listings need, in one file.
 //!
-//! `<common git dir>/pggit/index` is a cache and nothing more. Its rows belong
-//! to the tips of refs, which name their content: a row whose ref has another
-//! tip now is not used, and that ref is read again. So nothing has to be told
-//! to it, neither a gc nor a fetch nor a ref that somebody moved by hand. A file
-//! that is not exactly as it was written, by this version, is as good as none.
-//! It is replaced as a whole, by renaming, and where that fails the answers are
-//! right all the same.
+//! `<common git dir>/pggit/index` is only a cache. Its rows belong to the tips of refs. A tip is the
+//! hash of its content: a row whose ref has another tip now is stale, and that ref is read again. So
+//! the index needs no notification of a gc, a fetch, or a ref that was moved by hand. A file that is
+//! corrupt, or was written by another version of the program, is ignored. The file is replaced by an
+//! atomic rename. If that fails, results are still correct, only slower.
 //!
-//! Refs with damage never get into it, so that the damage is named every time.
+//! Damaged refs are never put into the index, so that the damage is reported every time.
 
-mod light;
 mod lookup;
 mod overview;
+mod owned_row;
 mod packed;
 mod refresh;
 mod row;
 mod segment;
 
 pub use overview::Overview;
-pub use refresh::Refreshed;
+pub use refresh::IndexRefresh;
 pub use row::Row;

@@ -1,4 +1,4 @@
-//! All backups at a glance.
+//! The rows of all backups.
 
 use crate::domain::{BackupId, BackupSelector};
 use crate::ledger::query::one;
@@ -7,20 +7,20 @@ use crate::ledger::{Damage, Error, Filter};
 use super::row::Row;
 use super::segment::Segment;
 
-/// All backups, oldest first, and what could not be read: the same that
-/// [`super::super::Catalog`] has, without the records.
+/// A summary of all backups, oldest first, and all damage: like [`super::super::Catalog`], without the
+/// records.
 #[derive(Debug)]
 pub struct Overview {
-    /// Those of the index, and those of refs that have changed since.
+    /// The rows of the index, and the rows of refs that have changed since it was written.
     pub(super) segments: [Segment; 2],
-    /// Which segment, and which of its rows.
+    /// The order of the rows: the number of the segment, and the number of the row in it.
     pub(super) order: Vec<(u8, u32)>,
-    /// What could not be read.
+    /// The refs and files that cannot be read.
     pub damaged: Vec<Damage>,
 }
 
 impl Overview {
-    /// All of them, oldest first.
+    /// Returns all rows, oldest first.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = Row<'_>> + ExactSizeIterator {
         self.order.iter().map(|(segment, at)| {
             let segment = &self.segments[usize::from(*segment)];
@@ -28,23 +28,23 @@ impl Overview {
         })
     }
 
-    /// Is there no backup?
+    /// Returns true if there is no backup.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// The backup `id`.
+    /// Returns the row of the backup `id`.
     pub fn get(&self, id: BackupId) -> Option<Row<'_>> {
         self.rows().find(|row| row.id() == id)
     }
 
-    /// Those that pass, oldest first.
+    /// Returns the rows that match `filter`, oldest first.
     pub fn select(&self, filter: &Filter) -> Vec<Row<'_>> {
         self.rows().filter(|row| filter.passes(row)).collect()
     }
 
-    /// The one that `selector` names among those that pass `filter`. A name
-    /// wins over the beginning of an id.
+    /// Returns the row that `selector` names among those that match `filter`. A name takes precedence
+    /// over the beginning of an id. Fails if there is no such row or more than one.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<Row<'_>, Error> {
         one(self.rows().filter(|row| filter.passes(row)), |row| row, selector, &self.damaged)
     }

@@ -1,11 +1,10 @@
-//! What the index has to do with `packed-refs`: so that its refs need not be
-//! read one by one while neither file has changed.
+//! The differences between the index and `packed-refs`. They make it unnecessary to read the refs one
+//! by one while neither file has changed.
 //!
-//! Beside the index stands a small file: which content of the index and which
-//! content of `packed-refs` (by their digests, as times and sizes can lie) it is
-//! about, and the refs in which the two differ. With that and the loose refs all
-//! tips are known. Like the index it is a cache: sealed, replaced as a whole,
-//! and without it everything is the same and slower.
+//! They are stored in a small file beside the index. It has the digests of the index and of
+//! `packed-refs` that it compares, because times and sizes of files can be misleading, and the refs in
+//! which the two differ. These and the loose refs give all tips. Like the index, the file is a cache:
+//! it has a checksum, is replaced atomically, and is only needed for speed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,27 +18,27 @@ const MAGIC: &[u8; 8] = b"PGGITPKD";
 const VERSION: u32 = 1;
 const HEADER: usize = 80;
 const DIGEST: usize = 32;
-/// So many differences are worth it.
+/// Maximum number of differences that are worth storing.
 const MOST: usize = 1024;
 
-/// Digest of `packed-refs`.
+/// The digest of `packed-refs`.
 pub(super) type Digest = [u8; DIGEST];
 
-/// Where an index and `packed-refs` differ: names of schema commits, and what is
-/// packed, if anything is.
+/// The refs in which an index and `packed-refs` differ: the names of the schema commits, and the packed
+/// tip, if there is one.
 pub(super) type Differences = BTreeMap<String, Option<Oid>>;
 
-/// Reads `packed-refs` to make its digest.
+/// Computes the digest of `packed-refs`; `None` if it cannot be read.
 pub(super) fn digest(repository: &Repository) -> Option<Digest> {
     let mut hasher = blake3::Hasher::new();
-    let whole = repository.see_packed_refs(|bytes| {
+    let whole = repository.scan_packed_refs(|bytes| {
         hasher.update(bytes);
     });
     whole.then(|| *hasher.finalize().as_bytes())
 }
 
-/// Where `index` and the packed refs of `tips` differ; `None` when that is not
-/// known, cannot be written, or is too much.
+/// Returns the differences between `index` and the packed refs of `tips`; `None` if they are unknown,
+/// not representable, or too many.
 pub(super) fn differences(index: &Segment, tips: &Tips) -> Option<Differences> {
     let mut found = Differences::new();
     let mut seen = 0;
@@ -70,7 +69,7 @@ pub(super) fn differences(index: &Segment, tips: &Tips) -> Option<Differences> {
     (found.len() <= MOST).then_some(found)
 }
 
-/// Writes differences down.
+/// Encodes differences. Returns no bytes if they cannot be encoded.
 pub(super) fn encode(index: &Segment, packed: &Digest, differences: &Differences) -> Vec<u8> {
     let oid = index.shape().oid;
     let mut out = Vec::with_capacity(HEADER + differences.len() * 2 * oid + DIGEST);
@@ -81,7 +80,7 @@ pub(super) fn encode(index: &Segment, packed: &Digest, differences: &Differences
     out.extend_from_slice(&index.name());
     out.extend_from_slice(packed);
     for (commit, tip) in differences {
-        // A name of another length is nobody's here.
+        // A name of another length is no object id of this repository.
         let Some(commit) = Oid::from_hex(commit).filter(|it| it.as_bytes().len() == oid) else {
             return Vec::new();
         };
@@ -96,7 +95,7 @@ pub(super) fn encode(index: &Segment, packed: &Digest, differences: &Differences
     out
 }
 
-/// Reads them back, if they are of this index and of these packed refs.
+/// Reads the differences from `path`; `None` if they are not those of `index` and `packed`.
 pub(super) fn read(path: &Path, index: &Segment, packed: &Digest) -> Option<Differences> {
     let bytes = fs::read(path).ok()?;
     let (bytes, seal) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;

@@ -1,4 +1,4 @@
-//! Bringing the index up to date with the refs.
+//! Updates the index from the refs.
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
@@ -9,46 +9,45 @@ use std::thread::ScopedJoinHandle;
 
 use crate::domain::CommitId;
 use crate::git::{Oid, Repository, Tips};
-use crate::ledger::catalog::{places_at, read};
+use crate::ledger::catalog::{read, record_locations_at};
 use crate::ledger::{Damage, Error, Ledger, layout};
 
-use super::light::{Light, RefRows};
 use super::overview::Overview;
+use super::owned_row::{OwnedRow, RefRows};
 use super::packed::{self, Differences, Digest};
 use super::row::Row;
 use super::segment::Segment;
 
-/// So many refs are read anew again and again before the file is written anew,
-/// because that costs more the more backups there are.
+/// Maximum number of stale refs that are read each time without rewriting the file. The cost of rewriting grows
+/// with the number of backups.
 const STALE_MOST: usize = 64;
-/// Refs that are worth a second thread.
+/// The number of refs from which a second thread pays.
 const WORTH_A_THREAD: usize = 64;
 const THREADS: usize = 2;
 
-/// What bringing the index up to date came to.
+/// The result of an update of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refreshed {
-    /// The backups in it.
+pub struct IndexRefresh {
+    /// The number of backups in the ledger.
     pub backups: usize,
-    /// How many refs had changed since it was written.
+    /// The number of refs that had changed since the index was written.
     pub stale: usize,
-    /// Whether it was written anew.
+    /// True if the index was rewritten.
     pub written: bool,
 }
 
-/// What was read from one ref.
+/// The content of one ref.
 #[derive(Default)]
-struct Reading {
-    /// What goes into the index; nothing where a name is not that of a commit
-    /// of this repository.
+struct RefReading {
+    /// The rows for the index; `None` if the name of the ref is no object id of this repository.
     rows: Option<RefRows>,
-    /// Something is wrong with the ref itself.
+    /// The damage of the ref itself.
     whole: Option<Damage>,
-    /// Something is wrong with records.
+    /// The damaged records.
     damaged: Vec<Damage>,
 }
 
-impl Reading {
+impl RefReading {
     fn is_sound(&self) -> bool {
         self.whole.is_none() && self.damaged.is_empty()
     }
@@ -67,14 +66,15 @@ impl Ledger<'_> {
         self.repository.common_dir().join("pggit")
     }
 
-    /// All backups at a glance, from the index as far as it is up to date.
+    /// Returns the rows of all backups, from the index as far as it is up to date. Fails if the refs
+    /// cannot be read.
     pub fn overview(&self) -> Result<Overview, Error> {
         self.load(STALE_MOST).map(|(overview, _)| overview)
     }
 
-    /// Brings the index up to date, and takes away what writers that were
-    /// killed have left.
-    pub fn refresh_index(&self) -> Result<Refreshed, Error> {
+    /// Updates the index, and removes the temporary files of killed writers. Fails if the refs cannot
+    /// be read.
+    pub fn refresh_index(&self) -> Result<IndexRefresh, Error> {
         for entry in fs::read_dir(self.directory()).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with("index.") && name.ends_with(".tmp")) {
@@ -84,47 +84,49 @@ impl Ledger<'_> {
         self.load(0).map(|(_, refreshed)| refreshed)
     }
 
-    fn load(&self, stale_most: usize) -> Result<(Overview, Refreshed), Error> {
+    fn load(&self, stale_most: usize) -> Result<(Overview, IndexRefresh), Error> {
         let oid = self.repository.oid_len();
-        let View { base, kept, changed, tips } = self.view()?;
+        let IndexState { base, kept, changed, tips } = self.view()?;
         let found = base.is_some();
         let base = base.unwrap_or_else(|| Segment::encode(&[], oid));
-        let mut readings =
-            spread(self.repository, &changed, |repository, (name, tip)| read_ref(repository, name, *tip));
+        let mut readings = map_parallel(self.repository, &changed, |repository, (name, tip)| {
+            read_ref(repository, name, *tip)
+        });
         let gone = kept.iter().filter(|kept| !**kept).count();
         let sound = readings.iter().filter(|it| it.rows.is_some() && it.is_sound()).count();
-        // A ref that has changed is gone and new.
+        // A changed ref counts in both: its old tip is gone, and its new tip is read.
         let stale = gone.max(sound);
         let mut damaged: Vec<Damage> = readings.iter_mut().filter_map(|it| it.whole.take()).collect();
         damaged.extend(readings.iter_mut().flat_map(|it| std::mem::take(&mut it.damaged)));
-        let worth = stale > stale_most.min(base.shape().refs / 16) || (!found && !changed.is_empty());
-        let ill: HashSet<&str> =
+        let rewrite = stale > stale_most.min(base.shape().refs / 16) || (!found && !changed.is_empty());
+        let damaged_refs: HashSet<&str> =
             damaged.iter().filter_map(|it| it.reference.strip_prefix(layout::REFS_PREFIX)).collect();
         let (mut cached, mut fresh) = (Vec::new(), Vec::new());
         for (reading, (name, _)) in readings.into_iter().zip(&changed) {
-            let rows = if worth && !ill.contains(name.as_str()) { &mut cached } else { &mut fresh };
+            let rows =
+                if rewrite && !damaged_refs.contains(name.as_str()) { &mut cached } else { &mut fresh };
             rows.extend(reading.rows);
         }
         drop(changed);
         let (base, kept) =
-            if worth { (renewed(&base, &kept, cached, oid), Vec::new()) } else { (base, kept) };
-        let written = worth && self.replace(&self.index_path(), base.bytes()).is_ok();
-        if let Some((tips, digest)) = tips.filter(|_| written || (found && !worth)) {
-            self.note_packed(&base, &tips, &digest);
+            if rewrite { (rebuilt(&base, &kept, cached, oid), Vec::new()) } else { (base, kept) };
+        let written = rewrite && self.replace(&self.index_path(), base.bytes()).is_ok();
+        if let Some((tips, digest)) = tips.filter(|_| written || (found && !rewrite)) {
+            self.store_differences(&base, &tips, &digest);
         }
         fresh.sort_by_key(|it| it.commit);
         let fresh = Segment::encode(&fresh, oid);
         let order = order(&base, &kept, &fresh);
-        let refreshed = Refreshed { backups: order.len(), stale, written };
+        let refreshed = IndexRefresh { backups: order.len(), stale, written };
         Ok((Overview { segments: [base, fresh], order, damaged }, refreshed))
     }
 
-    /// Compares the index with the refs, while it is being read.
-    fn view(&self) -> Result<View, Error> {
+    /// Reads the index and the refs in parallel, and compares them.
+    fn view(&self) -> Result<IndexState, Error> {
         let (path, oid) = (self.index_path(), self.repository.oid_len());
         std::thread::scope(|scope| {
             let file = scope.spawn(|| Segment::load(&path, oid));
-            // Loose ones first: what is packed in between is then seen twice, not never.
+            // Loose refs first: a ref that is packed meanwhile is then seen twice and not missed.
             let loose = self.repository.loose_under(layout::REFS_PREFIX);
             let digest = packed::digest(self.repository);
             let base = file.join().ok().flatten();
@@ -134,7 +136,7 @@ impl Ledger<'_> {
                 let mut tips = known;
                 tips.extend(loose.into_iter().map(|(name, tip)| (name, Some(tip))));
                 let (kept, changed) = apply(index, tips);
-                return Ok(View { base, kept, changed, tips: None });
+                return Ok(IndexState { base, kept, changed, tips: None });
             }
             let mut hasher = blake3::Hasher::new();
             let tips = self.repository.tips_under(layout::REFS_PREFIX, |bytes| {
@@ -144,20 +146,20 @@ impl Ledger<'_> {
                 Some(index) => compare(index, &tips),
                 None => (Vec::new(), tips.iter().map(|(name, tip)| (name.to_owned(), tip)).collect()),
             };
-            Ok(View { base, kept, changed, tips: Some((tips, *hasher.finalize().as_bytes())) })
+            Ok(IndexState { base, kept, changed, tips: Some((tips, *hasher.finalize().as_bytes())) })
         })
     }
 
-    /// Writes down what the index has to do with `packed-refs`. Where that
-    /// fails, the refs are read one by one the next time as well.
-    fn note_packed(&self, index: &Segment, tips: &Tips, digest: &Digest) {
+    /// Stores the differences between the index and `packed-refs`. If that fails, the next run reads the
+    /// refs one by one again.
+    fn store_differences(&self, index: &Segment, tips: &Tips, digest: &Digest) {
         let noted = packed::differences(index, tips).map(|found| packed::encode(index, digest, &found));
         if let Some(bytes) = noted.filter(|bytes| !bytes.is_empty()) {
             let _ = self.replace(&self.packed_path(), &bytes);
         }
     }
 
-    /// Puts `bytes` at `path`; whoever reads sees the old or the new, whole.
+    /// Replaces the file `path` by an atomic rename: a reader sees the old or the new content.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let directory = self.directory();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
@@ -176,20 +178,20 @@ impl Ledger<'_> {
     }
 }
 
-/// What the index and the refs come to.
-struct View {
-    /// The index, if there is one that can be used.
+/// The comparison of the index with the refs.
+struct IndexState {
+    /// The index, if it is valid.
     base: Option<Segment>,
-    /// Which of its refs are as they were.
+    /// For each ref of the index: true if its tip is unchanged.
     kept: Vec<bool>,
-    /// The refs that have to be read.
+    /// The new and changed refs.
     changed: Vec<(String, Oid)>,
-    /// All refs and the digest of `packed-refs`, where they had to be read.
+    /// All refs and the digest of `packed-refs`, if they had to be read.
     tips: Option<(Tips, Digest)>,
 }
 
-/// Which refs of the index are as they were, and which refs have to be read,
-/// when all refs that may differ are known.
+/// Returns for each ref of the index if it is unchanged, and the new and changed refs. `tips` has all
+/// refs that may differ from the index.
 fn apply(base: &Segment, tips: Differences) -> (Vec<bool>, Vec<(String, Oid)>) {
     let mut kept = vec![true; base.shape().refs];
     let mut changed = Vec::new();
@@ -205,13 +207,13 @@ fn apply(base: &Segment, tips: Differences) -> (Vec<bool>, Vec<(String, Oid)>) {
     (kept, changed)
 }
 
-/// The same, from all refs.
+/// Returns the same as [`apply`]. `tips` has all refs.
 fn compare(base: &Segment, tips: &Tips) -> (Vec<bool>, Vec<(String, Oid)>) {
     let mut kept = vec![false; base.shape().refs];
     let (mut changed, mut at) = (Vec::new(), 0);
     for (name, tip) in tips.iter() {
         let mut found = false;
-        // What is not the name of a commit is read every time.
+        // A ref whose name is no object id is never in the index and is read every time.
         if let Some(commit) = Oid::from_hex(name) {
             while at < kept.len() && base.commit(at) < commit.as_bytes() {
                 at += 1;
@@ -229,7 +231,8 @@ fn compare(base: &Segment, tips: &Tips) -> (Vec<bool>, Vec<(String, Oid)>) {
     (kept, changed)
 }
 
-/// The rows of both segments by age; without `kept` all of them.
+/// Returns the rows of both segments in the order of their registration. An empty `kept` selects all
+/// rows of `base`.
 fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
     let rows = |segment: &Segment| 0..segment.shape().rows as u32;
     let row = |(segment, at): (u8, u32)| {
@@ -251,13 +254,13 @@ fn order(base: &Segment, kept: &[bool], fresh: &Segment) -> Vec<(u8, u32)> {
     order
 }
 
-/// What the index is to contain: what was right in it, and `refs`.
-fn renewed(base: &Segment, kept: &[bool], mut refs: Vec<RefRows>, oid: usize) -> Segment {
+/// Returns the new index: the unchanged refs of `base`, and `refs`.
+fn rebuilt(base: &Segment, kept: &[bool], mut refs: Vec<RefRows>, oid: usize) -> Segment {
     let mut old: Vec<RefRows> = (0..kept.len()).filter_map(|at| empty(base, at)).collect();
     if old.len() == kept.len() {
         for at in 0..base.shape().rows {
             let row = Row { segment: base, bytes: base.row(at) };
-            old[row.at_ref()].rows.push(Light::from(row));
+            old[row.at_ref()].rows.push(OwnedRow::from(row));
         }
         refs.extend(old.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(it, _)| it));
     }
@@ -270,9 +273,9 @@ fn empty(base: &Segment, at: usize) -> Option<RefRows> {
     Some(RefRows { commit, tip, subject: base.subject(at).map(str::to_owned), rows: Vec::new() })
 }
 
-/// Does something with each of `items`, side by side where they are many, and
-/// returns what came of it in their order.
-pub(super) fn spread<T: Sync, R: Send>(
+/// Calls `one` with each of `items`, in parallel if they are many, and returns the results in the order
+/// of `items`.
+pub(super) fn map_parallel<T: Sync, R: Send>(
     repository: &Repository,
     items: &[T],
     one: impl Fn(&Repository, &T) -> R + Sync,
@@ -295,10 +298,10 @@ pub(super) fn spread<T: Sync, R: Send>(
     })
 }
 
-fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
+fn read_ref(repository: &Repository, name: &str, tip: Oid) -> RefReading {
     let reference = format!("{}{name}", layout::REFS_PREFIX);
     let places = match name.parse::<CommitId>() {
-        Ok(commit) => places_at(repository, &commit, tip)
+        Ok(commit) => record_locations_at(repository, &commit, tip)
             .map(|places| (commit, places))
             .map_err(|error| error.to_string()),
         Err(invalid) => Err(invalid.to_string()),
@@ -307,13 +310,13 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
         Ok(found) => found,
         Err(reason) => {
             let whole = Some(Damage { reference, file: String::new(), reason });
-            return Reading { whole, ..Reading::default() };
+            return RefReading { whole, ..RefReading::default() };
         }
     };
     let (mut rows, mut damaged) = (Vec::with_capacity(places.len()), Vec::new());
     for place in places {
         match read(repository, &place) {
-            Ok(entry) => rows.push(Light::of(&entry, place.blob)),
+            Ok(entry) => rows.push(OwnedRow::of(&entry, place.blob)),
             Err(reason) => damaged.push(Damage {
                 reference: reference.clone(),
                 file: layout::record_path(place.id),
@@ -323,8 +326,8 @@ fn read_ref(repository: &Repository, name: &str, tip: Oid) -> Reading {
     }
     let commit = Oid::from(&commit);
     if commit.as_bytes().len() != repository.oid_len() {
-        return Reading { damaged, ..Reading::default() };
+        return RefReading { damaged, ..RefReading::default() };
     }
     let subject = repository.summary(commit).ok().map(|summary| summary.subject);
-    Reading { rows: Some(RefRows { commit, tip, subject, rows }), whole: None, damaged }
+    RefReading { rows: Some(RefRows { commit, tip, subject, rows }), whole: None, damaged }
 }

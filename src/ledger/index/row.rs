@@ -1,16 +1,16 @@
-//! One backup as a listing needs it.
+//! The facts about one backup that listings need.
 
 use crate::domain::{BackupId, BackupType, CommitId, Owner, Status, Timestamp, Verified};
 use crate::git::Oid;
-use crate::ledger::query::Facts;
+use crate::ledger::query::FilterFields;
 
-use super::light::{END, Light, VALUE, decode_time, flag, of_verdict};
+use super::owned_row::{END, OwnedRow, VALUE, decode_time, flag, of_verdict};
 use super::segment::{
-    BLOB, BRANCH, DATABASE, FLAGS, HOME, KEY, KIND, LAST, NAME, NEEDS, OWNER, REF, STATUS, STORE, Segment,
-    TAGS, TOOL, VERIFIED, VERIFIED_AT, u32_at, u64_at,
+    BLOB, BRANCH, DATABASE, FLAGS, KEY, KIND, LAST, LOCATION_PARENT, NAME, NEEDS, OWNER, REF, STATUS, STORE,
+    Segment, TAGS, TOOL, VERIFIED, VERIFIED_AT, u32_at, u64_at,
 };
 
-/// What is known about a backup without reading its record.
+/// A row of the index: the facts about a backup, without its record.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
     pub(super) segment: &'a Segment,
@@ -34,71 +34,72 @@ impl<'a> Row<'a> {
         u32_at(self.bytes, REF) as usize
     }
 
-    /// What sorts rows by time of registration.
+    /// Returns the sort key: time of registration, then id.
     pub(super) fn age(&self) -> (i64, [u8; 16]) {
         (u64_at(self.bytes, 16).cast_signed(), self.id().to_bytes())
     }
 
-    /// Its id.
+    /// Returns the id of the backup.
     pub fn id(&self) -> BackupId {
         let bytes = self.bytes.get(..16).and_then(|bytes| bytes.try_into().ok());
         BackupId::from_bytes(bytes.unwrap_or_default())
     }
 
-    /// The schema commit.
+    /// Returns the schema commit.
     pub fn commit(&self) -> CommitId {
         self.commit_oid().to_commit()
     }
 
-    /// The schema commit as an object.
+    /// Returns the object id of the schema commit.
     pub fn commit_oid(&self) -> Oid {
         Oid::from_bytes(self.segment.commit(self.at_ref())).expect("a row belongs to a ref")
     }
 
-    /// The ledger commit that has the record.
+    /// Returns the ledger commit that has the record.
     pub fn tip(&self) -> Oid {
         Oid::from_bytes(self.segment.tip(self.at_ref())).expect("a row belongs to a ref")
     }
 
-    /// The record itself.
+    /// Returns the object id of the record file.
     pub(super) fn blob(&self) -> Oid {
-        Oid::from_bytes(self.bytes.get(BLOB..).unwrap_or(&[])).expect("a row ends with the name of its blob")
+        Oid::from_bytes(self.bytes.get(BLOB..).unwrap_or(&[])).expect("a row ends with the id of its blob")
     }
 
-    /// First line of the message of the schema commit; `None` when it could not
-    /// be read, as in a shallow clone.
+    /// Returns the first line of the message of the schema commit; `None` if the commit cannot be read,
+    /// as in a shallow clone.
     pub fn subject(&self) -> Option<&'a str> {
         self.segment.subject(self.at_ref())
     }
 
-    /// Its name.
+    /// Returns the name of the backup.
     pub fn name(&self) -> &'a str {
         self.text(NAME)
     }
 
-    /// The configured database.
+    /// Returns the name of the configured database.
     pub fn database(&self) -> &'a str {
         self.text(DATABASE)
     }
 
-    /// Name of the tool that made it.
+    /// Returns the name of the tool that made the backup.
     pub fn tool(&self) -> &'a str {
         self.text(TOOL)
     }
 
-    /// What it contains.
+    /// Returns the backup type.
     pub fn kind(&self) -> BackupType {
         let at = self.bytes.get(KIND).map_or(0, |kind| usize::from(*kind));
         BackupType::ALL.get(at).copied().unwrap_or(BackupType::Full)
     }
 
-    /// How far it has come.
+    /// Returns the status of the backup.
     pub fn status(&self) -> Status {
         let at = self.bytes.get(STATUS).map_or(0, |status| usize::from(*status));
         Status::ALL.get(at).copied().unwrap_or(Status::InProgress)
     }
 
-    /// The process that works on it, where it is one of ours and it is being made.
+    /// Returns the process that makes the backup; `None` if it is not in progress, or is made by another
+    /// program.
     pub fn owner(&self) -> Option<Owner> {
         match self.text(OWNER) {
             "" => None,
@@ -107,8 +108,8 @@ impl<'a> Row<'a> {
     }
 
     /// Returns the location without its last component; empty if there is no location.
-    pub fn home(&self) -> &'a str {
-        self.text(HOME)
+    pub fn location_parent(&self) -> &'a str {
+        self.text(LOCATION_PARENT)
     }
 
     /// Returns the id of the store that has the bytes, if it is recorded.
@@ -121,63 +122,63 @@ impl<'a> Row<'a> {
         Some(self.text(KEY)).filter(|id| !id.is_empty())
     }
 
-    /// Size of the content.
+    /// Returns the size of the content in bytes.
     pub fn size_bytes(&self) -> Option<u64> {
         self.has(flag::SIZE).then(|| u64_at(self.bytes, 48))
     }
 
-    /// What it takes in the store.
+    /// Returns the size in the store in bytes.
     pub fn stored_bytes(&self) -> Option<u64> {
         self.has(flag::STORED).then(|| u64_at(self.bytes, 56))
     }
 
-    /// When it was registered.
+    /// Returns the time of registration.
     pub fn registered_at(&self) -> Timestamp {
         self.time(16).unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH))
     }
 
-    /// When the last attempt began.
+    /// Returns the time at which the last attempt started.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.time(24)
     }
 
-    /// When it was complete.
+    /// Returns the time of completion.
     pub fn completed_at(&self) -> Option<Timestamp> {
         self.time(32)
     }
 
-    /// When policy may end its life.
+    /// Returns the time from which policy may expire the backup.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.time(40)
     }
 
-    /// When the last of its events was.
+    /// Returns the time of the last event.
     pub fn last_at(&self) -> Timestamp {
         self.time(LAST).unwrap_or_else(|| self.registered_at())
     }
 
-    /// See [`crate::domain::Backup::is_verified`].
+    /// Returns [`crate::domain::Backup::is_verified`].
     pub fn is_verified(&self) -> bool {
         self.has(flag::VERIFIED)
     }
 
-    /// See [`crate::domain::Backup::verified`].
+    /// Returns [`crate::domain::Backup::verified`].
     pub fn verified(&self) -> Option<Verified> {
         let (kind, status) = of_verdict(self.bytes.get(VERIFIED).copied()?)?;
         Some(Verified { kind, status, at: self.time(VERIFIED_AT)? })
     }
 
-    /// Somebody asked to keep it.
+    /// Returns true if the backup has a hold.
     pub fn is_held(&self) -> bool {
         self.has(flag::HELD)
     }
 
-    /// The backups that it cannot be restored without.
+    /// Returns the backups that are needed to restore it.
     pub fn needs(&self) -> impl Iterator<Item = BackupId> + use<'a> {
         self.text(NEEDS).split_terminator(END).filter_map(|id| id.parse().ok())
     }
 
-    /// The value of the tag `key`.
+    /// Returns the value of the tag `key`.
     pub fn tag(&self, key: &str) -> Option<&'a str> {
         self.tags().find(|(known, _)| *known == key).map(|(_, value)| value)
     }
@@ -187,7 +188,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl From<Row<'_>> for Light {
+impl From<Row<'_>> for OwnedRow {
     fn from(row: Row<'_>) -> Self {
         let time = |at: usize| u64_at(row.bytes, at).cast_signed();
         let byte = |at: usize| row.bytes.get(at).copied().unwrap_or_default();
@@ -213,7 +214,7 @@ impl From<Row<'_>> for Light {
             tags: text(TAGS),
             needs: text(NEEDS),
             owner: text(OWNER),
-            home: text(HOME),
+            location_parent: text(LOCATION_PARENT),
             store: text(STORE),
             key: text(KEY),
             blob: row.blob(),
@@ -221,7 +222,7 @@ impl From<Row<'_>> for Light {
     }
 }
 
-impl Facts for Row<'_> {
+impl FilterFields for Row<'_> {
     fn id(&self) -> BackupId {
         self.id()
     }

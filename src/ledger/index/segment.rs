@@ -1,4 +1,4 @@
-//! Rows as bytes: what the index file contains. Pure.
+//! The format of the index file. Pure.
 //!
 //! ```text
 //! header  magic, version, layout, numbers, checksum of the rest, own checksum
@@ -8,20 +8,21 @@
 //! heap    texts, each after its length
 //! ```
 //!
-//! All numbers are little endian. Whatever the bytes are, reading them does not
-//! panic; [`Segment::open`] refuses all that were not written like this.
+//! All numbers are little endian. Reading does not panic on any bytes; [`Segment::load`] refuses a
+//! file that was not written by [`Segment::encode`].
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::light::{Light, RefRows};
+use super::owned_row::{OwnedRow, RefRows};
 
 const MAGIC: &[u8; 8] = b"PGGITIDX";
-/// Goes up when the meaning of the bytes changes.
+/// The version of the format, raised when the meaning of the bytes changes.
 const VERSION: u32 = 4;
-/// What the bytes mean beside that; another program version may fold otherwise.
+/// The layout and the version of the program. Another version may derive another state from the same
+/// events.
 const LAYOUT: &str = concat!(
     "ref: commit tip subject; row: id registered started completed expires size stored last ref kind status flags verified ",
     "name database branch tool tags needs owner home store key verified_at blob; id: id ref; pggit ",
@@ -30,19 +31,19 @@ const LAYOUT: &str = concat!(
 
 pub(super) const HEADER: usize = 128;
 pub(super) const ID: usize = 20;
-/// A text is a place in the heap.
+/// The size of a text reference in bytes: an offset into the heap.
 const TEXT: usize = 4;
-/// Where there is no text at all, not even an empty one.
+/// The text reference for no text, which is not an empty text.
 const NO_TEXT: u32 = u32::MAX;
-/// Where a row has the time of its last event, and the number of its ref.
+/// Offsets in a row: the time of the last event, and the number of the ref.
 pub(super) const LAST: usize = 64;
 pub(super) const REF: usize = 72;
 pub(super) const KIND: usize = 76;
 pub(super) const STATUS: usize = 77;
 pub(super) const FLAGS: usize = 78;
-/// What its verifications come to.
+/// Offset of the verdict of the verifications.
 pub(super) const VERIFIED: usize = 79;
-/// Where the texts of a row are.
+/// Offsets of the texts of a row.
 pub(super) const NAME: usize = 80;
 pub(super) const DATABASE: usize = 84;
 pub(super) const BRANCH: usize = 88;
@@ -50,15 +51,15 @@ pub(super) const TOOL: usize = 92;
 pub(super) const TAGS: usize = 96;
 pub(super) const NEEDS: usize = 100;
 pub(super) const OWNER: usize = 104;
-pub(super) const HOME: usize = 108;
+pub(super) const LOCATION_PARENT: usize = 108;
 pub(super) const STORE: usize = 112;
 pub(super) const KEY: usize = 116;
-/// Where the time of the verification is that [`VERIFIED`] is of.
+/// Offset of the time of the verification in [`VERIFIED`].
 pub(super) const VERIFIED_AT: usize = 120;
-/// Where the name of its blob begins; with it the row ends.
+/// Offset of the object id of the record, the last field of a row.
 pub(super) const BLOB: usize = 128;
 
-/// What a header says about the rest of the file.
+/// The sizes and the checksum in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) oid: usize,
@@ -93,12 +94,12 @@ impl Shape {
         HEADER + at * self.ref_size()
     }
 
-    /// How many bytes the whole has.
+    /// Returns the length of the file in bytes.
     pub(super) fn len(&self) -> usize {
         self.heap_at().saturating_add(self.heap)
     }
 
-    /// Reads a header of a repository whose object names have `oid` bytes.
+    /// Parses a header; `None` if it is not valid for a repository whose object ids have `oid` bytes.
     pub(super) fn parse(header: &[u8], oid: usize) -> Option<Self> {
         let header: &[u8; HEADER] = header.get(..HEADER)?.try_into().ok()?;
         let number = |at: usize| u32_at(header, at) as usize;
@@ -125,7 +126,7 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|it| it.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
-/// A whole index in memory.
+/// An index in memory.
 #[derive(Debug)]
 pub(super) struct Segment {
     bytes: Vec<u8>,
@@ -133,13 +134,13 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Reads a file, if every byte of it is as it was written.
+    /// Reads a file; `None` if it is missing or corrupt.
     pub(super) fn load(path: &Path, oid: usize) -> Option<Self> {
         let file = File::open(path).ok()?;
         let mut header = [0; HEADER];
         file.read_exact_at(&mut header, 0).ok()?;
         let shape = Shape::parse(&header, oid)?;
-        // Nothing is taken from memory for what a damaged header promises.
+        // No memory is allocated for the sizes of a corrupt header.
         if file.metadata().ok()?.len() != shape.len() as u64 {
             return None;
         }
@@ -149,16 +150,16 @@ impl Segment {
             return None;
         }
         let segment = Self { bytes, shape };
-        let homeless = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
-        (!(0..shape.rows).any(homeless)).then_some(segment)
+        let has_no_ref = |at: usize| u32_at(segment.row(at), REF) as usize >= shape.refs;
+        (!(0..shape.rows).any(has_no_ref)).then_some(segment)
     }
 
-    /// Names the content.
+    /// Returns the checksum of the content, which identifies it.
     pub(super) fn name(&self) -> [u8; 32] {
         self.bytes.get(96..HEADER).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
     }
 
-    /// The number of the ref of a schema commit.
+    /// Returns the number of the ref of a schema commit.
     pub(super) fn find_ref(&self, commit: &[u8]) -> Option<usize> {
         let (mut low, mut high) = (0, self.shape.refs);
         while low < high {
@@ -185,26 +186,26 @@ impl Segment {
         self.bytes.get(start..start + size).unwrap_or(&[])
     }
 
-    /// The name of the schema commit of a ref.
+    /// Returns the object id of the schema commit of a ref.
     pub(super) fn commit(&self, at: usize) -> &[u8] {
         let start = self.shape.ref_at(at);
         self.bytes.get(start..start + self.shape.oid).unwrap_or(&[])
     }
 
-    /// The name of the ledger commit of a ref.
+    /// Returns the object id of the ledger commit of a ref.
     pub(super) fn tip(&self, at: usize) -> &[u8] {
         let start = self.shape.ref_at(at) + self.shape.oid;
         self.bytes.get(start..start + self.shape.oid).unwrap_or(&[])
     }
 
-    /// First line of the message of the schema commit of a ref; `None` when it
-    /// could not be read.
+    /// Returns the first line of the message of the schema commit of a ref; `None` if the commit could
+    /// not be read.
     pub(super) fn subject(&self, at: usize) -> Option<&str> {
         let at = self.shape.ref_at(at) + 2 * self.shape.oid;
         (u32_at(&self.bytes, at) != NO_TEXT).then(|| self.text(&self.bytes, at))
     }
 
-    /// The text that `owner` refers to at `at`.
+    /// Returns the text whose reference is at offset `at` of `owner`.
     pub(super) fn text(&self, owner: &[u8], at: usize) -> &str {
         let start = self.shape.heap_at() + u32_at(owner, at) as usize;
         let length = u32_at(&self.bytes, start) as usize;
@@ -212,7 +213,7 @@ impl Segment {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// Writes rows out. `refs` are in the order of their commits.
+    /// Encodes rows. `refs` are in the order of their commits.
     pub(super) fn encode(refs: &[RefRows], oid: usize) -> Self {
         let mut heap = Heap::default();
         let mut out = vec![0; HEADER];
@@ -224,7 +225,7 @@ impl Segment {
                 None => out.extend_from_slice(&NO_TEXT.to_le_bytes()),
             }
         }
-        let mut rows: Vec<(u32, &Light)> =
+        let mut rows: Vec<(u32, &OwnedRow)> =
             (0..).zip(refs).flat_map(|(at, it)| it.rows.iter().map(move |row| (at, row))).collect();
         rows.sort_unstable_by_key(|(_, row)| (row.registered_at, row.id));
         rows.iter().for_each(|(at, row)| encode_row(*at, row, &mut heap, &mut out));
@@ -254,7 +255,7 @@ impl Segment {
     }
 }
 
-fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8>) {
+fn encode_row<'t>(at: u32, row: &'t OwnedRow, heap: &mut Heap<'t>, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.id);
     out.extend_from_slice(&row.registered_at.to_le_bytes());
     for time in [row.started_at, row.completed_at, row.expires_at] {
@@ -274,7 +275,7 @@ fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8
         &row.tags,
         &row.needs,
         &row.owner,
-        &row.home,
+        &row.location_parent,
         &row.store,
         &row.key,
     ];
@@ -283,7 +284,8 @@ fn encode_row<'t>(at: u32, row: &'t Light, heap: &mut Heap<'t>, out: &mut Vec<u8
     out.extend_from_slice(row.blob.as_bytes());
 }
 
-/// What the checksum is of: the halves, so that two threads can make it.
+/// Returns the checksum of `bytes`: the hash of the hashes of its halves, so that two threads can
+/// compute it.
 fn sum(bytes: &[u8]) -> [u8; 32] {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     join(blake3::hash(first), blake3::hash(second))
@@ -293,11 +295,10 @@ fn join(first: blake3::Hash, second: blake3::Hash) -> [u8; 32] {
     *blake3::Hasher::new().update(first.as_bytes()).update(second.as_bytes()).finalize().as_bytes()
 }
 
-/// Fills `bytes` with what stands after the header of `file`, and returns its
-/// [`sum`].
+/// Reads the part of `file` after the header into `bytes`, and returns its [`sum`].
 fn read_and_sum(file: &File, bytes: &mut [u8]) -> Option<[u8; 32]> {
     const WORTH_A_THREAD: usize = 1 << 20;
-    /// What stays in the cache of a processor between reading and hashing.
+    /// Bytes per read. They stay in the processor cache until they are hashed.
     const AT_ONCE: usize = 1 << 18;
     let read = |part: &mut [u8], mut at: u64| {
         let mut hasher = blake3::Hasher::new();
@@ -321,7 +322,7 @@ fn read_and_sum(file: &File, bytes: &mut [u8]) -> Option<[u8; 32]> {
     })
 }
 
-/// Texts, each of them once.
+/// The texts, each stored once.
 #[derive(Default)]
 struct Heap<'t> {
     bytes: Vec<u8>,

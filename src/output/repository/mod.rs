@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
-use crate::ledger::exchange::Imported;
+use crate::ledger::transfer::ImportReport;
 use crate::recovery::{Reach, Run};
 
 pub use fsck::print_fsck;
@@ -166,8 +166,8 @@ pub struct ImportedLedger {
 
 impl ImportedLedger {
     /// The result of an import, or with `dry_run` of one that was not made.
-    pub fn of(imported: Imported, dry_run: bool) -> Self {
-        let Imported { new, changed, unchanged, events, skipped } = imported;
+    pub fn of(imported: ImportReport, dry_run: bool) -> Self {
+        let ImportReport { new, changed, unchanged, events, skipped } = imported;
         Self {
             new: new.into_iter().collect(),
             changed: changed.into_iter().collect(),

@@ -5,8 +5,8 @@ use super::{
     SyncOutput, WalBackup, WalCheck,
 };
 use crate::domain::{Backup, Lsn};
-use crate::git::setup::{Danger, Plan, Step};
-use crate::ledger::{LeftAlone, Maintained, Synced};
+use crate::git::setup::{ConfigChange, SetupPlan, UnsafeRefspec};
+use crate::ledger::{MaintenanceReport, SkippedRef, SyncReport};
 use crate::recovery::Reach;
 use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Render, Table, Ui};
@@ -15,16 +15,16 @@ impl InitOutput {
     /// Describes a plan. `directory` is the repository that has to be made, `remedy` returns the command
     /// against a danger.
     pub fn new(
-        plan: &Plan,
+        plan: &SetupPlan,
         directory: Option<String>,
         applied: bool,
-        remedy: impl Fn(&Danger) -> Option<String>,
+        remedy: impl Fn(&UnsafeRefspec) -> Option<String>,
     ) -> Self {
-        let step = |step: &Step| match step.clone() {
-            Step::Add { key, value } => InitChange::Add { key, value },
-            Step::Remove { key, value } => InitChange::Remove { key, value },
+        let step = |step: &ConfigChange| match step.clone() {
+            ConfigChange::Add { key, value } => InitChange::Add { key, value },
+            ConfigChange::Remove { key, value } => InitChange::Remove { key, value },
         };
-        let danger = |danger: &Danger| DangerousRefspec {
+        let danger = |danger: &UnsafeRefspec| DangerousRefspec {
             remote: danger.remote.clone(),
             refspec: danger.refspec.clone(),
             remedy: remedy(danger),
@@ -33,7 +33,7 @@ impl InitOutput {
         Self {
             applied,
             changes: directory.into_iter().chain(plan.steps.iter().map(step)).collect(),
-            dangerous_refspecs: plan.dangers.iter().map(danger).collect(),
+            dangerous_refspecs: plan.unsafe_refspecs.iter().map(danger).collect(),
         }
     }
 }
@@ -52,8 +52,8 @@ impl Render for InitOutput {
 
 impl SyncOutput {
     /// Describes a synchronisation with a remote.
-    pub fn new(remote: &str, synced: &Synced) -> Self {
-        let left = |left: &LeftAlone| LeftAloneRef {
+    pub fn new(remote: &str, synced: &SyncReport) -> Self {
+        let left = |left: &SkippedRef| LeftAloneRef {
             reference: left.reference.clone(),
             reason: left.reason.clone(),
             rewritten: left.rewritten,
@@ -61,10 +61,10 @@ impl SyncOutput {
         };
         Self {
             remote: remote.to_owned(),
-            fetched: synced.taken.iter().cloned().collect(),
+            fetched: synced.fetched.iter().cloned().collect(),
             merged: synced.merged.iter().cloned().collect(),
             pushed: synced.pushed.iter().cloned().collect(),
-            left_alone: synced.left_alone.iter().map(left).collect(),
+            left_alone: synced.skipped.iter().map(left).collect(),
         }
     }
 
@@ -86,8 +86,8 @@ impl SyncOutput {
     }
 }
 
-impl From<Maintained> for MaintenanceDone {
-    fn from(done: Maintained) -> Self {
+impl From<MaintenanceReport> for MaintenanceDone {
+    fn from(done: MaintenanceReport) -> Self {
         Self {
             due: true,
             packed_refs: done.packed,

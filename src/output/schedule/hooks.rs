@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::{HookStatus, HooksStatus, MergeRule};
-use crate::git::hooks::{Hook, Hooks, State};
-use crate::policy::Rule;
+use crate::git::hooks::{Hook, HookState, Hooks};
+use crate::policy::BranchRule;
 use crate::terminal::{OutputError, Style, Table, Ui};
 
 impl HooksStatus {
     /// Describes the hooks in the directory `dir` and the rules.
-    pub fn new(dir: &Path, states: &[(Hook, State)], rules: &[Rule]) -> Self {
-        let hook = |(hook, state): &(Hook, State)| HookStatus {
+    pub fn new(dir: &Path, states: &[(Hook, HookState)], rules: &[BranchRule]) -> Self {
+        let hook = |(hook, state): &(Hook, HookState)| HookStatus {
             hook: hook.name().to_owned(),
             state: state.as_str().to_owned(),
         };
@@ -22,8 +22,8 @@ impl HooksStatus {
     }
 }
 
-impl From<&Rule> for MergeRule {
-    fn from(rule: &Rule) -> Self {
+impl From<&BranchRule> for MergeRule {
+    fn from(rule: &BranchRule) -> Self {
         Self {
             database: rule.database.clone(),
             branches: branches(rule),
@@ -38,8 +38,8 @@ impl From<&Rule> for MergeRule {
 /// Prints the states of hooks and the rules as text. Fails if standard output cannot be written.
 pub fn print_status(
     hooks: &Hooks,
-    states: &[(Hook, State)],
-    rules: &[Rule],
+    states: &[(Hook, HookState)],
+    rules: &[BranchRule],
     ui: &Ui,
 ) -> Result<(), OutputError> {
     let mut table = Table::new(["HOOK", "STATE", "FILE"]).whole(0).whole(1).paint(1, |state| match state {
@@ -54,6 +54,6 @@ pub fn print_status(
     rules.iter().try_for_each(|rule| ui.line(format!("{}: {}", rule.database, branches(rule))))
 }
 
-fn branches(rule: &Rule) -> String {
+fn branches(rule: &BranchRule) -> String {
     rule.branches.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

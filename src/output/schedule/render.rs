@@ -1,13 +1,13 @@
 //! Schedules, their next runs and hooks as tables.
 
 use super::{NextRun, ScheduleOutput, ScheduleState};
-use crate::automation::Planned;
+use crate::automation::ScheduledRule;
 use crate::domain::Timestamp;
 use crate::terminal::text::relative_time;
 use crate::terminal::{Style, Table};
 
-impl From<&Planned> for ScheduleOutput {
-    fn from(it: &Planned) -> Self {
+impl From<&ScheduledRule> for ScheduleOutput {
+    fn from(it: &ScheduledRule) -> Self {
         Self {
             database: it.database.clone(),
             cron: it.rule.cron.as_str().to_owned(),
@@ -28,8 +28,8 @@ impl From<&Planned> for ScheduleOutput {
     }
 }
 
-impl From<&Planned> for ScheduleState {
-    fn from(it: &Planned) -> Self {
+impl From<&ScheduledRule> for ScheduleState {
+    fn from(it: &ScheduledRule) -> Self {
         match (it.state.missed, it.state.due) {
             (Some(_), _) => Self::Missed,
             (None, true) => Self::Due,
@@ -40,7 +40,7 @@ impl From<&Planned> for ScheduleState {
 
 impl NextRun {
     /// Describes the run of a schedule at a time.
-    pub fn new(at: Timestamp, it: &Planned) -> Self {
+    pub fn new(at: Timestamp, it: &ScheduledRule) -> Self {
         Self {
             at,
             database: it.database.clone(),
@@ -52,7 +52,7 @@ impl NextRun {
 }
 
 /// Returns the table of schedules, one row each.
-pub fn schedule_table(planned: &[Planned], now: Timestamp) -> Table {
+pub fn schedule_table(planned: &[ScheduledRule], now: Timestamp) -> Table {
     let mut table = Table::new(["DATABASE", "SCHEDULE", "TOOL", "TYPE", "STATE", "LAST", "NEXT"])
         .whole(0)
         .whole(6)
@@ -69,18 +69,18 @@ pub fn schedule_table(planned: &[Planned], now: Timestamp) -> Table {
             it.kind.to_string(),
             ScheduleState::from(it).as_str().to_owned(),
             it.facts.completed.map_or("-".to_owned(), |at| relative_time(at, now)),
-            it.state.next.map_or("-".to_owned(), |at| it.zone.shown(at)),
+            it.state.next.map_or("-".to_owned(), |at| it.zone.format(at)),
         ]);
     }
     table
 }
 
 /// Returns the table of runs, one row each.
-pub fn next_run_table(runs: &[(Timestamp, &Planned)]) -> Table {
+pub fn next_run_table(runs: &[(Timestamp, &ScheduledRule)]) -> Table {
     let mut table = Table::new(["AT", "DATABASE", "TOOL", "TYPE", "SCHEDULE"]).whole(0).whole(1);
     for (at, it) in runs {
         table.row([
-            it.zone.shown(*at),
+            it.zone.format(*at),
             it.database.to_string(),
             it.tool.to_string(),
             it.kind.to_string(),

@@ -1,4 +1,4 @@
-//! A job as it is written into git, and what its times mean.
+//! The format of a job in git, and the evaluation of its times.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::process::{self, Liveness};
 /// The format of the document.
 const FORMAT: u32 = 1;
 
-/// The content of a job's ref. Beside the times that people read, which are
-/// those of a clock that can be set back, it has those of a clock that cannot.
+/// The content of a job's ref. The job has wall-clock times for people, which can be set back. Leases
+/// and delays are measured by the uptime of the host, which cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Document {
     format: u32,
     pub(super) job: Job,
-    /// When the lease was given or renewed.
+    /// The uptime at which the lease was granted or renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     renewed: Option<Uptime>,
-    /// From when the wait for the next attempt counts, and how long it is.
+    /// The delay before the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waits: Option<Wait>,
 }
@@ -43,7 +43,7 @@ impl Document {
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.format > FORMAT {
-            return Err("it was written by a newer version of git-pggit".to_owned());
+            return Err("written by a newer version of git-pggit".to_owned());
         }
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
@@ -52,8 +52,7 @@ impl Document {
         to_canonical_json(&serde_json::to_value(self).expect("a job has string keys"))
     }
 
-    /// Brings the times into line with the state of the job, which has just
-    /// changed.
+    /// Updates the uptimes after a change of the job.
     pub(super) fn stamp(&mut self, clock: &dyn Clock) {
         let uptime = clock.uptime();
         self.renewed = self.job.lease.as_ref().map(|_| uptime.clone());
@@ -63,7 +62,7 @@ impl Document {
         });
     }
 
-    /// How long until this job may be claimed; `None`: not by itself.
+    /// Returns the time until this job may be claimed; `None` if its state does not allow that.
     pub(super) fn due_in(&self, clock: &dyn Clock) -> Option<Duration> {
         match (self.job.state, self.job.next_retry_at) {
             (JobState::Ready, _) | (JobState::WillRetry, None) => Some(Duration::ZERO),
@@ -73,8 +72,8 @@ impl Document {
                 if let Some((waited, millis)) = waited {
                     return Some(Duration::from_millis(millis).saturating_sub(waited));
                 }
-                // The machine has been started since. Nobody waits longer than
-                // the wait was, whatever happened to the clock.
+                // The host has rebooted since. The rest of the delay is measured by the wall clock. A
+                // rest that exceeds the whole delay means that the clock was set back.
                 let left = (at.as_datetime() - clock.now().as_datetime()).to_std().unwrap_or_default();
                 let whole = Duration::from_millis(waits.map_or(0, |wait| wait.millis));
                 Some(if left > whole { Duration::ZERO } else { left })
@@ -83,9 +82,8 @@ impl Document {
         }
     }
 
-    /// How long the lease lasts without a heartbeat; `None` without a lease,
-    /// and when that cannot be told from here. A worker that is known to be
-    /// dead has none left.
+    /// Returns the time until the lease expires without a heartbeat; `None` without a lease, or if it is
+    /// unknown on this host. The lease of a dead worker has expired.
     pub(super) fn lease_left(&self, clock: &dyn Clock) -> Option<Duration> {
         let lease = self.job.lease.as_ref().filter(|_| self.job.state == JobState::InProgress)?;
         if lease.owner.as_ref().is_some_and(|owner| process::is_alive(owner) == Liveness::Dead) {
@@ -94,7 +92,7 @@ impl Document {
         let elsewhere = || lease.owner.as_ref().is_some_and(|owner| owner.host != process::host());
         match self.renewed.as_ref().map(|renewed| clock.uptime().since(renewed)) {
             Some(Some(silent)) => Some(Duration::from_secs(lease.lease_s).saturating_sub(silent)),
-            // Another boot of this machine, or another machine.
+            // The uptime belongs to an earlier boot of this host. (On another host it is not comparable.)
             Some(None) if !elsewhere() => Some(Duration::ZERO),
             _ => None,
         }

@@ -1,4 +1,5 @@
-//! Protects jobs from others: this machine executes them, so no push or fetch may bring any.
+//! Keeps jobs of other people out of the queue: this host executes jobs, so no push or fetch may bring
+//! any.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,43 +7,43 @@ use std::time::{Duration, Instant};
 
 use super::{DATABASES, Error, Inner, JOBS, KEYS};
 use crate::clock::Clock;
-use crate::git::Reach;
+use crate::git::RefExposure;
 
 /// The prefix of the refs that belong to this repository alone.
 const OURS: &str = "refs/pggit/";
 /// The time for which the result of a check is reused.
-const BELIEVED: Duration = Duration::from_secs(60);
+const RECHECK_AFTER: Duration = Duration::from_secs(60);
 
 /// The refs of the queue.
 const PREFIXES: [&str; 3] = [JOBS, KEYS, DATABASES];
 
-fn is_closed(reach: &Reach) -> bool {
-    PREFIXES.iter().all(|prefix| reach.hides_from_pushes(prefix))
+fn hides_all(exposure: &RefExposure) -> bool {
+    PREFIXES.iter().all(|prefix| exposure.hides_from_pushes(prefix))
 }
 
 impl Inner {
-    /// Fails if others may have brought jobs. If pushes are not forbidden yet and there are no
-    /// unsettled jobs, forbids pushes.
-    pub(super) fn guard(&mut self, clock: &dyn Clock) -> Result<(), Error> {
-        if self.guarded.is_some_and(|at| at.elapsed() < BELIEVED) {
+    /// Fails if other people may have pushed jobs, or a fetch may bring some. If pushes are not forbidden
+    /// yet and there are no unsettled jobs, forbids pushes.
+    pub(super) fn check_exposure(&mut self, clock: &dyn Clock) -> Result<(), Error> {
+        if self.checked_exposure.is_some_and(|at| at.elapsed() < RECHECK_AFTER) {
             return Ok(());
         }
-        let reach = self.repository.reach()?;
-        if let Some((remote, refspec)) = PREFIXES.iter().find_map(|prefix| reach.fetches_into(prefix)) {
+        let exposure = self.repository.ref_exposure()?;
+        if let Some((remote, refspec)) = PREFIXES.iter().find_map(|prefix| exposure.fetches_into(prefix)) {
             return Err(Error::Fetched { remote, refspec });
         }
-        if !is_closed(&reach) {
-            self.close(clock)?;
+        if !hides_all(&exposure) {
+            self.forbid_pushes(clock)?;
         }
-        self.guarded = Some(Instant::now());
+        self.checked_exposure = Some(Instant::now());
         Ok(())
     }
 
     /// Forbids pushes, one process at a time. With the lock, jobs that another process of
     /// this program queues meanwhile are not mistaken for pushed ones.
-    fn close(&mut self, clock: &dyn Clock) -> Result<(), Error> {
+    fn forbid_pushes(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let lock = self.lock().map_err(|error| Error::Watch { detail: error.to_string() })?;
-        if !is_closed(&self.repository.reach()?) {
+        if !hides_all(&self.repository.ref_exposure()?) {
             self.refuse_unfinished(clock)?;
             self.repository.hide_from_pushes(OURS)?;
             // Jobs may have been pushed between the check and the change of the setting.
@@ -55,7 +56,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a lock that is released when this process ends.
+    /// Takes a file lock, which the system releases when this process exits.
     fn lock(&self) -> io::Result<File> {
         let directory = self.repository.common_dir().join("pggit");
         fs::create_dir_all(&directory)?;
@@ -66,8 +67,8 @@ impl Inner {
     }
 
     fn refuse_unfinished(&mut self, clock: &dyn Clock) -> Result<(), Error> {
-        self.look(clock)?;
-        match self.scan.unsettled() {
+        self.refresh(clock)?;
+        match self.cache.unsettled() {
             0 => Ok(()),
             jobs => Err(Error::Exposed { jobs }),
         }

@@ -1,37 +1,39 @@
-//! The queue in the git repository: one ref per job, for one machine.
+//! The queue in the git repository: one ref per job, for the workers of one host.
 //!
-//! `refs/pggit/jobs/<job id>` points to a blob that is the job. Each change is a
-//! new blob and one transaction of refs from the values that were read. Two
-//! further kinds of refs make promises about several jobs: claiming a backup
-//! moves `refs/pggit/job-databases/<hash>` to the claim, and a job with a key
-//! moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction; a process that has read
-//! an older value loses. The target of such a ref counts only if the job that it names agrees, so
-//! the refs need not be reset when a job ends.
+//! `refs/pggit/jobs/<job id>` points to a blob with the job. Each change writes a new blob and moves refs
+//! in one transaction from the values that were read. Two further kinds of refs protect rules about
+//! several jobs: the claim of a backup moves `refs/pggit/job-databases/<hash>` to the claim, and the
+//! creation of a job with a key moves `refs/pggit/job-keys/<hash>` to its id, in the same transaction. A
+//! process that has read an older value fails. The target of such a ref counts only if the job that it
+//! names agrees, so the refs need not be reset when a job ends.
 //!
 //! Anyone with push access to the repository could push these refs like any other. Therefore they
 //! are hidden from pushes ([`guard`]), and jobs are neither created nor run in a repository where
 //! they are not hidden.
 
+mod cache;
 mod claim;
 mod document;
 mod guard;
-mod scan;
-mod untold;
-mod upkeep;
+mod maintenance;
+mod outbox;
 mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Claim, Claimant, Enqueued, Error, Filter, Listing, Queue, Standing, Stats, Watch, chance};
+use super::{
+    Claim, Claimant, EnqueueResult, Error, Filter, HeartbeatReply, Listing, Queue, Stats, Watch,
+    random_fraction,
+};
 use crate::clock::Clock;
 use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Owner, Refusal, Timestamp, Uptime};
 use crate::git::{self, Oid, RefUpdate, Repository, Transaction, Writer};
+use cache::JobCache;
 use document::Document;
-use scan::Scan;
 
-/// Where the jobs are.
+/// The prefixes of the refs of jobs, deduplication keys, and databases with a running backup.
 const JOBS: &str = "refs/pggit/jobs/";
 const KEYS: &str = "refs/pggit/job-keys/";
 const DATABASES: &str = "refs/pggit/job-databases/";
@@ -44,17 +46,19 @@ pub struct RefsQueue {
 
 struct Inner {
     repository: Repository,
-    scan: Scan,
-    /// Since when jobs of which nothing else is known have looked the same.
+    cache: JobCache,
+    /// For running jobs whose lease time is unknown here: their version, and the uptime at which it was
+    /// first seen.
     seen: HashMap<JobId, (Oid, Uptime)>,
-    /// The time of the last check that nobody else can bring jobs.
-    guarded: Option<Instant>,
+    /// The time of the last check that pushes and fetches cannot bring jobs.
+    checked_exposure: Option<Instant>,
 }
 
 impl RefsQueue {
-    /// The queue in `repository`.
+    /// Returns the queue in `repository`.
     pub fn new(repository: Repository, clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner { repository, scan: Scan::default(), seen: HashMap::new(), guarded: None };
+        let inner =
+            Inner { repository, cache: JobCache::default(), seen: HashMap::new(), checked_exposure: None };
         Self { inner: Mutex::new(inner), clock }
     }
 
@@ -66,7 +70,7 @@ impl RefsQueue {
         self.clock.now()
     }
 
-    /// Changes a job as `change` says, from what it is at that moment.
+    /// Applies `change` to the current version of a job.
     fn change(
         &self,
         id: JobId,
@@ -74,7 +78,7 @@ impl RefsQueue {
         mut change: impl FnMut(&mut Job, Timestamp) -> Result<(), Error>,
     ) -> Result<Job, Error> {
         let mut inner = self.inner();
-        retrying(|| {
+        retry_on_conflict(|| {
             let (tip, mut document) = inner.read(id)?;
             change(&mut document.job, self.now())?;
             document.stamp(self.clock.as_ref());
@@ -97,7 +101,7 @@ impl RefsQueue {
 }
 
 impl Inner {
-    /// A job as it is now, and the blob that says so.
+    /// Reads the current version of a job, with the id of its blob.
     fn read(&self, id: JobId) -> Result<(Oid, Document), Error> {
         let tip = self.repository.ref_tip(&job_ref(id))?;
         let tip = tip.ok_or_else(|| Error::NotFound { selector: id.to_string() })?;
@@ -109,7 +113,7 @@ impl Inner {
         Document::parse(&bytes).map_err(|reason| Error::Damaged { job: name.to_owned(), reason })
     }
 
-    /// Moves a job from what it was to `document`, together with other refs.
+    /// Replaces the version `old` of a job by `document`, and writes other refs, in one transaction.
     fn replace(
         &mut self,
         old: Oid,
@@ -130,7 +134,7 @@ impl Inner {
         self.write_all(&[(old, document)], others, what)
     }
 
-    /// Moves several jobs, and other refs, at once or not at all.
+    /// Replaces several jobs, and writes other refs, in one transaction.
     fn write_all(
         &mut self,
         documents: &[(Option<Oid>, &Document)],
@@ -150,9 +154,9 @@ impl Inner {
         let tips: Vec<Oid> = updates.iter().map(|update| update.new).collect();
         let reason = format!("job: {what}");
         writer.move_refs(&Transaction { updates, reason, ..Transaction::default() })?;
-        writer.settle()?;
+        writer.finish()?;
         for ((_, document), tip) in documents.iter().zip(tips) {
-            self.scan.learn(document.job.id, tip, document);
+            self.cache.update(document.job.id, tip, document);
         }
         Ok(())
     }
@@ -170,29 +174,29 @@ fn database_ref(database: &str) -> String {
     format!("{DATABASES}{}", Digest::of(database.as_bytes()).hex())
 }
 
-/// Tries again as long as others are faster.
-fn retrying<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    git::retrying(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
+/// Calls `attempt` again while it fails because refs have moved.
+fn retry_on_conflict<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    git::retry_on_conflict(attempt, Error::retry, |attempts, last| Error::Busy { attempts, last })
 }
 
 impl Queue for RefsQueue {
-    fn enqueue(&self, new: NewJob) -> Result<Enqueued, Error> {
+    fn enqueue(&self, new: NewJob) -> Result<EnqueueResult, Error> {
         let mut inner = self.inner();
-        inner.guard(self.clock.as_ref())?;
+        inner.check_exposure(self.clock.as_ref())?;
         let at = self.now();
         let job = Job::new(JobId::new(at), new, at);
-        retrying(|| {
+        retry_on_conflict(|| {
             let mut others = Vec::new();
             if let Some(key) = &job.dedup_key {
                 let name = key_ref(key.as_str());
                 let held = inner.repository.ref_tip(&name)?;
                 if let Some(waiting) = inner.waiting_with(held, key.as_str())? {
-                    return Ok(Enqueued { job: waiting, is_new: false });
+                    return Ok(EnqueueResult { job: waiting, is_new: false });
                 }
                 others.push((name, held, format!("{}\n", job.id).into_bytes()));
             }
             inner.write(None, &Document::new(job.clone()), others, "enqueued")?;
-            Ok(Enqueued { job: job.clone(), is_new: true })
+            Ok(EnqueueResult { job: job.clone(), is_new: true })
         })
     }
 
@@ -200,26 +204,26 @@ impl Queue for RefsQueue {
         self.claim_next(claimant)
     }
 
-    fn heartbeat(&self, claim: &Claim) -> Result<Standing, Error> {
+    fn heartbeat(&self, claim: &Claim) -> Result<HeartbeatReply, Error> {
         let job = self.change(claim.job.id, "heartbeat", |job, at| {
-            held(job, claim)?;
+            check_held(job, claim)?;
             job.beat(at);
             Ok(())
         });
-        Ok(match lost(job, claim)?.cancel_requested {
-            true => Standing::CancelRequested,
-            false => Standing::Held,
+        Ok(match missing_is_lost(job, claim)?.cancel_requested {
+            true => HeartbeatReply::CancelRequested,
+            false => HeartbeatReply::Continue,
         })
     }
 
     fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error> {
-        let chance = chance();
+        let chance = random_fraction();
         let job = self.change(claim.job.id, "ended", |job, at| {
-            held(job, claim)?;
+            check_held(job, claim)?;
             job.end(ending, at, chance);
             Ok(())
         });
-        lost(job, claim)
+        missing_is_lost(job, claim)
     }
 
     fn end_and_claim(
@@ -234,12 +238,12 @@ impl Queue for RefsQueue {
         Ok((self.end(claim, ending)?, self.claim(claimant)?))
     }
 
-    fn untold(&self, teller: Option<&Owner>) -> Result<Vec<Job>, Error> {
-        self.take_untold(teller)
+    fn claim_notifications(&self, sender: Option<&Owner>) -> Result<Vec<Job>, Error> {
+        self.claim_pending(sender)
     }
 
-    fn told(&self, id: JobId, token: u64) -> Result<(), Error> {
-        self.was_told(id, token)
+    fn mark_notified(&self, id: JobId, token: u64) -> Result<(), Error> {
+        self.mark_sent(id, token)
     }
 
     fn cancel(&self, id: JobId) -> Result<Job, Error> {
@@ -247,7 +251,7 @@ impl Queue for RefsQueue {
     }
 
     fn retry(&self, id: JobId) -> Result<Job, Error> {
-        self.command(id, "tried again", Job::retry)
+        self.command(id, "retried", Job::retry)
     }
 
     fn pause(&self, id: JobId) -> Result<Job, Error> {
@@ -259,7 +263,7 @@ impl Queue for RefsQueue {
     }
 
     fn get(&self, id: JobId) -> Result<Job, Error> {
-        retrying(|| Ok(self.inner().read(id)?.1.job))
+        retry_on_conflict(|| Ok(self.inner().read(id)?.1.job))
     }
 
     fn find(&self, prefix: &str) -> Result<Vec<JobId>, Error> {
@@ -271,13 +275,13 @@ impl Queue for RefsQueue {
 
     fn list(&self, filter: &Filter) -> Result<Listing, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
-        let mut listing = Listing { jobs: Vec::new(), damaged: inner.scan.damaged() };
-        for (id, tip) in inner.scan.ids(filter) {
+        inner.refresh(self.clock.as_ref())?;
+        let mut listing = Listing { jobs: Vec::new(), damaged: inner.cache.damaged() };
+        for (id, tip) in inner.cache.ids(filter) {
             match inner.parse(&id.to_string(), tip) {
                 Ok(document) if filter.passes(&document.job) => listing.jobs.push(document.job),
                 Ok(_) => {}
-                // It has changed since, or gone.
+                // The job was changed or removed meanwhile.
                 Err(error) if error.retry() => {
                     if let Ok((_, document)) = inner.read(id) {
                         listing.jobs.extend(Some(document.job).filter(|job| filter.passes(job)));
@@ -291,7 +295,7 @@ impl Queue for RefsQueue {
 
     fn stats(&self) -> Result<Stats, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
+        inner.refresh(self.clock.as_ref())?;
         Ok(inner.stats(self.clock.as_ref()))
     }
 
@@ -301,7 +305,7 @@ impl Queue for RefsQueue {
 
     fn next_due(&self) -> Result<Option<Duration>, Error> {
         let mut inner = self.inner();
-        inner.look(self.clock.as_ref())?;
+        inner.refresh(self.clock.as_ref())?;
         Ok(inner.next_due(self.clock.as_ref()))
     }
 
@@ -310,16 +314,16 @@ impl Queue for RefsQueue {
     }
 }
 
-/// Refuses a worker that does not have the job any more.
-fn held(job: &Job, claim: &Claim) -> Result<(), Error> {
-    match job.is_held_with(claim.token) {
+/// Fails if the worker has lost the job.
+fn check_held(job: &Job, claim: &Claim) -> Result<(), Error> {
+    match job.is_held_with(claim.fencing_token) {
         true => Ok(()),
         false => Err(Error::Lost { job: job.id }),
     }
 }
 
-/// A job that was removed is not its worker's any more.
-fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
+/// Turns a missing job into a lost one.
+fn missing_is_lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
     result.map_err(|error| match error {
         Error::NotFound { .. } => Error::Lost { job: claim.job.id },
         error => error,
@@ -327,7 +331,7 @@ fn lost<T>(result: Result<T, Error>, claim: &Claim) -> Result<T, Error> {
 }
 
 impl Inner {
-    /// The job that the ref of a key names, if it waits with that key.
+    /// Returns the job that the ref of a key names, if it is waiting with that key.
     fn waiting_with(&self, held: Option<Oid>, key: &str) -> Result<Option<Job>, Error> {
         let Some(held) = held else { return Ok(None) };
         let named = self.repository.blob(held)?;
@@ -346,7 +350,7 @@ impl Inner {
     }
 }
 
-/// Is a job in this state of interest to those who look for the next one?
+/// Returns true if a job in this state may be claimed, now or after its delay.
 fn may_run(state: JobState) -> bool {
     matches!(state, JobState::Ready | JobState::WillRetry)
 }

@@ -1,4 +1,4 @@
-//! Waking up when a job's ref changes.
+//! Watches the refs of the jobs.
 
 use std::fs;
 use std::mem::MaybeUninit;
@@ -14,8 +14,8 @@ use super::{Error, JOBS};
 use crate::git::Repository;
 use crate::queue::Watch;
 
-/// Watches the directory of the refs. A change of a job, also of one that is
-/// packed, writes a file there.
+/// An inotify watch on the directory of the refs. Each change of a job writes a file there, even if its
+/// ref is packed.
 pub(super) struct RefsWatch {
     directory: PathBuf,
     inotify: OwnedFd,
@@ -29,7 +29,7 @@ impl RefsWatch {
         Ok(watch)
     }
 
-    /// Watches the directory. Git removes it when there is nothing in it.
+    /// Starts to watch the directory. It is created first, because git removes an empty one.
     fn begin(&self) -> Result<(), Error> {
         fs::create_dir_all(&self.directory).map_err(failed)?;
         let flags =
@@ -38,7 +38,7 @@ impl RefsWatch {
         Ok(())
     }
 
-    /// Reads what has happened. Lock files come before what they are for.
+    /// Reads the pending events. Returns true if a ref may have changed. Lock files do not count.
     fn drain(&self) -> Result<bool, Error> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
@@ -64,8 +64,8 @@ impl RefsWatch {
 }
 
 impl Watch for RefsWatch {
-    fn wait(&mut self, patience: Duration) -> Result<bool, Error> {
-        let end = Instant::now() + patience;
+    fn wait(&mut self, timeout: Duration) -> Result<bool, Error> {
+        let end = Instant::now() + timeout;
         loop {
             if self.drain()? {
                 return Ok(true);

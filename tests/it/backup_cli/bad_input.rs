@@ -130,7 +130,7 @@ fn revisions_branches_and_databases_that_do_not_exist() {
             (&with(&["--branch=../heads/main"]), 10, "no such branch"),
             (&with(&["--branch=main", "--commit=HEAD"]), 129, "cannot be used with"),
             (&["coverage", "--branch=nope"], 10, "no such branch"),
-            (&["coverage", "--commits=main...HEAD"], 10, "a symmetric difference is no range of commits"),
+            (&["coverage", "--commits=main...HEAD"], 10, "a symmetric difference is not supported"),
             (&["coverage", "--commits=nope.."], 10, "unknown revision `nope`"),
             (&["list", "--commit=nope"], 10, "unknown revision `nope`"),
             (&["list", "--database=../x"], 129, "a database name"),
@@ -291,7 +291,7 @@ fn a_damaged_record_is_named_and_hides_no_other() {
         ("{\"id\": \"half a rec".to_owned(), "not a record: "),
         (String::new(), "not a record: EOF"),
         ("[]".to_owned(), "not a record: it is not a JSON object"),
-        (whole.replace(IDS[0], IDS[2]), "it is the record of backup"),
+        (whole.replace(IDS[0], IDS[2]), "the file has the record of backup"),
         (whole.replace("\"registered\"", "\"exploded\""), "no event registers the backup"),
         (
             whole.replace("\"nightly\"", "7").replace("\"01aa0001\"", "\"a\\nb\""),

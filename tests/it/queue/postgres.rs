@@ -7,7 +7,7 @@ use pggit::clock::{Clock, System};
 use pggit::domain::{JobState, Timestamp, Uptime};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError};
 use pggit::queue::{Error, PostgresQueue, Queue};
-use pggit::sql::{self, Right};
+use pggit::sql::{self, QueuePrivilege};
 
 use super::suite::{self, Stage, backup, completed, secs};
 use crate::cluster::Cluster;
@@ -89,7 +89,7 @@ fn it_is_installed_once_whoever_installs_at_the_same_time() {
             scope.spawn(|| sql::install(&stage.client()).unwrap());
         }
     });
-    assert_eq!(sql::install(&stage.client()).unwrap(), sql::newest());
+    assert_eq!(sql::install(&stage.client()).unwrap(), sql::newest_version());
     stage.psql("insert into pggit.schema_version values (99)");
     let newer = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
     assert!(matches!(newer, Error::Version { installed: 99, .. }), "{newer}");
@@ -99,7 +99,9 @@ fn it_is_installed_once_whoever_installs_at_the_same_time() {
 fn roles_can_do_what_they_were_granted_and_nothing_else() {
     let stage = Postgres::new();
     let role = |kind: &str| format!("{kind}_{}", stage.database);
-    for (kind, right) in [("r", Right::Read), ("e", Right::Enqueue), ("w", Right::Work)] {
+    for (kind, right) in
+        [("r", QueuePrivilege::Read), ("e", QueuePrivilege::Enqueue), ("w", QueuePrivilege::Work)]
+    {
         stage.psql(&format!("create role {} login", role(kind)));
         sql::grant(&stage.client(), &role(kind), right).unwrap();
     }
@@ -157,7 +159,7 @@ fn the_key_of_a_claim_is_in_no_statement_that_the_server_shows() {
              and datname = current_database()",
         );
         assert!(statement.contains("pggit."), "{statement}");
-        for secret in [claim.key, claim.key + claim.token] {
+        for secret in [claim.key, claim.key + claim.fencing_token] {
             assert!(!statement.contains(&secret.to_string()), "{statement}");
         }
     };
@@ -214,7 +216,7 @@ fn workers_of_the_version_before_lose_their_jobs_and_claim_none() {
     let info = ConnInfo::parse(&url, &Environment::default()).unwrap();
     let queue = PostgresQueue::open(info, Arc::new(System)).unwrap();
     let claim = queue.claim(&suite::worker("new")).unwrap().unwrap();
-    assert_eq!((claim.job.id.to_string().as_str(), claim.token), (id, 2));
+    assert_eq!((claim.job.id.to_string().as_str(), claim.fencing_token), (id, 2));
     queue.heartbeat(&claim).unwrap();
     let (ended, next) = queue.end_and_claim(&claim, &completed(), &suite::worker("new")).unwrap();
     assert!(ended.state == JobState::Completed && next.is_none());
@@ -296,7 +298,7 @@ fn a_schema_of_somebody_else_is_not_used() {
     };
     let setter = Client::connect(&as_role("setter"), "test").unwrap();
     sql::install(&setter).unwrap();
-    sql::grant(&setter, "plain", Right::Work).unwrap();
+    sql::grant(&setter, "plain", QueuePrivilege::Work).unwrap();
     let queue = PostgresQueue::open(as_role("plain"), Arc::new(System)).unwrap();
     queue.enqueue(backup("shop")).unwrap();
     assert!(

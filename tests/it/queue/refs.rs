@@ -107,7 +107,7 @@ fn jobs_survive_gc_and_packed_refs_and_one_that_is_damaged_is_named() {
     assert_eq!(claim.job.id, second.id);
     let listing = queue.list(&Filter::default()).unwrap();
     assert_eq!(listing.jobs.len(), 1);
-    let reason = "it was written by a newer version of git-pggit".to_owned();
+    let reason = "written by a newer version of git-pggit".to_owned();
     assert_eq!(listing.damaged, [(first.id.to_string(), reason)]);
     stage.sandbox.git(["pack-refs", "--all"]);
     queue.end(&claim, &completed()).unwrap();

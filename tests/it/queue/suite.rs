@@ -11,7 +11,7 @@ use pggit::domain::{
     BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner, RetryPolicy,
     Untold, VerificationKind, VerifyWork, Work,
 };
-use pggit::queue::{Claim, Claimant, Error, Filter, Queue, Standing};
+use pggit::queue::{Claim, Claimant, Error, Filter, HeartbeatReply, Queue};
 
 /// One queue, opened by several, and its time.
 pub trait Stage: Sync {
@@ -134,7 +134,10 @@ pub fn late_answers_of_lost_workers_change_nothing(stage: &dyn Stage) {
     stage.pass(secs(2));
     assert_eq!(two.stats().unwrap().expired, 1);
     let held = take(two.as_ref(), "same name");
-    assert_eq!((held.job.id, held.token, held.job.attempts), (lost.job.id, lost.token + 1, 2));
+    assert_eq!(
+        (held.job.id, held.fencing_token, held.job.attempts),
+        (lost.job.id, lost.fencing_token + 1, 2)
+    );
     let before = two.get(held.job.id).unwrap();
     assert_lost(&one.heartbeat(&lost));
     assert_lost(&one.end(&lost, &completed()));
@@ -145,7 +148,7 @@ pub fn late_answers_of_lost_workers_change_nothing(stage: &dyn Stage) {
     assert_eq!((job.state, job.lease.is_none(), job.last_error), (JobState::Completed, true, None));
     let outcomes: Vec<Outcome> = job.history.iter().map(|report| report.outcome).collect();
     assert_eq!(outcomes, [Outcome::Lost, Outcome::Completed]);
-    assert_lost(&two.end(&Claim { token: held.token + 1, ..held.clone() }, &completed()));
+    assert_lost(&two.end(&Claim { fencing_token: held.fencing_token + 1, ..held.clone() }, &completed()));
     assert_lost(&two.heartbeat(&held));
 }
 
@@ -155,7 +158,7 @@ pub fn heartbeats_keep_a_job(stage: &dyn Stage) {
     let claim = take(queue.as_ref(), "w");
     for _ in 0..5 {
         stage.pass(LEASE - secs(5));
-        assert_eq!(queue.heartbeat(&claim).unwrap(), Standing::Held);
+        assert_eq!(queue.heartbeat(&claim).unwrap(), HeartbeatReply::Continue);
         assert_nothing(stage.open().as_ref());
     }
     assert_eq!(queue.end(&claim, &completed()).unwrap().attempts, 1);
@@ -166,7 +169,7 @@ pub fn a_silent_worker_that_nobody_replaced_may_go_on(stage: &dyn Stage) {
     queue.enqueue(backup("shop")).unwrap();
     let claim = take(queue.as_ref(), "w");
     stage.pass(LEASE * 2);
-    assert_eq!(queue.heartbeat(&claim).unwrap(), Standing::Held);
+    assert_eq!(queue.heartbeat(&claim).unwrap(), HeartbeatReply::Continue);
     assert_nothing(stage.open().as_ref());
     queue.end(&claim, &completed()).unwrap();
 }
@@ -291,7 +294,7 @@ pub fn cancelled_jobs_do_not_run_and_running_ones_are_asked_to_end(stage: &dyn S
     let claim = take(queue.as_ref(), "w");
     let job = stage.open().cancel(id).unwrap();
     assert_eq!((job.state, job.cancel_requested), (JobState::InProgress, true));
-    assert_eq!(queue.heartbeat(&claim).unwrap(), Standing::CancelRequested);
+    assert_eq!(queue.heartbeat(&claim).unwrap(), HeartbeatReply::CancelRequested);
     let job = queue.end(&claim, &Ending::Cancelled { output: String::new() }).unwrap();
     assert_eq!((job.state, job.cancel_requested), (JobState::Cancelled, false));
     // The same when the worker does not live to see it.
@@ -315,10 +318,7 @@ pub fn paused_jobs_wait_and_refusals_say_why(stage: &dyn Stage) {
     assert_eq!(queue.pause(id).unwrap().state, JobState::Paused);
     assert_nothing(queue.as_ref());
     let refused = queue.retry(id).unwrap_err();
-    assert!(
-        refused.to_string().ends_with("cannot be tried again: it is paused; resume it instead"),
-        "{refused}"
-    );
+    assert!(refused.to_string().ends_with("cannot be retried: it is paused; resume it instead"), "{refused}");
     assert_eq!(queue.resume(id).unwrap().state, JobState::Ready);
     let claim = take(queue.as_ref(), "w");
     assert!(matches!(queue.pause(id), Err(Error::Refused { .. })));
@@ -366,7 +366,7 @@ pub fn an_hour_between_clocks_changes_nothing(stage: &dyn Stage) {
     right.enqueue(backup("shop")).unwrap();
     let claim = take(right.as_ref(), "right");
     assert_nothing(ahead.as_ref());
-    assert_eq!(right.heartbeat(&claim).unwrap(), Standing::Held);
+    assert_eq!(right.heartbeat(&claim).unwrap(), HeartbeatReply::Continue);
     assert_nothing(ahead.as_ref());
     right.end(&claim, &failed(true)).unwrap();
     assert_nothing(ahead.as_ref());
@@ -457,7 +457,7 @@ pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
 
 /// The ids of the jobs of which `teller` has to tell now.
 fn untold(queue: &dyn Queue, teller: Option<&Owner>) -> Vec<JobId> {
-    queue.untold(teller).unwrap().iter().map(|job| job.id).collect()
+    queue.claim_notifications(teller).unwrap().iter().map(|job| job.id).collect()
 }
 
 pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
@@ -487,12 +487,12 @@ pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
     // Who tells may die, too.
     stage.pass(Untold::PATIENCE + secs(1));
     assert_eq!(untold(queue.as_ref(), None), wanted);
-    queue.told(ended[1].id, ended[1].token).unwrap();
+    queue.mark_notified(ended[1].id, ended[1].token).unwrap();
     // Of another end it says nothing.
-    queue.told(ended[2].id, ended[2].token + 1).unwrap();
+    queue.mark_notified(ended[2].id, ended[2].token + 1).unwrap();
     stage.pass(Untold::PATIENCE + secs(1));
     assert_eq!(untold(other.as_ref(), None), wanted[1..]);
-    queue.told(ended[2].id, ended[2].token).unwrap();
+    queue.mark_notified(ended[2].id, ended[2].token).unwrap();
     stage.pass(Untold::PATIENCE + secs(1));
     assert!(untold(other.as_ref(), None).is_empty());
     assert_eq!(queue.get(ended[2].id).unwrap().untold, None);

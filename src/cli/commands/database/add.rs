@@ -7,7 +7,7 @@ use crate::cli::Context;
 use crate::config::{self, Reach};
 use crate::domain::DatabaseName;
 use crate::failure::{Code, Failure};
-use crate::git::config::{Target, Writer};
+use crate::git::config::{ConfigFile, ConfigWriter};
 
 /// Add a database to be backed up
 ///
@@ -98,11 +98,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn write(
     name: &DatabaseName,
     settings: &[(&str, OsString)],
-    target: Target,
+    target: ConfigFile,
     context: &Context,
 ) -> Result<(), Failure> {
     let git = context.git_program();
-    let writer = Writer::new(&git, target);
+    let writer = ConfigWriter::new(&git, target);
     for (key, value) in settings {
         if let Err(error) = writer.add(&format!("pggit.{name}.{key}"), value) {
             // The section did not exist before; the first error is the one to tell.

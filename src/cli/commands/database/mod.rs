@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::git::config::Target;
+use crate::git::config::ConfigFile;
 
 /// Say which databases are backed up, and how
 #[derive(Debug, Subcommand)]
@@ -34,18 +34,18 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 }
 
 /// The file to write: the repository's, unless the user's own is meant.
-fn target(global: bool, context: &Context) -> Result<Target, Failure> {
+fn target(global: bool, context: &Context) -> Result<ConfigFile, Failure> {
     if global {
-        return Ok(Target::Global);
+        return Ok(ConfigFile::Global);
     }
     context.repository()?;
-    Ok(Target::Local)
+    Ok(ConfigFile::Local)
 }
 
 /// What to call the file of `target`.
-fn file_of(target: Target) -> &'static str {
+fn file_of(target: ConfigFile) -> &'static str {
     match target {
-        Target::Local => "the repository's configuration",
-        Target::Global => "your global configuration",
+        ConfigFile::Local => "the repository's configuration",
+        ConfigFile::Global => "your global configuration",
     }
 }

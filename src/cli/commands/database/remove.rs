@@ -4,7 +4,7 @@ use crate::cli::Context;
 use crate::config::{self, Config, Origin};
 use crate::domain::DatabaseName;
 use crate::failure::{Code, Failure};
-use crate::git::config::{Scope, Snapshot, Target, Writer};
+use crate::git::config::{ConfigFile, ConfigWriter, Scope, Snapshot};
 
 /// Remove the settings of a database
 ///
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::from(config::Error::DatabaseName { origin: Origin::CommandLine, reason })
     })?;
     let git = context.git_program();
-    let writer = Writer::new(&git, target);
+    let writer = ConfigWriter::new(&git, target);
     if !writer.remove_section(&format!("pggit.{name}"))? {
         return Err(not_there(config, &name, target));
     }
@@ -46,13 +46,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn was_default(git: &Snapshot, name: &DatabaseName, target: Target) -> bool {
+fn was_default(git: &Snapshot, name: &DatabaseName, target: ConfigFile) -> bool {
     let values: Vec<_> =
         git.all("pggit.database").into_iter().filter(|e| e.scope == target.scope()).collect();
     !values.is_empty() && values.iter().all(|e| e.value.as_deref() == Some(name.as_str().as_bytes()))
 }
 
-fn not_there(config: &Config, name: &DatabaseName, target: Target) -> Failure {
+fn not_there(config: &Config, name: &DatabaseName, target: ConfigFile) -> Failure {
     let elsewhere = config.entries_of(name).map(|entry| entry.scope).last();
     let Some(scope) = elsewhere else {
         let nearest = config::nearest(name.as_str(), config.databases().iter().map(DatabaseName::as_str))

@@ -3,7 +3,7 @@
 use super::{hook, meant, place, program};
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::git::hooks::{Done, Hook};
+use crate::git::hooks::{Hook, HookEdit};
 use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
 /// Put our lines into git's hooks
@@ -40,11 +40,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let installed = hooks.install(hook, &program)?;
         let file = hooks.file(hook);
         let (done, text) = match &installed {
-            Done::Made => (HookChange::Made, format!("made {}", file.display())),
-            Done::PutAside(aside) => {
+            HookEdit::Created => (HookChange::Made, format!("made {}", file.display())),
+            HookEdit::Renamed(aside) => {
                 (HookChange::PutAside, format!("put {} aside as {}", file.display(), aside.display()))
             }
-            Done::Nothing => (HookChange::Unchanged, String::new()),
+            HookEdit::Unchanged => (HookChange::Unchanged, String::new()),
             _ => (HookChange::Extended, format!("extended {}", file.display())),
         };
         if !text.is_empty() {
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     } else if unchanged {
         context.ui.status("already installed");
     }
-    if hooks.is_chosen {
+    if hooks.is_configured {
         let dir = hooks.dir.display();
         context.ui.warning(&format!(
             "core.hooksPath is set: the hooks in {dir} may be those of other repositories, too"

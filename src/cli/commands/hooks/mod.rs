@@ -65,9 +65,9 @@ impl From<HookError> for Failure {
     fn from(error: HookError) -> Self {
         match &error {
             HookError::Io { .. } => Self::of(Code::Destination, &error),
-            HookError::InTheWay { .. } => Self::of(Code::Conflict, &error)
+            HookError::NameTaken { .. } => Self::of(Code::Conflict, &error)
                 .hint("a hook that is no shell script would be put there; move the file away, or call 'git pggit hooks run <hook> \"$@\"' from your hook yourself"),
-            HookError::Marks { .. } => Self::of(Code::Conflict, &error).hint("take them out by hand, then try again"),
+            HookError::Markers { .. } => Self::of(Code::Conflict, &error).hint("take them out by hand, then try again"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{hook, meant, place};
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::git::hooks::{Done, Hook};
+use crate::git::hooks::{Hook, HookEdit};
 use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
 /// Take our lines out of git's hooks
@@ -29,9 +29,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for hook in meant(&args.hooks) {
         let file = hooks.file(hook);
         let (done, text) = match hooks.remove(hook)? {
-            Done::Removed => (HookChange::Removed, format!("removed {}", file.display())),
-            Done::PutBack => (HookChange::PutBack, format!("put {} back as it was", file.display())),
-            Done::TakenOut => (HookChange::TakenOut, format!("took our lines out of {}", file.display())),
+            HookEdit::Removed => (HookChange::Removed, format!("removed {}", file.display())),
+            HookEdit::Restored => (HookChange::PutBack, format!("put {} back as it was", file.display())),
+            HookEdit::LinesRemoved => {
+                (HookChange::TakenOut, format!("took our lines out of {}", file.display()))
+            }
             _ => (HookChange::Unchanged, String::new()),
         };
         if !text.is_empty() {

@@ -35,25 +35,25 @@ pub(super) fn run(args: &Args, context: &Context) {
 }
 
 fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failure> {
-    let rules = automation::rules(context.config()?, |problem| say(&format!("warning: {problem}")));
+    let rules = automation::branch_rules(context.config()?, |problem| say(&format!("warning: {problem}")));
     if rules.is_empty() {
         return Ok(());
     }
     let mut input = Vec::new();
-    if args.hook.reads() {
+    if args.hook.reads_stdin() {
         // What cannot be read was not said.
         let _ = std::io::stdin().lock().read_to_end(&mut input);
     }
     let repository = context.repository()?;
-    let moves = automation::moves_of(repository, args.hook, &args.arguments, &input)?;
-    let wanted = automation::wanted(repository, &rules, &moves)?;
+    let moves = automation::branch_moves(repository, args.hook, &args.arguments, &input)?;
+    let wanted = automation::wanted_backups(repository, &rules, &moves)?;
     if wanted.is_empty() {
         return Ok(());
     }
     let queue = queue::open(context)?;
     for wanted in wanted {
         let (database, branch) = (&wanted.database, &wanted.branch);
-        let job = queue::backup_job(context, database, automation::moved(&wanted).wish);
+        let job = queue::backup_job(context, database, automation::merge_job(&wanted).wish);
         match job.and_then(|job| Ok(queue.enqueue(job)?)) {
             Ok(enqueued) if enqueued.is_new => {
                 say(&format!("queued a backup of {database} for {branch} at {}", wanted.commit.short()));

@@ -3,9 +3,9 @@
 use super::{place, program};
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::git::hooks::{Hook, State};
+use crate::git::hooks::{Hook, HookState};
 use crate::output::schedule::{HooksStatus, print_status};
-use crate::policy::Rule;
+use crate::policy::BranchRule;
 
 /// Show the hooks and the branches that they watch
 ///
@@ -26,7 +26,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let hooks = place(context)?;
     let program = program()?;
     let config = context.config()?;
-    let rules: Vec<Rule> = config
+    let rules: Vec<BranchRule> = config
         .databases()
         .iter()
         .filter_map(|name| config.merge_rule(name).transpose())
@@ -39,7 +39,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         true => context.ui.json(&HooksStatus::new(&hooks.dir, &states, &rules))?,
         false => print_status(&hooks, &states, &rules, &context.ui)?,
     }
-    match rules.is_empty() || states.iter().all(|(_, state)| *state == State::Installed) {
+    match rules.is_empty() || states.iter().all(|(_, state)| *state == HookState::Installed) {
         true => Ok(()),
         false => Err(Failure::new(Code::Negative, "")),
     }

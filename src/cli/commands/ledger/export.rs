@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::exchange::Exported;
+use crate::ledger::transfer::ExportReport;
 use crate::output::repository::ExportedLedger;
 use crate::process::Replacement;
 
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let mut file = BufWriter::new(Replacement::create(path).map_err(failed)?);
     // The file is removed if the export fails: a part of a ledger is of no use.
-    let Exported { backups, events } = ledger.export(|line| file.write_all(line).map_err(failed))?;
+    let ExportReport { backups, events } = ledger.export(|line| file.write_all(line).map_err(failed))?;
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.keep().map_err(failed)?;
     if context.ui.wants_json() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::exchange::Import;
+use crate::ledger::transfer::ImportOptions;
 use crate::output::repository::ImportedLedger;
 use crate::process::{create_private, private_directories};
 
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         .map_err(|error| unreadable(&args.file, &error))?;
     let path = spooled.as_ref().map_or(Path::new(&args.file), |spool| &spool.0);
     File::open(path).map_err(|error| unreadable(&args.file, &error))?;
-    let options = Import {
+    let options = ImportOptions {
         dry_run: args.dry_run,
         skip_missing: args.skip_missing,
         names_only: args.allow_missing_commits,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::exchange::{Import, Imported};
+use crate::ledger::transfer::{ImportOptions, ImportReport};
 use crate::output::repository::{ImportedLedger, RebuiltLedger};
 use crate::process::create_private;
 use crate::store::{Place, private_directory};
@@ -56,13 +56,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.warning(&format!("{without} artifacts have no record: they were put there by hand"));
     }
     let spool = Spool::write(context, &events)?;
-    let options = Import { dry_run: args.dry_run, skip_missing: args.skip_missing, ..Import::default() };
+    let options =
+        ImportOptions { dry_run: args.dry_run, skip_missing: args.skip_missing, ..ImportOptions::default() };
     let imported = context.ledger()?.import(|| File::open(&spool.0).map(BufReader::new), options)?;
     if named.is_some() && !args.dry_run {
         // The imported records name locations in this store.
         places::remember(context, &Place::Store { store, staging: store::staging(context)? })?;
     }
-    let Imported { new, changed, unchanged, skipped, .. } = &imported;
+    let ImportReport { new, changed, unchanged, skipped, .. } = &imported;
     if !skipped.is_empty() {
         let message = format!("left out {} backups whose schema commit is not here", skipped.len());
         context.ui.warning(&message);

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 use crate::failure::Failure;
 use crate::output::queue::EnqueuedJob;
-use crate::queue::Enqueued;
+use crate::queue::EnqueueResult;
 use crate::workspace::queue::{self, Wish};
 
 /// Let a worker make or verify a backup
@@ -132,6 +132,6 @@ pub(crate) fn revision(
 
 /// Puts it into the queue and says so.
 pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
-    let Enqueued { job, is_new } = queue::open(context)?.enqueue(new)?;
+    let EnqueueResult { job, is_new } = queue::open(context)?.enqueue(new)?;
     Ok(context.ui.result(&EnqueuedJob { job: (&job).into(), is_new })?)
 }

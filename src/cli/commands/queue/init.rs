@@ -4,7 +4,7 @@ use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::output::queue::InstalledQueue;
 use crate::pg::Client;
-use crate::sql::{self, Right};
+use crate::sql::{self, QueuePrivilege};
 use crate::workspace::queue;
 
 /// Set the queue up in PostgreSQL, or bring it to the version of this program
@@ -47,13 +47,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let client = Client::connect(&info, "git-pggit queue")?;
     let before = sql::install(&client)?;
-    let rights = [(&args.reader, Right::Read), (&args.enqueuer, Right::Enqueue), (&args.worker, Right::Work)];
+    let rights = [
+        (&args.reader, QueuePrivilege::Read),
+        (&args.enqueuer, QueuePrivilege::Enqueue),
+        (&args.worker, QueuePrivilege::Work),
+    ];
     for (roles, right) in rights {
         for role in roles {
             sql::grant(&client, role, right)?;
         }
     }
-    let version = sql::newest().max(before);
+    let version = sql::newest_version().max(before);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&InstalledQueue { version, before })?);
     }

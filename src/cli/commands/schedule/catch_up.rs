@@ -27,9 +27,9 @@ EXAMPLES
     git pggit schedule catch-up";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let rules = automation::rules(context.config()?, |problem| context.ui.warning(&problem));
+    let rules = automation::branch_rules(context.config()?, |problem| context.ui.warning(&problem));
     let overview = context.ledger()?.overview()?;
     let queued = queue::open(context)?.list(&Filter::default())?.jobs;
-    let lacking = automation::lacking(context.repository()?, &rules, &overview, &queued)?;
-    enqueue(lacking.iter().map(automation::moved).collect(), args.dry_run, context)
+    let lacking = automation::missing_backups(context.repository()?, &rules, &overview, &queued)?;
+    enqueue(lacking.iter().map(automation::merge_job).collect(), args.dry_run, context)
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use crate::automation::{self, Invocation, Planned};
+use crate::automation::{self, Invocation, ScheduledRule};
 use crate::cli::Context;
 use crate::config::Config;
 use crate::domain::DatabaseName;
@@ -43,7 +43,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 
 /// What is planned for `database`, or for all of them. What is configured
 /// wrongly is a failure when it was asked for by name, else a warning.
-fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Failure> {
+fn planned(database: Option<&str>, context: &Context) -> Result<Vec<ScheduledRule>, Failure> {
     let config = context.config()?;
     let overview = context.ledger()?.overview()?;
     let chosen = database.map(|name| config.default_database(Some(name))).transpose()?;
@@ -57,7 +57,7 @@ fn planned(database: Option<&str>, context: &Context) -> Result<Vec<Planned>, Fa
             None => context.ui.warning(&format!("database {name}: {error}")),
         }
     }
-    let planned: Vec<Planned> = tables.planned.into_iter().filter(|it| wanted(&it.database)).collect();
+    let planned: Vec<ScheduledRule> = tables.rules.into_iter().filter(|it| wanted(&it.database)).collect();
     if planned.is_empty() {
         context.ui.hint(&how_to(config));
     }
@@ -70,7 +70,7 @@ fn how_to(config: &Config) -> String {
 }
 
 /// Returns the command that makes the backup of `it`, wherever it is started.
-fn invocation(it: &Planned, program: Option<&Path>, context: &Context) -> Result<Invocation, Failure> {
+fn invocation(it: &ScheduledRule, program: Option<&Path>, context: &Context) -> Result<Invocation, Failure> {
     let program = match program {
         Some(program) => context.cwd().join(program),
         None => std::env::current_exe()

@@ -31,6 +31,6 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let planned = planned(args.database.as_deref(), context)?;
     let due = planned.iter().filter(|it| it.state.due);
-    let wishes = due.map(automation::scheduled).collect();
+    let wishes = due.map(automation::scheduled_job).collect();
     enqueue(wishes, args.dry_run, context)
 }

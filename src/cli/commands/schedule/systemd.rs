@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{invocation, planned};
-use crate::automation::{self, Planned};
+use crate::automation::{self, ScheduledRule};
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::output::schedule::SystemdUnits;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     {
         return Err(Failure::new(Code::Usage, format!("'{user}' is not the name of a user")));
     }
-    let invocation = |it: &Planned| invocation(it, args.program.as_deref(), context);
+    let invocation = |it: &ScheduledRule| invocation(it, args.program.as_deref(), context);
     let units = automation::units(&planned, args.user.as_deref(), invocation)?;
     match &args.dir {
         None => print(&units, context),

@@ -1,4 +1,4 @@
-//! What stands for schema commits of another repository, against these.
+//! Checks the placeholders against the schema commits of another repository.
 
 use crate::domain::CommitId;
 use crate::git::Oid;
@@ -7,31 +7,31 @@ use super::{Code, Finding, Report};
 use crate::ledger::{Error, Ledger, layout};
 
 impl Ledger<'_> {
-    /// Is each of `stand_ins` what it says it is? Where the schema commit is
-    /// not to be had nobody can tell.
-    pub(super) fn look_at_stand_ins(
+    /// Checks that each placeholder has the files of the schema commit. A missing schema commit makes the
+    /// check impossible, which is a finding.
+    pub(super) fn check_placeholders(
         &self,
         commit: &CommitId,
-        stand_ins: &[Oid],
+        placeholders: &[Oid],
         report: &mut Report,
     ) -> Result<(), Error> {
-        if stand_ins.is_empty() {
+        if placeholders.is_empty() {
             return Ok(());
         }
         let (reference, schema) = (layout::ref_name(commit), self.schema_repository());
         if !schema.has_commit(Oid::from(commit)) {
-            let message = "the schema commit is not to be had; its backups are known by its name";
+            let message = "the schema commit is missing; only its id is known";
             report.findings.push(Finding::new(Code::SchemaCommitUnknown, &reference, message));
             return Ok(());
         }
         let mut wanted = schema.directory(schema.commit(Oid::from(commit))?.tree)?;
         wanted.remove(layout::DIRECTORY);
-        for id in stand_ins {
+        for id in placeholders {
             let Ok(data) = self.repository.commit(*id) else { continue };
             let files = self.repository.directory(data.tree)?;
-            // Without files it is of one who had only the name.
+            // A placeholder that was written without the schema commit has no files.
             if files != wanted && !files.is_empty() {
-                let message = format!("{id} has other files than the schema commit that it stands for");
+                let message = format!("placeholder {id} has other files than the schema commit");
                 report.findings.push(Finding::new(Code::SchemaChanged, &reference, message).at(*id));
             }
         }

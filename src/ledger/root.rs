@@ -1,36 +1,36 @@
-//! What the first ledger commit of a schema commit continues: the schema commit
-//! itself, or what stands for it where the schema history is in another
-//! repository.
+//! The root of the ledger history of a schema commit, which is the parent of its first ledger commit:
+//! the schema commit itself, or a placeholder for it if the schema history is in another repository.
 
 use crate::domain::CommitId;
 use crate::git::{CommitData, Oid, Repository, TreeChange, Writer};
 
 use super::{Error, Ledger, layout};
 
-/// How far back a schema commit is looked for that has most of its files here.
-const NEIGHBOURS: usize = 256;
+/// Maximum number of ancestors of a schema commit that are searched for a tree whose files are in the ledger.
+const ANCESTORS_MAX: usize = 256;
 
-/// The last line of what stands for `commit`.
+/// Returns the last line of the message of the placeholder for `commit`.
 pub(super) fn trailer(commit: &CommitId) -> String {
     format!("Schema-Commit: {commit}")
 }
 
-/// Does `data` stand for the schema commit `commit`? It has no records: a ledger
-/// commit whose history was taken away has.
-pub(super) fn is_stand_in(repository: &Repository, data: &CommitData, commit: &CommitId) -> bool {
+/// Returns true if `data` is the placeholder for the schema commit `commit`. A placeholder has no
+/// records. A ledger commit whose history was cut off has no parents either, but it has records.
+pub(super) fn is_placeholder(repository: &Repository, data: &CommitData, commit: &CommitId) -> bool {
     data.parents.is_empty()
         && data.message.trim_end().lines().last() == Some(&trailer(commit))
         && repository.directory(data.tree).is_ok_and(|files| !files.contains_key(layout::DIRECTORY))
 }
 
 impl Ledger<'_> {
-    /// Are there records of the schema commit `commit`?
+    /// Returns true if there are records of the schema commit `commit`. Fails if the ref cannot be read.
     pub fn knows(&self, commit: &CommitId) -> Result<bool, Error> {
         Ok(self.repository.ref_tip(&layout::ref_name(commit))?.is_some())
     }
 
-    /// What a first ledger commit of `commit` has as its parent.
-    pub(super) fn beginning(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
+    /// Returns the parent of the first ledger commit of `commit`, and writes a placeholder if one is
+    /// needed. Fails if the schema commit cannot be read.
+    pub(super) fn root_commit(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
         let id = Oid::from(commit);
         match self.schema {
             None => {
@@ -38,37 +38,42 @@ impl Ledger<'_> {
                 Ok(id)
             }
             Some(schema) => {
-                let known = self.files_nearby(commit)?;
-                Ok(writer.copy_of(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
+                let known = self.nearest_known_tree(commit)?;
+                Ok(writer.copy_commit(schema, id, &trailer(commit), layout::DIRECTORY, known)?)
             }
         }
     }
 
-    /// The same, when the name of `commit` may be all that is known.
-    pub(super) fn beginning_by_name(&self, writer: &mut Writer<'_>, commit: &CommitId) -> Result<Oid, Error> {
+    /// Returns the same as [`Self::root_commit`] if the schema commit can be read, otherwise a placeholder
+    /// without files.
+    pub(super) fn root_commit_by_name(
+        &self,
+        writer: &mut Writer<'_>,
+        commit: &CommitId,
+    ) -> Result<Oid, Error> {
         match self.schema_repository().has_commit(Oid::from(commit)) {
-            true => self.beginning(writer, commit),
+            true => self.root_commit(writer, commit),
             false => Ok(writer.placeholder(&trailer(commit))?),
         }
     }
 
-    /// The tree of the nearest schema commit before `commit` that has backups:
-    /// no gc takes its files away, and few are different.
-    fn files_nearby(&self, commit: &CommitId) -> Result<Option<Oid>, Error> {
+    /// Returns the ledger tree of the nearest ancestor of `commit` that has backups, or of `commit`
+    /// itself. `git gc` keeps its files, and only few of them differ from those of `commit`.
+    fn nearest_known_tree(&self, commit: &CommitId) -> Result<Option<Oid>, Error> {
         let mut next = Some(Oid::from(commit));
-        for _ in 0..NEIGHBOURS {
+        for _ in 0..ANCESTORS_MAX {
             let Some(id) = next else { break };
             if let Some(tip) = self.repository.ref_tip(&layout::ref_name(&id.to_commit()))? {
                 return Ok(Some(self.repository.commit(tip)?.tree));
             }
-            // Where history was cut off there is nothing before.
+            // The history of a shallow clone ends here.
             next = self.schema_repository().commit(id).ok().and_then(|data| data.parents.first().copied());
         }
         Ok(None)
     }
 
-    /// Does the ref with the tip `tip` belong to `commit`: does it begin with
-    /// it, or with what stands for it?
+    /// Returns true if the history of `tip` contains `commit` or a placeholder for it. Fails if a commit
+    /// of the history cannot be read.
     pub(super) fn belongs(&self, tip: Oid, commit: &CommitId) -> Result<bool, Error> {
         let (schema, mut seen) = (Oid::from(commit), std::collections::BTreeSet::new());
         let mut next = vec![tip];
@@ -78,7 +83,7 @@ impl Ledger<'_> {
             }
             if seen.insert(id) {
                 let data = self.repository.commit(id)?;
-                if is_stand_in(self.repository, &data, commit) {
+                if is_placeholder(self.repository, &data, commit) {
                     return Ok(true);
                 }
                 next.extend(data.parents);
@@ -87,8 +92,8 @@ impl Ledger<'_> {
         Ok(false)
     }
 
-    /// The tree of the schema commit that refs with these tips belong to, the
-    /// same in whatever order they are given.
+    /// Returns the tree of the schema commit `commit`. If the commit is not in this repository, the tree
+    /// is derived from the ledger commits `tips`, independent of their order.
     pub(super) fn schema_tree(
         &self,
         writer: &mut Writer<'_>,
@@ -102,7 +107,7 @@ impl Ledger<'_> {
         for tip in tips {
             let tree = self.repository.commit(*tip)?.tree;
             let tree = writer.tree(tree, &[TreeChange::Remove(layout::DIRECTORY.to_owned())])?;
-            // A tree without files is of one who had only the name.
+            // A placeholder that was written without the schema commit has an empty tree.
             let known = self.repository.directory(tree).is_ok_and(|files| !files.is_empty());
             found = found.max(Some((known, tree)));
         }

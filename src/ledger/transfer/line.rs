@@ -4,22 +4,22 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::{BackupId, Event, to_canonical_line};
 
-/// The most bytes that a line may have.
+/// Maximum length of a line in bytes, with its newline.
 pub const LINE_BYTES_MAX: usize = 256 << 20;
 
-/// Version of the form of an export.
+/// The version of the export format.
 const FORMAT: u32 = 1;
 const KIND: &str = "pggit-ledger";
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Line {
-    /// The first one: how many backups follow.
+    /// The first line, with the number of backups that follow.
     Header {
         backups: u64,
     },
     Event(Box<Event>),
-    /// The schema of the database as it was backed up.
+    /// The schema that was recorded with a backup.
     Schema {
         backup: BackupId,
         sql: Vec<u8>,
@@ -30,7 +30,7 @@ impl Line {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let value: Value =
             serde_json::from_slice(bytes).map_err(|error| format!("not valid JSON: {error}"))?;
-        let Value::Object(fields) = &value else { return Err("it is not a JSON object".to_owned()) };
+        let Value::Object(fields) = &value else { return Err("not a JSON object".to_owned()) };
         if fields.get("kind").and_then(Value::as_str) == Some(KIND) {
             return Self::header(fields);
         }
@@ -42,10 +42,10 @@ impl Line {
 
     fn header(fields: &Map<String, Value>) -> Result<Self, String> {
         if fields.get("format").and_then(Value::as_u64) != Some(u64::from(FORMAT)) {
-            return Err(format!("it is an export of another format than {FORMAT}"));
+            return Err(format!("the export has an unsupported format; the supported one is {FORMAT}"));
         }
         let backups = fields.get("backups").and_then(Value::as_u64);
-        Ok(Self::Header { backups: backups.ok_or("it does not say how many backups follow")? })
+        Ok(Self::Header { backups: backups.ok_or("the header has no number of backups")? })
     }
 
     fn schema(fields: &Map<String, Value>) -> Result<Self, String> {
@@ -53,13 +53,13 @@ impl Line {
         let id = text("schema").unwrap_or_default().parse().map_err(|invalid| format!("`schema`: {invalid}"));
         let sql = match (text("sql"), text("hex")) {
             (Some(sql), None) => sql.as_bytes().to_vec(),
-            (None, Some(hex)) => unhex(hex).ok_or("`hex` is not made of hex digits")?,
+            (None, Some(hex)) => unhex(hex).ok_or("`hex` is not hexadecimal")?,
             _ => return Err("a schema has either `sql` or `hex`".to_owned()),
         };
         Ok(Self::Schema { backup: id?, sql })
     }
 
-    /// The line with its newline.
+    /// Returns the line with its newline.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let value = match self {
             Self::Header { backups } => json!({ "format": FORMAT, "kind": KIND, "backups": backups }),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
+    fn an_invalid_line_is_refused() {
         for text in [
             "",
             "[]",
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\{\"(schema|kind|hex|sql)\":\"?[^}]{0,20}\"?\\}") {
+        fn no_input_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\{\"(schema|kind|hex|sql)\":\"?[^}]{0,20}\"?\\}") {
             let _ = Line::parse(&bytes);
             let _ = Line::parse(text.as_bytes());
         }

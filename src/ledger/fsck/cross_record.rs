@@ -1,34 +1,35 @@
-//! What the records say together. Pure, but for the question whether a process
-//! of this machine lives.
+//! Checks across records. Pure, except for the check that a process of this host is alive.
 
 use std::collections::BTreeMap;
 
 use crate::domain::{BackupId, DependencyProblem, Status, check_graph};
 
-use super::{Code, Finding, Known};
+use super::{Code, Finding, RecordAt};
 use crate::ledger::{is_interrupted, layout};
 
-pub(super) fn look(known: &[Known]) -> Vec<Finding> {
-    let mut findings = twice(known);
+pub(super) fn check(known: &[RecordAt]) -> Vec<Finding> {
+    let mut findings = duplicates(known);
     findings.extend(dependencies(known));
     findings.extend(locations(known));
-    findings.extend(known.iter().filter(|one| is_interrupted(&one.backup)).map(|one| {
-        about(Code::Interrupted, one, "it is in progress, and the process that worked on it is dead")
-    }));
+    findings.extend(
+        known.iter().filter(|one| is_interrupted(&one.backup)).map(|one| {
+            about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
+        }),
+    );
     findings
 }
 
-fn about(code: Code, one: &Known, message: impl Into<String>) -> Finding {
+fn about(code: Code, one: &RecordAt, message: impl Into<String>) -> Finding {
     Finding::new(code, &one.reference, message).file(layout::record_path(one.backup.id))
 }
 
-fn twice(known: &[Known]) -> Vec<Finding> {
-    let mut first = BTreeMap::<BackupId, &Known>::new();
+fn duplicates(known: &[RecordAt]) -> Vec<Finding> {
+    let mut first = BTreeMap::<BackupId, &RecordAt>::new();
     let mut findings = Vec::new();
     for one in known {
         match first.get(&one.backup.id) {
             Some(other) => {
-                let message = format!("there is a record of it in {}, too", other.reference);
+                let message = format!("{} has a record of the same backup", other.reference);
                 findings.push(about(Code::BackupTwice, one, message));
             }
             None => drop(first.insert(one.backup.id, one)),
@@ -37,22 +38,22 @@ fn twice(known: &[Known]) -> Vec<Finding> {
     findings
 }
 
-fn dependencies(known: &[Known]) -> Vec<Finding> {
-    let by_id: BTreeMap<BackupId, &Known> = known.iter().map(|one| (one.backup.id, one)).collect();
+fn dependencies(known: &[RecordAt]) -> Vec<Finding> {
+    let by_id: BTreeMap<BackupId, &RecordAt> = known.iter().map(|one| (one.backup.id, one)).collect();
     let finding = |problem| {
         let (code, backup, message) = match problem {
             DependencyProblem::Missing { backup, needs } => (
                 Code::DependencyMissing,
                 backup,
-                format!("it needs backup {needs}, of which there is no record"),
+                format!("the backup needs backup {needs}, which has no record"),
             ),
             DependencyProblem::Unusable { backup, needs, status } => (
                 Code::DependencyUnusable,
                 backup,
-                format!("it needs backup {needs}, which is {}", status.as_str().replace('_', " ")),
+                format!("the backup needs backup {needs}, which is {}", status.as_str().replace('_', " ")),
             ),
             DependencyProblem::Cycle { backup } => {
-                (Code::DependencyCycle, backup, "it needs itself".to_owned())
+                (Code::DependencyCycle, backup, "the backup needs itself".to_owned())
             }
         };
         by_id.get(&backup).map(|one| about(code, one, message))
@@ -60,7 +61,7 @@ fn dependencies(known: &[Known]) -> Vec<Finding> {
     check_graph(known.iter().map(|one| &one.backup)).into_iter().filter_map(finding).collect()
 }
 
-fn locations(known: &[Known]) -> Vec<Finding> {
+fn locations(known: &[RecordAt]) -> Vec<Finding> {
     let mut first = BTreeMap::new();
     let mut findings = Vec::new();
     for one in known.iter().filter(|one| one.backup.status == Status::Completed) {

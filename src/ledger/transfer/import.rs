@@ -1,8 +1,8 @@
-//! Taking records over from an export.
+//! Imports the records of an export.
 //!
-//! The input is read twice: first every line is checked, then it is written, so
-//! that nothing is written unless all of it is good. What is there already is
-//! no change; the rest is merged as between clones, by the union of events.
+//! The input is read twice. The first pass checks every line and the second one writes, so that
+//! nothing is written unless all of the input is valid. Records are merged like those of another
+//! clone, by the union of events. Events that exist already change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read as _};
@@ -12,40 +12,41 @@ use crate::git::{Identity, NewCommit, NewNote, Notes, Oid, RefUpdate, Transactio
 use crate::process::crash_point;
 
 use super::line::{LINE_BYTES_MAX, Line};
-use crate::ledger::{Error, Ledger, catalog::Place, layout, note};
+use crate::ledger::{Error, Ledger, catalog::RecordLocation, layout, note};
 
-/// Records of one transaction.
+/// Maximum number of records per transaction.
 const BATCH_RECORDS: usize = 400;
-/// Bytes of input of one transaction.
+/// Maximum number of bytes of input per transaction.
 const BATCH_BYTES: usize = 32 << 20;
 
-/// How to import.
+/// The options of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Import {
-    /// Only say what would be done.
+pub struct ImportOptions {
+    /// True to only report the changes.
     pub dry_run: bool,
-    /// Leave out backups of schema commits that are not in the repository.
+    /// True to skip backups of schema commits that are not in the repository.
     pub skip_missing: bool,
-    /// Take them, too: their names are enough.
+    /// True to import backups of schema commits that are not in the repository: only the name of the
+    /// commit is known then.
     pub names_only: bool,
 }
 
-/// What was done, or would be.
+/// The result of an import, or of a dry run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Backups of which nothing was known.
+pub struct ImportReport {
+    /// The backups that had no record.
     pub new: BTreeSet<BackupId>,
-    /// Backups to which something was added.
+    /// The backups whose record was extended.
     pub changed: BTreeSet<BackupId>,
-    /// Backups that were the same already.
+    /// The number of backups whose record was equal already.
     pub unchanged: usize,
-    /// Events that were added.
+    /// The number of events that were added.
     pub events: usize,
-    /// Backups that were left out, with their schema commit.
+    /// The skipped backups, with their schema commit.
     pub skipped: BTreeMap<BackupId, CommitId>,
 }
 
-/// What consecutive lines say about one backup.
+/// Consecutive lines about one backup.
 struct Group {
     id: BackupId,
     line: u64,
@@ -54,7 +55,7 @@ struct Group {
     sql: Option<Vec<u8>>,
 }
 
-/// Reads groups of lines.
+/// A reader of groups of lines.
 struct Groups<R> {
     input: R,
     line: u64,
@@ -62,7 +63,8 @@ struct Groups<R> {
 }
 
 impl<R: BufRead> Groups<R> {
-    /// Reads the first line, too, and returns how many backups it announces.
+    /// Reads the header, and returns the number of backups that it announces. Fails if the input is not
+    /// an export.
     fn open(input: R) -> Result<(Self, u64), Error> {
         let mut groups = Self { input, line: 0, pending: None };
         match groups.next_line()? {
@@ -82,7 +84,7 @@ impl<R: BufRead> Groups<R> {
         match bytes.len() {
             0 => Ok(None),
             len if len > LINE_BYTES_MAX => {
-                Err(at(self.line, format!("it has more than {LINE_BYTES_MAX} bytes")))
+                Err(at(self.line, format!("the line has more than {LINE_BYTES_MAX} bytes")))
             }
             len => {
                 let line = Line::parse(&bytes).map_err(|reason| at(self.line, reason))?;
@@ -91,7 +93,7 @@ impl<R: BufRead> Groups<R> {
         }
     }
 
-    /// The next group; `None` at the end.
+    /// Reads the next group; `None` at the end. Fails if a line is invalid.
     fn next_group(&mut self) -> Result<Option<Group>, Error> {
         let mut group: Option<Group> = None;
         while let Some((number, bytes, line)) = self.next_line()? {
@@ -130,7 +132,7 @@ impl Group {
         self.record.add(event).map_err(|error| at(line, error.to_string()))
     }
 
-    /// The schema commit, if the group says which.
+    /// Returns the schema commit, if one of the events names it.
     fn commit(&self) -> Option<CommitId> {
         self.record.ordered().into_iter().find_map(|event| match &event.body {
             Body::Registered(body) => Some(body.commit.clone()),
@@ -143,26 +145,28 @@ fn at(line: u64, reason: impl Into<String>) -> Error {
     Error::Import { line, reason: reason.into() }
 }
 
-/// What an import knows about the backups.
-struct Known {
-    places: BTreeMap<BackupId, Place>,
+/// The state of the repository at the start of an import.
+struct ExistingRecords {
+    places: BTreeMap<BackupId, RecordLocation>,
     commits: BTreeMap<BackupId, CommitId>,
     present: BTreeMap<CommitId, bool>,
 }
 
-/// What is to be written of one backup.
+/// The records and schemas to write, by schema commit and backup.
 type Batch = BTreeMap<CommitId, BTreeMap<BackupId, (Record, Option<Vec<u8>>)>>;
 
 impl Ledger<'_> {
-    /// Imports what `open` gives, which is opened twice.
+    /// Imports the export that `open` returns; it is opened twice. Fails if a line is invalid or
+    /// contradicts the ledger, or if schema commits are missing and `options` do not allow that.
     pub fn import<R: BufRead>(
         &self,
         mut open: impl FnMut() -> io::Result<R>,
-        options: Import,
-    ) -> Result<Imported, Error> {
+        options: ImportOptions,
+    ) -> Result<ImportReport, Error> {
         let mut input = || open().map_err(|error| at(0, error.to_string()));
-        let places = self.places(&mut Vec::new())?.into_iter().map(|place| (place.id, place)).collect();
-        let mut known = Known { places, commits: BTreeMap::new(), present: BTreeMap::new() };
+        let places =
+            self.record_locations(&mut Vec::new())?.into_iter().map(|place| (place.id, place)).collect();
+        let mut known = ExistingRecords { places, commits: BTreeMap::new(), present: BTreeMap::new() };
         let imported = self.check_import(input()?, options, &mut known)?;
         let nothing = imported.new.is_empty() && imported.changed.is_empty();
         if !options.dry_run && !nothing {
@@ -171,15 +175,15 @@ impl Ledger<'_> {
         Ok(imported)
     }
 
-    /// Checks every line and says what there is to do.
+    /// Checks every line and returns the changes to make.
     fn check_import<R: BufRead>(
         &self,
         input: R,
-        options: Import,
-        known: &mut Known,
-    ) -> Result<Imported, Error> {
+        options: ImportOptions,
+        known: &mut ExistingRecords,
+    ) -> Result<ImportReport, Error> {
         let (mut groups, announced) = Groups::open(input)?;
-        let (mut imported, mut missing) = (Imported::default(), BTreeSet::new());
+        let (mut imported, mut missing) = (ImportReport::default(), BTreeSet::new());
         while let Some(group) = groups.next_group()? {
             let commit = self.commit_of(&group, known)?;
             known.commits.insert(group.id, commit.clone());
@@ -192,7 +196,9 @@ impl Ledger<'_> {
         }
         let found = known.commits.len() as u64;
         if found != announced {
-            let reason = format!("it has {found} backups and announces {announced}: it is not whole");
+            let reason = format!(
+                "the export has {found} of the {announced} backups that it announces: it is incomplete"
+            );
             return Err(at(groups.line, reason));
         }
         if !missing.is_empty() && !options.skip_missing {
@@ -201,7 +207,7 @@ impl Ledger<'_> {
         Ok(imported)
     }
 
-    fn commit_of(&self, group: &Group, known: &Known) -> Result<CommitId, Error> {
+    fn commit_of(&self, group: &Group, known: &ExistingRecords) -> Result<CommitId, Error> {
         let here = known.places.get(&group.id).map(|place| &place.commit).or(known.commits.get(&group.id));
         match (here, group.commit()) {
             (Some(here), Some(there)) if *here != there => {
@@ -213,7 +219,7 @@ impl Ledger<'_> {
         }
     }
 
-    fn is_present(&self, commit: &CommitId, known: &mut Known) -> bool {
+    fn is_present(&self, commit: &CommitId, known: &mut ExistingRecords) -> bool {
         match known.present.get(commit) {
             Some(present) => *present,
             None => {
@@ -223,24 +229,25 @@ impl Ledger<'_> {
         }
     }
 
-    /// Compares a group with what is there.
+    /// Compares a group with the existing record. Fails if the two contradict each other.
     fn compare(
         &self,
         group: &Group,
         commit: &CommitId,
-        known: &Known,
-        imported: &mut Imported,
+        known: &ExistingRecords,
+        imported: &mut ImportReport,
     ) -> Result<(), Error> {
         let Some(place) = known.places.get(&group.id) else {
             let belongs = group.record.fold().is_ok_and(|folded| folded.backup.commit == *commit);
             if !belongs && !imported.new.contains(&group.id) {
-                return Err(at(group.line, format!("the events of backup {} make no record", group.id)));
+                let reason = format!("the events of backup {} do not form a record", group.id);
+                return Err(at(group.line, reason));
             }
             imported.events += group.record.ordered().len();
             imported.new.insert(group.id);
             return Ok(());
         };
-        let here = self.read_place(place)?.record;
+        let here = self.read_at(place)?.record;
         let mut added = 0;
         for event in group.record.ordered() {
             match here.event(event.id) {
@@ -248,7 +255,7 @@ impl Ledger<'_> {
                 None => added += 1,
                 Some(_) => {
                     let reason =
-                        format!("event {} of backup {} is not the one that is here", event.id, group.id);
+                        format!("event {} of backup {} differs from the event here", event.id, group.id);
                     return Err(at(group.line, reason));
                 }
             }
@@ -263,14 +270,14 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Writes what was checked, in transactions of limited size.
-    fn write_import<R: BufRead>(&self, input: R, known: &Known) -> Result<(), Error> {
+    /// Writes the checked records, in transactions of limited size.
+    fn write_import<R: BufRead>(&self, input: R, known: &ExistingRecords) -> Result<(), Error> {
         let (mut groups, _) = Groups::open(input)?;
         let (mut batch, mut records, mut bytes) = (Batch::new(), 0, 0);
         while let Some(group) = groups.next_group()? {
-            // What was not there at the first reading was not checked.
+            // The first pass has not checked this backup.
             let Some(commit) = known.commits.get(&group.id) else {
-                return Err(at(group.line, "the input has changed while it was read"));
+                return Err(at(group.line, "the input has changed between the two passes"));
             };
             if known.present.get(commit) == Some(&false) {
                 continue;
@@ -290,7 +297,7 @@ impl Ledger<'_> {
     }
 
     fn write_batch(&self, batch: &Batch) -> Result<(), Error> {
-        self.retrying(|| {
+        self.retry_on_conflict(|| {
             let identity = self.schema_repository().identity()?;
             let mut writer = self.repository.writer();
             let mut notes = Notes::open(self.repository, layout::NOTES_REF)?;
@@ -317,12 +324,11 @@ impl Ledger<'_> {
                 ..Transaction::default()
             })?;
             crash_point("import.refs-moved");
-            Ok(writer.settle()?)
+            Ok(writer.finish()?)
         })
     }
 
-    /// Writes the ledger commit of one schema commit; `None` when everything is
-    /// there already.
+    /// Writes the ledger commit of one schema commit; `None` if nothing changes.
     fn write_commit(
         &self,
         writer: &mut Writer<'_>,
@@ -335,7 +341,7 @@ impl Ledger<'_> {
         let tip = self.repository.ref_tip(&name)?;
         let parent = match tip {
             Some(tip) => tip,
-            None => self.beginning_by_name(writer, commit)?,
+            None => self.root_commit_by_name(writer, commit)?,
         };
         let files: BTreeMap<String, Oid> = match tip {
             Some(tip) => self.repository.files_at(tip, layout::DIRECTORY)?.into_iter().collect(),
@@ -346,8 +352,8 @@ impl Ledger<'_> {
             let blob = files.get(&format!("{id}.json")).copied();
             let here = match blob {
                 Some(blob) => {
-                    let place = Place { id: *id, commit: commit.clone(), tip: parent, blob };
-                    self.read_place(&place)?.record
+                    let place = RecordLocation { id: *id, commit: commit.clone(), tip: parent, blob };
+                    self.read_at(&place)?.record
                 }
                 None => Record::new(*id),
             };

@@ -1,10 +1,10 @@
-//! What makes reading fast and changes nothing: packed refs, the commit-graph.
+//! Maintenance for speed: packed refs and the commit-graph.
 
 use super::{Error, Repository};
 
 impl Repository {
-    /// Moves the refs that match `patterns` into one file; with a git before
-    /// 2.45, which cannot choose, all refs.
+    /// Packs the refs that match `patterns`. git before 2.45 cannot select refs and packs all of them.
+    /// Fails if git fails.
     pub fn pack_refs(&self, patterns: &[&str]) -> Result<(), Error> {
         let chosen = patterns.iter().flat_map(|it| ["--include", *it]);
         let answer = self.git("pack-refs", chosen, Vec::new())?;
@@ -15,7 +15,7 @@ impl Repository {
         done("pack-refs", &answer)
     }
 
-    /// Adds to the commit-graph what is reachable and not in it yet.
+    /// Adds the reachable commits to the commit-graph. Fails if git fails.
     pub fn write_commit_graph(&self) -> Result<(), Error> {
         let args = ["write", "--reachable", "--split", "--no-progress"];
         done("commit-graph", &self.git("commit-graph", args, Vec::new())?)

@@ -1,4 +1,4 @@
-//! What a row keeps of a backup. Pure.
+//! Rows that are not encoded yet. Pure.
 
 use chrono::DateTime;
 
@@ -6,12 +6,12 @@ use crate::domain::{Status, Timestamp, VerificationKind, VerificationStatus, Ver
 use crate::git::Oid;
 use crate::ledger::Entry;
 
-/// A tag is its key, this, its value.
+/// The separator of key and value of a tag.
 pub(super) const VALUE: char = '\u{1}';
-/// What stands after each tag and each id of a backup that is needed.
+/// The terminator of each tag and of each id of a needed backup.
 pub(super) const END: char = '\u{2}';
 
-/// Flags of a row.
+/// The flags of a row.
 pub(super) mod flag {
     pub(in super::super) const VERIFIED: u8 = 1;
     pub(in super::super) const HELD: u8 = 1 << 1;
@@ -20,12 +20,12 @@ pub(super) mod flag {
     pub(in super::super) const BRANCH: u8 = 1 << 4;
 }
 
-/// No time.
+/// The encoding of no time.
 pub(super) const NEVER: i64 = i64::MIN;
 
-/// A row before it is written.
+/// A row with its own data, before it is encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Light {
+pub(super) struct OwnedRow {
     pub(super) id: [u8; 16],
     pub(super) registered_at: i64,
     pub(super) started_at: i64,
@@ -37,7 +37,7 @@ pub(super) struct Light {
     pub(super) kind: u8,
     pub(super) status: u8,
     pub(super) flags: u8,
-    /// 0, or [`verdict`] of what its verifications come to.
+    /// 0 without verification, otherwise [`verdict`] of [`crate::domain::Backup::verified`].
     pub(super) verified: u8,
     pub(super) verified_at: i64,
     pub(super) name: String,
@@ -47,8 +47,8 @@ pub(super) struct Light {
     pub(super) tags: String,
     pub(super) needs: String,
     pub(super) owner: String,
-    /// The location without its last component. It is the same for all backups in a place.
-    pub(super) home: String,
+    /// The location without its last component, which is the same for all backups in one destination.
+    pub(super) location_parent: String,
     pub(super) store: String,
     pub(super) key: String,
     pub(super) blob: Oid,
@@ -60,11 +60,11 @@ pub(super) struct RefRows {
     pub(super) commit: Oid,
     pub(super) tip: Oid,
     pub(super) subject: Option<String>,
-    pub(super) rows: Vec<Light>,
+    pub(super) rows: Vec<OwnedRow>,
 }
 
-impl Light {
-    /// Of a record, which is in `blob`.
+impl OwnedRow {
+    /// Returns the row of a record, whose file is `blob`.
     pub(super) fn of(entry: &Entry, blob: Oid) -> Self {
         let backup = &entry.backup;
         let flags = [
@@ -77,7 +77,7 @@ impl Light {
         let time = |at: Option<Timestamp>| at.map_or(NEVER, encode_time);
         let verified = backup.verified();
         let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
-        // Only of a backup that is being made does it matter.
+        // The owner matters only while the backup is in progress.
         let owner = owner.filter(|_| backup.status == Status::InProgress);
         let home = backup.location.as_ref().and_then(|location| location.as_str().rsplit_once('/'));
         let home = home.map(|(home, _)| home.to_owned());
@@ -102,7 +102,7 @@ impl Light {
             tool: backup.tool.name.to_string(),
             tags: backup.tags.iter().map(tag).collect(),
             needs: backup.depends_on.iter().map(|needed| format!("{}{END}", needed.id)).collect(),
-            home: home.unwrap_or_default(),
+            location_parent: home.unwrap_or_default(),
             store: backup.store_id.as_ref().map(ToString::to_string).unwrap_or_default(),
             key: backup.encryption.as_ref().map(|it| it.key_id.to_string()).unwrap_or_default(),
             owner: owner.and_then(|owner| serde_json::to_string(owner).ok()).unwrap_or_default(),
@@ -111,12 +111,12 @@ impl Light {
     }
 }
 
-/// Kind and verdict of a verification as a number above 0.
+/// Encodes kind and verdict of a verification as a number above 0.
 fn verdict(verified: Verified) -> u8 {
     1 + (verified.kind as u8) * VERDICTS + verified.status as u8
 }
 
-/// What [`verdict`] was made of.
+/// Decodes [`verdict`]; `None` for 0 and for an invalid number.
 pub(super) fn of_verdict(number: u8) -> Option<(VerificationKind, VerificationStatus)> {
     let number = number.checked_sub(1)?;
     let kind = VerificationKind::ALL.get(usize::from(number / VERDICTS)).copied()?;
@@ -125,10 +125,10 @@ pub(super) fn of_verdict(number: u8) -> Option<(VerificationKind, VerificationSt
 
 const VERDICTS: u8 = VerificationStatus::ALL.len() as u8;
 
-/// Room for the microseconds of a second, and for those of a leap second.
+/// Microseconds per second, with room for those of a leap second.
 const SECOND: i64 = 2_000_000;
 
-/// A time as a number, in the same order.
+/// Encodes a time as a number that sorts in the same order.
 pub(super) fn encode_time(at: Timestamp) -> i64 {
     let at = at.as_datetime();
     at.timestamp().saturating_mul(SECOND).saturating_add(i64::from(at.timestamp_subsec_micros()))
@@ -148,7 +148,7 @@ mod tests {
     use crate::domain::{Timestamp, VerificationKind, VerificationStatus, Verified};
 
     #[test]
-    fn verdicts_come_back() {
+    fn verdicts_survive_a_round_trip() {
         let at = "2026-11-21T00:00:00Z".parse().unwrap();
         for kind in VerificationKind::ALL {
             for status in VerificationStatus::ALL {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn times_come_back_and_keep_their_order() {
+    fn times_survive_a_round_trip_and_keep_their_order() {
         let texts = [
             "0000-01-01T00:00:00Z",
             "1969-12-31T23:59:59.999999Z",

@@ -1,13 +1,12 @@
-//! Living beside `git gc --prune=now`.
+//! Protects new objects from a concurrent `git gc --prune=now`.
 //!
-//! Such a gc removes every loose object that was not reachable when it looked,
-//! however young. Objects that are written while it runs, and the refs that
-//! make them reachable, come too late for it. But it leaves alone what is in a
-//! pack with a `.keep` file beside it, which is also how `git fetch` lives with
-//! it. So a change that is made while a gc is running is put into such a pack
-//! when its refs are locked and before they move: whoever is killed after that
-//! has lost nothing. When they have moved the `.keep` goes, as a later gc finds
-//! the objects reachable and the present one has made its list of packs.
+//! Such a gc removes every loose object that was not reachable when it looked, however young. Objects
+//! that are written while it runs, and the refs that make them reachable, come too late for it. But it
+//! keeps every pack that has a `.keep` file, which also protects a `git fetch`. So while a gc is
+//! running, the objects of a change are also written into such a pack, after its refs are locked and
+//! before they move. If the process is killed after that, nothing is lost. The `.keep` file is removed
+//! after the refs have moved: a later gc finds the objects reachable, and the running one has already
+//! listed the packs.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,8 +17,8 @@ use std::time::Duration;
 use super::{Error, Repository, writer::Objects};
 
 impl Repository {
-    /// Is a `git gc` of this repository running? It says so in a file, which
-    /// outlives it when it is killed.
+    /// Returns true if a `git gc` of this repository is running, by its file `gc.pid`. The file is stale
+    /// if the gc was killed. A gc on another host counts as running.
     pub(super) fn gc_is_running(&self) -> bool {
         let Ok(text) = fs::read_to_string(self.common_dir().join("gc.pid")) else { return false };
         let mut words = text.split_ascii_whitespace();
@@ -28,9 +27,9 @@ impl Repository {
         host != here.as_str() || Path::new("/proc").join(pid).exists()
     }
 
-    /// Writes `objects` into a pack of their own that no gc removes as long as
-    /// what is returned lives.
-    pub(super) fn write_pack(&self, objects: &Objects) -> Result<Kept, Error> {
+    /// Writes `objects` into a pack that no gc removes until the returned value is dropped. Fails if git or
+    /// the file system fails.
+    pub(super) fn write_pack(&self, objects: &Objects) -> Result<KeepPack, Error> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { path, source }
@@ -44,7 +43,7 @@ impl Repository {
                 .map(drop)
                 .map_err(Error::library("write an object"))
         });
-        let kept = written.and_then(|()| {
+        let keep = written.and_then(|()| {
             let names = objects.keys().map(|id| format!("{id}\n")).collect::<String>();
             let staged = [("GIT_OBJECT_DIRECTORY", staging.as_os_str())];
             let target = staging.join("pack/pack");
@@ -53,13 +52,13 @@ impl Repository {
             self.move_pack(&staging.join("pack"), &format!("pack-{}", String::from_utf8_lossy(&hash).trim()))
         });
         fs::remove_dir_all(&staging).map_err(io(&staging))?;
-        kept
+        keep
     }
 
-    /// Moves a pack into the object directory: its `.keep` first, then the
-    /// data, and last the index by which git finds it. (`git index-pack --keep`
-    /// would do the same, but a gc takes its temporary files away.)
-    fn move_pack(&self, from: &Path, name: &str) -> Result<Kept, Error> {
+    /// Moves a pack into the object directory: first its `.keep` file, then the data, and last the index,
+    /// by which git finds it. (`git index-pack --keep` does the same, but a gc removes its temporary
+    /// files.)
+    fn move_pack(&self, from: &Path, name: &str) -> Result<KeepPack, Error> {
         let to = self.gix.objects.store_ref().path().join("pack");
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -69,20 +68,20 @@ impl Repository {
         let keep = to.join(format!("{name}.keep"));
         let owner = format!("{KEEP} {} on {}\n", std::process::id(), crate::process::host());
         fs::write(&keep, owner).map_err(at(&keep))?;
-        let kept = Kept(keep);
+        let keep = KeepPack(keep);
         for extension in ["pack", "rev", "idx"] {
             let file = format!("{name}.{extension}");
             match fs::rename(from.join(&file), to.join(&file)) {
-                // Not every git writes a reverse index.
+                // Older versions of git do not write a reverse index.
                 Err(error) if extension == "rev" && error.kind() == io::ErrorKind::NotFound => {}
                 moved => moved.map_err(at(&to.join(&file)))?,
             }
         }
-        remove_stale(&to, &kept.0);
-        Ok(kept)
+        remove_stale(&to, &keep.0);
+        Ok(keep)
     }
 
-    /// What git prints when it succeeds.
+    /// Returns the standard output of git. Fails if git fails.
     fn git_output(
         &self,
         env: &[(&str, &OsStr)],
@@ -98,24 +97,24 @@ impl Repository {
     }
 }
 
-/// What our `.keep` files begin with.
+/// The first word of our `.keep` files.
 const KEEP: &str = "git-pggit";
-/// How old a `.keep` of ours must be to have been left behind for sure: no
-/// change holds its locks that long.
+/// The age from which a `.keep` file of ours is stale: no change holds its locks that long.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// The `.keep` file of a pack; it goes when this is dropped.
+/// The `.keep` file of a pack. Dropping the value removes the file.
 #[derive(Debug)]
-pub(super) struct Kept(PathBuf);
+pub(super) struct KeepPack(PathBuf);
 
-impl Drop for Kept {
+impl Drop for KeepPack {
     fn drop(&mut self) {
-        // One that stays costs a little room, and is removed later.
+        // A file that cannot be removed costs little space, and is removed later as stale.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Removes what killed processes have left behind, judged by the age of `fresh`.
+/// Removes stale `.keep` files of killed processes. Their age is relative to the file `fresh`, so that
+/// only the clock of the file system matters.
 fn remove_stale(packs: &Path, fresh: &Path) {
     let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
     let Some(now) = modified(fresh) else { return };

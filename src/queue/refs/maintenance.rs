@@ -1,26 +1,26 @@
-//! Removing what is finished.
+//! Removes finished jobs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{DATABASES, Error, Inner, JOBS, KEYS, RefsQueue, retrying};
+use super::{DATABASES, Error, Inner, JOBS, KEYS, RefsQueue, retry_on_conflict};
 use crate::domain::JobId;
 use crate::git::{Oid, RefDeletion, Transaction};
 
-/// How many refs go at once.
+/// Maximum number of refs per transaction.
 const AT_ONCE: usize = 1000;
 
 impl RefsQueue {
     pub(super) fn remove_finished(&self, age: Duration) -> Result<u64, Error> {
         let mut inner = self.inner();
-        // First these, then the jobs: what names a job that came later has
-        // moved since, and stays.
+        // Read these refs first, then the jobs: a ref that names a newer job has moved since and is
+        // not deleted.
         let names = inner.names()?;
-        let removed = retrying(|| {
-            inner.look(self.clock.as_ref())?;
+        let removed = retry_on_conflict(|| {
+            inner.refresh(self.clock.as_ref())?;
             let now = self.now();
             let old = inner
-                .scan
+                .cache
                 .all()
                 .filter(|(_, known)| known.finished_at().is_some_and(|at| at.plus(age) <= now));
             let old: Vec<(JobId, Oid)> = old.map(|(id, known)| (id, known.tip)).collect();
@@ -28,7 +28,7 @@ impl RefsQueue {
                 let delete =
                     |(id, old): &(JobId, Oid)| RefDeletion { name: format!("{JOBS}{id}"), old: *old };
                 inner.delete(batch.iter().map(delete).collect())?;
-                batch.iter().for_each(|(id, _)| inner.scan.forget(*id));
+                batch.iter().for_each(|(id, _)| inner.cache.remove(*id));
             }
             Ok(old.len() as u64)
         })?;
@@ -43,7 +43,7 @@ impl Inner {
         Ok(self.repository.update_refs(&Transaction { deletions, reason, ..Transaction::default() })?)
     }
 
-    /// The refs of keys and databases, with the jobs that they name.
+    /// Returns the refs of keys and databases, with the jobs that they name.
     fn names(&self) -> Result<Vec<(RefDeletion, Option<JobId>)>, Error> {
         let mut names = Vec::new();
         for prefix in [KEYS, DATABASES] {
@@ -57,9 +57,9 @@ impl Inner {
         Ok(names)
     }
 
-    /// Removes those that name jobs which are gone.
+    /// Removes the refs that name missing jobs.
     fn remove_stale(&self, names: Vec<(RefDeletion, Option<JobId>)>) -> Result<(), Error> {
-        let there: BTreeSet<JobId> = self.scan.all().map(|(id, _)| id).collect();
+        let there: BTreeSet<JobId> = self.cache.all().map(|(id, _)| id).collect();
         let stale = names.into_iter().filter(|(_, id)| id.is_none_or(|id| !there.contains(&id)));
         let stale: Vec<RefDeletion> = stale.map(|(deletion, _)| deletion).collect();
         for batch in stale.chunks(AT_ONCE) {

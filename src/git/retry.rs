@@ -1,18 +1,17 @@
-//! Changes that are made again when somebody else was faster.
+//! Repeats changes that failed because of a concurrent change.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
-/// How often a lost race is tried again. With the delays below that is half a
-/// minute of bad luck.
+/// Maximum number of retries after a lost race. With the delays below they take about half a minute.
 const ATTEMPTS: usize = 200;
 
-/// Tries again as long as others are faster, which `is_lost` tells; from what
-/// was read anew, so `attempt` reads and decides as well. Who never wins gets
-/// what `busy` makes of the number of attempts and the last failure.
-pub fn retrying<T, E: Display>(
+/// Calls `attempt` again, with backoff, while its error is a lost race by `is_lost`. `attempt` reads
+/// and decides each time, so that it starts from the current state. Fails with the result of `busy`
+/// after too many attempts: its arguments are the number of attempts and the last error.
+pub fn retry_on_conflict<T, E: Display>(
     mut attempt: impl FnMut() -> Result<T, E>,
     is_lost: impl Fn(&E) -> bool,
     busy: impl FnOnce(usize, String) -> E,

@@ -1,7 +1,7 @@
-//! Standing in for commits of another repository.
+//! Copies commits from another repository.
 //!
-//! A copy has the tree of the commit and no parents, and depends on nothing but
-//! the commit: everybody who makes one makes the same.
+//! A copy has the tree of the commit and no parents. It depends only on the commit: all copies of one
+//! commit are equal.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,15 @@ use gix::objs::{Commit, CommitRef, Kind, Write as _};
 
 use super::{Error, Oid, Repository, TreeChange, Writer};
 
-/// Who wrote a commit of which nothing is known but its name.
-const NOBODY: &str = "unknown";
+/// The author of a commit of which only the id is known.
+const UNKNOWN: &str = "unknown";
 
 impl Writer<'_> {
-    /// Writes a commit without parents that says what the commit `id` of `from`
-    /// says, and `trailer` below it, with all files of it but `without`. What is in the tree
-    /// `known` is there already, and stays.
-    pub fn copy_of(
+    /// Writes a commit without parents, with the authors, the message and the files of the commit `id` of
+    /// `from`. `trailer` is added to the message, and the top-level entry `without` is left out. Objects
+    /// that are in the tree `known` exist already and are not copied. Fails if an object cannot be read or
+    /// written.
+    pub fn copy_commit(
         &mut self,
         from: &Repository,
         id: Oid,
@@ -40,8 +41,8 @@ impl Writer<'_> {
         let new = Commit {
             tree: tree.0,
             parents: Default::default(),
-            author: author.unwrap_or_else(nobody),
-            committer: committer.unwrap_or_else(nobody),
+            author: author.unwrap_or_else(unknown_author),
+            committer: committer.unwrap_or_else(unknown_author),
             encoding: old.encoding.map(Into::into),
             message: [words.trim_ascii_end(), b"\n\n", trailer.as_bytes(), b"\n"].concat().into(),
             extra_headers: Vec::new(),
@@ -49,16 +50,16 @@ impl Writer<'_> {
         self.objects.write(&new).map(Oid).map_err(failed())
     }
 
-    /// Writes a commit without parents and files that says no more than
-    /// `trailer`.
+    /// Writes a commit without parents and files, whose message is only `trailer`. Fails if it cannot be
+    /// written.
     pub fn placeholder(&mut self, trailer: &str) -> Result<Oid, Error> {
         let failed = || Error::library("write a commit");
         let tree = self.objects.write_buf(Kind::Tree, b"").map_err(failed())?;
         let new = Commit {
             tree,
             parents: Default::default(),
-            author: nobody(),
-            committer: nobody(),
+            author: unknown_author(),
+            committer: unknown_author(),
             encoding: None,
             message: format!("{trailer}\n").into(),
             extra_headers: Vec::new(),
@@ -86,7 +87,7 @@ impl Writer<'_> {
     }
 }
 
-fn nobody() -> gix::actor::Signature {
+fn unknown_author() -> gix::actor::Signature {
     let time = gix::date::Time { seconds: 0, offset: 0 };
-    gix::actor::Signature { name: NOBODY.into(), email: NOBODY.into(), time }
+    gix::actor::Signature { name: UNKNOWN.into(), email: UNKNOWN.into(), time }
 }

@@ -1,10 +1,10 @@
-//! Determines which refs others can change: by a push into this repository, or by a fetch of what
-//! they have pushed elsewhere.
+//! Determines which refs other people can change: by a push into this repository, or because this
+//! repository fetches refs that they have pushed elsewhere.
 
 use super::{Error, Repository};
 use crate::process::Status;
 
-/// The configuration keys that decide this.
+/// The configuration keys that expose refs or hide them.
 const KEYS: &str = r"^((receive|transfer)\.hiderefs|remote\..*\.fetch)$";
 /// The setting that refuses pushes to refs.
 const HIDE: &str = "receive.hideRefs";
@@ -18,10 +18,10 @@ struct Setting {
     value: String,
 }
 
-/// The settings that decide this.
-pub struct Reach(Vec<Setting>);
+/// The settings that expose refs to changes by other people, or hide them.
+pub struct RefExposure(Vec<Setting>);
 
-impl Reach {
+impl RefExposure {
     /// Returns true if the configuration of this repository makes `git receive-pack` refuse pushes
     /// to all refs below `prefix`, which ends with a slash. The user's other configuration is
     /// ignored, because a push may be received by another user.
@@ -48,13 +48,13 @@ impl Reach {
 }
 
 impl Repository {
-    /// Reads from the configuration which refs others can change.
-    pub fn reach(&self) -> Result<Reach, Error> {
+    /// Reads the settings that expose refs or hide them. Fails if git fails.
+    pub fn ref_exposure(&self) -> Result<RefExposure, Error> {
         let output = self.git("config", ["--show-scope", "--null", "--get-regexp", KEYS], Vec::new())?;
         match output.exit.status {
             Status::Exited(0) => {}
             // There are no such settings.
-            Status::Exited(1) => return Ok(Reach(Vec::new())),
+            Status::Exited(1) => return Ok(RefExposure(Vec::new())),
             _ => return Err(refused(&output.exit.stderr)),
         }
         let text = String::from_utf8_lossy(&output.stdout);
@@ -64,20 +64,20 @@ impl Repository {
             let is_local = matches!(*pair.first()?, "local" | "worktree");
             Some(Setting { is_local, key: key.to_owned(), value: value.to_owned() })
         };
-        Ok(Reach(fields.chunks_exact(2).filter_map(setting).collect()))
+        Ok(RefExposure(fields.chunks_exact(2).filter_map(setting).collect()))
     }
 
-    /// Makes `git receive-pack` refuse pushes to all refs below `prefix`.
+    /// Makes `git receive-pack` refuse pushes to all refs below `prefix`. Fails if git fails.
     pub fn hide_from_pushes(&self, prefix: &str) -> Result<(), Error> {
-        self.set_reach("--add", prefix.trim_end_matches('/'))
+        self.set_hidden("--add", prefix.trim_end_matches('/'))
     }
 
-    /// Reverts [`Repository::hide_from_pushes`].
+    /// Reverts [`Repository::hide_from_pushes`]. Fails if git fails.
     pub fn show_to_pushes(&self, prefix: &str) -> Result<(), Error> {
-        self.set_reach("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
+        self.set_hidden("--unset", &format!("^{}$", prefix.trim_end_matches('/')))
     }
 
-    fn set_reach(&self, action: &str, value: &str) -> Result<(), Error> {
+    fn set_hidden(&self, action: &str, value: &str) -> Result<(), Error> {
         let output = self.git("config", ["--local", action, HIDE, value], Vec::new())?;
         match output.exit.status.is_success() {
             true => Ok(()),
@@ -129,7 +129,7 @@ fn spares(not: &str, refspec: &str, prefix: &str) -> bool {
     };
     match (source.split_once('*'), target.split_once('*')) {
         (Some((source, "")), Some((target, ""))) => {
-            // The part of the prefix that the star stands for.
+            // The part of the prefix that matches the star.
             let rest = prefix.strip_prefix(target).unwrap_or_default();
             not.ends_with('*') && excludes(&format!("{source}{rest}"))
         }

@@ -1,4 +1,4 @@
-//! What is known about all jobs: little of each, read once per change.
+//! The cache of all jobs: a few fields of each job, read once per version.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use crate::domain::{DatabaseName, JobId, JobKind, JobState, Priority, Timestamp}
 use crate::git::Oid;
 use crate::queue::Stats;
 
-/// A listing that took longer than this is used for a while, so that many
-/// thousands of jobs are not listed for each claim.
-const CHEAP: Duration = Duration::from_millis(10);
-/// How many times as long as the listing took.
-const WORTH: u32 = 4;
+/// A listing that took longer than this is reused for a while, so that many thousands of jobs are not
+/// listed for each claim.
+const REUSE_FROM: Duration = Duration::from_millis(10);
+/// The time for which a listing is reused, as a multiple of the time that it took.
+const REUSE_FACTOR: u32 = 4;
 
-/// What is known about one job.
+/// The cached fields of one job.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct JobSummary {
     pub(super) tip: Oid,
     pub(super) state: JobState,
     pub(super) priority: Priority,
@@ -27,20 +27,20 @@ pub(super) struct Known {
     finished_at: Option<Timestamp>,
     updated_at: Timestamp,
     untold: bool,
-    /// The whole of it where times have to be compared.
+    /// The whole document of a job that has a lease or a delay.
     pub(super) document: Option<Box<Document>>,
 }
 
-/// What is known about all jobs.
+/// The cache of all jobs.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
-    jobs: HashMap<JobId, Known>,
+pub(super) struct JobCache {
+    jobs: HashMap<JobId, JobSummary>,
     damaged: HashMap<String, (Oid, String)>,
-    /// When the refs were listed last, and how long that took.
-    looked: Option<(Instant, Duration)>,
+    /// The end and the duration of the last listing of the refs.
+    refreshed: Option<(Instant, Duration)>,
 }
 
-impl Known {
+impl JobSummary {
     fn of(tip: Oid, document: &Document) -> Self {
         let job = &document.job;
         let timed = matches!(job.state, JobState::InProgress | JobState::WillRetry);
@@ -58,7 +58,7 @@ impl Known {
         }
     }
 
-    /// How long until this job may be claimed; `None`: not by itself.
+    /// Returns the time until this job may be claimed; `None` if its state does not allow that.
     fn due_in(&self, clock: &dyn Clock) -> Option<Duration> {
         match &self.document {
             Some(document) => document.due_in(clock),
@@ -66,52 +66,52 @@ impl Known {
         }
     }
 
-    /// When it changed last, if it is finished.
+    /// Returns the time of the last change, if the job is finished.
     pub(super) fn finished_at(&self) -> Option<Timestamp> {
         self.state.is_finished().then(|| self.finished_at.unwrap_or(self.updated_at))
     }
 }
 
-impl Scan {
-    /// A job is this now.
-    pub(super) fn learn(&mut self, id: JobId, tip: Oid, document: &Document) {
-        self.jobs.insert(id, Known::of(tip, document));
+impl JobCache {
+    /// Updates a job in the cache.
+    pub(super) fn update(&mut self, id: JobId, tip: Oid, document: &Document) {
+        self.jobs.insert(id, JobSummary::of(tip, document));
     }
 
-    /// A job is not there any more.
-    pub(super) fn forget(&mut self, id: JobId) {
+    /// Removes a job from the cache.
+    pub(super) fn remove(&mut self, id: JobId) {
         self.jobs.remove(&id);
     }
 
-    pub(super) fn get(&self, id: JobId) -> Option<&Known> {
+    pub(super) fn get(&self, id: JobId) -> Option<&JobSummary> {
         self.jobs.get(&id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &Known)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &JobSummary)> {
         self.jobs.iter().map(|(id, known)| (*id, known))
     }
 
-    /// Those that are worth reading for `filter`, the oldest first.
+    /// Returns the jobs that match `filter`, oldest first.
     pub(super) fn ids(&self, filter: &Filter) -> Vec<(JobId, Oid)> {
-        let passes = |known: &Known| {
+        let passes = |known: &JobSummary| {
             (filter.states.is_empty() || filter.states.contains(&known.state))
                 && filter.database.as_ref().is_none_or(|database| *database == known.database)
                 && filter.kind.is_none_or(|kind| kind == known.kind)
         };
         let found = self.jobs.iter().filter(|(_, known)| passes(known));
-        let mut found: Vec<(&JobId, &Known)> = found.collect();
+        let mut found: Vec<(&JobId, &JobSummary)> = found.collect();
         found.sort_unstable_by_key(|(id, known)| (known.created_at, **id));
         found.into_iter().map(|(id, known)| (*id, known.tip)).collect()
     }
 
-    /// Those of whose end nobody has been told, the oldest first.
-    pub(super) fn untold(&self) -> Vec<JobId> {
+    /// Returns the jobs with a pending notification, oldest first.
+    pub(super) fn pending_notifications(&self) -> Vec<JobId> {
         let mut untold: Vec<_> = self.jobs.iter().filter(|(_, known)| known.untold).collect();
         untold.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
         untold.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Returns the number of jobs that are not finished or whose end has not been reported yet.
+    /// Returns the number of jobs that are not finished or have a pending notification.
     pub(super) fn unsettled(&self) -> usize {
         self.jobs.values().filter(|known| !known.state.is_finished() || known.untold).count()
     }
@@ -123,20 +123,20 @@ impl Scan {
         damaged
     }
 
-    /// Is what was listed last good enough to look for the next job?
+    /// Returns true if the last listing is recent enough to find the next job.
     pub(super) fn is_fresh(&self) -> bool {
-        self.looked.is_some_and(|(at, took)| took > CHEAP && at.elapsed() < took * WORTH)
+        self.refreshed.is_some_and(|(at, took)| took > REUSE_FROM && at.elapsed() < took * REUSE_FACTOR)
     }
 
-    /// The jobs that may be claimed now, in their order.
+    /// Returns the jobs that may be claimed now, by priority and age.
     pub(super) fn candidates(&self, clock: &dyn Clock) -> Vec<JobId> {
-        let due = |known: &Known| known.due_in(clock) == Some(Duration::ZERO);
+        let due = |known: &JobSummary| known.due_in(clock) == Some(Duration::ZERO);
         let mut due: Vec<_> = self.jobs.iter().filter(|(_, known)| due(known)).collect();
         due.sort_unstable_by_key(|(id, known)| (-i32::from(known.priority), known.created_at, **id));
         due.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Is a backup of this database known to run, other than the job `but`?
+    /// Returns true if a backup of this database is running, except for the job `but`.
     pub(super) fn is_busy(&self, database: &DatabaseName, but: Option<JobId>) -> bool {
         self.all().any(|(id, known)| {
             Some(id) != but
@@ -148,37 +148,37 @@ impl Scan {
 }
 
 impl Inner {
-    /// Lists the refs and reads what has changed.
-    pub(super) fn look(&mut self, clock: &dyn Clock) -> Result<(), Error> {
+    /// Lists the refs and reads the changed jobs.
+    pub(super) fn refresh(&mut self, clock: &dyn Clock) -> Result<(), Error> {
         let began = Instant::now();
         let tips = self.repository.tips_under(JOBS, |_| ())?;
-        let mut before = std::mem::take(&mut self.scan.jobs);
-        let mut damaged = std::mem::take(&mut self.scan.damaged);
+        let mut before = std::mem::take(&mut self.cache.jobs);
+        let mut damaged = std::mem::take(&mut self.cache.damaged);
         for (name, tip) in tips.iter() {
             let Ok(id) = name.parse::<JobId>() else { continue };
             match before.remove(&id).filter(|known| known.tip == tip) {
-                Some(known) => drop(self.scan.jobs.insert(id, known)),
+                Some(known) => drop(self.cache.jobs.insert(id, known)),
                 None => {
                     if let Some((name, known)) = damaged.remove_entry(name).filter(|(_, it)| it.0 == tip) {
-                        self.scan.damaged.insert(name, known);
+                        self.cache.damaged.insert(name, known);
                         continue;
                     }
-                    self.learn_of(id, name, tip);
+                    self.read_changed(id, name, tip);
                 }
             }
         }
         self.observe(clock);
-        self.scan.looked = Some((Instant::now(), began.elapsed()));
+        self.cache.refreshed = Some((Instant::now(), began.elapsed()));
         Ok(())
     }
 
-    fn learn_of(&mut self, id: JobId, name: &str, tip: Oid) {
+    fn read_changed(&mut self, id: JobId, name: &str, tip: Oid) {
         match self.parse(name, tip) {
-            Ok(document) => self.scan.learn(id, tip, &document),
-            // It has changed since, or gone.
+            Ok(document) => self.cache.update(id, tip, &document),
+            // The job was changed or removed meanwhile.
             Err(error) if error.retry() => {
                 if let Ok((tip, document)) = self.read(id) {
-                    self.scan.learn(id, tip, &document);
+                    self.cache.update(id, tip, &document);
                 }
             }
             Err(error) => {
@@ -186,15 +186,15 @@ impl Inner {
                     Error::Damaged { reason, .. } => reason,
                     other => other.to_string(),
                 };
-                self.scan.damaged.insert(name.to_owned(), (tip, reason));
+                self.cache.damaged.insert(name.to_owned(), (tip, reason));
             }
         }
     }
 
-    /// Remembers since when leases that say nothing here have looked the same.
+    /// Notes the uptime at which each lease with an unknown time was first seen in its version.
     fn observe(&mut self, clock: &dyn Clock) {
         let before = std::mem::take(&mut self.seen);
-        for (id, known) in self.scan.all() {
+        for (id, known) in self.cache.all() {
             let Some(document) = known.document.as_ref().filter(|it| it.job.lease.is_some()) else {
                 continue;
             };
@@ -206,8 +206,9 @@ impl Inner {
         }
     }
 
-    /// How long the lease of a running job lasts; `None` when there is none.
-    pub(super) fn lease_left(&self, id: JobId, known: &Known, clock: &dyn Clock) -> Option<Duration> {
+    /// Returns the time until the lease of a job expires; `None` if the job is not running. A lease whose
+    /// time is unknown here counts from when it was first seen.
+    pub(super) fn lease_left(&self, id: JobId, known: &JobSummary, clock: &dyn Clock) -> Option<Duration> {
         let document = known.document.as_ref().filter(|_| known.state == JobState::InProgress)?;
         document.lease_left(clock).or_else(|| {
             let lease = Duration::from_secs(document.job.lease.as_ref()?.lease_s);
@@ -216,10 +217,10 @@ impl Inner {
         })
     }
 
-    /// In how long something becomes due.
+    /// Returns the time until the next job becomes due or a lease expires.
     pub(super) fn next_due(&self, clock: &dyn Clock) -> Option<Duration> {
         let waits = self
-            .scan
+            .cache
             .all()
             .filter_map(|(id, known)| known.due_in(clock).or_else(|| self.lease_left(id, known, clock)));
         waits.min()
@@ -229,7 +230,7 @@ impl Inner {
         let mut stats = Stats::default();
         let mut counts = [0; JobState::ALL.len()];
         let mut oldest = None;
-        for (id, known) in self.scan.all() {
+        for (id, known) in self.cache.all() {
             if let Some(at) = JobState::ALL.iter().position(|state| *state == known.state) {
                 counts[at] += 1;
             }
