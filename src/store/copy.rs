@@ -1,8 +1,8 @@
-//! A second store with the same content.
+//! Copies a store into a second store with the same id (a replica).
 //!
-//! Objects are copied as they are, so nothing but the digests of packs has to be
-//! understood, and an encrypted store is copied sealed. What is removed in the
-//! one stays in the other.
+//! Objects are copied unchanged. Only manifests and the digests of packs are read, and the objects
+//! of an encrypted store stay encrypted. An object that is removed from the one store stays in the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,33 +20,35 @@ use crate::progress::Progress;
 /// An artifact that is in both stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOf {
-    /// Its id.
+    /// The id of the artifact.
     pub id: String,
     /// Its location in the first store.
     pub of: String,
     /// Its location in the copy.
     pub location: String,
-    /// Whether it was not there before.
+    /// True if this copy added it.
     pub new: bool,
 }
 
-/// What a copy has done.
+/// The result of a copy.
 #[derive(Debug, Default)]
 pub struct Copied {
-    /// The artifacts that are in both stores now.
+    /// The artifacts that are now in both stores.
     pub artifacts: Vec<CopyOf>,
-    /// Packs that were copied.
+    /// The copied packs.
     pub packs: Amount,
-    /// Files of the write-ahead log that were copied.
+    /// The copied WAL files.
     pub wal: Amount,
-    /// Artifacts that could not be copied, by id.
+    /// The ids of artifacts that could not be copied, with the errors.
     pub failed: Vec<(String, Error)>,
-    /// Artifacts with packs that are about to be removed in the copy, by id.
+    /// The ids of artifacts that were not copied because some of their packs are pending deletion
+    /// in the replica.
     pub waiting: Vec<String>,
 }
 
 impl Store {
-    /// The copy of this store at `url`; it is made when nothing is there.
+    /// Opens the replica of this store at `url`, and creates it if there is no store. Fails if
+    /// there is a store with another id.
     pub fn replica(&self, url: &StoreUrl, access: &Access) -> Result<Self> {
         let bucket = Bucket::open(url, &access.cloud)?;
         let ours = self.shelf.bucket.get(layout::CONFIG)?;
@@ -60,7 +62,7 @@ impl Store {
                 });
             }
         }
-        // What opens it comes before what says that it is there.
+        // The keys come before the configuration, whose existence makes it a store.
         for key in self.shelf.bucket.list(layout::KEYS)? {
             bucket.put(&key.name, self.shelf.bucket.get(&key.name)?)?;
         }
@@ -71,10 +73,11 @@ impl Store {
         Ok(Self::with(bucket, self.config().clone(), self.shelf.crypt.clone(), access))
     }
 
-    /// Copies all artifacts into `replica` that are not there.
+    /// Copies the artifacts and WAL files that `replica` does not have. Fails if a storage fails;
+    /// damaged artifacts are part of the result.
     pub fn copy_to(&self, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
         progress.stage("reading manifests", None);
-        // Newest last, as they were made: each needs little more than those before.
+        // In the order of their creation: each needs few packs beside those of its predecessors.
         let mut found = survey::artifacts(&self.shelf)?.found;
         found.sort_by(|a, b| a.revision.id.cmp(&b.revision.id));
         let session = Session::begin(&replica.shelf.bucket)?;
@@ -82,12 +85,12 @@ impl Store {
         let copied = self.copy_found(&found, replica, &session, progress);
         session.end(&replica.shelf.bucket);
         let mut copied = copied?;
-        progress.stage("copying the log", None);
+        progress.stage("copying WAL", None);
         copied.wal = self.copy_wal(replica)?;
         Ok(copied)
     }
 
-    /// Copies one artifact.
+    /// Copies one artifact. Fails with [`Error::NoObject`] if this store does not have it.
     pub(super) fn copy_one(&self, location: &str, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
         let listed = self.list()?.into_iter().find(|listed| {
             listed.location.strip_prefix(&self.url().join(""))
@@ -142,7 +145,7 @@ impl Store {
             };
             match done {
                 Ok(()) => copied.artifacts.push(CopyOf { id, of, location, new }),
-                // It was removed while we looked.
+                // The artifact was removed in the meantime.
                 Err(Error::NoObject { .. }) if self.at(&of).is_err() => {}
                 Err(error @ (Error::Damaged { .. } | Error::NoObject { .. } | Error::Newer { .. })) => {
                     copied.failed.push((id, error));
@@ -164,7 +167,7 @@ fn touches(manifest: &Manifest, condemned: &BTreeSet<String>) -> bool {
     manifest.packs.iter().any(|pack| condemned.contains(&pack.id))
 }
 
-/// The error of a manifest once more.
+/// Returns a copy of the error of a manifest.
 fn same(error: &Error) -> Error {
     match error {
         Error::Newer { object, format } => Error::Newer { object: object.clone(), format: *format },
@@ -175,7 +178,7 @@ fn same(error: &Error) -> Error {
     }
 }
 
-/// From one store to another.
+/// The transfer of artifacts from one store to another.
 struct Transfer<'a> {
     from: &'a Store,
     to: &'a Store,
@@ -193,7 +196,7 @@ impl Transfer<'_> {
     ) -> Result<()> {
         let bucket = &self.to.shelf.bucket;
         let name = found.revision.object();
-        // The same bytes that were understood.
+        // The object whose manifest was read before.
         let content = self.from.shelf.bucket.get(&name)?;
         let mut missing = Vec::new();
         for pack in &manifest.packs {
@@ -203,7 +206,7 @@ impl Transfer<'_> {
                 Some(object) => {
                     return Err(Error::Damaged {
                         object: bucket.uri(&object.name),
-                        detail: format!("it has {} bytes, and should have {}", object.size, pack.size),
+                        detail: format!("it has {} bytes instead of {}", object.size, pack.size),
                     });
                 }
             }
@@ -222,7 +225,7 @@ impl Transfer<'_> {
         amount.count += missing.len();
         amount.bytes += bytes.into_inner();
         if let Some(error) = failed {
-            // What is there now is looked up again.
+            // Some packs were copied before the failure.
             *there = survey::packs(bucket)?;
             return Err(error);
         }
@@ -238,14 +241,14 @@ impl Transfer<'_> {
     }
 }
 
-/// A pack that is what its name says.
+/// Reads a pack. Fails if its content does not match the digest in its name.
 pub(super) fn good_pack(store: &Store, id: &str) -> Result<bytes::Bytes> {
     let name = layout::pack(id);
     let content = store.shelf.bucket.get(&name)?;
     if blake3::hash(&content).to_hex().as_str() != id {
         return Err(Error::Damaged {
             object: store.shelf.bucket.uri(&name),
-            detail: "its content is not what its name says".to_owned(),
+            detail: "its content does not match its digest".to_owned(),
         });
     }
     Ok(content)

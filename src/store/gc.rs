@@ -1,9 +1,9 @@
-//! Removing what no artifact needs.
+//! Garbage collection: removes packs that no artifact names, and superseded manifests.
 //!
-//! Packs are condemned first: a marker names them, and no writer that begins
-//! later builds on them. When all writers that may not have seen the marker have
-//! ended, those that are still not needed are removed. docs/store-format.md has
-//! the proof that nothing that is needed goes, whoever dies when.
+//! Deletion has two phases. A marker names the packs that are pending deletion; writers that begin
+//! later do not use them as bases. After the end of all writers that may not have seen the marker,
+//! the packs that are still unnamed are removed. docs/store-format.md has the proof that no needed
+//! pack is removed, whatever crashes when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::domain::Timestamp;
 use crate::process::crash_point;
 use crate::progress::Progress;
 
-/// A storage of several machines may have clocks that differ by less than this.
+/// The maximum difference between the clocks of the machines of a storage.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// So many objects of so many bytes.
+/// A number of objects, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// How many.
+    /// The number of objects.
     pub count: usize,
-    /// Their bytes.
+    /// Their total size.
     pub bytes: u64,
 }
 
@@ -37,56 +37,58 @@ impl Amount {
     }
 }
 
-/// Somebody who has begun to write and not ended.
+/// A writer that has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtWork {
-    /// Its object in the store.
+    /// The prefix of its objects in the store.
     pub writer: String,
-    /// When it began.
+    /// The time of its start; `None` if a garbage collection has ended its session.
     pub started: Option<Timestamp>,
-    /// Its last sign of life.
+    /// The time of its last heartbeat.
     pub last: Timestamp,
-    /// Whether its lease has run out.
+    /// True if its lease has expired.
     pub dead: bool,
 }
 
-/// What is garbage, and what became of it.
+/// The result of a garbage collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collection {
-    /// How many artifacts there are.
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Packs that no artifact names and that can go.
+    /// Packs that no artifact names and that no active writer may be writing.
     pub garbage: Amount,
-    /// Packs that no artifact names yet, because somebody writes them now.
+    /// Packs that no artifact names, and that an active writer may have written.
     pub unfinished: Amount,
     /// Manifests with a newer revision.
     pub superseded: Amount,
-    /// Packs that wait, condemned, until the writers of `at_work` have ended.
+    /// Packs that are pending deletion until the writers of `at_work` have ended.
     pub waiting: Amount,
-    /// Those who write, or died while writing.
+    /// Writers that are active or have crashed.
     pub at_work: Vec<AtWork>,
-    /// Packs that were removed.
+    /// The removed packs.
     pub removed: Amount,
-    /// Manifests that were removed.
+    /// The number of removed manifests.
     pub removed_revisions: usize,
-    /// Files of dead writers that were removed.
+    /// The number of removed temporary files of crashed writers.
     pub swept: u64,
 }
 
-/// What a look at the store says.
+/// A survey of the garbage: the report, and the objects to mark.
 struct Look {
     report: Collection,
     condemn: Condemned,
 }
 
 impl Store {
-    /// What a collection would remove. Changes nothing; `now` says who is dead.
+    /// Returns what a collection would remove. Changes nothing. `now` decides which leases have
+    /// expired. Fails if a manifest cannot be read.
     pub fn garbage(&self, now: Timestamp) -> Result<Collection> {
         let markers = condemned::markers(self.bucket())?.0;
         Ok(self.look(now, &markers)?.report)
     }
 
-    /// Removes what no artifact needs, as far as nobody may need it yet.
+    /// Marks garbage, and removes marked garbage that no active writer may use. Fails if a manifest
+    /// cannot be read, because it may name any pack.
     pub fn collect(&self, progress: &dyn Progress) -> Result<Collection> {
         let bucket = self.bucket();
         progress.stage("looking for garbage", None);
@@ -101,7 +103,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Brings collections to their end that others have begun. Condemns nothing.
+    /// Finishes collections that other processes have begun. Marks nothing.
     pub fn finish_collections(&self, progress: &dyn Progress) -> Result<()> {
         if self.bucket().list(layout::GC)?.is_empty() {
             return Ok(());
@@ -142,7 +144,8 @@ impl Store {
         }
         let living = report.at_work.iter().filter(|writer| !writer.dead);
         let oldest = living.map(|writer| writer.started.unwrap_or(writer.last)).min();
-        // First the packs, then the artifacts: what is published in between is named.
+        // Packs are listed before artifacts: an artifact that is published in between names its
+        // packs.
         let packs = survey::packs(bucket)?;
         let (named, superseded, artifacts) = survey::artifacts(&self.shelf)?.named()?;
         report.artifacts = artifacts;
@@ -173,7 +176,7 @@ impl Store {
         Ok(Look { report, condemn })
     }
 
-    /// Removes the garbage of markers that nobody has missed.
+    /// Removes the garbage of markers that all active writers have seen.
     fn sweep(&self, ripe: &[&Marker], report: &mut Collection, progress: &dyn Progress) -> Result<()> {
         if ripe.is_empty() {
             return Ok(());
@@ -189,7 +192,8 @@ impl Store {
             let condemned = marker.condemned.clone().unwrap_or_default();
             for id in condemned.packs.difference(&named) {
                 let Some(object) = packs.get(id) else { continue };
-                // Without the marker, somebody may have begun to need it again.
+                // If the marker is gone, another collection has finished it, and a new writer may
+                // use the pack again.
                 if bucket.find(&marker.name)?.is_none() {
                     break;
                 }
@@ -229,7 +233,7 @@ impl Store {
     }
 }
 
-/// Whether nobody who may build on the packs of `marker` is at work.
+/// Returns true if no active writer may use packs of `marker` as bases.
 fn is_ripe(marker: &Marker, living: &[Writer]) -> bool {
     let Some(seen) = marker.seen else { return false };
     !living.iter().any(|writer| writer.started.is_none_or(|started| before(started, SKEW) <= seen))
@@ -239,7 +243,8 @@ fn is_dead(last: Timestamp, now: Timestamp) -> bool {
     now.seconds_since(last) > i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Removes the sessions of the dead, and with them their right to publish.
+/// Ends the sessions whose lease has expired; these writers cannot publish any more. Returns the
+/// active writers.
 fn bury(bucket: &Bucket, writers: Vec<Writer>, now: Timestamp) -> Result<Vec<Writer>> {
     let mut living = Vec::new();
     for writer in writers {
@@ -249,8 +254,8 @@ fn bury(bucket: &Bucket, writers: Vec<Writer>, now: Timestamp) -> Result<Vec<Wri
         }
         bucket.delete(&format!("{}00000000", writer.prefix))?;
         crash_point("store.gc.buried");
-        // It may have come back to life in the last moment, and be about to
-        // publish what it wrote. Then this is not the time.
+        // The writer may have sent a heartbeat in the last moment, and be about to publish. Then it
+        // counts as active.
         let signs = bucket.list(&writer.prefix)?;
         if signs.iter().any(|sign| !is_dead(sign.modified, now)) {
             living.push(Writer { started: None, ..writer });
@@ -268,7 +273,7 @@ fn before(at: Timestamp, by: Duration) -> Timestamp {
 }
 
 impl Store {
-    /// How many markers there are, and those who write: for reports.
+    /// Returns the number of markers, and the writers that are active or have crashed.
     pub(super) fn bystanders(&self, now: Timestamp) -> Result<(usize, Vec<AtWork>)> {
         let markers = self.bucket().list(layout::GC)?;
         let count = markers.iter().filter(|object| !object.name.ends_with(".seen")).count();

@@ -1,11 +1,9 @@
-//! Where the bytes of backups are kept.
+//! Storage for the bytes of backups.
 //!
-//! There are two kinds of places. A [`Store`] keeps many versions of a database
-//! in little more than the space of one, on a disk or in a cloud
-//! (docs/store-format.md). [`plain`] is files that everybody can read with the
-//! usual programs. Neither knows anything of the ledger; they take bytes, give
-//! back sizes and digests, and promise that what they have acknowledged is
-//! durable.
+//! There are two kinds of destinations. A [`Store`] keeps many versions of a database in little
+//! more than the space of one, on a disk or in a cloud (docs/store-format.md). [`plain`] keeps
+//! files that standard programs can read. Neither uses the ledger. Both take bytes, return sizes
+//! and digests, and promise that everything that they have acknowledged is durable.
 
 mod blob;
 mod bucket;
@@ -26,7 +24,7 @@ pub mod plain;
 mod reader;
 mod repair;
 mod root;
-#[expect(clippy::module_inception, reason = "the thing itself")]
+#[expect(clippy::module_inception, reason = "the module of the type Store")]
 mod store;
 mod survey;
 mod url;
@@ -59,7 +57,7 @@ pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// `work` on each of `items` by several threads; the answers in the order of the items.
+/// Runs `work` on each item in several threads. Returns the results in the order of the items.
 fn by_many<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let one = || {
@@ -85,7 +83,8 @@ fn by_many<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// How many threads work on an artifact: more wait for the disk or for pg_dump.
+/// Returns the number of threads that work on an artifact. More than eight would wait for the disk
+/// or for pg_dump.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
 }

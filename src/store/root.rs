@@ -1,8 +1,8 @@
-//! The places from which bytes may be read.
+//! The roots: stores and directories from which backups may be read.
 //!
-//! Anyone with push access can write a record. Therefore its location is only a hint: it is used only
-//! inside a root, that is, a place that the user has named. If the bytes were moved, they are found in
-//! another root by the id of the backup.
+//! Anyone with push access can write a record. Therefore its location is only a hint: it is used
+//! only inside a root, which is a store or directory that the user has configured. If the bytes
+//! were moved, they are found in another root by the id of the backup.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_counts_only_inside_of_a_root() {
+    fn a_location_counts_only_inside_a_root() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().canonicalize().unwrap();
         for name in ["ours/shop/x", "theirs/shop/x"] {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_the_same_by_whatever_path() {
+    fn all_paths_to_a_store_are_equal() {
         let base = tempfile::tempdir().unwrap();
         fs::create_dir(base.path().join("store")).unwrap();
         symlink(base.path().join("store"), base.path().join("alias")).unwrap();

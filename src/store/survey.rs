@@ -1,4 +1,4 @@
-//! All that is in a store: what its maintenance looks at.
+//! Surveys of a store, for its maintenance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::manifest::{Manifest, PackEntry};
 use super::{Error, Listed, Result, Shelf, Store, by_many};
 use crate::domain::Timestamp;
 
-/// How often an artifact that changes while it is read is looked up again.
+/// The maximum number of reads of an artifact that changes meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The newest manifest of an artifact.
@@ -26,25 +26,25 @@ pub(super) struct Artifacts {
     pub(super) superseded: Vec<Object>,
 }
 
-/// Somebody who writes, or who died while writing.
+/// A writer that is active or has crashed.
 pub(super) struct Writer {
-    /// What its objects begin with.
+    /// The prefix of its objects.
     pub(super) prefix: String,
-    /// When it began; nothing when it was taken for dead already.
+    /// The time of its start; `None` if a garbage collection has ended its session.
     pub(super) started: Option<Timestamp>,
-    /// Its last sign of life.
+    /// The time of its last heartbeat.
     pub(super) last: Timestamp,
 }
 
-/// All packs, by their ids.
+/// Returns all packs, by id.
 pub(super) fn packs(bucket: &Bucket) -> Result<BTreeMap<String, Object>> {
     let listed = bucket.list(layout::PACKS)?.into_iter();
     Ok(listed.filter_map(|object| Some((pack_id(&object.name)?.to_owned(), object))).collect())
 }
 
-/// The sizes of those of `wanted` that are there, by their ids. Files are looked up
-/// one by one, so that it does not matter how many others there are; a cloud lists a
-/// thousand with one request.
+/// Returns the sizes in bytes of the existing packs among `wanted`, by id; in a cloud, of all
+/// packs. Files are checked one by one, so that the time does not depend on the number of others; a
+/// cloud lists a thousand objects in one request.
 pub(super) fn sizes(bucket: &Bucket, wanted: &[PackEntry]) -> Result<BTreeMap<String, u64>> {
     let mut sizes = BTreeMap::new();
     for PackEntry { id, .. } in wanted {
@@ -65,7 +65,7 @@ fn pack_id(name: &str) -> Option<&str> {
     (unhex::<32>(id).is_some() && layout::pack(id) == name).then_some(id)
 }
 
-/// All writers.
+/// Returns all writers.
 pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
     let mut found: Vec<Writer> = Vec::new();
     for Object { name, modified, .. } in bucket.list(layout::WRITERS)? {
@@ -100,7 +100,7 @@ pub(super) fn artifacts(shelf: &Shelf) -> Result<Artifacts> {
     Ok(Artifacts { found, superseded })
 }
 
-/// The manifest; nothing when the artifact was removed meanwhile.
+/// Reads a manifest; `None` if the artifact was removed meanwhile.
 fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Option<Found>> {
     for _ in 0..ATTEMPTS {
         match shelf.read_manifest(&revision) {
@@ -108,7 +108,7 @@ fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Opt
             manifest @ (Ok(_) | Err(Error::Damaged { .. } | Error::Newer { .. })) => {
                 return Ok(Some(Found { revision, object, manifest }));
             }
-            // What may go better later says nothing about the artifact.
+            // A temporary failure says nothing about the artifact.
             Err(error) => return Err(error),
         }
         let mut there = shelf.bucket.list(&revision.prefix())?;
@@ -123,7 +123,7 @@ fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Opt
 }
 
 impl Found {
-    /// As a listing shows it.
+    /// Returns the entry for a listing.
     pub(super) fn listed(&self, bucket: &Bucket) -> Listed {
         Listed {
             id: self.revision.id.clone(),
@@ -135,7 +135,8 @@ impl Found {
 }
 
 impl Artifacts {
-    /// The packs that the artifacts name. A manifest that cannot be read may name any.
+    /// Returns the packs that the artifacts name, the superseded manifests, and the number of
+    /// artifacts. Fails if a manifest cannot be read, because it may name any pack.
     pub(super) fn named(self) -> Result<(BTreeSet<String>, Vec<Object>, usize)> {
         let mut named = BTreeSet::new();
         let count = self.found.len();
@@ -146,38 +147,38 @@ impl Artifacts {
     }
 }
 
-/// What a store has, in numbers.
+/// The statistics of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How many artifacts.
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Bytes of all their files.
+    /// The total size of their files, in bytes.
     pub content_bytes: u64,
-    /// How many packs.
+    /// The number of packs.
     pub packs: usize,
-    /// Bytes of all packs and manifests.
+    /// The size of all packs and manifests, in bytes.
     pub stored_bytes: u64,
-    /// Packs that no artifact names.
+    /// The number of packs that no artifact names.
     pub garbage_packs: usize,
-    /// Their bytes.
+    /// The size of these packs, in bytes.
     pub garbage_bytes: u64,
-    /// The same by database.
+    /// The statistics of each database.
     pub lineages: BTreeMap<String, LineageStats>,
 }
 
-/// What there is of a database.
+/// The statistics of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineageStats {
-    /// How many artifacts.
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Bytes of all their files.
+    /// The total size of their files, in bytes.
     pub content_bytes: u64,
-    /// Bytes of the packs that they name, and of their manifests.
+    /// The size of the packs that they name and of their manifests, in bytes.
     pub stored_bytes: u64,
 }
 
 impl Store {
-    /// Counts what is there.
+    /// Counts the objects of the store. Fails if a manifest cannot be read.
     pub fn stats(&self) -> Result<Stats> {
         let packs = packs(&self.shelf.bucket)?;
         let artifacts = artifacts(&self.shelf)?;

@@ -1,24 +1,24 @@
-//! Memory of chunks that is no longer needed, for those that come.
+//! A pool of buffers for chunks.
 //!
-//! Pages that are given back to the kernel are cleared when they are needed
-//! again, which takes longer than everything that is done with most chunks.
+//! The kernel clears pages that a process frees and allocates again. That takes longer than most of
+//! the work on a chunk.
 
-/// More than this is never needed at once by one thread.
+/// The maximum number of buffers in the pool. No thread needs more at the same time.
 const KEPT_MAX: usize = 8;
-/// What is smaller costs nothing to get.
+/// The minimum size of a buffer in the pool, in bytes. Smaller buffers are cheap to allocate.
 const WORTH: usize = 16 << 10;
 
-/// Empty buffers with room in them.
+/// Empty buffers with capacity.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Vec<Vec<u8>>);
 
 impl Spare {
-    /// An empty buffer.
+    /// Returns an empty buffer.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         self.0.pop().unwrap_or_default()
     }
 
-    /// Gives a buffer back.
+    /// Returns a buffer to the pool.
     pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() >= WORTH && self.0.len() < KEPT_MAX {
             buffer.clear();

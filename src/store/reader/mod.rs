@@ -1,4 +1,4 @@
-//! Reading an artifact back.
+//! Reading artifacts.
 
 mod file;
 mod prefetch;
@@ -24,7 +24,7 @@ impl Artifact {
         Self { shelf, manifest: Arc::new(manifest) }
     }
 
-    /// What it is made of.
+    /// Returns its manifest.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
@@ -34,13 +34,13 @@ impl Artifact {
         self.shelf.crypt.key().is_some()
     }
 
-    /// The file `name`, from its first byte.
+    /// Returns a reader of the file `name`. Fails if there is no such file.
     pub fn read(&self, name: &str) -> Result<FileReader> {
         let file = self.file(name)?.clone();
         FileReader::start(&self.shelf, &self.manifest, file)
     }
 
-    /// The file `name`.
+    /// Returns the entry of the file `name`. Fails if there is no such file.
     pub fn file(&self, name: &str) -> Result<&FileEntry> {
         self.manifest.file(name).ok_or_else(|| Error::NoObject {
             object: format!("{name} in artifact {} of {}", self.manifest.id, self.shelf.bucket.url()),
@@ -51,13 +51,13 @@ impl Artifact {
         Resolver::new(&self.shelf, &self.manifest)
     }
 
-    /// The chunks of a list.
+    /// Reads a list of chunks. Fails if it is damaged.
     pub(super) fn chunks(&self, resolver: &mut Resolver, list: &ListEntry) -> Result<Vec<Chunk>> {
         read_list(&self.shelf, &self.manifest, resolver, list)
     }
 }
 
-/// The chunks of a list, proved by its digest.
+/// Reads a list of chunks, verified against its digest.
 pub(super) fn read_list(
     shelf: &Shelf,
     manifest: &Manifest,
@@ -70,6 +70,6 @@ pub(super) fn read_list(
     let sound = |chunks: &Vec<Chunk>| chunks.iter().all(|chunk| (chunk.pack as usize) < manifest.packs.len());
     chunks.filter(sound).ok_or_else(|| Error::Damaged {
         object: shelf.bucket.url().to_string(),
-        detail: format!("a list of chunks of artifact {} is not what was written", manifest.id),
+        detail: format!("a list of chunks of artifact {} is invalid", manifest.id),
     })
 }

@@ -1,4 +1,4 @@
-//! From the place of a chunk to its bytes.
+//! Reads chunks: resolves the deltas of which a chunk consists.
 
 use std::sync::Arc;
 
@@ -10,25 +10,24 @@ use crate::store::manifest::{Chunk, Manifest};
 use crate::store::packs::Packs;
 use crate::store::{Error, Result, Shelf, layout};
 
-/// Deltas of deltas end somewhere; this is beyond what is written.
+/// The maximum depth of deltas. The writer stops long before it.
 const DEPTH_MAX: usize = 512;
-/// So is this many blobs for one chunk: who can write into the store must not be
-/// able to keep a reader busy for ever.
+/// The maximum number of blobs of one chunk. A forged artifact must not occupy a reader for ever.
 const BLOBS_MAX: usize = 1 << 16;
 
-/// Reads chunks of one artifact; one for each thread.
+/// Reads chunks of one artifact. Each thread has its own.
 pub(crate) struct Resolver {
     shelf: Arc<Shelf>,
     manifest: Arc<Manifest>,
     decoder: Decoder,
     spare: Spare,
-    /// How many blobs were read for the chunk.
+    /// The number of blobs that were read for the current chunk.
     blobs: usize,
-    /// The packs that were read for what is made now.
+    /// The packs that were read for the current chunk or list.
     touched: Vec<u32>,
 }
 
-/// Where a blob is.
+/// The position of a blob.
 #[derive(Clone, Copy)]
 struct Place {
     pack: u32,
@@ -49,12 +48,12 @@ impl Resolver {
         })
     }
 
-    /// The bytes of `chunk`, proved by their digest.
+    /// Reads `chunk` and verifies its digest. Fails if it is missing or damaged.
     pub(crate) fn chunk(&mut self, chunk: &Chunk) -> Result<Vec<u8>> {
         self.again_if_damaged(|resolver| resolver.proved(chunk))
     }
 
-    /// What is wrong may be wrong only here, in a cached file: then it is read again.
+    /// Reads again if a cached file was damaged, because the object in the store may be intact.
     fn again_if_damaged<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         self.touched.clear();
         match read(self) {
@@ -74,12 +73,12 @@ impl Resolver {
         let content = self.content(place, 0)?;
         let bytes = content.into_bytes(&mut self.spare);
         if bytes.len() != chunk.size as usize || self.crypt().digest(&bytes) != chunk.digest {
-            return Err(self.damaged(place, "a chunk is not what was written"));
+            return Err(self.damaged(place, "the digest of a chunk does not match"));
         }
         Ok(bytes)
     }
 
-    /// The bytes of a list, proved by `is_right`.
+    /// Reads a list and verifies it with `is_right`. Fails if it is missing or damaged.
     pub(crate) fn list(
         &mut self,
         (pack, offset, stored): (u32, u32, u32),
@@ -93,12 +92,12 @@ impl Resolver {
             if is_right(&bytes) {
                 Ok(bytes)
             } else {
-                Err(resolver.damaged(place, "a list is not what was written"))
+                Err(resolver.damaged(place, "the digest of a list does not match"))
             }
         })
     }
 
-    /// Takes the memory of bytes that are no longer needed.
+    /// Returns a buffer to the pool.
     pub(crate) fn recycle(&mut self, bytes: Vec<u8>) {
         self.spare.put(bytes);
     }
@@ -106,7 +105,7 @@ impl Resolver {
     fn content(&mut self, place: Place, depth: usize) -> Result<Content> {
         self.blobs += 1;
         if depth > DEPTH_MAX || self.blobs > BLOBS_MAX {
-            return Err(self.damaged(place, "its deltas never end"));
+            return Err(self.damaged(place, "its chain of deltas is too long"));
         }
         let (bases, size, delta) = match self.blob(place)? {
             Blob::Whole(bytes) => return Ok(bytes.into()),
@@ -123,7 +122,7 @@ impl Resolver {
             let content =
                 self.content(Place { pack, offset: base.offset, stored: base.stored }, depth + 1)?;
             if content.len() != base.size as usize {
-                return Err(self.damaged(place, "a base is not as long as it was"));
+                return Err(self.damaged(place, "a base has a wrong length"));
             }
             contents.push(content);
         }
@@ -137,7 +136,7 @@ impl Resolver {
         };
         let end = u64::from(place.offset) + u64::from(place.stored);
         if end > pack.size {
-            return Err(self.damaged(place, "it would be behind the end of its pack"));
+            return Err(self.damaged(place, "it is beyond the end of its pack"));
         }
         if !self.touched.contains(&place.pack) {
             self.touched.push(place.pack);
@@ -148,7 +147,7 @@ impl Resolver {
             self.spare.put(bytes);
             blob
         });
-        blob.ok_or_else(|| self.damaged(place, "what is there is not a blob"))
+        blob.ok_or_else(|| self.damaged(place, "it is not a blob"))
     }
 
     fn packs(&self) -> &Packs {
@@ -171,5 +170,6 @@ impl Resolver {
     }
 }
 
-/// The place for which blobs are sealed: what they are is proved by digests.
+/// The authenticated place of encrypted blobs. It is the same for all of them, because their
+/// digests identify them.
 pub(crate) const BLOB: &str = "blob";

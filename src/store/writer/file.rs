@@ -1,4 +1,4 @@
-//! One file of an artifact that is being written.
+//! Writing one file of an artifact.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, LIST_MAX, ListEntry, encode_list};
 use crate::store::{Error, FileSummary, Result};
 
-/// Takes the bytes of a file.
+/// Writes the bytes of a file.
 pub struct FileWriter {
     desk: Arc<Desk>,
     jobs: SyncSender<Job>,
@@ -23,7 +23,7 @@ pub struct FileWriter {
     sink: Sink,
 }
 
-/// What becomes of the chunks.
+/// Collects the stored chunks of a file into lists.
 struct Sink {
     name: String,
     chunking: Chunking,
@@ -72,7 +72,8 @@ impl FileWriter {
         })
     }
 
-    /// Says that this was all. Nothing of it counts before the artifact is published.
+    /// Completes the file. It becomes visible only with the artifact. Fails if a chunk could not be
+    /// stored.
     pub fn finish(mut self) -> Result<FileSummary> {
         let (desk, jobs, sink) = (&self.desk, &self.jobs, &mut self.sink);
         self.cutter.finish(|chunk| sink.submit(desk, jobs, chunk))?;
@@ -131,7 +132,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Puts a chunk into the list when those before it are there.
+    /// Appends a chunk to the list when all chunks before it are in it.
     fn take(&mut self, desk: &Desk, number: u64, chunk: Chunk) -> Result<()> {
         self.early.insert(number, chunk);
         while let Some(chunk) = self.early.remove(&self.listed) {
@@ -163,7 +164,7 @@ impl Sink {
 
     fn finish(&mut self, desk: &Desk) -> Result<FileEntry> {
         while self.listed < self.submitted {
-            // A thread that fails says so before it drops what it worked on.
+            // A failing thread records its error before it drops the job.
             desk.alive()?;
             let Ok((number, chunk)) = self.answers.recv_timeout(super::LOOK_AROUND) else { continue };
             self.take(desk, number, chunk)?;

@@ -1,9 +1,8 @@
-//! Writing an artifact.
+//! Writing artifacts.
 //!
-//! Bytes are cut in the thread that brings them; several others look whether the
-//! store has a chunk, make it a delta or compress it, and put it into the pack
-//! that is being filled. The artifact appears, under its own name, when every
-//! pack of it is durable.
+//! The calling thread cuts the bytes into chunks. Several other threads look up each chunk in the
+//! store, compress it, whole or as a delta, and append it to the open pack. The artifact appears
+//! under its name when all its packs are durable.
 
 mod base;
 mod file;
@@ -36,29 +35,29 @@ use super::{Error, Result, Shelf, condemned, layout, survey, threads};
 use crate::domain::Timestamp;
 use crate::process::crash_point;
 
-/// How often somebody who waits looks whether there is something to wait for.
+/// The interval at which a waiting thread checks for failures of other threads.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// How many chunks may wait, so that whoever brings bytes is not held up by one
-/// that takes long.
+/// The length of the queue of chunks, beside one for each thread. It keeps the calling thread busy
+/// while one chunk takes long.
 const QUEUE: usize = 16;
-/// How many chunks of an artifact are remembered, so that memory has a bound:
-/// 64 GB of content.
+/// The maximum number of chunks of an artifact that are remembered, which limits memory: 64 GB of
+/// content.
 const REMEMBERED_MAX: usize = 1 << 18;
 
-/// What an artifact is to be.
+/// The description of a new artifact.
 #[derive(Debug, Clone)]
 pub struct NewArtifact {
-    /// Its id; that of the backup.
+    /// The id, which is the id of the backup.
     pub id: String,
-    /// Of which database.
+    /// The name of the database.
     pub lineage: String,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
     /// The level of zstd.
     pub level: i32,
 }
 
-/// An artifact that is being written. Dropped, it leaves garbage at most.
+/// An artifact that is being written. On drop, only garbage packs may remain.
 pub struct ArtifactWriter {
     desk: Arc<Desk>,
     new: NewArtifact,
@@ -66,18 +65,18 @@ pub struct ArtifactWriter {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// An artifact that is in the store.
+/// A published artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Its URI.
+    /// The URI.
     pub location: String,
-    /// By how much the store grew.
+    /// The growth of the store, in bytes.
     pub stored_bytes: u64,
-    /// The key that it is sealed with.
+    /// The id of the key that encrypts it.
     pub key: Option<String>,
 }
 
-/// What all threads of a writer share.
+/// The state that all threads of a writer share.
 struct Desk {
     shelf: Arc<Shelf>,
     base: Option<Base>,
@@ -91,19 +90,20 @@ struct Desk {
     failure: Mutex<Failure>,
 }
 
-/// What went wrong: the first who asks gets the error, the others what it said.
+/// The first failure. The first caller gets the error, the later ones its text.
 #[derive(Default)]
 struct Failure {
     error: Option<Error>,
     text: String,
 }
 
-/// A file whose bytes are all taken.
+/// A file with all its chunks stored.
 struct FileDone(FileEntry);
 
 impl ArtifactWriter {
-    /// `find_base` is asked for the artifact that this one is like, once nobody
-    /// can collect it any more.
+    /// Begins an artifact. `find_base` is called after the session is recorded, when garbage
+    /// collection cannot remove packs of the base any more. Fails if the id is invalid or the
+    /// storage cannot be written.
     pub(super) fn begin(
         shelf: &Arc<Shelf>,
         new: NewArtifact,
@@ -139,24 +139,24 @@ impl ArtifactWriter {
         Ok(writer)
     }
 
-    /// A new file. Several may be written at the same time.
+    /// Begins a file. Several may be written concurrently. Fails if a thread has failed.
     pub fn file(&self, name: &str, chunking: Chunking) -> Result<FileWriter> {
         let Some(jobs) = &self.jobs else { return Err(self.desk.failure()) };
         FileWriter::new(&self.desk, jobs.clone(), name, chunking)
     }
 
-    /// The artifact that this one is stored against.
+    /// Returns the id of the base.
     pub fn base(&self) -> Option<&str> {
         self.desk.base.as_ref().map(|base| base.manifest().id.as_str())
     }
 
-    /// Where the artifact is going to be.
+    /// Returns the URI that the artifact will have.
     pub fn location(&self) -> String {
         let revision = self.revision();
         self.desk.shelf.bucket.uri(revision.prefix().trim_end_matches('/'))
     }
 
-    /// The id of the key that seals what is written.
+    /// Returns the id of the key that encrypts new content.
     pub fn key(&self) -> Option<String> {
         self.desk.shelf.crypt.key()
     }
@@ -166,8 +166,8 @@ impl ArtifactWriter {
         self.desk.shelf.config.id.to_string()
     }
 
-    /// Makes all packs durable and says how much the store has grown. What comes
-    /// is the manifest.
+    /// Makes all packs durable. Returns the growth of the store in bytes, without the manifest.
+    /// Fails if a pack cannot be written.
     pub fn flush(&self) -> Result<u64> {
         self.desk.alive()?;
         let open = self.desk.table().take_open();
@@ -177,7 +177,8 @@ impl ArtifactWriter {
         Ok(self.desk.table().written_bytes())
     }
 
-    /// Makes the artifact appear. It is complete and durable then.
+    /// Publishes the artifact. It is complete and durable then. Fails if a pack or the manifest
+    /// cannot be written, or if the lease of the writer has expired.
     pub fn publish(mut self, record: Option<Value>) -> Result<Published> {
         self.flush()?;
         self.stop();
@@ -226,14 +227,14 @@ impl ArtifactWriter {
 
 impl Drop for ArtifactWriter {
     fn drop(&mut self) {
-        // Files that are still open keep the threads alive; they are told to stop.
+        // Open files keep the threads alive; the flag makes the threads exit.
         self.desk.failed.store(true, Ordering::Release);
         self.stop();
         self.desk.session.end(&self.desk.shelf.bucket);
     }
 }
 
-/// A thread that ends by a panic leaves work undone for which somebody waits.
+/// Marks the writer as failed if the thread panics, so that no other thread waits for its result.
 struct Panicked<'a>(&'a Desk);
 
 impl Drop for Panicked<'_> {
@@ -244,15 +245,15 @@ impl Drop for Panicked<'_> {
     }
 }
 
-/// The base, unless packs of it are going to be removed. The writer has said that
-/// it is there before it looks: whoever condemns a pack later waits for it.
+/// Returns the base, unless one of its packs is pending deletion. The session was recorded before
+/// this check: a later deletion of a pack waits for its end.
 fn usable_base(
     shelf: &Arc<Shelf>,
     find_base: impl FnOnce() -> Result<Option<Artifact>>,
 ) -> Result<Option<Base>> {
     let Some(condemned) = condemned::all(&shelf.bucket)? else { return Ok(None) };
     let Some(base) = find_base()? else { return Ok(None) };
-    // What is missing now may have been removed before we said that we are there.
+    // A missing pack may have been removed before the session was recorded.
     let there = survey::sizes(&shelf.bucket, &base.manifest().packs)?;
     let usable = base
         .manifest()
@@ -261,7 +262,7 @@ fn usable_base(
         .all(|pack| !condemned.contains(&pack.id) && there.get(&pack.id) == Some(&pack.size));
     let base = usable.then_some(base);
     match base.map(Base::load).transpose() {
-        // What cannot be read is nothing to build on, and no reason not to make a backup.
+        // A damaged base is not used. It must not prevent a backup.
         Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => Ok(None),
         other => other,
     }
@@ -293,7 +294,7 @@ impl Desk {
         Encoder::new(self.level).map_err(zstd_error)
     }
 
-    /// The memory of chunks that have been stored.
+    /// Returns the pool of buffers.
     fn spare(&self) -> MutexGuard<'_, Spare> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -302,7 +303,7 @@ impl Desk {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error when something has gone wrong in one of the threads.
+    /// Fails if one of the threads has failed. Sends a heartbeat if it is due.
     fn alive(&self) -> Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(self.failure());
@@ -325,7 +326,7 @@ impl Desk {
         failure.error.take().unwrap_or_else(|| Error::Storage {
             action: "write to the store",
             object: self.shelf.bucket.url().to_string(),
-            detail: text.unwrap_or_else(|| "it was given up".to_owned()),
+            detail: text.unwrap_or_else(|| "the writer was dropped".to_owned()),
             transient: false,
         })
     }
@@ -341,7 +342,7 @@ impl Desk {
         }
     }
 
-    /// The chunk with this digest in the base, or in what was written.
+    /// Returns the chunk with this digest in the base or in this artifact.
     fn known(&self, digest: &[u8; 32]) -> Option<Chunk> {
         if let Some(chunk) = self.base.as_ref().and_then(|base| base.same(digest)) {
             let pack = self.table().of_base(chunk.pack);
@@ -357,13 +358,13 @@ impl Desk {
         }
     }
 
-    /// Puts a blob that needs no other into the pack.
+    /// Appends a blob without bases to the open pack.
     fn append(&self, blob: Vec<u8>) -> Result<Placed> {
         let sealed = self.seal(blob)?;
         self.append_sealed(Vec::new(), |_| Ok(sealed))
     }
 
-    /// Puts a blob into the pack that is made when its bases have their places.
+    /// Appends a blob that `make` creates from the positions of its bases.
     fn append_made(&self, bases: Vec<BaseRef>, make: impl FnOnce(&[BaseRef]) -> Vec<u8>) -> Result<Placed> {
         self.append_sealed(bases, |bases| self.seal(make(bases)))
     }

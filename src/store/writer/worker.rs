@@ -1,4 +1,4 @@
-//! What is done with each chunk, by several threads.
+//! Storing chunks, in several threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use crate::store::manifest::Chunk;
 use crate::store::reader::Resolver;
 use crate::store::{Error, Result};
 
-/// Chains end after so many deltas, some earlier, so that not all chunks of an
-/// artifact are written whole in the same version.
+/// The maximum depth of deltas. Some chains are shorter, so that not all chunks of an artifact are
+/// stored whole in the same version.
 const DEPTH_MAX: u32 = 200;
-/// So many times the bytes of a chunk may have to be decompressed to read it.
+/// The maximum number of bytes that are decompressed for a delta, as a multiple of the size of the
+/// chunk.
 const COST_MAX: u32 = 4;
 
 /// A chunk that is to be stored.
@@ -24,13 +25,13 @@ pub(super) struct Job {
     pub(super) bytes: Vec<u8>,
     pub(super) number: u64,
     pub(super) tail: u32,
-    /// The chunks of the base that it is probably like.
+    /// The corresponding chunks of the base.
     pub(super) like: Range<usize>,
     pub(super) stored: Arc<AtomicU64>,
     pub(super) answer: Sender<(u64, Chunk)>,
 }
 
-/// One thread.
+/// The state of one thread.
 pub(super) struct Worker {
     desk: Arc<Desk>,
     encoder: Encoder,
@@ -46,7 +47,7 @@ impl Worker {
 
     pub(super) fn run(&mut self, job: &Job) -> Result<()> {
         let chunk = self.store(job)?;
-        // Who asked may have given up.
+        // The writer of the file may have been dropped.
         let _ = job.answer.send((job.number, chunk));
         Ok(())
     }
@@ -71,7 +72,8 @@ impl Worker {
         Ok(chunk)
     }
 
-    /// Stores it as a delta, if that pays and reading it stays cheap.
+    /// Stores the chunk as a delta if that is smaller and cheap to read. Returns `None` if it is
+    /// not.
     fn against_base(
         &mut self,
         job: &Job,
@@ -94,7 +96,7 @@ impl Worker {
                     old.extend_from_slice(&bytes);
                     resolver.recycle(bytes);
                 }
-                // A base that cannot be read is no reason not to make a backup.
+                // A damaged base must not prevent a backup.
                 Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => {
                     return Ok(None);
                 }
@@ -124,7 +126,7 @@ impl Worker {
     }
 }
 
-/// zstd has no memory, or a bug.
+/// Converts an error of zstd, which is out of memory or a bug.
 pub(super) fn zstd_error(error: std::io::Error) -> Error {
     Error::io("compress", "zstd".as_ref(), error)
 }

@@ -1,4 +1,4 @@
-//! What a cloud says when it does not do what it was asked.
+//! Error responses of clouds, and their meaning.
 
 use std::error::Error as StdError;
 
@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use crate::store::Error;
 
-/// How much of a message is repeated.
+/// The maximum length of a message that is shown, in characters.
 const DETAIL_MAX: usize = 300;
-/// Codes of S3 and its relatives that say that the credentials are wrong, with
-/// whatever status.
+/// Error codes of S3 and compatible servers for wrong credentials. Their HTTP status varies.
 const CREDENTIALS: [&str; 9] = [
     "AuthorizationHeaderMalformed",
     "AuthenticationFailed",
@@ -24,26 +23,26 @@ const CREDENTIALS: [&str; 9] = [
     "TokenRefreshRequired",
 ];
 
-/// What that means for us.
+/// The meaning of an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It may go better a little later.
+    /// A temporary failure: a retry may succeed.
     Later,
-    /// There is no such object.
+    /// The object does not exist.
     Missing,
-    /// There is one already.
+    /// The object exists.
     There,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoBucket,
-    /// Not with these credentials.
+    /// The credentials are wrong or lack the permission.
     Forbidden,
-    /// Nobody said who we are.
+    /// No credentials were found.
     NoCredentials,
-    /// It will not go better.
+    /// A permanent failure.
     Refused,
 }
 
-/// A refusal, without what is secret in the request or in the answer.
+/// An error response, without secrets of the request or of the response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) meaning: Meaning,
@@ -56,9 +55,9 @@ impl Answer {
         Self { meaning, detail: detail.take(DETAIL_MAX).collect() }
     }
 
-    /// No answer at all.
+    /// The error of a request without a response.
     pub(super) fn transport(error: &HttpError) -> Self {
-        // The innermost says it best: "Connection refused".
+        // The innermost error is the most precise one: "Connection refused".
         let mut innermost: &dyn StdError = error;
         while let Some(source) = innermost.source() {
             innermost = source;
@@ -66,16 +65,16 @@ impl Answer {
         Self::new(Meaning::Later, &innermost.to_string())
     }
 
-    /// What an answer says whose status is no success.
+    /// Interprets a response whose status is not a success.
     pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let header = headers.get("x-ms-error-code").and_then(|value| value.to_str().ok());
         let (code, message) = match serde_json::from_str::<Value>(&text) {
-            Ok(json) => words_of_json(&json),
+            Ok(json) => message_of_json(&json),
             Err(_) => (element(&text, "Code"), element(&text, "Message")),
         };
         let code = header.map(str::to_owned).or(code).unwrap_or_default();
-        // What follows is of no use to people: numbers of requests, times.
+        // The other lines are request ids and times.
         let message = message.unwrap_or_default();
         let message = message.lines().next().unwrap_or_default().trim_end_matches('.');
         let region = headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
@@ -91,7 +90,7 @@ impl Answer {
         Self::new(meaning(status, &code), &detail)
     }
 
-    /// The answer behind an error of the crate.
+    /// Finds the response in the chain of sources of an error of `object_store`.
     pub(super) fn behind(error: &object_store::Error) -> Option<&Self> {
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = next {
@@ -116,7 +115,7 @@ impl Answer {
     }
 }
 
-/// When nothing is configured, and the machine has no identity of its own.
+/// The message when neither the configuration nor the machine has credentials.
 pub(super) const NO_CREDENTIALS: &str = "no credentials are configured, and this machine has none of its own";
 
 fn meaning(status: u16, code: &str) -> Meaning {
@@ -125,7 +124,7 @@ fn meaning(status: u16, code: &str) -> Meaning {
             Meaning::NoBucket
         }
         (_, code) if CREDENTIALS.contains(&code) => Meaning::Forbidden,
-        // Somebody else writes this very object now; who of them wins is not known yet.
+        // Another client is writing this object now; the winner is not decided yet.
         (409, "ConditionalRequestConflict" | "OperationAborted") => Meaning::Later,
         (404, _) => Meaning::Missing,
         (409 | 412, _) => Meaning::There,
@@ -145,7 +144,7 @@ fn element(text: &str, name: &str) -> Option<String> {
 }
 
 /// `{"error": {"code": 403, "message": "..."}}`, or `{"error": "...", "error_description": "..."}`.
-fn words_of_json(json: &Value) -> (Option<String>, Option<String>) {
+fn message_of_json(json: &Value) -> (Option<String>, Option<String>) {
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     match json.get("error") {
         Some(Value::Object(_)) => (None, json.get("error").and_then(|error| text(error, "message"))),
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_understood() {
+    fn error_responses_are_interpreted() {
         let s3 = |code: &str, message: &str| {
             format!(
                 "<?xml?><Error><Code>{code}</Code><Message>{message}</Message><StringToSign>S3CRET</StringToSign></Error>"
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_azure_and_the_region_of_s3_are_seen() {
+    fn the_header_of_azure_and_the_region_of_s3_are_read() {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-error-code", "ContainerNotFound".parse().unwrap());
         assert_eq!(Answer::read(404, &headers, b"").meaning, Meaning::NoBucket);
@@ -232,7 +231,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn noise_is_no_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
+        fn random_bytes_do_not_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
             let _ = Answer::read(status, &HeaderMap::new(), &body);
             let _ = Answer::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
         }

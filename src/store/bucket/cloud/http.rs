@@ -1,10 +1,9 @@
-//! What happens around every request: so many at once, so long, and what an
-//! answer means for those that come after it.
+//! HTTP requests to a cloud: limits on their number and time, and which responses are retried.
 //!
-//! The crate below tries again only what the words of HTTP call safe. All that we
-//! ask of a cloud may be asked twice: an object that is there already is compared
-//! with what was to be written. So everything that may go better next time is
-//! said to it in the words that it tries again for, and it counts and waits.
+//! `object_store` retries only requests that HTTP calls safe or idempotent. All requests of this
+//! room may be sent twice: an object that exists is compared with the content that was to be
+//! written. Therefore every temporary failure is reported to the crate as an error kind that it
+//! retries. The crate counts the attempts and waits between them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,19 +22,20 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Meaning};
 
-/// How many requests there are at once for one store.
+/// The maximum number of concurrent requests of one store.
 const REQUESTS_MAX: usize = 8;
-/// How slow a line may be, in bytes per second, before its uploads take too long.
+/// The slowest upload that does not time out, in bytes per second.
 const LINE_MIN: u64 = 32 << 10;
-/// Nothing that we read is larger; a pack has 17 MiB.
+/// The maximum size of a response body, in bytes. A pack has at most 18 MiB, a WAL file may have 1
+/// GiB.
 const BODY_MAX: usize = 1 << 30;
-/// Longer than this nobody is waited for who asks for it.
+/// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// Where a machine asks who it is there is an answer at once, or nobody.
+/// The timeout of the instance metadata service of a cloud. It answers at once or does not exist.
 const METADATA: Duration = Duration::from_secs(2);
 
-/// Makes clients that share a bound.
+/// Creates HTTP clients that share the limit of concurrent requests.
 #[derive(Debug)]
 pub(super) struct Connector {
     requests: Arc<Semaphore>,
@@ -43,14 +43,14 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `patience` is how long a server may be silent.
+    /// `patience` is the time without a byte from the server after which a request fails.
     pub(super) fn new(patience: Duration) -> Self {
         Self { requests: Arc::new(Semaphore::new(REQUESTS_MAX)), patience }
     }
 
-    /// What all clients have in common.
+    /// The options of all clients.
     pub(super) fn options() -> ClientOptions {
-        // Time is counted here: the crate's limit is one for all sizes.
+        // Timeouts are applied here, because the timeout of the crate is the same for all sizes.
         let agent = HeaderValue::from_static(concat!("git-pggit/", env!("CARGO_PKG_VERSION")));
         ClientOptions::new().with_user_agent(agent).with_timeout_disabled().with_connect_timeout(CONNECT)
     }
@@ -58,7 +58,8 @@ impl Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        // The crate shortens this for the machine's own address, and only there.
+        // The crate shortens the connect timeout for the instance metadata service, and only for
+        // it.
         let connect = |options: &ClientOptions| options.get_config_value(&ClientConfigKey::ConnectTimeout);
         let metadata = connect(options) != connect(&Self::options());
         Ok(HttpClient::new(Service {
@@ -82,13 +83,13 @@ struct Service {
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if self.metadata {
-            // It is asked for a credential by a request that has its place already.
+            // A request for credentials is part of a request that holds a permit already.
             return match self.ask(request).await {
                 Ok(response) if response.status().is_success() => Ok(response),
                 _ => Err(failed(Answer::new(Meaning::NoCredentials, ""))),
             };
         }
-        // It is closed never.
+        // The semaphore is never closed.
         let _place = self.requests.acquire().await;
         let response = self.ask(request).await.map_err(failed)?;
         let status = response.status();
@@ -99,7 +100,7 @@ impl HttpService for Service {
         let body = body.bytes().await?;
         let answer = Answer::read(status.as_u16(), &parts.headers, &body);
         match answer.meaning {
-            // What the crate has a word for.
+            // The crate has error variants for these.
             Meaning::Missing | Meaning::There => Ok(HttpResponse::from_parts(parts, body.into())),
             Meaning::Later => {
                 if let Some(wait) = retry_after(&parts.headers) {
@@ -113,7 +114,7 @@ impl HttpService for Service {
 }
 
 impl Service {
-    /// The whole answer: one that breaks off is none.
+    /// Sends a request and reads the whole response. Fails if the connection breaks before its end.
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Answer> {
         let upload = request.body().content_length() as u64;
         let limit = self.patience + Duration::from_secs(upload / LINE_MIN);
@@ -138,17 +139,17 @@ impl Service {
                 Err(_) => return Err(self.silent(self.patience)),
             }
             if content.len() > BODY_MAX {
-                return Err(Answer::new(Meaning::Refused, "the answer never ends"));
+                return Err(Answer::new(Meaning::Refused, "the response is larger than 1 GiB"));
             }
         }
     }
 
     fn silent(&self, limit: Duration) -> Answer {
-        Answer::new(Meaning::Later, &format!("no answer within {limit:?}"))
+        Answer::new(Meaning::Later, &format!("no response within {limit:?}"))
     }
 }
 
-/// An answer in the words of the crate below: `Request` it tries again.
+/// Converts a response to an error of the crate, which retries errors of the kind `Request`.
 fn failed(answer: Answer) -> HttpError {
     let kind = match answer.meaning {
         Meaning::Later => HttpErrorKind::Request,
