@@ -1,5 +1,4 @@
-//! Making one connection: which host, with or without TLS, and what it means
-//! when the server says no.
+//! Opens a connection: selects the host, decides about TLS, and interprets the refusal of a server.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -17,17 +16,17 @@ use super::conninfo::Host;
 use super::tls::{self, Mode};
 use super::{ConnInfo, Error, Result};
 
-/// A connection that is being polled by the runtime it was made on.
+/// An open connection, polled by the runtime that opened it.
 pub(super) struct Connected {
     pub(super) client: tokio_postgres::Client,
-    /// Ends with the connection; gives the reason when it broke.
+    /// Finishes when the connection ends; the result is the error that broke it.
     pub(super) polling: JoinHandle<Option<tokio_postgres::Error>>,
     pub(super) target: String,
-    /// Told when a notification comes, and when the connection ends.
+    /// Notified when a notification arrives, and when the connection ends.
     pub(super) notified: Arc<Notify>,
 }
 
-/// Keeps a connection going.
+/// Polls a connection until it ends.
 fn keep_polling<S, T>(mut connection: Connection<S, T>, target: String, client: Client) -> Connected
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -54,10 +53,11 @@ where
 /// idle connections after some minutes, and a session may hold a lock or a snapshot for hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
-/// Settings that make a connection safer and that this client cannot keep.
+/// Settings that make a connection safer and that this client does not support.
 const REFUSED: [&str; 4] = ["requirepeer", "require_auth", "sslcrldir", "replication"];
 
-/// Tries the hosts in order until one answers and is of the wanted kind.
+/// Tries the hosts in order until one accepts the connection and has the requested
+/// `target_session_attrs`.
 pub(super) async fn connect(info: &ConnInfo, application: &str) -> Result<Connected> {
     refuse_unsupported(info)?;
     let wanted = Wanted::of(info)?;
@@ -122,7 +122,7 @@ impl Wanted {
         }
     }
 
-    /// The question for the server and the answer that is wanted.
+    /// Returns the query for the server and the required result.
     fn question(self) -> Option<(&'static str, &'static str)> {
         const READ_ONLY: &str = "SHOW transaction_read_only";
         const STANDBY: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END";
@@ -148,7 +148,7 @@ async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: W
         if is_wanted { Ok(connected) } else { Err(Error::Unreachable { target: host.target(), detail }) }
     };
     match seconds(info, "connect_timeout")?.filter(|&seconds| seconds > 0) {
-        // libpq takes one second as two.
+        // libpq raises a timeout of one second to two.
         Some(limit) => {
             tokio::time::timeout(Duration::from_secs(limit.max(2)), attempt).await.unwrap_or_else(|_| {
                 Err(Error::Unreachable { target: host.target(), detail: "timeout expired".to_owned() })
@@ -158,7 +158,7 @@ async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: W
     }
 }
 
-/// `allow` tries without TLS first, `prefer` with; both then try the other way.
+/// The mode `allow` tries without TLS first, `prefer` with TLS; both then try the other way.
 async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) -> Result<Connected> {
     let mode = if host.is_socket() { Mode::Disable } else { Mode::of(info)? };
     let ways: &[SslMode] = match mode {
@@ -175,7 +175,7 @@ async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) 
                 if !may_differ {
                     return Err(error);
                 }
-                // The first reason is the one of the preferred way.
+                // The error of the preferred way is reported.
                 failure.get_or_insert(error);
             }
         }
@@ -183,7 +183,7 @@ async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) 
     Err(failure.expect("there is at least one way, and it has failed"))
 }
 
-/// An error comes with the answer to: may it be better with or without TLS?
+/// Tries one way. The flag of an error is true if the other way, with or without TLS, may succeed.
 async fn connect_once(
     info: &ConnInfo,
     host: &Host,
@@ -244,7 +244,7 @@ fn config(info: &ConnInfo, host: &Host, application: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// A whole number; a negative one means the same as none.
+/// Returns the value of a setting, in its unit; `None` if it is absent or negative.
 fn seconds(info: &ConnInfo, keyword: &str) -> Result<Option<u64>> {
     let number = |text: &str| text.trim().parse::<i64>();
     let value = info.setting(keyword).map(number).transpose();
@@ -252,7 +252,7 @@ fn seconds(info: &ConnInfo, keyword: &str) -> Result<Option<u64>> {
     Ok(value.and_then(|value| u64::try_from(value).ok()))
 }
 
-/// The cause of the client library's error, whose own words only name its kind.
+/// Returns the cause of an error of the client library, whose own message has only the kind.
 fn cause(error: &tokio_postgres::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -261,7 +261,7 @@ fn is_tls(error: &tokio_postgres::Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
 
-/// Says what a failure to connect means.
+/// Converts an error of connecting.
 fn explain(error: &tokio_postgres::Error, info: &ConnInfo, host: &Host) -> Error {
     if let Some(db) = error.as_db_error() {
         return explain_refusal(db, info);
@@ -292,7 +292,7 @@ fn explain_refusal(db: &DbError, info: &ConnInfo) -> Error {
     }
 }
 
-/// The server's refusal as it is, with secrets replaced.
+/// Converts an error of the server, with secrets replaced.
 pub(super) fn query_error(db: &DbError, redact: impl Fn(&str) -> String) -> Error {
     Error::Query {
         sqlstate: db.code().code().to_owned(),

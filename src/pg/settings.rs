@@ -19,8 +19,8 @@ const LEFT_OUT: [&str; 9] = [
     "temp_tablespaces",
 ];
 
-/// Settings of resources and diagnostics that an ordinary role cannot set, or nobody can set within a
-/// session.
+/// Settings of resources and diagnostics that an ordinary role cannot set, or that cannot be set
+/// within a session.
 const RESTRICTED: [&str; 19] = [
     "backtrace_functions",
     "commit_delay",
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_or_means_nothing_is_left_out() {
+    fn possible_secrets_and_irrelevant_settings_are_left_out() {
         for kept in ["search_path", "TimeZone", "session_replication_role", "role"] {
             assert!(matters(kept), "{kept}");
         }
