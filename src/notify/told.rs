@@ -1,5 +1,4 @@
-//! What has been said already, for messages that follow from how things are and
-//! not from what has just happened.
+//! Markers of sent notifications, for notifications about a state and not about an event.
 
 use std::fs;
 use std::io;
@@ -7,9 +6,8 @@ use std::path::Path;
 
 use crate::domain::Timestamp;
 
-/// Notes in the directory `dir` that `subject` was spoken of for `slot`. `true`
-/// for the first one who does, however many try at once and however often they
-/// are started anew.
+/// Marks `subject` as reported for `slot` in the directory `dir`. Returns true for the first caller
+/// only, across processes and restarts. Fails if the directory cannot be written.
 pub fn tell_once(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool> {
     fs::create_dir_all(dir)?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
@@ -19,7 +17,7 @@ pub fn tell_once(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool>
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         other => other.map(drop)?,
     }
-    // Of older times nobody will ask again.
+    // Markers of earlier slots are not needed any more.
     for entry in fs::read_dir(dir)?.flatten() {
         let other = entry.file_name().to_string_lossy().into_owned();
         if other.starts_with(&prefix) && other != name {
@@ -34,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_once() {
+    fn each_slot_is_reported_once() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("told");
         let at = |n: i64| Timestamp::from_unix(n).unwrap();

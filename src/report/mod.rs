@@ -1,4 +1,4 @@
-//! What the records say together. Pure: records and history in, answers out.
+//! Summaries of the records of backups. Pure: records and history in, results out.
 
 mod coverage;
 pub mod metrics;
