@@ -1,25 +1,24 @@
-//! What a worker does beside jobs, now and then.
+//! The periodic tasks of a worker.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::warn;
 
-/// Something that is done again and again: looking at a schedule, removing
-/// what is old.
+/// A periodic task, such as the scheduler.
 pub trait Chore: Send {
-    /// What it is called in the log.
+    /// Returns its name for the server log.
     fn name(&self) -> &'static str;
 
-    /// Does it once. Returns how long to wait before the next time; an error
-    /// is logged, and it is tried again after the same time as before.
+    /// Runs the task once. Returns the wait before the next run. An error is logged, and the
+    /// previous wait is used again.
     fn run(&mut self) -> Result<Duration, String>;
 }
 
-/// How long to wait after a chore that has never succeeded.
+/// The wait after a task that has never succeeded.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// Does it for ever.
+/// Runs a task forever.
 pub(super) async fn keep_doing(mut chore: Box<dyn Chore>) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -27,12 +26,12 @@ pub(super) async fn keep_doing(mut chore: Box<dyn Chore>) {
             let result = chore.run();
             (chore, result)
         });
-        // A panic ends this chore and nothing else; it has been reported.
+        // A panic ends this task only. The panic hook has reported it.
         let Ok((returned, result)) = done.await else { return };
         chore = returned;
         match result {
             Ok(next) => wait = next,
-            Err(error) => warn!(chore = chore.name(), error, "a chore failed"),
+            Err(error) => warn!(task = chore.name(), error, "periodic task failed"),
         }
         sleep(wait).await;
     }

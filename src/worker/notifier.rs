@@ -1,10 +1,9 @@
-//! Tells what became of jobs to whoever is configured to hear it.
+//! Sends notifications about jobs.
 //!
-//! Messages are sent by a thread of their own: neither a slow receiver nor one
-//! that is not there keeps a worker from its jobs. That there is something to
-//! tell about a job is remembered with the job until it was told: when a worker
-//! dies in between, the next one tells it. So a message may come twice, with the
-//! same id, but it comes.
+//! A thread of its own sends the notifications, so that a slow or unreachable receiver does not
+//! delay jobs. The queue keeps a pending notification with the job until it was sent (an outbox).
+//! If a worker crashes before, the next one sends it. So a notification may arrive twice, with the
+//! same id, but it does arrive.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,23 +22,23 @@ use crate::process::crash_point;
 use crate::queue::{self, Filter, Queue};
 use crate::workspace::{self, Factory};
 
-/// How long a worker that ends waits for what is still to be told.
+/// The time that a stopping worker waits for pending notifications.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
-/// How often is looked for what others have not told: soon after the start, when
-/// there is the most of it, and then less and less often.
+/// The first and the longest interval between two searches for pending notifications of other
+/// workers. It doubles in between, because most are found after the start.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
-/// What is handed to the thread.
+/// A request to the thread.
 enum Notification {
     Message(Box<Message>),
-    /// What became of this job, and the size of the backup where it is known.
-    /// Whether it is the first success for a while is found out there.
+    /// A job that has ended, and the size of the backup in bytes, if known. The thread finds out if
+    /// it is the first success after failures.
     Job(Box<Job>, Option<u64>),
 }
 
-/// Takes what is to be told.
+/// Passes notifications to the thread that sends them.
 pub(super) struct Notifier {
     sender: Mutex<Option<Sender<Notification>>>,
     done: Mutex<Receiver<()>>,
@@ -54,26 +53,26 @@ impl Notifier {
         let (finished, done) = channel();
         let jobs = Arc::clone(&queue);
         std::thread::Builder::new().name("notify".to_owned()).spawn(move || {
-            // Dropped at the end, whatever that is.
+            // Dropped when the thread exits, even by a panic.
             let _finished: Sender<()> = finished;
             if let Err(error) = work(&workspaces, jobs.as_ref(), &told) {
-                warn!(error, "nobody can be told");
+                warn!(error, "notifications are disabled");
             }
         })?;
         let me = Owner::current().ok();
         Ok(Self { sender: Mutex::new(Some(sender)), done: Mutex::new(done), queue, me })
     }
 
-    /// Tells what those have not told who should have and did not live to.
+    /// Sends the pending notifications of other workers. Fails if the queue cannot be read.
     pub(super) fn catch_up(&self) -> Result<(), queue::Error> {
         for job in self.queue.untold(self.me.as_ref())? {
-            info!(job = %job.id, database = %job.work.database(), "tells what nobody has told");
+            info!(job = %job.id, database = %job.work.database(), "resending pending notification");
             self.hand(Notification::Job(Box::new(job), None));
         }
         Ok(())
     }
 
-    /// Tells it, soon.
+    /// Sends a message in the background.
     pub(super) fn send(&self, message: Message) {
         self.hand(Notification::Message(Box::new(message)));
     }
@@ -84,12 +83,12 @@ impl Notifier {
         }
     }
 
-    /// Waits until everything is told, or for a while.
+    /// Waits until all notifications are sent, at most half a minute.
     pub(super) fn finish(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
-            warn!("not everybody could be told");
+            warn!("stopped before all notifications were sent");
         }
     }
 }
@@ -97,7 +96,7 @@ impl Notifier {
 impl Listener for Notifier {
     fn on(&self, event: &Event) {
         match event {
-            // Without that nobody wants to hear of it.
+            // Without a pending notification, no receiver is configured for it.
             Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
                 self.hand(Notification::Job(job.clone(), measured.size_bytes));
             }
@@ -107,14 +106,14 @@ impl Listener for Notifier {
     }
 }
 
-/// Does it again and again.
+/// The periodic task that sends pending notifications of other workers.
 pub(super) struct Reminder {
     notifier: Arc<Notifier>,
     wait: Duration,
 }
 
 impl Reminder {
-    /// One that reminds `notifier`.
+    /// Creates the task for `notifier`.
     pub(super) fn of(notifier: Arc<Notifier>) -> Self {
         Self { notifier, wait: FIRST_LOOK }
     }
@@ -122,7 +121,7 @@ impl Reminder {
 
 impl Chore for Reminder {
     fn name(&self) -> &'static str {
-        "reminder"
+        "outbox"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
@@ -132,8 +131,8 @@ impl Chore for Reminder {
     }
 }
 
-/// Whether somebody wants to hear that a job was completed, as it is configured
-/// then.
+/// Returns a function that decides, by the current configuration, if a receiver wants notifications
+/// about completed jobs.
 pub(super) fn successes(workspaces: Factory) -> Tells {
     Box::new(move |job| {
         job.work.kind() == JobKind::Backup
@@ -152,7 +151,7 @@ fn about(job: &Job) -> Message {
         _ => Occasion::Failure,
     };
     let mut message = Message::new(occasion, job.work.database().clone(), job.updated_at);
-    // Of each end of a job there is one message.
+    // Each end of a job has one message.
     message.id = format!("{}-{}", job.id, job.token);
     message.job = Some(job.id.to_string());
     message.backup = Some(job.work.backup().to_string());
@@ -169,7 +168,7 @@ fn about(job: &Job) -> Message {
     message
 }
 
-/// Tells everything until nothing is left to be told.
+/// Sends notifications until the channel is closed.
 fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -186,22 +185,22 @@ fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) 
                 for delivery in runtime.block_on(notifier.send(&to, &message)) {
                     let (to, event) = (&delivery.to, message.occasion.as_str());
                     match delivery.result {
-                        Ok(()) => debug!(to, event, database = %message.database, "told"),
+                        Ok(()) => debug!(to, event, database = %message.database, "notification sent"),
                         Err(error) => {
-                            warn!(to, event, database = %message.database, %error, "could not be told");
+                            warn!(to, event, database = %message.database, %error, "notification failed");
                         }
                     }
                 }
             }
             Err(error) => {
-                warn!(database = %message.database, error = in_a_line(&error), "nobody can be told");
+                warn!(database = %message.database, error = in_a_line(&error), "notification failed");
             }
         }
         crash_point("worker.sent");
         if let Some(job) = job.filter(|job| job.untold.is_some())
             && let Err(error) = queue.told(job.id, job.token)
         {
-            warn!(job = %job.id, %error, "that it was told is not noted: it will be told again");
+            warn!(job = %job.id, %error, "could not mark notification as sent; it may be sent twice");
         }
     }
     Ok(())
@@ -211,7 +210,7 @@ fn receivers(workspaces: &Factory, database: &DatabaseName) -> Result<Notificati
     Ok(workspaces.open().config()?.notifications(database)?)
 }
 
-/// What is said about a job.
+/// Returns the message about a job.
 fn of_job(workspaces: &Factory, queue: &dyn Queue, job: &Job, size: Option<u64>) -> Message {
     let mut message = about(job);
     if message.occasion == Occasion::Success {
@@ -231,7 +230,7 @@ fn recovered(queue: &dyn Queue, job: &Job, mut message: Message) -> Message {
     message
 }
 
-/// Who wants to hear of every success need not also want to hear of this one.
+/// Sends a recovery as a success to receivers that want only successes.
 fn chosen(to: &Notifications, mut message: Message) -> Message {
     if message.occasion == Occasion::Recovered
         && !to.occasions.contains(&Occasion::Recovered)

@@ -1,4 +1,4 @@
-//! The loop: claim, start, wait.
+//! The main loop of the worker: claim, start, wait.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,86 +21,86 @@ use crate::process::crash_point;
 use crate::queue::{self, Claim, Claimant, Queue, Watch};
 use crate::workspace;
 
-/// The longest wait after the queue could not be reached.
+/// The longest wait while the queue is unreachable.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// When a worker ends by itself.
+/// The condition on which a worker exits by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It does not.
+    /// Never.
     Forever,
-    /// When no job may run.
+    /// When no job is due.
     UntilIdle,
     /// After one job.
     Once,
 }
 
-/// How a worker works.
+/// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Its name.
     pub worker: Line,
-    /// How many jobs it runs at once.
+    /// The maximum number of concurrent jobs.
     pub concurrency: usize,
-    /// How long it may be silent before others take its jobs.
+    /// The time without a heartbeat after which other workers may claim its jobs.
     pub lease: Duration,
-    /// How often it looks for jobs when nothing wakes it.
+    /// The interval of polling the queue when no notification arrives.
     pub poll: Duration,
-    /// How long running jobs have when it is told to end.
+    /// The time that running jobs have to finish on shutdown.
     pub grace: Duration,
-    /// When it ends by itself.
+    /// The condition on which it exits by itself.
     pub mode: Mode,
 }
 
-/// Says how long a job may take.
+/// Returns the time limit of a job.
 pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
-/// Says whether somebody wants to hear that a job was completed.
+/// Returns true if a receiver wants a notification about a completed job.
 pub type Tells = Box<dyn Fn(&Job) -> bool + Send + Sync>;
-/// Does something about the backup of an attempt that died without a word.
+/// Records that the backup of an attempt that crashed was interrupted.
 pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
 
-/// A worker and what it works with.
+/// A worker and its dependencies.
 pub struct Worker {
-    /// How it works.
+    /// The settings.
     pub settings: Settings,
-    /// Where the jobs are.
+    /// The queue.
     pub queue: Arc<dyn Queue>,
-    /// Who does the work.
+    /// Runs the jobs.
     pub runner: Arc<dyn Runner>,
-    /// Who is told.
+    /// The listeners of its events.
     pub hub: Hub,
-    /// What else is to be done.
+    /// The periodic tasks.
     pub chores: Vec<Box<dyn Chore>>,
-    /// How long a job may take.
+    /// Returns the time limit of a job.
     pub deadline: Deadline,
-    /// Whether somebody wants to hear that a job was completed.
+    /// Returns true if a receiver wants a notification about a completed job.
     pub tells: Tells,
-    /// What to do about the backup of an attempt that died without a word.
+    /// Records that the backup of an attempt that crashed was interrupted.
     pub died: Died,
 }
 
-/// What a worker has done.
+/// The numbers of the attempts of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many jobs were completed.
+    /// The number of completed jobs.
     pub completed: u64,
-    /// How many attempts ended otherwise.
+    /// The number of attempts that ended otherwise.
     pub failed: u64,
 }
 
-/// Why a worker cannot work.
+/// The reason why a worker cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refuses something that it cannot do without.
+    /// The operating system refused a thread, runtime or signal handler.
     #[error("cannot start the worker")]
     Io(#[from] io::Error),
-    /// There is no queue that could be worked on.
+    /// The queue cannot be used.
     #[error(transparent)]
     Queue(#[from] queue::Error),
     /// The configuration or the repository cannot be read.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
-    /// The address for questions about the worker cannot be used.
+    /// The address of the HTTP endpoint cannot be used.
     #[error("cannot listen at {address}")]
     Listen {
         /// The address.
@@ -110,23 +110,23 @@ pub enum Error {
     },
 }
 
-/// An error and what is behind it in one line, for the log.
+/// Returns an error and its causes in one line, for the server log.
 pub(super) fn in_a_line(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
-    // Some errors say what the error behind them says.
+    // Some errors repeat the text of their cause.
     let mut all: Vec<String> = std::iter::once(error.to_string()).chain(causes).collect();
     all.dedup();
     all.join(": ")
 }
 
-/// What all attempts share.
+/// The state that all attempts share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) runner: Arc<dyn Runner>,
     pub(super) hub: Hub,
-    /// Changes whenever something may have changed in the queue.
+    /// Incremented when the queue may have changed.
     pub(super) woken: watch::Sender<u64>,
-    /// Running attempts have to end.
+    /// True when running attempts must stop.
     pub(super) ends: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
     deadline: Deadline,
@@ -135,7 +135,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Asks the queue about a claim, on a thread that may wait.
+    /// Runs a request to the queue about a claim, on a thread that may block.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         claim: &Claim,
@@ -163,15 +163,16 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, queue::Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(queue::Error::Watch { detail: format!("a thread died: {error}") }),
+        Err(error) => Err(queue::Error::Watch { detail: format!("a thread panicked: {error}") }),
     }
 }
 
-/// Works until it is told to end, or as its mode says.
+/// Runs a worker until a signal or until its mode ends it. Fails if the queue cannot be used or the
+/// operating system refuses a thread.
 pub fn run(worker: Worker) -> Result<Summary, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let summary = runtime.block_on(Loop::new(worker)?.run());
-    // A question that the queue does not answer must not hold us.
+    // A hanging request to the queue must not delay the exit.
     runtime.shutdown_background();
     summary
 }
@@ -182,9 +183,9 @@ struct Loop {
     chores: Vec<Box<dyn Chore>>,
     running: JoinSet<bool>,
     summary: Summary,
-    /// How long to wait after the queue could not be reached; zero when it can.
+    /// The wait while the queue is unreachable; zero while it is reachable.
     wait: Duration,
-    /// Nothing was left to be taken when it looked last.
+    /// True if the last poll found no job.
     idle: bool,
     claimed: u64,
 }
@@ -218,7 +219,7 @@ impl Loop {
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
         self.shared.hub.tell(&started);
         let mut woken = self.shared.woken.subscribe();
-        // How often it says at least that it is not stuck.
+        // The longest interval between two signs of progress.
         let sign = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
@@ -258,7 +259,7 @@ impl Loop {
         }
     }
 
-    /// Takes jobs while there is room for them.
+    /// Claims jobs up to the configured concurrency.
     async fn fill(&mut self) -> Result<(), Error> {
         let once = self.shared.settings.mode == Mode::Once;
         self.idle = false;
@@ -301,7 +302,7 @@ impl Loop {
         }
     }
 
-    /// How long to wait for something to happen before looking again.
+    /// Returns the wait before the next poll.
     async fn pause(&self) -> Duration {
         if !self.wait.is_zero() {
             return self.wait;
@@ -313,23 +314,23 @@ impl Loop {
         let queue = Arc::clone(&self.shared.queue);
         let due = blocking(move || queue.next_due()).await.ok().flatten();
         match due {
-            // It could not be taken: its database is busy, or somebody else was faster. When
-            // that changes, it wakes us.
+            // The job could not be claimed, because its database is busy or another worker was
+            // faster. The queue notifies us when that changes.
             Some(due) if due.is_zero() => Duration::from_secs(1).min(poll),
             Some(due) => due.max(Duration::from_millis(10)).min(poll),
             None => poll,
         }
     }
 
-    /// Wakes the loop whenever the queue changes.
+    /// Starts the thread that wakes the loop when the queue changes.
     fn start_watching(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new().name("watch".to_owned()).spawn(move || keep_watching(&shared))?;
         Ok(())
     }
 
-    /// Takes no more jobs, gives the running ones some time, and hands back the
-    /// rest. Whoever asks again gets no time.
+    /// Shuts down: claims no more jobs, gives running ones the grace period, and returns the others
+    /// to the queue. A second signal ends the grace period.
     async fn finish(
         mut self,
         terminate: &mut tokio::signal::unix::Signal,
@@ -351,14 +352,14 @@ impl Loop {
     }
 }
 
-/// How long a job had been waiting when it was claimed.
+/// Returns the time since the job became due when it was claimed.
 fn waited(job: &Job) -> Duration {
     let since = job.history.last().map_or(job.created_at, |report| report.ended_at);
     let began = job.started_at.unwrap_or(since);
     (began.as_datetime() - since.as_datetime()).to_std().unwrap_or_default()
 }
 
-/// Watches the queue for ever; anew when that fails.
+/// Watches the queue forever, and reopens the watch after an error.
 #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
 fn keep_watching(shared: &Shared) {
     let mut wait = Duration::from_millis(250);
@@ -368,7 +369,7 @@ fn keep_watching(shared: &Shared) {
             Some(watch) => watch.wait(LONGEST_WAIT),
             None => shared.queue.watch().map(|new| {
                 watch = Some(new);
-                // What happened before is not told.
+                // Changes before the watch was opened are not reported, so poll once.
                 true
             }),
         };
@@ -380,7 +381,7 @@ fn keep_watching(shared: &Shared) {
                 }
             }
             Err(error) => {
-                warn!(%error, "the queue cannot be watched");
+                warn!(%error, "could not watch the queue; retrying");
                 watch = None;
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(LONGEST_WAIT);

@@ -1,5 +1,4 @@
-//! Puts into the queue what schedules and branches want, and notices what is
-//! missing.
+//! The scheduler: enqueues the backups of schedules and branches, and reports missed ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,23 +16,23 @@ use crate::notify::{Message, tell_once};
 use crate::queue::{Filter, Queue};
 use crate::workspace::{self, Factory, Workspace, queue};
 
-/// The longest time between two looks.
+/// The longest interval between two runs.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often branches are looked at: hooks see most of what happens.
+/// The interval between two checks of branches, in seconds. Hooks notice most changes immediately.
 const RECONCILE_S: i64 = 300;
 
-/// Looks at schedules and branches, again and again.
+/// The scheduler, a periodic task.
 pub(super) struct Scheduler {
     workspaces: Factory,
     queue: Arc<dyn Queue>,
     notifier: Arc<Notifier>,
     reconciled: Option<Timestamp>,
-    /// What is wrong with the settings of a database, as far as it was told.
+    /// The last problem of each database that was logged.
     told: BTreeMap<DatabaseName, String>,
 }
 
 impl Scheduler {
-    /// One that puts jobs into `queue`.
+    /// Creates a scheduler for `queue`.
     pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<Notifier>) -> Self {
         Self { workspaces, queue, notifier, reconciled: None, told: BTreeMap::new() }
     }
@@ -53,7 +52,7 @@ impl Scheduler {
         for planned in &tables.planned {
             self.miss(planned, &workspace)?;
         }
-        // A clock that was set back must not keep us from looking.
+        // Also check if the clock was set back.
         let age = self.reconciled.map(|at| now.seconds_since(at));
         if age.is_none_or(|age| !(0..RECONCILE_S).contains(&age)) {
             self.reconcile(&known, &overview, &workspace)?;
@@ -79,22 +78,21 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Puts a job into the queue. What is wrong with one database is no business
-    /// of the others.
+    /// Enqueues a job. An error of one database does not affect the others.
     fn enqueue(&mut self, job: BackupJob, workspace: &Workspace) {
         let BackupJob { database, reason, wish } = job;
         let new = queue::backup_job(workspace, &database, wish);
         match new.and_then(|new| Ok(self.queue.enqueue(new)?)) {
             Ok(enqueued) if enqueued.is_new => {
-                info!(job = %enqueued.job.id, %database, reason, "queued a backup");
+                info!(job = %enqueued.job.id, %database, reason, "scheduler enqueued a backup");
             }
             Ok(_) => {}
             Err(error) => self.complain(database, in_a_line(&error)),
         }
     }
 
-    /// Tells that a backup is not there; once, whatever becomes of this process.
-    /// What is only being queued now, or was not long ago, may still come.
+    /// Sends a notification about a missed backup, only once, even across restarts. Backups that
+    /// are due or were attempted within the grace period may still come.
     fn miss(&self, planned: &Planned, workspace: &Workspace) -> Result<(), workspace::Error> {
         let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
         let waited = planned.facts.attempted.map(|at| workspace.now().seconds_since(at));
@@ -106,7 +104,9 @@ impl Scheduler {
         match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
-            Err(error) => warn!(dir = %told.display(), %error, "cannot note that it was told"),
+            Err(error) => {
+                warn!(dir = %told.display(), %error, "could not mark the missed backup as reported")
+            }
         }
         warn!(%database, planned_for = %slot, "a backup is missing");
         let mut message = Message::new(Occasion::Missed, database.clone(), workspace.now());
@@ -117,10 +117,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Warns of the same thing only once.
+    /// Logs a problem of a database, unless it is the same as the last one.
     fn complain(&mut self, database: DatabaseName, problem: String) {
         if self.told.get(&database) != Some(&problem) {
-            warn!(%database, problem, "nothing is planned");
+            warn!(%database, problem, "scheduler cannot enqueue backups");
             self.told.insert(database, problem);
         }
     }
@@ -128,7 +128,7 @@ impl Scheduler {
 
 impl Chore for Scheduler {
     fn name(&self) -> &'static str {
-        "planner"
+        "scheduler"
     }
 
     fn run(&mut self) -> Result<Duration, String> {

@@ -1,5 +1,5 @@
-//! A worker on the queue of a workspace, with all that accompanies it: the scheduler, the
-//! notifications, and the answers about its health.
+//! Starts a worker on the queue of a workspace, with the scheduler, the notifications and the HTTP
+//! endpoint.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,28 +20,29 @@ use crate::workspace::{self, Factory, Workspace};
 /// The options of a worker that are not configured.
 #[derive(Debug)]
 pub struct Options {
-    /// When it ends by itself.
+    /// The condition on which it exits by itself.
     pub mode: Mode,
-    /// How many jobs it runs at once.
+    /// The maximum number of concurrent jobs.
     pub concurrency: usize,
-    /// How long running jobs have when it is told to end.
+    /// The time that running jobs have to finish on shutdown.
     pub grace: Duration,
-    /// The address at which it answers questions.
+    /// The address of the HTTP endpoint.
     pub listen: Option<SocketAddr>,
-    /// The program that makes an attempt.
+    /// The program that runs an attempt.
     pub processes: Processes,
 }
 
 /// The result of a worker.
 #[derive(Debug)]
 pub struct Ended {
-    /// The numbers of its jobs.
+    /// The numbers of its attempts.
     pub summary: Result<Summary, Error>,
-    /// Why the notifications that other workers owed could not be looked for.
+    /// An error if the pending notifications of other workers could not be read.
     pub notifications: Result<(), queue::Error>,
 }
 
-/// Works on the queue of `workspace` until it is told to end, or as its mode says.
+/// Runs a worker on the queue of `workspace` until a signal or until its mode ends it. Fails if the
+/// queue, the configuration or the address cannot be used.
 pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
     let Options { mode, concurrency, grace, listen, processes } = options;
     let config = workspace.config()?;
@@ -94,8 +95,8 @@ fn name_of_process() -> Line {
     Line::lossy(&format!("{}-{}", crate::process::host(), std::process::id()))
 }
 
-/// How long a job may take: what its database says, and some time to say that
-/// it was too long.
+/// Returns the time limit of a job: the configured timeout of the database, and a minute in which
+/// the process can report the timeout itself.
 fn deadlines(config: Config) -> Deadline {
     const MORE: Duration = Duration::from_secs(60);
     Box::new(move |job| {
@@ -104,7 +105,7 @@ fn deadlines(config: Config) -> Deadline {
     })
 }
 
-/// Records that an attempt was interrupted whose process died without a word.
+/// Returns a function that records an attempt that crashed as interrupted.
 fn records(workspace: &Workspace) -> Result<Died, workspace::Error> {
     let ledger = workspace.ledger_repository()?.for_thread();
     let schema = workspace.repository()?.for_thread();
@@ -121,7 +122,7 @@ fn records(workspace: &Workspace) -> Result<Died, workspace::Error> {
         };
         let id = work.backup;
         if let Err(error) = backup::record_interrupted(&ledger, id) {
-            tracing::warn!(backup = %id, %error, "that the attempt was interrupted is not recorded");
+            tracing::warn!(backup = %id, %error, "could not record the interrupted attempt");
         }
     }))
 }
