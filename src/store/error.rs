@@ -101,7 +101,7 @@ pub enum Error {
     BadLocation {
         /// The location.
         location: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
     /// There is no store at the URL.
