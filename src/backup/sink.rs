@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use crate::domain::{Artifact, Compression, Line};
 use crate::progress::Progress;
-use crate::store::{self, Chunking, Draft, DraftFile, FileSummary, Held};
+use crate::store::{self, Chunking, FileSummary, PendingBackup, PendingFile, StoredBackup};
 use crate::tools;
 use crate::tools::adapter::{Content, Sink, SinkFile, Source};
 
 /// A draft that a tool fills.
 pub(super) struct DraftSink<'a> {
-    pub(super) draft: &'a Draft,
+    pub(super) draft: &'a PendingBackup,
     pub(super) compression: Compression,
 }
 
@@ -45,7 +45,7 @@ impl Sink for DraftSink<'_> {
     }
 }
 
-struct File<'a>(DraftFile<'a>);
+struct File<'a>(PendingFile<'a>);
 
 impl Write for File<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -98,7 +98,7 @@ impl Sink for NoSink {
 }
 
 /// The bytes of a backup in a store or a directory.
-pub struct HeldSource(pub Held);
+pub struct HeldSource(pub StoredBackup);
 
 impl Source for HeldSource {
     fn names(&self) -> io::Result<Vec<String>> {

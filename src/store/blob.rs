@@ -10,7 +10,7 @@
 //!   varint  the size of the base in bytes
 //! varint  the size of the result in bytes
 
-use super::delta::{Delta, Spare};
+use super::delta::{BufferPool, Delta};
 use super::varint;
 
 const PLAIN: u8 = 0;
@@ -109,16 +109,16 @@ impl Decoder {
         Ok(Self { zstd: zstd::bulk::Decompressor::new()? })
     }
 
-    /// Decodes a blob; `None` if `bytes` are not one. Buffers come from `spare`.
-    pub(crate) fn decode(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Blob> {
+    /// Decodes a blob; `None` if `bytes` are not one. Buffers come from `pool`.
+    pub(crate) fn decode(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Option<Blob> {
         let (&kind, mut rest) = bytes.split_first()?;
         match kind {
             PLAIN => {
-                let mut content = spare.take();
+                let mut content = pool.take();
                 content.extend_from_slice(rest);
                 Some(Blob::Whole(content))
             }
-            ZSTD => Some(Blob::Whole(self.unpack(rest, spare)?)),
+            ZSTD => Some(Blob::Whole(self.unpack(rest, pool)?)),
             DELTA | DELTA_ZSTD => {
                 let mut number = || varint::take(&mut rest);
                 let count =
@@ -132,9 +132,9 @@ impl Decoder {
                 let delta = match kind {
                     DELTA => Delta::decode(rest)?,
                     _ => {
-                        let content = self.unpack(rest, spare)?;
+                        let content = self.unpack(rest, pool)?;
                         let delta = Delta::decode(&content);
-                        spare.put(content);
+                        pool.put(content);
                         delta?
                     }
                 };
@@ -144,11 +144,11 @@ impl Decoder {
         }
     }
 
-    fn unpack(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Vec<u8>> {
+    fn unpack(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Option<Vec<u8>> {
         // The frame header has the size of the content; at most `CONTENT_MAX` bytes are allocated.
         let size = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten()?;
         let size = usize::try_from(size).ok().filter(|size| *size <= CONTENT_MAX)?;
-        let mut content = spare.take();
+        let mut content = pool.take();
         content.reserve_exact(size);
         match self.zstd.decompress_to_buffer(bytes, &mut content) {
             Ok(written) if written == size => Some(content),
@@ -169,7 +169,7 @@ mod tests {
         for content in [&b""[..], b"x", &[7; 100_000]] {
             let blob = encoder.whole(content).unwrap();
             assert!(
-                matches!(decoder.decode(&blob, &mut Spare::default()).unwrap(), Blob::Whole(read) if read == content)
+                matches!(decoder.decode(&blob, &mut BufferPool::default()).unwrap(), Blob::Whole(read) if read == content)
             );
         }
         let bases = [BaseRef { pack: 3, offset: 1 << 24, stored: 77, size: 200 }; 2];
@@ -180,7 +180,7 @@ mod tests {
         };
         let blob = encoder.delta(305, &delta).unwrap().blob(&bases);
         let Some(Blob::Delta { bases: read, size, delta: same }) =
-            decoder.decode(&blob, &mut Spare::default())
+            decoder.decode(&blob, &mut BufferPool::default())
         else {
             panic!()
         };
@@ -190,8 +190,8 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_do_not_panic(kind in 0u8..5, bytes: Vec<u8>) {
-            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat(), &mut Spare::default());
-            let _ = Decoder::new().unwrap().decode(&bytes, &mut Spare::default());
+            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat(), &mut BufferPool::default());
+            let _ = Decoder::new().unwrap().decode(&bytes, &mut BufferPool::default());
         }
     }
 }

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bucket::Object;
-use super::gc::{Amount, AtWork};
+use super::gc::{Amount, WriterSession};
 use super::layout::{self, Revision};
 use super::manifest::Manifest;
 use super::reader::Artifact;
 use super::survey::{self, Artifacts};
-use super::{Error, Result, Store, by_many};
+use super::{Error, Result, Store, parallel_map};
 use crate::domain::Timestamp;
 use crate::progress::Progress;
 
@@ -32,7 +32,7 @@ pub enum Portion {
 
 /// The options of a check.
 #[derive(Debug, Clone, Default)]
-pub struct Thoroughness {
+pub struct CheckOptions {
     /// The packs to compare with their digests; none if it is `None`.
     pub read: Option<Portion>,
     /// The locations of artifacts that must exist.
@@ -49,12 +49,12 @@ pub struct Finding {
     pub code: &'static str,
     /// The description.
     pub detail: String,
-    pub(super) broken: Broken,
+    pub(super) target: FindingTarget,
 }
 
 /// The object of a finding, for its repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum FindingTarget {
     Pack(String),
     Manifest(Revision),
     Artifact(String),
@@ -64,7 +64,7 @@ pub(super) enum Broken {
 
 /// An artifact with missing or damaged files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub struct AffectedArtifact {
     /// The id of the artifact.
     pub id: String,
     /// The name of the database; `None` if the manifest cannot be read.
@@ -77,7 +77,7 @@ pub struct Hit {
 
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckReport {
     /// The number of artifacts.
     pub artifacts: usize,
     /// The number of packs.
@@ -87,27 +87,27 @@ pub struct Checked {
     /// The missing and damaged objects.
     pub findings: Vec<Finding>,
     /// The affected artifacts.
-    pub hits: Vec<Hit>,
+    pub affected: Vec<AffectedArtifact>,
     /// The packs that no artifact names; `None` if a manifest cannot be read.
     pub garbage: Option<Amount>,
     /// Writers that are active or have crashed.
-    pub at_work: Vec<AtWork>,
+    pub writers: Vec<WriterSession>,
     /// The number of unfinished garbage collections.
     pub markers: usize,
     /// The WAL files that were read.
     pub wal: Amount,
 }
 
-impl Checked {
+impl CheckReport {
     /// Returns true if nothing is missing or damaged.
     pub fn is_sound(&self) -> bool {
-        self.findings.is_empty() && self.hits.is_empty()
+        self.findings.is_empty() && self.affected.is_empty()
     }
 }
 
 impl Portion {
     /// Returns true if the pack `id` is read on the day of `now`.
-    fn takes(self, id: &str, now: Timestamp) -> bool {
+    fn selects(self, id: &str, now: Timestamp) -> bool {
         let Self::Percent(percent) = self else { return true };
         let slice = u64::from_str_radix(id.get(..8).unwrap_or_default(), 16).unwrap_or_default() % SLICES;
         let count = (SLICES * u64::from(percent.min(100))).div_ceil(100);
@@ -129,39 +129,39 @@ impl Store {
     /// the storage cannot be read for a temporary reason; damage is part of the result.
     pub fn check(
         &self,
-        thoroughness: &Thoroughness,
+        options: &CheckOptions,
         now: Timestamp,
         progress: &dyn Progress,
-    ) -> Result<Checked> {
+    ) -> Result<CheckReport> {
         progress.stage("reading manifests", None);
-        let artifacts = survey::artifacts(&self.shelf)?;
+        let artifacts = survey::artifacts(&self.inner)?;
         // Packs are listed after the artifacts: a pack exists before its artifact does.
-        let packs = survey::packs(&self.shelf.bucket)?;
-        let mut checked = Checked { packs: packs.len(), ..Checked::default() };
-        (checked.markers, checked.at_work) = self.bystanders(now)?;
+        let packs = survey::packs(&self.inner.bucket)?;
+        let mut checked = CheckReport { packs: packs.len(), ..CheckReport::default() };
+        (checked.markers, checked.writers) = self.writer_sessions(now)?;
         let readable = self.manifests(artifacts, &mut checked);
-        self.expected(&thoroughness.expected, &mut checked)?;
+        self.expected(&options.expected, &mut checked)?;
         let mut bad = self.sizes(&readable, &packs, &mut checked);
         checked.garbage = garbage(&readable, &packs, &checked);
-        if let Some(portion) = thoroughness.read {
+        if let Some(portion) = options.read {
             let wanted: Vec<_> =
-                packs.iter().filter(|(id, _)| !bad.contains(*id) && portion.takes(id, now)).collect();
+                packs.iter().filter(|(id, _)| !bad.contains(*id) && portion.selects(id, now)).collect();
             self.contents(&wanted, &mut bad, &mut checked, progress)?;
         }
-        if let Some(portion) = thoroughness.read {
-            let takes = |name: &str| portion.takes(&blake3::hash(name.as_bytes()).to_hex(), now);
-            self.check_wal(&takes, &mut checked)?;
+        if let Some(portion) = options.read {
+            let selects = |name: &str| portion.selects(&blake3::hash(name.as_bytes()).to_hex(), now);
+            self.check_wal(&selects, &mut checked)?;
         }
-        self.hits(readable, &bad, &mut checked, progress)?;
-        checked.hits.sort_by(|a, b| a.location.cmp(&b.location));
+        self.affected(readable, &bad, &mut checked, progress)?;
+        checked.affected.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(checked)
     }
 
-    fn manifests(&self, artifacts: Artifacts, checked: &mut Checked) -> Vec<Readable> {
+    fn manifests(&self, artifacts: Artifacts, checked: &mut CheckReport) -> Vec<Readable> {
         let mut readable = Vec::new();
         for found in artifacts.found {
             checked.artifacts += 1;
-            let listed = found.listed(&self.shelf.bucket);
+            let listed = found.listed(&self.inner.bucket);
             let (id, location) = (listed.id, listed.location);
             match found.manifest {
                 Ok(manifest) => readable.push(Readable { manifest, id, location }),
@@ -171,19 +171,24 @@ impl Store {
                         _ => "manifest-damaged",
                     };
                     checked.findings.push(Finding {
-                        object: self.shelf.bucket.uri(&found.object.name),
+                        object: self.inner.bucket.uri(&found.object.name),
                         code,
                         detail: detail(&error),
-                        broken: Broken::Manifest(found.revision),
+                        target: FindingTarget::Manifest(found.revision),
                     });
-                    checked.hits.push(Hit { id, lineage: None, location, files: Vec::new() });
+                    checked.affected.push(AffectedArtifact {
+                        id,
+                        lineage: None,
+                        location,
+                        files: Vec::new(),
+                    });
                 }
             }
         }
         readable
     }
 
-    fn expected(&self, expected: &[String], checked: &mut Checked) -> Result<()> {
+    fn expected(&self, expected: &[String], checked: &mut CheckReport) -> Result<()> {
         // An artifact is missing only if it is not in this later listing: it may have been
         // published meanwhile.
         let there: BTreeSet<String> = self.list()?.into_iter().map(|listed| listed.location).collect();
@@ -192,9 +197,9 @@ impl Store {
                 object: location.clone(),
                 code: "artifact-missing",
                 detail: "there is no such artifact".to_owned(),
-                broken: Broken::Artifact(location.clone()),
+                target: FindingTarget::Artifact(location.clone()),
             });
-            checked.hits.push(Hit {
+            checked.affected.push(AffectedArtifact {
                 id: location.rsplit('/').next().unwrap_or_default().to_owned(),
                 lineage: None,
                 location: location.clone(),
@@ -209,7 +214,7 @@ impl Store {
         &self,
         readable: &[Readable],
         packs: &BTreeMap<String, Object>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
     ) -> BTreeSet<String> {
         let named = readable.iter().flat_map(|artifact| &artifact.manifest.packs);
         let named: BTreeMap<&String, u64> = named.map(|pack| (&pack.id, pack.size)).collect();
@@ -233,10 +238,10 @@ impl Store {
         code: &'static str,
         detail: String,
         bad: &mut BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
     ) {
-        let object = self.shelf.bucket.uri(&layout::pack(id));
-        checked.findings.push(Finding { object, code, detail, broken: Broken::Pack(id.to_owned()) });
+        let object = self.inner.bucket.uri(&layout::pack(id));
+        checked.findings.push(Finding { object, code, detail, target: FindingTarget::Pack(id.to_owned()) });
         bad.insert(id.to_owned());
     }
 
@@ -245,12 +250,12 @@ impl Store {
         &self,
         wanted: &[(&String, &Object)],
         bad: &mut BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
         progress: &dyn Progress,
     ) -> Result<()> {
         progress.stage("reading packs", Some(wanted.iter().map(|(_, object)| object.size).sum()));
-        let read = by_many(wanted, |(id, object)| {
-            let content = self.shelf.bucket.find(&object.name)?;
+        let read = parallel_map(wanted, |(id, object)| {
+            let content = self.inner.bucket.find(&object.name)?;
             progress.advance(object.size);
             Ok(content.map(|content| blake3::hash(&content).to_hex().as_str() == id.as_str()))
         });
@@ -273,11 +278,11 @@ impl Store {
     }
 
     /// Reads the artifacts that name a bad pack, and reports the files that are damaged.
-    fn hits(
+    fn affected(
         &self,
         readable: Vec<Readable>,
         bad: &BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
         progress: &dyn Progress,
     ) -> Result<()> {
         let named = |artifact: &Readable| artifact.manifest.packs.iter().any(|pack| bad.contains(&pack.id));
@@ -286,7 +291,7 @@ impl Store {
         progress.stage("reading artifacts", Some(sizes.sum()));
         for Readable { manifest, id, location } in suspects {
             let lineage = Some(manifest.lineage.clone());
-            let artifact = Artifact::new(Arc::clone(&self.shelf), manifest);
+            let artifact = Artifact::new(Arc::clone(&self.inner), manifest);
             let mut files = Vec::new();
             for file in &artifact.manifest().files {
                 let read =
@@ -298,14 +303,14 @@ impl Store {
                 }
             }
             if !files.is_empty() {
-                checked.hits.push(Hit { id, lineage, location, files });
+                checked.affected.push(AffectedArtifact { id, lineage, location, files });
             }
         }
         Ok(())
     }
 }
 
-fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &Checked) -> Option<Amount> {
+fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &CheckReport) -> Option<Amount> {
     if readable.len() != checked.artifacts {
         return None;
     }
@@ -342,7 +347,7 @@ mod tests {
                 for run in 0..101 {
                     let now = Timestamp::from_unix((20_000 + run * every) * 86_400).unwrap();
                     let taken: Vec<_> =
-                        ids.iter().filter(|id| Portion::Percent(percent).takes(id, now)).collect();
+                        ids.iter().filter(|id| Portion::Percent(percent).selects(id, now)).collect();
                     most = most.max(taken.len());
                     left.retain(|id| !taken.contains(id));
                     if every == 1 && run >= i64::from(100_u8.div_ceil(percent)) {

@@ -146,7 +146,7 @@ pub enum Error {
     },
     /// A store is not encrypted, but records name an encryption key.
     #[error("{url}: the store is not encrypted, but its backups are recorded as encrypted")]
-    Unsealed {
+    RecordedAsEncrypted {
         /// The URL of the store.
         url: String,
     },
@@ -160,7 +160,7 @@ pub enum Error {
     },
     /// A location is outside all configured stores and directories.
     #[error("{location}: not in a store or directory of your configuration")]
-    Elsewhere {
+    OutsideRoots {
         /// The location.
         location: String,
     },
@@ -286,7 +286,7 @@ pub enum Error {
     },
     /// The lease of this writer expired, and a garbage collection ended its session.
     #[error("{url}: the lease of this writer expired after {hours} hours; its artifact is discarded")]
-    TakenForDead {
+    LeaseExpired {
         /// The URL of the store.
         url: String,
         /// The lease of writers, in hours.
@@ -313,7 +313,7 @@ impl Error {
             Self::Full { .. }
             | Self::RootMissing { .. }
             | Self::Storage { transient: true, .. }
-            | Self::TakenForDead { .. }
+            | Self::LeaseExpired { .. }
             | Self::KeysBusy { .. } => true,
             Self::Io { source, .. } => may_pass(source),
             _ => false,

@@ -92,7 +92,7 @@ impl Packs {
 
     /// Call it after content of these packs was found damaged. Removes their files from the cache
     /// if these are damaged. Returns true if a second read may succeed.
-    pub(super) fn distrust<'a>(&self, packs: impl IntoIterator<Item = &'a str>) -> bool {
+    pub(super) fn drop_damaged<'a>(&self, packs: impl IntoIterator<Item = &'a str>) -> bool {
         let Some(cache) = &self.cache else { return false };
         for pack in packs {
             cache.remove_damaged(pack);
@@ -112,40 +112,40 @@ pub(crate) struct Cache {
     directory: PathBuf,
     bytes_max: u64,
     /// The packs that are being downloaded. Other threads that need one wait for it.
-    coming: Mutex<HashSet<String>>,
-    came: Condvar,
+    downloading: Mutex<HashSet<String>>,
+    downloaded: Condvar,
 }
 
 /// Marks a download as ended on drop, whether it succeeded or not.
-struct Coming<'a>(&'a Cache, &'a str);
+struct DownloadGuard<'a>(&'a Cache, &'a str);
 
-impl Drop for Coming<'_> {
+impl Drop for DownloadGuard<'_> {
     fn drop(&mut self) {
-        self.0.coming().remove(self.1);
-        self.0.came.notify_all();
+        self.0.downloading().remove(self.1);
+        self.0.downloaded.notify_all();
     }
 }
 
 impl Cache {
     /// Creates a cache in `directory`, which need not exist, of at most `bytes_max` bytes.
     pub(crate) fn new(directory: PathBuf, bytes_max: u64) -> Self {
-        Self { directory, bytes_max, coming: Mutex::default(), came: Condvar::new() }
+        Self { directory, bytes_max, downloading: Mutex::default(), downloaded: Condvar::new() }
     }
 
     /// Returns the file of a pack, and downloads it first if necessary. `None` if the cache cannot
     /// keep it. Fails if the download fails or has a wrong digest.
     fn file(&self, bucket: &Bucket, pack: &str) -> Result<Option<File>> {
         let path = self.directory.join(pack);
-        let _coming = {
-            let mut coming = self.coming();
+        let _guard = {
+            let mut downloading = self.downloading();
             loop {
                 if let Ok(file) = File::open(&path) {
                     return Ok(Some(file));
                 }
-                if coming.insert(pack.to_owned()) {
-                    break Coming(self, pack);
+                if downloading.insert(pack.to_owned()) {
+                    break DownloadGuard(self, pack);
                 }
-                coming = self.came.wait(coming).unwrap_or_else(PoisonError::into_inner);
+                downloading = self.downloaded.wait(downloading).unwrap_or_else(PoisonError::into_inner);
             }
         };
         let name = layout::pack(pack);
@@ -162,8 +162,8 @@ impl Cache {
         Ok(kept)
     }
 
-    fn coming(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    fn downloading(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.downloading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the file of a pack if its content does not match its digest.

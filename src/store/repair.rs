@@ -1,7 +1,7 @@
 //! Repairs a store with objects of a replica.
 
-use super::check::{Broken, Checked};
-use super::copy::good_pack;
+use super::check::{CheckReport, FindingTarget};
+use super::copy::verified_pack;
 use super::layout::{self, Revision};
 use super::{Error, Result, Store};
 use crate::process::crash_point;
@@ -9,7 +9,7 @@ use crate::progress::Progress;
 
 /// The result of a repair.
 #[derive(Debug, Default)]
-pub struct Repaired {
+pub struct RepairReport {
     /// The URIs of repaired objects.
     pub objects: Vec<String>,
     /// The URIs of objects that could not be repaired, with the errors.
@@ -19,7 +19,12 @@ pub struct Repaired {
 impl Store {
     /// Replaces the objects that `checked` found by those in `copy`, if they are intact there.
     /// Fails if `copy` is another store, or if a storage fails.
-    pub fn repair(&self, checked: &Checked, copy: &Self, progress: &dyn Progress) -> Result<Repaired> {
+    pub fn repair(
+        &self,
+        checked: &CheckReport,
+        copy: &Self,
+        progress: &dyn Progress,
+    ) -> Result<RepairReport> {
         if copy.config().id != self.config().id {
             return Err(Error::OtherStore {
                 url: copy.url().to_string(),
@@ -27,13 +32,13 @@ impl Store {
                 found: copy.config().id.to_string(),
             });
         }
-        let mut repaired = Repaired::default();
+        let mut repaired = RepairReport::default();
         for finding in &checked.findings {
-            let done = match &finding.broken {
-                Broken::Pack(id) => self.repair_pack(id, copy),
-                Broken::Manifest(revision) => self.repair_manifest(revision, copy),
-                Broken::Artifact(location) => self.repair_artifact(location, copy, progress),
-                Broken::Wal(object) => self.repair_wal(object, copy),
+            let done = match &finding.target {
+                FindingTarget::Pack(id) => self.repair_pack(id, copy),
+                FindingTarget::Manifest(revision) => self.repair_manifest(revision, copy),
+                FindingTarget::Artifact(location) => self.repair_artifact(location, copy, progress),
+                FindingTarget::Wal(object) => self.repair_wal(object, copy),
             };
             match done {
                 Ok(()) => repaired.objects.push(finding.object.clone()),
@@ -48,8 +53,8 @@ impl Store {
 
     /// Replaces the pack atomically. Until then, most of its content can still be read.
     fn repair_pack(&self, id: &str, copy: &Self) -> Result<()> {
-        let content = good_pack(copy, id)?;
-        self.shelf.bucket.replace(&layout::pack(id), content)?;
+        let content = verified_pack(copy, id)?;
+        self.inner.bucket.replace(&layout::pack(id), content)?;
         crash_point("store.repair.pack");
         Ok(())
     }
@@ -57,22 +62,22 @@ impl Store {
     /// Writes the manifest as a newer revision before it removes the damaged one: without a
     /// manifest, the packs of the artifact would be garbage.
     fn repair_manifest(&self, damaged: &Revision, copy: &Self) -> Result<()> {
-        let listed = copy.shelf.bucket.list(&damaged.prefix())?;
+        let listed = copy.inner.bucket.list(&damaged.prefix())?;
         let good = listed.iter().rev().filter_map(|object| Revision::of_object(&object.name));
-        let mut last = Error::NoObject { object: copy.shelf.bucket.uri(&damaged.prefix()) };
+        let mut last = Error::NoObject { object: copy.inner.bucket.uri(&damaged.prefix()) };
         // An older revision may name packs that are gone, so only this one or a newer one can be
         // used.
         for revision in good.filter(|revision| revision.number >= damaged.number) {
-            match copy.shelf.read_manifest(&revision) {
+            match copy.inner.read_manifest(&revision) {
                 Ok(manifest) => {
                     let next = Revision { number: damaged.number + 1, ..damaged.clone() };
-                    match self.shelf.write_manifest(&next, &manifest) {
+                    match self.inner.write_manifest(&next, &manifest) {
                         // Another repair was faster. Two encryptions of the same manifest differ.
-                        Err(Error::OtherObject { .. }) if self.shelf.read_manifest(&next).is_ok() => {}
+                        Err(Error::OtherObject { .. }) if self.inner.read_manifest(&next).is_ok() => {}
                         other => drop(other?),
                     }
                     crash_point("store.repair.manifest");
-                    return self.shelf.bucket.delete(&damaged.object());
+                    return self.inner.bucket.delete(&damaged.object());
                 }
                 Err(error) => last = error,
             }

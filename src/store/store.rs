@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
 use super::crypt::Crypt;
-use super::delta::Spare;
+use super::delta::BufferPool;
 use super::keys::{self, Author, Keyring, NewRecipient};
 use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
@@ -60,7 +60,7 @@ pub struct Access {
 }
 
 /// The parts of a store that readers and writers share.
-pub(crate) struct Shelf {
+pub(crate) struct StoreInner {
     pub(crate) bucket: Arc<Bucket>,
     pub(crate) crypt: Crypt,
     pub(crate) packs: Packs,
@@ -70,12 +70,12 @@ pub(crate) struct Shelf {
 /// An open store.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) inner: Arc<StoreInner>,
 }
 
 /// An artifact in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedArtifact {
     /// The id of the artifact.
     pub id: String,
     /// The time when this revision was written, by the clock of the storage.
@@ -88,7 +88,7 @@ pub struct Listed {
 impl Store {
     /// Creates a store. Fails if there is one.
     pub fn init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
-        let bucket = vacant(url, access)?;
+        let bucket = bucket_without_store(url, access)?;
         let config = new_config(now, false);
         write_config(&bucket, &config)?;
         Ok(Self::with(bucket, config, Crypt::default(), access))
@@ -101,7 +101,7 @@ impl Store {
         recipients: &[NewRecipient],
         author: &Author,
     ) -> Result<Self> {
-        let bucket = vacant(url, access)?;
+        let bucket = bucket_without_store(url, access)?;
         let config = new_config(author.at, true);
         // The keys come before the configuration, whose existence makes it a store.
         let (crypt, number) = keys::begin(&bucket, config.id, recipients, author)?;
@@ -148,8 +148,8 @@ impl Store {
             return Err(Error::Replaced { url, expected: other.clone(), found });
         }
         match expected.keys.first() {
-            Some(_) if !self.config().encrypted => Err(Error::Unsealed { url }),
-            Some(key) if !expected.keys.iter().any(|key| self.shelf.crypt.knows(key)) => {
+            Some(_) if !self.config().encrypted => Err(Error::RecordedAsEncrypted { url }),
+            Some(key) if !expected.keys.iter().any(|key| self.inner.crypt.knows(key)) => {
                 Err(Error::OtherKeys { url, key: key.clone() })
             }
             _ => Ok(()),
@@ -174,47 +174,47 @@ impl Store {
             .as_ref()
             .map(|(directory, bytes)| Cache::new(directory.join(config.id.to_string()), *bytes));
         let packs = Packs::new(Arc::clone(&bucket), cache);
-        Self { shelf: Arc::new(Shelf { bucket, crypt, packs, config }) }
+        Self { inner: Arc::new(StoreInner { bucket, crypt, packs, config }) }
     }
 
     /// Returns the URL.
     pub fn url(&self) -> &StoreUrl {
-        self.shelf.bucket.url()
+        self.inner.bucket.url()
     }
 
     /// Returns the configuration.
     pub fn config(&self) -> &StoreConfig {
-        &self.shelf.config
+        &self.inner.config
     }
 
     /// Begins an artifact, with the newest one of its lineage as base. Fails if the storage cannot
     /// be written.
     pub fn begin(&self, new: NewArtifact) -> Result<ArtifactWriter> {
         let lineage = new.lineage.clone();
-        ArtifactWriter::begin(&self.shelf, new, || self.latest(&lineage))
+        ArtifactWriter::begin(&self.inner, new, || self.latest(&lineage))
     }
 
     /// Returns all artifacts in their newest revision, by lineage and id. Fails if the storage
     /// cannot be listed.
-    pub fn list(&self) -> Result<Vec<Listed>> {
+    pub fn list(&self) -> Result<Vec<ListedArtifact>> {
         self.listed(layout::ARTIFACTS)
     }
 
     /// Returns the artifacts of a lineage, by id. Fails if the storage cannot be listed.
-    pub fn list_lineage(&self, lineage: &str) -> Result<Vec<Listed>> {
-        self.listed(&layout::lineage(&self.shelf.crypt, lineage))
+    pub fn list_lineage(&self, lineage: &str) -> Result<Vec<ListedArtifact>> {
+        self.listed(&layout::lineage(&self.inner.crypt, lineage))
     }
 
-    fn listed(&self, prefix: &str) -> Result<Vec<Listed>> {
-        let mut found: Vec<Listed> = Vec::new();
-        for Object { name, modified, .. } in self.shelf.bucket.list(prefix)? {
+    fn listed(&self, prefix: &str) -> Result<Vec<ListedArtifact>> {
+        let mut found: Vec<ListedArtifact> = Vec::new();
+        for Object { name, modified, .. } in self.inner.bucket.list(prefix)? {
             // Objects of other programs are ignored.
             let Some(revision) = Revision::of_object(&name) else { continue };
             if found.last().is_some_and(|last| last.revision.prefix() == revision.prefix()) {
                 found.pop();
             }
-            let location = self.shelf.bucket.uri(revision.prefix().trim_end_matches('/'));
-            found.push(Listed { id: revision.id.clone(), modified, location, revision });
+            let location = self.inner.bucket.uri(revision.prefix().trim_end_matches('/'));
+            found.push(ListedArtifact { id: revision.id.clone(), modified, location, revision });
         }
         Ok(found)
     }
@@ -233,9 +233,9 @@ impl Store {
     }
 
     /// Opens a listed artifact. Fails if its manifest is missing or damaged.
-    pub fn artifact(&self, listed: &Listed) -> Result<Artifact> {
-        let manifest = self.shelf.read_manifest(&listed.revision)?;
-        Ok(Artifact::new(Arc::clone(&self.shelf), manifest))
+    pub fn artifact(&self, listed: &ListedArtifact) -> Result<Artifact> {
+        let manifest = self.inner.read_manifest(&listed.revision)?;
+        Ok(Artifact::new(Arc::clone(&self.inner), manifest))
     }
 
     /// Returns the URL of the store in a location; `None` if the location is not that of an
@@ -258,8 +258,8 @@ impl Store {
     pub fn remove(&self, location: &str) -> Result<()> {
         let Some(revision) = revision_of(location, &self.url().to_string()) else { return Ok(()) };
         // The lowest revision first, so that the newest one remains valid until the end.
-        for object in self.shelf.bucket.list(&revision.prefix())? {
-            self.shelf.bucket.delete(&object.name)?;
+        for object in self.inner.bucket.list(&revision.prefix())? {
+            self.inner.bucket.delete(&object.name)?;
             crash_point("store.rm.removed");
         }
         Ok(())
@@ -273,7 +273,7 @@ pub(super) fn revision_of(location: &str, url: &str) -> Option<Revision> {
     Revision::of_object(&format!("{path}/00000000"))
 }
 
-impl Shelf {
+impl StoreInner {
     pub(crate) fn seal(&self, content: Vec<u8>, place: &str) -> Result<Vec<u8>> {
         self.crypt.seal(content, place).ok_or_else(|| Error::Storage {
             action: "encrypt",
@@ -289,7 +289,7 @@ impl Shelf {
         let json = serde_json::to_vec(manifest).unwrap_or_default();
         let blob = Encoder::new(MANIFEST_LEVEL).and_then(|mut encoder| encoder.whole(&json));
         let blob = blob.map_err(|error| Error::io("compress", "zstd".as_ref(), error))?;
-        let object: Bytes = self.seal(proved(blob, &name), &name)?.into();
+        let object: Bytes = self.seal(with_digest(blob, &name), &name)?.into();
         let size = object.len() as u64;
         self.bucket.put(&name, object)?;
         Ok(size)
@@ -302,9 +302,9 @@ impl Shelf {
             |detail: &str| Error::Damaged { object: self.bucket.uri(&name), detail: detail.to_owned() };
         let sealed = self.bucket.get(&name)?.to_vec();
         let content = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
-        let blob = proof(&content, &name).ok_or_else(|| damaged("its digest does not match"))?;
+        let blob = check_digest(&content, &name).ok_or_else(|| damaged("its digest does not match"))?;
         let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        let Some(Blob::Whole(json)) = decoder.decode(blob, &mut Spare::default()) else {
+        let Some(Blob::Whole(json)) = decoder.decode(blob, &mut BufferPool::default()) else {
             return Err(damaged("it is not a manifest"));
         };
         let value: Value = serde_json::from_slice(&json).map_err(|_| damaged("it is not JSON"))?;
@@ -322,7 +322,7 @@ impl Shelf {
 }
 
 /// Opens the bucket of a new store. Fails if there is a store.
-fn vacant(url: &StoreUrl, access: &Access) -> Result<Bucket> {
+fn bucket_without_store(url: &StoreUrl, access: &Access) -> Result<Bucket> {
     let bucket = Bucket::open(url, &access.cloud)?;
     match bucket.find(layout::CONFIG)? {
         Some(_) => Err(Error::StoreExists { url: url.to_string() }),
@@ -345,14 +345,14 @@ fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
 }
 
 /// Appends the digest of a blob and its name.
-pub(super) fn proved(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
+pub(super) fn with_digest(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
     let digest = digest_at(&blob, name);
     blob.extend_from_slice(digest.as_bytes());
     blob
 }
 
 /// Returns the blob if the digest at the end matches.
-pub(super) fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn check_digest<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (blob, digest) = content.split_last_chunk::<32>()?;
     (digest_at(blob, name) == *digest).then_some(blob)
 }

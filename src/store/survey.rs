@@ -6,14 +6,14 @@ use super::bucket::{Bucket, Object};
 use super::crypt::unhex;
 use super::layout::{self, Revision};
 use super::manifest::{Manifest, PackEntry};
-use super::{Error, Listed, Result, Shelf, Store, by_many};
+use super::{Error, ListedArtifact, Result, Store, StoreInner, parallel_map};
 use crate::domain::Timestamp;
 
 /// The maximum number of reads of an artifact that changes meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The newest manifest of an artifact.
-pub(super) struct Found {
+pub(super) struct FoundArtifact {
     pub(super) revision: Revision,
     pub(super) object: Object,
     pub(super) manifest: Result<Manifest>,
@@ -21,7 +21,7 @@ pub(super) struct Found {
 
 /// All artifacts.
 pub(super) struct Artifacts {
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<FoundArtifact>,
     /// Manifests with a newer revision beside them.
     pub(super) superseded: Vec<Object>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Writer {
     /// The time of its start; `None` if a garbage collection has ended its session.
     pub(super) started: Option<Timestamp>,
     /// The time of its last heartbeat.
-    pub(super) last: Timestamp,
+    pub(super) last_heartbeat: Timestamp,
 }
 
 /// Returns all packs, by id.
@@ -72,10 +72,10 @@ pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
         let Some((prefix, number)) = name.rsplit_once('/') else { continue };
         let prefix = format!("{prefix}/");
         if found.last().is_none_or(|last| last.prefix != prefix) {
-            found.push(Writer { prefix, started: None, last: modified });
+            found.push(Writer { prefix, started: None, last_heartbeat: modified });
         }
         if let Some(writer) = found.last_mut() {
-            writer.last = writer.last.max(modified);
+            writer.last_heartbeat = writer.last_heartbeat.max(modified);
             if number == "00000000" {
                 writer.started = Some(modified);
             }
@@ -85,47 +85,47 @@ pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
 }
 
 /// Reads the newest manifest of every artifact.
-pub(super) fn artifacts(shelf: &Shelf) -> Result<Artifacts> {
+pub(super) fn artifacts(inner: &StoreInner) -> Result<Artifacts> {
     let mut newest: Vec<(Revision, Object)> = Vec::new();
     let mut superseded = Vec::new();
-    for object in shelf.bucket.list(layout::ARTIFACTS)? {
+    for object in inner.bucket.list(layout::ARTIFACTS)? {
         let Some(revision) = Revision::of_object(&object.name) else { continue };
         if newest.last().is_some_and(|(last, _)| last.prefix() == revision.prefix()) {
             superseded.extend(newest.pop().map(|(_, object)| object));
         }
         newest.push((revision, object));
     }
-    let read = by_many(&newest, |(revision, object)| read(shelf, revision.clone(), object.clone()));
+    let read = parallel_map(&newest, |(revision, object)| read(inner, revision.clone(), object.clone()));
     let found = read.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Artifacts { found, superseded })
 }
 
 /// Reads a manifest; `None` if the artifact was removed meanwhile.
-fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Option<Found>> {
+fn read(inner: &StoreInner, mut revision: Revision, mut object: Object) -> Result<Option<FoundArtifact>> {
     for _ in 0..ATTEMPTS {
-        match shelf.read_manifest(&revision) {
+        match inner.read_manifest(&revision) {
             Err(Error::NoObject { .. }) => {}
             manifest @ (Ok(_) | Err(Error::Damaged { .. } | Error::Newer { .. })) => {
-                return Ok(Some(Found { revision, object, manifest }));
+                return Ok(Some(FoundArtifact { revision, object, manifest }));
             }
             // A temporary failure says nothing about the artifact.
             Err(error) => return Err(error),
         }
-        let mut there = shelf.bucket.list(&revision.prefix())?;
+        let mut there = inner.bucket.list(&revision.prefix())?;
         there.retain(|object| Revision::of_object(&object.name).is_some());
         let Some(last) = there.pop() else { return Ok(None) };
         if let Some(found) = Revision::of_object(&last.name) {
             (revision, object) = (found, last);
         }
     }
-    let manifest = Err(Error::NoObject { object: shelf.bucket.uri(&revision.object()) });
-    Ok(Some(Found { revision, object, manifest }))
+    let manifest = Err(Error::NoObject { object: inner.bucket.uri(&revision.object()) });
+    Ok(Some(FoundArtifact { revision, object, manifest }))
 }
 
-impl Found {
+impl FoundArtifact {
     /// Returns the entry for a listing.
-    pub(super) fn listed(&self, bucket: &Bucket) -> Listed {
-        Listed {
+    pub(super) fn listed(&self, bucket: &Bucket) -> ListedArtifact {
+        ListedArtifact {
             id: self.revision.id.clone(),
             modified: self.object.modified,
             location: bucket.uri(self.revision.prefix().trim_end_matches('/')),
@@ -180,8 +180,8 @@ pub struct LineageStats {
 impl Store {
     /// Counts the objects of the store. Fails if a manifest cannot be read.
     pub fn stats(&self) -> Result<Stats> {
-        let packs = packs(&self.shelf.bucket)?;
-        let artifacts = artifacts(&self.shelf)?;
+        let packs = packs(&self.inner.bucket)?;
+        let artifacts = artifacts(&self.inner)?;
         let mut stats = Stats { packs: packs.len(), ..Stats::default() };
         let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         stats.stored_bytes = packs.values().map(|object| object.size).sum::<u64>()

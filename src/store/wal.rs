@@ -14,9 +14,9 @@
 
 use bytes::Bytes;
 
-use super::check::{Broken, Checked, Finding};
-use super::store::{proof, proved};
-use super::{Amount, Error, Result, Shelf, Store, by_many, layout};
+use super::check::{CheckReport, Finding, FindingTarget};
+use super::store::{check_digest, with_digest};
+use super::{Amount, Error, Result, Store, StoreInner, layout, parallel_map};
 use crate::domain::WalName;
 
 const PLAIN: u8 = 0;
@@ -29,13 +29,13 @@ const SIZE_MAX: u64 = 1 << 30;
 
 /// The WAL archive of one cluster in a store.
 pub struct WalArchive<'a> {
-    shelf: &'a Shelf,
+    inner: &'a StoreInner,
     prefix: String,
 }
 
 /// The result of archiving a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushed {
+pub enum PushOutcome {
     /// The file was added.
     New,
     /// The file existed with the same content.
@@ -54,25 +54,25 @@ pub struct WalEntry {
 impl Store {
     /// Returns the WAL archive of the cluster with this system identifier.
     pub fn wal(&self, system_identifier: &str) -> WalArchive<'_> {
-        let prefix = layout::wal(&self.shelf.crypt, system_identifier);
-        WalArchive { shelf: &self.shelf, prefix }
+        let prefix = layout::wal(&self.inner.crypt, system_identifier);
+        WalArchive { inner: &self.inner, prefix }
     }
 
-    /// Verifies the WAL files whose object names `takes` selects.
-    pub(super) fn check_wal(&self, takes: &dyn Fn(&str) -> bool, checked: &mut Checked) -> Result<()> {
-        let mut objects = self.shelf.bucket.list(layout::WAL)?;
-        objects.retain(|object| takes(&object.name));
-        let looked = by_many(&objects, |object| read(&self.shelf, &object.name).map(drop));
+    /// Verifies the WAL files whose object names `selects` selects.
+    pub(super) fn check_wal(&self, selects: &dyn Fn(&str) -> bool, checked: &mut CheckReport) -> Result<()> {
+        let mut objects = self.inner.bucket.list(layout::WAL)?;
+        objects.retain(|object| selects(&object.name));
+        let looked = parallel_map(&objects, |object| read(&self.inner, &object.name).map(drop));
         for (object, looked) in objects.into_iter().zip(looked) {
             checked.wal.count += 1;
             checked.wal.bytes += object.size;
             match looked {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => checked.findings.push(Finding {
-                    object: self.shelf.bucket.uri(&object.name),
+                    object: self.inner.bucket.uri(&object.name),
                     code: "wal-damaged",
                     detail: error.to_string(),
-                    broken: Broken::Wal(object.name),
+                    target: FindingTarget::Wal(object.name),
                 }),
                 Err(error) => return Err(error),
             }
@@ -82,22 +82,22 @@ impl Store {
 
     /// Replaces a damaged WAL file by that of `copy`. Fails if that one is damaged, too.
     pub(super) fn repair_wal(&self, object: &str, copy: &Self) -> Result<()> {
-        read(&copy.shelf, object)?;
-        self.shelf.bucket.replace(object, copy.shelf.bucket.get(object)?)
+        read(&copy.inner, object)?;
+        self.inner.bucket.replace(object, copy.inner.bucket.get(object)?)
     }
 
     /// Copies the WAL files that `replica` does not have, unchanged.
     pub(super) fn copy_wal(&self, replica: &Self) -> Result<Amount> {
-        let there = replica.shelf.bucket.list(layout::WAL)?;
+        let there = replica.inner.bucket.list(layout::WAL)?;
         let known: std::collections::BTreeSet<&str> =
             there.iter().map(|object| object.name.as_str()).collect();
-        let objects = self.shelf.bucket.list(layout::WAL)?;
+        let objects = self.inner.bucket.list(layout::WAL)?;
         let missing: Vec<_> =
             objects.into_iter().filter(|object| !known.contains(object.name.as_str())).collect();
-        let copied = by_many(&missing, |object| {
-            let content = self.shelf.bucket.get(&object.name)?;
+        let copied = parallel_map(&missing, |object| {
+            let content = self.inner.bucket.get(&object.name)?;
             let size = content.len() as u64;
-            replica.shelf.bucket.put(&object.name, content).map(|()| size)
+            replica.inner.bucket.put(&object.name, content).map(|()| size)
         });
         let mut amount = Amount::default();
         for size in copied {
@@ -111,33 +111,33 @@ impl Store {
 impl WalArchive<'_> {
     /// Archives a file. It is durable then. Fails if an intact file with this name has other
     /// content; that one is kept.
-    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<Pushed> {
+    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<PushOutcome> {
         let object = self.object(name);
-        let sealed: Bytes = self.shelf.seal(proved(packed(content)?, &object), &object)?.into();
-        if self.shelf.bucket.put_new(&object, sealed.clone())? {
-            return Ok(Pushed::New);
+        let sealed: Bytes = self.inner.seal(with_digest(packed(content)?, &object), &object)?.into();
+        if self.inner.bucket.put_new(&object, sealed.clone())? {
+            return Ok(PushOutcome::New);
         }
-        match read(self.shelf, &object) {
-            Ok(there) if there == content => Ok(Pushed::Already),
-            Ok(_) => Err(Error::OtherObject { object: self.shelf.bucket.uri(&object) }),
+        match read(self.inner, &object) {
+            Ok(there) if there == content => Ok(PushOutcome::Already),
+            Ok(_) => Err(Error::OtherObject { object: self.inner.bucket.uri(&object) }),
             // The archived file is damaged and is replaced.
             Err(error) if error.is_damage() => {
-                self.shelf.bucket.replace(&object, sealed)?;
-                Ok(Pushed::New)
+                self.inner.bucket.replace(&object, sealed)?;
+                Ok(PushOutcome::New)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Archives several files concurrently. Returns the results in their order.
-    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<Pushed>> {
-        by_many(files, |(name, content)| self.push(name, content))
+    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<PushOutcome>> {
+        parallel_map(files, |(name, content)| self.push(name, content))
     }
 
     /// Returns the verified content of a file, or `None` if it is not archived. Fails if it is
     /// damaged.
     pub fn fetch(&self, name: &WalName) -> Result<Option<Vec<u8>>> {
-        match read(self.shelf, &self.object(name)) {
+        match read(self.inner, &self.object(name)) {
             Ok(content) => Ok(Some(content)),
             Err(Error::NoObject { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -146,12 +146,12 @@ impl WalArchive<'_> {
 
     /// Fetches several files concurrently. Returns the results in their order.
     pub fn fetch_all(&self, names: &[WalName]) -> Vec<Result<Option<Vec<u8>>>> {
-        by_many(names, |name| self.fetch(name))
+        parallel_map(names, |name| self.fetch(name))
     }
 
     /// Returns all files, sorted by name. Fails if the storage cannot be listed.
     pub fn list(&self) -> Result<Vec<WalEntry>> {
-        let objects = self.shelf.bucket.list(&self.prefix)?.into_iter();
+        let objects = self.inner.bucket.list(&self.prefix)?.into_iter();
         Ok(objects
             .filter_map(|object| {
                 let name = object.name.strip_prefix(&self.prefix)?.parse().ok()?;
@@ -178,11 +178,11 @@ fn packed(content: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Returns the verified content of an object.
-fn read(shelf: &Shelf, name: &str) -> Result<Vec<u8>> {
-    let damaged = |detail: &str| Error::Damaged { object: shelf.bucket.uri(name), detail: detail.to_owned() };
-    let sealed = shelf.bucket.get(name)?.to_vec();
-    let content = shelf.crypt.open(sealed, name).ok_or_else(|| damaged("it cannot be decrypted"))?;
-    let packed = proof(&content, name).ok_or_else(|| damaged("its digest does not match"))?;
+fn read(inner: &StoreInner, name: &str) -> Result<Vec<u8>> {
+    let damaged = |detail: &str| Error::Damaged { object: inner.bucket.uri(name), detail: detail.to_owned() };
+    let sealed = inner.bucket.get(name)?.to_vec();
+    let content = inner.crypt.open(sealed, name).ok_or_else(|| damaged("it cannot be decrypted"))?;
+    let packed = check_digest(&content, name).ok_or_else(|| damaged("its digest does not match"))?;
     unpacked(packed).ok_or_else(|| damaged("it is not a WAL file"))
 }
 

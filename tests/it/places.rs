@@ -348,7 +348,7 @@ fn a_store_without_encryption_has_none_of_the_recorded_keys() {
     let store = Store::init(&url, &Access::default(), now).unwrap();
     let keys = |key: &str| Expected { keys: [key.to_owned()].into(), ..Expected::default() };
     let error = store.check_identity(&keys("other")).unwrap_err();
-    assert!(matches!(error, Error::Unsealed { .. }), "{error}");
+    assert!(matches!(error, Error::RecordedAsEncrypted { .. }), "{error}");
     store.check_identity(&Expected::default()).unwrap();
 }
 

@@ -359,9 +359,9 @@ impl From<store::Error> for Failure {
             Error::OtherStore { .. } => failure(Code::Conflict)
                 .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
             Error::Replaced { .. }
-            | Error::Unsealed { .. }
+            | Error::RecordedAsEncrypted { .. }
             | Error::OtherKeys { .. }
-            | Error::Elsewhere { .. }
+            | Error::OutsideRoots { .. }
             | Error::OtherFiles { .. } => against_record(&error),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
@@ -385,7 +385,7 @@ impl From<store::Error> for Failure {
             | Error::LastRecipient { .. }
             | Error::NotEncrypted { .. } => about_keys(&error),
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
-            Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
+            Error::LeaseExpired { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }
@@ -433,7 +433,7 @@ fn against_record(error: &store::Error) -> Failure {
     match error {
         Error::Replaced { .. } => failure(Code::Conflict)
             .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
-        Error::Elsewhere { .. } => failure(Code::Conflict)
+        Error::OutsideRoots { .. } => failure(Code::Conflict)
             .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
             .hint("or for good: git config --add pggit.place <place>"),
         Error::OtherFiles { .. } => failure(Code::Damaged)

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use super::buffer_pool::BufferPool;
 use super::codec::Delta;
-use super::spare::Spare;
 
 /// The average size of pieces, in bytes, below which copying the bytes is cheaper.
 const PIECE_MIN: usize = 24;
@@ -42,8 +42,8 @@ impl Content {
     }
 
     /// Returns the bytes. They are not copied if they are one whole buffer. Otherwise, the target
-    /// comes from `spare`, and the buffers of the pieces go there.
-    pub(crate) fn into_bytes(mut self, spare: &mut Spare) -> Vec<u8> {
+    /// comes from `pool`, and the buffers of the pieces go there.
+    pub(crate) fn into_bytes(mut self, pool: &mut BufferPool) -> Vec<u8> {
         if let ([source], [piece]) = (&mut self.sources[..], &self.pieces[..])
             && piece.start == 0
             && piece.length as usize == source.len()
@@ -51,11 +51,11 @@ impl Content {
         {
             return std::mem::take(bytes);
         }
-        let mut bytes = spare.take();
+        let mut bytes = pool.take();
         self.append_to(&mut bytes);
         for source in self.sources {
             if let Ok(source) = Arc::try_unwrap(source) {
-                spare.put(source);
+                pool.put(source);
             }
         }
         bytes

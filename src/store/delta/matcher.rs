@@ -20,7 +20,7 @@ const SHIFT_MAX: usize = 1 << 10;
 const OVERWRITTEN_MAX: usize = 512;
 const SURELY_OVERWRITTEN: usize = 256;
 /// The search ends if there is no match within this many bytes.
-const PATIENCE: usize = 48 << 10;
+const NO_MATCH_MAX: usize = 48 << 10;
 const NONE: u32 = u32::MAX;
 
 /// Searches for common bytes. Owns the index, so that it is allocated once.
@@ -45,7 +45,7 @@ impl Matcher {
         while at < target.len() {
             let Some(found) = self.find(base, target, literal, at, expected) else {
                 at += 1;
-                if delta.ops.is_empty() && at > PATIENCE {
+                if delta.ops.is_empty() && at > NO_MATCH_MAX {
                     return None;
                 }
                 continue;

@@ -5,17 +5,17 @@
 //! compressor. This module follows the old chunk at the speed of memory, and uses an index of it
 //! only where the two differ.
 
+mod buffer_pool;
 mod codec;
 mod content;
 mod matcher;
-mod spare;
 
+pub(super) use buffer_pool::BufferPool;
 pub(super) use codec::Delta;
 #[cfg(test)]
 pub(super) use codec::Op;
 pub(super) use content::Content;
 pub(super) use matcher::Matcher;
-pub(super) use spare::Spare;
 
 #[cfg(test)]
 mod tests;

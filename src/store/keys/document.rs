@@ -168,7 +168,7 @@ impl Document {
 
 /// A keys object that was read. Its MAC is not verified yet.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(super) struct SealedDocument {
     pub(super) document: Document,
     /// Its URI.
     pub(super) object: String,
@@ -176,7 +176,7 @@ pub(super) struct Sealed {
     content: Vec<u8>,
 }
 
-impl Sealed {
+impl SealedDocument {
     pub(super) fn parse(object: String, bytes: &[u8]) -> Result<Self> {
         let damaged = |detail: String| Error::Damaged { object: object.clone(), detail };
         let mut value: Value =

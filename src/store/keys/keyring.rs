@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age::x25519;
 
-use super::document::Sealed;
+use super::document::SealedDocument;
 use super::secrets::{Secrets, unwrap_identity};
 use crate::domain::Timestamp;
 use crate::process::Secret;
@@ -58,12 +58,12 @@ impl Passphrase {
 }
 
 /// The content of a keyring.
-pub(super) struct Opener {
+pub(super) struct LoadedKeyring {
     identities: Vec<x25519::Identity>,
     passphrase: Option<SecretString>,
 }
 
-impl Opener {
+impl LoadedKeyring {
     pub(super) fn new(keyring: &Keyring) -> Result<Self> {
         let identities = keyring.identity.as_deref().map(identities).transpose()?.unwrap_or_default();
         let passphrase = keyring.passphrase.as_ref().map(Passphrase::read).transpose()?;
@@ -72,7 +72,7 @@ impl Opener {
 
     /// Decrypts the secrets in `sealed`. An identity that a passphrase has decrypted is kept,
     /// because that takes a second. Fails if no identity and no passphrase opens the store.
-    pub(super) fn open(&mut self, sealed: &Sealed, url: &str) -> Result<Secrets> {
+    pub(super) fn open(&mut self, sealed: &SealedDocument, url: &str) -> Result<Secrets> {
         if let Some(secrets) = self.by_identity(sealed)? {
             return Ok(secrets);
         }
@@ -92,7 +92,7 @@ impl Opener {
         Err(Error::NoKey { url: url.to_owned(), given })
     }
 
-    fn by_identity(&self, sealed: &Sealed) -> Result<Option<Secrets>> {
+    fn by_identity(&self, sealed: &SealedDocument) -> Result<Option<Secrets>> {
         for identity in &self.identities {
             let public = identity.to_public().to_string();
             let mut recipients = sealed.document.recipients.iter();

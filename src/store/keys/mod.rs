@@ -18,8 +18,8 @@ pub use document::{Action, Change, KeyEntry, RecipientKind};
 pub use keyring::{Keyring, Passphrase, generate_identity};
 pub use recipient::NewRecipient;
 
-use self::document::{Document, RecipientEntry, Sealed};
-use self::keyring::Opener;
+use self::document::{Document, RecipientEntry, SealedDocument};
+use self::keyring::LoadedKeyring;
 use self::secrets::Secrets;
 use super::bucket::Bucket;
 use super::crypt::Crypt;
@@ -83,7 +83,7 @@ pub struct RecipientView {
 struct Newest {
     number: u32,
     numbers: Vec<u32>,
-    sealed: Sealed,
+    sealed: SealedDocument,
 }
 
 impl StoreKeys {
@@ -163,7 +163,7 @@ impl StoreKeys {
     /// add to the history, by which the change is recognized.
     fn change(&self, edit: impl Fn(&mut Document, Secrets) -> Result<Secrets>) -> Result<KeysView> {
         let (bucket, url) = (&self.bucket, self.bucket.url().to_string());
-        let mut opener = Opener::new(&self.keyring)?;
+        let mut opener = LoadedKeyring::new(&self.keyring)?;
         for _ in 0..ATTEMPTS {
             let Newest { number, numbers, sealed } = newest(bucket, self.store)?;
             let secrets = opener.open(&sealed, &url)?;
@@ -229,7 +229,7 @@ pub(super) fn begin(
 
 /// Opens the keys of a store. Fails if the keyring does not open them.
 pub(super) fn unlock(bucket: &Bucket, config: &StoreConfig, keyring: &Keyring) -> Result<Crypt> {
-    let mut opener = Opener::new(keyring)?;
+    let mut opener = LoadedKeyring::new(keyring)?;
     let newest = newest(bucket, config.id)?;
     let secrets = opener.open(&newest.sealed, &bucket.url().to_string())?;
     Ok(secrets.keys().ok_or_else(|| no_randomness(bucket))?.into())
@@ -246,7 +246,7 @@ fn newest(bucket: &Bucket, store: Uuid) -> Result<Newest> {
                 replaced = true;
                 break;
             };
-            let sealed = Sealed::parse(bucket.uri(&name), &bytes)?;
+            let sealed = SealedDocument::parse(bucket.uri(&name), &bytes)?;
             // Objects of other stores come from a creation that was not the first.
             if sealed.document.store == store {
                 return Ok(Newest { number, numbers, sealed });

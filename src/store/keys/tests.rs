@@ -69,7 +69,7 @@ impl TestStore {
     }
 
     fn open(&self, access: &Access) -> Result<Option<String>> {
-        Store::open(&self.url, access).map(|store| store.shelf.crypt.key())
+        Store::open(&self.url, access).map(|store| store.inner.crypt.key())
     }
 
     /// Returns the names of all keys objects.
@@ -333,7 +333,7 @@ fn unfinished_stores_do_not_block_a_new_one() {
     begin(&bucket, Uuid::now_v7(), &recipients, &author("dead")).unwrap();
     let store = Store::init_encrypted(&place.url, &by_identity(&path), &recipients, &author("ada")).unwrap();
     begin(&bucket, Uuid::now_v7(), &recipients, &author("slow")).unwrap();
-    assert_eq!(place.open(&by_identity(&path)).unwrap(), store.shelf.crypt.key());
+    assert_eq!(place.open(&by_identity(&path)).unwrap(), store.inner.crypt.key());
     assert_eq!(place.keys().view().unwrap().number, 2);
     let again = Store::init_encrypted(&place.url, &by_identity(&path), &recipients, &author("bea"));
     assert!(matches!(again, Err(Error::StoreExists { .. })));

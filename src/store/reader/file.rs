@@ -10,7 +10,7 @@ use super::prefetch::Prefetch;
 use super::{Resolver, read_list};
 use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, Manifest};
-use crate::store::{Error, Result, Shelf, threads};
+use crate::store::{Error, Result, StoreInner, threads};
 
 /// The number of chunks per thread that are read ahead.
 const AHEAD: usize = 3;
@@ -20,7 +20,7 @@ type Job = (Chunk, SyncSender<Result<Vec<u8>>>);
 /// Reads the bytes of a file in order. Each chunk is verified against its digest before its bytes
 /// are returned; the end is returned only if the digest of the whole file matches.
 pub struct FileReader {
-    shelf: Arc<Shelf>,
+    inner: Arc<StoreInner>,
     manifest: Arc<Manifest>,
     file: FileEntry,
     lists: Resolver,
@@ -37,13 +37,13 @@ pub struct FileReader {
 }
 
 impl FileReader {
-    pub(super) fn start(shelf: &Arc<Shelf>, manifest: &Arc<Manifest>, file: FileEntry) -> Result<Self> {
+    pub(super) fn start(inner: &Arc<StoreInner>, manifest: &Arc<Manifest>, file: FileEntry) -> Result<Self> {
         let count = threads();
         let (jobs, queue) = sync_channel::<Job>(AHEAD * count);
         let queue = Arc::new(Mutex::new(queue));
         let mut started = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut resolver = Resolver::new(shelf, manifest)?;
+            let mut resolver = Resolver::new(inner, manifest)?;
             let queue = Arc::clone(&queue);
             started.push(thread::spawn(move || {
                 while let Some((chunk, answer)) = take(&queue) {
@@ -53,8 +53,8 @@ impl FileReader {
             }));
         }
         Ok(Self {
-            lists: Resolver::new(shelf, manifest)?,
-            shelf: Arc::clone(shelf),
+            lists: Resolver::new(inner, manifest)?,
+            inner: Arc::clone(inner),
             manifest: Arc::clone(manifest),
             file,
             next_list: 0,
@@ -62,7 +62,7 @@ impl FileReader {
             jobs: Some(jobs),
             waiting: VecDeque::new(),
             threads: started,
-            prefetch: Prefetch::start(shelf),
+            prefetch: Prefetch::start(inner),
             current: Vec::new(),
             at: 0,
             hasher: blake3::Hasher::new(),
@@ -100,7 +100,7 @@ impl FileReader {
             if self.chunks.is_empty() {
                 let Some(list) = self.file.lists.get(self.next_list) else { return Ok(()) };
                 self.next_list += 1;
-                self.chunks = read_list(&self.shelf, &self.manifest, &mut self.lists, list)?.into();
+                self.chunks = read_list(&self.inner, &self.manifest, &mut self.lists, list)?.into();
                 self.prefetch.want(&self.manifest, &self.chunks);
             }
             let (Some(chunk), Some(jobs)) = (self.chunks.pop_front(), &self.jobs) else { continue };

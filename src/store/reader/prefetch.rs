@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::store::Shelf;
+use crate::store::StoreInner;
 use crate::store::manifest::{Chunk, Manifest};
 
 /// The number of concurrent downloads.
@@ -24,16 +24,16 @@ pub(super) struct Prefetch {
 
 impl Prefetch {
     /// Starts the threads; none if there is no cache.
-    pub(super) fn start(shelf: &Arc<Shelf>) -> Self {
-        let ahead = shelf.packs.ahead();
+    pub(super) fn start(inner: &Arc<StoreInner>) -> Self {
+        let ahead = inner.packs.ahead();
         let (wanted, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..AT_ONCE.min(ahead)).map(|_| {
-            let (shelf, queue, stop) = (Arc::clone(shelf), Arc::clone(&queue), Arc::clone(&stop));
+            let (inner, queue, stop) = (Arc::clone(inner), Arc::clone(&queue), Arc::clone(&stop));
             thread::spawn(move || {
                 while let Some(pack) = take(&queue).filter(|_| !stop.load(Ordering::Acquire)) {
-                    shelf.packs.fetch(&pack);
+                    inner.packs.fetch(&pack);
                 }
             })
         });

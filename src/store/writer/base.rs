@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::store::blob::BASES_MAX;
 use crate::store::manifest::{Chunk, Manifest};
 use crate::store::reader::{Artifact, Resolver};
-use crate::store::{Result, Shelf};
+use crate::store::{Result, StoreInner};
 
 /// The number of bytes before a cut by which it is recognized.
 const TAIL: usize = 128;
@@ -81,8 +81,8 @@ impl Base {
     }
 
     /// Returns a reader of its chunks.
-    pub(super) fn resolver(&self, shelf: &Arc<Shelf>) -> Result<Resolver> {
-        Resolver::new(shelf, self.artifact.manifest())
+    pub(super) fn resolver(&self, inner: &Arc<StoreInner>) -> Result<Resolver> {
+        Resolver::new(inner, self.artifact.manifest())
     }
 
     /// Returns the chunk with this digest.

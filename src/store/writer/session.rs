@@ -16,7 +16,7 @@ use crate::store::{Error, Result, layout};
 
 /// The lease of a writer: without a heartbeat for this time, it counts as crashed.
 pub(crate) const LEASE: Duration = Duration::from_secs(12 * 3600);
-const BEAT: Duration = Duration::from_secs(1800);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1800);
 
 /// The session of one writer.
 pub(crate) struct Session {
@@ -43,15 +43,15 @@ impl Session {
     }
 
     /// Sends a heartbeat if it is due. Fails if it cannot be written.
-    pub(crate) fn beat(&self, bucket: &Bucket) -> Result<()> {
+    pub(crate) fn heartbeat(&self, bucket: &Bucket) -> Result<()> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.1.elapsed() < BEAT {
+        if last.1.elapsed() < HEARTBEAT_INTERVAL {
             return Ok(());
         }
-        self.sign(bucket, &mut last)
+        self.send_heartbeat(bucket, &mut last)
     }
 
-    fn sign(&self, bucket: &Bucket, last: &mut (u32, Instant)) -> Result<()> {
+    fn send_heartbeat(&self, bucket: &Bucket, last: &mut (u32, Instant)) -> Result<()> {
         self.put(bucket, last.0 + 1)?;
         if last.0 > 0 {
             bucket.delete(&self.name(last.0))?;
@@ -63,7 +63,7 @@ impl Session {
     /// Sends a heartbeat, and fails if the session was ended before. After that, the session is
     /// valid for a whole lease. It is called before the manifest is written.
     pub(crate) fn renew(&self, bucket: &Bucket) -> Result<()> {
-        self.sign(bucket, &mut self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
+        self.send_heartbeat(bucket, &mut self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
         self.confirm(bucket)
     }
 
@@ -71,7 +71,7 @@ impl Session {
     pub(crate) fn confirm(&self, bucket: &Bucket) -> Result<()> {
         match bucket.find(&self.name(0))? {
             Some(_) => Ok(()),
-            None => Err(Error::TakenForDead { url: bucket.url().to_string(), hours: LEASE.as_secs() / 3600 }),
+            None => Err(Error::LeaseExpired { url: bucket.url().to_string(), hours: LEASE.as_secs() / 3600 }),
         }
     }
 

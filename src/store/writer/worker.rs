@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use super::Desk;
+use super::WriterState;
 use super::table::Placed;
 use crate::store::blob::{BaseRef, Encoder, PackedDelta};
 use crate::store::delta::Matcher;
@@ -33,16 +33,16 @@ pub(super) struct Job {
 
 /// The state of one thread.
 pub(super) struct Worker {
-    desk: Arc<Desk>,
+    state: Arc<WriterState>,
     encoder: Encoder,
     matcher: Matcher,
     resolver: Option<Resolver>,
 }
 
 impl Worker {
-    pub(super) fn new(desk: &Arc<Desk>) -> Result<Self> {
-        let resolver = desk.base.as_ref().map(|base| base.resolver(&desk.shelf)).transpose()?;
-        Ok(Self { desk: Arc::clone(desk), encoder: desk.encoder()?, matcher: Matcher::new(), resolver })
+    pub(super) fn new(state: &Arc<WriterState>) -> Result<Self> {
+        let resolver = state.base.as_ref().map(|base| base.resolver(&state.inner)).transpose()?;
+        Ok(Self { state: Arc::clone(state), encoder: state.encoder()?, matcher: Matcher::new(), resolver })
     }
 
     pub(super) fn run(&mut self, job: &Job) -> Result<()> {
@@ -53,8 +53,8 @@ impl Worker {
     }
 
     fn store(&mut self, job: &Job) -> Result<Chunk> {
-        let digest = self.desk.shelf.crypt.digest(&job.bytes);
-        if let Some(known) = self.desk.known(&digest) {
+        let digest = self.state.inner.crypt.digest(&job.bytes);
+        if let Some(known) = self.state.known(&digest) {
             return Ok(Chunk { tail: job.tail, ..known });
         }
         let size = u32::try_from(job.bytes.len()).unwrap_or(u32::MAX);
@@ -62,13 +62,13 @@ impl Worker {
             Some(made) => made,
             None => {
                 let blob = self.encoder.whole(&job.bytes).map_err(zstd_error)?;
-                (self.desk.append(blob)?, 0, size)
+                (self.state.append(blob)?, 0, size)
             }
         };
         job.stored.fetch_add(placed.stored.into(), Ordering::Relaxed);
         let Placed { pack, offset, stored } = placed;
         let chunk = Chunk { digest, size, pack, offset, stored, depth, cost, tail: job.tail };
-        self.desk.remember(chunk);
+        self.state.remember(chunk);
         Ok(chunk)
     }
 
@@ -80,7 +80,7 @@ impl Worker {
         digest: &[u8; 32],
         size: u32,
     ) -> Result<Option<(Placed, u32, u32)>> {
-        let (Some(base), Some(resolver)) = (&self.desk.base, &mut self.resolver) else { return Ok(None) };
+        let (Some(base), Some(resolver)) = (&self.state.base, &mut self.resolver) else { return Ok(None) };
         let like = base.get(&job.like);
         let Some(deepest) = like.iter().map(|chunk| chunk.depth).max() else { return Ok(None) };
         let depth_max = DEPTH_MAX - u32::from(digest[0]) * DEPTH_MAX / 512;
@@ -122,7 +122,7 @@ impl Worker {
     }
 
     fn append_delta(&self, packed: &PackedDelta, bases: Vec<BaseRef>) -> Result<Placed> {
-        self.desk.append_made(bases, |bases| packed.blob(bases))
+        self.state.append_made(bases, |bases| packed.blob(bases))
     }
 }
 

@@ -7,7 +7,9 @@ use crate::cli::output::store::{DamagedObject, HitArtifact, HitFile, ObjectError
 use crate::cli::ui::Style;
 use crate::cli::{Code, Context, Failure};
 use crate::domain::human_bytes;
-use crate::store::{Access, Checked, Finding, Hit, Portion, Repaired, Store, StoreUrl, Thoroughness};
+use crate::store::{
+    Access, AffectedArtifact, CheckOptions, CheckReport, Finding, Portion, RepairReport, Store, StoreUrl,
+};
 use crate::workspace::store;
 
 /// Check that what is in the store is what was written
@@ -60,10 +62,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let store = fresh(&store::general_url(context, args.store.url())?)?;
     let known = Known::load(context)?;
-    let thoroughness = Thoroughness { read: args.read_data, expected: known.expected(&store.url().join("")) };
+    let options = CheckOptions { read: args.read_data, expected: known.expected(&store.url().join("")) };
     let bar = progress(&context.ui);
-    let mut checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
-    let mut repaired = Repaired::default();
+    let mut checked = store.check(&options, context.now(), bar.as_ref())?;
+    let mut repaired = RepairReport::default();
     if let Some(url) = &args.repair_from {
         let copy = fresh(&store::url(context, Some(url), None)?)?;
         while !checked.is_sound() {
@@ -77,7 +79,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             // A manifest that is whole again may name packs that are not. Files that were
             // open are those that were damaged.
             let store = fresh(store.url())?;
-            checked = store.check(&thoroughness, context.now(), bar.as_ref())?;
+            checked = store.check(&options, context.now(), bar.as_ref())?;
         }
     }
     drop(bar);
@@ -89,8 +91,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn print(
-    checked: &Checked,
-    repaired: &Repaired,
+    checked: &CheckReport,
+    repaired: &RepairReport,
     known: &Known,
     args: &Args,
     context: &Context,
@@ -106,7 +108,7 @@ fn print(
     for (object, error) in &repaired.failed {
         ui.line(format!("cannot be repaired: {object}: {error}"))?;
     }
-    for hit in &checked.hits {
+    for hit in &checked.affected {
         let name = known.name(&hit.location, &hit.id).map(|name| format!(" ({name})")).unwrap_or_default();
         ui.spans(&[(Style::Bad, "hit    "), (Style::Plain, &format!("  {}{name}: {}", hit.id, files(hit)))])?;
     }
@@ -120,7 +122,7 @@ fn print(
         of(checked.artifacts, "artifact"),
         of(checked.packs, "pack"),
         of(checked.findings.len(), "damaged object"),
-        of(checked.hits.len(), "artifact"),
+        of(checked.affected.len(), "artifact"),
     ))?;
     if !checked.is_sound() && args.repair_from.is_none() {
         ui.hint("'git pggit store check --repair-from <url>' replaces what is damaged, if there is a copy");
@@ -129,7 +131,7 @@ fn print(
     Ok(())
 }
 
-fn bystanders(checked: &Checked, context: &Context) -> Result<(), Failure> {
+fn bystanders(checked: &CheckReport, context: &Context) -> Result<(), Failure> {
     let ui = &context.ui;
     match checked.garbage {
         Some(garbage) if garbage.count > 0 => ui.line(format!(
@@ -139,9 +141,9 @@ fn bystanders(checked: &Checked, context: &Context) -> Result<(), Failure> {
         ))?,
         _ => {}
     }
-    for writer in &checked.at_work {
-        let state = if writer.dead { "died while writing" } else { "writes" };
-        ui.line(format!("somebody {state}: {}, last seen {}", writer.writer, writer.last))?;
+    for writer in &checked.writers {
+        let state = if writer.expired { "died while writing" } else { "writes" };
+        ui.line(format!("somebody {state}: {}, last seen {}", writer.writer, writer.last_heartbeat))?;
     }
     if checked.markers > 0 {
         ui.line(format!("{} not finished", of(checked.markers, "collection of garbage")))?;
@@ -149,20 +151,20 @@ fn bystanders(checked: &Checked, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn files(hit: &Hit) -> String {
+fn files(hit: &AffectedArtifact) -> String {
     match hit.files.is_empty() {
         true => "all of it".to_owned(),
         false => hit.files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
 
-fn output(checked: &Checked, repaired: &Repaired, known: &Known) -> StoreCheck {
+fn output(checked: &CheckReport, repaired: &RepairReport, known: &Known) -> StoreCheck {
     let damaged = |finding: &Finding| DamagedObject {
         object: finding.object.clone(),
         code: finding.code.to_owned(),
         detail: finding.detail.clone(),
     };
-    let hit = |hit: &Hit| HitArtifact {
+    let hit = |hit: &AffectedArtifact| HitArtifact {
         id: hit.id.clone(),
         database: hit.lineage.clone(),
         location: hit.location.clone(),
@@ -177,13 +179,13 @@ fn output(checked: &Checked, repaired: &Repaired, known: &Known) -> StoreCheck {
         read: checked.read.into(),
         wal_files_read: checked.wal.count,
         damaged: checked.findings.iter().map(damaged).collect(),
-        hit: checked.hits.iter().map(hit).collect(),
+        hit: checked.affected.iter().map(hit).collect(),
         repaired: repaired.objects.clone(),
         not_repaired: failed
             .map(|(object, error)| ObjectError { object: object.clone(), error: error.to_string() })
             .collect(),
         garbage: checked.garbage.map(Into::into),
-        writers: checked.at_work.iter().map(Into::into).collect(),
+        writers: checked.writers.iter().map(Into::into).collect(),
         unfinished_collections: checked.markers,
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::output::store::{ArtifactError, CopiedArtifact, StoreCopy};
 use crate::cli::{Code, Context, Failure};
 use crate::domain::{Annotated, Metadata, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
-use crate::store::{Copied, CopyOf};
+use crate::store::{CopyReport, ReplicatedArtifact};
 use crate::workspace::store;
 
 /// Copy all artifacts into another store
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     ended(&copied)
 }
 
-fn ended(copied: &Copied) -> Result<(), Failure> {
+fn ended(copied: &CopyReport) -> Result<(), Failure> {
     if !copied.failed.is_empty() {
         let message = format!("{} could not be copied", of(copied.failed.len(), "artifact"));
         let failure = Failure::new(Code::Damaged, message)
@@ -90,7 +90,7 @@ fn ended(copied: &Copied) -> Result<(), Failure> {
 }
 
 /// Writes the location of a copy into the records of its backup.
-fn record(copy: &CopyOf, known: &Known, context: &Context) -> Result<(), Failure> {
+fn record(copy: &ReplicatedArtifact, known: &Known, context: &Context) -> Result<(), Failure> {
     let alive = |entry: &&Entry| matches!(entry.backup.status, Status::Completed | Status::Expired);
     for entry in known.at(&copy.of).filter(alive) {
         if copies(&entry.backup).contains(&copy.location) {
@@ -122,8 +122,8 @@ pub(super) fn set(
     Ok(())
 }
 
-fn output(copied: &Copied, url: String) -> StoreCopy {
-    let artifact = |copy: &CopyOf| CopiedArtifact {
+fn output(copied: &CopyReport, url: String) -> StoreCopy {
+    let artifact = |copy: &ReplicatedArtifact| CopiedArtifact {
         id: copy.id.clone(),
         location: copy.location.clone(),
         new: copy.new,

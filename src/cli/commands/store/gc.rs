@@ -5,7 +5,7 @@ use crate::cli::bar::progress;
 use crate::cli::output::store::CollectedGarbage;
 use crate::cli::{Context, Failure};
 use crate::domain::human_bytes;
-use crate::store::{Amount, AtWork, Collection};
+use crate::store::{Amount, GcReport, WriterSession};
 
 /// Remove from the store what no artifact needs
 ///
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
         return Ok(context.ui.json(&output(&collection, args.force))?);
     }
-    for writer in collection.at_work.iter().filter(|writer| !writer.dead) {
+    for writer in collection.writers.iter().filter(|writer| !writer.expired) {
         context.ui.status(&format!("somebody writes since {}", since(writer)));
     }
     let superseded = collection.superseded.count;
@@ -73,12 +73,12 @@ fn amount(amount: Amount) -> String {
     format!("{} ({})", of(amount.count, "pack"), human_bytes(amount.bytes))
 }
 
-fn since(writer: &AtWork) -> String {
-    let started = writer.started.unwrap_or(writer.last);
-    format!("{started}, and was last seen {}", writer.last)
+fn since(writer: &WriterSession) -> String {
+    let started = writer.started.unwrap_or(writer.last_heartbeat);
+    format!("{started}, and was last seen {}", writer.last_heartbeat)
 }
 
-fn output(collection: &Collection, force: bool) -> CollectedGarbage {
+fn output(collection: &GcReport, force: bool) -> CollectedGarbage {
     CollectedGarbage {
         dry_run: !force,
         artifacts: collection.artifacts,
@@ -89,6 +89,6 @@ fn output(collection: &Collection, force: bool) -> CollectedGarbage {
         removed: collection.removed.into(),
         removed_manifests: collection.removed_revisions,
         swept_files: collection.swept,
-        writers: collection.at_work.iter().map(Into::into).collect(),
+        writers: collection.writers.iter().map(Into::into).collect(),
     }
 }

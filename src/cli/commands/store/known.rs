@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::{Context, Failure};
 use crate::domain::{Backup, Status};
 use crate::ledger::{Damage, Entry};
-use crate::store::Listed;
+use crate::store::ListedArtifact;
 
 /// In the metadata of a backup: the locations of its copies.
 pub(super) const COPIES: &str = "copies";
@@ -37,7 +37,7 @@ impl Known {
 
     /// Returns the backups whose bytes this artifact seems to have although their records name
     /// another location: either the store was moved, or no record names this copy.
-    pub(super) fn moved_to(&self, artifact: &Listed) -> impl Iterator<Item = &Entry> {
+    pub(super) fn moved_to(&self, artifact: &ListedArtifact) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| {
             let (backup, location) = (&entry.backup, &artifact.location);
             let id = backup.id.to_string();

@@ -7,7 +7,7 @@ use crate::cli::{Code, Context, Failure};
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status, human_bytes};
 use crate::ledger::{Change, Entry, Error as LedgerError};
 use crate::process::crash_point;
-use crate::store::{Held, Listed};
+use crate::store::{ListedArtifact, StoredBackup};
 use crate::workspace::places;
 
 /// Remove artifacts from the store
@@ -50,7 +50,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = args.store.open(context)?;
     let known = Known::load(context)?;
-    let mut artifacts: Vec<Listed> = Vec::new();
+    let mut artifacts: Vec<ListedArtifact> = Vec::new();
     for id in &args.ids {
         let listed = find(&store, id)?;
         if !artifacts.contains(&listed) {
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if context.ui.wants_json() {
-        let place = |artifact: &Listed| ArtifactPlace {
+        let place = |artifact: &ListedArtifact| ArtifactPlace {
             id: artifact.id.clone(),
             location: artifact.location.clone(),
         };
@@ -94,7 +94,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Whether no record says that these bytes have to stay.
-fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -> Result<(), Failure> {
+fn permitted(
+    artifact: &ListedArtifact,
+    others: &[ListedArtifact],
+    known: &Known,
+    args: &Args,
+) -> Result<(), Failure> {
     let refuse = |entry: &Entry, why: &str| {
         let Backup { name, database, id, .. } = &entry.backup;
         Failure::new(Code::Conflict, format!("backup {name} of {database} ({id}) {why}"))
@@ -143,12 +148,16 @@ fn permitted(artifact: &Listed, others: &[Listed], known: &Known, args: &Args) -
 }
 
 /// Returns the backups of a moved artifact whose bytes are not available anywhere else.
-fn lost<'k>(artifact: &Listed, known: &'k Known, context: &Context) -> Result<Vec<&'k Entry>, Failure> {
+fn lost<'k>(
+    artifact: &ListedArtifact,
+    known: &'k Known,
+    context: &Context,
+) -> Result<Vec<&'k Entry>, Failure> {
     let mut lost = Vec::new();
     for entry in known.moved_to(artifact) {
         let mut access = places::access_to(context, &entry.backup)?;
-        access.roots.retain(|root| !root.leads_to(&artifact.location));
-        if Held::open(&entry.backup, &access).is_err() {
+        access.roots.retain(|root| !root.contains_location(&artifact.location));
+        if StoredBackup::open(&entry.backup, &access).is_err() {
             lost.push(entry);
         }
     }
@@ -156,7 +165,7 @@ fn lost<'k>(artifact: &Listed, known: &'k Known, context: &Context) -> Result<Ve
 }
 
 /// Lets the records say what is going to be true, before it is.
-fn record(artifact: &Listed, known: &Known, args: &Args, context: &Context) -> Result<(), Failure> {
+fn record(artifact: &ListedArtifact, known: &Known, args: &Args, context: &Context) -> Result<(), Failure> {
     for entry in known.copied_to(&artifact.location) {
         copy::set(entry, context, |copies| copies.remove(&artifact.location))?;
     }

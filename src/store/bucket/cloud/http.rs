@@ -20,7 +20,7 @@ use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Meaning};
+use super::error_response::{ErrorKind, ErrorResponse};
 
 /// The maximum number of concurrent requests of one store.
 const REQUESTS_MAX: usize = 8;
@@ -84,25 +84,25 @@ impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if self.metadata {
             // A request for credentials is part of a request that holds a permit already.
-            return match self.ask(request).await {
+            return match self.send(request).await {
                 Ok(response) if response.status().is_success() => Ok(response),
-                _ => Err(failed(Answer::new(Meaning::NoCredentials, ""))),
+                _ => Err(failed(ErrorResponse::new(ErrorKind::NoCredentials, ""))),
             };
         }
         // The semaphore is never closed.
         let _place = self.requests.acquire().await;
-        let response = self.ask(request).await.map_err(failed)?;
+        let response = self.send(request).await.map_err(failed)?;
         let status = response.status();
         if status.is_success() || status.as_u16() == 304 {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let body = body.bytes().await?;
-        let answer = Answer::read(status.as_u16(), &parts.headers, &body);
-        match answer.meaning {
+        let answer = ErrorResponse::read(status.as_u16(), &parts.headers, &body);
+        match answer.kind {
             // The crate has error variants for these.
-            Meaning::Missing | Meaning::There => Ok(HttpResponse::from_parts(parts, body.into())),
-            Meaning::Later => {
+            ErrorKind::Missing | ErrorKind::Exists => Ok(HttpResponse::from_parts(parts, body.into())),
+            ErrorKind::Temporary => {
                 if let Some(wait) = retry_after(&parts.headers) {
                     sleep(wait).await;
                 }
@@ -115,12 +115,12 @@ impl HttpService for Service {
 
 impl Service {
     /// Sends a request and reads the whole response. Fails if the connection breaks before its end.
-    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Answer> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ErrorResponse> {
         let upload = request.body().content_length() as u64;
         let limit = self.patience + Duration::from_secs(upload / LINE_MIN);
         let response = match timeout(limit, self.inner.execute(request)).await {
-            Ok(response) => response.map_err(|error| Answer::transport(&error))?,
-            Err(_) => return Err(self.silent(limit)),
+            Ok(response) => response.map_err(|error| ErrorResponse::transport(&error))?,
+            Err(_) => return Err(self.timed_out(limit)),
         };
         let (parts, body) = response.into_parts();
         let promised =
@@ -129,30 +129,30 @@ impl Service {
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
 
-    async fn body(&self, body: HttpResponseBody, promised: usize) -> Result<Bytes, Answer> {
+    async fn body(&self, body: HttpResponseBody, promised: usize) -> Result<Bytes, ErrorResponse> {
         let mut content = BytesMut::with_capacity(promised.min(32 << 20));
         let mut stream = body.bytes_stream();
         loop {
             match timeout(self.patience, stream.next()).await {
-                Ok(Some(part)) => content.extend(part.map_err(|error| Answer::transport(&error))?),
+                Ok(Some(part)) => content.extend(part.map_err(|error| ErrorResponse::transport(&error))?),
                 Ok(None) => return Ok(content.freeze()),
-                Err(_) => return Err(self.silent(self.patience)),
+                Err(_) => return Err(self.timed_out(self.patience)),
             }
             if content.len() > BODY_MAX {
-                return Err(Answer::new(Meaning::Refused, "the response is larger than 1 GiB"));
+                return Err(ErrorResponse::new(ErrorKind::Permanent, "the response is larger than 1 GiB"));
             }
         }
     }
 
-    fn silent(&self, limit: Duration) -> Answer {
-        Answer::new(Meaning::Later, &format!("no response within {limit:?}"))
+    fn timed_out(&self, limit: Duration) -> ErrorResponse {
+        ErrorResponse::new(ErrorKind::Temporary, &format!("no response within {limit:?}"))
     }
 }
 
 /// Converts a response to an error of the crate, which retries errors of the kind `Request`.
-fn failed(answer: Answer) -> HttpError {
-    let kind = match answer.meaning {
-        Meaning::Later => HttpErrorKind::Request,
+fn failed(answer: ErrorResponse) -> HttpError {
+    let kind = match answer.kind {
+        ErrorKind::Temporary => HttpErrorKind::Request,
         _ => HttpErrorKind::Unknown,
     };
     HttpError::new(kind, answer)
@@ -163,10 +163,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
     }
 }
 
-impl std::error::Error for Answer {}
+impl std::error::Error for ErrorResponse {}

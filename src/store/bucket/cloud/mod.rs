@@ -1,6 +1,6 @@
 //! Objects in a cloud.
 
-mod answer;
+mod error_response;
 mod http;
 mod settings;
 
@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use settings::CloudSettings;
 
-use self::answer::Answer;
+use self::error_response::ErrorResponse;
 use super::{Object, Storage};
 use crate::domain::Timestamp;
 use crate::store::url::StoreUrl;
@@ -66,7 +66,7 @@ impl Cloud {
     fn classify(&self, action: &'static str, name: &str, error: &object_store::Error) -> Error {
         use object_store::Error as E;
         let object = self.url.join(name);
-        if let Some(answer) = Answer::behind(error) {
+        if let Some(answer) = ErrorResponse::find_in(error) {
             return answer.error(action, object, self.url.to_string());
         }
         let detail = describe(error);

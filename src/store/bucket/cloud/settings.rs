@@ -8,7 +8,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
-use super::answer::NO_CREDENTIALS;
+use super::error_response::NO_CREDENTIALS;
 use super::http::Connector;
 use crate::store::url::{Scheme, StoreUrl};
 use crate::store::{Error, Result};

@@ -25,13 +25,13 @@ const CREDENTIALS: [&str; 9] = [
 
 /// The meaning of an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum ErrorKind {
     /// A temporary failure: a retry may succeed.
-    Later,
+    Temporary,
     /// The object does not exist.
     Missing,
     /// The object exists.
-    There,
+    Exists,
     /// The bucket does not exist.
     NoBucket,
     /// The credentials are wrong or lack the permission.
@@ -39,20 +39,20 @@ pub(super) enum Meaning {
     /// No credentials were found.
     NoCredentials,
     /// A permanent failure.
-    Refused,
+    Permanent,
 }
 
 /// An error response, without secrets of the request or of the response.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) meaning: Meaning,
+pub(super) struct ErrorResponse {
+    pub(super) kind: ErrorKind,
     pub(super) detail: String,
 }
 
-impl Answer {
-    pub(super) fn new(meaning: Meaning, detail: &str) -> Self {
+impl ErrorResponse {
+    pub(super) fn new(kind: ErrorKind, detail: &str) -> Self {
         let detail = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
-        Self { meaning, detail: detail.take(DETAIL_MAX).collect() }
+        Self { kind, detail: detail.take(DETAIL_MAX).collect() }
     }
 
     /// The error of a request without a response.
@@ -62,7 +62,7 @@ impl Answer {
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        Self::new(Meaning::Later, &innermost.to_string())
+        Self::new(ErrorKind::Temporary, &innermost.to_string())
     }
 
     /// Interprets a response whose status is not a success.
@@ -87,11 +87,11 @@ impl Answer {
             ("", message, _) => format!("{message} (status {status})"),
             (code, message, _) => format!("{code}: {message}"),
         };
-        Self::new(meaning(status, &code), &detail)
+        Self::new(kind(status, &code), &detail)
     }
 
     /// Finds the response in the chain of sources of an error of `object_store`.
-    pub(super) fn behind(error: &object_store::Error) -> Option<&Self> {
+    pub(super) fn find_in(error: &object_store::Error) -> Option<&Self> {
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = next {
             if let Some(answer) = error.downcast_ref() {
@@ -104,13 +104,15 @@ impl Answer {
 
     pub(super) fn error(&self, action: &'static str, object: String, bucket: String) -> Error {
         let detail = self.detail.clone();
-        match self.meaning {
-            Meaning::Missing => Error::NoObject { object },
-            Meaning::NoBucket => Error::NoBucket { url: bucket },
-            Meaning::Forbidden => Error::Forbidden { object, detail },
-            Meaning::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
-            Meaning::Later => Error::Storage { action, object, detail, transient: true },
-            Meaning::There | Meaning::Refused => Error::Storage { action, object, detail, transient: false },
+        match self.kind {
+            ErrorKind::Missing => Error::NoObject { object },
+            ErrorKind::NoBucket => Error::NoBucket { url: bucket },
+            ErrorKind::Forbidden => Error::Forbidden { object, detail },
+            ErrorKind::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
+            ErrorKind::Temporary => Error::Storage { action, object, detail, transient: true },
+            ErrorKind::Exists | ErrorKind::Permanent => {
+                Error::Storage { action, object, detail, transient: false }
+            }
         }
     }
 }
@@ -118,20 +120,20 @@ impl Answer {
 /// The message when neither the configuration nor the machine has credentials.
 pub(super) const NO_CREDENTIALS: &str = "no credentials are configured, and this machine has none of its own";
 
-fn meaning(status: u16, code: &str) -> Meaning {
+fn kind(status: u16, code: &str) -> ErrorKind {
     match (status, code) {
         (_, "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" | "ContainerBeingDeleted") => {
-            Meaning::NoBucket
+            ErrorKind::NoBucket
         }
-        (_, code) if CREDENTIALS.contains(&code) => Meaning::Forbidden,
+        (_, code) if CREDENTIALS.contains(&code) => ErrorKind::Forbidden,
         // Another client is writing this object now; the winner is not decided yet.
-        (409, "ConditionalRequestConflict" | "OperationAborted") => Meaning::Later,
-        (404, _) => Meaning::Missing,
-        (409 | 412, _) => Meaning::There,
-        (401 | 403, _) => Meaning::Forbidden,
-        (501 | 505, _) => Meaning::Refused,
-        (408 | 425 | 429 | 500.., _) => Meaning::Later,
-        _ => Meaning::Refused,
+        (409, "ConditionalRequestConflict" | "OperationAborted") => ErrorKind::Temporary,
+        (404, _) => ErrorKind::Missing,
+        (409 | 412, _) => ErrorKind::Exists,
+        (401 | 403, _) => ErrorKind::Forbidden,
+        (501 | 505, _) => ErrorKind::Permanent,
+        (408 | 425 | 429 | 500.., _) => ErrorKind::Temporary,
+        _ => ErrorKind::Permanent,
     }
 }
 
@@ -156,9 +158,9 @@ fn message_of_json(json: &Value) -> (Option<String>, Option<String>) {
 mod tests {
     use super::*;
 
-    fn read(status: u16, body: &str) -> (Meaning, String) {
-        let answer = Answer::read(status, &HeaderMap::new(), body.as_bytes());
-        (answer.meaning, answer.detail)
+    fn read(status: u16, body: &str) -> (ErrorKind, String) {
+        let answer = ErrorResponse::read(status, &HeaderMap::new(), body.as_bytes());
+        (answer.kind, answer.detail)
     }
 
     #[test]
@@ -169,52 +171,52 @@ mod tests {
             )
         };
         let cases = [
-            (404, s3("NoSuchKey", "x"), Meaning::Missing, "NoSuchKey: x"),
-            (404, s3("NoSuchBucket", "gone."), Meaning::NoBucket, "NoSuchBucket: gone"),
+            (404, s3("NoSuchKey", "x"), ErrorKind::Missing, "NoSuchKey: x"),
+            (404, s3("NoSuchBucket", "gone."), ErrorKind::NoBucket, "NoSuchBucket: gone"),
             (
                 400,
                 s3("ExpiredToken", "The token has expired.\nRequestId:1"),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "ExpiredToken: The token has expired",
             ),
             (
                 403,
                 s3("SignatureDoesNotMatch", "a &lt; b"),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "SignatureDoesNotMatch: a < b",
             ),
             (
                 503,
                 s3("SlowDown", "Please reduce your request rate."),
-                Meaning::Later,
+                ErrorKind::Temporary,
                 "SlowDown: Please reduce your request rate",
             ),
             (
                 409,
                 s3("ConditionalRequestConflict", ""),
-                Meaning::Later,
+                ErrorKind::Temporary,
                 "ConditionalRequestConflict (status 409)",
             ),
-            (412, s3("PreconditionFailed", ""), Meaning::There, "PreconditionFailed (status 412)"),
-            (409, String::new(), Meaning::There, "status 409"),
-            (501, s3("NotImplemented", ""), Meaning::Refused, "NotImplemented (status 501)"),
-            (301, String::new(), Meaning::Refused, "the bucket is in another region: set AWS_REGION"),
-            (429, "noise <Code>".to_owned(), Meaning::Later, "status 429"),
+            (412, s3("PreconditionFailed", ""), ErrorKind::Exists, "PreconditionFailed (status 412)"),
+            (409, String::new(), ErrorKind::Exists, "status 409"),
+            (501, s3("NotImplemented", ""), ErrorKind::Permanent, "NotImplemented (status 501)"),
+            (301, String::new(), ErrorKind::Permanent, "the bucket is in another region: set AWS_REGION"),
+            (429, "noise <Code>".to_owned(), ErrorKind::Temporary, "status 429"),
             (
                 400,
                 r#"{"error":"invalid_grant","error_description":"Bad"}"#.to_owned(),
-                Meaning::Refused,
+                ErrorKind::Permanent,
                 "invalid_grant: Bad",
             ),
             (
                 401,
                 r#"{"error":{"code":401,"message":"Who?"}}"#.to_owned(),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "Who? (status 401)",
             ),
         ];
-        for (status, body, meaning, detail) in cases {
-            assert_eq!(read(status, &body), (meaning, detail.to_owned()), "{body}");
+        for (status, body, kind, detail) in cases {
+            assert_eq!(read(status, &body), (kind, detail.to_owned()), "{body}");
         }
     }
 
@@ -222,18 +224,18 @@ mod tests {
     fn the_header_of_azure_and_the_region_of_s3_are_read() {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-error-code", "ContainerNotFound".parse().unwrap());
-        assert_eq!(Answer::read(404, &headers, b"").meaning, Meaning::NoBucket);
+        assert_eq!(ErrorResponse::read(404, &headers, b"").kind, ErrorKind::NoBucket);
         headers.clear();
         headers.insert("x-amz-bucket-region", "eu-west-1".parse().unwrap());
-        let answer = Answer::read(301, &headers, b"");
+        let answer = ErrorResponse::read(301, &headers, b"");
         assert_eq!(answer.detail, "the bucket is in another region: eu-west-1");
     }
 
     proptest::proptest! {
         #[test]
         fn random_bytes_do_not_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
-            let _ = Answer::read(status, &HeaderMap::new(), &body);
-            let _ = Answer::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
+            let _ = ErrorResponse::read(status, &HeaderMap::new(), &body);
+            let _ = ErrorResponse::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
         }
     }
 }

@@ -17,7 +17,7 @@ const SEEN: &str = ".seen";
 
 /// The content of a marker.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Condemned {
+pub(crate) struct PendingDeletion {
     /// The ids of packs.
     pub(crate) packs: BTreeSet<String>,
     /// The names of manifests that a higher revision has replaced.
@@ -33,7 +33,7 @@ pub(crate) struct Marker {
     /// if that is not recorded yet.
     pub(crate) seen: Option<Timestamp>,
     /// The content; `None` if it cannot be read.
-    pub(crate) condemned: Option<Condemned>,
+    pub(crate) pending: Option<PendingDeletion>,
 }
 
 /// Returns all markers, and the names of `.seen` objects whose marker is gone.
@@ -51,31 +51,31 @@ pub(crate) fn markers(bucket: &Bucket) -> Result<(Vec<Marker>, Vec<String>)> {
         let seen = seen.remove(&name);
         // Another collection may have finished it.
         let Some(content) = bucket.find(&name)? else { continue };
-        found.push(Marker { condemned: serde_json::from_slice(&content).ok(), seen, name });
+        found.push(Marker { pending: serde_json::from_slice(&content).ok(), seen, name });
     }
     Ok((found, seen.into_keys().map(|marker| marker + SEEN).collect()))
 }
 
 /// Returns the packs of all markers, which must not become bases. `None` if a marker cannot be
 /// read: then no pack may become a base.
-pub(crate) fn all(bucket: &Bucket) -> Result<Option<BTreeSet<String>>> {
+pub(crate) fn pending_packs(bucket: &Bucket) -> Result<Option<BTreeSet<String>>> {
     let mut packs = BTreeSet::new();
     for marker in markers(bucket)?.0 {
-        let Some(condemned) = marker.condemned else { return Ok(None) };
-        packs.extend(condemned.packs);
+        let Some(pending) = marker.pending else { return Ok(None) };
+        packs.extend(pending.packs);
     }
     Ok(Some(packs))
 }
 
 /// Writes a marker.
-pub(crate) fn condemn(bucket: &Bucket, condemned: &Condemned) -> Result<()> {
-    let content = serde_json::to_vec(condemned).unwrap_or_default();
+pub(crate) fn mark(bucket: &Bucket, pending: &PendingDeletion) -> Result<()> {
+    let content = serde_json::to_vec(pending).unwrap_or_default();
     bucket.put(&format!("{}{}", layout::GC, Uuid::now_v7()), content.into())
 }
 
 /// Records that `marker` is visible, and returns the time since which it is, by the clock of the
 /// storage.
-pub(crate) fn witness(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
+pub(crate) fn record_seen(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
     let name = format!("{marker}{SEEN}");
     bucket.put(&name, Bytes::from_static(b"{}\n"))?;
     let listed = bucket.list(layout::GC)?.into_iter().find(|object| object.name == name);
@@ -83,7 +83,7 @@ pub(crate) fn witness(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
 }
 
 /// Removes a marker after its packs.
-pub(crate) fn lift(bucket: &Bucket, marker: &str) -> Result<()> {
+pub(crate) fn remove_marker(bucket: &Bucket, marker: &str) -> Result<()> {
     bucket.delete(&format!("{marker}{SEEN}"))?;
     bucket.delete(marker)
 }
@@ -91,7 +91,7 @@ pub(crate) fn lift(bucket: &Bucket, marker: &str) -> Result<()> {
 /// Returns the time of the clock of the storage.
 pub(crate) fn storage_time(bucket: &Bucket) -> Result<Timestamp> {
     let probe = format!("{}{}", layout::GC, Uuid::now_v7());
-    let now = witness(bucket, &probe)?;
+    let now = record_seen(bucket, &probe)?;
     bucket.delete(&format!("{probe}{SEEN}"))?;
     Ok(now)
 }

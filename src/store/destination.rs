@@ -17,7 +17,7 @@ use super::reader::Artifact;
 use super::root;
 use super::store::{Access, Store};
 use super::writer::{ArtifactWriter, FileWriter, NewArtifact};
-use super::{Error, FileSummary, Result, by_many};
+use super::{Error, FileSummary, Result, parallel_map};
 use crate::domain::{Backup, Compression, Timestamp, to_canonical_json};
 use crate::process::{create_private, interrupt, private_directories};
 use crate::progress::Progress;
@@ -26,7 +26,7 @@ use crate::progress::Progress;
 const FASTEST: i32 = 1;
 
 /// A destination of backups.
-pub enum Place {
+pub enum Destination {
     /// Plain files below a directory.
     Directory(PathBuf),
     /// A store, and a local directory for content that cannot be streamed into it.
@@ -40,7 +40,7 @@ pub enum Place {
 
 /// A backup that is being written. Removed on drop, unless it is published.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
-pub enum Draft {
+pub enum PendingBackup {
     /// Plain files.
     Plain(plain::Draft),
     /// An artifact in a store.
@@ -96,7 +96,7 @@ pub fn private_directory(path: &Path) -> Result<()> {
     private_directories(path).map_err(|error| Error::io("create", path, error))
 }
 
-impl Place {
+impl Destination {
     /// Removes the files of crashed backups. They occupy disk space and do no other harm, so errors
     /// are ignored.
     pub fn sweep(&self) {
@@ -106,9 +106,17 @@ impl Place {
 
     /// Begins the backup `id` of `database`. Fails if it exists, or if the destination cannot be
     /// written.
-    pub fn draft(&self, id: &str, database: &str, compression: Compression, now: Timestamp) -> Result<Draft> {
+    pub fn draft(
+        &self,
+        id: &str,
+        database: &str,
+        compression: Compression,
+        now: Timestamp,
+    ) -> Result<PendingBackup> {
         match self {
-            Self::Directory(directory) => Ok(Draft::Plain(plain::Draft::create(directory, database, id)?)),
+            Self::Directory(directory) => {
+                Ok(PendingBackup::Plain(plain::Draft::create(directory, database, id)?))
+            }
             Self::Store { store, staging } => {
                 let level = match compression {
                     Compression::None => FASTEST,
@@ -122,7 +130,7 @@ impl Place {
                     created_at: now,
                     level,
                 };
-                Ok(Draft::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
+                Ok(PendingBackup::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
             }
         }
     }
@@ -137,23 +145,23 @@ impl Place {
     }
 }
 
-impl Draft {
+impl PendingBackup {
     /// Begins a file. A store cuts it as `chunking` says. Fails if the file exists or its name is
     /// invalid.
-    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<DraftFile<'_>> {
+    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<PendingFile<'_>> {
         match self {
-            Self::Plain(draft) => Ok(DraftFile::Plain(draft.file(name, compression)?)),
-            Self::Artifact { writer, .. } => Ok(DraftFile::Chunked(writer.file(name, chunking)?)),
+            Self::Plain(draft) => Ok(PendingFile::Plain(draft.file(name, compression)?)),
+            Self::Artifact { writer, .. } => Ok(PendingFile::Chunked(writer.file(name, chunking)?)),
         }
     }
 
     /// Begins a file in an adopted directory; `name` is its path. Plain files in directories are
     /// not compressed. Fails if the file exists or its name is invalid.
-    pub fn member(&self, name: &str, chunking: Chunking) -> Result<DraftFile<'_>> {
+    pub fn member(&self, name: &str, chunking: Chunking) -> Result<PendingFile<'_>> {
         match self {
-            Self::Plain(draft) => Ok(DraftFile::Plain(draft.member(name)?)),
+            Self::Plain(draft) => Ok(PendingFile::Plain(draft.member(name)?)),
             Self::Artifact { writer, members, .. } => {
-                Ok(DraftFile::Member { writer: writer.file(name, chunking)?, members })
+                Ok(PendingFile::Member { writer: writer.file(name, chunking)?, members })
             }
         }
     }
@@ -248,7 +256,7 @@ impl Draft {
 }
 
 /// A file of a pending backup.
-pub enum DraftFile<'a> {
+pub enum PendingFile<'a> {
     /// A plain file.
     Plain(plain::ArtifactWriter),
     /// A file in chunks.
@@ -262,7 +270,7 @@ pub enum DraftFile<'a> {
     },
 }
 
-impl DraftFile<'_> {
+impl PendingFile<'_> {
     /// Completes the file. Fails if it cannot be written.
     pub fn finish(self) -> Result<FileSummary> {
         match self {
@@ -278,7 +286,7 @@ impl DraftFile<'_> {
     }
 }
 
-impl Write for DraftFile<'_> {
+impl Write for PendingFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.write(bytes),
@@ -295,14 +303,14 @@ impl Write for DraftFile<'_> {
 }
 
 /// A backup in a destination.
-pub enum Held {
+pub enum StoredBackup {
     /// Plain files.
     Plain(Stored),
     /// An artifact in a store.
     Artifact(Artifact),
 }
 
-impl Held {
+impl StoredBackup {
     /// Opens the bytes of a backup below one of the roots of `access`. Fails if the artifact of a store
     /// does not have exactly the recorded files, by name, size and digest. Of plain files only the
     /// existence is checked here.
@@ -334,7 +342,7 @@ impl Held {
             };
             let files = match artifact.manifest().file(name) {
                 Some(_) => vec![name.to_owned()],
-                None => self.below(name).map_err(|_| different(format!("{name} is missing")))?,
+                None => self.files_below(name).map_err(|_| different(format!("{name} is missing")))?,
             };
             let sizes = files.iter().map(|file| Ok(artifact.file(file)?.size));
             if sizes.sum::<Result<u64>>()? != recorded.size_bytes {
@@ -350,7 +358,7 @@ impl Held {
     }
 
     /// Returns true if a location is the URI of a store or of a directory.
-    pub fn is_ours(location: &str) -> bool {
+    pub fn is_location(location: &str) -> bool {
         Store::url_of(location).is_some() || location.parse::<FileUri>().is_ok()
     }
 
@@ -369,7 +377,7 @@ impl Held {
     }
 
     /// Returns a reader of the content of a file. A reader of a store verifies each chunk before it
-    /// returns it; plain files are verified by [`Held::verify`]. Fails if the file is missing.
+    /// returns it; plain files are verified by [`StoredBackup::verify`]. Fails if the file is missing.
     pub fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         match self {
             Self::Plain(stored) if name.contains('/') => stored.member(name),
@@ -379,7 +387,7 @@ impl Held {
     }
 
     /// Returns true if reading a file to its end verifies its content.
-    pub fn proves_itself(&self) -> bool {
+    pub fn verifies_on_read(&self) -> bool {
         matches!(self, Self::Artifact(_))
     }
 
@@ -396,7 +404,7 @@ impl Held {
             Self::Plain(stored) => return stored.verify(name, expected, progress),
             Self::Artifact(artifact) => artifact,
         };
-        let names = self.below(name)?;
+        let names = self.files_below(name)?;
         for name in &names {
             artifact.read(name)?.verify(&|bytes| progress.advance(bytes))?;
         }
@@ -411,7 +419,7 @@ impl Held {
         self.unpack_as(name, expected, target, &same, progress)
     }
 
-    /// Like [`Held::unpack`], with `path_of` for the paths of the files below `target`. Plain files
+    /// Like [`StoredBackup::unpack`], with `path_of` for the paths of the files below `target`. Plain files
     /// must have been verified before.
     pub fn unpack_as(
         &self,
@@ -423,7 +431,7 @@ impl Held {
     ) -> Result<()> {
         self.compare(name, expected)?;
         private_directory(target)?;
-        let files = self.below(name)?;
+        let files = self.files_below(name)?;
         let stop = AtomicBool::new(false);
         let unpack = |file: &String| {
             if stop.load(Ordering::Relaxed) || interrupt::requested().is_some() {
@@ -434,7 +442,8 @@ impl Held {
             done
         };
         let is_first = |error: &Error| !matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted);
-        let mut errors: Vec<Error> = by_many(&files, unpack).into_iter().filter_map(Result::err).collect();
+        let mut errors: Vec<Error> =
+            parallel_map(&files, unpack).into_iter().filter_map(Result::err).collect();
         match errors.iter().position(is_first) {
             Some(at) => Err(errors.swap_remove(at)),
             None => errors.pop().map_or(Ok(()), Err),
@@ -475,7 +484,7 @@ impl Held {
     }
 
     /// Returns the file `name`, or the files in the directory `name`, sorted.
-    fn below(&self, name: &str) -> Result<Vec<String>> {
+    fn files_below(&self, name: &str) -> Result<Vec<String>> {
         let artifact = match self {
             Self::Plain(stored) => return stored.members(name),
             Self::Artifact(artifact) => artifact,
@@ -495,7 +504,7 @@ impl Held {
             Some(file) => format!("blake3:{}", file.digest),
             None => {
                 let mut list = String::new();
-                for name in self.below(name)? {
+                for name in self.files_below(name)? {
                     list.push_str(&list_line(&format!("blake3:{}", artifact.file(&name)?.digest), &name));
                 }
                 format!("blake3:{}", blake3::hash(list.as_bytes()).to_hex())
