@@ -8,7 +8,7 @@
 mod command;
 mod error;
 mod message;
-mod told;
+mod once;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use error::Error;
 pub use message::Message;
-pub use told::tell_once;
+pub use once::mark_reported;
 pub use webhook::signature;
 
 use crate::config::{Notifications, Occasion};
@@ -24,7 +24,7 @@ use crate::domain::Line;
 
 /// The timeout and the retries of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct DeliveryPolicy {
     /// The maximum duration of an attempt.
     pub timeout: Duration,
     /// The maximum number of attempts.
@@ -33,7 +33,7 @@ pub struct Patience {
     pub delay: Duration,
 }
 
-impl Default for Patience {
+impl Default for DeliveryPolicy {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(10), attempts: 5, delay: Duration::from_secs(1) }
     }
@@ -43,7 +43,7 @@ impl Default for Patience {
 #[derive(Debug, Clone)]
 pub struct Notifier {
     client: reqwest::Client,
-    patience: Patience,
+    policy: DeliveryPolicy,
     host: Line,
 }
 
@@ -58,8 +58,8 @@ pub struct Delivery {
 
 impl Notifier {
     /// Creates a sender for this machine, `host`. Fails if the HTTP client cannot be created.
-    pub fn new(patience: Patience, host: Line) -> Result<Self, Error> {
-        Ok(Self { client: webhook::client(&patience)?, patience, host })
+    pub fn new(policy: DeliveryPolicy, host: Line) -> Result<Self, Error> {
+        Ok(Self { client: webhook::client(&policy)?, policy, host })
     }
 
     /// Sends `message` concurrently to all receivers that are configured for its event.
@@ -71,13 +71,12 @@ impl Notifier {
                 let (this, url, body, key) =
                     (self.clone(), url.clone(), body.clone(), to.secret_file.clone());
                 deliveries.spawn(async move {
-                    let result =
-                        webhook::post(&this.client, &this.patience, &url, body, key.as_deref()).await;
+                    let result = webhook::post(&this.client, &this.policy, &url, body, key.as_deref()).await;
                     Delivery { to: webhook::shown(&url), result }
                 });
             }
             for words in &to.commands {
-                let (words, body, timeout) = (words.clone(), body.clone(), self.patience.timeout * 6);
+                let (words, body, timeout) = (words.clone(), body.clone(), self.policy.timeout * 6);
                 deliveries.spawn(async move {
                     let to = words.first().cloned().unwrap_or_default();
                     let run = tokio::task::spawn_blocking(move || command::run(&words, body, timeout)).await;
@@ -88,7 +87,7 @@ impl Notifier {
         if let (Occasion::Success | Occasion::Recovered, Some(url)) = (message.occasion, &to.heartbeat) {
             let (this, url) = (self.clone(), url.clone());
             deliveries.spawn(async move {
-                let result = webhook::call(&this.client, &this.patience, &url).await;
+                let result = webhook::call(&this.client, &this.policy, &url).await;
                 Delivery { to: webhook::shown(&url), result }
             });
         }

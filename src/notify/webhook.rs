@@ -9,18 +9,18 @@ use hmac::{Hmac, Mac as _};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use sha2::Sha256;
 
-use super::{Error, Patience};
+use super::{DeliveryPolicy, Error};
 
 /// The header with the signature.
 const SIGNATURE: &str = "x-pggit-signature";
 
-pub(super) fn client(patience: &Patience) -> Result<Client, Error> {
+pub(super) fn client(policy: &DeliveryPolicy) -> Result<Client, Error> {
     // Fails if a provider is installed already; all code installs the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .user_agent(concat!("git-pggit/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .timeout(patience.timeout)
+        .timeout(policy.timeout)
         .build()
         .map_err(|error| Error::Client(described(error)))
 }
@@ -44,7 +44,7 @@ pub fn signature(key: &[u8], body: &[u8]) -> String {
 /// last attempt fails.
 pub(super) async fn post(
     client: &Client,
-    patience: &Patience,
+    policy: &DeliveryPolicy,
     url: &str,
     body: String,
     key: Option<&Path>,
@@ -53,7 +53,7 @@ pub(super) async fn post(
         Some(file) => Some(signature(&first_line(file)?, body.as_bytes())),
         None => None,
     };
-    send_with_retries(patience, || {
+    send_with_retries(policy, || {
         let request = client.post(url).header("content-type", "application/json").body(body.clone());
         match &signature {
             Some(signature) => request.header(SIGNATURE, signature),
@@ -64,19 +64,22 @@ pub(super) async fn post(
 }
 
 /// Sends a GET request. Fails if the last attempt fails.
-pub(super) async fn call(client: &Client, patience: &Patience, url: &str) -> Result<(), Error> {
-    send_with_retries(patience, || client.get(url)).await
+pub(super) async fn call(client: &Client, policy: &DeliveryPolicy, url: &str) -> Result<(), Error> {
+    send_with_retries(policy, || client.get(url)).await
 }
 
-async fn send_with_retries(patience: &Patience, request: impl Fn() -> RequestBuilder) -> Result<(), Error> {
+async fn send_with_retries(
+    policy: &DeliveryPolicy,
+    request: impl Fn() -> RequestBuilder,
+) -> Result<(), Error> {
     let attempt = || async {
         let answer = request().send().await.map_err(|error| Error::Unreachable(described(error)))?;
         check_status(answer.status())
     };
     let backoff = ExponentialBuilder::default()
-        .with_min_delay(patience.delay)
+        .with_min_delay(policy.delay)
         .with_factor(2.0)
-        .with_max_times(patience.attempts.saturating_sub(1))
+        .with_max_times(policy.attempts.saturating_sub(1))
         .with_jitter();
     attempt.retry(backoff).sleep(tokio::time::sleep).when(Error::retry).await
 }

@@ -19,7 +19,7 @@ use super::{ConnInfo, Error, Result};
 pub type Rows = Vec<Vec<Option<String>>>;
 
 /// The time that the connection has to close.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The statements at the start of every session. The search path is empty, so that the owner of a
 /// database cannot make the session call functions of theirs. Time limits that the server, the
@@ -132,7 +132,7 @@ impl Client {
     /// Runs a query that is an assertion. Returns true if its value is true; NULL is not. Returns
     /// `None` if it is not one query with one column of type boolean and one row. Fails if the
     /// server refuses it.
-    pub fn holds(&self, sql: &str) -> Result<Option<bool>> {
+    pub fn is_true(&self, sql: &str) -> Result<Option<bool>> {
         if sql.contains('\0') {
             return Err(Error::unexpected("a NUL in a statement"));
         }
@@ -142,8 +142,8 @@ impl Client {
         // A simple query could have several statements, with COMMIT as the first one.
         let answer = async {
             let statement = inner.prepare(sql).await?;
-            let is_question = matches!(statement.columns(), [only] if *only.type_() == Type::BOOL);
-            if !is_question || !statement.params().is_empty() {
+            let is_assertion = matches!(statement.columns(), [only] if *only.type_() == Type::BOOL);
+            if !is_assertion || !statement.params().is_empty() {
                 return Ok(None);
             }
             let mut rows = pin!(inner.query_raw(&statement, Vec::<String>::new()).await?);
@@ -212,7 +212,7 @@ impl Client {
         }
         // The error of the polling task is more precise than the error of the request.
         let polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let limit = |polling| async { tokio::time::timeout(GOODBYE, polling).await };
+        let limit = |polling| async { tokio::time::timeout(CLOSE_TIMEOUT, polling).await };
         let end = polling.and_then(|polling| runtime.block_on(limit(polling)).ok()?.ok()?);
         let reason = end.as_ref().unwrap_or(error);
         let source = std::error::Error::source(reason);
@@ -230,7 +230,7 @@ impl Drop for Client {
         let polling = self.polling.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = self.runtime.take() {
             if let Some(polling) = polling {
-                let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE, polling).await });
+                let _ = runtime.block_on(async { tokio::time::timeout(CLOSE_TIMEOUT, polling).await });
             }
             runtime.shutdown_background();
         }

@@ -60,9 +60,9 @@ const REFUSED: [&str; 4] = ["requirepeer", "require_auth", "sslcrldir", "replica
 /// `target_session_attrs`.
 pub(super) async fn connect(info: &ConnInfo, application: &str) -> Result<Connected> {
     refuse_unsupported(info)?;
-    let wanted = Wanted::of(info)?;
+    let attrs = SessionAttrs::of(info)?;
     let mut failure = Error::conninfo("no host is given");
-    for pass in wanted.passes() {
+    for pass in attrs.passes() {
         for host in info.hosts() {
             match connect_host(info, host, application, *pass).await {
                 Ok(connected) => return Ok(connected),
@@ -89,7 +89,7 @@ fn refuse_unsupported(info: &ConnInfo) -> Result<()> {
 
 /// The values of `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum SessionAttrs {
     Any,
     ReadWrite,
     ReadOnly,
@@ -98,7 +98,7 @@ enum Wanted {
     PreferStandby,
 }
 
-impl Wanted {
+impl SessionAttrs {
     fn of(info: &ConnInfo) -> Result<Self> {
         Ok(match info.setting("target_session_attrs") {
             None | Some("any") => Self::Any,
@@ -123,7 +123,7 @@ impl Wanted {
     }
 
     /// Returns the query for the server and the required result.
-    fn question(self) -> Option<(&'static str, &'static str)> {
+    fn query(self) -> Option<(&'static str, &'static str)> {
         const READ_ONLY: &str = "SHOW transaction_read_only";
         const STANDBY: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END";
         match self {
@@ -136,15 +136,19 @@ impl Wanted {
     }
 }
 
-async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: Wanted) -> Result<Connected> {
+async fn connect_host(
+    info: &ConnInfo,
+    host: &Host,
+    application: &str,
+    attrs: SessionAttrs,
+) -> Result<Connected> {
     let attempt = async {
         let connected = connect_with_fallback(info, host, application).await?;
-        let Some((question, answer)) = wanted.question() else { return Ok(connected) };
-        let rows =
-            connected.client.simple_query(question).await.map_err(|error| explain(&error, info, host))?;
+        let Some((query, answer)) = attrs.query() else { return Ok(connected) };
+        let rows = connected.client.simple_query(query).await.map_err(|error| explain(&error, info, host))?;
         let is_wanted =
             rows.iter().any(|row| matches!(row, SimpleQueryMessage::Row(row) if row.get(0) == Some(answer)));
-        let detail = "the server is not of the wanted target_session_attrs".to_owned();
+        let detail = "the server does not match target_session_attrs".to_owned();
         if is_wanted { Ok(connected) } else { Err(Error::Unreachable { target: host.target(), detail }) }
     };
     match seconds(info, "connect_timeout")?.filter(|&seconds| seconds > 0) {
@@ -161,18 +165,18 @@ async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: W
 /// The mode `allow` tries without TLS first, `prefer` with TLS; both then try the other way.
 async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) -> Result<Connected> {
     let mode = if host.is_socket() { Mode::Disable } else { Mode::of(info)? };
-    let ways: &[SslMode] = match mode {
+    let modes: &[SslMode] = match mode {
         Mode::Disable => &[SslMode::Disable],
         Mode::Allow => &[SslMode::Disable, SslMode::Require],
         Mode::Prefer => &[SslMode::Prefer, SslMode::Disable],
         Mode::Require | Mode::VerifyCa | Mode::VerifyFull => &[SslMode::Require],
     };
     let mut failure = None;
-    for way in ways {
-        match connect_once(info, host, application, mode, *way).await {
+    for tls_mode in modes {
+        match connect_once(info, host, application, mode, *tls_mode).await {
             Ok(connected) => return Ok(connected),
-            Err((error, may_differ)) => {
-                if !may_differ {
+            Err((error, may_retry)) => {
+                if !may_retry {
                     return Err(error);
                 }
                 // The error of the preferred way is reported.
@@ -189,17 +193,17 @@ async fn connect_once(
     host: &Host,
     application: &str,
     mode: Mode,
-    way: SslMode,
+    tls_mode: SslMode,
 ) -> Result<Connected, (Error, bool)> {
-    let hopeless = |error| (error, false);
-    let mut config = config(info, host, application).map_err(hopeless)?;
-    config.ssl_mode(way);
+    let final_error = |error| (error, false);
+    let mut config = config(info, host, application).map_err(final_error)?;
+    config.ssl_mode(tls_mode);
     let refused = |error: tokio_postgres::Error| {
-        let may_differ = is_tls(&error) || error.as_db_error().is_some_and(|db| db.code().code() == "28000");
-        (explain(&error, info, host), may_differ)
+        let may_retry = is_tls(&error) || error.as_db_error().is_some_and(|db| db.code().code() == "28000");
+        (explain(&error, info, host), may_retry)
     };
     let target = host.target();
-    if way == SslMode::Disable {
+    if tls_mode == SslMode::Disable {
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
         return Ok(keep_polling(connection, target, client));
     }

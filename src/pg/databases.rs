@@ -217,7 +217,7 @@ impl Client {
         );
         let grants = match restricted.as_deref() {
             Some("true") => {
-                Some(self.query_for(&grants, "the privileges")?.into_iter().filter_map(words).collect())
+                Some(self.query_for(&grants, "the privileges")?.into_iter().filter_map(text_pair).collect())
             }
             _ => None,
         };
@@ -259,7 +259,7 @@ impl Client {
                 Some(role) => format!("ROLE {role} IN DATABASE {target}"),
                 None => format!("DATABASE {target}"),
             };
-            let (parameter, value) = (quote_ident(setting), written(setting, value));
+            let (parameter, value) = (quote_ident(setting), setting_literal(setting, value));
             match self.on_database(name, &format!("ALTER {place} SET {parameter} TO {value}")) {
                 Err(error @ Error::PermissionDenied { .. }) if super::mark::is_mark(setting) => {
                     not_marked = Some(error);
@@ -271,8 +271,8 @@ impl Client {
     }
 
     /// Allows every role to connect to a database, which is the default, or only its owner.
-    pub fn admit_everybody(&self, name: &str, admit: bool) -> Result<()> {
-        let (verb, preposition) = if admit { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
+    pub fn set_public_connect(&self, name: &str, allow: bool) -> Result<()> {
+        let (verb, preposition) = if allow { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
         let database = quote_ident(name);
         let sql = format!("{verb} CONNECT, TEMPORARY ON DATABASE {database} {preposition} PUBLIC");
         self.on_database(name, &sql)
@@ -350,7 +350,9 @@ impl Client {
         if name.contains('\0') {
             return Err(Error::BadName { name: name.to_owned(), reason: "it contains a NUL" });
         }
-        self.query_for(sql, &format!("database {name:?}")).map(drop).map_err(|error| name_it(error, name))
+        self.query_for(sql, &format!("database {name:?}"))
+            .map(drop)
+            .map_err(|error| with_database_name(error, name))
     }
 }
 
@@ -377,16 +379,16 @@ const LISTS: [&str; 6] = [
 
 /// Returns the value of a setting for `ALTER DATABASE ... SET`. A list has to be split into names:
 /// a single string would be taken as one name.
-fn written(setting: &str, value: &str) -> String {
+fn setting_literal(setting: &str, value: &str) -> String {
     if !LISTS.iter().any(|list| list.eq_ignore_ascii_case(setting)) {
         return quote_literal(value);
     }
-    let names: Vec<String> = names_in(value).iter().map(|name| quote_literal(name)).collect();
+    let names: Vec<String> = split_names(value).iter().map(|name| quote_literal(name)).collect();
     if names.is_empty() { quote_literal("") } else { names.join(", ") }
 }
 
 /// Splits a list of names as the server writes it, with double quotes where a name needs them.
-fn names_in(list: &str) -> Vec<String> {
+fn split_names(list: &str) -> Vec<String> {
     let (mut names, mut rest) = (Vec::new(), list.trim());
     while !rest.is_empty() {
         let (name, after) = match rest.strip_prefix('"') {
@@ -416,7 +418,7 @@ fn names_in(list: &str) -> Vec<String> {
     names
 }
 
-fn words(row: Vec<Option<String>>) -> Option<(String, String)> {
+fn text_pair(row: Vec<Option<String>>) -> Option<(String, String)> {
     <[_; 2]>::try_from(row).ok().and_then(pair)
 }
 
@@ -425,7 +427,7 @@ fn pair([name, rest]: [Option<String>; 2]) -> Option<(String, String)> {
 }
 
 /// Converts an error of the server about a database into one with the name of the database.
-pub(super) fn name_it(error: Error, name: &str) -> Error {
+pub(super) fn with_database_name(error: Error, name: &str) -> Error {
     let dbname = || name.to_owned();
     match error {
         Error::Query { sqlstate, message, hint, detail } => match sqlstate.as_str() {
@@ -465,7 +467,7 @@ mod tests {
             ("search_path", "\"open", "'open'"),
         ];
         for (setting, value, expected) in cases {
-            assert_eq!(written(setting, value), expected, "{setting} {value}");
+            assert_eq!(setting_literal(setting, value), expected, "{setting} {value}");
         }
     }
 }

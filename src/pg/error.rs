@@ -101,7 +101,7 @@ pub enum Error {
     },
     /// An object is owned by another role.
     #[error("{what} belongs to role \"{owner}\"")]
-    Foreign {
+    OwnedByOther {
         /// The object.
         what: String,
         /// The owner.

@@ -71,7 +71,7 @@ const TIMELINE_STANDBY: &str = "(SELECT timeline_id FROM pg_catalog.pg_control_c
 
 /// Settings that influence the text of a dumped schema and are not set by pg_dump, with the
 /// required values.
-const WORDS: [(&str, &str); 4] = [
+const SCHEMA_TEXT_SETTINGS: [(&str, &str); 4] = [
     ("bytea_output", "hex"),
     ("quote_all_identifiers", "off"),
     ("standard_conforming_strings", "on"),
@@ -88,7 +88,7 @@ impl Client {
         let is = |name: &str, value: &str| {
             rows.iter().any(|row| matches!(row.as_slice(), [Some(n), Some(v)] if n == name && v == value))
         };
-        Ok(WORDS.into_iter().filter(|(name, value)| !is(name, value)).collect())
+        Ok(SCHEMA_TEXT_SETTINGS.into_iter().filter(|(name, value)| !is(name, value)).collect())
     }
 
     /// Reads the facts, inside the transaction of a snapshot if one is open. Fails if a query
@@ -110,7 +110,8 @@ impl Client {
             notes
                 .push("no permission for function pg_control_checkpoint: the timeline is unknown".to_owned());
         }
-        let sql = question(version_num, system_id.unwrap_or("NULL"), timeline.unwrap_or("NULL"), in_recovery);
+        let sql =
+            facts_query(version_num, system_id.unwrap_or("NULL"), timeline.unwrap_or("NULL"), in_recovery);
         let row = Row::of(self.query(&sql)?)?;
         Ok(ServerFacts {
             version_num,
@@ -142,7 +143,7 @@ impl Client {
 
 /// Returns the query for the facts. The columns of `pg_database` for locale providers differ
 /// between PostgreSQL 14, 15, 16 and 17.
-fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool) -> String {
+fn facts_query(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool) -> String {
     let provider =
         "CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END";
     let (provider, locale, rules) = match version_num / 10_000 {

@@ -37,7 +37,7 @@ impl Client {
 
     /// Returns the error if this role may not record a commit in the database `dbname`, or `None`
     /// if it may. The test is rolled back.
-    pub fn denies_mark(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
+    pub fn check_mark_privilege(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
         self.execute("BEGIN")?;
         let marked = self.set_mark(dbname, commit);
         self.execute("ROLLBACK")?;
@@ -55,7 +55,9 @@ impl Client {
     fn alter_mark(&self, dbname: &str, action: &str) -> Result<()> {
         let what = format!("parameter \"{PARAMETER}\" of database {dbname:?}");
         let sql = format!("ALTER DATABASE {} {action}", quote_ident(dbname));
-        self.query_for(&sql, &what).map(drop).map_err(|error| super::databases::name_it(error, dbname))
+        self.query_for(&sql, &what)
+            .map(drop)
+            .map_err(|error| super::databases::with_database_name(error, dbname))
     }
 }
 

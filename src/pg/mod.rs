@@ -30,7 +30,7 @@ mod tls;
 
 pub use client::{Client, Rows};
 pub use cluster::ClusterFacts;
-pub use conninfo::{ConnInfo, Note, Source};
+pub use conninfo::{ConnInfo, SettingsWarning, Source};
 pub use databases::{NAME_BYTES_MAX, Properties, Template, check_name};
 pub use environment::Environment;
 pub use error::Error;
@@ -39,7 +39,7 @@ pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
 pub use script::{Halt, Refusal, Session, hex_literal};
 pub use snapshot::Snapshot;
-pub use sums::{Sum, Table};
+pub use sums::{Table, TableSum};
 
 /// The result type of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

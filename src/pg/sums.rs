@@ -21,7 +21,7 @@ impl std::fmt::Display for Table {
 
 /// The number and the checksum of the rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sum {
+pub struct TableSum {
     /// The number of rows.
     pub rows: u64,
     /// The sum of the hashes of all rows, in hexadecimal.
@@ -56,7 +56,7 @@ impl Client {
 
     /// Sets the output formats of the session, so that rows are written the same way with any
     /// defaults of the role, the database and the server, and checksums can be compared.
-    pub fn write_rows_alike(&self) -> Result<()> {
+    pub fn set_row_format(&self) -> Result<()> {
         self.execute(
             "SET client_encoding = 'UTF8'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
              SET timezone = 'UTC'; SET extra_float_digits = 1; SET bytea_output = 'hex'; \
@@ -69,7 +69,7 @@ impl Client {
     /// functions of its types. A query would let the planner evaluate expressions of indexes and
     /// constraints, and with them call functions of the owner of the table with the rights of this
     /// role. Fails if the table cannot be read.
-    pub fn sum_of(&self, table: &Table) -> Result<Sum> {
+    pub fn table_sum(&self, table: &Table) -> Result<TableSum> {
         let columns: Vec<String> = self.columns(table)?.iter().map(|name| quote_ident(name)).collect();
         let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
         let (mut rows, mut sum) = (0, 0_u128);
@@ -77,7 +77,7 @@ impl Client {
             rows += 1;
             sum = sum.wrapping_add(Digest::number_of(row));
         })?;
-        Ok(Sum { rows, sum: format!("{sum:032x}") })
+        Ok(TableSum { rows, sum: format!("{sum:032x}") })
     }
 
     /// Returns the columns of a table, sorted by name. Generated columns are left out, as in a

@@ -1,7 +1,7 @@
 //! TLS with the rules of libpq, on rustls.
 //!
 //! If the root certificate file exists, the certificate chain is verified in every mode but
-//! `disable`; only `verify-full` compares names. Two cases that rustls refuses and users of libpq
+//! `disable`; only `verify-check_name` compares names. Two cases that rustls refuses and users of libpq
 //! rely on are allowed: a server certificate that is itself in the root file (self-signed), and a
 //! host name that is only in the common name of a certificate without alternative names. A server
 //! certificate of X.509 version 1 can be used for encryption, but cannot be verified.
@@ -78,7 +78,7 @@ pub(super) fn connector(info: &ConnInfo, host: &Host, mode: Mode) -> Result<Make
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Verifier {
         chain: chain_verifier(info, mode, &provider)?,
-        full: mode == Mode::VerifyFull,
+        check_name: mode == Mode::VerifyFull,
         provider: Arc::clone(&provider),
     });
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -194,7 +194,7 @@ struct Chain {
 #[derive(Debug)]
 struct Verifier {
     chain: Option<Chain>,
-    full: bool,
+    check_name: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -211,7 +211,8 @@ impl ServerCertVerifier for Verifier {
         let outcome = match chain.verifier.verify_server_cert(server, intermediates, name, ocsp, now) {
             // webpki checks the dates before it returns this error.
             Err(error)
-                if says(&error, "CaUsedAsEndEntity") && chain.roots.iter().any(|root| root == server) =>
+                if is_webpki_error(&error, "CaUsedAsEndEntity")
+                    && chain.roots.iter().any(|root| root == server) =>
             {
                 let parsed = ParsedCertificate::try_from(server)?;
                 rustls::client::verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion())
@@ -220,7 +221,7 @@ impl ServerCertVerifier for Verifier {
         };
         match outcome {
             // webpki compares the name last, so everything else is valid.
-            Err(error) if is_other_name(&error) && (!self.full || common_name_is(server, name)) => {
+            Err(error) if is_name_mismatch(&error) && (!self.check_name || common_name_is(server, name)) => {
                 Ok(ServerCertVerified::assertion())
             }
             other => other,
@@ -246,7 +247,7 @@ impl ServerCertVerifier for Verifier {
         match verify_tls13_signature(message, certificate, signed, known) {
             // Only reached if the chain is not verified. The server must still prove that it has
             // the key, because channel binding of the password exchange uses this certificate.
-            Err(error) if says(&error, "UnsupportedCertVersion") => {
+            Err(error) if is_webpki_error(&error, "UnsupportedCertVersion") => {
                 let key = public_key(certificate).ok_or(error)?;
                 verify_tls13_signature_with_raw_key(message, &key, signed, known)
             }
@@ -259,13 +260,13 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn is_other_name(error: &rustls::Error) -> bool {
+fn is_name_mismatch(error: &rustls::Error) -> bool {
     use CertificateError::{NotValidForName, NotValidForNameContext};
     matches!(error, rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
 }
 
 /// Returns true if the error is the error of webpki with this name.
-fn says(error: &rustls::Error, name: &str) -> bool {
+fn is_webpki_error(error: &rustls::Error, name: &str) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else {
         return false;
     };

@@ -102,7 +102,7 @@ pub struct Tally {
 
 /// The facts about a backup that decide about its restorability.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<C> {
+pub struct BackupFacts<C> {
     /// Its id.
     pub id: BackupId,
     /// The schema commit.
@@ -129,7 +129,7 @@ pub struct Known<C> {
 
 /// The reason why a backup cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Obstacle {
+enum Unrestorable {
     NotCompleted,
     NeedsItself,
     NoBase,
@@ -138,7 +138,7 @@ enum Obstacle {
     VerificationFailed,
 }
 
-impl Obstacle {
+impl Unrestorable {
     fn as_str(self) -> &'static str {
         match self {
             Self::NotCompleted => "is not completed",
@@ -152,8 +152,8 @@ impl Obstacle {
 }
 
 /// An index of backups by commit and id, which decides about their restorability.
-pub struct Records<C> {
-    backups: Vec<Known<C>>,
+pub struct BackupIndex<C> {
+    backups: Vec<BackupFacts<C>>,
     /// The last backup of each commit, and for each backup the previous one of the same commit.
     last: HashMap<C, u32>,
     before: Vec<Option<u32>>,
@@ -161,10 +161,10 @@ pub struct Records<C> {
     by_id: Vec<(BackupId, u32)>,
 }
 
-impl<C: Copy + Eq + Hash> Records<C> {
+impl<C: Copy + Eq + Hash> BackupIndex<C> {
     /// Creates an index of `backups`.
-    pub fn new(backups: impl IntoIterator<Item = Known<C>>) -> Self {
-        let backups: Vec<Known<C>> = backups.into_iter().collect();
+    pub fn new(backups: impl IntoIterator<Item = BackupFacts<C>>) -> Self {
+        let backups: Vec<BackupFacts<C>> = backups.into_iter().collect();
         let mut last = HashMap::with_capacity(backups.len());
         let before = (0..).zip(&backups).map(|(at, backup)| last.insert(backup.commit, at)).collect();
         let mut by_id: Vec<(BackupId, u32)> = backups.iter().map(|backup| backup.id).zip(0..).collect();
@@ -180,18 +180,18 @@ impl<C: Copy + Eq + Hash> Records<C> {
         std::iter::successors(last, |at| self.before[*at as usize]).map(|at| at as usize)
     }
 
-    fn by_id(&self, id: BackupId) -> Option<&Known<C>> {
+    fn by_id(&self, id: BackupId) -> Option<&BackupFacts<C>> {
         let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.backups[self.by_id[at].1 as usize])
     }
 
     /// Returns the state of a backup, considering the backups that it depends on.
-    fn state(&self, backup: &Known<C>) -> State {
+    fn state(&self, backup: &BackupFacts<C>) -> State {
         match backup.status {
             Status::Completed => match self.chain_of(backup) {
                 Ok(_) => State::Ok,
-                Err((_, Obstacle::VerificationFailed)) => State::VerificationFailed,
-                Err((_, Obstacle::BytesMissing)) => State::BytesMissing,
+                Err((_, Unrestorable::VerificationFailed)) => State::VerificationFailed,
+                Err((_, Unrestorable::BytesMissing)) => State::BytesMissing,
                 Err(_) => State::NoFullBackup,
             },
             Status::InProgress if !backup.interrupted => State::InProgress,
@@ -200,7 +200,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
         }
     }
 
-    fn is_restorable(&self, backup: &Known<C>) -> bool {
+    fn is_restorable(&self, backup: &BackupFacts<C>) -> bool {
         self.state(backup) == State::Ok
     }
 
@@ -208,9 +208,9 @@ impl<C: Copy + Eq + Hash> Records<C> {
     /// backup cannot be restored.
     pub fn chain(&self, id: BackupId) -> Result<Vec<BackupId>, String> {
         let backup = self.by_id(id).ok_or_else(|| format!("backup {id} is not in the ledger"))?;
-        let mut chain = self.chain_of(backup).map_err(|(at, obstacle)| match at == id {
-            true => format!("it {}", obstacle.as_str()),
-            false => format!("it needs backup {at}, which {}", obstacle.as_str()),
+        let mut chain = self.chain_of(backup).map_err(|(at, reason)| match at == id {
+            true => format!("it {}", reason.as_str()),
+            false => format!("it needs backup {at}, which {}", reason.as_str()),
         })?;
         chain.reverse();
         Ok(chain)
@@ -220,18 +220,18 @@ impl<C: Copy + Eq + Hash> Records<C> {
     /// else prevents its restore.
     pub fn failed_verification(&self, id: BackupId) -> Option<BackupId> {
         match self.chain_of(self.by_id(id)?) {
-            Err((at, Obstacle::VerificationFailed)) => Some(at),
+            Err((at, Unrestorable::VerificationFailed)) => Some(at),
             _ => None,
         }
     }
 
     /// Returns the chain, beginning with the backup itself, or the member that prevents its
     /// restore. Missing members take precedence over failed verifications.
-    fn chain_of<'s>(&'s self, backup: &'s Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
-        let present = |member: &'s Known<C>| match member.status {
-            Status::Completed if member.missing => Err((member.id, Obstacle::BytesMissing)),
+    fn chain_of<'s>(&'s self, backup: &'s BackupFacts<C>) -> Result<Vec<BackupId>, (BackupId, Unrestorable)> {
+        let present = |member: &'s BackupFacts<C>| match member.status {
+            Status::Completed if member.missing => Err((member.id, Unrestorable::BytesMissing)),
             Status::Completed => Ok(member),
-            _ => Err((member.id, Obstacle::NotCompleted)),
+            _ => Err((member.id, Unrestorable::NotCompleted)),
         };
         let lookup = |id| {
             let member = self.by_id(id).map(present).transpose()?;
@@ -239,19 +239,19 @@ impl<C: Copy + Eq + Hash> Records<C> {
         };
         let mut chain = vec![present(backup)?];
         chain.extend(dependency_chain(backup.id, backup.needs, lookup).map_err(|error| match error {
-            ChainError::Missing(id) => (id, Obstacle::Unknown),
-            ChainError::Cycle(id) => (id, Obstacle::NeedsItself),
-            ChainError::Lookup(obstacle) => obstacle,
+            ChainError::Missing(id) => (id, Unrestorable::Unknown),
+            ChainError::Cycle(id) => (id, Unrestorable::NeedsItself),
+            ChainError::Lookup(reason) => reason,
         })?);
         let last = chain.last().map_or(backup, |last| *last);
         if !matches!(last.kind, BackupType::Full | BackupType::Snapshot) {
-            return Err((last.id, Obstacle::NoBase));
+            return Err((last.id, Unrestorable::NoBase));
         }
-        let failed = |member: &&Known<C>| {
+        let failed = |member: &&BackupFacts<C>| {
             member.verification.is_some_and(|it| it.status == VerificationStatus::Failed)
         };
         match chain.iter().copied().find(failed) {
-            Some(bad) => Err((bad.id, Obstacle::VerificationFailed)),
+            Some(bad) => Err((bad.id, Unrestorable::VerificationFailed)),
             None => Ok(chain.iter().map(|member| member.id).collect()),
         }
     }

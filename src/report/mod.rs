@@ -5,6 +5,6 @@ pub mod metrics;
 mod nearest;
 mod verifications;
 
-pub use coverage::{Branch, Coverage, Known, Records, State, Tally};
+pub use coverage::{BackupFacts, BackupIndex, Branch, Coverage, State, Tally};
 pub use nearest::{History, ahead_of_one};
 pub use verifications::{Tested, Verifications};

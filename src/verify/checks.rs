@@ -9,7 +9,7 @@ use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, words};
 use crate::backup::recorded_counts;
-use crate::pg::{self, Client, Sum, Table, quote_ident};
+use crate::pg::{self, Client, Table, TableSum, quote_ident};
 use crate::process;
 use crate::recovery::{Leniency, difference};
 use crate::tools::{self, DumpSpec, Program};
@@ -90,7 +90,7 @@ impl Checks<'_> {
         let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
         let client = self.cluster.connect(self.dbname)?;
         let trouble = |error: pg::Error| self.cluster.trouble(error.into());
-        client.write_rows_alike().map_err(trouble)?;
+        client.set_row_format().map_err(trouble)?;
         let there = client.tables(&schemas).map_err(trouble)?;
         findings.note("tables", there.len());
         let recorded = match recorded_counts(&backup.metadata) {
@@ -110,7 +110,7 @@ impl Checks<'_> {
                 wrong.push(format!("table {table} is missing"));
                 continue;
             }
-            match client.sum_of(table) {
+            match client.table_sum(table) {
                 Ok(sum) => {
                     rows += sum.rows;
                     wrong.extend(rows_differ(table, expected, &sum, recorded.comparable));
@@ -208,7 +208,7 @@ impl Checks<'_> {
             "SET LOCAL statement_timeout = {}",
             limit.as_millis().clamp(1, 2_000_000_000)
         ))?;
-        client.holds(sql)
+        client.is_true(sql)
     }
 
     /// Tables and indexes are what they should be.
@@ -270,7 +270,7 @@ fn strings(value: Option<&Value>) -> Vec<String> {
 
 /// Returns the difference between the rows of a table, if any. Checksums are compared only if they are
 /// `comparable`.
-fn rows_differ(table: &Table, expected: &Sum, found: &Sum, comparable: bool) -> Option<String> {
+fn rows_differ(table: &Table, expected: &TableSum, found: &TableSum, comparable: bool) -> Option<String> {
     if found.rows != expected.rows {
         return Some(format!("table {table} has {} rows, recorded were {}", found.rows, expected.rows));
     }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn tables_differ_in_number_or_content() {
         let table = Table { schema: "a".into(), name: "b\"c".into() };
-        let sum = |rows, sum: &str| Sum { rows, sum: sum.into() };
+        let sum = |rows, sum: &str| TableSum { rows, sum: sum.into() };
         assert_eq!(rows_differ(&table, &sum(1, "5"), &sum(1, "5"), true), None);
         for comparable in [true, false] {
             assert_eq!(

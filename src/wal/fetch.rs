@@ -39,7 +39,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
         spool.remove(fetch.name);
         return Ok(());
     }
-    spool.forget_before(fetch.name);
+    spool.remove_before(fetch.name);
     let store = store::open(workspace, fetch.store)?;
     let archive = store.wal(&system);
     let Some(content) = archive.fetch(fetch.name)? else {

@@ -52,7 +52,7 @@ pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, 
     let store = store::open(workspace, push.store)?;
     let mut files = vec![(name.clone(), content)];
     if name.kind() == WalKind::Segment {
-        files.extend(waiting(path, &name, usize::from(push.batch) - 1));
+        files.extend(ready_after(path, &name, usize::from(push.batch) - 1));
     }
     let mut pushed = store.wal(&system).push_all(&files).into_iter();
     let first = pushed.next().expect("there is one answer for each file")?;
@@ -71,7 +71,7 @@ fn digest(content: &[u8]) -> Vec<u8> {
 }
 
 /// Returns up to `most` segments after `name` that PostgreSQL has marked as ready, in order.
-fn waiting(path: &Path, name: &WalName, most: usize) -> Vec<(WalName, Vec<u8>)> {
+fn ready_after(path: &Path, name: &WalName, most: usize) -> Vec<(WalName, Vec<u8>)> {
     let Some(directory) = path.parent() else { return Vec::new() };
     let entries = fs::read_dir(directory.join("archive_status")).into_iter().flatten().flatten();
     let ready = entries.filter_map(|entry| {

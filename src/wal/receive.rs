@@ -17,7 +17,7 @@ use crate::tools::{self, Connection, Program};
 use crate::workspace::{Workspace, connect, store};
 
 /// The interval between two checks for complete segments.
-const LOOK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// The file that names the process that receives into a directory.
 const OWNER: &str = ".owner.json";
 
@@ -50,7 +50,7 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
         Some(directory) => workspace.cwd().join(directory),
         None => store::staging(workspace)?.join(format!("wal-{system}")),
     };
-    occupy(&directory)?;
+    write_owner(&directory)?;
     interrupt::install().map_err(Error::Signals)?;
     let tools = workspace.programs()?.for_server(facts.major);
     let connection = Connection::from(&info);
@@ -59,11 +59,11 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
     }
     let archive = store.wal(&system);
     // Archives the segments that an earlier run has received.
-    keep(&directory, &archive, workspace)?;
+    archive_segments(&directory, &archive, workspace)?;
     let running = tools.receive_wal(&connection, &directory, receive.slot, receive.until)?;
     workspace.reporter().status(&format!("receiving WAL of cluster {system} into {}", store.url()));
-    let ended = watch(running, || keep(&directory, &archive, workspace))?;
-    keep(&directory, &archive, workspace)?;
+    let ended = run_until_exit(running, || archive_segments(&directory, &archive, workspace))?;
+    archive_segments(&directory, &archive, workspace)?;
     let _ = fs::remove_file(directory.join(OWNER));
     match ended {
         // It was interrupted, and all complete segments are archived.
@@ -73,7 +73,7 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
 }
 
 /// Runs `work` at intervals until the program exits. Returns the result of the program.
-fn watch(
+fn run_until_exit(
     running: Running,
     mut work: impl FnMut() -> Result<(), Error>,
 ) -> Result<Result<(), process::Error>, Error> {
@@ -82,7 +82,7 @@ fn watch(
     std::thread::scope(|scope| {
         scope.spawn(move || end.send(running.finish().map(drop)));
         loop {
-            match ended.recv_timeout(LOOK) {
+            match ended.recv_timeout(CHECK_INTERVAL) {
                 Ok(ended) => return Ok(ended),
                 Err(_) => work().inspect_err(|_| signaller.terminate())?,
             }
@@ -91,7 +91,7 @@ fn watch(
 }
 
 /// Writes the owner file. Fails if another process receives into the directory.
-fn occupy(directory: &Path) -> Result<(), Error> {
+fn write_owner(directory: &Path) -> Result<(), Error> {
     let failed = |source| Error::Directory { path: directory.to_owned(), source };
     private_directories(directory).map_err(failed)?;
     let path = directory.join(OWNER);
@@ -104,7 +104,7 @@ fn occupy(directory: &Path) -> Result<(), Error> {
 }
 
 /// Archives all complete segments and removes them from the directory.
-fn keep(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Result<(), Error> {
+fn archive_segments(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Result<(), Error> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let complete = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<WalName>().ok());
     let mut complete: Vec<WalName> = complete.filter(|name| !name.as_str().ends_with(".partial")).collect();

@@ -27,7 +27,7 @@ impl Spool {
         let ours = base.join(format!("git-pggit-wal-{user}"));
         let directory = ours.join(format!("{system}-{purpose}"));
         for path in [&ours, &directory] {
-            private(path, user).map_err(|source| Error::Spool { path: path.clone(), source })?;
+            private_directory(path, user).map_err(|source| Error::Spool { path: path.clone(), source })?;
         }
         Ok(Self(directory))
     }
@@ -52,7 +52,7 @@ impl Spool {
     }
 
     /// Removes the content for all files before `name`, which PostgreSQL does not request any more.
-    pub(super) fn forget_before(&self, name: &WalName) {
+    pub(super) fn remove_before(&self, name: &WalName) {
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let old = entry.file_name().to_str().and_then(|text| text.parse::<WalName>().ok());
             if old.is_some_and(|old| old < *name) {
@@ -68,7 +68,7 @@ impl Spool {
 
 /// Creates a directory for this user only. Fails if it belongs to another user or is accessible to
 /// others.
-fn private(path: &Path, user: u32) -> io::Result<()> {
+fn private_directory(path: &Path, user: u32) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

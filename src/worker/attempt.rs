@@ -33,20 +33,20 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
     let (stop, finished) = work(&shared, &claim).await;
     let took = began.elapsed();
     crash_point("worker.finished");
-    if finished.died {
+    if finished.crashed {
         let (claim, shared) = (claim.clone(), Arc::clone(&shared));
-        let _ = tokio::task::spawn_blocking(move || shared.runner_died(&claim.job)).await;
+        let _ = tokio::task::spawn_blocking(move || shared.attempt_crashed(&claim.job)).await;
     }
-    let lost = || shared.hub.tell(&Event::Lost { job: Box::new(claim.job.clone()) });
+    let lost = || shared.hub.publish(&Event::LeaseLost { job: Box::new(claim.job.clone()) });
     if stop == Some(Stop::Lost) {
         lost();
         return false;
     }
     let ending = ending(&shared, &claim.job, stop, &finished, took);
-    match tell_queue(&shared, &claim, ending).await {
+    match record_end(&shared, &claim, ending).await {
         Some(job) => {
             crash_point("worker.told-queue");
-            tell_all(&shared, job, &finished, took);
+            publish_end(&shared, job, &finished, took);
             matches!(finished.answer, Answer::Completed { .. })
         }
         None => {
@@ -60,7 +60,7 @@ fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, t
     let output = finished.output.clone();
     match (&finished.answer, stop) {
         // The job was completed before the attempt could be stopped.
-        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.tells_success(job) },
+        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.notifies_success(job) },
         (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
         (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
         (_, Some(Stop::Deadline)) => {
@@ -89,7 +89,7 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
             retry: true,
         },
         output: String::new(),
-        died: true,
+        crashed: true,
     };
     if let Err(error) = thread {
         return (None, failed(&format!("no thread for the job: {error}")));
@@ -103,7 +103,7 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
         finished = &mut is_done => {
             return (None, finished.unwrap_or_else(|_| failed("the thread of the job panicked")));
         }
-        stop = look_after(shared, claim) => stop,
+        stop = supervise(shared, claim) => stop,
     };
     debug!(job = %claim.job.id, ?stop, "stopping the attempt");
     let ended = end(&signaller, is_done, stop, shared, claim).await;
@@ -139,14 +139,14 @@ async fn end(
 }
 
 /// Waits for a reason to stop the attempt, and sends heartbeats.
-async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
+async fn supervise(shared: &Arc<Shared>, claim: &Claim) -> Stop {
     let lease = shared.settings.lease;
     let mut beat = interval(lease / 3);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
     let mut heard = Instant::now();
     let deadline = shared.deadline(&claim.job).map(|limit| heard + limit);
-    let (mut woken, mut ends) = (shared.woken.subscribe(), shared.ends.subscribe());
+    let (mut woken, mut shutdown) = (shared.woken.subscribe(), shared.shutdown.subscribe());
     loop {
         tokio::select! {
             _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
@@ -173,7 +173,7 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
                 }
             }
             () = until(deadline) => return Stop::Deadline,
-            () = must_end(&mut ends) => return Stop::WorkerEnds,
+            () = shutdown_requested(&mut shutdown) => return Stop::WorkerEnds,
         }
     }
 }
@@ -185,15 +185,15 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-async fn must_end(ends: &mut watch::Receiver<bool>) {
-    if ends.wait_for(|ends| *ends).await.is_err() {
+async fn shutdown_requested(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|shutdown| *shutdown).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
 /// Records the end of the attempt in the queue, and retries until that succeeds. Returns `None` if
 /// the lease was lost.
-async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
+async fn record_end(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
     const LONGEST: Duration = Duration::from_secs(10);
     let mut wait = Duration::from_millis(100);
     loop {
@@ -206,7 +206,7 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
             }
         }
         // On shutdown, do not wait for an unreachable queue: the lease expires.
-        if *shared.ends.borrow() && wait >= LONGEST {
+        if *shared.shutdown.borrow() && wait >= LONGEST {
             return None;
         }
         sleep(wait).await;
@@ -214,7 +214,7 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
     }
 }
 
-fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
+fn publish_end(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
     let job = Box::new(job);
     let error = || {
         job.last_error
@@ -228,5 +228,5 @@ fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
         (_, JobState::PermanentlyFailed) => Event::FailedForGood { error: error(), job, took },
         _ => Event::HandedBack { job },
     };
-    shared.hub.tell(&event);
+    shared.hub.publish(&event);
 }

@@ -67,7 +67,7 @@ pub enum Event {
         job: Box<Job>,
     },
     /// The lease of a job was lost, or the end of the attempt could not be recorded.
-    Lost {
+    LeaseLost {
         /// The job, as it was claimed.
         job: Box<Job>,
     },
@@ -105,7 +105,7 @@ impl Hub {
     }
 
     /// Passes an event to all listeners.
-    pub fn tell(&self, event: &Event) {
+    pub fn publish(&self, event: &Event) {
         self.0.iter().for_each(|listener| listener.on(event));
     }
 }

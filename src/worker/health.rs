@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::endpoint::{Source, serve};
 use super::events::{Event, Listener};
-use super::run::{Settings, in_a_line};
+use super::http::{StatusSource, serve};
+use super::run::{Settings, one_line};
 use crate::automation;
 use crate::domain::{Job, Line};
 use crate::queue::{Filter, Queue};
@@ -49,7 +49,7 @@ impl Health {
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let source: Arc<dyn Source> = Arc::<Self>::clone(self);
+        let source: Arc<dyn StatusSource> = Arc::<Self>::clone(self);
         let answering = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
@@ -125,7 +125,7 @@ impl Listener for Health {
     }
 }
 
-impl Source for Health {
+impl StatusSource for Health {
     fn health(&self) -> Result<(), String> {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         match moved.map(|at| at.elapsed()).filter(|still| *still > self.patience) {
@@ -142,6 +142,6 @@ impl Source for Health {
     }
 
     fn metrics(&self) -> Result<(String, &'static str), String> {
-        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|error| in_a_line(&error))
+        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|error| one_line(&error))
     }
 }

@@ -1,7 +1,7 @@
 //! The worker: claims jobs from the queue and runs them.
 //!
 //! [`run`] claims jobs, runs each through a [`Runner`], sends heartbeats, and records the result in
-//! the queue. Its events go to the [`events::Hub`]; recurring work is a [`Chore`]. On SIGTERM and
+//! the queue. Its events go to the [`events::Hub`]; recurring work is a [`PeriodicTask`]. On SIGTERM and
 //! SIGINT it claims no more jobs, gives running ones some time, and returns the unfinished ones to
 //! the queue.
 //!
@@ -10,21 +10,21 @@
 //! id.
 
 mod attempt;
-mod chores;
-pub mod endpoint;
+mod event_log;
 pub mod events;
 mod health;
+pub mod http;
 pub mod job;
-mod log;
 mod notifier;
+mod periodic;
 mod run;
 mod runner;
 mod scheduler;
 mod start;
 mod systemd;
 
-pub use chores::Chore;
-pub use log::Log;
-pub use run::{Deadline, Died, Error, Mode, Settings, Summary, Tells, Worker, run};
+pub use event_log::EventLogger;
+pub use periodic::PeriodicTask;
+pub use run::{Deadline, Error, Mode, NotifyOnSuccess, OnCrash, Settings, Summary, Worker, run};
 pub use runner::{Answer, Finished, Processes, Runner};
-pub use start::{Ended, Options, start};
+pub use start::{Options, WorkerResult, start};

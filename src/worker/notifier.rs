@@ -12,18 +12,18 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::events::{Event, Listener};
-use super::run::in_a_line;
-use super::{Chore, Tells};
+use super::run::one_line;
+use super::{NotifyOnSuccess, PeriodicTask};
 use crate::automation::is_recovery;
 use crate::config::{Notifications, Occasion};
 use crate::domain::{DatabaseName, Job, JobKind, JobState, Owner, Work};
-use crate::notify::{self, Message, Patience};
+use crate::notify::{self, DeliveryPolicy, Message};
 use crate::process::crash_point;
 use crate::queue::{self, Filter, Queue};
 use crate::workspace::{self, Factory};
 
 /// The time that a stopping worker waits for pending notifications.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The first and the longest interval between two searches for pending notifications of other
 /// workers. It doubles in between, because most are found after the start.
@@ -31,7 +31,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// A request to the thread.
-enum Notification {
+enum Request {
     Message(Box<Message>),
     /// A job that has ended, and the size of the backup in bytes, if known. The thread finds out if
     /// it is the first success after failures.
@@ -39,23 +39,23 @@ enum Notification {
 }
 
 /// Passes notifications to the thread that sends them.
-pub(super) struct Notifier {
-    sender: Mutex<Option<Sender<Notification>>>,
+pub(super) struct NotificationSender {
+    sender: Mutex<Option<Sender<Request>>>,
     done: Mutex<Receiver<()>>,
     queue: Arc<dyn Queue>,
     me: Option<Owner>,
 }
 
-impl Notifier {
+impl NotificationSender {
     /// Starts the thread.
     pub(super) fn start(workspaces: Factory, queue: Arc<dyn Queue>) -> std::io::Result<Self> {
-        let (sender, told) = channel();
+        let (sender, receiver) = channel();
         let (finished, done) = channel();
         let jobs = Arc::clone(&queue);
         std::thread::Builder::new().name("notify".to_owned()).spawn(move || {
             // Dropped when the thread exits, even by a panic.
             let _finished: Sender<()> = finished;
-            if let Err(error) = work(&workspaces, jobs.as_ref(), &told) {
+            if let Err(error) = work(&workspaces, jobs.as_ref(), &receiver) {
                 warn!(error, "notifications are disabled");
             }
         })?;
@@ -64,22 +64,22 @@ impl Notifier {
     }
 
     /// Sends the pending notifications of other workers. Fails if the queue cannot be read.
-    pub(super) fn catch_up(&self) -> Result<(), queue::Error> {
+    pub(super) fn send_pending(&self) -> Result<(), queue::Error> {
         for job in self.queue.untold(self.me.as_ref())? {
             info!(job = %job.id, database = %job.work.database(), "resending pending notification");
-            self.hand(Notification::Job(Box::new(job), None));
+            self.submit(Request::Job(Box::new(job), None));
         }
         Ok(())
     }
 
     /// Sends a message in the background.
     pub(super) fn send(&self, message: Message) {
-        self.hand(Notification::Message(Box::new(message)));
+        self.submit(Request::Message(Box::new(message)));
     }
 
-    fn hand(&self, told: Notification) {
+    fn submit(&self, request: Request) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = sender.send(told);
+            let _ = sender.send(request);
         }
     }
 
@@ -87,45 +87,45 @@ impl Notifier {
     pub(super) fn finish(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+        if done.recv_timeout(FINISH_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             warn!("stopped before all notifications were sent");
         }
     }
 }
 
-impl Listener for Notifier {
+impl Listener for NotificationSender {
     fn on(&self, event: &Event) {
         match event {
             // Without a pending notification, no receiver is configured for it.
             Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
-                self.hand(Notification::Job(job.clone(), measured.size_bytes));
+                self.submit(Request::Job(job.clone(), measured.size_bytes));
             }
-            Event::FailedForGood { job, .. } => self.hand(Notification::Job(job.clone(), None)),
+            Event::FailedForGood { job, .. } => self.submit(Request::Job(job.clone(), None)),
             _ => {}
         }
     }
 }
 
 /// The periodic task that sends pending notifications of other workers.
-pub(super) struct Reminder {
-    notifier: Arc<Notifier>,
+pub(super) struct OutboxTask {
+    notifier: Arc<NotificationSender>,
     wait: Duration,
 }
 
-impl Reminder {
+impl OutboxTask {
     /// Creates the task for `notifier`.
-    pub(super) fn of(notifier: Arc<Notifier>) -> Self {
+    pub(super) fn of(notifier: Arc<NotificationSender>) -> Self {
         Self { notifier, wait: FIRST_LOOK }
     }
 }
 
-impl Chore for Reminder {
+impl PeriodicTask for OutboxTask {
     fn name(&self) -> &'static str {
         "outbox"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.notifier.catch_up().map_err(|error| in_a_line(&error))?;
+        self.notifier.send_pending().map_err(|error| one_line(&error))?;
         let next = (self.wait * 2).min(LOOK);
         Ok(std::mem::replace(&mut self.wait, next))
     }
@@ -133,7 +133,7 @@ impl Chore for Reminder {
 
 /// Returns a function that decides, by the current configuration, if a receiver wants notifications
 /// about completed jobs.
-pub(super) fn successes(workspaces: Factory) -> Tells {
+pub(super) fn notify_on_success(workspaces: Factory) -> NotifyOnSuccess {
     Box::new(move |job| {
         job.work.kind() == JobKind::Backup
             && receivers(&workspaces, job.work.database()).map_or(true, |to| {
@@ -169,19 +169,19 @@ fn about(job: &Job) -> Message {
 }
 
 /// Sends notifications until the channel is closed.
-fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) -> Result<(), String> {
+fn work(workspaces: &Factory, queue: &dyn Queue, receiver: &Receiver<Request>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let notifier = notify::Notifier::new(Patience::default(), crate::process::host());
+    let notifier = notify::Notifier::new(DeliveryPolicy::default(), crate::process::host());
     let notifier = notifier.map_err(|error| error.to_string())?;
-    while let Ok(told) = told.recv() {
-        let (message, job) = match told {
-            Notification::Message(message) => (*message, None),
-            Notification::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
+    while let Ok(request) = receiver.recv() {
+        let (message, job) = match request {
+            Request::Message(message) => (*message, None),
+            Request::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
         };
         match receivers(workspaces, &message.database) {
             Ok(to) => {
-                let message = chosen(&to, message);
+                let message = adapted_to(&to, message);
                 for delivery in runtime.block_on(notifier.send(&to, &message)) {
                     let (to, event) = (&delivery.to, message.occasion.as_str());
                     match delivery.result {
@@ -193,7 +193,7 @@ fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) 
                 }
             }
             Err(error) => {
-                warn!(database = %message.database, error = in_a_line(&error), "notification failed");
+                warn!(database = %message.database, error = one_line(&error), "notification failed");
             }
         }
         crash_point("worker.sent");
@@ -231,7 +231,7 @@ fn recovered(queue: &dyn Queue, job: &Job, mut message: Message) -> Message {
 }
 
 /// Sends a recovery as a success to receivers that want only successes.
-fn chosen(to: &Notifications, mut message: Message) -> Message {
+fn adapted_to(to: &Notifications, mut message: Message) -> Message {
     if message.occasion == Occasion::Recovered
         && !to.occasions.contains(&Occasion::Recovered)
         && to.occasions.contains(&Occasion::Success)

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::attempt::attempt;
-use super::chores::{Chore, keep_doing};
 use super::events::{Event, Hub};
+use super::periodic::{PeriodicTask, run_forever};
 use super::runner::Runner;
 use super::systemd;
 use crate::domain::{Job, Line, Owner};
@@ -55,9 +55,9 @@ pub struct Settings {
 /// Returns the time limit of a job.
 pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
 /// Returns true if a receiver wants a notification about a completed job.
-pub type Tells = Box<dyn Fn(&Job) -> bool + Send + Sync>;
+pub type NotifyOnSuccess = Box<dyn Fn(&Job) -> bool + Send + Sync>;
 /// Records that the backup of an attempt that crashed was interrupted.
-pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
+pub type OnCrash = Box<dyn Fn(&Job) + Send + Sync>;
 
 /// A worker and its dependencies.
 pub struct Worker {
@@ -70,13 +70,13 @@ pub struct Worker {
     /// The listeners of its events.
     pub hub: Hub,
     /// The periodic tasks.
-    pub chores: Vec<Box<dyn Chore>>,
+    pub periodic_tasks: Vec<Box<dyn PeriodicTask>>,
     /// Returns the time limit of a job.
     pub deadline: Deadline,
     /// Returns true if a receiver wants a notification about a completed job.
-    pub tells: Tells,
+    pub notify_on_success: NotifyOnSuccess,
     /// Records that the backup of an attempt that crashed was interrupted.
-    pub died: Died,
+    pub on_crash: OnCrash,
 }
 
 /// The numbers of the attempts of a worker.
@@ -111,7 +111,7 @@ pub enum Error {
 }
 
 /// Returns an error and its causes in one line, for the server log.
-pub(super) fn in_a_line(error: &dyn std::error::Error) -> String {
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
     // Some errors repeat the text of their cause.
     let mut all: Vec<String> = std::iter::once(error.to_string()).chain(causes).collect();
@@ -127,11 +127,11 @@ pub(super) struct Shared {
     /// Incremented when the queue may have changed.
     pub(super) woken: watch::Sender<u64>,
     /// True when running attempts must stop.
-    pub(super) ends: watch::Sender<bool>,
+    pub(super) shutdown: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
     deadline: Deadline,
-    tells: Tells,
-    died: Died,
+    notify_on_success: NotifyOnSuccess,
+    on_crash: OnCrash,
 }
 
 impl Shared {
@@ -149,12 +149,12 @@ impl Shared {
         (self.deadline)(job)
     }
 
-    pub(super) fn tells_success(&self, job: &Job) -> bool {
-        (self.tells)(job)
+    pub(super) fn notifies_success(&self, job: &Job) -> bool {
+        (self.notify_on_success)(job)
     }
 
-    pub(super) fn runner_died(&self, job: &Job) {
-        (self.died)(job);
+    pub(super) fn attempt_crashed(&self, job: &Job) {
+        (self.on_crash)(job);
     }
 }
 
@@ -180,7 +180,7 @@ pub fn run(worker: Worker) -> Result<Summary, Error> {
 struct Loop {
     shared: Arc<Shared>,
     claimant: Claimant,
-    chores: Vec<Box<dyn Chore>>,
+    periodic_tasks: Vec<Box<dyn PeriodicTask>>,
     running: JoinSet<bool>,
     summary: Summary,
     /// The wait while the queue is unreachable; zero while it is reachable.
@@ -192,15 +192,26 @@ struct Loop {
 
 impl Loop {
     fn new(worker: Worker) -> Result<Self, Error> {
-        let Worker { settings, queue, runner, hub, chores, deadline, tells, died } = worker;
+        let Worker { settings, queue, runner, hub, periodic_tasks, deadline, notify_on_success, on_crash } =
+            worker;
         let claimant =
             Claimant { worker: settings.worker.clone(), owner: Owner::current().ok(), lease: settings.lease };
-        let (woken, ends) = (watch::Sender::new(0), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, tells, died });
+        let (woken, shutdown) = (watch::Sender::new(0), watch::Sender::new(false));
+        let shared = Arc::new(Shared {
+            settings,
+            runner,
+            hub,
+            woken,
+            shutdown,
+            queue,
+            deadline,
+            notify_on_success,
+            on_crash,
+        });
         Ok(Self {
             shared,
             claimant,
-            chores,
+            periodic_tasks,
             running: JoinSet::new(),
             summary: Summary::default(),
             wait: Duration::ZERO,
@@ -214,16 +225,16 @@ impl Loop {
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let settings = self.shared.settings.clone();
         self.start_watching()?;
-        self.chores.drain(..).for_each(|chore| drop(tokio::spawn(keep_doing(chore))));
+        self.periodic_tasks.drain(..).for_each(|task| drop(tokio::spawn(run_forever(task))));
         systemd::ready();
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
-        self.shared.hub.tell(&started);
+        self.shared.hub.publish(&started);
         let mut woken = self.shared.woken.subscribe();
         // The longest interval between two signs of progress.
-        let sign = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
+        let progress_interval = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
-            self.fill().await?;
+            self.claim_jobs().await?;
             if self.is_done() {
                 break;
             }
@@ -232,15 +243,15 @@ impl Loop {
                 _ = woken.changed() => {}
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
                 () = sleep(pause) => {}
-                () = sleep(sign) => {}
+                () = sleep(progress_interval) => {}
                 _ = terminate.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
             systemd::alive();
-            self.shared.hub.tell(&Event::Alive);
+            self.shared.hub.publish(&Event::Alive);
         }
         systemd::stopping();
-        self.shared.hub.tell(&Event::Stopping);
+        self.shared.hub.publish(&Event::Stopping);
         Ok(self.summary)
     }
 
@@ -260,7 +271,7 @@ impl Loop {
     }
 
     /// Claims jobs up to the configured concurrency.
-    async fn fill(&mut self) -> Result<(), Error> {
+    async fn claim_jobs(&mut self) -> Result<(), Error> {
         let once = self.shared.settings.mode == Mode::Once;
         self.idle = false;
         while self.running.len() < self.shared.settings.concurrency && !(once && self.claimed > 0) {
@@ -268,14 +279,14 @@ impl Loop {
             match blocking(move || queue.claim(&claimant)).await {
                 Ok(Some(claim)) => {
                     crash_point("worker.claimed");
-                    self.reached();
+                    self.queue_reachable();
                     self.claimed += 1;
                     let waited = waited(&claim.job);
-                    self.shared.hub.tell(&Event::Claimed { job: Box::new(claim.job.clone()), waited });
+                    self.shared.hub.publish(&Event::Claimed { job: Box::new(claim.job.clone()), waited });
                     self.running.spawn(attempt(Arc::clone(&self.shared), claim));
                 }
                 Ok(None) => {
-                    self.reached();
+                    self.queue_reachable();
                     self.idle = true;
                     break;
                 }
@@ -285,7 +296,7 @@ impl Loop {
                 Err(error) => {
                     if self.wait.is_zero() {
                         let detail = Some(error.to_string());
-                        self.shared.hub.tell(&Event::Queue { reachable: false, detail });
+                        self.shared.hub.publish(&Event::Queue { reachable: false, detail });
                     }
                     debug!(%error, "no job could be claimed");
                     self.wait = (self.wait * 2).clamp(Duration::from_millis(250), LONGEST_WAIT);
@@ -296,9 +307,9 @@ impl Loop {
         Ok(())
     }
 
-    fn reached(&mut self) {
+    fn queue_reachable(&mut self) {
         if !std::mem::take(&mut self.wait).is_zero() {
-            self.shared.hub.tell(&Event::Queue { reachable: true, detail: None });
+            self.shared.hub.publish(&Event::Queue { reachable: true, detail: None });
         }
     }
 
@@ -337,15 +348,15 @@ impl Loop {
         interrupt: &mut tokio::signal::unix::Signal,
     ) -> Summary {
         systemd::stopping();
-        self.shared.hub.tell(&Event::Stopping);
+        self.shared.hub.publish(&Event::Stopping);
         let end = Instant::now() + self.shared.settings.grace;
         while !self.running.is_empty() {
-            let asked = *self.shared.ends.borrow();
+            let asked = *self.shared.shutdown.borrow();
             tokio::select! {
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
-                () = tokio::time::sleep_until(end), if !asked => drop(self.shared.ends.send_replace(true)),
-                _ = terminate.recv() => drop(self.shared.ends.send_replace(true)),
-                _ = interrupt.recv() => drop(self.shared.ends.send_replace(true)),
+                () = tokio::time::sleep_until(end), if !asked => drop(self.shared.shutdown.send_replace(true)),
+                _ = terminate.recv() => drop(self.shared.shutdown.send_replace(true)),
+                _ = interrupt.recv() => drop(self.shared.shutdown.send_replace(true)),
             }
         }
         self.summary

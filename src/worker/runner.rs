@@ -44,7 +44,7 @@ pub struct Finished {
     /// The end of its standard error, without secrets.
     pub output: String,
     /// True if it crashed or was killed, so that the end of its backup is not recorded.
-    pub died: bool,
+    pub crashed: bool,
 }
 
 /// Runs jobs.
@@ -70,11 +70,11 @@ impl Runner for Processes {
         let running = command.stdin(Stdin::Piped).spawn();
         let mut running = match running {
             Ok(running) => running,
-            Err(error) => return died("not-started", error.to_string(), String::new()),
+            Err(error) => return crashed("not-started", error.to_string(), String::new()),
         };
         match running.signaller() {
             Ok(signaller) => started(signaller),
-            Err(error) => return died("not-started", error.to_string(), String::new()),
+            Err(error) => return crashed("not-started", error.to_string(), String::new()),
         }
         // The pipe is closed when this process exits, even by a crash.
         let mut stdin = running.take_stdin().expect("stdin is piped");
@@ -90,18 +90,18 @@ impl Runner for Processes {
         match ended {
             Ok(exit) => match serde_json::from_slice(&answer) {
                 Ok(answer) if exit.status.is_success() => {
-                    Finished { answer, output: exit.stderr, died: false }
+                    Finished { answer, output: exit.stderr, crashed: false }
                 }
-                _ => died(
+                _ => crashed(
                     code_of(exit.status),
                     format!("the attempt ended without a result: {}", exit.status),
                     exit.stderr,
                 ),
             },
             Err(Error::Interrupted { signal }) => {
-                died("interrupted", format!("interrupted ({signal})"), String::new())
+                crashed("interrupted", format!("interrupted ({signal})"), String::new())
             }
-            Err(error) => died("died", error.to_string(), String::new()),
+            Err(error) => crashed("died", error.to_string(), String::new()),
         }
     }
 }
@@ -113,7 +113,7 @@ fn code_of(status: Status) -> &'static str {
     }
 }
 
-fn died(code: &str, message: String, output: String) -> Finished {
+fn crashed(code: &str, message: String, output: String) -> Finished {
     let error = Failure { code: Line::lossy(code), message };
-    Finished { answer: Answer::Failed { error, retry: true }, output, died: true }
+    Finished { answer: Answer::Failed { error, retry: true }, output, crashed: true }
 }

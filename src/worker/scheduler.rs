@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::Chore;
-use super::notifier::Notifier;
-use super::run::in_a_line;
+use super::PeriodicTask;
+use super::notifier::NotificationSender;
+use super::run::one_line;
 use crate::automation::{self, BackupJob, Planned};
 use crate::config::Occasion;
 use crate::domain::{self, DatabaseName, Timestamp};
-use crate::notify::{Message, tell_once};
+use crate::notify::{Message, mark_reported};
 use crate::queue::{Filter, Queue};
 use crate::workspace::{self, Factory, Workspace, queue};
 
 /// The longest interval between two runs.
-const LOOK: Duration = Duration::from_secs(60);
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// The interval between two checks of branches, in seconds. Hooks notice most changes immediately.
 const RECONCILE_S: i64 = 300;
 
@@ -25,32 +25,32 @@ const RECONCILE_S: i64 = 300;
 pub(super) struct Scheduler {
     workspaces: Factory,
     queue: Arc<dyn Queue>,
-    notifier: Arc<Notifier>,
+    notifier: Arc<NotificationSender>,
     reconciled: Option<Timestamp>,
     /// The last problem of each database that was logged.
-    told: BTreeMap<DatabaseName, String>,
+    logged: BTreeMap<DatabaseName, String>,
 }
 
 impl Scheduler {
     /// Creates a scheduler for `queue`.
-    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<Notifier>) -> Self {
-        Self { workspaces, queue, notifier, reconciled: None, told: BTreeMap::new() }
+    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<NotificationSender>) -> Self {
+        Self { workspaces, queue, notifier, reconciled: None, logged: BTreeMap::new() }
     }
 
-    fn look(&mut self) -> Result<Duration, workspace::Error> {
+    fn run_once(&mut self) -> Result<Duration, workspace::Error> {
         let workspace = self.workspaces.open();
         let known = self.queue.list(&Filter::default())?.jobs;
         let now = workspace.now();
         let overview = workspace.ledger()?.overview()?;
         let tables = automation::timetables(workspace.config()?, &overview, &known, now);
         for (database, error) in tables.problems {
-            self.complain(database, error.to_string());
+            self.warn_once(database, error.to_string());
         }
         for planned in tables.planned.iter().filter(|planned| planned.state.due) {
             self.enqueue(automation::scheduled(planned), &workspace);
         }
         for planned in &tables.planned {
-            self.miss(planned, &workspace)?;
+            self.report_missed(planned, &workspace)?;
         }
         // Also check if the clock was set back.
         let age = self.reconciled.map(|at| now.seconds_since(at));
@@ -59,8 +59,9 @@ impl Scheduler {
             self.reconciled = Some(now);
         }
         let next = tables.planned.iter().filter_map(|planned| planned.state.next).min();
-        let wait = next.map_or(LOOK.as_secs(), |next| next.seconds_since(now).max(0).unsigned_abs() + 1);
-        Ok(Duration::from_secs(wait).min(LOOK))
+        let wait =
+            next.map_or(INTERVAL_MAX.as_secs(), |next| next.seconds_since(now).max(0).unsigned_abs() + 1);
+        Ok(Duration::from_secs(wait).min(INTERVAL_MAX))
     }
 
     fn reconcile(
@@ -87,25 +88,25 @@ impl Scheduler {
                 info!(job = %enqueued.job.id, %database, reason, "scheduler enqueued a backup");
             }
             Ok(_) => {}
-            Err(error) => self.complain(database, in_a_line(&error)),
+            Err(error) => self.warn_once(database, one_line(&error)),
         }
     }
 
     /// Sends a notification about a missed backup, only once, even across restarts. Backups that
     /// are due or were attempted within the grace period may still come.
-    fn miss(&self, planned: &Planned, workspace: &Workspace) -> Result<(), workspace::Error> {
+    fn report_missed(&self, planned: &Planned, workspace: &Workspace) -> Result<(), workspace::Error> {
         let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
         let waited = planned.facts.attempted.map(|at| workspace.now().seconds_since(at));
         if waited.is_some_and(|waited| waited < i64::try_from(planned.grace.as_secs()).unwrap_or(i64::MAX)) {
             return Ok(());
         }
         let Planned { database, rule, .. } = planned;
-        let told = workspace.ledger_repository()?.common_dir().join("pggit/told");
-        match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {
+        let markers = workspace.ledger_repository()?.common_dir().join("pggit/told");
+        match mark_reported(&markers, &format!("missed-{database}-{}", rule.key()), slot) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
             Err(error) => {
-                warn!(dir = %told.display(), %error, "could not mark the missed backup as reported")
+                warn!(dir = %markers.display(), %error, "could not mark the missed backup as reported");
             }
         }
         warn!(%database, planned_for = %slot, "a backup is missing");
@@ -118,20 +119,20 @@ impl Scheduler {
     }
 
     /// Logs a problem of a database, unless it is the same as the last one.
-    fn complain(&mut self, database: DatabaseName, problem: String) {
-        if self.told.get(&database) != Some(&problem) {
+    fn warn_once(&mut self, database: DatabaseName, problem: String) {
+        if self.logged.get(&database) != Some(&problem) {
             warn!(%database, problem, "scheduler cannot enqueue backups");
-            self.told.insert(database, problem);
+            self.logged.insert(database, problem);
         }
     }
 }
 
-impl Chore for Scheduler {
+impl PeriodicTask for Scheduler {
     fn name(&self) -> &'static str {
         "scheduler"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.look().map_err(|error| in_a_line(&error))
+        self.run_once().map_err(|error| one_line(&error))
     }
 }

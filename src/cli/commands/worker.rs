@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::output::queue::WorkerSummary;
 use crate::cli::{Code, Context, Failure, logging};
 use crate::domain::parse_duration;
-use crate::worker::{self, Ended, Mode, Options, Processes};
+use crate::worker::{self, Mode, Options, Processes, WorkerResult};
 
 /// Do the jobs of the queue: make the backups that others asked for
 ///
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         listen: args.listen,
         processes: Processes { program, arguments },
     };
-    let Ended { summary, notifications } = worker::start(context, options)?;
+    let WorkerResult { summary, notifications } = worker::start(context, options)?;
     if let Err(error) = notifications {
         context.ui.failure(&error.into());
     }

@@ -180,7 +180,7 @@ impl From<pg::Error> for Failure {
             Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
             Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
             Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
-            Error::Foreign { owner, .. } => failure(Code::Conflict)
+            Error::OwnedByOther { owner, .. } => failure(Code::Conflict)
                 .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
                 .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
             Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)

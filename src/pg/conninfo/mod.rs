@@ -22,13 +22,13 @@ use std::sync::Arc;
 use super::{Environment, Error, Result};
 pub(super) use hosts::Host;
 use options::{OPTIONS, Spec};
-use passfile::{Ignored, PassFile};
+use passfile::{IgnoreReason, PassFile};
 pub(super) use secret::Secret;
 pub use source::Source;
 
 /// A warning about the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum SettingsWarning {
     /// The password file was ignored because others may read it.
     PassFileTooOpen(PathBuf),
     /// The password file was ignored because it is not a plain file.
@@ -42,7 +42,7 @@ pub enum Note {
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for SettingsWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PassFileTooOpen(path) => {
@@ -65,7 +65,7 @@ pub struct ConnInfo {
     settings: BTreeMap<&'static str, Secret>,
     hosts: Vec<Host>,
     passfile: Option<Arc<PassFile>>,
-    notes: Vec<Note>,
+    warnings: Vec<SettingsWarning>,
 }
 
 impl ConnInfo {
@@ -95,7 +95,7 @@ impl ConnInfo {
         add_names(&mut settings)?;
         add_home_files(&mut settings, env);
         let hosts = hosts::from_settings(&settings)?;
-        let mut info = Self { source, settings, hosts, passfile: None, notes: Vec::new() };
+        let mut info = Self { source, settings, hosts, passfile: None, warnings: Vec::new() };
         info.read_passfile(env);
         Ok(info)
     }
@@ -108,11 +108,11 @@ impl ConnInfo {
         let Some(path) = self.setting("passfile").map(PathBuf::from).or_else(own) else { return };
         match PassFile::read(&path) {
             Ok(file) => self.passfile = Some(Arc::new(file)),
-            Err(Ignored::Absent) => {}
-            Err(Ignored::NotAFile) => self.notes.push(Note::PassFileNotAFile(path)),
-            Err(Ignored::TooOpen) => self.notes.push(Note::PassFileTooOpen(path)),
-            Err(Ignored::Unreadable(error)) => {
-                self.notes.push(Note::PassFileUnreadable { path, detail: error.to_string() });
+            Err(IgnoreReason::Absent) => {}
+            Err(IgnoreReason::NotAFile) => self.warnings.push(SettingsWarning::PassFileNotAFile(path)),
+            Err(IgnoreReason::TooOpen) => self.warnings.push(SettingsWarning::PassFileTooOpen(path)),
+            Err(IgnoreReason::Unreadable(error)) => {
+                self.warnings.push(SettingsWarning::PassFileUnreadable { path, detail: error.to_string() });
             }
         }
     }
@@ -244,8 +244,8 @@ impl ConnInfo {
     }
 
     /// Returns the warnings about the settings.
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
+    pub fn warnings(&self) -> &[SettingsWarning] {
+        &self.warnings
     }
 
     /// Returns the value of a setting, if it is present and not empty.

@@ -16,7 +16,7 @@ pub(super) struct PassFile {
 }
 
 /// The reason why a password file is ignored.
-pub(super) enum Ignored {
+pub(super) enum IgnoreReason {
     Absent,
     NotAFile,
     TooOpen,
@@ -25,15 +25,15 @@ pub(super) enum Ignored {
 
 impl PassFile {
     /// Reads `path`. Fails if users other than its owner may read it, as in libpq.
-    pub(super) fn read(path: &Path) -> Result<Self, Ignored> {
-        let meta = fs::metadata(path).map_err(|_| Ignored::Absent)?;
+    pub(super) fn read(path: &Path) -> Result<Self, IgnoreReason> {
+        let meta = fs::metadata(path).map_err(|_| IgnoreReason::Absent)?;
         if !meta.is_file() {
-            return Err(Ignored::NotAFile);
+            return Err(IgnoreReason::NotAFile);
         }
         if meta.mode() & 0o077 != 0 {
-            return Err(Ignored::TooOpen);
+            return Err(IgnoreReason::TooOpen);
         }
-        let bytes = fs::read(path).map_err(Ignored::Unreadable)?;
+        let bytes = fs::read(path).map_err(IgnoreReason::Unreadable)?;
         Ok(Self { path: path.to_owned(), bytes })
     }
 

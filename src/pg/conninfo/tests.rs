@@ -140,12 +140,12 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
     mode(0o640);
     let info = ConnInfo::parse("host=one", &env).unwrap();
     assert_eq!(info.password(), None);
-    assert_eq!(info.notes(), [Note::PassFileTooOpen(path.clone())]);
+    assert_eq!(info.warnings(), [SettingsWarning::PassFileTooOpen(path.clone())]);
 
     mode(0o600);
     let info = ConnInfo::parse("host=one", &env).unwrap();
     assert_eq!(info.password().as_deref(), Some("first"));
-    assert!(info.notes().is_empty() && info.tool_env().is_empty());
+    assert!(info.warnings().is_empty() && info.tool_env().is_empty());
     assert!(info.without_password().contains(&format!("passfile={}", path.display())));
     let info = ConnInfo::parse("host=two", &env).unwrap();
     assert_eq!(info.password(), None);

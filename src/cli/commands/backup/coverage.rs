@@ -7,7 +7,7 @@ use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::{Overview, Row};
 use crate::recovery::restore::records;
-use crate::report::{Branch, Coverage, History, Records, State, Tally, ahead_of_one};
+use crate::report::{BackupIndex, Branch, Coverage, History, State, Tally, ahead_of_one};
 use crate::workspace::places;
 
 use super::view;
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn branches(
     named: &[String],
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {
@@ -107,7 +107,7 @@ fn branches(
 /// for all such tips.
 fn nearest(
     tips: &[Oid],
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     repository: &Repository,
 ) -> Result<Vec<Option<(Oid, usize)>>, Failure> {
     /// More commits than these are walked for all tips together.
@@ -161,7 +161,7 @@ fn branch_table(branches: &[Branch], repository: &Repository, now: Timestamp) ->
 
 fn commits(
     range: &str,
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     overview: &Overview,
     context: &Context,
 ) -> Result<bool, Failure> {

@@ -7,7 +7,7 @@ use crate::domain::Job;
 
 /// Writes events to the server log.
 #[derive(Debug)]
-pub struct Log;
+pub struct EventLogger;
 
 /// `backup of shop`
 fn title(job: &Job) -> String {
@@ -23,7 +23,7 @@ macro_rules! job_line {
     };
 }
 
-impl Listener for Log {
+impl Listener for EventLogger {
     fn on(&self, event: &Event) {
         match event {
             Event::Started { worker, concurrency } => {
@@ -72,7 +72,7 @@ impl Listener for Log {
             }
             Event::Cancelled { job } => job_line!(info, job, "cancelled"),
             Event::HandedBack { job } => job_line!(info, job, "handed back"),
-            Event::Lost { job } => job_line!(warn, job, "lease lost, another worker may have the job"),
+            Event::LeaseLost { job } => job_line!(warn, job, "lease lost, another worker may have the job"),
             Event::Alive => {}
             Event::Stopping => info!("worker stopping, claims no more jobs"),
         }

@@ -23,7 +23,7 @@ const CONNECTIONS_MAX: usize = 32;
 const ASKING: Duration = Duration::from_secs(10);
 
 /// The source of the responses. Its methods may block, so they run in threads of their own.
-pub trait Source: Send + Sync {
+pub trait StatusSource: Send + Sync {
     /// Returns an error with the reason if the worker is stuck.
     fn health(&self) -> Result<(), String>;
     /// Returns an error with the reason if the worker does not claim jobs.
@@ -33,7 +33,7 @@ pub trait Source: Send + Sync {
 }
 
 /// Serves requests until the future is dropped.
-pub async fn serve(listener: TcpListener, source: Arc<dyn Source>) -> Infallible {
+pub async fn serve(listener: TcpListener, source: Arc<dyn StatusSource>) -> Infallible {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&connections).acquire_owned().await.expect("the semaphore is never closed");
@@ -65,7 +65,7 @@ async fn wait_after(error: &io::Error) {
 
 async fn answer(
     request: Request<Incoming>,
-    source: Arc<dyn Source>,
+    source: Arc<dyn StatusSource>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     const TEXT: &str = "text/plain; charset=utf-8";
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

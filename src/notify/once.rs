@@ -8,7 +8,7 @@ use crate::domain::Timestamp;
 
 /// Marks `subject` as reported for `slot` in the directory `dir`. Returns true for the first caller
 /// only, across processes and restarts. Fails if the directory cannot be written.
-pub fn tell_once(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool> {
+pub fn mark_reported(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool> {
     fs::create_dir_all(dir)?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
     let prefix: String = subject.chars().map(safe).chain("@".chars()).collect();
@@ -36,9 +36,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("told");
         let at = |n: i64| Timestamp::from_unix(n).unwrap();
-        assert!(tell_once(&dir, "shop/x", at(1)).unwrap());
-        assert!(!tell_once(&dir, "shop/x", at(1)).unwrap());
-        assert!(tell_once(&dir, "stats/x", at(1)).unwrap() && tell_once(&dir, "shop/x", at(2)).unwrap());
+        assert!(mark_reported(&dir, "shop/x", at(1)).unwrap());
+        assert!(!mark_reported(&dir, "shop/x", at(1)).unwrap());
+        assert!(
+            mark_reported(&dir, "stats/x", at(1)).unwrap() && mark_reported(&dir, "shop/x", at(2)).unwrap()
+        );
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 /// A periodic task, such as the scheduler.
-pub trait Chore: Send {
+pub trait PeriodicTask: Send {
     /// Returns its name for the server log.
     fn name(&self) -> &'static str;
 
@@ -19,19 +19,19 @@ pub trait Chore: Send {
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
 /// Runs a task forever.
-pub(super) async fn keep_doing(mut chore: Box<dyn Chore>) {
+pub(super) async fn run_forever(mut task: Box<dyn PeriodicTask>) {
     let mut wait = FIRST_WAIT;
     loop {
         let done = tokio::task::spawn_blocking(move || {
-            let result = chore.run();
-            (chore, result)
+            let result = task.run();
+            (task, result)
         });
         // A panic ends this task only. The panic hook has reported it.
         let Ok((returned, result)) = done.await else { return };
-        chore = returned;
+        task = returned;
         match result {
             Ok(next) => wait = next,
-            Err(error) => warn!(task = chore.name(), error, "periodic task failed"),
+            Err(error) => warn!(task = task.name(), error, "periodic task failed"),
         }
         sleep(wait).await;
     }
