@@ -29,7 +29,7 @@ work() {
     printf '%s$ git pggit worker &%s\n' "$bold" "$plain"
     git-pggit worker >"$log" 2>&1 &
     workers+=("$!")
-    until_log "$1" 'takes jobs'
+    until_log "$1" 'worker started'
 }
 
 # Waits until a log has these words, and shows the line.
@@ -111,7 +111,7 @@ run "$server config pggit.shop.onMerge main"
 run "$server pggit hooks install post-receive"
 git-pggit -C "$sandbox/server.git" worker >"$sandbox/server.log" 2>&1 &
 workers+=("$!")
-until_log server.log 'takes jobs'
+until_log server.log 'worker started'
 say 'Nobody installed a hook in time for what was merged before: the worker finds it by itself.'
 until_log server.log 'backup of shop: completed'
 migration 0002 orders

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::Metadata;
-use crate::pg::{self, Client, ConnInfo, Sum, Table};
+use crate::pg::{self, Client, ConnInfo, Table, TableSum};
 
 /// The fact of the metadata that has them.
 pub const ROW_COUNTS: &str = "row_counts";
@@ -34,7 +34,7 @@ pub fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value 
 
 fn count(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Result<(Vec<Value>, usize), pg::Error> {
     let client = Client::connect(server, "git-pggit")?;
-    client.write_rows_alike()?;
+    client.set_row_format()?;
     client.begin_in_snapshot(snapshot)?;
     let (mut sums, mut bytes, mut left_out) = (Vec::new(), 0, 0);
     for table in client.tables(schemas)? {
@@ -44,7 +44,7 @@ fn count(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Result<(Vec<Val
             left_out += 1;
             continue;
         }
-        let Sum { rows, sum } = client.sum_of(&table)?;
+        let TableSum { rows, sum } = client.table_sum(&table)?;
         let one = json!([table.schema, table.name, rows, sum]);
         bytes += one.to_string().len();
         sums.push(one);
@@ -61,8 +61,8 @@ fn is_harmless(value: &Value) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The tables, each with what was found in it.
-    pub tables: Vec<(Table, Sum)>,
-    /// True if the checksums have the same format as those of [`Client::sum_of`]. Otherwise only the
+    pub tables: Vec<(Table, TableSum)>,
+    /// True if the checksums have the same format as those of [`Client::table_sum`]. Otherwise only the
     /// numbers of rows can be compared.
     pub comparable: bool,
 }
@@ -77,7 +77,7 @@ pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Counted, String>> {
     let one = |entry: &Value| {
         let text = |at: usize| entry.get(at).and_then(Value::as_str).map(str::to_owned);
         let table = Table { schema: text(0)?, name: text(1)? };
-        Some((table, Sum { rows: entry.get(2)?.as_u64()?, sum: text(3)? }))
+        Some((table, TableSum { rows: entry.get(2)?.as_u64()?, sum: text(3)? }))
     };
     let tables = recorded.get("tables").and_then(Value::as_array);
     let tables: Option<Vec<_>> = tables.and_then(|tables| tables.iter().map(one).collect());
@@ -101,7 +101,7 @@ mod tests {
             recorded_counts(&metadata)
         };
         let table = Table { schema: "public".into(), name: "a\"b".into() };
-        let sum = Sum { rows: 3, sum: "-12345678901234567890".into() };
+        let sum = TableSum { rows: 3, sum: "-12345678901234567890".into() };
         let tables = json!([["public", "a\"b", 3, "-12345678901234567890"]]);
         let counted =
             |comparable| Some(Ok(Counted { tables: vec![(table.clone(), sum.clone())], comparable }));

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::domain::{Artifact, Compression, Line};
-use crate::store::{Chunking, Draft, DraftFile, FileSummary};
+use crate::store::{Chunking, FileSummary, PendingBackup, PendingFile};
 use crate::tools::adapter::{Content, Sink, SinkFile};
 
 /// A draft that a tool fills.
 pub struct DraftSink<'a> {
     /// The draft.
-    pub draft: &'a Draft,
+    pub draft: &'a PendingBackup,
     /// How its files are compressed.
     pub compression: Compression,
 }
@@ -45,7 +45,7 @@ impl Sink for DraftSink<'_> {
     }
 }
 
-struct File<'a>(DraftFile<'a>);
+struct File<'a>(PendingFile<'a>);
 
 impl Write for File<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -4,12 +4,12 @@ use std::io::{self, Read};
 
 use crate::domain::Artifact;
 use crate::progress::Progress;
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::tools;
 use crate::tools::adapter::Source;
 
 /// The bytes of a backup in a store or a directory.
-pub struct HeldSource(pub Held);
+pub struct HeldSource(pub StoredBackup);
 
 impl Source for HeldSource {
     fn names(&self) -> io::Result<Vec<String>> {

@@ -24,7 +24,7 @@ use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
-use crate::store::{Access, Draft, Held, Place};
+use crate::store::{Access, Destination, PendingBackup, StoredBackup};
 use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, DumpSpec, Programs};
 
@@ -65,7 +65,7 @@ pub struct Surroundings<'a> {
     /// The tool that makes it.
     pub adapter: Box<dyn Adapter>,
     /// Where the bytes go; `None` when the tool has a repository of its own.
-    pub place: Option<Place>,
+    pub place: Option<Destination>,
     /// What it takes to reach the stores of earlier backups.
     pub access: Access,
     /// Whom to tell how far it is.
@@ -279,7 +279,7 @@ struct Run<'a> {
 
 /// What was made, durable but not published.
 struct Whole {
-    draft: Option<Draft>,
+    draft: Option<PendingBackup>,
     made: Made,
     schema: Option<Vec<u8>>,
 }
@@ -327,7 +327,7 @@ impl Run<'_> {
         Ok(Whole { draft, made, schema })
     }
 
-    fn run(&self, order: &Order<'_>, draft: Option<&Draft>) -> Result<Made, Error> {
+    fn run(&self, order: &Order<'_>, draft: Option<&PendingBackup>) -> Result<Made, Error> {
         let (adapter, progress) = (&self.around.adapter, self.around.progress);
         let made = match draft {
             Some(draft) => {
@@ -339,7 +339,7 @@ impl Run<'_> {
         made.map_err(of_store)
     }
 
-    fn draft(&self) -> Result<Option<Draft>, Error> {
+    fn draft(&self) -> Result<Option<PendingBackup>, Error> {
         let Some(place) = &self.around.place else { return Ok(None) };
         place.sweep();
         let (id, now) = (self.artifact_id(), self.around.clock.now());
@@ -361,7 +361,7 @@ impl Run<'_> {
     fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
             Some(_) if !self.around.adapter.has_repository() => {
-                let held = Held::open(backup, &self.around.access);
+                let held = StoredBackup::open(backup, &self.around.access);
                 let held = held.map_err(|source| Error::BaseUnreadable { backup: backup.id, source })?;
                 Ok(Some(HeldSource(held)))
             }
@@ -405,20 +405,21 @@ impl Run<'_> {
     fn compression(&self) -> Option<Line> {
         let level = self.request.database.compression.value;
         let text = match (self.around.place.as_ref()?, level) {
-            (Place::Store { .. }, Compression::None) => "zstd".to_owned(),
+            (Destination::Store { .. }, Compression::None) => "zstd".to_owned(),
             (_, Compression::Zstd(level)) => format!("zstd:{level}"),
-            (Place::Directory(_), Compression::None) => "none".to_owned(),
+            (Destination::Directory(_), Compression::None) => "none".to_owned(),
         };
         Some(Line::lossy(&text))
     }
 
-    fn completed(&self, draft: Option<&Draft>, made: Made) -> Result<Completed, Error> {
+    fn completed(&self, draft: Option<&PendingBackup>, made: Made) -> Result<Completed, Error> {
         let location = match (made.location, draft) {
             (Some(location), _) => Some(location),
             (None, Some(draft)) => Some(location(&draft.location()?)?),
             (None, None) => None,
         };
-        let key = draft.and_then(Draft::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
+        let key =
+            draft.and_then(PendingBackup::key).map(|key_id| Encryption { key_id: Line::lossy(&key_id) });
         let sum = |size: fn(&crate::domain::Artifact) -> u64| made.artifacts.iter().map(size).sum();
         let basis = made.basis.map(|basis| self.recorded(basis)).filter(|basis| *basis != self.basis);
         let mut metadata = made.metadata;
@@ -430,7 +431,7 @@ impl Run<'_> {
         Ok(Completed {
             attempt: self.entry.backup.attempt.as_ref().map(|attempt| attempt.number),
             location,
-            store_id: draft.and_then(Draft::store_id).map(|id| Line::lossy(&id)),
+            store_id: draft.and_then(PendingBackup::store_id).map(|id| Line::lossy(&id)),
             size_bytes: made.size_bytes.unwrap_or_else(|| sum(|artifact| artifact.size_bytes)),
             stored_bytes: made.stored_bytes.unwrap_or_else(|| sum(|artifact| artifact.stored_bytes)),
             compression: made.compression.or_else(|| self.compression()),

@@ -195,7 +195,7 @@ impl From<pg::Error> for Failure {
             Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
             Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
             Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
-            Error::Foreign { owner, .. } => failure(Code::Conflict)
+            Error::OwnedByOther { owner, .. } => failure(Code::Conflict)
                 .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
                 .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
             Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
@@ -374,9 +374,9 @@ impl From<store::Error> for Failure {
             Error::OtherStore { .. } => failure(Code::Conflict)
                 .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
             Error::Replaced { .. }
-            | Error::Unsealed { .. }
+            | Error::RecordedAsEncrypted { .. }
             | Error::OtherKeys { .. }
-            | Error::Elsewhere { .. }
+            | Error::OutsideRoots { .. }
             | Error::OtherFiles { .. } => against_record(&error),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
@@ -400,7 +400,7 @@ impl From<store::Error> for Failure {
             | Error::LastRecipient { .. }
             | Error::NotEncrypted { .. } => about_keys(&error),
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
-            Error::TakenForDead { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
+            Error::LeaseExpired { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }
@@ -448,7 +448,7 @@ fn against_record(error: &store::Error) -> Failure {
     match error {
         Error::Replaced { .. } => failure(Code::Conflict)
             .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
-        Error::Elsewhere { .. } => failure(Code::Conflict)
+        Error::OutsideRoots { .. } => failure(Code::Conflict)
             .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
             .hint("or for good: git config --add pggit.place <place>"),
         Error::OtherFiles { .. } => failure(Code::Damaged)

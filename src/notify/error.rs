@@ -1,43 +1,41 @@
-//! Why a message did not arrive.
+//! Errors of notifications.
 
 use crate::process;
 
-/// An error of the room `notify`. None of them says more of an address than
-/// its host.
+/// An error of the room `notify`. Of a URL, the messages contain only scheme and host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No client can be made.
-    #[error("cannot make an HTTP client: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create an HTTP client: {0}")]
     Client(String),
-    /// The other side cannot be reached, or does not answer in time.
+    /// The server is unreachable or times out.
     #[error("{0}")]
     Unreachable(String),
-    /// The other side does not want it.
+    /// The server refused the request.
     #[error("answered {status}")]
     Refused {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
     },
-    /// The other side is somewhere else. A message may hold what is not meant for
-    /// everybody: it goes where it was sent.
+    /// The server redirects. Redirects are not followed, because a message may be confidential.
     #[error("answered {status}: redirects are not followed")]
     Redirected {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
     },
-    /// The key cannot be read: nothing is sent without a signature.
+    /// The key of signatures cannot be read. Nothing is sent without a signature.
     #[error("cannot read the key for signatures: {0}")]
     Key(String),
     /// A program failed.
     #[error(transparent)]
     Command(#[from] process::Error),
-    /// A thread of ours ended in a panic.
-    #[error("the delivery ended in a panic")]
+    /// The thread of the delivery panicked.
+    #[error("the delivery panicked")]
     Panicked,
 }
 
 impl Error {
-    /// May another attempt succeed?
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,

@@ -1,48 +1,46 @@
-//! What is said.
+//! The content of notifications.
 
 use serde_json::{Map, Value, json};
 
 use crate::config::Occasion;
 use crate::domain::{DatabaseName, Failure, Line, Timestamp, human_bytes};
 
-/// One thing that is said about the backups of one database. What is not known
-/// or does not matter is left out.
+/// A notification about the backups of a database. Unknown and irrelevant fields are `None`.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Its id: what is said again because it is not known whether it arrived
-    /// has the same one.
+    /// The id. A message that is sent again, because its delivery is unknown, has the same id.
     pub id: String,
-    /// What it is about.
+    /// The event.
     pub occasion: Occasion,
     /// The database.
     pub database: DatabaseName,
-    /// When it happened.
+    /// The time of the event.
     pub at: Timestamp,
-    /// The backup.
+    /// The id of the backup.
     pub backup: Option<String>,
-    /// The job.
+    /// The id of the job.
     pub job: Option<String>,
     /// The commit.
     pub commit: Option<String>,
-    /// The tool.
+    /// The tool of the backup.
     pub tool: Option<Line>,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: Option<u32>,
-    /// How large the backup is.
+    /// The size of the backup, in bytes.
     pub size_bytes: Option<u64>,
-    /// How long it took.
+    /// The duration, in seconds.
     pub duration_s: Option<f64>,
-    /// The time on the schedule at which something should have happened.
+    /// The scheduled time of a missed backup.
     pub slot: Option<Timestamp>,
-    /// What went wrong.
+    /// The error.
     pub error: Option<Failure>,
 }
 
-/// How much of an error fits into a message.
+/// The maximum length of an error in a message, in characters.
 const ERROR_CHARS_MAX: usize = 1000;
 
 impl Message {
-    /// One that says no more than what it is about.
+    /// Creates a message without optional fields.
     pub fn new(occasion: Occasion, database: DatabaseName, at: Timestamp) -> Self {
         Self {
             id: format!("{}-{database}-{at}", occasion.as_str()),
@@ -61,7 +59,7 @@ impl Message {
         }
     }
 
-    /// In words, for a chat.
+    /// Returns the text for a chat.
     pub fn text(&self, host: &Line) -> String {
         let database = &self.database;
         let mut text = match self.occasion {
@@ -73,7 +71,7 @@ impl Message {
         };
         let mut add = |part: String| text.push_str(&part);
         if let Some(slot) = self.slot {
-            add(format!(": it was planned for {slot}"));
+            add(format!(": it was scheduled for {slot}"));
         }
         if let Some(size) = self.size_bytes {
             add(format!(": {}", human_bytes(size)));
@@ -91,7 +89,7 @@ impl Message {
         text
     }
 
-    /// The whole of it. `text` is what chats look for.
+    /// Returns all fields as JSON. Chats show the field `text`.
     pub fn to_json(&self, host: &Line) -> Value {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| {

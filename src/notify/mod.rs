@@ -1,15 +1,14 @@
-//! Telling people and programs what became of backups.
+//! Notifications about backups, for people and programs.
 //!
-//! A [`Message`] says one thing about one database. It is posted to addresses as
-//! JSON that chats show as it is, signed when there is a key, and given to
-//! programs on their standard input. Who cannot be reached is tried again for a
-//! while and then given up: a message never stops a backup. Addresses may hold
-//! tokens; of those nothing but the host is ever said.
+//! A [`Message`] is about one event of one database. It is posted to URLs as JSON that chats can
+//! show, signed if there is a key, and passed to programs on standard input. Deliveries are retried
+//! for a limited time and then dropped: a notification never prevents a backup. URLs may contain
+//! tokens, so messages and logs show only scheme and host.
 
 mod command;
 mod error;
 mod message;
-mod told;
+mod once;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -17,53 +16,53 @@ use std::time::Duration;
 
 pub use error::Error;
 pub use message::Message;
-pub use told::tell_once;
+pub use once::mark_reported;
 pub use webhook::signature;
 
 use crate::config::{Notifications, Occasion};
 use crate::domain::Line;
 
-/// How long somebody is tried to be reached.
+/// The timeout and the retries of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// How long one attempt may take.
+pub struct DeliveryPolicy {
+    /// The maximum duration of an attempt.
     pub timeout: Duration,
-    /// How many attempts there are.
+    /// The maximum number of attempts.
     pub attempts: usize,
-    /// The wait after the first one; it doubles.
+    /// The wait after the first attempt. It doubles with each attempt.
     pub delay: Duration,
 }
 
-impl Default for Patience {
+impl Default for DeliveryPolicy {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(10), attempts: 5, delay: Duration::from_secs(1) }
     }
 }
 
-/// Sends messages.
+/// Sends notifications.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     client: reqwest::Client,
-    patience: Patience,
+    policy: DeliveryPolicy,
     host: Line,
 }
 
-/// One receiver, and whether it has the message.
+/// The result of a delivery to one receiver.
 #[derive(Debug)]
 pub struct Delivery {
-    /// What may be said of the receiver.
+    /// The name of the receiver for messages and logs.
     pub to: String,
-    /// How it went.
+    /// The result.
     pub result: Result<(), Error>,
 }
 
 impl Notifier {
-    /// One that speaks for this machine, `host`.
-    pub fn new(patience: Patience, host: Line) -> Result<Self, Error> {
-        Ok(Self { client: webhook::client(&patience)?, patience, host })
+    /// Creates a sender for this machine, `host`. Fails if the HTTP client cannot be created.
+    pub fn new(policy: DeliveryPolicy, host: Line) -> Result<Self, Error> {
+        Ok(Self { client: webhook::client(&policy)?, policy, host })
     }
 
-    /// Sends `message` to all who want to know, at the same time.
+    /// Sends `message` concurrently to all receivers that are configured for its event.
     pub async fn send(&self, to: &Notifications, message: &Message) -> Vec<Delivery> {
         let mut deliveries = tokio::task::JoinSet::new();
         if to.occasions.contains(&message.occasion) {
@@ -72,13 +71,12 @@ impl Notifier {
                 let (this, url, body, key) =
                     (self.clone(), url.clone(), body.clone(), to.secret_file.clone());
                 deliveries.spawn(async move {
-                    let result =
-                        webhook::post(&this.client, &this.patience, &url, body, key.as_deref()).await;
+                    let result = webhook::post(&this.client, &this.policy, &url, body, key.as_deref()).await;
                     Delivery { to: webhook::shown(&url), result }
                 });
             }
             for words in &to.commands {
-                let (words, body, timeout) = (words.clone(), body.clone(), self.patience.timeout * 6);
+                let (words, body, timeout) = (words.clone(), body.clone(), self.policy.timeout * 6);
                 deliveries.spawn(async move {
                     let to = words.first().cloned().unwrap_or_default();
                     let run = tokio::task::spawn_blocking(move || command::run(&words, body, timeout)).await;
@@ -89,11 +87,11 @@ impl Notifier {
         if let (Occasion::Success | Occasion::Recovered, Some(url)) = (message.occasion, &to.heartbeat) {
             let (this, url) = (self.clone(), url.clone());
             deliveries.spawn(async move {
-                let result = webhook::call(&this.client, &this.patience, &url).await;
+                let result = webhook::call(&this.client, &this.policy, &url).await;
                 Delivery { to: webhook::shown(&url), result }
             });
         }
-        // In an order that does not depend on who answers first.
+        // Sorted by receiver, independent of the order of the responses.
         let all = deliveries.join_all().await;
         let sorted: BTreeMap<_, _> =
             all.into_iter().enumerate().map(|(at, it)| ((it.to.clone(), at), it)).collect();

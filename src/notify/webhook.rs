@@ -1,4 +1,4 @@
-//! Messages over HTTP.
+//! Notifications over HTTP.
 
 use std::error::Error as _;
 use std::fs;
@@ -9,30 +9,30 @@ use hmac::{Hmac, Mac as _};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use sha2::Sha256;
 
-use super::{Error, Patience};
+use super::{DeliveryPolicy, Error};
 
 /// The header with the signature.
 const SIGNATURE: &str = "x-pggit-signature";
 
-pub(super) fn client(patience: &Patience) -> Result<Client, Error> {
-    // Whoever was first has set it, and all set the same.
+pub(super) fn client(policy: &DeliveryPolicy) -> Result<Client, Error> {
+    // Fails if a provider is installed already; all code installs the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .user_agent(concat!("git-pggit/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .timeout(patience.timeout)
+        .timeout(policy.timeout)
         .build()
         .map_err(|error| Error::Client(described(error)))
 }
 
-/// What may be said of an address: where it is, and nothing behind that.
+/// Returns scheme and host of a URL, which are not secret.
 pub(super) fn shown(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())
 }
 
-/// The signature of `body`: `sha256=` and the HMAC in hex digits.
+/// Returns the signature of `body`: `sha256=` and the HMAC-SHA256 in hex digits.
 pub fn signature(key: &[u8], body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(body);
@@ -40,10 +40,11 @@ pub fn signature(key: &[u8], body: &[u8]) -> String {
     format!("sha256={digits}")
 }
 
-/// Posts a message.
+/// Posts a message, signed with the key in the file `key`. Fails if the key cannot be read or the
+/// last attempt fails.
 pub(super) async fn post(
     client: &Client,
-    patience: &Patience,
+    policy: &DeliveryPolicy,
     url: &str,
     body: String,
     key: Option<&Path>,
@@ -52,7 +53,7 @@ pub(super) async fn post(
         Some(file) => Some(signature(&first_line(file)?, body.as_bytes())),
         None => None,
     };
-    patiently(patience, || {
+    send_with_retries(policy, || {
         let request = client.post(url).header("content-type", "application/json").body(body.clone());
         match &signature {
             Some(signature) => request.header(SIGNATURE, signature),
@@ -62,25 +63,28 @@ pub(super) async fn post(
     .await
 }
 
-/// Calls an address.
-pub(super) async fn call(client: &Client, patience: &Patience, url: &str) -> Result<(), Error> {
-    patiently(patience, || client.get(url)).await
+/// Sends a GET request. Fails if the last attempt fails.
+pub(super) async fn call(client: &Client, policy: &DeliveryPolicy, url: &str) -> Result<(), Error> {
+    send_with_retries(policy, || client.get(url)).await
 }
 
-async fn patiently(patience: &Patience, request: impl Fn() -> RequestBuilder) -> Result<(), Error> {
+async fn send_with_retries(
+    policy: &DeliveryPolicy,
+    request: impl Fn() -> RequestBuilder,
+) -> Result<(), Error> {
     let attempt = || async {
         let answer = request().send().await.map_err(|error| Error::Unreachable(described(error)))?;
-        judged(answer.status())
+        check_status(answer.status())
     };
     let backoff = ExponentialBuilder::default()
-        .with_min_delay(patience.delay)
+        .with_min_delay(policy.delay)
         .with_factor(2.0)
-        .with_max_times(patience.attempts.saturating_sub(1))
+        .with_max_times(policy.attempts.saturating_sub(1))
         .with_jitter();
     attempt.retry(backoff).sleep(tokio::time::sleep).when(Error::retry).await
 }
 
-fn judged(status: StatusCode) -> Result<(), Error> {
+fn check_status(status: StatusCode) -> Result<(), Error> {
     let number = status.as_u16();
     match number {
         _ if status.is_success() => Ok(()),
@@ -89,7 +93,7 @@ fn judged(status: StatusCode) -> Result<(), Error> {
     }
 }
 
-/// What the library says, without the address.
+/// Returns the message of an error of the library without the URL.
 fn described(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signatures_are_those_of_everybody_else() {
+    fn signatures_are_standard_hmac_sha256() {
         // RFC 4231, test case 2.
         assert_eq!(
             signature(b"Jefe", b"what do ya want for nothing?"),
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_address_only_the_host_is_said() {
+    fn only_scheme_and_host_of_a_url_are_shown() {
         for (url, said) in [
             ("https://hooks.example/services/T0/B0/s3cret", "https://hooks.example"),
             ("http://127.0.0.1:8080?token=s3cret", "http://127.0.0.1:8080"),

@@ -18,8 +18,8 @@ use super::{ConnInfo, Error, Result};
 /// Rows of text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
 
-/// How long the server is given to hear our goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// The time that the connection has to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The statements at the start of every session. The search path is empty, so that the owner of a
 /// database cannot make the session call functions of theirs. Time limits that the server, the
@@ -30,10 +30,10 @@ const SESSION: &str = "SELECT pg_catalog.set_config('search_path', '', false); \
     WHERE setting NOT IN ('0', 'off') AND name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', \
     'idle_in_transaction_session_timeout', 'idle_session_timeout', 'default_transaction_read_only')";
 
-/// One connection to one database. Its runtime has a thread that keeps polling
-/// the connection while the caller is busy with something else.
+/// A connection to a database. A thread of its own polls the connection while the caller does
+/// something else.
 pub struct Client {
-    // Both are there until the value is dropped.
+    // Both are `Some` until drop.
     runtime: Option<Runtime>,
     inner: Option<tokio_postgres::Client>,
     polling: Mutex<Option<JoinHandle<Option<tokio_postgres::Error>>>>,
@@ -43,8 +43,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, trying the hosts of `info` in order. `application` is shown by
-    /// the server's activity views unless `info` has a name of its own.
+    /// Connects to the first host of `info` that accepts. `application` is the application name in
+    /// the activity views of the server, unless `info` has one. Fails if no host accepts the
+    /// connection.
     pub fn connect(info: &ConnInfo, application: &str) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("pg").enable_all().build();
         let runtime =
@@ -52,7 +53,7 @@ impl Client {
         let connected = match runtime.block_on(connect(info, application)) {
             Ok(connected) => connected,
             Err(error) => {
-                // A name lookup that hangs must not hold us.
+                // A hanging name lookup must not block the caller.
                 runtime.shutdown_background();
                 return Err(error);
             }
@@ -65,12 +66,12 @@ impl Client {
         Ok(client)
     }
 
-    /// The settings this connection was made with.
+    /// Returns the settings of the connection.
     pub fn conninfo(&self) -> &ConnInfo {
         &self.info
     }
 
-    /// The host and port that answered.
+    /// Returns the host and port of the server.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -83,12 +84,14 @@ impl Client {
         self.inner.as_ref().expect("a client loses its connection only when it is dropped")
     }
 
-    /// Runs statements and throws their rows away. The search path is empty.
+    /// Runs statements and discards their rows. The search path is empty. Fails if the server
+    /// refuses one.
     pub fn execute(&self, sql: &str) -> Result<()> {
         self.query_for(sql, "this statement").map(drop)
     }
 
-    /// Runs statements and returns their rows as text. The search path is empty.
+    /// Runs statements and returns their rows as text. The search path is empty. Fails if the
+    /// server refuses one.
     pub fn query(&self, sql: &str) -> Result<Rows> {
         self.query_for(sql, "this statement")
     }
@@ -111,8 +114,8 @@ impl Client {
         rows.iter().map(|row| (0..row.len()).map(|at| column(row, at)).collect()).collect()
     }
 
-    /// Waits for a notification on a channel that `LISTEN` has named, at most
-    /// for `patience`. Says whether there was one; several may be one.
+    /// Waits up to `patience` for a notification on a channel of `LISTEN`. Returns true if there
+    /// was at least one. Fails if the connection is closed.
     pub fn wait_notified(&self, patience: Duration) -> Result<bool> {
         let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
             unreachable!("a client loses its connection only when it is dropped")
@@ -126,25 +129,26 @@ impl Client {
         Ok(waited.is_ok())
     }
 
-    /// Whether a query is true; `None` when it is not a question: it is one query
-    /// with one column, of type boolean, and one row. NULL is not true.
-    pub fn holds(&self, sql: &str) -> Result<Option<bool>> {
+    /// Runs a query that is an assertion. Returns true if its value is true; NULL is not. Returns
+    /// `None` if it is not one query with one column of type boolean and one row. Fails if the
+    /// server refuses it.
+    pub fn is_true(&self, sql: &str) -> Result<Option<bool>> {
         if sql.contains('\0') {
             return Err(Error::unexpected("a NUL in a statement"));
         }
         let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
             unreachable!("a client loses its connection only when it is dropped")
         };
-        // Not as a simple query: that could be several, and the first of them COMMIT.
+        // A simple query could have several statements, with COMMIT as the first one.
         let answer = async {
             let statement = inner.prepare(sql).await?;
-            let is_question = matches!(statement.columns(), [only] if *only.type_() == Type::BOOL);
-            if !is_question || !statement.params().is_empty() {
+            let is_assertion = matches!(statement.columns(), [only] if *only.type_() == Type::BOOL);
+            if !is_assertion || !statement.params().is_empty() {
                 return Ok(None);
             }
             let mut rows = pin!(inner.query_raw(&statement, Vec::<String>::new()).await?);
             let first = rows.try_next().await?;
-            // After its end a stream must not be asked again.
+            // A stream must not be polled after its end.
             let second = if first.is_some() { rows.try_next().await? } else { None };
             let answer = first.filter(|_| second.is_none()).map(|row| row.try_get::<_, Option<bool>>(0));
             Ok(answer.transpose()?.map(|answer| answer == Some(true)))
@@ -168,7 +172,7 @@ impl Client {
         runtime.block_on(copied).map_err(|error| self.explain(runtime, &error, "this table"))
     }
 
-    /// Runs statements; `what` is named when the permission for them is missing.
+    /// Runs statements. If permission is denied, the error names `what`.
     pub(super) fn query_for(&self, sql: &str, what: &str) -> Result<Rows> {
         if sql.contains('\0') {
             return Err(Error::unexpected("a NUL in a statement"));
@@ -185,7 +189,7 @@ impl Client {
         rows.map(|row| (0..row.len()).map(|at| self.text(&row, at)).collect()).collect()
     }
 
-    /// The first column of the first row.
+    /// Returns the first column of the first row.
     pub(super) fn value(&self, sql: &str, what: &str) -> Result<Option<String>> {
         let mut rows = self.query_for(sql, what)?;
         Ok(if rows.is_empty() { None } else { rows.swap_remove(0).into_iter().next().flatten() })
@@ -206,9 +210,9 @@ impl Client {
                 _ => query_error(db, redact),
             };
         }
-        // The connection's own end tells more than ours.
+        // The error of the polling task is more precise than the error of the request.
         let polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let limit = |polling| async { tokio::time::timeout(GOODBYE, polling).await };
+        let limit = |polling| async { tokio::time::timeout(CLOSE_TIMEOUT, polling).await };
         let end = polling.and_then(|polling| runtime.block_on(limit(polling)).ok()?.ok()?);
         let reason = end.as_ref().unwrap_or(error);
         let source = std::error::Error::source(reason);
@@ -218,15 +222,15 @@ impl Client {
     }
 }
 
-/// Says goodbye, so that the server's log has no complaint and the database can
-/// be renamed or dropped right away.
+/// Closes the connection properly, so that the server log has no warning and the database can be
+/// renamed or dropped immediately.
 impl Drop for Client {
     fn drop(&mut self) {
         drop(self.inner.take());
         let polling = self.polling.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = self.runtime.take() {
             if let Some(polling) = polling {
-                let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE, polling).await });
+                let _ = runtime.block_on(async { tokio::time::timeout(CLOSE_TIMEOUT, polling).await });
             }
             runtime.shutdown_background();
         }

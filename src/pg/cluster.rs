@@ -1,17 +1,17 @@
-//! What a copy of the whole cluster has to know of it.
+//! Facts about a cluster that a physical backup needs.
 
 use super::{Client, Error, Result};
 
-/// Facts of a cluster.
+/// Facts about a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterFacts {
-    /// The tablespaces that are outside of the data directory, with where they are.
+    /// The tablespaces outside of the data directory, by oid, with their paths.
     pub tablespaces: Vec<(u32, String)>,
     /// The size of all databases that the role may connect to, in bytes.
     pub size_bytes: u64,
-    /// May the role copy the cluster?
+    /// True if the role may make physical backups (`REPLICATION` or superuser).
     pub may_replicate: bool,
-    /// `summarize_wal`; `None` before PostgreSQL 17.
+    /// The setting `summarize_wal`; `None` before PostgreSQL 17.
     pub summarizes_wal: Option<bool>,
 }
 
@@ -27,7 +27,7 @@ const FACTS: &str = "SELECT \
     pg_catalog.current_setting('summarize_wal', true)";
 
 impl Client {
-    /// Asks for what a copy of the cluster has to know.
+    /// Reads the facts about the cluster. Fails if a query fails.
     pub fn cluster_facts(&self) -> Result<ClusterFacts> {
         let unexpected = || Error::unexpected("facts of the cluster");
         let tablespaces = self.query(TABLESPACES)?.into_iter().map(|row| match row.as_slice() {

@@ -1,5 +1,4 @@
-//! Making one connection: which host, with or without TLS, and what it means
-//! when the server says no.
+//! Opens a connection: selects the host, decides about TLS, and interprets the refusal of a server.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -17,17 +16,17 @@ use super::conninfo::Host;
 use super::tls::{self, Mode};
 use super::{ConnInfo, Error, Result};
 
-/// A connection that is being polled by the runtime it was made on.
+/// An open connection, polled by the runtime that opened it.
 pub(super) struct Connected {
     pub(super) client: tokio_postgres::Client,
-    /// Ends with the connection; gives the reason when it broke.
+    /// Finishes when the connection ends; the result is the error that broke it.
     pub(super) polling: JoinHandle<Option<tokio_postgres::Error>>,
     pub(super) target: String,
-    /// Told when a notification comes, and when the connection ends.
+    /// Notified when a notification arrives, and when the connection ends.
     pub(super) notified: Arc<Notify>,
 }
 
-/// Keeps a connection going.
+/// Polls a connection until it ends.
 fn keep_polling<S, T>(mut connection: Connection<S, T>, target: String, client: Client) -> Connected
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -54,15 +53,16 @@ where
 /// idle connections after some minutes, and a session may hold a lock or a snapshot for hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
-/// Settings that make a connection safer and that this client cannot keep.
+/// Settings that make a connection safer and that this client does not support.
 const REFUSED: [&str; 4] = ["requirepeer", "require_auth", "sslcrldir", "replication"];
 
-/// Tries the hosts in order until one answers and is of the wanted kind.
+/// Tries the hosts in order until one accepts the connection and has the requested
+/// `target_session_attrs`.
 pub(super) async fn connect(info: &ConnInfo, application: &str) -> Result<Connected> {
     refuse_unsupported(info)?;
-    let wanted = Wanted::of(info)?;
+    let attrs = SessionAttrs::of(info)?;
     let mut failure = Error::conninfo("no host is given");
-    for pass in wanted.passes() {
+    for pass in attrs.passes() {
         for host in info.hosts() {
             match connect_host(info, host, application, *pass).await {
                 Ok(connected) => return Ok(connected),
@@ -89,7 +89,7 @@ fn refuse_unsupported(info: &ConnInfo) -> Result<()> {
 
 /// The values of `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum SessionAttrs {
     Any,
     ReadWrite,
     ReadOnly,
@@ -98,7 +98,7 @@ enum Wanted {
     PreferStandby,
 }
 
-impl Wanted {
+impl SessionAttrs {
     fn of(info: &ConnInfo) -> Result<Self> {
         Ok(match info.setting("target_session_attrs") {
             None | Some("any") => Self::Any,
@@ -122,8 +122,8 @@ impl Wanted {
         }
     }
 
-    /// The question for the server and the answer that is wanted.
-    fn question(self) -> Option<(&'static str, &'static str)> {
+    /// Returns the query for the server and the required result.
+    fn query(self) -> Option<(&'static str, &'static str)> {
         const READ_ONLY: &str = "SHOW transaction_read_only";
         const STANDBY: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END";
         match self {
@@ -136,19 +136,23 @@ impl Wanted {
     }
 }
 
-async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: Wanted) -> Result<Connected> {
+async fn connect_host(
+    info: &ConnInfo,
+    host: &Host,
+    application: &str,
+    attrs: SessionAttrs,
+) -> Result<Connected> {
     let attempt = async {
         let connected = connect_with_fallback(info, host, application).await?;
-        let Some((question, answer)) = wanted.question() else { return Ok(connected) };
-        let rows =
-            connected.client.simple_query(question).await.map_err(|error| explain(&error, info, host))?;
+        let Some((query, answer)) = attrs.query() else { return Ok(connected) };
+        let rows = connected.client.simple_query(query).await.map_err(|error| explain(&error, info, host))?;
         let is_wanted =
             rows.iter().any(|row| matches!(row, SimpleQueryMessage::Row(row) if row.get(0) == Some(answer)));
-        let detail = "the server is not of the wanted target_session_attrs".to_owned();
+        let detail = "the server does not match target_session_attrs".to_owned();
         if is_wanted { Ok(connected) } else { Err(Error::Unreachable { target: host.target(), detail }) }
     };
     match seconds(info, "connect_timeout")?.filter(|&seconds| seconds > 0) {
-        // libpq takes one second as two.
+        // libpq raises a timeout of one second to two.
         Some(limit) => {
             tokio::time::timeout(Duration::from_secs(limit.max(2)), attempt).await.unwrap_or_else(|_| {
                 Err(Error::Unreachable { target: host.target(), detail: "timeout expired".to_owned() })
@@ -158,24 +162,24 @@ async fn connect_host(info: &ConnInfo, host: &Host, application: &str, wanted: W
     }
 }
 
-/// `allow` tries without TLS first, `prefer` with; both then try the other way.
+/// The mode `allow` tries without TLS first, `prefer` with TLS; both then try the other way.
 async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) -> Result<Connected> {
     let mode = if host.is_socket() { Mode::Disable } else { Mode::of(info)? };
-    let ways: &[SslMode] = match mode {
+    let modes: &[SslMode] = match mode {
         Mode::Disable => &[SslMode::Disable],
         Mode::Allow => &[SslMode::Disable, SslMode::Require],
         Mode::Prefer => &[SslMode::Prefer, SslMode::Disable],
         Mode::Require | Mode::VerifyCa | Mode::VerifyFull => &[SslMode::Require],
     };
     let mut failure = None;
-    for way in ways {
-        match connect_once(info, host, application, mode, *way).await {
+    for tls_mode in modes {
+        match connect_once(info, host, application, mode, *tls_mode).await {
             Ok(connected) => return Ok(connected),
-            Err((error, may_differ)) => {
-                if !may_differ {
+            Err((error, may_retry)) => {
+                if !may_retry {
                     return Err(error);
                 }
-                // The first reason is the one of the preferred way.
+                // The error of the preferred way is reported.
                 failure.get_or_insert(error);
             }
         }
@@ -183,23 +187,23 @@ async fn connect_with_fallback(info: &ConnInfo, host: &Host, application: &str) 
     Err(failure.expect("there is at least one way, and it has failed"))
 }
 
-/// An error comes with the answer to: may it be better with or without TLS?
+/// Tries one way. The flag of an error is true if the other way, with or without TLS, may succeed.
 async fn connect_once(
     info: &ConnInfo,
     host: &Host,
     application: &str,
     mode: Mode,
-    way: SslMode,
+    tls_mode: SslMode,
 ) -> Result<Connected, (Error, bool)> {
-    let hopeless = |error| (error, false);
-    let mut config = config(info, host, application).map_err(hopeless)?;
-    config.ssl_mode(way);
+    let final_error = |error| (error, false);
+    let mut config = config(info, host, application).map_err(final_error)?;
+    config.ssl_mode(tls_mode);
     let refused = |error: tokio_postgres::Error| {
-        let may_differ = is_tls(&error) || error.as_db_error().is_some_and(|db| db.code().code() == "28000");
-        (explain(&error, info, host), may_differ)
+        let may_retry = is_tls(&error) || error.as_db_error().is_some_and(|db| db.code().code() == "28000");
+        (explain(&error, info, host), may_retry)
     };
     let target = host.target();
-    if way == SslMode::Disable {
+    if tls_mode == SslMode::Disable {
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
         return Ok(keep_polling(connection, target, client));
     }
@@ -244,7 +248,7 @@ fn config(info: &ConnInfo, host: &Host, application: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// A whole number; a negative one means the same as none.
+/// Returns the value of a setting, in its unit; `None` if it is absent or negative.
 fn seconds(info: &ConnInfo, keyword: &str) -> Result<Option<u64>> {
     let number = |text: &str| text.trim().parse::<i64>();
     let value = info.setting(keyword).map(number).transpose();
@@ -252,7 +256,7 @@ fn seconds(info: &ConnInfo, keyword: &str) -> Result<Option<u64>> {
     Ok(value.and_then(|value| u64::try_from(value).ok()))
 }
 
-/// The cause of the client library's error, whose own words only name its kind.
+/// Returns the cause of an error of the client library, whose own message has only the kind.
 fn cause(error: &tokio_postgres::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -261,7 +265,7 @@ fn is_tls(error: &tokio_postgres::Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
 
-/// Says what a failure to connect means.
+/// Converts an error of connecting.
 fn explain(error: &tokio_postgres::Error, info: &ConnInfo, host: &Host) -> Error {
     if let Some(db) = error.as_db_error() {
         return explain_refusal(db, info);
@@ -292,7 +296,7 @@ fn explain_refusal(db: &DbError, info: &ConnInfo) -> Error {
     }
 }
 
-/// The server's refusal as it is, with secrets replaced.
+/// Converts an error of the server, with secrets replaced.
 pub(super) fn query_error(db: &DbError, redact: impl Fn(&str) -> String) -> Error {
     Error::Query {
         sqlstate: db.code().code().to_owned(),

@@ -1,4 +1,4 @@
-//! Making, renaming and dropping databases.
+//! Creating, renaming and dropping databases.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use backon::{BlockingRetryable as _, ConstantBuilder};
 
 use super::{Client, Error, Result, ServerFacts, quote_ident, quote_literal};
 
-/// PostgreSQL silently cuts longer names, so they are refused.
+/// The maximum length of a name, in bytes. PostgreSQL truncates longer names silently, so they are
+/// refused.
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// How a new database shall sort and encode. What is `None` is left to the
-/// server's `template0`.
+/// The encoding and locale of a new database. `None` means that of `template0`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
-    /// `UTF8` and the like.
+    /// The encoding, such as `UTF8`.
     pub encoding: Option<String>,
     /// `LC_COLLATE`.
     pub collate: Option<String>,
@@ -31,7 +31,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// One that gives a database like the one the facts were read in.
+    /// Returns the settings of the database in which the facts were read.
     pub fn like(facts: &ServerFacts) -> Self {
         Self {
             encoding: Some(facts.encoding.clone()),
@@ -62,19 +62,19 @@ impl Template {
     }
 }
 
-/// What belongs to a database and is in no dump of it. Names of roles are quoted.
+/// The properties of a database that no dump of it contains. Names of roles are quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Properties {
     owner: String,
     connection_limit: String,
-    /// Privileges and to whom they are given; `None` where they are the default.
+    /// The privileges, each with its grantee; `None` if they are the default.
     grants: Option<Vec<(String, String)>>,
-    /// For which role (`None`: all), which setting, which value.
+    /// The settings: role (`None` for all roles), name, value.
     settings: Vec<(Option<String>, String, String)>,
 }
 
 impl Properties {
-    /// The same, with this commit as the mark.
+    /// Returns these properties with `commit` as the commit recorded in the database.
     #[must_use]
     pub fn with_mark(mut self, commit: &str) -> Self {
         self.settings.retain(|(role, name, _)| role.is_some() || !super::mark::is_mark(name));
@@ -84,18 +84,18 @@ impl Properties {
 }
 
 impl Client {
-    /// Is there a database of this name?
+    /// Returns true if there is a database with this name.
     pub fn database_exists(&self, name: &str) -> Result<bool> {
         let found = self.about_database(name, "'t'")?;
         Ok(found.is_some())
     }
 
-    /// The oid of a database, which stays when its name changes.
+    /// Returns the oid of a database, which does not change with its name.
     pub fn database_oid(&self, name: &str) -> Result<Option<u32>> {
         Ok(self.about_database(name, "oid")?.and_then(|oid| oid.parse().ok()))
     }
 
-    /// Makes an empty database from `template0`.
+    /// Creates an empty database from `template0`. Fails if the name is in use or invalid.
     pub fn create_database(&self, name: &str, template: &Template) -> Result<()> {
         check_name(name)?;
         let sql = format!("CREATE DATABASE {} TEMPLATE template0{}", quote_ident(name), template.clauses());
@@ -162,7 +162,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Renames a database nobody is connected to.
+    /// Renames a database. Fails if a session is connected to it, or if the new name is in use.
     pub fn rename_database(&self, from: &str, to: &str) -> Result<()> {
         check_name(to)?;
         let sql = format!("ALTER DATABASE {} RENAME TO {}", quote_ident(from), quote_ident(to));
@@ -173,18 +173,18 @@ impl Client {
         })
     }
 
-    /// Writes the comment of a database, or removes it.
+    /// Sets the comment of a database, or removes it.
     pub fn set_comment(&self, name: &str, comment: Option<&str>) -> Result<()> {
         let comment = comment.map_or_else(|| "NULL".to_owned(), quote_literal);
         self.on_database(name, &format!("COMMENT ON DATABASE {} IS {comment}", quote_ident(name)))
     }
 
-    /// The comment of a database.
+    /// Returns the comment of a database.
     pub fn get_comment(&self, name: &str) -> Result<Option<String>> {
         self.about_database(name, "pg_catalog.shobj_description(oid, 'pg_database')")
     }
 
-    /// The databases whose comment begins with `start`, with the rest of it.
+    /// Returns the databases whose comment begins with `start`, each with the rest of the comment.
     pub fn databases_with_comment(&self, start: &str) -> Result<Vec<(String, String)>> {
         let sql = format!(
             "SELECT datname, pg_catalog.substr(comment, {}) FROM (SELECT datname, \
@@ -197,7 +197,7 @@ impl Client {
         Ok(rows.into_iter().filter_map(|row| <[_; 2]>::try_from(row).ok()).filter_map(pair).collect())
     }
 
-    /// What belongs to a database and is in no dump of it.
+    /// Reads the properties of a database that no dump of it contains. Fails if it does not exist.
     pub fn properties(&self, name: &str) -> Result<Properties> {
         let of_this = format!("d.datname OPERATOR(pg_catalog.=) {}", quote_literal(name));
         let facts = format!(
@@ -217,7 +217,7 @@ impl Client {
         );
         let grants = match restricted.as_deref() {
             Some("true") => {
-                Some(self.query_for(&grants, "the privileges")?.into_iter().filter_map(words).collect())
+                Some(self.query_for(&grants, "the privileges")?.into_iter().filter_map(text_pair).collect())
             }
             _ => None,
         };
@@ -259,7 +259,7 @@ impl Client {
                 Some(role) => format!("ROLE {role} IN DATABASE {target}"),
                 None => format!("DATABASE {target}"),
             };
-            let (parameter, value) = (quote_ident(setting), written(setting, value));
+            let (parameter, value) = (quote_ident(setting), setting_literal(setting, value));
             match self.on_database(name, &format!("ALTER {place} SET {parameter} TO {value}")) {
                 Err(error @ Error::PermissionDenied { .. }) if super::mark::is_mark(setting) => {
                     not_marked = Some(error);
@@ -270,17 +270,16 @@ impl Client {
         Ok(not_marked)
     }
 
-    /// Lets every role connect to a database, as a new one does, or only its
-    /// owner.
-    pub fn admit_everybody(&self, name: &str, admit: bool) -> Result<()> {
-        let (verb, preposition) = if admit { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
+    /// Allows every role to connect to a database, which is the default, or only its owner.
+    pub fn set_public_connect(&self, name: &str, allow: bool) -> Result<()> {
+        let (verb, preposition) = if allow { ("GRANT", "TO") } else { ("REVOKE", "FROM") };
         let database = quote_ident(name);
         let sql = format!("{verb} CONNECT, TEMPORARY ON DATABASE {database} {preposition} PUBLIC");
         self.on_database(name, &sql)
     }
 
-    /// Ends all sessions that are connected to a database, and waits until they
-    /// have ended.
+    /// Ends all sessions that are connected to a database, and waits for their end, at most ten
+    /// seconds each.
     pub fn end_sessions(&self, name: &str) -> Result<()> {
         let sql = format!(
             "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid, 10000)) \
@@ -290,7 +289,7 @@ impl Client {
         self.query_for(&sql, "sessions").map(drop)
     }
 
-    /// How many sessions are connected to a database.
+    /// Returns the number of sessions that are connected to a database.
     pub fn connections_to(&self, name: &str) -> Result<u64> {
         let sql = format!(
             "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE {}",
@@ -300,8 +299,9 @@ impl Client {
         count.ok_or_else(|| Error::unexpected("a count of sessions"))
     }
 
-    /// How many sessions stay connected to a database. The session of a client that has just
-    /// disconnected ends a moment later, so this waits up to a second for the last one to end.
+    /// Returns the number of sessions that stay connected to a database. The session of a client
+    /// that has just disconnected ends a moment later, so this waits up to a second for the last
+    /// one to end.
     pub fn lasting_connections_to(&self, name: &str) -> Result<u64> {
         let once = || match self.connections_to(name) {
             Ok(0) => Ok(0),
@@ -312,7 +312,7 @@ impl Client {
         once.retry(patience).when(Result::is_ok).call().or_else(|last| last)
     }
 
-    /// Does the current database hold no object of a user?
+    /// Returns true if the current database has no objects of users.
     pub fn is_empty(&self) -> Result<bool> {
         let user_made = "OPERATOR(pg_catalog.>=) 16384";
         let of = |catalog| format!("EXISTS (SELECT FROM pg_catalog.{catalog} WHERE oid {user_made})");
@@ -323,16 +323,16 @@ impl Client {
         Ok(answer.as_deref() == Some("f"))
     }
 
-    /// Takes a lock on `name` among the sessions of this database, until the
-    /// session ends. `false` when another session has it.
+    /// Takes an advisory lock on `name`, which is held until the session ends. Returns `false` if
+    /// another session of this database holds it.
     pub fn try_lock(&self, name: &str) -> Result<bool> {
         let key = format!("pg_catalog.hashtextextended({}, 0)", quote_literal(name));
         let answer = self.value(&format!("SELECT pg_catalog.pg_try_advisory_lock({key})"), "a lock")?;
         Ok(answer.as_deref() == Some("t"))
     }
 
-    /// Gives back all locks of [`Client::try_lock`] now: the server notices only a
-    /// moment later that a session has ended.
+    /// Releases all locks of [`Client::try_lock`] immediately. The server notices the end of a
+    /// session only a moment later.
     pub fn unlock_all(&self) -> Result<()> {
         self.query_for("SELECT pg_catalog.pg_advisory_unlock_all()", "a lock").map(drop)
     }
@@ -350,7 +350,9 @@ impl Client {
         if name.contains('\0') {
             return Err(Error::BadName { name: name.to_owned(), reason: "it contains a NUL" });
         }
-        self.query_for(sql, &format!("database {name:?}")).map(drop).map_err(|error| name_it(error, name))
+        self.query_for(sql, &format!("database {name:?}"))
+            .map(drop)
+            .map_err(|error| with_database_name(error, name))
     }
 }
 
@@ -377,16 +379,16 @@ const LISTS: [&str; 6] = [
 
 /// Returns the value of a setting for `ALTER DATABASE ... SET`. A list has to be split into names:
 /// a single string would be taken as one name.
-fn written(setting: &str, value: &str) -> String {
+fn setting_literal(setting: &str, value: &str) -> String {
     if !LISTS.iter().any(|list| list.eq_ignore_ascii_case(setting)) {
         return quote_literal(value);
     }
-    let names: Vec<String> = names_in(value).iter().map(|name| quote_literal(name)).collect();
+    let names: Vec<String> = split_names(value).iter().map(|name| quote_literal(name)).collect();
     if names.is_empty() { quote_literal("") } else { names.join(", ") }
 }
 
 /// Splits a list of names as the server writes it, with double quotes where a name needs them.
-fn names_in(list: &str) -> Vec<String> {
+fn split_names(list: &str) -> Vec<String> {
     let (mut names, mut rest) = (Vec::new(), list.trim());
     while !rest.is_empty() {
         let (name, after) = match rest.strip_prefix('"') {
@@ -416,7 +418,7 @@ fn names_in(list: &str) -> Vec<String> {
     names
 }
 
-fn words(row: Vec<Option<String>>) -> Option<(String, String)> {
+fn text_pair(row: Vec<Option<String>>) -> Option<(String, String)> {
     <[_; 2]>::try_from(row).ok().and_then(pair)
 }
 
@@ -424,8 +426,8 @@ fn pair([name, rest]: [Option<String>; 2]) -> Option<(String, String)> {
     Some((name?, rest.unwrap_or_default()))
 }
 
-/// Turns what a server says about one database into an error with its name.
-pub(super) fn name_it(error: Error, name: &str) -> Error {
+/// Converts an error of the server about a database into one with the name of the database.
+pub(super) fn with_database_name(error: Error, name: &str) -> Error {
     let dbname = || name.to_owned();
     match error {
         Error::Query { sqlstate, message, hint, detail } => match sqlstate.as_str() {
@@ -438,7 +440,7 @@ pub(super) fn name_it(error: Error, name: &str) -> Error {
     }
 }
 
-/// Refuses a name that no database can have.
+/// Fails if `name` cannot be the name of a database.
 pub fn check_name(name: &str) -> Result<()> {
     let reason = match name {
         "" => "it is empty",
@@ -454,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_names_are_taken_apart_and_other_values_are_not() {
+    fn only_lists_of_names_are_split() {
         let cases = [
             ("search_path", "\"$user\", public", "'$user', 'public'"),
             ("Search_Path", "\"a\"\"b, c\",d", "'a\"b, c', 'd'"),
@@ -465,7 +467,7 @@ mod tests {
             ("search_path", "\"open", "'open'"),
         ];
         for (setting, value, expected) in cases {
-            assert_eq!(written(setting, value), expected, "{setting} {value}");
+            assert_eq!(setting_literal(setting, value), expected, "{setting} {value}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! The environment as a value: reading the real one is for another room, and
-//! tests bring their own.
+//! Environment variables as a value. Another room reads the environment of the process; tests pass
+//! their own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// Environment variables handed to the connection rules.
+/// The environment variables for the connection settings.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// The value of `name`, also when it is empty.
+    /// Returns the value of `name`, which may be empty.
     pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         self.0.get(name.as_ref()).map(OsString::as_os_str)
     }
 
-    /// The home directory, when it is known.
+    /// Returns the home directory, if `HOME` is set.
     pub fn home(&self) -> Option<PathBuf> {
         self.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
     }
@@ -27,7 +27,7 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
     }
 }
 
-/// Shows names only: values may be secrets.
+/// Shows names only, because values may be secrets.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

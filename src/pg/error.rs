@@ -1,75 +1,74 @@
-//! What can go wrong between us and a server.
+//! Errors of connections and servers.
 
-/// A failure of this room. Texts that come from a server or a library have had
-/// every known password replaced before they get here.
+/// An error of the room `pg`. In texts of a server or library, all known passwords are replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The connection string, service file or environment makes no sense.
+    /// The connection string, service file or environment is invalid.
     #[error("invalid connection settings: {reason}")]
     BadConnInfo {
-        /// What is wrong; never repeats a value.
+        /// The reason, without values.
         reason: String,
     },
-    /// Nobody answers there.
+    /// The server is unreachable.
     #[error("cannot reach the server at {target}: {detail}")]
     Unreachable {
         /// Host or socket directory, and port.
         target: String,
-        /// The words of the operating system.
+        /// The error of the operating system.
         detail: String,
     },
-    /// The server does not let this user in.
+    /// The server refused the authentication.
     #[error("authentication failed for user \"{user}\": {detail}")]
     AuthFailed {
         /// The role.
         user: String,
-        /// The server's words.
+        /// The message of the server.
         detail: String,
     },
-    /// There is no such database.
+    /// The database does not exist.
     #[error("database \"{dbname}\" does not exist")]
     DatabaseMissing {
         /// Its name.
         dbname: String,
     },
-    /// The name is taken.
+    /// A database with this name exists.
     #[error("database \"{dbname}\" already exists")]
     DatabaseExists {
         /// Its name.
         dbname: String,
     },
-    /// Others are connected to a database that must be idle.
+    /// Other sessions are connected to a database that must have none.
     #[error("database \"{dbname}\" is in use: {detail}")]
     DatabaseInUse {
         /// Its name.
         dbname: String,
-        /// The server's words.
+        /// The message of the server.
         detail: String,
     },
     /// The server has no free connection slot.
     #[error("the server has no free connection: {detail}")]
     TooManyConnections {
-        /// The server's words.
+        /// The message of the server.
         detail: String,
     },
     /// The server is starting up, shutting down or recovering.
     #[error("the server does not accept connections yet: {detail}")]
     Starting {
-        /// The server's words.
+        /// The message of the server.
         detail: String,
     },
-    /// The role may not do this.
+    /// Permission is denied.
     #[error("permission denied for {what}: {detail}")]
     PermissionDenied {
         /// The object or action.
         what: String,
-        /// The server's words.
+        /// The message of the server.
         detail: String,
     },
-    /// The encrypted connection could not be made.
+    /// TLS failed.
     #[error("TLS: {detail}")]
     Tls {
-        /// What failed.
+        /// The reason.
         detail: String,
     },
     /// The connection broke while it was in use.
@@ -77,55 +76,55 @@ pub enum Error {
     ConnectionLost {
         /// Host or socket directory, and port.
         target: String,
-        /// The server's last words, when there are any.
+        /// The last message of the server, or the error of the operating system.
         detail: String,
     },
     /// The server refused a statement.
     #[error("{message} (SQLSTATE {sqlstate})")]
     Query {
-        /// Five characters of the SQL standard.
+        /// The five-character SQLSTATE code.
         sqlstate: String,
-        /// The server's words.
+        /// The message of the server.
         message: String,
-        /// The server's advice.
+        /// The hint of the server.
         hint: Option<String>,
-        /// More of the server's words.
+        /// The detail of the server.
         detail: Option<String>,
     },
-    /// The text cannot name a database.
+    /// The text cannot be the name of a database.
     #[error("{name:?} is not a usable database name: {reason}")]
     BadName {
         /// The text.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
     /// An object is owned by another role.
     #[error("{what} belongs to role \"{owner}\"")]
-    Foreign {
+    OwnedByOther {
         /// The object.
         what: String,
         /// The owner.
         owner: String,
     },
-    /// A mark that is not a full commit id.
-    #[error("the mark of database \"{dbname}\" is not a full commit id: {value:?}")]
+    /// The commit recorded in the database is not a full commit id.
+    #[error("the commit recorded in database \"{dbname}\" is not a full commit id: {value:?}")]
     BadMark {
         /// The database.
         dbname: String,
-        /// What stands there, or was to be written there.
+        /// The value.
         value: String,
     },
-    /// The server answered in a way that no known version does.
+    /// The response of the server is unlike that of any known version.
     #[error("unexpected answer from the server: {detail}")]
     Unexpected {
-        /// What was expected.
+        /// The unexpected or missing part.
         detail: String,
     },
 }
 
 impl Error {
-    /// May the same request succeed a little later with nothing changed by us?
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Unreachable { .. }

@@ -1,27 +1,27 @@
-//! What a server and a database tell about themselves.
+//! Facts about a server and a database.
 
 use super::{Client, Error, Result};
 use crate::domain::Setting;
 
-/// Facts of one server and of the database they were read in. What the role may
-/// not read is `None`, and `notes` says why.
+/// Facts about a server and the database of the session. A fact that the role may not read is
+/// `None`, and `notes` has the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFacts {
-    /// `150018` and the like.
+    /// The version as a number, such as `150018`.
     pub version_num: u32,
     /// The version as the server writes it: `15.18 (Debian 15.18-0+deb12u1)`.
     pub version_text: String,
-    /// The part of the version that decides about compatibility.
+    /// The major version.
     pub major: u32,
-    /// Identifies the cluster; a text, because it does not fit a JSON number.
+    /// The system identifier of the cluster. It is a text, because it does not fit a JSON number.
     pub system_identifier: Option<String>,
-    /// The timeline the server is on.
+    /// The timeline of the server.
     pub timeline: Option<u32>,
-    /// Is it a standby, or still recovering?
+    /// True if the server is a standby or still in recovery.
     pub in_recovery: bool,
-    /// Where the server writes, or how far it has replayed.
+    /// The WAL position at which the server writes, or up to which it has replayed.
     pub current_lsn: Option<String>,
-    /// Size of the database on disk.
+    /// The size of the database on disk, in bytes.
     pub database_size_bytes: u64,
     /// Encoding of the database.
     pub encoding: String,
@@ -39,21 +39,20 @@ pub struct ServerFacts {
     pub lc_monetary: String,
     /// The settings of the database that may influence migrations.
     pub settings: Vec<Setting>,
-    /// Is the role a superuser?
+    /// True if the role is a superuser.
     pub is_superuser: bool,
-    /// May the role read the hashes of passwords, as a dump of all globals needs?
+    /// True if the role may read the hashes of passwords, as a dump of all globals needs.
     pub can_read_role_passwords: bool,
-    /// Are data pages protected by checksums?
+    /// True if data pages have checksums.
     pub data_checksums: bool,
     /// `max_connections`.
     pub max_connections: u32,
     /// `minimal`, `replica` or `logical`.
     pub wal_level: String,
-    /// What was committed on this server when it was asked, as `pg_current_snapshot()`
-    /// writes it; PostgreSQL 13 and later. While it stays the same, nobody has
-    /// changed anything in any of its databases.
+    /// The transactions that were committed at this time, in the format of `pg_current_snapshot()`;
+    /// PostgreSQL 13 and later. While it is the same, no database of the server has changed.
     pub snapshot: Option<String>,
-    /// Why something is missing.
+    /// The reasons for missing facts.
     pub notes: Vec<String>,
 }
 
@@ -64,7 +63,7 @@ const PROBE: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
 
 const SYSTEM_ID: &str = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())";
 
-/// On a primary, the timeline is a part of the name of the file it writes.
+/// On a primary, the timeline is part of the name of the current WAL file.
 const TIMELINE_PRIMARY: &str = "(('x' OPERATOR(pg_catalog.||) pg_catalog.substr(\
     pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::pg_catalog.bit(32)::pg_catalog.int8)";
 
@@ -72,7 +71,7 @@ const TIMELINE_STANDBY: &str = "(SELECT timeline_id FROM pg_catalog.pg_control_c
 
 /// Settings that influence the text of a dumped schema and are not set by pg_dump, with the
 /// required values.
-const WORDS: [(&str, &str); 4] = [
+const SCHEMA_TEXT_SETTINGS: [(&str, &str); 4] = [
     ("bytea_output", "hex"),
     ("quote_all_identifiers", "off"),
     ("standard_conforming_strings", "on"),
@@ -89,10 +88,11 @@ impl Client {
         let is = |name: &str, value: &str| {
             rows.iter().any(|row| matches!(row.as_slice(), [Some(n), Some(v)] if n == name && v == value))
         };
-        Ok(WORDS.into_iter().filter(|(name, value)| !is(name, value)).collect())
+        Ok(SCHEMA_TEXT_SETTINGS.into_iter().filter(|(name, value)| !is(name, value)).collect())
     }
 
-    /// Reads the facts, inside the snapshot's transaction when one is open.
+    /// Reads the facts, inside the transaction of a snapshot if one is open. Fails if a query
+    /// fails.
     pub fn facts(&self) -> Result<ServerFacts> {
         let probe = Row::of(self.query(PROBE)?)?;
         let version_num = probe.number(0)?;
@@ -110,7 +110,8 @@ impl Client {
             notes
                 .push("no permission for function pg_control_checkpoint: the timeline is unknown".to_owned());
         }
-        let sql = question(version_num, system_id.unwrap_or("NULL"), timeline.unwrap_or("NULL"), in_recovery);
+        let sql =
+            facts_query(version_num, system_id.unwrap_or("NULL"), timeline.unwrap_or("NULL"), in_recovery);
         let row = Row::of(self.query(&sql)?)?;
         Ok(ServerFacts {
             version_num,
@@ -140,8 +141,9 @@ impl Client {
     }
 }
 
-/// The catalog of databases has learned locale providers over the versions.
-fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool) -> String {
+/// Returns the query for the facts. The columns of `pg_database` for locale providers differ
+/// between PostgreSQL 14, 15, 16 and 17.
+fn facts_query(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool) -> String {
     let provider =
         "CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' END";
     let (provider, locale, rules) = match version_num / 10_000 {
@@ -165,7 +167,7 @@ fn question(version_num: u32, system_id: &str, timeline: &str, in_recovery: bool
     )
 }
 
-/// The one row of an answer.
+/// The only row of a result.
 struct Row(Vec<Option<String>>);
 
 impl Row {

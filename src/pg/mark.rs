@@ -1,12 +1,12 @@
-//! The mark: which commit of the schema history a database stands on, recorded
-//! in the database itself as the setting `pggit.commit`.
+//! The mark: the commit of the schema history that a database has, recorded in the database itself
+//! as the setting `pggit.commit`.
 //!
-//! It is read from the catalog, not as a setting of the session, so that what a
-//! role or a connection string sets cannot lie about the database.
+//! It is read from the catalog, not as a setting of the session, because a role or a connection
+//! string can override the latter.
 
 use super::{Client, Error, Result, quote_ident, quote_literal};
 
-/// The setting that holds the mark.
+/// The name of the setting.
 pub(super) const PARAMETER: &str = "pggit.commit";
 
 /// Returns true if this is the name of the mark. Names of settings are case-insensitive.
@@ -15,7 +15,7 @@ pub(super) fn is_mark(setting: &str) -> bool {
 }
 
 impl Client {
-    /// The commit recorded in the current database.
+    /// Returns the commit recorded in the current database. Fails if it is not a full commit id.
     pub fn read_mark(&self) -> Result<Option<String>> {
         let sql = "SELECT pg_catalog.substr(entry, pg_catalog.strpos(entry, '=') + 1) \
              FROM pg_catalog.pg_db_role_setting AS s \
@@ -28,7 +28,8 @@ impl Client {
         check(self.conninfo().dbname(), value).map(Some)
     }
 
-    /// Records `commit`, a full object id, in the database `dbname`.
+    /// Records `commit`, a full commit id, in the database `dbname`. Fails if the role may not set
+    /// it.
     pub fn set_mark(&self, dbname: &str, commit: &str) -> Result<()> {
         let commit = check(dbname, commit.to_owned())?;
         self.alter_mark(dbname, &format!("SET {PARAMETER} = {}", quote_literal(&commit)))
@@ -36,7 +37,7 @@ impl Client {
 
     /// Returns the error if this role may not record a commit in the database `dbname`, or `None`
     /// if it may. The test is rolled back.
-    pub fn denies_mark(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
+    pub fn check_mark_privilege(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
         self.execute("BEGIN")?;
         let marked = self.set_mark(dbname, commit);
         self.execute("ROLLBACK")?;
@@ -46,7 +47,7 @@ impl Client {
         }
     }
 
-    /// Removes the mark of the database `dbname`.
+    /// Removes the recorded commit of the database `dbname`.
     pub fn clear_mark(&self, dbname: &str) -> Result<()> {
         self.alter_mark(dbname, &format!("RESET {PARAMETER}"))
     }
@@ -54,7 +55,9 @@ impl Client {
     fn alter_mark(&self, dbname: &str, action: &str) -> Result<()> {
         let what = format!("parameter \"{PARAMETER}\" of database {dbname:?}");
         let sql = format!("ALTER DATABASE {} {action}", quote_ident(dbname));
-        self.query_for(&sql, &what).map(drop).map_err(|error| super::databases::name_it(error, dbname))
+        self.query_for(&sql, &what)
+            .map(drop)
+            .map_err(|error| super::databases::with_database_name(error, dbname))
     }
 }
 

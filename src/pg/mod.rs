@@ -1,15 +1,14 @@
-//! PostgreSQL: connection rules, server facts, snapshots, the mark and the
-//! making of databases.
+//! PostgreSQL: connection settings, facts about servers, snapshots, the mark and the creation of
+//! databases.
 //!
-//! What `psql` accepts as a connection works here, with the same precedence
-//! and the same password sources ([`conninfo`]), so that a program of
-//! PostgreSQL that is started beside us reaches the same place. [`Client`] is
-//! blocking; its connection is polled by a thread of its own. Statements go as
-//! simple queries with quoted literals, which also work through a pooler.
-//! No password appears in a message, in `Debug` or in an argument.
+//! All connection strings of `psql` work here, with the same precedence and the same sources of
+//! passwords ([`conninfo`]), so that a PostgreSQL program that we start connects to the same
+//! database. [`Client`] is blocking; a thread of its own polls the connection. Statements are
+//! simple queries with quoted literals, which also work through a pooler. No password appears in a
+//! message, in `Debug` or in an argument.
 //!
-//! This is the only room that may use `tokio_postgres`. It ends where dumping
-//! begins: the programs are run elsewhere.
+//! This is the only room that may use `tokio_postgres`. The programs of PostgreSQL are run by other
+//! rooms.
 
 pub mod conninfo;
 
@@ -31,7 +30,7 @@ mod tls;
 
 pub use client::{Client, Rows};
 pub use cluster::ClusterFacts;
-pub use conninfo::{ConnInfo, Note, Source};
+pub use conninfo::{ConnInfo, SettingsWarning, Source};
 pub use databases::{NAME_BYTES_MAX, Properties, Template, check_name};
 pub use environment::Environment;
 pub use error::Error;
@@ -40,7 +39,7 @@ pub use privileges::{Privileges, Relations};
 pub use quote::{quote_ident, quote_literal};
 pub use script::{Halt, Refusal, Session, hex_literal};
 pub use snapshot::Snapshot;
-pub use sums::{Sum, Table};
+pub use sums::{Table, TableSum};
 
-/// What this room returns.
+/// The result type of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,32 +1,32 @@
-//! What the role of a connection may do, as far as backups need it.
+//! The privileges of a role that backups need.
 
 use super::{Client, Error, Result, quote_literal};
 
-/// How many names are told.
+/// The maximum number of names in [`Relations`].
 const NAMES_MAX: usize = 5;
 
-/// What the role may do in the current database.
+/// The privileges of the role in the current database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Privileges {
-    /// May it record the mark?
+    /// True if it may record a commit in the database.
     pub may_mark: bool,
-    /// Tables and sequences that a dump needs and that it may not read.
+    /// Tables and sequences that a dump needs and that the role may not read.
     pub unreadable: Relations,
-    /// Tables of which row level security hides rows from it: a dump refuses those.
+    /// Tables with row-level security that hides rows from the role. pg_dump refuses them.
     pub filtered: Relations,
 }
 
-/// A number of things, and the names of the first of them.
+/// A number of relations, and the names of the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relations {
-    /// How many there are.
+    /// The number of relations.
     pub count: usize,
-    /// Quoted names with their schema.
+    /// The quoted names with schema.
     pub first: Vec<String>,
 }
 
-/// From PostgreSQL 15 on, a setting that no module knows needs a grant; before,
-/// a superuser.
+/// Returns the condition for setting `pggit.commit`. PostgreSQL 15 and later require a grant for a
+/// setting of an unknown module, older versions a superuser.
 fn may_mark(version_num: u32) -> &'static str {
     const SUPERUSER: &str = "pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'";
     const GRANTED: &str = "pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' \
@@ -36,7 +36,8 @@ fn may_mark(version_num: u32) -> &'static str {
 }
 
 impl Client {
-    /// Reads what the role may do. With `schemas`, only the tables in these count.
+    /// Reads the privileges of the role. With `schemas`, only the tables in them count. Fails if a
+    /// query fails.
     pub fn privileges(&self, schemas: &[&str]) -> Result<Privileges> {
         let version = self.value("SELECT pg_catalog.current_setting('server_version_num')", "the version")?;
         let version: u32 = version
@@ -59,7 +60,7 @@ impl Client {
         })
     }
 
-    /// The tables and sequences that a dump reads and that meet `condition`.
+    /// Returns the tables and sequences that a dump reads and that meet `condition`.
     fn relations(&self, condition: &str, schemas: &[&str]) -> Result<Relations> {
         let named: Vec<String> = schemas.iter().map(|schema| quote_literal(schema)).collect();
         let wanted = match named.is_empty() {

@@ -1,18 +1,18 @@
-//! Quoting for SQL text.
+//! Quoting for SQL.
 
-/// `name` as an identifier, always in double quotes.
+/// Returns `name` as an identifier in double quotes.
 ///
-/// A NUL cannot be expressed; the protocol layer refuses it.
+/// It must not contain a NUL; the client refuses that.
 pub fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `text` as a string constant that means the same whatever
-/// `standard_conforming_strings` says.
+/// Returns `text` as a string constant that is valid with any value of
+/// `standard_conforming_strings`.
 pub fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
-        // The space keeps the E apart from a word before it.
+        // The space separates the E from a preceding word.
         format!(" E'{}'", quoted.replace('\\', "\\\\"))
     } else {
         format!("'{quoted}'")

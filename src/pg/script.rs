@@ -62,12 +62,13 @@ pub struct Session {
 }
 
 impl Client {
-    /// Resets the search path to the value before [`Client::connect`] emptied it.
+    /// Resets the search path to the value before [`Client::connect`] emptied it. Fails if the
+    /// connection is lost.
     pub fn reset_search_path(&self) -> Result<()> {
         self.execute("RESET search_path")
     }
 
-    /// Reads the properties of the session from the server.
+    /// Reads the properties of the session from the server. Fails if the query fails.
     pub fn session(&self) -> Result<Session> {
         const SQL: &str = "SELECT pg_catalog.current_database(), pg_catalog.pg_backend_pid(), \
              pg_catalog.current_setting('server_encoding'), \
@@ -79,7 +80,7 @@ impl Client {
         Ok(Session { database, process, encoding, standard_strings: standard == "on" })
     }
 
-    /// Returns true if a transaction block is open.
+    /// Returns true if a transaction block is open. Fails if the query fails.
     pub fn is_in_transaction(&self) -> Result<bool> {
         // Outside a transaction block, the transaction begins with the statement.
         const SQL: &str = "SELECT pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<>) \
@@ -103,7 +104,8 @@ impl Client {
         }
     }
 
-    /// Runs one statement and discards its rows.
+    /// Runs one statement and discards its rows. Fails if the server refuses it, `stop` returns
+    /// true, or the connection fails.
     pub fn run<E>(&self, sql: &str, stop: &dyn Fn() -> bool) -> Result<(), Halt<E>> {
         if sql.contains('\0') {
             return Err(Halt::Failed(Error::unexpected("a NUL in a statement")));
@@ -116,7 +118,8 @@ impl Client {
         self.until(run, stop)?.map_err(|error| self.halt(&error))
     }
 
-    /// Runs `COPY ... FROM STDIN` with the chunks that `next` returns.
+    /// Runs `COPY ... FROM STDIN` with the chunks that `next` returns. Fails if the server refuses
+    /// it, `next` fails, `stop` returns true, or the connection fails.
     pub fn copy_in<E>(
         &self,
         sql: &str,

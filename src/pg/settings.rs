@@ -19,8 +19,8 @@ const LEFT_OUT: [&str; 9] = [
     "temp_tablespaces",
 ];
 
-/// Settings of resources and diagnostics that an ordinary role cannot set, or nobody can set within a
-/// session.
+/// Settings of resources and diagnostics that an ordinary role cannot set, or that cannot be set
+/// within a session.
 const RESTRICTED: [&str; 19] = [
     "backtrace_functions",
     "commit_delay",
@@ -43,7 +43,7 @@ const RESTRICTED: [&str; 19] = [
     "zero_damaged_pages",
 ];
 
-fn matters(name: &str) -> bool {
+fn influences_migrations(name: &str) -> bool {
     let is_about_logs = ["log_", "track_"].iter().any(|start| name.starts_with(start));
     let is_left_out = LEFT_OUT.contains(&name) || RESTRICTED.contains(&name);
     !name.contains('.') && !name.contains("timeout") && !is_about_logs && !is_left_out
@@ -65,7 +65,7 @@ impl Client {
             Ok([role, Some(name), Some(value)]) => Some(Setting { role, name, value }),
             _ => None,
         });
-        Ok(settings.filter(|setting| matters(&setting.name)).collect())
+        Ok(settings.filter(|setting| influences_migrations(&setting.name)).collect())
     }
 
     /// Sets one of these settings in a database, for all roles or for one.
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_or_means_nothing_is_left_out() {
+    fn possible_secrets_and_irrelevant_settings_are_left_out() {
         for kept in ["search_path", "TimeZone", "session_replication_role", "role"] {
-            assert!(matters(kept), "{kept}");
+            assert!(influences_migrations(kept), "{kept}");
         }
         for out in [
             "pggit.commit",
@@ -121,7 +121,7 @@ mod tests {
             "lc_messages",
             "temp_file_limit",
         ] {
-            assert!(!matters(out), "{out}");
+            assert!(!influences_migrations(out), "{out}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A view of one database that stands still and that other sessions can share.
+//! Exported snapshots, which several sessions can share.
 
 use super::{Client, Error, Result};
 
-/// An exported snapshot. Everything the client reads while this value lives is
-/// read inside its read-only transaction; it ends with the value.
+/// An exported snapshot. All queries of the client during its life run in its read-only
+/// transaction, which ends on drop.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     client: &'a Client,
@@ -12,7 +12,7 @@ pub struct Snapshot<'a> {
 }
 
 impl Client {
-    /// Opens a transaction that sees one moment, and exports it.
+    /// Begins a transaction with a snapshot and exports it. Fails if the server refuses that.
     pub fn export_snapshot(&self) -> Result<Snapshot<'_>> {
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         let mut snapshot = Snapshot { client: self, id: String::new(), open: true };
@@ -23,21 +23,20 @@ impl Client {
 }
 
 impl Snapshot<'_> {
-    /// The name for `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot`.
+    /// Returns the name for `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The connection that holds it.
+    /// Returns the connection of the snapshot.
     pub fn client(&self) -> &Client {
         self.client
     }
 
-    /// Ends the transaction and says so when it was broken in the meantime: what
-    /// was read with this snapshot until now was read consistently only if this
-    /// succeeds.
+    /// Ends the transaction. Fails if it was aborted meanwhile: the data that was read with this
+    /// snapshot is consistent only if this succeeds.
     pub fn finish(mut self) -> Result<()> {
-        // A broken transaction answers COMMIT with success.
+        // COMMIT of an aborted transaction succeeds, so a query is run before it.
         self.client.execute("SELECT 1")?;
         self.open = false;
         self.client.execute("COMMIT")
@@ -47,7 +46,7 @@ impl Snapshot<'_> {
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
         if self.open {
-            // It cannot fail in a way that leaves the transaction open.
+            // It can only fail if the connection and with it the transaction has ended.
             let _ = self.client.execute("ROLLBACK");
         }
     }

@@ -7,9 +7,9 @@ use crate::domain::Digest;
 /// A table of a user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table {
-    /// Its schema.
+    /// The schema.
     pub schema: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
@@ -19,19 +19,19 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// The rows of a table.
+/// The number and the checksum of the rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sum {
-    /// How many.
+pub struct TableSum {
+    /// The number of rows.
     pub rows: u64,
     /// The sum of the hashes of all rows, in hexadecimal.
     pub sum: String,
 }
 
 impl Client {
-    /// The permanent tables of users that this role may read, also those that are
-    /// a partition; in `schemas` when some are named. What belongs to an extension
-    /// is not the user's.
+    /// Returns the permanent tables of users that this role may read, including partitions; only
+    /// those in `schemas` if it is not empty. Tables of extensions are left out. Fails if the query
+    /// fails.
     pub fn tables(&self, schemas: &[&str]) -> Result<Vec<Table>> {
         let within = match schemas {
             [] => String::new(),
@@ -54,9 +54,9 @@ impl Client {
         self.query(&sql)?.into_iter().map(row).collect()
     }
 
-    /// Lets rows be written the same way whatever the role, the database and the
-    /// server are set to, so that sums can be compared.
-    pub fn write_rows_alike(&self) -> Result<()> {
+    /// Sets the output formats of the session, so that rows are written the same way with any
+    /// defaults of the role, the database and the server, and checksums can be compared.
+    pub fn set_row_format(&self) -> Result<()> {
         self.execute(
             "SET client_encoding = 'UTF8'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
              SET timezone = 'UTC'; SET extra_float_digits = 1; SET bytea_output = 'hex'; \
@@ -65,10 +65,11 @@ impl Client {
         )
     }
 
-    /// Reads the whole table with `COPY`, which calls only the output functions of its types. A
-    /// query would let the planner evaluate expressions of indexes and constraints, and with them
-    /// call functions of the owner of the table with the rights of this role.
-    pub fn sum_of(&self, table: &Table) -> Result<Sum> {
+    /// Returns the checksum of a table. It reads the table with `COPY`, which calls only the output
+    /// functions of its types. A query would let the planner evaluate expressions of indexes and
+    /// constraints, and with them call functions of the owner of the table with the rights of this
+    /// role. Fails if the table cannot be read.
+    pub fn table_sum(&self, table: &Table) -> Result<TableSum> {
         let columns: Vec<String> = self.columns(table)?.iter().map(|name| quote_ident(name)).collect();
         let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
         let (mut rows, mut sum) = (0, 0_u128);
@@ -76,7 +77,7 @@ impl Client {
             rows += 1;
             sum = sum.wrapping_add(Digest::number_of(row));
         })?;
-        Ok(Sum { rows, sum: format!("{sum:032x}") })
+        Ok(TableSum { rows, sum: format!("{sum:032x}") })
     }
 
     /// Returns the columns of a table, sorted by name. Generated columns are left out, as in a
@@ -92,7 +93,8 @@ impl Client {
         Ok(self.query(&sql)?.into_iter().flatten().flatten().collect())
     }
 
-    /// Reads inside of the moment that another session has exported.
+    /// Begins a transaction with a snapshot that another session has exported. Fails if that
+    /// session has ended it.
     pub fn begin_in_snapshot(&self, snapshot: &str) -> Result<()> {
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         self.execute(&format!("SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot)))

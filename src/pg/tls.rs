@@ -1,11 +1,10 @@
-//! TLS as libpq does it, on rustls.
+//! TLS with the rules of libpq, on rustls.
 //!
-//! A root certificate file that exists makes the chain count in every mode but
-//! `disable`; only `verify-full` compares names. Two things that rustls refuses
-//! and libpq's users rely on are allowed: a server certificate that *is* the
-//! root file (self-signed), and a host name that stands only in the common name
-//! of a certificate without alternative names. A server certificate of X.509
-//! version 1 encrypts, but cannot be verified.
+//! If the root certificate file exists, the certificate chain is verified in every mode but
+//! `disable`; only `verify-check_name` compares names. Two cases that rustls refuses and users of libpq
+//! rely on are allowed: a server certificate that is itself in the root file (self-signed), and a
+//! host name that is only in the common name of a certificate without alternative names. A server
+//! certificate of X.509 version 1 can be used for encryption, but cannot be verified.
 
 use std::fs;
 use std::io;
@@ -39,7 +38,7 @@ use super::{ConnInfo, Error, Result};
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ALTERNATIVE_NAMES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-/// Where systems keep the authorities they trust, for `sslrootcert=system`.
+/// The files with the trusted authorities of the system, for `sslrootcert=system`.
 const SYSTEM_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
@@ -71,7 +70,7 @@ impl Mode {
     }
 }
 
-/// Makes the connector for one host.
+/// Creates the connector for a host. Fails if a certificate or key file cannot be used.
 pub(super) fn connector(info: &ConnInfo, host: &Host, mode: Mode) -> Result<MakeRustlsConnect> {
     if mode == Mode::VerifyFull && host.name().is_empty() {
         return Err(tls("sslmode=verify-full needs a host name, not only an address"));
@@ -79,7 +78,7 @@ pub(super) fn connector(info: &ConnInfo, host: &Host, mode: Mode) -> Result<Make
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Verifier {
         chain: chain_verifier(info, mode, &provider)?,
-        full: mode == Mode::VerifyFull,
+        check_name: mode == Mode::VerifyFull,
         provider: Arc::clone(&provider),
     });
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -117,7 +116,7 @@ fn versions(info: &ConnInfo) -> Result<Vec<&'static SupportedProtocolVersion>> {
     Ok(versions)
 }
 
-/// The authorities to check the chain against, or `None` when it is not checked.
+/// Returns the verifier of the certificate chain, or `None` if the chain is not verified.
 fn chain_verifier(info: &ConnInfo, mode: Mode, provider: &Arc<CryptoProvider>) -> Result<Option<Chain>> {
     let file = match info.setting("sslrootcert") {
         Some("system") => SYSTEM_BUNDLES.into_iter().find(|path| Path::new(path).exists()),
@@ -166,11 +165,13 @@ fn client_certificate(info: &ConnInfo, provider: &CryptoProvider) -> Result<Opti
     })?;
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|error| tls(format!("private key file {path}: {error}")))?;
-    // Unlike the usual way, this one accepts what `openssl x509 -req` makes: version 1.
+    // Unlike `with_client_auth_cert`, this accepts X.509 version 1, which `openssl x509 -req`
+    // creates.
     Ok(Some(CertifiedKey::new(read_certificates(file)?, key)))
 }
 
-/// A key of root may be readable by a group, any other only by its owner.
+/// Fails if the key file is accessible to other users. A key of root may be readable by a group, as
+/// in libpq.
 fn check_key_access(path: &str) -> io::Result<()> {
     let meta = fs::metadata(path)?;
     let forbidden = if meta.uid() == 0 { 0o037 } else { 0o077 };
@@ -193,7 +194,7 @@ struct Chain {
 #[derive(Debug)]
 struct Verifier {
     chain: Option<Chain>,
-    full: bool,
+    check_name: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -208,9 +209,10 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         let outcome = match chain.verifier.verify_server_cert(server, intermediates, name, ocsp, now) {
-            // The dates have been checked before this is found.
+            // webpki checks the dates before it returns this error.
             Err(error)
-                if says(&error, "CaUsedAsEndEntity") && chain.roots.iter().any(|root| root == server) =>
+                if is_webpki_error(&error, "CaUsedAsEndEntity")
+                    && chain.roots.iter().any(|root| root == server) =>
             {
                 let parsed = ParsedCertificate::try_from(server)?;
                 rustls::client::verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion())
@@ -218,8 +220,8 @@ impl ServerCertVerifier for Verifier {
             other => other,
         };
         match outcome {
-            // The name is compared after everything else.
-            Err(error) if is_other_name(&error) && (!self.full || common_name_is(server, name)) => {
+            // webpki compares the name last, so everything else is valid.
+            Err(error) if is_name_mismatch(&error) && (!self.check_name || common_name_is(server, name)) => {
                 Ok(ServerCertVerified::assertion())
             }
             other => other,
@@ -243,9 +245,9 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let known = &self.provider.signature_verification_algorithms;
         match verify_tls13_signature(message, certificate, signed, known) {
-            // Only reached when the chain does not count. The key must be proven all the same: a
-            // password exchange may be bound to this certificate.
-            Err(error) if says(&error, "UnsupportedCertVersion") => {
+            // Only reached if the chain is not verified. The server must still prove that it has
+            // the key, because channel binding of the password exchange uses this certificate.
+            Err(error) if is_webpki_error(&error, "UnsupportedCertVersion") => {
                 let key = public_key(certificate).ok_or(error)?;
                 verify_tls13_signature_with_raw_key(message, &key, signed, known)
             }
@@ -258,13 +260,13 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn is_other_name(error: &rustls::Error) -> bool {
+fn is_name_mismatch(error: &rustls::Error) -> bool {
     use CertificateError::{NotValidForName, NotValidForNameContext};
     matches!(error, rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
 }
 
-/// Is it the verifier's error of this name?
-fn says(error: &rustls::Error, name: &str) -> bool {
+/// Returns true if the error is the error of webpki with this name.
+fn is_webpki_error(error: &rustls::Error, name: &str) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else {
         return false;
     };
@@ -276,7 +278,7 @@ fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDe
     parsed.tbs_certificate.subject_public_key_info.to_der().ok().map(Into::into)
 }
 
-/// Does the common name of a certificate without alternative names match?
+/// Returns true if the certificate has no alternative names and its common name matches.
 fn common_name_is(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
     let ServerName::DnsName(name) = name else { return false };
     let Ok(parsed) = x509_cert::Certificate::from_der(certificate) else { return false };
@@ -291,7 +293,7 @@ fn common_name_is(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bo
     })
 }
 
-/// Compares as libpq does: a leading `*.` stands for one label.
+/// Compares host names as libpq does: a leading `*.` stands for one label.
 fn host_matches(pattern: &str, host: &str) -> bool {
     if let Some(domain) = pattern.strip_prefix("*.") {
         return host
@@ -306,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_match_by_whole_labels() {
+    fn wildcards_match_one_label() {
         let cases = [
             ("db.example.org", "DB.example.org", true),
             ("*.example.org", "db.example.org", true),

@@ -18,7 +18,7 @@ use crate::artifacts::{HeldSource, of_store};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
 use crate::progress::Progress;
-use crate::store::{Access, Held};
+use crate::store::{Access, StoredBackup};
 use crate::tools::Adapter;
 use crate::tools::adapter::{Source, Step, Subject, Target};
 
@@ -163,9 +163,9 @@ impl DataDirectory<'_> {
         all + if twice { self.members.first().map_or(0, |(full, _)| size(full)) } else { 0 }
     }
 
-    fn open(&self) -> Result<Vec<Held>, Error> {
+    fn open(&self) -> Result<Vec<StoredBackup>, Error> {
         let open = |(backup, access): &(Backup, Access)| match &backup.location {
-            Some(_) => Ok(Held::open(backup, access)?),
+            Some(_) => Ok(StoredBackup::open(backup, access)?),
             None => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
                 reason: "its record does not say where it is".to_owned(),
@@ -177,7 +177,7 @@ impl DataDirectory<'_> {
     /// Plain files are proved before; what comes out of a store proves itself.
     fn prove(&self, sources: &[HeldSource]) -> Result<(), Error> {
         for ((backup, _), source) in self.members.iter().zip(sources) {
-            for artifact in backup.artifacts.iter().filter(|_| !source.0.proves_itself()) {
+            for artifact in backup.artifacts.iter().filter(|_| !source.0.verifies_on_read()) {
                 self.progress.stage(&format!("verifying {}", backup.name), Some(artifact.size_bytes));
                 source.0.verify(artifact.name.as_str(), &artifact.digest.to_string(), self.progress)?;
             }
@@ -235,7 +235,7 @@ impl DataDirectory<'_> {
         data: &Path,
         spaces: &[Space],
     ) -> Result<(), Error> {
-        let members: Vec<(&Backup, &Held)> =
+        let members: Vec<(&Backup, &StoredBackup)> =
             self.members.iter().zip(sources).map(|((backup, _), source)| (backup, &source.0)).collect();
         let Some((wanted, chain)) = members.split_last() else { return Ok(()) };
         let staging = data.with_file_name("staging");

@@ -7,7 +7,7 @@ use crate::domain::{Artifact, DumpFormat, Status};
 use crate::pg::{Client, ConnInfo};
 use crate::process::crash_point;
 use crate::store;
-use crate::store::{Access, Held};
+use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{self, Subject, Target};
 use crate::tools::{Connection, GLOBALS};
 
@@ -52,7 +52,7 @@ pub struct Restored {
 
 /// The dump of a backup: bytes that can be read and have been proved.
 struct Dump<'a> {
-    held: Held,
+    held: StoredBackup,
     artifact: &'a Artifact,
 }
 
@@ -191,7 +191,7 @@ impl Restore<'_> {
         if self.advance.backup.location.is_none() {
             return Err(refuse("its record does not say where it is".to_owned()));
         }
-        let held = Held::open(self.advance.backup, &self.access).map_err(|error| match error {
+        let held = StoredBackup::open(self.advance.backup, &self.access).map_err(|error| match error {
             store::Error::BadLocation { .. } => {
                 refuse("its location is neither a directory nor a store".to_owned())
             }

@@ -14,7 +14,7 @@ use crate::artifacts::of_store;
 use crate::domain::{Backup, BackupId};
 use crate::process::{Cmd, Pinned, Stdout, crash_point};
 use crate::progress::Progress;
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::tools::adapter::{Step, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
 use crate::tools::{self, load_directory, load_script, load_stream};
@@ -25,9 +25,9 @@ const TREE_MAX: u64 = 1 << 30;
 /// What the steps need to have around them.
 pub struct Execution<'a> {
     /// The backup that is wanted, with its bytes.
-    pub wanted: (&'a Backup, &'a Held),
+    pub wanted: (&'a Backup, &'a StoredBackup),
     /// Those that it needs.
-    pub chain: &'a [(&'a Backup, &'a Held)],
+    pub chain: &'a [(&'a Backup, &'a StoredBackup)],
     /// A directory for dumps that a program wants as files; made when it is needed.
     pub staging: &'a Path,
     /// The open directories of tablespaces.
@@ -106,7 +106,7 @@ impl Execution<'_> {
         }
     }
 
-    fn tree(&self, held: &Held, backup: &Backup, name: &str) -> Result<Tree, Error> {
+    fn tree(&self, held: &StoredBackup, backup: &Backup, name: &str) -> Result<Tree, Error> {
         let damaged =
             || Error::NotRestorable { backup: backup.id.to_string(), reason: format!("{name} is damaged") };
         held.verify(name, &digest(backup, name)?, &crate::progress::Quiet)?;

@@ -10,7 +10,7 @@ use crate::domain::Backup;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::tools::{GLOBALS, OfRole, Statement};
 
 /// The largest script of roles and tablespaces.
@@ -85,7 +85,7 @@ impl Drop for MadeRoles<'_> {
 }
 
 /// The script, proved.
-pub(super) fn script(backup: &Backup, held: &Held) -> Result<Vec<u8>, Error> {
+pub(super) fn script(backup: &Backup, held: &StoredBackup) -> Result<Vec<u8>, Error> {
     let Some(artifact) = backup.artifacts.iter().find(|artifact| artifact.name.as_str() == GLOBALS) else {
         return Err(Error::NotRestorable {
             backup: backup.id.to_string(),

@@ -243,11 +243,13 @@ pub fn into_new_database<E: From<Error>>(
                 client.create_database(&name, &plan.template).map_err(pg)?;
                 temporary.ours = true;
                 if plan.mask.is_some() {
-                    client.admit_everybody(&name, false).map_err(pg)?;
+                    client.set_public_connect(&name, false).map_err(pg)?;
                 }
                 if let Some(commit) = &plan.commit {
-                    not_marked =
-                        client.denies_mark(&name, commit).map_err(pg)?.map(|error| error.to_string());
+                    not_marked = client
+                        .check_mark_privilege(&name, commit)
+                        .map_err(pg)?
+                        .map(|error| error.to_string());
                 }
                 at("recovery.created");
             }
@@ -293,7 +295,7 @@ fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
         client.reset_in_database(&plan.temporary, &setting)?;
     }
     if plan.mask.is_some() {
-        client.admit_everybody(&plan.temporary, true)?;
+        client.set_public_connect(&plan.temporary, true)?;
     }
     client.rename_database(&plan.temporary, database).map_err(exists)?;
     Ok(client.execute("COMMIT")?)

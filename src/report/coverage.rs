@@ -1,4 +1,4 @@
-//! Which commits can be restored.
+//! Coverage: the commits that can be restored from backups.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -11,31 +11,31 @@ use crate::domain::{
     dependency_chain,
 };
 
-/// What the backups of one commit come to.
+/// The summary of the backups of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum State {
-    /// There is no backup, or none whose bytes are kept.
+    /// There is no backup, or only expired and deleted ones.
     NoBackup,
-    /// Attempts failed or were interrupted, and there is nothing else.
+    /// There are only failed and interrupted backups.
     Failed,
-    /// One is being made, and there is nothing else yet.
+    /// A backup is in progress, and there is no completed one.
     InProgress,
-    /// There are completed backups, but each needs one that is not there.
+    /// There are completed backups, but each depends on a missing one.
     NoFullBackup,
-    /// There are completed backups, but the bytes of each, or of one that it needs, are in a place
-    /// that does not exist.
+    /// There are completed backups, but the bytes of each, or of a backup that it depends on, are
+    /// in a location that does not exist.
     BytesMissing,
-    /// They are there, but the latest verdict on each, or on one that it needs, is
-    /// `failed`.
+    /// There are completed backups, but the latest verification of each, or of a backup that it
+    /// depends on, failed.
     VerificationFailed,
-    /// It can be restored.
+    /// The commit can be restored.
     Ok,
 }
 
 impl State {
-    /// The stable name.
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoBackup => "no_backup",
@@ -55,9 +55,9 @@ impl State {
 pub struct Coverage<C = CommitId> {
     /// The commit.
     pub commit: C,
-    /// Whether the commit can be restored, and if not, why.
+    /// The restorability of the commit: `ok`, or the reason why it cannot be restored.
     pub state: State,
-    /// Whether one of the backups that make it `ok` was verified with success.
+    /// True if a verification of one of the backups that make it `ok` passed.
     pub verified: bool,
     /// The verification of them that proves most, and of several such the latest; null
     /// if there is none.
@@ -69,7 +69,7 @@ pub struct Coverage<C = CommitId> {
 }
 
 impl<C> Coverage<C> {
-    /// The same with another name for the commit.
+    /// Returns this coverage with another name of the commit.
     pub fn named<D>(self, name: impl FnOnce(C) -> D) -> Coverage<D> {
         let Self { commit, state, verified, verification, backups, restorable_from } = self;
         Coverage { commit: name(commit), state, verified, verification, backups, restorable_from }
@@ -89,48 +89,47 @@ pub struct Branch {
     pub commits_since: Option<usize>,
 }
 
-/// How many backups there are, each counted once however many branches meet at
-/// its commit.
+/// The numbers of backups. Each is counted once, even if its commit is on several branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Tally {
     /// Number of all backups.
     pub backups: usize,
-    /// Number of backups by status; `interrupted` are those whose process is dead.
+    /// Number of backups by status; `interrupted` are those whose process does not exist any more.
     pub by_status: BTreeMap<&'static str, usize>,
     /// Bytes that they take in the store.
     pub stored_bytes: u64,
 }
 
-/// What has to be known about a backup.
+/// The facts about a backup that decide about its restorability.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<C> {
+pub struct BackupFacts<C> {
     /// Its id.
     pub id: BackupId,
     /// The schema commit.
     pub commit: C,
-    /// What it contains.
+    /// The type of the backup.
     pub kind: BackupType,
-    /// How far it has come.
+    /// The recorded status.
     pub status: Status,
-    /// Its maker is dead though it says `in_progress`.
+    /// True if it is recorded as `in_progress` and its process does not exist any more.
     pub interrupted: bool,
-    /// When it was registered.
+    /// The time of its registration.
     pub registered_at: Timestamp,
-    /// What it takes in the store.
+    /// The stored size, in bytes.
     pub stored_bytes: u64,
-    /// The backup that it cannot be restored without.
+    /// The backup that it depends on.
     pub needs: Option<BackupId>,
-    /// It was verified, with success.
+    /// True if a verification passed.
     pub verified: bool,
-    /// What its verifications come to.
+    /// The summary of its verifications.
     pub verification: Option<Verified>,
-    /// True if the place of its bytes does not exist.
+    /// True if the location of its bytes does not exist.
     pub missing: bool,
 }
 
-/// Why a backup is not one to restore from.
+/// The reason why a backup cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Obstacle {
+enum Unrestorable {
     NotCompleted,
     NeedsItself,
     NoBase,
@@ -139,34 +138,33 @@ enum Obstacle {
     VerificationFailed,
 }
 
-impl Obstacle {
+impl Unrestorable {
     fn as_str(self) -> &'static str {
         match self {
             Self::NotCompleted => "is not completed",
-            Self::NeedsItself => "needs itself",
-            Self::NoBase => "does not say what it builds on",
+            Self::NeedsItself => "depends on itself",
+            Self::NoBase => "has no recorded base",
             Self::Unknown => "is not in the ledger",
-            Self::BytesMissing => "has its bytes in a place that is not there",
+            Self::BytesMissing => "has its bytes in a location that does not exist",
             Self::VerificationFailed => "has failed its latest verification",
         }
     }
 }
 
-/// The backups by commit, with what is needed to judge them.
-pub struct Records<C> {
-    backups: Vec<Known<C>>,
-    /// The last backup of each commit, and for each backup the one before it of
-    /// the same commit.
+/// An index of backups by commit and id, which decides about their restorability.
+pub struct BackupIndex<C> {
+    backups: Vec<BackupFacts<C>>,
+    /// The last backup of each commit, and for each backup the previous one of the same commit.
     last: HashMap<C, u32>,
     before: Vec<Option<u32>>,
-    /// Sorted, each once.
+    /// Sorted by id, without duplicates.
     by_id: Vec<(BackupId, u32)>,
 }
 
-impl<C: Copy + Eq + Hash> Records<C> {
-    /// Judges these.
-    pub fn new(backups: impl IntoIterator<Item = Known<C>>) -> Self {
-        let backups: Vec<Known<C>> = backups.into_iter().collect();
+impl<C: Copy + Eq + Hash> BackupIndex<C> {
+    /// Creates an index of `backups`.
+    pub fn new(backups: impl IntoIterator<Item = BackupFacts<C>>) -> Self {
+        let backups: Vec<BackupFacts<C>> = backups.into_iter().collect();
         let mut last = HashMap::with_capacity(backups.len());
         let before = (0..).zip(&backups).map(|(at, backup)| last.insert(backup.commit, at)).collect();
         let mut by_id: Vec<(BackupId, u32)> = backups.iter().map(|backup| backup.id).zip(0..).collect();
@@ -175,25 +173,25 @@ impl<C: Copy + Eq + Hash> Records<C> {
         Self { backups, last, before, by_id }
     }
 
-    /// The backups of a commit, as numbers in the order in which they came; the
-    /// last one first.
+    /// Returns the backups of a commit as indexes of the order in which they were added, the last
+    /// one first.
     pub fn of(&self, commit: &C) -> impl Iterator<Item = usize> {
         let last = self.last.get(commit).copied();
         std::iter::successors(last, |at| self.before[*at as usize]).map(|at| at as usize)
     }
 
-    fn by_id(&self, id: BackupId) -> Option<&Known<C>> {
+    fn by_id(&self, id: BackupId) -> Option<&BackupFacts<C>> {
         let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.backups[self.by_id[at].1 as usize])
     }
 
-    /// What the backup comes to, with everything it needs.
-    fn state(&self, backup: &Known<C>) -> State {
+    /// Returns the state of a backup, considering the backups that it depends on.
+    fn state(&self, backup: &BackupFacts<C>) -> State {
         match backup.status {
             Status::Completed => match self.chain_of(backup) {
                 Ok(_) => State::Ok,
-                Err((_, Obstacle::VerificationFailed)) => State::VerificationFailed,
-                Err((_, Obstacle::BytesMissing)) => State::BytesMissing,
+                Err((_, Unrestorable::VerificationFailed)) => State::VerificationFailed,
+                Err((_, Unrestorable::BytesMissing)) => State::BytesMissing,
                 Err(_) => State::NoFullBackup,
             },
             Status::InProgress if !backup.interrupted => State::InProgress,
@@ -202,38 +200,38 @@ impl<C: Copy + Eq + Hash> Records<C> {
         }
     }
 
-    fn is_restorable(&self, backup: &Known<C>) -> bool {
+    fn is_restorable(&self, backup: &BackupFacts<C>) -> bool {
         self.state(backup) == State::Ok
     }
 
-    /// The backup and everything it needs, the full one first; or why it cannot
-    /// be restored.
+    /// Returns the chain of a backup, beginning with the full one. Fails with the reason if the
+    /// backup cannot be restored.
     pub fn chain(&self, id: BackupId) -> Result<Vec<BackupId>, String> {
         let backup = self.by_id(id).ok_or_else(|| format!("backup {id} is not in the ledger"))?;
-        let mut chain = self.chain_of(backup).map_err(|(at, obstacle)| match at == id {
-            true => format!("it {}", obstacle.as_str()),
-            false => format!("it needs backup {at}, which {}", obstacle.as_str()),
+        let mut chain = self.chain_of(backup).map_err(|(at, reason)| match at == id {
+            true => format!("it {}", reason.as_str()),
+            false => format!("it needs backup {at}, which {}", reason.as_str()),
         })?;
         chain.reverse();
         Ok(chain)
     }
 
-    /// Which of the backup and what it needs has failed its latest verification,
-    /// when that is all that is in the way.
+    /// Returns the member of the chain of a backup whose latest verification failed, if nothing
+    /// else prevents its restore.
     pub fn failed_verification(&self, id: BackupId) -> Option<BackupId> {
         match self.chain_of(self.by_id(id)?) {
-            Err((at, Obstacle::VerificationFailed)) => Some(at),
+            Err((at, Unrestorable::VerificationFailed)) => Some(at),
             _ => None,
         }
     }
 
-    /// The same, the backup itself first; or which one is in the way. What is not
-    /// there comes before what was found bad.
-    fn chain_of<'s>(&'s self, backup: &'s Known<C>) -> Result<Vec<BackupId>, (BackupId, Obstacle)> {
-        let present = |member: &'s Known<C>| match member.status {
-            Status::Completed if member.missing => Err((member.id, Obstacle::BytesMissing)),
+    /// Returns the chain, beginning with the backup itself, or the member that prevents its
+    /// restore. Missing members take precedence over failed verifications.
+    fn chain_of<'s>(&'s self, backup: &'s BackupFacts<C>) -> Result<Vec<BackupId>, (BackupId, Unrestorable)> {
+        let present = |member: &'s BackupFacts<C>| match member.status {
+            Status::Completed if member.missing => Err((member.id, Unrestorable::BytesMissing)),
             Status::Completed => Ok(member),
-            _ => Err((member.id, Obstacle::NotCompleted)),
+            _ => Err((member.id, Unrestorable::NotCompleted)),
         };
         let lookup = |id| {
             let member = self.by_id(id).map(present).transpose()?;
@@ -241,41 +239,41 @@ impl<C: Copy + Eq + Hash> Records<C> {
         };
         let mut chain = vec![present(backup)?];
         chain.extend(dependency_chain(backup.id, backup.needs, lookup).map_err(|error| match error {
-            ChainError::Missing(id) => (id, Obstacle::Unknown),
-            ChainError::Cycle(id) => (id, Obstacle::NeedsItself),
-            ChainError::Lookup(obstacle) => obstacle,
+            ChainError::Missing(id) => (id, Unrestorable::Unknown),
+            ChainError::Cycle(id) => (id, Unrestorable::NeedsItself),
+            ChainError::Lookup(reason) => reason,
         })?);
         let last = chain.last().map_or(backup, |last| *last);
         if !matches!(last.kind, BackupType::Full | BackupType::Snapshot) {
-            return Err((last.id, Obstacle::NoBase));
+            return Err((last.id, Unrestorable::NoBase));
         }
-        let failed = |member: &&Known<C>| {
+        let failed = |member: &&BackupFacts<C>| {
             member.verification.is_some_and(|it| it.status == VerificationStatus::Failed)
         };
         match chain.iter().copied().find(failed) {
-            Some(bad) => Err((bad.id, Obstacle::VerificationFailed)),
+            Some(bad) => Err((bad.id, Unrestorable::VerificationFailed)),
             None => Ok(chain.iter().map(|member| member.id).collect()),
         }
     }
 
-    /// Can the commit be restored?
+    /// Returns true if the commit can be restored.
     pub fn restorable(&self, commit: &C) -> bool {
         self.of(commit).any(|at| self.is_restorable(&self.backups[at]))
     }
 
-    /// Is there any backup that can be restored?
+    /// Returns true if any backup can be restored.
     pub fn any_restorable(&self) -> bool {
         self.backups.iter().any(|backup| self.is_restorable(backup))
     }
 
-    /// The coverage of a commit.
+    /// Returns the coverage of a commit.
     pub fn coverage(&self, commit: C) -> Coverage<C> {
         let (mut count, mut verified, mut newest, mut state) = (0, false, None, State::NoBackup);
         let mut verification: Option<Verified> = None;
         for backup in self.of(&commit).map(|at| &self.backups[at]) {
             count += 1;
             let here = self.state(backup);
-            // The best of them counts, and they are in that order.
+            // The variants are ordered from the worst to the best; the best backup counts.
             state = state.max(here);
             if here == State::Ok {
                 verified |= backup.verified;
@@ -289,7 +287,7 @@ impl<C: Copy + Eq + Hash> Records<C> {
         Coverage { commit, state, verified, verification, backups: count, restorable_from }
     }
 
-    /// All records once.
+    /// Counts all backups, each once.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { backups: self.by_id.len(), ..Tally::default() };
         for backup in self.by_id.iter().map(|(_, at)| &self.backups[*at as usize]) {

@@ -1,5 +1,5 @@
-//! Numbers for Prometheus: the state of the queue and of the ledger, and what a
-//! worker has done since it was started. Pure; the text is that of OpenMetrics.
+//! Metrics for Prometheus: the state of the queue and of the ledger, and the attempts of a worker
+//! since its start. Pure. The format is OpenMetrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::domain::{DatabaseName, JobKind, JobState, Status, Timestamp};
 use crate::ledger::{Overview, Row};
 use crate::queue::Stats;
 
-/// The labels of a number.
+/// The labels of a metric.
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;
 type Seconds = Family<Labels, Gauge<f64, std::sync::atomic::AtomicU64>>;
 
-/// The type of the text, for HTTP.
+/// The content type of the text in HTTP.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// From a second to more than a day.
+/// The buckets of durations, in seconds: from a second to a day.
 const BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
 
-/// What a worker has done since it was started.
+/// The counters of a worker since its start.
 #[derive(Debug, Clone)]
 pub struct Counters {
     attempts: Family<Labels, Counter>,
@@ -41,7 +41,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts an attempt that ended as `outcome` says after `duration`.
+    /// Counts an attempt with its outcome and duration.
     pub fn count(&self, kind: JobKind, database: &DatabaseName, outcome: &str, duration: Duration) {
         let labels = vec![("kind", kind.to_string()), ("database", database.to_string())];
         self.durations.get_or_create(&labels).observe(duration.as_secs_f64());
@@ -50,42 +50,41 @@ impl Counters {
     }
 }
 
-/// Everything at one moment.
+/// The values at the time of a request.
 pub struct Reading<'a> {
-    /// The name of the worker that is asked.
+    /// The name of the worker.
     pub worker: &'a str,
     /// The queue.
     pub queue: &'a Stats,
     /// The ledger.
     pub backups: &'a Overview,
-    /// The databases that are configured.
+    /// The configured databases.
     pub databases: &'a [DatabaseName],
-    /// Those of them for which a backup is missing.
+    /// The databases with a missed backup.
     pub missed: &'a BTreeSet<DatabaseName>,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// The latest completed backup of each database, and how many there are of each
-/// status.
+/// The latest completed backup of a database, and its number of backups by status.
 #[derive(Default)]
 struct Tally<'a> {
     latest: Option<Row<'a>>,
     by_status: BTreeMap<Status, i64>,
 }
 
-/// The text.
+/// Returns the metrics as text.
 pub fn metrics(reading: &Reading<'_>, counters: &Counters) -> String {
     let mut registry = Registry::with_prefix("pggit");
     let up = Gauges::default();
     up.get_or_create(&vec![("worker", escaped(reading.worker))]).set(1);
-    registry.register("worker_up", "The worker that answers", up);
+    registry.register("worker_up", "1 for the worker that serves these metrics", up);
     queue(reading.queue, &mut registry);
     ledger(reading, &mut registry);
     registry.register("worker_attempts", "Attempts that have ended", counters.attempts.clone());
     registry.register_with_unit(
         "worker_attempt_duration",
-        "How long attempts have taken",
+        "Duration of attempts",
         Unit::Seconds,
         counters.durations.clone(),
     );
@@ -106,11 +105,11 @@ fn queue(stats: &Stats, registry: &mut Registry) {
         gauge
     };
     registry.register("queue_due_jobs", "Jobs that could run now", gauge(stats.due));
-    registry.register("queue_expired_jobs", "Running jobs whose worker is silent", gauge(stats.expired));
+    registry.register("queue_expired_jobs", "Running jobs whose lease has expired", gauge(stats.expired));
     let lag = gauge(stats.oldest_due_s);
     registry.register_with_unit(
         "queue_lag",
-        "How long the oldest job that could run has waited",
+        "Waiting time of the oldest job that could run",
         Unit::Seconds,
         lag,
     );
@@ -142,17 +141,37 @@ fn ledger(reading: &Reading<'_>, registry: &mut Registry) {
         }
     }
     registry.register("backups", "Records of backups by status", backups);
-    registry.register("backup_missed", "1 if a backup that was planned is not there", missed);
+    registry.register("backup_missed", "1 if a scheduled backup is missing", missed);
     registry.register_with_unit(
         "last_backup_size",
         "Size of the latest completed backup",
         Unit::Bytes,
         sizes,
     );
-    registry.register_with_unit("last_backup_stored", "What it takes in the store", Unit::Bytes, stored);
-    registry.register_with_unit("last_backup_timestamp", "When it was completed", Unit::Seconds, at);
-    registry.register_with_unit("last_backup_age", "How long ago that was", Unit::Seconds, age);
-    registry.register_with_unit("last_backup_duration", "How long it took", Unit::Seconds, duration);
+    registry.register_with_unit(
+        "last_backup_stored",
+        "Stored size of the latest completed backup",
+        Unit::Bytes,
+        stored,
+    );
+    registry.register_with_unit(
+        "last_backup_timestamp",
+        "Completion time of the latest completed backup",
+        Unit::Seconds,
+        at,
+    );
+    registry.register_with_unit(
+        "last_backup_age",
+        "Time since the completion of the latest completed backup",
+        Unit::Seconds,
+        age,
+    );
+    registry.register_with_unit(
+        "last_backup_duration",
+        "Duration of the latest completed backup",
+        Unit::Seconds,
+        duration,
+    );
 }
 
 fn tallies<'a>(reading: &Reading<'a>) -> BTreeMap<String, Tally<'a>> {
@@ -172,8 +191,8 @@ fn tallies<'a>(reading: &Reading<'a>) -> BTreeMap<String, Tally<'a>> {
     tallies
 }
 
-/// The value of a label as it is written: the library leaves that to us. The
-/// other labels are words and names of databases, which need none of it.
+/// Escapes the value of a label, which the library does not do. The other labels are words and
+/// names of databases, which need no escapes.
 fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }

@@ -1,31 +1,29 @@
-//! The nearest commit of a history that has some property, for many tips at
-//! once. Pure.
+//! Finds the nearest commit of a history with a property, for many tips at once. Pure.
 //!
-//! "Nearest" is the ancestor that lacks the fewest commits of the tip, which is
-//! what `git rev-list --count <ancestor>..<tip>` counts. As an ancestor's
-//! commits are all among the tip's, that is the ancestor with the most commits
-//! of its own. Everything is done in a few passes over the history, each for up
-//! to 64 commits at once (one bit each), however many branches share it.
+//! "Nearest" is the ancestor that lacks the fewest commits of the tip, as counted by `git rev-list
+//! --count <ancestor>..<tip>`. All commits of an ancestor are commits of the tip, so it is the
+//! ancestor with the most commits of its own. The work takes a few passes over the history, each
+//! for up to 64 commits at once (one bit each), whatever the number of branches.
 
 use std::hash::Hash;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 
-/// The bits of one pass.
+/// The number of commits in one pass, one bit each.
 const AT_ONCE: usize = 64;
 
-/// A history: commits with their parents. Parents that are not in it (in a
-/// shallow clone) are left out.
+/// A history: commits with their parents. Parents that are not in it (in a shallow clone) are left
+/// out.
 #[derive(Debug, Clone)]
 pub struct History<K> {
-    /// Children stand before their parents.
+    /// Children are before their parents.
     commits: Vec<K>,
     parents: Vec<Vec<usize>>,
     places: HashMap<K, usize>,
 }
 
 impl<K: Copy + Eq + Hash> History<K> {
-    /// A history out of commits in any order.
+    /// Creates a history from commits in any order.
     pub fn new(graph: &[(K, Vec<K>)]) -> Self {
         let at: HashMap<K, usize> = graph.iter().enumerate().map(|(n, (commit, _))| (*commit, n)).collect();
         let known = |n: usize| graph[n].1.iter().filter_map(|parent| at.get(parent).copied());
@@ -50,12 +48,12 @@ impl<K: Copy + Eq + Hash> History<K> {
         Self { parents: parents.collect(), commits, places }
     }
 
-    /// For each of `tips` its nearest commit that is `good`, and how many
-    /// commits the tip has that it lacks.
+    /// Returns for each tip its nearest commit that is `good`, and the number of commits of the tip
+    /// that this commit lacks.
     pub fn nearest(&self, tips: &[K], good: impl Fn(&K) -> bool) -> Vec<Option<(K, usize)>> {
         let good: Vec<bool> = self.commits.iter().map(good).collect();
         let candidates = self.candidates(tips, &good);
-        // A tip that is good itself needs no counting.
+        // A good tip is its own nearest commit, so nothing is counted.
         let is_good = |tip: &K| self.places.get(tip).is_some_and(|place| good[*place]);
         let behind = tips.iter().zip(&candidates).filter(|(tip, found)| !is_good(tip) && !found.is_empty());
         let mut counted: Vec<usize> = behind
@@ -69,15 +67,15 @@ impl<K: Copy + Eq + Hash> History<K> {
                 return Some((*tip, 0));
             }
             let size = |place: &usize| sizes.get(place).copied().unwrap_or(0);
-            // Of two that are equally near, the one that stands first.
+            // Of two equally near commits, the first one in the order.
             let best = found.iter().copied().max_by_key(|place| (size(place), std::cmp::Reverse(*place)))?;
             Some((self.commits[best], size(self.places.get(tip)?).saturating_sub(size(&best))))
         };
         tips.iter().zip(&candidates).map(one).collect()
     }
 
-    /// For each tip the good commits that it reaches without passing another
-    /// good one; farther ones cannot be nearer.
+    /// Returns for each tip the good commits that it reaches without passing another good one.
+    /// Others are farther away.
     fn candidates(&self, tips: &[K], good: &[bool]) -> Vec<Vec<usize>> {
         let mut found = vec![Vec::new(); tips.len()];
         if !good.contains(&true) {
@@ -95,11 +93,11 @@ impl<K: Copy + Eq + Hash> History<K> {
         found
     }
 
-    /// How many commits each of `places` reaches, itself included.
+    /// Returns the number of commits that each of `places` reaches, including itself.
     fn sizes(&self, places: &[usize]) -> Vec<usize> {
         let mut sizes = vec![0; places.len()];
         for (chunk, places) in places.chunks(AT_ONCE).enumerate() {
-            // Few sets of bits are different: those of the branching points.
+            // Few sets of bits are different: they change at branching points.
             let mut groups: HashMap<u64, usize> = HashMap::new();
             let mut run = (0_u64, 0_usize);
             self.spread(places.iter().copied().zip(0..), |_, bits| {
@@ -118,8 +116,8 @@ impl<K: Copy + Eq + Hash> History<K> {
         sizes
     }
 
-    /// Carries bits from commits to their parents. `visit` sees each commit
-    /// that has some, once, with all of them, and says whether they go on.
+    /// Propagates bits from commits to their parents. `visit` sees each commit with bits once, with
+    /// all its bits, and returns whether they are propagated to its parents.
     fn spread(
         &self,
         starts: impl IntoIterator<Item = (usize, usize)>,
@@ -138,12 +136,12 @@ impl<K: Copy + Eq + Hash> History<K> {
     }
 }
 
-/// The nearest commit that is `good` and what a tip has that it lacks, told by
-/// no more than `ahead`: the commits of the tip that it reaches without passing
-/// a good one, with their parents. `None` when that does not tell.
+/// Returns the nearest commit that is `good`, and the number of commits of a tip that it lacks. The
+/// only input is `ahead`: the commits of the tip that it reaches without passing a good one, with
+/// their parents. Returns `None` if that is not enough.
 ///
-/// It does when all ways end at one good commit: then none of `ahead` is behind
-/// it, as that one's ways would have to end there too.
+/// It is enough if all paths end at the same good commit. Then no commit of `ahead` is an ancestor
+/// of it, because the paths of that commit would also have to end there.
 pub fn ahead_of_one<K: Copy + Eq + Hash>(
     ahead: &[(K, Vec<K>)],
     good: impl Fn(&K) -> bool,
@@ -179,7 +177,7 @@ mod tests {
 
     use super::{History, ahead_of_one};
 
-    /// The same by the definition, as slowly as it is simple.
+    /// A slow and simple implementation of the definition.
     fn slow(graph: &[(u32, Vec<u32>)], tip: u32, good: &BTreeSet<u32>) -> Option<usize> {
         let reach = |start: u32| {
             let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
@@ -196,7 +194,7 @@ mod tests {
         all.intersection(good).map(|near| all.difference(&reach(*near)).count()).min()
     }
 
-    /// Commit n has parents among those before it.
+    /// Each commit has parents among the earlier ones.
     fn graphs() -> impl Strategy<Value = Vec<(u32, Vec<u32>)>> {
         proptest::collection::vec(any::<[u8; 3]>(), 1..24).prop_map(|choices| {
             let parents = |n: u32, [a, b, kind]: [u8; 3]| match (n, kind % 4) {
@@ -210,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_the_definition_says(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..5)) {
+        fn the_result_equals_the_definition(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..5)) {
             let tips: Vec<u32> = graph.iter().map(|(commit, _)| *commit).collect();
             let nearest = History::new(&graph).nearest(&tips, |commit| good.contains(commit));
             for (tip, found) in tips.iter().zip(nearest) {
@@ -219,7 +217,7 @@ mod tests {
         }
     }
 
-    /// The commits of `tip` that are not behind a good one.
+    /// The commits of `tip` that are not ancestors of a good one.
     fn ahead(graph: &[(u32, Vec<u32>)], tip: u32, good: &BTreeSet<u32>) -> Vec<(u32, Vec<u32>)> {
         let (mut seen, mut next) = (BTreeSet::new(), vec![tip]);
         while let Some(commit) = next.pop() {
@@ -232,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_ahead_of_one_good_commit_tells_the_same(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..9)) {
+        fn commits_ahead_of_one_good_commit_give_the_same_result(graph in graphs(), good in proptest::collection::btree_set(0_u32..24, 0..9)) {
             for (tip, _) in graph.iter().filter(|(tip, _)| !good.contains(tip)) {
                 if let Some((commit, behind)) = ahead_of_one(&ahead(&graph, *tip, &good), |it| good.contains(it)) {
                     prop_assert!(good.contains(&commit));
@@ -243,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ahead_tells_nothing_at_the_end_of_history_or_before_two() {
+    fn commits_ahead_give_no_result_at_a_root_or_with_two_good_commits() {
         let line = [(3, vec![2]), (2, vec![1])];
         assert_eq!(ahead_of_one(&line, |it| *it == 1), Some((1, 2)));
         assert_eq!(ahead_of_one(&line, |_| false), None);
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn many_branches_over_one_long_history_are_no_more_work_than_one() {
+    fn many_branches_over_one_history_take_few_passes() {
         const LENGTH: u32 = 20_000;
         let mut graph: Vec<(u32, Vec<u32>)> =
             (0..LENGTH).map(|n| (n, n.checked_sub(1).into_iter().collect())).collect();
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn history_that_was_cut_off_ends_quietly() {
+    fn a_shallow_history_has_fewer_commits() {
         let history = History::new(&[(2, vec![1]), (3, vec![2])]);
         assert_eq!(history.nearest(&[3, 9], |commit| *commit == 2), [Some((2, 1)), None]);
     }

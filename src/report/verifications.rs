@@ -1,5 +1,4 @@
-//! Which verifications there were: the report for those who have to prove that
-//! backups are tested. Pure.
+//! The report of verifications, for audits. Pure.
 
 use std::fmt::Write as _;
 
@@ -11,7 +10,7 @@ use crate::domain::{
     VerificationStatus,
 };
 
-/// One verification of one backup.
+/// A verification, with its backup.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tested {
     /// The id of the backup.
@@ -22,9 +21,9 @@ pub struct Tested {
     pub database: DatabaseName,
     /// The schema commit.
     pub schema_commit: CommitId,
-    /// The tool that made it.
+    /// The tool that made the backup.
     pub tool: Line,
-    /// When the backup was complete; null if that is not recorded.
+    /// The time of the completion of the backup; null if it is not recorded.
     pub completed_at: Option<Timestamp>,
     /// The verification.
     pub verification: Verification,
@@ -32,19 +31,19 @@ pub struct Tested {
     pub evidence_commit: Option<String>,
 }
 
-/// The verifications of a time, the newest first.
+/// The verifications since a time, the newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verifications {
-    /// When the report was made.
+    /// The time of the report.
     pub at: Timestamp,
-    /// The time of the oldest verification that is wanted; null if all are.
+    /// The time since which verifications are included; null for all.
     pub since: Option<Timestamp>,
     /// The verifications.
     pub verifications: Vec<Tested>,
 }
 
 impl Verifications {
-    /// In order.
+    /// Selects and sorts verifications.
     pub fn new(at: Timestamp, since: Option<Timestamp>, mut all: Vec<Tested>) -> Self {
         all.retain(|tested| since.is_none_or(|since| tested.verification.at >= since));
         all.sort_by_key(|tested| std::cmp::Reverse((tested.verification.at, tested.verification.id)));
@@ -56,7 +55,7 @@ impl Verifications {
         self.verifications.iter().filter(such).count()
     }
 
-    /// As Markdown.
+    /// Returns the report as Markdown.
     pub fn to_markdown(&self) -> String {
         let mut text = format!("# Verifications of backups\n\nMade at {}", day_and_time(self.at));
         match self.since {
@@ -156,7 +155,7 @@ fn day_and_time(at: Timestamp) -> String {
     at.as_datetime().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A text that says no more in Markdown than it does.
+/// Escapes text for Markdown.
 fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_comes_first_and_the_old_are_left_out() {
+    fn verifications_are_sorted_newest_first_and_old_ones_left_out() {
         let all = vec![
             tested("checksum", "passed", "2026-11-01T00:00:00Z"),
             tested("restore_test", "failed", "2026-11-03T00:00:00Z"),

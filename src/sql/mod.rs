@@ -96,7 +96,7 @@ fn refuse_foreign(client: &Client) -> Result<(), Error> {
         if let Some([Some(what), Some(owner)]) =
             client.query(sql)?.into_iter().next().and_then(|row| <[_; 2]>::try_from(row).ok())
         {
-            return Err(Error::Foreign { what, owner });
+            return Err(Error::OwnedByOther { what, owner });
         }
     }
     Ok(())

@@ -1,46 +1,46 @@
-//! What stands in a pack: a chunk, whole or as a delta, or a list of chunks.
+//! The blobs of a pack. A blob is a chunk, whole or as a delta, or a list of chunks.
 //!
 //! ```text
-//! byte    0 as it is | 1 zstd | 2 delta | 3 delta, zstd
-//! a delta first says of what:
-//! varint  number of bases, whose bytes behind each other are what it copies from
-//!   varint  which pack: its place in the table at the end of this pack
-//!   varint  where in that pack
-//!   varint  bytes there
-//!   varint  bytes of the base
-//! varint  bytes that come out
-//! ```
+//! byte    0 uncompressed | 1 zstd | 2 delta | 3 delta, zstd
+//! a delta begins with its bases:
+//! varint  number of bases; the delta copies from their concatenated bytes
+//!   varint  the pack, as an index into the table at the end of this pack
+//!   varint  the offset in that pack
+//!   varint  the stored size in bytes
+//!   varint  the size of the base in bytes
+//! varint  the size of the result in bytes
 
-use super::delta::{Delta, Spare};
+use super::delta::{BufferPool, Delta};
 use super::varint;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 const DELTA: u8 = 2;
 const DELTA_ZSTD: u8 = 3;
-/// A delta is made of the chunks that stood where the new one stands.
+/// The maximum number of bases of a delta: the chunks of the base artifact in the place of the new
+/// one.
 pub(super) const BASES_MAX: usize = 6;
-/// No blob is larger than this when it is read: lists are smaller, chunks much.
+/// The maximum size of decoded content, in bytes. Lists are smaller, chunks much smaller.
 const CONTENT_MAX: usize = 8 << 20;
 
-/// Where a base is.
+/// The position of a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BaseRef {
-    /// Its pack, by its place in the table of the pack in which this stands.
+    /// The pack, as an index into the table of the pack that contains the delta.
     pub(crate) pack: u32,
     pub(crate) offset: u32,
     pub(crate) stored: u32,
     pub(crate) size: u32,
 }
 
-/// A blob that can be read.
+/// A decoded blob.
 #[derive(Debug)]
 pub(crate) enum Blob {
     Whole(Vec<u8>),
     Delta { bases: Vec<BaseRef>, size: usize, delta: Delta },
 }
 
-/// Compresses; holds the memory that this needs.
+/// Compresses blobs. Owns the buffers of zstd, so that they are allocated once.
 pub(crate) struct Encoder {
     zstd: zstd::bulk::Compressor<'static>,
 }
@@ -50,12 +50,13 @@ impl Encoder {
         Ok(Self { zstd: zstd::bulk::Compressor::new(level)? })
     }
 
-    /// `content` as a blob.
+    /// Encodes `content` as a blob. Fails if zstd fails.
     pub(crate) fn whole(&mut self, content: &[u8]) -> std::io::Result<Vec<u8>> {
         self.shorter(ZSTD, PLAIN, content)
     }
 
-    /// A delta, ready to become a blob when it is known where its bases are.
+    /// Compresses a delta of `size` bytes. [`PackedDelta::blob`] adds the positions of its bases
+    /// later. Fails if zstd fails.
     pub(crate) fn delta(&mut self, size: usize, delta: &Delta) -> std::io::Result<PackedDelta> {
         let mut content = Vec::with_capacity(delta.literals.len() + 8 * delta.ops.len() + 16);
         delta.encode(&mut content);
@@ -74,15 +75,15 @@ impl Encoder {
     }
 }
 
-/// A delta that has been compressed.
+/// A compressed delta whose bases have no positions yet.
 pub(crate) struct PackedDelta {
     size: usize,
-    /// Its kind and what comes behind the header.
+    /// The kind byte and the compressed delta.
     body: Vec<u8>,
 }
 
 impl PackedDelta {
-    /// The blob of it against `bases`.
+    /// Returns the blob of this delta against `bases`.
     pub(crate) fn blob(&self, bases: &[BaseRef]) -> Vec<u8> {
         let (kind, body) = self.body.split_at(1);
         let mut blob = kind.to_vec();
@@ -98,7 +99,7 @@ impl PackedDelta {
     }
 }
 
-/// Decompresses; holds the memory that this needs.
+/// Decompresses blobs. Owns the buffers of zstd, so that they are allocated once.
 pub(crate) struct Decoder {
     zstd: zstd::bulk::Decompressor<'static>,
 }
@@ -108,16 +109,16 @@ impl Decoder {
         Ok(Self { zstd: zstd::bulk::Decompressor::new()? })
     }
 
-    /// The blob, if `bytes` are one; its memory comes from `spare`.
-    pub(crate) fn decode(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Blob> {
+    /// Decodes a blob; `None` if `bytes` are not one. Buffers come from `pool`.
+    pub(crate) fn decode(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Option<Blob> {
         let (&kind, mut rest) = bytes.split_first()?;
         match kind {
             PLAIN => {
-                let mut content = spare.take();
+                let mut content = pool.take();
                 content.extend_from_slice(rest);
                 Some(Blob::Whole(content))
             }
-            ZSTD => Some(Blob::Whole(self.unpack(rest, spare)?)),
+            ZSTD => Some(Blob::Whole(self.unpack(rest, pool)?)),
             DELTA | DELTA_ZSTD => {
                 let mut number = || varint::take(&mut rest);
                 let count =
@@ -131,9 +132,9 @@ impl Decoder {
                 let delta = match kind {
                     DELTA => Delta::decode(rest)?,
                     _ => {
-                        let content = self.unpack(rest, spare)?;
+                        let content = self.unpack(rest, pool)?;
                         let delta = Delta::decode(&content);
-                        spare.put(content);
+                        pool.put(content);
                         delta?
                     }
                 };
@@ -143,11 +144,11 @@ impl Decoder {
         }
     }
 
-    fn unpack(&mut self, bytes: &[u8], spare: &mut Spare) -> Option<Vec<u8>> {
-        // A frame says how large its content is; no more than that is allocated.
+    fn unpack(&mut self, bytes: &[u8], pool: &mut BufferPool) -> Option<Vec<u8>> {
+        // The frame header has the size of the content; at most `CONTENT_MAX` bytes are allocated.
         let size = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten()?;
         let size = usize::try_from(size).ok().filter(|size| *size <= CONTENT_MAX)?;
-        let mut content = spare.take();
+        let mut content = pool.take();
         content.reserve_exact(size);
         match self.zstd.decompress_to_buffer(bytes, &mut content) {
             Ok(written) if written == size => Some(content),
@@ -163,12 +164,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn blobs_come_back() {
+    fn blobs_survive_a_round_trip() {
         let (mut encoder, mut decoder) = (Encoder::new(3).unwrap(), Decoder::new().unwrap());
         for content in [&b""[..], b"x", &[7; 100_000]] {
             let blob = encoder.whole(content).unwrap();
             assert!(
-                matches!(decoder.decode(&blob, &mut Spare::default()).unwrap(), Blob::Whole(read) if read == content)
+                matches!(decoder.decode(&blob, &mut BufferPool::default()).unwrap(), Blob::Whole(read) if read == content)
             );
         }
         let bases = [BaseRef { pack: 3, offset: 1 << 24, stored: 77, size: 200 }; 2];
@@ -179,7 +180,7 @@ mod tests {
         };
         let blob = encoder.delta(305, &delta).unwrap().blob(&bases);
         let Some(Blob::Delta { bases: read, size, delta: same }) =
-            decoder.decode(&blob, &mut Spare::default())
+            decoder.decode(&blob, &mut BufferPool::default())
         else {
             panic!()
         };
@@ -188,9 +189,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn noise_is_no_panic(kind in 0u8..5, bytes: Vec<u8>) {
-            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat(), &mut Spare::default());
-            let _ = Decoder::new().unwrap().decode(&bytes, &mut Spare::default());
+        fn random_bytes_do_not_panic(kind in 0u8..5, bytes: Vec<u8>) {
+            let _ = Decoder::new().unwrap().decode(&[&[kind], &bytes[..]].concat(), &mut BufferPool::default());
+            let _ = Decoder::new().unwrap().decode(&bytes, &mut BufferPool::default());
         }
     }
 }

@@ -1,113 +1,113 @@
-//! Whether everything is there, and what is hit if not.
+//! Checks a store: finds missing and damaged objects, and the files that they affect.
 //!
-//! A pack is compared with its name. What that means for artifacts is not
-//! guessed from who names the pack: those are really read, so that a damage is
-//! reported for exactly the files that it hits.
+//! The content of a pack is compared with the digest in its name. The affected files are not
+//! guessed from the manifests that name a bad pack: these artifacts are read, so that the report
+//! names exactly the files that cannot be restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bucket::Object;
-use super::gc::{Amount, AtWork};
+use super::gc::{Amount, WriterSession};
 use super::layout::{self, Revision};
 use super::manifest::Manifest;
 use super::reader::Artifact;
 use super::survey::{self, Artifacts};
-use super::{Error, Result, Store, by_many};
+use super::{Error, Result, Store, parallel_map};
 use crate::domain::Timestamp;
 use crate::progress::Progress;
 
-/// Packs are in so many slices, by their names. It is a prime, so that regular
-/// checks get to all of them, whatever their interval.
+/// The number of slices into which packs are divided by their names. It is a prime, so that regular
+/// checks reach every slice, whatever their interval.
 const SLICES: u64 = 101;
 
-/// Which packs are read.
+/// The packs to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Portion {
-    /// All.
+    /// All packs.
     All,
-    /// About so many percent, others every day.
+    /// About this percentage of the packs, different ones each day.
     Percent(u8),
 }
 
-/// How much is looked at.
+/// The options of a check.
 #[derive(Debug, Clone, Default)]
-pub struct Thoroughness {
-    /// Which packs are compared with their names.
+pub struct CheckOptions {
+    /// The packs to compare with their digests; none if it is `None`.
     pub read: Option<Portion>,
-    /// Artifacts that have to be there, by their locations.
+    /// The locations of artifacts that must exist.
     pub expected: Vec<String>,
 }
 
-/// Something that is not as it was written.
+/// A missing or damaged object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The object, by its URI.
+    /// The URI of the object.
     pub object: String,
-    /// A stable name: `pack-missing`, `pack-size`, `pack-content`,
+    /// The stable code of the finding: `pack-missing`, `pack-size`, `pack-content`,
     /// `manifest-damaged`, `manifest-newer`, `artifact-missing`, `wal-damaged`.
     pub code: &'static str,
-    /// How it shows.
+    /// The description.
     pub detail: String,
-    pub(super) broken: Broken,
+    pub(super) target: FindingTarget,
 }
 
-/// What a finding is about, for its repair.
+/// The object of a finding, for its repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum FindingTarget {
     Pack(String),
     Manifest(Revision),
     Artifact(String),
-    /// A file of the write-ahead log, by the name of its object.
+    /// A WAL file, by the name of its object.
     Wal(String),
 }
 
-/// An artifact that cannot be read as it was written.
+/// An artifact with missing or damaged files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
-    /// Its id.
+pub struct AffectedArtifact {
+    /// The id of the artifact.
     pub id: String,
-    /// Of which database; unknown when its manifest cannot be read.
+    /// The name of the database; `None` if the manifest cannot be read.
     pub lineage: Option<String>,
-    /// Its location.
+    /// The location of the artifact.
     pub location: String,
-    /// The files that cannot be read, each with the reason; all when it is empty.
+    /// The damaged files, each with the reason. Empty if all are affected.
     pub files: Vec<(String, String)>,
 }
 
-/// What a check has seen.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checked {
-    /// How many artifacts.
+pub struct CheckReport {
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// How many packs.
+    /// The number of packs.
     pub packs: usize,
-    /// Packs whose content was read.
+    /// The packs whose content was read.
     pub read: Amount,
-    /// What is wrong.
+    /// The missing and damaged objects.
     pub findings: Vec<Finding>,
-    /// What is hit by it.
-    pub hits: Vec<Hit>,
-    /// Packs that no artifact names; unknown when a manifest cannot be read.
+    /// The affected artifacts.
+    pub affected: Vec<AffectedArtifact>,
+    /// The packs that no artifact names; `None` if a manifest cannot be read.
     pub garbage: Option<Amount>,
-    /// Those who write, or died while writing.
-    pub at_work: Vec<AtWork>,
-    /// Collections of garbage that are not finished.
+    /// Writers that are active or have crashed.
+    pub writers: Vec<WriterSession>,
+    /// The number of unfinished garbage collections.
     pub markers: usize,
-    /// Files of the write-ahead log that were read.
+    /// The WAL files that were read.
     pub wal: Amount,
 }
 
-impl Checked {
-    /// Whether nothing is wrong.
+impl CheckReport {
+    /// Returns true if nothing is missing or damaged.
     pub fn is_sound(&self) -> bool {
-        self.findings.is_empty() && self.hits.is_empty()
+        self.findings.is_empty() && self.affected.is_empty()
     }
 }
 
 impl Portion {
-    /// Whether the pack `id` belongs to what is read on the day of `now`.
-    fn takes(self, id: &str, now: Timestamp) -> bool {
+    /// Returns true if the pack `id` is read on the day of `now`.
+    fn selects(self, id: &str, now: Timestamp) -> bool {
         let Self::Percent(percent) = self else { return true };
         let slice = u64::from_str_radix(id.get(..8).unwrap_or_default(), 16).unwrap_or_default() % SLICES;
         let count = (SLICES * u64::from(percent.min(100))).div_ceil(100);
@@ -117,7 +117,7 @@ impl Portion {
     }
 }
 
-/// A manifest that can be read, with the place of its artifact.
+/// A readable manifest, with the location of its artifact.
 struct Readable {
     manifest: Manifest,
     id: String,
@@ -125,42 +125,43 @@ struct Readable {
 }
 
 impl Store {
-    /// Looks at everything. What is published or removed meanwhile may be left out.
+    /// Checks the store. Objects that are published or removed meanwhile may be left out. Fails if
+    /// the storage cannot be read for a temporary reason; damage is part of the result.
     pub fn check(
         &self,
-        thoroughness: &Thoroughness,
+        options: &CheckOptions,
         now: Timestamp,
         progress: &dyn Progress,
-    ) -> Result<Checked> {
+    ) -> Result<CheckReport> {
         progress.stage("reading manifests", None);
-        let artifacts = survey::artifacts(&self.shelf)?;
-        // After the artifacts: what they name was there before them.
-        let packs = survey::packs(&self.shelf.bucket)?;
-        let mut checked = Checked { packs: packs.len(), ..Checked::default() };
-        (checked.markers, checked.at_work) = self.bystanders(now)?;
+        let artifacts = survey::artifacts(&self.inner)?;
+        // Packs are listed after the artifacts: a pack exists before its artifact does.
+        let packs = survey::packs(&self.inner.bucket)?;
+        let mut checked = CheckReport { packs: packs.len(), ..CheckReport::default() };
+        (checked.markers, checked.writers) = self.writer_sessions(now)?;
         let readable = self.manifests(artifacts, &mut checked);
-        self.expected(&thoroughness.expected, &mut checked)?;
+        self.expected(&options.expected, &mut checked)?;
         let mut bad = self.sizes(&readable, &packs, &mut checked);
         checked.garbage = garbage(&readable, &packs, &checked);
-        if let Some(portion) = thoroughness.read {
+        if let Some(portion) = options.read {
             let wanted: Vec<_> =
-                packs.iter().filter(|(id, _)| !bad.contains(*id) && portion.takes(id, now)).collect();
+                packs.iter().filter(|(id, _)| !bad.contains(*id) && portion.selects(id, now)).collect();
             self.contents(&wanted, &mut bad, &mut checked, progress)?;
         }
-        if let Some(portion) = thoroughness.read {
-            let takes = |name: &str| portion.takes(&blake3::hash(name.as_bytes()).to_hex(), now);
-            self.check_wal(&takes, &mut checked)?;
+        if let Some(portion) = options.read {
+            let selects = |name: &str| portion.selects(&blake3::hash(name.as_bytes()).to_hex(), now);
+            self.check_wal(&selects, &mut checked)?;
         }
-        self.hits(readable, &bad, &mut checked, progress)?;
-        checked.hits.sort_by(|a, b| a.location.cmp(&b.location));
+        self.affected(readable, &bad, &mut checked, progress)?;
+        checked.affected.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(checked)
     }
 
-    fn manifests(&self, artifacts: Artifacts, checked: &mut Checked) -> Vec<Readable> {
+    fn manifests(&self, artifacts: Artifacts, checked: &mut CheckReport) -> Vec<Readable> {
         let mut readable = Vec::new();
         for found in artifacts.found {
             checked.artifacts += 1;
-            let listed = found.listed(&self.shelf.bucket);
+            let listed = found.listed(&self.inner.bucket);
             let (id, location) = (listed.id, listed.location);
             match found.manifest {
                 Ok(manifest) => readable.push(Readable { manifest, id, location }),
@@ -170,29 +171,35 @@ impl Store {
                         _ => "manifest-damaged",
                     };
                     checked.findings.push(Finding {
-                        object: self.shelf.bucket.uri(&found.object.name),
+                        object: self.inner.bucket.uri(&found.object.name),
                         code,
                         detail: detail(&error),
-                        broken: Broken::Manifest(found.revision),
+                        target: FindingTarget::Manifest(found.revision),
                     });
-                    checked.hits.push(Hit { id, lineage: None, location, files: Vec::new() });
+                    checked.affected.push(AffectedArtifact {
+                        id,
+                        lineage: None,
+                        location,
+                        files: Vec::new(),
+                    });
                 }
             }
         }
         readable
     }
 
-    fn expected(&self, expected: &[String], checked: &mut Checked) -> Result<()> {
-        // Only what is not in any listing is missing: it may have been written just now.
+    fn expected(&self, expected: &[String], checked: &mut CheckReport) -> Result<()> {
+        // An artifact is missing only if it is not in this later listing: it may have been
+        // published meanwhile.
         let there: BTreeSet<String> = self.list()?.into_iter().map(|listed| listed.location).collect();
         for location in expected.iter().filter(|location| !there.contains(*location)) {
             checked.findings.push(Finding {
                 object: location.clone(),
                 code: "artifact-missing",
                 detail: "there is no such artifact".to_owned(),
-                broken: Broken::Artifact(location.clone()),
+                target: FindingTarget::Artifact(location.clone()),
             });
-            checked.hits.push(Hit {
+            checked.affected.push(AffectedArtifact {
                 id: location.rsplit('/').next().unwrap_or_default().to_owned(),
                 lineage: None,
                 location: location.clone(),
@@ -202,12 +209,12 @@ impl Store {
         Ok(())
     }
 
-    /// The packs that are not there as they are named.
+    /// Reports the packs that are missing or have a size other than the manifests say.
     fn sizes(
         &self,
         readable: &[Readable],
         packs: &BTreeMap<String, Object>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
     ) -> BTreeSet<String> {
         let named = readable.iter().flat_map(|artifact| &artifact.manifest.packs);
         let named: BTreeMap<&String, u64> = named.map(|pack| (&pack.id, pack.size)).collect();
@@ -216,7 +223,7 @@ impl Store {
             let (code, detail) = match packs.get(id) {
                 None => ("pack-missing", "there is no such pack".to_owned()),
                 Some(object) if object.size != size => {
-                    ("pack-size", format!("it has {} bytes, and should have {size}", object.size))
+                    ("pack-size", format!("it has {} bytes instead of {size}", object.size))
                 }
                 Some(_) => continue,
             };
@@ -231,34 +238,34 @@ impl Store {
         code: &'static str,
         detail: String,
         bad: &mut BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
     ) {
-        let object = self.shelf.bucket.uri(&layout::pack(id));
-        checked.findings.push(Finding { object, code, detail, broken: Broken::Pack(id.to_owned()) });
+        let object = self.inner.bucket.uri(&layout::pack(id));
+        checked.findings.push(Finding { object, code, detail, target: FindingTarget::Pack(id.to_owned()) });
         bad.insert(id.to_owned());
     }
 
-    /// Compares packs with their names.
+    /// Reads packs and compares them with the digests in their names.
     fn contents(
         &self,
         wanted: &[(&String, &Object)],
         bad: &mut BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
         progress: &dyn Progress,
     ) -> Result<()> {
         progress.stage("reading packs", Some(wanted.iter().map(|(_, object)| object.size).sum()));
-        let read = by_many(wanted, |(id, object)| {
-            let content = self.shelf.bucket.find(&object.name)?;
+        let read = parallel_map(wanted, |(id, object)| {
+            let content = self.inner.bucket.find(&object.name)?;
             progress.advance(object.size);
             Ok(content.map(|content| blake3::hash(&content).to_hex().as_str() == id.as_str()))
         });
         for ((id, object), read) in wanted.iter().zip(read) {
             match read {
                 Ok(Some(true)) => {}
-                // Its garbage has just been collected.
+                // A garbage collection has just removed it.
                 Ok(None) => continue,
                 Ok(Some(false)) => {
-                    let detail = "its content is not what its name says".to_owned();
+                    let detail = "its content does not match its digest".to_owned();
                     self.bad_pack(id, "pack-content", detail, bad, checked);
                 }
                 Err(error @ Error::Storage { transient: true, .. }) => return Err(error),
@@ -270,12 +277,12 @@ impl Store {
         Ok(())
     }
 
-    /// Reads the artifacts that name a bad pack.
-    fn hits(
+    /// Reads the artifacts that name a bad pack, and reports the files that are damaged.
+    fn affected(
         &self,
         readable: Vec<Readable>,
         bad: &BTreeSet<String>,
-        checked: &mut Checked,
+        checked: &mut CheckReport,
         progress: &dyn Progress,
     ) -> Result<()> {
         let named = |artifact: &Readable| artifact.manifest.packs.iter().any(|pack| bad.contains(&pack.id));
@@ -284,7 +291,7 @@ impl Store {
         progress.stage("reading artifacts", Some(sizes.sum()));
         for Readable { manifest, id, location } in suspects {
             let lineage = Some(manifest.lineage.clone());
-            let artifact = Artifact::new(Arc::clone(&self.shelf), manifest);
+            let artifact = Artifact::new(Arc::clone(&self.inner), manifest);
             let mut files = Vec::new();
             for file in &artifact.manifest().files {
                 let read =
@@ -296,14 +303,14 @@ impl Store {
                 }
             }
             if !files.is_empty() {
-                checked.hits.push(Hit { id, lineage, location, files });
+                checked.affected.push(AffectedArtifact { id, lineage, location, files });
             }
         }
         Ok(())
     }
 }
 
-fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &Checked) -> Option<Amount> {
+fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &CheckReport) -> Option<Amount> {
     if readable.len() != checked.artifacts {
         return None;
     }
@@ -316,7 +323,7 @@ fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &Ch
     }))
 }
 
-/// What an error says beside the name of the object.
+/// Returns the text of an error without the name of the object.
 fn detail(error: &Error) -> String {
     match error {
         Error::Damaged { detail, .. } => detail.clone(),
@@ -330,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regular_checks_get_to_every_pack() {
+    fn regular_checks_reach_every_pack() {
         let ids: Vec<String> =
             (0..500_u32).map(|n| blake3::hash(&n.to_le_bytes()).to_hex().to_string()).collect();
         for percent in [1, 5, 10, 33, 50, 99, 100] {
@@ -340,7 +347,7 @@ mod tests {
                 for run in 0..101 {
                     let now = Timestamp::from_unix((20_000 + run * every) * 86_400).unwrap();
                     let taken: Vec<_> =
-                        ids.iter().filter(|id| Portion::Percent(percent).takes(id, now)).collect();
+                        ids.iter().filter(|id| Portion::Percent(percent).selects(id, now)).collect();
                     most = most.max(taken.len());
                     left.retain(|id| !taken.contains(id));
                     if every == 1 && run >= i64::from(100_u8.div_ceil(percent)) {

@@ -1,17 +1,17 @@
-//! Where a stream of bytes is cut into chunks.
+//! Cuts a stream of bytes into chunks.
 //!
-//! Dumps are cut where their content says so, so that the same rows give the
-//! same chunks wherever they stand. Files of a server's data directory are made
-//! of pages; they are cut at the same places in every version.
+//! Dumps are cut at positions that depend on their content, so that equal rows give equal chunks
+//! wherever they are. Files of a data directory consist of pages; they are cut at the same offsets
+//! in every version.
 
 use fastcdc::v2020::{Normalization, cut_gear, get_gear_with_seed, select_masks};
 use serde::{Deserialize, Serialize};
 
-/// How a stream is cut.
+/// The method of cutting a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Chunking {
-    /// At places that the content chooses.
+    /// At positions that depend on the content (FastCDC).
     #[default]
     Content,
     /// Every 32 pages of 8 KiB.
@@ -19,7 +19,7 @@ pub enum Chunking {
 }
 
 impl Chunking {
-    /// Its name, as options and artifacts have it.
+    /// The name in options and manifests.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
@@ -28,17 +28,18 @@ impl Chunking {
     }
 }
 
-/// Before this no cut is looked for, which is most of the work: with a quarter of
-/// the average here it took more time than compression.
+/// The minimum chunk size, in bytes. No cut is searched for before it, and that search is most of
+/// the work: with a quarter of the average, cutting took more time than compression.
 const CONTENT_MIN: usize = 192 << 10;
 const CONTENT_AVERAGE: usize = 256 << 10;
-/// No chunk is longer than this.
+/// The maximum chunk size, in bytes.
 pub(super) const CHUNK_MAX: usize = 1 << 20;
 const PAGES: usize = 32 * (8 << 10);
-/// What is read ahead of the cuts, so that what is left over is rarely moved.
+/// The size of the read-ahead buffer, in bytes. It is several chunks long, so that the rest is
+/// rarely moved to its start.
 const BUFFER: usize = 4 * CHUNK_MAX;
 
-/// Cuts what is pushed into it.
+/// Cuts the bytes that are pushed into it.
 pub(super) struct Chunker {
     chunking: Chunking,
     gear: Box<[u64]>,
@@ -49,8 +50,8 @@ pub(super) struct Chunker {
 }
 
 impl Chunker {
-    /// `seed` keeps apart where encrypted stores cut, which would otherwise tell
-    /// what is in them.
+    /// `seed` makes the cuts of an encrypted store differ from those of others, because cuts could
+    /// reveal known content.
     pub(super) fn new(chunking: Chunking, seed: u64) -> Self {
         let (gear, gear_shifted) = get_gear_with_seed(seed);
         let (mask_small, mask_large) = select_masks(CONTENT_AVERAGE, Normalization::Level1);
@@ -64,8 +65,8 @@ impl Chunker {
         }
     }
 
-    /// Takes as much of `bytes` as there is room for, gives the chunks that are
-    /// certain to `each`, and says how much it took.
+    /// Buffers as much of `bytes` as fits, passes each complete chunk to `each`, and returns the
+    /// number of bytes taken. Fails if `each` fails.
     pub(super) fn push<E>(
         &mut self,
         bytes: &[u8],
@@ -79,12 +80,12 @@ impl Chunker {
         Ok(taken)
     }
 
-    /// Gives what is left to `each`.
+    /// Passes the remaining bytes to `each`. Fails if `each` fails.
     pub(super) fn finish<E>(&mut self, each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         self.cut_while(1, each)
     }
 
-    /// Cuts while there are at least `least` bytes.
+    /// Cuts while at least `least` bytes are buffered.
     fn cut_while<E>(&mut self, least: usize, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut start = 0;
         while self.buffer.len() - start >= least {
@@ -140,7 +141,7 @@ mod tests {
         chunks
     }
 
-    /// Bytes that look random and are the same in every run.
+    /// Pseudo-random bytes, the same in every run.
     fn noise(seed: u64, length: usize) -> Vec<u8> {
         let mut output = vec![0; length];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut output);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_chunk_and_a_byte_is_one() {
+    fn no_bytes_are_no_chunk_and_a_byte_is_one() {
         for chunking in [Chunking::Content, Chunking::Pages] {
             assert!(cut(chunking, 0, b"", 1).is_empty());
             assert_eq!(cut(chunking, 0, b"x", 1), [b"x"]);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_found_again_behind_an_insertion() {
+    fn chunks_are_equal_again_after_an_insertion() {
         let bytes = noise(1, 8 << 20);
         let mut moved = noise(2, 12_345);
         moved.extend_from_slice(&bytes);
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_cut_at_the_same_places() {
+    fn pages_are_cut_at_fixed_offsets() {
         let chunks = cut(Chunking::Pages, 0, &noise(3, PAGES * 3 + 8192), 1000);
         assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [PAGES, PAGES, PAGES, 8192]);
     }
@@ -176,7 +177,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
         #[test]
-        fn the_pieces_do_not_matter(length in 0usize..(9 << 20), step in 1usize..(6 << 20), seed in 0u64..3) {
+        fn cuts_do_not_depend_on_the_size_of_writes(length in 0usize..(9 << 20), step in 1usize..(6 << 20), seed in 0u64..3) {
             let bytes = noise(seed, length);
             let chunks = cut(Chunking::Content, seed, &bytes, step.max(length / 1000));
             prop_assert_eq!(chunks.concat(), bytes.clone());

@@ -1,8 +1,8 @@
-//! A second store with the same content.
+//! Copies a store into a second store with the same id (a replica).
 //!
-//! Objects are copied as they are, so nothing but the digests of packs has to be
-//! understood, and an encrypted store is copied sealed. What is removed in the
-//! one stays in the other.
+//! Objects are copied unchanged. Only manifests and the digests of packs are read, and the objects
+//! of an encrypted store stay encrypted. An object that is removed from the one store stays in the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,45 +11,47 @@ use super::bucket::{Bucket, Object};
 use super::gc::Amount;
 use super::manifest::Manifest;
 use super::store::read_config;
-use super::survey::{self, Found};
+use super::survey::{self, FoundArtifact};
 use super::writer::Session;
-use super::{Access, Error, Result, Store, StoreUrl, by_many, condemned, layout};
+use super::{Access, Error, Result, Store, StoreUrl, layout, parallel_map, pending_deletion};
 use crate::process::crash_point;
 use crate::progress::Progress;
 
 /// An artifact that is in both stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyOf {
-    /// Its id.
+pub struct ReplicatedArtifact {
+    /// The id of the artifact.
     pub id: String,
     /// Its location in the first store.
     pub of: String,
     /// Its location in the copy.
     pub location: String,
-    /// Whether it was not there before.
+    /// True if this copy added it.
     pub new: bool,
 }
 
-/// What a copy has done.
+/// The result of a copy.
 #[derive(Debug, Default)]
-pub struct Copied {
-    /// The artifacts that are in both stores now.
-    pub artifacts: Vec<CopyOf>,
-    /// Packs that were copied.
+pub struct CopyReport {
+    /// The artifacts that are now in both stores.
+    pub artifacts: Vec<ReplicatedArtifact>,
+    /// The copied packs.
     pub packs: Amount,
-    /// Files of the write-ahead log that were copied.
+    /// The copied WAL files.
     pub wal: Amount,
-    /// Artifacts that could not be copied, by id.
+    /// The ids of artifacts that could not be copied, with the errors.
     pub failed: Vec<(String, Error)>,
-    /// Artifacts with packs that are about to be removed in the copy, by id.
+    /// The ids of artifacts that were not copied because some of their packs are pending deletion
+    /// in the replica.
     pub waiting: Vec<String>,
 }
 
 impl Store {
-    /// The copy of this store at `url`; it is made when nothing is there.
+    /// Opens the replica of this store at `url`, and creates it if there is no store. Fails if
+    /// there is a store with another id.
     pub fn replica(&self, url: &StoreUrl, access: &Access) -> Result<Self> {
         let bucket = Bucket::open(url, &access.cloud)?;
-        let ours = self.shelf.bucket.get(layout::CONFIG)?;
+        let ours = self.inner.bucket.get(layout::CONFIG)?;
         if let Some(bytes) = bucket.find(layout::CONFIG)? {
             let found = read_config(&bucket, &bytes)?.id;
             if found != self.config().id {
@@ -60,63 +62,69 @@ impl Store {
                 });
             }
         }
-        // What opens it comes before what says that it is there.
-        for key in self.shelf.bucket.list(layout::KEYS)? {
-            bucket.put(&key.name, self.shelf.bucket.get(&key.name)?)?;
+        // The keys come before the configuration, whose existence makes it a store.
+        for key in self.inner.bucket.list(layout::KEYS)? {
+            bucket.put(&key.name, self.inner.bucket.get(&key.name)?)?;
         }
         crash_point("store.copy.keys");
         if bucket.find(layout::CONFIG)?.is_none() {
             bucket.put(layout::CONFIG, ours)?;
         }
-        Ok(Self::with(bucket, self.config().clone(), self.shelf.crypt.clone(), access))
+        Ok(Self::with(bucket, self.config().clone(), self.inner.crypt.clone(), access))
     }
 
-    /// Copies all artifacts into `replica` that are not there.
-    pub fn copy_to(&self, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
+    /// Copies the artifacts and WAL files that `replica` does not have. Fails if a storage fails;
+    /// damaged artifacts are part of the result.
+    pub fn copy_to(&self, replica: &Self, progress: &dyn Progress) -> Result<CopyReport> {
         progress.stage("reading manifests", None);
-        // Newest last, as they were made: each needs little more than those before.
-        let mut found = survey::artifacts(&self.shelf)?.found;
+        // In the order of their creation: each needs few packs beside those of its predecessors.
+        let mut found = survey::artifacts(&self.inner)?.found;
         found.sort_by(|a, b| a.revision.id.cmp(&b.revision.id));
-        let session = Session::begin(&replica.shelf.bucket)?;
+        let session = Session::begin(&replica.inner.bucket)?;
         crash_point("store.copy.begun");
         let copied = self.copy_found(&found, replica, &session, progress);
-        session.end(&replica.shelf.bucket);
+        session.end(&replica.inner.bucket);
         let mut copied = copied?;
-        progress.stage("copying the log", None);
+        progress.stage("copying WAL", None);
         copied.wal = self.copy_wal(replica)?;
         Ok(copied)
     }
 
-    /// Copies one artifact.
-    pub(super) fn copy_one(&self, location: &str, replica: &Self, progress: &dyn Progress) -> Result<Copied> {
+    /// Copies one artifact. Fails with [`Error::NoObject`] if this store does not have it.
+    pub(super) fn copy_one(
+        &self,
+        location: &str,
+        replica: &Self,
+        progress: &dyn Progress,
+    ) -> Result<CopyReport> {
         let listed = self.list()?.into_iter().find(|listed| {
             listed.location.strip_prefix(&self.url().join(""))
                 == location.strip_prefix(&replica.url().join(""))
         });
         let Some(listed) = listed else { return Err(Error::NoObject { object: location.to_owned() }) };
-        let mut found = survey::artifacts(&self.shelf)?.found;
+        let mut found = survey::artifacts(&self.inner)?.found;
         found.retain(|found| found.revision == listed.revision);
-        let session = Session::begin(&replica.shelf.bucket)?;
+        let session = Session::begin(&replica.inner.bucket)?;
         let copied = self.copy_found(&found, replica, &session, progress);
-        session.end(&replica.shelf.bucket);
+        session.end(&replica.inner.bucket);
         copied
     }
 
     fn copy_found(
         &self,
-        found: &[Found],
+        found: &[FoundArtifact],
         replica: &Self,
         session: &Session,
         progress: &dyn Progress,
-    ) -> Result<Copied> {
-        let condemned = condemned::all(&replica.shelf.bucket)?;
-        let mut there = survey::packs(&replica.shelf.bucket)?;
+    ) -> Result<CopyReport> {
+        let pending = pending_deletion::pending_packs(&replica.inner.bucket)?;
+        let mut there = survey::packs(&replica.inner.bucket)?;
         let known: BTreeMap<String, u32> = replica
             .list()?
             .into_iter()
             .map(|listed| (listed.revision.prefix(), listed.revision.number))
             .collect();
-        let missing = |found: &&Found| {
+        let missing = |found: &&FoundArtifact| {
             known.get(&found.revision.prefix()).is_none_or(|number| *number < found.revision.number)
         };
         let wanted = found.iter().filter(missing).filter_map(|found| found.manifest.as_ref().ok());
@@ -124,15 +132,15 @@ impl Store {
             wanted.flat_map(|manifest| &manifest.packs).map(|pack| (&pack.id, pack.size)).collect();
         let bytes = wanted.iter().filter(|(id, _)| !there.contains_key(**id)).map(|(_, size)| size).sum();
         progress.stage("copying packs", Some(bytes));
-        let mut copied = Copied::default();
+        let mut copied = CopyReport::default();
         for found in found {
             let new = missing(&found);
-            let CopyOf { id, of, location, .. } = self.copy_of(found, replica, new);
+            let ReplicatedArtifact { id, of, location, .. } = self.copy_of(found, replica, new);
             let one = Transfer { from: self, to: replica, session, progress };
-            let done = match (&found.manifest, &condemned) {
+            let done = match (&found.manifest, &pending) {
                 (_, _) if !new => Ok(()),
-                (Err(error), _) => Err(same(error)),
-                (Ok(manifest), Some(condemned)) if !touches(manifest, condemned) => {
+                (Err(error), _) => Err(copied_error(error)),
+                (Ok(manifest), Some(pending)) if !has_pending_pack(manifest, pending) => {
                     one.artifact(found, manifest, &mut there, &mut copied.packs)
                 }
                 (Ok(_), _) => {
@@ -141,8 +149,8 @@ impl Store {
                 }
             };
             match done {
-                Ok(()) => copied.artifacts.push(CopyOf { id, of, location, new }),
-                // It was removed while we looked.
+                Ok(()) => copied.artifacts.push(ReplicatedArtifact { id, of, location, new }),
+                // The artifact was removed in the meantime.
                 Err(Error::NoObject { .. }) if self.at(&of).is_err() => {}
                 Err(error @ (Error::Damaged { .. } | Error::NoObject { .. } | Error::Newer { .. })) => {
                     copied.failed.push((id, error));
@@ -153,19 +161,19 @@ impl Store {
         Ok(copied)
     }
 
-    fn copy_of(&self, found: &Found, replica: &Self, new: bool) -> CopyOf {
-        let listed = found.listed(&self.shelf.bucket);
-        let location = found.listed(&replica.shelf.bucket).location;
-        CopyOf { id: listed.id, of: listed.location, location, new }
+    fn copy_of(&self, found: &FoundArtifact, replica: &Self, new: bool) -> ReplicatedArtifact {
+        let listed = found.listed(&self.inner.bucket);
+        let location = found.listed(&replica.inner.bucket).location;
+        ReplicatedArtifact { id: listed.id, of: listed.location, location, new }
     }
 }
 
-fn touches(manifest: &Manifest, condemned: &BTreeSet<String>) -> bool {
-    manifest.packs.iter().any(|pack| condemned.contains(&pack.id))
+fn has_pending_pack(manifest: &Manifest, pending: &BTreeSet<String>) -> bool {
+    manifest.packs.iter().any(|pack| pending.contains(&pack.id))
 }
 
-/// The error of a manifest once more.
-fn same(error: &Error) -> Error {
+/// Returns a copy of the error of a manifest.
+fn copied_error(error: &Error) -> Error {
     match error {
         Error::Newer { object, format } => Error::Newer { object: object.clone(), format: *format },
         Error::Damaged { object, detail } => {
@@ -175,7 +183,7 @@ fn same(error: &Error) -> Error {
     }
 }
 
-/// From one store to another.
+/// The transfer of artifacts from one store to another.
 struct Transfer<'a> {
     from: &'a Store,
     to: &'a Store,
@@ -186,15 +194,15 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn artifact(
         &self,
-        found: &Found,
+        found: &FoundArtifact,
         manifest: &Manifest,
         there: &mut BTreeMap<String, Object>,
         amount: &mut Amount,
     ) -> Result<()> {
-        let bucket = &self.to.shelf.bucket;
+        let bucket = &self.to.inner.bucket;
         let name = found.revision.object();
-        // The same bytes that were understood.
-        let content = self.from.shelf.bucket.get(&name)?;
+        // The object whose manifest was read before.
+        let content = self.from.inner.bucket.get(&name)?;
         let mut missing = Vec::new();
         for pack in &manifest.packs {
             match there.get(&pack.id) {
@@ -203,15 +211,15 @@ impl Transfer<'_> {
                 Some(object) => {
                     return Err(Error::Damaged {
                         object: bucket.uri(&object.name),
-                        detail: format!("it has {} bytes, and should have {}", object.size, pack.size),
+                        detail: format!("it has {} bytes instead of {}", object.size, pack.size),
                     });
                 }
             }
         }
         let bytes = AtomicU64::new(0);
-        let done = by_many(&missing, |pack| {
-            self.session.beat(bucket)?;
-            let content = good_pack(self.from, &pack.id)?;
+        let done = parallel_map(&missing, |pack| {
+            self.session.heartbeat(bucket)?;
+            let content = verified_pack(self.from, &pack.id)?;
             bucket.put(&layout::pack(&pack.id), content)?;
             crash_point("store.copy.pack");
             bytes.fetch_add(pack.size, Ordering::Relaxed);
@@ -222,7 +230,7 @@ impl Transfer<'_> {
         amount.count += missing.len();
         amount.bytes += bytes.into_inner();
         if let Some(error) = failed {
-            // What is there now is looked up again.
+            // Some packs were copied before the failure.
             *there = survey::packs(bucket)?;
             return Err(error);
         }
@@ -238,14 +246,14 @@ impl Transfer<'_> {
     }
 }
 
-/// A pack that is what its name says.
-pub(super) fn good_pack(store: &Store, id: &str) -> Result<bytes::Bytes> {
+/// Reads a pack. Fails if its content does not match the digest in its name.
+pub(super) fn verified_pack(store: &Store, id: &str) -> Result<bytes::Bytes> {
     let name = layout::pack(id);
-    let content = store.shelf.bucket.get(&name)?;
+    let content = store.inner.bucket.get(&name)?;
     if blake3::hash(&content).to_hex().as_str() != id {
         return Err(Error::Damaged {
-            object: store.shelf.bucket.uri(&name),
-            detail: "its content is not what its name says".to_owned(),
+            object: store.inner.bucket.uri(&name),
+            detail: "its content does not match its digest".to_owned(),
         });
     }
     Ok(content)

@@ -1,23 +1,22 @@
-//! What the bytes of a store look like from outside.
+//! The digests and the encryption of a store.
 //!
-//! In a store without encryption, names are BLAKE3 digests that everybody can
-//! compute. In one with it, digests are keyed, so that nobody who sees the store
-//! can tell whether it has a file that they know, and everything but the pack's
-//! own table of packs is sealed.
+//! In a store without encryption, names are plain BLAKE3 digests. In an encrypted store, digests
+//! are keyed, so that a reader of the storage cannot test whether it has a known file, and all
+//! content is encrypted except for the table of packs at the end of each pack.
 
 use std::collections::BTreeMap;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-/// A key that seals; its name is not secret.
+/// The id of an encryption key. It is not secret.
 pub(crate) type KeyId = [u8; 4];
 const NONCE: usize = 24;
 
 /// The keys of one store.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    /// Names things and chooses cuts; the same for the whole life of the store.
+    /// The key of digests. It is the same for the whole life of the store.
     naming: [u8; 32],
     seed: u64,
     current: KeyId,
@@ -31,7 +30,8 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// From the secrets of the store, oldest first; the last one seals.
+    /// Derives the keys from the secrets of the store, oldest first. The last one encrypts. `None`
+    /// if there is no secret.
     pub(crate) fn new(secrets: &[[u8; 32]]) -> Option<Self> {
         let (first, last) = (secrets.first()?, secrets.last()?);
         let derive = |context, secret: &[u8; 32]| blake3::derive_key(context, secret);
@@ -49,13 +49,13 @@ impl Keys {
     }
 }
 
-/// The public name of a secret.
+/// Returns the public id of a secret.
 pub(crate) fn key_id(secret: &[u8; 32]) -> KeyId {
     let [a, b, c, d, ..] = blake3::derive_key("git-pggit 2026 store key id", secret);
     [a, b, c, d]
 }
 
-/// How a store names and seals.
+/// The digests and the encryption of a store; none in a store without encryption.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Crypt(Option<Keys>);
 
@@ -66,7 +66,7 @@ impl From<Keys> for Crypt {
 }
 
 impl Crypt {
-    /// The digest of content by which it is found again.
+    /// Returns the digest by which equal content is found.
     pub(crate) fn digest(&self, content: &[u8]) -> [u8; 32] {
         match &self.0 {
             None => *blake3::hash(content).as_bytes(),
@@ -74,7 +74,7 @@ impl Crypt {
         }
     }
 
-    /// What cuts in this store depend on.
+    /// Returns the seed of the chunker.
     pub(crate) fn seed(&self) -> u64 {
         self.0.as_ref().map_or(0, |keys| keys.seed)
     }
@@ -84,12 +84,13 @@ impl Crypt {
         self.0.as_ref().is_some_and(|keys| keys.sealing.keys().any(|key| hex(key) == id))
     }
 
-    /// The id of the key that seals what is written now, as hex digits.
+    /// Returns the id of the key that encrypts new content, in hexadecimal.
     pub(crate) fn key(&self) -> Option<String> {
         self.0.as_ref().map(|keys| hex(&keys.current))
     }
 
-    /// Seals `content` for the place `place`, without which it does not open.
+    /// Encrypts `content`. `place` is authenticated, and needed for decryption. `None` if the
+    /// system has no random numbers.
     pub(crate) fn seal(&self, content: Vec<u8>, place: &str) -> Option<Vec<u8>> {
         let Some(keys) = &self.0 else { return Some(content) };
         let mut nonce = [0; NONCE];
@@ -99,7 +100,8 @@ impl Crypt {
         Some([&keys.current[..], &nonce, &sealed].concat())
     }
 
-    /// Opens what was sealed for `place`.
+    /// Decrypts content that was encrypted for `place`; `None` if it was changed or the key is
+    /// unknown.
     pub(crate) fn open(&self, sealed: Vec<u8>, place: &str) -> Option<Vec<u8>> {
         let Some(keys) = &self.0 else { return Some(sealed) };
         let (id, rest) = sealed.split_first_chunk::<4>()?;
@@ -109,7 +111,7 @@ impl Crypt {
     }
 }
 
-/// Lower-case hex digits.
+/// Returns lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -118,7 +120,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The bytes of lower-case hex digits.
+/// Parses lower-case hexadecimal digits.
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N || digits.iter().any(u8::is_ascii_uppercase) {
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_only() {
+    fn sealed_content_opens_only_at_its_place() {
         let old = Crypt::from(Keys::new(&[[1; 32]]).unwrap());
         let rotated = Crypt::from(Keys::new(&[[1; 32], [2; 32]]).unwrap());
         let other = Crypt::from(Keys::new(&[[2; 32]]).unwrap());
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_comes_back() {
+    fn hex_digits_survive_a_round_trip() {
         assert_eq!(unhex(&hex(&[0, 255, 16])), Some([0, 255, 16]));
         for bad in ["", "0", "0g", "0G", "FF", "000"] {
             assert_eq!(unhex::<1>(bad), None, "{bad}");

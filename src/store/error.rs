@@ -1,11 +1,11 @@
-//! What can go wrong with stored bytes.
+//! Errors of stores and of plain files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::process::may_pass;
 
-/// Why bytes were not stored, or are not what they were.
+/// An error of the room `store`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory of the store does not exist.
@@ -17,83 +17,83 @@ pub enum Error {
     /// The store, or something in it, is not a directory.
     #[error("{}: not a directory", path.display())]
     NotADirectory {
-        /// What is not one.
+        /// The path that is not one.
         path: PathBuf,
     },
     /// The file system is read-only.
     #[error("{}: read-only file system", path.display())]
     ReadOnly {
-        /// What was to be written.
+        /// The path to write.
         path: PathBuf,
     },
-    /// The user may not do this.
+    /// Permission is denied.
     #[error("{}: permission denied", path.display())]
     Denied {
-        /// With what.
+        /// The path.
         path: PathBuf,
     },
-    /// There is no space left.
+    /// The disk is full.
     #[error("{}: no space left", path.display())]
     Full {
-        /// What was being written.
+        /// The path to write.
         path: PathBuf,
     },
-    /// A name that cannot be the name of a file, or would be confused with ours.
+    /// A name cannot be a file name, or collides with names of this program.
     #[error("{what} {name:?} cannot be the name of a file")]
     UnsafeName {
-        /// What it names.
+        /// The kind of thing with this name.
         what: &'static str,
         /// The name.
         name: String,
     },
-    /// There is already such a backup or file.
+    /// The backup or file exists.
     #[error("{}: already exists", path.display())]
     Exists {
-        /// What.
+        /// The path.
         path: PathBuf,
     },
-    /// A draft was to be published before all its files were finished.
+    /// A pending backup was published before all its files were finished.
     #[error("{}: {count} of its files are not finished", path.display())]
     Unfinished {
-        /// The draft.
+        /// The directory of the pending backup.
         path: PathBuf,
-        /// How many.
+        /// The number of unfinished files.
         count: usize,
     },
-    /// What should be there is not.
+    /// A file or directory of a backup is missing.
     #[error("{}: missing", path.display())]
     Missing {
-        /// What.
+        /// The path.
         path: PathBuf,
     },
-    /// There is something that should not be there.
+    /// A file or directory is not part of the backup.
     #[error("{}: not part of the backup", path.display())]
     Unexpected {
-        /// What.
+        /// The path.
         path: PathBuf,
     },
-    /// A file ends too early.
+    /// A file is truncated.
     #[error("{}: truncated", path.display())]
     Truncated {
-        /// Which one.
+        /// The path.
         path: PathBuf,
     },
-    /// A file cannot be decompressed or understood.
+    /// A file cannot be decompressed or parsed.
     #[error("{}: corrupt: {detail}", path.display())]
     Corrupt {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// How it shows.
+        /// The details.
         detail: String,
     },
-    /// A file can be read, but it is not the one that was written.
+    /// The digest of a file differs from the recorded one.
     #[error("{}: digest is {actual}, expected {expected}", path.display())]
     Mismatch {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What the record says.
+        /// The recorded digest.
         expected: String,
-        /// What is there.
+        /// The digest of the content.
         actual: String,
     },
     /// A location is not in this store.
@@ -101,40 +101,40 @@ pub enum Error {
     BadLocation {
         /// The location.
         location: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
-    /// There is no store.
+    /// There is no store at the URL.
     #[error("{url}: there is no store here")]
     NoStore {
-        /// Where.
+        /// The URL.
         url: String,
     },
-    /// There is a store already.
+    /// There is a store at the URL already.
     #[error("{url}: there is a store here already")]
     StoreExists {
-        /// Where.
+        /// The URL.
         url: String,
     },
-    /// The store, or something in it, was written by a later version.
+    /// The store or an object in it has the format of a newer version.
     #[error("{object}: format {format} is newer than this program")]
     Newer {
-        /// What.
+        /// The URI of the object.
         object: String,
         /// Its format.
         format: u64,
     },
-    /// A store is not the copy of another that it should be.
+    /// A store is not a replica of the other one.
     #[error("{url}: this is another store: {found}, not {expected}")]
     OtherStore {
-        /// Where.
+        /// The URL.
         url: String,
-        /// The id that it should have.
+        /// The id of the other store.
         expected: String,
-        /// The id that it has.
+        /// The id of this store.
         found: String,
     },
-    /// A store has another id than the one that records name.
+    /// The id of a store differs from the recorded one.
     #[error("{url}: this is store {found}, and backups are recorded in store {expected} at this place")]
     Replaced {
         /// The URL of the store.
@@ -144,23 +144,23 @@ pub enum Error {
         /// The id of the store.
         found: String,
     },
-    /// A store claims not to be encrypted although records say that it is.
-    #[error("{url}: the store says that it is not encrypted, and records say that it is")]
-    Unsealed {
+    /// A store is not encrypted, but records name an encryption key.
+    #[error("{url}: the store is not encrypted, but its backups are recorded as encrypted")]
+    RecordedAsEncrypted {
         /// The URL of the store.
         url: String,
     },
-    /// A store has none of the keys that records name.
-    #[error("{url}: the store has not the key {key}, which records name")]
+    /// A store has none of the recorded keys.
+    #[error("{url}: the store does not have the recorded key {key}")]
     OtherKeys {
         /// The URL of the store.
         url: String,
         /// One of the recorded keys.
         key: String,
     },
-    /// A location is outside all places that the user has named.
+    /// A location is outside all configured stores and directories.
     #[error("{location}: not in a store or directory of your configuration")]
-    Elsewhere {
+    OutsideRoots {
         /// The location.
         location: String,
     },
@@ -172,157 +172,156 @@ pub enum Error {
         /// The difference.
         detail: String,
     },
-    /// There is no such object.
+    /// The object does not exist.
     #[error("{object}: no such object")]
     NoObject {
-        /// Its URI.
+        /// The URI of the object.
         object: String,
     },
-    /// There is an object of this name with other content.
-    #[error("{object}: there is another object of this name")]
+    /// An object with this name and other content exists.
+    #[error("{object}: an object with this name and other content exists")]
     OtherObject {
-        /// Its URI.
+        /// The URI of the object.
         object: String,
     },
-    /// An object is not what was written.
+    /// An object is damaged.
     #[error("{object}: damaged: {detail}")]
     Damaged {
-        /// Its URI.
+        /// The URI of the object.
         object: String,
-        /// How it shows.
+        /// The details.
         detail: String,
     },
-    /// There is no such bucket or container.
+    /// The bucket or container does not exist.
     #[error("{url}: there is no such bucket")]
     NoBucket {
-        /// The store that was to be in it.
+        /// The URL of the store.
         url: String,
     },
-    /// The storage does not let us.
+    /// The storage denies access.
     #[error("{object}: access denied: {detail}")]
     Forbidden {
-        /// The URI of what was to be used.
+        /// The URI of the object or store.
         object: String,
-        /// What it said.
+        /// The response of the storage.
         detail: String,
     },
-    /// The storage does not answer as it should.
+    /// A request to the storage failed.
     #[error("{object}: cannot {action}: {detail}")]
     Storage {
-        /// What was to be done.
+        /// The action, as a verb.
         action: &'static str,
-        /// With what.
+        /// The URI of the object or store.
         object: String,
-        /// What it said.
+        /// The response of the storage.
         detail: String,
-        /// Whether it may go better a little later.
+        /// True if a retry may succeed.
         transient: bool,
     },
-    /// A store is encrypted and no key fits.
+    /// A store is encrypted and cannot be opened with the given keys.
     #[error("{url}: encrypted, and {}", if *given { "no key that was given fits" } else { "no key was given" })]
     NoKey {
-        /// The store.
+        /// The URL of the store.
         url: String,
-        /// Whether there was one at all.
+        /// True if a key or passphrase was given.
         given: bool,
     },
-    /// A file of identities or with a passphrase cannot be used.
-    #[error("{}: no key to be had: {detail}", path.display())]
+    /// A file of identities or a passphrase file cannot be used.
+    #[error("{}: cannot use key file: {detail}", path.display())]
     KeyFile {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         detail: String,
     },
     /// A passphrase cannot be used.
     #[error("the passphrase cannot be used: {reason}")]
     BadPassphrase {
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// Something is no recipient.
+    /// A text is not a recipient.
     #[error("recipient {recipient:?}: {reason}")]
     BadRecipient {
-        /// What was given.
+        /// The given text.
         recipient: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
-    /// A recipient is one already, or its label is taken.
+    /// The recipient exists, or its label is in use.
     #[error("{recipient:?} is a recipient already")]
     RecipientKnown {
-        /// The one that is there.
+        /// The existing recipient.
         recipient: String,
     },
-    /// There is no such recipient.
+    /// The recipient does not exist.
     #[error("no recipient {recipient:?}")]
     RecipientUnknown {
-        /// What was given.
+        /// The given label or public key.
         recipient: String,
     },
-    /// Several recipients begin so.
+    /// Several recipients begin with the given text.
     #[error("several recipients begin with {recipient:?}")]
     RecipientAmbiguous {
-        /// What was given.
+        /// The given text.
         recipient: String,
     },
-    /// The last recipient was to be removed.
+    /// The last recipient cannot be removed.
     #[error("{url}: the last recipient cannot be removed")]
     LastRecipient {
-        /// The store.
+        /// The URL of the store.
         url: String,
     },
-    /// A store has no keys.
+    /// The store is not encrypted, so it has no keys.
     #[error("{url}: not encrypted")]
     NotEncrypted {
-        /// The store.
+        /// The URL of the store.
         url: String,
     },
-    /// Others went on changing the keys of a store.
-    #[error("{url}: others are changing its keys")]
+    /// Other processes changed the keys at each attempt.
+    #[error("{url}: other processes are changing its keys")]
     KeysBusy {
-        /// The store.
+        /// The URL of the store.
         url: String,
     },
-    /// Somebody took a writer for dead and collected garbage.
-    #[error("{url}: this writer was taken for dead after {hours} hours; what it wrote does not count")]
-    TakenForDead {
-        /// The store.
+    /// The lease of this writer expired, and a garbage collection ended its session.
+    #[error("{url}: the lease of this writer expired after {hours} hours; its artifact is discarded")]
+    LeaseExpired {
+        /// The URL of the store.
         url: String,
-        /// How long writers may take.
+        /// The lease of writers, in hours.
         hours: u64,
     },
-    /// Anything else that the operating system says.
+    /// Another error of the operating system.
     #[error("{}: cannot {action}", path.display())]
     Io {
-        /// What was to be done.
+        /// The action, as a verb.
         action: &'static str,
-        /// With what.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Whether the same may succeed a little later. What the disk says now it
-    /// will say again.
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             // A missing directory may be a file system that is not mounted yet.
             Self::Full { .. }
             | Self::RootMissing { .. }
             | Self::Storage { transient: true, .. }
-            | Self::TakenForDead { .. }
+            | Self::LeaseExpired { .. }
             | Self::KeysBusy { .. } => true,
             Self::Io { source, .. } => may_pass(source),
             _ => false,
         }
     }
 
-    /// Whether it says that bytes are not there or not what was written, and not
-    /// that they could not be looked at.
+    /// Returns true if bytes are missing or damaged. False if they could not be read for another
+    /// reason.
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
@@ -348,7 +347,7 @@ impl Error {
         )
     }
 
-    /// What an error of a writer or reader means: it may carry one of ours.
+    /// Converts an error of a writer or reader. It may wrap an error of this room.
     pub(crate) fn from_writing(path: &Path, error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(ours) => ours,
@@ -356,7 +355,7 @@ impl Error {
         }
     }
 
-    /// What `source` means for `path`.
+    /// Converts an error of the operating system for `path`.
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind as Kind;
         let path = path.to_owned();

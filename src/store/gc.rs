@@ -1,16 +1,16 @@
-//! Removing what no artifact needs.
+//! Garbage collection: removes packs that no artifact names, and superseded manifests.
 //!
-//! Packs are condemned first: a marker names them, and no writer that begins
-//! later builds on them. When all writers that may not have seen the marker have
-//! ended, those that are still not needed are removed. docs/store-format.md has
-//! the proof that nothing that is needed goes, whoever dies when.
+//! Deletion has two phases. A marker names the packs that are pending deletion; writers that begin
+//! later do not use them as bases. After the end of all writers that may not have seen the marker,
+//! the packs that are still unnamed are removed. docs/store-format.md has the proof that no needed
+//! pack is removed, whatever crashes when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bucket::{Bucket, Object};
-use super::condemned::{self, Condemned, Marker};
 use super::layout::{self, Revision};
+use super::pending_deletion::{self, Marker, PendingDeletion};
 use super::survey::{self, Writer};
 use super::writer::LEASE;
 use super::{Result, Store};
@@ -18,15 +18,15 @@ use crate::domain::Timestamp;
 use crate::process::crash_point;
 use crate::progress::Progress;
 
-/// A storage of several machines may have clocks that differ by less than this.
+/// The maximum difference between the clocks of the machines of a storage.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// So many objects of so many bytes.
+/// A number of objects, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// How many.
+    /// The number of objects.
     pub count: usize,
-    /// Their bytes.
+    /// Their total size.
     pub bytes: u64,
 }
 
@@ -37,63 +37,66 @@ impl Amount {
     }
 }
 
-/// Somebody who has begun to write and not ended.
+/// A writer that has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AtWork {
-    /// Its object in the store.
+pub struct WriterSession {
+    /// The prefix of its objects in the store.
     pub writer: String,
-    /// When it began.
+    /// The time of its start; `None` if a garbage collection has ended its session.
     pub started: Option<Timestamp>,
-    /// Its last sign of life.
-    pub last: Timestamp,
-    /// Whether its lease has run out.
-    pub dead: bool,
+    /// The time of its last heartbeat.
+    pub last_heartbeat: Timestamp,
+    /// True if its lease has expired.
+    pub expired: bool,
 }
 
-/// What is garbage, and what became of it.
+/// The result of a garbage collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Collection {
-    /// How many artifacts there are.
+pub struct GcReport {
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Packs that no artifact names and that can go.
+    /// Packs that no artifact names and that no active writer may be writing.
     pub garbage: Amount,
-    /// Packs that no artifact names yet, because somebody writes them now.
+    /// Packs that no artifact names, and that an active writer may have written.
     pub unfinished: Amount,
     /// Manifests with a newer revision.
     pub superseded: Amount,
-    /// Packs that wait, condemned, until the writers of `at_work` have ended.
+    /// Packs that are pending deletion until the writers of `writers` have ended.
     pub waiting: Amount,
-    /// Those who write, or died while writing.
-    pub at_work: Vec<AtWork>,
-    /// Packs that were removed.
+    /// Writers that are active or have crashed.
+    pub writers: Vec<WriterSession>,
+    /// The removed packs.
     pub removed: Amount,
-    /// Manifests that were removed.
+    /// The number of removed manifests.
     pub removed_revisions: usize,
-    /// Files of dead writers that were removed.
+    /// The number of removed temporary files of crashed writers.
     pub swept: u64,
 }
 
-/// What a look at the store says.
-struct Look {
-    report: Collection,
-    condemn: Condemned,
+/// A survey of the garbage: the report, and the objects to mark.
+struct Survey {
+    report: GcReport,
+    to_mark: PendingDeletion,
 }
 
 impl Store {
-    /// What a collection would remove. Changes nothing; `now` says who is dead.
-    pub fn garbage(&self, now: Timestamp) -> Result<Collection> {
-        let markers = condemned::markers(self.bucket())?.0;
-        Ok(self.look(now, &markers)?.report)
+    /// Returns what a collection would remove. Changes nothing. `now` decides which leases have
+    /// expired. Fails if a manifest cannot be read.
+    pub fn garbage(&self, now: Timestamp) -> Result<GcReport> {
+        let markers = pending_deletion::markers(self.bucket())?.0;
+        Ok(self.survey_garbage(now, &markers)?.report)
     }
 
-    /// Removes what no artifact needs, as far as nobody may need it yet.
-    pub fn collect(&self, progress: &dyn Progress) -> Result<Collection> {
+    /// Marks garbage, and removes marked garbage that no active writer may use. Fails if a manifest
+    /// cannot be read, because it may name any pack.
+    pub fn collect(&self, progress: &dyn Progress) -> Result<GcReport> {
         let bucket = self.bucket();
         progress.stage("looking for garbage", None);
-        let now = condemned::storage_time(bucket)?;
-        let Look { mut report, condemn } = self.look(now, &condemned::markers(bucket)?.0)?;
-        if condemn != Condemned::default() {
-            condemned::condemn(bucket, &condemn)?;
+        let now = pending_deletion::storage_time(bucket)?;
+        let Survey { mut report, to_mark } =
+            self.survey_garbage(now, &pending_deletion::markers(bucket)?.0)?;
+        if to_mark != PendingDeletion::default() {
+            pending_deletion::mark(bucket, &to_mark)?;
             crash_point("store.gc.condemned");
         }
         self.sweep_markers(now, &mut report, progress)?;
@@ -101,95 +104,98 @@ impl Store {
         Ok(report)
     }
 
-    /// Brings collections to their end that others have begun. Condemns nothing.
+    /// Finishes collections that other processes have begun. Marks nothing.
     pub fn finish_collections(&self, progress: &dyn Progress) -> Result<()> {
         if self.bucket().list(layout::GC)?.is_empty() {
             return Ok(());
         }
-        let now = condemned::storage_time(self.bucket())?;
-        self.sweep_markers(now, &mut Collection::default(), progress)
+        let now = pending_deletion::storage_time(self.bucket())?;
+        self.sweep_markers(now, &mut GcReport::default(), progress)
     }
 
-    fn sweep_markers(&self, now: Timestamp, report: &mut Collection, progress: &dyn Progress) -> Result<()> {
+    fn sweep_markers(&self, now: Timestamp, report: &mut GcReport, progress: &dyn Progress) -> Result<()> {
         let bucket = self.bucket();
-        let (mut markers, orphans) = condemned::markers(bucket)?;
+        let (mut markers, orphans) = pending_deletion::markers(bucket)?;
         for orphan in orphans {
             bucket.delete(&orphan)?;
         }
         for marker in &mut markers {
             if marker.seen.is_none() {
-                marker.seen = Some(condemned::witness(bucket, &marker.name)?);
+                marker.seen = Some(pending_deletion::record_seen(bucket, &marker.name)?);
                 crash_point("store.gc.seen");
             }
         }
-        let living = bury(bucket, survey::writers(bucket)?, now)?;
-        let (ripe, waiting): (Vec<_>, Vec<_>) = markers.iter().partition(|marker| is_ripe(marker, &living));
-        self.sweep(&ripe, report, progress)?;
+        let active = expire_sessions(bucket, survey::writers(bucket)?, now)?;
+        let (deletable, waiting): (Vec<_>, Vec<_>) =
+            markers.iter().partition(|marker| may_delete(marker, &active));
+        self.sweep(&deletable, report, progress)?;
         report.waiting = self.amount_of(&waiting)?;
         Ok(())
     }
 
     fn bucket(&self) -> &Bucket {
-        &self.shelf.bucket
+        &self.inner.bucket
     }
 
-    fn look(&self, now: Timestamp, markers: &[Marker]) -> Result<Look> {
+    fn survey_garbage(&self, now: Timestamp, markers: &[Marker]) -> Result<Survey> {
         let bucket = self.bucket();
-        let mut report = Collection::default();
-        for Writer { prefix, started, last } in survey::writers(bucket)? {
-            let dead = is_dead(last, now);
-            report.at_work.push(AtWork { writer: prefix, started, last, dead });
+        let mut report = GcReport::default();
+        for Writer { prefix, started, last_heartbeat } in survey::writers(bucket)? {
+            let expired = has_expired(last_heartbeat, now);
+            report.writers.push(WriterSession { writer: prefix, started, last_heartbeat, expired });
         }
-        let living = report.at_work.iter().filter(|writer| !writer.dead);
-        let oldest = living.map(|writer| writer.started.unwrap_or(writer.last)).min();
-        // First the packs, then the artifacts: what is published in between is named.
+        let active = report.writers.iter().filter(|writer| !writer.expired);
+        let oldest = active.map(|writer| writer.started.unwrap_or(writer.last_heartbeat)).min();
+        // Packs are listed before artifacts: an artifact that is published in between names its
+        // packs.
         let packs = survey::packs(bucket)?;
-        let (named, superseded, artifacts) = survey::artifacts(&self.shelf)?.named()?;
+        let (named, superseded, artifacts) = survey::artifacts(&self.inner)?.named()?;
         report.artifacts = artifacts;
         let known = |object: &Object| {
-            let mut condemned = markers.iter().filter_map(|marker| marker.condemned.as_ref());
-            condemned.any(|condemned| condemned.revisions.contains(&object.name))
+            let mut pending = markers.iter().filter_map(|marker| marker.pending.as_ref());
+            pending.any(|pending| pending.revisions.contains(&object.name))
         };
-        let condemned: BTreeSet<&String> =
-            markers.iter().filter_map(|marker| marker.condemned.as_ref()).flat_map(|c| &c.packs).collect();
-        let mut condemn = Condemned::default();
+        let pending: BTreeSet<&String> =
+            markers.iter().filter_map(|marker| marker.pending.as_ref()).flat_map(|c| &c.packs).collect();
+        let mut to_mark = PendingDeletion::default();
         for (id, object) in packs.iter().filter(|(id, _)| !named.contains(*id)) {
-            if condemned.contains(id) {
+            if pending.contains(id) {
                 report.garbage.add(object.size);
                 report.waiting.add(object.size);
             } else if oldest.is_some_and(|oldest| object.modified >= before(oldest, SKEW)) {
                 report.unfinished.add(object.size);
             } else {
                 report.garbage.add(object.size);
-                condemn.packs.insert(id.clone());
+                to_mark.packs.insert(id.clone());
             }
         }
         for object in &superseded {
             report.superseded.add(object.size);
             if !known(object) {
-                condemn.revisions.insert(object.name.clone());
+                to_mark.revisions.insert(object.name.clone());
             }
         }
-        Ok(Look { report, condemn })
+        Ok(Survey { report, to_mark })
     }
 
-    /// Removes the garbage of markers that nobody has missed.
-    fn sweep(&self, ripe: &[&Marker], report: &mut Collection, progress: &dyn Progress) -> Result<()> {
-        if ripe.is_empty() {
+    /// Removes the garbage of markers that all active writers have seen.
+    fn sweep(&self, deletable: &[&Marker], report: &mut GcReport, progress: &dyn Progress) -> Result<()> {
+        if deletable.is_empty() {
             return Ok(());
         }
         let bucket = self.bucket();
         crash_point("store.gc.ripe");
-        let (named, superseded, _) = survey::artifacts(&self.shelf)?.named()?;
+        let (named, superseded, _) = survey::artifacts(&self.inner)?.named()?;
         let superseded: BTreeSet<String> = superseded.into_iter().map(|object| object.name).collect();
         let packs = survey::packs(bucket)?;
         crash_point("store.gc.read");
         progress.stage("removing garbage", Some(report.garbage.bytes));
-        for marker in ripe {
-            let condemned = marker.condemned.clone().unwrap_or_default();
-            for id in condemned.packs.difference(&named) {
+        for marker in deletable {
+            let pending = marker.pending.clone().unwrap_or_default();
+            for id in pending.packs.difference(&named) {
                 let Some(object) = packs.get(id) else { continue };
-                // Without the marker, somebody may have begun to need it again.
+                // If the marker is gone, another collection has finished it, and a new writer may
+                // use the pack again.
                 if bucket.find(&marker.name)?.is_none() {
                     break;
                 }
@@ -198,16 +204,16 @@ impl Store {
                 report.removed.add(object.size);
                 progress.advance(object.size);
             }
-            for name in condemned.revisions.intersection(&superseded) {
+            for name in pending.revisions.intersection(&superseded) {
                 self.remove_superseded(name, marker, report)?;
             }
             crash_point("store.gc.swept");
-            condemned::lift(bucket, &marker.name)?;
+            pending_deletion::remove_marker(bucket, &marker.name)?;
         }
         Ok(())
     }
 
-    fn remove_superseded(&self, name: &str, marker: &Marker, report: &mut Collection) -> Result<()> {
+    fn remove_superseded(&self, name: &str, marker: &Marker, report: &mut GcReport) -> Result<()> {
         let bucket = self.bucket();
         let Some(revision) = Revision::of_object(name) else { return Ok(()) };
         let newest = bucket.list(&revision.prefix())?.pop();
@@ -222,45 +228,46 @@ impl Store {
     fn amount_of(&self, markers: &[&Marker]) -> Result<Amount> {
         let mut amount = Amount::default();
         let packs = if markers.is_empty() { return Ok(amount) } else { survey::packs(self.bucket())? };
-        let condemned: BTreeSet<&String> =
-            markers.iter().filter_map(|marker| marker.condemned.as_ref()).flat_map(|c| &c.packs).collect();
-        condemned.iter().filter_map(|id| packs.get(*id)).for_each(|object| amount.add(object.size));
+        let pending: BTreeSet<&String> =
+            markers.iter().filter_map(|marker| marker.pending.as_ref()).flat_map(|c| &c.packs).collect();
+        pending.iter().filter_map(|id| packs.get(*id)).for_each(|object| amount.add(object.size));
         Ok(amount)
     }
 }
 
-/// Whether nobody who may build on the packs of `marker` is at work.
-fn is_ripe(marker: &Marker, living: &[Writer]) -> bool {
+/// Returns true if no active writer may use packs of `marker` as bases.
+fn may_delete(marker: &Marker, active: &[Writer]) -> bool {
     let Some(seen) = marker.seen else { return false };
-    !living.iter().any(|writer| writer.started.is_none_or(|started| before(started, SKEW) <= seen))
+    !active.iter().any(|writer| writer.started.is_none_or(|started| before(started, SKEW) <= seen))
 }
 
-fn is_dead(last: Timestamp, now: Timestamp) -> bool {
-    now.seconds_since(last) > i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX)
+fn has_expired(last_heartbeat: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(last_heartbeat) > i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Removes the sessions of the dead, and with them their right to publish.
-fn bury(bucket: &Bucket, writers: Vec<Writer>, now: Timestamp) -> Result<Vec<Writer>> {
-    let mut living = Vec::new();
+/// Ends the sessions whose lease has expired; these writers cannot publish any more. Returns the
+/// active writers.
+fn expire_sessions(bucket: &Bucket, writers: Vec<Writer>, now: Timestamp) -> Result<Vec<Writer>> {
+    let mut active = Vec::new();
     for writer in writers {
-        if !is_dead(writer.last, now) {
-            living.push(writer);
+        if !has_expired(writer.last_heartbeat, now) {
+            active.push(writer);
             continue;
         }
         bucket.delete(&format!("{}00000000", writer.prefix))?;
         crash_point("store.gc.buried");
-        // It may have come back to life in the last moment, and be about to
-        // publish what it wrote. Then this is not the time.
-        let signs = bucket.list(&writer.prefix)?;
-        if signs.iter().any(|sign| !is_dead(sign.modified, now)) {
-            living.push(Writer { started: None, ..writer });
+        // The writer may have sent a heartbeat in the last moment, and be about to publish. Then it
+        // counts as active.
+        let heartbeats = bucket.list(&writer.prefix)?;
+        if heartbeats.iter().any(|object| !has_expired(object.modified, now)) {
+            active.push(Writer { started: None, ..writer });
             continue;
         }
-        for sign in signs {
-            bucket.delete(&sign.name)?;
+        for object in heartbeats {
+            bucket.delete(&object.name)?;
         }
     }
-    Ok(living)
+    Ok(active)
 }
 
 fn before(at: Timestamp, by: Duration) -> Timestamp {
@@ -268,17 +275,17 @@ fn before(at: Timestamp, by: Duration) -> Timestamp {
 }
 
 impl Store {
-    /// How many markers there are, and those who write: for reports.
-    pub(super) fn bystanders(&self, now: Timestamp) -> Result<(usize, Vec<AtWork>)> {
+    /// Returns the number of markers, and the writers that are active or have crashed.
+    pub(super) fn writer_sessions(&self, now: Timestamp) -> Result<(usize, Vec<WriterSession>)> {
         let markers = self.bucket().list(layout::GC)?;
         let count = markers.iter().filter(|object| !object.name.ends_with(".seen")).count();
         let writers = survey::writers(self.bucket())?.into_iter();
-        let at_work = writers.map(|Writer { prefix, started, last }| AtWork {
+        let writers = writers.map(|Writer { prefix, started, last_heartbeat }| WriterSession {
             writer: prefix,
             started,
-            last,
-            dead: is_dead(last, now),
+            last_heartbeat,
+            expired: has_expired(last_heartbeat, now),
         });
-        Ok((count, at_work.collect()))
+        Ok((count, writers.collect()))
     }
 }

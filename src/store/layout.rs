@@ -1,14 +1,13 @@
 //! The names of objects.
 //!
 //! ```text
-//! config                                    what the store is; written once
-//! keys/<number>                             its secrets, wrapped for recipients
-//! packs/<2 digits>/<64 digits>              chunks; named by their BLAKE3
+//! config                                    the id and format of the store; written once
+//! keys/<number>                             the secrets of the store, encrypted for recipients
+//! packs/<2 digits>/<64 digits>              chunks; the name is the BLAKE3 of the content
 //! artifacts/<lineage>/<id>/<revision>       a manifest; the highest revision counts
-//! writers/<id>                              somebody who writes now
-//! gc/<id>                                   packs that are going to be removed
-//! wal/<system>/<name>                       a file of the write-ahead log
-//! ```
+//! writers/<id>                              the session of an active writer
+//! gc/<id>                                   packs that are pending deletion
+//! wal/<system>/<name>                       a WAL file
 
 use super::crypt::{Crypt, hex};
 
@@ -20,24 +19,24 @@ pub(crate) const WRITERS: &str = "writers/";
 pub(crate) const GC: &str = "gc/";
 pub(crate) const WAL: &str = "wal/";
 
-/// The object of the keys with this number.
+/// Returns the name of the keys object with this number.
 pub(crate) fn keys(number: u32) -> String {
     format!("{KEYS}{number:08}")
 }
 
-/// The number of a keys object.
+/// Returns the number of a keys object; `None` if `name` is not one.
 pub(crate) fn keys_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix(KEYS)?.parse().ok()?;
     (keys(number) == name).then_some(number)
 }
 
-/// The object of a pack.
+/// Returns the name of the object of a pack.
 pub(crate) fn pack(id: &str) -> String {
     format!("{PACKS}{}/{id}", id.get(..2).unwrap_or_default())
 }
 
-/// What stands before the objects of the artifacts of a lineage. Names that are
-/// harmless stand for themselves in a store that does not hide them.
+/// Returns the prefix of the artifacts of a lineage. A harmless name is used directly; other names,
+/// and all names in an encrypted store, are replaced by a digest.
 pub(crate) fn lineage(crypt: &Crypt, name: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let fine =
@@ -48,8 +47,8 @@ pub(crate) fn lineage(crypt: &Crypt, name: &str) -> String {
     format!("{ARTIFACTS}~{}/", hex(&crypt.digest(name.as_bytes())[..16]))
 }
 
-/// What stands before the files of the log of a cluster. A system identifier is a
-/// number; whatever else it is hidden, as all are in an encrypted store.
+/// Returns the prefix of the WAL files of a cluster. A system identifier is a number; other texts,
+/// and all in an encrypted store, are replaced by a digest.
 pub(crate) fn wal(crypt: &Crypt, system_identifier: &str) -> String {
     let fine = (1..=20).contains(&system_identifier.len())
         && system_identifier.bytes().all(|b| b.is_ascii_digit())
@@ -60,7 +59,7 @@ pub(crate) fn wal(crypt: &Crypt, system_identifier: &str) -> String {
     }
 }
 
-/// An artifact, as the names of its revisions say.
+/// A revision of an artifact, as its name says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Revision {
     /// `artifacts/<lineage>/`
@@ -70,7 +69,7 @@ pub(crate) struct Revision {
 }
 
 impl Revision {
-    /// The revision that an object is.
+    /// Parses the name of an object; `None` if it is not a manifest.
     pub(crate) fn of_object(name: &str) -> Option<Self> {
         let (lineage, rest) = name.strip_prefix(ARTIFACTS)?.split_once('/')?;
         let (id, number) = rest.split_once('/')?;
@@ -79,18 +78,18 @@ impl Revision {
         (revision.object() == name && is_id(id)).then_some(revision)
     }
 
-    /// The object.
+    /// Returns the name of the object.
     pub(crate) fn object(&self) -> String {
         format!("{}{}/{:08}", self.lineage, self.id, self.number)
     }
 
-    /// What stands before all revisions of this artifact.
+    /// Returns the prefix of all revisions of this artifact.
     pub(crate) fn prefix(&self) -> String {
         format!("{}{}/", self.lineage, self.id)
     }
 }
 
-/// Whether `id` can be the id of an artifact.
+/// Returns true if `id` can be the id of an artifact.
 pub(crate) fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -103,7 +102,7 @@ mod tests {
     use crate::store::crypt::Keys;
 
     #[test]
-    fn revisions_come_back() {
+    fn names_of_revisions_survive_a_round_trip() {
         let revision = Revision { lineage: "artifacts/shop/".into(), id: "0190-a".into(), number: 12 };
         assert_eq!(revision.object(), "artifacts/shop/0190-a/00000012");
         assert_eq!(Revision::of_object(&revision.object()), Some(revision));
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_keys_come_back() {
+    fn numbers_of_keys_survive_a_round_trip() {
         assert_eq!(keys(12), "keys/00000012");
         assert_eq!(keys_number(&keys(12)), Some(12));
         for other in ["keys/12", "keys/0000001x", "keys/+0000001", "keys/00000012/x", "packs/00000012"] {

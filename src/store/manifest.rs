@@ -1,9 +1,9 @@
-//! What an artifact is made of.
+//! Manifests: the files of an artifact, and the positions of their chunks.
 //!
-//! The manifest names every pack that is needed to read the artifact, those of
-//! bases of bases included, so that nothing has to be searched for, and what is
-//! still needed can be told from manifests alone. The chunks of a file are in
-//! lists, which are blobs of packs: a manifest stays small whatever it describes.
+//! A manifest names all packs that are needed to read the artifact, including those of bases of
+//! bases. So a reader need not search, and garbage collection needs only the manifests. The chunks
+//! of a file are in lists, which are blobs in packs, so that a manifest is small whatever the size
+//! of its files.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,35 +11,35 @@ use serde_json::{Map, Value};
 use super::chunker::Chunking;
 use super::crypt::{hex, unhex};
 
-/// The version of what is written; later ones are refused.
+/// The version of the format. Later versions are refused.
 pub(super) const FORMAT: u64 = 1;
-/// How many chunks a list has at most.
+/// The maximum number of chunks in a list.
 pub(super) const LIST_MAX: usize = 1024;
 
-/// All that is known of an artifact. Unknown members are kept.
+/// The description of an artifact. Unknown members are preserved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of the format.
     pub format: u64,
-    /// Its id, which is that of the backup.
+    /// The id of the artifact, which is the id of the backup.
     pub id: String,
-    /// Of which database, or whatever else its versions have in common.
+    /// The name of the database, or of another series of versions.
     pub lineage: String,
-    /// When it was written, RFC 3339.
+    /// The time of its creation, RFC 3339.
     pub created_at: String,
-    /// The artifact that its deltas were made against.
+    /// The id of the artifact that contains the bases of its deltas.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<String>,
-    /// Bytes that the store grew by.
+    /// The growth of the store by this artifact, in bytes.
     pub stored_bytes: u64,
-    /// All packs that it takes to read it.
+    /// All packs that are needed to read it.
     pub packs: Vec<PackEntry>,
     /// Its files.
     pub files: Vec<FileEntry>,
     /// The record of the backup as the ledger has it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub record: Option<Value>,
-    /// What a later version may add.
+    /// Members of later versions.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -47,12 +47,12 @@ pub struct Manifest {
 /// A pack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackEntry {
-    /// BLAKE3 of it, as 64 hex digits.
+    /// The BLAKE3 of the pack, as 64 hex digits.
     pub id: String,
     /// Its size in bytes.
     pub size: u64,
-    /// The packs that its deltas copy from, by their places in this manifest,
-    /// in the order of the table at the pack's end.
+    /// The packs that its deltas copy from, as indexes into `packs` of the manifest, in the order
+    /// of the table at the end of the pack.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub refs: Vec<u32>,
 }
@@ -64,61 +64,61 @@ pub struct FileEntry {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// BLAKE3 of it, as 64 hex digits.
+    /// The BLAKE3 of the content, as 64 hex digits.
     pub digest: String,
-    /// Bytes that the store grew by for it.
+    /// The growth of the store by this file, in bytes.
     pub stored: u64,
-    /// How it was cut.
+    /// The method by which it was cut.
     pub chunking: Chunking,
-    /// Its chunks.
+    /// The lists of its chunks.
     pub lists: Vec<ListEntry>,
 }
 
-/// Where a list of chunks is.
+/// The position of a list of chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListEntry {
-    /// Its pack, by its place in the manifest.
+    /// The pack, as an index into `packs` of the manifest.
     pub pack: u32,
-    /// Where in the pack.
+    /// The offset in the pack, in bytes.
     pub offset: u32,
-    /// Bytes there.
+    /// The stored size, in bytes.
     pub stored: u32,
-    /// Digest of its content, keyed in an encrypted store.
+    /// The digest of the content, keyed in an encrypted store.
     pub digest: String,
-    /// How many chunks.
+    /// The number of chunks.
     pub chunks: u32,
-    /// How many bytes they are.
+    /// The total size of the chunks, in bytes.
     pub size: u64,
 }
 
 /// A chunk of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// Digest of its bytes, keyed in an encrypted store.
+    /// The digest of the content, keyed in an encrypted store.
     pub(crate) digest: [u8; 32],
-    /// How many.
+    /// The size of the content, in bytes.
     pub(crate) size: u32,
-    /// Its pack, by its place in the manifest.
+    /// The pack, as an index into `packs` of the manifest.
     pub(crate) pack: u32,
-    /// Where in the pack.
+    /// The offset in the pack, in bytes.
     pub(crate) offset: u32,
-    /// Bytes there.
+    /// The stored size, in bytes.
     pub(crate) stored: u32,
-    /// How many deltas lie below it.
+    /// The number of deltas below it.
     pub(crate) depth: u32,
-    /// How many bytes have to be decompressed to read it.
+    /// The number of bytes that are decompressed to read it.
     pub(crate) cost: u32,
-    /// By which the place before the cut at its end is recognized.
+    /// A hash of the bytes before the cut at its end, by which the cut is recognized.
     pub(crate) tail: u32,
 }
 
-/// Chunks as columns: what is alike stands together and compresses.
+/// Chunks as columns: similar values are adjacent and compress better.
 #[derive(Serialize, Deserialize)]
 struct Columns {
     digest: String,
     size: Vec<u32>,
     pack: Vec<u32>,
-    /// Distance from the end of the chunk before, which is mostly nothing.
+    /// The distances from the end of the previous chunk, mostly zero.
     offset: Vec<i64>,
     stored: Vec<u32>,
     depth: Vec<u32>,
@@ -126,7 +126,7 @@ struct Columns {
     tail: Vec<u32>,
 }
 
-/// The list of `chunks`.
+/// Encodes a list of chunks.
 pub(crate) fn encode_list(chunks: &[Chunk]) -> Vec<u8> {
     let mut end = 0;
     let mut offset = Vec::with_capacity(chunks.len());
@@ -148,7 +148,7 @@ pub(crate) fn encode_list(chunks: &[Chunk]) -> Vec<u8> {
     serde_json::to_vec(&columns).unwrap_or_default()
 }
 
-/// The chunks of a list, if it is one and its columns have the same length.
+/// Decodes a list of chunks; `None` if `bytes` are not one or its columns have different lengths.
 pub(crate) fn decode_list(bytes: &[u8]) -> Option<Vec<Chunk>> {
     let columns: Columns = serde_json::from_slice(bytes).ok()?;
     let count = columns.size.len();
@@ -180,14 +180,14 @@ pub(crate) fn decode_list(bytes: &[u8]) -> Option<Vec<Chunk>> {
 }
 
 impl Manifest {
-    /// The file `name`.
+    /// Returns the file `name`.
     pub fn file(&self, name: &str) -> Option<&FileEntry> {
-        // They are in order, unless somebody else wrote them.
+        // Files are sorted, unless another program wrote the manifest.
         let found = self.files.binary_search_by(|file| file.name.as_str().cmp(name)).ok();
         found.map_or_else(|| self.files.iter().find(|file| file.name == name), |at| self.files.get(at))
     }
 
-    /// Whether every place that it names is one in its table.
+    /// Returns true if all indexes are within the table of packs and all ids of packs are valid.
     pub(super) fn is_sound(&self) -> bool {
         let count = self.packs.len();
         let known = |pack: u32| (pack as usize) < count;
@@ -203,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lists_come_back(numbers in proptest::collection::vec(any::<[u32; 4]>(), 0..50)) {
+        fn lists_survive_a_round_trip(numbers in proptest::collection::vec(any::<[u32; 4]>(), 0..50)) {
             let chunks: Vec<Chunk> = numbers
                 .iter()
                 .map(|[a, b, c, d]| Chunk {
@@ -215,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn noise_is_no_panic(bytes: Vec<u8>, text: String) {
+        fn random_bytes_do_not_panic(bytes: Vec<u8>, text: String) {
             let _ = decode_list(&bytes);
             let _ = decode_list(text.as_bytes());
             let _ = serde_json::from_str::<Manifest>(&text);

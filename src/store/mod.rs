@@ -1,32 +1,30 @@
-//! Where the bytes of backups are kept.
+//! Storage for the bytes of backups.
 //!
-//! There are two kinds of places. A [`Store`] keeps many versions of a database
-//! in little more than the space of one, on a disk or in a cloud
-//! (docs/store-format.md). [`plain`] is files that everybody can read with the
-//! usual programs. Neither knows anything of the ledger; they take bytes, give
-//! back sizes and digests, and promise that what they have acknowledged is
-//! durable.
+//! There are two kinds of destinations. A [`Store`] keeps many versions of a database in little
+//! more than the space of one, on a disk or in a cloud (docs/store-format.md). [`plain`] keeps
+//! files that standard programs can read. Neither uses the ledger. Both take bytes, return sizes
+//! and digests, and promise that everything that they have acknowledged is durable.
 
 mod blob;
 mod bucket;
 mod check;
 mod chunker;
-mod condemned;
 mod copy;
 mod crypt;
 mod delta;
+mod destination;
 mod error;
 mod gc;
 mod keys;
 mod layout;
 mod manifest;
 mod packs;
-mod place;
+mod pending_deletion;
 pub mod plain;
 mod reader;
 mod repair;
 mod root;
-#[expect(clippy::module_inception, reason = "the thing itself")]
+#[expect(clippy::module_inception, reason = "the module of the type Store")]
 mod store;
 mod survey;
 mod url;
@@ -35,32 +33,32 @@ mod wal;
 mod writer;
 
 pub use bucket::CloudSettings;
-pub use check::{Checked, Finding, Hit, Portion, Thoroughness};
+pub use check::{AffectedArtifact, CheckOptions, CheckReport, Finding, Portion};
 pub use chunker::Chunking;
-pub use copy::{Copied, CopyOf};
+pub use copy::{CopyReport, ReplicatedArtifact};
+pub use destination::{Destination, PendingBackup, PendingFile, StoredBackup, private_directory};
 pub use error::Error;
-pub use gc::{Amount, AtWork, Collection};
+pub use gc::{Amount, GcReport, WriterSession};
 pub use keys::{
     Action, Author, Change, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
     RecipientView, StoreKeys, generate_identity,
 };
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};
-pub use place::{Draft, DraftFile, Held, Place, private_directory};
 pub use plain::FileSummary;
 pub use reader::{Artifact, FileReader};
-pub use repair::Repaired;
+pub use repair::RepairReport;
 pub use root::{Expected, Root, is_directory};
-pub(crate) use store::Shelf;
-pub use store::{Access, Listed, Store, StoreConfig};
+pub(crate) use store::StoreInner;
+pub use store::{Access, ListedArtifact, Store, StoreConfig};
 pub use survey::{LineageStats, Stats};
 pub use url::{Scheme, StoreUrl};
-pub use wal::{Pushed, WalArchive, WalEntry};
+pub use wal::{PushOutcome, WalArchive, WalEntry};
 pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// `work` on each of `items` by several threads; the answers in the order of the items.
-fn by_many<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Runs `work` on each item in several threads. Returns the results in the order of the items.
+fn parallel_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let one = || {
         let mut done = Vec::new();
@@ -85,7 +83,8 @@ fn by_many<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// How many threads work on an artifact: more wait for the disk or for pg_dump.
+/// Returns the number of threads that work on an artifact. More than eight would wait for the disk
+/// or for pg_dump.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
 }

@@ -1,8 +1,8 @@
 //! Reading blobs from packs.
 //!
-//! Packs of a directory are read in place. Those of a cloud are fetched whole
-//! the first time and kept in a directory of a bounded size: whoever reads an
-//! artifact needs nearly all of each, and one request is faster than a thousand.
+//! Packs in a directory are read in place. Packs in a cloud are downloaded whole at the first use,
+//! and kept in a cache directory of limited size: a reader of an artifact needs nearly all bytes of
+//! each pack, and one request is faster than a thousand.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ use super::bucket::Bucket;
 use super::{Error, Result, layout};
 use crate::process::{private_directories, write_private};
 
-/// In front of every pack.
+/// The first bytes of every pack.
 pub(super) const MAGIC: &[u8; 8] = b"PGGITPK\x01";
-/// A pack is closed when it has reached this size.
+/// The size, in bytes, at which a pack is closed.
 pub(super) const PACK_TARGET: usize = 16 << 20;
-/// What is in memory when a pack is closed may make it a little larger.
+/// The maximum size of a pack, in bytes: the last blob may exceed the target.
 const PACK_MAX: u64 = 18 << 20;
-/// So many packs may be fetched before anybody needs them.
+/// The maximum number of packs that are downloaded ahead of their use.
 const AHEAD_MAX: u64 = 64;
-/// Open files are few on some systems.
+/// The maximum number of open packs. Some systems allow few open files.
 const OPEN_MAX: usize = 128;
 
-/// Where the bytes of packs come from.
+/// Reads packs from the bucket, through a cache if it is a cloud.
 pub(crate) struct Packs {
     bucket: Arc<Bucket>,
     cache: Option<Cache>,
@@ -38,7 +38,7 @@ impl Packs {
         Self { bucket, cache, open: Mutex::default() }
     }
 
-    /// The bytes of a blob.
+    /// Reads the bytes of a blob. Fails if the pack is missing or too short.
     pub(crate) fn read(&self, pack: &str, offset: u32, stored: u32) -> Result<Vec<u8>> {
         let start = u64::from(offset);
         let Some(file) = self.file(pack)? else {
@@ -77,24 +77,26 @@ impl Packs {
         Ok(Some(file))
     }
 
-    /// How many packs it makes sense to fetch before they are needed.
+    /// Returns the number of packs that may be downloaded ahead of their use: they must fit into
+    /// half of the cache.
     pub(super) fn ahead(&self) -> usize {
         let room = self.cache.as_ref().map_or(0, |cache| cache.bytes_max / 2 / PACK_MAX);
         usize::try_from(room.min(AHEAD_MAX)).unwrap_or(0)
     }
 
-    /// Gets a pack before it is needed. Who needs it hears what is wrong with it.
+    /// Downloads a pack ahead of its use. An error is ignored here: the read that needs the pack
+    /// reports it.
     pub(super) fn fetch(&self, pack: &str) {
         let _ = self.file(pack);
     }
 
-    /// Something that was read from these packs is not right: removes those from
-    /// the cache whose files are damaged. Whether it makes sense to read again.
-    pub(super) fn distrust<'a>(&self, packs: impl IntoIterator<Item = &'a str>) -> bool {
+    /// Call it after content of these packs was found damaged. Removes their files from the cache
+    /// if these are damaged. Returns true if a second read may succeed.
+    pub(super) fn drop_damaged<'a>(&self, packs: impl IntoIterator<Item = &'a str>) -> bool {
         let Some(cache) = &self.cache else { return false };
         for pack in packs {
             cache.remove_damaged(pack);
-            // Somebody else may have replaced the file since this one was opened.
+            // Another process may have replaced the file since it was opened.
             self.lock().remove(pack);
         }
         true
@@ -105,44 +107,45 @@ impl Packs {
     }
 }
 
-/// A directory of packs that may be removed at any moment.
+/// A cache directory of packs. Its files may be removed at any time.
 pub(crate) struct Cache {
     directory: PathBuf,
     bytes_max: u64,
-    /// The packs that are on their way: the others who want one wait for it.
-    coming: Mutex<HashSet<String>>,
-    came: Condvar,
+    /// The packs that are being downloaded. Other threads that need one wait for it.
+    downloading: Mutex<HashSet<String>>,
+    downloaded: Condvar,
 }
 
-/// Says that a pack is not on its way any more, whatever has become of it.
-struct Coming<'a>(&'a Cache, &'a str);
+/// Marks a download as ended on drop, whether it succeeded or not.
+struct DownloadGuard<'a>(&'a Cache, &'a str);
 
-impl Drop for Coming<'_> {
+impl Drop for DownloadGuard<'_> {
     fn drop(&mut self) {
-        self.0.coming().remove(self.1);
-        self.0.came.notify_all();
+        self.0.downloading().remove(self.1);
+        self.0.downloaded.notify_all();
     }
 }
 
 impl Cache {
-    /// A cache in `directory`, which need not exist.
+    /// Creates a cache in `directory`, which need not exist, of at most `bytes_max` bytes.
     pub(crate) fn new(directory: PathBuf, bytes_max: u64) -> Self {
-        Self { directory, bytes_max, coming: Mutex::default(), came: Condvar::new() }
+        Self { directory, bytes_max, downloading: Mutex::default(), downloaded: Condvar::new() }
     }
 
-    /// The file of a pack; nothing where it cannot be kept.
+    /// Returns the file of a pack, and downloads it first if necessary. `None` if the cache cannot
+    /// keep it. Fails if the download fails or has a wrong digest.
     fn file(&self, bucket: &Bucket, pack: &str) -> Result<Option<File>> {
         let path = self.directory.join(pack);
-        let _coming = {
-            let mut coming = self.coming();
+        let _guard = {
+            let mut downloading = self.downloading();
             loop {
                 if let Ok(file) = File::open(&path) {
                     return Ok(Some(file));
                 }
-                if coming.insert(pack.to_owned()) {
-                    break Coming(self, pack);
+                if downloading.insert(pack.to_owned()) {
+                    break DownloadGuard(self, pack);
                 }
-                coming = self.came.wait(coming).unwrap_or_else(PoisonError::into_inner);
+                downloading = self.downloaded.wait(downloading).unwrap_or_else(PoisonError::into_inner);
             }
         };
         let name = layout::pack(pack);
@@ -150,20 +153,20 @@ impl Cache {
         if blake3::hash(&content).to_hex().as_str() != pack {
             return Err(Error::Damaged {
                 object: bucket.uri(&name),
-                detail: "its content is not what its name says".to_owned(),
+                detail: "its content does not match its digest".to_owned(),
             });
         }
-        // A full disk is no reason not to read a backup.
+        // A full disk must not prevent reading a backup.
         let kept = self.keep(&path, &content).ok();
         self.make_room();
         Ok(kept)
     }
 
-    fn coming(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    fn downloading(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.downloading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the file of a pack if it is not what its name says.
+    /// Removes the file of a pack if its content does not match its digest.
     fn remove_damaged(&self, pack: &str) {
         let path = self.directory.join(pack);
         if File::open(&path).and_then(digest).is_ok_and(|digest| digest == pack) {
@@ -172,7 +175,7 @@ impl Cache {
         let _ = fs::remove_file(&path);
     }
 
-    /// Writes the file so that nobody sees a part of it.
+    /// Writes the file atomically.
     fn keep(&self, path: &Path, content: &[u8]) -> io::Result<File> {
         private_directories(&self.directory)?;
         let partial = path.with_extension(format!("{}.partial", uuid::Uuid::now_v7()));
@@ -185,7 +188,7 @@ impl Cache {
         kept
     }
 
-    /// Removes what was used longest ago.
+    /// Removes the least recently used files until the cache is small enough.
     fn make_room(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         let mut files: Vec<_> = entries
@@ -202,7 +205,7 @@ impl Cache {
             if total <= self.bytes_max {
                 break;
             }
-            // Who has it open still reads it.
+            // Processes that have it open can still read it.
             if fs::remove_file(path).is_ok() {
                 total -= size;
             }

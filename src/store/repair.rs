@@ -1,24 +1,30 @@
-//! Giving a store back what is damaged, from a copy of it.
+//! Repairs a store with objects of a replica.
 
-use super::check::{Broken, Checked};
-use super::copy::good_pack;
+use super::check::{CheckReport, FindingTarget};
+use super::copy::verified_pack;
 use super::layout::{self, Revision};
 use super::{Error, Result, Store};
 use crate::process::crash_point;
 use crate::progress::Progress;
 
-/// What a repair has done.
+/// The result of a repair.
 #[derive(Debug, Default)]
-pub struct Repaired {
-    /// Objects that are whole again, by their URIs.
+pub struct RepairReport {
+    /// The URIs of repaired objects.
     pub objects: Vec<String>,
-    /// Those that are not, each with the reason.
+    /// The URIs of objects that could not be repaired, with the errors.
     pub failed: Vec<(String, Error)>,
 }
 
 impl Store {
-    /// Replaces what `checked` found by what is in `copy`, as far as it is good there.
-    pub fn repair(&self, checked: &Checked, copy: &Self, progress: &dyn Progress) -> Result<Repaired> {
+    /// Replaces the objects that `checked` found by those in `copy`, if they are intact there.
+    /// Fails if `copy` is another store, or if a storage fails.
+    pub fn repair(
+        &self,
+        checked: &CheckReport,
+        copy: &Self,
+        progress: &dyn Progress,
+    ) -> Result<RepairReport> {
         if copy.config().id != self.config().id {
             return Err(Error::OtherStore {
                 url: copy.url().to_string(),
@@ -26,13 +32,13 @@ impl Store {
                 found: copy.config().id.to_string(),
             });
         }
-        let mut repaired = Repaired::default();
+        let mut repaired = RepairReport::default();
         for finding in &checked.findings {
-            let done = match &finding.broken {
-                Broken::Pack(id) => self.repair_pack(id, copy),
-                Broken::Manifest(revision) => self.repair_manifest(revision, copy),
-                Broken::Artifact(location) => self.repair_artifact(location, copy, progress),
-                Broken::Wal(object) => self.repair_wal(object, copy),
+            let done = match &finding.target {
+                FindingTarget::Pack(id) => self.repair_pack(id, copy),
+                FindingTarget::Manifest(revision) => self.repair_manifest(revision, copy),
+                FindingTarget::Artifact(location) => self.repair_artifact(location, copy, progress),
+                FindingTarget::Wal(object) => self.repair_wal(object, copy),
             };
             match done {
                 Ok(()) => repaired.objects.push(finding.object.clone()),
@@ -45,33 +51,33 @@ impl Store {
         Ok(repaired)
     }
 
-    /// The good one takes the place of the damaged one in one step. Until then most
-    /// of what is in that can still be read.
+    /// Replaces the pack atomically. Until then, most of its content can still be read.
     fn repair_pack(&self, id: &str, copy: &Self) -> Result<()> {
-        let content = good_pack(copy, id)?;
-        self.shelf.bucket.replace(&layout::pack(id), content)?;
+        let content = verified_pack(copy, id)?;
+        self.inner.bucket.replace(&layout::pack(id), content)?;
         crash_point("store.repair.pack");
         Ok(())
     }
 
-    /// A manifest comes back as a newer revision before the damaged one goes: an
-    /// artifact is never without, or its packs would be garbage.
+    /// Writes the manifest as a newer revision before it removes the damaged one: without a
+    /// manifest, the packs of the artifact would be garbage.
     fn repair_manifest(&self, damaged: &Revision, copy: &Self) -> Result<()> {
-        let listed = copy.shelf.bucket.list(&damaged.prefix())?;
+        let listed = copy.inner.bucket.list(&damaged.prefix())?;
         let good = listed.iter().rev().filter_map(|object| Revision::of_object(&object.name));
-        let mut last = Error::NoObject { object: copy.shelf.bucket.uri(&damaged.prefix()) };
-        // An older revision may name packs that are gone; only this one or a newer one will do.
+        let mut last = Error::NoObject { object: copy.inner.bucket.uri(&damaged.prefix()) };
+        // An older revision may name packs that are gone, so only this one or a newer one can be
+        // used.
         for revision in good.filter(|revision| revision.number >= damaged.number) {
-            match copy.shelf.read_manifest(&revision) {
+            match copy.inner.read_manifest(&revision) {
                 Ok(manifest) => {
                     let next = Revision { number: damaged.number + 1, ..damaged.clone() };
-                    match self.shelf.write_manifest(&next, &manifest) {
-                        // Another repair was faster; sealed twice nothing looks the same.
-                        Err(Error::OtherObject { .. }) if self.shelf.read_manifest(&next).is_ok() => {}
+                    match self.inner.write_manifest(&next, &manifest) {
+                        // Another repair was faster. Two encryptions of the same manifest differ.
+                        Err(Error::OtherObject { .. }) if self.inner.read_manifest(&next).is_ok() => {}
                         other => drop(other?),
                     }
                     crash_point("store.repair.manifest");
-                    return self.shelf.bucket.delete(&damaged.object());
+                    return self.inner.bucket.delete(&damaged.object());
                 }
                 Err(error) => last = error,
             }
@@ -87,7 +93,7 @@ impl Store {
         if !copied.waiting.is_empty() {
             return Err(Error::Damaged {
                 object: location.to_owned(),
-                detail: "packs of it are about to be removed; it can come back after that".to_owned(),
+                detail: "some of its packs are pending deletion; repair it after their removal".to_owned(),
             });
         }
         match copied.artifacts.is_empty() {

@@ -1,14 +1,14 @@
-//! The places from which bytes may be read.
+//! The roots: stores and directories from which backups may be read.
 //!
-//! Anyone with push access can write a record. Therefore its location is only a hint: it is used only
-//! inside a root, that is, a place that the user has named. If the bytes were moved, they are found in
-//! another root by the id of the backup.
+//! Anyone with push access can write a record. Therefore its location is only a hint: it is used
+//! only inside a root, which is a store or directory that the user has configured. If the bytes
+//! were moved, they are found in another root by the id of the backup.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::place::Held;
+use super::destination::StoredBackup;
 use super::plain::{FileUri, Stored};
 use super::store::{Access, Store, revision_of};
 use super::url::{Scheme, StoreUrl};
@@ -44,7 +44,7 @@ impl Root {
     }
 
     /// Returns true if a location is inside this root. Symbolic links are resolved.
-    pub fn leads_to(&self, location: &str) -> bool {
+    pub fn contains_location(&self, location: &str) -> bool {
         match self {
             Self::Store(url) => Store::url_of(location)
                 .and_then(|text| text.parse::<StoreUrl>().ok())
@@ -67,34 +67,34 @@ impl Root {
     }
 
     /// Opens the bytes at a location inside this root.
-    fn at(&self, location: &str, backup: &Backup, access: &Access) -> Result<Held> {
+    fn at(&self, location: &str, backup: &Backup, access: &Access) -> Result<StoredBackup> {
         let missing = || Error::NoObject { object: location.to_owned() };
         match self {
             Self::Store(url) => {
                 let revision = Store::url_of(location).and_then(|other| revision_of(location, other));
                 let name = revision.ok_or_else(missing)?.prefix();
-                let store = self.admitted(url, backup, access)?;
-                Ok(Held::Artifact(store.at(&store.url().join(name.trim_end_matches('/')))?))
+                let store = self.open_verified(url, backup, access)?;
+                Ok(StoredBackup::Artifact(store.at(&store.url().join(name.trim_end_matches('/')))?))
             }
             Self::Directory(directory) => {
                 let path = inside(directory, location).ok_or_else(missing)?;
-                Ok(Held::Plain(Stored::open(&path)?))
+                Ok(StoredBackup::Plain(Stored::open(&path)?))
             }
         }
     }
 
     /// Opens the bytes of the backup by its id.
-    fn find(&self, backup: &Backup, access: &Access) -> Result<Held> {
+    fn find(&self, backup: &Backup, access: &Access) -> Result<StoredBackup> {
         let database = backup.database.as_str();
         let missing = || Error::NoObject { object: format!("{} in {self}", backup.id) };
         match self {
             Self::Store(url) => {
-                let store = self.admitted(url, backup, access)?;
-                let lineage = layout::lineage(&store.shelf.crypt, database);
+                let store = self.open_verified(url, backup, access)?;
+                let lineage = layout::lineage(&store.inner.crypt, database);
                 for id in ids(backup) {
                     match store.at(&store.url().join(&format!("{lineage}{id}"))) {
                         Err(Error::NoObject { .. }) => {}
-                        other => return other.map(Held::Artifact),
+                        other => return other.map(StoredBackup::Artifact),
                     }
                 }
                 Err(missing())
@@ -102,12 +102,12 @@ impl Root {
             Self::Directory(directory) => {
                 let paths = ids(backup).into_iter().map(|id| directory.join(database).join(id));
                 let found = paths.map(|path| Stored::open(&path)).find_map(Result::ok);
-                found.map(Held::Plain).ok_or_else(missing)
+                found.map(StoredBackup::Plain).ok_or_else(missing)
             }
         }
     }
 
-    fn admitted(&self, url: &StoreUrl, backup: &Backup, access: &Access) -> Result<Store> {
+    fn open_verified(&self, url: &StoreUrl, backup: &Backup, access: &Access) -> Result<Store> {
         let store = Store::open(url, access)?;
         let keys = backup.encryption.iter().map(|it| it.key_id.to_string()).collect();
         store.check_identity(&Expected {
@@ -134,17 +134,18 @@ pub fn is_directory(location: &str) -> bool {
 
 /// Finds the bytes of a backup in `access.roots`: first in the preferred ones, then in those that
 /// contain the recorded location, then in the others. If none has them, the first error counts.
-pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
+pub(super) fn find(backup: &Backup, access: &Access) -> Result<StoredBackup> {
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
-    if !Held::is_ours(location) {
+    if !StoredBackup::is_location(location) {
         let reason = "it is neither a directory nor a store";
         return Err(Error::BadLocation { location: location.to_owned(), reason });
     }
     let others = access.roots.iter().filter(|root| !access.preferred.contains(root));
-    let (recorded, others): (Vec<&Root>, Vec<&Root>) = others.partition(|root| root.leads_to(location));
+    let (recorded, others): (Vec<&Root>, Vec<&Root>) =
+        others.partition(|root| root.contains_location(location));
     let mut first = None;
     for root in access.preferred.iter().chain(recorded) {
-        let held = match root.leads_to(location) {
+        let held = match root.contains_location(location) {
             true => root.at(location, backup, access),
             false => root.find(backup, access),
         };
@@ -162,7 +163,7 @@ pub(super) fn find(backup: &Backup, access: &Access) -> Result<Held> {
             held => return held,
         }
     }
-    Err(first.unwrap_or_else(|| Error::Elsewhere { location: location.to_owned() }))
+    Err(first.unwrap_or_else(|| Error::OutsideRoots { location: location.to_owned() }))
 }
 
 /// Returns the possible names of the bytes of a backup. Each attempt has its own.
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_counts_only_inside_of_a_root() {
+    fn a_location_counts_only_inside_a_root() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path().canonicalize().unwrap();
         for name in ["ours/shop/x", "theirs/shop/x"] {
@@ -215,25 +216,35 @@ mod tests {
         let root = Root::Directory(base.join("ours"));
         let uri = |path: &str| FileUri::from_path(&base.join(path)).unwrap().to_string();
         for inside in ["ours/shop/x", "alias/shop/x", "ours/not/there"] {
-            assert!(root.leads_to(&uri(inside)), "{inside}");
+            assert!(root.contains_location(&uri(inside)), "{inside}");
         }
         for outside in ["theirs/shop/x", "ours/link/shop/x", "ours", "ours2/x", "not/there"] {
-            assert!(!root.leads_to(&uri(outside)), "{outside}");
+            assert!(!root.contains_location(&uri(outside)), "{outside}");
         }
-        assert!(!root.leads_to("file:///proc/self/cwd/shop/x") && !root.leads_to("s3://bucket/x"));
+        assert!(
+            !root.contains_location("file:///proc/self/cwd/shop/x")
+                && !root.contains_location("s3://bucket/x")
+        );
     }
 
     #[test]
-    fn a_store_is_the_same_by_whatever_path() {
+    fn all_paths_to_a_store_are_equal() {
         let base = tempfile::tempdir().unwrap();
         fs::create_dir(base.path().join("store")).unwrap();
         symlink(base.path().join("store"), base.path().join("alias")).unwrap();
         let root = Root::Store(StoreUrl::from_directory(&base.path().join("store")).unwrap());
         let at =
             |name: &str| StoreUrl::from_directory(&base.path().join(name)).unwrap().join("artifacts/a/b");
-        assert!(root.leads_to(&at("store")) && root.leads_to(&at("alias")) && !root.leads_to(&at("other")));
+        assert!(
+            root.contains_location(&at("store"))
+                && root.contains_location(&at("alias"))
+                && !root.contains_location(&at("other"))
+        );
         let cloud = Root::Store("s3://bucket/a".parse().unwrap());
-        assert!(cloud.leads_to("s3://bucket/a/artifacts/shop/x"));
-        assert!(!cloud.leads_to("s3://bucket/ab/artifacts/shop/x") && !cloud.leads_to("s3://bucket/a/x"));
+        assert!(cloud.contains_location("s3://bucket/a/artifacts/shop/x"));
+        assert!(
+            !cloud.contains_location("s3://bucket/ab/artifacts/shop/x")
+                && !cloud.contains_location("s3://bucket/a/x")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A store: what is in it, and how one begins to read and to write.
+//! The facade of a store: creation, opening, listing, and manifests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
 use super::crypt::Crypt;
-use super::delta::Spare;
+use super::delta::BufferPool;
 use super::keys::{self, Author, Keyring, NewRecipient};
 use super::layout::{self, Revision};
 use super::manifest::{FORMAT, Manifest};
@@ -24,61 +24,61 @@ use super::{Error, Result};
 use crate::domain::{Timestamp, to_canonical_json};
 use crate::process::crash_point;
 
-/// How manifests are compressed: they are small and read often.
+/// The zstd level of manifests. They are small and read often.
 const MANIFEST_LEVEL: i32 = 9;
 
-/// What a store says about itself. Written once.
+/// The configuration of a store. It is written once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StoreConfig {
-    /// The version of the format; a program that knows a lower one keeps away.
+    /// The version of the format. Programs that know only lower versions refuse the store.
     pub format: u64,
-    /// Which store this is, wherever it is copied to.
+    /// The id of the store. Replicas have the same id.
     #[schemars(with = "String")]
     pub id: Uuid,
-    /// When it was made, RFC 3339.
+    /// The time of its creation, RFC 3339.
     pub created_at: String,
-    /// Whether names and content are sealed.
+    /// True if names and content are encrypted.
     pub encrypted: bool,
-    /// What a later version may add.
+    /// Members of later versions.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// How a store is reached.
+/// The settings for opening stores.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// What the cloud needs.
+    /// The settings of clouds.
     pub cloud: CloudSettings,
-    /// Where packs of a cloud are kept for a while, and how many bytes of them.
+    /// The cache directory for packs of clouds, and its maximum size in bytes.
     pub cache: Option<(PathBuf, u64)>,
-    /// What opens encrypted stores.
+    /// The identities and passphrases for encrypted stores.
     pub keyring: Keyring,
-    /// The places from which the bytes of backups may be read.
+    /// The stores and directories from which backups may be read.
     pub roots: Vec<Root>,
-    /// Those of them that are asked before the recorded location.
+    /// The roots that are searched before the recorded location.
     pub preferred: Vec<Root>,
 }
 
-/// What reading and writing share.
-pub(crate) struct Shelf {
+/// The parts of a store that readers and writers share.
+pub(crate) struct StoreInner {
     pub(crate) bucket: Arc<Bucket>,
     pub(crate) crypt: Crypt,
     pub(crate) packs: Packs,
     pub(crate) config: StoreConfig,
 }
 
-/// A store that is there.
+/// An open store.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) inner: Arc<StoreInner>,
 }
 
-/// An artifact as a listing shows it.
+/// An artifact in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its id.
+pub struct ListedArtifact {
+    /// The id of the artifact.
     pub id: String,
-    /// When this revision of it was written, by the clock of the storage.
+    /// The time when this revision was written, by the clock of the storage.
     pub modified: Timestamp,
     /// The URI that records have as location.
     pub location: String,
@@ -86,24 +86,24 @@ pub struct Listed {
 }
 
 impl Store {
-    /// Makes a store where there is none.
+    /// Creates a store. Fails if there is one.
     pub fn init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
-        let bucket = vacant(url, access)?;
+        let bucket = bucket_without_store(url, access)?;
         let config = new_config(now, false);
         write_config(&bucket, &config)?;
         Ok(Self::with(bucket, config, Crypt::default(), access))
     }
 
-    /// Makes one whose names and content only `recipients` can read.
+    /// Creates an encrypted store for `recipients`. Fails if there is a store.
     pub fn init_encrypted(
         url: &StoreUrl,
         access: &Access,
         recipients: &[NewRecipient],
         author: &Author,
     ) -> Result<Self> {
-        let bucket = vacant(url, access)?;
+        let bucket = bucket_without_store(url, access)?;
         let config = new_config(author.at, true);
-        // A store must not be there before its keys are.
+        // The keys come before the configuration, whose existence makes it a store.
         let (crypt, number) = keys::begin(&bucket, config.id, recipients, author)?;
         crash_point("store.keys.begun");
         if let Err(error) = write_config(&bucket, &config) {
@@ -115,7 +115,8 @@ impl Store {
         Ok(Self::with(bucket, config, crypt, access))
     }
 
-    /// The store at `url`.
+    /// Opens the store at `url`. Fails if there is none, if it has a newer format, or if it is
+    /// encrypted and no key in `access` opens it.
     pub fn open(url: &StoreUrl, access: &Access) -> Result<Self> {
         let bucket = Bucket::open(url, &access.cloud)?;
         let Some(bytes) = bucket.find(layout::CONFIG)? else {
@@ -129,7 +130,8 @@ impl Store {
         Ok(Self::with(bucket, config, crypt, access))
     }
 
-    /// Reads the configuration of the store at `url`; `None` if there is no store.
+    /// Reads the configuration of the store at `url`; `None` if there is no store. Fails if it
+    /// cannot be read or has a newer format.
     pub fn peek(url: &StoreUrl, access: &Access) -> Result<Option<StoreConfig>> {
         let bucket = Bucket::open(url, &access.cloud)?;
         match bucket.find(layout::CONFIG) {
@@ -146,15 +148,15 @@ impl Store {
             return Err(Error::Replaced { url, expected: other.clone(), found });
         }
         match expected.keys.first() {
-            Some(_) if !self.config().encrypted => Err(Error::Unsealed { url }),
-            Some(key) if !expected.keys.iter().any(|key| self.shelf.crypt.knows(key)) => {
+            Some(_) if !self.config().encrypted => Err(Error::RecordedAsEncrypted { url }),
+            Some(key) if !expected.keys.iter().any(|key| self.inner.crypt.knows(key)) => {
                 Err(Error::OtherKeys { url, key: key.clone() })
             }
             _ => Ok(()),
         }
     }
 
-    /// The store at `url`, made if there is none.
+    /// Opens the store at `url`, and creates it if there is none.
     pub fn open_or_init(url: &StoreUrl, access: &Access, now: Timestamp) -> Result<Self> {
         match Self::open(url, access) {
             Err(Error::NoStore { .. }) => match Self::init(url, access, now) {
@@ -172,55 +174,57 @@ impl Store {
             .as_ref()
             .map(|(directory, bytes)| Cache::new(directory.join(config.id.to_string()), *bytes));
         let packs = Packs::new(Arc::clone(&bucket), cache);
-        Self { shelf: Arc::new(Shelf { bucket, crypt, packs, config }) }
+        Self { inner: Arc::new(StoreInner { bucket, crypt, packs, config }) }
     }
 
-    /// Where it is.
+    /// Returns the URL.
     pub fn url(&self) -> &StoreUrl {
-        self.shelf.bucket.url()
+        self.inner.bucket.url()
     }
 
-    /// What it says about itself.
+    /// Returns the configuration.
     pub fn config(&self) -> &StoreConfig {
-        &self.shelf.config
+        &self.inner.config
     }
 
-    /// Begins an artifact that is stored against the newest one of its lineage.
+    /// Begins an artifact, with the newest one of its lineage as base. Fails if the storage cannot
+    /// be written.
     pub fn begin(&self, new: NewArtifact) -> Result<ArtifactWriter> {
         let lineage = new.lineage.clone();
-        ArtifactWriter::begin(&self.shelf, new, || self.latest(&lineage))
+        ArtifactWriter::begin(&self.inner, new, || self.latest(&lineage))
     }
 
-    /// All artifacts, each in its newest revision, by lineage and id.
-    pub fn list(&self) -> Result<Vec<Listed>> {
+    /// Returns all artifacts in their newest revision, by lineage and id. Fails if the storage
+    /// cannot be listed.
+    pub fn list(&self) -> Result<Vec<ListedArtifact>> {
         self.listed(layout::ARTIFACTS)
     }
 
-    /// Those of a lineage, by id.
-    pub fn list_lineage(&self, lineage: &str) -> Result<Vec<Listed>> {
-        self.listed(&layout::lineage(&self.shelf.crypt, lineage))
+    /// Returns the artifacts of a lineage, by id. Fails if the storage cannot be listed.
+    pub fn list_lineage(&self, lineage: &str) -> Result<Vec<ListedArtifact>> {
+        self.listed(&layout::lineage(&self.inner.crypt, lineage))
     }
 
-    fn listed(&self, prefix: &str) -> Result<Vec<Listed>> {
-        let mut found: Vec<Listed> = Vec::new();
-        for Object { name, modified, .. } in self.shelf.bucket.list(prefix)? {
-            // What is not ours is of no concern.
+    fn listed(&self, prefix: &str) -> Result<Vec<ListedArtifact>> {
+        let mut found: Vec<ListedArtifact> = Vec::new();
+        for Object { name, modified, .. } in self.inner.bucket.list(prefix)? {
+            // Objects of other programs are ignored.
             let Some(revision) = Revision::of_object(&name) else { continue };
             if found.last().is_some_and(|last| last.revision.prefix() == revision.prefix()) {
                 found.pop();
             }
-            let location = self.shelf.bucket.uri(revision.prefix().trim_end_matches('/'));
-            found.push(Listed { id: revision.id.clone(), modified, location, revision });
+            let location = self.inner.bucket.uri(revision.prefix().trim_end_matches('/'));
+            found.push(ListedArtifact { id: revision.id.clone(), modified, location, revision });
         }
         Ok(found)
     }
 
-    /// The newest artifact of a lineage that can be opened.
+    /// Returns the newest readable artifact of a lineage.
     fn latest(&self, lineage: &str) -> Result<Option<Artifact>> {
         for listed in self.list_lineage(lineage)?.iter().rev() {
             match self.artifact(listed) {
                 Ok(artifact) => return Ok(Some(artifact)),
-                // Removed meanwhile, or nothing to build on.
+                // It was removed meanwhile, or cannot be a base.
                 Err(Error::NoObject { .. } | Error::Damaged { .. } | Error::Newer { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -228,19 +232,20 @@ impl Store {
         Ok(None)
     }
 
-    /// An artifact that was listed.
-    pub fn artifact(&self, listed: &Listed) -> Result<Artifact> {
-        let manifest = self.shelf.read_manifest(&listed.revision)?;
-        Ok(Artifact::new(Arc::clone(&self.shelf), manifest))
+    /// Opens a listed artifact. Fails if its manifest is missing or damaged.
+    pub fn artifact(&self, listed: &ListedArtifact) -> Result<Artifact> {
+        let manifest = self.inner.read_manifest(&listed.revision)?;
+        Ok(Artifact::new(Arc::clone(&self.inner), manifest))
     }
 
-    /// The URL of the store that a location is in, if it looks like one of a store.
+    /// Returns the URL of the store in a location; `None` if the location is not that of an
+    /// artifact.
     pub fn url_of(location: &str) -> Option<&str> {
         let (url, _) = location.rsplit_once(&format!("/{}", layout::ARTIFACTS))?;
         revision_of(location, url).map(|_| url)
     }
 
-    /// The artifact that a record names as its location.
+    /// Opens the artifact at a location. Fails if it is missing, damaged or not in this store.
     pub fn at(&self, location: &str) -> Result<Artifact> {
         let missing = || Error::NoObject { object: location.to_owned() };
         let revision = revision_of(location, &self.url().to_string()).ok_or_else(missing)?;
@@ -248,57 +253,58 @@ impl Store {
         self.artifact(&listed)
     }
 
-    /// Removes the artifact that a record names as its location. Its packs are
-    /// garbage then.
+    /// Removes the artifact at a location. Its packs become garbage. Does nothing if the location
+    /// is not in this store. Fails if an object cannot be removed.
     pub fn remove(&self, location: &str) -> Result<()> {
         let Some(revision) = revision_of(location, &self.url().to_string()) else { return Ok(()) };
-        // The lowest revision first: what is left is whole to the end.
-        for object in self.shelf.bucket.list(&revision.prefix())? {
-            self.shelf.bucket.delete(&object.name)?;
+        // The lowest revision first, so that the newest one remains valid until the end.
+        for object in self.inner.bucket.list(&revision.prefix())? {
+            self.inner.bucket.delete(&object.name)?;
             crash_point("store.remove.removed");
         }
         Ok(())
     }
 }
 
-/// The artifact that `location` is in the store `url`, as a revision that is none.
+/// Returns the artifact of a location in the store `url`, as a revision with the number 0, which
+/// does not exist.
 pub(super) fn revision_of(location: &str, url: &str) -> Option<Revision> {
     let path = location.strip_prefix(url)?.strip_prefix('/')?;
     Revision::of_object(&format!("{path}/00000000"))
 }
 
-impl Shelf {
+impl StoreInner {
     pub(crate) fn seal(&self, content: Vec<u8>, place: &str) -> Result<Vec<u8>> {
         self.crypt.seal(content, place).ok_or_else(|| Error::Storage {
             action: "encrypt",
             object: self.bucket.url().to_string(),
-            detail: "there is no randomness".to_owned(),
+            detail: "the system has no random numbers".to_owned(),
             transient: false,
         })
     }
 
-    /// Writes a revision of a manifest; how many bytes it has.
+    /// Writes a revision of a manifest. Returns its size in bytes.
     pub(crate) fn write_manifest(&self, revision: &Revision, manifest: &Manifest) -> Result<u64> {
         let name = revision.object();
         let json = serde_json::to_vec(manifest).unwrap_or_default();
         let blob = Encoder::new(MANIFEST_LEVEL).and_then(|mut encoder| encoder.whole(&json));
         let blob = blob.map_err(|error| Error::io("compress", "zstd".as_ref(), error))?;
-        let object: Bytes = self.seal(proved(blob, &name), &name)?.into();
+        let object: Bytes = self.seal(with_digest(blob, &name), &name)?.into();
         let size = object.len() as u64;
         self.bucket.put(&name, object)?;
         Ok(size)
     }
 
-    /// Reads it.
+    /// Reads a revision of a manifest. Fails if it is missing, damaged or of a newer format.
     pub(crate) fn read_manifest(&self, revision: &Revision) -> Result<Manifest> {
         let name = revision.object();
         let damaged =
             |detail: &str| Error::Damaged { object: self.bucket.uri(&name), detail: detail.to_owned() };
         let sealed = self.bucket.get(&name)?.to_vec();
         let content = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
-        let blob = proof(&content, &name).ok_or_else(|| damaged("it is not what was written"))?;
+        let blob = check_digest(&content, &name).ok_or_else(|| damaged("its digest does not match"))?;
         let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;
-        let Some(Blob::Whole(json)) = decoder.decode(blob, &mut Spare::default()) else {
+        let Some(Blob::Whole(json)) = decoder.decode(blob, &mut BufferPool::default()) else {
             return Err(damaged("it is not a manifest"));
         };
         let value: Value = serde_json::from_slice(&json).map_err(|_| damaged("it is not JSON"))?;
@@ -309,14 +315,14 @@ impl Shelf {
         let manifest: Manifest = serde_json::from_value(value)
             .map_err(|error| damaged(&format!("it is not a manifest: {error}")))?;
         if !manifest.is_sound() || manifest.id != revision.id {
-            return Err(damaged("its parts do not fit together"));
+            return Err(damaged("it is inconsistent"));
         }
         Ok(manifest)
     }
 }
 
-/// A place where there is no store yet.
-fn vacant(url: &StoreUrl, access: &Access) -> Result<Bucket> {
+/// Opens the bucket of a new store. Fails if there is a store.
+fn bucket_without_store(url: &StoreUrl, access: &Access) -> Result<Bucket> {
     let bucket = Bucket::open(url, &access.cloud)?;
     match bucket.find(layout::CONFIG)? {
         Some(_) => Err(Error::StoreExists { url: url.to_string() }),
@@ -332,21 +338,21 @@ fn new_config(now: Timestamp, encrypted: bool) -> StoreConfig {
 fn write_config(bucket: &Bucket, config: &StoreConfig) -> Result<()> {
     let value = serde_json::to_value(config).unwrap_or_default();
     match bucket.put(layout::CONFIG, to_canonical_json(&value).into()) {
-        // Somebody was faster.
+        // Another process was faster.
         Err(Error::OtherObject { .. }) => Err(Error::StoreExists { url: bucket.url().to_string() }),
         other => other,
     }
 }
 
-/// A manifest with the digest of itself and its place behind it.
-pub(super) fn proved(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
+/// Appends the digest of a blob and its name.
+pub(super) fn with_digest(mut blob: Vec<u8>, name: &str) -> Vec<u8> {
     let digest = digest_at(&blob, name);
     blob.extend_from_slice(digest.as_bytes());
     blob
 }
 
-/// The manifest, if that is its digest.
-pub(super) fn proof<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
+/// Returns the blob if the digest at the end matches.
+pub(super) fn check_digest<'a>(content: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (blob, digest) = content.split_last_chunk::<32>()?;
     (digest_at(blob, name) == *digest).then_some(blob)
 }

@@ -1,4 +1,4 @@
-//! All that is in a store: what its maintenance looks at.
+//! Surveys of a store, for its maintenance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,14 +6,14 @@ use super::bucket::{Bucket, Object};
 use super::crypt::unhex;
 use super::layout::{self, Revision};
 use super::manifest::{Manifest, PackEntry};
-use super::{Error, Listed, Result, Shelf, Store, by_many};
+use super::{Error, ListedArtifact, Result, Store, StoreInner, parallel_map};
 use crate::domain::Timestamp;
 
-/// How often an artifact that changes while it is read is looked up again.
+/// The maximum number of reads of an artifact that changes meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The newest manifest of an artifact.
-pub(super) struct Found {
+pub(super) struct FoundArtifact {
     pub(super) revision: Revision,
     pub(super) object: Object,
     pub(super) manifest: Result<Manifest>,
@@ -21,30 +21,30 @@ pub(super) struct Found {
 
 /// All artifacts.
 pub(super) struct Artifacts {
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<FoundArtifact>,
     /// Manifests with a newer revision beside them.
     pub(super) superseded: Vec<Object>,
 }
 
-/// Somebody who writes, or who died while writing.
+/// A writer that is active or has crashed.
 pub(super) struct Writer {
-    /// What its objects begin with.
+    /// The prefix of its objects.
     pub(super) prefix: String,
-    /// When it began; nothing when it was taken for dead already.
+    /// The time of its start; `None` if a garbage collection has ended its session.
     pub(super) started: Option<Timestamp>,
-    /// Its last sign of life.
-    pub(super) last: Timestamp,
+    /// The time of its last heartbeat.
+    pub(super) last_heartbeat: Timestamp,
 }
 
-/// All packs, by their ids.
+/// Returns all packs, by id.
 pub(super) fn packs(bucket: &Bucket) -> Result<BTreeMap<String, Object>> {
     let listed = bucket.list(layout::PACKS)?.into_iter();
     Ok(listed.filter_map(|object| Some((pack_id(&object.name)?.to_owned(), object))).collect())
 }
 
-/// The sizes of those of `wanted` that are there, by their ids. Files are looked up
-/// one by one, so that it does not matter how many others there are; a cloud lists a
-/// thousand with one request.
+/// Returns the sizes in bytes of the existing packs among `wanted`, by id; in a cloud, of all
+/// packs. Files are checked one by one, so that the time does not depend on the number of others; a
+/// cloud lists a thousand objects in one request.
 pub(super) fn sizes(bucket: &Bucket, wanted: &[PackEntry]) -> Result<BTreeMap<String, u64>> {
     let mut sizes = BTreeMap::new();
     for PackEntry { id, .. } in wanted {
@@ -65,17 +65,17 @@ fn pack_id(name: &str) -> Option<&str> {
     (unhex::<32>(id).is_some() && layout::pack(id) == name).then_some(id)
 }
 
-/// All writers.
+/// Returns all writers.
 pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
     let mut found: Vec<Writer> = Vec::new();
     for Object { name, modified, .. } in bucket.list(layout::WRITERS)? {
         let Some((prefix, number)) = name.rsplit_once('/') else { continue };
         let prefix = format!("{prefix}/");
         if found.last().is_none_or(|last| last.prefix != prefix) {
-            found.push(Writer { prefix, started: None, last: modified });
+            found.push(Writer { prefix, started: None, last_heartbeat: modified });
         }
         if let Some(writer) = found.last_mut() {
-            writer.last = writer.last.max(modified);
+            writer.last_heartbeat = writer.last_heartbeat.max(modified);
             if number == "00000000" {
                 writer.started = Some(modified);
             }
@@ -85,47 +85,47 @@ pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
 }
 
 /// Reads the newest manifest of every artifact.
-pub(super) fn artifacts(shelf: &Shelf) -> Result<Artifacts> {
+pub(super) fn artifacts(inner: &StoreInner) -> Result<Artifacts> {
     let mut newest: Vec<(Revision, Object)> = Vec::new();
     let mut superseded = Vec::new();
-    for object in shelf.bucket.list(layout::ARTIFACTS)? {
+    for object in inner.bucket.list(layout::ARTIFACTS)? {
         let Some(revision) = Revision::of_object(&object.name) else { continue };
         if newest.last().is_some_and(|(last, _)| last.prefix() == revision.prefix()) {
             superseded.extend(newest.pop().map(|(_, object)| object));
         }
         newest.push((revision, object));
     }
-    let read = by_many(&newest, |(revision, object)| read(shelf, revision.clone(), object.clone()));
+    let read = parallel_map(&newest, |(revision, object)| read(inner, revision.clone(), object.clone()));
     let found = read.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Artifacts { found, superseded })
 }
 
-/// The manifest; nothing when the artifact was removed meanwhile.
-fn read(shelf: &Shelf, mut revision: Revision, mut object: Object) -> Result<Option<Found>> {
+/// Reads a manifest; `None` if the artifact was removed meanwhile.
+fn read(inner: &StoreInner, mut revision: Revision, mut object: Object) -> Result<Option<FoundArtifact>> {
     for _ in 0..ATTEMPTS {
-        match shelf.read_manifest(&revision) {
+        match inner.read_manifest(&revision) {
             Err(Error::NoObject { .. }) => {}
             manifest @ (Ok(_) | Err(Error::Damaged { .. } | Error::Newer { .. })) => {
-                return Ok(Some(Found { revision, object, manifest }));
+                return Ok(Some(FoundArtifact { revision, object, manifest }));
             }
-            // What may go better later says nothing about the artifact.
+            // A temporary failure says nothing about the artifact.
             Err(error) => return Err(error),
         }
-        let mut there = shelf.bucket.list(&revision.prefix())?;
+        let mut there = inner.bucket.list(&revision.prefix())?;
         there.retain(|object| Revision::of_object(&object.name).is_some());
         let Some(last) = there.pop() else { return Ok(None) };
         if let Some(found) = Revision::of_object(&last.name) {
             (revision, object) = (found, last);
         }
     }
-    let manifest = Err(Error::NoObject { object: shelf.bucket.uri(&revision.object()) });
-    Ok(Some(Found { revision, object, manifest }))
+    let manifest = Err(Error::NoObject { object: inner.bucket.uri(&revision.object()) });
+    Ok(Some(FoundArtifact { revision, object, manifest }))
 }
 
-impl Found {
-    /// As a listing shows it.
-    pub(super) fn listed(&self, bucket: &Bucket) -> Listed {
-        Listed {
+impl FoundArtifact {
+    /// Returns the entry for a listing.
+    pub(super) fn listed(&self, bucket: &Bucket) -> ListedArtifact {
+        ListedArtifact {
             id: self.revision.id.clone(),
             modified: self.object.modified,
             location: bucket.uri(self.revision.prefix().trim_end_matches('/')),
@@ -135,7 +135,8 @@ impl Found {
 }
 
 impl Artifacts {
-    /// The packs that the artifacts name. A manifest that cannot be read may name any.
+    /// Returns the packs that the artifacts name, the superseded manifests, and the number of
+    /// artifacts. Fails if a manifest cannot be read, because it may name any pack.
     pub(super) fn named(self) -> Result<(BTreeSet<String>, Vec<Object>, usize)> {
         let mut named = BTreeSet::new();
         let count = self.found.len();
@@ -146,41 +147,41 @@ impl Artifacts {
     }
 }
 
-/// What a store has, in numbers.
+/// The statistics of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How many artifacts.
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Bytes of all their files.
+    /// The total size of their files, in bytes.
     pub content_bytes: u64,
-    /// How many packs.
+    /// The number of packs.
     pub packs: usize,
-    /// Bytes of all packs and manifests.
+    /// The size of all packs and manifests, in bytes.
     pub stored_bytes: u64,
-    /// Packs that no artifact names.
+    /// The number of packs that no artifact names.
     pub garbage_packs: usize,
-    /// Their bytes.
+    /// The size of these packs, in bytes.
     pub garbage_bytes: u64,
-    /// The same by database.
+    /// The statistics of each database.
     pub lineages: BTreeMap<String, LineageStats>,
 }
 
-/// What there is of a database.
+/// The statistics of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LineageStats {
-    /// How many artifacts.
+    /// The number of artifacts.
     pub artifacts: usize,
-    /// Bytes of all their files.
+    /// The total size of their files, in bytes.
     pub content_bytes: u64,
-    /// Bytes of the packs that they name, and of their manifests.
+    /// The size of the packs that they name and of their manifests, in bytes.
     pub stored_bytes: u64,
 }
 
 impl Store {
-    /// Counts what is there.
+    /// Counts the objects of the store. Fails if a manifest cannot be read.
     pub fn stats(&self) -> Result<Stats> {
-        let packs = packs(&self.shelf.bucket)?;
-        let artifacts = artifacts(&self.shelf)?;
+        let packs = packs(&self.inner.bucket)?;
+        let artifacts = artifacts(&self.inner)?;
         let mut stats = Stats { packs: packs.len(), ..Stats::default() };
         let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         stats.stored_bytes = packs.values().map(|object| object.size).sum::<u64>()

@@ -1,4 +1,4 @@
-//! Where a store is.
+//! URLs of stores.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,23 @@ use std::str::FromStr;
 use super::Error;
 use super::plain::FileUri;
 
-/// `file:///var/backups/store`, `s3://bucket/prefix`, `az://container/prefix` or
-/// `gs://bucket/prefix`; an absolute path means a file URL. It holds no
-/// credentials.
+/// The URL of a store: `file:///var/backups/store`, `s3://bucket/prefix`, `az://container/prefix`
+/// or `gs://bucket/prefix`. An absolute path is a file URL. It never has credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StoreUrl {
     scheme: Scheme,
     /// The bucket or container; empty for files.
     bucket: String,
-    /// Without slashes at its ends; for files with one in front.
+    /// The path without slashes at its ends; for files, with a slash at the beginning.
     prefix: String,
 }
 
-/// What kind of storage it is.
+/// The kind of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// A directory.
     File,
-    /// Amazon S3 and what speaks its protocol.
+    /// Amazon S3, and servers with its protocol.
     S3,
     /// Azure Blob Storage.
     Azure,
@@ -42,28 +41,28 @@ impl Scheme {
 }
 
 impl StoreUrl {
-    /// A store in the directory `path`, which is absolute.
+    /// Returns the URL of a store in the directory `path`. Fails if the path is not absolute.
     pub fn from_directory(path: &Path) -> Result<Self, Error> {
         let uri = FileUri::from_path(path)?;
         uri.as_str().parse()
     }
 
-    /// What kind of storage it is.
+    /// Returns the kind of the storage.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The bucket or container; empty for files.
+    /// Returns the bucket or container; empty for files.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// What stands before the name of each object in the bucket; may be empty.
+    /// Returns the prefix of the names of objects in the bucket; may be empty.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The directory, if it is one.
+    /// Returns the directory; `None` in a cloud.
     pub fn directory(&self) -> Option<PathBuf> {
         match self.scheme {
             Scheme::File => self.to_string().parse::<FileUri>().ok().map(|uri| uri.to_path()),
@@ -71,7 +70,7 @@ impl StoreUrl {
         }
     }
 
-    /// The URI of an object in the store.
+    /// Returns the URI of an object in the store.
     pub fn join(&self, name: &str) -> String {
         let url = self.to_string();
         format!("{}/{name}", url.trim_end_matches('/'))
@@ -97,7 +96,7 @@ impl FromStr for StoreUrl {
         }
         if rest.contains(['?', '#']) || (scheme != Scheme::File && rest.contains('@')) {
             return refuse(
-                "a query, a fragment or a user does not belong into it; credentials come from the environment",
+                "it must not have a query, a fragment or a user; credentials come from the environment",
             );
         }
         if scheme == Scheme::File {
@@ -108,17 +107,17 @@ impl FromStr for StoreUrl {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if bucket.is_empty() || bucket.starts_with(['-', '.']) || !bucket.chars().all(plain) {
-            return refuse("its bucket has no name or one that no bucket can have");
+            return refuse("its bucket name is missing or invalid");
         }
         let prefix = prefix.trim_end_matches('/').to_owned();
         if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return refuse("its path has empty parts, or ones that lead elsewhere");
+            return refuse("its path has an empty, '.' or '..' component");
         }
         Ok(Self { scheme, bucket: bucket.to_owned(), prefix })
     }
 }
 
-/// What may hold a credential is not repeated.
+/// Returns the text for messages, without parts that may be credentials.
 fn shown(text: &str) -> String {
     match text.find(['@', '?']) {
         Some(_) => {
@@ -145,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_come_back() {
+    fn urls_survive_a_round_trip() {
         for text in ["file:///var/store", "s3://bucket", "s3://bucket/a/b", "az://c-1/x", "gs://b.x/y"] {
             assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), text);
         }
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_is_refused() {
+    fn invalid_urls_are_refused() {
         for bad in [
             "",
             "bucket",

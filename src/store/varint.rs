@@ -1,4 +1,4 @@
-//! Numbers of seven bits a byte, the low ones first (LEB128).
+//! Variable-length integers: seven bits per byte, the low ones first (LEB128).
 
 /// Appends `value`.
 pub(super) fn put(output: &mut Vec<u8>, mut value: u64) {
@@ -9,12 +9,12 @@ pub(super) fn put(output: &mut Vec<u8>, mut value: u64) {
     output.push((value & 0x7f) as u8);
 }
 
-/// Appends `value` so that small numbers are short whatever their sign.
+/// Appends `value` in zigzag encoding, which is short for small numbers of either sign.
 pub(super) fn put_signed(output: &mut Vec<u8>, value: i64) {
     put(output, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
-/// Takes a number from the front.
+/// Takes a number from the front. `None` if there is none or it exceeds 64 bits.
 pub(super) fn take(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -32,7 +32,7 @@ pub(super) fn take(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Takes what [`put_signed`] wrote.
+/// Takes a number that [`put_signed`] wrote.
 pub(super) fn take_signed(input: &mut &[u8]) -> Option<i64> {
     let value = take(input)?;
     Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
@@ -45,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(value: u64, signed: i64, rest: Vec<u8>) {
+        fn numbers_survive_a_round_trip(value: u64, signed: i64, rest: Vec<u8>) {
             let mut bytes = Vec::new();
             put(&mut bytes, value);
             put_signed(&mut bytes, signed);
@@ -57,14 +57,14 @@ mod tests {
         }
 
         #[test]
-        fn noise_is_no_panic(bytes: Vec<u8>) {
+        fn random_bytes_do_not_panic(bytes: Vec<u8>) {
             let mut input = &bytes[..];
             while take(&mut input).is_some() {}
         }
     }
 
     #[test]
-    fn too_long_is_refused() {
+    fn too_long_numbers_are_refused() {
         assert_eq!(take(&mut &[0xff; 11][..]), None);
         assert_eq!(take(&mut &[0x80, 0x80][..]), None);
     }

@@ -1,78 +1,78 @@
-//! The archive of the write-ahead log.
+//! The WAL archive of a store.
 //!
 //! ```text
-//! wal/<system>/<name>     a file of the log of one cluster
-//!   byte    0 as it is | 1 zstd
-//!   u64     its size, little-endian
-//!   ...     its bytes
-//!   32      BLAKE3 of all of this and of the object's name
+//! wal/<system>/<name>     a WAL file of one cluster
+//!   byte    0 uncompressed | 1 zstd
+//!   u64     the size of the content in bytes, little-endian
+//!   ...     the content
+//!   32      BLAKE3 of the name of the object and of all bytes before
 //! ```
 //!
-//! Each is sealed in an encrypted store, where `<system>` is a keyed digest of the
-//! system identifier. A file is never replaced: what comes with the same name has
-//! to have the same content.
+//! In an encrypted store, each object is encrypted, and `<system>` is a keyed digest of the system
+//! identifier. An intact file is never replaced: a second file with the same name must have the
+//! same content.
 
 use bytes::Bytes;
 
-use super::check::{Broken, Checked, Finding};
-use super::store::{proof, proved};
-use super::{Amount, Error, Result, Shelf, Store, by_many, layout};
+use super::check::{CheckReport, Finding, FindingTarget};
+use super::store::{check_digest, with_digest};
+use super::{Amount, Error, Result, Store, StoreInner, layout, parallel_map};
 use crate::domain::WalName;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 const HEADER: usize = 9;
-/// The log is compressed while the server waits.
+/// The zstd level of WAL. It is low, because the server waits for the compression.
 const LEVEL: i32 = 1;
-/// Segments have at most 1 GiB.
+/// The maximum size of a WAL file, in bytes. PostgreSQL allows segments of up to 1 GiB.
 const SIZE_MAX: u64 = 1 << 30;
 
-/// The log of one cluster in a store.
+/// The WAL archive of one cluster in a store.
 pub struct WalArchive<'a> {
-    shelf: &'a Shelf,
+    inner: &'a StoreInner,
     prefix: String,
 }
 
-/// Whether a file was there.
+/// The result of archiving a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushed {
-    /// It was not.
+pub enum PushOutcome {
+    /// The file was added.
     New,
-    /// It was, with the same content.
+    /// The file existed with the same content.
     Already,
 }
 
-/// A file of the log in an archive.
+/// A file in a WAL archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalEntry {
-    /// Its name.
+    /// The name.
     pub name: WalName,
-    /// What it takes.
+    /// The stored size, in bytes.
     pub stored_bytes: u64,
 }
 
 impl Store {
-    /// The log of the cluster with this system identifier.
+    /// Returns the WAL archive of the cluster with this system identifier.
     pub fn wal(&self, system_identifier: &str) -> WalArchive<'_> {
-        let prefix = layout::wal(&self.shelf.crypt, system_identifier);
-        WalArchive { shelf: &self.shelf, prefix }
+        let prefix = layout::wal(&self.inner.crypt, system_identifier);
+        WalArchive { inner: &self.inner, prefix }
     }
 
-    /// Reads the files of the log whose objects `takes` says yes to.
-    pub(super) fn check_wal(&self, takes: &dyn Fn(&str) -> bool, checked: &mut Checked) -> Result<()> {
-        let mut objects = self.shelf.bucket.list(layout::WAL)?;
-        objects.retain(|object| takes(&object.name));
-        let looked = by_many(&objects, |object| read(&self.shelf, &object.name).map(drop));
+    /// Verifies the WAL files whose object names `selects` selects.
+    pub(super) fn check_wal(&self, selects: &dyn Fn(&str) -> bool, checked: &mut CheckReport) -> Result<()> {
+        let mut objects = self.inner.bucket.list(layout::WAL)?;
+        objects.retain(|object| selects(&object.name));
+        let looked = parallel_map(&objects, |object| read(&self.inner, &object.name).map(drop));
         for (object, looked) in objects.into_iter().zip(looked) {
             checked.wal.count += 1;
             checked.wal.bytes += object.size;
             match looked {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => checked.findings.push(Finding {
-                    object: self.shelf.bucket.uri(&object.name),
+                    object: self.inner.bucket.uri(&object.name),
                     code: "wal-damaged",
                     detail: error.to_string(),
-                    broken: Broken::Wal(object.name),
+                    target: FindingTarget::Wal(object.name),
                 }),
                 Err(error) => return Err(error),
             }
@@ -80,24 +80,24 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the file of the log that `copy` has in the place of a damaged one.
+    /// Replaces a damaged WAL file by that of `copy`. Fails if that one is damaged, too.
     pub(super) fn repair_wal(&self, object: &str, copy: &Self) -> Result<()> {
-        read(&copy.shelf, object)?;
-        self.shelf.bucket.replace(object, copy.shelf.bucket.get(object)?)
+        read(&copy.inner, object)?;
+        self.inner.bucket.replace(object, copy.inner.bucket.get(object)?)
     }
 
-    /// Copies the files of the log that `replica` does not have, as they are.
+    /// Copies the WAL files that `replica` does not have, unchanged.
     pub(super) fn copy_wal(&self, replica: &Self) -> Result<Amount> {
-        let there = replica.shelf.bucket.list(layout::WAL)?;
+        let there = replica.inner.bucket.list(layout::WAL)?;
         let known: std::collections::BTreeSet<&str> =
             there.iter().map(|object| object.name.as_str()).collect();
-        let objects = self.shelf.bucket.list(layout::WAL)?;
+        let objects = self.inner.bucket.list(layout::WAL)?;
         let missing: Vec<_> =
             objects.into_iter().filter(|object| !known.contains(object.name.as_str())).collect();
-        let copied = by_many(&missing, |object| {
-            let content = self.shelf.bucket.get(&object.name)?;
+        let copied = parallel_map(&missing, |object| {
+            let content = self.inner.bucket.get(&object.name)?;
             let size = content.len() as u64;
-            replica.shelf.bucket.put(&object.name, content).map(|()| size)
+            replica.inner.bucket.put(&object.name, content).map(|()| size)
         });
         let mut amount = Amount::default();
         for size in copied {
@@ -109,48 +109,49 @@ impl Store {
 }
 
 impl WalArchive<'_> {
-    /// Keeps a file. When this returns it is durable. One that is there with other
-    /// content stays as it is, and this is an error.
-    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<Pushed> {
+    /// Archives a file. It is durable then. Fails if an intact file with this name has other
+    /// content; that one is kept.
+    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<PushOutcome> {
         let object = self.object(name);
-        let sealed: Bytes = self.shelf.seal(proved(packed(content)?, &object), &object)?.into();
-        if self.shelf.bucket.put_new(&object, sealed.clone())? {
-            return Ok(Pushed::New);
+        let sealed: Bytes = self.inner.seal(with_digest(packed(content)?, &object), &object)?.into();
+        if self.inner.bucket.put_new(&object, sealed.clone())? {
+            return Ok(PushOutcome::New);
         }
-        match read(self.shelf, &object) {
-            Ok(there) if there == content => Ok(Pushed::Already),
-            Ok(_) => Err(Error::OtherObject { object: self.shelf.bucket.uri(&object) }),
-            // What cannot be read is worth nothing, and here is what it was.
+        match read(self.inner, &object) {
+            Ok(there) if there == content => Ok(PushOutcome::Already),
+            Ok(_) => Err(Error::OtherObject { object: self.inner.bucket.uri(&object) }),
+            // The archived file is damaged and is replaced.
             Err(error) if error.is_damage() => {
-                self.shelf.bucket.replace(&object, sealed)?;
-                Ok(Pushed::New)
+                self.inner.bucket.replace(&object, sealed)?;
+                Ok(PushOutcome::New)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Several files at once; the answers in their order.
-    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<Pushed>> {
-        by_many(files, |(name, content)| self.push(name, content))
+    /// Archives several files concurrently. Returns the results in their order.
+    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<PushOutcome>> {
+        parallel_map(files, |(name, content)| self.push(name, content))
     }
 
-    /// A file, proved to be what was kept; `None` when there is none.
+    /// Returns the verified content of a file, or `None` if it is not archived. Fails if it is
+    /// damaged.
     pub fn fetch(&self, name: &WalName) -> Result<Option<Vec<u8>>> {
-        match read(self.shelf, &self.object(name)) {
+        match read(self.inner, &self.object(name)) {
             Ok(content) => Ok(Some(content)),
             Err(Error::NoObject { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Several at once.
+    /// Fetches several files concurrently. Returns the results in their order.
     pub fn fetch_all(&self, names: &[WalName]) -> Vec<Result<Option<Vec<u8>>>> {
-        by_many(names, |name| self.fetch(name))
+        parallel_map(names, |name| self.fetch(name))
     }
 
-    /// All files, by name.
+    /// Returns all files, sorted by name. Fails if the storage cannot be listed.
     pub fn list(&self) -> Result<Vec<WalEntry>> {
-        let objects = self.shelf.bucket.list(&self.prefix)?.into_iter();
+        let objects = self.inner.bucket.list(&self.prefix)?.into_iter();
         Ok(objects
             .filter_map(|object| {
                 let name = object.name.strip_prefix(&self.prefix)?.parse().ok()?;
@@ -176,13 +177,13 @@ fn packed(content: &[u8]) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// The content of an object, proved.
-fn read(shelf: &Shelf, name: &str) -> Result<Vec<u8>> {
-    let damaged = |detail: &str| Error::Damaged { object: shelf.bucket.uri(name), detail: detail.to_owned() };
-    let sealed = shelf.bucket.get(name)?.to_vec();
-    let content = shelf.crypt.open(sealed, name).ok_or_else(|| damaged("it cannot be decrypted"))?;
-    let packed = proof(&content, name).ok_or_else(|| damaged("it is not what was written"))?;
-    unpacked(packed).ok_or_else(|| damaged("it is not a file of the log"))
+/// Returns the verified content of an object.
+fn read(inner: &StoreInner, name: &str) -> Result<Vec<u8>> {
+    let damaged = |detail: &str| Error::Damaged { object: inner.bucket.uri(name), detail: detail.to_owned() };
+    let sealed = inner.bucket.get(name)?.to_vec();
+    let content = inner.crypt.open(sealed, name).ok_or_else(|| damaged("it cannot be decrypted"))?;
+    let packed = check_digest(&content, name).ok_or_else(|| damaged("its digest does not match"))?;
+    unpacked(packed).ok_or_else(|| damaged("it is not a WAL file"))
 }
 
 fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
@@ -208,12 +209,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_back(content in proptest::collection::vec(any::<u8>(), 0..5000)) {
+        fn content_survives_a_round_trip(content in proptest::collection::vec(any::<u8>(), 0..5000)) {
             prop_assert_eq!(unpacked(&packed(&content).unwrap()), Some(content));
         }
 
         #[test]
-        fn nothing_breaks_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = unpacked(&bytes);
         }
     }

@@ -10,7 +10,7 @@ use super::verdict::Findings;
 use super::{Error, words};
 use crate::artifacts::recorded_counts;
 use crate::domain::DumpOptions;
-use crate::pg::{self, Client, Sum, Table, quote_ident};
+use crate::pg::{self, Client, Table, TableSum, quote_ident};
 use crate::process;
 use crate::recovery::{Leniency, difference};
 use crate::tools::{self, DumpSpec, Program};
@@ -91,7 +91,7 @@ impl Checks<'_> {
         let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
         let client = self.cluster.connect(self.dbname)?;
         let trouble = |error: pg::Error| self.cluster.trouble(error.into());
-        client.write_rows_alike().map_err(trouble)?;
+        client.set_row_format().map_err(trouble)?;
         let there = client.tables(&schemas).map_err(trouble)?;
         findings.note("tables", there.len());
         let recorded = match recorded_counts(&backup.metadata) {
@@ -111,7 +111,7 @@ impl Checks<'_> {
                 wrong.push(format!("table {table} is missing"));
                 continue;
             }
-            match client.sum_of(table) {
+            match client.table_sum(table) {
                 Ok(sum) => {
                     rows += sum.rows;
                     wrong.extend(rows_differ(table, expected, &sum, recorded.comparable));
@@ -209,7 +209,7 @@ impl Checks<'_> {
             "SET LOCAL statement_timeout = {}",
             limit.as_millis().clamp(1, 2_000_000_000)
         ))?;
-        client.holds(sql)
+        client.is_true(sql)
     }
 
     /// Tables and indexes are what they should be.
@@ -266,7 +266,7 @@ fn pattern(name: &str) -> String {
 
 /// Returns the difference between the rows of a table, if any. Checksums are compared only if they are
 /// `comparable`.
-fn rows_differ(table: &Table, expected: &Sum, found: &Sum, comparable: bool) -> Option<String> {
+fn rows_differ(table: &Table, expected: &TableSum, found: &TableSum, comparable: bool) -> Option<String> {
     if found.rows != expected.rows {
         return Some(format!("table {table} has {} rows, recorded were {}", found.rows, expected.rows));
     }
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn tables_differ_in_number_or_content() {
         let table = Table { schema: "a".into(), name: "b\"c".into() };
-        let sum = |rows, sum: &str| Sum { rows, sum: sum.into() };
+        let sum = |rows, sum: &str| TableSum { rows, sum: sum.into() };
         assert_eq!(rows_differ(&table, &sum(1, "5"), &sum(1, "5"), true), None);
         for comparable in [true, false] {
             assert_eq!(

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::ledger::{self, Entry, Ledger};
 use crate::process::{crash_point, interrupt};
 use crate::progress::Progress;
-use crate::store::{Access, Held};
+use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{Depth, Source, Subject};
 use crate::tools::{Adapter, Programs};
 
@@ -220,7 +220,8 @@ fn verify(
             // have been written without a key, are verified before any statement of them runs.
             let is_dump = entry.backup.artifacts.first().map(|artifact| artifact.name.as_str());
             let is_dump = is_dump.and_then(DumpFormat::of_artifact).is_some();
-            let is_proved = |held: &Held| held.is_authentic() || (held.proves_itself() && !is_dump);
+            let is_proved =
+                |held: &StoredBackup| held.is_authentic() || (held.verifies_on_read() && !is_dump);
             for subject in members.iter().chain([&subject]) {
                 if sources.iter().flatten().any(|source| !is_proved(&source.0)) && subject.source.is_some() {
                     findings.take(check(subject, Depth::Checksum)?, None);
@@ -244,5 +245,5 @@ fn source(around: &Surroundings<'_>, backup: &Backup) -> Result<Option<HeldSourc
         let reason = "its record does not say where it is".to_owned();
         return Err(Error::NotVerifiable { backup: backup.id, reason });
     }
-    Ok(Some(HeldSource(Held::open(backup, &around.access)?)))
+    Ok(Some(HeldSource(StoredBackup::open(backup, &around.access)?)))
 }

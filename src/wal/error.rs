@@ -21,7 +21,7 @@ pub enum Error {
     /// pg_receivewal failed.
     #[error(transparent)]
     Tools(#[from] tools::Error),
-    /// The name of a file is not that of a file of WAL.
+    /// The name of a file is not the name of a WAL file.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The control file of the data directory cannot be read.
@@ -32,7 +32,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A file that is to be archived cannot be read.
+    /// The file to archive cannot be read.
     #[error("{}: cannot be read", path.display())]
     File {
         /// The file.
@@ -48,7 +48,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A file cannot be put where PostgreSQL expects it.
+    /// The target file of `restore_command` cannot be written.
     #[error("cannot write {}", path.display())]
     Target {
         /// The file.
@@ -56,7 +56,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The directory for files of the next call cannot be used.
+    /// The spool directory cannot be used.
     #[error("{}: cannot be used", path.display())]
     Spool {
         /// The directory.
@@ -73,7 +73,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Another process receives into the directory.
-    #[error("somebody receives into {}", directory.display())]
+    #[error("another process receives WAL into {}", directory.display())]
     Occupied {
         /// The directory.
         directory: PathBuf,
@@ -90,7 +90,7 @@ pub enum Error {
     #[error("the system identifier of the server cannot be read")]
     NoSystemIdentifier,
     /// No WAL ends at position 0.
-    #[error("the log has no end at 0/0")]
+    #[error("WAL does not end at 0/0")]
     NoEnd,
     /// Signals cannot be handled.
     #[error(transparent)]
@@ -98,7 +98,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed later.
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Workspace(error) => error.retry(),

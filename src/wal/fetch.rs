@@ -1,4 +1,4 @@
-//! A file of WAL comes back from the store, and the segments that follow it.
+//! Fetches a WAL file from the store, and the segments after it in advance.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,22 +13,21 @@ use crate::workspace::{Workspace, store};
 /// A request of `restore_command`.
 #[derive(Debug)]
 pub struct Fetch<'a> {
-    /// The file.
+    /// The name of the file.
     pub name: &'a WalName,
     /// The path to write to.
     pub target: PathBuf,
-    /// How many segments that follow are fetched in the same go.
+    /// The number of following segments that are fetched in advance.
     pub prefetch: u16,
-    /// The cluster, instead of that of the data directory.
+    /// The system identifier of the cluster; `None` reads it from the data directory.
     pub system_identifier: Option<&'a str>,
-    /// The store, instead of the configured one.
+    /// The store; `None` for the configured one.
     pub store: Option<&'a str>,
     /// The data directory.
     pub pgdata: PathBuf,
 }
 
-/// Writes the file to its target. It is an error of its own if the store does not have it:
-/// [`Error::NotArchived`].
+/// Writes the file to its target. Fails with [`Error::NotArchived`] if the store does not have it.
 pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
     let system = match fetch.system_identifier {
         Some(system) => system.to_owned(),
@@ -40,7 +39,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
         spool.remove(fetch.name);
         return Ok(());
     }
-    spool.forget_before(fetch.name);
+    spool.remove_before(fetch.name);
     let store = store::open(workspace, fetch.store)?;
     let archive = store.wal(&system);
     let Some(content) = archive.fetch(fetch.name)? else {
@@ -51,7 +50,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
         let ahead = fetch.name.following(content.len() as u64).take(fetch.prefetch.into());
         let ahead: Vec<WalName> = ahead.collect();
         for (name, fetched) in ahead.iter().zip(archive.fetch_all(&ahead)) {
-            // An error is reported when the file is requested.
+            // An error is reported when PostgreSQL requests the file.
             if let Ok(Some(content)) = fetched {
                 spool.put(name, &content);
             }
@@ -60,7 +59,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the file whole: PostgreSQL never sees a part of it.
+/// Writes the file atomically: PostgreSQL never sees a part of it.
 fn write(target: &Path, content: &[u8]) -> Result<(), Error> {
     let mut partial = target.as_os_str().to_owned();
     partial.push(".pggit");

@@ -16,8 +16,9 @@ pub use fetch::{Fetch, fetch};
 pub use push::{Archived, Push, push};
 pub use receive::{Receive, receive};
 
-/// The system identifier of the cluster in the data directory `pgdata`, straight from the
-/// control file: its first eight bytes, in the order of this machine.
+/// Returns the system identifier of the cluster in the data directory `pgdata`. It is read from the
+/// control file: the first eight bytes, in the byte order of this machine. Fails if the file cannot
+/// be read.
 pub fn system_identifier(pgdata: &Path) -> Result<String, Error> {
     let path = pgdata.join("global").join("pg_control");
     let mut bytes = [0; 8];

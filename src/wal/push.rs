@@ -1,4 +1,4 @@
-//! A file of WAL goes into the store, and the files that wait behind it.
+//! Archives a WAL file in the store, and the next ready segments with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,36 +6,37 @@ use std::path::{Path, PathBuf};
 use super::spool::Spool;
 use super::{Error, system_identifier};
 use crate::domain::{Digest, WalKind, WalName};
-use crate::store::Pushed;
+use crate::store::PushOutcome;
 use crate::workspace::{Workspace, store};
 
 /// A request of `archive_command`.
 #[derive(Debug)]
 pub struct Push<'a> {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How many files that wait are kept in the same go, with this one.
+    /// The maximum number of files that are archived at once, including this one.
     pub batch: u16,
-    /// The store, instead of the configured one.
+    /// The store; `None` for the configured one.
     pub store: Option<&'a str>,
     /// The data directory.
     pub pgdata: PathBuf,
 }
 
-/// A file that is in the store.
+/// An archived file.
 #[derive(Debug)]
 pub struct Archived {
-    /// The file.
+    /// The name of the file.
     pub name: WalName,
-    /// The cluster.
+    /// The system identifier of the cluster.
     pub system_identifier: String,
-    /// Whether it was not there before.
+    /// True if it was not archived before.
     pub is_new: bool,
-    /// How many files were kept.
+    /// The number of files that were archived with it, including itself.
     pub batch: usize,
 }
 
-/// Keeps the file, and files that wait. Returns `None` if an earlier call has kept it.
+/// Archives the file, and ready segments after it. Returns `None` if an earlier call has archived
+/// it in advance. Fails if the file cannot be read or archived.
 pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, Error> {
     let name: WalName =
         push.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default().parse()?;
@@ -51,17 +52,17 @@ pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, 
     let store = store::open(workspace, push.store)?;
     let mut files = vec![(name.clone(), content)];
     if name.kind() == WalKind::Segment {
-        files.extend(waiting(path, &name, usize::from(push.batch) - 1));
+        files.extend(ready_after(path, &name, usize::from(push.batch) - 1));
     }
     let mut pushed = store.wal(&system).push_all(&files).into_iter();
     let first = pushed.next().expect("there is one answer for each file")?;
     for ((other, content), pushed) in files[1..].iter().zip(pushed) {
-        // An error is reported when the server archives the file.
+        // An error is reported when PostgreSQL archives the file.
         if pushed.is_ok() {
             spool.put(other, &self::digest(content));
         }
     }
-    let is_new = first == Pushed::New;
+    let is_new = first == PushOutcome::New;
     Ok(Some(Archived { name, system_identifier: system, is_new, batch: files.len() }))
 }
 
@@ -69,8 +70,8 @@ fn digest(content: &[u8]) -> Vec<u8> {
     Digest::of(content).to_string().into_bytes()
 }
 
-/// Segments that PostgreSQL has marked as ready, in their order, after `name`.
-fn waiting(path: &Path, name: &WalName, most: usize) -> Vec<(WalName, Vec<u8>)> {
+/// Returns up to `most` segments after `name` that PostgreSQL has marked as ready, in order.
+fn ready_after(path: &Path, name: &WalName, most: usize) -> Vec<(WalName, Vec<u8>)> {
     let Some(directory) = path.parent() else { return Vec::new() };
     let entries = fs::read_dir(directory.join("archive_status")).into_iter().flatten().flatten();
     let ready = entries.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! WAL is received while the server writes it, and goes into the store by segments.
+//! Receives WAL from the server with pg_receivewal, and archives complete segments.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,27 @@ use crate::tools::{self, Connection, Program};
 use crate::workspace::{Workspace, connect, store};
 
 /// The interval between two checks for complete segments.
-const LOOK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// The file that names the process that receives into a directory.
 const OWNER: &str = ".owner.json";
 
-/// From where to where.
+/// A request to receive WAL.
 #[derive(Debug)]
 pub struct Receive<'a> {
-    /// The database whose server it is.
+    /// A database of the server.
     pub database: DatabaseConfig,
-    /// A replication slot.
+    /// The replication slot; it is created if it does not exist.
     pub slot: Option<&'a str>,
-    /// A directory for segments that are not complete.
+    /// The directory for incomplete segments; `None` for one in the staging directory.
     pub directory: Option<&'a Path>,
-    /// The end.
+    /// The WAL position at which it ends; `None` for never.
     pub until: Option<Lsn>,
-    /// The store, instead of the configured one.
+    /// The store; `None` for the configured one.
     pub store: Option<&'a str>,
 }
 
-/// Receives until it is ended, or up to the end that was given.
+/// Receives WAL until it is interrupted or reaches `until`. Fails if the server, pg_receivewal or
+/// the store fails, or another process receives into the directory.
 pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error> {
     let info = connect::conninfo(workspace, &receive.database)?;
     let facts = Client::connect(&info, connect::APPLICATION)?.facts()?;
@@ -55,21 +56,21 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
         tools.make_slot(&connection, slot)?;
     }
     let archive = store.wal(&system);
-    // Stores the segments that an earlier run has received and not stored.
-    keep(&directory, &archive, workspace)?;
+    // Archives the segments that an earlier run has received.
+    archive_segments(&directory, &archive, workspace)?;
     let running = tools.receive_wal(&connection, &directory, receive.slot, receive.until)?;
-    workspace.reporter().status(&format!("receiving the log of cluster {system} into {}", store.url()));
-    let ended = watch(running, || keep(&directory, &archive, workspace))?;
-    keep(&directory, &archive, workspace)?;
+    workspace.reporter().status(&format!("receiving WAL of cluster {system} into {}", store.url()));
+    let ended = run_until_exit(running, || archive_segments(&directory, &archive, workspace))?;
+    archive_segments(&directory, &archive, workspace)?;
     match ended {
-        // It was asked to end, and everything that is complete is kept.
+        // It was interrupted, and all complete segments are archived.
         Err(process::Error::Interrupted { .. }) | Ok(()) => Ok(()),
         Err(error) => Err(tools::Error::of(Program::PgReceivewal, error).into()),
     }
 }
 
-/// Does `work` again and again until the program ends; how it ended.
-fn watch(
+/// Runs `work` at intervals until the program exits. Returns the result of the program.
+fn run_until_exit(
     running: Running,
     mut work: impl FnMut() -> Result<(), Error>,
 ) -> Result<Result<(), process::Error>, Error> {
@@ -78,7 +79,7 @@ fn watch(
     std::thread::scope(|scope| {
         scope.spawn(move || end.send(running.finish().map(drop)));
         loop {
-            match ended.recv_timeout(LOOK) {
+            match ended.recv_timeout(CHECK_INTERVAL) {
                 Ok(ended) => return Ok(ended),
                 Err(_) => work().inspect_err(|_| signaller.terminate())?,
             }
@@ -94,8 +95,8 @@ fn occupy(directory: &Path) -> Result<ExclusiveDir, Error> {
     claimed.ok_or_else(|| Error::Occupied { directory: directory.to_owned() })
 }
 
-/// Puts everything that is complete into the store, then removes it.
-fn keep(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Result<(), Error> {
+/// Archives all complete segments and removes them from the directory.
+fn archive_segments(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Result<(), Error> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let complete = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<WalName>().ok());
     let mut complete: Vec<WalName> = complete.filter(|name| !name.as_str().ends_with(".partial")).collect();
@@ -106,7 +107,7 @@ fn keep(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Re
         archive.push(&name, &content)?;
         crate::process::crash_point("wal.received");
         let _ = fs::remove_file(&path);
-        workspace.reporter().status(&format!("kept {name}"));
+        workspace.reporter().status(&format!("archived {name}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One attempt at a job, from its claim to the word to the queue.
+//! An attempt at a job, from its claim to its end in the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::domain::{Ending, Failure, Job, JobState, Line};
 use crate::process::{Signaller, crash_point};
 use crate::queue::{self, Claim, HeartbeatReply};
 
-/// How long what was asked to end has, before its tools are killed, and then it.
+/// The time that a process has to exit after each of: the first SIGTERM, the second SIGTERM, which
+/// kills its tools, and SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why an attempt is ended from outside.
+/// The reason to stop an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Cancelled,
@@ -26,26 +27,26 @@ enum Stop {
     WorkerEnds,
 }
 
-/// Makes the attempt. Says whether the job was completed.
+/// Runs the attempt. Returns true if the job was completed.
 pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
     let began = Instant::now();
     let (stop, finished) = work(&shared, &claim).await;
     let took = began.elapsed();
     crash_point("worker.finished");
-    if finished.died {
+    if finished.crashed {
         let (claim, shared) = (claim.clone(), Arc::clone(&shared));
-        let _ = tokio::task::spawn_blocking(move || shared.runner_died(&claim.job)).await;
+        let _ = tokio::task::spawn_blocking(move || shared.attempt_crashed(&claim.job)).await;
     }
-    let lost = || shared.hub.tell(&Event::Lost { job: Box::new(claim.job.clone()) });
+    let lost = || shared.hub.publish(&Event::LeaseLost { job: Box::new(claim.job.clone()) });
     if stop == Some(Stop::Lost) {
         lost();
         return false;
     }
     let ending = ending(&shared, &claim.job, stop, &finished, took);
-    match tell_queue(&shared, &claim, ending).await {
+    match record_end(&shared, &claim, ending).await {
         Some(job) => {
             crash_point("worker.told-queue");
-            tell_all(&shared, job, &finished, took);
+            publish_end(&shared, job, &finished, took);
             matches!(finished.answer, Answer::Completed { .. })
         }
         None => {
@@ -58,12 +59,12 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
 fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
     let output = finished.output.clone();
     match (&finished.answer, stop) {
-        // It was done before it could be stopped.
-        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.tells_success(job) },
+        // The job was completed before the attempt could be stopped.
+        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.notifies_success(job) },
         (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
         (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
         (_, Some(Stop::Deadline)) => {
-            let message = format!("not done after {} s", took.as_secs());
+            let message = format!("timed out after {} s", took.as_secs());
             Ending::Failed { error: Failure { code: Line::lossy("timeout"), message }, retry: true, output }
         }
         (Answer::Failed { error, retry }, _) => {
@@ -72,7 +73,7 @@ fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, t
     }
 }
 
-/// Does the work on a thread of its own, and looks after it meanwhile.
+/// Runs the job on a thread of its own, and supervises it.
 async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
     let (started, has_started) = oneshot::channel();
     let (done, mut is_done) = oneshot::channel();
@@ -88,29 +89,29 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
             retry: true,
         },
         output: String::new(),
-        died: true,
+        crashed: true,
     };
     if let Err(error) = thread {
         return (None, failed(&format!("no thread for the job: {error}")));
     }
     let Ok(signaller) = has_started.await else {
-        return (None, is_done.await.unwrap_or_else(|_| failed("the thread of the job died")));
+        return (None, is_done.await.unwrap_or_else(|_| failed("the thread of the job panicked")));
     };
     crash_point("worker.started");
     let stop = tokio::select! {
         biased;
         finished = &mut is_done => {
-            return (None, finished.unwrap_or_else(|_| failed("the thread of the job died")));
+            return (None, finished.unwrap_or_else(|_| failed("the thread of the job panicked")));
         }
-        stop = look_after(shared, claim) => stop,
+        stop = supervise(shared, claim) => stop,
     };
-    debug!(job = %claim.job.id, ?stop, "the attempt is ended");
+    debug!(job = %claim.job.id, ?stop, "stopping the attempt");
     let ended = end(&signaller, is_done, stop, shared, claim).await;
-    (Some(stop), ended.unwrap_or_else(|| failed("the thread of the job died")))
+    (Some(stop), ended.unwrap_or_else(|| failed("the thread of the job panicked")))
 }
 
-/// Asks a process to end, then to kill its tools, then kills it. The lease is
-/// kept as long as there is something to wait for.
+/// Sends SIGTERM to the process, then SIGTERM again, on which it kills its tools, then SIGKILL.
+/// Heartbeats are sent until it exits, unless the lease is lost.
 async fn end(
     signaller: &Signaller,
     mut is_done: oneshot::Receiver<Finished>,
@@ -137,16 +138,15 @@ async fn end(
     is_done.await.ok()
 }
 
-/// Waits until there is a reason to end the attempt, and says meanwhile that
-/// the worker is there.
-async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
+/// Waits for a reason to stop the attempt, and sends heartbeats.
+async fn supervise(shared: &Arc<Shared>, claim: &Claim) -> Stop {
     let lease = shared.settings.lease;
     let mut beat = interval(lease / 3);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
     let mut heard = Instant::now();
     let deadline = shared.deadline(&claim.job).map(|limit| heard + limit);
-    let (mut woken, mut ends) = (shared.woken.subscribe(), shared.ends.subscribe());
+    let (mut woken, mut shutdown) = (shared.woken.subscribe(), shared.shutdown.subscribe());
     loop {
         tokio::select! {
             _ = beat.tick() => match shared.ask(claim, |queue, claim| queue.heartbeat(claim)).await {
@@ -157,8 +157,8 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
                 Ok(HeartbeatReply::CancelRequested) => return Stop::Cancelled,
                 Err(queue::Error::Lost { .. }) => return Stop::Lost,
                 Err(error) => {
-                    warn!(job = %claim.job.id, %error, "no heartbeat");
-                    // By now another worker may have it.
+                    warn!(job = %claim.job.id, %error, "heartbeat failed");
+                    // The lease has expired, so another worker may have claimed the job.
                     if heard.elapsed() >= lease {
                         return Stop::Lost;
                     }
@@ -173,7 +173,7 @@ async fn look_after(shared: &Arc<Shared>, claim: &Claim) -> Stop {
                 }
             }
             () = until(deadline) => return Stop::Deadline,
-            () = must_end(&mut ends) => return Stop::WorkerEnds,
+            () = shutdown_requested(&mut shutdown) => return Stop::WorkerEnds,
         }
     }
 }
@@ -185,14 +185,15 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-async fn must_end(ends: &mut watch::Receiver<bool>) {
-    if ends.wait_for(|ends| *ends).await.is_err() {
+async fn shutdown_requested(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|shutdown| *shutdown).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Tells the queue, as long as it takes. `None` when the job is another's.
-async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
+/// Records the end of the attempt in the queue, and retries until that succeeds. Returns `None` if
+/// the lease was lost.
+async fn record_end(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
     const LONGEST: Duration = Duration::from_secs(10);
     let mut wait = Duration::from_millis(100);
     loop {
@@ -201,11 +202,11 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
             Ok(job) => return Some(job),
             Err(queue::Error::Lost { .. }) => return None,
             Err(error) => {
-                warn!(job = %claim.job.id, %error, "the queue cannot be told how the attempt ended");
+                warn!(job = %claim.job.id, %error, "could not record the end of the attempt; retrying");
             }
         }
-        // Who is told to end does not wait for a queue that has gone: the lease will end.
-        if *shared.ends.borrow() && wait >= LONGEST {
+        // On shutdown, do not wait for an unreachable queue: the lease expires.
+        if *shared.shutdown.borrow() && wait >= LONGEST {
             return None;
         }
         sleep(wait).await;
@@ -213,7 +214,7 @@ async fn tell_queue(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Opti
     }
 }
 
-fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
+fn publish_end(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
     let job = Box::new(job);
     let error = || {
         job.last_error
@@ -227,5 +228,5 @@ fn tell_all(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
         (_, JobState::PermanentlyFailed) => Event::FailedForGood { error: error(), job, took },
         _ => Event::HandedBack { job },
     };
-    shared.hub.tell(&event);
+    shared.hub.publish(&event);
 }

@@ -1,60 +1,59 @@
-//! What a worker tells about itself to whoever listens in the same process:
-//! measures, notifications, health.
+//! The events of a worker, for listeners in the same process: log, notifications, health.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{Failure, Job, Line};
 
-/// What has happened.
+/// An event of a worker.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The worker takes jobs from now on.
+    /// The worker has started.
     Started {
-        /// Its name.
+        /// The name of the worker.
         worker: Line,
-        /// How many jobs it runs at once.
+        /// The maximum number of concurrent jobs.
         concurrency: usize,
     },
-    /// The queue could be reached, or not. Told when that changes.
+    /// The queue became unreachable or reachable.
     Queue {
-        /// Can it be reached?
+        /// True if it is reachable.
         reachable: bool,
-        /// What is wrong.
+        /// The error.
         detail: Option<String>,
     },
-    /// It took a job.
+    /// The worker claimed a job.
     Claimed {
         /// The job.
         job: Box<Job>,
-        /// How long the job had been waiting since it might have run.
+        /// The time since the job became due.
         waited: Duration,
     },
-    /// A job is done.
+    /// A job was completed.
     Succeeded {
         /// The job.
         job: Box<Job>,
-        /// How long the attempt took.
+        /// The duration of the attempt.
         took: Duration,
-        /// What was measured of the backup.
+        /// The sizes of the backup.
         measured: Measured,
     },
-    /// An attempt failed, and another one follows.
+    /// An attempt failed and will be retried.
     WillRetry {
         /// The job.
         job: Box<Job>,
-        /// Why.
+        /// The error.
         error: Failure,
-        /// How long the attempt took.
+        /// The duration of the attempt.
         took: Duration,
     },
     /// A job has failed for good.
     FailedForGood {
         /// The job.
         job: Box<Job>,
-        /// Why.
+        /// The error.
         error: Failure,
-        /// How long the last attempt took.
+        /// The duration of the last attempt.
         took: Duration,
     },
     /// A job was cancelled while it ran.
@@ -62,52 +61,51 @@ pub enum Event {
         /// The job.
         job: Box<Job>,
     },
-    /// A job was given back, because the worker ends.
+    /// A job was returned to the queue, because the worker is stopping.
     HandedBack {
         /// The job.
         job: Box<Job>,
     },
-    /// A job is another worker's by now, or the queue could not be told.
-    Lost {
+    /// The lease of a job was lost, or the end of the attempt could not be recorded.
+    LeaseLost {
         /// The job, as it was claimed.
         job: Box<Job>,
     },
-    /// The worker has looked for jobs again, and is not stuck.
+    /// The worker has polled the queue, so it is not stuck.
     Alive,
-    /// The worker takes no more jobs.
+    /// The worker is stopping and claims no more jobs.
     Stopping,
 }
 
-/// The sizes of a backup that was made.
+/// The sizes of a new backup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Measured {
-    /// Of its content.
+    /// The size of the content, in bytes.
     #[serde(default)]
     pub size_bytes: Option<u64>,
-    /// Of what it takes in the store.
+    /// The stored size, in bytes.
     #[serde(default)]
     pub stored_bytes: Option<u64>,
 }
 
-/// Whoever wants to know. It is told by the thread to which it happened and
-/// must not keep it waiting.
+/// A listener. It is called by the thread of the event and must not block.
 pub trait Listener: Send + Sync {
-    /// This has happened.
+    /// Handles an event.
     fn on(&self, event: &Event);
 }
 
-/// All who listen.
+/// The listeners.
 #[derive(Clone, Default)]
 pub struct Hub(Vec<Arc<dyn Listener>>);
 
 impl Hub {
-    /// One more.
+    /// Adds a listener.
     pub fn add(&mut self, listener: Arc<dyn Listener>) {
         self.0.push(listener);
     }
 
-    /// Tells all of them.
-    pub fn tell(&self, event: &Event) {
+    /// Passes an event to all listeners.
+    pub fn publish(&self, event: &Event) {
         self.0.iter().for_each(|listener| listener.on(event));
     }
 }

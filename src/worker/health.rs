@@ -1,4 +1,4 @@
-//! Answers how the worker is: counts what it does, and looks the rest up.
+//! Health, readiness and metrics of the worker.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,32 +8,32 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::endpoint::{Source, serve};
 use super::events::{Event, Listener};
-use super::run::{Settings, in_a_line};
+use super::http::{StatusSource, serve};
+use super::run::{Settings, one_line};
 use crate::automation;
 use crate::domain::{Job, Line};
 use crate::queue::{Filter, Queue};
 use crate::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
 use crate::workspace::{self, Factory};
 
-/// What is known about the worker.
+/// The health of the worker.
 pub(super) struct Health {
     workspaces: Factory,
     queue: Arc<dyn Queue>,
     worker: Line,
     counters: Counters,
-    /// Why no jobs are taken.
+    /// The reason why the worker does not claim jobs.
     obstacle: Mutex<Option<String>>,
-    /// When the worker was last seen to move; `None` while it does not have to.
+    /// The time of the last progress; `None` while none is required.
     moved: Mutex<Option<Instant>>,
-    /// How long it may take to move again.
+    /// The time without progress after which the worker counts as stuck.
     patience: Duration,
 }
 
 impl Health {
-    /// Of a worker with these settings. A queue may be slow to answer: it is given as long
-    /// as others wait for the worker, twice.
+    /// Creates the health of a worker with these settings. The queue may respond slowly: the worker
+    /// counts as stuck only after twice the lease.
     pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, settings: &Settings) -> Self {
         let obstacle = Mutex::new(Some("the worker is starting".to_owned()));
         let patience = settings.poll * 3 + settings.lease * 2;
@@ -41,25 +41,25 @@ impl Health {
         Self { workspaces, queue, worker, counters, obstacle, moved: Mutex::new(None), patience }
     }
 
-    /// Answers at `address` until this process ends. Returns the address that it
-    /// has become.
+    /// Listens at `address` until this process exits. Returns the actual address, because the port
+    /// may be 0. Fails if the address cannot be used.
     pub(super) fn listen(self: &Arc<Self>, address: SocketAddr) -> Result<SocketAddr, super::Error> {
         let refused = |source| super::Error::Listen { address, source };
         let listener = std::net::TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let source: Arc<dyn Source> = Arc::<Self>::clone(self);
+        let source: Arc<dyn StatusSource> = Arc::<Self>::clone(self);
         let answering = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => drop(serve(listener, source).await),
-                    Err(error) => tracing::error!(%error, "cannot listen"),
+                    Err(error) => tracing::error!(%error, "the HTTP endpoint failed"),
                 }
             });
         });
         answering.map_err(refused)?;
-        info!(%address, "answers");
+        info!(%address, "listening on http://{address}");
         Ok(address)
     }
 
@@ -110,12 +110,12 @@ impl Listener for Health {
             }
             Event::Queue { reachable: true, .. } => self.set(None),
             Event::Queue { reachable: false, detail } => {
-                let detail = detail.as_deref().unwrap_or("it does not answer");
-                self.set(Some(format!("the queue cannot be reached: {detail}")));
+                let detail = detail.as_deref().unwrap_or("no response");
+                self.set(Some(format!("the queue is unreachable: {detail}")));
             }
             Event::Stopping => {
                 self.moves(None);
-                self.set(Some("the worker is ending".to_owned()));
+                self.set(Some("the worker is stopping".to_owned()));
             }
             Event::Succeeded { job, took, .. } => self.count(job, "completed", *took),
             Event::WillRetry { job, took, .. } => self.count(job, "will_retry", *took),
@@ -125,11 +125,11 @@ impl Listener for Health {
     }
 }
 
-impl Source for Health {
+impl StatusSource for Health {
     fn health(&self) -> Result<(), String> {
         let moved = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         match moved.map(|at| at.elapsed()).filter(|still| *still > self.patience) {
-            Some(still) => Err(format!("the worker has not moved for {} s", still.as_secs())),
+            Some(still) => Err(format!("the worker has made no progress for {} s", still.as_secs())),
             None => Ok(()),
         }
     }
@@ -142,6 +142,6 @@ impl Source for Health {
     }
 
     fn metrics(&self) -> Result<(String, &'static str), String> {
-        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|error| in_a_line(&error))
+        self.read().map(|text| (text, CONTENT_TYPE)).map_err(|error| one_line(&error))
     }
 }

@@ -1,4 +1,4 @@
-//! One attempt at a job, in the process that the worker started for it.
+//! An attempt at a job, in the process that the worker has started for it.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant};
@@ -14,45 +14,45 @@ use crate::{config, ledger};
 
 /// The maximum size of a job, in bytes.
 const JOB_BYTES: u64 = 16 << 20;
-/// How long the attempt before this one may take to end.
+/// The time that the previous attempt has to exit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why the process does not know its job.
+/// The reason why the job cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Standard input failed.
     #[error("cannot read the job")]
     Input(#[source] io::Error),
-    /// The text is no job.
-    #[error("the job makes no sense")]
+    /// The text is not a job.
+    #[error("the job is invalid")]
     Malformed(#[source] serde_json::Error),
     /// Signals cannot be handled.
     #[error(transparent)]
     Signals(io::Error),
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(Box<workspace::Error>),
-    /// There is no backup.
+    /// The backup failed.
     #[error(transparent)]
     Backup(Box<backup::Error>),
-    /// There is no verdict.
+    /// The verification did not finish.
     #[error(transparent)]
     Verify(Box<verify::Error>),
-    /// The job was made by another version.
+    /// The job was created by another version of this program.
     #[error("this version has no tool {name:?}")]
     UnknownTool {
         /// The name of the tool.
         name: String,
     },
-    /// Another attempt at the same backup is running.
-    #[error("the attempt before this one has not ended")]
+    /// The previous attempt at the same backup is still running.
+    #[error("the previous attempt is still running")]
     EarlierAttempt,
-    /// The verdict is that the backup is bad.
+    /// The verification found that the backup is bad.
     #[error("verification failed: {kind}")]
     VerificationFailed {
         /// The kind of verification.
@@ -93,8 +93,7 @@ impl From<ledger::Error> for Error {
 }
 
 impl Error {
-    /// Whether another attempt may succeed. A verdict that the backup is bad stays one
-    /// however often it is asked for.
+    /// Returns true if a retry may succeed. A failed verification would fail again.
     pub fn retry(&self) -> bool {
         match self {
             Self::Workspace(error) => error.retry(),
@@ -106,8 +105,8 @@ impl Error {
     }
 }
 
-/// Reads the job, one line of standard input. When standard input ends after it, the
-/// worker has ended, and this process ends, too.
+/// Reads the job, which is one line of standard input. When standard input ends after it, the
+/// worker has exited, and this process exits, too. Fails if the line is not a job.
 pub fn read() -> Result<Job, ReadError> {
     interrupt::install().map_err(ReadError::Signals)?;
     let mut input = BufReader::new(io::stdin());
@@ -119,7 +118,8 @@ pub fn read() -> Result<Job, ReadError> {
     Ok(job)
 }
 
-/// Does the work of `job`. `recorded` is called after the ledger has changed.
+/// Runs `job`. `recorded` is called after a change of the ledger. Fails if the backup or
+/// verification fails.
 pub fn run(
     job: &Job,
     workspace: &Workspace,
@@ -140,7 +140,7 @@ fn make(
 ) -> Result<Measured, Error> {
     wait_for_earlier(work, workspace)?;
     let config = workspace.config()?;
-    // A name that nobody configures any more is said clearly.
+    // Fails with a clear message if the database is not configured any more.
     let mut database = config.selected(Some(work.database.as_str()))?;
     if let Some(tool) = &work.tool {
         let name = tool.as_str();
@@ -188,9 +188,12 @@ fn reasons(verdict: &Verdict) -> Vec<String> {
     verdict.reasons().into_iter().map(str::to_owned).collect()
 }
 
-/// An attempt whose worker was killed is about to end, and says so in the
-/// record when it does.
-#[expect(clippy::disallowed_methods, reason = "of a process that is not ours nothing is told")]
+/// Waits for the previous attempt. If its worker was killed, it is about to exit and to record
+/// that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the exit of a process that is not our child cannot be awaited"
+)]
 fn wait_for_earlier(work: &BackupWork, workspace: &Workspace) -> Result<(), Error> {
     let ledger = workspace.ledger()?;
     let Ok(entry) = ledger.by_id(work.backup) else { return Ok(()) };

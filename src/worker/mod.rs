@@ -1,31 +1,30 @@
-//! The worker: takes jobs from the queue and does them.
+//! The worker: claims jobs from the queue and runs them.
 //!
-//! [`run`] claims, does the work through a [`Runner`], says that it is still
-//! there, and tells the queue how it went. Of everything it does it tells the
-//! [`events::Hub`]; what has to be done now and then is a [`Chore`]. It ends on
-//! SIGTERM and SIGINT: it takes no more jobs, gives running ones some time, and
-//! hands back what is not done by then.
+//! [`run`] claims jobs, runs each through a [`Runner`], sends heartbeats, and records the result in
+//! the queue. Its events go to the [`events::Hub`]; recurring work is a [`PeriodicTask`]. On SIGTERM and
+//! SIGINT it claims no more jobs, gives running ones some time, and returns the unfinished ones to
+//! the queue.
 //!
-//! The death of this process at any moment loses nothing: the job is free when
-//! its lease ends, or at once where its worker can be seen to be dead, and is
-//! tried again under the same backup id.
+//! A crash of this process at any moment loses nothing. The job becomes free when its lease
+//! expires, or immediately if its worker is known to be gone, and is retried under the same backup
+//! id.
 
 mod attempt;
-mod chores;
-pub mod endpoint;
+mod event_log;
 pub mod events;
 mod health;
+pub mod http;
 pub mod job;
-mod log;
 mod notifier;
+mod periodic;
 mod run;
 mod runner;
 mod scheduler;
 mod start;
 mod systemd;
 
-pub use chores::Chore;
-pub use log::Log;
-pub use run::{Deadline, Died, Error, Mode, Settings, Summary, Tells, Worker, run};
+pub use event_log::EventLogger;
+pub use periodic::PeriodicTask;
+pub use run::{Deadline, Error, Mode, NotifyOnSuccess, OnCrash, Settings, Summary, Worker, run};
 pub use runner::{Answer, Finished, Processes, Runner};
-pub use start::{Ended, Options, start};
+pub use start::{Options, WorkerResult, start};

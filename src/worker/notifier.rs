@@ -1,10 +1,9 @@
-//! Tells what became of jobs to whoever is configured to hear it.
+//! Sends notifications about jobs.
 //!
-//! Messages are sent by a thread of their own: neither a slow receiver nor one
-//! that is not there keeps a worker from its jobs. That there is something to
-//! tell about a job is remembered with the job until it was told: when a worker
-//! dies in between, the next one tells it. So a message may come twice, with the
-//! same id, but it comes.
+//! A thread of its own sends the notifications, so that a slow or unreachable receiver does not
+//! delay jobs. The queue keeps a pending notification with the job until it was sent (an outbox).
+//! If a worker crashes before, the next one sends it. So a notification may arrive twice, with the
+//! same id, but it does arrive.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,128 +12,128 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::events::{Event, Listener};
-use super::run::in_a_line;
-use super::{Chore, Tells};
+use super::run::one_line;
+use super::{NotifyOnSuccess, PeriodicTask};
 use crate::automation::is_recovery;
 use crate::config::{Notifications, Occasion};
 use crate::domain::{DatabaseName, Job, JobKind, JobState, Owner, Work};
-use crate::notify::{self, Message, Patience};
+use crate::notify::{self, DeliveryPolicy, Message};
 use crate::process::crash_point;
 use crate::queue::{self, Filter, Queue};
 use crate::workspace::{self, Factory};
 
-/// How long a worker that ends waits for what is still to be told.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+/// The time that a stopping worker waits for pending notifications.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often is looked for what others have not told: soon after the start, when
-/// there is the most of it, and then less and less often.
+/// The first and the longest interval between two searches for pending notifications of other
+/// workers. It doubles in between, because most are found after the start.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
-/// What is handed to the thread.
-enum Notification {
+/// A request to the thread.
+enum Request {
     Message(Box<Message>),
-    /// What became of this job, and the size of the backup where it is known.
-    /// Whether it is the first success for a while is found out there.
+    /// A job that has ended, and the size of the backup in bytes, if known. The thread finds out if
+    /// it is the first success after failures.
     Job(Box<Job>, Option<u64>),
 }
 
-/// Takes what is to be told.
-pub(super) struct Notifier {
-    sender: Mutex<Option<Sender<Notification>>>,
+/// Passes notifications to the thread that sends them.
+pub(super) struct NotificationSender {
+    sender: Mutex<Option<Sender<Request>>>,
     done: Mutex<Receiver<()>>,
     queue: Arc<dyn Queue>,
     me: Option<Owner>,
 }
 
-impl Notifier {
+impl NotificationSender {
     /// Starts the thread.
     pub(super) fn start(workspaces: Factory, queue: Arc<dyn Queue>) -> std::io::Result<Self> {
-        let (sender, told) = channel();
+        let (sender, receiver) = channel();
         let (finished, done) = channel();
         let jobs = Arc::clone(&queue);
         std::thread::Builder::new().name("notify".to_owned()).spawn(move || {
-            // Dropped at the end, whatever that is.
+            // Dropped when the thread exits, even by a panic.
             let _finished: Sender<()> = finished;
-            if let Err(error) = work(&workspaces, jobs.as_ref(), &told) {
-                warn!(error, "nobody can be told");
+            if let Err(error) = work(&workspaces, jobs.as_ref(), &receiver) {
+                warn!(error, "notifications are disabled");
             }
         })?;
         let me = Owner::current().ok();
         Ok(Self { sender: Mutex::new(Some(sender)), done: Mutex::new(done), queue, me })
     }
 
-    /// Tells what those have not told who should have and did not live to.
-    pub(super) fn catch_up(&self) -> Result<(), queue::Error> {
+    /// Sends the pending notifications of other workers. Fails if the queue cannot be read.
+    pub(super) fn send_pending(&self) -> Result<(), queue::Error> {
         for job in self.queue.claim_notifications(self.me.as_ref())? {
-            info!(job = %job.id, database = %job.work.database(), "tells what nobody has told");
-            self.hand(Notification::Job(Box::new(job), None));
+            info!(job = %job.id, database = %job.work.database(), "resending pending notification");
+            self.submit(Request::Job(Box::new(job), None));
         }
         Ok(())
     }
 
-    /// Tells it, soon.
+    /// Sends a message in the background.
     pub(super) fn send(&self, message: Message) {
-        self.hand(Notification::Message(Box::new(message)));
+        self.submit(Request::Message(Box::new(message)));
     }
 
-    fn hand(&self, told: Notification) {
+    fn submit(&self, request: Request) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = sender.send(told);
+            let _ = sender.send(request);
         }
     }
 
-    /// Waits until everything is told, or for a while.
+    /// Waits until all notifications are sent, at most half a minute.
     pub(super) fn finish(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
-            warn!("not everybody could be told");
+        if done.recv_timeout(FINISH_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            warn!("stopped before all notifications were sent");
         }
     }
 }
 
-impl Listener for Notifier {
+impl Listener for NotificationSender {
     fn on(&self, event: &Event) {
         match event {
-            // Without that nobody wants to hear of it.
+            // Without a pending notification, no receiver is configured for it.
             Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
-                self.hand(Notification::Job(job.clone(), measured.size_bytes));
+                self.submit(Request::Job(job.clone(), measured.size_bytes));
             }
-            Event::FailedForGood { job, .. } => self.hand(Notification::Job(job.clone(), None)),
+            Event::FailedForGood { job, .. } => self.submit(Request::Job(job.clone(), None)),
             _ => {}
         }
     }
 }
 
-/// Does it again and again.
-pub(super) struct Reminder {
-    notifier: Arc<Notifier>,
+/// The periodic task that sends pending notifications of other workers.
+pub(super) struct OutboxTask {
+    notifier: Arc<NotificationSender>,
     wait: Duration,
 }
 
-impl Reminder {
-    /// One that reminds `notifier`.
-    pub(super) fn of(notifier: Arc<Notifier>) -> Self {
+impl OutboxTask {
+    /// Creates the task for `notifier`.
+    pub(super) fn of(notifier: Arc<NotificationSender>) -> Self {
         Self { notifier, wait: FIRST_LOOK }
     }
 }
 
-impl Chore for Reminder {
+impl PeriodicTask for OutboxTask {
     fn name(&self) -> &'static str {
-        "reminder"
+        "outbox"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.notifier.catch_up().map_err(|error| in_a_line(&error))?;
+        self.notifier.send_pending().map_err(|error| one_line(&error))?;
         let next = (self.wait * 2).min(LOOK);
         Ok(std::mem::replace(&mut self.wait, next))
     }
 }
 
-/// Whether somebody wants to hear that a job was completed, as it is configured
-/// then.
-pub(super) fn successes(workspaces: Factory) -> Tells {
+/// Returns a function that decides, by the current configuration, if a receiver wants notifications
+/// about completed jobs.
+pub(super) fn notify_on_success(workspaces: Factory) -> NotifyOnSuccess {
     Box::new(move |job| {
         job.work.kind() == JobKind::Backup
             && receivers(&workspaces, job.work.database()).map_or(true, |to| {
@@ -152,7 +151,7 @@ fn about(job: &Job) -> Message {
         _ => Occasion::Failure,
     };
     let mut message = Message::new(occasion, job.work.database().clone(), job.updated_at);
-    // Of each end of a job there is one message.
+    // Each end of a job has one message.
     message.id = format!("{}-{}", job.id, job.token);
     message.job = Some(job.id.to_string());
     message.backup = Some(job.work.backup().to_string());
@@ -169,39 +168,39 @@ fn about(job: &Job) -> Message {
     message
 }
 
-/// Tells everything until nothing is left to be told.
-fn work(workspaces: &Factory, queue: &dyn Queue, told: &Receiver<Notification>) -> Result<(), String> {
+/// Sends notifications until the channel is closed.
+fn work(workspaces: &Factory, queue: &dyn Queue, receiver: &Receiver<Request>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let notifier = notify::Notifier::new(Patience::default(), crate::process::host());
+    let notifier = notify::Notifier::new(DeliveryPolicy::default(), crate::process::host());
     let notifier = notifier.map_err(|error| error.to_string())?;
-    while let Ok(told) = told.recv() {
-        let (message, job) = match told {
-            Notification::Message(message) => (*message, None),
-            Notification::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
+    while let Ok(request) = receiver.recv() {
+        let (message, job) = match request {
+            Request::Message(message) => (*message, None),
+            Request::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
         };
         match receivers(workspaces, &message.database) {
             Ok(to) => {
-                let message = chosen(&to, message);
+                let message = adapted_to(&to, message);
                 for delivery in runtime.block_on(notifier.send(&to, &message)) {
                     let (to, event) = (&delivery.to, message.occasion.as_str());
                     match delivery.result {
-                        Ok(()) => debug!(to, event, database = %message.database, "told"),
+                        Ok(()) => debug!(to, event, database = %message.database, "notification sent"),
                         Err(error) => {
-                            warn!(to, event, database = %message.database, %error, "could not be told");
+                            warn!(to, event, database = %message.database, %error, "notification failed");
                         }
                     }
                 }
             }
             Err(error) => {
-                warn!(database = %message.database, error = in_a_line(&error), "nobody can be told");
+                warn!(database = %message.database, error = one_line(&error), "notification failed");
             }
         }
         crash_point("worker.sent");
         if let Some(job) = job.filter(|job| job.untold.is_some())
             && let Err(error) = queue.mark_notified(job.id, job.token)
         {
-            warn!(job = %job.id, %error, "that it was told is not noted: it will be told again");
+            warn!(job = %job.id, %error, "could not mark notification as sent; it may be sent twice");
         }
     }
     Ok(())
@@ -211,7 +210,7 @@ fn receivers(workspaces: &Factory, database: &DatabaseName) -> Result<Notificati
     Ok(workspaces.open().config()?.notifications(database)?)
 }
 
-/// What is said about a job.
+/// Returns the message about a job.
 fn of_job(workspaces: &Factory, queue: &dyn Queue, job: &Job, size: Option<u64>) -> Message {
     let mut message = about(job);
     if message.occasion == Occasion::Success {
@@ -231,8 +230,8 @@ fn recovered(queue: &dyn Queue, job: &Job, mut message: Message) -> Message {
     message
 }
 
-/// Who wants to hear of every success need not also want to hear of this one.
-fn chosen(to: &Notifications, mut message: Message) -> Message {
+/// Sends a recovery as a success to receivers that want only successes.
+fn adapted_to(to: &Notifications, mut message: Message) -> Message {
     if message.occasion == Occasion::Recovered
         && !to.occasions.contains(&Occasion::Recovered)
         && to.occasions.contains(&Occasion::Success)

@@ -1,4 +1,4 @@
-//! The loop: claim, start, wait.
+//! The main loop of the worker: claim, start, wait.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::attempt::attempt;
-use super::chores::{Chore, keep_doing};
 use super::events::{Event, Hub};
+use super::periodic::{PeriodicTask, run_forever};
 use super::runner::Runner;
 use super::systemd;
 use crate::domain::{Job, Line, Owner};
@@ -21,86 +21,86 @@ use crate::process::crash_point;
 use crate::queue::{self, Claim, Claimant, Queue, Watch};
 use crate::workspace;
 
-/// The longest wait after the queue could not be reached.
+/// The longest wait while the queue is unreachable.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// When a worker ends by itself.
+/// The condition on which a worker exits by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It does not.
+    /// Never.
     Forever,
-    /// When no job may run.
+    /// When no job is due.
     UntilIdle,
     /// After one job.
     Once,
 }
 
-/// How a worker works.
+/// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Its name.
     pub worker: Line,
-    /// How many jobs it runs at once.
+    /// The maximum number of concurrent jobs.
     pub concurrency: usize,
-    /// How long it may be silent before others take its jobs.
+    /// The time without a heartbeat after which other workers may claim its jobs.
     pub lease: Duration,
-    /// How often it looks for jobs when nothing wakes it.
+    /// The interval of polling the queue when no notification arrives.
     pub poll: Duration,
-    /// How long running jobs have when it is told to end.
+    /// The time that running jobs have to finish on shutdown.
     pub grace: Duration,
-    /// When it ends by itself.
+    /// The condition on which it exits by itself.
     pub mode: Mode,
 }
 
-/// Says how long a job may take.
+/// Returns the time limit of a job.
 pub type Deadline = Box<dyn Fn(&Job) -> Option<Duration> + Send + Sync>;
-/// Says whether somebody wants to hear that a job was completed.
-pub type Tells = Box<dyn Fn(&Job) -> bool + Send + Sync>;
-/// Does something about the backup of an attempt that died without a word.
-pub type Died = Box<dyn Fn(&Job) + Send + Sync>;
+/// Returns true if a receiver wants a notification about a completed job.
+pub type NotifyOnSuccess = Box<dyn Fn(&Job) -> bool + Send + Sync>;
+/// Records that the backup of an attempt that crashed was interrupted.
+pub type OnCrash = Box<dyn Fn(&Job) + Send + Sync>;
 
-/// A worker and what it works with.
+/// A worker and its dependencies.
 pub struct Worker {
-    /// How it works.
+    /// The settings.
     pub settings: Settings,
-    /// Where the jobs are.
+    /// The queue.
     pub queue: Arc<dyn Queue>,
-    /// Who does the work.
+    /// Runs the jobs.
     pub runner: Arc<dyn Runner>,
-    /// Who is told.
+    /// The listeners of its events.
     pub hub: Hub,
-    /// What else is to be done.
-    pub chores: Vec<Box<dyn Chore>>,
-    /// How long a job may take.
+    /// The periodic tasks.
+    pub periodic_tasks: Vec<Box<dyn PeriodicTask>>,
+    /// Returns the time limit of a job.
     pub deadline: Deadline,
-    /// Whether somebody wants to hear that a job was completed.
-    pub tells: Tells,
-    /// What to do about the backup of an attempt that died without a word.
-    pub died: Died,
+    /// Returns true if a receiver wants a notification about a completed job.
+    pub notify_on_success: NotifyOnSuccess,
+    /// Records that the backup of an attempt that crashed was interrupted.
+    pub on_crash: OnCrash,
 }
 
-/// What a worker has done.
+/// The numbers of the attempts of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many jobs were completed.
+    /// The number of completed jobs.
     pub completed: u64,
-    /// How many attempts ended otherwise.
+    /// The number of attempts that ended otherwise.
     pub failed: u64,
 }
 
-/// Why a worker cannot work.
+/// The reason why a worker cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refuses something that it cannot do without.
+    /// The operating system refused a thread, runtime or signal handler.
     #[error("cannot start the worker")]
     Io(#[from] io::Error),
-    /// There is no queue that could be worked on.
+    /// The queue cannot be used.
     #[error(transparent)]
     Queue(#[from] queue::Error),
     /// The configuration or the repository cannot be read.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
-    /// The address for questions about the worker cannot be used.
+    /// The address of the HTTP endpoint cannot be used.
     #[error("cannot listen at {address}")]
     Listen {
         /// The address.
@@ -110,32 +110,32 @@ pub enum Error {
     },
 }
 
-/// An error and what is behind it in one line, for the log.
-pub(super) fn in_a_line(error: &dyn std::error::Error) -> String {
+/// Returns an error and its causes in one line, for the server log.
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
-    // Some errors say what the error behind them says.
+    // Some errors repeat the text of their cause.
     let mut all: Vec<String> = std::iter::once(error.to_string()).chain(causes).collect();
     all.dedup();
     all.join(": ")
 }
 
-/// What all attempts share.
+/// The state that all attempts share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) runner: Arc<dyn Runner>,
     pub(super) hub: Hub,
-    /// Changes whenever something may have changed in the queue.
+    /// Incremented when the queue may have changed.
     pub(super) woken: watch::Sender<u64>,
-    /// Running attempts have to end.
-    pub(super) ends: watch::Sender<bool>,
+    /// True when running attempts must stop.
+    pub(super) shutdown: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
     deadline: Deadline,
-    tells: Tells,
-    died: Died,
+    notify_on_success: NotifyOnSuccess,
+    on_crash: OnCrash,
 }
 
 impl Shared {
-    /// Asks the queue about a claim, on a thread that may wait.
+    /// Runs a request to the queue about a claim, on a thread that may block.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         claim: &Claim,
@@ -149,12 +149,12 @@ impl Shared {
         (self.deadline)(job)
     }
 
-    pub(super) fn tells_success(&self, job: &Job) -> bool {
-        (self.tells)(job)
+    pub(super) fn notifies_success(&self, job: &Job) -> bool {
+        (self.notify_on_success)(job)
     }
 
-    pub(super) fn runner_died(&self, job: &Job) {
-        (self.died)(job);
+    pub(super) fn attempt_crashed(&self, job: &Job) {
+        (self.on_crash)(job);
     }
 }
 
@@ -163,15 +163,16 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, queue::Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(queue::Error::Watch { detail: format!("a thread died: {error}") }),
+        Err(error) => Err(queue::Error::Watch { detail: format!("a thread panicked: {error}") }),
     }
 }
 
-/// Works until it is told to end, or as its mode says.
+/// Runs a worker until a signal or until its mode ends it. Fails if the queue cannot be used or the
+/// operating system refuses a thread.
 pub fn run(worker: Worker) -> Result<Summary, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let summary = runtime.block_on(Loop::new(worker)?.run());
-    // A question that the queue does not answer must not hold us.
+    // A hanging request to the queue must not delay the exit.
     runtime.shutdown_background();
     summary
 }
@@ -179,27 +180,38 @@ pub fn run(worker: Worker) -> Result<Summary, Error> {
 struct Loop {
     shared: Arc<Shared>,
     claimant: Claimant,
-    chores: Vec<Box<dyn Chore>>,
+    periodic_tasks: Vec<Box<dyn PeriodicTask>>,
     running: JoinSet<bool>,
     summary: Summary,
-    /// How long to wait after the queue could not be reached; zero when it can.
+    /// The wait while the queue is unreachable; zero while it is reachable.
     wait: Duration,
-    /// Nothing was left to be taken when it looked last.
+    /// True if the last poll found no job.
     idle: bool,
     claimed: u64,
 }
 
 impl Loop {
     fn new(worker: Worker) -> Result<Self, Error> {
-        let Worker { settings, queue, runner, hub, chores, deadline, tells, died } = worker;
+        let Worker { settings, queue, runner, hub, periodic_tasks, deadline, notify_on_success, on_crash } =
+            worker;
         let claimant =
             Claimant { worker: settings.worker.clone(), owner: Owner::current().ok(), lease: settings.lease };
-        let (woken, ends) = (watch::Sender::new(0), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, runner, hub, woken, ends, queue, deadline, tells, died });
+        let (woken, shutdown) = (watch::Sender::new(0), watch::Sender::new(false));
+        let shared = Arc::new(Shared {
+            settings,
+            runner,
+            hub,
+            woken,
+            shutdown,
+            queue,
+            deadline,
+            notify_on_success,
+            on_crash,
+        });
         Ok(Self {
             shared,
             claimant,
-            chores,
+            periodic_tasks,
             running: JoinSet::new(),
             summary: Summary::default(),
             wait: Duration::ZERO,
@@ -213,16 +225,16 @@ impl Loop {
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let settings = self.shared.settings.clone();
         self.start_watching()?;
-        self.chores.drain(..).for_each(|chore| drop(tokio::spawn(keep_doing(chore))));
+        self.periodic_tasks.drain(..).for_each(|task| drop(tokio::spawn(run_forever(task))));
         systemd::ready();
         let started = Event::Started { worker: settings.worker.clone(), concurrency: settings.concurrency };
-        self.shared.hub.tell(&started);
+        self.shared.hub.publish(&started);
         let mut woken = self.shared.woken.subscribe();
-        // How often it says at least that it is not stuck.
-        let sign = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
+        // The longest interval between two signs of progress.
+        let progress_interval = systemd::watchdog().unwrap_or(Duration::MAX).min(settings.lease);
         loop {
             woken.mark_unchanged();
-            self.fill().await?;
+            self.claim_jobs().await?;
             if self.is_done() {
                 break;
             }
@@ -231,15 +243,15 @@ impl Loop {
                 _ = woken.changed() => {}
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
                 () = sleep(pause) => {}
-                () = sleep(sign) => {}
+                () = sleep(progress_interval) => {}
                 _ = terminate.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
                 _ = interrupt.recv() => return Ok(self.finish(&mut terminate, &mut interrupt).await),
             }
             systemd::alive();
-            self.shared.hub.tell(&Event::Alive);
+            self.shared.hub.publish(&Event::Alive);
         }
         systemd::stopping();
-        self.shared.hub.tell(&Event::Stopping);
+        self.shared.hub.publish(&Event::Stopping);
         Ok(self.summary)
     }
 
@@ -258,8 +270,8 @@ impl Loop {
         }
     }
 
-    /// Takes jobs while there is room for them.
-    async fn fill(&mut self) -> Result<(), Error> {
+    /// Claims jobs up to the configured concurrency.
+    async fn claim_jobs(&mut self) -> Result<(), Error> {
         let once = self.shared.settings.mode == Mode::Once;
         self.idle = false;
         while self.running.len() < self.shared.settings.concurrency && !(once && self.claimed > 0) {
@@ -267,14 +279,14 @@ impl Loop {
             match blocking(move || queue.claim(&claimant)).await {
                 Ok(Some(claim)) => {
                     crash_point("worker.claimed");
-                    self.reached();
+                    self.queue_reachable();
                     self.claimed += 1;
                     let waited = waited(&claim.job);
-                    self.shared.hub.tell(&Event::Claimed { job: Box::new(claim.job.clone()), waited });
+                    self.shared.hub.publish(&Event::Claimed { job: Box::new(claim.job.clone()), waited });
                     self.running.spawn(attempt(Arc::clone(&self.shared), claim));
                 }
                 Ok(None) => {
-                    self.reached();
+                    self.queue_reachable();
                     self.idle = true;
                     break;
                 }
@@ -284,7 +296,7 @@ impl Loop {
                 Err(error) => {
                     if self.wait.is_zero() {
                         let detail = Some(error.to_string());
-                        self.shared.hub.tell(&Event::Queue { reachable: false, detail });
+                        self.shared.hub.publish(&Event::Queue { reachable: false, detail });
                     }
                     debug!(%error, "no job could be claimed");
                     self.wait = (self.wait * 2).clamp(Duration::from_millis(250), LONGEST_WAIT);
@@ -295,13 +307,13 @@ impl Loop {
         Ok(())
     }
 
-    fn reached(&mut self) {
+    fn queue_reachable(&mut self) {
         if !std::mem::take(&mut self.wait).is_zero() {
-            self.shared.hub.tell(&Event::Queue { reachable: true, detail: None });
+            self.shared.hub.publish(&Event::Queue { reachable: true, detail: None });
         }
     }
 
-    /// How long to wait for something to happen before looking again.
+    /// Returns the wait before the next poll.
     async fn pause(&self) -> Duration {
         if !self.wait.is_zero() {
             return self.wait;
@@ -313,52 +325,52 @@ impl Loop {
         let queue = Arc::clone(&self.shared.queue);
         let due = blocking(move || queue.next_due()).await.ok().flatten();
         match due {
-            // It could not be taken: its database is busy, or somebody else was faster. When
-            // that changes, it wakes us.
+            // The job could not be claimed, because its database is busy or another worker was
+            // faster. The queue notifies us when that changes.
             Some(due) if due.is_zero() => Duration::from_secs(1).min(poll),
             Some(due) => due.max(Duration::from_millis(10)).min(poll),
             None => poll,
         }
     }
 
-    /// Wakes the loop whenever the queue changes.
+    /// Starts the thread that wakes the loop when the queue changes.
     fn start_watching(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new().name("watch".to_owned()).spawn(move || keep_watching(&shared))?;
         Ok(())
     }
 
-    /// Takes no more jobs, gives the running ones some time, and hands back the
-    /// rest. Whoever asks again gets no time.
+    /// Shuts down: claims no more jobs, gives running ones the grace period, and returns the others
+    /// to the queue. A second signal ends the grace period.
     async fn finish(
         mut self,
         terminate: &mut tokio::signal::unix::Signal,
         interrupt: &mut tokio::signal::unix::Signal,
     ) -> Summary {
         systemd::stopping();
-        self.shared.hub.tell(&Event::Stopping);
+        self.shared.hub.publish(&Event::Stopping);
         let end = Instant::now() + self.shared.settings.grace;
         while !self.running.is_empty() {
-            let asked = *self.shared.ends.borrow();
+            let asked = *self.shared.shutdown.borrow();
             tokio::select! {
                 Some(ended) = self.running.join_next() => self.count(ended.unwrap_or(false)),
-                () = tokio::time::sleep_until(end), if !asked => drop(self.shared.ends.send_replace(true)),
-                _ = terminate.recv() => drop(self.shared.ends.send_replace(true)),
-                _ = interrupt.recv() => drop(self.shared.ends.send_replace(true)),
+                () = tokio::time::sleep_until(end), if !asked => drop(self.shared.shutdown.send_replace(true)),
+                _ = terminate.recv() => drop(self.shared.shutdown.send_replace(true)),
+                _ = interrupt.recv() => drop(self.shared.shutdown.send_replace(true)),
             }
         }
         self.summary
     }
 }
 
-/// How long a job had been waiting when it was claimed.
+/// Returns the time since the job became due when it was claimed.
 fn waited(job: &Job) -> Duration {
     let since = job.history.last().map_or(job.created_at, |report| report.ended_at);
     let began = job.started_at.unwrap_or(since);
     (began.as_datetime() - since.as_datetime()).to_std().unwrap_or_default()
 }
 
-/// Watches the queue for ever; anew when that fails.
+/// Watches the queue forever, and reopens the watch after an error.
 #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
 fn keep_watching(shared: &Shared) {
     let mut wait = Duration::from_millis(250);
@@ -368,7 +380,7 @@ fn keep_watching(shared: &Shared) {
             Some(watch) => watch.wait(LONGEST_WAIT),
             None => shared.queue.watch().map(|new| {
                 watch = Some(new);
-                // What happened before is not told.
+                // Changes before the watch was opened are not reported, so poll once.
                 true
             }),
         };
@@ -380,7 +392,7 @@ fn keep_watching(shared: &Shared) {
                 }
             }
             Err(error) => {
-                warn!(%error, "the queue cannot be watched");
+                warn!(%error, "could not watch the queue; retrying");
                 watch = None;
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(LONGEST_WAIT);

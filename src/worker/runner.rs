@@ -1,10 +1,9 @@
-//! Doing the work of one job in a process of its own.
+//! Runs each job in a process of its own.
 //!
-//! Each attempt is a process that is told the job on its standard input and
-//! says on its standard output how it went. So a job can be ended without the
-//! others, whatever it is doing; what it says on standard error is kept as the
-//! output of the attempt; and a worker that dies takes its jobs along, because
-//! the standard input of the process ends then.
+//! Each attempt is a process that reads the job from standard input and writes its result to
+//! standard output. So a job can be stopped without the others, whatever it does; its standard
+//! error is kept as the output of the attempt; and if the worker crashes, its jobs end too, because
+//! their standard input ends.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -16,23 +15,23 @@ use super::events::Measured;
 use crate::domain::{Failure, Job, Line};
 use crate::process::{Cmd, Error, Signaller, Status, Stdin};
 
-/// How much an attempt may have to say.
+/// The maximum size of the result of an attempt, in bytes.
 const ANSWER_BYTES: u64 = 1 << 20;
 
-/// How an attempt went.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Answer {
-    /// It is done.
+    /// The job was completed.
     Completed {
-        /// What was measured.
+        /// The sizes of the backup.
         measured: Measured,
     },
-    /// It failed.
+    /// The attempt failed.
     Failed {
-        /// Why.
+        /// The error.
         error: Failure,
-        /// May another attempt succeed?
+        /// True if a retry may succeed.
         retry: bool,
     },
 }
@@ -40,65 +39,69 @@ pub enum Answer {
 /// An attempt that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it went.
+    /// The result.
     pub answer: Answer,
-    /// The end of what it said, without secrets.
+    /// The end of its standard error, without secrets.
     pub output: String,
-    /// It did not end by itself: nobody has said what became of the backup.
-    pub died: bool,
+    /// True if it crashed or was killed, so that the end of its backup is not recorded.
+    pub crashed: bool,
 }
 
-/// Does the work of jobs.
+/// Runs jobs.
 pub trait Runner: Send + Sync {
-    /// Does it. `started` is told how to end it.
+    /// Runs a job. `started` receives the handle for stopping it.
     fn run(&self, job: &Job, started: &mut dyn FnMut(Signaller)) -> Finished;
 }
 
-/// Does it in processes of this program.
+/// Runs jobs in processes of this program.
 #[derive(Debug)]
 pub struct Processes {
     /// This program.
     pub program: PathBuf,
-    /// The arguments that make it do one job.
+    /// The arguments for running one job.
     pub arguments: Vec<OsString>,
 }
 
 impl Runner for Processes {
     fn run(&self, job: &Job, started: &mut dyn FnMut(Signaller)) -> Finished {
-        let mut told = serde_json::to_vec(job).expect("a job has string keys");
-        told.push(b'\n');
+        let mut request = serde_json::to_vec(job).expect("a job has string keys");
+        request.push(b'\n');
         let command = Cmd::new(&self.program).args(self.arguments.clone()).inherit_env();
         let running = command.stdin(Stdin::Piped).spawn();
         let mut running = match running {
             Ok(running) => running,
-            Err(error) => return died("not-started", error.to_string(), String::new()),
+            Err(error) => return crashed("not-started", error.to_string(), String::new()),
         };
         match running.signaller() {
             Ok(signaller) => started(signaller),
-            Err(error) => return died("not-started", error.to_string(), String::new()),
+            Err(error) => return crashed("not-started", error.to_string(), String::new()),
         }
-        // Its other end is closed by our end, whatever that is.
-        let mut line_to_us = running.take_stdin().expect("stdin is piped");
-        // What does not read its job says so by how it ends.
-        let _ = line_to_us.write_all(&told).and_then(|()| line_to_us.flush());
+        // The pipe is closed when this process exits, even by a crash.
+        let mut stdin = running.take_stdin().expect("stdin is piped");
+        // An error is ignored: a process that does not read its job exits with an error.
+        let _ = stdin.write_all(&request).and_then(|()| stdin.flush());
         let mut answer = Vec::new();
         if let Some(stdout) = running.take_stdout() {
-            // What is cut off is no JSON.
+            // A truncated result is not valid JSON.
             let _ = stdout.take(ANSWER_BYTES).read_to_end(&mut answer);
         }
         let ended = running.wait();
-        drop(line_to_us);
+        drop(stdin);
         match ended {
             Ok(exit) => match serde_json::from_slice(&answer) {
                 Ok(answer) if exit.status.is_success() => {
-                    Finished { answer, output: exit.stderr, died: false }
+                    Finished { answer, output: exit.stderr, crashed: false }
                 }
-                _ => died(code_of(exit.status), format!("the attempt ended: {}", exit.status), exit.stderr),
+                _ => crashed(
+                    code_of(exit.status),
+                    format!("the attempt ended without a result: {}", exit.status),
+                    exit.stderr,
+                ),
             },
             Err(Error::Interrupted { signal }) => {
-                died("interrupted", format!("interrupted ({signal})"), String::new())
+                crashed("interrupted", format!("interrupted ({signal})"), String::new())
             }
-            Err(error) => died("died", error.to_string(), String::new()),
+            Err(error) => crashed("died", error.to_string(), String::new()),
         }
     }
 }
@@ -110,7 +113,7 @@ fn code_of(status: Status) -> &'static str {
     }
 }
 
-fn died(code: &str, message: String, output: String) -> Finished {
+fn crashed(code: &str, message: String, output: String) -> Finished {
     let error = Failure { code: Line::lossy(code), message };
-    Finished { answer: Answer::Failed { error, retry: true }, output, died: true }
+    Finished { answer: Answer::Failed { error, retry: true }, output, crashed: true }
 }

@@ -1,5 +1,4 @@
-//! Puts into the queue what schedules and branches want, and notices what is
-//! missing.
+//! The scheduler: enqueues the backups of schedules and branches, and reports missed ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,61 +6,62 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::Chore;
-use super::notifier::Notifier;
-use super::run::in_a_line;
+use super::PeriodicTask;
+use super::notifier::NotificationSender;
+use super::run::one_line;
 use crate::automation::{self, BackupJob, ScheduledRule};
 use crate::config::Occasion;
 use crate::domain::{self, DatabaseName, Timestamp};
-use crate::notify::{Message, tell_once};
+use crate::notify::{Message, mark_reported};
 use crate::queue::{Filter, Queue};
 use crate::workspace::{self, Factory, Workspace, queue};
 
-/// The longest time between two looks.
-const LOOK: Duration = Duration::from_secs(60);
-/// How often branches are looked at: hooks see most of what happens.
+/// The longest interval between two runs.
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// The interval between two checks of branches, in seconds. Hooks notice most changes immediately.
 const RECONCILE_S: i64 = 300;
 
-/// Looks at schedules and branches, again and again.
+/// The scheduler, a periodic task.
 pub(super) struct Scheduler {
     workspaces: Factory,
     queue: Arc<dyn Queue>,
-    notifier: Arc<Notifier>,
+    notifier: Arc<NotificationSender>,
     reconciled: Option<Timestamp>,
-    /// What is wrong with the settings of a database, as far as it was told.
-    told: BTreeMap<DatabaseName, String>,
+    /// The last problem of each database that was logged.
+    logged: BTreeMap<DatabaseName, String>,
 }
 
 impl Scheduler {
-    /// One that puts jobs into `queue`.
-    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<Notifier>) -> Self {
-        Self { workspaces, queue, notifier, reconciled: None, told: BTreeMap::new() }
+    /// Creates a scheduler for `queue`.
+    pub(super) fn new(workspaces: Factory, queue: Arc<dyn Queue>, notifier: Arc<NotificationSender>) -> Self {
+        Self { workspaces, queue, notifier, reconciled: None, logged: BTreeMap::new() }
     }
 
-    fn look(&mut self) -> Result<Duration, workspace::Error> {
+    fn run_once(&mut self) -> Result<Duration, workspace::Error> {
         let workspace = self.workspaces.open();
         let known = self.queue.list(&Filter::default())?.jobs;
         let now = workspace.now();
         let overview = workspace.ledger()?.overview()?;
         let tables = automation::timetables(workspace.config()?, &overview, &known, now);
         for (database, error) in tables.problems {
-            self.complain(database, error.to_string());
+            self.warn_once(database, error.to_string());
         }
         for planned in tables.rules.iter().filter(|planned| planned.state.due) {
             self.enqueue(automation::scheduled_job(planned), &workspace);
         }
         for planned in &tables.rules {
-            self.miss(planned, &workspace)?;
+            self.report_missed(planned, &workspace)?;
         }
-        // A clock that was set back must not keep us from looking.
+        // Also check if the clock was set back.
         let age = self.reconciled.map(|at| now.seconds_since(at));
         if age.is_none_or(|age| !(0..RECONCILE_S).contains(&age)) {
             self.reconcile(&known, &overview, &workspace)?;
             self.reconciled = Some(now);
         }
         let next = tables.rules.iter().filter_map(|planned| planned.state.next).min();
-        let wait = next.map_or(LOOK.as_secs(), |next| next.seconds_since(now).max(0).unsigned_abs() + 1);
-        Ok(Duration::from_secs(wait).min(LOOK))
+        let wait =
+            next.map_or(INTERVAL_MAX.as_secs(), |next| next.seconds_since(now).max(0).unsigned_abs() + 1);
+        Ok(Duration::from_secs(wait).min(INTERVAL_MAX))
     }
 
     fn reconcile(
@@ -79,34 +79,35 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Puts a job into the queue. What is wrong with one database is no business
-    /// of the others.
+    /// Enqueues a job. An error of one database does not affect the others.
     fn enqueue(&mut self, job: BackupJob, workspace: &Workspace) {
         let BackupJob { database, reason, wish } = job;
         let new = queue::backup_job(workspace, &database, wish);
         match new.and_then(|new| Ok(self.queue.enqueue(new)?)) {
             Ok(enqueued) if enqueued.is_new => {
-                info!(job = %enqueued.job.id, %database, reason, "queued a backup");
+                info!(job = %enqueued.job.id, %database, reason, "scheduler enqueued a backup");
             }
             Ok(_) => {}
-            Err(error) => self.complain(database, in_a_line(&error)),
+            Err(error) => self.warn_once(database, one_line(&error)),
         }
     }
 
-    /// Tells that a backup is not there; once, whatever becomes of this process.
-    /// What is only being queued now, or was not long ago, may still come.
-    fn miss(&self, planned: &ScheduledRule, workspace: &Workspace) -> Result<(), workspace::Error> {
+    /// Sends a notification about a missed backup, only once, even across restarts. Backups that
+    /// are due or were attempted within the grace period may still come.
+    fn report_missed(&self, planned: &ScheduledRule, workspace: &Workspace) -> Result<(), workspace::Error> {
         let Some(slot) = planned.state.missed.filter(|_| !planned.state.due) else { return Ok(()) };
         let waited = planned.facts.attempted.map(|at| workspace.now().seconds_since(at));
         if waited.is_some_and(|waited| waited < i64::try_from(planned.grace.as_secs()).unwrap_or(i64::MAX)) {
             return Ok(());
         }
         let ScheduledRule { database, rule, .. } = planned;
-        let told = workspace.ledger_repository()?.common_dir().join("pggit/told");
-        match tell_once(&told, &format!("missed-{database}-{}", rule.key()), slot) {
+        let markers = workspace.ledger_repository()?.common_dir().join("pggit/told");
+        match mark_reported(&markers, &format!("missed-{database}-{}", rule.key()), slot) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
-            Err(error) => warn!(dir = %told.display(), %error, "cannot note that it was told"),
+            Err(error) => {
+                warn!(dir = %markers.display(), %error, "could not mark the missed backup as reported");
+            }
         }
         warn!(%database, planned_for = %slot, "a backup is missing");
         let mut message = Message::new(Occasion::Missed, database.clone(), workspace.now());
@@ -117,21 +118,21 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Warns of the same thing only once.
-    fn complain(&mut self, database: DatabaseName, problem: String) {
-        if self.told.get(&database) != Some(&problem) {
-            warn!(%database, problem, "nothing is planned");
-            self.told.insert(database, problem);
+    /// Logs a problem of a database, unless it is the same as the last one.
+    fn warn_once(&mut self, database: DatabaseName, problem: String) {
+        if self.logged.get(&database) != Some(&problem) {
+            warn!(%database, problem, "scheduler cannot enqueue backups");
+            self.logged.insert(database, problem);
         }
     }
 }
 
-impl Chore for Scheduler {
+impl PeriodicTask for Scheduler {
     fn name(&self) -> &'static str {
-        "planner"
+        "scheduler"
     }
 
     fn run(&mut self) -> Result<Duration, String> {
-        self.look().map_err(|error| in_a_line(&error))
+        self.run_once().map_err(|error| one_line(&error))
     }
 }

@@ -1,5 +1,5 @@
-//! A worker on the queue of a workspace, with all that accompanies it: the scheduler, the
-//! notifications, and the answers about its health.
+//! Starts a worker on the queue of a workspace, with the scheduler, the notifications and the HTTP
+//! endpoint.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::events::Hub;
 use super::health::Health;
-use super::notifier::{Notifier, Reminder, successes};
+use super::notifier::{NotificationSender, OutboxTask, notify_on_success};
 use super::scheduler::Scheduler;
-use super::{Chore, Deadline, Died, Error, Log, Mode, Processes, Settings, Summary, Worker, run};
+use super::{
+    Deadline, Error, EventLogger, Mode, OnCrash, PeriodicTask, Processes, Settings, Summary, Worker, run,
+};
 use crate::backup;
 use crate::config::Config;
 use crate::domain::{Line, Work};
@@ -20,29 +22,30 @@ use crate::workspace::{self, Factory, Workspace};
 /// The options of a worker that are not configured.
 #[derive(Debug)]
 pub struct Options {
-    /// When it ends by itself.
+    /// The condition on which it exits by itself.
     pub mode: Mode,
-    /// How many jobs it runs at once.
+    /// The maximum number of concurrent jobs.
     pub concurrency: usize,
-    /// How long running jobs have when it is told to end.
+    /// The time that running jobs have to finish on shutdown.
     pub grace: Duration,
-    /// The address at which it answers questions.
+    /// The address of the HTTP endpoint.
     pub listen: Option<SocketAddr>,
-    /// The program that makes an attempt.
+    /// The program that runs an attempt.
     pub processes: Processes,
 }
 
 /// The result of a worker.
 #[derive(Debug)]
-pub struct Ended {
-    /// The numbers of its jobs.
+pub struct WorkerResult {
+    /// The numbers of its attempts.
     pub summary: Result<Summary, Error>,
-    /// Why the notifications that other workers owed could not be looked for.
+    /// An error if the pending notifications of other workers could not be read.
     pub notifications: Result<(), queue::Error>,
 }
 
-/// Works on the queue of `workspace` until it is told to end, or as its mode says.
-pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
+/// Runs a worker on the queue of `workspace` until a signal or until its mode ends it. Fails if the
+/// queue, the configuration or the address cannot be used.
+pub fn start(workspace: &Workspace, options: Options) -> Result<WorkerResult, Error> {
     let Options { mode, concurrency, grace, listen, processes } = options;
     let config = workspace.config()?;
     let configured = config.worker_id().map_err(workspace::Error::from)?;
@@ -56,10 +59,10 @@ pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
     };
     let queue: Arc<dyn Queue> = Arc::from(workspace::queue::open(workspace)?);
     let workspaces = Factory::like(workspace);
-    let notifier = Arc::new(Notifier::start(workspaces.clone(), Arc::clone(&queue))?);
+    let notifier = Arc::new(NotificationSender::start(workspaces.clone(), Arc::clone(&queue))?);
     let mut hub = Hub::default();
-    hub.add(Arc::new(Log));
-    hub.add(Arc::<Notifier>::clone(&notifier));
+    hub.add(Arc::new(EventLogger));
+    hub.add(Arc::<NotificationSender>::clone(&notifier));
     if let Some(address) = listen {
         let health = Health::new(workspaces.clone(), Arc::clone(&queue), &settings);
         let health = Arc::new(health);
@@ -67,10 +70,10 @@ pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
         hub.add(health);
     }
     // `--once` and `--until-idle` only work on queued jobs, and do not run the scheduler.
-    let chores: Vec<Box<dyn Chore>> = match mode {
+    let periodic_tasks: Vec<Box<dyn PeriodicTask>> = match mode {
         Mode::Forever => vec![
             Box::new(Scheduler::new(workspaces.clone(), Arc::clone(&queue), Arc::clone(&notifier))),
-            Box::new(Reminder::of(Arc::clone(&notifier))),
+            Box::new(OutboxTask::of(Arc::clone(&notifier))),
         ],
         _ => Vec::new(),
     };
@@ -79,14 +82,14 @@ pub fn start(workspace: &Workspace, options: Options) -> Result<Ended, Error> {
         queue,
         runner: Arc::new(processes),
         hub,
-        chores,
-        deadline: deadlines(config.clone()),
-        tells: successes(workspaces),
-        died: records(workspace)?,
+        periodic_tasks,
+        deadline: time_limits(config.clone()),
+        notify_on_success: notify_on_success(workspaces),
+        on_crash: record_interrupted(workspace)?,
     });
-    let notifications = if mode == Mode::Forever { Ok(()) } else { notifier.catch_up() };
+    let notifications = if mode == Mode::Forever { Ok(()) } else { notifier.send_pending() };
     notifier.finish();
-    Ok(Ended { summary, notifications })
+    Ok(WorkerResult { summary, notifications })
 }
 
 /// `db1-4711`
@@ -94,9 +97,9 @@ fn name_of_process() -> Line {
     Line::lossy(&format!("{}-{}", crate::process::host(), std::process::id()))
 }
 
-/// How long a job may take: what its database says, and some time to say that
-/// it was too long.
-fn deadlines(config: Config) -> Deadline {
+/// Returns the time limit of a job: the configured timeout of the database, and a minute in which
+/// the process can report the timeout itself.
+fn time_limits(config: Config) -> Deadline {
     const MORE: Duration = Duration::from_secs(60);
     Box::new(move |job| {
         let database = config.database(job.work.database()).ok()?;
@@ -104,8 +107,8 @@ fn deadlines(config: Config) -> Deadline {
     })
 }
 
-/// Records that an attempt was interrupted whose process died without a word.
-fn records(workspace: &Workspace) -> Result<Died, workspace::Error> {
+/// Returns a function that records an attempt that crashed as interrupted.
+fn record_interrupted(workspace: &Workspace) -> Result<OnCrash, workspace::Error> {
     let ledger = workspace.ledger_repository()?.for_thread();
     let schema = workspace.repository()?.for_thread();
     let repositories = Mutex::new((ledger, workspace.beside()?.is_some().then_some(schema)));
@@ -121,7 +124,7 @@ fn records(workspace: &Workspace) -> Result<Died, workspace::Error> {
         };
         let id = work.backup;
         if let Err(error) = backup::record_interrupted(&ledger, id) {
-            tracing::warn!(backup = %id, %error, "that the attempt was interrupted is not recorded");
+            tracing::warn!(backup = %id, %error, "could not record the interrupted attempt");
         }
     }))
 }

@@ -1,30 +1,30 @@
-//! What the system's service manager wants to hear.
+//! Messages to the service manager (`sd_notify`).
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The worker takes jobs.
+/// Reports that the worker has started.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// It is going to end.
+/// Reports that the worker is stopping.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// It is still alive.
+/// Resets the watchdog.
 pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often it has to say so; `None` when nobody wants to hear it.
+/// Returns the interval at which the watchdog must be reset; `None` without a watchdog.
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
-/// Without a service manager there is nobody to tell.
+/// Sends a message. Without a service manager, it does nothing.
 fn tell(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }

@@ -9,7 +9,10 @@ use crate::domain::{Annotated, Backup, BackupId, Body, Deleted, Expired, Line, M
 use crate::ledger::{Change, Damage, Entry, Error as LedgerError};
 use crate::process::crash_point;
 use crate::progress::Progress;
-use crate::store::{Access, Checked, CopyOf, Held, Listed, Portion, Repaired, Store, StoreUrl, Thoroughness};
+use crate::store::{
+    Access, CheckOptions, CheckReport, ListedArtifact, Portion, RepairReport, ReplicatedArtifact, Store,
+    StoreUrl, StoredBackup,
+};
 
 /// The metadata of a backup that names the locations of its copies.
 const COPIES: &str = "copies";
@@ -40,7 +43,7 @@ impl ArtifactRecords {
 
     /// Returns the backups whose bytes this artifact seems to have although their records name
     /// another location: either the store was moved, or no record names this copy.
-    fn moved_to(&self, artifact: &Listed) -> impl Iterator<Item = &Entry> {
+    fn moved_to(&self, artifact: &ListedArtifact) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| {
             let (backup, location) = (&entry.backup, &artifact.location);
             let id = backup.id.to_string();
@@ -93,8 +96,8 @@ impl ArtifactRecords {
     /// that are about to be removed. With `recorded` the records may be changed.
     pub fn check_removal(
         &self,
-        artifact: &Listed,
-        removed: &[Listed],
+        artifact: &ListedArtifact,
+        removed: &[ListedArtifact],
         recorded: bool,
     ) -> Result<(), RemovalRefused> {
         if self.may_hide(&artifact.id) {
@@ -129,7 +132,7 @@ impl ArtifactRecords {
     }
 
     /// Returns a backup that needs the backup `id` and whose artifact stays, if any.
-    fn dependent(&self, id: BackupId, removed: &[Listed]) -> Option<BackupId> {
+    fn dependent(&self, id: BackupId, removed: &[ListedArtifact]) -> Option<BackupId> {
         let stays = |id: &str| !removed.iter().any(|other| other.id == id);
         let dependent = self.entries.iter().find(|other| {
             matches!(other.backup.status, Status::Completed | Status::Expired | Status::InProgress)
@@ -143,7 +146,7 @@ impl ArtifactRecords {
     /// held meanwhile.
     pub fn remove(
         &self,
-        artifact: &Listed,
+        artifact: &ListedArtifact,
         store: &Store,
         reason: &Line,
         workspace: &Workspace,
@@ -153,7 +156,12 @@ impl ArtifactRecords {
         Ok(store.remove(&artifact.location)?)
     }
 
-    fn record_removal(&self, artifact: &Listed, reason: &Line, workspace: &Workspace) -> Result<(), Error> {
+    fn record_removal(
+        &self,
+        artifact: &ListedArtifact,
+        reason: &Line,
+        workspace: &Workspace,
+    ) -> Result<(), Error> {
         for entry in self.copied_to(&artifact.location) {
             set_copies(entry, workspace, |copies| copies.remove(&artifact.location))?;
         }
@@ -179,12 +187,12 @@ impl ArtifactRecords {
     }
 
     /// Returns the backups of a moved artifact whose bytes are not available anywhere else.
-    fn lost_with(&self, artifact: &Listed, workspace: &Workspace) -> Result<Vec<&Entry>, Error> {
+    fn lost_with(&self, artifact: &ListedArtifact, workspace: &Workspace) -> Result<Vec<&Entry>, Error> {
         let mut lost = Vec::new();
         for entry in self.moved_to(artifact) {
             let mut access = places::access_to(workspace, &entry.backup)?;
-            access.roots.retain(|root| !root.leads_to(&artifact.location));
-            if Held::open(&entry.backup, &access).is_err() {
+            access.roots.retain(|root| !root.contains_location(&artifact.location));
+            if StoredBackup::open(&entry.backup, &access).is_err() {
                 lost.push(entry);
             }
         }
@@ -192,7 +200,7 @@ impl ArtifactRecords {
     }
 
     /// Adds the location of a copy to the records of its backup. Fails if the ledger cannot be written.
-    pub fn record_copy(&self, copy: &CopyOf, workspace: &Workspace) -> Result<(), Error> {
+    pub fn record_copy(&self, copy: &ReplicatedArtifact, workspace: &Workspace) -> Result<(), Error> {
         let alive = |entry: &&Entry| matches!(entry.backup.status, Status::Completed | Status::Expired);
         for entry in self.at(&copy.of).filter(alive) {
             if copies(&entry.backup).contains(&copy.location) {
@@ -250,9 +258,9 @@ pub enum RemovalRefused {
 /// A check of a store, after repairs.
 pub struct CheckedStore {
     /// The result of the last check.
-    pub checked: Checked,
+    pub checked: CheckReport,
     /// The objects that were repaired, and those that could not be.
-    pub repaired: Repaired,
+    pub repaired: RepairReport,
     /// The records.
     pub records: ArtifactRecords,
 }
@@ -272,9 +280,9 @@ pub fn check(
     };
     let store = fresh(&store::general_url(workspace, url)?)?;
     let records = ArtifactRecords::load(workspace)?;
-    let thoroughness = Thoroughness { read, expected: records.expected(&store.url().join("")) };
+    let thoroughness = CheckOptions { read, expected: records.expected(&store.url().join("")) };
     let mut checked = store.check(&thoroughness, workspace.now(), progress)?;
-    let mut repaired = Repaired::default();
+    let mut repaired = RepairReport::default();
     if let Some(url) = repair_from {
         let copy = fresh(&store::url(workspace, Some(url), None)?)?;
         while !checked.is_sound() {

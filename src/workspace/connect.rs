@@ -32,6 +32,6 @@ pub fn connect(workspace: &Workspace, database: &DatabaseConfig) -> Result<Clien
 /// Completes a connection as libpq does, with a warning about what is not used.
 pub fn resolve(workspace: &Workspace, text: &str) -> Result<ConnInfo, Error> {
     let info = ConnInfo::parse(text, &workspace.environment.iter().collect())?;
-    info.notes().iter().for_each(|note| workspace.reporter.warning(&note.to_string()));
+    info.warnings().iter().for_each(|warning| workspace.reporter.warning(&warning.to_string()));
     Ok(info)
 }

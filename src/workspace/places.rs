@@ -10,7 +10,8 @@ use crate::domain::{Backup, BackupId, DatabaseName, Status};
 use crate::git::config::{ConfigFile, ConfigWriter};
 use crate::ledger::{Overview, Row};
 use crate::store::{
-    Access, Error as StoreError, Expected, Held, Place, Root, Scheme, Store, StoreUrl, is_directory,
+    Access, Destination, Error as StoreError, Expected, Root, Scheme, Store, StoreUrl, StoredBackup,
+    is_directory,
 };
 use crate::tools::Program;
 
@@ -60,10 +61,10 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
     let roots = roots(workspace, Some(&backup.database))?;
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
     // The program that prints the credentials of a profile is run only if it is needed.
-    let is_known = roots.iter().any(|root| root.leads_to(location));
+    let is_known = roots.iter().any(|root| root.contains_location(location));
     let preferred = workspace.from.get().cloned().unwrap_or_default();
     let candidates =
-        roots.iter().filter(|root| !is_known || root.leads_to(location) || preferred.contains(root));
+        roots.iter().filter(|root| !is_known || root.contains_location(location) || preferred.contains(root));
     let scheme = match candidates.into_iter().any(|root| root.is_of(Scheme::S3)) {
         true => Scheme::S3,
         false => Scheme::File,
@@ -74,16 +75,16 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
 /// Returns the access to `place`, where a backup is to be made, and to the user's other places.
 pub fn access_of(
     workspace: &Workspace,
-    place: Option<&Place>,
+    place: Option<&Destination>,
     database: &DatabaseName,
 ) -> Result<Access, Error> {
     let scheme = match place {
-        Some(Place::Store { store, .. }) => store.url().scheme(),
+        Some(Destination::Store { store, .. }) => store.url().scheme(),
         _ => Scheme::File,
     };
     let own = match place {
-        Some(Place::Store { store, .. }) => Some(Root::Store(store.url().clone())),
-        Some(Place::Directory(directory)) => Some(Root::Directory(directory.clone())),
+        Some(Destination::Store { store, .. }) => Some(Root::Store(store.url().clone())),
+        Some(Destination::Directory(directory)) => Some(Root::Directory(directory.clone())),
         None => None,
     };
     let roots = own.into_iter().chain(roots(workspace, Some(database))?).collect();
@@ -92,11 +93,13 @@ pub fn access_of(
 
 /// Adds a place that was given only on this command line to the configuration of the clone, so that
 /// later commands find the bytes there.
-pub fn remember(workspace: &Workspace, place: &Place) -> Result<(), Error> {
+pub fn remember(workspace: &Workspace, place: &Destination) -> Result<(), Error> {
     let value = match place {
-        Place::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
-        Place::Directory(directory) if directory.is_dir() => StoreUrl::from_directory(directory)?.to_string(),
-        Place::Directory(_) => return Ok(()),
+        Destination::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
+        Destination::Directory(directory) if directory.is_dir() => {
+            StoreUrl::from_directory(directory)?.to_string()
+        }
+        Destination::Directory(_) => return Ok(()),
     };
     add(workspace, &value)
 }
@@ -143,7 +146,7 @@ impl Recorded {
             // The answer is the same for all locations with the same parent.
             if *known
                 .entry(row.location_parent())
-                .or_insert_with(|| root.leads_to(&sample(row.location_parent())))
+                .or_insert_with(|| root.contains_location(&sample(row.location_parent())))
             {
                 recorded.count += 1;
                 let store = row.store_id().map(str::to_owned);
@@ -223,7 +226,7 @@ pub fn check_directory(
     let root = Root::Directory(home.clone());
     let overview = workspace.ledger()?.overview()?;
     let rows = overview.rows().filter(|row| is_kept(row) && row.database() == database.as_str());
-    match rows.filter(|row| root.leads_to(&sample(row.location_parent()))).count() {
+    match rows.filter(|row| root.contains_location(&sample(row.location_parent()))).count() {
         0 => Ok(()),
         count => Err(Error::PlaceMissing {
             gone: Gone { place: home.display().to_string(), count },
@@ -274,13 +277,13 @@ pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, 
         };
         let Some(newest) = rows.last() else { continue };
         // The bytes of a backup that was registered by hand may be anywhere.
-        if !Held::is_ours(&sample(home)) || is_there(home, store_id, roots, workspace)? {
+        if !StoredBackup::is_location(&sample(home)) || is_there(home, store_id, roots, workspace)? {
             continue;
         }
         // The place may have been moved. In that case one of its backups is found elsewhere.
         let backup = workspace.ledger()?.entry(newest)?.backup;
-        match Held::open(&backup, &access_to(workspace, &backup)?) {
-            Err(StoreError::Elsewhere { .. }) => {
+        match StoredBackup::open(&backup, &access_to(workspace, &backup)?) {
+            Err(StoreError::OutsideRoots { .. }) => {
                 let (count, _) = standing.elsewhere.get_or_insert((0, home.to_owned()));
                 *count += rows.len();
             }
@@ -303,7 +306,7 @@ fn is_there(
     roots: &[Root],
     workspace: &Workspace,
 ) -> Result<bool, Error> {
-    for root in roots.iter().filter(|root| root.leads_to(&sample(home))) {
+    for root in roots.iter().filter(|root| root.contains_location(&sample(home))) {
         match root {
             Root::Directory(_) => return Ok(is_directory(home)),
             Root::Store(url) => match Store::peek(url, &store::access(workspace, url)?) {

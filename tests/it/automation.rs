@@ -178,13 +178,13 @@ fn what_is_missing_is_told_once() {
         assert_eq!(list["schedules"][0]["state"], "missed", "{list:#}");
     }
     for round in 0..2 {
-        // The planner looks at branches after schedules.
+        // The scheduler checks branches after schedules.
         let _ = yard.shop.sandbox.commit(&format!("020{round}.sql"), "select 1;", "a migration");
         let mut worker = yard.start_before(&[]);
         if round == 0 {
             worker.wait_for("a backup is missing");
         }
-        worker.wait_for("queued a backup");
+        worker.wait_for("scheduler enqueued a backup");
         worker.signal(Signal::TERM);
         assert_eq!(worker.wait(), 0);
         // A worker that ends has told everything.
@@ -233,8 +233,8 @@ fn a_worker_answers_how_it_is() {
     let yard = Yard::new(Where::Refs);
     let job = yard.enqueue(&[]);
     let mut worker = yard.start_before(&["--listen", "127.0.0.1:0"]);
-    let address = worker.wait_for("answers")["address"].as_str().unwrap().to_owned();
-    worker.wait_for("takes jobs");
+    let address = worker.wait_for("listening on")["address"].as_str().unwrap().to_owned();
+    worker.wait_for("worker started");
     yard.wait_for(&job, &["completed"]);
     worker.wait_for("completed");
     let get = |path: &str| {

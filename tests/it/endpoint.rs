@@ -8,7 +8,7 @@ use pggit::domain::{JobKind, JobState};
 use pggit::ledger::Ledger;
 use pggit::queue::Stats;
 use pggit::report::metrics::{CONTENT_TYPE, Counters, Reading, metrics};
-use pggit::worker::endpoint::{Source, serve};
+use pggit::worker::http::{StatusSource, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,7 +16,7 @@ use crate::sandbox::Sandbox;
 
 struct Fixed(Result<(), String>);
 
-impl Source for Fixed {
+impl StatusSource for Fixed {
     fn health(&self) -> Result<(), String> {
         Ok(())
     }

@@ -15,7 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use pggit::config::{Config, Environment, Notifications, Occasion};
 use pggit::domain::{Failure, Line};
-use pggit::notify::{Delivery, Message, Notifier, Patience, signature};
+use pggit::notify::{Delivery, DeliveryPolicy, Message, Notifier, signature};
 use tokio::net::TcpListener;
 
 /// One request as it arrived.
@@ -107,7 +107,7 @@ fn failure() -> Message {
 }
 
 fn notifier(timeout: Duration, attempts: usize) -> Notifier {
-    let patience = Patience { timeout, attempts, delay: Duration::from_millis(5) };
+    let patience = DeliveryPolicy { timeout, attempts, delay: Duration::from_millis(5) };
     Notifier::new(patience, Line::lossy("db1")).unwrap()
 }
 

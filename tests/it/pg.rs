@@ -465,11 +465,11 @@ fn a_question_is_one_query_with_one_answer() {
     ] {
         let client = Client::connect(&info, "test").unwrap();
         client.execute("set statement_timeout = '5s'").unwrap();
-        assert_eq!(client.holds(sql).map_err(|error| error.to_string()), Ok(answer), "{sql}");
+        assert_eq!(client.is_true(sql).map_err(|error| error.to_string()), Ok(answer), "{sql}");
     }
     let client = Client::connect(&info, "test").unwrap();
     for sql in ["select true; select false", "select nonsense", "select\0true"] {
-        assert!(client.holds(sql).is_err(), "{sql}");
+        assert!(client.is_true(sql).is_err(), "{sql}");
     }
-    assert_eq!(client.holds("select true").unwrap(), Some(true), "an error does not break the connection");
+    assert_eq!(client.is_true("select true").unwrap(), Some(true), "an error does not break the connection");
 }

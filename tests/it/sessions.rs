@@ -251,8 +251,8 @@ fn a_sum_over_rows_depends_on_nothing_but_the_rows() {
     let cluster = Cluster::start();
     let sum = |db: &str, table: &str| {
         let client = connect(&cluster, db, "postgres");
-        client.write_rows_alike().unwrap();
-        client.sum_of(&Table { schema: "public".to_owned(), name: table.to_owned() }).unwrap()
+        client.set_row_format().unwrap();
+        client.table_sum(&Table { schema: "public".to_owned(), name: table.to_owned() }).unwrap()
     };
     let [a, b] = ["a", "b"].map(|name| cluster.create_database(name));
     cluster.psql(&a, "create table t (n int, \"M\" money, at timestamptz, i interval, f float8, b bytea)");
@@ -315,7 +315,7 @@ fn a_sum_over_rows_calls_no_function_of_the_owner_of_the_table() {
     connect(&cluster, &db, "mallory").execute(sql).unwrap();
     let client = connect(&cluster, &db, "postgres");
     let table = Table { schema: "m".to_owned(), name: "t".to_owned() };
-    assert_eq!(client.sum_of(&table).unwrap().rows, 1);
+    assert_eq!(client.table_sum(&table).unwrap().rows, 1);
     // The trap works: a query calls it.
     assert!(client.query("select a from only m.t").is_err());
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use pggit::domain::Timestamp;
 use pggit::progress::Quiet;
-use pggit::store::{Portion, Thoroughness};
+use pggit::store::{CheckOptions, Portion};
 
 use crate::backup_cli::crowd::Chance;
-use crate::stores::{Place, duplicate, files, read, run};
+use crate::stores::{TestStore, duplicate, files, read, run};
 use crate::tmpfs::Tmpfs;
 
 /// How many damages are tried; 1,000 with `PGGIT_TEST_LONG`.
@@ -18,7 +18,7 @@ fn damages() -> u32 {
 }
 
 /// The packs and manifests of a store.
-fn objects(place: &Place) -> Vec<PathBuf> {
+fn objects(place: &TestStore) -> Vec<PathBuf> {
     let mut objects = files(&place.root().join("packs"));
     objects.extend(files(&place.root().join("artifacts")));
     objects
@@ -54,7 +54,7 @@ fn damage(objects: &[PathBuf], chance: &mut Chance) {
 
 #[test]
 fn exactly_what_is_damaged_is_named() {
-    let (place, contents) = Place::filled();
+    let (place, contents) = TestStore::filled();
     let objects = objects(&place);
     let listed = place.store().list().unwrap();
     let expected: Vec<String> = listed.iter().map(|listed| listed.location.clone()).collect();
@@ -82,9 +82,9 @@ fn exactly_what_is_damaged_is_named() {
             })
             .map(|(id, _)| id)
             .collect();
-        let all = Thoroughness { read: Some(Portion::All), expected: expected.clone() };
+        let all = CheckOptions { read: Some(Portion::All), expected: expected.clone() };
         let checked = place.store().check(&all, Timestamp::from_unix(0).unwrap(), &Quiet).unwrap();
-        let named: BTreeSet<&String> = checked.hits.iter().map(|hit| &hit.id).collect();
+        let named: BTreeSet<&String> = checked.affected.iter().map(|hit| &hit.id).collect();
         assert_eq!(named, bad, "round {round}: {checked:?}");
         assert_eq!(checked.findings.is_empty(), changed.is_empty(), "round {round}: {checked:?}");
         if bad.is_empty() {
@@ -108,13 +108,13 @@ fn flips() -> u32 {
 
 #[test]
 fn every_flipped_bit_is_found_and_none_comes_out() {
-    let place = Place::new();
+    let place = TestStore::new();
     let content = crate::stores::version(1, 0);
     let id = place.put("shop", &content[..100_000]);
     let originals: Vec<(PathBuf, Vec<u8>)> =
         objects(&place).into_iter().map(|path| (path.clone(), fs::read(&path).unwrap())).collect();
     let bytes: u64 = originals.iter().map(|(_, content)| content.len() as u64).sum();
-    let all = Thoroughness { read: Some(Portion::All), expected: Vec::new() };
+    let all = CheckOptions { read: Some(Portion::All), expected: Vec::new() };
     let mut chance = Chance(0xF11B);
     for round in 0..flips() {
         let mut at = usize::try_from(chance.below(bytes)).unwrap();
@@ -139,7 +139,7 @@ fn every_flipped_bit_is_found_and_none_comes_out() {
 #[test]
 fn a_copy_gives_back_what_is_damaged() {
     for point in ["", "store.repair.pack", "store.repair.manifest", "store.object.partial"] {
-        let (place, contents) = Place::filled();
+        let (place, contents) = TestStore::filled();
         let copy = place.dir.path().join("copy");
         duplicate(&place.root(), &copy);
         let objects = objects(&place);
@@ -163,7 +163,7 @@ fn a_copy_gives_back_what_is_damaged() {
 }
 
 /// Damages every pack of it in another way, and a manifest.
-fn ruin(place: &Place) {
+fn ruin(place: &TestStore) {
     for (at, path) in place.packs().iter().enumerate() {
         let mut bad = fs::read(path).unwrap();
         match at % 4 {
@@ -194,7 +194,7 @@ fn whole_packs(root: &Path) -> BTreeSet<PathBuf> {
 
 #[test]
 fn a_repair_may_be_killed_at_every_step_and_takes_nothing_away() {
-    let (pristine, contents) = Place::with_a_chain();
+    let (pristine, contents) = TestStore::with_a_chain();
     let mut killed = 0;
     for point in ["store.repair.pack", "store.repair.manifest", "store.object.partial", "store.object.named"]
     {
@@ -232,7 +232,7 @@ fn a_repair_may_be_killed_at_every_step_and_takes_nothing_away() {
 #[test]
 fn a_full_disk_stops_a_repair_without_harm() {
     let Some(disk) = Tmpfs::mount("size=16m") else { return };
-    let (pristine, contents) = Place::with_a_chain();
+    let (pristine, contents) = TestStore::with_a_chain();
     let ruined = pristine.twin();
     ruin(&ruined);
     let root = disk.path().join("store");
@@ -241,7 +241,7 @@ fn a_full_disk_stops_a_repair_without_harm() {
         let url = pggit::store::StoreUrl::from_directory(&root).unwrap();
         pggit::store::Store::open(&url, &pggit::store::Access::default()).unwrap()
     };
-    let all = Thoroughness { read: Some(Portion::All), expected: Vec::new() };
+    let all = CheckOptions { read: Some(Portion::All), expected: Vec::new() };
     let checked = || open().check(&all, Timestamp::from_unix(0).unwrap(), &Quiet).unwrap();
     let (mut full, mut left) = (0, 0_u64);
     let mut found = checked();
@@ -271,7 +271,7 @@ fn a_full_disk_stops_a_repair_without_harm() {
 
 #[test]
 fn a_copy_that_is_damaged_too_replaces_nothing() {
-    let (place, contents) = Place::filled();
+    let (place, contents) = TestStore::filled();
     let copy = place.dir.path().join("copy");
     let pack = place.packs().remove(0);
     let good = fs::read(&pack).unwrap();
@@ -283,7 +283,7 @@ fn a_copy_that_is_damaged_too_replaces_nothing() {
     assert!(said.contains("cannot be repaired") && said.contains("[pack-size]"), "{said}");
     assert_eq!(fs::read(&pack).unwrap().len(), good.len() - 1);
     // Another store is no copy.
-    let other = Place::new();
+    let other = TestStore::new();
     let done = run(&place.root(), "", &["check", "--repair-from", other.root().to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(12), "{done:?}");
     overwrite(&pack, &good);
@@ -292,12 +292,12 @@ fn a_copy_that_is_damaged_too_replaces_nothing() {
 
 #[test]
 fn a_percentage_finds_a_damage_within_days() {
-    let (place, _) = Place::filled();
+    let (place, _) = TestStore::filled();
     let pack = place.packs().remove(0);
     let mut bad = fs::read(&pack).unwrap();
     bad[40] ^= 1;
     overwrite(&pack, &bad);
-    let some = Thoroughness { read: Some(Portion::Percent(25)), expected: Vec::new() };
+    let some = CheckOptions { read: Some(Portion::Percent(25)), expected: Vec::new() };
     let found = (0..4).filter(|day| {
         let now = Timestamp::from_unix(day * 86_400).unwrap();
         !place.store().check(&some, now, &Quiet).unwrap().findings.is_empty()

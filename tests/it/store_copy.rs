@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
-use crate::stores::{Place, files, read, run, set_age, version, write};
+use crate::stores::{TestStore, files, read, run, set_age, version, write};
 use pggit::store::{Access, Store, StoreUrl};
 
 fn at(root: &Path) -> Store {
@@ -16,7 +16,7 @@ fn at(root: &Path) -> Store {
 
 #[test]
 fn an_empty_place_becomes_a_copy_whenever_it_is_killed() {
-    let (place, mut contents) = Place::filled();
+    let (place, mut contents) = TestStore::filled();
     let copy = place.dir.path().join("copies/first");
     let args = ["copy", copy.to_str().unwrap()];
     let points =
@@ -50,7 +50,7 @@ fn an_empty_place_becomes_a_copy_whenever_it_is_killed() {
 
 #[test]
 fn the_copy_of_one_artifact_may_be_killed_at_every_step() {
-    let (place, contents) = Place::with_a_chain();
+    let (place, contents) = TestStore::with_a_chain();
     let steps = ["keys", "begun", "pack", "packs", "manifest"].map(|step| format!("store.copy.{step}"));
     let objects = ["store.object.partial", "store.object.named"].map(str::to_owned);
     let mut killed = 0;
@@ -86,7 +86,7 @@ fn the_copy_of_one_artifact_may_be_killed_at_every_step() {
 
 #[test]
 fn another_store_is_not_overwritten() {
-    let (place, other) = (Place::new(), Place::new());
+    let (place, other) = (TestStore::new(), TestStore::new());
     let refused = place.run("", &["copy", other.root().to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(12), "{refused:?}");
     let itself = place.run("", &["copy", place.root().to_str().unwrap()]);
@@ -95,7 +95,7 @@ fn another_store_is_not_overwritten() {
 
 #[test]
 fn a_damaged_pack_is_not_copied_and_the_rest_is() {
-    let (place, contents) = Place::filled();
+    let (place, contents) = TestStore::filled();
     let pack = place.packs().remove(0);
     let mut bad = fs::read(&pack).unwrap();
     bad[100] ^= 1;
@@ -110,7 +110,7 @@ fn a_damaged_pack_is_not_copied_and_the_rest_is() {
 
 #[test]
 fn nothing_relies_on_packs_that_are_about_to_go() {
-    let place = Place::new();
+    let place = TestStore::new();
     let id = place.put("shop", &version(1, 0));
     let copy = place.dir.path().join("copy");
     let args = ["copy", copy.to_str().unwrap()];

@@ -9,7 +9,7 @@ use pggit::progress::Quiet;
 use pggit::store::{Access, Amount, Error, Store, StoreUrl};
 
 use crate::backup_cli::crowd::{Chance, killed_after};
-use crate::stores::{Place, begin, files, now, publish, read, run, set_age, version, write};
+use crate::stores::{TestStore, begin, files, now, publish, read, run, set_age, version, write};
 use crate::tmpfs::Tmpfs;
 
 const POINTS: [&str; 9] = [
@@ -26,7 +26,7 @@ const POINTS: [&str; 9] = [
 
 #[test]
 fn what_no_artifact_needs_goes_and_the_rest_stays() {
-    let (place, mut contents) = Place::filled();
+    let (place, mut contents) = TestStore::filled();
     let before = place.packs().len();
     let ids: Vec<String> = contents.keys().cloned().collect();
     assert_eq!(place.collect().removed, Amount::default());
@@ -49,7 +49,7 @@ fn what_no_artifact_needs_goes_and_the_rest_stays() {
 
 #[test]
 fn a_manifest_that_cannot_be_read_stops_it() {
-    let (place, contents) = Place::filled();
+    let (place, contents) = TestStore::filled();
     let ids: Vec<&String> = contents.keys().collect();
     place.remove(ids[0]);
     let packs = place.packs();
@@ -69,7 +69,7 @@ fn a_manifest_that_cannot_be_read_stops_it() {
 
 #[test]
 fn what_is_being_written_and_what_it_is_built_on_stays() {
-    let place = Place::new();
+    let place = TestStore::new();
     let old = place.put("shop", &version(1, 0));
     for pack in place.packs() {
         set_age(&pack, Duration::from_secs(3600));
@@ -81,7 +81,7 @@ fn what_is_being_written_and_what_it_is_built_on_stays() {
     place.remove(&old);
     let collected = place.collect();
     assert_eq!((collected.removed.count, collected.waiting.count), (0, 1), "{collected:?}");
-    assert_eq!((collected.unfinished.count, collected.at_work.len()), (1, 1), "{collected:?}");
+    assert_eq!((collected.unfinished.count, collected.writers.len()), (1, 1), "{collected:?}");
     // Whoever begins now does not build on what may go.
     let late = place.begin("shop");
     assert_eq!(late.base(), None);
@@ -99,7 +99,7 @@ fn what_is_being_written_and_what_it_is_built_on_stays() {
 
 #[test]
 fn a_writer_that_begins_after_a_marker_does_not_hold_it_up() {
-    let place = Place::new();
+    let place = TestStore::new();
     let old = place.put("shop", &version(1, 0));
     set_age(&place.packs()[0], Duration::from_secs(7200));
     let first = place.begin("crm");
@@ -118,17 +118,17 @@ fn a_writer_that_begins_after_a_marker_does_not_hold_it_up() {
 
 #[test]
 fn who_was_taken_for_dead_cannot_publish() {
-    let place = Place::new();
+    let place = TestStore::new();
     let kept = place.put("shop", &version(1, 0));
     let writer = place.begin("shop");
     let _ = write(&writer, &version(1, 1));
     let _ = writer.flush().unwrap();
     place.age_writers();
     let planned = place.store().garbage(now()).unwrap();
-    assert!(planned.at_work[0].dead && planned.garbage.count == 1, "{planned:?}");
+    assert!(planned.writers[0].expired && planned.garbage.count == 1, "{planned:?}");
     assert_eq!(place.collect().removed.count, 1);
     let error = writer.publish(None).unwrap_err();
-    assert!(matches!(error, Error::TakenForDead { .. }) && error.retry(), "{error}");
+    assert!(matches!(error, Error::LeaseExpired { .. }) && error.retry(), "{error}");
     assert_eq!(place.store().list().unwrap().len(), 1);
     assert!(files(&place.root().join("writers")).is_empty());
     place.assert_holds(&BTreeMap::from([(kept, version(1, 0))]));
@@ -136,7 +136,7 @@ fn who_was_taken_for_dead_cannot_publish() {
 
 #[test]
 fn nothing_is_built_on_an_artifact_without_its_packs() {
-    let place = Place::new();
+    let place = TestStore::new();
     let _ = place.put("shop", &version(1, 0));
     fs::remove_file(&place.packs()[0]).unwrap();
     let writer = place.begin("shop");
@@ -147,7 +147,7 @@ fn nothing_is_built_on_an_artifact_without_its_packs() {
 
 #[test]
 fn a_marker_that_cannot_be_read_makes_backups_large_and_goes() {
-    let place = Place::new();
+    let place = TestStore::new();
     let _ = place.put("shop", &version(1, 0));
     fs::create_dir_all(place.root().join("gc")).unwrap();
     fs::write(place.root().join("gc/0190"), "x").unwrap();
@@ -159,7 +159,7 @@ fn a_marker_that_cannot_be_read_makes_backups_large_and_goes() {
 
 #[test]
 fn files_of_writers_that_died_go_after_a_day() {
-    let place = Place::new();
+    let place = TestStore::new();
     let partial = place.root().join("partial");
     fs::create_dir_all(&partial).unwrap();
     fs::write(partial.join("old"), "x").unwrap();
@@ -172,7 +172,7 @@ fn files_of_writers_that_died_go_after_a_day() {
 #[test]
 fn it_may_be_killed_at_every_step() {
     for point in POINTS {
-        let (place, mut contents) = Place::filled();
+        let (place, mut contents) = TestStore::filled();
         let dead = place.begin("crm");
         let _ = write(&dead, &version(3, 0));
         let _ = dead.flush().unwrap();
@@ -201,7 +201,7 @@ fn it_may_be_killed_at_every_step() {
 #[test]
 fn a_writer_that_is_killed_leaves_garbage_at_most() {
     let points = ["store.writer.begun", "store.object.partial", "store.pack.written", "store.packs.written"];
-    let (place, mut contents) = Place::filled();
+    let (place, mut contents) = TestStore::filled();
     let input = place.dir.path().join("input");
     fs::write(&input, version(1, 5)).unwrap();
     let input = input.to_str().unwrap();
@@ -262,7 +262,7 @@ fn a_full_disk_stops_writers_and_copies_without_harm() {
     let root = disk.path().join("store");
     let store = Store::init(&StoreUrl::from_directory(&root).unwrap(), &Access::default(), now()).unwrap();
     let first = publish(begin(&store, "shop"), &version(1, 0)).unwrap();
-    let source = Place::filled();
+    let source = TestStore::filled();
     let full = |left: u64, work: &mut dyn FnMut() -> Result<(), Error>| {
         disk.leave(left * 8192);
         let done = work();
@@ -297,7 +297,7 @@ fn a_full_disk_stops_writers_and_copies_without_harm() {
     let copies = (0..60).take_while(|left| !full(*left, &mut copied)).count();
     assert!((2..60).contains(&copies), "{copies}");
     for store in [Store::open(&copy, &Access::default()).unwrap(), store.clone()] {
-        let all = pggit::store::Thoroughness { read: Some(pggit::store::Portion::All), expected: Vec::new() };
+        let all = pggit::store::CheckOptions { read: Some(pggit::store::Portion::All), expected: Vec::new() };
         let checked = store.check(&all, now(), &Quiet).unwrap();
         assert!(checked.is_sound() && checked.artifacts > 1, "{checked:?}");
     }
@@ -308,7 +308,7 @@ fn kills() -> u32 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 600 } else { 24 }
 }
 
-fn start(place: &Place, args: &[&str]) -> Child {
+fn start(place: &TestStore, args: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_git-pggit"));
     command.env_clear().env("HOME", place.dir.path()).env("PATH", std::env::var_os("PATH").unwrap());
     command.env("GIT_CEILING_DIRECTORIES", place.dir.path()).current_dir(place.dir.path());
@@ -318,7 +318,7 @@ fn start(place: &Place, args: &[&str]) -> Child {
 
 #[test]
 fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
-    let place = Place::new();
+    let place = TestStore::new();
     let inputs: Vec<String> = (0..6)
         .map(|number| {
             let path = place.dir.path().join(format!("v{number}"));
@@ -375,7 +375,7 @@ fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
 /// nothing that is collected depends on it.
 #[test]
 fn clocks_that_are_wrong_lose_nothing() {
-    let (place, mut contents) = Place::filled();
+    let (place, mut contents) = TestStore::filled();
     for (number, years) in [(3, 30_i64), (4, -30), (5, 0)] {
         let seconds = now().unix_millis() / 1000 + years * 365 * 86_400;
         let at = pggit::domain::Timestamp::from_unix(seconds).unwrap();

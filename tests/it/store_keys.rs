@@ -231,7 +231,7 @@ hint: or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.s
         &vault.run_as("nobody", &["list"]),
         "\
 [stderr]
-error: [SANDBOX]/nobody.key: no key to be had: no such file
+error: [SANDBOX]/nobody.key: cannot use key file: no such file
 hint: pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where
 [exit 19]
 ",

@@ -10,11 +10,13 @@ use std::time::{Duration, SystemTime};
 use pggit::domain::Timestamp;
 use pggit::process::Cmd;
 use pggit::progress::Quiet;
-use pggit::store::{Access, ArtifactWriter, Checked, Chunking, NewArtifact, Portion, Store, Thoroughness};
+use pggit::store::{
+    Access, ArtifactWriter, CheckOptions, CheckReport, Chunking, NewArtifact, Portion, Store,
+};
 use uuid::Uuid;
 
 /// A store in a directory of its own.
-pub(crate) struct Place {
+pub(crate) struct TestStore {
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -33,7 +35,7 @@ pub(crate) fn version(seed: u32, version: u32) -> Vec<u8> {
     content
 }
 
-impl Place {
+impl TestStore {
     pub(crate) fn new() -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         let _ = Store::init(&place.url(), &Access::default(), now()).unwrap();
@@ -102,12 +104,12 @@ impl Place {
         store.remove(&listed.location).unwrap();
     }
 
-    pub(crate) fn collect(&self) -> pggit::store::Collection {
+    pub(crate) fn collect(&self) -> pggit::store::GcReport {
         self.store().collect(&Quiet).unwrap()
     }
 
-    pub(crate) fn check(&self) -> Checked {
-        let all = Thoroughness { read: Some(Portion::All), expected: Vec::new() };
+    pub(crate) fn check(&self) -> CheckReport {
+        let all = CheckOptions { read: Some(Portion::All), expected: Vec::new() };
         self.store().check(&all, now(), &Quiet).unwrap()
     }
 

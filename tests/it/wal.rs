@@ -88,7 +88,7 @@ fn a_file_is_kept_once_and_another_of_its_name_refused() {
     data.push(&name).success();
     data.segment(1, 8);
     let said = data.push(&name).fails(12).stderr_text();
-    assert!(said.contains("there is another object of this name"), "{said}");
+    assert!(said.contains("an object with this name and other content exists"), "{said}");
     data.fetch(&name).success();
     assert_eq!(data.fetched(), vec![7; SEGMENT]);
     // Another cluster has a log of its own.

@@ -8,7 +8,7 @@ use crate::cli::{Context, logging};
 use crate::domain::parse_duration;
 use crate::failure::{Code, Failure};
 use crate::output::queue::WorkerSummary;
-use crate::worker::{self, Ended, Mode, Options, Processes};
+use crate::worker::{self, Mode, Options, Processes, WorkerResult};
 
 /// Do the jobs of the queue: make the backups that others asked for
 ///
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         listen: args.listen,
         processes: Processes { program, arguments },
     };
-    let Ended { summary, notifications } = worker::start(context, options)?;
+    let WorkerResult { summary, notifications } = worker::start(context, options)?;
     if let Err(error) = notifications {
         context.ui.failure(&Failure::from(error).output());
     }

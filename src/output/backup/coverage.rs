@@ -5,7 +5,7 @@ use super::{BranchCoverage, RangeCoverage, RangeTotals};
 use crate::domain::{Timestamp, human_bytes};
 use crate::git::{Oid, Repository};
 use crate::ledger::{Overview, Row};
-use crate::report::{Coverage, Records, State, Tally};
+use crate::report::{BackupIndex, Coverage, State, Tally};
 use crate::terminal::{OutputError, Style, Table, Ui};
 
 impl BranchCoverage {
@@ -68,7 +68,7 @@ impl RangeCoverage {
     /// of `repository`. Fails if standard output cannot be written.
     pub fn print(
         &self,
-        records: &Records<Oid>,
+        records: &BackupIndex<Oid>,
         overview: &Overview,
         repository: &Repository,
         now: Timestamp,

@@ -6,7 +6,8 @@ use super::{
     StoreStats,
 };
 use crate::store::{
-    Checked, Collection, Copied, CopyOf, FileEntry, Finding, Hit, Listed, Manifest, Repaired, Stats, Store,
+    AffectedArtifact, CheckReport, CopyReport, FileEntry, Finding, GcReport, Manifest, RepairReport,
+    ReplicatedArtifact, Stats, Store,
 };
 
 impl From<&Store> for StoreDescription {
@@ -17,7 +18,7 @@ impl From<&Store> for StoreDescription {
 
 impl ListedArtifact {
     /// Describes the artifact `listed`, which has this manifest.
-    pub fn new(listed: &Listed, manifest: &Manifest) -> Self {
+    pub fn new(listed: &crate::store::ListedArtifact, manifest: &Manifest) -> Self {
         Self {
             id: manifest.id.clone(),
             database: manifest.lineage.clone(),
@@ -43,8 +44,8 @@ impl From<&FileEntry> for ListedFile {
     }
 }
 
-impl From<&Listed> for ArtifactPlace {
-    fn from(artifact: &Listed) -> Self {
+impl From<&crate::store::ListedArtifact> for ArtifactPlace {
+    fn from(artifact: &crate::store::ListedArtifact) -> Self {
         Self { id: artifact.id.clone(), location: artifact.location.clone() }
     }
 }
@@ -80,7 +81,7 @@ fn ratio(content: u64, stored: u64) -> Option<f64> {
 
 impl CollectedGarbage {
     /// Describes a collection, or with `dry_run` one that was not made.
-    pub fn new(collection: &Collection, dry_run: bool) -> Self {
+    pub fn new(collection: &GcReport, dry_run: bool) -> Self {
         Self {
             dry_run,
             artifacts: collection.artifacts,
@@ -91,7 +92,7 @@ impl CollectedGarbage {
             removed: collection.removed.into(),
             removed_manifests: collection.removed_revisions,
             swept_files: collection.swept,
-            writers: collection.at_work.iter().map(Into::into).collect(),
+            writers: collection.writers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -99,13 +100,17 @@ impl CollectedGarbage {
 impl StoreCheck {
     /// Describes a check after repairs. `name` returns the name of the backup of an artifact by its
     /// location and id.
-    pub fn new(checked: &Checked, repaired: Repaired, name: impl Fn(&str, &str) -> Option<String>) -> Self {
+    pub fn new(
+        checked: &CheckReport,
+        repaired: RepairReport,
+        name: impl Fn(&str, &str) -> Option<String>,
+    ) -> Self {
         let damaged = |finding: &Finding| DamagedObject {
             object: finding.object.clone(),
             code: finding.code.to_owned(),
             detail: finding.detail.clone(),
         };
-        let hit = |hit: &Hit| HitArtifact {
+        let hit = |hit: &AffectedArtifact| HitArtifact {
             id: hit.id.clone(),
             database: hit.lineage.clone(),
             location: hit.location.clone(),
@@ -120,13 +125,13 @@ impl StoreCheck {
             read: checked.read.into(),
             wal_files_read: checked.wal.count,
             damaged: checked.findings.iter().map(damaged).collect(),
-            hit: checked.hits.iter().map(hit).collect(),
+            hit: checked.affected.iter().map(hit).collect(),
             repaired: repaired.objects,
             not_repaired: failed
                 .map(|(object, error)| ObjectError { object, error: error.to_string() })
                 .collect(),
             garbage: checked.garbage.map(Into::into),
-            writers: checked.at_work.iter().map(Into::into).collect(),
+            writers: checked.writers.iter().map(Into::into).collect(),
             unfinished_collections: checked.markers,
         }
     }
@@ -134,8 +139,8 @@ impl StoreCheck {
 
 impl StoreCopy {
     /// Describes a copy of a store that is at `url`.
-    pub fn new(copied: &Copied, url: String) -> Self {
-        let artifact = |copy: &CopyOf| CopiedArtifact {
+    pub fn new(copied: &CopyReport, url: String) -> Self {
+        let artifact = |copy: &ReplicatedArtifact| CopiedArtifact {
             id: copy.id.clone(),
             location: copy.location.clone(),
             new: copy.new,

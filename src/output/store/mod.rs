@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
-use crate::store::{Amount, AtWork, StoreConfig};
+use crate::store::{Amount, StoreConfig, WriterSession};
 
 pub use render::print_copy;
 
@@ -189,10 +189,10 @@ pub struct StoreWriter {
     pub dead: bool,
 }
 
-impl From<&AtWork> for StoreWriter {
-    fn from(writer: &AtWork) -> Self {
-        let AtWork { writer, started, last, dead } = writer.clone();
-        Self { writer, started_at: started, last_seen_at: last, dead }
+impl From<&WriterSession> for StoreWriter {
+    fn from(writer: &WriterSession) -> Self {
+        let WriterSession { writer, started, last_heartbeat, expired } = writer.clone();
+        Self { writer, started_at: started, last_seen_at: last_heartbeat, dead: expired }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     StoreStats, StoreWriter,
 };
 use crate::domain::human_bytes;
-use crate::store::Copied;
+use crate::store::CopyReport;
 use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Render, Style, Ui};
 
@@ -150,7 +150,7 @@ fn files(hit: &HitArtifact) -> String {
 }
 
 /// Prints the result of a copy of a store as text. Fails if standard output cannot be written.
-pub fn print_copy(copied: &Copied, ui: &Ui) -> Result<(), OutputError> {
+pub fn print_copy(copied: &CopyReport, ui: &Ui) -> Result<(), OutputError> {
     let new = copied.artifacts.iter().filter(|copy| copy.new).count();
     ui.line(format!(
         "copied {} with {} ({}); {} were there already",

@@ -1,4 +1,4 @@
-//! The list of hosts a connection string names.
+//! The hosts of a connection string.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::super::{Error, Result};
 use super::secret::Secret;
 
-/// Socket directories that libpq is built with: Debian's, then upstream's.
+/// Socket directories of libpq: that of Debian, then the default of the source.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// One place to try.
+/// A host to try.
 #[derive(Debug, Clone)]
 pub(in crate::pg) struct Host {
     name: String,
@@ -20,12 +20,12 @@ pub(in crate::pg) struct Host {
 }
 
 impl Host {
-    /// A name, an address or a socket directory. Empty when only an address is given.
+    /// Returns the name, address or socket directory. Empty if only an address is given.
     pub(in crate::pg) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where to connect instead of asking the resolver for the name.
+    /// Returns the address to connect to without a name lookup.
     pub(in crate::pg) fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -34,28 +34,28 @@ impl Host {
         self.port
     }
 
-    /// Is it a directory with a socket?
+    /// Returns true if the host is a socket directory.
     pub(in crate::pg) fn is_socket(&self) -> bool {
         self.address.is_none() && self.name.starts_with(['/', '@'])
     }
 
-    /// For messages: `example.org:5432` or `/var/run/postgresql:5432`.
+    /// Returns host and port for messages: `example.org:5432` or `/var/run/postgresql:5432`.
     pub(in crate::pg) fn target(&self) -> String {
         format!("{}:{}", self.name_or_address(), self.port)
     }
 
-    /// The name, or else the address.
+    /// Returns the name, or the address if there is no name.
     pub(in crate::pg) fn name_or_address(&self) -> String {
         self.address.filter(|_| self.name.is_empty()).map_or_else(|| self.name.clone(), |ip| ip.to_string())
     }
 
-    /// The name under which a password file knows this host.
+    /// Returns the name of this host in password files.
     pub(super) fn passfile_name(&self) -> &str {
         &self.passfile_name
     }
 }
 
-/// Matches the lists `host`, `hostaddr` and `port` up.
+/// Combines the lists `host`, `hostaddr` and `port`. Fails if their lengths do not match.
 pub(super) fn from_settings(settings: &BTreeMap<&'static str, Secret>) -> Result<Vec<Host>> {
     let list = |keyword: &str| -> Vec<&str> {
         let value = settings.get(keyword).map(Secret::reveal).filter(|value| !value.is_empty());
@@ -93,7 +93,7 @@ fn complete(name: &str, address: Option<IpAddr>, port: u16) -> Host {
     Host { name: name.to_owned(), address, port, passfile_name }
 }
 
-/// The directory of those libpq may be built with in which a server listens.
+/// Returns the default socket directory: the first one with the socket of a server.
 fn default_socket_dir(port: u16) -> &'static str {
     let listens = |dir: &&str| Path::new(dir).join(format!(".s.PGSQL.{port}")).exists();
     let exists = |dir: &&str| Path::new(dir).is_dir();
@@ -104,7 +104,7 @@ fn default_socket_dir(port: u16) -> &'static str {
 fn port(text: &str) -> Result<u16> {
     match text.trim() {
         "" => Ok(5432),
-        // The text is not repeated: in a URI it may be a part of a password.
+        // The message does not contain the text: in a URI it may be part of a password.
         text => text
             .parse()
             .ok()

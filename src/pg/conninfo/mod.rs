@@ -1,9 +1,9 @@
-//! libpq's rules of where and how to connect.
+//! The connection settings, by the rules of libpq.
 //!
-//! Each setting comes from the first of: the connection string, the service
-//! file, the environment, the built-in default. Passwords that none of them has
-//! are looked up in the password file, per host, as libpq does. Settings that
-//! tighten security and that we cannot honour are refused, not ignored.
+//! Each setting comes from the first of: the connection string, the service file, the environment,
+//! the built-in default. If none of them has a password, the password file is searched for each
+//! host, as in libpq. Settings that tighten security and are not supported are refused, not
+//! ignored.
 
 mod hosts;
 mod options;
@@ -23,14 +23,14 @@ use super::{Environment, Error, Result};
 pub(super) use hosts::Host;
 pub use options::is_secret;
 use options::{OPTIONS, Spec};
-use passfile::{Ignored, PassFile};
+use passfile::{IgnoreReason, PassFile};
 pub(super) use secret::Secret;
 pub use source::{Pairs, Source};
 pub use uri::{decode, rest_of};
 
-/// Something about the settings that the user should hear of.
+/// A warning about the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum SettingsWarning {
     /// The password file was ignored because others may read it.
     PassFileTooOpen(PathBuf),
     /// The password file was ignored because it is not a plain file.
@@ -39,12 +39,12 @@ pub enum Note {
     PassFileUnreadable {
         /// The file.
         path: PathBuf,
-        /// The words of the operating system.
+        /// The error of the operating system.
         detail: String,
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for SettingsWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PassFileTooOpen(path) => {
@@ -60,28 +60,28 @@ impl fmt::Display for Note {
     }
 }
 
-/// A complete answer to "where and as whom": a [`Source`] with all defaults
-/// applied.
+/// Complete connection settings: a [`Source`] with all defaults applied.
 #[derive(Clone)]
 pub struct ConnInfo {
     source: Source,
     settings: BTreeMap<&'static str, Secret>,
     hosts: Vec<Host>,
     passfile: Option<Arc<PassFile>>,
-    notes: Vec<Note>,
+    warnings: Vec<SettingsWarning>,
 }
 
 impl ConnInfo {
-    /// Parses `text` and completes it from the service file, `env`, the
-    /// password file and the defaults.
+    /// Parses `text` and completes it from the service file, `env`, the password file and the
+    /// defaults. Fails if a setting is invalid.
     pub fn parse(text: &str, env: &Environment) -> Result<Self> {
         Self::resolve(Source::parse(text)?, env)
     }
 
-    /// Completes `source` from the service file, `env`, the password file and
-    /// the defaults.
+    /// Completes `source` from the service file, `env`, the password file and the defaults. Fails
+    /// if a setting is invalid.
     pub fn resolve(source: Source, env: &Environment) -> Result<Self> {
-        // The last one wins within a connection string, the first one across and within all others.
+        // Within a connection string the last value of a keyword wins; among the sources the first
+        // one wins.
         let mut settings: BTreeMap<_, _> =
             source.given.iter().map(|(spec, value)| (spec.keyword, value.clone())).collect();
         add_service(&mut settings, env)?;
@@ -97,7 +97,7 @@ impl ConnInfo {
         add_names(&mut settings)?;
         add_home_files(&mut settings, env);
         let hosts = hosts::from_settings(&settings)?;
-        let mut info = Self { source, settings, hosts, passfile: None, notes: Vec::new() };
+        let mut info = Self { source, settings, hosts, passfile: None, warnings: Vec::new() };
         info.read_passfile(env);
         Ok(info)
     }
@@ -110,28 +110,27 @@ impl ConnInfo {
         let Some(path) = self.setting("passfile").map(PathBuf::from).or_else(own) else { return };
         match PassFile::read(&path) {
             Ok(file) => self.passfile = Some(Arc::new(file)),
-            Err(Ignored::Absent) => {}
-            Err(Ignored::NotAFile) => self.notes.push(Note::PassFileNotAFile(path)),
-            Err(Ignored::TooOpen) => self.notes.push(Note::PassFileTooOpen(path)),
-            Err(Ignored::Unreadable(error)) => {
-                self.notes.push(Note::PassFileUnreadable { path, detail: error.to_string() });
+            Err(IgnoreReason::Absent) => {}
+            Err(IgnoreReason::NotAFile) => self.warnings.push(SettingsWarning::PassFileNotAFile(path)),
+            Err(IgnoreReason::TooOpen) => self.warnings.push(SettingsWarning::PassFileTooOpen(path)),
+            Err(IgnoreReason::Unreadable(error)) => {
+                self.warnings.push(SettingsWarning::PassFileUnreadable { path, detail: error.to_string() });
             }
         }
     }
 
-    /// Does the connection string itself carry a password?
+    /// Returns true if the connection string contains a password.
     pub fn has_password_in_source(&self) -> bool {
         self.source.has_password()
     }
 
-    /// The connection string as it was given, without its password.
+    /// Returns the given connection string without its password.
     pub fn source_string(&self) -> &str {
         self.source.without_password()
     }
 
-    /// The whole answer as keywords and values, without secrets. A libpq program
-    /// that gets it as its database name, and [`ConnInfo::tool_env`], ends up in
-    /// the same place.
+    /// Returns all settings as keywords and values, without secrets. A libpq program with this text
+    /// as database name, and with [`ConnInfo::tool_env`], connects to the same database.
     pub fn without_password(&self) -> String {
         let mut settings = self.settings.clone();
         let list = |field: fn(&Host) -> String| {
@@ -149,8 +148,8 @@ impl ConnInfo {
         source::write_keywords(pairs)
     }
 
-    /// The first host as a URL without secrets, for programs that do not read what
-    /// libpq reads. A socket directory stands where hosts stand, encoded.
+    /// Returns the first host as a URL without secrets, for programs that do not support all
+    /// settings of libpq. A socket directory is percent-encoded in the place of the host.
     pub fn to_url(&self) -> String {
         let [user, host, dbname] = [self.user(), &self.host(), self.dbname()].map(uri::encode);
         let elsewhere = ["user", "host", "hostaddr", "port", "dbname"];
@@ -165,11 +164,11 @@ impl ConnInfo {
         format!("postgresql://{user}@{host}:{}/{dbname}{query}", self.port())
     }
 
-    /// Environment variables that a libpq program needs beside
+    /// Returns the environment variables that a libpq program needs beside
     /// [`ConnInfo::without_password`].
     pub fn tool_env(&self) -> Vec<(OsString, OsString)> {
-        // With an empty one libpq goes to the password file by itself, host by host. A variable of
-        // our own environment must not win over an empty password that was asked for.
+        // With an empty one, libpq searches the password file itself for each host. A variable of
+        // our environment must not override an empty password that was given explicitly.
         match (self.given_password(), self.settings.get("password")) {
             (Some(password), _) => vec![("PGPASSWORD".into(), password.into())],
             (None, Some(_)) => vec![("PGPASSWORD".into(), OsString::new())],
@@ -177,7 +176,7 @@ impl ConnInfo {
         }
     }
 
-    /// The first host and all settings as libpq's variables, without secrets.
+    /// Returns the first host and all settings as environment variables of libpq, without secrets.
     pub fn variables(&self) -> Vec<(&'static str, OsString)> {
         let elsewhere = ["host", "hostaddr", "port", "passfile"];
         let public = OPTIONS.iter().filter(|spec| {
@@ -190,12 +189,12 @@ impl ConnInfo {
         variables
     }
 
-    /// The password for the first host, wherever it comes from.
+    /// Returns the password for the first host, from any source.
     pub fn password(&self) -> Option<String> {
         self.password_for(self.hosts.first()?).map(|secret| secret.reveal().to_owned())
     }
 
-    /// The same server and role, another database.
+    /// Returns the settings for another database, with the same server and role.
     #[must_use]
     pub fn with_dbname(&self, name: &str) -> Self {
         let mut other = self.clone();
@@ -226,32 +225,32 @@ impl ConnInfo {
         other
     }
 
-    /// The first host: a name, an address or a socket directory.
+    /// Returns the first host: a name, an address or a socket directory.
     pub fn host(&self) -> String {
         self.hosts.first().map(Host::name_or_address).unwrap_or_default()
     }
 
-    /// The port of the first host.
+    /// Returns the port of the first host.
     pub fn port(&self) -> u16 {
         self.hosts.first().map_or(5432, Host::port)
     }
 
-    /// The role.
+    /// Returns the role.
     pub fn user(&self) -> &str {
         self.settings.get("user").map_or("", Secret::reveal)
     }
 
-    /// The database.
+    /// Returns the name of the database.
     pub fn dbname(&self) -> &str {
         self.settings.get("dbname").map_or("", Secret::reveal)
     }
 
-    /// What the user should hear about the settings.
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
+    /// Returns the warnings about the settings.
+    pub fn warnings(&self) -> &[SettingsWarning] {
+        &self.warnings
     }
 
-    /// A setting that is present and not empty.
+    /// Returns the value of a setting, if it is present and not empty.
     pub(super) fn setting(&self, keyword: &str) -> Option<&str> {
         self.settings.get(keyword).map(Secret::reveal).filter(|value| !value.is_empty())
     }
@@ -272,7 +271,7 @@ impl ConnInfo {
         self.passfile.as_ref()?.find(host.passfile_name(), &port, self.dbname(), self.user())
     }
 
-    /// `text` with every known secret replaced.
+    /// Returns `text` with all known secrets replaced.
     pub(super) fn redact(&self, text: &str) -> String {
         let settings = OPTIONS.iter().filter(|spec| spec.secret);
         let known = settings.filter_map(|spec| self.settings.get(spec.keyword).cloned());
@@ -307,7 +306,7 @@ fn add_service(settings: &mut BTreeMap<&'static str, Secret>, env: &Environment)
     Ok(())
 }
 
-/// The role is the operating system's user, the database the role.
+/// The default role is the user of the operating system; the default database is the role.
 fn add_names(settings: &mut BTreeMap<&'static str, Secret>) -> Result<()> {
     if !settings.contains_key("user") {
         let name = whoami::username().map_err(|error| {
@@ -321,8 +320,8 @@ fn add_names(settings: &mut BTreeMap<&'static str, Secret>) -> Result<()> {
     Ok(())
 }
 
-/// Certificate files that libpq uses when they exist are named from here on, so
-/// that the home directory is not needed later.
+/// Sets the paths of the certificate files that libpq uses if they exist, so that the home
+/// directory is not needed later.
 fn add_home_files(settings: &mut BTreeMap<&'static str, Secret>, env: &Environment) {
     let Some(dir) = env.home().map(|home| home.join(".postgresql")) else { return };
     let mut default = |keyword: &'static str, file: &str| {

@@ -1,6 +1,6 @@
 //! The connection options of libpq: their keywords and environment variables.
 
-/// One option as libpq knows it.
+/// A connection option of libpq.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) keyword: &'static str,
@@ -20,7 +20,7 @@ const fn secret(keyword: &'static str, variable: Option<&'static str>) -> Spec {
     Spec { keyword, variable, secret: true }
 }
 
-/// All options up to PostgreSQL 18, in the order in which they are written.
+/// All options up to PostgreSQL 18, in the order of the output.
 pub(super) const OPTIONS: &[Spec] = &[
     plain("host", "PGHOST"),
     plain("hostaddr", "PGHOSTADDR"),

@@ -15,8 +15,8 @@ pub(super) struct PassFile {
     bytes: Vec<u8>,
 }
 
-/// Why a password file was left aside.
-pub(super) enum Ignored {
+/// The reason why a password file is ignored.
+pub(super) enum IgnoreReason {
     Absent,
     NotAFile,
     TooOpen,
@@ -24,16 +24,16 @@ pub(super) enum Ignored {
 }
 
 impl PassFile {
-    /// Reads `path`, unless others than its owner could do so as well.
-    pub(super) fn read(path: &Path) -> Result<Self, Ignored> {
-        let meta = fs::metadata(path).map_err(|_| Ignored::Absent)?;
+    /// Reads `path`. Fails if users other than its owner may read it, as in libpq.
+    pub(super) fn read(path: &Path) -> Result<Self, IgnoreReason> {
+        let meta = fs::metadata(path).map_err(|_| IgnoreReason::Absent)?;
         if !meta.is_file() {
-            return Err(Ignored::NotAFile);
+            return Err(IgnoreReason::NotAFile);
         }
         if meta.mode() & 0o077 != 0 {
-            return Err(Ignored::TooOpen);
+            return Err(IgnoreReason::TooOpen);
         }
-        let bytes = fs::read(path).map_err(Ignored::Unreadable)?;
+        let bytes = fs::read(path).map_err(IgnoreReason::Unreadable)?;
         Ok(Self { path: path.to_owned(), bytes })
     }
 
@@ -41,7 +41,7 @@ impl PassFile {
         &self.path
     }
 
-    /// The password of the first line that matches all four fields.
+    /// Returns the password of the first line that matches all four fields.
     pub(super) fn find(&self, host: &str, port: &str, dbname: &str, user: &str) -> Option<Secret> {
         let wanted = [host, port, dbname, user];
         self.bytes.split(|&b| b == b'\n').filter(|line| !line.starts_with(b"#")).find_map(|line| {
@@ -58,7 +58,7 @@ impl fmt::Debug for PassFile {
     }
 }
 
-/// What follows the first field of `line` when that field matches `wanted`.
+/// Returns the rest of `line` after its first field, if that field matches `wanted`.
 fn after_match<'a>(line: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     if let Some(rest) = line.strip_prefix(b"*:") {
         return Some(rest);
@@ -80,7 +80,7 @@ fn after_field(line: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Takes backslashes away up to the next bare colon.
+/// Removes the backslashes up to the next unescaped colon.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = field.iter().copied();
     let mut plain = Vec::with_capacity(field.len());

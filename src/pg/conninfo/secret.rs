@@ -1,8 +1,8 @@
-//! A text that does not show itself.
+//! Secret texts.
 
 use std::fmt;
 
-/// A value that may be a password. `Debug` shows nothing of it.
+/// A value that may be a password. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::pg) struct Secret(String);
 

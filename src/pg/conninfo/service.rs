@@ -7,11 +7,12 @@ use super::super::{Environment, Error, Result};
 use super::options::{self, Spec};
 use super::secret::Secret;
 
-/// Where Debian's libpq looks for the system-wide file, then where a libpq
-/// built from source does.
+/// The directories of the system-wide file: that of the libpq of Debian, then that of a libpq built
+/// from source.
 const SYSTEM_DIRS: [&str; 2] = ["/etc/postgresql-common", "/usr/local/pgsql/etc"];
 
-/// The settings of `service`, from the user's file or else the system's.
+/// Returns the settings of `service`, from the file of the user or else of the system. Fails if no
+/// file defines it.
 pub(super) fn lookup(
     service: &str,
     file: Option<&Path>,

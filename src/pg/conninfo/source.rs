@@ -1,4 +1,4 @@
-//! A connection string as somebody wrote it, before any default is applied.
+//! A connection string as written, before defaults are applied.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use super::options::{self, Spec};
 use super::secret::Secret;
 use super::uri;
 
-/// A parsed connection string: a URI, keywords and values, or only the name of
-/// a database. Needs neither files nor environment.
+/// A parsed connection string: a URI, keywords and values, or the name of a database. It needs
+/// neither files nor the environment.
 #[derive(Clone)]
 pub struct Source {
     pub(super) given: Vec<(&'static Spec, Secret)>,
@@ -17,7 +17,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Parses what `psql` accepts after `-d`.
+    /// Parses the connection strings that `psql -d` accepts. Fails if the text is not one.
     pub fn parse(text: &str) -> Result<Self> {
         if text.contains('\0') {
             return Err(Error::conninfo("a connection string cannot contain a NUL"));
@@ -37,12 +37,12 @@ impl Source {
         Ok(Self { given, shown })
     }
 
-    /// Does the text itself carry a password or another secret?
+    /// Returns true if the text contains a password or another secret.
     pub fn has_password(&self) -> bool {
         self.given.iter().any(|(spec, value)| spec.secret && !value.reveal().is_empty())
     }
 
-    /// The text without its secrets.
+    /// Returns the text without its secrets.
     pub fn without_password(&self) -> &str {
         &self.shown
     }
@@ -62,7 +62,7 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Writes `keyword=value` pairs so that [`parse_keywords`] and libpq read them back.
+/// Writes `keyword=value` pairs in the form that [`parse_keywords`] and libpq read.
 pub(super) fn write_keywords<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@+%~".contains(c);
     let mut text = String::new();
@@ -79,9 +79,8 @@ pub(super) fn write_keywords<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>
     text
 }
 
-/// Reads `keyword = value` pairs as libpq's `conninfo_parse` does. Messages do
-/// not repeat words of the text: behind a forgotten quote they may be a part of
-/// a password.
+/// Reads `keyword = value` pairs as `conninfo_parse` of libpq does. Messages do not contain words
+/// of the text: after a missing quote they may be part of a password.
 fn parse_keywords(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
     let mut given = Vec::new();
     for pair in Pairs::of(text) {
@@ -103,7 +102,7 @@ fn parse_keywords(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
 pub struct Pairs<'a>(&'a str);
 
 impl<'a> Pairs<'a> {
-    /// Those of `text`.
+    /// Splits `text`.
     pub fn of(text: &'a str) -> Self {
         Self(text.trim_start_matches(is_space))
     }
@@ -131,7 +130,7 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Takes one value from the front and returns it with what follows.
+/// Takes a value from the front. Returns it and the rest.
 fn keyword_value(text: &str) -> Result<(String, &str)> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
@@ -150,7 +149,7 @@ fn keyword_value(text: &str) -> Result<(String, &str)> {
     Ok((value, ""))
 }
 
-/// `isspace` of the C locale.
+/// Returns true for white space of the C locale, as `isspace` does.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }

@@ -1,4 +1,4 @@
-//! The rules of libpq, in tables.
+//! Tables of the rules of libpq.
 
 use super::*;
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ fn keywords_split_as_in_libpq() {
 }
 
 #[test]
-fn mistakes_are_explained_without_repeating_secrets() {
+fn messages_about_invalid_strings_contain_no_secrets() {
     let cases = [
         "postgresql://u:s3cret@x@h/d",
         "postgresql://u:s3/cret@h/d",
@@ -103,7 +103,7 @@ fn the_source_keeps_its_form_and_loses_its_secrets() {
 }
 
 #[test]
-fn explicit_wins_over_service_over_environment_over_default() {
+fn connection_string_overrides_service_overrides_environment_overrides_default() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("services");
     std::fs::write(&file, "[s]\nhost=service\nuser=service\ndbname=service\n").unwrap();
@@ -129,7 +129,7 @@ fn explicit_wins_over_service_over_environment_over_default() {
 }
 
 #[test]
-fn a_password_file_that_others_can_read_is_ignored_with_a_note() {
+fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(".pgpass");
@@ -140,12 +140,12 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_note() {
     mode(0o640);
     let info = ConnInfo::parse("host=one", &env).unwrap();
     assert_eq!(info.password(), None);
-    assert_eq!(info.notes(), [Note::PassFileTooOpen(path.clone())]);
+    assert_eq!(info.warnings(), [SettingsWarning::PassFileTooOpen(path.clone())]);
 
     mode(0o600);
     let info = ConnInfo::parse("host=one", &env).unwrap();
     assert_eq!(info.password().as_deref(), Some("first"));
-    assert!(info.notes().is_empty() && info.tool_env().is_empty());
+    assert!(info.warnings().is_empty() && info.tool_env().is_empty());
     assert!(info.without_password().contains(&format!("passfile={}", path.display())));
     let info = ConnInfo::parse("host=two", &env).unwrap();
     assert_eq!(info.password(), None);
@@ -188,15 +188,15 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_reads_back(dbname in "\\PC{1,20}", user in "[^\\x00]{1,20}") {
+    fn written_settings_survive_a_round_trip(dbname in "\\PC{1,20}", user in "[^\\x00]{1,20}") {
         let pairs = [("user", user.as_str()), ("dbname", dbname.as_str())];
         let text = source::write_keywords(pairs.into_iter());
         prop_assert_eq!(settings(&text), owned(&pairs));
     }
 
     #[test]
-    fn a_password_never_gets_out(password in "[^\\x00]{1,12}", at in 0..4_usize) {
-        // Letters that are nowhere else in the text.
+    fn a_password_is_never_shown(password in "[^\\x00]{1,12}", at in 0..4_usize) {
+        // Characters that do not occur elsewhere in the text.
         let password = format!("Q{password}Z");
         let encoded: String = password.bytes().map(|b| format!("%{b:02X}")).collect();
         let quoted = password.replace('\\', "\\\\").replace('\'', "\\'");

@@ -6,12 +6,12 @@ use super::secret::Secret;
 
 const PREFIXES: [&str; 2] = ["postgresql://", "postgres://"];
 
-/// What follows the scheme, or `None` when `text` is not a URI of ours.
+/// Returns the text after the scheme, or `None` if `text` is not a URI of PostgreSQL.
 pub fn rest_of(text: &str) -> Option<&str> {
     PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix))
 }
 
-/// `text` as it stands in a part of a URI.
+/// Returns `text` percent-encoded for a part of a URI.
 pub(super) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -23,7 +23,7 @@ pub(super) fn encode(text: &str) -> String {
     out
 }
 
-/// The parts of a URI as they are written, still percent-encoded.
+/// The parts of a URI, still percent-encoded.
 #[derive(Debug, Default)]
 struct Parts<'a> {
     user: &'a str,
@@ -44,15 +44,15 @@ fn split_user(text: &str) -> Parts<'_> {
     Parts { user, password, rest: &text[end + 1..] }
 }
 
-/// Parses what follows the scheme.
+/// Parses the text after the scheme.
 pub(super) fn parse(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
     let mut given = Given::default();
     let parts = split_user(text);
     given.store("user", parts.user)?;
     given.store("password", parts.password.unwrap_or_default())?;
     let (hosts, ports, mut rest) = host_list(parts.rest)?;
-    // These are what is left of a password with a bare "@", "/" or "?" in it. libpq looks for a
-    // host or database of that name; we would show it.
+    // These characters remain from a password with an unencoded "@", "/" or "?". libpq would look
+    // for a host or database of that name, and the message would show it.
     let place = parts.rest.split('?').next().unwrap_or_default();
     if place.contains('@') || parts.user.contains('?') {
         return Err(Error::conninfo("\"@\", \"/\" and \"?\" in a part of a URI must be percent-encoded"));
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&'static Spec, Secret)>> {
     Ok(given.0)
 }
 
-/// Reads `host:port,host:port` and returns both lists and what follows.
+/// Reads `host:port,host:port`. Returns both lists and the rest.
 fn host_list(mut rest: &str) -> Result<(String, String, &str)> {
     let (mut hosts, mut ports) = (String::new(), String::new());
     loop {
@@ -105,7 +105,7 @@ fn host_list(mut rest: &str) -> Result<(String, String, &str)> {
 struct Given(Vec<(&'static Spec, Secret)>);
 
 impl Given {
-    /// Stores a part of the URI before the parameters; an empty one is absent.
+    /// Stores a part of the URI before the parameters. An empty part counts as absent.
     fn store(&mut self, keyword: &str, encoded: &str) -> Result<()> {
         if encoded.is_empty() {
             return Ok(());
@@ -159,8 +159,8 @@ pub fn decode(encoded: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::conninfo("a percent-encoded part of the URI is not UTF-8"))
 }
 
-/// The URI as it was written, without the password and secret parameters.
-/// `text` has been parsed successfully before.
+/// Returns the URI as written, without the password and secret parameters. `text` must be a valid
+/// URI.
 pub(super) fn without_secrets(text: &str) -> String {
     let rest = rest_of(text).unwrap_or_default();
     let scheme = &text[..text.len() - rest.len()];

@@ -26,7 +26,7 @@ use crate::domain::{Backup, DumpFormat, DumpOptions, RecoveryTarget, Setting};
 use crate::pg::{Client, ConnInfo, Template, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
-use crate::store::{Access, Held};
+use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{Source, Subject};
 use crate::tools::{self, Adapter, Connection, DumpSpec, PgTools, RestoreSpec};
 use holder::Holder;
@@ -180,7 +180,7 @@ impl Part<'_> {
         let held = match members.and_then(<[_]>::last) {
             Some((backup, access)) => {
                 backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
-                Some(HeldSource(Held::open(backup, access)?))
+                Some(HeldSource(StoredBackup::open(backup, access)?))
             }
             None => None,
         };

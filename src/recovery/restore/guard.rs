@@ -9,7 +9,7 @@ use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties};
 use crate::progress::Progress;
 use crate::recovery::{Advance, Error, Restore, swap_in};
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::tools::Program;
 use crate::workspace::{Workspace, connect, places, store};
 
@@ -99,7 +99,7 @@ impl<'a> Guard<'a> {
             return Ok(None);
         }
         // The database cannot be rolled back to a backup whose bytes cannot be read.
-        let is_readable = Held::open(backup, &places::access_to(self.workspace, backup)?).is_ok();
+        let is_readable = StoredBackup::open(backup, &places::access_to(self.workspace, backup)?).is_ok();
         Ok(is_readable.then_some(entry))
     }
 

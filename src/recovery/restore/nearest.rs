@@ -1,12 +1,12 @@
 //! The coverage of branches: whether their tips can be restored, or which commits before them.
 
 use crate::git::{self, Branch as GitBranch, Oid, Repository};
-use crate::report::{Branch, History, Records, ahead_of_one};
+use crate::report::{BackupIndex, Branch, History, ahead_of_one};
 
 /// Returns the coverage of branches. Fails if the history cannot be read.
 pub fn branch_coverage(
     branches: Vec<GitBranch>,
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     repository: &Repository,
 ) -> Result<Vec<Branch>, git::Error> {
     let tips: Vec<Oid> = branches.iter().map(|branch| branch.tip).collect();
@@ -24,7 +24,7 @@ pub fn branch_coverage(
 /// for all such tips.
 fn nearest(
     tips: &[Oid],
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     repository: &Repository,
 ) -> Result<Vec<Option<(Oid, usize)>>, git::Error> {
     /// More commits than these are walked for all tips together.

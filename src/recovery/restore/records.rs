@@ -8,19 +8,19 @@ use crate::domain::{Backup, BackupId, ChainError, dependency_chain};
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Overview, Row, is_abandoned};
 use crate::recovery::Error;
-use crate::report::{Known, Records};
+use crate::report::{BackupFacts, BackupIndex};
 use crate::store::Access;
 use crate::workspace::{Workspace, places};
 
 use super::Refusal;
 
 /// Returns all backups. The bytes of those in `missing` are not available.
-pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid> {
+pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> BackupIndex<Oid> {
     records_of(overview.rows(), missing)
 }
 
 /// Returns these backups and all that they need.
-pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview) -> Records<Oid> {
+pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview) -> BackupIndex<Oid> {
     let mut rows = BTreeMap::new();
     // What is known already ends a chain, as what is missing does.
     let mut needed_by = |id| {
@@ -35,8 +35,8 @@ pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview)
     records_of(rows.into_values(), &BTreeSet::new())
 }
 
-fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<BackupId>) -> Records<Oid> {
-    Records::new(rows.map(|row| Known {
+fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<BackupId>) -> BackupIndex<Oid> {
+    BackupIndex::new(rows.map(|row| BackupFacts {
         id: row.id(),
         commit: row.commit_oid(),
         kind: row.kind(),

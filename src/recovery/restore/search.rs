@@ -6,7 +6,7 @@ use crate::domain::{BackupId, DatabaseName, Line, Status, Timestamp};
 use crate::git::Oid;
 use crate::ledger::{Filter, Overview, Row};
 use crate::recovery::{Candidate, Error, Search, passed_over, rank};
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::tools::Program;
 use crate::workspace::{Reporter, Workspace, places};
 
@@ -216,11 +216,12 @@ fn absent(id: BackupId, overview: &Overview, workspace: &Workspace) -> Result<Op
     let Some(row) = overview.get(id) else { return Ok(Some(format!("backup {id} is not in the ledger"))) };
     let backup = workspace.ledger()?.entry(&row)?.backup;
     let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
-    let is_ours = backup.location.as_ref().is_some_and(|location| Held::is_ours(location.as_str()));
+    let is_ours =
+        backup.location.as_ref().is_some_and(|location| StoredBackup::is_location(location.as_str()));
     if !is_ours || !ours.contains(&backup.tool.name.as_str()) {
         return Ok(None);
     }
-    match Held::open(&backup, &places::access_to(workspace, &backup)?) {
+    match StoredBackup::open(&backup, &places::access_to(workspace, &backup)?) {
         Ok(_) => Ok(None),
         Err(error) if error.is_damage() => Ok(Some(format!("its bytes are not there: {error}"))),
         Err(error) => Ok(Some(format!("its bytes cannot be looked at: {error}"))),

@@ -1,8 +1,7 @@
 //! Objects as files.
 //!
-//! The crate that speaks to clouds has files, too, but gives them their names
-//! before they are on disk: a power cut would leave an object without content
-//! under a name that promises it.
+//! The crate for clouds can store files, too, but it names them before their content is on disk:
+//! after a power failure, a named object could be empty.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -19,7 +18,7 @@ use crate::domain::Timestamp;
 use crate::process::{crash_point, create_private};
 use crate::store::{Error, Result};
 
-/// Where files are while they are written.
+/// The directory of files that are being written.
 const PARTIAL: &str = "partial";
 
 pub(super) struct Local {
@@ -41,8 +40,8 @@ impl Local {
 }
 
 impl Local {
-    /// Writes `content` into a file that has no name yet, and lets `link` give it
-    /// that of `path`.
+    /// Writes `content` into a temporary file, and calls `link` to give it the name `path`. Fails
+    /// if a directory or the file cannot be written.
     fn name_it<T>(&self, path: &Path, content: &[u8], link: impl Fn(&Path) -> io::Result<T>) -> Result<T> {
         let partial = Partial::write(&self.directory.join(PARTIAL), content)?;
         crash_point("store.object.partial");
@@ -51,7 +50,7 @@ impl Local {
             make_directories(parent)?;
             match link(&partial.0) {
                 Ok(linked) => break linked,
-                // Somebody removed the directory, because it was empty, before we were in it.
+                // A concurrent `delete` removed the empty directory.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !parent.exists() => {}
                 Err(error) => return Err(Error::io("write", path, error)),
             }
@@ -104,7 +103,7 @@ impl Storage for Local {
         for entry in WalkDir::new(&start).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
-                // Somebody removes while we look.
+                // A concurrent `delete` removed the entry.
                 Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
                     continue;
                 }
@@ -135,7 +134,8 @@ impl Storage for Local {
         }
         if let Some(parent) = path.parent() {
             sync(parent)?;
-            // Empty directories of artifacts would be walked for ever. Others may be writing into it now.
+            // Removes empty directories of artifacts, which `list` would walk each time. Another
+            // process may be writing into it, so failure is fine.
             if parent != self.directory {
                 let _ = fs::remove_dir(parent);
             }
@@ -166,7 +166,7 @@ impl Storage for Local {
     }
 }
 
-/// A file that has no name yet; it goes when this goes.
+/// A temporary file. Removed on drop.
 struct Partial(PathBuf);
 
 impl Partial {
@@ -192,7 +192,7 @@ fn sync(directory: &Path) -> Result<()> {
     synced.map_err(|error| Error::io("sync", directory, error))
 }
 
-/// Makes a directory with those above it, durable.
+/// Creates a directory and its parents, durably.
 fn make_directories(directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());

@@ -1,8 +1,7 @@
 //! Objects with names, on a disk or in a cloud.
 //!
-//! An object is written once, under a name that says what is in it or that
-//! nobody else uses, and never changed. That is all that a store needs of the
-//! storage below it.
+//! An object is written once and never changed. Its name says its content, or is unique to its
+//! writer. The store needs nothing else of the storage below it.
 
 mod cloud;
 mod local;
@@ -17,7 +16,7 @@ use super::{Error, Result};
 use crate::domain::Timestamp;
 pub use cloud::CloudSettings;
 
-/// An object as a listing shows it.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
     /// Its name in the store.
@@ -34,20 +33,21 @@ pub(crate) struct Bucket {
     storage: Box<dyn Storage>,
 }
 
-/// What a kind of storage can do. Names are relative to the store.
+/// A kind of storage. Names are relative to the store.
 trait Storage: Send + Sync {
-    /// Writes an object that is not there yet; `false` if there is one already.
+    /// Creates an object; returns `false` if it exists.
     fn create(&self, name: &str, content: Bytes) -> Result<bool>;
-    /// Writes an object over the one that is there, if there is one: others see
-    /// either, and nothing else.
+    /// Creates or replaces an object atomically: readers see the old or the new content.
     fn replace(&self, name: &str, content: Bytes) -> Result<()>;
     fn get(&self, name: &str) -> Result<Bytes>;
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
-    /// All objects whose names begin with `prefix`, which is empty or ends in a slash, by name.
+    /// Lists the objects whose names begin with `prefix`, which is empty or ends in a slash, sorted
+    /// by name.
     fn list(&self, prefix: &str) -> Result<Vec<Object>>;
-    /// Removes an object, if it is there.
+    /// Removes an object, if it exists.
     fn delete(&self, name: &str) -> Result<()>;
-    /// Removes what dead writers left behind that no listing shows.
+    /// Removes temporary files of crashed writers that are older than `older_than`. Listings do not
+    /// show them. Returns their number.
     fn sweep(&self, older_than: Timestamp) -> Result<u64>;
     fn directory(&self) -> Option<&Path> {
         None
@@ -55,7 +55,8 @@ trait Storage: Send + Sync {
 }
 
 impl Bucket {
-    /// The storage at `url`. Nothing is asked of it yet.
+    /// Opens the storage at `url`, without a request to it. Fails if the settings for its cloud are
+    /// incomplete.
     pub(crate) fn open(url: &StoreUrl, settings: &CloudSettings) -> Result<Self> {
         let storage: Box<dyn Storage> = match url.scheme() {
             Scheme::File => Box::new(local::Local::new(url.directory().unwrap_or_default())),
@@ -64,7 +65,7 @@ impl Bucket {
         Ok(Self { url: url.clone(), storage })
     }
 
-    /// Where it is.
+    /// The URL of the store.
     pub(crate) fn url(&self) -> &StoreUrl {
         &self.url
     }
@@ -74,8 +75,8 @@ impl Bucket {
         self.url.join(name)
     }
 
-    /// Writes an object. That it is there already with the same content is fine:
-    /// it may be ours, from a request whose answer was lost.
+    /// Writes an object. An existing object with the same content is accepted, because it may be
+    /// ours, from a request whose response was lost. Fails if an object with other content exists.
     pub(crate) fn put(&self, name: &str, content: Bytes) -> Result<()> {
         let ours = content.clone();
         if self.storage.create(name, content)? || self.storage.get(name)? == ours {
@@ -84,24 +85,23 @@ impl Bucket {
         Err(Error::OtherObject { object: self.uri(name) })
     }
 
-    /// Writes an object if there is none; whether it did. A request whose answer was
-    /// lost may have.
+    /// Writes an object if it does not exist. Returns true if it was written; false may also mean
+    /// that an earlier request whose response was lost wrote it.
     pub(crate) fn put_new(&self, name: &str, content: Bytes) -> Result<bool> {
         self.storage.create(name, content)
     }
 
-    /// Writes an object in place of a damaged one. Whoever dies meanwhile leaves
-    /// that one: it is never missing.
+    /// Replaces a damaged object atomically: after a crash, either content is there.
     pub(crate) fn replace(&self, name: &str, content: Bytes) -> Result<()> {
         self.storage.replace(name, content)
     }
 
-    /// All of an object.
+    /// Returns the content of an object. Fails with [`Error::NoObject`] if it does not exist.
     pub(crate) fn get(&self, name: &str) -> Result<Bytes> {
         self.storage.get(name)
     }
 
-    /// All of an object, if there is one.
+    /// Returns the content of an object, or `None` if it does not exist.
     pub(crate) fn find(&self, name: &str) -> Result<Option<Bytes>> {
         match self.storage.get(name) {
             Ok(content) => Ok(Some(content)),
@@ -110,27 +110,28 @@ impl Bucket {
         }
     }
 
-    /// A part of an object, of which all must be there.
+    /// Returns a range of the bytes of an object. Fails if the object is shorter.
     pub(crate) fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
         self.storage.get_range(name, range)
     }
 
-    /// All objects whose names begin with `prefix`, which ends in a slash, by name.
+    /// Lists the objects whose names begin with `prefix`, which ends in a slash, sorted by name.
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         self.storage.list(prefix)
     }
 
-    /// Removes an object; that it is gone already is fine.
+    /// Removes an object. Succeeds if it does not exist.
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
         self.storage.delete(name)
     }
 
-    /// Removes what dead writers left behind that no listing shows; how many.
+    /// Removes temporary files of crashed writers that are older than `older_than`. Listings do not
+    /// show them. Returns their number.
     pub(crate) fn sweep(&self, older_than: Timestamp) -> Result<u64> {
         self.storage.sweep(older_than)
     }
 
-    /// The file of an object, when objects are files.
+    /// Returns the path of an object if the storage is a directory.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         self.storage.directory().map(|directory| directory.join(name))
     }

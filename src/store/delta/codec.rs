@@ -1,19 +1,18 @@
-//! Deltas as bytes.
+//! The encoding of deltas.
 //!
 //! ```text
 //! varint  number of copies n
 //! varint  n times: bytes of new content before the copy
-//! varint  n times: where it is copied from, as the zigzag distance from the end of the copy before
+//! varint  n times: the offset of the copy in the base, as the zigzag distance from the end of the previous copy
 //! varint  n times: bytes to copy
 //! varint  bytes of new content after the last copy
 //! bytes   all new content
-//! ```
 //!
-//! Numbers of one kind stand together: they are alike, and compress better.
+//! Numbers of one kind are adjacent, because similar numbers compress better.
 
 use super::super::varint;
 
-/// New content, then a piece of the base.
+/// An insertion of new content, followed by a copy from the base. All numbers are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Op {
     pub(crate) insert: u32,
@@ -21,18 +20,18 @@ pub(crate) struct Op {
     pub(crate) copy: u32,
 }
 
-/// How a chunk is made of its base.
+/// The instructions that make a chunk from its base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Delta {
     pub(crate) ops: Vec<Op>,
-    /// New content behind the last copy.
+    /// The number of bytes of new content after the last copy.
     pub(crate) tail: u32,
     /// All new content.
     pub(crate) literals: Vec<u8>,
 }
 
 impl Delta {
-    /// The bytes.
+    /// Appends the encoded delta to `output`.
     pub(crate) fn encode(&self, output: &mut Vec<u8>) {
         varint::put(output, self.ops.len() as u64);
         self.ops.iter().for_each(|op| varint::put(output, op.insert.into()));
@@ -46,7 +45,7 @@ impl Delta {
         output.extend_from_slice(&self.literals);
     }
 
-    /// The delta of `bytes`, if they are one whose numbers fit together.
+    /// Decodes a delta. `None` if `bytes` are not one or its numbers are inconsistent.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let count = usize::try_from(varint::take(&mut rest)?).ok()?;

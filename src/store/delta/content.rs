@@ -1,15 +1,15 @@
-//! The bytes of a chunk as pieces of what they were read from.
+//! The bytes of a chunk, as pieces of the buffers that they were read from (a rope).
 //!
-//! A chunk may be a delta of a delta of a delta. Writing out every version in
-//! between would cost its size each time; so pieces are passed on, and bytes
-//! are copied once.
+//! A chunk may be a delta of a delta of a delta. Assembling each intermediate version would copy
+//! all its bytes. Instead, deltas are applied to lists of pieces, and the bytes are copied once at
+//! the end.
 
 use std::sync::Arc;
 
+use super::buffer_pool::BufferPool;
 use super::codec::Delta;
-use super::spare::Spare;
 
-/// Below this many bytes a piece, pieces cost more than bytes.
+/// The average size of pieces, in bytes, below which copying the bytes is cheaper.
 const PIECE_MIN: usize = 24;
 
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ struct Piece {
     length: u32,
 }
 
-/// Bytes in pieces.
+/// A sequence of bytes in pieces.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
     sources: Vec<Arc<Vec<u8>>>,
@@ -36,14 +36,14 @@ impl From<Vec<u8>> for Content {
 }
 
 impl Content {
-    /// How many bytes.
+    /// Returns the number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// All of them, without a copy when they are in one piece, else in memory that
-    /// is no longer needed; what becomes free goes back there.
-    pub(crate) fn into_bytes(mut self, spare: &mut Spare) -> Vec<u8> {
+    /// Returns the bytes. They are not copied if they are one whole buffer. Otherwise, the target
+    /// comes from `pool`, and the buffers of the pieces go there.
+    pub(crate) fn into_bytes(mut self, pool: &mut BufferPool) -> Vec<u8> {
         if let ([source], [piece]) = (&mut self.sources[..], &self.pieces[..])
             && piece.start == 0
             && piece.length as usize == source.len()
@@ -51,24 +51,24 @@ impl Content {
         {
             return std::mem::take(bytes);
         }
-        let mut bytes = spare.take();
+        let mut bytes = pool.take();
         self.append_to(&mut bytes);
         for source in self.sources {
             if let Ok(source) = Arc::try_unwrap(source) {
-                spare.put(source);
+                pool.put(source);
             }
         }
         bytes
     }
 
-    /// All of them.
+    /// Returns a copy of the bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length);
         self.append_to(&mut bytes);
         bytes
     }
 
-    /// Appends all of them.
+    /// Appends the bytes to `bytes`.
     pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
         for piece in &self.pieces {
             let start = piece.start as usize;
@@ -78,7 +78,7 @@ impl Content {
         }
     }
 
-    /// The same bytes behind each other.
+    /// Concatenates contents.
     pub(crate) fn concat(contents: Vec<Self>) -> Self {
         let mut contents = contents.into_iter();
         let mut all = contents.next().unwrap_or_default();
@@ -93,8 +93,8 @@ impl Content {
         all
     }
 
-    /// What `delta` makes of these bytes; nothing if it wants bytes that are not
-    /// there, or more than `most`.
+    /// Applies `delta`. `None` if it copies from beyond the end, or if the result is longer than
+    /// `most` bytes.
     pub(crate) fn apply(self, delta: Delta, most: usize) -> Option<Self> {
         let literal_source = u32::try_from(self.sources.len()).ok()?;
         let mut made = Self {
@@ -146,7 +146,7 @@ impl Content {
     }
 }
 
-/// Where each piece begins, and where the last one ends.
+/// Returns the offsets of the pieces, and the total length at the end.
 fn starts(pieces: &[Piece]) -> Vec<u32> {
     let mut at = 0;
     let mut starts = Vec::with_capacity(pieces.len() + 1);
@@ -158,7 +158,8 @@ fn starts(pieces: &[Piece]) -> Vec<u32> {
     starts
 }
 
-/// The piece in which the byte `at` is. It is mostly just behind `near`.
+/// Returns the index of the piece that contains the offset `at`. The search begins at `near`,
+/// because it is usually that piece or one of the next.
 fn seek(starts: &[u32], at: u32, near: usize) -> usize {
     let mut piece = near;
     for _ in 0..8 {

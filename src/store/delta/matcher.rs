@@ -1,29 +1,29 @@
-//! Finds what a chunk has in common with its base.
+//! Finds the common parts of a chunk and its base.
 
 use super::codec::{Delta, Op};
 
-/// Bytes that are looked up at once.
+/// The number of bytes that are looked up in the index.
 const WORD: usize = 16;
-/// Every so manieth place of the base is in the index; what is equal for
-/// `WORD + STEP - 1` bytes is found for sure.
+/// The distance of indexed offsets in the base, in bytes. Every match of at least `WORD + STEP - 1`
+/// bytes is found.
 const STEP: usize = 16;
 const BUCKET_BITS: u32 = 15;
-/// How many places with the same hash are tried.
+/// The maximum number of offsets with the same hash that are tried.
 const TRIES: usize = 48;
-/// What is shorter costs more as a copy than as bytes.
+/// The minimum length of a copy, in bytes. A shorter copy takes more space than its bytes.
 const COPY_MIN: usize = 32;
-/// How far behind a removed or an inserted row is looked directly; what is longer
-/// than rows mostly are is found by the index.
+/// The distance, in bytes, within which the continuation after a removed or inserted row is
+/// searched directly. It is longer than most rows; larger gaps are found by the index.
 const SHIFT_MAX: usize = 1 << 10;
-/// How long a piece may be that was overwritten in place, and how much has to be
-/// equal behind it: the filler of a column is equal in all rows.
+/// The maximum length of a piece that was overwritten in place, and the minimum length of the match
+/// after it, in bytes. A shorter match may be the padding of a column, which is equal in all rows.
 const OVERWRITTEN_MAX: usize = 512;
 const SURELY_OVERWRITTEN: usize = 256;
-/// Who has found nothing in so many bytes will not find much.
-const PATIENCE: usize = 48 << 10;
+/// The search ends if there is no match within this many bytes.
+const NO_MATCH_MAX: usize = 48 << 10;
 const NONE: u32 = u32::MAX;
 
-/// Looks for common bytes; holds the memory that this needs.
+/// Searches for common bytes. Owns the index, so that it is allocated once.
 pub(crate) struct Matcher {
     heads: Vec<u32>,
     next: Vec<u32>,
@@ -34,18 +34,18 @@ impl Matcher {
         Self { heads: vec![NONE; 1 << BUCKET_BITS], next: Vec::new() }
     }
 
-    /// How `target` is made of pieces of `base`, unless they have little in
-    /// common.
+    /// Returns the delta from `base` to `target`, or `None` if they have little in common.
     pub(crate) fn diff(&mut self, base: &[u8], target: &[u8]) -> Option<Delta> {
         self.index(base);
         let mut delta = Delta::default();
-        // Where the literal that is being collected begins, and the place in the base that should come next.
+        // The start of the pending literal, and the offset in the base where the next copy should
+        // continue.
         let (mut literal, mut expected) = (0, 0);
         let mut at = 0;
         while at < target.len() {
             let Some(found) = self.find(base, target, literal, at, expected) else {
                 at += 1;
-                if delta.ops.is_empty() && at > PATIENCE {
+                if delta.ops.is_empty() && at > NO_MATCH_MAX {
                     return None;
                 }
                 continue;
@@ -69,7 +69,7 @@ impl Matcher {
         let blocks = base.len() / STEP;
         self.next.clear();
         self.next.resize(blocks, NONE);
-        // From the end, so that a chain goes forward through the base.
+        // In reverse order, so that each chain is in the order of the base.
         for block in (0..blocks).rev() {
             let Some(word) = word_at(base, block * STEP) else { continue };
             if uniform(word) {
@@ -80,8 +80,8 @@ impl Matcher {
         }
     }
 
-    /// The copy that reaches `at`, or begins before it within the literal that
-    /// began at `literal`.
+    /// Finds the best copy that covers the offset `at` of the target. It may begin before it,
+    /// within the pending literal that begins at `literal`.
     fn find(&self, base: &[u8], target: &[u8], literal: usize, at: usize, expected: usize) -> Option<Found> {
         if at == literal
             && let Some(found) = nearby(base, target, at, expected)
@@ -111,7 +111,7 @@ impl Matcher {
     }
 }
 
-/// A piece that both have.
+/// A match: offsets in target and base, and the length, in bytes.
 struct Found {
     target: usize,
     base: usize,
@@ -119,8 +119,8 @@ struct Found {
 }
 
 impl Found {
-    /// Longer is better; of two that are about as long, the nearer one, whose
-    /// place takes fewer bits.
+    /// Returns true if this match is better. Longer matches are better; of similar lengths, the
+    /// nearer one, because its offset takes fewer bits.
     fn beats(&self, other: &Self, expected: usize) -> bool {
         let worth = |found: &Self| {
             let far = found.base.abs_diff(expected);
@@ -130,14 +130,14 @@ impl Found {
     }
 }
 
-/// What is equal in the same place.
+/// Returns the match at the same offset, after an overwritten piece.
 fn overwritten(base: &[u8], target: &[u8], at: usize, same_place: usize) -> Option<Found> {
     let length = common_prefix(base.get(same_place..)?, &target[at..]);
     (length >= COPY_MIN).then_some(Found { target: at, base: same_place, length })
 }
 
-/// What mostly happens is tried first: it goes on where it was, or behind
-/// something that was removed, inserted or overwritten.
+/// Tries the most frequent cases first: the base continues at the expected offset, or after a
+/// removed, inserted or overwritten piece.
 fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Found> {
     let (old, new) = (base.get(expected..)?, &target[at..]);
     let length = common_prefix(old, new);
@@ -160,7 +160,8 @@ fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Foun
     (length >= SURELY_OVERWRITTEN).then_some(Found { target: at + skip, base: expected + skip, length })
 }
 
-/// Where `wanted` stands. General searches prepare more than there is to search.
+/// Returns the offset of `wanted`. General search algorithms take longer to prepare than this
+/// search takes.
 fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     let word = word_at(wanted, 0)?;
     let places = bytes.len().checked_sub(wanted.len())?;
@@ -171,8 +172,8 @@ fn word_at(bytes: &[u8], at: usize) -> Option<u128> {
     bytes.get(at..at + WORD)?.try_into().ok().map(u128::from_le_bytes)
 }
 
-/// Of the same byte throughout, such as the filler of a column: it stands
-/// everywhere and says nothing about where.
+/// Returns true if all bytes are the same, as in the padding of a column. Such words occur
+/// everywhere, so they do not identify an offset.
 fn uniform(word: u128) -> bool {
     word == word.rotate_left(8)
 }

@@ -1,4 +1,4 @@
-//! Deltas from one end to the other.
+//! Round trips of deltas.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn rows(range: std::ops::Range<u32>, changed: impl Fn(u32) -> bool) -> Vec<u8> {
 }
 
 #[test]
-fn strewn_changes_cost_what_they_are() {
+fn scattered_changes_take_little_more_than_their_size() {
     let base = rows(0..5000, |_| false);
     let size = round_trip(&base, &rows(0..5000, |row| row % 200 == 7)).unwrap();
     assert!(size < 25 * 110, "{size}");
@@ -46,7 +46,7 @@ fn removed_inserted_and_moved_rows_are_found() {
 }
 
 #[test]
-fn strangers_are_told_apart() {
+fn unrelated_content_gives_no_delta() {
     let mut noise = vec![0; 300_000];
     blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut noise);
     assert!(Matcher::new().diff(&rows(0..3000, |_| false), &noise).is_none());
@@ -55,7 +55,7 @@ fn strangers_are_told_apart() {
 }
 
 #[test]
-fn a_long_chain_of_changes_comes_out_right() {
+fn a_long_chain_of_deltas_restores_each_version() {
     let mut expected = rows(0..2500, |_| false);
     let mut content = Content::from(expected.clone());
     let mut matcher = Matcher::new();
@@ -87,7 +87,7 @@ fn deltas_that_reach_out_of_their_base_are_refused() {
 
 proptest! {
     #[test]
-    fn any_two_come_out_right(base in proptest::collection::vec(0u8..4, 0..4000), cut in 0usize..4000, insert: Vec<u8>) {
+    fn any_two_contents_survive_a_round_trip(base in proptest::collection::vec(0u8..4, 0..4000), cut in 0usize..4000, insert: Vec<u8>) {
         let at = cut.min(base.len());
         let target = [&base[at..], &insert, &base[..at]].concat();
         round_trip(&base, &target);
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_is_no_delta_and_no_panic(bytes: Vec<u8>, base: Vec<u8>) {
+    fn random_bytes_are_no_delta_and_do_not_panic(bytes: Vec<u8>, base: Vec<u8>) {
         if let Some(delta) = Delta::decode(&bytes) {
             let _ = Content::from(base).apply(delta, 1 << 16);
         }

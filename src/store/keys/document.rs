@@ -1,4 +1,4 @@
-//! What stands in a keys object.
+//! The content of a keys object.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,48 +9,47 @@ use super::secrets::Secrets;
 use crate::domain::to_canonical_json;
 use crate::store::{Error, Result};
 
-/// The version of what is written; later ones are refused.
+/// The version of the format. Later versions are refused.
 const FORMAT: u64 = 1;
-/// The member that nobody can compute who has no key.
+/// The member with the message authentication code, which only the owner of a key can compute.
 const MAC: &str = "mac";
 
-/// Who can open a store, since when, and everything that was changed about it.
-/// Unknown members are kept.
+/// The keys and recipients of a store, and all changes of them. Unknown members are preserved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Document {
     format: u64,
-    /// The store that this belongs to.
+    /// The id of the store.
     pub(super) store: Uuid,
-    /// The keys, oldest first; the last one seals.
+    /// The keys, oldest first. The last one encrypts new content.
     pub(super) keys: Vec<KeyEntry>,
     pub(super) recipients: Vec<RecipientEntry>,
-    /// Only ever added to.
+    /// All changes, oldest first. Entries are never removed.
     pub(super) history: Vec<Change>,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
 
-/// A key by its public name.
+/// The id of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeyEntry {
-    /// Eight hex digits, as records of backups have them.
+    /// Eight hex digits, as in the records of backups.
     pub id: String,
-    /// When it was made, RFC 3339.
+    /// The time of its creation, RFC 3339.
     pub created_at: String,
 }
 
-/// How a recipient proves to be one.
+/// The secret with which a recipient opens the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipientKind {
-    /// By an age identity.
+    /// An age identity.
     X25519,
-    /// By a passphrase.
+    /// A passphrase.
     Passphrase,
 }
 
 impl RecipientKind {
-    /// The word for it.
+    /// Returns the name in options and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::X25519 => "x25519",
@@ -59,19 +58,19 @@ impl RecipientKind {
     }
 }
 
-/// Somebody who can open the store.
+/// A recipient: the owner of a secret that opens the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RecipientEntry {
     pub(super) kind: RecipientKind,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) label: Option<String>,
-    /// `age1...`; for a passphrase that of the identity below.
+    /// The public key, `age1...`. For a passphrase, that of `identity`.
     pub(super) recipient: String,
     pub(super) created_at: String,
-    /// An age file that opens with the passphrase: the identity of `recipient`.
+    /// An age file with the identity of `recipient`, encrypted with the passphrase.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) identity: Option<String>,
-    /// An age file for `recipient`: the secrets.
+    /// An age file with the secrets of the store, encrypted for `recipient`.
     pub(super) secrets: String,
     #[serde(flatten)]
     pub(super) other: Map<String, Value>,
@@ -84,28 +83,28 @@ impl RecipientEntry {
     }
 }
 
-/// The change.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// The store was made.
+    /// The store was created.
     Init,
-    /// A recipient can open it from now on.
+    /// A recipient was added.
     Add,
-    /// One cannot any more.
+    /// A recipient was removed.
     Remove,
-    /// A new key seals from now on.
+    /// A new key was created, which encrypts from now on.
     Rotate,
 }
 
-/// A change, and who made it.
+/// A change of keys or recipients, and its author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
-    /// When, RFC 3339.
+    /// The time of the change, RFC 3339.
     pub at: String,
-    /// The author of the change, by the name that they gave.
+    /// The author of the change, by their own name.
     pub by: String,
-    /// On which machine.
+    /// The machine on which the change was made.
     pub host: String,
     /// The change.
     pub action: Action,
@@ -115,10 +114,10 @@ pub struct Change {
     /// The label of the recipient; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
-    /// The id of the key that was made; absent if none was.
+    /// The id of the key that was created; absent if none was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
-    /// What a later version may add.
+    /// Members of later versions.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -148,7 +147,7 @@ impl Change {
 }
 
 impl Document {
-    /// One without recipients; the key is the only one of `secrets`.
+    /// Creates a document without recipients for the key of `secrets`.
     pub(super) fn new(store: Uuid, secrets: &Secrets, author: &Author) -> Self {
         let created_at = author.at.to_string();
         let keys: Vec<KeyEntry> =
@@ -158,7 +157,7 @@ impl Document {
         Self { format: FORMAT, store, keys, recipients: Vec::new(), history, other: Map::new() }
     }
 
-    /// The object of it, with a seal by the newest of `secrets`.
+    /// Encodes the document, with a MAC by the newest of `secrets`. `None` if it cannot be encoded.
     pub(super) fn seal(&self, secrets: &Secrets) -> Option<Vec<u8>> {
         let mut value = serde_json::to_value(self).ok()?;
         let mac = secrets.mac(&to_canonical_json(&value))?;
@@ -167,9 +166,9 @@ impl Document {
     }
 }
 
-/// A keys object as it was read.
+/// A keys object that was read. Its MAC is not verified yet.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(super) struct SealedDocument {
     pub(super) document: Document,
     /// Its URI.
     pub(super) object: String,
@@ -177,7 +176,7 @@ pub(super) struct Sealed {
     content: Vec<u8>,
 }
 
-impl Sealed {
+impl SealedDocument {
     pub(super) fn parse(object: String, bytes: &[u8]) -> Result<Self> {
         let damaged = |detail: String| Error::Damaged { object: object.clone(), detail };
         let mut value: Value =
@@ -195,23 +194,23 @@ impl Sealed {
             && !document.recipients.is_empty()
             && document.recipients.iter().all(RecipientEntry::is_sound);
         if !sound {
-            return Err(damaged("its parts do not fit together".to_owned()));
+            return Err(damaged("it is inconsistent".to_owned()));
         }
         Ok(Self { document, object, mac, content })
     }
 
-    /// Makes sure that `secrets` are those that this is about, and that nobody
-    /// has changed it who does not have them.
+    /// Fails if `secrets` are not the keys of this document, or if the document was changed without
+    /// a key.
     pub(super) fn verify(&self, secrets: &Secrets) -> Result<()> {
         let damaged =
             |detail: &str| Error::Damaged { object: self.object.clone(), detail: detail.to_owned() };
         if !secrets.key_ids().iter().eq(self.document.keys.iter().map(|key| &key.id)) {
             return Err(damaged("the keys of a recipient are not those of the store"));
         }
-        // The comparison of hashes takes the same time always.
+        // The comparison of hashes takes constant time.
         match (self.mac, secrets.mac(&self.content)) {
             (Some(written), Some(computed)) if written == computed => Ok(()),
-            _ => Err(damaged("it was changed by somebody who has no key")),
+            _ => Err(damaged("its MAC is wrong: it was changed without a key")),
         }
     }
 }

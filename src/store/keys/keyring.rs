@@ -1,4 +1,4 @@
-//! What a user has to open a store with.
+//! The identities and passphrases of a user.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age::x25519;
 
-use super::document::Sealed;
+use super::document::SealedDocument;
 use super::secrets::{Secrets, unwrap_identity};
 use crate::domain::Timestamp;
 use crate::process::Secret;
 use crate::store::{Error, Result};
 
-/// No file with keys or a passphrase is longer.
+/// The maximum size of an identity or passphrase file, in bytes.
 const FILE_MAX: u64 = 1 << 20;
 
-/// Where identities and passphrases are. Files are read when a store is
-/// encrypted, and not before.
+/// The sources of identities and passphrases. Files are read only when an encrypted store is
+/// opened.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     /// A file with age identities.
@@ -27,12 +27,12 @@ pub struct Keyring {
     pub passphrase: Option<Passphrase>,
 }
 
-/// Where a passphrase is.
+/// The source of a passphrase.
 #[derive(Debug, Clone)]
 pub enum Passphrase {
-    /// Here.
+    /// The passphrase itself.
     Given(Secret),
-    /// In the first line of a file.
+    /// The first line of a file.
     File(PathBuf),
 }
 
@@ -57,22 +57,22 @@ impl Passphrase {
     }
 }
 
-/// A keyring whose files have been read.
-pub(super) struct Opener {
+/// The content of a keyring.
+pub(super) struct LoadedKeyring {
     identities: Vec<x25519::Identity>,
     passphrase: Option<SecretString>,
 }
 
-impl Opener {
+impl LoadedKeyring {
     pub(super) fn new(keyring: &Keyring) -> Result<Self> {
         let identities = keyring.identity.as_deref().map(identities).transpose()?.unwrap_or_default();
         let passphrase = keyring.passphrase.as_ref().map(Passphrase::read).transpose()?;
         Ok(Self { identities, passphrase })
     }
 
-    /// The secrets in `sealed`. What a passphrase has opened once is not asked
-    /// for again, because that takes a second.
-    pub(super) fn open(&mut self, sealed: &Sealed, url: &str) -> Result<Secrets> {
+    /// Decrypts the secrets in `sealed`. An identity that a passphrase has decrypted is kept,
+    /// because that takes a second. Fails if no identity and no passphrase opens the store.
+    pub(super) fn open(&mut self, sealed: &SealedDocument, url: &str) -> Result<Secrets> {
         if let Some(secrets) = self.by_identity(sealed)? {
             return Ok(secrets);
         }
@@ -92,7 +92,7 @@ impl Opener {
         Err(Error::NoKey { url: url.to_owned(), given })
     }
 
-    fn by_identity(&self, sealed: &Sealed) -> Result<Option<Secrets>> {
+    fn by_identity(&self, sealed: &SealedDocument) -> Result<Option<Secrets>> {
         for identity in &self.identities {
             let public = identity.to_public().to_string();
             let mut recipients = sealed.document.recipients.iter();
@@ -108,7 +108,8 @@ impl Opener {
     }
 }
 
-/// The identities of a file as `age-keygen` writes it.
+/// Reads a file of identities, as `age-keygen` writes it. Fails if a line is not an identity or
+/// there is none.
 fn identities(path: &Path) -> Result<Vec<x25519::Identity>> {
     let refuse = |detail: String| Error::KeyFile { path: path.to_owned(), detail };
     let text = read(path)?;
@@ -121,7 +122,7 @@ fn identities(path: &Path) -> Result<Vec<x25519::Identity>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        // What the line is instead may be a secret, too.
+        // The line is not shown: it may be another secret.
         let identity = line.parse();
         identities.push(identity.map_err(|_| refuse(format!("line {at} is not an age identity")))?);
     }
@@ -143,14 +144,14 @@ fn read(path: &Path) -> Result<SecretString> {
         })
     })?;
     if size as u64 > FILE_MAX {
-        return Err(refuse("it is longer than any file of keys".to_owned()));
+        return Err(refuse("it is larger than 1 MiB".to_owned()));
     }
     let text = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
     Ok(SecretString::from(text))
 }
 
-/// Writes a new identity into a new file that only its owner can read, as
-/// `age-keygen` does; its public key.
+/// Writes a new identity to a new file that only its owner can read, as `age-keygen` does. Returns
+/// its public key. Fails if the file exists or cannot be written.
 pub fn generate_identity(path: &Path, now: Timestamp) -> Result<String> {
     let identity = x25519::Identity::generate();
     let public = identity.to_public().to_string();

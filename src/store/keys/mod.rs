@@ -1,10 +1,10 @@
-//! Who can open an encrypted store.
+//! The keys and recipients of an encrypted store.
 //!
-//! The secrets of a store are wrapped for each recipient with age, in the object
-//! `keys/<number>` with the highest number. Every change is a new object that is
-//! only created if nobody else has created it, and removes those before it:
-//! whoever is no recipient any more finds nothing. docs/store-encryption.md says
-//! what this protects and how it is read without this program.
+//! The secrets of a store are encrypted for each recipient with age, in the object `keys/<number>`
+//! with the highest number. Each change creates the object with the next number, which fails if
+//! another process has created it, and removes the objects before it, so that a removed recipient
+//! finds no object for them. docs/store-encryption.md describes the protection, and the decryption
+//! without this program.
 
 mod document;
 mod keyring;
@@ -18,8 +18,8 @@ pub use document::{Action, Change, KeyEntry, RecipientKind};
 pub use keyring::{Keyring, Passphrase, generate_identity};
 pub use recipient::NewRecipient;
 
-use self::document::{Document, RecipientEntry, Sealed};
-use self::keyring::Opener;
+use self::document::{Document, RecipientEntry, SealedDocument};
+use self::keyring::LoadedKeyring;
 use self::secrets::Secrets;
 use super::bucket::Bucket;
 use super::crypt::Crypt;
@@ -29,64 +29,65 @@ use super::{Error, Result, layout};
 use crate::domain::Timestamp;
 use crate::process::crash_point;
 
-/// How often a change is tried while others change the same.
+/// The maximum number of attempts at a change while other processes make changes.
 const ATTEMPTS: usize = 64;
 
-/// Who changes something.
+/// The author of a change.
 #[derive(Debug, Clone)]
 pub struct Author {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Who, as they call themselves.
+    /// The name of the author.
     pub by: String,
-    /// On which machine.
+    /// The machine.
     pub host: String,
 }
 
-/// The recipients of a store, to be looked at and changed.
+/// Shows and changes the recipients of a store.
 pub struct StoreKeys {
     bucket: Bucket,
     store: Uuid,
     keyring: Keyring,
 }
 
-/// Who can open a store, without what opens it.
+/// The recipients of a store, without secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct KeysView {
-    /// The number of the object that says so.
+    /// The number of the keys object.
     pub number: u32,
-    /// The keys, oldest first; the last one seals what is written now.
+    /// The keys, oldest first; the last one encrypts new content.
     pub keys: Vec<KeyEntry>,
-    /// Who can open it.
+    /// The recipients.
     pub recipients: Vec<RecipientView>,
     /// All changes, oldest first.
     pub history: Vec<Change>,
-    /// Objects from before a change that died; they open with the keys of their time.
+    /// Older keys objects that a crashed change has left; their recipients can still decrypt the
+    /// keys of that time.
     pub superseded: Vec<String>,
 }
 
 /// A recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RecipientView {
-    /// How it proves to be one.
+    /// The secret with which it opens the store.
     pub kind: RecipientKind,
     /// The label of the recipient; null if it has none.
     pub label: Option<String>,
     /// Its public key.
     pub recipient: String,
-    /// Since when, RFC 3339.
+    /// The time of its addition, RFC 3339.
     pub created_at: String,
 }
 
-/// The newest keys object of a store, and the numbers of all that are there.
+/// The newest keys object of a store, and the numbers of all keys objects.
 struct Newest {
     number: u32,
     numbers: Vec<u32>,
-    sealed: Sealed,
+    sealed: SealedDocument,
 }
 
 impl StoreKeys {
-    /// Those of the store at `url`; an error when it is not encrypted.
+    /// Opens the keys of the store at `url`. Fails if there is no store or it is not encrypted.
     pub fn open(url: &StoreUrl, access: &Access) -> Result<Self> {
         let bucket = Bucket::open(url, &access.cloud)?;
         let Some(bytes) = bucket.find(layout::CONFIG)? else {
@@ -99,8 +100,8 @@ impl StoreKeys {
         Ok(Self { bucket, store: config.id, keyring: access.keyring.clone() })
     }
 
-    /// What everybody can see who sees the store. No key is needed for it, and
-    /// nothing of it is proved.
+    /// Returns the public part of the keys. It needs no key and is not authenticated. Fails if the
+    /// keys object cannot be read.
     pub fn view(&self) -> Result<KeysView> {
         let newest = newest(&self.bucket, self.store)?;
         let older = newest.numbers.iter().filter(|number| **number < newest.number);
@@ -108,7 +109,8 @@ impl StoreKeys {
         Ok(view(newest.number, newest.sealed.document, superseded))
     }
 
-    /// Lets a recipient open the store.
+    /// Adds a recipient. Fails if it exists, its label is in use, or the keyring does not open the
+    /// store.
     pub fn add(&self, recipient: &NewRecipient, author: &Author) -> Result<KeysView> {
         self.change(|document, secrets| {
             let entry = recipient.entry(&secrets, author).ok_or_else(|| no_randomness(&self.bucket))?;
@@ -124,8 +126,9 @@ impl StoreKeys {
         })
     }
 
-    /// Takes a recipient away, who is named by label, public key or the beginning
-    /// of that. What it has unwrapped before, it may have kept.
+    /// Removes a recipient, given by label, public key or the beginning of the public key. The
+    /// recipient may have kept the secrets that it has decrypted before. Fails if there is no such
+    /// recipient, several match, or it is the last one.
     pub fn remove(&self, name: &str, author: &Author) -> Result<KeysView> {
         self.change(|document, secrets| {
             let at = find(&document.recipients, name)?;
@@ -138,7 +141,8 @@ impl StoreKeys {
         })
     }
 
-    /// Makes a new key that seals from now on. The others go on to read.
+    /// Creates a new key, which encrypts from now on. The older keys still decrypt. Fails if the
+    /// keyring does not open the store.
     pub fn rotate(&self, author: &Author) -> Result<KeysView> {
         self.change(|document, secrets| {
             let no_randomness = || no_randomness(&self.bucket);
@@ -154,12 +158,12 @@ impl StoreKeys {
         })
     }
 
-    /// Changes what is there now, again and again until nobody else was faster.
-    /// What a change that died has left is removed first, even if this one is
-    /// refused then. `edit` adds to the history, by which the change is found again.
+    /// Applies `edit` to the newest document, and repeats that while other processes are faster.
+    /// Objects that a crashed change has left are removed first, even if `edit` fails. `edit` must
+    /// add to the history, by which the change is recognized.
     fn change(&self, edit: impl Fn(&mut Document, Secrets) -> Result<Secrets>) -> Result<KeysView> {
         let (bucket, url) = (&self.bucket, self.bucket.url().to_string());
-        let mut opener = Opener::new(&self.keyring)?;
+        let mut opener = LoadedKeyring::new(&self.keyring)?;
         for _ in 0..ATTEMPTS {
             let Newest { number, numbers, sealed } = newest(bucket, self.store)?;
             let secrets = opener.open(&sealed, &url)?;
@@ -170,19 +174,20 @@ impl StoreKeys {
             let next = numbers.last().copied().unwrap_or(number) + 1;
             crash_point("store.keys.wrapped");
             let created = match bucket.put(&layout::keys(next), content.into()) {
-                // Somebody was faster, and maybe somebody else after that.
+                // Another process was faster, and a third one may have removed its object.
                 Err(Error::OtherObject { .. } | Error::NoObject { .. }) => false,
                 other => other.map(|()| true)?,
             };
             crash_point("store.keys.created");
             let now = newest(bucket, self.store)?;
             if now.sealed.document.history.starts_with(&document.history) {
-                // It counts; others may have built on it.
+                // The change is in the newest document, perhaps with later changes.
                 sweep(bucket, now.number)?;
                 return Ok(view(now.number, now.sealed.document, Vec::new()));
             }
             if created && next < now.number {
-                // The name was free because whoever had it was faster twice and removed the object.
+                // The number was free because two later changes had removed the object of that
+                // number.
                 bucket.delete(&layout::keys(next))?;
             }
         }
@@ -190,7 +195,8 @@ impl StoreKeys {
     }
 }
 
-/// The first keys object of a store that gets its configuration next; its number.
+/// Writes the first keys object of a store whose configuration is written next. Returns its number.
+/// Fails if a recipient is given twice.
 pub(super) fn begin(
     bucket: &Bucket,
     store: Uuid,
@@ -211,7 +217,7 @@ pub(super) fn begin(
     let crypt = Crypt::from(secrets.keys().ok_or_else(no_randomness)?);
     let content = document.seal(&secrets).ok_or_else(no_randomness)?;
     for _ in 0..ATTEMPTS {
-        // There may be one of somebody who died here, or who makes the same store now.
+        // The object of a crashed or concurrent creation may exist.
         let number = numbers_of(bucket)?.last().copied().unwrap_or(0) + 1;
         match bucket.put(&layout::keys(number), content.clone().into()) {
             Err(Error::OtherObject { .. } | Error::NoObject { .. }) => {}
@@ -221,9 +227,9 @@ pub(super) fn begin(
     Err(Error::KeysBusy { url: bucket.url().to_string() })
 }
 
-/// What reads and writes the store, if one of the keys fits.
+/// Opens the keys of a store. Fails if the keyring does not open them.
 pub(super) fn unlock(bucket: &Bucket, config: &StoreConfig, keyring: &Keyring) -> Result<Crypt> {
-    let mut opener = Opener::new(keyring)?;
+    let mut opener = LoadedKeyring::new(keyring)?;
     let newest = newest(bucket, config.id)?;
     let secrets = opener.open(&newest.sealed, &bucket.url().to_string())?;
     Ok(secrets.keys().ok_or_else(|| no_randomness(bucket))?.into())
@@ -240,8 +246,8 @@ fn newest(bucket: &Bucket, store: Uuid) -> Result<Newest> {
                 replaced = true;
                 break;
             };
-            let sealed = Sealed::parse(bucket.uri(&name), &bytes)?;
-            // Others are of somebody who wanted to make a store here and was not the first.
+            let sealed = SealedDocument::parse(bucket.uri(&name), &bytes)?;
+            // Objects of other stores come from a creation that was not the first.
             if sealed.document.store == store {
                 return Ok(Newest { number, numbers, sealed });
             }
@@ -259,8 +265,9 @@ fn newest(bucket: &Bucket, store: Uuid) -> Result<Newest> {
     }
 }
 
-/// The numbers of all keys objects, in order. A directory is not listed at one
-/// moment: one object may come and another go meanwhile, and both be missed.
+/// Returns the numbers of all keys objects, in order. The listing of a directory is not atomic: it
+/// may miss a new object as well as the one that it replaces. Therefore it is repeated until it is
+/// stable.
 fn numbers_of(bucket: &Bucket) -> Result<Vec<u32>> {
     let list = || -> Result<Vec<u32>> {
         let objects = bucket.list(layout::KEYS)?;
@@ -277,7 +284,7 @@ fn numbers_of(bucket: &Bucket) -> Result<Vec<u32>> {
     Err(Error::KeysBusy { url: bucket.url().to_string() })
 }
 
-/// Removes the objects before `number`, which counts.
+/// Removes the keys objects before `number`, which is the current one.
 fn sweep(bucket: &Bucket, number: u32) -> Result<()> {
     for older in numbers_of(bucket)?.into_iter().filter(|older| *older < number) {
         bucket.delete(&layout::keys(older))?;
@@ -286,7 +293,7 @@ fn sweep(bucket: &Bucket, number: u32) -> Result<()> {
     Ok(())
 }
 
-/// The place of the recipient that `name` means.
+/// Returns the index of the recipient with this label, public key or beginning of a public key.
 fn find(recipients: &[RecipientEntry], name: &str) -> Result<usize> {
     let named = |entry: &RecipientEntry| entry.label.as_deref() == Some(name) || entry.recipient == name;
     if let Some(at) = recipients.iter().position(named) {
@@ -321,12 +328,12 @@ fn view(number: u32, document: Document, superseded: Vec<String>) -> KeysView {
     }
 }
 
-/// Nothing else can go wrong when something small is encrypted in memory.
+/// The only reason for a failure of encryption in memory.
 fn no_randomness(bucket: &Bucket) -> Error {
     Error::Storage {
         action: "encrypt",
         object: bucket.url().to_string(),
-        detail: "there is no randomness".to_owned(),
+        detail: "the system has no random numbers".to_owned(),
         transient: false,
     }
 }

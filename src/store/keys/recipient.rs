@@ -1,4 +1,4 @@
-//! Somebody who is going to be able to open a store.
+//! New recipients of a store.
 
 use age::x25519;
 use serde_json::Map;
@@ -9,10 +9,10 @@ use super::keyring::Passphrase;
 use super::secrets::{Secrets, wrap_identity};
 use crate::store::{Error, Result};
 
-/// How a passphrase is called that was not given a label.
+/// The default label of a passphrase.
 const PASSPHRASE: &str = "passphrase";
 
-/// A recipient, ready to have the secrets wrapped for it.
+/// A recipient that is to be added.
 pub struct NewRecipient {
     kind: RecipientKind,
     label: Option<String>,
@@ -21,7 +21,8 @@ pub struct NewRecipient {
 }
 
 impl NewRecipient {
-    /// The owner of the public key `text`, which is an `age1...`.
+    /// Creates a recipient from the public key `text`, which is an `age1...`. Fails if it is not
+    /// one, or if the label is invalid.
     pub fn public_key(text: &str, label: Option<&str>) -> Result<Self> {
         let key = text.parse().map_err(|_| {
             let start = text.get(..15).unwrap_or_default();
@@ -35,13 +36,14 @@ impl NewRecipient {
         Ok(Self { kind: RecipientKind::X25519, label: checked(label)?, key, identity: None })
     }
 
-    /// Everybody who knows the passphrase. It wraps a key of its own, so that a
-    /// rotation can do without the passphrase. That takes about a second.
+    /// Creates a recipient from a passphrase. The passphrase encrypts a new identity, so that a
+    /// rotation does not need the passphrase. That takes about a second. Fails if the passphrase
+    /// cannot be read, or if the label is invalid.
     pub fn passphrase(passphrase: &Passphrase, label: Option<&str>) -> Result<Self> {
         Self::passphrase_with_work(passphrase, label, None)
     }
 
-    /// The same with less work to try a passphrase; tests are full of them.
+    /// Like [`Self::passphrase`], with a lower work factor, for tests.
     pub(crate) fn passphrase_with_work(
         passphrase: &Passphrase,
         label: Option<&str>,
@@ -71,7 +73,7 @@ impl NewRecipient {
     }
 }
 
-/// Labels are short, and cannot be confused with public keys.
+/// Refuses labels that are long or could be confused with public keys.
 fn checked(label: Option<&str>) -> Result<Option<String>> {
     let Some(label) = label else { return Ok(None) };
     let plain = (1..=64).contains(&label.chars().count())

@@ -1,18 +1,18 @@
-//! The secrets of a store, in plain only in memory, and the age files of them.
+//! The secrets of a store: in plain text in memory only, elsewhere in age files.
 
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{scrypt, x25519};
 
 use crate::store::crypt::{Keys, hex, key_id, unhex};
 
-/// What is written in front of the secrets, for whoever unwraps them by hand.
+/// The comment before the secrets, for users who decrypt them with age.
 const TITLE: &str = "# secrets of a git-pggit store, oldest first";
-/// The most work that a passphrase may cost, as a power of two: some ten
-/// seconds. What comes from a storage must not keep us busy for hours.
+/// The maximum work factor of scrypt, as a power of two: about ten seconds. An object of the
+/// storage must not occupy this process for hours.
 const WORK_MAX: u8 = 22;
 
-/// The secrets of one store, oldest first: the first one names, the last one
-/// seals. There is at least one.
+/// The secrets of one store, oldest first. The first one is the key of digests, the last one
+/// encrypts. There is at least one.
 #[derive(Clone)]
 pub(super) struct Secrets(Vec<[u8; 32]>);
 
@@ -23,17 +23,18 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// A first one; nothing when the system has no randomness.
+    /// Creates the first secret. `None` if the system has no random numbers.
     pub(super) fn generate() -> Option<Self> {
         Self(Vec::new()).rotated()
     }
 
-    /// The same ones and a new one that seals from now on.
+    /// Returns these secrets and a new one, which encrypts from now on. `None` if the system has no
+    /// random numbers.
     pub(super) fn rotated(&self) -> Option<Self> {
         let mut secret = [0; 32];
         loop {
             getrandom::fill(&mut secret).ok()?;
-            // Blobs name their key by four bytes.
+            // Blobs name their key by four bytes, which must be unique.
             if !self.0.iter().any(|known| key_id(known) == key_id(&secret)) {
                 break;
             }
@@ -43,17 +44,17 @@ impl Secrets {
         Some(Self(secrets))
     }
 
-    /// What names and seals.
+    /// Derives the keys.
     pub(super) fn keys(&self) -> Option<Keys> {
         Keys::new(&self.0)
     }
 
-    /// The public names of the keys, oldest first.
+    /// Returns the ids of the keys, oldest first.
     pub(super) fn key_ids(&self) -> Vec<String> {
         self.0.iter().map(|secret| hex(&key_id(secret))).collect()
     }
 
-    /// What only somebody can compute who has the newest secret.
+    /// Returns the MAC of `content` by the newest secret.
     pub(super) fn mac(&self, content: &[u8]) -> Option<blake3::Hash> {
         let key = blake3::derive_key("git-pggit 2026 store keys object", self.0.last()?);
         Some(blake3::keyed_hash(&key, content))
@@ -70,20 +71,20 @@ impl Secrets {
         (!secrets.is_empty()).then_some(Self(secrets))
     }
 
-    /// An age file of them that `recipient` can decrypt.
+    /// Returns an age file with the secrets for `recipient`. `None` if encryption fails.
     pub(super) fn wrap(&self, recipient: &x25519::Recipient) -> Option<String> {
         age::encrypt_and_armor(recipient, self.to_text().as_bytes()).ok()
     }
 
-    /// What `wrap` has wrapped.
+    /// Decrypts the result of `wrap`. `None` if `identity` is not its recipient.
     pub(super) fn unwrap(armored: &str, identity: &x25519::Identity) -> Option<Self> {
         let text = age::decrypt(identity, armored.as_bytes()).ok()?;
         Self::parse(std::str::from_utf8(&text).ok()?)
     }
 }
 
-/// An age file of `identity` that opens with `passphrase`. `work` is a power of
-/// two; without it, opening takes about a second on this machine.
+/// Returns an age file with `identity`, encrypted with `passphrase`. `work` is a power of two;
+/// without it, decryption takes about a second on this machine.
 pub(super) fn wrap_identity(
     identity: &x25519::Identity,
     passphrase: &SecretString,
@@ -97,7 +98,7 @@ pub(super) fn wrap_identity(
     age::encrypt_and_armor(&recipient, line.as_bytes()).ok()
 }
 
-/// What `wrap_identity` has wrapped.
+/// Decrypts the result of `wrap_identity`. `None` if the passphrase is wrong.
 pub(super) fn unwrap_identity(armored: &str, passphrase: &SecretString) -> Option<x25519::Identity> {
     let mut identity = scrypt::Identity::new(passphrase.clone());
     identity.set_max_work_factor(WORK_MAX);

@@ -1,4 +1,4 @@
-//! Changes of keys, alone and together, and what others may do to the object.
+//! Changes of keys, alone and concurrently, and manipulations of keys objects.
 
 use std::cell::Cell;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::process::Secret;
 use crate::store::Store;
 
 /// A store in a temporary directory, with the identity of its first recipient.
-struct Place {
+struct TestStore {
     dir: tempfile::TempDir,
     url: StoreUrl,
 }
@@ -40,8 +40,8 @@ fn by_passphrase(passphrase: &str) -> Access {
     Access { keyring, ..Access::default() }
 }
 
-impl Place {
-    /// Made for the identity in `first`.
+impl TestStore {
+    /// Creates a store for the identity in `first`.
     fn new() -> Self {
         let place = Self::empty();
         let (path, public) = key_file(place.dir.path(), "first");
@@ -69,10 +69,10 @@ impl Place {
     }
 
     fn open(&self, access: &Access) -> Result<Option<String>> {
-        Store::open(&self.url, access).map(|store| store.shelf.crypt.key())
+        Store::open(&self.url, access).map(|store| store.inner.crypt.key())
     }
 
-    /// The names of all keys objects.
+    /// Returns the names of all keys objects.
     fn objects(&self) -> Vec<String> {
         let names = fs::read_dir(self.file("store/keys")).unwrap();
         let mut names: Vec<_> =
@@ -103,8 +103,8 @@ fn the_secrets_are_lines_of_hex_that_age_alone_unwraps() {
 }
 
 #[test]
-fn who_has_a_key_opens_and_nobody_else() {
-    let place = Place::new();
+fn only_the_owner_of_a_key_opens_the_store() {
+    let place = TestStore::new();
     let key = place.open(&place.access()).unwrap();
     let view = place.keys().view().unwrap();
     assert_eq!(key.as_deref(), Some(view.keys[0].id.as_str()));
@@ -123,8 +123,8 @@ fn who_has_a_key_opens_and_nobody_else() {
 }
 
 #[test]
-fn whoever_is_removed_finds_nothing_and_the_last_one_stays() {
-    let place = Place::new();
+fn a_removed_recipient_cannot_open_and_the_last_one_stays() {
+    let place = TestStore::new();
     let (other, public) = key_file(place.dir.path(), "other");
     place.keys().add(&NewRecipient::public_key(&public, None).unwrap(), &author("ada")).unwrap();
     let old = place.open(&by_identity(&other)).unwrap();
@@ -156,7 +156,7 @@ fn whoever_is_removed_finds_nothing_and_the_last_one_stays() {
 
 #[test]
 fn passphrases_open_and_outlive_rotations_that_do_not_know_them() {
-    let place = Place::new();
+    let place = TestStore::new();
     let safe = NewRecipient::passphrase_with_work(&given("correct horse"), None, Some(4)).unwrap();
     place.keys().add(&safe, &author("ada")).unwrap();
     let other = NewRecipient::passphrase_with_work(&given("battery staple"), Some("two"), Some(4)).unwrap();
@@ -172,7 +172,7 @@ fn passphrases_open_and_outlive_rotations_that_do_not_know_them() {
     place.keys().rotate(&author("ada")).unwrap();
     let rotated = place.open(&by_passphrase("correct horse")).unwrap();
     assert_ne!(rotated, key);
-    // Somebody with nothing but a passphrase may change what there is to change.
+    // The owner of a passphrase may change the recipients.
     let keys = StoreKeys::open(&place.url, &by_passphrase("battery staple")).unwrap();
     assert_eq!(labels(&keys.remove("passphrase", &author("bea")).unwrap()), ["first", "two"]);
     assert!(matches!(place.open(&by_passphrase("correct horse")), Err(Error::NoKey { .. })));
@@ -182,8 +182,8 @@ fn passphrases_open_and_outlive_rotations_that_do_not_know_them() {
 }
 
 #[test]
-fn files_that_hold_no_key_say_so_without_showing_what_they_hold() {
-    let place = Place::new();
+fn errors_of_key_files_do_not_show_their_content() {
+    let place = TestStore::new();
     let secret = Identity::generate().to_string().expose_secret().to_owned();
     let cases = [
         ("", "there is no age identity in it"),
@@ -211,8 +211,8 @@ fn files_that_hold_no_key_say_so_without_showing_what_they_hold() {
 }
 
 #[test]
-fn changes_at_the_same_time_all_happen() {
-    let place = Place::new();
+fn concurrent_changes_all_succeed() {
+    let place = TestStore::new();
     let names: Vec<String> = (0..8).map(|n| format!("r{n}")).collect();
     std::thread::scope(|scope| {
         for name in &names {
@@ -223,7 +223,7 @@ fn changes_at_the_same_time_all_happen() {
                 keys.add(&recipient, &author(name)).unwrap();
             });
         }
-        // Somebody reads all the while.
+        // A concurrent reader.
         scope.spawn(|| {
             for _ in 0..50 {
                 place.open(&place.access()).unwrap();
@@ -242,15 +242,15 @@ fn changes_at_the_same_time_all_happen() {
 }
 
 #[test]
-fn a_change_based_on_keys_that_are_gone_begins_again() {
-    let place = Place::new();
+fn a_change_of_a_replaced_keys_object_is_retried() {
+    let place = TestStore::new();
     let recipients: Vec<_> = (0..3)
         .map(|n| {
             let (_, public) = key_file(place.dir.path(), &n.to_string());
             NewRecipient::public_key(&public, Some(&n.to_string())).unwrap()
         })
         .collect();
-    // What was 2 is removed again before our 2 is written: its name is free then.
+    // The object 2 is removed before this change writes its 2, so the name is free.
     let first = Cell::new(true);
     let ada = author("ada");
     let view = place.keys().change(|document, secrets| {
@@ -269,8 +269,8 @@ fn a_change_based_on_keys_that_are_gone_begins_again() {
 }
 
 #[test]
-fn nobody_without_a_key_changes_who_has_one() {
-    let place = Place::new();
+fn recipients_cannot_be_changed_without_a_key() {
+    let place = TestStore::new();
     let path = place.file("store/keys/00000001");
     let written = fs::read_to_string(&path).unwrap();
     let mallory = Identity::generate().to_public();
@@ -283,7 +283,7 @@ fn nobody_without_a_key_changes_who_has_one() {
         assert!(place.open(&place.access()).is_err());
     };
     forge(&|value| {
-        // With the secrets that Mallory thinks out.
+        // With secrets that Mallory has invented.
         let secrets = Secrets::generate().unwrap().wrap(&mallory).unwrap();
         let mut entry = value["recipients"][0].clone();
         entry["recipient"] = mallory.to_string().into();
@@ -298,23 +298,23 @@ fn nobody_without_a_key_changes_who_has_one() {
     assert!(matches!(place.open(&place.access()), Err(Error::Newer { .. })));
     fs::remove_file(&path).unwrap();
     assert!(matches!(place.open(&place.access()), Err(Error::Damaged { .. })));
-    // White space is nothing.
+    // White space does not matter.
     fs::write(&path, written.replace("\n", "\n ")).unwrap();
     place.open(&place.access()).unwrap();
 }
 
 #[test]
-fn a_damaged_object_is_an_error_whatever_the_damage_is() {
-    let place = Place::new();
+fn every_damage_of_a_keys_object_is_an_error() {
+    let place = TestStore::new();
     let path = place.file("store/keys/00000001");
     let written = fs::read(&path).unwrap();
     let key = place.open(&place.access()).unwrap();
-    // All but the newline at its end, which is none of the JSON.
+    // All bytes but the newline at the end, which is not part of the JSON.
     for at in (0..written.len() - 1).step_by(7) {
         let mut flipped = written.clone();
         flipped[at] ^= 1;
         fs::write(&path, &flipped).unwrap();
-        // What is no damage to JSON, such as one space for another, is none.
+        // A change from one white space to another is no damage.
         assert!(place.open(&place.access()).is_err() || written[at].is_ascii_whitespace(), "{at}");
         fs::write(&path, &written[..at]).unwrap();
         assert!(place.open(&place.access()).is_err(), "{at}");
@@ -324,16 +324,16 @@ fn a_damaged_object_is_an_error_whatever_the_damage_is() {
 }
 
 #[test]
-fn stores_that_were_never_finished_are_in_nobodys_way() {
-    let place = Place::empty();
+fn unfinished_stores_do_not_block_a_new_one() {
+    let place = TestStore::empty();
     let (path, public) = key_file(place.dir.path(), "first");
     let recipients = [NewRecipient::public_key(&public, Some("first")).unwrap()];
     let bucket = Bucket::open(&place.url, &Access::default().cloud).unwrap();
-    // One died before, one wants to make the same store now and is slower.
+    // One creation crashed before, and one is concurrent and slower.
     begin(&bucket, Uuid::now_v7(), &recipients, &author("dead")).unwrap();
     let store = Store::init_encrypted(&place.url, &by_identity(&path), &recipients, &author("ada")).unwrap();
     begin(&bucket, Uuid::now_v7(), &recipients, &author("slow")).unwrap();
-    assert_eq!(place.open(&by_identity(&path)).unwrap(), store.shelf.crypt.key());
+    assert_eq!(place.open(&by_identity(&path)).unwrap(), store.inner.crypt.key());
     assert_eq!(place.keys().view().unwrap().number, 2);
     let again = Store::init_encrypted(&place.url, &by_identity(&path), &recipients, &author("bea"));
     assert!(matches!(again, Err(Error::StoreExists { .. })));
@@ -344,10 +344,10 @@ fn stores_that_were_never_finished_are_in_nobodys_way() {
 
 #[test]
 fn stores_without_encryption_have_no_keys_to_change() {
-    let place = Place::empty();
+    let place = TestStore::empty();
     Store::init(&place.url, &Access::default(), author("x").at).unwrap();
     let refused = StoreKeys::open(&place.url, &Access::default()).err();
     assert!(matches!(refused, Some(Error::NotEncrypted { .. })));
-    // What would open it is not looked at.
+    // The keyring is not read.
     place.open(&by_identity(&place.file("nothing"))).unwrap();
 }

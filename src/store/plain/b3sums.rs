@@ -1,9 +1,9 @@
-//! Lists of digests that `b3sum --check` reads.
+//! Lists of digests in the format of `b3sum --check`.
 
 use std::fmt::Write;
 
-/// One line: `<hex>  <path>`. A path with a newline or a backslash is escaped,
-/// and the line then begins with a backslash.
+/// Returns one line: `<hex>  <path>`. In a path, newlines and backslashes are escaped, and the line
+/// then begins with a backslash.
 pub(super) fn line(hash: blake3::Hash, path: &str) -> String {
     let escaped = path.replace('\\', "\\\\").replace('\n', "\\n");
     let mark = if escaped == path { "" } else { "\\" };
@@ -12,7 +12,7 @@ pub(super) fn line(hash: blake3::Hash, path: &str) -> String {
     line
 }
 
-/// The entries of a list; `None` when it is damaged.
+/// Parses the entries of a list; `None` if it is damaged.
 pub(super) fn parse(text: &str) -> Option<Vec<(blake3::Hash, String)>> {
     text.split_terminator('\n').map(parse_line).collect()
 }
@@ -49,14 +49,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_path_comes_back(paths in proptest::collection::vec("[^\u{0}]{1,20}", 0..5)) {
+        fn every_path_survives_a_round_trip(paths in proptest::collection::vec("[^\u{0}]{1,20}", 0..5)) {
             let entries: Vec<_> = paths.into_iter().map(|path| (blake3::hash(path.as_bytes()), path)).collect();
             let text: String = entries.iter().map(|(hash, path)| line(*hash, path)).collect();
             prop_assert_eq!(parse(&text), Some(entries));
         }
 
         #[test]
-        fn no_text_breaks_the_parser(text in "(\\\\|[0-9a-f]{64}  |x|\n| ){0,9}") {
+        fn the_parser_does_not_panic(text in "(\\\\|[0-9a-f]{64}  |x|\n| ){0,9}") {
             let _ = parse(&text);
         }
     }

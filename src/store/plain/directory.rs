@@ -1,4 +1,4 @@
-//! Directories that another program wrote, such as those of `pg_dump -Fd`.
+//! Directories that another program fills, such as those of `pg_dump -Fd`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -14,10 +14,10 @@ use crate::process::create_private;
 use crate::progress::{Progress, Quiet};
 use crate::store::Error;
 
-/// A list of digests is not larger than this.
+/// The maximum size of a list of digests, in bytes.
 const LIST_MAX: u64 = 1 << 30;
 
-/// The name of the list of digests of the directory `name`.
+/// Returns the name of the list of digests of the directory `name`.
 pub(super) fn list_name(name: &str) -> String {
     format!("{name}.b3sums")
 }
@@ -49,7 +49,8 @@ pub(super) fn seal(parent: &Path, name: &str) -> Result<FileSummary, Error> {
     Ok(FileSummary { name: name.to_owned(), content_bytes: bytes, stored_bytes: bytes, digest })
 }
 
-/// Proves that the directory `name` in `parent` is the one with `digest`.
+/// Verifies that the directory `name` in `parent` has the digest `digest`. Fails with the first
+/// difference.
 pub(super) fn verify(parent: &Path, name: &str, digest: &str, progress: &dyn Progress) -> Result<(), Error> {
     let path = parent.join(list_name(name));
     let mut list = Vec::new();
@@ -78,7 +79,7 @@ pub(super) fn verify(parent: &Path, name: &str, digest: &str, progress: &dyn Pro
     }
 }
 
-/// Refuses what is not a path of a file in a directory of a backup.
+/// Refuses a path that is not the path of a file in a directory of a backup.
 pub(super) fn member_path(name: &str) -> Result<&Path, Error> {
     let mut parts = name.split('/');
     let first = check_name("file", parts.next().unwrap_or_default());
@@ -89,14 +90,14 @@ pub(super) fn member_path(name: &str) -> Result<&Path, Error> {
     }
 }
 
-/// The bytes of all files below `dir`.
+/// Returns the total size of the files in the directory, in bytes.
 pub(super) fn size_of(parent: &Path, name: &str) -> Result<u64, Error> {
     let files = files_of(parent, name)?;
     files.into_values().map(|path| Ok(path.metadata().map_err(|e| Error::io("open", &path, e))?.len())).sum()
 }
 
-/// All files below `parent/name` by their path from `parent`. Links and devices
-/// have no business in a backup.
+/// Returns the files below `parent/name`, by their paths relative to `parent`. Fails if there is a
+/// link or device, which a backup does not contain.
 pub(super) fn files_of(parent: &Path, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
     let root = parent.join(name);
     let mut files = BTreeMap::new();
@@ -125,7 +126,7 @@ fn hash_file(path: &Path, progress: &dyn Progress) -> Result<(blake3::Hash, u64)
     Ok((hasher.finalize(), size))
 }
 
-/// Feeds all of `input` to `hasher`.
+/// Feeds all of `input` to `hasher`. Returns the number of bytes.
 pub(super) fn hash_stream(
     mut input: impl Read,
     hasher: &mut blake3::Hasher,

@@ -1,4 +1,4 @@
-//! A backup that is being written.
+//! Writing a backup as plain files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -13,10 +13,10 @@ use super::{Compression, FileUri, PARTIAL, check_name, directory, sync_dir};
 use crate::process::{OWNER_FILE, OwnedDir, crash_point};
 use crate::store::Error;
 
-/// The number of attempts to create a draft while others end.
+/// The maximum number of attempts to create the directory while another process removes stale ones.
 const ATTEMPTS: usize = 10;
 
-/// A directory that nobody takes for a backup yet. Dropping it removes it.
+/// The directory of a backup that is not published yet. Removed on drop.
 #[derive(Debug)]
 pub struct Draft {
     dir: OwnedDir,
@@ -27,8 +27,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins the backup `backup_id` of `database` in the store `root`, which
-    /// exists.
+    /// Begins the backup `backup_id` of `database` in the directory `root`, which must exist. Fails
+    /// if the backup exists.
     pub fn create(root: &Path, database: &str, backup_id: &str) -> Result<Self, Error> {
         check_name("database", database)?;
         check_name("backup", backup_id)?;
@@ -39,7 +39,7 @@ impl Draft {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::RootMissing { path: root }),
             Err(e) => return Err(Error::io("open", &root, e)),
         }
-        // A location that cannot be written down is refused before the work.
+        // A path without a valid URI is refused before the work.
         FileUri::from_path(&root)?;
         let home = root.join(database);
         let location = home.join(backup_id);
@@ -56,18 +56,20 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Where the backup will be.
+    /// Returns the URI that the backup will have. Fails if the path cannot be written as URI.
     pub fn location(&self) -> Result<FileUri, Error> {
         FileUri::from_path(&self.location)
     }
 
-    /// Begins a file. With compression, `.zst` is added to `name`.
+    /// Begins a file. With compression, `.zst` is added to `name`. Fails if the file exists or its
+    /// name is invalid.
     pub fn file(&self, name: &str, compression: Compression) -> Result<ArtifactWriter, Error> {
         self.check_file_name(name)?;
         ArtifactWriter::create(&self.partial, name, compression, &self.pending)
     }
 
-    /// Makes an empty directory for someone else to fill.
+    /// Creates an empty directory that another program fills. Fails if it exists or its name is
+    /// invalid.
     pub fn adopt_directory(&self, name: &str) -> Result<PathBuf, Error> {
         self.check_file_name(name)?;
         let dir = self.partial.join(name);
@@ -76,7 +78,8 @@ impl Draft {
         Ok(dir)
     }
 
-    /// Begins a file in an adopted directory. `name` is its path from the draft.
+    /// Begins a file in an adopted directory; `name` is its path. Fails if the file exists or its
+    /// name is invalid.
     pub fn member(&self, name: &str) -> Result<ArtifactWriter, Error> {
         let path = self.partial.join(directory::member_path(name)?);
         if let Some(parent) = path.parent() {
@@ -89,7 +92,7 @@ impl Draft {
         ArtifactWriter::create(&self.partial, name, Compression::None, &self.pending)
     }
 
-    /// Removes an adopted directory.
+    /// Removes an adopted directory. Fails if it does not exist.
     pub fn discard_directory(&self, name: &str) -> Result<(), Error> {
         self.check_file_name(name)?;
         let dir = self.partial.join(name);
@@ -98,13 +101,13 @@ impl Draft {
         Ok(())
     }
 
-    /// The files of an adopted directory, by their paths from the draft.
+    /// Returns the files of an adopted directory, by path.
     pub(in crate::store) fn files_of(&self, name: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
         directory::files_of(&self.partial, name)
     }
 
-    /// Makes an adopted directory durable and lists the digests of its files
-    /// in `<name>.b3sums`.
+    /// Makes an adopted directory durable and writes the digests of its files to `<name>.b3sums`.
+    /// Fails if a file cannot be read.
     pub fn seal_directory(&self, name: &str) -> Result<FileSummary, Error> {
         self.check_file_name(name)?;
         let summary = directory::seal(&self.partial, name)?;
@@ -113,7 +116,8 @@ impl Draft {
         Ok(summary)
     }
 
-    /// Gives the backup its name. When this returns, it is on disk.
+    /// Renames the directory to its final name. The backup is durable then. Fails if a file is
+    /// unfinished or the name is in use.
     pub fn publish(mut self) -> Result<FileUri, Error> {
         let uri = self.location()?;
         let count = self.pending.load(Ordering::SeqCst);
@@ -121,7 +125,7 @@ impl Draft {
             return Err(Error::Unfinished { path: self.location.clone(), count });
         }
         sync_dir(&self.partial)?;
-        // An empty directory would be replaced silently.
+        // The rename would replace an empty directory silently.
         if self.location.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: self.location.clone() });
         }
@@ -150,7 +154,7 @@ impl Drop for Draft {
         self.dir.leave();
         if !self.published {
             let _ = fs::remove_dir_all(&self.partial);
-            // Succeeds only when the draft was all there was.
+            // Removes the directory of the database only if it is empty.
             let _ = self.partial.parent().map(fs::remove_dir);
         }
     }

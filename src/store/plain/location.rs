@@ -1,4 +1,4 @@
-//! Paths as URIs.
+//! Paths as `file://` URIs.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,13 +10,13 @@ use crate::store::Error;
 
 const SCHEME: &str = "file://";
 
-/// An absolute path as `file://` URI. Every byte that is not plain ASCII is
-/// percent-encoded, so that any path of Unix can be written, and in one way only.
+/// An absolute path as `file://` URI. All bytes but plain ASCII are percent-encoded, so that each
+/// Unix path has exactly one URI.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileUri(String);
 
 impl FileUri {
-    /// The URI of `path`, which is absolute and without `..`.
+    /// Returns the URI of `path`. Fails if it is relative, or contains `..` or a NUL byte.
     pub fn from_path(path: &Path) -> Result<Self, Error> {
         let refuse = |reason| Error::BadLocation { location: path.to_string_lossy().into_owned(), reason };
         check_path(path).map_err(refuse)?;
@@ -31,12 +31,12 @@ impl FileUri {
         Ok(Self(uri))
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn to_path(&self) -> PathBuf {
         decode(&self.0[SCHEME.len()..]).expect("a FileUri is made of a path or checked")
     }
 
-    /// The URI.
+    /// Returns the URI.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl FromStr for FileUri {
         let refuse = |reason| Error::BadLocation { location: text.chars().take(200).collect(), reason };
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| refuse("not a file:// URI"))?;
         let rest = rest.strip_prefix("localhost").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
-        let path = decode(rest).ok_or_else(|| refuse("not percent-encoded as it should be"))?;
+        let path = decode(rest).ok_or_else(|| refuse("its percent-encoding is invalid"))?;
         check_path(&path).map_err(refuse)?;
         Self::from_path(&path)
     }
@@ -66,7 +66,7 @@ fn check_path(path: &Path) -> Result<(), &'static str> {
         return Err("not an absolute path on this machine");
     }
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err("leads upwards");
+        return Err("contains '..'");
     }
     if path.as_os_str().as_bytes().contains(&0) {
         return Err("contains a NUL byte");
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_bytes_are_encoded() {
+    fn special_bytes_are_encoded() {
         let path = Path::new(OsStr::from_bytes(b"/a b/%\xff\n?#'\"/~x-1.y_z"));
         let uri = FileUri::from_path(path).unwrap();
         assert_eq!(uri.as_str(), "file:///a%20b/%25%FF%0A%3F%23%27%22/~x-1.y_z");
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_path_comes_back(bytes in proptest::collection::vec(1_u8.., 0..60)) {
+        fn every_path_survives_a_round_trip(bytes in proptest::collection::vec(1_u8.., 0..60)) {
             let path = PathBuf::from(OsString::from_vec([b"/", &bytes[..]].concat()));
             prop_assume!(!path.components().any(|part| part == Component::ParentDir));
             let uri = FileUri::from_path(&path).unwrap();
@@ -147,7 +147,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_the_parser(text in "(file://)?.{0,40}") {
+        fn the_parser_does_not_panic(text in "(file://)?.{0,40}") {
             let _ = text.parse::<FileUri>();
         }
     }

@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! DIR/<database>/<backup id>/dump.custom.zst      zstd -dc | pg_restore reads it
-//!                            dump.directory/      as pg_dump made it
+//!                            dump.directory/      as written by pg_dump
 //!                            dump.directory.b3sums    for b3sum --check
 //!                            globals.sql.zst
-//!                            record.json          what the caller knows about it
+//!                            record.json          the record of the backup
 //! DIR/<database>/.<backup id>.partial/            being written
 //! DIR/<database>/.<backup id>.removed/            being removed
 //! ```
 //!
-//! A backup is written as a [`Draft`] and appears under its name only when every
-//! byte and every name of it is on disk; from then on it is never changed. A
-//! draft that is dropped removes itself; what a dead process left is found by
-//! [`sweep_partials`], because each draft says who its owner is.
+//! A backup is written as a [`Draft`]. It gets its name only when all bytes and directory entries
+//! of it are on disk, and is never changed after that. A draft that is dropped removes itself.
+//! [`sweep_partials`] removes the drafts of crashed processes, which it recognizes by their owner
+//! files.
 //!
-//! Names from outside become single components of paths or are refused.
+//! Names that are given become single components of paths, or are refused.
 
 mod b3sums;
 mod directory;
@@ -32,7 +32,7 @@ pub use stored::{FileKind, Stored, StoredFile, remove};
 pub use sweep::sweep_partials;
 pub use writer::{ArtifactWriter, FileSummary};
 
-/// A line of a list of digests, of a digest as `blake3:<hex>`.
+/// Returns a line of a list of digests, for a digest `blake3:<hex>`.
 pub(super) fn list_line(digest: &str, path: &str) -> String {
     let hex = digest.strip_prefix("blake3:").unwrap_or(digest);
     blake3::Hash::from_hex(hex).map(|hash| b3sums::line(hash, path)).unwrap_or_default()
@@ -45,10 +45,10 @@ use super::Error;
 
 const PARTIAL: &str = ".partial";
 const REMOVED: &str = ".removed";
-/// Leaves room for what we add before and after.
+/// The maximum length of a name, in bytes. It leaves room for prefixes and suffixes.
 const NAME_MAX: usize = 200;
 
-/// Refuses what is not one visible component of a path.
+/// Refuses a name that is not one visible component of a path.
 fn check_name<'a>(what: &'static str, name: &'a str) -> Result<&'a str, Error> {
     let fine = !name.is_empty()
         && name.len() <= NAME_MAX
@@ -57,12 +57,12 @@ fn check_name<'a>(what: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if fine { Ok(name) } else { Err(Error::UnsafeName { what, name: name.chars().take(NAME_MAX).collect() }) }
 }
 
-/// Makes the names in `dir` durable.
+/// Makes the entries of `dir` durable.
 fn sync_dir(dir: &Path) -> Result<(), Error> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io("sync", dir, e))
 }
 
-/// How digests are written.
+/// Returns a digest as text.
 fn digest_text(hash: blake3::Hash) -> String {
     format!("blake3:{}", hash.to_hex())
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn names_with_separators_or_dots_are_refused() {
         let long = "x".repeat(10_000);
         for bad in ["", ".", "..", "../x", "a/b", "/", "-rf", ".hidden", "a\nb", "a\0b", "\u{7f}", &long] {
             let error = check_name("database", bad).unwrap_err();

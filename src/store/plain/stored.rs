@@ -1,4 +1,4 @@
-//! Reading a backup, and removing it.
+//! Reading and removing a backup.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,12 +10,12 @@ use crate::process::OWNER_FILE;
 use crate::progress::Progress;
 use crate::store::Error;
 
-/// What a stored file is.
+/// The kind of a stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// One file, as it is.
+    /// An uncompressed file.
     Raw,
-    /// One file, compressed by zstd.
+    /// A file compressed with zstd.
     Zstd,
     /// A directory.
     Directory,
@@ -24,22 +24,22 @@ pub enum FileKind {
 /// An entry of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is.
+    /// The kind.
     pub kind: FileKind,
-    /// How much space it takes.
+    /// The size on disk, in bytes.
     pub stored_bytes: u64,
 }
 
-/// A backup that was published.
+/// A published backup.
 #[derive(Debug)]
 pub struct Stored {
     dir: PathBuf,
 }
 
 impl Stored {
-    /// The backup in `dir`.
+    /// Opens the backup in `dir`. Fails if that is not a directory.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         match dir.metadata() {
             Ok(meta) if meta.is_dir() => Ok(Self { dir: dir.to_owned() }),
@@ -48,7 +48,8 @@ impl Stored {
         }
     }
 
-    /// Its entries, by name.
+    /// Returns its entries, sorted by name. Fails if a name is not UTF-8 or an entry is neither
+    /// file nor directory.
     pub fn files(&self) -> Result<Vec<StoredFile>, Error> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(|e| Error::io("list", &self.dir, e))? {
@@ -70,20 +71,21 @@ impl Stored {
         Ok(files)
     }
 
-    /// Where an entry is, for programs that read it by themselves.
+    /// Returns the path of an entry, for programs that read it themselves. Fails if the name is
+    /// invalid.
     pub fn path(&self, name: &str) -> Result<PathBuf, Error> {
         Ok(self.dir.join(check_name("file", name)?))
     }
 
-    /// The content of a file without its compression. Damage shows as an error
-    /// while reading; to be sure before, call [`Stored::verify`].
+    /// Returns a reader of the decompressed content of a file. Damage is an error while reading;
+    /// call [`Stored::verify`] to find it before. Fails if the file is missing.
     pub fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         let path = self.path(name)?;
         let (kind, size) = self.look_at(name)?;
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
         match kind {
             FileKind::Raw => Ok(Box::new(file)),
-            // Nothing is no frame, but the decoder takes it for an empty one.
+            // An empty file is not a zstd frame, but the decoder accepts it.
             FileKind::Zstd if size == 0 => Err(Error::Truncated { path }),
             FileKind::Zstd => {
                 let decoder = zstd::Decoder::new(file).map_err(|e| Error::io("read", &path, e))?;
@@ -93,12 +95,12 @@ impl Stored {
         }
     }
 
-    /// The paths of all files in a directory, from its backup, in order.
+    /// Returns the paths of all files in a directory, sorted. Fails if it cannot be listed.
     pub fn members(&self, name: &str) -> Result<Vec<String>, Error> {
         Ok(directory::files_of(&self.dir, check_name("file", name)?)?.into_keys().collect())
     }
 
-    /// The content of a file in a directory.
+    /// Returns a reader of a file in a directory. Fails if it is missing or not a plain file.
     pub fn member(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         let path = self.dir.join(directory::member_path(name)?);
         let meta = path.symlink_metadata().map_err(|e| Error::io("open", &path, e))?;
@@ -108,8 +110,7 @@ impl Stored {
         Ok(Box::new(File::open(&path).map_err(|e| Error::io("open", &path, e))?))
     }
 
-    /// Proves that an entry is the one that had the digest `expected` when it
-    /// was written.
+    /// Verifies that the content of an entry has the digest `expected`. Fails with the difference.
     pub fn verify(&self, name: &str, expected: &str, progress: &dyn Progress) -> Result<(), Error> {
         let path = self.path(name)?;
         if self.look_at(name)?.0 == FileKind::Directory {
@@ -138,7 +139,7 @@ impl Stored {
     }
 }
 
-/// What an error of the decoder means: one of the disk has a number.
+/// Converts an error of the decoder. Only errors of the operating system have a number.
 fn damage(path: &Path, error: io::Error) -> Error {
     let path = path.to_owned();
     match error.kind() {
@@ -148,9 +149,9 @@ fn damage(path: &Path, error: io::Error) -> Error {
     }
 }
 
-/// Removes a backup of the store `root`. A location comes from a record, which
-/// anybody may have written, so it must be just where this store puts backups.
-/// Interrupted half-way, [`super::sweep_partials`] does the rest.
+/// Removes a backup in the directory `root`. The location comes from a record, which anybody may
+/// have written, so it must be exactly `root/<database>/<id>`. Fails if it is not.
+/// [`super::sweep_partials`] completes an interrupted removal.
 pub fn remove(root: &Path, location: &FileUri) -> Result<(), Error> {
     let refuse = |reason| Error::BadLocation { location: location.to_string(), reason };
     let root = std::path::absolute(root).map_err(|e| Error::io("resolve", root, e))?;
@@ -171,7 +172,7 @@ pub fn remove(root: &Path, location: &FileUri) -> Result<(), Error> {
     fs::rename(&path, &removed).map_err(|e| Error::io("remove", &path, e))?;
     sync_dir(&home)?;
     fs::remove_dir_all(&removed).map_err(|e| Error::io("remove", &removed, e))?;
-    // Succeeds only when it was the last one.
+    // Removes the directory of the database only if it is empty.
     let _ = fs::remove_dir(&home);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writing one file.
+//! Writing one plain file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -16,17 +16,16 @@ use crate::domain::Compression;
 use crate::process::crash_point;
 use crate::store::Error;
 
-/// Up to this level one thread compresses faster than pg_dump writes, and more
-/// of them only take time from it and from the server: on two cores a backup
-/// took 1.36 times as long as pg_dump alone with them, and 1.05 times without.
+/// The highest level of zstd at which one thread compresses faster than pg_dump writes. More
+/// threads would only take CPU time from pg_dump and the server: on two cores, a backup took 1.36
+/// times as long as pg_dump alone with them, and 1.05 times without.
 const FAST_LEVEL_MAX: i32 = 5;
-/// More threads than this wait for pg_dump.
+/// The maximum number of compression threads. More would wait for pg_dump.
 const WORKERS_MAX: usize = 4;
-/// What each thread compresses at a time: memory grows with it, and below this
-/// the result does, too.
+/// The size of a compression job, in bytes. Memory grows with it; smaller jobs compress worse.
 const JOB_BYTES: u32 = 4 << 20;
 
-/// What a file of this name is called when it is compressed so.
+/// Returns the name of a file with this compression.
 pub(super) fn file_name(compression: Compression, name: &str) -> String {
     match compression {
         Compression::None => name.to_owned(),
@@ -34,21 +33,21 @@ pub(super) fn file_name(compression: Compression, name: &str) -> String {
     }
 }
 
-/// A file that is durable.
+/// A complete, durable file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSummary {
-    /// Its name in the backup.
+    /// The name in the backup.
     pub name: String,
-    /// Its size without compression.
+    /// The size without compression, in bytes.
     pub content_bytes: u64,
-    /// Its size on disk.
+    /// The size on disk, in bytes.
     pub stored_bytes: u64,
-    /// Digest of its content without compression, as `blake3:<hex>`. For a
-    /// directory, digest of the list of the digests of its files.
+    /// The digest of the uncompressed content, as `blake3:<hex>`. For a directory, the digest of
+    /// the list of digests of its files.
     pub digest: String,
 }
 
-/// Takes the content of a file, compresses and hashes it.
+/// Compresses, hashes and writes a file.
 pub struct ArtifactWriter {
     name: String,
     path: PathBuf,
@@ -80,7 +79,7 @@ impl ArtifactWriter {
         Ok(Self { name, path, sink, hasher: blake3::Hasher::new(), content_bytes: 0, pending })
     }
 
-    /// Writes what is left and makes it durable.
+    /// Writes the buffered content and makes the file durable. Fails if it cannot be written.
     pub fn finish(self) -> Result<FileSummary, Error> {
         let file = match self.sink {
             Sink::Raw(file) => Ok(file),
@@ -122,7 +121,7 @@ impl Write for ArtifactWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // Flushing zstd would cost compression; `finish` is what counts.
+        // Flushing zstd would reduce compression; `finish` writes everything.
         Ok(())
     }
 }

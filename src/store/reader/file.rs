@@ -1,4 +1,4 @@
-//! The bytes of a file, read ahead by several threads.
+//! Reads the bytes of a file ahead, in several threads.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -10,18 +10,17 @@ use super::prefetch::Prefetch;
 use super::{Resolver, read_list};
 use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, Manifest};
-use crate::store::{Error, Result, Shelf, threads};
+use crate::store::{Error, Result, StoreInner, threads};
 
-/// How many chunks each thread may be ahead of the reader.
+/// The number of chunks per thread that are read ahead.
 const AHEAD: usize = 3;
 
 type Job = (Chunk, SyncSender<Result<Vec<u8>>>);
 
-/// Gives the bytes of a file in order. Each of them has been proved by the digest
-/// of its chunk before it is given, and the end is given only when the digest of
-/// the whole file is right.
+/// Reads the bytes of a file in order. Each chunk is verified against its digest before its bytes
+/// are returned; the end is returned only if the digest of the whole file matches.
 pub struct FileReader {
-    shelf: Arc<Shelf>,
+    inner: Arc<StoreInner>,
     manifest: Arc<Manifest>,
     file: FileEntry,
     lists: Resolver,
@@ -38,24 +37,24 @@ pub struct FileReader {
 }
 
 impl FileReader {
-    pub(super) fn start(shelf: &Arc<Shelf>, manifest: &Arc<Manifest>, file: FileEntry) -> Result<Self> {
+    pub(super) fn start(inner: &Arc<StoreInner>, manifest: &Arc<Manifest>, file: FileEntry) -> Result<Self> {
         let count = threads();
         let (jobs, queue) = sync_channel::<Job>(AHEAD * count);
         let queue = Arc::new(Mutex::new(queue));
         let mut started = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut resolver = Resolver::new(shelf, manifest)?;
+            let mut resolver = Resolver::new(inner, manifest)?;
             let queue = Arc::clone(&queue);
             started.push(thread::spawn(move || {
                 while let Some((chunk, answer)) = take(&queue) {
-                    // Who asked may have gone.
+                    // The reader may have been dropped.
                     let _ = answer.send(resolver.chunk(&chunk));
                 }
             }));
         }
         Ok(Self {
-            lists: Resolver::new(shelf, manifest)?,
-            shelf: Arc::clone(shelf),
+            lists: Resolver::new(inner, manifest)?,
+            inner: Arc::clone(inner),
             manifest: Arc::clone(manifest),
             file,
             next_list: 0,
@@ -63,7 +62,7 @@ impl FileReader {
             jobs: Some(jobs),
             waiting: VecDeque::new(),
             threads: started,
-            prefetch: Prefetch::start(shelf),
+            prefetch: Prefetch::start(inner),
             current: Vec::new(),
             at: 0,
             hasher: blake3::Hasher::new(),
@@ -71,12 +70,13 @@ impl FileReader {
         })
     }
 
-    /// Its size in bytes.
+    /// Returns the size of the file, in bytes.
     pub fn size(&self) -> u64 {
         self.file.size
     }
 
-    /// Reads to the end and throws it away: the proof that all of it is there.
+    /// Reads the file to its end and discards it, which verifies it. Fails if it is missing or
+    /// damaged.
     pub fn verify(mut self, advance: &dyn Fn(u64)) -> Result<()> {
         while let Some(bytes) = self.next()? {
             advance(bytes.len() as u64);
@@ -84,11 +84,12 @@ impl FileReader {
         Ok(())
     }
 
-    /// The next bytes; nothing at the end.
+    /// Returns the next bytes, or `None` at the end.
     fn next(&mut self) -> Result<Option<Vec<u8>>> {
         self.read_ahead()?;
         let Some(answer) = self.waiting.pop_front() else { return self.end().map(|()| None) };
-        let bytes = answer.recv().unwrap_or_else(|_| Err(self.damaged("a thread that read it has ended")))?;
+        let bytes =
+            answer.recv().unwrap_or_else(|_| Err(self.damaged("a thread that reads it has exited")))?;
         self.hasher.update(&bytes);
         self.given += bytes.len() as u64;
         Ok(Some(bytes))
@@ -99,13 +100,13 @@ impl FileReader {
             if self.chunks.is_empty() {
                 let Some(list) = self.file.lists.get(self.next_list) else { return Ok(()) };
                 self.next_list += 1;
-                self.chunks = read_list(&self.shelf, &self.manifest, &mut self.lists, list)?.into();
+                self.chunks = read_list(&self.inner, &self.manifest, &mut self.lists, list)?.into();
                 self.prefetch.want(&self.manifest, &self.chunks);
             }
             let (Some(chunk), Some(jobs)) = (self.chunks.pop_front(), &self.jobs) else { continue };
             let (answer, waiting) = sync_channel(1);
             if jobs.send((chunk, answer)).is_err() {
-                return Err(self.damaged("the threads that read it have ended"));
+                return Err(self.damaged("the threads that read it have exited"));
             }
             self.waiting.push_back(waiting);
         }
@@ -114,7 +115,7 @@ impl FileReader {
 
     fn end(&self) -> Result<()> {
         if self.given != self.file.size || hex(self.hasher.finalize().as_bytes()) != self.file.digest {
-            return Err(self.damaged("its digest is not that of what was written"));
+            return Err(self.damaged("its digest does not match"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Reading an artifact back.
+//! Reading artifacts.
 
 mod file;
 mod prefetch;
@@ -10,66 +10,66 @@ pub(crate) use resolve::{BLOB, Resolver};
 use std::sync::Arc;
 
 use super::manifest::{Chunk, FileEntry, ListEntry, Manifest, decode_list};
-use super::{Error, Result, Shelf};
+use super::{Error, Result, StoreInner};
 use crate::store::crypt::hex;
 
 /// An artifact that can be read.
 pub struct Artifact {
-    shelf: Arc<Shelf>,
+    inner: Arc<StoreInner>,
     manifest: Arc<Manifest>,
 }
 
 impl Artifact {
-    pub(super) fn new(shelf: Arc<Shelf>, manifest: Manifest) -> Self {
-        Self { shelf, manifest: Arc::new(manifest) }
+    pub(super) fn new(inner: Arc<StoreInner>, manifest: Manifest) -> Self {
+        Self { inner, manifest: Arc::new(manifest) }
     }
 
-    /// What it is made of.
+    /// Returns its manifest.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
     /// Returns true if its store is encrypted.
     pub(super) fn is_sealed(&self) -> bool {
-        self.shelf.crypt.key().is_some()
+        self.inner.crypt.key().is_some()
     }
 
-    /// The file `name`, from its first byte.
+    /// Returns a reader of the file `name`. Fails if there is no such file.
     pub fn read(&self, name: &str) -> Result<FileReader> {
         let file = self.file(name)?.clone();
-        FileReader::start(&self.shelf, &self.manifest, file)
+        FileReader::start(&self.inner, &self.manifest, file)
     }
 
-    /// The file `name`.
+    /// Returns the entry of the file `name`. Fails if there is no such file.
     pub fn file(&self, name: &str) -> Result<&FileEntry> {
         self.manifest.file(name).ok_or_else(|| Error::NoObject {
-            object: format!("{name} in artifact {} of {}", self.manifest.id, self.shelf.bucket.url()),
+            object: format!("{name} in artifact {} of {}", self.manifest.id, self.inner.bucket.url()),
         })
     }
 
     pub(super) fn resolver(&self) -> Result<Resolver> {
-        Resolver::new(&self.shelf, &self.manifest)
+        Resolver::new(&self.inner, &self.manifest)
     }
 
-    /// The chunks of a list.
+    /// Reads a list of chunks. Fails if it is damaged.
     pub(super) fn chunks(&self, resolver: &mut Resolver, list: &ListEntry) -> Result<Vec<Chunk>> {
-        read_list(&self.shelf, &self.manifest, resolver, list)
+        read_list(&self.inner, &self.manifest, resolver, list)
     }
 }
 
-/// The chunks of a list, proved by its digest.
+/// Reads a list of chunks, verified against its digest.
 pub(super) fn read_list(
-    shelf: &Shelf,
+    inner: &StoreInner,
     manifest: &Manifest,
     resolver: &mut Resolver,
     list: &ListEntry,
 ) -> Result<Vec<Chunk>> {
     let place = (list.pack, list.offset, list.stored);
-    let bytes = resolver.list(place, |bytes| hex(&shelf.crypt.digest(bytes)) == list.digest)?;
+    let bytes = resolver.list(place, |bytes| hex(&inner.crypt.digest(bytes)) == list.digest)?;
     let chunks = decode_list(&bytes);
     let sound = |chunks: &Vec<Chunk>| chunks.iter().all(|chunk| (chunk.pack as usize) < manifest.packs.len());
     chunks.filter(sound).ok_or_else(|| Error::Damaged {
-        object: shelf.bucket.url().to_string(),
-        detail: format!("a list of chunks of artifact {} is not what was written", manifest.id),
+        object: inner.bucket.url().to_string(),
+        detail: format!("a list of chunks of artifact {} is invalid", manifest.id),
     })
 }

@@ -1,5 +1,5 @@
-//! Packs that are fetched before they are needed, so that a cloud that takes its
-//! time for each answer takes it for several at once.
+//! Downloads packs ahead of their use, several at once, because the responses of a cloud have a
+//! high latency.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::store::Shelf;
+use crate::store::StoreInner;
 use crate::store::manifest::{Chunk, Manifest};
 
-/// How many packs are fetched at once.
+/// The number of concurrent downloads.
 const AT_ONCE: usize = 4;
 
-/// Fetches packs of one artifact until it is dropped.
+/// Downloads packs of one artifact ahead of their use, until it is dropped.
 pub(super) struct Prefetch {
     wanted: Option<Sender<String>>,
     seen: HashSet<u32>,
@@ -23,25 +23,25 @@ pub(super) struct Prefetch {
 }
 
 impl Prefetch {
-    /// Does nothing where packs are not kept.
-    pub(super) fn start(shelf: &Arc<Shelf>) -> Self {
-        let ahead = shelf.packs.ahead();
+    /// Starts the threads; none if there is no cache.
+    pub(super) fn start(inner: &Arc<StoreInner>) -> Self {
+        let ahead = inner.packs.ahead();
         let (wanted, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..AT_ONCE.min(ahead)).map(|_| {
-            let (shelf, queue, stop) = (Arc::clone(shelf), Arc::clone(&queue), Arc::clone(&stop));
+            let (inner, queue, stop) = (Arc::clone(inner), Arc::clone(&queue), Arc::clone(&stop));
             thread::spawn(move || {
                 while let Some(pack) = take(&queue).filter(|_| !stop.load(Ordering::Acquire)) {
-                    shelf.packs.fetch(&pack);
+                    inner.packs.fetch(&pack);
                 }
             })
         });
         Self { wanted: Some(wanted), seen: HashSet::new(), ahead, threads: threads.collect(), stop }
     }
 
-    /// The chunks that are read next, in this order. The packs that theirs are
-    /// made from are as likely to be needed.
+    /// Requests the packs of the chunks that are read next, in this order, and the packs of their
+    /// bases.
     pub(super) fn want<'a>(&mut self, manifest: &Manifest, chunks: impl IntoIterator<Item = &'a Chunk>) {
         let mut order = Vec::new();
         for chunk in chunks {
@@ -49,7 +49,7 @@ impl Prefetch {
         }
         for pack in order.into_iter().take(self.ahead) {
             if let (Some(entry), Some(wanted)) = (manifest.packs.get(pack as usize), &self.wanted) {
-                // They may have ended; the reader fetches what it needs itself.
+                // The threads may have exited. Then the reader downloads the pack itself.
                 let _ = wanted.send(entry.id.clone());
             }
         }

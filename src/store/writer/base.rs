@@ -1,4 +1,4 @@
-//! The artifact that a new one is like.
+//! The base artifact of a new artifact.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,34 +7,34 @@ use std::sync::Arc;
 use crate::store::blob::BASES_MAX;
 use crate::store::manifest::{Chunk, Manifest};
 use crate::store::reader::{Artifact, Resolver};
-use crate::store::{Result, Shelf};
+use crate::store::{Result, StoreInner};
 
-/// So many bytes in front of a cut tell it from others.
+/// The number of bytes before a cut by which it is recognized.
 const TAIL: usize = 128;
-/// A cut that is recognized this many chunks ahead is where we are; one further
-/// away is somewhere else, such as a table that was moved.
+/// The number of chunks within which a recognized cut counts as the continuation. A cut further
+/// away is at another position, such as in a table that was moved.
 const NEAR: usize = 4;
-/// A tail that stands at several places says nothing.
+/// The entry of a tail that occurs several times and therefore identifies no position.
 const AMBIGUOUS: u32 = u32::MAX;
 
-/// The chunks of the base, and how to find the one that a new chunk is like.
+/// The chunks of the base, with indexes for finding the counterpart of a new chunk.
 pub(super) struct Base {
     artifact: Artifact,
     chunks: Vec<Chunk>,
-    /// Where each chunk ends, counted over all files.
+    /// The end of each chunk, as an offset in the concatenation of all files.
     ends: Vec<u64>,
     files: HashMap<String, Range<usize>>,
     by_digest: HashMap<u64, u32>,
     by_tail: HashMap<u32, u32>,
 }
 
-/// How far a file of the base has been followed.
+/// The position in the base that corresponds to the position in the new file.
 pub(super) struct Follower {
-    /// Where in the base the next chunk should be, counted over all files.
+    /// The expected offset of the next chunk in the base, in the concatenation of all files.
     at: Option<u64>,
 }
 
-/// By what the cut behind `chunk` is recognized.
+/// Returns the hash by which the cut after `chunk` is recognized.
 pub(super) fn tail_of(chunk: &[u8]) -> u32 {
     let [a, b, c, d, ..] = *blake3::hash(&chunk[chunk.len().saturating_sub(TAIL)..]).as_bytes();
     u32::from_le_bytes([a, b, c, d])
@@ -80,18 +80,18 @@ impl Base {
         self.artifact.manifest()
     }
 
-    /// Reads its chunks.
-    pub(super) fn resolver(&self, shelf: &Arc<Shelf>) -> Result<Resolver> {
-        Resolver::new(shelf, self.artifact.manifest())
+    /// Returns a reader of its chunks.
+    pub(super) fn resolver(&self, inner: &Arc<StoreInner>) -> Result<Resolver> {
+        Resolver::new(inner, self.artifact.manifest())
     }
 
-    /// The chunk with this digest.
+    /// Returns the chunk with this digest.
     pub(super) fn same(&self, digest: &[u8; 32]) -> Option<&Chunk> {
         let chunk = self.chunks.get(*self.by_digest.get(&short(digest))? as usize)?;
         (chunk.digest == *digest).then_some(chunk)
     }
 
-    /// The chunks of a range that [`Follower::next`] gave.
+    /// Returns the chunks of a range of [`Follower::next`].
     pub(super) fn get(&self, range: &Range<usize>) -> &[Chunk] {
         &self.chunks[range.clone()]
     }
@@ -106,14 +106,14 @@ impl Base {
 }
 
 impl Follower {
-    /// The chunks of the base that a new chunk of `size` bytes is like: those up to
-    /// the cut that both have, or those that stand in its place.
+    /// Returns the chunks of the base that correspond to a new chunk of `size` bytes: those up to
+    /// the cut that both have, or those at the same offset.
     pub(super) fn next(&mut self, base: &Base, size: u64, tail: u32) -> Range<usize> {
         let recognized = base.by_tail.get(&tail).filter(|at| **at != AMBIGUOUS).map(|at| *at as usize);
         let expected = self.at.map(|at| base.ends.partition_point(|end| *end <= at));
         let range = match (recognized, expected) {
             (Some(last), Some(first)) if first <= last && last < first + NEAR => first..last + 1,
-            // Somewhere else: from here on it is followed there.
+            // At another position: the base is followed from there.
             (Some(last), _) => last..last + 1,
             (None, Some(first)) => {
                 let end = self.at.unwrap_or_default() + size;

@@ -1,4 +1,4 @@
-//! One file of an artifact that is being written.
+//! Writing one file of an artifact.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,22 +8,22 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 
 use super::base::{Follower, tail_of};
 use super::worker::{Job, zstd_error};
-use super::{Desk, FileDone};
+use super::{FileDone, WriterState};
 use crate::store::blob::Encoder;
 use crate::store::chunker::{Chunker, Chunking};
 use crate::store::crypt::hex;
 use crate::store::manifest::{Chunk, FileEntry, LIST_MAX, ListEntry, encode_list};
 use crate::store::{Error, FileSummary, Result};
 
-/// Takes the bytes of a file.
+/// Writes the bytes of a file.
 pub struct FileWriter {
-    desk: Arc<Desk>,
+    state: Arc<WriterState>,
     jobs: SyncSender<Job>,
     cutter: Chunker,
     sink: Sink,
 }
 
-/// What becomes of the chunks.
+/// Collects the stored chunks of a file into lists.
 struct Sink {
     name: String,
     chunking: Chunking,
@@ -33,7 +33,7 @@ struct Sink {
     submitted: u64,
     answers: Receiver<(u64, Chunk)>,
     answer: Sender<(u64, Chunk)>,
-    early: BTreeMap<u64, Chunk>,
+    out_of_order: BTreeMap<u64, Chunk>,
     listed: u64,
     list: Vec<Chunk>,
     lists: Vec<ListEntry>,
@@ -43,56 +43,57 @@ struct Sink {
 
 impl FileWriter {
     pub(super) fn new(
-        desk: &Arc<Desk>,
+        state: &Arc<WriterState>,
         jobs: SyncSender<Job>,
         name: &str,
         chunking: Chunking,
     ) -> Result<Self> {
         let (answer, answers) = channel();
         Ok(Self {
-            cutter: Chunker::new(chunking, desk.shelf.crypt.seed()),
+            cutter: Chunker::new(chunking, state.inner.crypt.seed()),
             sink: Sink {
                 name: name.to_owned(),
                 chunking,
                 hasher: blake3::Hasher::new(),
                 size: 0,
-                follower: desk.base.as_ref().map(|base| base.follow(name)),
+                follower: state.base.as_ref().map(|base| base.follow(name)),
                 submitted: 0,
                 answers,
                 answer,
-                early: BTreeMap::new(),
+                out_of_order: BTreeMap::new(),
                 listed: 0,
                 list: Vec::new(),
                 lists: Vec::new(),
-                encoder: desk.encoder()?,
+                encoder: state.encoder()?,
                 stored: Arc::default(),
             },
-            desk: Arc::clone(desk),
+            state: Arc::clone(state),
             jobs,
         })
     }
 
-    /// Says that this was all. Nothing of it counts before the artifact is published.
+    /// Completes the file. It becomes visible only with the artifact. Fails if a chunk could not be
+    /// stored.
     pub fn finish(mut self) -> Result<FileSummary> {
-        let (desk, jobs, sink) = (&self.desk, &self.jobs, &mut self.sink);
-        self.cutter.finish(|chunk| sink.submit(desk, jobs, chunk))?;
-        let entry = self.sink.finish(&self.desk)?;
+        let (state, jobs, sink) = (&self.state, &self.jobs, &mut self.sink);
+        self.cutter.finish(|chunk| sink.submit(state, jobs, chunk))?;
+        let entry = self.sink.finish(&self.state)?;
         let summary = FileSummary {
             name: entry.name.clone(),
             content_bytes: entry.size,
             stored_bytes: entry.stored,
             digest: format!("blake3:{}", entry.digest),
         };
-        self.desk.file_done(FileDone(entry))?;
+        self.state.file_done(FileDone(entry))?;
         Ok(summary)
     }
 }
 
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (desk, jobs, sink) = (&self.desk, &self.jobs, &mut self.sink);
+        let (state, jobs, sink) = (&self.state, &self.jobs, &mut self.sink);
         let taken =
-            self.cutter.push(bytes, |chunk| sink.submit(desk, jobs, chunk)).map_err(io::Error::other)?;
+            self.cutter.push(bytes, |chunk| sink.submit(state, jobs, chunk)).map_err(io::Error::other)?;
         self.sink.hasher.update(&bytes[..taken]);
         self.sink.size += taken as u64;
         Ok(taken)
@@ -104,14 +105,14 @@ impl Write for FileWriter {
 }
 
 impl Sink {
-    fn submit(&mut self, desk: &Desk, jobs: &SyncSender<Job>, chunk: &[u8]) -> Result<()> {
-        desk.alive()?;
+    fn submit(&mut self, state: &WriterState, jobs: &SyncSender<Job>, chunk: &[u8]) -> Result<()> {
+        state.check()?;
         let (tail, size) = (tail_of(chunk), chunk.len() as u64);
-        let like = match (&mut self.follower, &desk.base) {
+        let like = match (&mut self.follower, &state.base) {
             (Some(follower), Some(base)) => follower.next(base, size, tail),
             _ => 0..0,
         };
-        let mut bytes = desk.spare().take();
+        let mut bytes = state.pool().take();
         bytes.extend_from_slice(chunk);
         let job = Job {
             bytes,
@@ -123,32 +124,32 @@ impl Sink {
         };
         self.submitted += 1;
         if jobs.send(job).is_err() {
-            return Err(desk.failure());
+            return Err(state.failure());
         }
         while let Ok((number, chunk)) = self.answers.try_recv() {
-            self.take(desk, number, chunk)?;
+            self.take(state, number, chunk)?;
         }
         Ok(())
     }
 
-    /// Puts a chunk into the list when those before it are there.
-    fn take(&mut self, desk: &Desk, number: u64, chunk: Chunk) -> Result<()> {
-        self.early.insert(number, chunk);
-        while let Some(chunk) = self.early.remove(&self.listed) {
+    /// Appends a chunk to the list when all chunks before it are in it.
+    fn take(&mut self, state: &WriterState, number: u64, chunk: Chunk) -> Result<()> {
+        self.out_of_order.insert(number, chunk);
+        while let Some(chunk) = self.out_of_order.remove(&self.listed) {
             self.listed += 1;
             self.list.push(chunk);
             if self.list.len() == LIST_MAX {
-                self.write_list(desk)?;
+                self.write_list(state)?;
             }
         }
         Ok(())
     }
 
-    fn write_list(&mut self, desk: &Desk) -> Result<()> {
+    fn write_list(&mut self, state: &WriterState) -> Result<()> {
         let chunks = std::mem::take(&mut self.list);
         let content = encode_list(&chunks);
-        let digest = hex(&desk.shelf.crypt.digest(&content));
-        let placed = desk.append(self.encoder.whole(&content).map_err(zstd_error)?)?;
+        let digest = hex(&state.inner.crypt.digest(&content));
+        let placed = state.append(self.encoder.whole(&content).map_err(zstd_error)?)?;
         self.stored.fetch_add(placed.stored.into(), Ordering::Relaxed);
         self.lists.push(ListEntry {
             pack: placed.pack,
@@ -161,15 +162,15 @@ impl Sink {
         Ok(())
     }
 
-    fn finish(&mut self, desk: &Desk) -> Result<FileEntry> {
+    fn finish(&mut self, state: &WriterState) -> Result<FileEntry> {
         while self.listed < self.submitted {
-            // A thread that fails says so before it drops what it worked on.
-            desk.alive()?;
-            let Ok((number, chunk)) = self.answers.recv_timeout(super::LOOK_AROUND) else { continue };
-            self.take(desk, number, chunk)?;
+            // A failing thread records its error before it drops the job.
+            state.check()?;
+            let Ok((number, chunk)) = self.answers.recv_timeout(super::CHECK_INTERVAL) else { continue };
+            self.take(state, number, chunk)?;
         }
         if !self.list.is_empty() {
-            self.write_list(desk)?;
+            self.write_list(state)?;
         }
         let listed: u64 = self.lists.iter().map(|list| list.size).sum();
         if listed != self.size {

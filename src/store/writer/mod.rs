@@ -1,9 +1,8 @@
-//! Writing an artifact.
+//! Writing artifacts.
 //!
-//! Bytes are cut in the thread that brings them; several others look whether the
-//! store has a chunk, make it a delta or compress it, and put it into the pack
-//! that is being filled. The artifact appears, under its own name, when every
-//! pack of it is durable.
+//! The calling thread cuts the bytes into chunks. Several other threads look up each chunk in the
+//! store, compress it, whole or as a delta, and append it to the open pack. The artifact appears
+//! under its name when all its packs are durable.
 
 mod base;
 mod file;
@@ -28,165 +27,167 @@ use self::table::{FullPack, Placed, Table};
 use self::worker::{Job, Worker, zstd_error};
 use super::blob::{BaseRef, Encoder};
 use super::chunker::Chunking;
-use super::delta::Spare;
+use super::delta::BufferPool;
 use super::layout::Revision;
 use super::manifest::{Chunk, FORMAT, FileEntry, Manifest};
 use super::reader::{Artifact, BLOB};
-use super::{Error, Result, Shelf, condemned, layout, survey, threads};
+use super::{Error, Result, StoreInner, layout, pending_deletion, survey, threads};
 use crate::domain::Timestamp;
 use crate::process::crash_point;
 
-/// How often somebody who waits looks whether there is something to wait for.
-const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// How many chunks may wait, so that whoever brings bytes is not held up by one
-/// that takes long.
+/// The interval at which a waiting thread checks for failures of other threads.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The length of the queue of chunks, beside one for each thread. It keeps the calling thread busy
+/// while one chunk takes long.
 const QUEUE: usize = 16;
-/// How many chunks of an artifact are remembered, so that memory has a bound:
-/// 64 GB of content.
+/// The maximum number of chunks of an artifact that are remembered, which limits memory: 64 GB of
+/// content.
 const REMEMBERED_MAX: usize = 1 << 18;
 
-/// What an artifact is to be.
+/// The description of a new artifact.
 #[derive(Debug, Clone)]
 pub struct NewArtifact {
-    /// Its id; that of the backup.
+    /// The id, which is the id of the backup.
     pub id: String,
-    /// Of which database.
+    /// The name of the database.
     pub lineage: String,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
     /// The level of zstd.
     pub level: i32,
 }
 
-/// An artifact that is being written. Dropped, it leaves garbage at most.
+/// An artifact that is being written. On drop, only garbage packs may remain.
 pub struct ArtifactWriter {
-    desk: Arc<Desk>,
+    state: Arc<WriterState>,
     new: NewArtifact,
     jobs: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// An artifact that is in the store.
+/// A published artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Its URI.
+    /// The URI.
     pub location: String,
-    /// By how much the store grew.
+    /// The growth of the store, in bytes.
     pub stored_bytes: u64,
-    /// The key that it is sealed with.
+    /// The id of the key that encrypts it.
     pub key: Option<String>,
 }
 
-/// What all threads of a writer share.
-struct Desk {
-    shelf: Arc<Shelf>,
+/// The state that all threads of a writer share.
+struct WriterState {
+    inner: Arc<StoreInner>,
     base: Option<Base>,
     level: i32,
     session: Session,
     table: Mutex<Table>,
     files: Mutex<Vec<FileEntry>>,
     remembered: Mutex<HashMap<[u8; 32], Chunk>>,
-    spare: Mutex<Spare>,
+    pool: Mutex<BufferPool>,
     failed: AtomicBool,
     failure: Mutex<Failure>,
 }
 
-/// What went wrong: the first who asks gets the error, the others what it said.
+/// The first failure. The first caller gets the error, the later ones its text.
 #[derive(Default)]
 struct Failure {
     error: Option<Error>,
     text: String,
 }
 
-/// A file whose bytes are all taken.
+/// A file with all its chunks stored.
 struct FileDone(FileEntry);
 
 impl ArtifactWriter {
-    /// `find_base` is asked for the artifact that this one is like, once nobody
-    /// can collect it any more.
+    /// Begins an artifact. `find_base` is called after the session is recorded, when garbage
+    /// collection cannot remove packs of the base any more. Fails if the id is invalid or the
+    /// storage cannot be written.
     pub(super) fn begin(
-        shelf: &Arc<Shelf>,
+        inner: &Arc<StoreInner>,
         new: NewArtifact,
         find_base: impl FnOnce() -> Result<Option<Artifact>>,
     ) -> Result<Self> {
         if !layout::is_id(&new.id) {
             return Err(Error::UnsafeName { what: "artifact", name: new.id });
         }
-        let session = Session::begin(&shelf.bucket)?;
+        let session = Session::begin(&inner.bucket)?;
         crash_point("store.writer.begun");
-        let base = usable_base(shelf, find_base).inspect_err(|_| session.end(&shelf.bucket))?;
-        let desk = Arc::new(Desk {
-            shelf: Arc::clone(shelf),
+        let base = usable_base(inner, find_base).inspect_err(|_| session.end(&inner.bucket))?;
+        let state = Arc::new(WriterState {
+            inner: Arc::clone(inner),
             base,
             level: new.level,
             session,
             table: Mutex::default(),
             files: Mutex::default(),
             remembered: Mutex::default(),
-            spare: Mutex::default(),
+            pool: Mutex::default(),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
         });
         let count = threads();
         let (jobs, queue) = sync_channel(QUEUE + count);
         let queue = Arc::new(Mutex::new(queue));
-        let mut writer = Self { desk, new, jobs: Some(jobs), threads: Vec::with_capacity(count) };
+        let mut writer = Self { state, new, jobs: Some(jobs), threads: Vec::with_capacity(count) };
         for _ in 0..count {
-            let mut worker = Worker::new(&writer.desk)?;
-            let (desk, queue) = (Arc::clone(&writer.desk), Arc::clone(&queue));
-            writer.threads.push(thread::spawn(move || work(&desk, &queue, &mut worker)));
+            let mut worker = Worker::new(&writer.state)?;
+            let (state, queue) = (Arc::clone(&writer.state), Arc::clone(&queue));
+            writer.threads.push(thread::spawn(move || work(&state, &queue, &mut worker)));
         }
         Ok(writer)
     }
 
-    /// A new file. Several may be written at the same time.
+    /// Begins a file. Several may be written concurrently. Fails if a thread has failed.
     pub fn file(&self, name: &str, chunking: Chunking) -> Result<FileWriter> {
-        let Some(jobs) = &self.jobs else { return Err(self.desk.failure()) };
-        FileWriter::new(&self.desk, jobs.clone(), name, chunking)
+        let Some(jobs) = &self.jobs else { return Err(self.state.failure()) };
+        FileWriter::new(&self.state, jobs.clone(), name, chunking)
     }
 
-    /// The artifact that this one is stored against.
+    /// Returns the id of the base.
     pub fn base(&self) -> Option<&str> {
-        self.desk.base.as_ref().map(|base| base.manifest().id.as_str())
+        self.state.base.as_ref().map(|base| base.manifest().id.as_str())
     }
 
-    /// Where the artifact is going to be.
+    /// Returns the URI that the artifact will have.
     pub fn location(&self) -> String {
         let revision = self.revision();
-        self.desk.shelf.bucket.uri(revision.prefix().trim_end_matches('/'))
+        self.state.inner.bucket.uri(revision.prefix().trim_end_matches('/'))
     }
 
-    /// The id of the key that seals what is written.
+    /// Returns the id of the key that encrypts new content.
     pub fn key(&self) -> Option<String> {
-        self.desk.shelf.crypt.key()
+        self.state.inner.crypt.key()
     }
 
     /// Returns the id of the store.
     pub fn store_id(&self) -> String {
-        self.desk.shelf.config.id.to_string()
+        self.state.inner.config.id.to_string()
     }
 
-    /// Makes all packs durable and says how much the store has grown. What comes
-    /// is the manifest.
+    /// Makes all packs durable. Returns the growth of the store in bytes, without the manifest.
+    /// Fails if a pack cannot be written.
     pub fn flush(&self) -> Result<u64> {
-        self.desk.alive()?;
-        let open = self.desk.table().take_open();
+        self.state.check()?;
+        let open = self.state.table().take_open();
         if let Some(pack) = open {
-            self.desk.write_pack(pack)?;
+            self.state.write_pack(pack)?;
         }
-        Ok(self.desk.table().written_bytes())
+        Ok(self.state.table().written_bytes())
     }
 
-    /// Makes the artifact appear. It is complete and durable then.
+    /// Publishes the artifact. It is complete and durable then. Fails if a pack or the manifest
+    /// cannot be written, or if the lease of the writer has expired.
     pub fn publish(mut self, record: Option<Value>) -> Result<Published> {
         self.flush()?;
         self.stop();
-        self.desk.alive()?;
+        self.state.check()?;
         crash_point("store.packs.written");
-        let stored_bytes = self.desk.table().written_bytes();
-        let table = std::mem::take(&mut *self.desk.table());
-        let base = self.desk.base.as_ref().map(Base::manifest);
-        let packs = table.entries(base).ok_or_else(|| self.desk.failure())?;
+        let stored_bytes = self.state.table().written_bytes();
+        let table = std::mem::take(&mut *self.state.table());
+        let base = self.state.base.as_ref().map(Base::manifest);
+        let packs = table.entries(base).ok_or_else(|| self.state.failure())?;
         let manifest = Manifest {
             format: FORMAT,
             id: self.new.id.clone(),
@@ -195,16 +196,16 @@ impl ArtifactWriter {
             base: base.map(|base| base.id.clone()),
             stored_bytes,
             packs,
-            files: std::mem::take(&mut *self.desk.files.lock().unwrap_or_else(PoisonError::into_inner)),
+            files: std::mem::take(&mut *self.state.files.lock().unwrap_or_else(PoisonError::into_inner)),
             record,
             other: serde_json::Map::new(),
         };
         let revision = self.revision();
-        self.desk.session.renew(&self.desk.shelf.bucket)?;
-        let size = self.desk.shelf.write_manifest(&revision, &manifest)?;
+        self.state.session.renew(&self.state.inner.bucket)?;
+        let size = self.state.inner.write_manifest(&revision, &manifest)?;
         crash_point("store.artifact.written");
-        if let Err(error) = self.desk.session.confirm(&self.desk.shelf.bucket) {
-            let _ = self.desk.shelf.bucket.delete(&revision.object());
+        if let Err(error) = self.state.session.confirm(&self.state.inner.bucket) {
+            let _ = self.state.inner.bucket.delete(&revision.object());
             return Err(error);
         }
         let location = self.location();
@@ -212,7 +213,7 @@ impl ArtifactWriter {
     }
 
     fn revision(&self) -> Revision {
-        let lineage = layout::lineage(&self.desk.shelf.crypt, &self.new.lineage);
+        let lineage = layout::lineage(&self.state.inner.crypt, &self.new.lineage);
         Revision { lineage, id: self.new.id.clone(), number: 1 }
     }
 
@@ -226,17 +227,17 @@ impl ArtifactWriter {
 
 impl Drop for ArtifactWriter {
     fn drop(&mut self) {
-        // Files that are still open keep the threads alive; they are told to stop.
-        self.desk.failed.store(true, Ordering::Release);
+        // Open files keep the threads alive; the flag makes the threads exit.
+        self.state.failed.store(true, Ordering::Release);
         self.stop();
-        self.desk.session.end(&self.desk.shelf.bucket);
+        self.state.session.end(&self.state.inner.bucket);
     }
 }
 
-/// A thread that ends by a panic leaves work undone for which somebody waits.
-struct Panicked<'a>(&'a Desk);
+/// Marks the writer as failed if the thread panics, so that no other thread waits for its result.
+struct PanicGuard<'a>(&'a WriterState);
 
-impl Drop for Panicked<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.failed.store(true, Ordering::Release);
@@ -244,70 +245,70 @@ impl Drop for Panicked<'_> {
     }
 }
 
-/// The base, unless packs of it are going to be removed. The writer has said that
-/// it is there before it looks: whoever condemns a pack later waits for it.
+/// Returns the base, unless one of its packs is pending deletion. The session was recorded before
+/// this check: a later deletion of a pack waits for its end.
 fn usable_base(
-    shelf: &Arc<Shelf>,
+    inner: &Arc<StoreInner>,
     find_base: impl FnOnce() -> Result<Option<Artifact>>,
 ) -> Result<Option<Base>> {
-    let Some(condemned) = condemned::all(&shelf.bucket)? else { return Ok(None) };
+    let Some(pending) = pending_deletion::pending_packs(&inner.bucket)? else { return Ok(None) };
     let Some(base) = find_base()? else { return Ok(None) };
-    // What is missing now may have been removed before we said that we are there.
-    let there = survey::sizes(&shelf.bucket, &base.manifest().packs)?;
+    // A missing pack may have been removed before the session was recorded.
+    let there = survey::sizes(&inner.bucket, &base.manifest().packs)?;
     let usable = base
         .manifest()
         .packs
         .iter()
-        .all(|pack| !condemned.contains(&pack.id) && there.get(&pack.id) == Some(&pack.size));
+        .all(|pack| !pending.contains(&pack.id) && there.get(&pack.id) == Some(&pack.size));
     let base = usable.then_some(base);
     match base.map(Base::load).transpose() {
-        // What cannot be read is nothing to build on, and no reason not to make a backup.
+        // A damaged base is not used. It must not prevent a backup.
         Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => Ok(None),
         other => other,
     }
 }
 
-fn work(desk: &Desk, queue: &Mutex<Receiver<Job>>, worker: &mut Worker) {
-    let _panicked = Panicked(desk);
+fn work(state: &WriterState, queue: &Mutex<Receiver<Job>>, worker: &mut Worker) {
+    let _guard = PanicGuard(state);
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(LOOK_AROUND);
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(CHECK_INTERVAL);
         let job = match next {
             Ok(job) => job,
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) if !desk.failed.load(Ordering::Acquire) => {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) if !state.failed.load(Ordering::Acquire) => {
                 continue;
             }
             Err(_) => return,
         };
-        if desk.failed.load(Ordering::Acquire) {
+        if state.failed.load(Ordering::Acquire) {
             continue;
         }
         if let Err(error) = worker.run(&job) {
-            desk.fail(error);
+            state.fail(error);
         }
-        desk.spare().put(job.bytes);
+        state.pool().put(job.bytes);
     }
 }
 
-impl Desk {
+impl WriterState {
     fn encoder(&self) -> Result<Encoder> {
         Encoder::new(self.level).map_err(zstd_error)
     }
 
-    /// The memory of chunks that have been stored.
-    fn spare(&self) -> MutexGuard<'_, Spare> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the pool of buffers.
+    fn pool(&self) -> MutexGuard<'_, BufferPool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error when something has gone wrong in one of the threads.
-    fn alive(&self) -> Result<()> {
+    /// Fails if one of the threads has failed. Sends a heartbeat if it is due.
+    fn check(&self) -> Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(self.failure());
         }
-        self.session.beat(&self.shelf.bucket)
+        self.session.heartbeat(&self.inner.bucket)
     }
 
     fn fail(&self, error: Error) {
@@ -324,8 +325,8 @@ impl Desk {
         let text = Some(failure.text.clone()).filter(|text| !text.is_empty());
         failure.error.take().unwrap_or_else(|| Error::Storage {
             action: "write to the store",
-            object: self.shelf.bucket.url().to_string(),
-            detail: text.unwrap_or_else(|| "it was given up".to_owned()),
+            object: self.inner.bucket.url().to_string(),
+            detail: text.unwrap_or_else(|| "the writer was dropped".to_owned()),
             transient: false,
         })
     }
@@ -341,7 +342,7 @@ impl Desk {
         }
     }
 
-    /// The chunk with this digest in the base, or in what was written.
+    /// Returns the chunk with this digest in the base or in this artifact.
     fn known(&self, digest: &[u8; 32]) -> Option<Chunk> {
         if let Some(chunk) = self.base.as_ref().and_then(|base| base.same(digest)) {
             let pack = self.table().of_base(chunk.pack);
@@ -357,13 +358,13 @@ impl Desk {
         }
     }
 
-    /// Puts a blob that needs no other into the pack.
+    /// Appends a blob without bases to the open pack.
     fn append(&self, blob: Vec<u8>) -> Result<Placed> {
         let sealed = self.seal(blob)?;
         self.append_sealed(Vec::new(), |_| Ok(sealed))
     }
 
-    /// Puts a blob into the pack that is made when its bases have their places.
+    /// Appends a blob that `make` creates from the positions of its bases.
     fn append_made(&self, bases: Vec<BaseRef>, make: impl FnOnce(&[BaseRef]) -> Vec<u8>) -> Result<Placed> {
         self.append_sealed(bases, |bases| self.seal(make(bases)))
     }
@@ -381,14 +382,14 @@ impl Desk {
     }
 
     fn seal(&self, blob: Vec<u8>) -> Result<Vec<u8>> {
-        self.shelf.seal(blob, BLOB)
+        self.inner.seal(blob, BLOB)
     }
 
     fn write_pack(&self, pack: FullPack) -> Result<()> {
         let base = self.base.as_ref().map(Base::manifest);
         let ids = self.table().ids(&pack, base);
         let (slot, entry, content) = pack.close(&ids);
-        self.shelf.bucket.put(&layout::pack(&entry.id), content)?;
+        self.inner.bucket.put(&layout::pack(&entry.id), content)?;
         crash_point("store.pack.written");
         self.table().written(slot, entry);
         Ok(())

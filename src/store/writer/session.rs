@@ -1,8 +1,8 @@
-//! That somebody writes, for those who collect garbage.
+//! Sessions of writers, which garbage collection respects.
 //!
-//! A writer leaves an object before it looks at the store, whose age says since
-//! when it writes, and more of them while it works, which say that it lives. It
-//! removes them at the end. docs/store-format.md says why nothing is lost then.
+//! A writer creates an object before it reads the store; the age of that object is the start of the
+//! session. Later objects are heartbeats. The writer removes them at the end. docs/store-format.md
+//! proves that no needed pack is removed.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,11 +14,11 @@ use uuid::Uuid;
 use crate::store::bucket::Bucket;
 use crate::store::{Error, Result, layout};
 
-/// A writer who has not said for so long that it lives is dead.
+/// The lease of a writer: without a heartbeat for this time, it counts as crashed.
 pub(crate) const LEASE: Duration = Duration::from_secs(12 * 3600);
-const BEAT: Duration = Duration::from_secs(1800);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1800);
 
-/// One writer.
+/// The session of one writer.
 pub(crate) struct Session {
     prefix: String,
     last: Mutex<(u32, Instant)>,
@@ -42,16 +42,16 @@ impl Session {
         bucket.put(&self.name(number), Bytes::from_static(b"{}\n"))
     }
 
-    /// Says that we live, when it is time to.
-    pub(crate) fn beat(&self, bucket: &Bucket) -> Result<()> {
+    /// Sends a heartbeat if it is due. Fails if it cannot be written.
+    pub(crate) fn heartbeat(&self, bucket: &Bucket) -> Result<()> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.1.elapsed() < BEAT {
+        if last.1.elapsed() < HEARTBEAT_INTERVAL {
             return Ok(());
         }
-        self.sign(bucket, &mut last)
+        self.send_heartbeat(bucket, &mut last)
     }
 
-    fn sign(&self, bucket: &Bucket, last: &mut (u32, Instant)) -> Result<()> {
+    fn send_heartbeat(&self, bucket: &Bucket, last: &mut (u32, Instant)) -> Result<()> {
         self.put(bucket, last.0 + 1)?;
         if last.0 > 0 {
             bucket.delete(&self.name(last.0))?;
@@ -60,22 +60,22 @@ impl Session {
         Ok(())
     }
 
-    /// Says that we live, and makes sure that nobody took us for dead before: from
-    /// now on nobody does for a whole lease. It comes before a manifest.
+    /// Sends a heartbeat, and fails if the session was ended before. After that, the session is
+    /// valid for a whole lease. It is called before the manifest is written.
     pub(crate) fn renew(&self, bucket: &Bucket) -> Result<()> {
-        self.sign(bucket, &mut self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
+        self.send_heartbeat(bucket, &mut self.last.lock().unwrap_or_else(PoisonError::into_inner))?;
         self.confirm(bucket)
     }
 
-    /// Makes sure that nobody took us for dead until now.
+    /// Fails if a garbage collection has ended this session.
     pub(crate) fn confirm(&self, bucket: &Bucket) -> Result<()> {
         match bucket.find(&self.name(0))? {
             Some(_) => Ok(()),
-            None => Err(Error::TakenForDead { url: bucket.url().to_string(), hours: LEASE.as_secs() / 3600 }),
+            None => Err(Error::LeaseExpired { url: bucket.url().to_string(), hours: LEASE.as_secs() / 3600 }),
         }
     }
 
-    /// The end. What cannot be removed now expires.
+    /// Ends the session. Objects that cannot be removed expire.
     pub(crate) fn end(&self, bucket: &Bucket) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
         if last > 0 {

@@ -1,4 +1,4 @@
-//! The packs that an artifact needs, and the one that is being filled.
+//! The packs of an artifact, and the open pack.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::store::blob::BaseRef;
 use crate::store::manifest::{Manifest, PackEntry};
 use crate::store::packs::{MAGIC, PACK_TARGET};
 
-/// Packs by the places that they will have in the manifest.
+/// The packs in the order of the manifest.
 #[derive(Default)]
 pub(super) struct Table {
     slots: Vec<Slot>,
@@ -18,15 +18,15 @@ pub(super) struct Table {
 }
 
 enum Slot {
-    /// A pack of the base, by its place there.
+    /// A pack of the base, by its index there.
     Base(u32),
-    /// One that is being written.
+    /// A pack that is being written.
     Pending,
-    /// One that we have written; its references are places in this table.
+    /// A new pack; its `refs` are indexes of this table.
     New(PackEntry),
 }
 
-/// Where a blob is.
+/// The position of a blob.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placed {
     pub(super) pack: u32,
@@ -34,7 +34,7 @@ pub(super) struct Placed {
     pub(super) stored: u32,
 }
 
-/// A pack that is full.
+/// A full pack.
 pub(super) struct FullPack {
     slot: u32,
     refs: Vec<u32>,
@@ -42,7 +42,7 @@ pub(super) struct FullPack {
 }
 
 impl FullPack {
-    /// Closes the pack: the ids of those that it refers to stand at its end.
+    /// Closes the pack by appending the ids of the packs that it refers to.
     pub(super) fn close(self, ids: &[String]) -> (u32, PackEntry, Bytes) {
         let Self { slot, refs, mut content } = self;
         ids.iter().for_each(|id| content.extend_from_slice(id.as_bytes()));
@@ -71,7 +71,7 @@ impl OpenPack {
 }
 
 impl Table {
-    /// The place here of a pack of the base.
+    /// Returns the index of a pack of the base in this table.
     pub(super) fn of_base(&mut self, pack: u32) -> u32 {
         let next = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         *self.from_base.entry(pack).or_insert_with(|| {
@@ -80,8 +80,8 @@ impl Table {
         })
     }
 
-    /// Appends the blob that `make` makes of `bases`, whose packs are given as
-    /// places in the base. What is full has to be written by the caller.
+    /// Appends the blob that `make` creates from `bases`, whose packs are given as indexes of the
+    /// base. The caller must write the returned pack, which is full.
     pub(super) fn append<E>(
         &mut self,
         mut bases: Vec<BaseRef>,
@@ -117,18 +117,19 @@ impl Table {
         self.slots.push(Slot::Pending);
         let mut content = Vec::with_capacity(1 << 20);
         content.extend_from_slice(MAGIC);
-        // No two packs are the same: one that is being removed is never taken for a new one.
+        // Random bytes make each pack unique, so that a new pack never has the name of one that is
+        // being removed.
         content.extend_from_slice(uuid::Uuid::new_v4().as_bytes());
         OpenPack { slot, content, refs: Vec::new() }
     }
 
-    /// The pack that is not full.
+    /// Takes the open pack.
     pub(super) fn take_open(&mut self) -> Option<FullPack> {
         let open = self.open.take()?;
         Some(FullPack { slot: open.slot, refs: open.refs, content: open.content })
     }
 
-    /// The ids of the packs that a pack refers to.
+    /// Returns the ids of the packs that a pack refers to.
     pub(super) fn ids(&self, pack: &FullPack, base: Option<&Manifest>) -> Vec<String> {
         let id = |slot: &u32| match (self.slots.get(*slot as usize), base) {
             (Some(Slot::Base(pack)), Some(base)) => {
@@ -139,19 +140,19 @@ impl Table {
         pack.refs.iter().map(|slot| id(slot).unwrap_or_default()).collect()
     }
 
-    /// A pack is durable now.
+    /// Records that a pack is durable.
     pub(super) fn written(&mut self, slot: u32, entry: PackEntry) {
         self.written += entry.size;
         self.slots[slot as usize] = Slot::New(entry);
     }
 
-    /// Bytes of all new packs.
+    /// Returns the size of all new packs, in bytes.
     pub(super) fn written_bytes(&self) -> u64 {
         self.written
     }
 
-    /// All packs with those that they refer to, directly or not; nothing if one
-    /// is not written.
+    /// Returns all packs, with those that they refer to directly or indirectly. `None` if one is
+    /// not written.
     pub(super) fn entries(mut self, base: Option<&Manifest>) -> Option<Vec<PackEntry>> {
         let mut entries = Vec::new();
         let mut at = 0;

@@ -1,11 +1,11 @@
-//! What is done with each chunk, by several threads.
+//! Storing chunks, in several threads.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use super::Desk;
+use super::WriterState;
 use super::table::Placed;
 use crate::store::blob::{BaseRef, Encoder, PackedDelta};
 use crate::store::delta::Matcher;
@@ -13,10 +13,11 @@ use crate::store::manifest::Chunk;
 use crate::store::reader::Resolver;
 use crate::store::{Error, Result};
 
-/// Chains end after so many deltas, some earlier, so that not all chunks of an
-/// artifact are written whole in the same version.
+/// The maximum depth of deltas. Some chains are shorter, so that not all chunks of an artifact are
+/// stored whole in the same version.
 const DEPTH_MAX: u32 = 200;
-/// So many times the bytes of a chunk may have to be decompressed to read it.
+/// The maximum number of bytes that are decompressed for a delta, as a multiple of the size of the
+/// chunk.
 const COST_MAX: u32 = 4;
 
 /// A chunk that is to be stored.
@@ -24,36 +25,36 @@ pub(super) struct Job {
     pub(super) bytes: Vec<u8>,
     pub(super) number: u64,
     pub(super) tail: u32,
-    /// The chunks of the base that it is probably like.
+    /// The corresponding chunks of the base.
     pub(super) like: Range<usize>,
     pub(super) stored: Arc<AtomicU64>,
     pub(super) answer: Sender<(u64, Chunk)>,
 }
 
-/// One thread.
+/// The state of one thread.
 pub(super) struct Worker {
-    desk: Arc<Desk>,
+    state: Arc<WriterState>,
     encoder: Encoder,
     matcher: Matcher,
     resolver: Option<Resolver>,
 }
 
 impl Worker {
-    pub(super) fn new(desk: &Arc<Desk>) -> Result<Self> {
-        let resolver = desk.base.as_ref().map(|base| base.resolver(&desk.shelf)).transpose()?;
-        Ok(Self { desk: Arc::clone(desk), encoder: desk.encoder()?, matcher: Matcher::new(), resolver })
+    pub(super) fn new(state: &Arc<WriterState>) -> Result<Self> {
+        let resolver = state.base.as_ref().map(|base| base.resolver(&state.inner)).transpose()?;
+        Ok(Self { state: Arc::clone(state), encoder: state.encoder()?, matcher: Matcher::new(), resolver })
     }
 
     pub(super) fn run(&mut self, job: &Job) -> Result<()> {
         let chunk = self.store(job)?;
-        // Who asked may have given up.
+        // The writer of the file may have been dropped.
         let _ = job.answer.send((job.number, chunk));
         Ok(())
     }
 
     fn store(&mut self, job: &Job) -> Result<Chunk> {
-        let digest = self.desk.shelf.crypt.digest(&job.bytes);
-        if let Some(known) = self.desk.known(&digest) {
+        let digest = self.state.inner.crypt.digest(&job.bytes);
+        if let Some(known) = self.state.known(&digest) {
             return Ok(Chunk { tail: job.tail, ..known });
         }
         let size = u32::try_from(job.bytes.len()).unwrap_or(u32::MAX);
@@ -61,24 +62,25 @@ impl Worker {
             Some(made) => made,
             None => {
                 let blob = self.encoder.whole(&job.bytes).map_err(zstd_error)?;
-                (self.desk.append(blob)?, 0, size)
+                (self.state.append(blob)?, 0, size)
             }
         };
         job.stored.fetch_add(placed.stored.into(), Ordering::Relaxed);
         let Placed { pack, offset, stored } = placed;
         let chunk = Chunk { digest, size, pack, offset, stored, depth, cost, tail: job.tail };
-        self.desk.remember(chunk);
+        self.state.remember(chunk);
         Ok(chunk)
     }
 
-    /// Stores it as a delta, if that pays and reading it stays cheap.
+    /// Stores the chunk as a delta if that is smaller and cheap to read. Returns `None` if it is
+    /// not.
     fn against_base(
         &mut self,
         job: &Job,
         digest: &[u8; 32],
         size: u32,
     ) -> Result<Option<(Placed, u32, u32)>> {
-        let (Some(base), Some(resolver)) = (&self.desk.base, &mut self.resolver) else { return Ok(None) };
+        let (Some(base), Some(resolver)) = (&self.state.base, &mut self.resolver) else { return Ok(None) };
         let like = base.get(&job.like);
         let Some(deepest) = like.iter().map(|chunk| chunk.depth).max() else { return Ok(None) };
         let depth_max = DEPTH_MAX - u32::from(digest[0]) * DEPTH_MAX / 512;
@@ -94,7 +96,7 @@ impl Worker {
                     old.extend_from_slice(&bytes);
                     resolver.recycle(bytes);
                 }
-                // A base that cannot be read is no reason not to make a backup.
+                // A damaged base must not prevent a backup.
                 Err(Error::Damaged { .. } | Error::NoObject { .. } | Error::Truncated { .. }) => {
                     return Ok(None);
                 }
@@ -120,11 +122,11 @@ impl Worker {
     }
 
     fn append_delta(&self, packed: &PackedDelta, bases: Vec<BaseRef>) -> Result<Placed> {
-        self.desk.append_made(bases, |bases| packed.blob(bases))
+        self.state.append_made(bases, |bases| packed.blob(bases))
     }
 }
 
-/// zstd has no memory, or a bug.
+/// Converts an error of zstd, which is out of memory or a bug.
 pub(super) fn zstd_error(error: std::io::Error) -> Error {
     Error::io("compress", "zstd".as_ref(), error)
 }

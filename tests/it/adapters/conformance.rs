@@ -7,7 +7,7 @@ use pggit::domain::{
     Backup, BackupType, Checkpoint, DumpOptions, Location, RecoveryTarget, Status, WalMethod,
 };
 use pggit::progress::Quiet;
-use pggit::store::{Access, Held, Root, Store};
+use pggit::store::{Access, Root, Store, StoredBackup};
 use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
 use pggit::tools::pg_basebackup::DIRECTORY;
 use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgBasebackup, PgDump, Programs};
@@ -32,7 +32,7 @@ fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
             None => Root::of_directory(&tool.rig.sandbox.path().join("backups")).unwrap(),
         };
         let access = Access { roots: vec![root], ..Access::default() };
-        HeldSource(Held::open(backup, &access).expect("it is there"))
+        HeldSource(StoredBackup::open(backup, &access).expect("it is there"))
     })
 }
 

@@ -157,7 +157,7 @@ fn a_pack_that_is_damaged_in_the_cloud_is_not_kept() {
     });
     let through = Scene { place: scene.place.through(&proxy.address), ..scene };
     let error = get(&through.store(ROOM), &through.location).unwrap_err();
-    assert!(error.to_string().contains("damaged: its content is not what its name says"), "{error}");
+    assert!(error.to_string().contains("damaged: its content does not match its digest"), "{error}");
     assert_eq!(through.files(), [] as [PathBuf; 0]);
 }
 

@@ -59,7 +59,8 @@ fn artifacts_come_back(place: &Place) {
 
     // Somebody else reads it.
     let store = place.open();
-    let ids = |listed: Vec<pggit::store::Listed>| listed.into_iter().map(|l| l.id).collect::<Vec<_>>();
+    let ids =
+        |listed: Vec<pggit::store::ListedArtifact>| listed.into_iter().map(|l| l.id).collect::<Vec<_>>();
     assert_eq!(ids(store.list_lineage("shop").unwrap()), ["a", "b"]);
     assert_eq!(ids(store.list_lineage("a b/é").unwrap()), ["c"]);
     assert_eq!(store.list().unwrap().len(), 3);

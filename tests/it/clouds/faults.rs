@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pggit::progress::Quiet;
-use pggit::store::{Error, Portion, Store, Thoroughness};
+use pggit::store::{CheckOptions, Error, Portion, Store};
 
 use super::proxy::{Crowd, Fault, Proxy, Seen};
 use super::server::Cloud;
@@ -52,7 +52,7 @@ impl Scene {
         // What keeps a store in order gets through, too.
         store.remove(&second.location).unwrap();
         assert_eq!(store.collect(&Quiet).unwrap().removed.count, 1);
-        let all = Thoroughness { read: Some(Portion::All), expected: vec![self.first.clone()] };
+        let all = CheckOptions { read: Some(Portion::All), expected: vec![self.first.clone()] };
         let checked = store.check(&all, now(), &Quiet).unwrap();
         assert!(checked.is_sound() && checked.packs == 1, "{checked:?}");
     }

@@ -266,9 +266,9 @@ fn a_schema_of_somebody_else_is_not_used() {
     };
     let foreign = |stage: &Postgres, expected: &str| {
         let refused = sql::install(&stage.client()).unwrap_err();
-        assert!(matches!(&refused, PgError::Foreign { what, .. } if what == expected), "{refused}");
+        assert!(matches!(&refused, PgError::OwnedByOther { what, .. } if what == expected), "{refused}");
         let opened = PostgresQueue::open(stage.info(), Arc::new(System)).err().unwrap();
-        assert!(matches!(&opened, Error::Pg(PgError::Foreign { .. })), "{opened}");
+        assert!(matches!(&opened, Error::Pg(PgError::OwnedByOther { .. })), "{opened}");
     };
     let trap = "create function public.trap() returns trigger language plpgsql as \
         $$begin raise 'ran as %', current_user; end$$; alter function public.trap() owner to mallory";

@@ -206,7 +206,7 @@ fn a_worker_that_is_told_to_end_finishes_what_it_can() {
     let mut worker = yard.start(&["--grace", "1h"]);
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
     worker.signal(Signal::TERM);
-    worker.wait_for("takes no more jobs");
+    worker.wait_for("worker stopping");
     drop(holder);
     assert_eq!(worker.wait(), 0);
     assert_eq!(yard.job(&id)["state"], "completed");

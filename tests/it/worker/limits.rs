@@ -75,8 +75,8 @@ fn a_worker_that_is_stuck_says_so() {
     yard.shop.sandbox.set("PGGIT_POLL_INTERVAL", "1s");
     yard.shop.pggit(&["queue", "init"]).success();
     let mut worker = yard.start_before(&["--listen", "127.0.0.1:0"]);
-    let address = worker.wait_for("answers")["address"].as_str().unwrap().to_owned();
-    worker.wait_for("takes jobs");
+    let address = worker.wait_for("listening on")["address"].as_str().unwrap().to_owned();
+    worker.wait_for("worker started");
     wait_until(&address, "/healthz", "HTTP/1.1 200");
     // The server is there and says nothing any more: whoever asks waits.
     let ours = "select pid from pg_stat_activity where application_name = 'git-pggit queue'";
@@ -87,7 +87,7 @@ fn a_worker_that_is_stuck_says_so() {
     };
     signal(Signal::STOP);
     wait_until(&address, "/healthz", "HTTP/1.1 503");
-    wait_until(&address, "/healthz", "the worker has not moved for");
+    wait_until(&address, "/healthz", "the worker has made no progress for");
     signal(Signal::CONT);
     wait_until(&address, "/healthz", "HTTP/1.1 200");
     let id = yard.enqueue(&[]);

@@ -79,10 +79,10 @@ impl Yard {
         self.shop.pggit(&["worker", "--until-idle", "--json"]).success().json()
     }
 
-    /// A worker that runs until it is told to end. Returns when it takes jobs.
+    /// A worker that runs until it is told to end. Returns after it has started.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut worker = self.start_before(args);
-        worker.wait_for("takes jobs");
+        worker.wait_for("worker started");
         worker
     }
 
@@ -275,7 +275,7 @@ fn new_jobs_wake_a_worker(place: Where) {
         assert_eq!(yard.job(&id)["history"][0]["worker"], "w17");
     }
     worker.signal(Signal::TERM);
-    worker.wait_for("takes no more jobs");
+    worker.wait_for("worker stopping");
     assert_eq!(worker.wait(), 0);
 }
 

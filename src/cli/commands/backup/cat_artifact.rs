@@ -7,7 +7,7 @@ use crate::cli::from_option::FromOption;
 use crate::domain::Artifact;
 use crate::failure::{Code, Failure};
 use crate::progress::Quiet;
-use crate::store::Held;
+use crate::store::StoredBackup;
 use crate::workspace::places;
 
 use super::select::One;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         ));
     };
     args.from.apply(context)?;
-    let held = Held::open(&backup, &places::access_to(context, &backup)?)?;
+    let held = StoredBackup::open(&backup, &places::access_to(context, &backup)?)?;
     // The recorded names of plain files include the suffix of their compression.
     let recorded = |it: &&Artifact| {
         let known = it.name.as_str();

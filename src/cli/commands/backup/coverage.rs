@@ -6,7 +6,7 @@ use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::Overview;
 use crate::output::backup::{BranchCoverage, RangeCoverage};
 use crate::recovery::restore::{branch_coverage, records};
-use crate::report::Records;
+use crate::report::BackupIndex;
 use crate::workspace::places;
 
 /// Show which branches and commits can be restored
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn branches(
     named: &[String],
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {
@@ -89,7 +89,7 @@ fn branches(
 
 fn commits(
     range: &str,
-    records: &Records<Oid>,
+    records: &BackupIndex<Oid>,
     overview: &Overview,
     context: &Context,
 ) -> Result<bool, Failure> {

@@ -4,7 +4,7 @@ use super::StoreOption;
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::output::store::{StoreCopy, print_copy};
-use crate::store::Copied;
+use crate::store::CopyReport;
 use crate::terminal::bar::progress;
 use crate::terminal::text::counted;
 use crate::workspace::artifacts::ArtifactRecords;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     ended(&copied)
 }
 
-fn ended(copied: &Copied) -> Result<(), Failure> {
+fn ended(copied: &CopyReport) -> Result<(), Failure> {
     if !copied.failed.is_empty() {
         let message = format!("{} could not be copied", counted(copied.failed.len(), "artifact"));
         let failure = Failure::new(Code::Damaged, message)

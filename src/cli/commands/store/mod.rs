@@ -16,7 +16,7 @@ use clap::Subcommand;
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::store::{Listed, Store};
+use crate::store::{ListedArtifact, Store};
 
 /// Look after the store that keeps the bytes of backups
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ impl StoreOption {
 }
 
 /// The artifact whose id is `id` or begins with it.
-fn find(store: &Store, id: &str) -> Result<Listed, Failure> {
+fn find(store: &Store, id: &str) -> Result<ListedArtifact, Failure> {
     let artifacts = store.list()?;
     let mut found = artifacts.into_iter().filter(|listed| !id.is_empty() && listed.id.starts_with(id));
     match (found.next(), found.next()) {

@@ -5,7 +5,7 @@ use crate::cli::Context;
 use crate::domain::{Line, human_bytes};
 use crate::failure::Failure;
 use crate::output::store::RemovedArtifacts;
-use crate::store::Listed;
+use crate::store::ListedArtifact;
 use crate::terminal::text::counted;
 use crate::workspace::artifacts::ArtifactRecords;
 
@@ -49,7 +49,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = args.store.open(context)?;
     let records = ArtifactRecords::load(context)?;
-    let mut artifacts: Vec<Listed> = Vec::new();
+    let mut artifacts: Vec<ListedArtifact> = Vec::new();
     for id in &args.ids {
         let listed = find(&store, id)?;
         if !artifacts.contains(&listed) {

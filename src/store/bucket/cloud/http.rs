@@ -1,10 +1,9 @@
-//! What happens around every request: so many at once, so long, and what an
-//! answer means for those that come after it.
+//! HTTP requests to a cloud: limits on their number and time, and which responses are retried.
 //!
-//! The crate below tries again only what the words of HTTP call safe. All that we
-//! ask of a cloud may be asked twice: an object that is there already is compared
-//! with what was to be written. So everything that may go better next time is
-//! said to it in the words that it tries again for, and it counts and waits.
+//! `object_store` retries only requests that HTTP calls safe or idempotent. All requests of this
+//! room may be sent twice: an object that exists is compared with the content that was to be
+//! written. Therefore every temporary failure is reported to the crate as an error kind that it
+//! retries. The crate counts the attempts and waits between them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,21 +20,22 @@ use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Meaning};
+use super::error_response::{ErrorKind, ErrorResponse};
 
-/// How many requests there are at once for one store.
+/// The maximum number of concurrent requests of one store.
 const REQUESTS_MAX: usize = 8;
-/// How slow a line may be, in bytes per second, before its uploads take too long.
+/// The slowest upload that does not time out, in bytes per second.
 const LINE_MIN: u64 = 32 << 10;
-/// Nothing that we read is larger; a pack has 17 MiB.
+/// The maximum size of a response body, in bytes. A pack has at most 18 MiB, a WAL file may have 1
+/// GiB.
 const BODY_MAX: usize = 1 << 30;
-/// Longer than this nobody is waited for who asks for it.
+/// The longest `Retry-After` that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// Where a machine asks who it is there is an answer at once, or nobody.
+/// The timeout of the instance metadata service of a cloud. It answers at once or does not exist.
 const METADATA: Duration = Duration::from_secs(2);
 
-/// Makes clients that share a bound.
+/// Creates HTTP clients that share the limit of concurrent requests.
 #[derive(Debug)]
 pub(super) struct Connector {
     requests: Arc<Semaphore>,
@@ -43,14 +43,14 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `patience` is how long a server may be silent.
+    /// `patience` is the time without a byte from the server after which a request fails.
     pub(super) fn new(patience: Duration) -> Self {
         Self { requests: Arc::new(Semaphore::new(REQUESTS_MAX)), patience }
     }
 
-    /// What all clients have in common.
+    /// The options of all clients.
     pub(super) fn options() -> ClientOptions {
-        // Time is counted here: the crate's limit is one for all sizes.
+        // Timeouts are applied here, because the timeout of the crate is the same for all sizes.
         let agent = HeaderValue::from_static(concat!("git-pggit/", env!("CARGO_PKG_VERSION")));
         ClientOptions::new().with_user_agent(agent).with_timeout_disabled().with_connect_timeout(CONNECT)
     }
@@ -58,7 +58,8 @@ impl Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        // The crate shortens this for the machine's own address, and only there.
+        // The crate shortens the connect timeout for the instance metadata service, and only for
+        // it.
         let connect = |options: &ClientOptions| options.get_config_value(&ClientConfigKey::ConnectTimeout);
         let metadata = connect(options) != connect(&Self::options());
         Ok(HttpClient::new(Service {
@@ -82,26 +83,26 @@ struct Service {
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         if self.metadata {
-            // It is asked for a credential by a request that has its place already.
-            return match self.ask(request).await {
+            // A request for credentials is part of a request that holds a permit already.
+            return match self.send(request).await {
                 Ok(response) if response.status().is_success() => Ok(response),
-                _ => Err(failed(Answer::new(Meaning::NoCredentials, ""))),
+                _ => Err(failed(ErrorResponse::new(ErrorKind::NoCredentials, ""))),
             };
         }
-        // It is closed never.
+        // The semaphore is never closed.
         let _place = self.requests.acquire().await;
-        let response = self.ask(request).await.map_err(failed)?;
+        let response = self.send(request).await.map_err(failed)?;
         let status = response.status();
         if status.is_success() || status.as_u16() == 304 {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let body = body.bytes().await?;
-        let answer = Answer::read(status.as_u16(), &parts.headers, &body);
-        match answer.meaning {
-            // What the crate has a word for.
-            Meaning::Missing | Meaning::There => Ok(HttpResponse::from_parts(parts, body.into())),
-            Meaning::Later => {
+        let answer = ErrorResponse::read(status.as_u16(), &parts.headers, &body);
+        match answer.kind {
+            // The crate has error variants for these.
+            ErrorKind::Missing | ErrorKind::Exists => Ok(HttpResponse::from_parts(parts, body.into())),
+            ErrorKind::Temporary => {
                 if let Some(wait) = retry_after(&parts.headers) {
                     sleep(wait).await;
                 }
@@ -113,13 +114,13 @@ impl HttpService for Service {
 }
 
 impl Service {
-    /// The whole answer: one that breaks off is none.
-    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Answer> {
+    /// Sends a request and reads the whole response. Fails if the connection breaks before its end.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ErrorResponse> {
         let upload = request.body().content_length() as u64;
         let limit = self.patience + Duration::from_secs(upload / LINE_MIN);
         let response = match timeout(limit, self.inner.execute(request)).await {
-            Ok(response) => response.map_err(|error| Answer::transport(&error))?,
-            Err(_) => return Err(self.silent(limit)),
+            Ok(response) => response.map_err(|error| ErrorResponse::transport(&error))?,
+            Err(_) => return Err(self.timed_out(limit)),
         };
         let (parts, body) = response.into_parts();
         let promised =
@@ -128,30 +129,30 @@ impl Service {
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
 
-    async fn body(&self, body: HttpResponseBody, promised: usize) -> Result<Bytes, Answer> {
+    async fn body(&self, body: HttpResponseBody, promised: usize) -> Result<Bytes, ErrorResponse> {
         let mut content = BytesMut::with_capacity(promised.min(32 << 20));
         let mut stream = body.bytes_stream();
         loop {
             match timeout(self.patience, stream.next()).await {
-                Ok(Some(part)) => content.extend(part.map_err(|error| Answer::transport(&error))?),
+                Ok(Some(part)) => content.extend(part.map_err(|error| ErrorResponse::transport(&error))?),
                 Ok(None) => return Ok(content.freeze()),
-                Err(_) => return Err(self.silent(self.patience)),
+                Err(_) => return Err(self.timed_out(self.patience)),
             }
             if content.len() > BODY_MAX {
-                return Err(Answer::new(Meaning::Refused, "the answer never ends"));
+                return Err(ErrorResponse::new(ErrorKind::Permanent, "the response is larger than 1 GiB"));
             }
         }
     }
 
-    fn silent(&self, limit: Duration) -> Answer {
-        Answer::new(Meaning::Later, &format!("no answer within {limit:?}"))
+    fn timed_out(&self, limit: Duration) -> ErrorResponse {
+        ErrorResponse::new(ErrorKind::Temporary, &format!("no response within {limit:?}"))
     }
 }
 
-/// An answer in the words of the crate below: `Request` it tries again.
-fn failed(answer: Answer) -> HttpError {
-    let kind = match answer.meaning {
-        Meaning::Later => HttpErrorKind::Request,
+/// Converts a response to an error of the crate, which retries errors of the kind `Request`.
+fn failed(answer: ErrorResponse) -> HttpError {
+    let kind = match answer.kind {
+        ErrorKind::Temporary => HttpErrorKind::Request,
         _ => HttpErrorKind::Unknown,
     };
     HttpError::new(kind, answer)
@@ -162,10 +163,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
     }
 }
 
-impl std::error::Error for Answer {}
+impl std::error::Error for ErrorResponse {}

@@ -1,6 +1,6 @@
 //! Objects in a cloud.
 
-mod answer;
+mod error_response;
 mod http;
 mod settings;
 
@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use settings::CloudSettings;
 
-use self::answer::Answer;
+use self::error_response::ErrorResponse;
 use super::{Object, Storage};
 use crate::domain::Timestamp;
 use crate::store::url::StoreUrl;
@@ -24,13 +24,13 @@ use crate::store::{Error, Result};
 pub(super) struct Cloud {
     url: StoreUrl,
     store: Arc<dyn ObjectStore>,
-    // It is there until the value is dropped.
+    // `Some` until drop.
     runtime: Option<Runtime>,
 }
 
 impl Cloud {
     pub(super) fn open(url: &StoreUrl, settings: &CloudSettings) -> Result<Self> {
-        // There may be a provider already; any will do.
+        // A provider may be installed already; any of them will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = settings::build(url, settings)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build();
@@ -39,7 +39,7 @@ impl Cloud {
         Ok(Self { url: url.clone(), store, runtime: Some(runtime) })
     }
 
-    /// The name in the bucket, exactly as it is: the crate's other way replaces characters.
+    /// Returns the path of an object in the bucket. `Path::from` would replace characters.
     fn path(&self, name: &str) -> Result<Path> {
         let path = match self.url.prefix() {
             "" => Path::parse(name),
@@ -59,14 +59,14 @@ impl Cloud {
     ) -> Result<T> {
         let failed =
             |detail| Error::Storage { action, object: self.url.join(name), detail, transient: false };
-        let Some(runtime) = &self.runtime else { return Err(failed("its threads have ended".to_owned())) };
+        let Some(runtime) = &self.runtime else { return Err(failed("its threads have exited".to_owned())) };
         runtime.block_on(work).map_err(|error| self.classify(action, name, &error))
     }
 
     fn classify(&self, action: &'static str, name: &str, error: &object_store::Error) -> Error {
         use object_store::Error as E;
         let object = self.url.join(name);
-        if let Some(answer) = Answer::behind(error) {
+        if let Some(answer) = ErrorResponse::find_in(error) {
             return answer.error(action, object, self.url.to_string());
         }
         let detail = describe(error);
@@ -77,7 +77,7 @@ impl Cloud {
         }
     }
 
-    /// The name in the store of what the cloud lists.
+    /// Returns the name in the store of a listed object.
     fn name_of<'a>(&self, path: &'a Path) -> Option<&'a str> {
         let path: &str = path.as_ref();
         match self.url.prefix() {
@@ -89,7 +89,7 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        // A request that hangs must not hold us.
+        // A hanging request must not block the drop.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -159,12 +159,12 @@ impl Storage for Cloud {
     }
 
     fn sweep(&self, _older_than: Timestamp) -> Result<u64> {
-        // Objects appear there when they are complete, or not at all.
+        // Uploads to a cloud are atomic: there are no partial objects.
         Ok(0)
     }
 }
 
-/// An error with those behind it, without the URL of the request, which may be signed.
+/// Returns the message of an error without the URL of the request, which may be signed.
 fn describe(error: &object_store::Error) -> String {
     let mut text = error.to_string();
     if let Some(start) = text.find(['?']) {

@@ -1,4 +1,4 @@
-//! From what the clouds' own tools take to a client.
+//! Creates clients of clouds from the settings of the clouds' own tools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
-use super::answer::NO_CREDENTIALS;
+use super::error_response::NO_CREDENTIALS;
 use super::http::Connector;
 use crate::store::url::{Scheme, StoreUrl};
 use crate::store::{Error, Result};
 
-/// How often a request is tried again, and for how long.
+/// The maximum number of retries of a request, and their total time.
 const RETRIES: usize = 8;
 const RETRY_TIME: Duration = Duration::from_secs(180);
-/// How long a server may be silent.
+/// The default of [`CloudSettings::patience`].
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the clouds' own tools take from the environment and their files:
-/// pairs such as `AWS_ACCESS_KEY_ID` and its value.
+/// The settings that the clouds' own tools read from the environment and their files: pairs such as
+/// `AWS_ACCESS_KEY_ID` and its value.
 #[derive(Clone, Default)]
 pub struct CloudSettings {
-    /// Names in upper case with their values. docs/store-clouds.md has those that count.
+    /// Names in upper case, and values. docs/store-clouds.md lists the supported ones.
     pub variables: Vec<(String, String)>,
-    /// How many times a request is tried again; by default eight times.
+    /// The maximum number of retries of a request; eight by default.
     pub retries: Option<usize>,
-    /// How long a server may be silent before a request is tried again; by
-    /// default a minute. Uploads are given the time that they need.
+    /// The time without a byte from the server after which a request is retried; a minute by
+    /// default. Uploads have more time, in proportion to their size.
     pub patience: Option<Duration>,
 }
 
@@ -45,7 +45,7 @@ impl std::fmt::Debug for CloudSettings {
 }
 
 impl CloudSettings {
-    /// The value of a variable; an empty one counts as absent.
+    /// Returns the value of a variable; an empty one counts as absent.
     fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.variables.iter().rfind(|(known, _)| known == name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
@@ -59,7 +59,7 @@ impl CloudSettings {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// The bytes of a file that a variable names.
+    /// Reads the certificates of `AWS_CA_BUNDLE`. Fails if the file cannot be read or has none.
     fn certificates(&self, url: &StoreUrl) -> Result<Vec<Certificate>> {
         let Some(path) = self.get("AWS_CA_BUNDLE") else { return Ok(Vec::new()) };
         let pem = std::fs::read(path).map_err(|error| Error::io("read", path.as_ref(), error))?;
@@ -67,7 +67,8 @@ impl CloudSettings {
     }
 }
 
-/// A client for `url`. Nothing is asked of the cloud yet.
+/// Creates a client for `url`, without a request to the cloud. Fails if settings are missing or
+/// invalid.
 pub(super) fn build(url: &StoreUrl, settings: &CloudSettings) -> Result<Arc<dyn ObjectStore>> {
     let connector = Connector::new(settings.patience.unwrap_or(PATIENCE));
     let retry = RetryConfig {
@@ -105,7 +106,7 @@ fn forbidden(url: &StoreUrl, detail: &str) -> Error {
     Error::Forbidden { object: url.to_string(), detail: detail.to_owned() }
 }
 
-/// Without TLS only where it was asked for: in the URL of the endpoint.
+/// Returns true if the URL of the endpoint asks for a connection without TLS.
 fn is_open(endpoint: Option<&str>) -> bool {
     endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
 }
@@ -135,7 +136,7 @@ const S3: &[(&str, AmazonS3ConfigKey)] = {
     ]
 };
 
-/// How objects are encrypted by the server, which the crate takes by name only.
+/// Settings of server-side encryption. The crate accepts them only by name.
 const S3_ENCRYPTION: [&str; 4] = [
     "AWS_SERVER_SIDE_ENCRYPTION",
     "AWS_SSE_KMS_KEY_ID",
@@ -163,7 +164,7 @@ fn s3(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> Resul
     let mut builder = AmazonS3Builder::new()
         .with_client_options(options)
         .with_bucket_name(url.bucket())
-        // One object at a time is removed, and not every server knows the request for many.
+        // Objects are removed one at a time, and not every server has the bulk request.
         .with_disable_bulk_delete(true);
     for (name, key) in S3 {
         if let Some(value) = settings.get(name) {
@@ -197,7 +198,7 @@ const AZURE: &[(&str, AzureConfigKey)] = {
     ]
 };
 
-/// What a connection string has, too.
+/// The settings that a connection string may contain.
 const AZURE_CONNECTION: &[(&str, AzureConfigKey)] = {
     use AzureConfigKey as Key;
     &[
@@ -218,7 +219,7 @@ fn azure(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> Re
         .with_client_options(options.with_allow_http(is_open(endpoint)))
         .with_container_name(url.bucket());
     for (name, key) in AZURE {
-        // Who gives a connection string gives all of it.
+        // A connection string replaces all these settings.
         let replaced = connection.iter().any(|(name, _)| is_key_of(name, *key));
         if let Some(value) = settings.get(name).filter(|_| !replaced) {
             builder = builder.with_config(*key, value.trim_end_matches('/'));
@@ -243,7 +244,8 @@ fn is_key_of(name: &str, key: AzureConfigKey) -> bool {
 fn connection_string(text: &str) -> std::result::Result<Vec<(String, String)>, &'static str> {
     let mut parts = Vec::new();
     for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-        let (name, value) = part.split_once('=').ok_or("AZURE_STORAGE_CONNECTION_STRING is none")?;
+        let (name, value) =
+            part.split_once('=').ok_or("AZURE_STORAGE_CONNECTION_STRING is not a connection string")?;
         parts.push((name.to_owned(), value.to_owned()));
     }
     let get = |name: &str| parts.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -318,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_and_secrets_are_not() {
+    fn messages_name_missing_settings_and_no_secrets() {
         assert!(
             message("az://c", &[("AZURE_STORAGE_ACCOUNT", "")]).contains("AZURE_STORAGE_ACCOUNT is not set")
         );
         let string = ("AZURE_STORAGE_CONNECTION_STRING", "s3cret");
         assert_eq!(
             message("az://c", &[string]),
-            "az://c: cannot use the storage: AZURE_STORAGE_CONNECTION_STRING is none"
+            "az://c: cannot use the storage: AZURE_STORAGE_CONNECTION_STRING is not a connection string"
         );
         let half = message("s3://b", &[("AWS_SECRET_ACCESS_KEY", "s3cret")]);
         assert!(!half.is_empty() && !half.contains("s3cret"), "{half}");

@@ -1,4 +1,4 @@
-//! What a cloud says when it does not do what it was asked.
+//! Error responses of clouds, and their meaning.
 
 use std::error::Error as StdError;
 
@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use crate::store::Error;
 
-/// How much of a message is repeated.
+/// The maximum length of a message that is shown, in characters.
 const DETAIL_MAX: usize = 300;
-/// Codes of S3 and its relatives that say that the credentials are wrong, with
-/// whatever status.
+/// Error codes of S3 and compatible servers for wrong credentials. Their HTTP status varies.
 const CREDENTIALS: [&str; 9] = [
     "AuthorizationHeaderMalformed",
     "AuthenticationFailed",
@@ -24,58 +23,58 @@ const CREDENTIALS: [&str; 9] = [
     "TokenRefreshRequired",
 ];
 
-/// What that means for us.
+/// The meaning of an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// It may go better a little later.
-    Later,
-    /// There is no such object.
+pub(super) enum ErrorKind {
+    /// A temporary failure: a retry may succeed.
+    Temporary,
+    /// The object does not exist.
     Missing,
-    /// There is one already.
-    There,
-    /// There is no such bucket.
+    /// The object exists.
+    Exists,
+    /// The bucket does not exist.
     NoBucket,
-    /// Not with these credentials.
+    /// The credentials are wrong or lack the permission.
     Forbidden,
-    /// Nobody said who we are.
+    /// No credentials were found.
     NoCredentials,
-    /// It will not go better.
-    Refused,
+    /// A permanent failure.
+    Permanent,
 }
 
-/// A refusal, without what is secret in the request or in the answer.
+/// An error response, without secrets of the request or of the response.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) meaning: Meaning,
+pub(super) struct ErrorResponse {
+    pub(super) kind: ErrorKind,
     pub(super) detail: String,
 }
 
-impl Answer {
-    pub(super) fn new(meaning: Meaning, detail: &str) -> Self {
+impl ErrorResponse {
+    pub(super) fn new(kind: ErrorKind, detail: &str) -> Self {
         let detail = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
-        Self { meaning, detail: detail.take(DETAIL_MAX).collect() }
+        Self { kind, detail: detail.take(DETAIL_MAX).collect() }
     }
 
-    /// No answer at all.
+    /// The error of a request without a response.
     pub(super) fn transport(error: &HttpError) -> Self {
-        // The innermost says it best: "Connection refused".
+        // The innermost error is the most precise one: "Connection refused".
         let mut innermost: &dyn StdError = error;
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        Self::new(Meaning::Later, &innermost.to_string())
+        Self::new(ErrorKind::Temporary, &innermost.to_string())
     }
 
-    /// What an answer says whose status is no success.
+    /// Interprets a response whose status is not a success.
     pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let header = headers.get("x-ms-error-code").and_then(|value| value.to_str().ok());
         let (code, message) = match serde_json::from_str::<Value>(&text) {
-            Ok(json) => words_of_json(&json),
+            Ok(json) => message_of_json(&json),
             Err(_) => (element(&text, "Code"), element(&text, "Message")),
         };
         let code = header.map(str::to_owned).or(code).unwrap_or_default();
-        // What follows is of no use to people: numbers of requests, times.
+        // The other lines are request ids and times.
         let message = message.unwrap_or_default();
         let message = message.lines().next().unwrap_or_default().trim_end_matches('.');
         let region = headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
@@ -88,11 +87,11 @@ impl Answer {
             ("", message, _) => format!("{message} (status {status})"),
             (code, message, _) => format!("{code}: {message}"),
         };
-        Self::new(meaning(status, &code), &detail)
+        Self::new(kind(status, &code), &detail)
     }
 
-    /// The answer behind an error of the crate.
-    pub(super) fn behind(error: &object_store::Error) -> Option<&Self> {
+    /// Finds the response in the chain of sources of an error of `object_store`.
+    pub(super) fn find_in(error: &object_store::Error) -> Option<&Self> {
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = next {
             if let Some(answer) = error.downcast_ref() {
@@ -105,34 +104,36 @@ impl Answer {
 
     pub(super) fn error(&self, action: &'static str, object: String, bucket: String) -> Error {
         let detail = self.detail.clone();
-        match self.meaning {
-            Meaning::Missing => Error::NoObject { object },
-            Meaning::NoBucket => Error::NoBucket { url: bucket },
-            Meaning::Forbidden => Error::Forbidden { object, detail },
-            Meaning::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
-            Meaning::Later => Error::Storage { action, object, detail, transient: true },
-            Meaning::There | Meaning::Refused => Error::Storage { action, object, detail, transient: false },
+        match self.kind {
+            ErrorKind::Missing => Error::NoObject { object },
+            ErrorKind::NoBucket => Error::NoBucket { url: bucket },
+            ErrorKind::Forbidden => Error::Forbidden { object, detail },
+            ErrorKind::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
+            ErrorKind::Temporary => Error::Storage { action, object, detail, transient: true },
+            ErrorKind::Exists | ErrorKind::Permanent => {
+                Error::Storage { action, object, detail, transient: false }
+            }
         }
     }
 }
 
-/// When nothing is configured, and the machine has no identity of its own.
+/// The message when neither the configuration nor the machine has credentials.
 pub(super) const NO_CREDENTIALS: &str = "no credentials are configured, and this machine has none of its own";
 
-fn meaning(status: u16, code: &str) -> Meaning {
+fn kind(status: u16, code: &str) -> ErrorKind {
     match (status, code) {
         (_, "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName" | "ContainerBeingDeleted") => {
-            Meaning::NoBucket
+            ErrorKind::NoBucket
         }
-        (_, code) if CREDENTIALS.contains(&code) => Meaning::Forbidden,
-        // Somebody else writes this very object now; who of them wins is not known yet.
-        (409, "ConditionalRequestConflict" | "OperationAborted") => Meaning::Later,
-        (404, _) => Meaning::Missing,
-        (409 | 412, _) => Meaning::There,
-        (401 | 403, _) => Meaning::Forbidden,
-        (501 | 505, _) => Meaning::Refused,
-        (408 | 425 | 429 | 500.., _) => Meaning::Later,
-        _ => Meaning::Refused,
+        (_, code) if CREDENTIALS.contains(&code) => ErrorKind::Forbidden,
+        // Another client is writing this object now; the winner is not decided yet.
+        (409, "ConditionalRequestConflict" | "OperationAborted") => ErrorKind::Temporary,
+        (404, _) => ErrorKind::Missing,
+        (409 | 412, _) => ErrorKind::Exists,
+        (401 | 403, _) => ErrorKind::Forbidden,
+        (501 | 505, _) => ErrorKind::Permanent,
+        (408 | 425 | 429 | 500.., _) => ErrorKind::Temporary,
+        _ => ErrorKind::Permanent,
     }
 }
 
@@ -145,7 +146,7 @@ fn element(text: &str, name: &str) -> Option<String> {
 }
 
 /// `{"error": {"code": 403, "message": "..."}}`, or `{"error": "...", "error_description": "..."}`.
-fn words_of_json(json: &Value) -> (Option<String>, Option<String>) {
+fn message_of_json(json: &Value) -> (Option<String>, Option<String>) {
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     match json.get("error") {
         Some(Value::Object(_)) => (None, json.get("error").and_then(|error| text(error, "message"))),
@@ -157,84 +158,84 @@ fn words_of_json(json: &Value) -> (Option<String>, Option<String>) {
 mod tests {
     use super::*;
 
-    fn read(status: u16, body: &str) -> (Meaning, String) {
-        let answer = Answer::read(status, &HeaderMap::new(), body.as_bytes());
-        (answer.meaning, answer.detail)
+    fn read(status: u16, body: &str) -> (ErrorKind, String) {
+        let answer = ErrorResponse::read(status, &HeaderMap::new(), body.as_bytes());
+        (answer.kind, answer.detail)
     }
 
     #[test]
-    fn answers_are_understood() {
+    fn error_responses_are_interpreted() {
         let s3 = |code: &str, message: &str| {
             format!(
                 "<?xml?><Error><Code>{code}</Code><Message>{message}</Message><StringToSign>S3CRET</StringToSign></Error>"
             )
         };
         let cases = [
-            (404, s3("NoSuchKey", "x"), Meaning::Missing, "NoSuchKey: x"),
-            (404, s3("NoSuchBucket", "gone."), Meaning::NoBucket, "NoSuchBucket: gone"),
+            (404, s3("NoSuchKey", "x"), ErrorKind::Missing, "NoSuchKey: x"),
+            (404, s3("NoSuchBucket", "gone."), ErrorKind::NoBucket, "NoSuchBucket: gone"),
             (
                 400,
                 s3("ExpiredToken", "The token has expired.\nRequestId:1"),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "ExpiredToken: The token has expired",
             ),
             (
                 403,
                 s3("SignatureDoesNotMatch", "a &lt; b"),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "SignatureDoesNotMatch: a < b",
             ),
             (
                 503,
                 s3("SlowDown", "Please reduce your request rate."),
-                Meaning::Later,
+                ErrorKind::Temporary,
                 "SlowDown: Please reduce your request rate",
             ),
             (
                 409,
                 s3("ConditionalRequestConflict", ""),
-                Meaning::Later,
+                ErrorKind::Temporary,
                 "ConditionalRequestConflict (status 409)",
             ),
-            (412, s3("PreconditionFailed", ""), Meaning::There, "PreconditionFailed (status 412)"),
-            (409, String::new(), Meaning::There, "status 409"),
-            (501, s3("NotImplemented", ""), Meaning::Refused, "NotImplemented (status 501)"),
-            (301, String::new(), Meaning::Refused, "the bucket is in another region: set AWS_REGION"),
-            (429, "noise <Code>".to_owned(), Meaning::Later, "status 429"),
+            (412, s3("PreconditionFailed", ""), ErrorKind::Exists, "PreconditionFailed (status 412)"),
+            (409, String::new(), ErrorKind::Exists, "status 409"),
+            (501, s3("NotImplemented", ""), ErrorKind::Permanent, "NotImplemented (status 501)"),
+            (301, String::new(), ErrorKind::Permanent, "the bucket is in another region: set AWS_REGION"),
+            (429, "noise <Code>".to_owned(), ErrorKind::Temporary, "status 429"),
             (
                 400,
                 r#"{"error":"invalid_grant","error_description":"Bad"}"#.to_owned(),
-                Meaning::Refused,
+                ErrorKind::Permanent,
                 "invalid_grant: Bad",
             ),
             (
                 401,
                 r#"{"error":{"code":401,"message":"Who?"}}"#.to_owned(),
-                Meaning::Forbidden,
+                ErrorKind::Forbidden,
                 "Who? (status 401)",
             ),
         ];
-        for (status, body, meaning, detail) in cases {
-            assert_eq!(read(status, &body), (meaning, detail.to_owned()), "{body}");
+        for (status, body, kind, detail) in cases {
+            assert_eq!(read(status, &body), (kind, detail.to_owned()), "{body}");
         }
     }
 
     #[test]
-    fn the_header_of_azure_and_the_region_of_s3_are_seen() {
+    fn the_header_of_azure_and_the_region_of_s3_are_read() {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-error-code", "ContainerNotFound".parse().unwrap());
-        assert_eq!(Answer::read(404, &headers, b"").meaning, Meaning::NoBucket);
+        assert_eq!(ErrorResponse::read(404, &headers, b"").kind, ErrorKind::NoBucket);
         headers.clear();
         headers.insert("x-amz-bucket-region", "eu-west-1".parse().unwrap());
-        let answer = Answer::read(301, &headers, b"");
+        let answer = ErrorResponse::read(301, &headers, b"");
         assert_eq!(answer.detail, "the bucket is in another region: eu-west-1");
     }
 
     proptest::proptest! {
         #[test]
-        fn noise_is_no_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
-            let _ = Answer::read(status, &HeaderMap::new(), &body);
-            let _ = Answer::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
+        fn random_bytes_do_not_panic(status in 100u16..1000, body: Vec<u8>, text: String) {
+            let _ = ErrorResponse::read(status, &HeaderMap::new(), &body);
+            let _ = ErrorResponse::read(status, &HeaderMap::new(), format!("<Code>{text}</Message><Message>{text}").as_bytes());
         }
     }
 }

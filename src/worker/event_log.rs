@@ -1,13 +1,13 @@
-//! What is told, as lines of the log.
+//! Logs the events of the worker.
 
 use tracing::{error, info, warn};
 
 use super::events::{Event, Listener};
 use crate::domain::Job;
 
-/// Writes events into the log.
+/// Writes events to the server log.
 #[derive(Debug)]
-pub struct Log;
+pub struct EventLogger;
 
 /// `backup of shop`
 fn title(job: &Job) -> String {
@@ -23,15 +23,15 @@ macro_rules! job_line {
     };
 }
 
-impl Listener for Log {
+impl Listener for EventLogger {
     fn on(&self, event: &Event) {
         match event {
             Event::Started { worker, concurrency } => {
-                info!(%worker, concurrency, "takes jobs");
+                info!(%worker, concurrency, "worker started");
             }
-            Event::Queue { reachable: true, .. } => info!("the queue can be reached again"),
+            Event::Queue { reachable: true, .. } => info!("queue reachable again"),
             Event::Queue { detail, .. } => {
-                warn!(detail = detail.as_deref().unwrap_or_default(), "the queue cannot be reached");
+                warn!(detail = detail.as_deref().unwrap_or_default(), "queue unreachable");
             }
             Event::Claimed { job, waited } => {
                 job_line!(info, job, "claimed", waited_ms = waited.as_millis() as u64);
@@ -52,7 +52,7 @@ impl Listener for Log {
                 job_line!(
                     warn,
                     job,
-                    "failed, and will be tried again",
+                    "failed, will be retried",
                     took_ms = took.as_millis() as u64,
                     error = error.message.as_str(),
                     code = error.code.as_str(),
@@ -72,9 +72,9 @@ impl Listener for Log {
             }
             Event::Cancelled { job } => job_line!(info, job, "cancelled"),
             Event::HandedBack { job } => job_line!(info, job, "handed back"),
-            Event::Lost { job } => job_line!(warn, job, "another worker has it by now"),
+            Event::LeaseLost { job } => job_line!(warn, job, "lease lost, another worker may have the job"),
             Event::Alive => {}
-            Event::Stopping => info!("takes no more jobs"),
+            Event::Stopping => info!("worker stopping, claims no more jobs"),
         }
     }
 }

@@ -1,9 +1,7 @@
-//! What a worker answers over HTTP: `/healthz` (it lives), `/readyz` (it takes
-//! jobs) and `/metrics`.
+//! The HTTP endpoint of a worker: `/healthz` (liveness), `/readyz` (readiness) and `/metrics`.
 //!
-//! Nothing is changed over this door and nothing secret is behind it; it has no
-//! locks of its own and belongs to an address that only the own machine or the
-//! monitoring reaches.
+//! It changes nothing and has no secrets. It has no authentication, so it should listen on the
+//! loopback address or on an address that only the monitoring can reach.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,27 +17,26 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// How many are answered at once; others wait.
+/// The maximum number of concurrent connections. Others wait.
 const CONNECTIONS_MAX: usize = 32;
-/// How long somebody may take to ask.
+/// The time within which a client must send its request.
 const ASKING: Duration = Duration::from_secs(10);
 
-/// Knows the answers. They may take a while: they are asked for in a thread of
-/// their own.
-pub trait Source: Send + Sync {
-    /// Whether the worker lives; what is wrong if not.
+/// The source of the responses. Its methods may block, so they run in threads of their own.
+pub trait StatusSource: Send + Sync {
+    /// Returns an error with the reason if the worker is stuck.
     fn health(&self) -> Result<(), String>;
-    /// Whether it takes jobs; what is wrong if not.
+    /// Returns an error with the reason if the worker does not claim jobs.
     fn readiness(&self) -> Result<(), String>;
-    /// The numbers, and the type of their text.
+    /// Returns the metrics as text, and its content type.
     fn metrics(&self) -> Result<(String, &'static str), String>;
 }
 
-/// Answers for ever. Who ends the future closes the door.
-pub async fn serve(listener: TcpListener, source: Arc<dyn Source>) -> Infallible {
+/// Serves requests until the future is dropped.
+pub async fn serve(listener: TcpListener, source: Arc<dyn StatusSource>) -> Infallible {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let place = Arc::clone(&connections).acquire_owned().await.expect("nobody closes it");
+        let place = Arc::clone(&connections).acquire_owned().await.expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -52,14 +49,14 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn Source>) -> Infallible
             let answer = service_fn(move |request| answer(request, Arc::clone(&source)));
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(ASKING).keep_alive(false);
-            // Who goes away or talks nonsense is no business of ours.
+            // Errors of clients are ignored.
             let _ = http.serve_connection(TokioIo::new(stream), answer).await;
             drop(place);
         });
     }
 }
 
-/// Without file descriptors the next attempt would fail at once, too.
+/// Without free file descriptors, the next `accept` would fail immediately, too.
 async fn wait_after(error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -68,7 +65,7 @@ async fn wait_after(error: &io::Error) {
 
 async fn answer(
     request: Request<Incoming>,
-    source: Arc<dyn Source>,
+    source: Arc<dyn StatusSource>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     const TEXT: &str = "text/plain; charset=utf-8";
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -1,7 +1,7 @@
-//! Packs that are going to be removed.
+//! Packs that are pending deletion.
 //!
-//! A marker `gc/<id>` names them. The object `gc/<id>.seen` is written after it:
-//! a writer that began later than that has seen the marker.
+//! A marker `gc/<id>` names them. The object `gc/<id>.seen` is written after it: a writer that
+//! began later than that has seen the marker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,27 +15,28 @@ use crate::domain::Timestamp;
 
 const SEEN: &str = ".seen";
 
-/// What a marker says.
+/// The content of a marker.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Condemned {
+pub(crate) struct PendingDeletion {
     /// The ids of packs.
     pub(crate) packs: BTreeSet<String>,
-    /// Manifests that a higher revision has replaced.
+    /// The names of manifests that a higher revision has replaced.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub(crate) revisions: BTreeSet<String>,
 }
 
-/// A marker that is there.
+/// An existing marker.
 pub(crate) struct Marker {
-    /// Its object.
+    /// The name of its object.
     pub(crate) name: String,
-    /// Since when every new writer has seen it, by the clock of the storage.
+    /// The time since which every new writer sees the marker, by the clock of the storage; `None`
+    /// if that is not recorded yet.
     pub(crate) seen: Option<Timestamp>,
-    /// What it says; nothing when it cannot be read.
-    pub(crate) condemned: Option<Condemned>,
+    /// The content; `None` if it cannot be read.
+    pub(crate) pending: Option<PendingDeletion>,
 }
 
-/// All markers that are there now. What is left of removed ones comes second.
+/// Returns all markers, and the names of `.seen` objects whose marker is gone.
 pub(crate) fn markers(bucket: &Bucket) -> Result<(Vec<Marker>, Vec<String>)> {
     let mut seen = BTreeMap::new();
     let mut names = Vec::new();
@@ -48,48 +49,49 @@ pub(crate) fn markers(bucket: &Bucket) -> Result<(Vec<Marker>, Vec<String>)> {
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         let seen = seen.remove(&name);
-        // Its garbage may just have been collected.
+        // Another collection may have finished it.
         let Some(content) = bucket.find(&name)? else { continue };
-        found.push(Marker { condemned: serde_json::from_slice(&content).ok(), seen, name });
+        found.push(Marker { pending: serde_json::from_slice(&content).ok(), seen, name });
     }
     Ok((found, seen.into_keys().map(|marker| marker + SEEN).collect()))
 }
 
-/// The packs of all markers: nothing new may be built on them. Nothing when one
-/// of the markers cannot be read: then nothing can be built on at all.
-pub(crate) fn all(bucket: &Bucket) -> Result<Option<BTreeSet<String>>> {
+/// Returns the packs of all markers, which must not become bases. `None` if a marker cannot be
+/// read: then no pack may become a base.
+pub(crate) fn pending_packs(bucket: &Bucket) -> Result<Option<BTreeSet<String>>> {
     let mut packs = BTreeSet::new();
     for marker in markers(bucket)?.0 {
-        let Some(condemned) = marker.condemned else { return Ok(None) };
-        packs.extend(condemned.packs);
+        let Some(pending) = marker.pending else { return Ok(None) };
+        packs.extend(pending.packs);
     }
     Ok(Some(packs))
 }
 
 /// Writes a marker.
-pub(crate) fn condemn(bucket: &Bucket, condemned: &Condemned) -> Result<()> {
-    let content = serde_json::to_vec(condemned).unwrap_or_default();
+pub(crate) fn mark(bucket: &Bucket, pending: &PendingDeletion) -> Result<()> {
+    let content = serde_json::to_vec(pending).unwrap_or_default();
     bucket.put(&format!("{}{}", layout::GC, Uuid::now_v7()), content.into())
 }
 
-/// Writes down that `marker` is there for all to see; since when.
-pub(crate) fn witness(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
+/// Records that `marker` is visible, and returns the time since which it is, by the clock of the
+/// storage.
+pub(crate) fn record_seen(bucket: &Bucket, marker: &str) -> Result<Timestamp> {
     let name = format!("{marker}{SEEN}");
     bucket.put(&name, Bytes::from_static(b"{}\n"))?;
     let listed = bucket.list(layout::GC)?.into_iter().find(|object| object.name == name);
     listed.map(|object| object.modified).ok_or_else(|| Error::NoObject { object: bucket.uri(&name) })
 }
 
-/// Removes a marker whose packs are gone.
-pub(crate) fn lift(bucket: &Bucket, marker: &str) -> Result<()> {
+/// Removes a marker after its packs.
+pub(crate) fn remove_marker(bucket: &Bucket, marker: &str) -> Result<()> {
     bucket.delete(&format!("{marker}{SEEN}"))?;
     bucket.delete(marker)
 }
 
-/// What time it is, by the clock of the storage.
+/// Returns the time of the clock of the storage.
 pub(crate) fn storage_time(bucket: &Bucket) -> Result<Timestamp> {
     let probe = format!("{}{}", layout::GC, Uuid::now_v7());
-    let now = witness(bucket, &probe)?;
+    let now = record_seen(bucket, &probe)?;
     bucket.delete(&format!("{probe}{SEEN}"))?;
     Ok(now)
 }

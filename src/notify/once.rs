@@ -1,5 +1,4 @@
-//! What has been said already, for messages that follow from how things are and
-//! not from what has just happened.
+//! Markers of sent notifications, for notifications about a state and not about an event.
 
 use std::fs;
 use std::io;
@@ -7,10 +6,9 @@ use std::path::Path;
 
 use crate::domain::Timestamp;
 
-/// Notes in the directory `dir` that `subject` was spoken of for `slot`. `true`
-/// for the first one who does, however many try at once and however often they
-/// are started anew.
-pub fn tell_once(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool> {
+/// Marks `subject` as reported for `slot` in the directory `dir`. Returns true for the first caller
+/// only, across processes and restarts. Fails if the directory cannot be written.
+pub fn mark_reported(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool> {
     fs::create_dir_all(dir)?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
     let prefix: String = subject.chars().map(safe).chain("@".chars()).collect();
@@ -19,7 +17,7 @@ pub fn tell_once(dir: &Path, subject: &str, slot: Timestamp) -> io::Result<bool>
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         other => other.map(drop)?,
     }
-    // Of older times nobody will ask again.
+    // Markers of earlier slots are not needed any more.
     for entry in fs::read_dir(dir)?.flatten() {
         let other = entry.file_name().to_string_lossy().into_owned();
         if other.starts_with(&prefix) && other != name {
@@ -34,13 +32,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_once() {
+    fn each_slot_is_reported_once() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("told");
         let at = |n: i64| Timestamp::from_unix(n).unwrap();
-        assert!(tell_once(&dir, "shop/x", at(1)).unwrap());
-        assert!(!tell_once(&dir, "shop/x", at(1)).unwrap());
-        assert!(tell_once(&dir, "stats/x", at(1)).unwrap() && tell_once(&dir, "shop/x", at(2)).unwrap());
+        assert!(mark_reported(&dir, "shop/x", at(1)).unwrap());
+        assert!(!mark_reported(&dir, "shop/x", at(1)).unwrap());
+        assert!(
+            mark_reported(&dir, "stats/x", at(1)).unwrap() && mark_reported(&dir, "shop/x", at(2)).unwrap()
+        );
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
     }
 }

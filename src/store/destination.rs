@@ -1,5 +1,5 @@
-//! The two kinds of places as one: what makes a backup or brings one back does
-//! not mind where the bytes are.
+//! Stores and directories of plain files behind one interface, so that making and restoring backups
+//! does not depend on the kind of destination.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,45 +17,45 @@ use super::reader::Artifact;
 use super::root;
 use super::store::{Access, Store};
 use super::writer::{ArtifactWriter, FileWriter, NewArtifact};
-use super::{Error, FileSummary, Result, by_many};
+use super::{Error, FileSummary, Result, parallel_map};
 use crate::domain::{Backup, Compression, Timestamp, to_canonical_json};
 use crate::process::{create_private, interrupt, private_directories};
 use crate::progress::Progress;
 
-/// How new bytes are compressed when nothing else is wanted, and when nothing is:
-/// a store always compresses.
+/// The zstd level of a store if no compression is configured. A store always compresses.
 const FASTEST: i32 = 1;
 
-/// Where backups are put.
-pub enum Place {
+/// A destination of backups.
+pub enum Destination {
     /// Plain files below a directory.
     Directory(PathBuf),
-    /// A store, and a directory on this machine for what cannot be streamed.
+    /// A store, and a local directory for content that cannot be streamed into it.
     Store {
         /// The store.
         store: Store,
-        /// The directory; it is made when something is put there.
+        /// The directory. It is created when it is needed.
         staging: PathBuf,
     },
 }
 
-/// A backup that is being put somewhere. Dropped, it disappears.
+/// A backup that is being written. Removed on drop, unless it is published.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
-pub enum Draft {
-    /// As plain files.
+pub enum PendingBackup {
+    /// Plain files.
     Plain(plain::Draft),
-    /// Into a store.
+    /// An artifact in a store.
     Artifact {
-        /// The artifact.
+        /// Writes the artifact.
         writer: ArtifactWriter,
-        /// What cannot be streamed is made in here.
+        /// The directory for content that cannot be streamed.
         staging: Staging,
-        /// Files of directories that were streamed, by their names.
+        /// The files of directories that were streamed, by name.
         members: Mutex<BTreeMap<String, FileSummary>>,
     },
 }
 
-/// A directory for what cannot be streamed: most backups never make one.
+/// A local directory for content that cannot be streamed. It is created at the first use; most
+/// backups do not need it.
 pub struct Staging {
     root: PathBuf,
     database: String,
@@ -90,22 +90,33 @@ impl Staging {
     }
 }
 
-/// Makes a directory, and those above it, that only its owner can look into.
+/// Creates a directory and its parents, accessible to the owner only. Fails if one cannot be
+/// created.
 pub fn private_directory(path: &Path) -> Result<()> {
     private_directories(path).map_err(|error| Error::io("create", path, error))
 }
 
-impl Place {
-    /// Removes what dead runs left behind. They are in the way of nobody but the disk.
+impl Destination {
+    /// Removes the files of crashed backups. They occupy disk space and do no other harm, so errors
+    /// are ignored.
     pub fn sweep(&self) {
         let (Self::Directory(directory) | Self::Store { staging: directory, .. }) = self;
         let _ = plain::sweep_partials(directory);
     }
 
-    /// Begins the backup `id` of `database`.
-    pub fn draft(&self, id: &str, database: &str, compression: Compression, now: Timestamp) -> Result<Draft> {
+    /// Begins the backup `id` of `database`. Fails if it exists, or if the destination cannot be
+    /// written.
+    pub fn draft(
+        &self,
+        id: &str,
+        database: &str,
+        compression: Compression,
+        now: Timestamp,
+    ) -> Result<PendingBackup> {
         match self {
-            Self::Directory(directory) => Ok(Draft::Plain(plain::Draft::create(directory, database, id)?)),
+            Self::Directory(directory) => {
+                Ok(PendingBackup::Plain(plain::Draft::create(directory, database, id)?))
+            }
             Self::Store { store, staging } => {
                 let level = match compression {
                     Compression::None => FASTEST,
@@ -119,12 +130,13 @@ impl Place {
                     created_at: now,
                     level,
                 };
-                Ok(Draft::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
+                Ok(PendingBackup::Artifact { writer: store.begin(new)?, staging, members: Mutex::default() })
             }
         }
     }
 
-    /// Removes a backup that was published and does not count.
+    /// Removes a published backup that is not recorded. Fails if `location` is not in this
+    /// destination.
     pub fn remove(&self, location: &str) -> Result<()> {
         match self {
             Self::Directory(directory) => plain::remove(directory, &location.parse()?),
@@ -133,27 +145,28 @@ impl Place {
     }
 }
 
-impl Draft {
-    /// Begins a file; a store cuts it as `chunking` says.
-    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<DraftFile<'_>> {
+impl PendingBackup {
+    /// Begins a file. A store cuts it as `chunking` says. Fails if the file exists or its name is
+    /// invalid.
+    pub fn file(&self, name: &str, chunking: Chunking, compression: Compression) -> Result<PendingFile<'_>> {
         match self {
-            Self::Plain(draft) => Ok(DraftFile::Plain(draft.file(name, compression)?)),
-            Self::Artifact { writer, .. } => Ok(DraftFile::Chunked(writer.file(name, chunking)?)),
+            Self::Plain(draft) => Ok(PendingFile::Plain(draft.file(name, compression)?)),
+            Self::Artifact { writer, .. } => Ok(PendingFile::Chunked(writer.file(name, chunking)?)),
         }
     }
 
-    /// Begins a file in a directory that was adopted; `name` is its path. Plain
-    /// files in directories are not compressed.
-    pub fn member(&self, name: &str, chunking: Chunking) -> Result<DraftFile<'_>> {
+    /// Begins a file in an adopted directory; `name` is its path. Plain files in directories are
+    /// not compressed. Fails if the file exists or its name is invalid.
+    pub fn member(&self, name: &str, chunking: Chunking) -> Result<PendingFile<'_>> {
         match self {
-            Self::Plain(draft) => Ok(DraftFile::Plain(draft.member(name)?)),
+            Self::Plain(draft) => Ok(PendingFile::Plain(draft.member(name)?)),
             Self::Artifact { writer, members, .. } => {
-                Ok(DraftFile::Member { writer: writer.file(name, chunking)?, members })
+                Ok(PendingFile::Member { writer: writer.file(name, chunking)?, members })
             }
         }
     }
 
-    /// Removes an adopted directory that is not to be kept.
+    /// Removes an adopted directory. Fails if it was not adopted.
     pub fn discard_directory(&self, name: &str) -> Result<()> {
         match self {
             Self::Plain(draft) => draft.discard_directory(name),
@@ -161,7 +174,7 @@ impl Draft {
         }
     }
 
-    /// Makes an empty directory for somebody else to fill.
+    /// Creates an empty directory that another program fills. Fails if it exists.
     pub fn adopt_directory(&self, name: &str) -> Result<PathBuf> {
         match self {
             Self::Plain(draft) => draft.adopt_directory(name),
@@ -169,13 +182,14 @@ impl Draft {
         }
     }
 
-    /// Whether what is put there should not be compressed by those who make it.
+    /// Returns true if the destination compresses, so that programs should not compress their
+    /// output.
     pub fn compresses(&self) -> bool {
         matches!(self, Self::Artifact { .. })
     }
 
-    /// Takes what is in an adopted directory. Its digest is that of the list of
-    /// the digests of its files.
+    /// Completes an adopted directory. Its digest is the digest of the list of digests of its
+    /// files. Fails if a file cannot be read or stored.
     pub fn seal_directory(&self, name: &str) -> Result<FileSummary> {
         let (writer, staging, members) = match self {
             Self::Plain(draft) => return draft.seal_directory(name),
@@ -201,7 +215,7 @@ impl Draft {
         Ok(FileSummary { name: name.to_owned(), content_bytes, stored_bytes, digest })
     }
 
-    /// The URI that it will have.
+    /// Returns the URI that the backup will have. Fails if a path cannot be written as URI.
     pub fn location(&self) -> Result<String> {
         match self {
             Self::Plain(draft) => Ok(draft.location()?.to_string()),
@@ -209,7 +223,7 @@ impl Draft {
         }
     }
 
-    /// The key that it is sealed with.
+    /// Returns the id of the key that encrypts it.
     pub fn key(&self) -> Option<String> {
         match self {
             Self::Plain(_) => None,
@@ -225,8 +239,8 @@ impl Draft {
         }
     }
 
-    /// Gives it its name, with the record that the ledger is going to have. When
-    /// this returns, it is durable.
+    /// Publishes the backup with its future record in the ledger, and returns its URI. The backup
+    /// is durable then. Fails if a file is unfinished or cannot be written.
     pub fn publish(self, record: Value) -> Result<String> {
         match self {
             Self::Plain(draft) => {
@@ -241,23 +255,23 @@ impl Draft {
     }
 }
 
-/// A file that is being put somewhere.
-pub enum DraftFile<'a> {
-    /// As a file.
+/// A file of a pending backup.
+pub enum PendingFile<'a> {
+    /// A plain file.
     Plain(plain::ArtifactWriter),
-    /// As chunks.
+    /// A file in chunks.
     Chunked(FileWriter),
-    /// As chunks, and a part of a directory.
+    /// A file in chunks that belongs to a directory.
     Member {
-        /// Takes the bytes.
+        /// Writes the file.
         writer: FileWriter,
-        /// What is known of the directory.
+        /// The files of the directory that are complete.
         members: &'a Mutex<BTreeMap<String, FileSummary>>,
     },
 }
 
-impl DraftFile<'_> {
-    /// Says that this was all.
+impl PendingFile<'_> {
+    /// Completes the file. Fails if it cannot be written.
     pub fn finish(self) -> Result<FileSummary> {
         match self {
             Self::Plain(file) => file.finish(),
@@ -272,7 +286,7 @@ impl DraftFile<'_> {
     }
 }
 
-impl Write for DraftFile<'_> {
+impl Write for PendingFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.write(bytes),
@@ -288,15 +302,15 @@ impl Write for DraftFile<'_> {
     }
 }
 
-/// A backup that is somewhere.
-pub enum Held {
-    /// As plain files.
+/// A backup in a destination.
+pub enum StoredBackup {
+    /// Plain files.
     Plain(Stored),
-    /// In a store.
+    /// An artifact in a store.
     Artifact(Artifact),
 }
 
-impl Held {
+impl StoredBackup {
     /// Opens the bytes of a backup below one of the roots of `access`. Fails if the artifact of a store
     /// does not have exactly the recorded files, by name, size and digest. Of plain files only the
     /// existence is checked here.
@@ -328,7 +342,7 @@ impl Held {
             };
             let files = match artifact.manifest().file(name) {
                 Some(_) => vec![name.to_owned()],
-                None => self.below(name).map_err(|_| different(format!("{name} is missing")))?,
+                None => self.files_below(name).map_err(|_| different(format!("{name} is missing")))?,
             };
             let sizes = files.iter().map(|file| Ok(artifact.file(file)?.size));
             if sizes.sum::<Result<u64>>()? != recorded.size_bytes {
@@ -343,12 +357,13 @@ impl Held {
         }
     }
 
-    /// Whether a location is a place of this program: a store or a directory.
-    pub fn is_ours(location: &str) -> bool {
+    /// Returns true if a location is the URI of a store or of a directory.
+    pub fn is_location(location: &str) -> bool {
         Store::url_of(location).is_some() || location.parse::<FileUri>().is_ok()
     }
 
-    /// The names of its files, in order; those in directories with their path.
+    /// Returns the names of its files, in order; files in directories with their path. Fails if a
+    /// directory cannot be listed.
     pub fn names(&self) -> Result<Vec<String>> {
         match self {
             Self::Plain(stored) => Ok(stored.files()?.into_iter().map(|file| file.name).collect()),
@@ -361,8 +376,8 @@ impl Held {
         }
     }
 
-    /// The content of a file. What comes out of a store has been proved before
-    /// it comes out; plain files are proved by [`Held::verify`].
+    /// Returns a reader of the content of a file. A reader of a store verifies each chunk before it
+    /// returns it; plain files are verified by [`StoredBackup::verify`]. Fails if the file is missing.
     pub fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         match self {
             Self::Plain(stored) if name.contains('/') => stored.member(name),
@@ -372,7 +387,7 @@ impl Held {
     }
 
     /// Returns true if reading a file to its end verifies its content.
-    pub fn proves_itself(&self) -> bool {
+    pub fn verifies_on_read(&self) -> bool {
         matches!(self, Self::Artifact(_))
     }
 
@@ -382,27 +397,30 @@ impl Held {
         matches!(self, Self::Artifact(artifact) if artifact.is_sealed())
     }
 
-    /// Proves that a file, or a directory, is the one with the digest `expected`.
+    /// Verifies that the content of a file or directory has the digest `expected`. Fails with the
+    /// difference.
     pub fn verify(&self, name: &str, expected: &str, progress: &dyn Progress) -> Result<()> {
         let artifact = match self {
             Self::Plain(stored) => return stored.verify(name, expected, progress),
             Self::Artifact(artifact) => artifact,
         };
-        let names = self.below(name)?;
+        let names = self.files_below(name)?;
         for name in &names {
             artifact.read(name)?.verify(&|bytes| progress.advance(bytes))?;
         }
         self.compare(name, expected)
     }
 
-    /// Writes a directory out into `target`, which is made, by several threads.
+    /// Writes the files of a directory to `target`, which is created, in several threads. Fails if
+    /// the directory does not have the digest `expected`, a file cannot be read or written, or the
+    /// process is interrupted.
     pub fn unpack(&self, name: &str, expected: &str, target: &Path, progress: &dyn Progress) -> Result<()> {
         let same = |path: &str| Some(PathBuf::from(path));
         self.unpack_as(name, expected, target, &same, progress)
     }
 
-    /// The same, where `path_of` says what the files are called outside. Plain
-    /// files have to be proved before.
+    /// Like [`StoredBackup::unpack`], with `path_of` for the paths of the files below `target`. Plain files
+    /// must have been verified before.
     pub fn unpack_as(
         &self,
         name: &str,
@@ -413,7 +431,7 @@ impl Held {
     ) -> Result<()> {
         self.compare(name, expected)?;
         private_directory(target)?;
-        let files = self.below(name)?;
+        let files = self.files_below(name)?;
         let stop = AtomicBool::new(false);
         let unpack = |file: &String| {
             if stop.load(Ordering::Relaxed) || interrupt::requested().is_some() {
@@ -424,7 +442,8 @@ impl Held {
             done
         };
         let is_first = |error: &Error| !matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::Interrupted);
-        let mut errors: Vec<Error> = by_many(&files, unpack).into_iter().filter_map(Result::err).collect();
+        let mut errors: Vec<Error> =
+            parallel_map(&files, unpack).into_iter().filter_map(Result::err).collect();
         match errors.iter().position(is_first) {
             Some(at) => Err(errors.swap_remove(at)),
             None => errors.pop().map_or(Ok(()), Err),
@@ -456,7 +475,7 @@ impl Held {
         Ok(())
     }
 
-    /// Where a directory of plain files is.
+    /// Returns the path of a directory of plain files; `None` in a store.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         match self {
             Self::Plain(stored) => stored.path(name).map(Some),
@@ -464,8 +483,8 @@ impl Held {
         }
     }
 
-    /// The files that `name` is, or has in it, by name.
-    fn below(&self, name: &str) -> Result<Vec<String>> {
+    /// Returns the file `name`, or the files in the directory `name`, sorted.
+    fn files_below(&self, name: &str) -> Result<Vec<String>> {
         let artifact = match self {
             Self::Plain(stored) => return stored.members(name),
             Self::Artifact(artifact) => artifact,
@@ -478,14 +497,14 @@ impl Held {
         if names.is_empty() { artifact.file(name).map(|_| names) } else { Ok(names) }
     }
 
-    /// Compares what the manifest says with the record.
+    /// Compares the digest in the manifest with the recorded one.
     fn compare(&self, name: &str, expected: &str) -> Result<()> {
         let Self::Artifact(artifact) = self else { return Ok(()) };
         let actual = match artifact.manifest().file(name) {
             Some(file) => format!("blake3:{}", file.digest),
             None => {
                 let mut list = String::new();
-                for name in self.below(name)? {
+                for name in self.files_below(name)? {
                     list.push_str(&list_line(&format!("blake3:{}", artifact.file(&name)?.digest), &name));
                 }
                 format!("blake3:{}", blake3::hash(list.as_bytes()).to_hex())
