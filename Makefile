@@ -113,5 +113,5 @@ install: ## program, manual pages and completions below PREFIX (~/.local)
 
 doc: ## the documentation of the library, and the generated parts of docs/
 	@tests/prepare.sh build postgresql test
-	PGGIT_UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+	PGGIT_UPDATE_DOCS=1 $(CARGO) test --locked --test it -- docs::
 	$(CARGO) doc --locked --no-deps

@@ -17,6 +17,7 @@ mod clouds;
 mod config;
 mod create;
 mod create_store;
+mod docs;
 mod doctor;
 mod endpoint;
 mod exchange;

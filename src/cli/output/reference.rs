@@ -32,7 +32,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/cli/output`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+<!-- Generated from `src/cli/output`; `make doc` writes it again. -->
 
 # JSON
 
