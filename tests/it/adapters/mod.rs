@@ -103,10 +103,7 @@ impl Rig {
 
     /// Lets backups be made with Barman.
     pub(crate) fn with_barman(program: &Path) -> Self {
-        let rig = Self::new();
-        // The log goes to both.
-        rig.pgbackrest(&["stanza-create"]);
-        rig.for_barman(program)
+        Self::of(Options::default(), false).for_barman(program)
     }
 
     fn for_barman(mut self, program: &Path) -> Self {
