@@ -54,6 +54,7 @@ mod restored;
 mod schedule;
 mod sessions;
 mod signing;
+mod snapshots;
 mod store_check;
 mod store_copy;
 mod store_gc;
