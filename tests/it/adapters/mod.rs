@@ -86,7 +86,8 @@ impl Rig {
              configuration_files_directory = {at}/conf.d\nlog_file = {at}/log/barman.log\npath_prefix = {bin}\n\
              [main]\ndescription = shop\nconninfo = host={cluster} user=postgres dbname=postgres port={port}\n\
              streaming_conninfo = host={cluster} user=postgres dbname=postgres port={port}\n\
-             backup_method = postgres\nstreaming_archiver = off\narchiver = on\n"
+             backup_method = postgres\nstreaming_archiver = off\narchiver = on\n\
+             immediate_checkpoint = true\n"
         );
         self.write("barman.conf", &barman, 0o644);
     }
