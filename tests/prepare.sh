@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|test|matrix|cases|bench]...`.
+# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|postgresql-<major>|test|cases|bench]...`.
 #
 # Only Debian and its relatives are helped, as root or with a sudo that does not
 # ask. Elsewhere, and when everything is there, nothing is changed and no
@@ -92,6 +92,10 @@ install_version() {
     for pair in "${versions_of_postgresql[@]}"; do
         [[ ${pair%%=*} == "$major" ]] && version=${pair#*=}
     done
+    if [[ -z $version ]]; then
+        echo "prepare.sh: no PostgreSQL $major is known here, only ${versions_of_postgresql[*]%%=*}" >&2
+        exit 2
+    fi
     local target=target/postgresql/$major
     [[ $(cat "$target/version" 2>/dev/null) == "$version" ]] && return
     echo "installing PostgreSQL $version into $target"
@@ -148,9 +152,9 @@ for set in "$@"; do
         need pip python3-pip
         want_versions+=(17)
         ;;
-    matrix)
+    postgresql-[0-9]*)
         need pip python3-pip
-        want_versions+=(14 16 17 18)
+        want_versions+=("${set#postgresql-}")
         ;;
     cases)
         need python3 python3

@@ -100,7 +100,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/config/keys.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+<!-- Generated from `src/config/keys.rs`; `make doc` writes it again. -->
 
 # Configuration
 

@@ -147,7 +147,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/failure/mod.rs`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+<!-- Generated from `src/failure/mod.rs`; `make doc` writes it again. -->
 
 # Exit codes
 

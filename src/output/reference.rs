@@ -32,7 +32,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/output`; `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes it again. -->
+<!-- Generated from `src/output`; `make doc` writes it again. -->
 
 # JSON
 

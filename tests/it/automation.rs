@@ -39,7 +39,7 @@ impl Chat {
         let began = Instant::now();
         while self.events().len() < count {
             assert!(began.elapsed() < Duration::from_secs(60), "{:?}", self.events());
-            std::thread::yield_now();
+            crate::cluster::pause();
         }
         self.events()
     }

@@ -2,8 +2,8 @@
 //!
 //! A cluster lives in one short directory directly under `/tmp` (socket paths
 //! are limited to 107 bytes), listens on a unix socket there, and stops when it
-//! is dropped. A seed data directory is made by `initdb` once per test process
-//! and copied for every cluster. A reaper process that waits for the end of
+//! is dropped. A seed data directory is made by `initdb` once per version, kept
+//! in `target/tmp`, and copied for every cluster. A reaper process that waits for the end of
 //! this one stops and removes whatever is left, however the end came.
 //!
 //! The programs are those of `PGGIT_TEST_PGBIN`, else of `pg_config`, else the
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// How a cluster shall differ from the default one.
 #[derive(Debug, Clone, Default)]
@@ -121,7 +122,10 @@ impl Cluster {
 
     fn start_with(options: &Options) -> Cluster {
         let dir = fresh_dir();
-        run(Command::new("cp").arg("-a").arg(seed(&options.bin_dir())).arg(dir.join("data")));
+        run(Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .arg(seed(&options.bin_dir()))
+            .arg(dir.join("data")));
         if options.tcp {
             let hba = "local all all trust\nlocal replication all trust\n\
                        host all all 127.0.0.1/32 scram-sha-256\n";
@@ -213,6 +217,17 @@ impl Cluster {
         let mut command = client_of(&self.bin, "psql");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]).arg(self.conninfo(db)).args(["-c", sql]);
         command.output().expect("psql starts")
+    }
+
+    /// Waits, in the server, until `condition` is true.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, db: &str, condition: &str) {
+        let sql = format!(
+            "do $$ begin for i in 1..3000 loop exit when ({condition}); perform pg_sleep(0.02); perform \
+             pg_stat_clear_snapshot(); end loop; end $$"
+        );
+        self.psql(db, &sql);
+        assert_eq!(self.psql(db, &format!("select ({condition})")), "t", "{condition}");
     }
 
     /// Makes an empty database whose name begins with `prefix` and is used by
@@ -318,6 +333,14 @@ fn run(command: &mut Command) {
     assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
 }
 
+/// Leaves the machine to what is waited for, between two looks at it.
+pub(crate) fn pause() {
+    let (until, began) = (Duration::from_millis(20), Instant::now());
+    while let Some(left) = until.checked_sub(began.elapsed()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// An empty directory of the owner of servers, which goes with this process.
 pub(crate) fn fresh_dir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -346,19 +369,37 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Data directory initialised once per process and version, and copied by every
-/// cluster.
+/// A data directory that every cluster of this version is a copy of. It is made once and kept in
+/// `target/tmp/clusters`; it gets its name when it is complete, so that whoever dies while making
+/// it leaves nothing that others take for one.
 fn seed(bin: &Path) -> PathBuf {
     static SEEDS: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut seeds = SEEDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = seeds.entry(bin.to_owned()).or_insert_with(|| {
-        assert!(bin.join("initdb").exists(), "no PostgreSQL in {}: run tests/prepare.sh test", bin.display());
-        let data = fresh_dir().join("data");
-        let options = ["-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync"];
-        run(pg(bin, "initdb").args(options).arg("-D").arg(&data));
-        data
-    });
-    made.clone()
+    seeds.entry(bin.to_owned()).or_insert_with(|| shared_seed(bin)).clone()
+}
+
+const INITDB_OPTIONS: [&str; 7] = ["-A", "trust", "-U", "postgres", "--no-locale", "-EUTF8", "--no-sync"];
+
+fn shared_seed(bin: &Path) -> PathBuf {
+    assert!(bin.join("initdb").exists(), "no PostgreSQL in {}: run tests/prepare.sh test", bin.display());
+    let version = client_of(bin, "initdb").arg("--version").output().expect("initdb starts").stdout;
+    let key =
+        format!("{} {INITDB_OPTIONS:?} {:?} {}", bin.display(), owner(), String::from_utf8_lossy(&version));
+    let seeds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clusters");
+    fs::create_dir_all(&seeds).expect("target is writable");
+    let seed = seeds.join(&blake3::hash(key.as_bytes()).to_hex()[..16]);
+    // Others wait here; the lock ends with this process.
+    let lock = fs::File::create(seed.with_extension("lock")).expect("target is writable");
+    lock.lock().expect("files can be locked");
+    if !seed.exists() {
+        let (made, unfinished) = (fresh_dir().join("data"), seed.with_extension("unfinished"));
+        run(pg(bin, "initdb").args(INITDB_OPTIONS).arg("-D").arg(&made));
+        let _ = fs::remove_dir_all(&unfinished);
+        run(Command::new("cp").arg("-a").arg(&made).arg(&unfinished));
+        fs::rename(&unfinished, &seed).expect("target is writable");
+        let _ = fs::remove_dir_all(made);
+    }
+    seed
 }
 
 /// Waits for the end of this process, which closes its standard input, and then

@@ -107,7 +107,7 @@ fn settle(pair: &Pair) {
             .count()
     };
     while locks() > 0 && Instant::now() < deadline {
-        std::thread::yield_now();
+        crate::cluster::pause();
     }
     assert_eq!(locks(), 0);
 }

@@ -25,7 +25,7 @@ fn wait_until_gone(pid: &str) {
     let state = || fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     while state().is_some_and(|stat| !stat.contains(") Z ")) {
         assert!(start.elapsed() < Duration::from_secs(20), "process {pid} still runs");
-        std::thread::yield_now();
+        crate::cluster::pause();
     }
 }
 

@@ -262,10 +262,8 @@ impl Stage {
         fs::write(self.sandbox.path().join("moment"), self.cluster.psql("shop", moment)).unwrap();
         self.cluster.psql("shop", "delete from orders");
         let last = self.cluster.psql("shop", "select pg_walfile_name(pg_switch_wal())");
-        crate::wal::until(
-            &self.cluster,
-            &format!("select last_archived_wal >= '{last}' from pg_stat_archiver"),
-        );
+        let archived = format!("select last_archived_wal >= '{last}' from pg_stat_archiver");
+        self.cluster.wait_until("postgres", &archived);
     }
 
     fn before_the_mistake(&self) {

@@ -229,16 +229,6 @@ fn a_server_archives_and_its_log_is_received() {
     assert!(json["runs"][0]["segments"].as_u64().unwrap() >= 4, "{json}");
 }
 
-/// Waits, in the server, until `condition` is true.
-pub(crate) fn until(cluster: &Cluster, condition: &str) {
-    let sql = format!(
-        "do $$ begin for i in 1..1200 loop exit when ({condition}); perform pg_sleep(0.05); perform pg_stat_clear_snapshot(); \
-         end loop; end $$"
-    );
-    cluster.psql("postgres", &sql);
-    assert_eq!(cluster.psql("postgres", &format!("select ({condition})")), "t", "{condition}");
-}
-
 #[test]
 fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
     let cluster = Options::default().setting("archive_mode=on").setting("wal_level=replica").start();
@@ -273,7 +263,7 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
     cluster.psql("postgres", "select pg_create_restore_point('before the mistake')");
     let end = lsn_of("delete from t where n > 5");
     let last = cluster.psql("postgres", "select pg_walfile_name(pg_switch_wal())");
-    until(&cluster, &format!("select last_archived_wal >= '{last}' from pg_stat_archiver"));
+    cluster.wait_until("postgres", &format!("select last_archived_wal >= '{last}' from pg_stat_archiver"));
 
     let restore = |args: &[&str]| {
         let dir = crate::cluster::fresh_dir();
@@ -292,7 +282,7 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
         let (dir, output) = restore(&args);
         output.success();
         let restored = Options::default().start_in(dir);
-        until(&restored, "select not pg_is_in_recovery()");
+        restored.wait_until("postgres", "select not pg_is_in_recovery()");
         assert_eq!(restored.psql("postgres", "select count(*) from t"), rows, "{args:?}");
         assert_eq!(restored.psql("postgres", "show archive_mode"), "off");
     }

@@ -192,7 +192,7 @@ fn barman_conforms(rig: &Rig) {
 
 #[test]
 fn barman_of_debian_conforms() {
-    barman_conforms(&Rig::with_barman("/usr/bin/barman".as_ref()));
+    barman_conforms(&Rig::with_barman(&super::barman::debians()));
 }
 
 #[test]

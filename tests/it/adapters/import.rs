@@ -182,7 +182,7 @@ fn a_backup_whose_maker_died_after_the_tool_was_done_is_completed_by_import() {
 
 #[test]
 fn backups_of_barman_are_imported() {
-    let rig = Rig::with_barman("/usr/bin/barman".as_ref());
+    let rig = Rig::with_barman(&super::barman::debians());
     rig.barman(&["backup", "--wait", "main"]);
     rig.pggit(&["backup", "import", "--tool", "barman", "--server", "main"]).success();
     rig.pggit(&["backup", "import"]).success();

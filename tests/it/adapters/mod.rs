@@ -86,7 +86,8 @@ impl Rig {
              configuration_files_directory = {at}/conf.d\nlog_file = {at}/log/barman.log\npath_prefix = {bin}\n\
              [main]\ndescription = shop\nconninfo = host={cluster} user=postgres dbname=postgres port={port}\n\
              streaming_conninfo = host={cluster} user=postgres dbname=postgres port={port}\n\
-             backup_method = postgres\nstreaming_archiver = off\narchiver = on\n"
+             backup_method = postgres\nstreaming_archiver = off\narchiver = on\n\
+             immediate_checkpoint = true\n"
         );
         self.write("barman.conf", &barman, 0o644);
     }
@@ -103,10 +104,7 @@ impl Rig {
 
     /// Lets backups be made with Barman.
     pub(crate) fn with_barman(program: &Path) -> Self {
-        let rig = Self::new();
-        // The log goes to both.
-        rig.pgbackrest(&["stanza-create"]);
-        rig.for_barman(program)
+        Self::of(Options::default(), false).for_barman(program)
     }
 
     fn for_barman(mut self, program: &Path) -> Self {

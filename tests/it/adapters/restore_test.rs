@@ -224,7 +224,7 @@ fn barman(rig: &Rig) {
 
 #[test]
 fn a_backup_of_the_old_barman_is_recovered() {
-    barman(&Rig::with_barman("/usr/bin/barman".as_ref()));
+    barman(&Rig::with_barman(&super::barman::debians()));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn pgbackrest() {
 
 #[test]
 fn barman() {
-    goes_to_both(&Rig::with_barman("/usr/bin/barman".as_ref()).backed_up(), &Options::default());
+    goes_to_both(&Rig::with_barman(&super::barman::debians()).backed_up(), &Options::default());
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn writers_that_are_killed_leave_no_lock_and_lose_nothing_they_acknowledged() {
     // A git that outlived its writer finishes what it began.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !locks(&sandbox).is_empty() && Instant::now() < deadline {
-        std::thread::yield_now();
+        crate::cluster::pause();
     }
     assert_eq!(locks(&sandbox), [""; 0]);
     let records = check(&sandbox, &ids);

@@ -162,6 +162,7 @@ fn assert_no_process(yard: &Yard) {
     };
     while left() > 0 {
         assert!(began.elapsed() < Duration::from_secs(30), "a process is left");
+        crate::cluster::pause();
     }
 }
 

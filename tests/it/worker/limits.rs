@@ -62,7 +62,7 @@ fn wait_until(address: &str, path: &str, words: &str) {
             return;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no {words:?} in {answer}");
-        std::thread::yield_now();
+        crate::cluster::pause();
     }
 }
 

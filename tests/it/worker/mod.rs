@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, pause};
 use crate::create::Shop;
 
 /// Where the jobs are.
@@ -70,7 +70,7 @@ impl Yard {
                 return job;
             }
             assert!(began.elapsed() < Duration::from_secs(60), "{job:#}");
-            std::thread::yield_now();
+            pause();
         }
     }
 
@@ -161,22 +161,17 @@ impl<'a> Holder<'a> {
         let mut psql = crate::cluster::client("psql");
         let sql = "begin; lock table orders in access exclusive mode; select 'held'; select pg_sleep(1000)";
         psql.args(["-XAtq", "-d"]).arg(cluster.conninfo(database)).args(["-c", "set x.y = ''", "-c", sql]);
-        let mut child = psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted and relation = \
-                    'orders'::regclass";
-        while cluster.psql(database, held) != "1" {
-            assert!(child.try_wait().unwrap().is_none(), "the lock cannot be had");
-        }
+        let child = psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let held = "exists (select from pg_locks where mode = 'AccessExclusiveLock' and granted and relation = \
+                    'orders'::regclass)";
+        cluster.wait_until(database, held);
         Self { psql: child, cluster, database: database.to_owned() }
     }
 
     /// Waits until somebody waits for the table.
     pub fn wait_for_dump(cluster: &Cluster, database: &str) {
-        let waits = "select count(*) from pg_locks where not granted and relation = 'orders'::regclass";
-        let began = Instant::now();
-        while cluster.psql(database, waits) == "0" {
-            assert!(began.elapsed() < Duration::from_secs(60), "nobody dumps");
-        }
+        let waits = "exists (select from pg_locks where not granted and relation = 'orders'::regclass)";
+        cluster.wait_until(database, waits);
     }
 }
 
@@ -218,7 +213,7 @@ pub fn wait_for_attempts(yard: &Yard) {
     let began = Instant::now();
     while std::fs::read_dir("/proc").unwrap().flatten().any(|process| is_attempt(&process)) {
         assert!(began.elapsed() < Duration::from_secs(60), "an attempt is left");
-        std::thread::yield_now();
+        pause();
     }
 }
 
@@ -229,6 +224,7 @@ pub fn assert_no_tool(yard: &Yard) {
     let began = Instant::now();
     while !tools(yard).is_empty() {
         assert!(began.elapsed() < Duration::from_secs(20), "a pg_dump is left");
+        pause();
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::likeness::shape;
+use super::likeness::shape;
 
 /// One command and the output that the document shows.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 
 use crate::cluster::{self, Cluster};
 use crate::sandbox::Sandbox;
@@ -12,7 +11,7 @@ use crate::sandbox::Sandbox;
 /// The sandbox and the server of one document.
 pub struct Stage {
     sandbox: Sandbox,
-    cluster: Arc<Cluster>,
+    cluster: Cluster,
 }
 
 impl Stage {
@@ -20,7 +19,7 @@ impl Stage {
     /// second, and a database `shop` that has them all.
     pub fn new() -> Self {
         let mut sandbox = Sandbox::new();
-        let cluster = Cluster::shared();
+        let cluster = Cluster::start();
         let bin = sandbox.path().join("bin");
         fs::create_dir(&bin).expect("fresh directory");
         symlink(env!("CARGO_BIN_EXE_git-pggit"), bin.join("git-pggit")).expect("fresh directory");

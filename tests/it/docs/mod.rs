@@ -1,25 +1,16 @@
 //! What the documents say is what the program does: tables that are generated
 //! from those of the program, and commands that are run.
-//! `PGGIT_UPDATE_DOCS=1 cargo test --test docs` writes them again.
-#![allow(clippy::disallowed_methods, missing_docs, unreachable_pub)]
+//! `make doc` writes them again.
 
-#[path = "it/cluster.rs"]
-#[allow(dead_code)]
-mod cluster;
-#[path = "docs/console.rs"]
 mod console;
-#[path = "docs/likeness.rs"]
 mod likeness;
-#[path = "it/sandbox.rs"]
-#[allow(dead_code)]
-mod sandbox;
-#[path = "docs/stage.rs"]
 mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stage::Stage;
+use self::stage::Stage;
+use crate::sandbox::Sandbox;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -47,7 +38,7 @@ fn check(path: &str, generated: &str) {
     let first = written.lines().zip(generated.lines()).position(|(a, b)| a != b);
     assert!(
         written == generated,
-        "{path} is out of date from line {}: run `PGGIT_UPDATE_DOCS=1 cargo test --test docs`",
+        "{path} is out of date from line {}: run `make doc`",
         first.map_or(1, |line| line + 1)
     );
 }
@@ -88,11 +79,7 @@ fn the_reference_of_the_commands_is_what_they_do() {
         write(path, &text);
     }
     let told: Vec<_> = differences.iter().map(|(step, output)| console::difference(step, output)).collect();
-    assert!(
-        told.is_empty(),
-        "{path} does not show what happens:\n{}\nrun `PGGIT_UPDATE_DOCS=1 cargo test --test docs`",
-        told.join("\n")
-    );
+    assert!(told.is_empty(), "{path} does not show what happens:\n{}\nrun `make doc`", told.join("\n"));
 }
 
 /// The reference has a section for every command, and for no other.
@@ -105,7 +92,7 @@ fn every_command_has_its_section() {
         .filter_map(|line| line.strip_suffix('`'))
         .map(str::to_owned)
         .collect();
-    let sandbox = sandbox::Sandbox::new();
+    let sandbox = Sandbox::new();
     let dir = sandbox.path().join("man");
     let _ = sandbox.pggit(["man".as_ref(), "--dir".as_ref(), dir.as_os_str()]).success();
     let pages: Vec<_> =
