@@ -64,7 +64,7 @@ fn assert_equal_to_scan(repo: &Repo) -> usize {
                     row.commit(),
                     row.kind(),
                     row.tool(),
-                    pggit::backup::displayed(row.status(), row.owner().as_ref()),
+                    pggit::backup::displayed_row_status(&row),
                     row.size_bytes(),
                     row.stored_bytes(),
                     row.registered_at(),

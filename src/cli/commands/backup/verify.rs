@@ -109,19 +109,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if args.report {
         return report(args, context);
     }
-    // Of what belongs together with one of several that exclude each other the parser knows nothing.
-    for (given, with, needs) in [
-        (args.since.is_some(), "--since", "--report"),
-        (args.format.is_some(), "--format", "--report"),
-        (args.dry_run && !args.due, "--dry-run", "--due"),
-    ] {
-        if given {
-            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
-        }
-    }
-    if args.dry_run && !args.from.is_empty() {
-        return Err(Failure::new(Code::Usage, "--from does not go with --dry-run, which reads no bytes"));
-    }
+    check(args)?;
     args.from.apply(context)?;
     let wanted = wanted(args, context)?;
     if args.dry_run {
@@ -174,6 +162,24 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let failure = Failure::new(Code::Negative, "verification failed");
     Err(failed.into_iter().fold(failure, Failure::cause))
+}
+
+/// Fails if an option was given without the one that it goes with. The parser does not know this of
+/// options that go with one of several that exclude each other.
+fn check(args: &Args) -> Result<(), Failure> {
+    for (given, with, needs) in [
+        (args.since.is_some(), "--since", "--report"),
+        (args.format.is_some(), "--format", "--report"),
+        (args.dry_run && !args.due, "--dry-run", "--due"),
+    ] {
+        if given {
+            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
+        }
+    }
+    if args.dry_run && !args.from.is_empty() {
+        return Err(Failure::new(Code::Usage, "--from does not go with --dry-run, which reads no bytes"));
+    }
+    Ok(())
 }
 
 fn wanted(args: &Args, context: &Context) -> Result<Vec<WantedVerification>, Failure> {

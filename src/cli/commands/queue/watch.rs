@@ -72,5 +72,9 @@ fn look(
 
 fn say(job: &Job, context: &Context) -> Result<(), Failure> {
     let job = JobOutput::from(job);
-    Ok(if context.ui.wants_json() { context.ui.json_line(&job)? } else { job.print_state(&context.ui)? })
+    let printed = match context.ui.wants_json() {
+        true => context.ui.json_line(&job),
+        false => job.print_state(&context.ui),
+    };
+    Ok(printed?)
 }
