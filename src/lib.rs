@@ -18,6 +18,7 @@ pub mod policy;
 pub mod schedule;
 pub mod sql;
 
+pub mod artifacts;
 pub mod automation;
 pub mod backup;
 pub mod ledger;

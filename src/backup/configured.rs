@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
+use crate::artifacts::adapter_for;
+use crate::config::{DatabaseConfig, Tool};
 use crate::ledger::Entry;
+use crate::pg::{Client, ConnInfo};
 use crate::progress::Progress;
 use crate::workspace::{Workspace, connect, places, store};
 
+use super::Error;
 use super::create::{Request, Surroundings, Unsuccessful, create};
-use super::{Error, adapter_for, decide};
 
 /// Replaces the tool `auto` by the one for the size of the database.
 pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), Error> {
@@ -52,4 +55,16 @@ pub fn create_configured(
         progress,
     };
     Ok(create(&surroundings, request))
+}
+
+/// Decides what `auto` means, by the size of the database.
+fn decide(database: &mut DatabaseConfig, server: &ConnInfo) -> Result<(), Error> {
+    if database.tool.value == Tool::Auto {
+        let size = Client::connect(server, connect::APPLICATION)?.facts()?.database_size_bytes;
+        database.tool.value = match size < database.auto_size.value {
+            true => Tool::PgDump,
+            false => Tool::PgBasebackup,
+        };
+    }
+    Ok(())
 }

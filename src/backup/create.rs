@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use crate::artifacts::{DraftSink, HeldSource, NoSink, ROW_COUNTS, of_store, row_counts};
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
@@ -27,12 +28,9 @@ use crate::store::{Access, Draft, Held, Place};
 use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, DumpSpec, Programs};
 
-use super::adapters::values;
 use super::base::choose_base;
 use super::choice::{Asked, Chosen, choose};
-use super::counts::{ROW_COUNTS, row_counts};
 use super::error::{Error, NotAgain};
-use super::sink::{DraftSink, HeldSource, NoSink, of_store};
 
 /// What is to be backed up and how.
 #[derive(Debug)]
@@ -383,11 +381,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let spec = DumpSpec {
-            schemas: values(&database.schemas),
-            exclude_schemas: values(&database.exclude_schemas),
-            tables: values(&database.tables),
-            exclude_tables: values(&database.exclude_tables),
-            with_extensions: false,
+            options: database.dump.clone(),
             snapshot: order.snapshot.map(str::to_owned),
             deadline: order.deadline,
             ..DumpSpec::of_schema(self.client, false)?
@@ -403,7 +397,7 @@ impl Run<'_> {
     ) -> Option<impl FnOnce() -> serde_json::Value + Send + use<'s>> {
         let (database, server) = (&self.request.database, &self.around.server);
         let snapshot = snapshot.filter(|_| database.record_counts.value)?;
-        let schemas: Vec<&str> = database.schemas.iter().map(|schema| schema.value.as_str()).collect();
+        let schemas: Vec<&str> = database.dump.schemas.iter().map(String::as_str).collect();
         Some(move || row_counts(server, snapshot, &schemas))
     }
 

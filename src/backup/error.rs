@@ -2,7 +2,7 @@
 
 use crate::domain::{BackupId, CommitId, DatabaseName, Status};
 use crate::process::interrupt::Signal;
-use crate::{config, git, ledger, pg, process, store, tools, workspace};
+use crate::{artifacts, git, ledger, pg, process, store, tools, workspace};
 
 /// An error of the room `backup`.
 #[derive(Debug, thiserror::Error)]
@@ -22,18 +22,12 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A setting is wrong.
+    /// The tool of the database cannot be set up.
     #[error(transparent)]
-    Config(#[from] config::Error),
+    Artifacts(#[from] artifacts::Error),
     /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
-    /// The configured tool is none of those that are known.
-    #[error("there is no tool `{name}`")]
-    UnknownTool {
-        /// What was configured.
-        name: String,
-    },
     /// The tool has no catalogue of backups to look into.
     #[error("{tool} has no catalogue of its own")]
     NoCatalogue {
@@ -111,11 +105,8 @@ impl Error {
             Self::NotAgain { reason, .. } => *reason == NotAgain::BeingMade,
             Self::Interrupted { .. } => true,
             Self::Workspace(error) => error.retry(),
-            Self::Config(_)
-            | Self::UnknownTool { .. }
-            | Self::NoCatalogue { .. }
-            | Self::MarkDiffers { .. }
-            | Self::MarkUnknown { .. } => false,
+            Self::Artifacts(error) => error.retry(),
+            Self::NoCatalogue { .. } | Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => false,
         }
     }
 
@@ -136,9 +127,7 @@ impl Error {
             Self::Store(_) => "destination",
             Self::BaseUnreadable { .. } => "base-unreadable",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
-            Self::Config(_) | Self::Workspace(_) | Self::UnknownTool { .. } | Self::NoCatalogue { .. } => {
-                "configuration"
-            }
+            Self::Artifacts(_) | Self::Workspace(_) | Self::NoCatalogue { .. } => "configuration",
             Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
         }
     }
@@ -196,7 +185,7 @@ mod tests {
             store::Error::Denied { path: path() }.into(),
             git::Error::Io { path: path(), source: io::ErrorKind::PermissionDenied.into() }.into(),
             again(NotAgain::Over(Status::Deleted)),
-            Error::UnknownTool { name: "x".to_owned() },
+            artifacts::Error::UnknownTool { name: "x".to_owned() }.into(),
         ] {
             assert!(!error.retry(), "{error:?}");
         }

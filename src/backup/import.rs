@@ -11,12 +11,12 @@ use crate::domain::{
     Metadata, Postgres, Record, Started, Status, Timestamp, Tool,
 };
 use crate::git::{Oid, Repository, Walk};
-use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup};
+use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup, is_interrupted};
 use crate::tools::Adapter;
 use crate::tools::adapter::Catalogued;
 
 use super::create::default_name;
-use super::{Asked, Error, is_interrupted};
+use super::{Asked, Error};
 
 /// What is compared with what.
 pub struct Import<'a> {

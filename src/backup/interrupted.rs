@@ -1,19 +1,8 @@
 //! Records that say `in_progress` though nobody works on them any more.
 
 use crate::domain::{Backup, BackupId, Body, Failed, Failure, Line, Owner, Status};
-use crate::ledger::{self, Change, Entry, Ledger};
+use crate::ledger::{self, Change, Entry, Ledger, is_abandoned, is_interrupted};
 use crate::process::{Liveness, is_alive};
-
-/// Is the process that works on this backup known to be dead? A process of
-/// another machine cannot be seen from here and is believed to live.
-pub fn is_interrupted(backup: &Backup) -> bool {
-    is_abandoned(backup.status, owner(backup))
-}
-
-/// The same of a backup of which only this is known.
-pub fn is_abandoned(status: Status, owner: Option<&Owner>) -> bool {
-    status == Status::InProgress && owner.is_some_and(|owner| is_alive(owner) == Liveness::Dead)
-}
 
 /// The state as people are told: that of the record, or `interrupted`.
 pub fn displayed_status(backup: &Backup) -> &'static str {

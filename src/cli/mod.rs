@@ -86,7 +86,12 @@ const AFTER_HELP: &str = "Exit codes are listed in docs/exit-codes.md, settings 
 
 impl Cli {
     fn wishes(&self) -> Wishes {
-        Wishes { json: self.json, quiet: self.quiet, color: self.color.map(ColorChoice::from), no_pager: self.no_pager }
+        Wishes {
+            json: self.json,
+            quiet: self.quiet,
+            color: self.color.map(ColorChoice::from),
+            no_pager: self.no_pager,
+        }
     }
 }
 

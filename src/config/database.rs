@@ -9,8 +9,7 @@ use super::url::DatabaseUrl;
 use super::value::{self, KnownPlace, Refused, Tool};
 use super::{Config, Error, Key, Reach, keys};
 use crate::domain::{
-    BackupType, Checkpoint, Compression, DatabaseName, DumpFormat, Globals, TableName, VerifyPolicy,
-    WalMethod,
+    BackupType, Checkpoint, Compression, DatabaseName, DumpOptions, VerifyPolicy, WalMethod,
 };
 
 /// The settings of one database, each with the place it comes from.
@@ -24,18 +23,8 @@ pub struct DatabaseConfig {
     pub tool: Setting<Tool>,
     /// The type of backup that is made by default.
     pub backup_type: Setting<BackupType>,
-    /// The format of its dumps.
-    pub format: Setting<DumpFormat>,
-    /// How many tables are dumped at once.
-    pub jobs: Option<Setting<u16>>,
-    /// The schemas that are dumped; empty for all of them.
-    pub schemas: Vec<Setting<String>>,
-    /// The schemas that are not.
-    pub exclude_schemas: Vec<Setting<String>>,
-    /// The tables that are dumped; empty for all of them.
-    pub tables: Vec<Setting<TableName>>,
-    /// The tables that are not.
-    pub exclude_tables: Vec<Setting<TableName>>,
+    /// The options of its dumps.
+    pub dump: DumpOptions,
     /// From which size on the tool `auto` copies the cluster, in bytes.
     pub auto_size: Setting<u64>,
     /// How a copy of the cluster begins.
@@ -50,8 +39,6 @@ pub struct DatabaseConfig {
     pub output: Option<Setting<PathBuf>>,
     /// How hard they are compressed.
     pub compression: Setting<Compression>,
-    /// Whether roles and tablespaces are taken along.
-    pub globals: Setting<Globals>,
     /// Whether the schema is kept beside the record.
     pub record_schema: Setting<bool>,
     /// Whether rows are counted for restore tests to compare.
@@ -114,12 +101,7 @@ impl Config {
             url: lookup.one("url", |text| DatabaseUrl::parse(text).map_err(Refused::Url))?,
             tool: lookup.or_default("tool", by_word)?,
             backup_type: lookup.or_default("type", by_word)?,
-            format: lookup.or_default("format", by_word)?,
-            jobs: lookup.one("jobs", |text| value::jobs(text).ok_or(Refused::Form))?,
-            schemas: lookup.all("schema", |text| value::schema(text).ok_or(Refused::Form))?,
-            exclude_schemas: lookup.all("excludeSchema", |text| value::schema(text).ok_or(Refused::Form))?,
-            tables: lookup.all("table", |text| value::table(text).ok_or(Refused::Form))?,
-            exclude_tables: lookup.all("excludeTable", |text| value::table(text).ok_or(Refused::Form))?,
+            dump: lookup.dump_options()?,
             auto_size: lookup.or_default("autoThreshold", |text| value::size(text).ok_or(Refused::Form))?,
             checkpoint: lookup.or_default("basebackupCheckpoint", by_word)?,
             max_rate: lookup.one("basebackupMaxRate", |text| value::rate(text).ok_or(Refused::Form))?,
@@ -127,7 +109,6 @@ impl Config {
             store: lookup.store()?,
             output: lookup.directory("plainDir")?,
             compression: lookup.or_default("compressionLevel", by_word)?,
-            globals: lookup.or_default("globals", by_word)?,
             record_schema: lookup.or_default("recordSchema", |t| value::boolean(t).ok_or(Refused::Form))?,
             record_counts: lookup
                 .or_default("recordRowCounts", |t| value::boolean(t).ok_or(Refused::Form))?,

@@ -10,6 +10,7 @@
 mod automation;
 mod aws;
 mod database;
+mod dump;
 mod environment;
 mod error;
 mod keys;

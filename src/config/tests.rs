@@ -1,5 +1,6 @@
 //! The rules of precedence and trust, over values written as git writes them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
@@ -31,6 +32,12 @@ fn load(given: &Given<'_>) -> Config {
     Config::load(&git, &written(given.committed, Scope::Blob), &environment)
 }
 
+/// Returns the origin of the value of a key of the database `main`.
+fn origin_of(config: &Config, key: &str) -> Origin {
+    let row = config.rows_of(&name("main")).into_iter().find(|row| row.key == key).unwrap();
+    row.values.last().unwrap().origin.clone()
+}
+
 fn name(text: &str) -> DatabaseName {
     text.parse().unwrap()
 }
@@ -42,11 +49,12 @@ fn without_anything_everything_is_the_default() {
     assert_eq!(config.warnings(), []);
     assert_eq!(config.problems(), []);
     let main = config.database(&name("main")).unwrap();
-    assert_eq!(main.format, Setting { value: DumpFormat::Custom, origin: Origin::Default });
+    assert_eq!(main.dump.format, DumpFormat::Custom);
+    assert_eq!(origin_of(&config, "pggit.main.format"), Origin::Default);
     assert_eq!(main.compression.value, Compression::Zstd(3));
-    assert_eq!(main.globals.value, Globals::All);
+    assert_eq!(main.dump.globals, Globals::All);
     assert!(main.record_schema.value);
-    assert_eq!((main.url, main.jobs, main.output, main.timeout), (None, None, None, None));
+    assert_eq!((main.url, main.dump.jobs, main.output, main.timeout), (None, None, None, None));
 }
 
 #[test]
@@ -57,10 +65,13 @@ fn the_environment_counts_before_git_and_git_before_the_committed_file() {
         local: "[pggit \"main\"]\n url = service=x\n FORMAT = directory",
         environment: &[],
     };
-    let main = load(&given).database(&name("main")).unwrap();
-    assert_eq!(main.format.value, DumpFormat::Directory);
-    assert_eq!(main.format.origin, Origin::Git { scope: Scope::Local, file: "local".into() });
-    assert_eq!(main.jobs, Some(Setting { value: 2, origin: Origin::Committed }));
+    let config = load(&given);
+    let main = config.database(&name("main")).unwrap();
+    assert_eq!(main.dump.format, DumpFormat::Directory);
+    let local = Origin::Git { scope: Scope::Local, file: "local".into() };
+    assert_eq!(origin_of(&config, "pggit.main.format"), local);
+    assert_eq!(main.dump.jobs, NonZeroU32::new(2));
+    assert_eq!(origin_of(&config, "pggit.main.jobs"), Origin::Committed);
     assert_eq!(main.timeout.unwrap().value, Duration::from_secs(1800));
     assert_eq!(main.compression.value, Compression::Zstd(5));
     given.environment = &[("PGGIT_COMPRESSION_LEVEL", "none")];
@@ -97,7 +108,7 @@ fn schemas_of_one_place_replace_those_of_a_lesser_one() {
     };
     let schemas = |database: &str| -> Vec<String> {
         let config = load(&given).database(&name(database)).unwrap();
-        config.schemas.into_iter().map(|s| s.value).collect()
+        config.dump.schemas
     };
     assert_eq!(schemas("a"), ["z", "with \"quotes\""]);
     assert_eq!(schemas("b"), ["y"]);
@@ -113,7 +124,7 @@ fn a_clone_cannot_choose_hosts_programs_and_directories() {
     let config = load(&given);
     assert_eq!(config.pgbin().unwrap(), None);
     let main = config.database(&name("main")).unwrap();
-    assert_eq!((main.url, main.output, main.format.value), (None, None, DumpFormat::Tar));
+    assert_eq!((main.url, main.output, main.dump.format), (None, None, DumpFormat::Tar));
     assert_eq!(config.databases(), [name("main")]);
     let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 5);
@@ -128,7 +139,7 @@ fn somebody_else_s_repository_is_trusted_like_a_clone() {
     let mut git = written("[pggit \"main\"]\n url = host=evil\n format = tar", Scope::Local);
     git.iter_mut().for_each(|entry| entry.trusted = false);
     let main = Config::load(&git, &[], &Environment::default()).database(&name("main")).unwrap();
-    assert_eq!((main.url, main.format.value), (None, DumpFormat::Tar));
+    assert_eq!((main.url, main.dump.format), (None, DumpFormat::Tar));
 }
 
 #[test]

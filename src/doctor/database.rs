@@ -92,7 +92,7 @@ fn privileges(
     database: &DatabaseConfig,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let schemas: Vec<&str> = database.schemas.iter().map(|schema| schema.value.as_str()).collect();
+    let schemas: Vec<&str> = database.dump.schemas.iter().map(String::as_str).collect();
     let may = client.privileges(&schemas)?;
     let user = quote_ident(client.conninfo().user());
     if may.may_mark {
@@ -118,7 +118,7 @@ fn privileges(
             .problem("row security", format!("{user} does not see all rows of {}", listed(&may.filtered)))
             .remedy(format!("ALTER ROLE {user} BYPASSRLS"));
     }
-    match (database.globals.value, facts.can_read_role_passwords) {
+    match (database.dump.globals, facts.can_read_role_passwords) {
         (Globals::All, false) => drop(
             findings
                 .problem("roles", format!("{user} may not read the passwords of roles"))
@@ -179,7 +179,7 @@ fn programs(
     // What is wrong with the setting has been said.
     let Ok(pgbin) = pgbin else { return };
     let tools = Programs::new(pgbin.map(|dir| dir.value)).for_server(facts.map_or(0, |facts| facts.major));
-    let dumpall = (database.globals.value != Globals::None).then_some(Program::PgDumpall);
+    let dumpall = (database.dump.globals != Globals::None).then_some(Program::PgDumpall);
     let copies = matches!(database.tool.value, Tool::PgBasebackup | Tool::Auto);
     let basebackup = copies.then_some(Program::PgBasebackup);
     let needed = [Some(Program::PgDump), Some(Program::PgRestore), dumpall, basebackup];

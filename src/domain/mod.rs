@@ -44,7 +44,7 @@ pub use dependency::{
     dependency_chain,
 };
 pub use digest::Digest;
-pub use dump::{Compression, DumpFormat, Globals};
+pub use dump::{Compression, DumpFormat, DumpOptions, Globals};
 pub use duration::{DURATION_FORM, InvalidDuration, parse_duration, parse_positive_duration};
 pub use event::{
     Annotated, Body, Completed, Deleted, Event, EventError, Expired, Failed, Held, Registered, Released,

@@ -4,7 +4,9 @@
 use crate::config::{self, InvalidUrl};
 use crate::domain::Invalid;
 use crate::tools::{Fault, Kind};
-use crate::{backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace};
+use crate::{
+    artifacts, backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker, workspace,
+};
 
 use super::{Code, Failure};
 
@@ -562,7 +564,7 @@ impl From<verify::Error> for Failure {
             Error::Process(error) => error.into(),
             Error::Recovery(error) => error.into(),
             Error::Workspace(error) => (*error).into(),
-            Error::Backup(error) => (*error).into(),
+            Error::Artifacts(error) => (*error).into(),
             Error::NotVerifiable { .. } | Error::UnknownTool { .. } => failure(Code::Conflict),
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
@@ -577,6 +579,21 @@ impl From<verify::Error> for Failure {
             Error::Deadline { .. } => failure(Code::ToolFailed)
                 .hint("give it more time: git config pggit.<database>.verifyTimeout <duration>"),
             Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
+        }
+    }
+}
+
+impl From<artifacts::Error> for Failure {
+    fn from(error: artifacts::Error) -> Self {
+        use artifacts::Error;
+        match error {
+            Error::Config(error) => error.into(),
+            Error::UnknownTool { .. } => {
+                let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
+                let failure =
+                    Self::of(Code::Configuration, &error).hint(format!("known are {}", known.join(", ")));
+                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
+            }
         }
     }
 }
@@ -596,13 +613,7 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
-            Error::Config(error) => error.into(),
-            other @ Error::UnknownTool { .. } => {
-                let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
-                let failure =
-                    Self::of(Code::Configuration, &other).hint(format!("known are {}", known.join(", ")));
-                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
-            }
+            Error::Artifacts(error) => error.into(),
             other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
                 "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
             ),

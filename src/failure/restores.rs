@@ -40,7 +40,7 @@ impl From<Error> for Failure {
             }
             Error::Invalid(error) => error.into(),
             Error::Workspace(error) => (*error).into(),
-            Error::Backup(error) => (*error).into(),
+            Error::Artifacts(error) => (*error).into(),
             Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ Error::Setting { .. } => Self::of(Code::Conflict, &other)
                 .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),

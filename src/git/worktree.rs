@@ -5,14 +5,14 @@
 //! that says which process it goes with, so that what a process has left that
 //! died is removed by the next one.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::program::elsewhere;
 use super::{Error, Oid, Repository};
-use crate::process::{Cmd, Liveness, claim, claimant, crash_point, is_alive, remove_unclaimed};
+use crate::process::{Cmd, OwnedDir, Pinned, crash_point, private_directories, sweep};
 
 /// Nothing of what a checkout may start by itself: a clone must not choose what
 /// runs. Filters are those of the user's own configuration, as for any checkout.
@@ -28,7 +28,7 @@ const QUIET: [&str; 5] = [
 #[derive(Debug)]
 pub struct Worktree {
     git_dir: PathBuf,
-    home: PathBuf,
+    home: OwnedDir,
     files: PathBuf,
 }
 
@@ -36,9 +36,7 @@ impl Repository {
     /// Checks the files of `commit` out, and removes what others have left that
     /// died. Submodules are empty directories.
     pub fn worktree(&self, commit: Oid) -> Result<Worktree, Error> {
-        let parent = self.common_dir().join("pggit/worktrees");
-        sweep(&self.common_dir(), &parent);
-        let worktree = make_home(&self.common_dir(), &parent)?;
+        let worktree = make_home(&self.common_dir())?;
         crash_point("git.worktree.owned");
         let program = |detail: String| Error::Program { command: "worktree add".to_owned(), detail };
         let added = git(&worktree.git_dir)
@@ -64,12 +62,23 @@ impl Worktree {
 
 impl Drop for Worktree {
     fn drop(&mut self) {
-        let _ = remove_all(&self.files);
-        // Twice: also one that git was still making. The directory being gone is fine.
-        let forget = git(&self.git_dir).args(["worktree", "remove", "--force", "--force"]);
-        let _ = forget.arg(&self.files).run_any();
-        let _ = remove_all(&self.home);
+        forget(&self.git_dir, self.home.held().real());
     }
+}
+
+/// Removes the worktree in the directory `home`, and what git knows of it.
+fn forget(git_dir: &Path, home: &Path) {
+    let files = files_in(home);
+    let _ = remove_all(&files);
+    // Twice: also one that git was still making. The directory being gone is fine.
+    let forget = git(git_dir).args(["worktree", "remove", "--force", "--force"]);
+    let _ = forget.arg(&files).run_any();
+    open_up(home);
+}
+
+/// Git calls a worktree by the name of its directory, so that has to be a name of its own.
+fn files_in(home: &Path) -> PathBuf {
+    home.join(home.file_name().unwrap_or_default())
 }
 
 fn git(git_dir: &Path) -> Cmd {
@@ -77,40 +86,17 @@ fn git(git_dir: &Path) -> Cmd {
     elsewhere().env("GIT_DIR", git_dir).cwd(git_dir).args(settings)
 }
 
-/// A directory with a note that says whose it is.
-fn make_home(git_dir: &Path, parent: &Path) -> Result<Worktree, Error> {
+/// Makes a directory that belongs to this process, and removes those that dead processes have left.
+fn make_home(git_dir: &Path) -> Result<Worktree, Error> {
     let failed = |path: &Path, source| Error::Io { path: path.to_owned(), source };
-    let make = |path: &Path, recursive| DirBuilder::new().mode(0o700).recursive(recursive).create(path);
-    make(parent, true).map_err(|error| failed(parent, error))?;
-    // Another process may take an empty directory for one that was left.
-    let mut attempts = 3;
-    loop {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let home = parent.join(&name);
-        attempts -= 1;
-        match make(&home, false).and_then(|()| claim(&home)) {
-            Ok(()) => {
-                let files = home.join(&name);
-                return Ok(Worktree { git_dir: git_dir.to_owned(), home, files });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
-            Err(error) => return Err(failed(&home, error)),
-        }
+    let parent = git_dir.join("pggit/worktrees");
+    private_directories(&parent).map_err(|error| failed(&parent, error))?;
+    if let Ok(above) = Pinned::reach(&parent) {
+        sweep(&above, |_, _| true, |held| forget(git_dir, held.real()));
     }
-}
-
-/// Removes worktrees whose process has died.
-fn sweep(git_dir: &Path, parent: &Path) {
-    for home in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        match claimant(&home) {
-            Some(owner) if is_alive(&owner) == Liveness::Dead => {
-                let files = home.join(home.file_name().unwrap_or_default());
-                drop(Worktree { git_dir: git_dir.to_owned(), home, files });
-            }
-            Some(_) => {}
-            None => drop(remove_unclaimed(&home)),
-        }
-    }
+    let path = parent.join(uuid::Uuid::new_v4().simple().to_string());
+    let home = OwnedDir::make_private(&path).map_err(|error| failed(&path, error))?;
+    Ok(Worktree { git_dir: git_dir.to_owned(), home, files: files_in(&path) })
 }
 
 /// Removes a directory, also one that a program has made read-only.

@@ -20,12 +20,12 @@
 mod apart;
 mod attached;
 mod child;
-mod claimed;
 mod cmd;
 mod crash;
 mod error;
 pub mod interrupt;
 mod lookup;
+mod owned_dir;
 mod owner;
 mod pause;
 mod pinned;
@@ -41,11 +41,11 @@ mod user;
 
 pub use crate::domain::Owner;
 pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
-pub use claimed::{claim, claimant, remove_claimed, remove_unclaimed};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::{Error, may_pass};
 pub use lookup::{find_program, search_path};
+pub use owned_dir::{ExclusiveDir, Leftover, OWNER_FILE, OwnedDir, sweep};
 pub use owner::{Liveness, host, is_alive};
 pub use pause::pause;
 pub use pinned::{Kept, Pinned, is_rooted};

@@ -175,21 +175,26 @@ impl Pinned {
         Ok(file)
     }
 
-    /// Removes all entries except those in `keep`.
+    /// Removes all entries except those in `keep`. Another process may remove them, too.
     pub fn clear(&self, keep: &[&str]) -> io::Result<()> {
         for name in self.names()?.iter().filter(|name| !keep.iter().any(|keep| *name == keep)) {
             let path = self.path().join(name);
-            match path.symlink_metadata()?.is_dir() {
+            let removed = path.symlink_metadata().and_then(|meta| match meta.is_dir() {
                 // `remove_dir_all` does not follow a symbolic link that replaces the directory
                 // meanwhile.
-                true => fs::remove_dir_all(&path)?,
-                false => fs::remove_file(&path)?,
-            }
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            });
+            removed.or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
         }
         Ok(())
     }
 
-    fn names(&self) -> io::Result<Vec<OsString>> {
+    /// Returns the names of all entries.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         names(&self.file)
     }
 

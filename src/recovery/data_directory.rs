@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::of_store;
 use super::place::{self, Partial};
 use super::space::Space;
 use super::{Error, Execution, Home, Log, PlannedStep, Recovered, Recovery};
-use crate::backup::HeldSource;
+use crate::artifacts::{HeldSource, of_store};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
 use crate::progress::Progress;
@@ -152,7 +151,7 @@ impl DataDirectory<'_> {
     fn check_mapped(&self, sources: &[HeldSource]) -> Result<(), Error> {
         let Some(((backup, _), source)) = self.members.iter().zip(sources).next_back() else { return Ok(()) };
         let subject = Subject { backup, chain: &[], source: Some(source as &dyn Source) };
-        let places = self.adapter.tablespaces(&subject).map_err(of_store)?;
+        let places = self.adapter.tablespaces(&subject).map_err(of_store::<Error>)?;
         place::check_mapped(places, &self.tablespaces, &self.path)
     }
 
@@ -199,7 +198,8 @@ impl DataDirectory<'_> {
             tablespaces: self.tablespaces.clone(),
             until: self.until.clone(),
         };
-        let mut steps = self.adapter.restore(&Subject { chain, ..*wanted }, &target).map_err(of_store)?;
+        let mut steps =
+            self.adapter.restore(&Subject { chain, ..*wanted }, &target).map_err(of_store::<Error>)?;
         if self.archiving == Archiving::Off {
             steps.push(Step::Append { path: data.join(AUTO_CONF), text: NO_ARCHIVE.to_vec() });
         }

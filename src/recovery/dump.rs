@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backup::restorer_of;
+use crate::artifacts::restorer_of;
 use crate::domain::{Artifact, DumpFormat, Status};
 use crate::pg::{Client, ConnInfo};
 use crate::process::crash_point;

@@ -9,7 +9,7 @@ use super::restore::Refusal;
 use super::server::last_word;
 use crate::domain::{Invalid, human_bytes};
 use crate::process::interrupt::Signal;
-use crate::{backup, config, git, ledger, pg, process, store, tools, workspace};
+use crate::{artifacts, config, git, ledger, pg, process, store, tools, workspace};
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -286,9 +286,9 @@ pub enum Error {
     /// The workspace cannot be opened.
     #[error(transparent)]
     Workspace(Box<workspace::Error>),
-    /// The tool of a backup is not known.
+    /// The tool of a backup cannot be set up.
     #[error(transparent)]
-    Backup(Box<backup::Error>),
+    Artifacts(Box<artifacts::Error>),
     /// The repository said no.
     #[error(transparent)]
     Git(#[from] git::Error),
@@ -351,7 +351,7 @@ impl Error {
             | Self::NotReplaced { source, .. }
             | Self::NotSwapped { source, .. } => source.retry(),
             Self::Workspace(error) => error.retry(),
-            Self::Backup(error) => error.retry(),
+            Self::Artifacts(error) => error.retry(),
             Self::Process(error) => error.retry(),
             Self::Git(error) => error.retry(),
             Self::Ledger(error) => error.retry(),
@@ -382,9 +382,9 @@ impl From<workspace::Error> for Error {
     }
 }
 
-impl From<backup::Error> for Error {
-    fn from(error: backup::Error) -> Self {
-        Self::Backup(Box::new(error))
+impl From<artifacts::Error> for Error {
+    fn from(error: artifacts::Error) -> Self {
+        Self::Artifacts(Box::new(error))
     }
 }
 
@@ -415,17 +415,4 @@ fn unmapped(count: usize) -> String {
 
 fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// What a store says through a tool that is fed from it.
-pub(super) fn of_store(error: tools::Error) -> Error {
-    let back = |source: io::Error| source.downcast::<store::Error>();
-    match error {
-        tools::Error::Read { program, source } => back(source)
-            .map_or_else(|source| Error::Tools(tools::Error::Read { program, source }), Error::Store),
-        tools::Error::Place(source) => {
-            back(source).map_or_else(|source| Error::Tools(tools::Error::Place(source)), Error::Store)
-        }
-        other => Error::Tools(other),
-    }
 }

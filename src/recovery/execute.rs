@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::Error;
-use super::error::of_store;
 use super::space::Space;
+use crate::artifacts::of_store;
 use crate::domain::{Backup, BackupId};
 use crate::process::{Cmd, Pinned, Stdout, crash_point};
 use crate::progress::Progress;
@@ -53,7 +53,7 @@ impl Execution<'_> {
                 let (backup, held) = self.wanted;
                 if format != tools::Format::Directory {
                     let mut reader = held.reader(&artifact)?;
-                    load_stream(*cmd, format, &mut reader, self.progress).map_err(of_store)?;
+                    load_stream(*cmd, format, &mut reader, self.progress).map_err(of_store::<Error>)?;
                     return Ok(());
                 }
                 let staged;
@@ -69,7 +69,8 @@ impl Execution<'_> {
             }
             Step::Script { artifact, connection } => {
                 let mut reader = self.wanted.1.reader(&artifact)?;
-                load_script(&connection, &artifact, &mut reader, None, self.progress).map_err(of_store)?;
+                load_script(&connection, &artifact, &mut reader, None, self.progress)
+                    .map_err(of_store::<Error>)?;
                 Ok(())
             }
             Step::Unpack { backup, artifact, into, tree } => {

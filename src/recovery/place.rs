@@ -23,10 +23,7 @@ use super::Error;
 use super::execute::remove;
 use super::server::end_server;
 use super::space::Outside;
-use crate::process::{
-    Kept, Liveness, Pinned, claim, claimant, crash_point, is_alive, remove_claimed, remove_unclaimed,
-    write_private,
-};
+use crate::process::{Kept, Leftover, OwnedDir, Pinned, crash_point, write_private};
 
 /// What is added to the name of a directory that is being made.
 const PARTIAL: &str = ".pggit-partial";
@@ -207,7 +204,7 @@ pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error
 pub(super) struct Partial {
     /// The path, for programs that run as another user.
     pub(super) dir: PathBuf,
-    held: Pinned,
+    owned: OwnedDir,
     above: Pinned,
     keep: std::cell::Cell<bool>,
 }
@@ -227,7 +224,7 @@ impl Partial {
 
     /// Returns the path of the future data directory for use by this process.
     pub(super) fn data(&self) -> PathBuf {
-        self.held.path().join("data")
+        self.held().path().join("data")
     }
 
     /// Returns the path of the future data directory for programs that run as another user.
@@ -237,7 +234,7 @@ impl Partial {
 
     /// Returns the open directory.
     pub(super) fn held(&self) -> &Pinned {
-        &self.held
+        self.owned.held()
     }
 
     /// Creates it beside `path`, in `home` if that is the parent. Removes a leftover of a dead process
@@ -247,14 +244,11 @@ impl Partial {
         let parent = path.parent().unwrap_or(Path::new("/"));
         let above = above(parent, home).map_err(|error| Error::file("look at", parent, error))?;
         sweep(&above, &name)?;
-        let held = match above.make(&name) {
-            Ok(held) => held,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(busy(&dir)),
-            Err(error) => return Err(Error::file("make", &dir, error)),
-        };
-        let partial = Self { dir, held, above, keep: false.into() };
-        claim(&partial.held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
-        Ok(partial)
+        match OwnedDir::make(&above, &name) {
+            Ok(owned) => Ok(Self { dir, owned, above, keep: false.into() }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(busy(&dir)),
+            Err(error) => Err(Error::file("make", &dir, error)),
+        }
     }
 
     /// Returns the user and group who have to own the data at `path`, or `None` if that is the current
@@ -274,12 +268,12 @@ impl Partial {
 
     /// Lets others pass through it: what is in it says itself who may look.
     pub(super) fn open_up(&self) -> Result<(), Error> {
-        self.held.set_mode(0o711).map_err(|error| Error::file("chmod", &self.dir, error))
+        self.held().set_mode(0o711).map_err(|error| Error::file("chmod", &self.dir, error))
     }
 
     /// Writes down what else belongs to it.
     pub(super) fn remember(&self, outside: &[Outside]) -> Result<(), Error> {
-        let path = self.held.path().join(OUTSIDE);
+        let path = self.held().path().join(OUTSIDE);
         let text = serde_json::to_vec(outside).map_err(|error| Error::file("write", &path, error.into()))?;
         write_private(&path, &text).map_err(|error| Error::file("write", &path, error))
     }
@@ -293,7 +287,7 @@ impl Partial {
             _ => Error::file("move the directory to", path, error),
         })?;
         self.keep.set(true);
-        let _ = clear_away(&self.held);
+        let _ = clear_away(&self.owned);
         let _ = self.above.sync();
         Ok(())
     }
@@ -302,8 +296,10 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.keep.get() {
-            let _ = discard(&self.above, &self.held);
+            let _ = discard(&self.above, &self.owned);
         }
+        // If its tablespaces cannot be cleared, the next run needs what is written down about them.
+        self.owned.leave();
     }
 }
 
@@ -322,31 +318,26 @@ pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
 /// Removes the directory `name` that a dead process has left.
 fn sweep(above: &Pinned, name: &OsStr) -> Result<(), Error> {
     let busy = || busy(&above.real().join(name));
-    let held = match above.enter(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        held => held.map_err(|_| busy())?,
-    };
-    let uid = held.metadata().map_err(|error| Error::file("look at", held.real(), error))?.uid();
-    if uid != rustix::process::geteuid().as_raw() {
-        return Err(busy());
-    }
-    match claimant(&held.path()) {
-        Some(owner) if is_alive(&owner) == Liveness::Dead => discard(above, &held),
-        None if remove_unclaimed(held.real()) => Ok(()),
-        _ => Err(busy()),
+    let is_ours = |meta: &fs::Metadata| meta.uid() == rustix::process::geteuid().as_raw();
+    match Leftover::of(above, name, is_ours) {
+        Ok(Leftover::Dead(dir)) => discard(above, &dir),
+        Ok(Leftover::Missing | Leftover::Removed) => Ok(()),
+        Ok(Leftover::InUse) | Err(_) => Err(busy()),
     }
 }
 
 /// Removes all of a directory.
-fn clear_away(held: &Pinned) -> Result<(), Error> {
+fn clear_away(dir: &OwnedDir) -> Result<(), Error> {
+    let held = dir.held();
     // What is in its place is no longer a part of this.
     remove(&held.path().join(OUTSIDE))?;
-    remove_claimed(held).map_err(|error| Error::file("remove", held.real(), error))
+    dir.remove().map_err(|error| Error::file("remove", held.real(), error))
 }
 
 /// Removes a directory that did not become complete, and what it has put
 /// elsewhere: those places were empty before.
-fn discard(above: &Pinned, held: &Pinned) -> Result<(), Error> {
+fn discard(above: &Pinned, dir: &OwnedDir) -> Result<(), Error> {
+    let held = dir.held();
     let data = held.path().join("data");
     if let Ok(meta) = data.symlink_metadata() {
         end_server(&data, meta.uid());
@@ -357,7 +348,7 @@ fn discard(above: &Pinned, held: &Pinned) -> Result<(), Error> {
     let outside = fs::read(outside).ok();
     let outside = outside.and_then(|text| serde_json::from_slice::<Vec<Outside>>(&text).ok());
     outside.into_iter().flatten().filter(|_| !moved).try_for_each(|one| one.clear())?;
-    clear_away(held)
+    clear_away(dir)
 }
 
 /// Whether the directory that was made under this name is in its place.

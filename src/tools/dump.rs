@@ -1,14 +1,13 @@
 //! Dumping a database.
 
 use std::io::{Read, Write};
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::plausible::{ARCHIVE_MAGIC, Witness};
 use super::schema::normalise_schema;
 use super::{Connection, Error, Format, PgTools, Program, ToolVersion};
-use crate::domain::TableName;
+use crate::domain::{DumpOptions, TableName};
 use crate::pg::{self, Client};
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
@@ -23,19 +22,8 @@ const SCHEMA_LIMIT: usize = 256 * 1024 * 1024;
 pub struct DumpSpec {
     /// The database.
     pub connection: Connection,
-    /// How it is to be written.
-    pub format: Format,
-    /// Only these schemas, all of which must exist. These are names, not
-    /// patterns. Empty means everything.
-    pub schemas: Vec<String>,
-    /// Not these schemas.
-    pub exclude_schemas: Vec<String>,
-    /// Only these tables, all of which must exist. Empty means everything.
-    pub tables: Vec<TableName>,
-    /// Not these tables.
-    pub exclude_tables: Vec<TableName>,
-    /// How many tables at a time; only a directory can have more than one.
-    pub jobs: Option<NonZeroU32>,
+    /// What to dump and how. Roles and tablespaces are not part of it: see [`PgTools::globals`].
+    pub options: DumpOptions,
     /// Of a part: also the extensions, whose types its tables may have.
     pub with_extensions: bool,
     /// An exported snapshot to read.
@@ -52,12 +40,7 @@ impl DumpSpec {
     pub fn new(connection: Connection, format: Format) -> Self {
         Self {
             connection,
-            format,
-            schemas: Vec::new(),
-            exclude_schemas: Vec::new(),
-            tables: Vec::new(),
-            exclude_tables: Vec::new(),
-            jobs: None,
+            options: DumpOptions::whole(format),
             with_extensions: false,
             snapshot: None,
             encoding: None,
@@ -96,29 +79,30 @@ impl PgTools {
         out: &mut dyn Write,
         progress: &dyn Progress,
     ) -> Result<DumpResult, Error> {
-        let unsupported = |reason| Err(Error::Unsupported { format: spec.format, reason });
-        if spec.format == Format::Directory {
+        let format = spec.options.format;
+        let unsupported = |reason| Err(Error::Unsupported { format, reason });
+        if format == Format::Directory {
             return unsupported("cannot be streamed");
         }
-        if spec.jobs.is_some() {
+        if spec.options.jobs.is_some() {
             return unsupported("cannot be dumped by parallel jobs");
         }
         let start = Instant::now();
         let (path, tool) = self.find(Program::PgDump)?;
-        let cmd = spec.apply(Cmd::new(path).tied()).arg(format!("--format={}", spec.format));
+        let cmd = spec.apply(Cmd::new(path).tied()).arg(format!("--format={format}"));
         // Compression is ours: it is better, and what it hides cannot be shared.
-        let cmd = if spec.format == Format::Custom { cmd.arg("--compress=0") } else { cmd };
+        let cmd = if format == Format::Custom { cmd.arg("--compress=0") } else { cmd };
         let witness = pump(Program::PgDump, cmd, out, progress)?;
-        witness.judge(spec.format, Program::PgDump)?;
+        witness.judge(format, Program::PgDump)?;
         Ok(DumpResult { bytes: witness.bytes(), duration: start.elapsed(), tool })
     }
 
     /// Dumps into `dir`, which is missing or empty; `plain` leaves the compression
     /// to somebody else.
     pub fn dump_directory(&self, spec: &DumpSpec, dir: &Path, plain: bool) -> Result<DumpResult, Error> {
-        if spec.format != Format::Directory {
+        if spec.options.format != Format::Directory {
             return Err(Error::Unsupported {
-                format: spec.format,
+                format: spec.options.format,
                 reason: "cannot be written to a directory",
             });
         }
@@ -130,7 +114,7 @@ impl PgTools {
         if plain {
             cmd = cmd.arg("--compress=0");
         }
-        if let Some(jobs) = spec.jobs {
+        if let Some(jobs) = spec.options.jobs {
             cmd = cmd.arg(format!("--jobs={jobs}"));
         }
         cmd.run().map_err(|error| Error::of(Program::PgDump, error))?;
@@ -173,16 +157,17 @@ impl DumpSpec {
     /// The options that all formats share.
     fn apply(&self, cmd: Cmd) -> Cmd {
         let mut cmd = self.connection.apply(cmd).arg("--strict-names").deadline(self.deadline);
-        for schema in &self.schemas {
+        let options = &self.options;
+        for schema in &options.schemas {
             cmd = cmd.arg(format!("--schema={}", literal_pattern(schema)));
         }
-        for schema in &self.exclude_schemas {
+        for schema in &options.exclude_schemas {
             cmd = cmd.arg(format!("--exclude-schema={}", literal_pattern(schema)));
         }
-        for table in &self.tables {
+        for table in &options.tables {
             cmd = cmd.arg(format!("--table={}", table_pattern(table)));
         }
-        for table in &self.exclude_tables {
+        for table in &options.exclude_tables {
             cmd = cmd.arg(format!("--exclude-table={}", table_pattern(table)));
         }
         if self.with_extensions {

@@ -2,7 +2,6 @@
 //! beside them.
 
 use std::io;
-use std::num::NonZeroU32;
 use std::thread;
 
 use super::adapter::Finding;
@@ -11,7 +10,7 @@ use super::adapter::{
 };
 use super::programs::major_of;
 use super::{Connection, DumpSpec, Error, Format, PgTools, Program, Programs, RestoreSpec};
-use crate::domain::{Artifact, Backup, BackupType, Globals, Line, Metadata, TableName};
+use crate::domain::{Artifact, Backup, BackupType, DumpOptions, Globals, Line, Metadata};
 use crate::pg::ServerFacts;
 use crate::progress::Progress;
 
@@ -25,20 +24,8 @@ pub struct PgDump {
     pub programs: Programs,
     /// How to reach the database.
     pub connection: Connection,
-    /// How it is to be written.
-    pub format: Format,
-    /// Only these schemas; all of them when there are none.
-    pub schemas: Vec<String>,
-    /// Not these schemas.
-    pub exclude_schemas: Vec<String>,
-    /// Only these tables; all of them when there are none.
-    pub tables: Vec<TableName>,
-    /// Not these tables.
-    pub exclude_tables: Vec<TableName>,
-    /// How many tables at a time.
-    pub jobs: Option<NonZeroU32>,
-    /// Whether roles and tablespaces are taken along.
-    pub globals: Globals,
+    /// What to dump and how.
+    pub options: DumpOptions,
 }
 
 impl PgDump {
@@ -47,17 +34,13 @@ impl PgDump {
     }
 
     fn spec(&self, order: &Order<'_>) -> DumpSpec {
+        let jobs = self.options.jobs.filter(|_| self.options.format == Format::Directory);
         DumpSpec {
-            schemas: self.schemas.clone(),
-            exclude_schemas: self.exclude_schemas.clone(),
-            tables: self.tables.clone(),
-            exclude_tables: self.exclude_tables.clone(),
-            jobs: self.jobs.filter(|_| self.format == Format::Directory),
-            with_extensions: false,
+            options: DumpOptions { jobs, ..self.options.clone() },
             snapshot: order.snapshot.map(str::to_owned),
             encoding: Some(order.facts.encoding.clone()),
             deadline: order.deadline,
-            ..DumpSpec::new(self.connection.clone(), self.format)
+            ..DumpSpec::new(self.connection.clone(), self.options.format)
         }
     }
 
@@ -68,9 +51,9 @@ impl PgDump {
         progress: &dyn Progress,
     ) -> Result<(Artifact, String), Error> {
         progress.stage(&format!("dumping {}", order.database), None);
-        let (tools, spec, name) =
-            (self.tools(order.facts.major), self.spec(order), self.format.artifact_name());
-        if self.format == Format::Directory {
+        let (tools, spec) = (self.tools(order.facts.major), self.spec(order));
+        let name = self.options.format.artifact_name();
+        if self.options.format == Format::Directory {
             let directory = sink.directory(name).map_err(put)?;
             let result = tools.dump_directory(&spec, &directory, sink.compresses())?;
             return Ok((sink.seal(name).map_err(put)?, result.tool.text));
@@ -124,7 +107,7 @@ impl Adapter for PgDump {
 
     /// The small programs run beside the dump: they cost nothing then.
     fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
-        let globals = match self.globals {
+        let globals = match self.options.globals {
             Globals::All if !order.facts.can_read_role_passwords => Globals::NoPasswords,
             wanted => wanted,
         };
@@ -135,20 +118,9 @@ impl Adapter for PgDump {
         });
         let ((dump, tool_version), beside) = (dumped?, beside?);
         let mut metadata = Metadata::default();
-        metadata.insert("format", self.format.as_str());
-        metadata.insert("globals", globals.as_str());
-        let shown = |tables: &[TableName]| tables.iter().map(TableName::to_string).collect();
-        let chosen: [(&str, Vec<String>); 4] = [
-            ("schemas", self.schemas.clone()),
-            ("excluded_schemas", self.exclude_schemas.clone()),
-            ("tables", shown(&self.tables)),
-            ("excluded_tables", shown(&self.exclude_tables)),
-        ];
-        for (key, names) in chosen.into_iter().filter(|(_, names)| !names.is_empty()) {
-            metadata.insert(key, names);
-        }
+        DumpOptions { globals, ..self.options.clone() }.record(&mut metadata);
         // Into plain files pg_dump compresses a directory by itself.
-        let own = self.format == Format::Directory && !sink.compresses();
+        let own = self.options.format == Format::Directory && !sink.compresses();
         Ok(Made {
             artifacts: std::iter::once(dump).chain(beside).collect(),
             compression: own.then(|| Line::lossy("gzip")),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cluster::Cluster;
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, words};
-use crate::backup::recorded_counts;
+use crate::artifacts::recorded_counts;
+use crate::domain::DumpOptions;
 use crate::pg::{self, Client, Sum, Table, quote_ident};
 use crate::process;
 use crate::recovery::{Leniency, difference};
@@ -52,11 +53,11 @@ impl Checks<'_> {
             return Ok(());
         };
         let client = self.cluster.connect(self.dbname)?;
-        let spec = DumpSpec {
-            schemas: strings(test.backup().metadata.as_map().get("schemas")),
+        let mut spec = DumpSpec {
             deadline: Some(test.request.timeout),
             ..DumpSpec::of_schema(&client, true).map_err(|error| self.cluster.trouble(error.into()))?
         };
+        spec.options.schemas = DumpOptions::recorded_schemas(&test.backup().metadata);
         let tools = test.around.programs.for_server(self.cluster.major());
         let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
         let restored =
@@ -86,7 +87,7 @@ impl Checks<'_> {
     /// The tables have the rows that were recorded.
     fn counts(&self, findings: &mut Findings) -> Result<(), Error> {
         let backup = self.test.backup();
-        let schemas = strings(backup.metadata.as_map().get("schemas"));
+        let schemas = DumpOptions::recorded_schemas(&backup.metadata);
         let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
         let client = self.cluster.connect(self.dbname)?;
         let trouble = |error: pg::Error| self.cluster.trouble(error.into());
@@ -261,11 +262,6 @@ impl Checks<'_> {
 /// The pattern of pg_amcheck that matches only this name.
 fn pattern(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn strings(value: Option<&Value>) -> Vec<String> {
-    let all = value.and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Returns the difference between the rows of a table, if any. Checksums are compared only if they are

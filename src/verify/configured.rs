@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backup;
+use crate::artifacts;
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, VerificationKind};
 use crate::progress::Progress;
@@ -33,12 +33,12 @@ pub fn verify_configured(
     let config = workspace.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = workspace.programs()?;
-    let (adapter, dbname) = match backup::restorer_of(backup, &programs) {
+    let (adapter, dbname) = match artifacts::restorer_of(backup, &programs) {
         Some(adapter) => (adapter, None),
         None => {
             database.tool = Setting { value: tool_of(backup)?, origin: Origin::CommandLine };
             let server = connect::conninfo(workspace, &database)?;
-            let adapter = backup::adapter_for(config, &database, &server, &programs)?;
+            let adapter = artifacts::adapter_for(config, &database, &server, &programs)?;
             (adapter, Some(server.dbname().to_owned()))
         }
     };

@@ -8,7 +8,7 @@ use super::words;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
-use crate::{backup, config, ledger, pg, process, recovery, store, tools, workspace};
+use crate::{artifacts, config, ledger, pg, process, recovery, store, tools, workspace};
 
 /// An error of the room `verify`. None of them says anything about the backup:
 /// what does is a verdict.
@@ -37,7 +37,7 @@ pub enum Error {
     Workspace(Box<workspace::Error>),
     /// The tool of the backup cannot be set up.
     #[error(transparent)]
-    Backup(Box<backup::Error>),
+    Artifacts(Box<artifacts::Error>),
     /// The tool that made the backup is not known.
     #[error("backup {backup} was made by {tool}, which cannot be asked here")]
     UnknownTool {
@@ -152,9 +152,9 @@ impl From<config::Error> for Error {
     }
 }
 
-impl From<backup::Error> for Error {
-    fn from(error: backup::Error) -> Self {
-        Self::Backup(Box::new(error))
+impl From<artifacts::Error> for Error {
+    fn from(error: artifacts::Error) -> Self {
+        Self::Artifacts(Box::new(error))
     }
 }
 
@@ -196,7 +196,7 @@ impl Error {
             Self::Process(error) => error.retry(),
             Self::Recovery(error) => error.retry(),
             Self::Workspace(error) => error.retry(),
-            Self::Backup(error) => error.retry(),
+            Self::Artifacts(error) => error.retry(),
             Self::Scratch { source, .. } => process::may_pass(source),
             Self::NoRoom { .. }
             | Self::Deadline { .. }
@@ -224,13 +224,11 @@ impl Error {
 
     /// What a tool said, with what a store said through it.
     pub(super) fn of_tool(error: tools::Error) -> Self {
-        match backup::of_store(error) {
-            backup::Error::Store(error) => Self::Store(error),
-            backup::Error::Tools(tools::Error::Process(process::Error::Interrupted { signal })) => {
+        match artifacts::of_store(error) {
+            Self::Tools(tools::Error::Process(process::Error::Interrupted { signal })) => {
                 Self::Interrupted { signal }
             }
-            backup::Error::Tools(error) => Self::Tools(error),
-            other => Self::Unsuitable { reason: other.to_string() },
+            other => other,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, scratch};
-use crate::backup::HeldSource;
+use crate::artifacts::HeldSource;
 use crate::clock::Clock;
 use crate::domain::{
     Backup, BackupId, BackupType, ChainError, DumpFormat, Event, EventId, Status, Timestamp, Verification,

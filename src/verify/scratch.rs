@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::process::{Cmd, Kept, OsUser, Pinned, Strays, claim, crash_point, remove_claimed};
+use crate::process::{Cmd, Kept, OsUser, OwnedDir, Pinned, Strays, crash_point};
 use crate::recovery::{Ground, Home, server_user, sweep_grounds};
 
 const PREFIX: &str = Ground::FOR_TESTS;
@@ -34,7 +34,7 @@ pub struct Settings {
 /// and not by name.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    held: Pinned,
+    dir: OwnedDir,
     home: Home,
     user: Option<OsUser>,
     /// What stands before the programs that run in it.
@@ -72,38 +72,32 @@ impl Scratch {
             return Err(Error::TooLong { path: base });
         }
         let strays = Ground::strays(&root, user.as_ref());
-        let fill = || Self::fill(&base, &name, user.as_ref());
-        // Between its making and its naming an owner it may be swept by others.
-        const TRIES: usize = 10;
-        let tries = (0..TRIES)
-            .map(|_| fill())
-            .find(|filled| !matches!(filled, Err(error) if error.kind() == io::ErrorKind::NotFound));
-        let (held, home) = tries.unwrap_or_else(fill).map_err(|source| failed("make", &root, source))?;
+        let dir = Pinned::reach(&base).and_then(|above| OwnedDir::make(&above, name.as_ref()));
+        let filled = dir.and_then(|dir| Ok((Self::fill(dir.held(), user.as_ref())?, dir)));
+        let (home, dir) = filled.map_err(|source| failed("make", &root, source))?;
         let home = Home { held: home, owner: user.as_ref().map(|user| (user.uid, user.gid)) };
-        let scratch = Self { held, home, user, prefix: Ground::prefix(true), strays, borrower: None.into() };
+        let scratch = Self { dir, home, user, prefix: Ground::prefix(true), strays, borrower: None.into() };
         crash_point("verify.scratch-made");
         Ok(scratch)
     }
 
-    fn fill(base: &Path, name: &str, user: Option<&OsUser>) -> io::Result<(Pinned, Pinned)> {
-        let held = Pinned::reach(base)?.make(name.as_ref())?;
+    fn fill(held: &Pinned, user: Option<&OsUser>) -> io::Result<Pinned> {
         held.set_mode(0o711)?;
-        claim(&held.path())?;
         let home = held.make("home".as_ref())?;
         user.map_or(Ok(()), |user| home.give((user.uid, user.gid)))?;
         Ground::write_files(&held.path())?;
-        Ok((held, home))
+        Ok(home)
     }
 
     /// Returns the path of a file of this process, outside the part that belongs to the user of the
     /// server.
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.held.path().join(name)
+        self.held().path().join(name)
     }
 
     /// Returns the open directory.
     pub(super) fn held(&self) -> &Pinned {
-        &self.held
+        self.dir.held()
     }
 
     /// The directory that the user of the server has.
@@ -126,7 +120,7 @@ impl Scratch {
         Ground {
             data: self.data(),
             home: self.home.held.real().to_owned(),
-            files: self.held.real().to_owned(),
+            files: self.held().real().to_owned(),
             user: self.user.clone(),
             prefix: self.prefix.clone(),
         }
@@ -184,10 +178,10 @@ impl Scratch {
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let failed = |source: rustix::io::Errno| Error::Scratch {
             action: "look at",
-            path: self.held.real().to_owned(),
+            path: self.held().real().to_owned(),
             source: source.into(),
         };
-        let stat = rustix::fs::statvfs(self.held.path()).map_err(failed)?;
+        let stat = rustix::fs::statvfs(self.held().path()).map_err(failed)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }
@@ -196,8 +190,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // Code from the backup may have started processes that would outlive the test.
         self.strays.end();
-        // The next run removes what cannot be removed now.
-        let _ = remove_claimed(&self.held);
     }
 }
 
@@ -225,7 +217,7 @@ mod tests {
     fn it_goes_with_its_owner_and_only_then() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::make(&settings(base.path())).unwrap();
-        let root = scratch.held.real().to_owned();
+        let root = scratch.held().real().to_owned();
         assert!(sweep(base.path()).is_empty(), "we live");
         let dead = serde_json::json!({ "host": crate::process::host(), "boot_id": "another", "pid": 1, "started_ticks": 1 });
         let other = base.path().join(format!("{PREFIX}dead"));

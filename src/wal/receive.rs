@@ -9,9 +9,7 @@ use super::Error;
 use crate::config::DatabaseConfig;
 use crate::domain::{Lsn, WalName};
 use crate::pg::Client;
-use crate::process::{
-    self, Liveness, Owner, Running, interrupt, is_alive, private_directories, write_private,
-};
+use crate::process::{self, ExclusiveDir, Running, interrupt};
 use crate::store::WalArchive;
 use crate::tools::{self, Connection, Program};
 use crate::workspace::{Workspace, connect, store};
@@ -49,7 +47,7 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
         Some(directory) => workspace.cwd().join(directory),
         None => store::staging(workspace)?.join(format!("wal-{system}")),
     };
-    occupy(&directory)?;
+    let _occupied = occupy(&directory)?;
     interrupt::install().map_err(Error::Signals)?;
     let tools = workspace.programs()?.for_server(facts.major);
     let connection = Connection::from(&info);
@@ -63,7 +61,6 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
     workspace.reporter().status(&format!("receiving the log of cluster {system} into {}", store.url()));
     let ended = watch(running, || keep(&directory, &archive, workspace))?;
     keep(&directory, &archive, workspace)?;
-    let _ = fs::remove_file(directory.join(OWNER));
     match ended {
         // It was asked to end, and everything that is complete is kept.
         Err(process::Error::Interrupted { .. }) | Ok(()) => Ok(()),
@@ -89,17 +86,12 @@ fn watch(
     })
 }
 
-/// One process at a time receives into a directory.
-fn occupy(directory: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Directory { path: directory.to_owned(), source };
-    private_directories(directory).map_err(failed)?;
-    let path = directory.join(OWNER);
-    let there: Option<Owner> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if there.is_some_and(|owner| is_alive(&owner) != Liveness::Dead) {
-        return Err(Error::Occupied { directory: directory.to_owned() });
-    }
-    let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?)).map_err(failed)?;
-    write_private(&path, &owner).map_err(failed)
+/// Claims the directory: one process at a time receives into it. It stays, because segments that are
+/// not stored yet are in it.
+fn occupy(directory: &Path) -> Result<ExclusiveDir, Error> {
+    let claimed = ExclusiveDir::claim(directory, OWNER)
+        .map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
+    claimed.ok_or_else(|| Error::Occupied { directory: directory.to_owned() })
 }
 
 /// Puts everything that is complete into the store, then removes it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::events::Measured;
 use crate::backup::{self, Asked, Request};
-use crate::domain::{BackupWork, DumpFormat, Job, VerificationKind, VerificationStatus, VerifyWork, Work};
+use crate::domain::{BackupWork, Job, VerificationKind, VerificationStatus, VerifyWork, Work};
 use crate::process::{Liveness, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
 use crate::verify::{self, Verdict};
@@ -145,9 +145,6 @@ fn make(
     if let Some(tool) = &work.tool {
         let name = tool.as_str();
         database.tool.value = name.parse().map_err(|()| Error::UnknownTool { name: name.to_owned() })?;
-    }
-    if database.format.value != DumpFormat::Directory {
-        database.jobs = None;
     }
     let asked = match (&work.commit, &work.branch) {
         (Some(commit), _) if work.yields => Asked::Unmarked(commit.to_string()),

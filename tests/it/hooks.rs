@@ -319,8 +319,9 @@ fn hooks_are_where_git_looks_for_them() {
 fn what_hooks_have_missed_is_found() {
     let sandbox = watched();
     let _ = sandbox.pggit(["hooks", "remove"]).success();
-    let reconcile =
-        || sandbox.pggit(["schedule", "catch-up", "--json"]).success().json()["jobs"].as_array().unwrap().len();
+    let reconcile = || {
+        sandbox.pggit(["schedule", "catch-up", "--json"]).success().json()["jobs"].as_array().unwrap().len()
+    };
     let first = sandbox.git(["rev-parse", "main"]);
     let dry = sandbox.pggit(["schedule", "catch-up", "--dry-run"]).success();
     assert_eq!(dry.stdout_text(), format!("would queue a backup of shop: main at {}\n", &first[..10]));

@@ -116,7 +116,7 @@ fn a_directory_restores_to_the_same_data() {
     let source = Db::filled();
     let dir = tempfile::tempdir().unwrap();
     let mut spec = DumpSpec::new(source.connection(), Format::Directory);
-    spec.jobs = NonZeroU32::new(2);
+    spec.options.jobs = NonZeroU32::new(2);
     let at = dir.path().join("-dash dir");
     let result = tools().dump_directory(&spec, &at, false).unwrap();
     assert!(result.bytes > 1000);
@@ -133,7 +133,7 @@ fn a_directory_restores_to_the_same_data() {
 fn what_a_format_cannot_do_is_refused_before_anything_runs() {
     let connection = Connection::default();
     let mut parallel = DumpSpec::new(connection.clone(), Format::Custom);
-    parallel.jobs = NonZeroU32::new(4);
+    parallel.options.jobs = NonZeroU32::new(4);
     let nowhere = Programs::new(Some("/no/such/dir".into())).for_server(SERVER);
     let unsupported = |error| matches!(error, Error::Unsupported { .. });
     assert!(unsupported(nowhere.dump_to(&parallel, &mut Vec::new(), &Quiet).unwrap_err()));
@@ -153,7 +153,7 @@ fn schemas_are_names_and_not_patterns() {
     db.sql("CREATE SCHEMA \"*\"; CREATE TABLE \"*\".only_here (x int)");
     let schema = |names: &[&str]| {
         let mut spec = DumpSpec::new(db.connection(), Format::Plain);
-        spec.schemas = names.iter().map(ToString::to_string).collect();
+        spec.options.schemas = names.iter().map(ToString::to_string).collect();
         let mut out = Vec::new();
         tools().dump_to(&spec, &mut out, &Quiet).map(|_| String::from_utf8(out).unwrap())
     };
@@ -405,7 +405,7 @@ proptest! {
         let db = Db::new("");
         db.sql(&format!("CREATE SCHEMA {0}; CREATE TABLE {0}.wanted (x int); CREATE SCHEMA unwanted; CREATE TABLE unwanted.t ()", ident(&name)));
         let mut spec = DumpSpec::new(db.connection(), Format::Plain);
-        spec.schemas = vec![name];
+        spec.options.schemas = vec![name];
         let sql = String::from_utf8(tools().schema_sql(&spec).unwrap()).unwrap();
         prop_assert!(sql.contains(".wanted (") && !sql.contains("unwanted"), "{}", sql);
     }

@@ -288,7 +288,8 @@ fn another_store_in_the_place_of_the_recorded_one_is_refused() {
     let other = StoreUrl::from_directory(&store_of(&shop)).unwrap();
     let now = "2026-11-21T00:00:00Z".parse().unwrap();
     let id = Store::init(&other, &Access::default(), now).unwrap().config().id;
-    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]] {
+    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]]
+    {
         let told = said(&shop, 12, args);
         assert!(told.contains(&format!("this is store {id}, and backups are recorded in store")), "{told}");
     }
@@ -317,7 +318,8 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     assert_ne!(content, open);
     let content_before = content;
     fs::write(&config, open).unwrap();
-    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]] {
+    for args in [&["backup", "create"][..], &["store", "list"], &["backup", "restore", "one", "--into", "x"]]
+    {
         let told = said(&shop, 12, args);
         assert!(told.contains("says that it is not encrypted, and records say that it is"), "{told}");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pggit::backup::restorer_of;
+use pggit::artifacts::restorer_of;
 use pggit::domain::{Backup, RecoveryTarget};
 use pggit::progress::Progress;
 use pggit::recovery::{Archiving, DataDirectory, Planted};

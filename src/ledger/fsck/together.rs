@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{BackupId, DependencyProblem, Status, check_graph};
-use crate::process::{Liveness, is_alive};
 
 use super::{Code, Finding, Known};
-use crate::ledger::layout;
+use crate::ledger::{is_interrupted, layout};
 
 pub(super) fn look(known: &[Known]) -> Vec<Finding> {
     let mut findings = twice(known);
     findings.extend(dependencies(known));
     findings.extend(locations(known));
-    findings.extend(known.iter().filter(|one| is_interrupted(one)).map(|one| {
+    findings.extend(known.iter().filter(|one| is_interrupted(&one.backup)).map(|one| {
         about(Code::Interrupted, one, "it is in progress, and the process that worked on it is dead")
     }));
     findings
@@ -75,9 +74,4 @@ fn locations(known: &[Known]) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn is_interrupted(one: &Known) -> bool {
-    let owner = one.backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
-    one.backup.status == Status::InProgress && owner.is_some_and(|owner| is_alive(owner) == Liveness::Dead)
 }

@@ -6,13 +6,12 @@
 //!   home/               ours; its contents belong to the user of the server
 //! ```
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::place::Partial;
 use super::super::server::{Ground, server_user, sweep_grounds};
 use super::super::{Error, Home};
-use crate::process::{OsUser, Pinned, Strays, claim, remove_claimed};
+use crate::process::{OwnedDir, Pinned, Strays};
 
 const PREFIX: &str = Ground::FOR_PARTS;
 /// The directory in it that would become the data directory.
@@ -21,7 +20,8 @@ const CLUSTER: &str = "cluster";
 /// It goes when this goes.
 #[derive(Debug)]
 pub(super) struct Holder {
-    held: Pinned,
+    /// Removed on drop, after everything that runs in it has ended.
+    _dir: OwnedDir,
     home: Home,
     /// Finds processes that code from the backup has left running.
     strays: Strays,
@@ -34,25 +34,18 @@ impl Holder {
         let base = scratch.canonicalize().map_err(|error| Error::file("use", scratch, error))?;
         sweep_grounds(&base, PREFIX, &format!("home/.{CLUSTER}.pggit-partial/data"));
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-        let fill = || Self::fill(&base, &name, user.as_ref());
-        match fill() {
-            // Between its making and its naming an owner others may have swept it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fill(),
-            filled => filled,
-        }
-        .map_err(|error| Error::file("make", &base.join(name), error))
-    }
-
-    fn fill(base: &Path, name: &str, user: Option<&OsUser>) -> io::Result<Self> {
-        let held = Pinned::reach(base)?.make(name.as_ref())?;
-        held.set_mode(0o711)?;
-        claim(&held.path())?;
-        let home = held.make("home".as_ref())?;
-        home.set_mode(0o711)?;
+        let make = || {
+            let dir = OwnedDir::make(&Pinned::reach(&base)?, name.as_ref())?;
+            dir.held().set_mode(0o711)?;
+            let home = dir.held().make("home".as_ref())?;
+            home.set_mode(0o711)?;
+            Ok((dir, home))
+        };
+        let (dir, home) = make().map_err(|error| Error::file("make", &base.join(&name), error))?;
         let ground = Partial::beside(&home.real().join(CLUSTER));
-        let strays = Ground::strays(&ground, user);
+        let strays = Ground::strays(&ground, user.as_ref());
         let owner = user.map(|user| (user.uid, user.gid));
-        Ok(Self { held, home: Home { held: home, owner }, strays })
+        Ok(Self { home: Home { held: home, owner }, strays, _dir: dir })
     }
 
     /// Returns the directory in which the cluster and its tablespaces are made.
@@ -74,7 +67,5 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         self.strays.end();
-        // What cannot be removed now is removed by the next one.
-        let _ = remove_claimed(&self.held);
     }
 }

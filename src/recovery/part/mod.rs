@@ -15,15 +15,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::dump::check_money;
-use super::error::of_store;
 use super::globals::MadeRoles;
 use super::new_database::with_suffix;
 use super::{
     Advance, Archiving, DataDirectory, Effect, Error, Plan, PlannedStep, PrivateServer, Recovery, Restore,
     Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
 };
-use crate::backup::HeldSource;
-use crate::domain::{Backup, DumpFormat, RecoveryTarget, Setting};
+use crate::artifacts::{HeldSource, of_store};
+use crate::domain::{Backup, DumpFormat, DumpOptions, RecoveryTarget, Setting};
 use crate::pg::{Client, ConnInfo, Template, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
@@ -187,7 +186,7 @@ impl Part<'_> {
         };
         let source = held.as_ref().map(|held| held as &dyn Source);
         let places = adapter.tablespaces(&Subject { backup: self.advance.backup, chain: &[], source });
-        let places = places.map_err(of_store)?.into_iter().enumerate();
+        let places = places.map_err(of_store::<Error>)?.into_iter().enumerate();
         Ok(places.map(|(number, place)| (place, holder.space(number))).collect())
     }
 
@@ -305,8 +304,11 @@ impl Part<'_> {
         let version = major.max(facts.major);
         let tools = advance.programs.for_server(version);
         let dump = DumpSpec {
-            schemas: self.selection.schemas.clone(),
-            tables: resolved.tables.clone(),
+            options: DumpOptions {
+                schemas: self.selection.schemas.clone(),
+                tables: resolved.tables.clone(),
+                ..DumpOptions::whole(DumpFormat::Custom)
+            },
             with_extensions: !self.selection.is_all() && version >= KNOWS_EXTENSIONS,
             encoding: Some(facts.encoding.clone()),
             ..DumpSpec::new(connection.clone(), DumpFormat::Custom)

@@ -5,7 +5,7 @@ use super::{
     DatabaseDestination, Description, Made, MadeDatabase, Refusal, RestoreOutcome, SchemaComparison, Target,
     admin_of, connection, tool_of,
 };
-use crate::backup;
+use crate::artifacts;
 use crate::domain::{Backup, DatabaseName};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
@@ -50,7 +50,7 @@ impl DatabaseRestore<'_> {
         }
         let part = self.part(progress)?;
         let backup = self.backup();
-        let restored = match backup::restorer_of(backup, self.programs) {
+        let restored = match artifacts::restorer_of(backup, self.programs) {
             Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(self.workspace, backup)?)),
             Some(adapter) => {
                 part.run(&Kept::Store(&members(&self.target.entry, self.workspace)?, adapter.as_ref()))
@@ -128,7 +128,7 @@ impl DatabaseRestore<'_> {
         if !is_whole && self.target.forward.is_some() {
             return Err(Refusal::PartOfDatabase { commit: backup.commit.clone() }.into());
         }
-        if self.has_from && backup::restorer_of(backup, self.programs).is_none() {
+        if self.has_from && artifacts::restorer_of(backup, self.programs).is_none() {
             let tool = backup.tool.name.to_string();
             return Err(Refusal::KeptByTool { backup: backup.id, tool }.into());
         }

@@ -8,7 +8,7 @@ use super::{
     Description, DirectoryDestination, Made, MadeDirectory, Refusal, RestoreOutcome, SchemaComparison,
     Target, connection, tool_of,
 };
-use crate::backup;
+use crate::artifacts;
 use crate::domain::{Backup, RecoveryTarget};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
@@ -150,7 +150,7 @@ impl DirectoryRestore<'_> {
 
     fn bytes(&self, server: Option<&ConnInfo>) -> Result<Bytes, Error> {
         let backup = self.backup();
-        if let Some(adapter) = backup::restorer_of(backup, self.programs) {
+        if let Some(adapter) = artifacts::restorer_of(backup, self.programs) {
             return Ok(Bytes::Ours { adapter, members: members(&self.target.entry, self.workspace)? });
         }
         if self.has_from {

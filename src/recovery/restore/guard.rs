@@ -4,7 +4,7 @@
 use super::Refusal;
 use super::record::{Done, location_of_database, record};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
-use crate::domain::{BackupType, Line, RestoreMode, Status, VerificationStatus};
+use crate::domain::{BackupType, DumpOptions, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties};
 use crate::progress::Progress;
@@ -42,10 +42,7 @@ impl<'a> Guard<'a> {
         let mut database = workspace.config()?.selected(name)?;
         // A database that stays in use can be replaced only by a dump of all of it.
         database.tool = Setting { value: Tool::PgDump, origin: Origin::CommandLine };
-        database.schemas.clear();
-        database.exclude_schemas.clear();
-        database.tables.clear();
-        database.exclude_tables.clear();
+        database.dump = database.dump.unselected();
         let info = connect::conninfo(workspace, &database)?;
         let admin = info.with_dbname("postgres");
         let client = Client::connect(&admin, connect::APPLICATION)?;
@@ -96,8 +93,7 @@ impl<'a> Guard<'a> {
         let same_server = system.map(Line::as_str) == facts.system_identifier.as_deref();
         let seen = backup.metadata.as_map().get("snapshot").and_then(serde_json::Value::as_str);
         let unchanged = seen.is_some() && seen == facts.snapshot.as_deref();
-        let partial = ["schemas", "excluded_schemas", "tables", "excluded_tables"];
-        let whole = !partial.iter().any(|key| backup.metadata.as_map().contains_key(*key));
+        let whole = !DumpOptions::is_partial(&backup.metadata);
         let good = backup.verified().is_none_or(|it| it.status != VerificationStatus::Failed);
         if !(same_server && unchanged && whole && good) {
             return Ok(None);

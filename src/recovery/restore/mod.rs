@@ -19,7 +19,7 @@ mod wal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::backup;
+use crate::artifacts;
 use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, BackupId, CommitId, DatabaseName, RecoveryTarget};
 use crate::ledger::Entry;
@@ -172,5 +172,5 @@ fn tool_of(
         .parse()
         .map_err(|()| Refusal::NoTool { backup: backup.id, tool: backup.tool.name.to_string() })?;
     database.tool = Setting { value: tool, origin: Origin::CommandLine };
-    Ok(backup::adapter_for(config, &database, server, programs)?)
+    Ok(artifacts::adapter_for(config, &database, server, programs)?)
 }

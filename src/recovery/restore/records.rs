@@ -2,11 +2,11 @@
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
-use crate::backup::is_abandoned;
 use crate::domain::{Backup, BackupId, ChainError, dependency_chain};
 use crate::git::Oid;
-use crate::ledger::{self, Entry, Overview, Row};
+use crate::ledger::{self, Entry, Overview, Row, is_abandoned};
 use crate::recovery::Error;
 use crate::report::{Known, Records};
 use crate::store::Access;
@@ -21,13 +21,15 @@ pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> Records<Oid
 
 /// Returns these backups and all that they need.
 pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview) -> Records<Oid> {
-    let (mut rows, mut open) = (BTreeMap::new(), ids.into_iter().collect::<Vec<_>>());
-    while let Some(id) = open.pop() {
-        if let Vacant(place) = rows.entry(id)
-            && let Some(row) = overview.get(id)
-        {
-            open.extend(row.needs());
-            place.insert(row);
+    let mut rows = BTreeMap::new();
+    // What is known already ends a chain, as what is missing does.
+    let mut needed_by = |id| {
+        let Vacant(place) = rows.entry(id) else { return Ok::<_, Infallible>(None) };
+        Ok(overview.get(id).map(|row| ((), place.insert(row).needs().next())))
+    };
+    for id in ids {
+        if let Ok(Some(((), parent))) = needed_by(id) {
+            let _ = dependency_chain(id, parent, &mut needed_by);
         }
     }
     records_of(rows.into_values(), &BTreeSet::new())

@@ -1,6 +1,7 @@
 //! Where a private server works: its directories and files, as whom it runs, and
 //! that it does not live longer than we.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -9,10 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::process::{
-    Cmd, Liveness, OsUser, Pinned, Seen, Strays, claimant, find_program, is_alive, pause, remove_claimed,
-    remove_unclaimed, search_path,
-};
+use crate::process::{Cmd, OsUser, Pinned, Seen, Strays, find_program, pause, search_path, sweep};
 use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
 
@@ -165,31 +163,11 @@ fn is_called_server(one: &Seen) -> bool {
 /// below `base` by names that begin with `prefix`; in each, `data` is the data
 /// directory. What others made, and what may still be in use, stays.
 pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
-    let mut swept = Vec::new();
     let us = rustix::process::geteuid().as_raw();
-    let Ok(above) = Pinned::reach(base) else { return swept };
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(prefix) {
-            continue;
-        }
-        // The open directory stays the same, even if its name is reused.
-        let Ok(held) = above.enter(&entry.file_name()) else { continue };
-        if !held.metadata().is_ok_and(|meta| meta.uid() == us) {
-            continue;
-        }
-        let gone = match claimant(&held.path()) {
-            Some(owner) if is_alive(&owner) == Liveness::Dead => {
-                end_ground(&held, data);
-                remove_claimed(&held).is_ok()
-            }
-            Some(_) => false,
-            None => remove_unclaimed(held.real()),
-        };
-        if gone {
-            swept.push(held.real().to_owned());
-        }
-    }
-    swept
+    let Ok(above) = Pinned::reach(base) else { return Vec::new() };
+    let is_ground =
+        |name: &OsStr, meta: &fs::Metadata| name.to_string_lossy().starts_with(prefix) && meta.uid() == us;
+    sweep(&above, is_ground, |held| end_ground(held, data))
 }
 
 /// Ends the processes that a dead process has left in a directory: the server on its data directory,

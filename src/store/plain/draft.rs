@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::writer::{ArtifactWriter, FileSummary};
-use super::{Compression, FileUri, OWNER_FILE, PARTIAL, check_name, directory, sync_dir};
-use crate::process::{Owner, crash_point, create_private};
+use super::{Compression, FileUri, PARTIAL, check_name, directory, sync_dir};
+use crate::process::{OWNER_FILE, OwnedDir, crash_point};
 use crate::store::Error;
 
-/// How often to begin again when someone tidies up behind us.
+/// The number of attempts to create a draft while others end.
 const ATTEMPTS: usize = 10;
 
 /// A directory that nobody takes for a backup yet. Dropping it removes it.
 #[derive(Debug)]
 pub struct Draft {
+    dir: OwnedDir,
     partial: PathBuf,
     location: PathBuf,
     pending: Arc<AtomicUsize>,
@@ -46,38 +47,13 @@ impl Draft {
             return Err(Error::Exists { path: location });
         }
         let partial = home.join(format!(".{backup_id}{PARTIAL}"));
-        Self::claim(&home, &partial)?;
-        let draft = Self { partial, location, pending: Arc::default(), published: false };
+        let dir = make_draft(&home, &partial)?;
+        let draft = Self { dir, partial, location, pending: Arc::default(), published: false };
         sync_dir(&draft.partial)?;
         sync_dir(&home)?;
         sync_dir(&root)?;
         crash_point("store.draft-created");
         Ok(draft)
-    }
-
-    /// Makes the directory and says whose it is. Between the two a sweep may
-    /// take the empty directory away; then we begin again.
-    fn claim(home: &Path, partial: &Path) -> Result<(), Error> {
-        let gone = |error: &Error| matches!(error, Error::Missing { .. });
-        let mut last = Ok(());
-        for _ in 0..ATTEMPTS {
-            match make_dir(home) {
-                Err(Error::Exists { .. }) if home.is_dir() => {}
-                Err(Error::Exists { .. }) => return Err(Error::NotADirectory { path: home.to_owned() }),
-                other => other?,
-            }
-            last = make_dir(partial).and_then(|()| {
-                write_owner(partial).inspect_err(|error| {
-                    if !gone(error) {
-                        let _ = fs::remove_dir_all(partial);
-                    }
-                })
-            });
-            if !last.as_ref().is_err_and(gone) {
-                break;
-            }
-        }
-        last
     }
 
     /// Where the backup will be.
@@ -170,6 +146,8 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
+        // By its name: the open directory may be that of the published backup.
+        self.dir.leave();
         if !self.published {
             let _ = fs::remove_dir_all(&self.partial);
             // Succeeds only when the draft was all there was.
@@ -182,12 +160,20 @@ fn make_dir(path: &Path) -> Result<(), Error> {
     DirBuilder::new().mode(0o700).create(path).map_err(|e| Error::io("create", path, e))
 }
 
-fn write_owner(partial: &Path) -> Result<(), Error> {
-    let path = partial.join(OWNER_FILE);
-    let owner = Owner::current().and_then(|owner| Ok(serde_json::to_vec(&owner)?));
-    let owner = owner.map_err(|e| Error::io("name the owner of", &path, e))?;
-    // Not by `ArtifactWriter`: this file is none of the backup's.
-    let written =
-        create_private(&path).and_then(|mut file| file.write_all(&owner).and_then(|()| file.sync_all()));
-    written.map_err(|e| Error::io("write", &path, e))
+/// Creates the directory of a draft. While other drafts end, `home` may be removed.
+fn make_draft(home: &Path, partial: &Path) -> Result<OwnedDir, Error> {
+    let attempt = || {
+        make_home(home)?;
+        OwnedDir::make_private(partial).map_err(|error| Error::io("create", partial, error))
+    };
+    let is_final = |made: &Result<_, _>| !matches!(made, Err(Error::Missing { .. }));
+    (1..ATTEMPTS).map(|_| attempt()).find(is_final).unwrap_or_else(attempt)
+}
+
+fn make_home(home: &Path) -> Result<(), Error> {
+    match make_dir(home) {
+        Err(Error::Exists { .. }) if home.is_dir() => Ok(()),
+        Err(Error::Exists { .. }) => Err(Error::NotADirectory { path: home.to_owned() }),
+        made => made,
+    }
 }

@@ -43,8 +43,6 @@ use std::path::Path;
 
 use super::Error;
 
-/// Who writes a draft.
-const OWNER_FILE: &str = "owner.json";
 const PARTIAL: &str = ".partial";
 const REMOVED: &str = ".removed";
 /// Leaves room for what we add before and after.

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::directory::{self, hash_stream};
-use super::{FileUri, OWNER_FILE, REMOVED, check_name, digest_text, sync_dir};
+use super::{FileUri, REMOVED, check_name, digest_text, sync_dir};
+use crate::process::OWNER_FILE;
 use crate::progress::Progress;
 use crate::store::Error;
 

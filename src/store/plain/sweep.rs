@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{OWNER_FILE, PARTIAL, REMOVED};
-use crate::process::{Liveness, Owner, is_alive};
+use super::{PARTIAL, REMOVED};
+use crate::process::{Leftover, OWNER_FILE, Pinned};
 use crate::store::Error;
 
 /// Removes the drafts of dead processes in the store `root`, and what is left
@@ -25,7 +25,7 @@ pub fn sweep_partials(root: &Path) -> Result<Vec<PathBuf>, Error> {
             let gone = if name.ends_with(REMOVED) {
                 remove_tree(&path)?
             } else {
-                name.ends_with(PARTIAL) && sweep_draft(&path)?
+                name.ends_with(PARTIAL) && sweep_draft(&home, &path)?
             };
             if gone {
                 swept.push(path);
@@ -40,24 +40,25 @@ pub fn sweep_partials(root: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(swept)
 }
 
-fn sweep_draft(partial: &Path) -> Result<bool, Error> {
-    let path = partial.join(OWNER_FILE);
-    let owner = match fs::read(&path) {
-        Ok(json) => json,
-        // Its maker died, or is just now about to name itself: removing the
-        // empty directory is safe, because the maker would begin again.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(fs::remove_dir(partial).is_ok()),
-        Err(e) => return Err(Error::io("read", &path, e)),
-    };
-    match serde_json::from_slice::<Owner>(&owner) {
-        Ok(owner) if is_alive(&owner) == Liveness::Dead => remove_tree(partial),
-        _ => Ok(false),
+fn sweep_draft(home: &Path, partial: &Path) -> Result<bool, Error> {
+    let name = partial.file_name().unwrap_or_default();
+    match Pinned::reach(home).and_then(|above| Leftover::of(&above, name, |_| true)) {
+        Ok(Leftover::Dead(dir)) => is_removed(dir.remove(), partial),
+        Ok(Leftover::Removed) => Ok(true),
+        Ok(Leftover::Missing | Leftover::InUse) => Ok(false),
+        // Another process has removed the whole directory.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("read", &partial.join(OWNER_FILE), e)),
     }
 }
 
-/// Whether this call removed it; another sweep may have been faster.
 fn remove_tree(path: &Path) -> Result<bool, Error> {
-    match fs::remove_dir_all(path) {
+    is_removed(fs::remove_dir_all(path), path)
+}
+
+/// Whether this call removed it; another sweep may have been faster.
+fn is_removed(removed: io::Result<()>, path: &Path) -> Result<bool, Error> {
+    match removed {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Error::io("remove", path, e)),

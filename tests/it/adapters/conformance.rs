@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use pggit::backup::HeldSource;
-use pggit::domain::{Backup, BackupType, Checkpoint, Location, RecoveryTarget, Status, WalMethod};
+use pggit::artifacts::HeldSource;
+use pggit::domain::{
+    Backup, BackupType, Checkpoint, DumpOptions, Location, RecoveryTarget, Status, WalMethod,
+};
 use pggit::progress::Quiet;
 use pggit::store::{Access, Held, Root, Store};
 use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
@@ -138,13 +140,7 @@ fn pg_dump_conforms() {
     let adapter = PgDump {
         programs: Programs::new(Some(bin_dir().to_owned())),
         connection: Connection { conninfo: rig.cluster.conninfo("shop"), ..Connection::default() },
-        format: Format::Custom,
-        schemas: Vec::new(),
-        exclude_schemas: Vec::new(),
-        tables: Vec::new(),
-        exclude_tables: Vec::new(),
-        jobs: None,
-        globals: pggit::domain::Globals::None,
+        options: DumpOptions::whole(Format::Custom),
     };
     let damage = |backup: &Backup| {
         let name = backup.artifacts[0].name.as_str().to_owned();

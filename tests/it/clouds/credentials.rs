@@ -55,7 +55,8 @@ fn a_bucket_that_is_not_there_is_not_a_store_that_is_not_there() {
         assert!(matches!(init, Err(Error::NoBucket { .. })));
         let mut sandbox = Sandbox::new();
         place.variables.iter().for_each(|(name, value)| sandbox.set(name, value));
-        let text = sandbox.pggit(["store", "list", "--store", &place.url.to_string()]).fails(15).stderr_text();
+        let text =
+            sandbox.pggit(["store", "list", "--store", &place.url.to_string()]).fails(15).stderr_text();
         assert!(
             text.contains("make it with the cloud's own tools") && !text.contains("store init"),
             "{text}"

@@ -1,6 +1,6 @@
 //! What `import` and `reconcile` have in common: which tool, which database.
 
-use crate::backup;
+use crate::artifacts;
 use crate::cli::Context;
 use crate::config::{DatabaseConfig, Origin, Setting, Tool, word};
 use crate::failure::{Code, Failure};
@@ -49,7 +49,7 @@ impl Where {
         database.barman_server = given(&self.server)?.or(database.barman_server);
         let server = connect::conninfo(context, &database)?;
         let programs = context.programs()?;
-        let adapter = backup::adapter_for(config, &database, &server, &programs)?;
+        let adapter = artifacts::adapter_for(config, &database, &server, &programs)?;
         Ok((database, adapter))
     }
 }

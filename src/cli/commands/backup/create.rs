@@ -1,5 +1,6 @@
 //! `git pggit backup create`
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::backup::{self, Asked, Request, Unsuccessful};
@@ -157,24 +158,74 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(context.ui.line(entry.backup.id)?)
 }
 
-/// Returns the first given option that a job cannot pass on to a worker, if any. A test compares
-/// this list with the options of the command.
-fn not_in_a_job(args: &Args) -> Option<&'static str> {
-    let options = [
-        ("--schema", !args.schema.is_empty()),
-        ("--exclude-schema", !args.exclude_schema.is_empty()),
-        ("--table", !args.table.is_empty()),
-        ("--exclude-table", !args.exclude_table.is_empty()),
-        ("--checkpoint", args.checkpoint.is_some()),
-        ("--max-rate", args.max_rate.is_some()),
-        ("--wal", args.wal.is_some()),
-        ("--format", args.format.is_some()),
-        ("--jobs", args.jobs.is_some()),
-        ("--store", args.store.is_some()),
-        ("--output", args.output.is_some()),
-        ("--compression-level", args.compression_level.is_some()),
+/// A given option and the setting of the database that it changes.
+struct Override<'a> {
+    option: &'static str,
+    /// The tool that has it, if it is not an option of all tools.
+    tool: Option<Tool>,
+    change: Box<dyn FnOnce(&mut DatabaseConfig) + 'a>,
+}
+
+impl<'a> Override<'a> {
+    fn new<T: 'a>(
+        option: &'static str,
+        tool: Option<Tool>,
+        value: Option<T>,
+        change: impl FnOnce(&mut DatabaseConfig, T) + 'a,
+    ) -> Option<Self> {
+        let value = value?;
+        Some(Self { option, tool, change: Box::new(move |database| change(database, value)) })
+    }
+}
+
+/// Returns the given options that win over the configuration of the database. A worker, which reads
+/// the configuration, has none of them. A test compares the table with the options of the command.
+fn overrides(args: &Args) -> Vec<Override<'_>> {
+    fn list<T: Clone>(values: &[T]) -> Option<Vec<T>> {
+        (!values.is_empty()).then(|| values.to_vec())
+    }
+    fn set<T>(value: T) -> Setting<T> {
+        Setting { value, origin: Origin::CommandLine }
+    }
+    let (dump, copy) = (|| Some(Tool::PgDump), || Some(Tool::PgBasebackup));
+    let table = [
+        Override::new("--schema", dump(), list(&args.schema), |database, schemas| {
+            database.dump.schemas = schemas;
+            database.dump.tables.clear();
+        }),
+        Override::new("--exclude-schema", dump(), list(&args.exclude_schema), |database, schemas| {
+            database.dump.exclude_schemas = schemas;
+        }),
+        Override::new("--table", dump(), list(&args.table), |database, tables| {
+            database.dump.tables = tables;
+            database.dump.schemas.clear();
+        }),
+        Override::new("--exclude-table", dump(), list(&args.exclude_table), |database, tables| {
+            database.dump.exclude_tables = tables;
+        }),
+        Override::new("--checkpoint", copy(), args.checkpoint, |database, checkpoint| {
+            database.checkpoint = set(checkpoint);
+        }),
+        Override::new("--max-rate", copy(), args.max_rate, |database, rate| {
+            database.max_rate = Some(set(rate));
+        }),
+        Override::new("--wal", copy(), args.wal, |database, wal| database.wal = set(wal)),
+        Override::new("--format", dump(), args.format, |database, format| database.dump.format = format),
+        Override::new("--jobs", dump(), args.jobs, |database, jobs| {
+            database.dump.jobs = NonZeroU32::new(jobs.into());
+        }),
+        Override::new("--store", None, args.store.as_ref(), |_, _| {}),
+        Override::new("--output", None, args.output.as_ref(), |_, _| {}),
+        Override::new("--compression-level", None, args.compression_level, |database, level| {
+            database.compression = set(level);
+        }),
     ];
-    options.into_iter().find_map(|(option, given)| given.then_some(option))
+    table.into_iter().flatten().collect()
+}
+
+/// Returns the first given option that a job cannot pass on to a worker, if any.
+fn not_in_a_job(args: &Args) -> Option<&'static str> {
+    overrides(args).first().map(|given| given.option)
 }
 
 /// Queues a job, so that a worker makes the backup.
@@ -200,16 +251,16 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
     let mut database = context.config()?.selected(args.database.as_deref())?;
-    adjust(&mut database, args);
+    if let Some(tool) = &args.tool {
+        database.tool = Setting { value: tool.clone(), origin: Origin::CommandLine };
+    }
+    overrides(args).into_iter().for_each(|given| (given.change)(&mut database));
     if args.jobs.is_some()
         && database.tool.value != Tool::PgBasebackup
-        && database.format.value != DumpFormat::Directory
+        && database.dump.format != DumpFormat::Directory
     {
-        let message = format!("--jobs goes with --format directory, not with {}", database.format.value);
+        let message = format!("--jobs goes with --format directory, not with {}", database.dump.format);
         return Err(Failure::new(Code::Usage, message));
-    }
-    if database.format.value != DumpFormat::Directory {
-        database.jobs = None;
     }
     let asked = match (&args.commit, &args.branch) {
         (Some(revision), _) => Asked::Revision(revision.clone()),
@@ -242,7 +293,7 @@ fn rate(text: &str) -> Result<u32, String> {
 fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
     if database.tool.value != Tool::PgBasebackup {
-        if !database.schemas.is_empty() && !database.tables.is_empty() {
+        if !database.dump.schemas.is_empty() && !database.dump.tables.is_empty() {
             let message =
                 "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
             return Err(Failure::new(Code::Usage, message)
@@ -250,62 +301,12 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let for_dumps = [
-        ("--schema", !args.schema.is_empty()),
-        ("--exclude-schema", !args.exclude_schema.is_empty()),
-        ("--table", !args.table.is_empty()),
-        ("--exclude-table", !args.exclude_table.is_empty()),
-        ("--format", args.format.is_some()),
-        ("--jobs", args.jobs.is_some()),
-    ];
-    match for_dumps.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(Failure::new(
+    match overrides(args).iter().find(|given| given.tool == Some(Tool::PgDump)) {
+        Some(Override { option, .. }) => Err(Failure::new(
             Code::Usage,
             format!("{option} is for pg_dump: pg_basebackup copies the whole cluster"),
         )),
         None => Ok(()),
-    }
-}
-
-/// What the command line says wins over what is configured.
-fn adjust(database: &mut DatabaseConfig, args: &Args) {
-    fn given<T>(value: T) -> Setting<T> {
-        Setting { value, origin: Origin::CommandLine }
-    }
-    if let Some(format) = args.format {
-        database.format = given(format);
-    }
-    if let Some(level) = args.compression_level {
-        database.compression = given(level);
-    }
-    if let Some(jobs) = args.jobs {
-        database.jobs = Some(given(jobs));
-    }
-    if !args.schema.is_empty() {
-        database.schemas = args.schema.iter().cloned().map(given).collect();
-        database.tables.clear();
-    }
-    if !args.exclude_schema.is_empty() {
-        database.exclude_schemas = args.exclude_schema.iter().cloned().map(given).collect();
-    }
-    if !args.table.is_empty() {
-        database.tables = args.table.iter().cloned().map(given).collect();
-        database.schemas.clear();
-    }
-    if !args.exclude_table.is_empty() {
-        database.exclude_tables = args.exclude_table.iter().cloned().map(given).collect();
-    }
-    if let Some(tool) = &args.tool {
-        database.tool = given(tool.clone());
-    }
-    if let Some(checkpoint) = args.checkpoint {
-        database.checkpoint = given(checkpoint);
-    }
-    if let Some(rate) = args.max_rate {
-        database.max_rate = Some(given(rate));
-    }
-    if let Some(wal) = args.wal {
-        database.wal = given(wal);
     }
 }
 

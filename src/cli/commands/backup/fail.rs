@@ -1,10 +1,10 @@
 //! `git pggit backup fail`
 
-use crate::backup::{NotInterrupted, check_interrupted, is_abandoned, settle_dead, settle_interrupted};
+use crate::backup::{NotInterrupted, check_interrupted, settle_dead, settle_interrupted};
 use crate::cli::Context;
 use crate::domain::{Backup, Failed, Failure as Cause};
 use crate::failure::{Code, Failure};
-use crate::ledger::{Entry, Row};
+use crate::ledger::{Entry, Row, is_abandoned};
 use crate::output::backup::SettledBackups;
 
 use super::facts::word;

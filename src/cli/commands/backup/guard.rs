@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::artifacts;
 use crate::backup::{self, Asked, Request, Surroundings};
 use crate::cli::Context;
 use crate::cli::restores::{attach, recorded, warn_not_marked, watch_signals};
@@ -124,7 +125,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
     let around = Surroundings {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
-        adapter: backup::adapter_for(context.config()?, database, info, &programs)?,
+        adapter: artifacts::adapter_for(context.config()?, database, info, &programs)?,
         access: places::access_of(context, Some(&place), &database.name)?,
         place: Some(place),
         server: info.clone(),

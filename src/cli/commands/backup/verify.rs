@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::backup;
+use crate::artifacts;
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::watch_signals;
 use crate::cli::{Context, logging};
@@ -265,7 +265,7 @@ fn show_due(wanted: &[Wanted], context: &Context) -> Result<(), Failure> {
 }
 
 fn one(wanted: &Wanted, args: &Args, context: &Context) -> Result<Verdict, Failure> {
-    if backup::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
+    if artifacts::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }
     let options = verify::Options {

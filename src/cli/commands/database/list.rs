@@ -42,7 +42,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
             db.name.to_string(),
             db.tool.value.to_string(),
             db.backup_type.value.to_string(),
-            db.format.value.to_string(),
+            db.dump.format.to_string(),
             url,
         ]);
     }
@@ -57,7 +57,7 @@ fn output(db: &DatabaseConfig, default: bool) -> DatabaseOutput {
         url: db.url.as_ref().map(|url| url.value.as_str().to_owned()),
         tool: db.tool.value.as_str().to_owned(),
         kind: db.backup_type.value,
-        format: db.format.value.as_str().to_owned(),
+        format: db.dump.format.as_str().to_owned(),
         output: db.output.as_ref().map(|output| output.value.to_string_lossy().into_owned()),
     }
 }

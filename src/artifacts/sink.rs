@@ -1,18 +1,18 @@
-//! Where tools write to and read from, as places of the store.
+//! Where tools write to, as drafts of the store.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::domain::{Artifact, Compression, Line};
-use crate::progress::Progress;
-use crate::store::{self, Chunking, Draft, DraftFile, FileSummary, Held};
-use crate::tools;
-use crate::tools::adapter::{Content, Sink, SinkFile, Source};
+use crate::store::{Chunking, Draft, DraftFile, FileSummary};
+use crate::tools::adapter::{Content, Sink, SinkFile};
 
 /// A draft that a tool fills.
-pub(super) struct DraftSink<'a> {
-    pub(super) draft: &'a Draft,
-    pub(super) compression: Compression,
+pub struct DraftSink<'a> {
+    /// The draft.
+    pub draft: &'a Draft,
+    /// How its files are compressed.
+    pub compression: Compression,
 }
 
 impl Sink for DraftSink<'_> {
@@ -73,7 +73,7 @@ fn artifact(summary: &FileSummary) -> io::Result<Artifact> {
 }
 
 /// For tools that keep backups in a repository of their own.
-pub(super) struct NoSink;
+pub struct NoSink;
 
 impl Sink for NoSink {
     fn file(&self, _: &str, _: Content) -> io::Result<Box<dyn SinkFile + '_>> {
@@ -94,43 +94,5 @@ impl Sink for NoSink {
 
     fn compresses(&self) -> bool {
         false
-    }
-}
-
-/// The bytes of a backup in a store or a directory.
-pub struct HeldSource(pub Held);
-
-impl Source for HeldSource {
-    fn names(&self) -> io::Result<Vec<String>> {
-        self.0.names().map_err(io::Error::other)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        self.0.reader(name).map_err(io::Error::other)
-    }
-
-    fn verify(&self, artifact: &Artifact, progress: &dyn Progress) -> Result<Option<String>, tools::Error> {
-        let verified = self.0.verify(artifact.name.as_str(), &artifact.digest.to_string(), progress);
-        match verified {
-            Ok(()) => Ok(None),
-            Err(error) if error.is_damage() => Ok(Some(error.to_string())),
-            Err(error) => Err(tools::Error::Place(io::Error::other(error))),
-        }
-    }
-}
-
-/// What a store says through a tool that writes into it or reads from it.
-pub fn of_store(error: tools::Error) -> super::Error {
-    use tools::Error::{Place, Read, Write};
-    let back = |source: io::Error| source.downcast::<store::Error>();
-    match error {
-        Write { program, source } => back(source)
-            .map_or_else(|source| super::Error::Tools(Write { program, source }), super::Error::Store),
-        Read { program, source } => back(source)
-            .map_or_else(|source| super::Error::Tools(Read { program, source }), super::Error::Store),
-        Place(source) => {
-            back(source).map_or_else(|source| super::Error::Tools(Place(source)), super::Error::Store)
-        }
-        other => super::Error::Tools(other),
     }
 }

@@ -10,7 +10,6 @@ use crate::pg::{self, Client, ConnInfo, Sum, Table};
 pub const ROW_COUNTS: &str = "row_counts";
 /// The version of the checksums that are recorded and compared. Records of earlier versions of this
 /// program do not have the field and use another checksum.
-/// say it; they have another one.
 const SUMS: u64 = 2;
 /// Records are read by every command, so there is an end to what they hold.
 const TABLES_MAX: usize = 5_000;
@@ -18,7 +17,7 @@ const BYTES_MAX: usize = 512 << 10;
 
 /// What is recorded of the tables that are there in `snapshot`. That it could
 /// not be had is recorded too: it does not make the dump worse.
-pub(super) fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value {
+pub fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value {
     let counted = count(server, snapshot, schemas).map(|(sums, left_out)| {
         let mut value = json!({ "tables": sums, "sums": SUMS });
         if left_out > 0 {

@@ -1,19 +1,17 @@
 //! From the settings of a database to the tool that makes its backups, and from
 //! the record of a backup to the tool that brings it back.
 
-use std::num::NonZeroU32;
-
 use super::Error;
-use crate::config::{Config, DatabaseConfig, Setting, Tool};
-use crate::domain::{Backup, Checkpoint, DumpFormat, Globals, WalMethod};
-use crate::pg::{Client, ConnInfo};
+use crate::config::{Config, DatabaseConfig, Tool};
+use crate::domain::{Backup, Checkpoint, DumpFormat, DumpOptions, WalMethod};
+use crate::pg::ConnInfo;
 use crate::tools::{
     Adapter, Barman, Commands, Connection, Custom, External, PgBackRest, PgBasebackup, PgDump, Program,
     Programs,
 };
 
 /// The tool that is configured for `database`, which `server` reaches. `auto` has
-/// to be decided before, with [`decide`]; pg_dump stands for it until then.
+/// to be decided before; pg_dump stands for it until then.
 pub fn adapter_for(
     config: &Config,
     database: &DatabaseConfig,
@@ -25,13 +23,7 @@ pub fn adapter_for(
         Tool::PgDump | Tool::Auto => Box::new(PgDump {
             programs: programs.clone(),
             connection: Connection::from(server),
-            format: database.format.value,
-            schemas: values(&database.schemas),
-            exclude_schemas: values(&database.exclude_schemas),
-            tables: values(&database.tables),
-            exclude_tables: values(&database.exclude_tables),
-            jobs: database.jobs.as_ref().and_then(|jobs| NonZeroU32::new(jobs.value.into())),
-            globals: database.globals.value,
+            options: database.dump.clone(),
         }),
         Tool::PgBasebackup => Box::new(PgBasebackup {
             programs: programs.clone(),
@@ -69,23 +61,6 @@ pub fn adapter_for(
     })
 }
 
-/// What is in force, without where it stands.
-pub(super) fn values<T: Clone>(settings: &[Setting<T>]) -> Vec<T> {
-    settings.iter().map(|setting| setting.value.clone()).collect()
-}
-
-/// Decides what `auto` means, by the size of the database.
-pub fn decide(database: &mut DatabaseConfig, server: &ConnInfo) -> Result<(), Error> {
-    if database.tool.value == Tool::Auto {
-        let size = Client::connect(server, "git-pggit")?.facts()?.database_size_bytes;
-        database.tool.value = match size < database.auto_size.value {
-            true => Tool::PgDump,
-            false => Tool::PgBasebackup,
-        };
-    }
-    Ok(())
-}
-
 /// The tool that brings `backup` back; `None` when it is none of those that leave
 /// the bytes to us.
 pub fn restorer_of(backup: &Backup, programs: &Programs) -> Option<Box<dyn Adapter>> {
@@ -94,13 +69,7 @@ pub fn restorer_of(backup: &Backup, programs: &Programs) -> Option<Box<dyn Adapt
         return Some(Box::new(PgDump {
             programs: programs.clone(),
             connection: Connection::default(),
-            format: DumpFormat::Custom,
-            schemas: Vec::new(),
-            exclude_schemas: Vec::new(),
-            tables: Vec::new(),
-            exclude_tables: Vec::new(),
-            jobs: None,
-            globals: Globals::None,
+            options: DumpOptions::whole(DumpFormat::Custom),
         }));
     }
     (name == Program::PgBasebackup.name()).then(|| {
