@@ -127,7 +127,9 @@ fn skip_replaced(history: &History, applied_baseline: Option<&str>, states: &mut
         let (this, pending) = (at, state.state == State::Pending);
         at += 1;
         match applied_baseline {
-            Some(version) => !(pending && compare_versions(&state.version, version).is_le() && !state.version.is_empty()),
+            Some(version) => {
+                !(pending && compare_versions(&state.version, version).is_le() && !state.version.is_empty())
+            }
             None => !(pending && is_baseline(this)),
         }
     });
@@ -141,7 +143,10 @@ fn baseline(history: &History, rows: &BTreeMap<String, &AppliedMigration>) -> Op
     let has_other = |version: &str| {
         history.migrations.iter().any(|it| it.kind == Kind::Versioned && it.version == version)
     };
-    baselines.map(|it| it.version.clone()).filter(|version| !has_other(version)).max_by(|a, b| compare_versions(a, b))
+    baselines
+        .map(|it| it.version.clone())
+        .filter(|version| !has_other(version))
+        .max_by(|a, b| compare_versions(a, b))
 }
 
 /// Returns true if the checksum of a row is that of the file, or `None` if there is none to compare.
@@ -230,9 +235,8 @@ mod tests {
     use super::*;
 
     fn history(tool: Tool, paths: &[&str]) -> History {
-        let file = |path: &&str| {
-            ((*path).to_owned(), File { kind: FileKind::File, content: (*path).to_owned() })
-        };
+        let file =
+            |path: &&str| ((*path).to_owned(), File { kind: FileKind::File, content: (*path).to_owned() });
         let files: Files = paths.iter().map(file).collect();
         let layout = Layout { tool, directory: "m".into(), evidence: String::new() };
         let history = History::of(&layout, &files, &content);
@@ -271,8 +275,7 @@ mod tests {
         let mut third = row("3");
         third.is_complete = false;
         let found = states(&of, &[first, second, third, row("7")]);
-        let expected =
-            [("1", Applied), ("2", Changed), ("3", Incomplete), ("10", Pending), ("7", Unknown)];
+        let expected = [("1", Applied), ("2", Changed), ("3", Incomplete), ("10", Pending), ("7", Unknown)];
         assert_eq!(found, pairs(&expected));
     }
 
@@ -331,7 +334,8 @@ mod tests {
 
     #[test]
     fn versions_are_equal_as_the_tool_compares_them() {
-        let diesel = history(Tool::Diesel, &["m/2024-01-02-000000_a/up.sql", "m/2024-01-02-000000_a/down.sql"]);
+        let diesel =
+            history(Tool::Diesel, &["m/2024-01-02-000000_a/up.sql", "m/2024-01-02-000000_a/down.sql"]);
         assert_eq!(states(&diesel, &[row("20240102000000")])[0].1, State::Applied);
         let flyway = history(Tool::Flyway, &["m/V1_1__a.sql", "m/V002__b.sql"]);
         let found = states(&flyway, &[row("1.1"), row("2.0")]);

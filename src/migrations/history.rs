@@ -71,11 +71,7 @@ pub struct History {
 impl History {
     /// Returns the migrations of a layout. Only files that a tool orders by its content are read with
     /// `read`.
-    pub fn of(
-        layout: &Layout,
-        files: &Files,
-        read: &dyn Fn(&str) -> Result<Vec<u8>, String>,
-    ) -> Self {
+    pub fn of(layout: &Layout, files: &Files, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
         let Named { migrations, problems } = names::list(layout, files, read);
         let (undo, mut migrations): (Vec<_>, Vec<_>) =
             migrations.into_iter().partition(|migration| migration.kind == Kind::Undo);

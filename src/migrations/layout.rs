@@ -66,20 +66,10 @@ pub fn detect(files: &Files, wanted: &Wanted, read: Read<'_>) -> Result<Option<L
         found.extend(tree.tools_of(directory, names, !wanted.directories.is_empty()));
     }
     if let Some(tool) = wanted.tool {
-        let of_tool: Vec<Layout> = found.into_iter().filter(|layout| layout.tool == tool).collect();
-        found = match (of_tool.is_empty(), wanted.directories.as_slice()) {
-            (true, []) => return Ok(None),
-            // The files need not say which tool runs them.
-            (true, directories) => directories
-                .iter()
-                .filter(|directory| tree.has(directory))
-                .map(|directory| Layout {
-                    tool,
-                    directory: directory.clone(),
-                    evidence: "configured".to_owned(),
-                })
-                .collect(),
-            _ => of_tool,
+        let of_tool: Vec<Layout> = found.iter().filter(|layout| layout.tool == tool).cloned().collect();
+        found = match of_tool.is_empty() {
+            false => of_tool,
+            true => tree.configured(tool, &wanted.directories, found),
         };
     }
     let found = topmost(found);
@@ -133,6 +123,21 @@ impl<'a> Tree<'a> {
     fn has(&self, directory: &str) -> bool {
         let below = format!("{directory}/");
         self.directories.keys().any(|known| *known == directory || known.starts_with(&below))
+    }
+
+    /// Returns the directories of a tool that the configuration or the database names: the files need
+    /// not say which tool runs them.
+    fn configured(&self, tool: Tool, directories: &[String], found: Vec<Layout>) -> Vec<Layout> {
+        let layout = |directory: &str| Layout {
+            tool,
+            directory: directory.to_owned(),
+            evidence: "not by its files".to_owned(),
+        };
+        match directories {
+            [] if tool.is_code() => Vec::new(),
+            [] => found.iter().filter(|it| it.tool == Tool::Plain).map(|it| layout(&it.directory)).collect(),
+            directories => directories.iter().filter(|it| self.has(it)).map(|it| layout(it)).collect(),
+        }
     }
 
     fn has_file(&self, directory: &str, name: &str) -> bool {
@@ -201,7 +206,8 @@ impl<'a> Tree<'a> {
     /// directory: those of drizzle beside its journal, the scripts of Sqitch, the current migration of
     /// graphile-migrate.
     fn belongs_to_another(&self, directory: &str) -> bool {
-        let at = |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        let at =
+            |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
         let sqitch = directory.match_indices('/').map(|(at, _)| &directory[..at]).chain([""]);
         self.has_file(&at("meta"), "_journal.json")
             || self.directories.contains_key(at("committed").as_str())
@@ -232,7 +238,8 @@ impl<'a> Tree<'a> {
             return None;
         }
         let package = self.above(directory, "package.json");
-        let known = [("node-pg-migrate", Tool::NodePgMigrate), ("typeorm", Tool::TypeOrm), ("knex", Tool::Knex)];
+        let known =
+            [("node-pg-migrate", Tool::NodePgMigrate), ("typeorm", Tool::TypeOrm), ("knex", Tool::Knex)];
         known.into_iter().find(|(name, _)| package.contains(&format!("\"{name}\""))).map(|(_, tool)| tool)
     }
 
@@ -274,7 +281,8 @@ impl<'a> Tree<'a> {
             ("go.mod", "jackc/tern", Tool::Tern, "tern in go.mod"),
             ("package.json", "\"node-pg-migrate\"", Tool::NodePgMigrate, "node-pg-migrate in package.json"),
         ];
-        let fits = |tool: Tool| tool != Tool::GolangMigrate || sql.iter().any(|name| name.ends_with(".up.sql"));
+        let fits =
+            |tool: Tool| tool != Tool::GolangMigrate || sql.iter().any(|name| name.ends_with(".up.sql"));
         let found: Vec<(Tool, &str)> = manifests
             .into_iter()
             .filter(|(file, word, tool, _)| fits(*tool) && self.above(directory, file).contains(word))
@@ -374,25 +382,45 @@ mod tests {
             (Refinery, "m/migrations", &[("m/migrations/V1__a.sql", ""), cargo("refinery")]),
             (Diesel, "migrations", &[("migrations/2024-01-01-000000_a/up.sql", "")]),
             (Goose, "db/migrations", &[("db/migrations/1_a.sql", "--  +goose Up\n")]),
-            (GolangMigrate, "migrations", &[("migrations/1_a.up.sql", ""), ("go.mod", "golang-migrate/migrate/v4")]),
+            (
+                GolangMigrate,
+                "migrations",
+                &[("migrations/1_a.up.sql", ""), ("go.mod", "golang-migrate/migrate/v4")],
+            ),
             (Dbmate, "db/migrations", &[("db/migrations/1_a.sql", "-- migrate:up\n")]),
             (Tern, "migrations", &[("migrations/1_a.sql", "x\n---- create above / drop below ----\n")]),
-            (Flyway, "src/main/resources/db/migration", &[("src/main/resources/db/migration/V1__a.sql", ""), ("pom.xml", "<project/>")]),
+            (
+                Flyway,
+                "src/main/resources/db/migration",
+                &[("src/main/resources/db/migration/V1__a.sql", ""), ("pom.xml", "<project/>")],
+            ),
             (Liquibase, "db/changelog", &[("db/changelog/db.changelog-master.xml", "<databaseChangeLog>")]),
             (Liquibase, "db/changelog", &[("db/changelog/1.sql", "--liquibase formatted sql\n")]),
             (Atlas, "migrations", &[("migrations/1.sql", ""), ("migrations/atlas.sum", "h1:")]),
             (Sqitch, "", &[("sqitch.plan", "%project=x"), ("deploy/a.sql", ""), ("revert/a.sql", "")]),
             (Prisma, "prisma/migrations", &[("prisma/migrations/2024_a/migration.sql", "")]),
             (Drizzle, "drizzle", &[("drizzle/meta/_journal.json", "{}"), ("drizzle/0000_a.sql", "")]),
-            (GraphileMigrate, "migrations/committed", &[("migrations/committed/000001.sql", "--! Previous: -")]),
+            (
+                GraphileMigrate,
+                "migrations/committed",
+                &[("migrations/committed/000001.sql", "--! Previous: -")],
+            ),
             (NodePgMigrate, "migrations", &[("migrations/1_a.sql", "-- Up Migration\n")]),
             (Supabase, "supabase/migrations", &[("supabase/migrations/2024_a.sql", "")]),
             (Rails, "db/migrate", &[("db/migrate/2024_a.rb", "")]),
-            (Django, "app/migrations", &[("app/migrations/0001_a.py", ""), ("app/migrations/__init__.py", "")]),
+            (
+                Django,
+                "app/migrations",
+                &[("app/migrations/0001_a.py", ""), ("app/migrations/__init__.py", "")],
+            ),
             (Alembic, "alembic/versions", &[("alembic/env.py", ""), ("alembic/versions/ab_x.py", "")]),
             (Ecto, "priv/repo/migrations", &[("priv/repo/migrations/2024_a.exs", "")]),
             (Knex, "migrations", &[("migrations/2024_a.js", ""), ("package.json", "{\"knex\": 1}")]),
-            (TypeOrm, "src/migrations", &[("src/migrations/17000-A.ts", ""), ("package.json", "{\"typeorm\": 1}")]),
+            (
+                TypeOrm,
+                "src/migrations",
+                &[("src/migrations/17000-A.ts", ""), ("package.json", "{\"typeorm\": 1}")],
+            ),
             (SeaOrm, "migration/src", &[("migration/src/m20240101_000001_a.rs", "")]),
         ] {
             let found = detected(all, &Wanted::default()).unwrap();
@@ -410,6 +438,12 @@ mod tests {
         assert_eq!(detected(&either, &Wanted::default()), Err(2));
         let flyway = Wanted { tool: Some(Tool::Flyway), ..Wanted::default() };
         assert_eq!(detected(&either, &flyway), Ok(Some((Tool::Flyway, "migrations".to_owned()))));
+        // Nothing in the files names the tool, and the database does.
+        let sqlx = Wanted { tool: Some(Tool::Sqlx), ..Wanted::default() };
+        let plain = [("migrations/1_a.sql", "")];
+        assert_eq!(detected(&plain, &sqlx), Ok(Some((Tool::Sqlx, "migrations".to_owned()))));
+        let rails = Wanted { tool: Some(Tool::Rails), ..Wanted::default() };
+        assert_eq!(detected(&plain, &rails), Ok(None));
     }
 
     #[test]

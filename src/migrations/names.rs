@@ -75,7 +75,8 @@ fn below<'a>(layout: &Layout, files: &'a Files) -> Vec<Entry<'a>> {
     match prefix.is_empty() {
         true => files.iter().filter_map(entry).collect(),
         false => {
-            let of_directory = files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+            let of_directory =
+                files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
             of_directory.filter_map(entry).collect()
         }
     }
@@ -84,8 +85,15 @@ fn below<'a>(layout: &Layout, files: &'a Files) -> Vec<Entry<'a>> {
 /// Returns true if the file is no migration, and its content cannot change the schema.
 fn is_note(relative: &str) -> bool {
     const NAMES: [&str; 9] = [
-        ".gitkeep", ".keep", ".gitignore", ".gitattributes", ".editorconfig", "atlas.sum", "migration_lock.toml",
-        "readme", "tern.conf",
+        ".gitkeep",
+        ".keep",
+        ".gitignore",
+        ".gitattributes",
+        ".editorconfig",
+        "atlas.sum",
+        "migration_lock.toml",
+        "readme",
+        "tern.conf",
     ];
     let lower = file_name(relative).to_ascii_lowercase();
     NAMES.contains(&lower.as_str()) || lower.ends_with(".md")
@@ -405,7 +413,13 @@ fn liquibase(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) 
             match id.split_once(':') {
                 Some((author, id)) => {
                     let name = format!("{author}:{id}");
-                    named.add(entry.path, entry.file, &format!("{name}:{}", entry.path), &name, Kind::Versioned);
+                    named.add(
+                        entry.path,
+                        entry.file,
+                        &format!("{name}:{}", entry.path),
+                        &name,
+                        Kind::Versioned,
+                    );
                 }
                 None => named.problem(entry.path, format!("a change set has no author and id: {rest}")),
             }
@@ -417,7 +431,8 @@ fn liquibase(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) 
 fn alembic(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
     let mut revisions: Vec<(String, Vec<String>, &str, &File)> = Vec::new();
     for entry in below(layout, files) {
-        if entry.relative.contains('/') || !entry.relative.ends_with(".py") || entry.relative == "__init__.py" {
+        if entry.relative.contains('/') || !entry.relative.ends_with(".py") || entry.relative == "__init__.py"
+        {
             continue;
         }
         let text = match text_of(entry.path, read) {

@@ -201,7 +201,10 @@ mod tests {
     fn markers_count_where_the_tool_sees_them() {
         // Also inside of a string: the tool looks at lines only.
         assert_eq!(sql(Tool::Dbmate, "-- migrate:up\nselect '\n-- migrate:down\n';"), "select '\n");
-        assert_eq!(sql(Tool::Dbmate, "-- migrate:up\nselect '-- migrate:down';"), "select '-- migrate:down';");
+        assert_eq!(
+            sql(Tool::Dbmate, "-- migrate:up\nselect '-- migrate:down';"),
+            "select '-- migrate:down';"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod error;
 mod factory;
 
 pub mod connect;
+pub mod migrations;
 pub mod places;
 pub mod queue;
 pub mod setup;
