@@ -12,6 +12,7 @@ pub mod progress;
 
 pub mod config;
 pub mod git;
+pub mod migrations;
 pub mod pg;
 pub mod policy;
 pub mod schedule;

@@ -84,6 +84,26 @@ impl Repository {
         Ok(Some(files))
     }
 
+    /// Returns everything except directories in the tree of commit `commit`, by its path. Directories
+    /// for whose path `enters` returns false are left out.
+    ///
+    /// # Errors
+    /// If the commit or one of its trees cannot be read.
+    pub fn files_where(&self, commit: Oid, enters: impl Fn(&str) -> bool) -> Result<Directory, Error> {
+        let (mut files, mut open) = (Directory::new(), vec![(String::new(), self.commit(commit)?.tree)]);
+        while let Some((prefix, tree)) = open.pop() {
+            for (name, entry) in self.directory(tree)? {
+                let path = format!("{prefix}{name}");
+                if !entry.is_tree() {
+                    files.insert(path, entry);
+                } else if enters(&path) {
+                    open.push((format!("{path}/"), entry.id));
+                }
+            }
+        }
+        Ok(files)
+    }
+
     /// Returns the first `limit` paths that differ between two directories, each followed by `added`,
     /// `removed` or `changed`. Fails if a tree cannot be read.
     pub fn differing_paths(

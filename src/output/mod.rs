@@ -8,6 +8,7 @@
 
 pub mod backup;
 pub mod database;
+pub mod migrations;
 pub mod queue;
 pub mod repository;
 pub mod restore;
@@ -117,6 +118,7 @@ outputs! {
         database::ChangedMark => ["mark"] "With a commit, or with `--clear`";
         database::MarkOutput => ["mark"] "With `--show`";
         database::NoMark => ["mark"] "With `--show` if there is no mark";
+        migrations::CommitMigrationsOutput => ["migrations"];
         queue::JobList => ["queue cancel", "queue list", "queue pause", "queue resume", "queue retry"];
         queue::CleanedQueue => ["queue clean"];
         queue::InstalledQueue => ["queue init"];

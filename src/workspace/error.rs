@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::places::Gone;
+use crate::domain::CommitId;
+use crate::migrations::Ambiguous;
 use crate::{config, git, ledger, pg, queue, store};
 
 /// An error of the room `workspace`.
@@ -75,6 +77,14 @@ pub enum Error {
         /// The command that makes an empty one.
         command: String,
     },
+    /// The files of a commit fit several migration tools or directories.
+    #[error("the migration tool of commit {} is not known: {ambiguous}", commit.short())]
+    AmbiguousMigrations {
+        /// The commit.
+        commit: CommitId,
+        /// The tools and directories that fit.
+        ambiguous: Ambiguous,
+    },
     /// The store is another one than the records name.
     #[error("{source}")]
     OtherStore {
@@ -99,7 +109,8 @@ impl Error {
             Self::Setting { source, .. } => source.retry(),
             // It may be a file system that is not mounted yet.
             Self::PlaceMissing { .. } => true,
-            Self::RecordsRepository { .. }
+            Self::AmbiguousMigrations { .. }
+            | Self::RecordsRepository { .. }
             | Self::NoDirectory
             | Self::PasswordInArguments
             | Self::Credentials { .. }

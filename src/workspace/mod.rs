@@ -9,6 +9,7 @@ mod factory;
 
 pub mod artifacts;
 pub mod connect;
+pub mod migrations;
 pub mod places;
 pub mod queue;
 pub mod setup;

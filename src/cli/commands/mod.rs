@@ -14,6 +14,7 @@ mod ledger;
 pub(in crate::cli) mod maintenance;
 mod man;
 mod mark;
+mod migrations;
 mod queue;
 mod run_job;
 mod schedule;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Database(database::Command),
     Mark(mark::Args),
+    Migrations(migrations::Args),
     With(Box<with::Args>),
     Checkout(Box<checkout::Args>),
     #[command(subcommand)]
@@ -74,6 +76,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Database(command) => database::run(command, context),
         Command::Mark(args) => mark::run(&args, context),
+        Command::Migrations(args) => migrations::run(&args, context),
         Command::With(args) => with::run(&args, context),
         Command::Checkout(args) => checkout::run(&args, context),
         Command::Clone(command) => clone::run(command, context),

@@ -1,0 +1,71 @@
+//! The migration tools that are known.
+
+use crate::domain::words;
+
+words! {
+    /// A migration tool.
+    Tool("migration tool") {
+        /// SQL files in one directory, run in the order of their names by no tool in particular.
+        Plain = "plain",
+        /// sqlx.
+        Sqlx = "sqlx",
+        /// refinery.
+        Refinery = "refinery",
+        /// diesel.
+        Diesel = "diesel",
+        /// goose.
+        Goose = "goose",
+        /// golang-migrate.
+        GolangMigrate = "golang-migrate",
+        /// dbmate.
+        Dbmate = "dbmate",
+        /// tern.
+        Tern = "tern",
+        /// Flyway.
+        Flyway = "flyway",
+        /// Liquibase.
+        Liquibase = "liquibase",
+        /// Atlas.
+        Atlas = "atlas",
+        /// Sqitch.
+        Sqitch = "sqitch",
+        /// Prisma.
+        Prisma = "prisma",
+        /// drizzle-kit.
+        Drizzle = "drizzle",
+        /// graphile-migrate.
+        GraphileMigrate = "graphile-migrate",
+        /// node-pg-migrate.
+        NodePgMigrate = "node-pg-migrate",
+        /// Supabase.
+        Supabase = "supabase",
+        /// Rails.
+        Rails = "rails",
+        /// Django.
+        Django = "django",
+        /// Alembic.
+        Alembic = "alembic",
+        /// Ecto.
+        Ecto = "ecto",
+        /// Knex.
+        Knex = "knex",
+        /// TypeORM.
+        TypeOrm = "typeorm",
+        /// SeaORM.
+        SeaOrm = "sea-orm",
+    }
+}
+
+impl Tool {
+    /// Returns true if the migrations are programs, which only the tool itself can run.
+    pub fn is_code(self) -> bool {
+        use Tool::{Alembic, Django, Ecto, Knex, Rails, SeaOrm, TypeOrm};
+        matches!(self, Rails | Django | Alembic | Ecto | Knex | TypeOrm | SeaOrm)
+    }
+
+    /// Returns true if the tool records only the newest version, so that every migration up to it is
+    /// applied.
+    pub fn records_one_version(self) -> bool {
+        matches!(self, Self::GolangMigrate | Self::Tern)
+    }
+}
