@@ -37,7 +37,7 @@ impl Client {
 
     /// Returns the error if this role may not record a commit in the database `dbname`, or `None`
     /// if it may. The test is rolled back.
-    pub fn check_mark_privilege(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
+    pub fn mark_denial(&self, dbname: &str, commit: &str) -> Result<Option<Error>> {
         self.execute("BEGIN")?;
         let marked = self.set_mark(dbname, commit);
         self.execute("ROLLBACK")?;

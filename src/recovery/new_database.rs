@@ -246,10 +246,8 @@ pub fn into_new_database<E: From<Error>>(
                     client.set_public_connect(&name, false).map_err(pg)?;
                 }
                 if let Some(commit) = &plan.commit {
-                    not_marked = client
-                        .check_mark_privilege(&name, commit)
-                        .map_err(pg)?
-                        .map(|error| error.to_string());
+                    not_marked =
+                        client.mark_denial(&name, commit).map_err(pg)?.map(|error| error.to_string());
                 }
                 at("recovery.created");
             }
