@@ -45,6 +45,8 @@ impl Sandbox {
         sandbox.set("PATH", std::env::var_os("PATH").expect("tests have a PATH"));
         sandbox.set("GIT_CONFIG_NOSYSTEM", "1");
         sandbox.set("GIT_CEILING_DIRECTORIES", ceiling);
+        // git says something else where /tmp is mounted.
+        sandbox.set("GIT_DISCOVERY_ACROSS_FILESYSTEM", "1");
         sandbox.set("TZ", "UTC");
         sandbox.set("LC_ALL", "C.UTF-8");
         let identity = "[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n";
