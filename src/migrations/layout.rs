@@ -81,7 +81,7 @@ pub fn detect(files: &Files, wanted: &Wanted, read: Read<'_>) -> Result<Option<L
 }
 
 /// Leaves out layouts of tools that search subdirectories, in directories below others of the same tool.
-fn topmost(mut found: &[Layout]) -> Vec<Layout> {
+fn topmost(mut found: Vec<Layout>) -> Vec<Layout> {
     found.sort();
     found.dedup_by(|a, b| a.tool == b.tool && a.directory == b.directory);
     let below = |inner: &Layout, outer: &Layout| {
