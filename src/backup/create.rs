@@ -24,7 +24,7 @@ use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
-use crate::store::{Access, Destination, PendingBackup, StoredBackup};
+use crate::store::{Access, BackupDestination, PendingBackup, StoredBackup};
 use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
 use crate::tools::{self, Adapter, DumpSpec, Programs};
 
@@ -65,7 +65,7 @@ pub struct Surroundings<'a> {
     /// The tool that makes it.
     pub adapter: Box<dyn Adapter>,
     /// Where the bytes go; `None` when the tool has a repository of its own.
-    pub place: Option<Destination>,
+    pub place: Option<BackupDestination>,
     /// What it takes to reach the stores of earlier backups.
     pub access: Access,
     /// Whom to tell how far it is.
@@ -405,9 +405,9 @@ impl Run<'_> {
     fn compression(&self) -> Option<Line> {
         let level = self.request.database.compression.value;
         let text = match (self.around.place.as_ref()?, level) {
-            (Destination::Store { .. }, Compression::None) => "zstd".to_owned(),
+            (BackupDestination::Store { .. }, Compression::None) => "zstd".to_owned(),
             (_, Compression::Zstd(level)) => format!("zstd:{level}"),
-            (Destination::Directory(_), Compression::None) => "none".to_owned(),
+            (BackupDestination::Directory(_), Compression::None) => "none".to_owned(),
         };
         Some(Line::lossy(&text))
     }

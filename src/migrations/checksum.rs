@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 use sha2::{Digest as _, Sha256, Sha384};
 use siphasher::sip::SipHasher13;
 
-use super::Tool;
+use super::tool::Tool;
 
 /// Returns the checksum that `tool` stores for a migration, in the text form of its state table, or
 /// `None` if it stores none or one that cannot be computed from the file.

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checksum::is_checksum_of;
-use super::history::{History, Kind, Migration, key_version};
+use super::history::MigrationHistory;
+use super::layout::Read;
+use super::migration::{Kind, MigrationFile};
 use super::state::{Applied, AppliedMigration};
-use super::version::compare_versions;
-use super::{Read, Tool};
+use super::tool::Tool;
+use super::version::{compare_versions, key_version};
 use crate::domain::words;
 
 words! {
@@ -67,7 +69,7 @@ impl Comparison {
 
 /// Compares the migrations of a commit with those that a database has applied by the same tool. Reads
 /// the files with `read` where the tool records checksums.
-pub fn compare(history: &History, applied: &Applied, read: Read<'_>) -> Comparison {
+pub fn compare(history: &MigrationHistory, applied: &Applied, read: Read<'_>) -> Comparison {
     let tool = history.layout.tool;
     let mut rows: BTreeMap<String, &AppliedMigration> =
         applied.migrations.iter().map(|row| (row_key(tool, row), row)).collect();
@@ -120,7 +122,11 @@ pub fn compare(history: &History, applied: &Applied, read: Read<'_>) -> Comparis
 
 /// Leaves out what a baseline replaces: in a database that began with it, the migrations up to its
 /// version; in any other, the baseline.
-fn skip_replaced(history: &History, applied_baseline: Option<&str>, states: &mut Vec<MigrationState>) {
+fn skip_replaced(
+    history: &MigrationHistory,
+    applied_baseline: Option<&str>,
+    states: &mut Vec<MigrationState>,
+) {
     let is_baseline = |at: usize| history.migrations.get(at).is_some_and(|it| it.kind == Kind::Baseline);
     let mut at = 0;
     states.retain(|state| {
@@ -136,8 +142,8 @@ fn skip_replaced(history: &History, applied_baseline: Option<&str>, states: &mut
 }
 
 /// Returns the version of the newest baseline that is applied.
-fn baseline(history: &History, rows: &BTreeMap<String, &AppliedMigration>) -> Option<String> {
-    let applied = |it: &&Migration| rows.contains_key(&key(history.layout.tool, it));
+fn baseline(history: &MigrationHistory, rows: &BTreeMap<String, &AppliedMigration>) -> Option<String> {
+    let applied = |it: &&MigrationFile| rows.contains_key(&key(history.layout.tool, it));
     let baselines = history.migrations.iter().filter(|it| it.kind == Kind::Baseline).filter(applied);
     // A version that has both a baseline and a versioned migration does not tell which of them ran.
     let has_other = |version: &str| {
@@ -150,7 +156,7 @@ fn baseline(history: &History, rows: &BTreeMap<String, &AppliedMigration>) -> Op
 }
 
 /// Returns true if the checksum of a row is that of the file, or `None` if there is none to compare.
-fn matches(tool: Tool, row: &AppliedMigration, migration: &Migration, read: Read<'_>) -> Option<bool> {
+fn matches(tool: Tool, row: &AppliedMigration, migration: &MigrationFile, read: Read<'_>) -> Option<bool> {
     let stored = row.checksum.as_deref()?;
     if migration.checksum.as_deref() == Some(stored) {
         return Some(true);
@@ -173,7 +179,7 @@ struct Reached {
 }
 
 impl Reached {
-    fn of(history: &History, applied: &Applied) -> Self {
+    fn of(history: &MigrationHistory, applied: &Applied) -> Self {
         let tool = history.layout.tool;
         let last = match tool.records_one_version() || tool == Tool::Drizzle {
             true => applied.migrations.iter().max_by(|a, b| compare_versions(&a.version, &b.version)),
@@ -186,7 +192,7 @@ impl Reached {
         Self { keys, last: last.map(|row| (row.version.clone(), row.is_complete)), tool }
     }
 
-    fn includes(&self, migration: &Migration) -> bool {
+    fn includes(&self, migration: &MigrationFile) -> bool {
         let before = self.last.as_ref().is_some_and(|(last, is_complete)| {
             let order = compare_versions(&migration.version, last);
             order.is_lt() || (order.is_eq() && *is_complete)
@@ -202,7 +208,7 @@ impl Reached {
 
 /// Returns the revisions up to the heads. The migrations are in an order with parents first, and the
 /// order of a line of revisions is that of the list.
-fn heads<'a>(history: &History, heads: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+fn heads<'a>(history: &MigrationHistory, heads: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let mut open: Vec<&str> = heads.collect();
     let mut reached = BTreeSet::new();
     while let Some(version) = open.pop() {
@@ -214,7 +220,7 @@ fn heads<'a>(history: &History, heads: impl Iterator<Item = &'a str>) -> BTreeSe
     reached
 }
 
-fn key(tool: Tool, migration: &Migration) -> String {
+fn key(tool: Tool, migration: &MigrationFile) -> String {
     match (migration.kind, tool) {
         (Kind::Repeatable, _) => format!("R {}", migration.name),
         (_, Tool::NodePgMigrate | Tool::Knex | Tool::GraphileMigrate) => migration.name.clone(),
@@ -231,15 +237,15 @@ fn row_key(tool: Tool, row: &AppliedMigration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{File, FileKind, Files, Layout, checksum::checksum};
+    use super::super::{EntryKind, File, Files, Layout, checksum::checksum};
     use super::*;
 
-    fn history(tool: Tool, paths: &[&str]) -> History {
+    fn history(tool: Tool, paths: &[&str]) -> MigrationHistory {
         let file =
-            |path: &&str| ((*path).to_owned(), File { kind: FileKind::File, content: (*path).to_owned() });
+            |path: &&str| ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() });
         let files: Files = paths.iter().map(file).collect();
         let layout = Layout { tool, directory: "m".into(), evidence: String::new() };
-        let history = History::of(&layout, &files, &content);
+        let history = MigrationHistory::of(&layout, &files, &content);
         assert_eq!(history.problems, [], "{paths:?}");
         history
     }
@@ -253,7 +259,7 @@ mod tests {
         AppliedMigration { version: version.into(), name: version.into(), checksum: None, is_complete: true }
     }
 
-    fn states(history: &History, rows: &[AppliedMigration]) -> Vec<(String, State)> {
+    fn states(history: &MigrationHistory, rows: &[AppliedMigration]) -> Vec<(String, State)> {
         let applied =
             Applied { tool: history.layout.tool, table: "public.t".into(), migrations: rows.to_vec() };
         let comparison = compare(history, &applied, &content);
@@ -322,10 +328,10 @@ mod tests {
             Ok(text.unwrap_or_default().as_bytes().to_vec())
         };
         let file = |(path, _): &(&str, &str)| {
-            ((*path).to_owned(), File { kind: FileKind::File, content: (*path).to_owned() })
+            ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() })
         };
         let layout = Layout { tool: Tool::Alembic, directory: "m".into(), evidence: String::new() };
-        let of = History::of(&layout, &texts.iter().map(file).collect(), &read);
+        let of = MigrationHistory::of(&layout, &texts.iter().map(file).collect(), &read);
         assert_eq!(of.problems, []);
         let found = states(&of, &[row("c")]);
         let state = |version: &str| found.iter().find(|(known, _)| known == version).unwrap().1;

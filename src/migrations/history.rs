@@ -3,72 +3,28 @@
 use std::collections::BTreeMap;
 
 use super::checksum::checksum;
+use super::files::Files;
 use super::layout::Layout;
+use super::migration::{Kind, MigrationFile, Problem};
 use super::names::{self, Named};
 use super::section::unreadable;
-use super::version::compare_versions;
-use super::{Files, Tool};
-use crate::domain::words;
-
-words! {
-    /// The purpose of a migration.
-    Kind("kind of migration") {
-        /// It runs once.
-        Versioned = "versioned",
-        /// It runs again whenever its file changes.
-        Repeatable = "repeatable",
-        /// It stands for all migrations up to its version.
-        Baseline = "baseline",
-        /// It undoes a versioned migration.
-        Undo = "undo",
-        /// It is a program.
-        Code = "code",
-    }
-}
-
-/// A migration of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    /// The version by which the tool orders and records it; empty for repeatable migrations.
-    pub version: String,
-    /// The name by which people know it, and by which some tools record it.
-    pub name: String,
-    /// The purpose.
-    pub kind: Kind,
-    /// The path of its file in the repository.
-    pub path: String,
-    /// The id of the content in git.
-    pub content: String,
-    /// The checksum that the tool stores for it, if it was computed.
-    pub checksum: Option<String>,
-    /// The versions of the migrations that it follows, if the tool orders them by a graph.
-    pub after: Vec<String>,
-}
-
-/// A file that prevents statements about the migrations of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {reason}")]
-pub struct Problem {
-    /// The path in the repository.
-    pub path: String,
-    /// The reason.
-    pub reason: String,
-}
+use super::tool::Tool;
+use super::version::{compare_versions, key_version};
 
 /// The migrations of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct History {
+pub struct MigrationHistory {
     /// The tool, and the directory of the files.
     pub layout: Layout,
     /// The migrations that go forward, in the order in which the tool runs them.
-    pub migrations: Vec<Migration>,
+    pub migrations: Vec<MigrationFile>,
     /// The files that undo migrations.
-    pub undo: Vec<Migration>,
+    pub undo: Vec<MigrationFile>,
     /// The files that look like migrations and are not understood.
     pub problems: Vec<Problem>,
 }
 
-impl History {
+impl MigrationHistory {
     /// Returns the migrations of a layout. Only files that a tool orders by its content are read with
     /// `read`.
     pub fn of(layout: &Layout, files: &Files, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
@@ -127,21 +83,8 @@ impl History {
     }
 }
 
-/// Returns the form of a version in which the tool compares it.
-pub(super) fn key_version(tool: Tool, version: &str) -> String {
-    match tool {
-        // diesel removes dashes; the others that have numbers compare them by value.
-        Tool::Diesel => version.replace('-', ""),
-        Tool::Flyway => names::flyway_version(version),
-        Tool::Sqlx | Tool::Refinery | Tool::Goose | Tool::GolangMigrate | Tool::Tern | Tool::Ecto => {
-            super::version::normal_version(version)
-        }
-        _ => version.to_owned(),
-    }
-}
-
-fn order(tool: Tool, a: &Migration, b: &Migration) -> std::cmp::Ordering {
-    let repeatable = |migration: &Migration| migration.kind == Kind::Repeatable;
+fn order(tool: Tool, a: &MigrationFile, b: &MigrationFile) -> std::cmp::Ordering {
+    let repeatable = |migration: &MigrationFile| migration.kind == Kind::Repeatable;
     let by_version = match tool {
         // These sort by the text of the file name.
         Tool::Dbmate | Tool::Rails | Tool::Prisma | Tool::Atlas | Tool::Supabase | Tool::NodePgMigrate => {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Files, Tool};
+use super::files::Files;
+use super::tool::Tool;
 
 /// The migration tool of a commit, and the directory of its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,7 +274,7 @@ impl<'a> Tree<'a> {
             return vec![(Tool::Tern, "the separator of tern")];
         }
         if has_line("-- up migration") || has_line("-- down migration") {
-            return vec![(Tool::NodePgMigrate, "'-- Up Migration'")];
+            return vec![(Tool::NodePgMigrate, "'-- Up MigrationFile'")];
         }
         let manifests = [
             ("Cargo.toml", "sqlx", Tool::Sqlx, "sqlx in Cargo.toml"),
@@ -353,12 +354,12 @@ fn is_plausible(directory: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{File, FileKind};
+    use super::super::{EntryKind, File};
     use super::*;
 
     fn files(all: &[(&str, &str)]) -> (Files, BTreeMap<String, String>) {
         let file = |(path, _): &(&str, &str)| {
-            ((*path).to_owned(), File { kind: FileKind::File, content: (*path).to_owned() })
+            ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() })
         };
         let texts = all.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         (all.iter().map(file).collect(), texts)
@@ -405,7 +406,7 @@ mod tests {
                 "migrations/committed",
                 &[("migrations/committed/000001.sql", "--! Previous: -")],
             ),
-            (NodePgMigrate, "migrations", &[("migrations/1_a.sql", "-- Up Migration\n")]),
+            (NodePgMigrate, "migrations", &[("migrations/1_a.sql", "-- Up MigrationFile\n")]),
             (Supabase, "supabase/migrations", &[("supabase/migrations/2024_a.sql", "")]),
             (Rails, "db/migrate", &[("db/migrate/2024_a.rb", "")]),
             (

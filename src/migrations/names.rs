@@ -1,21 +1,22 @@
 //! The migrations of each layout: which files they are, with version, name and kind.
 
-use super::history::{Kind, Migration, Problem};
+use super::files::{EntryKind, File, Files};
 use super::layout::{Layout, Read, is_formatted_sql};
+use super::migration::{Kind, MigrationFile, Problem};
 use super::section::unreadable;
+use super::tool::Tool;
 use super::version::normal_version;
-use super::{File, FileKind, Files, Tool};
 
 /// The migrations of a layout, in no order, and the files that are not understood.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    pub migrations: Vec<Migration>,
+    pub migrations: Vec<MigrationFile>,
     pub problems: Vec<Problem>,
 }
 
 impl Named {
     fn add(&mut self, path: &str, file: &File, version: &str, name: &str, kind: Kind) {
-        self.migrations.push(Migration {
+        self.migrations.push(MigrationFile {
             version: version.to_owned(),
             name: name.to_owned(),
             kind,
@@ -53,12 +54,12 @@ pub(super) fn list(layout: &Layout, files: &Files, read: Read<'_>) -> Named {
                     continue;
                 }
                 match entry.file.kind {
-                    FileKind::Submodule => named.problem(entry.path, "it is a submodule"),
-                    FileKind::Symlink => named.problem(entry.path, "it is a symbolic link"),
-                    FileKind::File if entry.path.contains('\u{fffd}') => {
+                    EntryKind::Submodule => named.problem(entry.path, "it is a submodule"),
+                    EntryKind::Symlink => named.problem(entry.path, "it is a symbolic link"),
+                    EntryKind::File if entry.path.contains('\u{fffd}') => {
                         named.problem(entry.path, "its name is not UTF-8");
                     }
-                    FileKind::File => of_name(tool, &entry, &mut named),
+                    EntryKind::File => of_name(tool, &entry, &mut named),
                 }
             }
         }
@@ -207,16 +208,6 @@ fn in_directories(entry: &Entry<'_>, named: &mut Named, forward: &str, others: &
     } else if !others.contains(&file) {
         named.problem(entry.path, format!("a migration has no file of that name, only {forward}"));
     }
-}
-
-/// Returns a Flyway version with dots, and without leading zeros and trailing `.0`.
-pub(super) fn flyway_version(version: &str) -> String {
-    let dotted = normal_version(&version.replace('_', "."));
-    let mut trimmed = dotted.as_str();
-    while let Some(shorter) = trimmed.strip_suffix(".0") {
-        trimmed = shorter;
-    }
-    trimmed.to_owned()
 }
 
 fn flyway(entry: &Entry<'_>, named: &mut Named) {

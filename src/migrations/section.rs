@@ -3,11 +3,11 @@
 //! Tools that keep both directions in one file look for markers line by line, also inside of string
 //! literals and comments. So does this module: the part is the one that the tool would run.
 
-use super::Tool;
+use super::tool::Tool;
 
 /// The part of a file that goes forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
+pub struct ForwardPart {
     /// The SQL.
     pub sql: Vec<u8>,
     /// The tool runs it without a transaction.
@@ -38,7 +38,7 @@ pub fn unreadable(content: &[u8]) -> Option<&'static str> {
 ///
 /// # Errors
 /// If the tool would refuse the file: the reason.
-pub fn forward(tool: Tool, content: &[u8]) -> Result<Forward, String> {
+pub fn forward(tool: Tool, content: &[u8]) -> Result<ForwardPart, String> {
     if let Some(reason) = unreadable(content) {
         return Err(reason.to_owned());
     }
@@ -48,7 +48,7 @@ pub fn forward(tool: Tool, content: &[u8]) -> Result<Forward, String> {
         Tool::Dbmate => dbmate(text),
         Tool::Tern => Ok(tern(text)),
         Tool::NodePgMigrate => node_pg_migrate(text),
-        _ => Ok(Forward { sql: text.to_vec(), no_transaction: asks_for_no_transaction(tool, text) }),
+        _ => Ok(ForwardPart { sql: text.to_vec(), no_transaction: asks_for_no_transaction(tool, text) }),
     }
 }
 
@@ -57,7 +57,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// goose, internal/sqlparser: annotations are comments `-- +goose WORDS`, of any case.
-fn goose(text: &[u8]) -> Result<Forward, String> {
+fn goose(text: &[u8]) -> Result<ForwardPart, String> {
     let (mut sql, mut is_up, mut seen, mut no_transaction) = (Vec::new(), false, false, false);
     for line in lines(text) {
         match annotation(line).as_deref() {
@@ -70,7 +70,7 @@ fn goose(text: &[u8]) -> Result<Forward, String> {
             _ => {}
         }
     }
-    if seen { Ok(Forward { sql, no_transaction }) } else { Err("it has no '-- +goose Up'".to_owned()) }
+    if seen { Ok(ForwardPart { sql, no_transaction }) } else { Err("it has no '-- +goose Up'".to_owned()) }
 }
 
 /// Returns the words of a goose annotation in lower case.
@@ -82,7 +82,7 @@ fn annotation(line: &[u8]) -> Option<String> {
 }
 
 /// dbmate, pkg/dbmate/migration.go: blocks begin at lines `-- migrate:up` and `-- migrate:down`.
-fn dbmate(text: &[u8]) -> Result<Forward, String> {
+fn dbmate(text: &[u8]) -> Result<ForwardPart, String> {
     let (mut sql, mut is_up, mut seen, mut no_transaction) = (Vec::new(), false, false, false);
     for line in lines(text) {
         match dbmate_marker(line) {
@@ -97,7 +97,7 @@ fn dbmate(text: &[u8]) -> Result<Forward, String> {
             None => {}
         }
     }
-    if seen { Ok(Forward { sql, no_transaction }) } else { Err("it has no '-- migrate:up'".to_owned()) }
+    if seen { Ok(ForwardPart { sql, no_transaction }) } else { Err("it has no '-- migrate:up'".to_owned()) }
 }
 
 /// Returns true for `up`, and the options, if the line is a marker.
@@ -113,7 +113,7 @@ fn dbmate_marker(line: &[u8]) -> Option<(bool, &str)> {
 }
 
 /// tern, migrate/migrate.go: the forward part is before the line that separates the two.
-fn tern(text: &[u8]) -> Forward {
+fn tern(text: &[u8]) -> ForwardPart {
     const SEPARATOR: &str = "---- create above / drop below ----";
     const NO_TRANSACTION: &str = "---- tern: disable-tx ----";
     let (mut sql, mut no_transaction) = (Vec::new(), false);
@@ -124,12 +124,12 @@ fn tern(text: &[u8]) -> Forward {
             _ => sql.extend_from_slice(line),
         }
     }
-    Forward { sql, no_transaction }
+    ForwardPart { sql, no_transaction }
 }
 
-/// node-pg-migrate, src/sqlMigration.ts: comments `-- Up Migration` and `-- Down Migration` of any case.
+/// node-pg-migrate, src/sqlMigration.ts: comments `-- Up MigrationFile` and `-- Down MigrationFile` of any case.
 /// A file with none of them is the forward part as a whole.
-fn node_pg_migrate(text: &[u8]) -> Result<Forward, String> {
+fn node_pg_migrate(text: &[u8]) -> Result<ForwardPart, String> {
     let marker = |line: &[u8]| {
         let text = std::str::from_utf8(line).ok()?.trim().to_ascii_lowercase();
         let words = text.strip_prefix("--")?.trim_start_matches(|c: char| c == '-' || c.is_whitespace());
@@ -142,7 +142,7 @@ fn node_pg_migrate(text: &[u8]) -> Result<Forward, String> {
     };
     let markers: Vec<bool> = lines(text).filter_map(marker).collect();
     if markers.iter().filter(|is_up| **is_up).count() > 1 {
-        return Err("it has '-- Up Migration' twice".to_owned());
+        return Err("it has '-- Up MigrationFile' twice".to_owned());
     }
     // The text before the first marker is forward only if that is the one of the way back.
     let (mut sql, mut is_up) = (Vec::new(), !markers.contains(&true));
@@ -153,7 +153,7 @@ fn node_pg_migrate(text: &[u8]) -> Result<Forward, String> {
             None => {}
         }
     }
-    Ok(Forward { sql, no_transaction: false })
+    Ok(ForwardPart { sql, no_transaction: false })
 }
 
 /// Returns true if comments before the first statement request it.
@@ -191,7 +191,7 @@ mod tests {
         assert!(forward(Tool::Dbmate, dbmate.as_bytes()).unwrap().no_transaction);
         let tern = "select 1;\n---- create above / drop below ----\nselect 2;";
         assert_eq!(sql(Tool::Tern, tern), "select 1;\n");
-        assert_eq!(sql(Tool::NodePgMigrate, "-- Up Migration\na\n-- Down Migration\nb"), "a\n");
+        assert_eq!(sql(Tool::NodePgMigrate, "-- Up MigrationFile\na\n-- Down MigrationFile\nb"), "a\n");
         assert_eq!(sql(Tool::NodePgMigrate, "a\n--- down migration\nb"), "a\n");
         assert_eq!(sql(Tool::NodePgMigrate, "a\n"), "a\n");
         assert_eq!(sql(Tool::Plain, "\u{feff}select 1"), "select 1");

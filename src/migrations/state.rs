@@ -1,11 +1,11 @@
 //! The tables in which migration tools record what they have applied.
 
-use super::Tool;
-use super::history::key_version;
+use super::tool::Tool;
+use super::version::key_version;
 
 /// A table of a database, as the catalogue describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub struct CatalogueTable {
     /// The schema.
     pub schema: String,
     /// The name.
@@ -253,7 +253,7 @@ impl StateTable {
     }
 
     /// Returns the state tables among the tables of a database, each with its tool.
-    pub fn among(tables: &[Table]) -> Vec<(&'static Self, &Table)> {
+    pub fn among(tables: &[CatalogueTable]) -> Vec<(&'static Self, &CatalogueTable)> {
         let rails = tables.iter().any(|table| table.name == "ar_internal_metadata");
         let mut found = Vec::new();
         for table in tables {
@@ -270,7 +270,7 @@ impl StateTable {
         found
     }
 
-    fn is(&self, table: &Table) -> bool {
+    fn is(&self, table: &CatalogueTable) -> bool {
         let has = |column: &&str| table.columns.iter().any(|known| known == column);
         self.name == table.name
             && self.schema.is_none_or(|schema| schema == table.schema)
@@ -336,12 +336,12 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn table(schema: &str, name: &str, columns: &str) -> Table {
+    fn table(schema: &str, name: &str, columns: &str) -> CatalogueTable {
         let columns = columns.split(' ').map(str::to_owned).collect();
-        Table { schema: schema.into(), name: name.into(), columns }
+        CatalogueTable { schema: schema.into(), name: name.into(), columns }
     }
 
-    fn tools(tables: &[Table]) -> Vec<Tool> {
+    fn tools(tables: &[CatalogueTable]) -> Vec<Tool> {
         StateTable::among(tables).into_iter().map(|(state, _)| state.tool).collect()
     }
 

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::tool::Tool;
+
 /// Compares two versions as the tools do that number their migrations: digits by their value, parts
 /// between dots, dashes and underscores one by one.
 pub fn compare_versions(a: &str, b: &str) -> Ordering {
@@ -53,6 +55,29 @@ pub fn normal_version(version: &str) -> String {
         false => run.to_owned(),
     };
     runs(version).map(normal).collect()
+}
+
+/// Returns the form of a version in which the tool compares it.
+pub(super) fn key_version(tool: Tool, version: &str) -> String {
+    match tool {
+        // diesel removes dashes; the others that have numbers compare them by value.
+        Tool::Diesel => version.replace('-', ""),
+        Tool::Flyway => flyway_version(version),
+        Tool::Sqlx | Tool::Refinery | Tool::Goose | Tool::GolangMigrate | Tool::Tern | Tool::Ecto => {
+            normal_version(version)
+        }
+        _ => version.to_owned(),
+    }
+}
+
+/// Returns a Flyway version with dots, and without leading zeros and trailing `.0`.
+fn flyway_version(version: &str) -> String {
+    let dotted = normal_version(&version.replace('_', "."));
+    let mut trimmed = dotted.as_str();
+    while let Some(shorter) = trimmed.strip_suffix(".0") {
+        trimmed = shorter;
+    }
+    trimmed.to_owned()
 }
 
 #[cfg(test)]

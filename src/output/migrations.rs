@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{CommitId, DatabaseName};
-use crate::migrations::{Comparison, History, Kind, MigrationState, Problem, State, Tool};
+use crate::migrations::{Comparison, Kind, MigrationHistory, MigrationState, Problem, State, Tool};
 use crate::terminal::{OutputError, Style, Table, Ui};
 
 /// The migrations of a commit, and their states in a database.
@@ -29,7 +29,7 @@ pub struct CommitMigrationsOutput {
 
 /// A migration.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Migration")]
+#[schemars(rename = "MigrationFile")]
 pub struct MigrationOutput {
     /// The version; empty for repeatable migrations.
     pub version: String,
@@ -67,7 +67,7 @@ pub struct ComparedDatabase {
 
 impl CommitMigrationsOutput {
     /// The migrations of a commit alone.
-    pub fn of_commit(commit: CommitId, history: Option<&History>) -> Self {
+    pub fn of_commit(commit: CommitId, history: Option<&MigrationHistory>) -> Self {
         let layout = history.map(|history| &history.layout);
         let migrations = history.map_or(&[][..], |history| &history.migrations);
         Self {
@@ -91,7 +91,7 @@ impl CommitMigrationsOutput {
     }
 
     /// Adds the states in a database.
-    pub fn add_states(&mut self, history: Option<&History>, comparison: &Comparison) {
+    pub fn add_states(&mut self, history: Option<&MigrationHistory>, comparison: &Comparison) {
         let kind = |state: &MigrationState| {
             let path = state.path.as_ref()?;
             let migration =

@@ -26,7 +26,7 @@ use crate::progress::Progress;
 const FASTEST: i32 = 1;
 
 /// A destination of backups.
-pub enum Destination {
+pub enum BackupDestination {
     /// Plain files below a directory.
     Directory(PathBuf),
     /// A store, and a local directory for content that cannot be streamed into it.
@@ -96,7 +96,7 @@ pub fn private_directory(path: &Path) -> Result<()> {
     private_directories(path).map_err(|error| Error::io("create", path, error))
 }
 
-impl Destination {
+impl BackupDestination {
     /// Removes the files of crashed backups. They occupy disk space and do no other harm, so errors
     /// are ignored.
     pub fn sweep(&self) {

@@ -36,7 +36,7 @@ pub use bucket::CloudSettings;
 pub use check::{AffectedArtifact, CheckOptions, CheckReport, Finding, Portion};
 pub use chunker::Chunking;
 pub use copy::{CopyReport, ReplicatedArtifact};
-pub use destination::{Destination, PendingBackup, PendingFile, StoredBackup, private_directory};
+pub use destination::{BackupDestination, PendingBackup, PendingFile, StoredBackup, private_directory};
 pub use error::Error;
 pub use gc::{Amount, GcReport, WriterSession};
 pub use keys::{
@@ -52,7 +52,7 @@ pub(crate) use store::StoreInner;
 pub use store::{Access, ListedArtifact, Store, StoreConfig};
 pub use survey::{LineageStats, Stats};
 pub use url::{Scheme, StoreUrl};
-pub use wal::{PushOutcome, WalArchive, WalEntry};
+pub use wal::{WalArchive, WalEntry, WalPushOutcome};
 pub use writer::{ArtifactWriter, FileWriter, NewArtifact, Published};
 
 type Result<T> = std::result::Result<T, Error>;

@@ -35,7 +35,7 @@ pub struct WalArchive<'a> {
 
 /// The result of archiving a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PushOutcome {
+pub enum WalPushOutcome {
     /// The file was added.
     New,
     /// The file existed with the same content.
@@ -111,26 +111,26 @@ impl Store {
 impl WalArchive<'_> {
     /// Archives a file. It is durable then. Fails if an intact file with this name has other
     /// content; that one is kept.
-    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<PushOutcome> {
+    pub fn push(&self, name: &WalName, content: &[u8]) -> Result<WalPushOutcome> {
         let object = self.object(name);
         let sealed: Bytes = self.inner.seal(with_digest(packed(content)?, &object), &object)?.into();
         if self.inner.bucket.put_new(&object, sealed.clone())? {
-            return Ok(PushOutcome::New);
+            return Ok(WalPushOutcome::New);
         }
         match read(self.inner, &object) {
-            Ok(there) if there == content => Ok(PushOutcome::Already),
+            Ok(there) if there == content => Ok(WalPushOutcome::Already),
             Ok(_) => Err(Error::OtherObject { object: self.inner.bucket.uri(&object) }),
             // The archived file is damaged and is replaced.
             Err(error) if error.is_damage() => {
                 self.inner.bucket.replace(&object, sealed)?;
-                Ok(PushOutcome::New)
+                Ok(WalPushOutcome::New)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Archives several files concurrently. Returns the results in their order.
-    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<PushOutcome>> {
+    pub fn push_all(&self, files: &[(WalName, Vec<u8>)]) -> Vec<Result<WalPushOutcome>> {
         parallel_map(files, |(name, content)| self.push(name, content))
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::spool::Spool;
 use super::{Error, system_identifier};
 use crate::domain::{Digest, WalKind, WalName};
-use crate::store::PushOutcome;
+use crate::store::WalPushOutcome;
 use crate::workspace::{Workspace, store};
 
 /// A request of `archive_command`.
@@ -62,7 +62,7 @@ pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, 
             spool.put(other, &self::digest(content));
         }
     }
-    let is_new = first == PushOutcome::New;
+    let is_new = first == WalPushOutcome::New;
     Ok(Some(Archived { name, system_identifier: system, is_new, batch: files.len() }))
 }
 

@@ -4,8 +4,8 @@ use super::{Error, Workspace};
 use crate::config::{DatabaseConfig, Origin};
 use crate::git::{Directory, Oid, Repository};
 use crate::migrations::{
-    Ambiguous, Applied, AppliedMigration, File, FileKind, Files, History, StateTable, Table, Tool, Wanted,
-    detect,
+    Ambiguous, Applied, AppliedMigration, CatalogueTable, EntryKind, File, Files, MigrationHistory,
+    StateTable, Tool, Wanted, detect,
 };
 use crate::pg::{Client, quote_ident};
 
@@ -16,7 +16,7 @@ const NOT_SEARCHED: [&str; 6] = ["node_modules", "vendor", "third_party", "targe
 #[derive(Debug)]
 pub struct CommitMigrations {
     /// The migrations, or `None` if the commit has none.
-    pub history: Option<History>,
+    pub history: Option<MigrationHistory>,
     repository: Repository,
     files: Directory,
 }
@@ -42,7 +42,7 @@ impl CommitMigrations {
         let layout = detect(&listed, &wanted, &read).map_err(|Ambiguous(layouts)| {
             Error::AmbiguousMigrations { commit: commit.to_commit(), ambiguous: Ambiguous(layouts) }
         })?;
-        found.history = layout.map(|layout| History::of(&layout, &listed, &read));
+        found.history = layout.map(|layout| MigrationHistory::of(&layout, &listed, &read));
         Ok(found)
     }
 
@@ -76,9 +76,9 @@ impl CommitMigrations {
     fn listing(&self) -> Files {
         let file = |(path, entry): (&String, &crate::git::TreeEntry)| {
             let kind = match (entry.is_symlink(), entry.is_submodule()) {
-                (true, _) => FileKind::Symlink,
-                (_, true) => FileKind::Submodule,
-                _ => FileKind::File,
+                (true, _) => EntryKind::Symlink,
+                (_, true) => EntryKind::Submodule,
+                _ => EntryKind::File,
             };
             (path.clone(), File { kind, content: entry.id.to_string() })
         };
@@ -105,7 +105,7 @@ pub fn applied(client: &Client) -> Result<DatabaseMigrations, Error> {
     for row in rows {
         let [Some(schema), Some(name), Some(columns), may_read] = row.as_slice() else { continue };
         let columns = columns.split(',').map(str::to_owned).collect();
-        let table = Table { schema: schema.clone(), name: name.clone(), columns };
+        let table = CatalogueTable { schema: schema.clone(), name: name.clone(), columns };
         if may_read.as_deref() == Some("t") {
             tables.push(table);
         } else if !StateTable::among(std::slice::from_ref(&table)).is_empty() {

@@ -10,7 +10,7 @@ use crate::domain::{Backup, BackupId, DatabaseName, Status};
 use crate::git::config::{ConfigFile, ConfigWriter};
 use crate::ledger::{Overview, Row};
 use crate::store::{
-    Access, Destination, Error as StoreError, Expected, Root, Scheme, Store, StoreUrl, StoredBackup,
+    Access, BackupDestination, Error as StoreError, Expected, Root, Scheme, Store, StoreUrl, StoredBackup,
     is_directory,
 };
 use crate::tools::Program;
@@ -75,16 +75,16 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
 /// Returns the access to `place`, where a backup is to be made, and to the user's other places.
 pub fn access_of(
     workspace: &Workspace,
-    place: Option<&Destination>,
+    place: Option<&BackupDestination>,
     database: &DatabaseName,
 ) -> Result<Access, Error> {
     let scheme = match place {
-        Some(Destination::Store { store, .. }) => store.url().scheme(),
+        Some(BackupDestination::Store { store, .. }) => store.url().scheme(),
         _ => Scheme::File,
     };
     let own = match place {
-        Some(Destination::Store { store, .. }) => Some(Root::Store(store.url().clone())),
-        Some(Destination::Directory(directory)) => Some(Root::Directory(directory.clone())),
+        Some(BackupDestination::Store { store, .. }) => Some(Root::Store(store.url().clone())),
+        Some(BackupDestination::Directory(directory)) => Some(Root::Directory(directory.clone())),
         None => None,
     };
     let roots = own.into_iter().chain(roots(workspace, Some(database))?).collect();
@@ -93,13 +93,13 @@ pub fn access_of(
 
 /// Adds a place that was given only on this command line to the configuration of the clone, so that
 /// later commands find the bytes there.
-pub fn remember(workspace: &Workspace, place: &Destination) -> Result<(), Error> {
+pub fn remember(workspace: &Workspace, place: &BackupDestination) -> Result<(), Error> {
     let value = match place {
-        Destination::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
-        Destination::Directory(directory) if directory.is_dir() => {
+        BackupDestination::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
+        BackupDestination::Directory(directory) if directory.is_dir() => {
             StoreUrl::from_directory(directory)?.to_string()
         }
-        Destination::Directory(_) => return Ok(()),
+        BackupDestination::Directory(_) => return Ok(()),
     };
     add(workspace, &value)
 }

@@ -12,7 +12,9 @@ use super::places;
 use super::{Error, Workspace};
 use crate::config::{AwsProfile, DatabaseConfig, Setting, is_store_name};
 use crate::process::{Cmd, Secret};
-use crate::store::{self, Access, CloudSettings, Destination, Keyring, Passphrase, Scheme, Store, StoreUrl};
+use crate::store::{
+    self, Access, BackupDestination, CloudSettings, Keyring, Passphrase, Scheme, Store, StoreUrl,
+};
 
 /// Variables that the clouds' own tools read begin so.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -58,7 +60,7 @@ pub fn place(
     database: &DatabaseConfig,
     output: Option<&Path>,
     store: Option<&str>,
-) -> Result<Destination, Error> {
+) -> Result<BackupDestination, Error> {
     let configured = || database.output.as_ref().map(|output| output.value.clone());
     let directory = match (output, store) {
         (Some(output), _) => Some(workspace.cwd().join(output)),
@@ -69,7 +71,7 @@ pub fn place(
         // Records name places without `..`; what is missing is said later.
         let directory = directory.canonicalize().unwrap_or(directory);
         places::check_directory(workspace, &directory, &database.name)?;
-        let place = Destination::Directory(directory);
+        let place = BackupDestination::Directory(directory);
         if output.is_some() || !database.output.as_ref().is_none_or(Setting::is_lasting) {
             places::remember(workspace, &place)?;
         }
@@ -84,7 +86,7 @@ pub fn place(
         None if ours => Store::open_or_init(&url, &access, workspace.now())?,
         None => return Err(store::Error::NoStore { url: url.to_string() }.into()),
     };
-    let place = Destination::Store { store: opened, staging: staging(workspace)? };
+    let place = BackupDestination::Store { store: opened, staging: staging(workspace)? };
     if store.is_some() || !database.store.as_ref().is_none_or(Setting::is_lasting) {
         places::remember(workspace, &place)?;
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::ledger::fsck::{FsckOptions, RepairReport, Severity};
+use crate::ledger::fsck::{FsckOptions, LedgerRepair, Severity};
 use crate::output::repository::{FsckOutput, print_fsck};
 
 /// Check that the ledger is what its format says
@@ -38,10 +38,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let ledger = context.ledger()?;
     let thoroughness = FsckOptions { signatures: args.signatures };
     let mut report = ledger.fsck(thoroughness)?;
-    let mut repaired = RepairReport::default();
+    let mut repaired = LedgerRepair::default();
     if args.repair {
         repaired = ledger.repair(&report)?;
-        if repaired != RepairReport::default() {
+        if repaired != LedgerRepair::default() {
             report = ledger.fsck(thoroughness)?;
         }
     }

@@ -22,7 +22,7 @@ use crate::git::{Oid, Signature, SignatureVerdict, TreeEntry};
 
 pub use finding::{Code, Finding, Severity};
 pub(super) use record::{EventLoss, StoredEvents};
-pub use repair::RepairReport;
+pub use repair::LedgerRepair;
 
 use super::{Error, Ledger, layout};
 use chain::{Added, Chain, Link};

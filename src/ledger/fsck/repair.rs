@@ -11,7 +11,7 @@ use crate::ledger::{Error, Ledger, layout, note};
 
 /// The result of [`Ledger::repair`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RepairReport {
+pub struct LedgerRepair {
     /// The backups whose record file was regenerated.
     pub records: BTreeSet<BackupId>,
     /// The schema commits whose note was regenerated.
@@ -21,8 +21,8 @@ pub struct RepairReport {
 impl Ledger<'_> {
     /// Regenerates the derived data that `report` found stale, from the current events and not from those
     /// at the time of the report. Fails if a ref cannot be read or written.
-    pub fn repair(&self, report: &Report) -> Result<RepairReport, Error> {
-        let mut repaired = RepairReport::default();
+    pub fn repair(&self, report: &Report) -> Result<LedgerRepair, Error> {
+        let mut repaired = LedgerRepair::default();
         let mut commits = BTreeSet::new();
         for finding in &report.findings {
             let commit = match finding.code {

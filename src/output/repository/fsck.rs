@@ -1,13 +1,13 @@
 //! The result of a check of the ledger as text, with a remedy for each finding.
 
 use super::{FsckFinding, FsckOutput, RepairedLedger};
-use crate::ledger::fsck::{Code, Finding, RepairReport, Report, Severity};
+use crate::ledger::fsck::{Code, Finding, LedgerRepair, Report, Severity};
 use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Style, Ui};
 
 impl FsckOutput {
     /// Describes a check after repairs.
-    pub fn new(report: &Report, repaired: &RepairReport) -> Self {
+    pub fn new(report: &Report, repaired: &LedgerRepair) -> Self {
         Self {
             ok: report.count(Severity::Error) == 0,
             findings: report.findings.iter().map(Into::into).collect(),
@@ -37,7 +37,7 @@ impl From<&Finding> for FsckFinding {
 }
 
 /// Prints a check after repairs as text. Fails if standard output cannot be written.
-pub fn print_fsck(report: &Report, repaired: &RepairReport, ui: &Ui) -> Result<(), OutputError> {
+pub fn print_fsck(report: &Report, repaired: &LedgerRepair, ui: &Ui) -> Result<(), OutputError> {
     for id in &repaired.records {
         ui.status(&format!("repaired the record of backup {id}"));
     }

@@ -42,7 +42,7 @@ pub struct ScheduleOutput {
     #[serde(rename = "type")]
     pub kind: BackupType,
     /// Whether a backup is due or was missed.
-    pub state: ScheduleState,
+    pub state: ScheduleStateOutput,
     /// Whether a backup is due now.
     pub due: bool,
     /// The latest time of the schedule; null if there was none yet.
@@ -61,7 +61,7 @@ pub struct ScheduleOutput {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub enum ScheduleState {
+pub enum ScheduleStateOutput {
     /// No backup is due.
     Ok,
     /// A backup is due.
@@ -70,7 +70,7 @@ pub enum ScheduleState {
     Missed,
 }
 
-impl ScheduleState {
+impl ScheduleStateOutput {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

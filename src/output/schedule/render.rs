@@ -1,6 +1,6 @@
 //! Schedules, their next runs and hooks as tables.
 
-use super::{NextRun, ScheduleOutput, ScheduleState};
+use super::{NextRun, ScheduleOutput, ScheduleStateOutput};
 use crate::automation::ScheduledRule;
 use crate::domain::Timestamp;
 use crate::terminal::text::relative_time;
@@ -28,7 +28,7 @@ impl From<&ScheduledRule> for ScheduleOutput {
     }
 }
 
-impl From<&ScheduledRule> for ScheduleState {
+impl From<&ScheduledRule> for ScheduleStateOutput {
     fn from(it: &ScheduledRule) -> Self {
         match (it.state.missed, it.state.due) {
             (Some(_), _) => Self::Missed,
@@ -67,7 +67,7 @@ pub fn schedule_table(planned: &[ScheduledRule], now: Timestamp) -> Table {
             it.rule.cron.to_string(),
             it.tool.to_string(),
             it.kind.to_string(),
-            ScheduleState::from(it).as_str().to_owned(),
+            ScheduleStateOutput::from(it).as_str().to_owned(),
             it.facts.completed.map_or("-".to_owned(), |at| relative_time(at, now)),
             it.state.next.map_or("-".to_owned(), |at| it.zone.format(at)),
         ]);

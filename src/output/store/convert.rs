@@ -2,8 +2,8 @@
 
 use super::{
     ArtifactError, ArtifactPlace, CollectedGarbage, CopiedArtifact, DamagedObject, DatabaseStats,
-    HitArtifact, HitFile, ListedArtifact, ListedFile, ObjectError, StoreCheck, StoreCopy, StoreDescription,
-    StoreStats,
+    HitArtifact, HitFile, ListedFile, ObjectError, StoreCheck, StoreCopy, StoreDescription, StoreStats,
+    StoredArtifactRow,
 };
 use crate::store::{
     AffectedArtifact, CheckReport, CopyReport, FileEntry, Finding, GcReport, Manifest, RepairReport,
@@ -16,7 +16,7 @@ impl From<&Store> for StoreDescription {
     }
 }
 
-impl ListedArtifact {
+impl StoredArtifactRow {
     /// Describes the artifact `listed`, which has this manifest.
     pub fn new(listed: &crate::store::ListedArtifact, manifest: &Manifest) -> Self {
         Self {

@@ -24,11 +24,12 @@ pub struct StoreDescription {
 /// The artifacts of a store.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ArtifactList(pub Vec<ListedArtifact>);
+pub struct ArtifactList(pub Vec<StoredArtifactRow>);
 
 /// An artifact of a store.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct ListedArtifact {
+#[schemars(rename = "ListedArtifact")]
+pub struct StoredArtifactRow {
     /// The id of the artifact.
     pub id: String,
     /// The database whose backups are stored as differences from each other.

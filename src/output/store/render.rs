@@ -1,8 +1,8 @@
 //! Results of the commands of stores as text.
 
 use super::{
-    CollectedGarbage, DatabaseStats, HitArtifact, ListedArtifact, PackAmount, StoreCheck, StoreDescription,
-    StoreStats, StoreWriter,
+    CollectedGarbage, DatabaseStats, HitArtifact, PackAmount, StoreCheck, StoreDescription, StoreStats,
+    StoreWriter, StoredArtifactRow,
 };
 use crate::domain::human_bytes;
 use crate::store::CopyReport;
@@ -20,7 +20,7 @@ impl Render for StoreDescription {
     }
 }
 
-impl ListedArtifact {
+impl StoredArtifactRow {
     /// Prints the artifact in one line. Fails if standard output cannot be written.
     pub fn print(&self, ui: &Ui) -> Result<(), OutputError> {
         let (size, stored) = (human_bytes(self.size_bytes), human_bytes(self.stored_bytes));

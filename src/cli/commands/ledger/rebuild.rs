@@ -11,7 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::ledger::transfer::{ImportOptions, ImportReport};
 use crate::output::repository::{ImportedLedger, RebuiltLedger};
 use crate::process::create_private;
-use crate::store::{Destination, private_directory};
+use crate::store::{BackupDestination, private_directory};
 use crate::workspace::{places, store};
 
 /// Make records anew from what the store knows about its artifacts
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let imported = context.ledger()?.import(|| File::open(&spool.0).map(BufReader::new), options)?;
     if named.is_some() && !args.dry_run {
         // The imported records name locations in this store.
-        places::remember(context, &Destination::Store { store, staging: store::staging(context)? })?;
+        places::remember(context, &BackupDestination::Store { store, staging: store::staging(context)? })?;
     }
     let ImportReport { new, changed, unchanged, skipped, .. } = &imported;
     if !skipped.is_empty() {

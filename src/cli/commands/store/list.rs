@@ -3,7 +3,7 @@
 use super::StoreOption;
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::output::store::{ArtifactList, ListedArtifact};
+use crate::output::store::{ArtifactList, StoredArtifactRow};
 
 /// List the artifacts in the store
 ///
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(listed.len());
     for listed in &listed {
         let artifact = store.artifact(listed)?;
-        let row = ListedArtifact::new(listed, artifact.manifest());
+        let row = StoredArtifactRow::new(listed, artifact.manifest());
         if !context.ui.wants_json() {
             row.print(&context.ui)?;
         }
