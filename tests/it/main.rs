@@ -34,6 +34,7 @@ mod ledger;
 mod libpq;
 mod man;
 mod mark;
+mod migrations;
 mod migrate_command;
 mod migration_files;
 mod notify;

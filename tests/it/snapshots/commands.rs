@@ -132,15 +132,15 @@ fn of_the_store() {
     };
     let id = put(&mut transcript, &first);
     put(&mut transcript, &second);
-    for line in ["store ls", "store ls --json", "store stats", "store check", "store check --read-data"] {
+    for line in ["store list", "store list --json", "store stats", "store check", "store check --read-data"] {
         transcript.run(line);
     }
-    for line in [format!("store rm {id}"), format!("store rm --force {id}")] {
+    for line in [format!("store remove {id}"), format!("store remove --force {id}")] {
         transcript.run(&line);
     }
     let copy = sandbox.path().join("copy");
     let copy = format!("store copy {}", copy.display());
-    for line in ["store gc", "store gc --force", "store gc", &copy, &copy, "store ls", "store stats --json"] {
+    for line in ["store gc", "store gc --force", "store gc", &copy, &copy, "store list", "store stats --json"] {
         transcript.run(line);
     }
     transcript.assert_shown(GROUP, "store");

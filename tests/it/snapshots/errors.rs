@@ -23,7 +23,8 @@ fn command_lines_that_are_wrong() {
         "backup tag latest 'no spaces'",
         "backup verify latest --again",
         "checkout HEAD --server x",
-        "store rm --even-if-recorded x",
+        "store remove --even-if-recorded x",
+        "store ls",
         "backup restore base --into x --in-place",
         "queue enqueue --how checksum",
         "config --frob --json",
@@ -51,7 +52,7 @@ fn what_is_not_there_or_not_clear() {
         "database check",
         "queue show 0123",
         "store get 0123",
-        "clone stop x",
+        "clone remove x",
         "backup find HEAD~2 --database nowhere",
     ];
     Transcript::of(&sandbox).all(&lines).assert_shown(GROUP, "not-found");

@@ -1,0 +1,153 @@
+//! `git pggit migrations`: the migrations of a commit, and their states in a database with the real
+//! tables of migration tools.
+
+use std::sync::Arc;
+
+use crate::cluster::{Cluster, bin_dir};
+use crate::sandbox::Sandbox;
+
+const SQLX: &str = "create table _sqlx_migrations (version bigint primary key, description text not null, \
+    installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, \
+    execution_time bigint not null)";
+
+/// A repository and its database `shop` on the shared cluster.
+fn shop() -> (Sandbox, Arc<Cluster>, String) {
+    let cluster = Cluster::shared();
+    let dbname = cluster.create_database("migrations");
+    let mut sandbox = Sandbox::new();
+    sandbox.set("PGGIT_PGBIN", bin_dir());
+    sandbox.git(["config", "pggit.shop.url", &cluster.url(&dbname)]);
+    (sandbox, cluster, dbname)
+}
+
+/// Records in the table of sqlx that a migration was applied with the content `sql`.
+fn applied_by_sqlx(cluster: &Cluster, dbname: &str, version: u64, sql: &str) {
+    let insert = format!(
+        "insert into _sqlx_migrations values ({version}, 'x', now(), true, sha384($m${sql}$m$::bytea), 1)"
+    );
+    cluster.psql(dbname, &insert);
+}
+
+/// The states by version.
+fn states(json: &serde_json::Value) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let all = json["migrations"].as_array().unwrap().iter();
+    all.map(|one| (text(&one["version"]), text(&one["state"]))).collect()
+}
+
+#[test]
+fn the_states_of_sqlx_are_compared_by_checksum() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n", "the program");
+    sandbox.commit("migrations/1_orders.sql", "create table orders ();", "orders");
+    let second = sandbox.commit("migrations/2_items.sql", "create table items ();", "items");
+    sandbox.commit("migrations/10_users.sql", "create table users ();", "users");
+    cluster.psql(&dbname, SQLX);
+    applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
+    applied_by_sqlx(&cluster, &dbname, 2, "create table items ();");
+    let at_second = sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code", "--json"]).success().json();
+    assert_eq!(at_second["tool"], "sqlx");
+    assert_eq!(at_second["database"]["at_commit"], true);
+    assert_eq!(at_second["database"]["by_checksum"], true);
+    assert_eq!(at_second["database"]["table"], "public._sqlx_migrations");
+    let head = sandbox.pggit(["migrations", "-d", "shop", "--exit-code", "--json"]).fails(1).json();
+    let expected = [("1", "applied"), ("2", "applied"), ("10", "pending")];
+    assert_eq!(states(&head), expected.map(|(version, state)| (version.to_owned(), state.to_owned())));
+    // A file that was edited after it ran, and a migration that no commit has.
+    sandbox.commit("migrations/2_items.sql", "create table items (id int);", "items have an id");
+    applied_by_sqlx(&cluster, &dbname, 7, "select 1");
+    let head = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    assert_eq!(head["database"]["at_commit"], false);
+    assert!(states(&head).contains(&("2".to_owned(), "changed".to_owned())));
+    assert!(states(&head).contains(&("7".to_owned(), "unknown".to_owned())));
+    let text = sandbox.pggit(["migrations", "-d", "shop"]).success().stdout_text();
+    assert!(text.contains("is not at commit") && text.contains("1 changed, 1 unknown"), "{text}");
+}
+
+#[test]
+fn a_tool_that_fails_leaves_an_incomplete_migration() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("go.mod", "require github.com/golang-migrate/migrate/v4 v4.1\n", "the program");
+    sandbox.commit("migrations/1_a.up.sql", "create table a ();", "a");
+    sandbox.commit("migrations/1_a.down.sql", "drop table a;", "and back");
+    let second = sandbox.commit("migrations/2_b.up.sql", "create table b ();", "b");
+    cluster.psql(&dbname, "create table schema_migrations (version bigint primary key, dirty boolean not null)");
+    cluster.psql(&dbname, "insert into schema_migrations values (2, false)");
+    sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code"]).success();
+    cluster.psql(&dbname, "update schema_migrations set dirty = true");
+    let json = sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code", "--json"]).fails(1).json();
+    assert_eq!(states(&json)[1], ("2".to_owned(), "incomplete".to_owned()));
+}
+
+#[test]
+fn the_table_of_the_database_names_the_tool_where_the_files_do_not() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("migrations/1_a.sql", "create table a ();", "a");
+    let alone = sandbox.pggit(["migrations", "--json"]).success().json();
+    assert_eq!(alone["tool"], "plain");
+    cluster.psql(&dbname, SQLX);
+    applied_by_sqlx(&cluster, &dbname, 1, "create table a ();");
+    let json = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    assert_eq!(json["tool"], "sqlx");
+    assert_eq!(json["database"]["at_commit"], true);
+    // A second tool beside it: nothing is guessed.
+    cluster.psql(&dbname, "create table pgmigrations (id int, name varchar(255), run_on timestamp)");
+    let several = sandbox.pggit(["migrations", "-d", "shop"]).fails(11).stderr_text();
+    assert!(several.contains("_sqlx_migrations") && several.contains("pgmigrations"), "{several}");
+}
+
+#[test]
+fn a_table_that_the_role_may_not_read_leaves_the_answer_open() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("migrations/1_a.sql", "create table a ();", "a");
+    let role = format!("{dbname}_reader");
+    cluster.psql(&dbname, &format!("{SQLX}; create role \"{role}\" login"));
+    let url = format!("{}?user={role}", cluster.url(&dbname).split('?').next().unwrap());
+    let rest = cluster.url(&dbname).split_once('?').map(|(_, rest)| format!("&{rest}")).unwrap_or_default();
+    let rest: String = rest.split('&').filter(|pair| !pair.starts_with("user=") && !pair.is_empty())
+        .map(|pair| format!("&{pair}")).collect();
+    sandbox.git(["config", "pggit.shop.url", &format!("{url}{rest}")]);
+    let output = sandbox.pggit(["migrations", "-d", "shop", "--exit-code", "--json"]).fails(1);
+    assert_eq!(output.json()["database"]["at_commit"], serde_json::Value::Null);
+    assert!(output.stderr_text().contains("may not read public._sqlx_migrations"), "{}", output.stderr_text());
+}
+
+#[test]
+fn nothing_is_guessed_about_files() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("a/migrations/1.sql", "select 1;", "one");
+    let text = sandbox.pggit(["migrations"]).success().stdout_text();
+    assert!(text.contains("plain in a/migrations"), "{text}");
+    sandbox.commit("b/migrations/1.sql", "select 1;", "another");
+    let error = sandbox.pggit(["migrations"]).fails(11).stderr_text();
+    assert!(error.contains("a/migrations") && error.contains("b/migrations"), "{error}");
+    assert!(error.contains("pggit.<database>.migrations"), "{error}");
+    let nothing = Sandbox::new();
+    nothing.commit("README.md", "no migrations", "a page");
+    assert!(nothing.pggit(["migrations"]).success().stdout_text().contains("no migrations were found"));
+    // Two files of one version, and a file that is not one of the tool's.
+    let twice = Sandbox::new();
+    twice.commit("db/migrations/1_a.sql", "-- migrate:up\nselect 1;\n", "a");
+    twice.commit("db/migrations/1_b.sql", "-- migrate:up\nselect 1;\n", "b");
+    twice.commit("db/migrations/fix.sql", "select 1;\n", "no version");
+    let json = twice.pggit(["migrations", "--json"]).success().json();
+    let problems: Vec<&str> =
+        json["problems"].as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
+    assert_eq!(problems, ["db/migrations/fix.sql", "db/migrations/1_b.sql"]);
+}
+
+#[test]
+fn five_thousand_migrations_are_listed() {
+    let sandbox = Sandbox::new();
+    let directory = sandbox.repo().join("migrations");
+    std::fs::create_dir(&directory).unwrap();
+    for version in 1..=5000 {
+        std::fs::write(directory.join(format!("{version}_m.sql")), "select 1;\n").unwrap();
+    }
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "many"]);
+    let json = sandbox.pggit(["migrations", "--json"]).success().json();
+    let migrations = json["migrations"].as_array().unwrap();
+    assert_eq!(migrations.len(), 5000);
+    assert_eq!(migrations[9]["name"], "10_m.sql");
+}
