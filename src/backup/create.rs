@@ -20,6 +20,7 @@ use crate::domain::{
     Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
     Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
 };
+use crate::git::Oid;
 use crate::ledger::{self, Entry, Ledger, NewBackup};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
@@ -31,6 +32,7 @@ use crate::tools::{self, Adapter, DumpSpec, Programs};
 use super::base::choose_base;
 use super::choice::{Asked, Chosen, choose};
 use super::error::{Error, NotAgain};
+use super::migrations::{MIGRATIONS, migrations};
 
 /// What is to be backed up and how.
 #[derive(Debug)]
@@ -306,12 +308,16 @@ impl Run<'_> {
             deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
         };
         let (recorder, counter) = (self.recorder(&order)?, self.counter(snapshot));
-        let (made, schema, counts) = thread::scope(|scope| {
+        let reader = self.migrations_reader(snapshot);
+        let (made, schema, counts, migrations) = thread::scope(|scope| {
+            let migrations = scope.spawn(move || reader.and_then(|read| read()));
             let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
             let counts = scope.spawn(move || counter.map(|count| count()));
             let made = self.run(&order, draft.as_ref());
             let schema = schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (made, schema, counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let counts = counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let migrations = migrations.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (made, schema, counts, migrations)
         });
         let (mut made, schema) = (made?, schema?);
         if self.basis.kind != self.request.kind {
@@ -323,6 +329,7 @@ impl Run<'_> {
             made.metadata.insert("warnings", vec![warning]);
         }
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
+        migrations.into_iter().for_each(|state| made.metadata.insert(MIGRATIONS, state));
         interrupted()?;
         Ok(Whole { draft, made, schema })
     }
@@ -399,6 +406,17 @@ impl Run<'_> {
         let snapshot = snapshot.filter(|_| database.record_counts.value)?;
         let schemas: Vec<&str> = database.dump.schemas.iter().map(String::as_str).collect();
         Some(move || row_counts(server, snapshot, &schemas))
+    }
+
+    /// Returns the function that reads the state of the migration tool in the snapshot that is backed up.
+    fn migrations_reader<'s>(
+        &'s self,
+        snapshot: Option<&'s str>,
+    ) -> Option<impl FnOnce() -> Option<serde_json::Value> + Send + use<'s>> {
+        let (database, server, snapshot) = (&self.request.database, &self.around.server, snapshot?);
+        let repository = self.around.ledger.schema_repository().for_thread();
+        let commit = Oid::from(&self.entry.backup.commit);
+        Some(move || migrations(server, snapshot, &repository, commit, database))
     }
 
     /// How the place compresses, where the tool does not do it.

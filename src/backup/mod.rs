@@ -7,6 +7,7 @@ mod create;
 mod error;
 mod import;
 mod interrupted;
+mod migrations;
 mod reconcile;
 
 pub use choice::{Asked, Chosen, choose};
@@ -18,4 +19,5 @@ pub use interrupted::{
     NotInterrupted, check_interrupted, displayed_row_status, displayed_status, record_interrupted,
     settle_dead, settle_interrupted,
 };
+pub use migrations::migration_warning;
 pub use reconcile::{Differences, reconcile, record_gone};

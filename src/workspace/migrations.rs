@@ -1,6 +1,6 @@
 //! The migrations of a commit and of a database.
 
-use super::{Error, Workspace};
+use super::Error;
 use crate::config::{DatabaseConfig, Origin};
 use crate::git::{Directory, Oid, Repository};
 use crate::migrations::{
@@ -30,9 +30,8 @@ impl CommitMigrations {
         commit: Oid,
         database: Option<&DatabaseConfig>,
         tool: Option<Tool>,
-        workspace: &Workspace,
+        repository: &Repository,
     ) -> Result<Self, Error> {
-        let repository = workspace.repository()?;
         let files = repository
             .files_where(commit, |path| !NOT_SEARCHED.contains(&path.rsplit('/').next().unwrap_or(path)))?;
         let mut found = Self { history: None, repository: repository.for_thread(), files };

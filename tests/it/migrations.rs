@@ -45,7 +45,8 @@ fn the_states_of_sqlx_are_compared_by_checksum() {
     cluster.psql(&dbname, SQLX);
     applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
     applied_by_sqlx(&cluster, &dbname, 2, "create table items ();");
-    let at_second = sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code", "--json"]).success().json();
+    let at_second =
+        sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code", "--json"]).success().json();
     assert_eq!(at_second["tool"], "sqlx");
     assert_eq!(at_second["database"]["at_commit"], true);
     assert_eq!(at_second["database"]["by_checksum"], true);
@@ -71,7 +72,8 @@ fn a_tool_that_fails_leaves_an_incomplete_migration() {
     sandbox.commit("migrations/1_a.up.sql", "create table a ();", "a");
     sandbox.commit("migrations/1_a.down.sql", "drop table a;", "and back");
     let second = sandbox.commit("migrations/2_b.up.sql", "create table b ();", "b");
-    cluster.psql(&dbname, "create table schema_migrations (version bigint primary key, dirty boolean not null)");
+    cluster
+        .psql(&dbname, "create table schema_migrations (version bigint primary key, dirty boolean not null)");
     cluster.psql(&dbname, "insert into schema_migrations values (2, false)");
     sandbox.pggit(["migrations", &second, "-d", "shop", "--exit-code"]).success();
     cluster.psql(&dbname, "update schema_migrations set dirty = true");
@@ -104,12 +106,49 @@ fn a_table_that_the_role_may_not_read_leaves_the_answer_open() {
     cluster.psql(&dbname, &format!("{SQLX}; create role \"{role}\" login"));
     let url = format!("{}?user={role}", cluster.url(&dbname).split('?').next().unwrap());
     let rest = cluster.url(&dbname).split_once('?').map(|(_, rest)| format!("&{rest}")).unwrap_or_default();
-    let rest: String = rest.split('&').filter(|pair| !pair.starts_with("user=") && !pair.is_empty())
-        .map(|pair| format!("&{pair}")).collect();
+    let rest: String = rest
+        .split('&')
+        .filter(|pair| !pair.starts_with("user=") && !pair.is_empty())
+        .map(|pair| format!("&{pair}"))
+        .collect();
     sandbox.git(["config", "pggit.shop.url", &format!("{url}{rest}")]);
     let output = sandbox.pggit(["migrations", "-d", "shop", "--exit-code", "--json"]).fails(1);
     assert_eq!(output.json()["database"]["at_commit"], serde_json::Value::Null);
-    assert!(output.stderr_text().contains("may not read public._sqlx_migrations"), "{}", output.stderr_text());
+    assert!(
+        output.stderr_text().contains("may not read public._sqlx_migrations"),
+        "{}",
+        output.stderr_text()
+    );
+}
+
+#[test]
+fn a_dump_records_whether_the_database_is_at_its_commit() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n", "the program");
+    sandbox.commit("migrations/1_orders.sql", "create table orders ();", "orders");
+    cluster.psql(&dbname, &format!("{SQLX}; create table orders ()"));
+    applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
+    let created = sandbox.pggit(["backup", "create", "--database", "shop", "--json"]).success();
+    let state = created.json()["metadata"]["migrations"].clone();
+    assert_eq!((&state["tool"], &state["at_commit"]), (&"sqlx".into(), &true.into()), "{state}");
+    assert_eq!((&state["applied"], &state["by_checksum"]), (&1.into(), &true.into()), "{state}");
+    assert_eq!(created.stderr_text(), "");
+    sandbox.commit("migrations/2_items.sql", "create table items ();", "items");
+    let created = sandbox.pggit(["backup", "create", "--database", "shop"]).success();
+    let warning = "by sqlx, the database is not at commit";
+    assert!(created.stderr_text().contains(warning) && created.stderr_text().contains("1 pending"));
+    let shown = sandbox.pggit(["backup", "show", "latest", "--json"]).success().json();
+    assert_eq!(shown["metadata"]["migrations"]["pending"], 1);
+    // The state of the same rows has the same digest at each commit.
+    assert_eq!(shown["metadata"]["migrations"]["digest"], state["digest"]);
+    // Where the files are not understood, the record does not claim anything.
+    sandbox.commit("migrations/fix.sql", "select 1;", "no version");
+    let created = sandbox.pggit(["backup", "create", "--database", "shop"]).success();
+    assert!(created.stderr_text().contains("it is not known whether the database is at commit"));
+    let plain = cluster.create_database("no_tool");
+    sandbox.git(["config", "pggit.plain.url", &cluster.url(&plain)]);
+    let created = sandbox.pggit(["backup", "create", "--database", "plain", "--json"]).success();
+    assert_eq!(created.json()["metadata"].get("migrations"), None);
 }
 
 #[test]

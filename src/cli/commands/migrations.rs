@@ -39,7 +39,8 @@ EXAMPLES
     git pggit migrations --database shop --exit-code --quiet";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let commit = context.repository()?.resolve_commit(&args.commit)?;
+    let repository = context.repository()?;
+    let commit = repository.resolve_commit(&args.commit)?;
     let database = match &args.database {
         Some(name) => Some(context.config()?.selected(Some(name))?),
         None => None,
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.warning(&format!("the role may not read {table}"));
     }
     let state = chosen(&found.applied)?;
-    let migrations = CommitMigrations::at(commit, database.as_ref(), state.map(|it| it.tool), context)?;
+    let migrations = CommitMigrations::at(commit, database.as_ref(), state.map(|it| it.tool), repository)?;
     let mut output = CommitMigrationsOutput::of_commit(commit.to_commit(), migrations.history.as_ref());
     if let Some(database) = database {
         let comparison = migrations

@@ -140,7 +140,8 @@ fn of_the_store() {
     }
     let copy = sandbox.path().join("copy");
     let copy = format!("store copy {}", copy.display());
-    for line in ["store gc", "store gc --force", "store gc", &copy, &copy, "store list", "store stats --json"] {
+    for line in ["store gc", "store gc --force", "store gc", &copy, &copy, "store list", "store stats --json"]
+    {
         transcript.run(line);
     }
     transcript.assert_shown(GROUP, "store");
