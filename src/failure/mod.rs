@@ -249,7 +249,8 @@ impl Failure {
         &self.hints
     }
 
-    /// Returns true if no message is printed: the reader closed the output, or the message is empty.
+    /// Returns true if no message is printed: the reader closed the output, or a negative answer has no
+    /// message.
     pub(super) fn is_silent(&self) -> bool {
         self.code == Code::BrokenPipe || (self.code == Code::Negative && self.message.is_empty())
     }

@@ -295,8 +295,8 @@ pub fn check(
             if stuck {
                 break;
             }
-            // A repaired manifest may name packs that are damaged. The files that are still open are
-            // the damaged ones.
+            // A repaired manifest may name damaged packs. A fresh store is needed, because the old one
+            // keeps the damaged files open.
             let store = fresh(store.url())?;
             checked = store.check(&thoroughness, workspace.now(), progress)?;
         }

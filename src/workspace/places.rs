@@ -94,7 +94,7 @@ pub fn access_of(
 }
 
 /// Adds a place of this command line to the configuration of the clone, so that later commands find the
-/// bytes there. Fails if the configuration cannot be written.
+/// bytes there. A failed write is only a warning. Fails if git's configuration cannot be read.
 pub fn remember(workspace: &Workspace, place: &BackupDestination) -> Result<(), Error> {
     let value = match place {
         BackupDestination::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
@@ -106,8 +106,8 @@ pub fn remember(workspace: &Workspace, place: &BackupDestination) -> Result<(), 
     add(workspace, &value)
 }
 
-/// Adds the id of the store at a place to the configuration if records name that place. Fails if the
-/// configuration cannot be written.
+/// Adds the id of the store at a place to the configuration if records name that place. A failed
+/// write is only a warning. Fails if the ledger or git's configuration cannot be read.
 pub fn settle(workspace: &Workspace, store: &Store) -> Result<(), Error> {
     match Recorded::at(workspace, store.url())?.count {
         0 => Ok(()),

@@ -54,8 +54,8 @@ pub fn default_url(workspace: &Workspace) -> Result<StoreUrl, Error> {
 }
 
 /// Returns the destination of backups of `database`: that of the command line, else the configured one.
-/// It is a directory of plain files if one is named. Fails if the store or directory is missing or
-/// cannot be opened.
+/// It is a directory of plain files if one is named. Fails if the store is missing or cannot be
+/// opened, or if the directory lacks the plain files that records name.
 pub fn place(
     workspace: &Workspace,
     database: &DatabaseConfig,

@@ -311,8 +311,8 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Returns the summary of a backup: `backup shop-20261121T034006Z: 480 MiB in 13 MiB, on 1f2e3d4c5b
-/// (main)`.
+/// Returns the summary of a backup:
+/// `backup shop-20261121T034006Z: 480 MiB in 13 MiB, on 1f2e3d4c5b (main)`.
 fn summary(backup: &Backup) -> String {
     let size = human_bytes(backup.size_bytes.unwrap_or_default());
     let stored = human_bytes(backup.stored_bytes.unwrap_or_default());

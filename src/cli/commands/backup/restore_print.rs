@@ -8,7 +8,7 @@ use crate::output::restore::{
 };
 use crate::recovery::restore::{Description, Made, MadeDirectory, RestoreOutcome, RestorePlan};
 
-/// Prints a plan. Fails with the errors that prevent the restore.
+/// Prints a plan. Fails with the first error that prevents the restore.
 pub(super) fn plan(
     plan: &RestorePlan<'_>,
     description: Description,

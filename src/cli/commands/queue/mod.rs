@@ -92,7 +92,8 @@ impl Some {
     }
 }
 
-/// Returns the job whose id is `selector` or begins with it. Fails if no job or several jobs match.
+/// Returns the id of the job whose id begins with `selector`. A full id is returned without a look into
+/// the queue. Fails if no job or several jobs match.
 fn find(queue: &dyn Queue, selector: &str) -> Result<JobId, Failure> {
     if let Ok(id) = selector.parse() {
         return Ok(id);
