@@ -1,4 +1,4 @@
-//! Puts the jobs into the queue that schedules and branches want.
+//! Enqueues the jobs of schedules and of watched branches.
 
 use super::Context;
 use crate::automation::BackupJob;
@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::output::queue::{DueJob, DueJobs};
 use crate::workspace::queue;
 
-/// Puts jobs into the queue and says so.
+/// Enqueues jobs and prints them. Fails if the queue cannot be opened or written.
 pub(crate) fn enqueue(jobs: Vec<BackupJob>, dry_run: bool, context: &Context) -> Result<(), Failure> {
     let mut rows: Vec<DueJob> = Vec::new();
     let place = if jobs.is_empty() { None } else { Some(queue::open(context)?) };

@@ -10,29 +10,30 @@ use crate::failure::Failure;
 use crate::terminal::{Render, Table, Ui};
 use crate::workspace::{Reporter, Workspace};
 
-/// Everything that a command uses.
+/// The workspace and the output of a command.
 pub struct Context {
-    /// Prints.
+    /// The printer of results and messages.
     pub ui: Arc<Ui>,
     workspace: Workspace,
 }
 
 impl Context {
-    /// The context of a command that runs in the directory `cwd`.
+    /// Returns the context of a command that runs in the directory `cwd`.
     pub fn new(ui: Arc<Ui>, environment: Environment, clock: Arc<dyn Clock>, cwd: PathBuf) -> Self {
         let reporter: Arc<dyn Reporter> = Arc::clone(&ui) as _;
         let workspace = Workspace::new(reporter, environment, clock, cwd);
         Self { ui, workspace }
     }
 
-    /// Sends the results that follow through the user's pager.
+    /// Starts the user's pager for the following results. Fails if git's configuration cannot be read.
     pub fn page(&self) -> Result<(), Failure> {
         let core_pager = self.git_config()?.text("core.pager");
         self.ui.page(core_pager);
         Ok(())
     }
 
-    /// Prints a result: with `--json` as JSON, otherwise as text through the user's pager.
+    /// Prints a result: with `--json` as JSON, otherwise as text through the user's pager. Fails if
+    /// standard output cannot be written.
     pub fn paged(&self, result: &impl Render) -> Result<(), Failure> {
         if !self.ui.wants_json() {
             self.page()?;
@@ -40,7 +41,7 @@ impl Context {
         Ok(self.ui.result(result)?)
     }
 
-    /// Prints a table through the user's pager.
+    /// Prints a table through the user's pager. Fails if standard output cannot be written.
     pub fn table(&self, table: &Table) -> Result<(), Failure> {
         self.page()?;
         Ok(self.ui.table(table)?)

@@ -23,7 +23,7 @@ impl FromOption {
         Ok(())
     }
 
-    /// Fails if the option was given for a backup that a tool keeps in its own repository.
+    /// Fails if the option is used with a backup that a tool keeps in its own repository.
     pub(crate) fn refuse(&self, backup: &Backup) -> Result<(), Failure> {
         match self.is_empty() {
             true => Ok(()),

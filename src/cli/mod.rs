@@ -1,8 +1,8 @@
-//! The command line: the only room that parses arguments, prints, and decides
-//! how the process ends.
+//! The command line: the only module that parses arguments, prints results, and decides the exit
+//! status.
 //!
-//! [`run`] is the whole program. Commands live in [`commands`], one file each;
-//! they get a [`Context`] and return a [`Failure`] or nothing.
+//! [`run`] is the whole program. Each command has one file in [`commands`]. Its function takes a
+//! [`Context`] and fails with a [`Failure`].
 
 pub mod context;
 
@@ -95,8 +95,7 @@ impl Cli {
     }
 }
 
-/// Runs the program with the arguments of the process, the first of which is
-/// its own name.
+/// Runs the program with the arguments of the process, including its own name. Returns the exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let environment = Environment::from_process();
@@ -123,7 +122,7 @@ fn start(cli: Cli, ui: &Arc<Ui>, environment: Environment) -> Result<(), Failure
     commands::run(cli.command, &context)
 }
 
-/// Says how it ended and returns the exit status.
+/// Prints the error, if there is one, and returns the exit status.
 fn conclude(ui: &Ui, result: Result<(), Failure>) -> u8 {
     match result {
         Ok(()) => Code::Done.status(),

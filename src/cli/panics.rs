@@ -1,5 +1,5 @@
-//! An error in git-pggit itself becomes an ordinary failure with a request to
-//! report it: no user sees a panic.
+//! Converts a panic, which is an error in git-pggit itself, into an ordinary failure with a request for
+//! a report.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
 const REPORT: &str = "please report it, with the command and this message, where you got git-pggit from";
 
-/// Runs `work`. A panic in it, or in a thread it started, is a failure.
+/// Runs `work`. Fails if it fails, or if it or a thread that it started panics.
 pub(super) fn caught(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     std::panic::set_hook(Box::new(remember));
     let outcome = catch_unwind(AssertUnwindSafe(work));

@@ -1,4 +1,4 @@
-//! Functions that all commands that restore share: running a program on a database, signals, warnings.
+//! Functions shared by all commands that restore: running a program on a database, signals, warnings.
 
 use std::ffi::OsString;
 
@@ -11,12 +11,13 @@ use crate::recovery::Error;
 use crate::recovery::restore::SchemaComparison;
 use crate::tools::reaching;
 
-/// Lets signals interrupt the work instead of the process, so that nothing half done stays.
+/// Installs handlers for signals that interrupt the work instead of the process, so that it can be
+/// undone.
 pub(super) fn watch_signals() -> Result<(), Failure> {
     interrupt::install().map_err(|error| Failure::of(Code::Fatal, &error))
 }
 
-/// Runs a program of the user on a database.
+/// Runs a program of the user on a database. Fails if the program cannot be started.
 pub(super) fn attach(command: &[OsString], info: &ConnInfo, context: &Context) -> Result<Status, Failure> {
     let (program, arguments) =
         command.split_first().ok_or_else(|| Failure::new(Code::Usage, "there is no program to run"))?;
@@ -24,26 +25,26 @@ pub(super) fn attach(command: &[OsString], info: &ConnInfo, context: &Context) -
     Ok(reaching(cmd, info).run_attached()?)
 }
 
-/// Returns the error of a restore, or that it was interrupted.
+/// Returns the error of a restore, or that of an interruption.
 pub(super) fn failed(error: Error) -> Failure {
     let Some(signal) = interrupt::requested() else { return error.into() };
     let failure = Failure::new(Code::Interrupted, format!("interrupted ({signal}); nothing was restored"));
     match error {
         Error::LeftBehind { id, .. } => failure.left_behind(&id),
-        // The new one is complete.
+        // The new database or directory is complete.
         error @ Error::NotReplaced { .. } => error.into(),
         _ => failure,
     }
 }
 
-/// Warns that a schema differs from the expected one, if it does.
+/// Warns if a schema differs from the expected one.
 pub(super) fn warn_of_difference(schema: Option<&SchemaComparison>, context: &Context) {
     if let Some(difference) = schema.and_then(|schema| schema.difference.as_ref()) {
         context.ui.warning(&format!("the schema is not what it should be:\n{difference}"));
     }
 }
 
-/// Warns that a restored database has no mark, and prints how to get one.
+/// Warns if a restored database has no mark, with advice.
 pub(super) fn warn_not_marked(dbname: &str, reason: Option<&str>, context: &Context) {
     let Some(reason) = reason else { return };
     context.ui.warning(&format!("database {dbname} is not marked with its commit: {reason}"));
@@ -52,8 +53,8 @@ pub(super) fn warn_not_marked(dbname: &str, reason: Option<&str>, context: &Cont
     );
 }
 
-/// Shares the record of a restore, if that is configured. The restore has succeeded whatever comes of
-/// its record, so an error is only a warning.
+/// Shares the record of a restore if that is configured. An error about the record is only a warning,
+/// because the restore has succeeded.
 pub(super) fn recorded(result: Result<(), Error>, context: &Context) {
     match result {
         Ok(()) => {

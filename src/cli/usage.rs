@@ -1,4 +1,4 @@
-//! Reads the command line; what is wrong with it is said in git's short way.
+//! Parses the command line, and reports errors in git's short form.
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -11,17 +11,17 @@ use crate::config::Environment;
 use crate::failure::{Code, Failure};
 use crate::terminal::{Ui, Wishes};
 
-/// Why no command is run.
+/// The reason why no command runs.
 pub(super) enum Stop {
-    /// Help or the version was asked for.
+    /// The text of the help or of the version.
     Answer(String),
-    /// Nothing was asked for: how to ask.
+    /// The usage, printed because there are no arguments.
     Nothing(String),
-    /// It makes no sense.
+    /// The error about an invalid command line.
     Wrong(Failure),
 }
 
-/// Reads `args`, the first of which is the name of the program.
+/// Parses `args`, which begin with the name of the program. Fails if no command is to run.
 pub(super) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
     Cli::try_parse_from(args).map_err(|error| {
         let text = error.render().to_string();
@@ -39,7 +39,7 @@ pub(super) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
     })
 }
 
-/// The options that have another name now, by the command that had them.
+/// The renamed options: the command, the old name and the new name.
 const RETIRED: [(&str, &str, &str); 15] = [
     ("backup restore", "--list", "'git pggit backup restore list'"),
     ("backup restore", "--resume", "'git pggit backup restore resume'"),
@@ -58,7 +58,7 @@ const RETIRED: [(&str, &str, &str); 15] = [
     ("ledger import", "--names-only", "--allow-missing-commits"),
 ];
 
-/// The commands that have another name now.
+/// The renamed commands: the old name and the new name.
 const RETIRED_COMMANDS: [(&str, &str); 4] = [
     ("store ls", "'git pggit store list'"),
     ("store rm", "'git pggit store remove'"),
@@ -66,7 +66,7 @@ const RETIRED_COMMANDS: [(&str, &str); 4] = [
     ("reconcile", "'git pggit schedule catch-up'"),
 ];
 
-/// Returns the retired command that is the reason of the error, and its name now.
+/// Returns the old and the new name of the renamed command that causes the error.
 fn retired_command(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'static str)> {
     let ContextValue::String(unknown) = error.get(ContextKind::InvalidSubcommand)? else { return None };
     let words: Vec<&str> = args.iter().skip(1).filter_map(|arg| arg.to_str()).collect();
@@ -77,7 +77,7 @@ fn retired_command(error: &clap::Error, args: &[OsString]) -> Option<(&'static s
     Some((old, new))
 }
 
-/// Returns the retired option that is the reason of the error, and its name now.
+/// Returns the old and the new name of the renamed option that causes the error.
 fn retired(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'static str)> {
     let ContextValue::String(unknown) = error.get(ContextKind::InvalidArg)? else { return None };
     let unknown = unknown.split('=').next()?;
@@ -90,7 +90,8 @@ fn retired(error: &clap::Error, args: &[OsString]) -> Option<(&'static str, &'st
     Some((old, new))
 }
 
-/// Takes clap's text apart: the message, `tip:` lines, and the `Usage:` line.
+/// Returns the failure for an error text of clap, which has a message, `tip:` lines, and a `Usage:`
+/// line.
 fn wrong(text: &str) -> Failure {
     let (mut message, mut hints) = (Vec::new(), Vec::new());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -105,13 +106,13 @@ fn wrong(text: &str) -> Failure {
     hints.into_iter().fold(Failure::new(Code::Usage, message.join(" ")), Failure::hint)
 }
 
-/// Whether the command line asks for JSON, as far as it can be understood.
+/// Returns true if the command line has `--json`, even if it cannot be parsed.
 fn wants_json(args: &[OsString]) -> bool {
     args.iter().take_while(|arg| *arg != "--").any(|arg| arg == OsStr::new("--json"))
 }
 
 impl Stop {
-    /// Says it, and ends the process.
+    /// Prints the text or the error, and returns the exit status.
     pub(super) fn finish(self, args: &[OsString], environment: &Environment) -> ExitCode {
         let ui = Ui::of_process(Wishes { json: wants_json(args), ..Wishes::default() }, environment);
         let result = match self {

@@ -1,4 +1,4 @@
-//! One database: its server, what the role may do, the programs, the output.
+//! Checks one database: server, privileges of the role, client programs and destination of backups.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(super) fn look(database: &DatabaseConfig, workspace: &Workspace, findings: &
     output(facts.as_ref(), database, workspace, findings);
 }
 
-/// What the server says; `None` when it says nothing.
+/// Checks the server and returns its facts, or `None` if they cannot be read.
 fn server(
     client: &Client,
     database: &DatabaseConfig,
@@ -133,7 +133,7 @@ fn privileges(
     }
 }
 
-/// What a copy of the cluster needs.
+/// Checks the requirements of a physical backup.
 fn copying(
     client: &Client,
     facts: &ServerFacts,
@@ -168,7 +168,7 @@ fn listed(relations: &Relations) -> String {
     format!("{}{more}", relations.first.join(", "))
 }
 
-/// The client programs. Without a server it is not known which version is needed.
+/// Checks the client programs. Without a server the required version is unknown.
 fn programs(
     facts: Option<&ServerFacts>,
     database: &DatabaseConfig,
@@ -176,7 +176,7 @@ fn programs(
     findings: &mut Findings,
 ) {
     let pgbin = workspace.config().and_then(|config| Ok(config.pgbin()?));
-    // What is wrong with the setting has been said.
+    // The check of the configuration has reported the invalid setting.
     let Ok(pgbin) = pgbin else { return };
     let tools = Programs::new(pgbin.map(|dir| dir.value)).for_server(facts.map_or(0, |facts| facts.major));
     let dumpall = (database.dump.globals != Globals::None).then_some(Program::PgDumpall);
@@ -191,7 +191,7 @@ fn programs(
     }
 }
 
-/// Where its backups go: a directory of plain files, or a store.
+/// Checks the destination of backups: a directory of plain files, or a store.
 fn output(
     facts: Option<&ServerFacts>,
     database: &DatabaseConfig,
@@ -231,7 +231,7 @@ fn output(
     }
 }
 
-/// The store, opened.
+/// Opens the store and returns its URL in words. Fails if the configured store does not exist.
 fn place(database: &DatabaseConfig, workspace: &Workspace) -> Result<String, Failure> {
     let url = store::url(workspace, None, database.store.as_ref())?;
     match places::open(workspace, &url, &store::access(workspace, &url)?)? {
@@ -247,7 +247,7 @@ fn space(facts: Option<&ServerFacts>, dir: &Path, findings: &mut Findings) {
     let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
     let free = human_bytes(free_bytes);
     match facts.map(|facts| facts.database_size_bytes) {
-        // A compressed dump is smaller, but nobody knows by how much.
+        // A compressed dump is smaller, but its size cannot be predicted.
         Some(size) if free_bytes < size => drop(
             findings
                 .warning("output", format!("{shown} has {free} free, the database is {}", human_bytes(size)))

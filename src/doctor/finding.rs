@@ -7,11 +7,11 @@ use crate::output::repository::{DoctorCheck, DoctorOutput};
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing is wrong.
+    /// The check found no problem.
     Ok,
-    /// It deserves a look, and prevents no backup.
+    /// The finding deserves a look, and prevents no backup.
     Warning,
-    /// It prevents backups, or makes them incomplete.
+    /// The finding prevents backups, or makes them incomplete.
     Problem,
 }
 
@@ -51,12 +51,12 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Sets the database that the following checks are about.
+    /// Sets the database of the following checks.
     pub fn about(&mut self, database: Option<DatabaseName>) {
         self.about = database;
     }
 
-    /// Adds a check that found nothing wrong.
+    /// Adds a check that found no problem.
     pub fn ok(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(Verdict::Ok, check, message.into());
     }

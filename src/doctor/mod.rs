@@ -1,5 +1,5 @@
-//! Looks for everything that could prevent a backup: git, the repository, the configuration, and each
-//! database with its server, role, programs and output directory.
+//! Checks for problems that prevent a backup: git, the repository, the configuration, and each database
+//! with its server, role, programs and output directory.
 
 mod database;
 mod finding;
@@ -12,8 +12,8 @@ use crate::workspace::Workspace;
 
 pub use finding::{Finding, Findings, Verdict};
 
-/// Checks everything, of the databases only the one called `only` if it is given. Fails only if no
-/// database is called so.
+/// Runs all checks. With `only` the checks of databases are limited to that one. Fails only if no
+/// database has the name `only`.
 pub fn examine(only: Option<&str>, workspace: &Workspace) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
     repository::look(workspace, &mut findings);
@@ -22,7 +22,7 @@ pub fn examine(only: Option<&str>, workspace: &Workspace) -> Result<Findings, Fa
     Ok(findings)
 }
 
-/// Checks whether there is a user to run the servers of restore tests. Backups do not need one.
+/// Checks that a user is available to run the servers of restore tests. Backups do not need one.
 fn scratch(workspace: &Workspace, findings: &mut Findings) {
     findings.about(None);
     // Errors in the configuration have been reported already.
@@ -33,18 +33,18 @@ fn scratch(workspace: &Workspace, findings: &mut Findings) {
     failure.hints().iter().fold(finding, |finding, hint| finding.remedy(hint));
 }
 
-/// Checks the databases; fails only when there is none called `only`.
+/// Checks the databases. Fails only if no database has the name `only`.
 fn databases(only: Option<&str>, workspace: &Workspace, findings: &mut Findings) -> Result<(), Failure> {
     let config = match workspace.config() {
         Ok(config) => config,
-        // The repository could not be opened, or git's files not be read: that was said.
+        // An earlier check has reported that the repository or git's files cannot be read.
         Err(error) => return if only.is_some() { Err(error.into()) } else { Ok(()) },
     };
     let chosen = match only {
         Some(_) => Some(config.default_database(only)?),
         None => None,
     };
-    // The URL of the environment is for the database that commands take by default.
+    // The URL in the environment belongs to the default database.
     let default = config.default_database(only);
     let names = match (&chosen, &default) {
         (Some(chosen), _) => vec![chosen.clone()],
@@ -64,7 +64,7 @@ fn databases(only: Option<&str>, workspace: &Workspace, findings: &mut Findings)
         findings.about(Some(name));
         match settings {
             Ok(settings) => database::look(&settings, workspace, findings),
-            // Which setting it is has been said among those of the configuration.
+            // The check of the configuration has reported the invalid setting.
             Err(_) => drop(findings.problem("settings", "cannot be used")),
         }
     }

@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 use crate::workspace::places;
 use crate::workspace::setup;
 
-/// A lock that is older was left behind: git holds one for moments.
+/// Age in seconds above which a lock is stale: git holds one for moments.
 const LOCK_AGE_MAX_S: i64 = 10 * 60;
 
 pub(super) fn look(workspace: &Workspace, findings: &mut Findings) {
@@ -68,7 +68,7 @@ fn identity(repository: &Repository, findings: &mut Findings) {
     }
 }
 
-/// Checks that the places that records name exist.
+/// Checks that the stores and directories named by records exist.
 fn bytes(workspace: &Workspace, findings: &mut Findings) {
     let standing = workspace
         .ledger()
@@ -92,7 +92,7 @@ fn bytes(workspace: &Workspace, findings: &mut Findings) {
     }
 }
 
-/// What was restored in the place of something, and is not over.
+/// Reports in-place restores that are not finished.
 fn restores(workspace: &Workspace, findings: &mut Findings) {
     let unfinished = journals(workspace).and_then(|journals| journals.list());
     match unfinished {
@@ -108,7 +108,7 @@ fn restores(workspace: &Workspace, findings: &mut Findings) {
     }
 }
 
-/// The repository of the ledger, which may be another one.
+/// Checks the repository of the ledger, which may differ from that of the schema history.
 fn records(schema: &Repository, workspace: &Workspace, findings: &mut Findings) {
     let beside = match workspace.beside() {
         Ok(beside) => beside,
@@ -137,7 +137,7 @@ fn records(schema: &Repository, workspace: &Workspace, findings: &mut Findings) 
     locks(repository, workspace, findings);
 }
 
-/// What `git pggit init` would do, and what it can only warn of.
+/// Checks the settings that `git pggit init` adds, and the dangers that it can only report.
 fn set_up(repository: &Repository, workspace: &Workspace, findings: &mut Findings) {
     let config = match workspace.ledger_git_config() {
         Ok(config) => config,

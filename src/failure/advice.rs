@@ -1,5 +1,4 @@
-//! Whose fault it is and what to do about it: the errors of all rooms as
-//! failures of a command.
+//! Converts the errors of all modules into failures of a command, with exit code and advice.
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::{Invalid, InvalidTime};
@@ -114,7 +113,7 @@ impl From<git::Error> for Failure {
                     _ => failure.hint(CLONE),
                 }
             }
-            // What the library says about it is for its own developers.
+            // The detail of the library is meant for its own developers.
             Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
             Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
             Error::AmbiguousRevision { .. } => failure(Code::Ambiguous).hint("use more of its name"),
@@ -279,7 +278,7 @@ fn code_of(kind: Kind) -> Code {
     }
 }
 
-/// Adds the detail, place and hint that the server reported for a statement of a script.
+/// Adds the detail, position and hint that the server reported for a statement of a script.
 fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
     const ALONE: &str =
         "a file that begins with the comment '-- no-transaction' is run without a transaction";
@@ -291,7 +290,7 @@ fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
     }
 }
 
-/// What to do about a tool with a repository of its own.
+/// Returns the failure with advice for a fault of a tool that has its own repository.
 fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Failure {
     match fault {
         Fault::Missing => failure(Code::ToolFailed)
@@ -318,7 +317,7 @@ fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Fai
     }
 }
 
-/// What helps against some of the things that pg_basebackup says.
+/// Returns a hint for some error messages of pg_basebackup.
 fn hint_for(said: &str) -> Option<&'static str> {
     let hints = [
         (
@@ -406,7 +405,7 @@ impl From<store::Error> for Failure {
     }
 }
 
-/// An error about the keys or the recipients of an encrypted store.
+/// Returns the failure for an error about the keys or the recipients of an encrypted store.
 fn about_keys(error: &store::Error) -> Failure {
     use store::Error;
     let failure = |code| Failure::of(code, error);
@@ -441,7 +440,7 @@ fn about_keys(error: &store::Error) -> Failure {
     }
 }
 
-/// Errors about bytes or stores that differ from the records.
+/// Returns the failure for bytes or stores that differ from the records.
 fn against_record(error: &store::Error) -> Failure {
     use store::Error;
     let failure = |code| Failure::of(code, error);
@@ -563,12 +562,12 @@ impl From<worker::job::Error> for Failure {
     }
 }
 
-/// What to do where nobody is known who may run a server.
+/// Advice for a machine without a user that may run a server.
 pub(super) const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
 pub(super) const NAME_USER: &str =
     "another one that owns no server can be named: git config pggit.scratchUser <user>";
 
-/// What to do where the server of a version is missing.
+/// Returns the advice for a missing server of a major version.
 pub(super) fn server_wanted(major: u32) -> String {
     format!(
         "install the server of PostgreSQL {major}, or name its directory: git config pggit.pgBinDir <dir>"
@@ -707,7 +706,7 @@ impl From<workspace::Error> for Failure {
                 store::Error::Replaced { .. } => {
                     Self::from(source).hint(format!("if that is what you want: {command}"))
                 }
-                // A place that is accepted needs the recorded keys all the same.
+                // Accepting a store does not replace the recorded keys, which are still required.
                 source => Self::from(source),
             },
         }

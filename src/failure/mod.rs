@@ -1,7 +1,7 @@
-//! How a command fails: the message, the exit status and the advice.
+//! The failure of a command: the message, the exit status and the advice.
 //!
-//! The other rooms know what went wrong but not what the user should do about
-//! it. Their errors become a [`Failure`] here and nowhere else.
+//! The other modules report the error without advice for the user. Their errors become a [`Failure`]
+//! here and nowhere else.
 
 use crate::terminal::OutputError;
 use crate::terminal::message::{ErrorFields, ErrorMessage};
@@ -9,42 +9,42 @@ use crate::terminal::message::{ErrorFields, ErrorMessage};
 mod advice;
 mod restores;
 
-/// Every way a command can end.
+/// The result of a command, which decides its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// It did what it was asked to do.
+    /// The command succeeded.
     Done,
-    /// It was asked a question, and the answer is no.
+    /// The command answered a question with no.
     Negative,
-    /// Something is not there.
+    /// A named object does not exist.
     NotFound,
-    /// A short id or name stands for several things.
+    /// A short id or name matches several objects.
     Ambiguous,
-    /// The state does not allow it.
+    /// The state does not allow the operation.
     Conflict,
-    /// A program we ran failed.
+    /// A program that the command ran failed.
     ToolFailed,
-    /// No connection to PostgreSQL.
+    /// PostgreSQL is unreachable or refused the connection.
     DatabaseUnreachable,
-    /// A place to write to is missing or full.
+    /// A destination is missing, read-only or full.
     Destination,
-    /// A record or an artifact is damaged.
+    /// A record or an artifact is corrupt.
     Damaged,
-    /// Somebody else holds what is needed.
+    /// Another process holds a lock or another resource that the command needs.
     Busy,
-    /// There is no repository.
+    /// There is no git repository.
     NotARepository,
-    /// A setting is missing or wrong.
+    /// A setting is missing or invalid.
     Configuration,
-    /// Everything that has no code of its own.
+    /// An error without a code of its own.
     Fatal,
-    /// The command line is wrong.
+    /// The command line is invalid.
     Usage,
-    /// There is nothing to run a program on.
+    /// There is no backup on which a program could run.
     Untestable,
-    /// The user ended it.
+    /// The user interrupted the command.
     Interrupted,
-    /// The reader of the output went away.
+    /// The reader closed the pipe of the output.
     BrokenPipe,
 }
 
@@ -57,7 +57,7 @@ pub struct Meaning {
     pub name: &'static str,
     /// The exit status of the process.
     pub status: u8,
-    /// What it means, for the documents.
+    /// The meaning of the code, for the documents.
     pub meaning: &'static str,
 }
 
@@ -66,7 +66,7 @@ const fn row(code: Code, name: &'static str, status: u8, meaning: &'static str) 
 }
 
 impl Code {
-    /// All codes, in the order of their exit status.
+    /// The table of all codes, in the order of their exit status.
     pub const ALL: &'static [Meaning] = &[
         row(Self::Done, "done", 0, "The command did what it was asked to do."),
         row(Self::Negative, "negative", 1, "The answer to the question is no."),
@@ -126,18 +126,18 @@ impl Code {
         Self::ALL.iter().find(|row| row.code == self).expect("a test checks that every code has a row")
     }
 
-    /// The stable name.
+    /// Returns the stable name.
     pub fn name(self) -> &'static str {
         self.meaning().name
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     pub fn status(self) -> u8 {
         self.meaning().status
     }
 }
 
-/// The reference of all exit codes, in Markdown: `docs/exit-codes.md`.
+/// Returns the reference of all exit codes in Markdown: `docs/exit-codes.md`.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for row in Code::ALL {
@@ -164,25 +164,24 @@ with a `warning` object instead of `error` may come before it.
 |---:|---|---|
 ";
 
-/// Why a command ended without success.
+/// The reason why a command ended without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     code: Code,
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
-    /// The exit status, when it is that of somebody else's program.
+    /// The exit status of a program that ran for the user; `None` for the status of the code.
     status: Option<u8>,
 }
 
 impl Failure {
-    /// A failure with its code and message.
+    /// Returns a failure with this code and message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new(), status: None }
     }
 
-    /// A failure that says what `error` says, with the errors behind it as
-    /// causes.
+    /// Returns a failure with the message of `error`, and the messages of its sources as causes.
     pub fn of(code: Code, error: &dyn std::error::Error) -> Self {
         let mut failure = Self::new(code, error.to_string());
         let mut source = error.source();
@@ -193,29 +192,29 @@ impl Failure {
         failure
     }
 
-    /// The same failure under another code.
+    /// Returns the same failure with another code.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
 
-    /// Adds what the user could do.
+    /// Adds a remedy for the user.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds what lies behind it.
+    /// Adds an underlying error.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
         self
     }
 
-    /// The end of a program that ran for the user, as a shell shows it; nothing is
-    /// said about it.
+    /// Returns a failure with the exit status of a program that ran for the user, as a shell reports
+    /// it. The failure has no message.
     pub fn of_program(status: crate::process::Status) -> Self {
         use crate::process::Status::{Exited, Killed};
         let status = match status {
@@ -225,37 +224,38 @@ impl Failure {
         Self { status: Some(status), ..Self::new(Code::Negative, "") }
     }
 
-    /// The exit status of the process.
+    /// Returns the exit status of the process.
     pub fn status(&self) -> u8 {
         self.status.unwrap_or_else(|| self.code.status())
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// What went wrong.
+    /// Returns the error message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What lies behind it, the nearest first.
+    /// Returns the underlying errors, the nearest first.
     pub fn causes(&self) -> &[String] {
         &self.causes
     }
 
-    /// What the user could do.
+    /// Returns the remedies for the user.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
 
-    /// Whether there is nobody to tell, or nothing to be told.
+    /// Returns true if no message is printed: the reader closed the output, or a negative answer has no
+    /// message.
     pub(super) fn is_silent(&self) -> bool {
         self.code == Code::BrokenPipe || (self.code == Code::Negative && self.message.is_empty())
     }
 
-    /// The whole failure for machines.
+    /// Returns the whole failure for machines.
     pub fn output(&self) -> ErrorMessage {
         ErrorMessage {
             error: ErrorFields {
@@ -291,7 +291,7 @@ mod tests {
                 );
             }
         }
-        // One more variant than this would need one more row.
+        // A variant behind this one would need a row.
         assert_eq!(Code::ALL.len(), Code::BrokenPipe as usize + 1);
     }
 

@@ -104,7 +104,7 @@ fn of_destination(error: &Error) -> Failure {
     }
 }
 
-/// Returns the options that map each tablespace to its old place, quoted for a shell.
+/// Returns the options that map each tablespace to its original directory, quoted for a shell.
 fn mappings(places: &[PathBuf]) -> String {
     let option = |place: &PathBuf| {
         let text = place.to_string_lossy().replace('=', "\\=");
@@ -117,7 +117,7 @@ fn mappings(places: &[PathBuf]) -> String {
     places.iter().map(option).collect::<Vec<_>>().join(" ")
 }
 
-/// Hints for the case that the migrations that this program runs do not lead to a commit.
+/// Adds hints for migrations that do not lead to the requested commit.
 fn of_gap(gap: &Gap, failure: Failure) -> Failure {
     let failure = match gap {
         Gap::NotAncestor { .. } => {

@@ -66,7 +66,7 @@ pub struct ComparedDatabase {
 }
 
 impl CommitMigrationsOutput {
-    /// The migrations of a commit alone.
+    /// Returns the migrations of a commit without a database.
     pub fn of_commit(commit: CommitId, history: Option<&MigrationHistory>) -> Self {
         let layout = history.map(|history| &history.layout);
         let migrations = history.map_or(&[][..], |history| &history.migrations);
@@ -90,7 +90,7 @@ impl CommitMigrationsOutput {
         }
     }
 
-    /// Adds the states in a database.
+    /// Adds the states of the migrations in a database.
     pub fn add_states(&mut self, history: Option<&MigrationHistory>, comparison: &Comparison) {
         let kind = |state: &MigrationState| {
             let path = state.path.as_ref()?;

@@ -1,10 +1,8 @@
-//! Results as `--json` prints them: one documented type for each.
+//! Results as printed by `--json`: one documented type for each.
 //!
-//! Scripts read them, so that fields are added and never renamed or removed.
-//! [`Ui::json`] takes only types that are registered in
-//! this file, and `docs/json.md` is generated from their schemas, which have
-//! the comments of their fields. The tests hold everything that the program
-//! prints against the schemas.
+//! Scripts read the results, so fields are added and never renamed or removed. [`Ui::json`] takes only
+//! types that are registered in this file. `docs/json.md` is generated from their schemas, which
+//! contain the comments of the fields. The tests check all printed results against the schemas.
 
 pub mod backup;
 pub mod database;
@@ -30,28 +28,27 @@ pub use reference::reference;
 /// The form in which a command prints an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Once, to standard output.
+    /// One document on standard output.
     Document,
-    /// Each time in one line, to standard output.
+    /// Single lines on standard output.
     Line,
-    /// Each time in one line, to standard error.
+    /// Single lines on standard error.
     Message,
 }
 
-/// An output of a command, or of several.
+/// An output of one or several commands.
 pub struct Registered {
-    /// The commands without `git pggit`; none for messages, which come from all.
+    /// The commands without `git pggit`; empty for messages, which all commands print.
     pub commands: &'static [&'static str],
-    /// When the command prints this and no other of its outputs; empty if this is
-    /// the only one. For messages, what they are.
+    /// The condition under which the command prints this output; empty if it is the only one. For
+    /// messages, their description.
     pub when: &'static str,
-    /// The form.
+    /// The form of the output.
     pub form: Form,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-/// Registers types as outputs of commands. A type that is not listed cannot be
-/// printed.
+/// Registers types as outputs of commands. Only registered types can be printed.
 macro_rules! outputs {
     ($($trait:ident { $($type:ty => $([$($command:literal),*] $($when:literal)?),+;)* })+) => {
         $($(impl $trait for $type {})*)+
@@ -153,17 +150,17 @@ outputs! {
     }
 }
 
-/// The schemas of all outputs, with what they have in common.
+/// The schemas of all outputs, with their shared definitions.
 #[derive(Debug)]
 pub struct Schemas {
     /// One schema for each of [`OUTPUTS`].
     pub outputs: Vec<Value>,
-    /// The schemas that `$ref` refers to, by name.
+    /// The schemas by name, as `$ref` refers to them.
     pub definitions: Map<String, Value>,
 }
 
-/// The schemas of [`OUTPUTS`], in JSON Schema 2020-12. Objects that list their
-/// properties have no others.
+/// Returns the schemas of [`OUTPUTS`], in JSON Schema 2020-12. Objects with listed properties allow no
+/// others.
 pub fn schemas() -> &'static Schemas {
     static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
         let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
@@ -180,8 +177,8 @@ pub fn schemas() -> &'static Schemas {
     &SCHEMAS
 }
 
-/// Copies the properties of what a schema refers to, where it has properties of
-/// its own: it is one object, and not both.
+/// Replaces a `$ref` by the properties of its target if the schema has properties of its own: a
+/// flattened type makes one object.
 fn merge(schema: &mut Value, definitions: &Map<String, Value>) {
     match schema {
         Value::Object(object) => {
@@ -205,8 +202,7 @@ fn merge(schema: &mut Value, definitions: &Map<String, Value>) {
     }
 }
 
-/// Forbids properties that are not listed, and `null` where a property is left
-/// out instead.
+/// Forbids unlisted properties, and `null` in properties that are omitted instead.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

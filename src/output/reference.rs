@@ -1,4 +1,4 @@
-//! `docs/json.md`: the outputs and their fields, from the schemas.
+//! Generates `docs/json.md`, the reference of outputs and their fields, from the schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Form, OUTPUTS, Registered, schemas};
 
-/// The reference of all outputs, in Markdown.
+/// Returns the reference of all outputs in Markdown.
 pub fn reference() -> String {
     let document = Document::new(&schemas().definitions);
     let mut outputs: Vec<(&Registered, &Value)> = OUTPUTS.iter().zip(&schemas().outputs).collect();
@@ -52,10 +52,10 @@ error says why.
 
 const OBJECTS: &str = "\n## Objects\n\nObjects that several commands print.\n";
 
-/// The state while the document is written.
+/// The state of the generator of the document.
 struct Document<'a> {
     definitions: &'a Map<String, Value>,
-    /// The definitions that have a section of their own.
+    /// The definitions that have their own section.
     shared: BTreeSet<&'a str>,
 }
 
@@ -91,13 +91,13 @@ impl<'a> Document<'a> {
         self.table(whole, text);
     }
 
-    /// The table of the fields below `schema`.
+    /// Writes the table of the fields below `schema`.
     fn table(&self, schema: &Value, text: &mut String) {
         text.push_str("\n| field | type | meaning |\n|---|---|---|\n");
         self.fields(schema, "", text);
     }
 
-    /// A row for each field below `schema`, which is at `path`.
+    /// Writes a row for each field below `schema`, which is at `path`.
     fn fields(&self, schema: &Value, path: &str, text: &mut String) {
         let variants = alternatives(schema);
         let several = variants.iter().filter(|variant| !is_null(variant)).count() > 1;
@@ -116,7 +116,8 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The rows of the properties of `schema`, which may be one of several.
+    /// Writes the rows of the properties of `schema`. `one_of_several` is true if it is one of several
+    /// alternatives.
     fn own_fields(&self, schema: &Value, path: &str, one_of_several: bool, text: &mut String) {
         let Some(properties) = schema["properties"].as_object() else { return };
         let required: Vec<&str> = schema["required"]
@@ -150,7 +151,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The rows below a field, if its fields are not in a section of their own.
+    /// Writes the rows below a field unless its type has its own section.
     fn nested(&self, schema: &Value, path: &str, text: &mut String) {
         let (name, schema) = self.resolved(schema);
         if !name.is_some_and(|name| self.shared.contains(name)) {
@@ -158,7 +159,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The schema that a reference leads to, and its name.
+    /// Resolves a reference: returns its name and its target, or the schema itself without a name.
     fn resolved(&self, schema: &'a Value) -> (Option<&'a str>, &'a Value) {
         match reference_of(schema) {
             Some(name) => (Some(name), &self.definitions[name]),
@@ -170,7 +171,7 @@ impl<'a> Document<'a> {
         format!("[{name}](#{})", name.to_lowercase())
     }
 
-    /// The type in words.
+    /// Returns the type in words.
     fn type_of(&self, schema: &Value) -> String {
         if let Some(name) = reference_of(schema) {
             return match self.shared.contains(name) {
@@ -214,7 +215,7 @@ impl<'a> Document<'a> {
         words.collect::<Vec<_>>().join(" or ")
     }
 
-    /// The values that a text can have.
+    /// Returns the possible values of a string in words, or an empty text.
     fn words(&self, schema: &Value) -> String {
         let mut words = vec![];
         self.constants(schema, &mut words);
@@ -240,7 +241,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Every definition that is needed for `schema`.
+/// Adds the names of all definitions that `schema` refers to, directly or indirectly.
 fn referred<'a>(schema: &'a Value, definitions: &'a Map<String, Value>, seen: &mut BTreeSet<&'a str>) {
     if let Some(name) = reference_of(schema)
         && seen.insert(name)
@@ -258,7 +259,7 @@ fn reference_of(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
 }
 
-/// The schemas of which one holds.
+/// Returns the alternatives of a schema.
 fn alternatives(schema: &Value) -> Vec<&Value> {
     let lists = ["oneOf", "anyOf"].into_iter().filter_map(|word| schema[word].as_array());
     lists.flatten().collect()
@@ -268,7 +269,8 @@ fn is_null(schema: &Value) -> bool {
     schema["type"] == "null"
 }
 
-/// When the fields of one of several schemas are there; empty if no field tells.
+/// Returns the condition under which the fields of an alternative are present; empty without a constant
+/// field.
 fn condition_of(variant: &Value) -> String {
     let fields = variant["properties"].as_object();
     let tag =
@@ -276,7 +278,7 @@ fn condition_of(variant: &Value) -> String {
     tag.map_or(String::new(), |(name, word)| format!("If `{name}` is `{word}`: "))
 }
 
-/// The description of a field, or else that of its type.
+/// Returns the description of a field, with a fallback to that of its type.
 fn described(schema: &Value, document: &Document<'_>) -> String {
     let own = description(schema);
     match reference_of(schema) {
@@ -285,7 +287,7 @@ fn described(schema: &Value, document: &Document<'_>) -> String {
     }
 }
 
-/// The comment in one line, with bars that do not end a cell.
+/// Returns the comment in one line. Vertical bars are escaped, because they would end the cell.
 fn description(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! Progress on a terminal; nowhere else.
+//! Progress bars on a terminal; none on other outputs.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::progress::{Progress, Quiet};
 const SIZED: &str = "{msg}  [{bar:30}] {percent}% {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
 const UNSIZED: &str = "{msg}  {spinner} {bytes}, {bytes_per_sec}, {elapsed}";
 
-/// Times a second the terminal is drawn.
+/// Frequency in hertz at which the terminal is redrawn.
 const DRAWS_HZ: u8 = 10;
 
-/// A bar that moves on the user's terminal until it is dropped.
+/// A progress bar on the user's terminal, removed when it is dropped.
 struct Bar {
     ui: Arc<Ui>,
     bar: ProgressBar,
 }
 
-/// The progress to give to long work: a bar if the user can see one.
+/// Returns the progress for long work: a bar if standard error is a terminal and shows messages.
 pub fn progress(ui: &Arc<Ui>) -> Arc<dyn Progress> {
     if !ui.wants_progress() {
         return Arc::new(Quiet);

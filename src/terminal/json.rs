@@ -1,4 +1,4 @@
-//! Results as JSON: the types that may be printed, and documents that are printed while they are made.
+//! Results as JSON: the types that may be printed, and documents that are printed incrementally.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use super::{OutputError, Ui, lock};
 /// A result that `--json` prints as one document.
 pub trait Output: Serialize + JsonSchema {}
 
-/// A result that is one list, which is printed while it is read.
+/// A result that consists of one list and is printed while it is read.
 pub trait ListOutput: Output {
     /// The name of the list.
     const FIELD: &'static str;
@@ -20,7 +20,7 @@ pub trait ListOutput: Output {
     type Element: Serialize + JsonSchema;
 }
 
-/// A result that is printed again and again, each time in one line.
+/// A result that a command prints repeatedly, each time in one line.
 pub trait LineOutput: Serialize + JsonSchema {}
 
 /// A line of standard error.
@@ -41,7 +41,7 @@ pub struct JsonElement<L> {
 }
 
 impl<L: ListOutput> JsonElement<L> {
-    /// Writes `element` as JSON.
+    /// Returns `element` as JSON. Fails if it cannot be serialized.
     pub fn new(element: &L::Element) -> Result<Self, OutputError> {
         Ok(Self { text: json_text(element)?, of: PhantomData })
     }
@@ -52,7 +52,7 @@ impl<'a, L: ListOutput> JsonList<'a, L> {
         Self { ui, is_empty: true, of: PhantomData }
     }
 
-    /// Prints the next element.
+    /// Prints the next element. Fails if standard output cannot be written.
     pub fn element(&mut self, element: &JsonElement<L>) -> Result<(), OutputError> {
         let (mut out, element) = (lock(&self.ui.out), &element.text);
         match std::mem::replace(&mut self.is_empty, false) {
@@ -62,7 +62,7 @@ impl<'a, L: ListOutput> JsonList<'a, L> {
         Ok(())
     }
 
-    /// Prints the end.
+    /// Prints the end of the document. Fails if standard output cannot be written.
     pub fn end(self) -> Result<(), OutputError> {
         let mut out = lock(&self.ui.out);
         match self.is_empty {
@@ -73,9 +73,10 @@ impl<'a, L: ListOutput> JsonList<'a, L> {
     }
 }
 
-/// An element of a list as JSON, with its fields in the order of the names.
+/// Returns an element of a list as JSON, with its fields in alphabetical order. Fails if it cannot be
+/// serialized.
 pub(super) fn json_text(element: &impl Serialize) -> Result<String, OutputError> {
     let value = serde_json::to_value(element).map_err(io::Error::from)?;
-    // Line breaks in strings are escaped already.
+    // JSON has escaped the line breaks in strings already.
     Ok(sanitised_json(format!("{value:#}")).replace('\n', "\n    "))
 }

@@ -1,10 +1,9 @@
-//! Standard output and standard error: everything that is printed goes through one [`Ui`].
+//! Standard output and standard error: a single [`Ui`] prints everything.
 //!
-//! Results go to standard output, everything said about the work to standard
-//! error. Whoever prints hands over plain text; the `Ui` knows whether there is
-//! a terminal, colours, a pager, JSON or silence, and makes text that came from
-//! elsewhere safe for a terminal. An output whose reader went away is reported
-//! as [`OutputError`], so that the command can end quietly.
+//! Results go to standard output, messages about the work to standard error. Callers pass plain text.
+//! The `Ui` decides about the terminal, colours, the pager, JSON and `--quiet`. It escapes control
+//! characters in text from other sources, so that the text is safe for a terminal. A closed output is
+//! an [`OutputError`], so that the command can exit quietly.
 
 pub mod bar;
 pub mod json;
@@ -31,24 +30,24 @@ use message::{ErrorMessage, WarningFields, WarningMessage};
 use pager::Pager;
 use text::{sanitised, sanitised_json, sanitised_line};
 
-/// Standard output could not be written.
+/// The error of a write to standard output.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 pub struct OutputError(#[from] pub io::Error);
 
-/// What stands behind the two outputs.
+/// The properties of the two outputs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terminal {
     /// Standard output is a terminal.
     pub stdout: bool,
     /// Standard error is a terminal.
     pub stderr: bool,
-    /// How many columns it has.
+    /// The width of the terminal in columns; `None` if it is unknown.
     pub width: Option<u16>,
 }
 
 impl Terminal {
-    /// Looks at this process's outputs.
+    /// Returns the properties of this process's outputs.
     fn of_process(environment: &Environment) -> Self {
         let width = environment.text("COLUMNS").and_then(|columns| columns.parse().ok());
         let stdout = io::stdout().is_terminal();
@@ -58,7 +57,7 @@ impl Terminal {
     }
 }
 
-/// What the user asked for on the command line.
+/// The output options of the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes {
     /// `--json`.
@@ -71,7 +70,7 @@ pub struct Wishes {
     pub no_pager: bool,
 }
 
-/// The one object that prints.
+/// The printer of results and messages.
 pub struct Ui {
     out: Mutex<Out>,
     err: Mutex<Box<dyn Write + Send>>,
@@ -87,12 +86,12 @@ struct Out {
     pager: Option<Pager>,
 }
 
-/// What a captured [`Ui`] has written.
+/// The text that a captured [`Ui`] has written.
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
-    /// The text so far.
+    /// Returns the text so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.0)).into_owned()
     }
@@ -109,15 +108,15 @@ impl Write for Captured {
 }
 
 impl Ui {
-    /// Prints to this process's outputs.
+    /// Returns a printer to this process's outputs.
     pub fn of_process(wishes: Wishes, environment: &Environment) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
         let terminal = Terminal::of_process(environment);
         Self::new(Box::new(out), Box::new(io::stderr()), terminal, wishes, environment)
     }
 
-    /// Prints to memory, as if the outputs were `terminal`. Returns what stands
-    /// for standard output and for standard error.
+    /// Returns a printer to memory that behaves as if the outputs were `terminal`, with the captured
+    /// standard output and standard error.
     pub fn captured(
         terminal: Terminal,
         wishes: Wishes,
@@ -146,33 +145,33 @@ impl Ui {
         }
     }
 
-    /// Takes the user's `color.ui` into account, once it is known.
+    /// Applies the user's `color.ui`. It is known only after git's configuration has been read.
     pub fn configure_color(&self, color_ui: Option<&str>) {
         *lock(&self.color) = ColorChoice::resolve(self.wishes.color, color_ui, &self.environment);
     }
 
-    /// Whether results are wanted as JSON.
+    /// Returns true with `--json`.
     pub fn wants_json(&self) -> bool {
         self.wishes.json
     }
 
-    /// Whether nothing but results and errors is wanted.
+    /// Returns true if only results and errors are printed.
     pub fn is_quiet(&self) -> bool {
         self.wishes.quiet
     }
 
-    /// Whether a bar that moves makes sense.
+    /// Returns true if a progress bar is shown.
     fn wants_progress(&self) -> bool {
         self.terminal.stderr && !self.wishes.quiet && !self.wishes.json
     }
 
-    /// Sets the bar that moves now, so that messages are printed above it.
+    /// Sets the current progress bar, so that messages are printed above it.
     fn set_bar(&self, bar: Option<indicatif::ProgressBar>) {
         *lock(&self.bar) = bar;
     }
 
-    /// Sends the results that follow through the pager if the user would look
-    /// at them on a terminal. `core_pager` is git's setting.
+    /// Starts the pager for the following results if standard output is a terminal and neither
+    /// `--no-pager` nor `--json` is given. `core_pager` is git's setting.
     pub fn page(&self, core_pager: Option<&str>) {
         if !self.terminal.stdout || self.wishes.no_pager || self.wishes.json {
             return;
@@ -188,7 +187,8 @@ impl Ui {
         }
     }
 
-    /// What a person types after `question`; `None` when there is nobody to ask.
+    /// Asks `question` and returns the typed line, or `None` if there is no terminal. Fails if standard
+    /// error cannot be written or standard input cannot be read.
     pub fn typed(&self, question: &str) -> Result<Option<String>, OutputError> {
         if !self.terminal.stderr || !io::stdin().is_terminal() {
             return Ok(None);
@@ -201,18 +201,19 @@ impl Ui {
         Ok(Some(answer.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// Prints one line of a result.
+    /// Prints one line of a result. Fails if standard output cannot be written.
     pub fn line(&self, text: impl Display) -> Result<(), OutputError> {
         self.spans(&[(Style::Plain, &text.to_string())])
     }
 
-    /// Prints one line of a result in pieces of different style.
+    /// Prints one line of a result in pieces of different style. Fails if standard output cannot be
+    /// written.
     pub fn spans(&self, spans: &[(Style, &str)]) -> Result<(), OutputError> {
         let color = self.color_on_stdout();
         let text: String = spans
             .iter()
             .map(|(style, text)| {
-                // A file or a pipe gets the bytes as they are.
+                // A file or a pipe receives the bytes unchanged.
                 let text = if self.terminal.stdout { sanitised(text) } else { (*text).into() };
                 style.paint(&text, color)
             })
@@ -220,46 +221,46 @@ impl Ui {
         Ok(writeln!(lock(&self.out).writer, "{text}")?)
     }
 
-    /// Prints a result byte for byte.
+    /// Prints a result byte for byte. Fails if standard output cannot be written.
     pub fn raw(&self, bytes: &[u8]) -> Result<(), OutputError> {
         Ok(lock(&self.out).writer.write_all(bytes)?)
     }
 
-    /// Prints a result as JSON.
+    /// Prints a result as JSON. Fails if standard output cannot be written.
     pub fn json(&self, output: &impl Output) -> Result<(), OutputError> {
-        // Values have their fields in the order of the names, whatever type they are of.
+        // Converting to a value puts the fields of every type into alphabetical order.
         let value = serde_json::to_value(output).map_err(io::Error::from)?;
         let json = serde_json::to_string_pretty(&value).map_err(io::Error::from)?;
         Ok(writeln!(lock(&self.out).writer, "{}", sanitised_json(json))?)
     }
 
-    /// Prints a result that is one of many as JSON in one line.
+    /// Prints one of several results as JSON in one line. Fails if standard output cannot be written.
     pub fn json_line(&self, output: &impl LineOutput) -> Result<(), OutputError> {
         let json = json_text(output)?.replace('\n', " ");
         Ok(writeln!(lock(&self.out).writer, "{json}")?)
     }
 
-    /// Begins a JSON document that has nothing but one list, which may be too long
-    /// to be kept in memory.
+    /// Begins a JSON document that consists of one list. The list may be too large for memory.
     pub fn json_list<L: ListOutput>(&self) -> JsonList<'_, L> {
         JsonList::new(self)
     }
 
-    /// Prints a table: cut to the terminal's width, at full width elsewhere.
+    /// Prints a table: cut to the terminal's width, or at full width without a terminal. Fails if
+    /// standard output cannot be written.
     pub fn table(&self, table: &Table) -> Result<(), OutputError> {
         let width = self.terminal.width.filter(|_| self.terminal.stdout);
         let color = self.color_on_stdout();
         Ok(table.print(width, color, &mut lock(&self.out).writer)?)
     }
 
-    /// Says what is being done or has been done.
+    /// Prints a message about current or completed work.
     pub fn status(&self, text: &str) {
         if !self.wishes.quiet && !self.wishes.json {
             self.say(Style::Plain, "", text);
         }
     }
 
-    /// Warns of something that does not stop the work.
+    /// Prints a warning about a problem that does not stop the work.
     pub fn warning(&self, text: &str) {
         if self.wishes.json {
             self.say_json(&WarningMessage { warning: WarningFields { message: text.to_owned() } });
@@ -268,14 +269,14 @@ impl Ui {
         }
     }
 
-    /// Says what the user could do.
+    /// Prints a remedy for the user.
     pub fn hint(&self, text: &str) {
         if !self.wishes.quiet && !self.wishes.json {
             self.say(Style::Attention, "hint: ", text);
         }
     }
 
-    /// Prints why the command failed.
+    /// Prints the error of the command.
     pub fn failure(&self, failure: &ErrorMessage) {
         if self.wishes.json {
             return self.say_json(failure);
@@ -286,7 +287,7 @@ impl Ui {
             self.say(Style::Dim, "  because: ", cause);
         }
         for hint in &error.hints {
-            // A usage line is no advice, and is printed as git prints it.
+            // A usage line is not advice. It is printed as git prints it.
             match hint.strip_prefix("usage: ") {
                 Some(_) => self.say(Style::Plain, "", hint),
                 None => self.hint(hint),
@@ -294,34 +295,34 @@ impl Ui {
         }
     }
 
-    /// Shows how the command line is written.
+    /// Prints the syntax of the command line.
     pub(crate) fn usage(&self, text: &str) {
         self.to_stderr(text);
     }
 
-    /// Ends all output and waits for the pager.
+    /// Flushes all output and waits for the pager. Fails if standard output cannot be written.
     pub fn finish(&self) -> Result<(), OutputError> {
         let mut out = lock(&self.out);
         let flushed = out.writer.flush();
         if let Some(pager) = out.pager.take() {
-            // Dropping the pipe tells the pager that there is no more.
+            // Dropping the pipe ends the input of the pager.
             out.writer = Box::new(io::sink());
             pager.wait();
         }
         Ok(flushed?)
     }
 
-    /// Whether results are printed in colours.
+    /// Returns true if results are printed in colours.
     pub fn color_on_stdout(&self) -> bool {
         lock(&self.color).applies(self.terminal.stdout)
     }
 
-    /// Whether messages are printed in colours.
+    /// Returns true if messages are printed in colours.
     pub fn color_on_stderr(&self) -> bool {
         lock(&self.color).applies(self.terminal.stderr)
     }
 
-    /// Prints a message, line by line after its prefix as git does.
+    /// Prints a message with a prefix on each line, as git does.
     fn say(&self, style: Style, prefix: &str, text: &str) {
         let color = lock(&self.color).applies(self.terminal.stderr);
         let prefix = style.paint(prefix, color);
@@ -331,16 +332,16 @@ impl Ui {
     }
 
     fn say_json(&self, message: &impl Message) {
-        // Values have their fields in the order of the names.
+        // Converting to a value puts the fields into alphabetical order.
         if let Ok(value) = serde_json::to_value(message) {
             self.to_stderr(&format!("{}\n", sanitised_json(value.to_string())));
         }
     }
 
     fn to_stderr(&self, text: &str) {
-        // What was printed before must be seen before.
+        // Earlier results must appear before this message.
         let _ = lock(&self.out).writer.flush();
-        // There is nobody left to tell when standard error fails.
+        // A failure of standard error cannot be reported anywhere.
         let print = || drop(lock(&self.err).write_all(text.as_bytes()));
         match lock(&self.bar).as_ref() {
             Some(bar) => bar.suspend(print),
@@ -349,7 +350,8 @@ impl Ui {
     }
 }
 
-/// A panic while printing must not stop the printing of that panic.
+/// Locks the mutex, also after a panic: a panic while printing must not stop the printing of that
+/// panic.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

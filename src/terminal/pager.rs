@@ -5,8 +5,8 @@ use std::process::{Child, ChildStdin, Stdio};
 
 use crate::config::Environment;
 
-/// The command of the pager, or `None` for no pager: `GIT_PAGER`, then
-/// `core.pager`, then `PAGER`, then `less`. An empty one and `cat` mean none.
+/// Returns the command of the pager, or `None` for no pager. The order is `GIT_PAGER`, `core.pager`,
+/// `PAGER`, `less`. An empty command and `cat` mean no pager.
 pub(super) fn command(environment: &Environment, core_pager: Option<&str>) -> Option<OsString> {
     let chosen = environment
         .get_even_empty("GIT_PAGER")
@@ -24,8 +24,8 @@ pub(super) struct Pager {
 }
 
 impl Pager {
-    /// Starts `command` and returns the pipe into it. As in git the command is
-    /// a shell's: it is the user's own, like `less -S | ...`.
+    /// Starts `command` and returns the pipe into it. As in git a shell runs the command: it is the
+    /// user's own, like `less -S | ...`. Fails if the shell cannot be started.
     pub(super) fn start(command: &OsStr, environment: &Environment) -> std::io::Result<(Self, ChildStdin)> {
         #[expect(
             clippy::disallowed_methods,
@@ -43,9 +43,9 @@ impl Pager {
         Ok((Self { child }, pipe))
     }
 
-    /// Waits until the user has read enough.
+    /// Waits until the user has closed the pager.
     pub(super) fn wait(mut self) {
-        // Whatever the pager's status is, the work has been done.
+        // The work has been done, so the exit status of the pager is ignored.
         let _ = self.child.wait();
     }
 }

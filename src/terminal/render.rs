@@ -1,4 +1,4 @@
-//! Results whose typed value has all that their text needs.
+//! Results whose typed value contains everything that their text needs.
 
 use super::{Output, OutputError, Ui};
 

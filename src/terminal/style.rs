@@ -1,8 +1,8 @@
-//! Colours, and whether there are any.
+//! Colours, and the decision whether to use them.
 
 use crate::config::{Environment, boolean};
 
-/// When colours are used.
+/// The condition under which colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorChoice {
     /// On a terminal.
@@ -14,7 +14,7 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// Reads the value of `color.ui`; git takes `true` for `auto`.
+    /// Parses the value of `color.ui`; git takes `true` for `auto`.
     fn from_config(text: &str) -> Option<Self> {
         match text {
             "always" => Some(Self::Always),
@@ -24,8 +24,8 @@ impl ColorChoice {
         }
     }
 
-    /// What is in force: the option, then what the user's `color.ui` forces,
-    /// then `NO_COLOR` and a dumb terminal, then `auto`.
+    /// Returns the effective choice. The order is the option, a value that the user's `color.ui`
+    /// forces, `NO_COLOR` and a dumb terminal, `auto`.
     pub(super) fn resolve(option: Option<Self>, color_ui: Option<&str>, environment: &Environment) -> Self {
         let plain = environment.get("NO_COLOR").is_some() || environment.text("TERM") == Some("dumb");
         let configured = color_ui.and_then(Self::from_config);
@@ -36,7 +36,7 @@ impl ColorChoice {
         }
     }
 
-    /// Whether to use colours on an output that is a terminal or not.
+    /// Returns true if an output has colours; `terminal` is true for a terminal.
     pub(super) fn applies(self, terminal: bool) -> bool {
         match self {
             Self::Auto => terminal,
@@ -46,22 +46,22 @@ impl ColorChoice {
     }
 }
 
-/// What a piece of text is, which decides how it looks.
+/// The meaning of a piece of text, which decides its appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Ordinary text.
     Plain,
     /// A title.
     Bold,
-    /// An id, as git shows commits.
+    /// An id, in git's colour of commits.
     Id,
-    /// Something good.
+    /// A success.
     Good,
-    /// Something that needs attention.
+    /// A state that needs attention.
     Attention,
-    /// Something bad.
+    /// An error or another bad state.
     Bad,
-    /// Something of less importance.
+    /// A text of less importance.
     Dim,
 }
 
@@ -71,7 +71,7 @@ impl Style {
         Self::Id
     }
 
-    /// The escape sequence that begins it.
+    /// Returns the escape sequence that starts the style.
     fn start(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -83,7 +83,7 @@ impl Style {
         }
     }
 
-    /// `text` in this style, if `color`.
+    /// Returns `text` in this style, or unchanged without `color`.
     pub(super) fn paint(self, text: &str, color: bool) -> String {
         match self.start() {
             start if color && !start.is_empty() => format!("{start}{text}\x1b[m"),

@@ -8,29 +8,29 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::Style;
 use super::text::sanitised_line;
 
-/// What stands between two columns.
+/// Number of spaces between two columns.
 const GAP: usize = 2;
-/// What stands in the place of what was cut off.
+/// The mark in place of text that was cut off.
 const CUT: &str = "...";
 
-/// Says how a cell with this text looks.
+/// Returns the style of a cell with this text.
 type Paint = fn(&str) -> Style;
 
-/// Where a cell ends in the text of all cells, and how much room it takes.
+/// The end of a cell in the text of all cells in bytes, and its width in columns of the terminal.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     end: usize,
     width: u32,
 }
 
-/// A table under construction. All its text is in one string: there may be
-/// hundreds of thousands of rows.
+/// A table under construction. One string has the text of all cells, because there may be hundreds of
+/// thousands of rows.
 #[derive(Debug, Clone)]
 pub struct Table {
     header: Vec<&'static str>,
     text: String,
     cells: Vec<Cell>,
-    /// The widest cell of each column, the title included.
+    /// The width of the widest cell of each column, including the title.
     widths: Vec<usize>,
     right: Vec<usize>,
     whole: Vec<usize>,
@@ -38,7 +38,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these column titles.
+    /// Returns an empty table with these column titles.
     pub fn new<const N: usize>(header: [&'static str; N]) -> Self {
         Self {
             header: header.to_vec(),
@@ -51,22 +51,21 @@ impl Table {
         }
     }
 
-    /// Writes the numbers of column `index` flush right.
+    /// Aligns column `index` to the right, for numbers.
     #[must_use]
     pub fn right(mut self, index: usize) -> Self {
         self.right.push(index);
         self
     }
 
-    /// Never shortens column `index`, however narrow the terminal.
+    /// Prevents any shortening of column `index`, however narrow the terminal is.
     #[must_use]
     pub fn whole(mut self, index: usize) -> Self {
         self.whole.push(index);
         self
     }
 
-    /// Paints the cells of column `index` in the style that `style` gives them,
-    /// and never shortens them.
+    /// Prints the cells of column `index` in the style that `style` returns, and never shortens them.
     #[must_use]
     pub fn paint(mut self, index: usize, style: Paint) -> Self {
         self.paints.push((index, style));
@@ -87,14 +86,14 @@ impl Table {
         self.widths.iter_mut().zip(&other.widths).for_each(|(width, other)| *width = *other.max(width));
     }
 
-    /// Adds the next cell. Whoever adds them one by one adds one per column.
+    /// Adds the next cell. Callers must add one cell per column.
     pub fn cell(&mut self, text: &str) {
         let start = self.text.len();
         self.text.push_str(text);
         self.end_cell(start);
     }
 
-    /// Adds the next cell, as it is displayed.
+    /// Adds the next cell from a value that can be displayed.
     pub fn shown(&mut self, value: impl Display) {
         let start = self.text.len();
         // Writing to a string does not fail.
@@ -102,8 +101,7 @@ impl Table {
         self.end_cell(start);
     }
 
-    /// What was added after `start` is a cell, which can break neither the
-    /// table nor the terminal.
+    /// Ends the cell that begins at `start`. Its text becomes safe for the table and the terminal.
     fn end_cell(&mut self, start: usize) {
         let text = &self.text[start..];
         let width = if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -119,13 +117,13 @@ impl Table {
         self.cells.push(Cell { end: self.text.len(), width: u32::try_from(width).unwrap_or(u32::MAX) });
     }
 
-    /// Whether there are no rows.
+    /// Returns true if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
 
-    /// Writes the lines, cut to `width` if there is one. Without rows there are
-    /// no lines.
+    /// Writes the lines, cut to `width` if there is one. A table without rows has no lines. Fails if
+    /// `out` fails.
     pub(super) fn print(&self, width: Option<u16>, color: bool, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -154,7 +152,7 @@ impl Table {
         Ok(())
     }
 
-    /// Appends one line: cells with the room that they take.
+    /// Appends one line; each cell comes with its width.
     fn line<'t>(
         &self,
         cells: impl Iterator<Item = (&'t str, usize)>,
@@ -163,7 +161,7 @@ impl Table {
         color: bool,
         line: &mut String,
     ) {
-        // Spaces are owed until something follows: no line ends with one.
+        // Number of pending spaces, written before the next text so that no line ends with a space.
         let mut owed = 0;
         for (at, (text, width)) in cells.enumerate() {
             let room = widths[at];
@@ -190,7 +188,7 @@ impl Table {
         line.truncate(line.trim_end_matches(' ').len());
     }
 
-    /// How wide each column is: what is widest and may be cut gives way first.
+    /// Returns the width of each column. The widest column that may be cut is shortened first.
     fn arranged(&self, width: Option<u16>) -> Vec<usize> {
         let mut widths = self.widths.clone();
         let Some(width) = width else { return widths };
@@ -200,7 +198,8 @@ impl Table {
         while excess > 0 {
             let widest = cuttable.iter().copied().max_by_key(|at| (widths[*at], *at));
             let Some(widest) = widest.filter(|at| widths[*at] > CUT.len() + 1) else { break };
-            // Down to the next one, so that wide tables take few rounds.
+            // One round shortens a column to the width of the next narrower one, so that wide tables
+            // need few rounds.
             let next = cuttable.iter().map(|at| widths[*at]).filter(|it| *it < widths[widest]).max();
             let least = next.unwrap_or(0).max(CUT.len() + 1).min(widths[widest] - 1);
             let alike = cuttable.iter().filter(|at| widths[**at] == widths[widest]).count();
@@ -212,8 +211,7 @@ impl Table {
     }
 }
 
-/// The beginning of a text that takes at most `room`, and the sign that it was
-/// cut.
+/// Returns the beginning of a text with a mark of the cut, at most `room` wide.
 fn shortened(text: &str, room: usize) -> String {
     let (mut short, mut left) = (String::new(), room.saturating_sub(CUT.len()));
     for c in text.chars() {
@@ -282,7 +280,8 @@ mod tests {
                 "x                  größe 象象象..."
             ]
         );
-        // However narrow: what is whole stays whole, and a little of the rest.
+        // The column that may not be cut keeps its text on any terminal, and the others keep a few
+        // characters.
         assert_eq!(lines(&table, Some(1), false)[1], "0123456789  s...  a...");
     }
 

@@ -1,4 +1,4 @@
-//! What reaches which output, on a terminal and elsewhere.
+//! Tests of the text on each output, with and without a terminal.
 
 use schemars::JsonSchema;
 use serde::Serialize;

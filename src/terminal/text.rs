@@ -1,16 +1,16 @@
-//! Texts for people: pure functions from data (and the time now) to words.
+//! Texts for people: pure functions that convert data and the current time into words.
 
 use std::borrow::Cow;
 
 use crate::domain::Timestamp;
 
-/// How long before `now` something was, in git's words: `3 hours ago`.
+/// Returns the age of `at` in git's words: `3 hours ago`.
 pub fn relative_time(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.seconds_since(at);
     if seconds < 0 {
         return "in the future".to_owned();
     }
-    // Each unit is used until the next one reads better, as git does.
+    // The thresholds between units are those of git.
     let (count, unit) = match seconds {
         0..90 => (seconds, "second"),
         90..5_400 => ((seconds + 30) / 60, "minute"),
@@ -23,7 +23,7 @@ pub fn relative_time(at: Timestamp, now: Timestamp) -> String {
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
 
-/// A duration in its two largest units: `850 ms`, `12.3 s`, `4 m 05 s`.
+/// Returns a duration in its two largest units: `850 ms`, `12.3 s`, `4 m 05 s`.
 pub fn human_duration(duration: std::time::Duration) -> String {
     let (ms, s) = (duration.as_millis(), duration.as_secs());
     match s {
@@ -44,20 +44,20 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Makes `text` safe for a terminal: a control character, which could move the
-/// cursor or start an escape sequence, becomes visible (`\x1b`), and so do the
-/// marks that reverse the direction of writing. Line breaks and tabs survive.
+/// Makes `text` safe for a terminal. Control characters become visible (`\x1b`), because they could
+/// move the cursor or start an escape sequence. Marks that reverse the direction of writing become
+/// visible, too. Line breaks and tabs remain.
 pub fn sanitised(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_hostile(c) && !matches!(c, '\n' | '\t'))
 }
 
-/// The same for one cell of a table or one line, where nothing may break it.
+/// Makes `text` safe for one cell of a table or one line: line breaks and tabs become visible, too.
 pub fn sanitised_line(text: &str) -> Cow<'_, str> {
     escape(text, is_hostile)
 }
 
-/// Makes JSON safe for a terminal without changing what it says: `serde_json`
-/// leaves the control characters above ASCII as they are.
+/// Makes JSON safe for a terminal without changing its meaning: `serde_json` does not escape the
+/// control characters above ASCII.
 pub fn sanitised_json(json: String) -> String {
     if !json.chars().any(|c| is_hostile(c) && c != '\n') {
         return json;

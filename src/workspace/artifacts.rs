@@ -1,4 +1,4 @@
-//! The artifacts of stores and the records that name them: names, copies, removal.
+//! The artifacts of stores and the records that name them: names, replicas, removal.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::store::{
     StoreUrl, StoredBackup,
 };
 
-/// The metadata of a backup that names the locations of its copies.
+/// The metadata key of the locations of replicas of a backup.
 const COPIES: &str = "copies";
 
 /// The records of a repository as the backups of artifacts.
@@ -41,8 +41,8 @@ impl ArtifactRecords {
         self.entries.iter().filter(move |entry| is_at(&entry.backup, location))
     }
 
-    /// Returns the backups whose bytes this artifact seems to have although their records name
-    /// another location: either the store was moved, or no record names this copy.
+    /// Returns the backups whose bytes this artifact probably has although their records name another
+    /// location. Either the store was moved, or no record names this replica.
     fn moved_to(&self, artifact: &ListedArtifact) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| {
             let (backup, location) = (&entry.backup, &artifact.location);
@@ -53,7 +53,7 @@ impl ArtifactRecords {
         })
     }
 
-    /// Returns the backups that have a copy of their bytes at `location`.
+    /// Returns the backups that have a replica of their bytes at `location`.
     fn copied_to(&self, location: &str) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| copies(&entry.backup).contains(location))
     }
@@ -69,7 +69,7 @@ impl ArtifactRecords {
         Some(format!("{} of {}", backup.name, backup.database))
     }
 
-    /// Returns the locations below the URL `store` where there have to be bytes.
+    /// Returns the locations below the URL `store` at which records expect bytes.
     fn expected(&self, store: &str) -> Vec<String> {
         let alive = self
             .entries
@@ -87,13 +87,13 @@ impl ArtifactRecords {
             .collect()
     }
 
-    /// Returns true if a record that cannot be read may be that of `id`.
+    /// Returns true if an unreadable record may belong to the artifact `id`.
     fn may_hide(&self, id: &str) -> bool {
         self.damaged.iter().any(|damage| damage.file.contains(id) || damage.file.is_empty())
     }
 
-    /// Fails if a record says that the bytes of `artifact` have to stay. `removed` are all artifacts
-    /// that are about to be removed. With `recorded` the records may be changed.
+    /// Fails if a record requires that the bytes of `artifact` stay. `removed` are all artifacts that
+    /// are about to be removed. `recorded` is true if the records may be changed.
     pub fn check_removal(
         &self,
         artifact: &ListedArtifact,
@@ -113,7 +113,7 @@ impl ArtifactRecords {
             let backup = title(&entry.backup);
             match entry.backup.status {
                 Status::Failed => continue,
-                // Anyone with push access can record a deletion, and the bytes still exist.
+                // Any user with push access can record a deletion, and the bytes still exist.
                 Status::Deleted if !recorded => return Err(RemovalRefused::Deleted { backup }),
                 Status::Deleted => continue,
                 Status::InProgress | Status::Completed | Status::Expired => {}
@@ -131,7 +131,7 @@ impl ArtifactRecords {
         Ok(())
     }
 
-    /// Returns a backup that needs the backup `id` and whose artifact stays, if any.
+    /// Returns a backup whose artifact stays and which needs the backup `id`, if there is one.
     fn dependent(&self, id: BackupId, removed: &[ListedArtifact]) -> Option<BackupId> {
         let stays = |id: &str| !removed.iter().any(|other| other.id == id);
         let dependent = self.entries.iter().find(|other| {
@@ -142,8 +142,8 @@ impl ArtifactRecords {
         dependent.map(|entry| entry.backup.id)
     }
 
-    /// Records that `artifact` is gone, and then removes it from the store. Fails if a backup has been
-    /// held meanwhile.
+    /// Records that `artifact` is removed, and then removes it from the store. Fails if a hold was
+    /// placed on the backup in the meantime.
     pub fn remove(
         &self,
         artifact: &ListedArtifact,
@@ -199,7 +199,8 @@ impl ArtifactRecords {
         Ok(lost)
     }
 
-    /// Adds the location of a copy to the records of its backup. Fails if the ledger cannot be written.
+    /// Adds the location of a replica to the record of its backup. Fails if the ledger cannot be
+    /// written.
     pub fn record_copy(&self, copy: &ReplicatedArtifact, workspace: &Workspace) -> Result<(), Error> {
         let alive = |entry: &&Entry| matches!(entry.backup.status, Status::Completed | Status::Expired);
         for entry in self.at(&copy.of).filter(alive) {
@@ -212,22 +213,22 @@ impl ArtifactRecords {
     }
 }
 
-/// The reason why an artifact is not removed.
+/// The reason why an artifact cannot be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalRefused {
-    /// A record cannot be read and may be that of the artifact.
+    /// An unreadable record may belong to the artifact.
     #[error("a record that may be that of {artifact} cannot be read")]
     RecordUnreadable {
         /// The id of the artifact.
         artifact: String,
     },
-    /// The backup is being made.
+    /// The backup is in progress.
     #[error("backup {backup} is in progress")]
     InProgress {
         /// The name, database and id of the backup.
         backup: String,
     },
-    /// The record says that the backup is deleted, and its bytes still exist.
+    /// The backup is recorded as deleted, and its bytes still exist.
     #[error("backup {backup} is recorded as deleted, and its bytes are there")]
     Deleted {
         /// The name, database and id of the backup.
@@ -239,15 +240,15 @@ pub enum RemovalRefused {
         /// The name, database and id of the backup.
         backup: String,
     },
-    /// Another backup cannot be restored without this one.
+    /// Another backup depends on this one.
     #[error("backup {backup} is needed by another")]
     Needed {
         /// The name, database and id of the backup.
         backup: String,
-        /// The id of the backup that needs it.
+        /// The id of the dependent backup.
         by: BackupId,
     },
-    /// The artifact is the place of a backup.
+    /// A record names the artifact as the location of its backup.
     #[error("backup {backup} is stored there")]
     Recorded {
         /// The name, database and id of the backup.
@@ -255,18 +256,19 @@ pub enum RemovalRefused {
     },
 }
 
-/// A check of a store, after repairs.
+/// The result of a check of a store after repairs.
 pub struct CheckedStore {
     /// The result of the last check.
     pub checked: CheckReport,
-    /// The objects that were repaired, and those that could not be.
+    /// The repaired objects, and the objects that could not be repaired.
     pub repaired: RepairReport,
     /// The records.
     pub records: ArtifactRecords,
 }
 
-/// Checks the store that is named by `url` or configured, and repairs it from the copy at
-/// `repair_from`. Fails if a store cannot be opened or read; damage is a result.
+/// Checks the store that is named by `url` or configured, and repairs it from the replica at
+/// `repair_from`. Fails if a store cannot be opened or read. Damage is not an error but part of the
+/// result.
 pub fn check(
     workspace: &Workspace,
     url: Option<&str>,
@@ -274,7 +276,7 @@ pub fn check(
     repair_from: Option<&str>,
     progress: &dyn Progress,
 ) -> Result<CheckedStore, Error> {
-    // The content of a cache says nothing about the store.
+    // A cache could hide damage of the store.
     let fresh = |url: &StoreUrl| -> Result<Store, Error> {
         Ok(Store::open(url, &Access { cache: None, ..store::access(workspace, url)? })?)
     };
@@ -293,8 +295,8 @@ pub fn check(
             if stuck {
                 break;
             }
-            // A manifest that is whole again may name packs that are not. Files that were
-            // open are those that were damaged.
+            // A repaired manifest may name damaged packs. A fresh store is needed, because the old one
+            // keeps the damaged files open.
             let store = fresh(store.url())?;
             checked = store.check(&thoroughness, workspace.now(), progress)?;
         }
@@ -311,13 +313,13 @@ fn title(backup: &Backup) -> String {
     format!("{} of {} ({})", backup.name, backup.database, backup.id)
 }
 
-/// Returns the locations of the copies of the bytes of a backup.
+/// Returns the locations of the replicas of the bytes of a backup.
 fn copies(backup: &Backup) -> BTreeSet<String> {
     let Some(Value::Array(copies)) = backup.metadata.as_map().get(COPIES) else { return BTreeSet::new() };
     copies.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Changes the list of copies in a record if `change` returns true.
+/// Changes the list of replicas in a record if `change` returns true.
 fn set_copies(
     entry: &Entry,
     workspace: &Workspace,

@@ -1,4 +1,4 @@
-//! Errors of opening a workspace and what belongs to it.
+//! Errors of opening a workspace and its parts.
 
 use std::path::PathBuf;
 
@@ -7,34 +7,34 @@ use crate::domain::CommitId;
 use crate::migrations::Ambiguous;
 use crate::{config, git, ledger, pg, queue, store};
 
-/// An error of the room `workspace`.
+/// An error of the module `workspace`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The repository failed.
+    /// An operation on the repository failed.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// git's configuration failed.
+    /// git's configuration cannot be read.
     #[error(transparent)]
     GitConfig(#[from] git::config::Error),
-    /// A setting is wrong.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The ledger failed.
+    /// The ledger returned an error.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
-    /// PostgreSQL failed.
+    /// PostgreSQL returned an error.
     #[error(transparent)]
     Pg(#[from] pg::Error),
-    /// A store failed.
+    /// A store returned an error.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The queue failed.
+    /// The queue returned an error.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// `pggit.repository` leads to this error.
+    /// The repository that `pggit.repository` names causes this error.
     #[error("{source}")]
     Setting {
-        /// The place of the setting.
+        /// The file or variable of the setting.
         origin: String,
         /// The error.
         source: Box<Self>,
@@ -47,10 +47,10 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
-    /// An empty value was given for a directory.
+    /// The value of a directory is empty.
     #[error("a directory is needed")]
     NoDirectory,
-    /// A connection string on the command line has a password, which other users can read there.
+    /// A connection string on the command line has a password. Other users can read it there.
     #[error("a password does not belong on the command line")]
     PasswordInArguments,
     /// The `credential_process` of an AWS profile failed.
@@ -61,7 +61,7 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
-    /// A text for a job has several lines or control characters.
+    /// A text of a job has several lines or control characters.
     #[error("{what} must be one line of text, not {text:?}")]
     NotOneLine {
         /// The purpose of the text.
@@ -69,23 +69,23 @@ pub enum Error {
         /// The text.
         text: String,
     },
-    /// A store or directory does not exist, although records name it.
+    /// A store or directory named by records does not exist.
     #[error("{gone}")]
     PlaceMissing {
-        /// The place and its backups.
+        /// The store or directory, and the number of its backups.
         gone: Gone,
-        /// The command that makes an empty one.
+        /// The command that creates an empty one.
         command: String,
     },
-    /// The files of a commit fit several migration tools or directories.
+    /// The files of a commit match several migration tools or directories.
     #[error("the migration tool of commit {} is not known: {ambiguous}", commit.short())]
     AmbiguousMigrations {
         /// The commit.
         commit: CommitId,
-        /// The tools and directories that fit.
+        /// The matching tools and directories.
         ambiguous: Ambiguous,
     },
-    /// The store is another one than the records name.
+    /// The store has another id than the one in the records.
     #[error("{source}")]
     OtherStore {
         /// The difference.
@@ -96,7 +96,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if the same request may succeed later.
+    /// Returns true if a retry of the same request may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Git(error) | Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
@@ -107,7 +107,7 @@ impl Error {
             Self::Store(error) | Self::OtherStore { source: error, .. } => error.retry(),
             Self::Queue(error) => error.retry(),
             Self::Setting { source, .. } => source.retry(),
-            // It may be a file system that is not mounted yet.
+            // The file system may not be mounted yet.
             Self::PlaceMissing { .. } => true,
             Self::AmbiguousMigrations { .. }
             | Self::RecordsRepository { .. }

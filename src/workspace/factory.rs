@@ -1,4 +1,4 @@
-//! The same workspace, opened anew: for another thread and another time.
+//! Opens the same workspace again, for another thread and a later time.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Environment;
 
 /// Opens workspaces in the directory and the environment of another one. Each of them reads the
-/// configuration and the records anew, as a command does that has just been started.
+/// configuration and the records again, like a command that has just started.
 #[derive(Clone)]
 pub struct Factory {
     environment: Environment,
@@ -16,7 +16,7 @@ pub struct Factory {
     cwd: PathBuf,
 }
 
-/// Nothing is printed: whoever works beside a command has a log.
+/// A reporter that discards all messages: a thread beside a command writes log lines instead.
 struct Silent;
 
 impl Reporter for Silent {
@@ -28,7 +28,7 @@ impl Reporter for Silent {
 }
 
 impl Factory {
-    /// A factory of workspaces like this one.
+    /// Returns a factory of workspaces like this one.
     pub fn like(workspace: &Workspace) -> Self {
         Self {
             environment: workspace.environment.clone(),
@@ -37,7 +37,7 @@ impl Factory {
         }
     }
 
-    /// A new workspace.
+    /// Returns a new workspace.
     pub fn open(&self) -> Workspace {
         let clock = Arc::clone(&self.clock);
         Workspace::new(Arc::new(Silent), self.environment.clone(), clock, self.cwd.clone())

@@ -9,7 +9,7 @@ use crate::migrations::{
 };
 use crate::pg::{Client, quote_ident};
 
-/// Directories that have code of others, or what was made from the files of the commit.
+/// Directories of third-party code, or of files generated from the commit.
 const NOT_SEARCHED: [&str; 6] = ["node_modules", "vendor", "third_party", "target", "dist", "_build"];
 
 /// The migrations of a commit.
@@ -22,10 +22,10 @@ pub struct CommitMigrations {
 }
 
 impl CommitMigrations {
-    /// Finds the migrations of a commit for a database. `tool` is the tool, if it is known already.
+    /// Finds the migrations of a commit for a database. `tool` is the tool if it is already known.
     ///
     /// # Errors
-    /// If the files of the commit fit several tools or directories, or cannot be read.
+    /// Fails if the files of the commit match several tools or directories, or cannot be read.
     pub fn at(
         commit: Oid,
         database: Option<&DatabaseConfig>,
@@ -48,7 +48,7 @@ impl CommitMigrations {
     /// Reads a file of the commit.
     ///
     /// # Errors
-    /// If the commit has no such file, or its content cannot be read: the reason.
+    /// Returns the reason if the commit has no such file, or its content cannot be read.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         match self.files.get(path) {
             Some(entry) if !entry.is_submodule() => {
@@ -58,8 +58,8 @@ impl CommitMigrations {
         }
     }
 
-    /// Returns the directories to search; all if empty. The default one counts only if the commit has
-    /// it.
+    /// Returns the directories to search; an empty list means all. The default directory is included
+    /// only if the commit has it.
     fn directories(&self, database: Option<&DatabaseConfig>) -> Vec<String> {
         let Some(database) = database else { return Vec::new() };
         let directory = database.migrations.value.trim_end_matches('/').to_owned();
@@ -94,10 +94,10 @@ pub struct DatabaseMigrations {
     pub unreadable: Vec<String>,
 }
 
-/// Reads the state tables of the database. In a transaction, nothing that it does ends it.
+/// Reads the state tables of the database. Its statements do not abort a surrounding transaction.
 ///
 /// # Errors
-/// If the server does not answer, or a table has changed its columns meanwhile.
+/// Fails if the server cannot be reached, or the columns of a table changed in the meantime.
 pub fn applied(client: &Client) -> Result<DatabaseMigrations, Error> {
     let rows = client.query(&StateTable::catalogue_query())?;
     let (mut tables, mut unreadable) = (Vec::new(), Vec::new());

@@ -1,8 +1,7 @@
-//! The repository that a command works in, with what belongs to it: configuration,
-//! ledger, stores, queue and connections.
+//! The repository of a command and its parts: configuration, ledger, stores, queue and connections.
 //!
-//! A [`Workspace`] opens each of them when it is first asked for, and keeps it. It
-//! prints nothing: warnings go to a [`Reporter`].
+//! A [`Workspace`] opens each part at its first use, and keeps it. It prints nothing: messages go to a
+//! [`Reporter`].
 
 mod error;
 mod factory;
@@ -33,22 +32,22 @@ use crate::tools::Programs;
 pub use error::Error;
 pub use factory::Factory;
 
-/// Gets what a workspace has to say beside its results.
+/// Receives the messages of a workspace.
 pub trait Reporter: Send + Sync {
-    /// Something is not as it should be, and the work goes on.
+    /// Reports a problem that does not stop the work.
     fn warning(&self, text: &str);
 
-    /// A remedy for the last warning.
+    /// Reports a remedy for the last warning.
     fn hint(&self, text: &str);
 
-    /// Something that was done, or is to be known.
+    /// Reports an action or other information.
     fn status(&self, text: &str);
 
-    /// The value of `color.ui`, once git's configuration is read.
+    /// Receives the value of `color.ui` after git's configuration has been read.
     fn color_setting(&self, _: Option<&str>) {}
 }
 
-/// A repository and what belongs to it.
+/// A repository and its configuration, ledger, stores, queue and connections.
 pub struct Workspace {
     reporter: Arc<dyn Reporter>,
     /// The environment of the process.
@@ -56,27 +55,27 @@ pub struct Workspace {
     clock: Arc<dyn Clock>,
     cwd: PathBuf,
     repository: OnceCell<Result<Repository, Missing>>,
-    /// That of the ledger, when it is another one.
+    /// The repository of the ledger; `None` if it is that of the schema history.
     beside: OnceCell<Option<Repository>>,
     git_config: OnceCell<Snapshot>,
     config: OnceCell<Config>,
     host: OnceCell<Line>,
-    /// The keys of encrypted stores, once they have been looked for.
+    /// The keys of encrypted stores.
     keyring: OnceCell<Keyring>,
-    /// Places given on the command line, from which bytes may be read.
+    /// Places of the command line from which bytes may be read.
     from: OnceCell<Vec<Root>>,
-    /// The backups as they were when a decision was first based on them.
+    /// The backups at the time of the first decision based on them.
     snapshot: OnceCell<Overview>,
 }
 
-/// There is no repository, and why: some commands can do without.
+/// The reason why there is no repository. Some commands work without one.
 struct Missing {
     dir: PathBuf,
     message: String,
 }
 
 impl Workspace {
-    /// The workspace of a command that runs in the directory `cwd`.
+    /// Returns the workspace of a command that runs in the directory `cwd`.
     pub fn new(
         reporter: Arc<dyn Reporter>,
         environment: Environment,
@@ -99,22 +98,22 @@ impl Workspace {
         }
     }
 
-    /// The directory the command works in.
+    /// Returns the working directory of the command.
     pub fn cwd(&self) -> &Path {
         &self.cwd
     }
 
-    /// The time now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The clock, for work that takes longer.
+    /// Returns the clock, for long work.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    /// The repository of the schema history; a failure when there is none.
+    /// Returns the repository of the schema history. Fails if there is none.
     pub fn repository(&self) -> Result<&Repository, Error> {
         match self.look_for_repository()? {
             Ok(repository) => Ok(repository),
@@ -124,23 +123,25 @@ impl Workspace {
         }
     }
 
-    /// The repository of the schema history, if there is one.
+    /// Returns the repository of the schema history, or `None` if there is none. Fails if it cannot be
+    /// opened.
     pub fn existing_repository(&self) -> Result<Option<&Repository>, Error> {
         Ok(self.look_for_repository()?.as_ref().ok())
     }
 
-    /// The repository that the ledger is in: `pggit.repository`, else that of
-    /// the schema history.
+    /// Returns the repository of the ledger: `pggit.repository`, or else that of the schema history.
+    /// Fails if it cannot be opened or used.
     pub fn ledger_repository(&self) -> Result<&Repository, Error> {
         Ok(self.beside()?.map_or(self.repository()?, |beside| beside))
     }
 
-    /// The repository of the ledger, if it is not that of the schema history.
+    /// Returns the repository of the ledger if it differs from that of the schema history. Fails if it
+    /// cannot be opened or used.
     pub fn beside(&self) -> Result<Option<&Repository>, Error> {
         if let Some(found) = self.beside.get() {
             return Ok(found.as_ref());
         }
-        // A clone cannot set it, so what is committed need not be read.
+        // Committed configuration cannot set this key, so it is not read.
         let schema = self.repository()?;
         let config = Config::load(self.git_config()?.section("pggit"), [], &self.environment);
         let found =
@@ -153,7 +154,8 @@ impl Workspace {
         Ok(self.beside.get_or_init(|| found).as_ref())
     }
 
-    /// The path that `value` would name as `pggit.repository`.
+    /// Returns the path that `value` as `pggit.repository` stands for. Fails if `value` is empty or
+    /// invalid.
     pub fn place_beside(&self, value: &OsStr) -> Result<PathBuf, Error> {
         let variables = self.environment.iter().filter(|(name, _)| *name != "PGGIT_REPOSITORY");
         let variables = variables.chain([(OsStr::new("PGGIT_REPOSITORY"), value)]).collect();
@@ -161,8 +163,7 @@ impl Workspace {
         found.map(|setting| setting.value).ok_or(Error::NoDirectory)
     }
 
-    /// Opens the repository at `place`, if it can hold the records of the
-    /// schema history.
+    /// Opens the repository at `place`. Fails if it cannot hold the records of the schema history.
     pub fn open_beside(&self, place: &Path) -> Result<Repository, Error> {
         let refused =
             |reason: &str| Error::RecordsRepository { place: place.to_owned(), reason: reason.to_owned() };
@@ -181,14 +182,15 @@ impl Workspace {
         Ok(beside.with_parameters(self.environment.get("GIT_CONFIG_PARAMETERS")))
     }
 
-    /// Works with the ledger at `place` from now on.
+    /// Selects the ledger at `place` for this workspace. Fails if the repository cannot be opened or
+    /// used.
     pub fn choose_beside(&self, place: &Path) -> Result<(), Error> {
         let chosen = self.open_beside(place)?;
         self.beside.get_or_init(|| Some(chosen));
         Ok(())
     }
 
-    /// The configuration of the repository that the ledger is in.
+    /// Returns the configuration of the repository of the ledger. Fails if it cannot be read.
     pub fn ledger_git_config(&self) -> Result<Cow<'_, Snapshot>, Error> {
         match self.beside()? {
             Some(beside) => {
@@ -199,7 +201,7 @@ impl Workspace {
         }
     }
 
-    /// The ledger.
+    /// Returns the ledger. Fails if its repository cannot be opened or used.
     pub fn ledger(&self) -> Result<Ledger<'_>, Error> {
         let host = self.host.get_or_init(crate::process::host);
         let ledger = Ledger::new(self.ledger_repository()?, self.clock.as_ref(), host);
@@ -209,7 +211,7 @@ impl Workspace {
         })
     }
 
-    /// The state of all backups. Damaged records are reported.
+    /// Returns the state of all backups. Damaged records are reported.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -222,8 +224,8 @@ impl Workspace {
         Ok(overview)
     }
 
-    /// The state of all backups when this was first called, so that all decisions about a restore
-    /// are based on the same state.
+    /// Returns the state of all backups at the time of the first call, so that all decisions about a
+    /// restore use the same state.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -235,7 +237,7 @@ impl Workspace {
         Ok(self.snapshot.get_or_init(|| overview))
     }
 
-    /// The client programs of PostgreSQL.
+    /// Returns the client programs of PostgreSQL.
     ///
     /// # Errors
     /// If the setting is wrong.
@@ -243,13 +245,13 @@ impl Workspace {
         Ok(Programs::new(self.config()?.pgbin()?.map(|pgbin| pgbin.value)))
     }
 
-    /// Gets what the work on this workspace has to say.
+    /// Returns the receiver of messages.
     pub fn reporter(&self) -> &dyn Reporter {
         self.reporter.as_ref()
     }
 
-    /// The schema commit that a revision names. Of one that the schema history
-    /// does not have, records may know the full name.
+    /// Returns the schema commit that a revision names. A full commit id that only records know is
+    /// accepted, too. Fails if the revision is unknown.
     pub fn schema_commit(&self, revision: &str) -> Result<CommitId, Error> {
         match (self.repository()?.resolve_commit(revision), revision.parse::<CommitId>()) {
             (Ok(commit), _) => Ok(commit.to_commit()),
@@ -258,7 +260,7 @@ impl Workspace {
         }
     }
 
-    /// git's configuration, inside or outside of a repository.
+    /// Returns git's configuration, inside or outside of a repository. Fails if it cannot be read.
     pub fn git_config(&self) -> Result<&Snapshot, Error> {
         if let Some(snapshot) = self.git_config.get() {
             return Ok(snapshot);
@@ -272,7 +274,8 @@ impl Workspace {
         Ok(self.git_config.get_or_init(|| snapshot))
     }
 
-    /// Our own configuration. Says what it had to ignore, once.
+    /// Returns the configuration of git-pggit. The first call reports ignored settings. Fails if git's
+    /// configuration cannot be read or has retired keys.
     pub fn config(&self) -> Result<&Config, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config);
@@ -289,12 +292,12 @@ impl Workspace {
         Ok(self.config.get_or_init(|| config))
     }
 
-    /// Runs `git` where the command works.
+    /// Returns the program `git`, run in the working directory of the command.
     pub fn git_program(&self) -> GitProgram {
         GitProgram { dir: self.cwd.clone() }
     }
 
-    /// Takes further places to read the bytes of backups from, once for the workspace.
+    /// Adds places from which the bytes of backups are read. Only the first call has an effect.
     pub fn read_also_from(&self, roots: Vec<Root>) {
         let _ = self.from.set(roots);
     }

@@ -1,4 +1,4 @@
-//! The places from which bytes may be read, and what the records say about the stores there.
+//! The places from which bytes may be read, and the records about the stores there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,14 +15,15 @@ use crate::store::{
 };
 use crate::tools::Program;
 
-/// Parses a directory or a URL. A directory may be a store or hold plain files.
+/// Parses a directory or a URL. A directory may be a store or contain plain files. Fails if the URL is
+/// invalid.
 pub fn place_of(text: &str) -> Result<Root, StoreError> {
     let url: StoreUrl = text.parse()?;
     url.directory().map_or(Ok(Root::Store(url)), |directory| Root::of_directory(&directory))
 }
 
-/// Returns the places from the user's command line and configuration, those of `database` before
-/// those of other databases.
+/// Returns the places of the command line and the configuration. The places of `database` precede those
+/// of other databases. Fails if the configuration cannot be read.
 pub fn roots(workspace: &Workspace, database: Option<&DatabaseName>) -> Result<Vec<Root>, Error> {
     let config = workspace.config()?;
     let mut roots: Vec<Root> = workspace.from.get().cloned().unwrap_or_default();
@@ -56,11 +57,12 @@ pub fn roots(workspace: &Workspace, database: Option<&DatabaseName>) -> Result<V
 }
 
 /// Returns the access to the bytes of a backup. The places are those of the user. If none of them
-/// contains the recorded location, all are tried, because the store may have been moved.
+/// contains the recorded location, all are tried, because the store may have been moved. Fails if a
+/// setting is invalid or the credentials cannot be read.
 pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error> {
     let roots = roots(workspace, Some(&backup.database))?;
     let location = backup.location.as_ref().map_or("", |location| location.as_str());
-    // The program that prints the credentials of a profile is run only if it is needed.
+    // The program that prints the credentials of a profile runs only if it is needed.
     let is_known = roots.iter().any(|root| root.contains_location(location));
     let preferred = workspace.from.get().cloned().unwrap_or_default();
     let candidates =
@@ -72,7 +74,7 @@ pub fn access_to(workspace: &Workspace, backup: &Backup) -> Result<Access, Error
     Ok(Access { roots, preferred, ..store::access_by(workspace, scheme)? })
 }
 
-/// Returns the access to `place`, where a backup is to be made, and to the user's other places.
+/// Returns the access to `place`, the destination of a new backup, and to the user's other places.
 pub fn access_of(
     workspace: &Workspace,
     place: Option<&BackupDestination>,
@@ -91,8 +93,8 @@ pub fn access_of(
     Ok(Access { roots, ..store::access_by(workspace, scheme)? })
 }
 
-/// Adds a place that was given only on this command line to the configuration of the clone, so that
-/// later commands find the bytes there.
+/// Adds a place of this command line to the configuration of the clone, so that later commands find the
+/// bytes there. A failed write is only a warning. Fails if git's configuration cannot be read.
 pub fn remember(workspace: &Workspace, place: &BackupDestination) -> Result<(), Error> {
     let value = match place {
         BackupDestination::Store { store, .. } => format!("{} {}", store.url(), store.config().id),
@@ -104,7 +106,8 @@ pub fn remember(workspace: &Workspace, place: &BackupDestination) -> Result<(), 
     add(workspace, &value)
 }
 
-/// Adds the id of the store at a place to the configuration, if records name that place.
+/// Adds the id of the store at a place to the configuration if records name that place. A failed
+/// write is only a warning. Fails if the ledger or git's configuration cannot be read.
 pub fn settle(workspace: &Workspace, store: &Store) -> Result<(), Error> {
     match Recorded::at(workspace, store.url())?.count {
         0 => Ok(()),
@@ -130,7 +133,7 @@ fn add(workspace: &Workspace, value: &str) -> Result<(), Error> {
 /// The records of backups in one place.
 #[derive(Default)]
 struct Recorded {
-    /// The number of backups that should be there.
+    /// The number of backups that are expected there.
     count: usize,
     ids: BTreeSet<String>,
     /// Pairs of a store id and a key id.
@@ -143,7 +146,7 @@ impl Recorded {
         let overview = workspace.ledger()?.overview()?;
         let mut known: BTreeMap<&str, bool> = BTreeMap::new();
         for row in overview.rows().filter(is_kept) {
-            // The answer is the same for all locations with the same parent.
+            // All locations with the same parent have the same answer.
             if *known
                 .entry(row.location_parent())
                 .or_insert_with(|| root.contains_location(&sample(row.location_parent())))
@@ -163,7 +166,7 @@ fn sample(home: &str) -> String {
     format!("{home}/0")
 }
 
-/// Returns true if the bytes of the backup have to be in a store or directory of this program.
+/// Returns true if this program stores the bytes of the backup in a store or directory.
 fn is_kept(row: &Row<'_>) -> bool {
     let ours = [Program::PgDump.name(), Program::PgBasebackup.name()];
     matches!(row.status(), Status::Completed | Status::Expired)
@@ -171,8 +174,8 @@ fn is_kept(row: &Row<'_>) -> bool {
         && ours.contains(&row.tool())
 }
 
-/// Opens a store, or returns `None` if there is none and no record names it. Fails if records name
-/// the store and it does not exist, or if it is another store than the one they name.
+/// Opens a store, or returns `None` if there is none and no record names it. Fails if records name the
+/// store and it does not exist, or if its id differs from the recorded one.
 pub fn open(workspace: &Workspace, url: &StoreUrl, access: &Access) -> Result<Option<Store>, Error> {
     let recorded = match workspace.existing_repository()? {
         Some(_) => Recorded::at(workspace, url)?,
@@ -212,8 +215,8 @@ pub fn open(workspace: &Workspace, url: &StoreUrl, access: &Access) -> Result<Op
     Ok(Some(store))
 }
 
-/// Fails if the directory has no plain files of the database although records name some: it may not
-/// be mounted.
+/// Fails if records name plain files of the database and the directory has none: its file system may
+/// not be mounted.
 pub fn check_directory(
     workspace: &Workspace,
     directory: &Path,
@@ -235,7 +238,7 @@ pub fn check_directory(
     }
 }
 
-/// A place that does not exist although records name it.
+/// A store or directory that records name and that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
     /// The URL of the store, or the directory.
@@ -252,18 +255,18 @@ impl fmt::Display for Gone {
     }
 }
 
-/// The state of the bytes of all backups, found without looking at each of them.
+/// The availability of the bytes of all backups, determined without a look at each of them.
 #[derive(Debug, Default)]
 pub struct Standing {
-    /// The backups whose place does not exist.
+    /// The backups whose store or directory does not exist.
     pub missing: BTreeSet<BackupId>,
-    /// The places that do not exist.
+    /// The stores and directories that do not exist.
     pub gone: Vec<Gone>,
-    /// The number of backups in places that are not configured, and one of those places.
+    /// The number of backups outside of the configured places, and one of those places.
     pub elsewhere: Option<(usize, String)>,
 }
 
-/// Looks once at each place that records name.
+/// Looks once at each place that records name. Fails if the ledger or the configuration cannot be read.
 pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, Error> {
     let mut homes: BTreeMap<(&str, Option<&str>), Vec<Row<'_>>> = BTreeMap::new();
     for row in overview.rows().filter(|row| is_kept(row) && row.status() == Status::Completed) {
@@ -276,11 +279,11 @@ pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, 
             None => roots.insert(self::roots(workspace, None)?),
         };
         let Some(newest) = rows.last() else { continue };
-        // The bytes of a backup that was registered by hand may be anywhere.
+        // The bytes of a manually registered backup may be anywhere.
         if !StoredBackup::is_location(&sample(home)) || is_there(home, store_id, roots, workspace)? {
             continue;
         }
-        // The place may have been moved. In that case one of its backups is found elsewhere.
+        // The store may have been moved. In that case the newest backup is found at another place.
         let backup = workspace.ledger()?.entry(newest)?.backup;
         match StoredBackup::open(&backup, &access_to(workspace, &backup)?) {
             Err(StoreError::OutsideRoots { .. }) => {
@@ -291,7 +294,7 @@ pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, 
                 standing.missing.extend(rows.iter().map(Row::id));
                 standing.gone.push(Gone { place: home.to_owned(), count: rows.len() });
             }
-            // The place cannot be examined, which does not prove that it is missing.
+            // A failed examination does not prove that the place is missing.
             Err(error) => workspace.reporter.warning(&error.to_string()),
             Ok(_) => {}
         }
@@ -299,7 +302,7 @@ pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, 
     Ok(standing)
 }
 
-/// Returns true if the place that records name exists and its store has the recorded id.
+/// Returns true if the place exists and its store has the recorded id.
 fn is_there(
     home: &str,
     store_id: Option<&str>,

@@ -1,5 +1,4 @@
-//! From the settings to the queue, and from wishes to jobs: the one way for all
-//! commands.
+//! Opens the configured queue and builds jobs, for all commands.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use crate::domain::{
 use crate::pg::ConnInfo;
 use crate::queue::{PostgresQueue, Queue, RefsQueue};
 
-/// Opens the queue that is configured.
+/// Opens the configured queue. Fails if a setting is invalid or the queue cannot be opened.
 pub fn open(workspace: &Workspace) -> Result<Box<dyn Queue>, Error> {
     if let Some(info) = postgres(workspace)? {
         return Ok(Box::new(PostgresQueue::open(info, workspace.clock())?));
@@ -20,38 +19,39 @@ pub fn open(workspace: &Workspace) -> Result<Box<dyn Queue>, Error> {
     Ok(Box::new(RefsQueue::new(repository.for_thread(), workspace.clock())))
 }
 
-/// Where the queue is, when it is in PostgreSQL.
+/// Returns the connection to a queue in PostgreSQL, or `None` for a local queue. Fails if the setting
+/// is invalid.
 pub fn postgres(workspace: &Workspace) -> Result<Option<ConnInfo>, Error> {
     let configured = workspace.config()?.queue()?;
     configured.map(|setting| connect::resolve(workspace, setting.value.as_str())).transpose()
 }
 
-/// A backup that somebody wants a worker to make.
+/// A backup that a worker shall make.
 #[derive(Debug, Default)]
 pub struct Wish {
-    /// The commit it belongs to.
+    /// The schema commit, if the request names one.
     pub commit: Option<CommitId>,
-    /// The branch it stands for.
+    /// The branch that requested the backup.
     pub branch: Option<Line>,
-    /// The commit recorded in the database does not count.
+    /// True if the commit recorded in the database is ignored.
     pub force: bool,
-    /// It counts more than `commit`.
+    /// True if the commit recorded in the database takes precedence over `commit`.
     pub yields: bool,
-    /// What it contains; else as configured.
+    /// The type of the backup; `None` for the configured one.
     pub backup_type: Option<BackupType>,
-    /// The tool that makes it; else as configured.
+    /// The tool; `None` for the configured one.
     pub tool: Option<Line>,
-    /// Its name.
+    /// The name of the backup.
     pub name: Option<BackupName>,
-    /// Its tags.
+    /// The tags of the backup.
     pub tags: BTreeMap<TagKey, Line>,
-    /// Who comes first.
+    /// The priority of the job.
     pub priority: Priority,
-    /// Of the jobs that wait with the same key there is only one.
+    /// The deduplication key: at most one waiting job has it.
     pub key: Option<Line>,
 }
 
-/// The job for it.
+/// Returns the job of a backup. Fails if the configuration or the repository cannot be read.
 pub fn backup_job(workspace: &Workspace, database: &DatabaseName, wish: Wish) -> Result<NewJob, Error> {
     let Wish { commit, branch, force, yields, backup_type, tool, name, tags, priority, key } = wish;
     let work = BackupWork {
@@ -69,7 +69,8 @@ pub fn backup_job(workspace: &Workspace, database: &DatabaseName, wish: Wish) ->
     job(workspace, Work::Backup(work), priority, key)
 }
 
-/// The job for some work, tried again as it is configured.
+/// Returns a job with the configured retry policy. Fails if the configuration or the repository cannot
+/// be read.
 pub fn job(
     workspace: &Workspace,
     work: Work,
@@ -80,13 +81,13 @@ pub fn job(
     Ok(NewJob { policy, work, priority, dedup_key, created_by: actor(workspace)? })
 }
 
-/// Who acts, by git's rules; a machine without them has at least a name.
+/// Returns the author by git's rules, or the host name if git has no identity.
 fn actor(workspace: &Workspace) -> Result<Line, Error> {
     let identity = workspace.repository()?.identity();
     Ok(identity.map_or_else(|_| crate::process::host(), |identity| Line::lossy(&identity.to_line())))
 }
 
-/// A text of one line that becomes part of a job.
+/// Parses a text of a job. Fails if it is not a single line; `what` names it in the error.
 pub fn line(text: &str, what: &str) -> Result<Line, Error> {
     text.parse().map_err(|_| Error::NotOneLine { what: what.to_owned(), text: text.to_owned() })
 }

@@ -1,4 +1,4 @@
-//! What plain git needs to know about the ledger of a workspace, and where the ledger is kept.
+//! Settings of plain git for the ledger of a workspace, and the choice of its repository.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,15 +10,15 @@ use crate::git::setup::{self, LedgerRefs, UnsafeRefspec};
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
 use crate::process::shell_word;
 
-/// Prefix of the copies of the records and notes of other clones.
+/// Prefix of the remote-tracking refs of records and notes.
 const TRACKING_PREFIX: &str = "refs/pggit/remotes/";
 
 /// The refs of the ledger.
 pub const NAMES: LedgerRefs<'static> =
     LedgerRefs { records: REFS_PREFIX, notes: NOTES_REF, tracking: TRACKING_PREFIX };
 
-/// Keeps the records in the repository `directory` from now on. The repository is created if it does
-/// not exist.
+/// Keeps the records in the repository `directory` from now on, and creates it if it does not exist.
+/// Fails if the repository cannot hold the records or the setting cannot be written.
 pub fn keep_records_in(directory: &Path, workspace: &Workspace) -> Result<(), Error> {
     const KEY: &str = "pggit.repository";
     let schema = workspace.repository()?;
@@ -27,7 +27,7 @@ pub fn keep_records_in(directory: &Path, workspace: &Workspace) -> Result<(), Er
     if directory.as_os_str().is_empty() {
         return Err(Error::NoDirectory);
     }
-    // What is written counts from the top, what is typed from here.
+    // A configured path is relative to the top of the work tree, a typed path to the working directory.
     let at_top = workspace.cwd() == schema.top();
     let value: Cow<'_, Path> = match at_top || directory.starts_with("~") {
         true => directory.into(),
@@ -54,12 +54,12 @@ pub fn keep_records_in(directory: &Path, workspace: &Workspace) -> Result<(), Er
     Ok(())
 }
 
-/// Warning for a remote whose name git does not accept any more.
+/// Returns the warning for a remote whose name git does not accept any more.
 pub fn unusable_remote(remote: &str) -> String {
     format!("records of the remote '{remote}' are not fetched: its name cannot be a part of a ref")
 }
 
-/// Describes a dangerous refspec.
+/// Returns the description of a dangerous refspec.
 pub fn danger_text(danger: &UnsafeRefspec) -> String {
     let UnsafeRefspec { remote, refspec, .. } = danger;
     let how = if refspec.starts_with('+') { "overwrites" } else { "removes, with --prune," };
@@ -68,7 +68,7 @@ pub fn danger_text(danger: &UnsafeRefspec) -> String {
     )
 }
 
-/// Returns the command that removes a dangerous refspec, or `None` if it is set outside of all files.
+/// Returns the command that removes a dangerous refspec, or `None` if no file sets it.
 pub fn remedy(danger: &UnsafeRefspec) -> Option<String> {
     let scope = match danger.scope {
         Scope::Local => "--local",

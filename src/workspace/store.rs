@@ -1,4 +1,4 @@
-//! From the settings to a store: the one way for all commands.
+//! Converts the settings into a store, for all commands.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,15 +16,15 @@ use crate::store::{
     self, Access, BackupDestination, CloudSettings, Keyring, Passphrase, Scheme, Store, StoreUrl,
 };
 
-/// Variables that the clouds' own tools read begin so.
+/// Prefixes of the environment variables that the tools of the clouds read.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
-/// How many bytes of a cloud's packs are kept on disk.
+/// Size in bytes of the local cache of packs of a cloud.
 const CACHE_BYTES: u64 = 2 << 30;
-/// How long a program may take to give credentials.
+/// Time limit of a program that prints credentials.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the store is: as the command line says, else as it is configured, else
-/// in the git directory.
+/// Returns the URL of the store: that of the command line, else the configured one, else the store in
+/// the git directory. Fails if the URL is invalid.
 pub fn url(
     workspace: &Workspace,
     explicit: Option<&str>,
@@ -38,7 +38,7 @@ pub fn url(
         }
         return match text.contains("://") {
             true => Ok(text.parse()?),
-            // On a command line a path may be relative, as everywhere.
+            // A path on the command line may be relative.
             false => Ok(StoreUrl::from_directory(&workspace.cwd().join(text))?),
         };
     }
@@ -48,13 +48,14 @@ pub fn url(
     default_url(workspace)
 }
 
-/// Returns the URL of the default store, in the git directory.
+/// Returns the URL of the default store, in the git directory. Fails if there is no repository.
 pub fn default_url(workspace: &Workspace) -> Result<StoreUrl, Error> {
     Ok(StoreUrl::from_directory(&workspace.repository()?.common_dir().join("pggit").join("store"))?)
 }
 
-/// Where backups of `database` are put: what the command line says, else what is
-/// configured; a directory of plain files when somebody named one.
+/// Returns the destination of backups of `database`: that of the command line, else the configured one.
+/// It is a directory of plain files if one is named. Fails if the store is missing or cannot be
+/// opened, or if the directory lacks the plain files that records name.
 pub fn place(
     workspace: &Workspace,
     database: &DatabaseConfig,
@@ -68,7 +69,7 @@ pub fn place(
         (None, None) => configured(),
     };
     if let Some(directory) = directory {
-        // Records name places without `..`; what is missing is said later.
+        // Records name directories without `..`. A missing directory is reported later.
         let directory = directory.canonicalize().unwrap_or(directory);
         places::check_directory(workspace, &directory, &database.name)?;
         let place = BackupDestination::Directory(directory);
@@ -79,7 +80,7 @@ pub fn place(
     }
     let url = url(workspace, store, database.store.as_ref())?;
     let access = access(workspace, &url)?;
-    // The one in the git directory is nobody's typing error.
+    // The default store in the git directory is created, because its URL cannot be a typing error.
     let ours = store.is_none() && database.store.is_none();
     let opened = match places::open(workspace, &url, &access)? {
         Some(store) => store,
@@ -93,31 +94,33 @@ pub fn place(
     Ok(place)
 }
 
-/// Where files are for a while that a program wants to write or read as files.
-/// Whoever puts one there makes the directory.
+/// Returns the staging directory, for programs that read or write files. Callers create the directory.
+/// Fails if there is no repository.
 pub fn staging(workspace: &Workspace) -> Result<PathBuf, Error> {
     Ok(workspace.repository()?.common_dir().join("pggit/staging"))
 }
 
-/// The store of a command that is about no database.
+/// Returns the URL of the store for a command without a database. Fails if the URL is invalid.
 pub fn general_url(workspace: &Workspace, explicit: Option<&str>) -> Result<StoreUrl, Error> {
     let configured = workspace.config()?.store()?;
     url(workspace, explicit, configured.as_ref())
 }
 
-/// Opens it.
+/// Opens the store of a command without a database. Fails if there is no store or it cannot be opened.
 pub fn open(workspace: &Workspace, explicit: Option<&str>) -> Result<Store, Error> {
     let url = general_url(workspace, explicit)?;
     let opened = places::open(workspace, &url, &access(workspace, &url)?)?;
     opened.ok_or_else(|| store::Error::NoStore { url: url.to_string() }.into())
 }
 
-/// What the store at `url` needs besides its URL.
+/// Returns the credentials, cache and keys for the store at `url`. Fails if a setting is invalid or the
+/// credentials cannot be read.
 pub fn access(workspace: &Workspace, url: &StoreUrl) -> Result<Access, Error> {
     access_by(workspace, url.scheme())
 }
 
-/// Returns what stores of this kind need besides their URL.
+/// Returns the credentials, cache and keys for stores of this kind. Fails if a setting is invalid or
+/// the credentials cannot be read.
 pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error> {
     let text = |value: &OsStr| value.to_str().map(str::to_owned);
     let variables = workspace.environment.iter().filter_map(|(name, value)| {
@@ -136,7 +139,8 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
     Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
 }
 
-/// What opens encrypted stores. Says once that others could, too.
+/// Returns the keys of encrypted stores. The first call warns about key files that other users can
+/// read.
 fn keyring(workspace: &Workspace) -> Result<Keyring, Error> {
     if let Some(keyring) = workspace.keyring.get() {
         return Ok(keyring.clone());
@@ -154,7 +158,7 @@ fn keyring(workspace: &Workspace) -> Result<Keyring, Error> {
     Ok(workspace.keyring.get_or_init(|| Keyring { identity, passphrase }).clone())
 }
 
-/// Says that a file with secrets can be read by others.
+/// Warns if other users can read a file with secrets.
 pub fn warn_of_others(workspace: &Workspace, path: &Path) {
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
@@ -165,7 +169,7 @@ pub fn warn_of_others(workspace: &Workspace, path: &Path) {
     }
 }
 
-/// What the user's profile of the AWS command line says.
+/// Returns the variables of the user's profile of the AWS command line.
 fn profile(workspace: &Workspace) -> Result<Vec<(String, String)>, Error> {
     let AwsProfile { mut variables, credential_process } =
         AwsProfile::load(&workspace.environment, |path| match fs::read_to_string(path) {
@@ -185,7 +189,7 @@ fn ask(command: &[String]) -> Result<Vec<(String, String)>, Error> {
     let failed = |reason: String| Error::Credentials { program: program.clone(), reason };
     let output = Cmd::new(program).inherit_env().args(arguments).deadline(PATIENCE).run();
     let output = output.map_err(|error| failed(error.to_string()))?;
-    // What it printed is secret, whatever it is.
+    // The output is secret, even if it is not valid, so no error shows it.
     let answer: Value =
         serde_json::from_slice(&output.stdout).map_err(|_| failed("it printed no JSON".to_owned()))?;
     let names = [

@@ -18,7 +18,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut script = Vec::new();
-    // The shell completes the program as it is called without git.
+    // The script completes calls of the program itself, not calls through git.
     let mut command = Cli::command().bin_name("git-pggit");
     clap_complete::generate(args.shell, &mut command, "git-pggit", &mut script);
     Ok(context.ui.raw(&script)?)

@@ -33,8 +33,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(context.ui.result(&MaintenanceDone::from(ledger.maintain()?))?)
 }
 
-/// What commands that have written something do before they end. That it did
-/// not succeed is no failure of theirs.
+/// Runs due maintenance at the end of a command that has written records. A failed maintenance does not
+/// fail the command.
 pub(in crate::cli) fn by_the_way(context: &Context) {
     let due = || {
         let ledger = context.ledger().ok().filter(crate::ledger::Ledger::needs_maintenance)?;

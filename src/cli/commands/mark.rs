@@ -57,7 +57,7 @@ fn set(args: &Args, context: &Context) -> Result<(), Failure> {
     let summary = repository.summary(commit)?;
     let database = context.config()?.selected(args.database.as_deref())?;
     let client = connect::connect(context, &database)?;
-    // What stands there may be nonsense: it is about to be overwritten.
+    // An invalid mark is ignored, because it is about to be overwritten.
     let previous = client.read_mark().ok().flatten();
     let commit = commit.to_commit();
     client.set_mark(client.conninfo().dbname(), commit.as_str())?;
@@ -100,7 +100,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
         return Err(Failure::new(Code::Negative, format!("no mark in database '{}'", database.name))
             .hint("record what it stands on with 'git pggit mark <commit>'"));
     };
-    // Outside of a repository the mark alone is an answer.
+    // Outside of a repository only the mark is printed.
     let place = match context.existing_repository()? {
         Some(repository) => Position::of(repository, &mark)?,
         None => None,

@@ -1,4 +1,4 @@
-//! `git pggit run-job`, which workers start: one attempt at one job.
+//! `git pggit run-job`: one attempt at one job. Workers run this command.
 
 use crate::cli::Context;
 use crate::domain::{Failure as Cause, Line};

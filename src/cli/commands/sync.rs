@@ -86,9 +86,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// What commands that have written something do when `pggit.sync` says so. A
-/// remote that cannot be reached is no failure of theirs: the next
-/// synchronisation brings it up to date.
+/// Synchronises after a command that has written records, if `pggit.sync` is set. An unreachable remote
+/// does not fail the command: the next synchronisation updates the remote.
 pub(in crate::cli) fn on_write(context: &Context) {
     const EACH_TRANSFER: Duration = Duration::from_secs(30);
     let wanted = context.config().is_ok_and(|config| config.syncs_on_write().unwrap_or(false));

@@ -80,7 +80,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let status = attempt(args, context).map_err(|failure| match failure.code() {
         Code::NotFound => failure.with_code(Code::Untestable),
-        // A program may end with any status below 128.
+        // The program may exit with any status below 128.
         code if code.status() < 125 => failure.with_code(Code::Fatal),
         _ => failure,
     })?;
@@ -92,9 +92,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Failure> {
     args.place.from.apply(context)?;
-    // A repository that cannot be read says nothing about the commit.
+    // An unreadable ledger is an error, not a commit without a backup.
     context.ledger()?;
-    // If no backup leads to the commit, the program cannot be tested on it.
+    // Without a backup that leads to the commit, the program cannot be tested on it.
     let target = args.place.target(&args.commit, context).map_err(|failure| match failure.code() {
         Code::Conflict => failure.with_code(Code::Untestable),
         _ => failure,
@@ -128,7 +128,7 @@ impl Place {
         Ok(Target::find(&query, context)?)
     }
 
-    /// Creates a copy in this place. Returns the connection to it.
+    /// Creates a clone on the chosen server. Returns the connection to it.
     pub(super) fn copy(
         &self,
         target: &Target,

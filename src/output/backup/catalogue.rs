@@ -1,4 +1,4 @@
-//! The backups in the catalogue of a tool: what was imported, and what differs from the ledger.
+//! The backups in the catalogue of a tool: imported backups, and differences from the ledger.
 
 use super::{
     ChangedBackup, GoneBackup, ImportOutcome, ImportedBackup, ImportedBackups, ToolDifferences, UnknownBackup,
@@ -40,8 +40,8 @@ impl Render for ImportedBackups {
 }
 
 impl ToolDifferences {
-    /// Describes the differences from the catalogue of a tool. With `recorded` the backups that are
-    /// gone were recorded as deleted.
+    /// Describes the differences from the catalogue of a tool. `recorded` is true if the missing
+    /// backups were recorded as deleted.
     pub fn new(differences: &Differences, tool: &str, recorded: bool) -> Self {
         let gone =
             |entry: &Entry| GoneBackup { id: entry.backup.id, location: entry.backup.location.clone() };
@@ -65,7 +65,7 @@ impl ToolDifferences {
         }
     }
 
-    /// Returns the number of differences that are not recorded.
+    /// Returns the number of unrecorded differences.
     pub fn open(&self) -> usize {
         self.unknown.len() + self.changed.len() + if self.recorded { 0 } else { self.gone.len() }
     }

@@ -64,8 +64,8 @@ impl RangeCoverage {
         self.totals.ok == self.totals.commits
     }
 
-    /// Prints the coverage as text, with the subjects that `records` and `overview` have or else those
-    /// of `repository`. Fails if standard output cannot be written.
+    /// Prints the coverage as text. The subjects of commits come from `records` and `overview`, with a
+    /// fallback to `repository`. Fails if standard output cannot be written.
     pub fn print(
         &self,
         records: &BackupIndex<Oid>,
@@ -94,7 +94,7 @@ impl RangeCoverage {
     }
 }
 
-/// `12 backups: 10 completed, 2 failed; 1.2 GiB stored`
+/// Returns the numbers of backups in words: `12 backups: 10 completed, 2 failed; 1.2 GiB stored`.
 fn totals(tally: &Tally) -> String {
     let plural = if tally.backups == 1 { "" } else { "s" };
     let by_status: Vec<String> = tally

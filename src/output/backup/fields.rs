@@ -1,29 +1,29 @@
-//! The format of `git pggit backup for-each`, in git's manner: fields between
-//! `%(` and `)`, `%%`, and `%` with two hex digits for any byte. Pure.
+//! Parses and applies the format of `git pggit backup for-each`. The syntax is that of git: fields
+//! between `%(` and `)`, `%%`, and `%` with two hex digits for any byte. All functions are pure.
 
 use crate::backup::displayed_status;
 use crate::domain::{Backup, TagKey};
 
-/// What stands in a format.
+/// A piece of a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// These bytes.
+    /// Literal bytes.
     Bytes(Vec<u8>),
-    /// The field of [`FIELDS`] at this place.
+    /// The field at this index of [`FIELDS`].
     Field(usize),
     /// The value of a tag.
     Tag(TagKey),
-    /// A fact of the metadata.
+    /// The value of a metadata key.
     Metadata(String),
 }
 
-/// Why a text is not a format.
+/// The reason why a text is not a valid format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFormat {
-    /// A field has no end.
+    /// A field has no closing parenthesis.
     #[error("the field '{0}' has no ')'")]
     Unterminated(String),
-    /// There is no such field.
+    /// The name of a field is unknown.
     #[error("unknown field '{0}'")]
     Unknown(String),
 }
@@ -34,10 +34,10 @@ macro_rules! optional {
     };
 }
 
-/// A field and what it says about a backup.
+/// The name of a field, and the function that returns its value for a backup.
 type Field = (&'static str, fn(&Backup) -> String);
 
-/// All fields that say something about every backup.
+/// The fields with a fixed name.
 const FIELDS: &[Field] = &[
     ("id", |backup| backup.id.to_string()),
     ("name", |backup| backup.name.to_string()),
@@ -64,15 +64,15 @@ const FIELDS: &[Field] = &[
     ("tags", Backup::tags_line),
 ];
 
-/// The fields with something after the colon.
+/// The fields whose name contains a key after the colon.
 const OPEN_FIELDS: [&str; 2] = ["tag:KEY", "metadata:KEY"];
 
-/// The names of all fields.
+/// Returns the names of all fields.
 pub fn names() -> Vec<&'static str> {
     FIELDS.iter().map(|(name, _)| *name).chain(OPEN_FIELDS).collect()
 }
 
-/// Reads a format.
+/// Parses a format. Fails if a field is unknown or has no closing parenthesis.
 pub fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
     let (mut pieces, mut literal, mut rest) = (Vec::new(), Vec::new(), format);
     while let Some(at) = rest.find('%') {
@@ -93,7 +93,7 @@ pub fn parse(format: &str) -> Result<Vec<Piece>, InvalidFormat> {
             literal.push(u8::from_str_radix(byte, 16).unwrap_or(b'%'));
             rest = &rest[2..];
         } else {
-            // As in git, anything else is meant as it is.
+            // As in git, any other `%` is literal.
             literal.push(b'%');
         }
     }
@@ -120,7 +120,7 @@ fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// What a format says about a backup.
+/// Returns the format with the values of a backup.
 pub fn render(pieces: &[Piece], backup: &Backup) -> Vec<u8> {
     let mut out = Vec::new();
     for piece in pieces {

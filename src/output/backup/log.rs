@@ -9,7 +9,7 @@ use crate::terminal::text::utc_time;
 use crate::terminal::{Style, Table};
 
 impl LoggedEvent {
-    /// Describes an event, with the signature of the commit that added it if there is one.
+    /// Describes an event, with the signature of the commit that added the event, if there is one.
     pub fn new(it: &TimelineEvent, signature: Option<&Signature>) -> Self {
         Self {
             event: (&it.event).into(),
@@ -24,7 +24,7 @@ impl LoggedEvent {
     }
 }
 
-/// Returns the table of events without rows, with a column of signatures if they are wanted.
+/// Returns the table of events without rows. `with_signatures` adds a column of signatures.
 pub fn event_table(with_signatures: bool) -> Table {
     let table = match with_signatures {
         false => Table::new(["AT", "EVENT", "BACKUP", "NAME", "DATABASE", "BY", "HOST", "DETAIL"]),
@@ -36,8 +36,8 @@ pub fn event_table(with_signatures: bool) -> Table {
     table.whole(0).paint(1, status_style).paint(2, Style::of_id)
 }
 
-/// Adds an event to a table of [`event_table`]. `verdict` is that of the signature, if the table has
-/// that column.
+/// Adds an event to a table of [`event_table`]. `verdict` is the verdict on the signature, if the table
+/// has that column.
 pub fn add_event(table: &mut Table, it: &TimelineEvent, ids: &ShortIds, verdict: Option<&str>) {
     let (backup, event) = (&it.backup, &it.event);
     table.cell(&utc_time(event.at));

@@ -1,4 +1,4 @@
-//! A backup with everything that is known about it.
+//! The text of a backup with its dependencies and its events.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::ledger::{Entry, Overview, REFS_PREFIX, Row, reason};
 use crate::terminal::text::utc_time;
 use crate::terminal::{OutputError, Style, Ui};
 
-/// A record with its surroundings.
+/// A record with its schema commit and the related backups.
 pub struct BackupStory<'a> {
     entry: &'a Entry,
     subject: String,
@@ -22,8 +22,8 @@ pub struct BackupStory<'a> {
 }
 
 impl<'a> BackupStory<'a> {
-    /// Collects the backups that this one needs and those that need it. `subject` is that of the schema
-    /// commit, `names` are its branches and tags.
+    /// Collects the backups that this one needs and the backups that depend on it. `subject` is that of
+    /// the schema commit, `names` are its branches and tags.
     pub fn new(entry: &'a Entry, subject: String, names: Vec<String>, overview: &'a Overview) -> Self {
         let backup = &entry.backup;
         let needs_it = |other: &Row<'_>| other.needs().any(|needed| needed == backup.id);
@@ -53,7 +53,7 @@ impl<'a> BackupStory<'a> {
         format!("{REFS_PREFIX}{}", self.entry.backup.commit)
     }
 
-    /// Labels and values; several lines of one kind have the label once.
+    /// Returns labels and values. The label appears only on the first of several lines of one kind.
     fn lines(&self) -> Vec<(&'static str, String)> {
         let backup = &self.entry.backup;
         let names =
@@ -131,7 +131,7 @@ fn block(
     values.enumerate().map(move |(at, value)| (if at == 0 { label } else { "" }, value))
 }
 
-/// `2026-11-21 03:40:06Z completed by Ada <ada@example.com> on db1`
+/// Returns an event in one line: `2026-11-21 03:40:06Z completed by Ada <ada@example.com> on db1`.
 fn event_line(event: &Event) -> String {
     let said = reason(event).map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{} {} by {} on {}{said}", utc_time(event.at), event.body.kind(), event.by, event.host)
@@ -164,7 +164,7 @@ fn times(backup: &Backup) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// The server that was backed up.
+/// Returns the lines about the server that was backed up.
 fn server(backup: &Backup) -> Vec<(&'static str, String)> {
     let Some(postgres) = &backup.postgres else { return Vec::new() };
     let facts = [

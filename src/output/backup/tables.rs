@@ -9,7 +9,7 @@ use crate::recovery::Candidate;
 use crate::terminal::text::{relative_time, utc_time};
 use crate::terminal::{Style, Table};
 
-/// Returns the table of backups, one row each. Large tables are made by two threads.
+/// Returns the table of backups, one row each. Two threads build large tables.
 pub fn backup_table(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestamp) -> Table {
     const WORTH_A_THREAD: usize = 4096;
     if rows.len() < WORTH_A_THREAD {

@@ -1,4 +1,4 @@
-//! Verifications that were made or are due.
+//! Completed and due verifications as text.
 
 use std::time::Duration;
 

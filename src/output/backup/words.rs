@@ -48,8 +48,8 @@ pub(super) fn status_style(status: &str) -> Style {
     }
 }
 
-/// Prints that a record was changed: `text`, or with `--json` the record. Fails if standard output
-/// cannot be written.
+/// Prints a changed record: with `--json` the record, otherwise `text`. Fails if standard output cannot
+/// be written.
 pub fn print_changed(entry: &Entry, text: &str, ui: &Ui) -> Result<(), OutputError> {
     if ui.wants_json() {
         return ui.json(&RecordOutput::from(&entry.backup));

@@ -1,4 +1,4 @@
-//! Results of the commands of databases, marks, copies and settings.
+//! Results of the commands for databases, marks, clones and settings.
 
 mod render;
 
@@ -252,7 +252,7 @@ pub enum CloneState {
 }
 
 impl CloneState {
-    /// The word for it.
+    /// Returns the word for the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kept => "kept",

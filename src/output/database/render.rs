@@ -1,4 +1,4 @@
-//! Databases, settings and copies as text.
+//! Databases, settings and clones as text.
 
 use super::{
     CheckedOutClone, CloneList, CloneOutput, CloneState, DatabaseCheck, DatabaseList, DatabaseOutput,

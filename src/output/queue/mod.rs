@@ -1,4 +1,4 @@
-//! Results of the commands of the queue.
+//! Results of the commands for the queue.
 
 mod render;
 

@@ -70,7 +70,7 @@ impl Render for JobOutput {
     }
 }
 
-/// `attempt 2 on db1-4711: failed after 3 s`
+/// Returns an attempt in one line: `attempt 2 on db1-4711: failed after 3 s`.
 fn attempt_line(attempt: &AttemptReport) -> String {
     let AttemptReport { number, worker, started_at, ended_at, outcome, .. } = attempt;
     format!(

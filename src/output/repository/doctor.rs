@@ -1,4 +1,4 @@
-//! The checks of `doctor` as text.
+//! The checks of `git pggit doctor` as text.
 
 use super::DoctorOutput;
 use crate::terminal::text::counted;
@@ -8,7 +8,7 @@ impl Render for DoctorOutput {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
         for check in &self.checks {
             let database = check.database.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            // A message of several lines, such as git's own, stays in its column.
+            // The lines of a message such as git's own stay in its column.
             let message = check.message.trim_end().replace('\n', "\n           ");
             let status = format!("{:<7}", check.status);
             let rest = format!("  {database}{}: {message}", check.check);

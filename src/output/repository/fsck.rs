@@ -6,7 +6,7 @@ use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Style, Ui};
 
 impl FsckOutput {
-    /// Describes a check after repairs.
+    /// Describes the result of a check after repairs.
     pub fn new(report: &Report, repaired: &LedgerRepair) -> Self {
         Self {
             ok: report.count(Severity::Error) == 0,
@@ -36,7 +36,7 @@ impl From<&Finding> for FsckFinding {
     }
 }
 
-/// Prints a check after repairs as text. Fails if standard output cannot be written.
+/// Prints the result of a check after repairs as text. Fails if standard output cannot be written.
 pub fn print_fsck(report: &Report, repaired: &LedgerRepair, ui: &Ui) -> Result<(), OutputError> {
     for id in &repaired.records {
         ui.status(&format!("repaired the record of backup {id}"));

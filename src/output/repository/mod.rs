@@ -1,4 +1,4 @@
-//! Results of the commands of the ledger, the repository and WAL.
+//! Results of the commands for the ledger, the repository and WAL.
 
 mod doctor;
 mod fsck;
@@ -165,7 +165,7 @@ pub struct ImportedLedger {
 }
 
 impl ImportedLedger {
-    /// The result of an import, or with `dry_run` of one that was not made.
+    /// Describes the result of an import. `dry_run` is true if nothing was written.
     pub fn of(imported: ImportReport, dry_run: bool) -> Self {
         let ImportReport { new, changed, unchanged, events, skipped } = imported;
         Self {

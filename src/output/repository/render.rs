@@ -1,4 +1,4 @@
-//! Results of the commands of the repository, the ledger and WAL as text.
+//! Results of the commands for the repository, the ledger and WAL as text.
 
 use super::{
     DangerousRefspec, IndexOutput, InitChange, InitOutput, LeftAloneRef, MaintenanceDone, NoMaintenance,
@@ -12,8 +12,8 @@ use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Render, Table, Ui};
 
 impl InitOutput {
-    /// Describes a plan. `directory` is the repository that has to be made, `remedy` returns the command
-    /// against a danger.
+    /// Describes a plan. `directory` is the repository to create. `remedy` returns the command that
+    /// removes a dangerous refspec.
     pub fn new(
         plan: &SetupPlan,
         directory: Option<String>,
@@ -68,7 +68,7 @@ impl SyncOutput {
         }
     }
 
-    /// Returns the result in one line. With `dry_run` nothing was exchanged.
+    /// Returns the result in one line. `dry_run` is true if nothing was exchanged.
     pub fn summary(&self, dry_run: bool) -> String {
         let Self { remote, fetched, merged, pushed, left_alone } = self;
         let parts = [(fetched.len(), "fetched"), (merged.len(), "merged"), (pushed.len(), "pushed")];
@@ -122,7 +122,7 @@ impl Render for NoMaintenance {
 }
 
 impl WalBackup {
-    /// Describes a backup that can be recovered up to `reach`.
+    /// Describes a backup whose recovery can reach up to `reach`.
     pub fn new(backup: &Backup, reach: Option<Reach>) -> Self {
         Self { backup: backup.id, name: backup.name.clone(), reach }
     }

@@ -1,4 +1,4 @@
-//! Results of the commands that plan and make restores.
+//! Results of the commands that plan and run restores.
 
 mod outcome;
 mod plan;

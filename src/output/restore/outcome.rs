@@ -1,4 +1,4 @@
-//! Restores that were made, as JSON and as text.
+//! Completed restores, as JSON and as text.
 
 use std::path::PathBuf;
 
@@ -110,7 +110,7 @@ pub fn print_directory(
     ui.line(url)
 }
 
-/// Prints how the database got to its commit, and the comparison of its schema.
+/// Prints the migration of the database to its commit, and the comparison of its schema.
 fn print_schema(target: &Target, schema: Option<&SchemaComparison>, ui: &Ui) {
     let equal = schema.filter(|schema| schema.is_equal());
     if let Some(forward) = &target.forward {
@@ -121,8 +121,8 @@ fn print_schema(target: &Target, schema: Option<&SchemaComparison>, ui: &Ui) {
     }
 }
 
-/// Describes how a database got to another commit than that of its backup. If nothing was run, only
-/// an equal schema shows that it is there.
+/// Describes the migration of a database from the commit of its backup to another one. If no migration
+/// ran, only an equal schema shows that the database is at the commit.
 fn arrival(forward: &Forward, is_equal: bool) -> String {
     let commit = forward.commit.short();
     match &forward.way {

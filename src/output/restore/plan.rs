@@ -67,7 +67,7 @@ fn print_steps(steps: &[PlannedStep], estimate: Option<&Estimate>, ui: &Ui) -> R
     for (number, step) in steps.iter().enumerate() {
         ui.line(format!("{}. {}", number + 1, step.what))?;
         if let Some(argv) = &step.argv {
-            // As a shell takes it; no word has a NUL.
+            // The line is quoted for a shell; no argument contains a NUL.
             let line = shlex::try_join(argv.iter().map(String::as_str)).unwrap_or_else(|_| argv.join(" "));
             ui.line(format!("      {line}"))?;
         }
@@ -81,7 +81,7 @@ fn print_steps(steps: &[PlannedStep], estimate: Option<&Estimate>, ui: &Ui) -> R
     Ok(())
 }
 
-/// Returns how the steps are undone, in words.
+/// Returns the ways to undo the steps, in words.
 fn undoings(steps: &[PlannedStep]) -> Vec<&'static str> {
     let mut said: Vec<&str> = Vec::new();
     for step in steps.iter().filter(|step| step.effect != Effect::Reads) {

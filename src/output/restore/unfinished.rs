@@ -1,4 +1,4 @@
-//! Restores in place that are not finished.
+//! In-place restores that are not finished.
 
 use super::{RestoreStatusOutput, UnfinishedRestores};
 use crate::recovery::in_place::Stage;

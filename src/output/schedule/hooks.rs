@@ -1,4 +1,4 @@
-//! Hooks and the branches that they watch, as text.
+//! Hooks and the branches that they watch, as JSON and as text.
 
 use std::path::Path;
 

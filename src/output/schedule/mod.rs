@@ -1,4 +1,4 @@
-//! Results of the commands of schedules and hooks.
+//! Results of the commands for schedules and hooks.
 
 mod hooks;
 mod render;
@@ -71,7 +71,7 @@ pub enum ScheduleStateOutput {
 }
 
 impl ScheduleStateOutput {
-    /// The word for it.
+    /// Returns the word for the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

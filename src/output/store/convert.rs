@@ -1,4 +1,4 @@
-//! Results of the commands of stores from the values of the store.
+//! Converts the values of the store into results of its commands.
 
 use super::{
     ArtifactError, ArtifactPlace, CollectedGarbage, CopiedArtifact, DamagedObject, DatabaseStats,
@@ -73,14 +73,14 @@ impl From<Stats> for StoreStats {
     }
 }
 
-/// Returns the bytes of content for each stored byte, to one digit.
+/// Returns the compression ratio: bytes of content by stored bytes, to one digit.
 #[expect(clippy::cast_precision_loss, reason = "a ratio is shown with one digit")]
 fn ratio(content: u64, stored: u64) -> Option<f64> {
     (stored > 0).then(|| (content as f64 / stored as f64 * 10.0).round() / 10.0)
 }
 
 impl CollectedGarbage {
-    /// Describes a collection, or with `dry_run` one that was not made.
+    /// Describes a garbage collection. `dry_run` is true if nothing was removed.
     pub fn new(collection: &GcReport, dry_run: bool) -> Self {
         Self {
             dry_run,
@@ -98,8 +98,8 @@ impl CollectedGarbage {
 }
 
 impl StoreCheck {
-    /// Describes a check after repairs. `name` returns the name of the backup of an artifact by its
-    /// location and id.
+    /// Describes the result of a check after repairs. `name` returns the name of the backup of an
+    /// artifact by its location and id.
     pub fn new(
         checked: &CheckReport,
         repaired: RepairReport,
@@ -138,7 +138,7 @@ impl StoreCheck {
 }
 
 impl StoreCopy {
-    /// Describes a copy of a store that is at `url`.
+    /// Describes a copy of a store; `url` is the URL of the copy.
     pub fn new(copied: &CopyReport, url: String) -> Self {
         let artifact = |copy: &ReplicatedArtifact| CopiedArtifact {
             id: copy.id.clone(),

@@ -1,4 +1,4 @@
-//! Results of the commands of stores.
+//! Results of the commands for stores.
 
 mod convert;
 mod keys;

@@ -1,4 +1,4 @@
-//! Results of the commands of stores as text.
+//! Results of the commands for stores as text.
 
 use super::{
     CollectedGarbage, DatabaseStats, HitArtifact, PackAmount, StoreCheck, StoreDescription, StoreStats,
@@ -120,7 +120,7 @@ impl Render for StoreCheck {
 }
 
 impl StoreCheck {
-    /// Prints garbage, writers and unfinished collections, none of which is damage.
+    /// Prints garbage, writers and unfinished garbage collections. None of them is damage.
     fn print_bystanders(&self, ui: &Ui) -> Result<(), OutputError> {
         match &self.garbage {
             Some(garbage) if garbage.packs > 0 => {

@@ -1,4 +1,4 @@
-//! What `import` and `reconcile` have in common: which tool, which database.
+//! The options for tool and database shared by `import` and `reconcile`.
 
 use crate::artifacts;
 use crate::cli::Context;
@@ -28,7 +28,7 @@ pub(super) struct Where {
 }
 
 impl Where {
-    /// The database and its tool.
+    /// Returns the database and the adapter of its tool. Fails if the database or the tool is unknown.
     pub(super) fn find(&self, context: &Context) -> Result<(DatabaseConfig, Box<dyn Adapter>), Failure> {
         let config = context.config()?;
         let mut database = config.selected(self.database.as_deref())?;

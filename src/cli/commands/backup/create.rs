@@ -162,10 +162,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(context.ui.line(entry.backup.id)?)
 }
 
-/// A given option and the setting of the database that it changes.
+/// A command-line option and the setting of the database that it overrides.
 struct Override<'a> {
     option: &'static str,
-    /// The tool that has it, if it is not an option of all tools.
+    /// The tool that supports the option; `None` for an option of all tools.
     tool: Option<Tool>,
     change: Box<dyn FnOnce(&mut DatabaseConfig) + 'a>,
 }
@@ -182,8 +182,9 @@ impl<'a> Override<'a> {
     }
 }
 
-/// Returns the given options that win over the configuration of the database. A worker, which reads
-/// the configuration, has none of them. A test compares the table with the options of the command.
+/// Returns the options of the command line that override the configuration of the database. A worker
+/// reads only the configuration and receives none of them. A test compares the table with the options
+/// of the command.
 fn overrides(args: &Args) -> Vec<Override<'_>> {
     fn list<T: Clone>(values: &[T]) -> Option<Vec<T>> {
         (!values.is_empty()).then(|| values.to_vec())
@@ -227,12 +228,12 @@ fn overrides(args: &Args) -> Vec<Override<'_>> {
     table.into_iter().flatten().collect()
 }
 
-/// Returns the first given option that a job cannot pass on to a worker, if any.
+/// Returns the first option of the command line that a job cannot pass on to a worker, if any.
 fn not_in_a_job(args: &Args) -> Option<&'static str> {
     overrides(args).first().map(|given| given.option)
 }
 
-/// Queues a job, so that a worker makes the backup.
+/// Enqueues a job, so that a worker makes the backup.
 fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(option) = not_in_a_job(args) {
         return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))
@@ -293,7 +294,7 @@ fn rate(text: &str) -> Result<u32, String> {
     config::rate(text).ok_or_else(|| "expected an amount from 32k to 1024M".to_owned())
 }
 
-/// Refuses what cannot be had together.
+/// Fails if options or settings exclude each other, or do not fit the tool.
 fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
     if database.tool.value != Tool::PgBasebackup {
@@ -314,7 +315,8 @@ fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// `backup shop-20261121T034006Z: 480 MiB in 13 MiB, on 1f2e3d4c5b (main)`
+/// Returns the summary of a backup:
+/// `backup shop-20261121T034006Z: 480 MiB in 13 MiB, on 1f2e3d4c5b (main)`.
 fn summary(backup: &Backup) -> String {
     let size = human_bytes(backup.size_bytes.unwrap_or_default());
     let stored = human_bytes(backup.stored_bytes.unwrap_or_default());

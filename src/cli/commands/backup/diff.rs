@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         (select::find(&args.old, database, context)?, select::find(&args.new, database, context)?);
     let ledger = context.ledger()?;
     let (old, new) = (revision(&ledger, &old)?, revision(&ledger, &new)?);
-    // Whether there are colours is known only when git's configuration is.
+    // Reading git's configuration applies `color.ui`, which decides about colours.
     context.git_config()?;
     let options = DiffOptions { stat: args.stat, color: context.ui.color_on_stdout() };
     let diff = ledger.repository().diff(&old, &new, options)?;

@@ -1,4 +1,4 @@
-//! Documents that commands read: a file, or standard input.
+//! Documents for commands, read from a file or standard input.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use crate::domain::{Metadata, human_bytes};
 use crate::failure::{Code, Failure};
 
-/// Reads the file `path`, or standard input for `-`, of at most `most` bytes.
+/// Reads the file `path`, or standard input for `-`. Fails if it has more than `most` bytes.
 pub(super) fn read(path: &OsStr, what: &str, most: usize) -> Result<Vec<u8>, Failure> {
     let failed = |error: io::Error| {
         Failure::new(Code::Fatal, format!("cannot read {what} from '{}'", path.display()))
@@ -24,7 +24,7 @@ pub(super) fn read(path: &OsStr, what: &str, most: usize) -> Result<Vec<u8>, Fai
     Ok(bytes)
 }
 
-/// Reads a JSON object of facts; nothing without a `path`.
+/// Reads a JSON object of facts. Without a `path` there are none.
 pub(super) fn metadata(path: Option<&OsString>) -> Result<Metadata, Failure> {
     let Some(path) = path else { return Ok(Metadata::default()) };
     Ok(Metadata::parse(&read(path, "metadata", Metadata::BYTES_MAX)?)?)

@@ -1,4 +1,4 @@
-//! What is known about a backup when it is complete, on the command line.
+//! The options of the command line for the facts about a complete backup.
 
 use crate::cli::Context;
 use crate::domain::{
@@ -60,7 +60,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// The event that completes a backup of `size_bytes`.
+    /// Returns the event that completes a backup of `size_bytes`.
     pub(super) fn completed(
         &self,
         size_bytes: u64,
@@ -110,7 +110,7 @@ impl Facts {
     }
 }
 
-/// One line of text that says something.
+/// Parses one line of text. Fails if it is empty.
 pub(super) fn word(text: Option<&str>, what: &'static str) -> Result<Option<Line>, Invalid> {
     let Some(text) = text else { return Ok(None) };
     match text.parse::<Line>() {

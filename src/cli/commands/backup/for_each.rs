@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             return Ok(context.ui.raw(&line)?);
         }
         match String::from_utf8(line) {
-            // What people see on a terminal is made safe for it.
+            // Text for a terminal is made safe for it.
             Ok(line) => Ok(context.ui.line(line)?),
             Err(bytes) => Ok(context.ui.raw(&[bytes.as_bytes(), b"\n"].concat())?),
         }

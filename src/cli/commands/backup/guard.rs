@@ -73,7 +73,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     context.ui.status(&format!("backup {} ({}) is what it goes back to", entry.backup.name, entry.backup.id));
     let ran = attach(&args.command, info, context);
-    // A signal was for the migration; what it has left is still to be put in order.
+    // The signal was meant for the migration. The database must still be restored after a failed
+    // migration.
     interrupt::take();
     let failure = match judge(ran, args, info) {
         Ok(()) => return finished(&entry, context),
@@ -144,7 +145,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
     backup::create(&around, &request).map_err(|unsuccessful| super::create::failure(unsuccessful, context))
 }
 
-/// Whether the migration did what it should.
+/// Fails if the program failed or the check is not true.
 fn judge(ran: Result<process::Status, Failure>, args: &Args, info: &ConnInfo) -> Result<(), Failure> {
     let status = ran?;
     if !status.is_success() {
@@ -153,7 +154,7 @@ fn judge(ran: Result<process::Status, Failure>, args: &Args, info: &ConnInfo) ->
     let Some(check) = &args.check else { return Ok(()) };
     let not = |why: String| Failure::new(Code::Negative, format!("the check {why}"));
     let client = Client::connect(info, connect::APPLICATION)?;
-    // People write it as they would in psql.
+    // The check runs with the default search path, as in psql.
     client.execute("RESET search_path")?;
     let rows = client.query(check).map_err(|error| not(format!("failed: {error}")))?;
     match rows.first().and_then(|row| row.first()).and_then(Option::as_deref) {

@@ -65,7 +65,7 @@ enum Sort {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = context.overview()?;
     let mut rows = args.many.select(&overview, context)?;
-    // The newest first also among those that are equal.
+    // Backups with equal values stay in the order of their age, the newest first.
     rows.reverse();
     if args.sort != Sort::Registered {
         rows.sort_by(|a, b| args.sort.compare(a, b));

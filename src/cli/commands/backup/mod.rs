@@ -71,7 +71,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it only look?
+    /// Returns true if the command does not change records, or shares its changes itself.
     fn only_reads(&self) -> bool {
         use Command::{
             Cat, CatArtifact, Coverage, Diff, Find, ForEach, List, Log, Plan, Restore, Show, Verify,
@@ -89,7 +89,7 @@ impl Command {
                 | ForEach(_)
                 | Restore(_)
                 | Plan(_)
-                // It shares what it recorded by itself, also what was not good.
+                // `verify` itself shares the verdicts that it recorded, including failures.
                 | Verify(_)
         )
     }

@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     report(&entry, context)
 }
 
-/// The id goes to standard output for scripts, the rest to people.
+/// Prints the id to standard output for scripts, and messages for people to standard error.
 fn report(entry: &Entry, context: &Context) -> Result<(), Failure> {
     let backup = &entry.backup;
     if context.ui.wants_json() {
@@ -157,7 +157,7 @@ impl Args {
     }
 }
 
-/// `name` or `name@version`.
+/// Parses `name` or `name@version`.
 fn tool(text: &str) -> Result<Tool, Failure> {
     let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
     let name = word(Some(name), "tool")?.unwrap_or_default();

@@ -232,7 +232,7 @@ pub(super) struct Until {
 }
 
 impl Wanted {
-    /// The request that the options make.
+    /// Returns the request of the options. Fails if an option is invalid.
     fn request(&self, context: &Context) -> Result<RestoreRequest, Failure> {
         if self.backup.is_empty() {
             return Err(Failure::new(Code::Usage, "name a backup or a commit"));
@@ -276,7 +276,7 @@ impl Wanted {
 }
 
 impl Until {
-    /// The target; without one, the end of the backup itself.
+    /// Returns the recovery target; the default is the end of the backup.
     fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
         if let Some(at) = &self.at {
             return Ok(RecoveryTarget::Time(time_or_span_before(at, context.now())?));
@@ -356,7 +356,7 @@ pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure>
     restore_print::outcome(&plan, outcome, context)
 }
 
-/// Shows what would be done.
+/// Prints the plan of the restore.
 pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     wanted.from.apply(context)?;
     let request = wanted.request(context)?;
@@ -370,12 +370,12 @@ pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// A path without `.` and a slash at its end: a name is added to it.
+/// Returns the path without `.` components and trailing slashes, so that a suffix can be added.
 fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// Reads `OLD=NEW`, as pg_basebackup does: `\\=` is an equals sign in a path.
+/// Parses `OLD=NEW` as pg_basebackup does: `\\=` is an equals sign in a path.
 fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failure> {
     let refuse = |reason: &str| {
         let message = format!("--tablespace-mapping {}: {reason}", text.to_string_lossy());

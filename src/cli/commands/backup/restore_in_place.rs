@@ -11,13 +11,13 @@ use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, Un
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
 use crate::terminal::bar;
 
-/// Shows what would be done.
+/// Prints the plan of the in-place restore.
 pub(super) fn show(request: RestoreRequest, context: &Context) -> Result<(), Failure> {
     let (plan, description) = Replacement::new(request, context)?.describe()?;
     restore_print::plan(&plan, description, context)
 }
 
-/// Replaces what is there.
+/// Replaces the existing database or data directory. Fails without `force`.
 pub(super) fn run(request: RestoreRequest, force: bool, context: &Context) -> Result<(), Failure> {
     let replacement = Replacement::new(request, context)?;
     if !force {
@@ -30,7 +30,7 @@ pub(super) fn run(request: RestoreRequest, force: bool, context: &Context) -> Re
     go_on(replacement.begin(old)?, context)
 }
 
-/// On a terminal, somebody has to type what is to be replaced.
+/// Asks the user on a terminal to type the name of the database or directory to replace.
 fn confirm(replacement: &Replacement<'_>, context: &Context) -> Result<(), Failure> {
     let place = replacement.place();
     let word = match &place {
@@ -48,7 +48,7 @@ fn confirm(replacement: &Replacement<'_>, context: &Context) -> Result<(), Failu
     }
 }
 
-/// Creates the new one, puts it in place, and prints that.
+/// Continues a restore until the new database or directory is in place, and prints the result.
 fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failure> {
     watch_signals()?;
     logging::begin_with_warnings(context);
@@ -81,7 +81,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     Ok(())
 }
 
-/// Lists the restores that are not over, or does what is asked for one of them.
+/// Lists the unfinished in-place restores, or resumes, aborts or finishes one of them.
 pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failure> {
     let open = |which: &Which| {
         UnfinishedRestore::open(which.restore.as_deref(), which.disconnect, context).map_err(Failure::from)

@@ -8,7 +8,7 @@ use crate::output::restore::{
 };
 use crate::recovery::restore::{Description, Made, MadeDirectory, RestoreOutcome, RestorePlan};
 
-/// Prints a plan. What prevents the restore is the result.
+/// Prints a plan. Fails with the first error that prevents the restore.
 pub(super) fn plan(
     plan: &RestorePlan<'_>,
     description: Description,
@@ -28,7 +28,7 @@ pub(super) fn plan(
     Err(first.clone())
 }
 
-/// Records a restore that has succeeded, and prints it.
+/// Records and prints a successful restore.
 pub(super) fn outcome(
     plan: &RestorePlan<'_>,
     outcome: RestoreOutcome,

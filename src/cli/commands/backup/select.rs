@@ -1,4 +1,4 @@
-//! How commands name backups: one of them, or those that pass a filter.
+//! Selects backups from the command line: a single backup, or all that pass a filter.
 
 use std::str::FromStr;
 
@@ -25,18 +25,19 @@ pub(super) struct One {
 }
 
 impl One {
-    /// Finds it.
+    /// Returns the backup. Fails unless exactly one backup matches.
     pub(in crate::cli) fn find(&self, context: &Context) -> Result<Entry, Failure> {
         find(&self.backup, self.database.as_deref(), context)
     }
 
-    /// Finds it among those that are known.
+    /// Returns the backup among those of `overview`. Fails unless exactly one backup matches.
     pub(super) fn find_in<'a>(&self, overview: &'a Overview) -> Result<Row<'a>, Failure> {
         Ok(overview.find(&self.backup.parse()?, &of_database(self.database.as_deref())?)?)
     }
 }
 
-/// Finds the backup that `selector` names, among those of `database` if given.
+/// Returns the backup that `selector` names, among those of `database` if given. Fails unless exactly
+/// one backup matches.
 pub(in crate::cli) fn find(
     selector: &str,
     database: Option<&str>,
@@ -49,13 +50,13 @@ fn of_database(database: Option<&str>) -> Result<Filter, Failure> {
     Ok(Filter { databases: databases(database)?, ..Filter::default() })
 }
 
-/// The database to look among, if one was named.
+/// Returns the named database as a filter, or an empty filter without a name.
 pub(in crate::cli) fn databases(name: Option<&str>) -> Result<Vec<DatabaseName>, Failure> {
     name.map(database_name).into_iter().collect()
 }
 
-/// The database that a record is about: the one that was named, else the one
-/// that commands work on by default. It need not be configured.
+/// Returns the database of a new record: the named one, or else the default database. It need not be
+/// configured.
 pub(super) fn database(named: Option<&str>, context: &Context) -> Result<DatabaseName, Failure> {
     match context.config()?.default_database(named) {
         Err(config::Error::UnknownDatabase { name, .. }) => Ok(name),
@@ -76,8 +77,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The commit, and the branch whose tip it is: the one that was named, or
-    /// the one that HEAD is on.
+    /// Returns the commit and the branch whose tip it is. The branch is the named one or that of HEAD.
     pub(in crate::cli) fn find(&self, context: &Context) -> Result<(CommitId, Option<Line>), Failure> {
         let repository = context.repository()?;
         if let Some(branch) = &self.branch {
@@ -91,11 +91,11 @@ impl Place {
     }
 }
 
-/// A state as people are told it.
+/// A displayed status of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shown(&'static str);
 
-/// The state of a backup whose maker is dead.
+/// The displayed status of an in-progress backup whose process does not exist any more.
 const INTERRUPTED: &str = "interrupted";
 
 impl FromStr for Shown {
@@ -164,7 +164,7 @@ pub(super) struct Many {
 }
 
 impl Many {
-    /// The backups that pass, oldest first.
+    /// Returns the backups that pass the filter, oldest first.
     pub(super) fn select<'a>(
         &self,
         overview: &'a Overview,
@@ -178,8 +178,8 @@ impl Many {
         Ok(rows)
     }
 
-    /// As a filter of the ledger, which knows nothing of dead processes and
-    /// therefore not of `--status`.
+    /// Returns the filter of the ledger without `--status`, because the ledger does not know which
+    /// processes have crashed.
     pub(super) fn filter(&self, context: &Context) -> Result<Filter, Failure> {
         let commit = |rev: &String| context.schema_commit(rev);
         let moment = |text: &String| time_or_span_before(text, context.now());
@@ -202,7 +202,7 @@ fn all<T: FromStr<Err = Invalid>>(texts: &[String]) -> Result<Vec<T>, Failure> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
 }
 
-/// `key` or `key=value`.
+/// Parses `key` or `key=value`.
 pub(in crate::cli::commands) fn tag(text: &str) -> Result<(TagKey, Line), Failure> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     Ok((key.parse()?, value.parse()?))
@@ -213,7 +213,7 @@ fn tag_filter(text: &str) -> Result<TagFilter, Failure> {
     Ok(TagFilter { key, value: text.contains('=').then_some(value) })
 }
 
-/// Returns the shortest beginning of each id that no other backup shares.
+/// Returns the shortest unique prefix of each id.
 pub(super) fn short_ids(overview: &Overview) -> ShortIds {
     ShortIds::among(overview.rows().map(|row| row.id()))
 }

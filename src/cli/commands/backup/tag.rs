@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let tags: Vec<(TagKey, Line)> = args.tags.iter().map(|tag| select::tag(tag)).collect::<Result<_, _>>()?;
     let found = args.one.find(context)?;
     let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |entry| {
-        // What is there already is no news; the ledger refuses what is deleted.
+        // A tag that is already set needs no event. The ledger refuses tags of deleted backups.
         let backup = &entry.backup;
         let news = |(key, value): &&(TagKey, Line)| {
             backup.status == Status::Deleted || backup.tags.get(key) != Some(value)

@@ -137,7 +137,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             Err(failure) => {
                 let failure = failure.hint(format!("no verdict about {}", title(&wanted.entry.backup)));
                 let ends = failure.code() == Code::Interrupted;
-                // The others can be verified all the same.
+                // An error about one backup does not prevent the verification of the others.
                 if let Some(earlier) = error.replace(failure) {
                     context.ui.failure(&earlier.output());
                 }
@@ -164,8 +164,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Err(failed.into_iter().fold(failure, Failure::cause))
 }
 
-/// Fails if an option was given without the one that it goes with. The parser does not know this of
-/// options that go with one of several that exclude each other.
+/// Fails if an option lacks its companion option. clap cannot check this for a companion that is one of
+/// several exclusive options.
 fn check(args: &Args) -> Result<(), Failure> {
     for (given, with, needs) in [
         (args.since.is_some(), "--since", "--report"),
@@ -201,7 +201,7 @@ fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<Ve
         args.from.refuse(&wanted.entry.backup)?;
     }
     let options = verify::Options {
-        // What is due is due although something newer than a day may be there.
+        // A due verification runs although there may be a verdict within the window.
         window: (!args.force && !args.due).then_some(args.window),
         heapallindexed: args.heapallindexed,
         timeout: args.timeout,

@@ -1,4 +1,4 @@
-//! `git pggit clone`: copies of databases at commits.
+//! `git pggit clone`: clones of databases at commits.
 
 mod list;
 mod remove;

@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes all settings or none.
+/// Writes all settings. On an error none of them stays.
 fn write(
     name: &DatabaseName,
     settings: &[(&str, OsString)],
@@ -105,7 +105,7 @@ fn write(
     let writer = ConfigWriter::new(&git, target);
     for (key, value) in settings {
         if let Err(error) = writer.add(&format!("pggit.{name}.{key}"), value) {
-            // The section did not exist before; the first error is the one to tell.
+            // The section did not exist before. The first error is reported.
             let _ = writer.remove_section(&format!("pggit.{name}"));
             return Err(error.into());
         }
@@ -114,7 +114,7 @@ fn write(
 }
 
 impl Args {
-    /// The keys that were given, with their values.
+    /// Returns the keys and values of the options.
     fn settings(&self, context: &Context) -> Vec<(&'static str, OsString)> {
         let output = self.output.as_ref().map(|dir| context.cwd().join(dir).into_os_string());
         let text = |value: &Option<String>| value.as_ref().map(OsString::from);

@@ -29,7 +29,7 @@ EXAMPLES
     git pggit database check
     git pggit database check stats --json";
 
-/// The programs without which there are no backups.
+/// The programs that every dump requires.
 const NEEDED: [Program; 3] = [Program::PgDump, Program::PgDumpall, Program::PgRestore];
 
 type Found = Vec<(Program, Result<(PathBuf, ToolVersion), tools::Error>)>;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let programs = context.programs()?.for_server(facts.major);
     let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
     context.paged(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
-    // What is missing is shown, and then said.
+    // The result is printed first, then the error about a missing program.
     found.into_iter().find_map(|(_, found)| found.err()).map_or(Ok(()), |error| Err(error.into()))
 }
 

@@ -1,5 +1,4 @@
-//! `git pggit database`: which databases there are, as far as the
-//! configuration knows.
+//! `git pggit database`: the configured databases.
 
 mod add;
 mod check;
@@ -33,7 +32,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// The file to write: the repository's, unless the user's own is meant.
+/// Returns the configuration file to write: that of the repository, or with `global` that of the user.
 fn target(global: bool, context: &Context) -> Result<ConfigFile, Failure> {
     if global {
         return Ok(ConfigFile::Global);
@@ -42,7 +41,7 @@ fn target(global: bool, context: &Context) -> Result<ConfigFile, Failure> {
     Ok(ConfigFile::Local)
 }
 
-/// What to call the file of `target`.
+/// Returns the description of the file of `target`.
 fn file_of(target: ConfigFile) -> &'static str {
     match target {
         ConfigFile::Local => "the repository's configuration",

@@ -29,7 +29,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let target = super::target(args.global, context)?;
     let config = context.config()?;
-    // What cannot be a name cannot be configured either.
+    // An invalid name cannot be configured.
     let name: DatabaseName = args.name.parse().map_err(|reason| {
         Failure::from(config::Error::DatabaseName { origin: Origin::CommandLine, reason })
     })?;

@@ -27,6 +27,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let rows = config.rows_of(&name);
     let keys = rows.iter().map(Into::into).collect();
     context.paged(&DatabaseSettings { name: name.clone(), keys })?;
-    // A value that cannot be used is shown, and then said.
+    // The settings are printed first, then the error about an invalid value.
     config.database(&name).map(drop).map_err(|error: config::Error| error.into())
 }

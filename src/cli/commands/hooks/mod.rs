@@ -1,4 +1,4 @@
-//! `git pggit hooks`: backups when branches move.
+//! `git pggit hooks`: backups after moves of branches.
 
 mod install;
 mod remove;
@@ -33,7 +33,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Where git looks for hooks. Says what is unusual about it.
+/// Returns the hooks of the repository. Fails if `core.hooksPath` switches hooks off.
 fn place(context: &Context) -> Result<Hooks, Failure> {
     let hooks = context.repository()?.hooks(context.git_config()?)?;
     if hooks.dir.exists() && !hooks.dir.is_dir() {
@@ -44,7 +44,7 @@ fn place(context: &Context) -> Result<Hooks, Failure> {
     Ok(hooks)
 }
 
-/// The hooks that are meant: those that were named, or all.
+/// Returns the selected hooks: the named ones, or all.
 fn meant(names: &[Hook]) -> Vec<Hook> {
     if names.is_empty() { Hook::ALL.to_vec() } else { names.to_vec() }
 }
@@ -56,7 +56,7 @@ fn hook(text: &str) -> Result<Hook, String> {
     })
 }
 
-/// This program, which the hooks call.
+/// Returns the path of this program, which the hooks run.
 fn program() -> Result<std::path::PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::of(Code::Fatal, &error))
 }

@@ -1,8 +1,7 @@
-//! `git pggit hooks run`: what git's hooks call.
+//! `git pggit hooks run`: the command that git's hooks run.
 //!
-//! Nothing here makes git fail, and little is done where no rule applies: this
-//! runs after every commit. What it says goes to standard output, which git
-//! shows; on standard error nothing is expected.
+//! The command never makes git fail, and does little without a matching rule, because it runs after
+//! every commit. Its messages go to standard output, which git shows. Standard error is not used.
 
 use std::io::Read as _;
 
@@ -41,7 +40,7 @@ fn react(args: &Args, context: &Context, say: &dyn Fn(&str)) -> Result<(), Failu
     }
     let mut input = Vec::new();
     if args.hook.reads_stdin() {
-        // What cannot be read was not said.
+        // Unreadable input counts as empty.
         let _ = std::io::stdin().lock().read_to_end(&mut input);
     }
     let repository = context.repository()?;

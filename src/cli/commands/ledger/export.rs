@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
     };
     let mut file = BufWriter::new(Replacement::create(path).map_err(failed)?);
-    // The file is removed if the export fails: a part of a ledger is of no use.
+    // The file is removed if the export fails: a partial export is useless.
     let ExportReport { backups, events } = ledger.export(|line| file.write_all(line).map_err(failed))?;
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.keep().map_err(failed)?;

@@ -76,7 +76,7 @@ fn unreadable(file: &OsStr, error: &io::Error) -> Failure {
     Failure::new(Code::Fatal, format!("cannot read '{}'", file.display())).cause(error.to_string())
 }
 
-/// A copy of what can be read only once; it goes away with this.
+/// A temporary copy of an input that can be read only once. Dropping the value removes the file.
 struct Spool(PathBuf);
 
 impl Drop for Spool {
@@ -85,7 +85,7 @@ impl Drop for Spool {
     }
 }
 
-/// The import reads twice: standard input and pipes are copied first.
+/// Copies standard input or a pipe into a temporary file, because the import reads its input twice.
 fn spooled(file: &OsStr, git_dir: &Path) -> io::Result<Option<Spool>> {
     let stdin = file == "-";
     if !stdin && fs::metadata(file)?.is_file() {

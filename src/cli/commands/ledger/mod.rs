@@ -1,4 +1,4 @@
-//! `git pggit ledger`: moving all records between repositories.
+//! `git pggit ledger`: transfer of all records between repositories.
 
 mod export;
 mod import;

@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An export made of the records of artifacts; it goes away with this.
+/// A temporary export of the records of artifacts. Dropping the value removes the file.
 struct Spool(PathBuf);
 
 impl Spool {

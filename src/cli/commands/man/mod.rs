@@ -12,7 +12,7 @@ use crate::cli::{Cli, Context};
 use crate::failure::{Code, Failure};
 use page::Page;
 
-/// The program, whose page is the first.
+/// The name of the program and of its top page.
 const PROGRAM: &str = "git-pggit";
 
 /// Print the manual page, or write all pages into a directory
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the page of `command` and those of its commands; returns their number.
+/// Writes the page of `command` and those of its subcommands. Returns their number.
 fn write_all(command: &clap::Command, name: &str, dir: &Path) -> Result<usize, Failure> {
     let path = dir.join(format!("{name}.1"));
     fs::write(&path, page(command, name)?).map_err(|e| cannot_write(&path, &e))?;
@@ -57,7 +57,7 @@ fn page(command: &clap::Command, name: &str) -> Result<Vec<u8>, Failure> {
     page.paragraph(&format!("`{}`", usage.trim_start_matches("Usage: ")));
     page.section("DESCRIPTION");
     match command.get_long_about().map(ToString::to_string) {
-        // The first paragraph is what stands at the top already.
+        // The first paragraph is already at the top of the page.
         Some(long) => long.split("\n\n").skip(1).for_each(|text| page.paragraph(text)),
         None => page.paragraph(&format!("{about}.")),
     }
@@ -83,7 +83,8 @@ fn page(command: &clap::Command, name: &str) -> Result<Vec<u8>, Failure> {
     Ok(page.into_bytes())
 }
 
-/// The pages of the commands below, that above, and those of git and PostgreSQL.
+/// Returns the references to the pages of the subcommands, of the parent command, and of git and
+/// PostgreSQL.
 fn see_also(command: &clap::Command, name: &str) -> String {
     let below = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let mut pages: Vec<String> = below.map(|sub| format!("{name}-{}", sub.get_name())).collect();

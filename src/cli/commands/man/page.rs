@@ -1,14 +1,14 @@
-//! A manual page under construction, in the language of `man`.
+//! A manual page under construction, in the roff language.
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-/// One page. Texts are taken as they are, with words between backquotes in bold.
+/// A manual page. Texts are literal, except that words between backquotes are bold.
 #[derive(Default)]
 pub(super) struct Page(String);
 
 impl Page {
-    /// Begins with the header line. There is no date in it, so that the same
-    /// program always writes the same page.
+    /// Returns a page with its header line. The header has no date, so that the same program always
+    /// generates the same page.
     pub(super) fn new(name: &str, version: &str) -> Self {
         let title = Roff::new()
             .control("TH", [&*name.to_uppercase(), "1", " ", version, "git-pggit manual"])
@@ -16,7 +16,7 @@ impl Page {
         Self(title)
     }
 
-    /// Adds what was written elsewhere.
+    /// Adds roff text from another generator.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.0.push_str(&String::from_utf8_lossy(bytes));
     }
@@ -26,20 +26,20 @@ impl Page {
         self.control("SH", &[title]);
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub(super) fn paragraph(&mut self, text: &str) {
         self.gap();
         self.text(inlines(text));
     }
 
-    /// An entry of a list: what it is, and what is said about it.
+    /// Adds an entry of a list: a term and its description.
     pub(super) fn item(&mut self, tag: &str, text: &str) {
         self.control("TP", &[]);
         self.text(vec![bold(tag)]);
         self.text(inlines(text));
     }
 
-    /// Lines that stay as they are.
+    /// Adds literal lines.
     pub(super) fn verbatim<'a>(&mut self, lines: impl IntoIterator<Item = &'a str>) {
         self.gap();
         self.control("RS", &["4"]);
@@ -51,8 +51,8 @@ impl Page {
         self.control("RE", &[]);
     }
 
-    /// What stands below the help of a command: paragraphs, titles in capitals,
-    /// and indented lines that stay as they are.
+    /// Adds the text below the help of a command: paragraphs, titles in capitals, and indented literal
+    /// lines.
     pub(super) fn help(&mut self, text: &str) {
         let is_title =
             |line: &str| !line.is_empty() && line.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
@@ -75,7 +75,7 @@ impl Page {
         self.0.into_bytes()
     }
 
-    /// A title makes a gap of its own.
+    /// Begins a paragraph. After a title this is not needed.
     fn gap(&mut self) {
         if !self.0.lines().next_back().is_some_and(|line| line.starts_with(".SH")) {
             self.control("PP", &[]);
@@ -87,12 +87,12 @@ impl Page {
     }
 
     fn text(&mut self, inlines: Vec<Inline>) {
-        // As they are, quotes become curly, and examples cannot be pasted.
+        // man would show plain quotes as curly ones, and examples could not be pasted.
         self.0.push_str(&Roff::new().text(inlines).to_roff().replace('\'', r"\(aq"));
     }
 }
 
-/// Words between backquotes are what is typed, and shown in bold.
+/// Splits a text into plain and bold pieces: words between backquotes are bold.
 fn inlines(text: &str) -> Vec<Inline> {
     let parts = text.split('`').enumerate();
     parts.map(|(at, part)| if at % 2 == 1 { bold(part) } else { roman(part) }).collect()

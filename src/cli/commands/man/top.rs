@@ -1,4 +1,4 @@
-//! The page `git-pggit.1`, which is what `git pggit --help` shows.
+//! The page `git-pggit.1`, which `git pggit --help` shows.
 
 use super::page::Page;
 use crate::config::{COMMITTED_FILE, KEYS};
@@ -25,7 +25,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What the description of the program leaves out.
+/// Adds to the description of the program.
 pub(super) fn description(page: &mut Page) {
     page.paragraph(
         "The backups themselves are made by PostgreSQL's own programs and are ordinary files, which those can read \
@@ -34,14 +34,14 @@ pub(super) fn description(page: &mut Page) {
     );
 }
 
-/// The section of all commands.
+/// Adds the section of all commands.
 pub(super) fn commands(page: &mut Page, command: &clap::Command) {
     page.section("COMMANDS");
     page.paragraph("`git pggit <command> -h` says what each of them takes, its page more.");
     list(page, command, "git pggit");
 }
 
-/// Sections after the options.
+/// Adds the sections after the options.
 pub(super) fn sections(page: &mut Page) {
     configuration(page);
     environment(page);
@@ -54,7 +54,7 @@ pub(super) fn sections(page: &mut Page) {
     }
 }
 
-/// One line for each command below `command`, called `name`, that does something.
+/// Adds one line for each leaf command below `command`, whose full name is `name`.
 pub(super) fn list(page: &mut Page, command: &clap::Command, name: &str) {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let name = format!("{name} {}", sub.get_name());

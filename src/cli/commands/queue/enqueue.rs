@@ -113,7 +113,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     enqueue(queue::backup_job(context, &database, wish)?, context)
 }
 
-/// The commit that a revision or branch stands for now, and the branch.
+/// Returns the current commit of a revision or branch, and the branch. Fails if the revision is
+/// unknown.
 pub(crate) fn revision(
     commit: Option<&str>,
     branch: Option<&str>,
@@ -130,7 +131,7 @@ pub(crate) fn revision(
     })
 }
 
-/// Puts it into the queue and says so.
+/// Enqueues a job and prints it. Fails if the queue cannot be opened or written.
 pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
     let EnqueueResult { job, is_new } = queue::open(context)?.enqueue(new)?;
     Ok(context.ui.result(&EnqueuedJob { job: (&job).into(), is_new })?)

@@ -62,8 +62,8 @@ struct Some {
 }
 
 impl Some {
-    /// Does something to each of them; what is wrong with one does not keep
-    /// the others from it.
+    /// Changes each of the jobs. An error about one job does not prevent changes of the others. Fails
+    /// with the last error.
     fn each(
         &self,
         context: &Context,
@@ -92,7 +92,8 @@ impl Some {
     }
 }
 
-/// The job whose id is `selector` or begins with it.
+/// Returns the id of the job whose id begins with `selector`. A full id is returned without a look into
+/// the queue. Fails if no job or several jobs match.
 fn find(queue: &dyn Queue, selector: &str) -> Result<JobId, Failure> {
     if let Ok(id) = selector.parse() {
         return Ok(id);

@@ -27,12 +27,12 @@ EXAMPLES
     git pggit queue watch
     git pggit queue watch --until-idle --json";
 
-/// How long to wait when nothing wakes us.
+/// The longest wait without a notification.
 const LONGEST: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let queue = queue::open(context)?;
-    // Before the first look, so that nothing is missed in between.
+    // The watch begins before the first listing, so that no change between the two is missed.
     let mut watch = queue.watch()?;
     let mut known = HashMap::new();
     let mut first = true;
@@ -52,7 +52,7 @@ fn wait(watch: &mut dyn Watch) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints the jobs whose state has changed. Returns how many are unfinished.
+/// Prints the jobs whose state has changed. Returns the number of unfinished jobs.
 fn look(
     queue: &dyn Queue,
     known: &mut HashMap<JobId, (JobState, u32)>,

@@ -1,4 +1,4 @@
-//! `git pggit schedule`: backups at times of the day, the week and the year.
+//! `git pggit schedule`: scheduled backups.
 
 mod catch_up;
 mod cron;
@@ -41,8 +41,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// What is planned for `database`, or for all of them. What is configured
-/// wrongly is a failure when it was asked for by name, else a warning.
+/// Returns the scheduled runs for `database`, or for all databases. An invalid setting of the named
+/// database is an error. An invalid setting of any other one is a warning.
 fn planned(database: Option<&str>, context: &Context) -> Result<Vec<ScheduledRule>, Failure> {
     let config = context.config()?;
     let overview = context.ledger()?.overview()?;
@@ -69,7 +69,7 @@ fn how_to(config: &Config) -> String {
     format!("nothing is scheduled; 'git config pggit.{name}.schedule daily' backs it up every night")
 }
 
-/// Returns the command that makes the backup of `it`, wherever it is started.
+/// Returns the command that makes the backup of `it` from any working directory.
 fn invocation(it: &ScheduledRule, program: Option<&Path>, context: &Context) -> Result<Invocation, Failure> {
     let program = match program {
         Some(program) => context.cwd().join(program),

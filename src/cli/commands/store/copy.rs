@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let replica = from.replica(&to, &store::access(context, &to)?)?;
     let bar = progress(&context.ui);
-    // What waits there to be removed must not be relied on.
+    // Packs with a pending deletion in the copy cannot be reused, so the deletion is finished first.
     replica.finish_collections(bar.as_ref())?;
     let copied = from.copy_to(&replica, bar.as_ref())?;
     drop(bar);

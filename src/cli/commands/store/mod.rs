@@ -1,4 +1,4 @@
-//! `git pggit store`: the place that keeps the bytes of backups.
+//! `git pggit store`: the stores for the bytes of backups.
 
 mod check;
 mod copy;
@@ -51,7 +51,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Shares what was written into records.
+/// Shares changed records with the remote if that is configured. Returns `done`.
 fn recorded(done: Result<(), Failure>, context: &Context) -> Result<(), Failure> {
     if context.repository().is_ok() {
         super::sync::on_write(context);
@@ -77,7 +77,8 @@ impl StoreOption {
     }
 }
 
-/// The artifact whose id is `id` or begins with it.
+/// Returns the artifact whose id is `id` or begins with it. Fails if no artifact or several artifacts
+/// match.
 fn find(store: &Store, id: &str) -> Result<ListedArtifact, Failure> {
     let artifacts = store.list()?;
     let mut found = artifacts.into_iter().filter(|listed| !id.is_empty() && listed.id.starts_with(id));

@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(context.ui.line(id)?)
 }
 
-/// What a store says through an error of a writer.
+/// Returns the error of the store inside an I/O error of its writer.
 fn written(error: io::Error) -> Failure {
     match error.downcast::<crate::store::Error>() {
         Ok(error) => error.into(),

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         records.check_removal(artifact, &artifacts, args.recorded)?;
     }
     for artifact in &artifacts {
-        // What is damaged has no size; it is removed all the same.
+        // A damaged artifact has no known size, and can be removed.
         let manifest = store.artifact(artifact).ok();
         let files = manifest.iter().flat_map(|artifact| &artifact.manifest().files);
         let size = match files.map(|file| file.size).sum() {

@@ -15,7 +15,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    // A store that differs from the records is opened too, so that the two can be compared.
+    // A store that differs from the records is opened, too, so that the two can be compared.
     let url = store::general_url(context, args.store.url())?;
     let store = Store::open(&url, &store::access(context, &url)?)?;
     Ok(context.ui.result(&StoreDescription::from(&store))?)

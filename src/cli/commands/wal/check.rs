@@ -53,9 +53,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if gaps || lost { Err(Failure::new(Code::Negative, "")) } else { Ok(()) }
 }
 
-/// The physical backups of the cluster that the ledger knows.
+/// Returns the physical backups of the cluster in the ledger.
 fn backups(system: &str, context: &Context) -> Result<Vec<Backup>, Failure> {
-    // Outside of a repository there is only the log to be looked at.
+    // Without a repository only the WAL archive is checked.
     if context.repository().is_err() {
         return Ok(Vec::new());
     }

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         pgdata: args.place.pgdata(context),
     };
     wal::fetch(&fetch, context).map_err(|error| {
-        // That the cluster is not known or there is no store is not that there is no file.
+        // An unknown cluster or a missing store does not prove that the file is missing.
         let is_fatal = matches!(error, wal::Error::ControlFile { .. } | wal::Error::Workspace(_));
         let is_missing = matches!(error, wal::Error::NotArchived { .. });
         let failure = Failure::from(error);

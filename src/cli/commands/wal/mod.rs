@@ -1,4 +1,4 @@
-//! `git pggit wal`: the write-ahead log in the store.
+//! `git pggit wal`: the WAL archive in the store.
 
 mod check;
 mod fetch;

@@ -1,4 +1,4 @@
-//! `git pggit store key`: who can open an encrypted store.
+//! `git pggit store key`: the recipients and keys of an encrypted store.
 
 mod add;
 mod generate;
@@ -73,7 +73,7 @@ impl PassphraseOption {
     }
 }
 
-/// Who acts: as git has it, or else as the system does.
+/// Returns the author of a change: git's identity, with a fallback to the user name of the system.
 pub(super) fn author(context: &Context) -> Author {
     let identity = context.repository().ok().and_then(|repository| repository.identity().ok());
     let by = identity.map(|identity| identity.to_line()).or_else(|| whoami::username().ok());
@@ -92,7 +92,7 @@ impl StoreOption {
     }
 }
 
-/// Says what is now, after a change.
+/// Prints the recipients and keys after a change.
 fn changed(context: &Context, view: &KeysView, text: &str) -> Result<(), Failure> {
     if context.ui.wants_json() {
         return Ok(context.ui.json(view)?);
