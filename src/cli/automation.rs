@@ -1,9 +1,11 @@
-//! Enqueues the jobs of schedules and of watched branches.
+//! Enqueues jobs.
 
 use super::Context;
 use crate::automation::BackupJob;
+use crate::domain::{CommitId, Line, NewJob};
 use crate::failure::Failure;
-use crate::output::queue::{DueJob, DueJobs};
+use crate::output::queue::{DueJob, DueJobs, EnqueuedJob};
+use crate::queue::EnqueueResult;
 use crate::workspace::queue;
 
 /// Enqueues jobs and prints them. Fails if the queue cannot be opened or written.
@@ -30,4 +32,28 @@ pub(crate) fn enqueue(jobs: Vec<BackupJob>, dry_run: bool, context: &Context) ->
         context.ui.status("nothing is due");
     }
     Ok(())
+}
+
+/// Returns the current commit of a revision or branch, and the branch. Fails if the revision is
+/// unknown.
+pub(crate) fn revision(
+    commit: Option<&str>,
+    branch: Option<&str>,
+    context: &Context,
+) -> Result<(Option<CommitId>, Option<Line>), Failure> {
+    let repository = context.repository()?;
+    Ok(match (commit, branch) {
+        (Some(revision), _) => (Some(repository.resolve_commit(revision)?.to_commit()), None),
+        (None, Some(branch)) => {
+            let tip = repository.branch_tip(branch)?.to_commit();
+            (Some(tip), Some(queue::line(branch, "--branch")?))
+        }
+        (None, None) => (None, None),
+    })
+}
+
+/// Enqueues a job and prints it. Fails if the queue cannot be opened or written.
+pub(crate) fn enqueue_job(new: NewJob, context: &Context) -> Result<(), Failure> {
+    let EnqueueResult { job, is_new } = queue::open(context)?.enqueue(new)?;
+    Ok(context.ui.result(&EnqueuedJob { job: (&job).into(), is_new })?)
 }

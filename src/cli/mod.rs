@@ -6,7 +6,9 @@
 
 pub mod context;
 
+mod after_change;
 mod automation;
+mod clone_options;
 mod commands;
 mod from_option;
 mod logging;

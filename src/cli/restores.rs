@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use super::Context;
-use super::commands::{maintenance, sync};
+use super::after_change::after_change;
+use crate::backup::Unsuccessful;
 use crate::failure::{Code, Failure};
 use crate::pg::ConnInfo;
 use crate::process::{Cmd, Status, interrupt};
@@ -58,12 +59,25 @@ pub(super) fn warn_not_marked(dbname: &str, reason: Option<&str>, context: &Cont
 pub(super) fn recorded(result: Result<(), Error>, context: &Context) {
     match result {
         Ok(()) => {
-            sync::on_write(context);
-            maintenance::by_the_way(context);
+            after_change(context);
         }
         Err(error) => {
             let failure = Failure::from(error);
             context.ui.warning(&format!("the restore is not recorded in the ledger: {}", failure.message()));
         }
+    }
+}
+
+/// Returns the failure of a backup. Warns if it could not be recorded.
+pub(super) fn backup_failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+    if let Some(error) = &unsuccessful.not_recorded {
+        context.ui.warning(&format!("the failure could not be recorded: {error}"));
+    }
+    let failure = Failure::from(*unsuccessful.error);
+    match unsuccessful.entry {
+        Some(entry) if unsuccessful.not_recorded.is_none() => {
+            failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))
+        }
+        _ => failure,
     }
 }

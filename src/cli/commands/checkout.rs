@@ -1,11 +1,10 @@
 //! `git pggit checkout`
 
 use crate::cli::Context;
+use crate::cli::clone_options::CloneOptions;
 use crate::failure::Failure;
 use crate::output::database::CheckedOutClone;
 use crate::pg::NAME_BYTES_MAX;
-
-use super::with::Place;
 
 /// Make a copy of the database at a commit, to be looked at and stopped later
 ///
@@ -28,7 +27,7 @@ pub(crate) struct Args {
     read_only: bool,
 
     #[command(flatten)]
-    place: Place,
+    place: CloneOptions,
 }
 
 const EXAMPLES: &str = "\

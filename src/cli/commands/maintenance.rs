@@ -32,16 +32,3 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     Ok(context.ui.result(&MaintenanceDone::from(ledger.maintain()?))?)
 }
-
-/// Runs due maintenance at the end of a command that has written records. A failed maintenance does not
-/// fail the command.
-pub(in crate::cli) fn by_the_way(context: &Context) {
-    let due = || {
-        let ledger = context.ledger().ok().filter(crate::ledger::Ledger::needs_maintenance)?;
-        let auto = context.git_config().ok()?.text("maintenance.auto").unwrap_or("true");
-        (!matches!(auto, "false" | "no" | "off" | "0")).then_some(ledger)
-    };
-    if let Some(ledger) = due() {
-        let _ = ledger.maintain();
-    }
-}

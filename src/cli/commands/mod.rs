@@ -11,7 +11,7 @@ mod fsck;
 mod hooks;
 mod init;
 mod ledger;
-pub(in crate::cli) mod maintenance;
+mod maintenance;
 mod man;
 mod mark;
 mod migrations;
@@ -19,13 +19,14 @@ mod queue;
 mod run_job;
 mod schedule;
 mod store;
-pub(in crate::cli) mod sync;
+mod sync;
 mod wal;
 mod with;
 mod worker;
 
 use clap::Subcommand;
 
+use super::after_change;
 use super::context::Context;
 use crate::failure::Failure;
 
@@ -90,7 +91,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Worker(args) => worker::run(&args, context),
         Command::RunJob(args) => run_job::run(&args, context),
         Command::Wal(command) => wal::run(command, context),
-        Command::Sync(args) => sync::run(&args, context).inspect(|()| maintenance::by_the_way(context)),
+        Command::Sync(args) => sync::run(&args, context).inspect(|()| after_change::maintain(context)),
         Command::Maintenance(args) => maintenance::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -1,6 +1,7 @@
 //! `git pggit run-job`: one attempt at one job. Workers run this command.
 
 use crate::cli::Context;
+use crate::cli::after_change::after_change;
 use crate::domain::{Failure as Cause, Line};
 use crate::failure::Failure;
 use crate::process::crash_point;
@@ -18,8 +19,7 @@ pub(crate) struct Args {}
 pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let job = job::read()?;
     let recorded = || {
-        super::sync::on_write(context);
-        super::maintenance::by_the_way(context);
+        after_change(context);
     };
     let progress = bar::progress(&context.ui);
     let done = job::run(&job, context, progress.as_ref(), &recorded);

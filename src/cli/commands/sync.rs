@@ -1,10 +1,7 @@
 //! `git pggit sync`
 
-use std::time::Duration;
-
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::git::Repository;
 use crate::ledger::{SkippedRef, SyncOptions};
 use crate::output::repository::SyncOutput;
 
@@ -82,27 +79,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 ),
                 false => failure,
             })
-        }
-    }
-}
-
-/// Synchronises after a command that has written records, if `pggit.sync` is set. An unreachable remote
-/// does not fail the command: the next synchronisation updates the remote.
-pub(in crate::cli) fn on_write(context: &Context) {
-    const EACH_TRANSFER: Duration = Duration::from_secs(30);
-    let wanted = context.config().is_ok_and(|config| config.syncs_on_write().unwrap_or(false));
-    let remote =
-        wanted.then(|| context.ledger_repository().ok()).flatten().and_then(Repository::default_remote);
-    let Some(remote) = remote else { return };
-    let direction = SyncOptions { fetch: true, push: true, dry_run: false, unattended: Some(EACH_TRANSFER) };
-    let synced = context.ledger().and_then(|ledger| Ok(ledger.sync(&remote, direction)?));
-    match synced {
-        Ok(synced) => synced.skipped.iter().for_each(|left| {
-            context.ui.warning(&format!("{}: {}", left.reference, left.reason));
-        }),
-        Err(error) => {
-            context.ui.warning(&format!("not shared with {remote} yet: {error}"));
-            context.ui.hint("it is recorded here; 'git pggit sync' shares it");
         }
     }
 }

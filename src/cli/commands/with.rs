@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 
 use crate::cli::Context;
-use crate::cli::from_option::FromOption;
-use crate::cli::restores::{attach, warn_not_marked, warn_of_difference, watch_signals};
-use crate::domain::{DatabaseName, Owner};
+use crate::cli::clone_options::CloneOptions;
+use crate::cli::restores::attach;
+use crate::domain::Owner;
 use crate::failure::{Code, Failure};
-use crate::pg::{Client, ConnInfo};
+use crate::pg::Client;
 use crate::process::interrupt;
 use crate::recovery::drop_clone;
-use crate::recovery::restore::{CopyRequest, Target, TargetQuery};
-use crate::terminal::bar;
 use crate::workspace::connect;
 
 /// Run a program on a throw-away copy of the database at a commit
@@ -41,34 +39,7 @@ pub(crate) struct Args {
     writable: bool,
 
     #[command(flatten)]
-    place: Place,
-}
-
-/// Where a copy is made and from what
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    /// Only backups of this configured database
-    #[arg(short, long, value_name = "NAME")]
-    pub(super) database: Option<DatabaseName>,
-
-    /// A database of the server to restore on, as psql takes it; by default the server of the database
-    #[arg(long, value_name = "URL")]
-    pub(super) maintenance_db: Option<String>,
-
-    #[command(flatten)]
-    pub(super) from: FromOption,
-
-    /// Let everything belong to the user who restores
-    #[arg(long)]
-    pub(super) no_owner: bool,
-
-    /// Leave out grants and revokes
-    #[arg(long)]
-    pub(super) no_privileges: bool,
-
-    /// Only say it when the schema is not what it should be
-    #[arg(long)]
-    pub(super) allow_schema_difference: bool,
+    place: CloneOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -113,45 +84,5 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
             Err(Failure::new(Code::Interrupted, format!("interrupted ({signal}); the copy was dropped")))
         }
         None => ran,
-    }
-}
-
-impl Place {
-    /// Finds the backup from which the commit is restored.
-    pub(super) fn target(&self, commit: &str, context: &Context) -> Result<Target, Failure> {
-        let query = TargetQuery {
-            what: commit,
-            database: self.database.as_ref(),
-            only_commit: true,
-            ..TargetQuery::default()
-        };
-        Ok(Target::find(&query, context)?)
-    }
-
-    /// Creates a clone on the chosen server. Returns the connection to it.
-    pub(super) fn copy(
-        &self,
-        target: &Target,
-        dbname: String,
-        owner: Option<Owner>,
-        writable: bool,
-        context: &Context,
-    ) -> Result<ConnInfo, Failure> {
-        let request = CopyRequest {
-            dbname,
-            server: self.maintenance_db.as_deref(),
-            owner,
-            writable,
-            no_owner: self.no_owner,
-            no_privileges: self.no_privileges,
-            allow_schema_difference: self.allow_schema_difference,
-        };
-        watch_signals()?;
-        let progress = bar::progress(&context.ui);
-        let copy = request.create(target, context, progress.as_ref())?;
-        drop(progress);
-        warn_of_difference(copy.schema.as_ref(), context);
-        warn_not_marked(&request.dbname, copy.not_marked.as_deref(), context);
-        Ok(copy.info)
     }
 }

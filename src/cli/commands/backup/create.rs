@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use crate::backup::{self, Asked, Request, Unsuccessful};
+use crate::backup::{self, Asked, Request};
 use crate::cli::Context;
-use crate::cli::commands::queue::enqueue;
-use crate::cli::restores::watch_signals;
+use crate::cli::automation::{enqueue_job, revision};
+use crate::cli::restores::{backup_failure, watch_signals};
 use crate::config::{self, DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{
     Backup, BackupName, BackupType, Checkpoint, Compression, DumpFormat, Line, TableName, WalMethod,
@@ -144,7 +144,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (output, store) = (args.output.as_deref(), args.store.as_deref());
     let created = backup::create_configured(context, &request, output, store, progress.as_ref())?;
     drop(progress);
-    let entry = created.map_err(|unsuccessful| failure(unsuccessful, context))?;
+    let entry = created.map_err(|unsuccessful| backup_failure(unsuccessful, context))?;
     if let Some(warning) = backup::migration_warning(&entry.backup) {
         context.ui.warning(&warning);
         context.ui.hint("'git pggit migrations' shows the state of each migration");
@@ -240,7 +240,7 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
             .hint("a worker takes it from its configuration of the database"));
     }
     let database = context.config()?.default_database(args.database.as_deref())?;
-    let (commit, branch) = enqueue::revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
+    let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
     let wish = Wish {
         commit,
         branch,
@@ -251,7 +251,7 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
         tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
         ..Wish::default()
     };
-    enqueue::enqueue(queue::backup_job(context, &database, wish)?, context)
+    enqueue_job(queue::backup_job(context, &database, wish)?, context)
 }
 
 fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
@@ -323,19 +323,6 @@ fn summary(backup: &Backup) -> String {
     let branch = backup.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
     let commit = backup.commit.short();
     format!("completed backup {}: {size} stored in {stored}, on commit {commit}{branch}", backup.name)
-}
-
-pub(super) fn failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
-    if let Some(error) = &unsuccessful.not_recorded {
-        context.ui.warning(&format!("the failure could not be recorded: {error}"));
-    }
-    let failure = Failure::from(*unsuccessful.error);
-    match unsuccessful.entry {
-        Some(entry) if unsuccessful.not_recorded.is_none() => {
-            failure.hint(format!("recorded as {} backup {}", entry.backup.status, entry.backup.id))
-        }
-        _ => failure,
-    }
 }
 
 #[cfg(test)]

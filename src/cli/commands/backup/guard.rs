@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::artifacts;
 use crate::backup::{self, Asked, Request, Surroundings};
 use crate::cli::Context;
-use crate::cli::restores::{attach, recorded, warn_not_marked, watch_signals};
+use crate::cli::restores::{attach, backup_failure, recorded, warn_not_marked, watch_signals};
 use crate::config::DatabaseConfig;
 use crate::domain::{BackupType, Line};
 use crate::failure::{Code, Failure};
@@ -142,7 +142,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
         name: None,
         tags: [("guard".parse()?, Line::default())].into(),
     };
-    backup::create(&around, &request).map_err(|unsuccessful| super::create::failure(unsuccessful, context))
+    backup::create(&around, &request).map_err(|unsuccessful| backup_failure(unsuccessful, context))
 }
 
 /// Fails if the program failed or the check is not true.

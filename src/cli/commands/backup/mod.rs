@@ -24,6 +24,7 @@ mod reconcile;
 mod register;
 mod release;
 mod restore;
+mod restore_args;
 mod restore_in_place;
 mod restore_options;
 mod restore_print;
@@ -37,6 +38,7 @@ pub(super) mod verify;
 use clap::Subcommand;
 
 use crate::cli::Context;
+use crate::cli::after_change::after_change;
 use crate::failure::Failure;
 
 /// Make, record, find and restore backups
@@ -99,8 +101,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     let only_reads = command.only_reads();
     let result = dispatch(command, context);
     if !only_reads && result.is_ok() {
-        super::sync::on_write(context);
-        super::maintenance::by_the_way(context);
+        after_change(context);
     }
     result
 }

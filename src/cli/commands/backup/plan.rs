@@ -3,8 +3,9 @@
 use crate::cli::Context;
 use crate::failure::Failure;
 
-use super::restore::{Wanted, show};
+use super::restore_args::Wanted;
 use super::restore_options::{Form, Given};
+use super::restore_print::show;
 
 /// Show what a restore would do, and do nothing
 ///

@@ -1,7 +1,6 @@
 //! `git pggit backup restore --in-place`, `restore list`, `resume`, `abort` and `finish`.
 
-use super::restore::{Unfinished, Which};
-use super::restore_print;
+use super::restore_args::{Unfinished, Which};
 use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
 use crate::cli::{Context, logging};
 use crate::failure::{Code, Failure};
@@ -11,14 +10,8 @@ use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, Un
 use crate::recovery::restore::{Made, Refusal, RestoreRequest};
 use crate::terminal::bar;
 
-/// Prints the plan of the in-place restore.
-pub(super) fn show(request: RestoreRequest, context: &Context) -> Result<(), Failure> {
-    let (plan, description) = Replacement::new(request, context)?.describe()?;
-    restore_print::plan(&plan, description, context)
-}
-
 /// Replaces the existing database or data directory. Fails without `force`.
-pub(super) fn run(request: RestoreRequest, force: bool, context: &Context) -> Result<(), Failure> {
+pub(super) fn replace(request: RestoreRequest, force: bool, context: &Context) -> Result<(), Failure> {
     let replacement = Replacement::new(request, context)?;
     if !force {
         let message = format!("--in-place replaces {}", replacement.place());

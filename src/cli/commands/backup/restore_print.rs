@@ -1,11 +1,13 @@
 //! The output of `git pggit backup plan` and `git pggit backup restore`.
 
+use super::restore_args::Wanted;
 use crate::cli::Context;
 use crate::cli::restores::{recorded, warn_not_marked, warn_of_difference};
 use crate::failure::Failure;
 use crate::output::restore::{
     RestorePlanOutput, RestoredDatabase, RestoredDirectory, print_database, print_directory, print_plan,
 };
+use crate::recovery::restore::replace::Replacement;
 use crate::recovery::restore::{Description, Made, MadeDirectory, RestoreOutcome, RestorePlan};
 
 /// Prints a plan. Fails with the first error that prevents the restore.
@@ -57,4 +59,17 @@ pub(super) fn outcome(
         }
         _ => Ok(()),
     }
+}
+
+/// Shows the plan of a restore.
+pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+    wanted.from.apply(context)?;
+    let request = wanted.request(context)?;
+    if wanted.replaces() {
+        let (described, description) = Replacement::new(request, context)?.describe()?;
+        return plan(&described, description, context);
+    }
+    let described = RestorePlan::new(request, context)?;
+    let description = described.describe()?;
+    plan(&described, description, context)
 }

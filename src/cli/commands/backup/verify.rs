@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::artifacts;
+use crate::cli::after_change::after_change;
 use crate::cli::from_option::FromOption;
 use crate::cli::restores::watch_signals;
 use crate::cli::{Context, logging};
@@ -151,8 +152,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.json(&VerificationResults { verifications: verdicts })?;
     }
     if recorded {
-        crate::cli::commands::sync::on_write(context);
-        crate::cli::commands::maintenance::by_the_way(context);
+        after_change(context);
     }
     if let Some(failure) = error {
         return Err(failure);

@@ -1,13 +1,10 @@
 //! `git pggit queue enqueue`
 
 use crate::cli::Context;
+use crate::cli::automation::{enqueue_job, revision};
 use crate::cli::commands::backup::select;
-use crate::domain::{
-    BackupName, BackupType, CommitId, Line, NewJob, Priority, VerificationKind, VerifyWork, Work,
-};
+use crate::domain::{BackupName, BackupType, Priority, VerificationKind, VerifyWork, Work};
 use crate::failure::Failure;
-use crate::output::queue::EnqueuedJob;
-use crate::queue::EnqueueResult;
 use crate::workspace::queue::{self, Wish};
 
 /// Let a worker make or verify a backup
@@ -94,7 +91,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(backup) = &args.verify {
         let entry = select::find(backup, args.database.as_deref(), context)?;
         let work = VerifyWork { backup: entry.backup.id, database: entry.backup.database, kind: args.how };
-        return enqueue(queue::job(context, Work::Verify(work), args.order.priority, key)?, context);
+        return enqueue_job(queue::job(context, Work::Verify(work), args.order.priority, key)?, context);
     }
     let database = context.config()?.default_database(args.database.as_deref())?;
     let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
@@ -110,29 +107,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         priority: args.order.priority,
         key,
     };
-    enqueue(queue::backup_job(context, &database, wish)?, context)
-}
-
-/// Returns the current commit of a revision or branch, and the branch. Fails if the revision is
-/// unknown.
-pub(crate) fn revision(
-    commit: Option<&str>,
-    branch: Option<&str>,
-    context: &Context,
-) -> Result<(Option<CommitId>, Option<Line>), Failure> {
-    let repository = context.repository()?;
-    Ok(match (commit, branch) {
-        (Some(revision), _) => (Some(repository.resolve_commit(revision)?.to_commit()), None),
-        (None, Some(branch)) => {
-            let tip = repository.branch_tip(branch)?.to_commit();
-            (Some(tip), Some(queue::line(branch, "--branch")?))
-        }
-        (None, None) => (None, None),
-    })
-}
-
-/// Enqueues a job and prints it. Fails if the queue cannot be opened or written.
-pub(crate) fn enqueue(new: NewJob, context: &Context) -> Result<(), Failure> {
-    let EnqueueResult { job, is_new } = queue::open(context)?.enqueue(new)?;
-    Ok(context.ui.result(&EnqueuedJob { job: (&job).into(), is_new })?)
+    enqueue_job(queue::backup_job(context, &database, wish)?, context)
 }

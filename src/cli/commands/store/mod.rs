@@ -54,7 +54,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 /// Shares changed records with the remote if that is configured. Returns `done`.
 fn recorded(done: Result<(), Failure>, context: &Context) -> Result<(), Failure> {
     if context.repository().is_ok() {
-        super::sync::on_write(context);
+        crate::cli::after_change::share(context);
     }
     done
 }
