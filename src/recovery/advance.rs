@@ -80,7 +80,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Returns the way to build the schema, if it has to be built.
+    /// Returns the way to build the schema; `None` if no build is necessary.
     fn way(&self) -> Option<&Way> {
         match self {
             Self::Built(way) => Some(way),

@@ -264,8 +264,8 @@ impl DataDirectory<'_> {
     }
 }
 
-/// Points the symbolic links of tablespaces to the final paths of their directories. While they are
-/// filled, they are reached by another path.
+/// Points the symbolic links of tablespaces to the final paths of their directories. While the
+/// directories are filled, the links have another target.
 fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
     let links = fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
     for link in links.map(|entry| entry.path()) {

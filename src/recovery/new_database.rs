@@ -134,8 +134,8 @@ impl Plan {
         Self { mask: name, ..self }
     }
 
-    /// Returns a plan that also sets these settings of the original database, if they are for all roles
-    /// or for `role`, while migrations run.
+    /// Returns the plan with these settings of the original database while migrations run. Only
+    /// settings for all roles or for `role` are included.
     #[must_use]
     pub fn with_settings(self, settings: &[Setting], role: &str) -> Self {
         let applies = |setting: &&Setting| setting.role.as_deref().is_none_or(|one| one == role);
@@ -299,8 +299,8 @@ fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     Ok(client.execute("COMMIT")?)
 }
 
-/// Begins the transaction in which the temporary database gets its final name. Our own sessions in it
-/// have finished, but a pooler may keep them open, so they are ended.
+/// Begins the transaction in which the temporary database gets its final name. Our own sessions in
+/// the database have finished. A pooler may keep them open, so they are terminated.
 fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
     if client.connections_to(&plan.temporary)? > 0 {
         client.end_sessions(&plan.temporary)?;

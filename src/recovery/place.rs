@@ -238,8 +238,8 @@ impl Partial {
         self.owned.held()
     }
 
-    /// Creates it beside `path`, in `home` if that is the parent. Removes a leftover of a dead process
-    /// first.
+    /// Creates the temporary directory beside `path`, in `home` if that is the parent. Removes the
+    /// leftover of a crashed process first. Fails if another process uses the directory.
     pub(super) fn make(path: &Path, home: Option<&Home>) -> Result<Self, Error> {
         let (dir, name) = (Self::beside(path), Self::name_beside(path));
         let parent = path.parent().unwrap_or(Path::new("/"));
@@ -253,7 +253,7 @@ impl Partial {
     }
 
     /// Returns the user and group who have to own the data at `path`, or `None` if that is the current
-    /// user. They are those of the open directory, even if its name has been reused.
+    /// user. The open directory decides, even if its name has been reused.
     pub(super) fn owner(&self, path: &Path, home: Option<&Home>) -> Result<Option<(u32, u32)>, Error> {
         if let Some(home) = home {
             return Ok(home.owner);

@@ -115,7 +115,7 @@ impl Site for DatabaseSite {
             Spot::Aside => (&self.beside, self.client.properties(comes)?),
             _ => (&self.aside, self.client.properties(&self.dbname)?.with_mark(self.commit.as_str())),
         };
-        // A missing mark was reported when the new database was made.
+        // A missing mark was reported when the new database was created.
         swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect).map(drop)
     }
 

@@ -37,7 +37,7 @@ pub enum Identity {
     Oid(u32),
 }
 
-/// What is replaced, and the names that the two have meanwhile.
+/// The object to replace, and the temporary names of both objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -66,7 +66,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The id of the restore into it.
+    /// Returns the id of the restore into this target.
     pub fn id(&self) -> String {
         let text = match self {
             Self::Database { system_identifier, dbname, .. } => format!("{system_identifier} {dbname}"),
@@ -75,7 +75,7 @@ impl Place {
         Digest::of(text.as_bytes()).hex()[..12].to_owned()
     }
 
-    /// What the old one is called when the new one is in place.
+    /// Returns the name of the old object while the new one is in place.
     pub fn aside(&self) -> String {
         match self {
             Self::Database { aside, .. } => format!("database {aside}"),
@@ -93,19 +93,19 @@ impl fmt::Display for Place {
     }
 }
 
-/// How far it is meant to have come.
+/// The intended stage of a restore. It is recorded before the stage begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The new one is being made.
+    /// The new object is being created.
     Making,
-    /// The new one is complete; the two may change places now.
+    /// The new object is complete. The names may be exchanged.
     Ready,
-    /// The new one is in place.
+    /// The new object is in place.
     Replaced,
-    /// The old one is put back.
+    /// The old object is being put back.
     Aborting,
-    /// The old one is removed.
+    /// The old object is being removed.
     Finishing,
 }
 

@@ -49,7 +49,7 @@ impl Holder {
         Ok(Self { home: Home { held: home, owner }, strays, _dir: dir })
     }
 
-    /// Returns the directory in which the cluster and its tablespaces are made.
+    /// Returns the directory in which the cluster and its tablespaces are created.
     pub(super) fn home(&self) -> &Home {
         &self.home
     }

@@ -38,15 +38,15 @@ const NO_SUPERUSER: [&str; 2] = ["28000", "42501"];
 /// The origin of a data directory, and its use afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// It is empty, and is discarded afterwards.
+    /// The data directory is empty, and is discarded afterwards.
     Initdb,
-    /// It was restored, and is discarded afterwards. Its recorded connections to the outside must not
-    /// be followed.
+    /// The data directory was restored, and is discarded afterwards. Its references to other servers
+    /// and archives must not be followed.
     Restored,
     /// Like `Restored`, but the server fetches the required WAL with the configured
     /// `restore_command`.
     Taken,
-    /// It was restored, and is kept.
+    /// The data directory was restored, and is kept.
     Kept,
 }
 
