@@ -1,8 +1,9 @@
-//! From a backup that is back to the commit that is wanted, and the proof of it.
+//! Advances a restored database from the commit of its backup to the wanted commit, and compares its
+//! schema.
 //!
-//! What is run in a database once its data are there, and what its schema is
-//! compared with: the same for a dump in a new database and for a database of a
-//! cluster that was copied. It works on whatever database can be reached.
+//! This module runs migrations in a database whose data are restored, and compares the schema with
+//! the expected one. It serves a dump in a new database and a database of a physical backup alike. It
+//! works on every database that can be reached.
 
 use std::path::PathBuf;
 
@@ -16,69 +17,70 @@ use super::new_database::{template, with_suffix};
 use super::proof::{Leniency, difference};
 use super::{Error, Plan, in_scratch_database};
 
-/// What is to be done with a database whose backup is back.
+/// The steps after a restore of the data of a database.
 pub struct Advance<'a> {
-    /// The backup.
+    /// The restored backup.
     pub backup: &'a Backup,
-    /// What the database is called in the end, for what is said about it.
+    /// The final name of the database, for messages.
     pub dbname: &'a str,
-    /// The way on from the commit of the backup, when that is not the one that
-    /// is wanted.
+    /// The migrations from the commit of the backup to the wanted commit; `None` if the commits are
+    /// the same.
     pub forward: Option<Forward>,
-    /// What the schema has to be in the end.
+    /// The expected schema at the end.
     pub expected: Expected,
-    /// What the restore leaves out, so that it is not compared.
+    /// The objects that the restore leaves out. They are not compared.
     pub leniency: Leniency,
-    /// A schema that is another one is only said.
+    /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
-    /// What changes data that nobody may see, before anybody can connect.
+    /// The script that masks confidential data before anyone can connect.
     pub mask: Option<Migration>,
-    /// Where the client programs of PostgreSQL are.
+    /// The directories of the PostgreSQL client programs.
     pub programs: Programs,
-    /// A directory for files that are needed for a while; made when it is needed.
+    /// A directory for temporary files. It is created on demand.
     pub staging: PathBuf,
-    /// What our own environment says to libpq does not count: the server is ours.
+    /// True if the server belongs to this process, so that libpq variables of our environment are
+    /// ignored.
     pub alone: bool,
-    /// Whom to tell how far it is.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
 }
 
-/// The way from the commit of a backup to a later one.
+/// The path from the commit of a backup to a later commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// The commit that is wanted.
+    /// The wanted commit.
     pub commit: CommitId,
-    /// What it takes.
+    /// The way to run the migrations.
     pub way: Way,
 }
 
-/// Who runs migrations.
+/// The way to run migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// We do: these files, in their order.
+    /// This program runs these files in order.
     Files(Vec<Migration>),
-    /// A program of the user.
+    /// A program of the user runs the migrations.
     Command(MigrateCommand),
 }
 
-/// What the schema of a restored database has to be.
+/// The expected schema of a restored database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Nobody knows.
+    /// The expected schema is unknown.
     Unknown,
-    /// This, recorded with a backup of the commit.
+    /// The schema that was recorded with a backup of the commit.
     Recorded {
         /// The backup.
         backup: BackupId,
         /// The schema.
         schema: Vec<u8>,
     },
-    /// What all migrations of the commit make in an empty database.
+    /// The schema that all migrations of the commit create in an empty database.
     Built(Way),
 }
 
 impl Expected {
-    /// Returns the way to build the schema, if it has to be built.
+    /// Returns the way to build the schema; `None` if no build is necessary.
     fn way(&self) -> Option<&Way> {
         match self {
             Self::Built(way) => Some(way),
@@ -86,7 +88,7 @@ impl Expected {
         }
     }
 
-    /// Where it comes from, in words.
+    /// Returns a description of the source of the schema; `None` if the schema is unknown.
     pub fn source(&self) -> Option<String> {
         match self {
             Self::Unknown => None,
@@ -102,7 +104,7 @@ impl Expected {
 }
 
 impl<'a> Advance<'a> {
-    /// Nothing is run, and nothing is compared.
+    /// Returns an advance that runs nothing and compares nothing.
     pub fn nowhere(
         backup: &'a Backup,
         dbname: &'a str,
@@ -125,7 +127,7 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// The commit that the database is at in the end.
+    /// Returns the commit of the database after the advance.
     pub fn commit(&self) -> &CommitId {
         self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit)
     }
@@ -136,7 +138,7 @@ impl<'a> Advance<'a> {
         self.forward.is_none() || self.expected != Expected::Unknown
     }
 
-    /// The names of what is run on the way, in its order.
+    /// Returns the names of the migrations or the command, in order of execution.
     pub fn names(&self) -> Vec<String> {
         let Some(forward) = &self.forward else { return Vec::new() };
         match &forward.way {
@@ -147,12 +149,13 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// The recorded settings of the database, if something is run that may depend on them.
+    /// Returns the recorded settings of the database if the advance runs something that may depend on
+    /// them.
     pub(super) fn settings(&self) -> &[Setting] {
         self.backup.postgres.as_ref().map_or(&[], |postgres| self.lends(&postgres.settings))
     }
 
-    /// Returns `settings`, if something is run that may depend on them.
+    /// Returns `settings` if the advance runs something that may depend on them.
     pub(super) fn lends<'s>(&self, settings: &'s [Setting]) -> &'s [Setting] {
         let runs = self.forward.is_some() || self.mask.is_some() || self.expected.way().is_some();
         if runs { settings } else { &[] }
@@ -165,7 +168,8 @@ impl<'a> Advance<'a> {
         self.go(&forward.way, target, Some(&self.backup.commit))
     }
 
-    /// Runs migrations in a database that is at the commit `from`, or empty.
+    /// Runs migrations in a database that is at the commit `from`, or empty. Fails if a migration
+    /// fails.
     fn go(&self, way: &Way, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
         match way {
             Way::Files(migrations) => Ok(run_migrations(target, migrations)?),
@@ -173,12 +177,12 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// Runs the script that changes what nobody may see.
+    /// Runs the script that masks confidential data. Fails if the script fails.
     pub fn mask(&self, target: &ConnInfo) -> Result<(), Error> {
         Ok(run_migrations(target, self.mask.as_slice())?)
     }
 
-    /// Fails if a file cannot be run, before anything is restored.
+    /// Fails if a migration file cannot be run. Callers check this before they restore anything.
     pub fn check(&self) -> Result<(), Error> {
         let ways = [self.forward.as_ref().map(|forward| &forward.way), self.expected.way()];
         let files = ways.into_iter().flatten().flat_map(|way| match way {
@@ -188,9 +192,9 @@ impl<'a> Advance<'a> {
         Ok(files.chain(&self.mask).try_for_each(Migration::check)?)
     }
 
-    /// In what the schema of `target` is not as it should be, when that is
-    /// allowed; else it is an error. A scratch database is made, where one is
-    /// needed, from `admin` on the same server.
+    /// Compares the schema of `target` with the expected schema. Returns the difference if a
+    /// difference is allowed. Fails if a difference is not allowed. A scratch database, if needed, is
+    /// created through `admin` on the same server.
     pub fn prove(&self, target: &ConnInfo, admin: &ConnInfo, major: u32) -> Result<Option<String>, Error> {
         self.progress.stage("comparing the schema", None);
         let tools = self.programs.for_server(major);
@@ -201,7 +205,8 @@ impl<'a> Advance<'a> {
         let expected = match &self.expected {
             Expected::Unknown => return Ok(None),
             Expected::Recorded { schema, .. } => schema.clone(),
-            // Without it nothing is compared, and a difference that is not known cannot be allowed.
+            // This runs even if a difference is allowed: without this schema nothing is compared, and
+            // an unknown difference cannot be allowed.
             Expected::Built(way) => self.schema_of_migrations(way, target, admin, &schema_of)?,
         };
         match difference(&expected, &schema_of(target)?, self.leniency) {
@@ -222,7 +227,7 @@ impl<'a> Advance<'a> {
         schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
-        // It is dropped when this is done, whatever comes of it.
+        // The scratch database is dropped afterwards, also after an error.
         let settings = Client::connect(target, "git-pggit")?.database_settings(target.dbname())?;
         let scratch = Plan::new(&scratch_name(self.dbname), &self.backup.id.to_string(), None, template)
             .with_settings(&settings, admin.user());
@@ -234,8 +239,7 @@ impl<'a> Advance<'a> {
     }
 }
 
-/// The name of the database in which the schema to compare that of `dbname` with
-/// is made.
+/// Returns the name of the scratch database for the schema that is compared with that of `dbname`.
 pub(super) fn scratch_name(dbname: &str) -> String {
     with_suffix(dbname, "~schema")
 }

@@ -1,5 +1,5 @@
-//! The way from the commit of a backup to the wanted one: what has to be run, and the schema that
-//! has to result.
+//! The path from the commit of a backup to the wanted commit: the migrations to run, and the expected
+//! schema.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::git::{Directory, Oid, Repository, TreeEntry};
 use crate::ledger::{Entry, Ledger};
 use crate::tools::Migration;
 
-/// The plan that leads a restored database from the commit of its backup to the wanted one.
+/// The plan for a restored database, from the commit of its backup to the wanted commit.
 #[derive(Debug)]
 pub struct AdvancePlan {
     /// The migrations to run; `None` if the backup is of the wanted commit.
@@ -27,7 +27,7 @@ pub struct AdvancePlan {
     pub unseen: Vec<String>,
 }
 
-/// Plans how backups lead to one commit. Inputs that they share are read once.
+/// Plans the paths from backups to one commit. Shared inputs are read once.
 pub struct AdvancePlanner<'a> {
     commit: Oid,
     repository: &'a Repository,
@@ -44,12 +44,12 @@ type Files = Rc<Option<Listing<Oid>>>;
 type Built = Rc<Result<Vec<Migration>, Vec<Unfit>>>;
 
 impl<'a> AdvancePlanner<'a> {
-    /// A planner for the wanted `commit`.
+    /// Returns a planner for the wanted `commit`.
     pub fn to(commit: Oid, repository: &'a Repository, ledger: Ledger<'a>, config: &'a Config) -> Self {
         Self { commit, repository, ledger, config, listings: HashMap::new(), built: HashMap::new() }
     }
 
-    /// Returns the way from the backup of `entry`, or the reason why this program has none.
+    /// Returns the path from the backup of `entry`, or the reason why there is none.
     pub fn from(&mut self, entry: &Entry) -> Result<Result<AdvancePlan, Gap>, Error> {
         let from = Oid::from(&entry.backup.commit);
         let database = self.config.database(&entry.backup.database)?;
@@ -59,7 +59,7 @@ impl<'a> AdvancePlanner<'a> {
             return Ok(Ok(AdvancePlan { forward: None, expected, unseen: Vec::new() }));
         }
         if let Some(way) = self.by_command(&database) {
-            // The program only migrates forward. Its effect on a newer schema is not known.
+            // The program only migrates forward. Its effect on a newer schema is unknown.
             if !self.repository.is_ancestor(from, self.commit)? {
                 return Ok(Err(Gap::NotAncestor { from: from.to_commit(), commit: self.commit.to_commit() }));
             }
@@ -70,7 +70,7 @@ impl<'a> AdvancePlanner<'a> {
         self.by_files(entry, &database, recorded)
     }
 
-    /// The way by a program of the user, if one is configured.
+    /// Returns the path by a program of the user, if one is configured.
     fn by_command(&self, database: &DatabaseConfig) -> Option<Way> {
         let migrate = database.migrate.as_ref()?;
         Some(Way::Command(MigrateCommand {
@@ -81,7 +81,7 @@ impl<'a> AdvancePlanner<'a> {
         }))
     }
 
-    /// The way by files that this program runs.
+    /// Returns the path by files that this program runs.
     fn by_files(
         &mut self,
         entry: &Entry,
@@ -131,7 +131,7 @@ impl<'a> AdvancePlanner<'a> {
         Ok(schema.map(|schema| Expected::Recorded { backup: other.backup.id, schema }))
     }
 
-    /// If nothing has to be run, returns the schema of the backup.
+    /// Returns the schema of the backup if no migration has to run.
     fn as_backed_up(&self, entry: &Entry, nothing_to_run: bool) -> Result<Option<Expected>, Error> {
         if !nothing_to_run {
             return Ok(None);
@@ -179,8 +179,8 @@ impl<'a> AdvancePlanner<'a> {
         Ok(files)
     }
 
-    /// Returns the files that count as schema, are outside the migrations directory, and differ
-    /// from those of the wanted commit.
+    /// Returns the files that count as schema and differ from the wanted commit. Files in the
+    /// migrations directory are left out.
     fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Error> {
         let (repository, paths) = (self.repository, self.config.schema_paths(&database.name)?);
         let directory = database.migrations.value.as_str();

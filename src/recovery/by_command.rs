@@ -1,8 +1,8 @@
-//! Migrations that a program of the user runs.
+//! Migrations by a program of the user.
 //!
-//! It is named in trusted configuration, gets the files of the commit that is
-//! wanted as its directory and the database in its environment, and nothing else
-//! of ours: a variable that says where production is must not reach it.
+//! Trusted configuration names the program. Its working directory has the files of the wanted commit,
+//! and its environment names the database. It inherits no other variable that could name a database,
+//! because a variable with the production server must not reach it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::tools::reaching;
 
 use super::Error;
 
-/// A program that brings a database to a commit.
+/// A program that migrates a database to a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrateCommand {
     /// The program and its arguments.
@@ -24,18 +24,20 @@ pub struct MigrateCommand {
     pub git_dir: PathBuf,
     /// The configured database.
     pub database: DatabaseName,
-    /// When it is stopped.
+    /// The time limit of the program.
     pub deadline: Duration,
 }
 
 impl MigrateCommand {
-    /// As a person would write it in a shell.
+    /// Returns the command, quoted for a shell.
     pub fn shown(&self) -> String {
         let words = self.words.iter().map(String::as_str);
         shlex::try_join(words).unwrap_or_else(|_| self.words.join(" "))
     }
 
-    /// Lets it bring `target` to the commit `to`; it is at `from`, or empty.
+    /// Runs the program, so that it migrates `target` to the commit `to`. The database is at the
+    /// commit `from`, or is empty if that is `None`. Fails if the program fails or its time limit
+    /// expires.
     pub(super) fn run(&self, target: &ConnInfo, to: &CommitId, from: Option<&CommitId>) -> Result<(), Error> {
         let Some((program, arguments)) = self.words.split_first() else { return Ok(()) };
         let worktree = Repository::open(&self.git_dir)?.worktree(Oid::from(to))?;

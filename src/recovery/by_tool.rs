@@ -1,4 +1,4 @@
-//! Restores that a tool makes by itself, out of its own repository.
+//! Restores that a backup tool makes from its own repository.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -61,28 +61,29 @@ pub fn restore_by_tool(
     Ok(begun.elapsed())
 }
 
-/// A data directory that a tool makes out of its own repository.
+/// A restore of a data directory by a tool, from its own repository.
 pub struct ToolRestore<'a> {
-    /// The backup.
+    /// The backup to restore.
     pub backup: &'a Backup,
-    /// Its tool.
+    /// The tool of the backup.
     pub adapter: &'a dyn Adapter,
-    /// The directory, absolute.
+    /// The absolute path of the directory.
     pub path: PathBuf,
-    /// Where tablespaces go: from where they were, to where they shall be.
+    /// The tablespaces, as pairs of the original directory and the new directory.
     pub tablespaces: Vec<(PathBuf, PathBuf)>,
-    /// Up to where the log is replayed.
+    /// The recovery target.
     pub until: RecoveryTarget,
-    /// What is done with it before it gets its name.
+    /// The work on the directory before it gets its name, if any.
     pub recovery: Option<&'a Recovery<'a>>,
     /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
-    /// Whom to tell how far it is.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
 }
 
 impl ToolRestore<'_> {
-    /// Makes it, beside its place first. When that fails, nothing is left of it.
+    /// Restores the directory under a temporary name, and renames it when it is complete. If that
+    /// fails, everything that was created is removed.
     pub fn run(&self) -> Result<Planted, Error> {
         let begun = Instant::now();
         self.preflight()?;
@@ -91,13 +92,13 @@ impl ToolRestore<'_> {
         check_mapped(places, &self.tablespaces, &self.path)?;
         check_outside(&outside, &self.path)?;
         let partial = Partial::make(&self.path, self.home)?;
-        // The tool uses the path, this program uses the open directory.
+        // The tool uses the path. This program uses the open directory.
         let (named, data) = (partial.named_data(), partial.data());
         let steps = self.steps(&named)?;
         let maker = self.maker(&steps, &outside)?;
         let remembered: Vec<Outside> = outside.iter().map(|path| Outside::made_by(maker, path)).collect();
         partial.remember(&remembered)?;
-        // The tool may run as somebody else, who has to get there.
+        // The tool may run as another user, who needs access to the directory.
         partial.open_up()?;
         let spaces = self.spaces(&steps, &outside)?;
         crash_point("recovery.partial");
@@ -110,7 +111,8 @@ impl ToolRestore<'_> {
         synced.map_err(|error| Error::file("sync", &data, error))?;
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
         if self.recovery.is_none_or(Recovery::keeps) {
-            // Now and not before: a server that recovers it here fetches its log to here.
+            // The paths are rewritten only now: a server that recovered the directory here fetched
+            // WAL to the temporary path.
             name_the_place(&data, &named, &self.path)?;
             partial.put(&self.path)?;
         }
@@ -118,7 +120,7 @@ impl ToolRestore<'_> {
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
-    /// What is going to be done, for people, and what stands against it now.
+    /// Describes the steps for people, and returns the errors that prevent them now.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let steps = self.steps(&self.path)?;
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
@@ -209,7 +211,7 @@ impl ToolRestore<'_> {
             let reason = format!("it is {}", self.backup.status.as_str().replace('_', " "));
             return Err(Error::NotRestorable { backup: self.backup.id.to_string(), reason });
         }
-        // It is going to be a part of a command that fetches the log.
+        // The path becomes part of a `restore_command`, which a shell runs.
         check_words(&self.path)?;
         if let Some(recovery) = self.recovery {
             recovery.check(&Partial::beside(&self.path))?;
@@ -227,9 +229,9 @@ impl ToolRestore<'_> {
     }
 }
 
-/// Rewrites `postgresql.auto.conf`, so that the copy does not archive WAL and names its final
-/// directory, whatever the tool has written. This process may be root while the files belong to another
-/// user, so symbolic links and hard links are refused.
+/// Rewrites `postgresql.auto.conf`, so that the new cluster does not archive WAL and names its final
+/// directory, whatever the tool has written. This process may be root while the files belong to
+/// another user, so symbolic links and hard links are refused.
 fn rewrite(data: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
     let path = data.join(AUTO_CONF);
     let failed = |error| Error::file("write", &path, error);
@@ -247,7 +249,7 @@ pub(super) fn name_the_place(data: &Path, from: &Path, to: &Path) -> Result<(), 
     rewrite(data, |text| *text = moved(text, from, to))
 }
 
-/// `text` with `to` in each place where `from` is, as it stands or in quotes.
+/// Returns `text` with each occurrence of `from` replaced by `to`, whether it is quoted or not.
 fn moved(text: &[u8], from: &Path, to: &Path) -> Vec<u8> {
     let quoted = |path: &Path| doubled(path.as_os_str().as_bytes(), b"'");
     let plain = |path: &Path| path.as_os_str().as_bytes().to_vec();

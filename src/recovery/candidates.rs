@@ -1,5 +1,5 @@
-//! Candidates for a restore to a commit: the backups whose commits are near it in the
-//! history, and how each of them leads to it.
+//! Candidates for a restore to a commit: the backups of the nearest commits in the history, and the
+//! way from each of them to the commit.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -27,8 +27,9 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The candidates among `rows`: backups of the commit itself and of the nearest commits
-    /// of its history; if there are none, the newest backups that have the commit in theirs.
+    /// Returns the candidates among `rows`. They are the backups of the commit itself and of the
+    /// nearest commits in its history. If there are none, they are the newest backups whose history
+    /// contains the commit.
     ///
     /// # Errors
     /// If the history cannot be read, or a setting is wrong.
@@ -59,7 +60,8 @@ impl Search<'_> {
         Ok(candidates)
     }
 
-    /// Plans for each usable candidate how it leads to the commit, or says why it does not.
+    /// Plans the way from each usable candidate to the commit, or records the reason why there is
+    /// none.
     ///
     /// # Errors
     /// If a record or the history cannot be read, or a setting is wrong.
@@ -85,10 +87,11 @@ impl Search<'_> {
     }
 }
 
-/// The nearest commits of the history of `commit`, itself included, that have a
-/// backup, and what was seen of the history.
+/// Returns the nearest commits with a backup in the history of `commit`, itself included, and the
+/// known part of the history.
 fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(Vec<Oid>, Graph), Error> {
-    /// The numbers of commits that are searched first. If none of them has a backup, all are searched.
+    /// The numbers of commits that are searched first. If none of them has a backup, the whole
+    /// history is searched.
     const NEAR: [usize; 2] = [128, 4096];
     let mut graph = Graph::new();
     for near in NEAR {
@@ -109,7 +112,7 @@ fn ancestors(commit: Oid, rows: &[Row<'_>], repository: &Repository) -> Result<(
     Ok((all.into_iter().filter(|oid| known.contains(oid)).take(MEASURED_MAX).collect(), graph))
 }
 
-/// How many commits `newer` has that `older` lacks.
+/// Returns the number of commits that `newer` has and `older` lacks.
 fn distance(older: Oid, newer: Oid, repository: &Repository) -> Result<usize, Error> {
     match older == newer {
         true => Ok(0),
@@ -117,9 +120,9 @@ fn distance(older: Oid, newer: Oid, repository: &Repository) -> Result<usize, Er
     }
 }
 
-/// Backups of commits that have `commit` in their history.
+/// Returns backups of commits that have `commit` in their history.
 fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<Candidate>, Error> {
-    /// The newest ones; more would tell nobody anything.
+    /// The maximum number of backups. They are the newest ones.
     const SHOWN: usize = 3;
     let mut candidates = Vec::new();
     for row in rows.iter().rev().filter(|row| repository.has_commit(row.commit_oid())) {
@@ -135,8 +138,8 @@ fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<C
     Ok(candidates)
 }
 
-/// An estimate of the number of migrations between each commit and the wanted one, from the
-/// migrations directory alone. It is used only to rank the candidates.
+/// An estimate of the number of migrations between each commit and the wanted commit. It reads only
+/// the migrations directory. It serves only to rank the candidates.
 struct Nearness<'a> {
     search: &'a Search<'a>,
     /// The entries of the migrations directory by commit.
@@ -155,8 +158,8 @@ impl Nearness<'_> {
         Ok(entries)
     }
 
-    /// Returns the number of entries of the migrations directory that differ between the commit of
-    /// a backup and the wanted one, without those that are never run.
+    /// Returns the number of entries of the migrations directory that differ between the commit of a
+    /// backup and the wanted commit. Entries that never run are not counted.
     fn migrations(&mut self, row: &Row<'_>) -> Result<usize, Error> {
         let name = |error: InvalidDatabaseName| Error::NotRestorable {
             backup: row.id().to_string(),

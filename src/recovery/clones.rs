@@ -1,8 +1,8 @@
-//! Copies of databases that were made to be looked at and thrown away.
+//! Clones: temporary databases for inspection at a commit.
 //!
-//! What a clone is, and whose, stands in the comment of its database, on the
-//! server: whoever looks for clones finds them, and those whose maker has died
-//! may be removed by anybody.
+//! The comment of a clone database on the server describes the clone and names its owner. Every user
+//! of the server can therefore find the clones, and can remove a clone whose owner process has
+//! exited.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::Error;
 
 const LABEL: &str = "git-pggit: clone ";
 
-/// What the comment of a clone says.
+/// The content of the comment of a clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CloneNote {
     /// The configured database.
@@ -31,7 +31,7 @@ pub struct CloneNote {
 }
 
 impl CloneNote {
-    /// The comment.
+    /// Returns the text of the comment.
     pub fn to_label(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
         format!("{LABEL}{}", String::from_utf8_lossy(&to_canonical_line(&value)).trim_end())
@@ -41,21 +41,21 @@ impl CloneNote {
 /// A clone on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clone {
-    /// The name of its database there.
+    /// The name of the clone database.
     pub dbname: String,
-    /// What it is.
+    /// The description of the clone.
     pub note: CloneNote,
 }
 
 impl Clone {
-    /// Whether it goes with a process that may live.
+    /// Returns true if the clone belongs to a process that may still run.
     pub fn is_in_use(&self) -> bool {
         self.note.owner.as_ref().is_some_and(|owner| is_alive(owner) != Liveness::Dead)
     }
 }
 
-/// The clones on a server, by name. Databases whose comment only looks like that
-/// of one are none.
+/// Returns the clones on a server, sorted by name. Databases with a similar but invalid comment are
+/// not clones. Fails if the server cannot be queried.
 pub fn clones(client: &Client) -> Result<Vec<Clone>, Error> {
     let labelled = client.databases_with_comment(LABEL)?.into_iter();
     Ok(labelled
@@ -63,7 +63,8 @@ pub fn clones(client: &Client) -> Result<Vec<Clone>, Error> {
         .collect())
 }
 
-/// Drops a clone, whoever is connected to it. What is no clone is not touched.
+/// Drops a clone, even if sessions are connected to it. Returns false, and changes nothing, if the
+/// database is not a clone.
 pub fn drop_clone(client: &Client, dbname: &str) -> Result<bool, Error> {
     if !clones(client)?.iter().any(|clone| clone.dbname == dbname) {
         return Ok(false);
@@ -72,7 +73,7 @@ pub fn drop_clone(client: &Client, dbname: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Drops clones that went with a process which has died. Their names.
+/// Drops the clones of processes that have exited. Returns the names of the dropped clones.
 pub fn sweep_clones(client: &Client) -> Result<Vec<String>, Error> {
     let mut dropped = Vec::new();
     for clone in clones(client)? {

@@ -1,8 +1,8 @@
-//! Making a data directory of the copy of a cluster.
+//! Creation of a data directory from a physical backup.
 //!
-//! It is made beside its place under a name of its own, and gets its name in one
-//! step when it is complete and on disk. A directory that has anything in it is
-//! never touched.
+//! The data directory is created beside its destination, under a temporary name. It gets its final
+//! name by an atomic rename, when it is complete and synchronized to disk. A directory with entries
+//! is never changed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -22,62 +22,62 @@ use crate::store::{Access, StoredBackup};
 use crate::tools::Adapter;
 use crate::tools::adapter::{Source, Step, Subject, Target};
 
-/// What a server writes its own settings into.
+/// The file to which a server writes settings of `ALTER SYSTEM`.
 pub(super) const AUTO_CONF: &str = "postgresql.auto.conf";
-/// What keeps it out of the archive.
+/// The settings that switch off WAL archiving.
 pub(super) const NO_ARCHIVE: &[u8] =
     b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n";
 
-/// Whether the new cluster archives its log as the old one did.
+/// The WAL archiving of the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Archiving {
-    /// No: two clusters that write into one archive destroy it.
+    /// Archiving is off: two clusters that write into one WAL archive destroy it.
     Off,
-    /// Yes: it takes the place of the old one.
+    /// Archiving is on, because the new cluster replaces the old one.
     Preserve,
 }
 
-/// A data directory that is to be made.
+/// A data directory to be created.
 pub struct DataDirectory<'a> {
-    /// The backups that it is made of, the full one first and the wanted one
-    /// last, and what it takes to reach their bytes.
+    /// The backup chain, from the full backup to the wanted backup, with the access to the bytes of
+    /// each.
     pub members: &'a [(Backup, Access)],
-    /// The tool that made them.
+    /// The tool that made the backups.
     pub adapter: &'a dyn Adapter,
-    /// The directory, absolute.
+    /// The absolute path of the directory.
     pub path: PathBuf,
-    /// Where tablespaces go: from where they were, to where they shall be.
+    /// The tablespaces, as pairs of the original directory and the new directory.
     pub tablespaces: Vec<(PathBuf, PathBuf)>,
-    /// Up to where the log is replayed.
+    /// The recovery target.
     pub until: RecoveryTarget,
-    /// The log that it replays then; without one only that of the backup itself.
+    /// The source of the WAL to replay; `None` if only the WAL in the backup is replayed.
     pub log: Option<Log>,
-    /// Whether it archives its log.
+    /// The WAL archiving of the new cluster.
     pub archiving: Archiving,
-    /// What is done with it before it gets its name.
+    /// The work on the directory before it gets its name, if any.
     pub recovery: Option<&'a Recovery<'a>>,
     /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
-    /// Whom to tell how far it is.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
 }
 
-/// A data directory that was made.
+/// A data directory that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planted {
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
     /// The directories of its tablespaces.
     pub tablespaces: Vec<PathBuf>,
-    /// What came of what was to be done with it.
+    /// The result of `recovery`, if there was one.
     pub recovered: Option<Recovered>,
 }
 
 impl DataDirectory<'_> {
-    /// Makes it. When that fails, nothing is left of it.
+    /// Creates the data directory. If that fails, everything that was created is removed.
     pub fn run(&self) -> Result<Planted, Error> {
         let begun = Instant::now();
         let missing = || place::refuse(&self.path, "is missing", "");
@@ -108,7 +108,7 @@ impl DataDirectory<'_> {
         Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
-    /// What is going to be done, for people, and what stands against it now.
+    /// Describes the steps for people, and returns the errors that prevent them now.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         self.check_members()?;
         let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
@@ -155,7 +155,8 @@ impl DataDirectory<'_> {
         place::check_mapped(places, &self.tablespaces, &self.path)
     }
 
-    /// How much room it takes: a chain is there beside what is made of it.
+    /// Returns the required space in bytes. The full backup of a chain needs its space twice, because
+    /// the chain exists beside its result.
     fn needed(&self) -> u64 {
         let size = |backup: &Backup| backup.artifacts.first().map_or(0, |artifact| artifact.size_bytes);
         let all = self.members.iter().map(|(backup, _)| size(backup)).sum::<u64>();
@@ -174,7 +175,8 @@ impl DataDirectory<'_> {
         self.members.iter().map(open).collect()
     }
 
-    /// Plain files are proved before; what comes out of a store proves itself.
+    /// Fails if the content of a plain file differs from its checksum. The content of a store is
+    /// verified on read.
     fn prove(&self, sources: &[HeldSource]) -> Result<(), Error> {
         for ((backup, _), source) in self.members.iter().zip(sources) {
             for artifact in backup.artifacts.iter().filter(|_| !source.0.verifies_on_read()) {
@@ -244,7 +246,7 @@ impl DataDirectory<'_> {
         execution.run(steps)
     }
 
-    /// Owner, permissions, and everything on disk.
+    /// Sets owner and permissions, and synchronizes everything to disk.
     fn finish(&self, partial: &Partial, spaces: &[Space], owner: Option<(u32, u32)>) -> Result<(), Error> {
         self.progress.stage("writing to disk", None);
         let data = partial.data();
@@ -255,14 +257,15 @@ impl DataDirectory<'_> {
             place::given(&held, held.hand_over(None, owner, &|_, _| None))?;
         }
         held.sync_all().map_err(|error| Error::file("sync", &data, error))?;
-        // What the group may read, it may read everywhere; the top itself is in no archive.
+        // Group access to `base` shows the group access of the whole cluster. The archive has no
+        // entry for the top directory.
         let mode = fs::metadata(data.join("base")).map_or(0o700, |meta| meta.permissions().mode());
         held.set_mode(mode & 0o750 | 0o700).map_err(|error| Error::file("chmod", &data, error))
     }
 }
 
-/// Points the symbolic links of tablespaces to the final paths of their directories. While they are
-/// filled, they are reached by another path.
+/// Points the symbolic links of tablespaces to the final paths of their directories. While the
+/// directories are filled, the links have another target.
 fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
     let links = fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten();
     for link in links.map(|entry| entry.path()) {
@@ -277,7 +280,7 @@ fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The directories of tablespaces.
+/// Returns the directories of the tablespaces.
 fn tablespaces_of(steps: &[Step]) -> Vec<PathBuf> {
     let directory = |step: &Step| match step {
         Step::Tablespace { directory, .. } => Some(directory.clone()),

@@ -1,18 +1,18 @@
-//! How far commits are from a newer one, by a part of the history. Pure.
+//! Distances of commits from a newer commit, computed from a part of the history. Pure functions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// So many commits can be measured at once.
+/// The maximum number of commits that are measured in one call.
 pub(super) const MEASURED_MAX: usize = u64::BITS as usize;
 
-/// For each of `olds`, how many commits of `graph` it does not have in its history
-/// and is not itself. The graph is what was seen of the history of a newer commit,
-/// each with its parents. `None` where what was not seen might change the answer.
+/// Returns for each of `olds` the number of commits in `graph` that are neither that commit nor in
+/// its history. The graph contains the known part of the history of a newer commit, with the parents
+/// of each commit. An element is `None` if the unknown part might change the number.
 pub(super) fn distances<C: Copy + Eq + Hash>(graph: &[(C, Vec<C>)], olds: &[C]) -> Vec<Option<usize>> {
     let place: HashMap<C, usize> = graph.iter().enumerate().map(|(at, (commit, _))| (*commit, at)).collect();
     let parents = |at: usize| graph[at].1.iter().filter_map(|parent| place.get(parent).copied());
-    // Bit n of a commit: it is in the history of the n-th of `olds`, or is that.
+    // Bit n of a commit is set if the commit is the n-th of `olds` or is in its history.
     let mut seen_by = vec![0_u64; graph.len()];
     for (bit, old) in olds.iter().enumerate().take(MEASURED_MAX) {
         if let Some(at) = place.get(old) {
@@ -64,7 +64,7 @@ mod tests {
             parents in proptest::collection::vec(proptest::collection::vec(1_usize..6, 1..3), 1..40),
             seen in 1_usize..40,
         ) {
-            // Commit 0 is the oldest; each has one or two that are a little older.
+            // Commit 0 is the oldest. Each other commit has one or two slightly older parents.
             let whole: Vec<(usize, Vec<usize>)> = (0..=parents.len())
                 .rev()
                 .map(|n| match n {

@@ -16,49 +16,50 @@ use super::globals::{MadeRoles, script};
 use super::new_database::template;
 use super::{Advance, Effect, Error, Plan, PlannedStep, Roles, Step, into_new_database};
 
-/// What is to be restored and where to.
+/// A restore of a dump, with its source and its target.
 pub struct Restore<'a> {
-    /// The backup, the name of the new database, and what is to be done when the
-    /// data are there. What it leaves out is not restored.
+    /// The backup, the name of the new database, and the steps after the load. Objects that the
+    /// advance leaves out are not restored.
     pub advance: Advance<'a>,
-    /// A database of the server in which it is to be made.
+    /// The connection to a database of the server on which the new database is created.
     pub admin: ConnInfo,
-    /// What it takes to reach the store.
+    /// The access to the bytes of the backup.
     pub access: Access,
-    /// A comment that the database keeps.
+    /// The final comment of the database, if any.
     pub label: Option<String>,
-    /// Whether roles that the server lacks are made, as they are beside the dump.
+    /// True if missing roles are created from the `globals.sql` beside the dump.
     pub globals: bool,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// Size of the dump.
+    /// The size of the dump in bytes.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// In what the schema is not as it should be, when that was allowed.
+    /// The schema difference, if there is one and a difference was allowed.
     pub difference: Option<String>,
-    /// What the schema was compared with.
+    /// The source of the expected schema, if the schema was compared.
     pub compared_with: Option<String>,
-    /// What became of the roles, when that was asked for.
+    /// The roles that were created and kept, if roles were requested.
     pub roles: Option<Roles>,
-    /// What a part refers to and does not have, so that it could not be made.
+    /// The objects that could not be created, because they refer to objects outside the restored
+    /// part.
     pub left_out: Vec<String>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
 }
 
-/// The dump of a backup: bytes that can be read and have been proved.
+/// The readable and verified bytes of the dump of a backup.
 struct Dump<'a> {
     held: StoredBackup,
     artifact: &'a Artifact,
 }
 
 impl Restore<'_> {
-    /// Restores. Every byte is proved to be the one that was written before it is
-    /// used; those of plain files before the server is asked to do anything.
+    /// Restores the dump. Every byte is verified against its checksum before use. Plain files are
+    /// verified before the first connection to the server.
     pub fn run(&self) -> Result<Restored, Error> {
         let (begun, advance) = (Instant::now(), &self.advance);
         advance.check()?;
@@ -101,7 +102,8 @@ impl Restore<'_> {
         })
     }
 
-    /// Makes the roles that the server lacks, if they are `wanted`.
+    /// Creates the roles that the server lacks, if they are `wanted`. Fails if a role cannot be
+    /// created.
     pub(super) fn roles(&self, wanted: bool) -> Result<Option<MadeRoles<'_>>, Error> {
         self.made_roles(wanted, &self.open()?)
     }
@@ -112,7 +114,7 @@ impl Restore<'_> {
         wanted.then(make).transpose()
     }
 
-    /// Loads all of it into an empty database of somebody else.
+    /// Loads the whole dump into an empty database that the caller has created.
     pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let dump = self.open()?;
         if !dump.held.is_authentic() {
@@ -122,8 +124,8 @@ impl Restore<'_> {
         self.load(&dump, target, major)
     }
 
-    /// What is going to happen, for people, and what stands against it now. What it
-    /// shows is what runs.
+    /// Describes the steps for people, and returns the errors that prevent them now. The described
+    /// steps are the executed steps.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let opened = self.open().map(drop);
         let mut refusals: Vec<Error> =
@@ -160,7 +162,7 @@ impl Restore<'_> {
         Ok((roles.into_iter().chain(steps).collect(), refusals))
     }
 
-    /// What is going to happen.
+    /// Returns the plan for the new database.
     pub fn plan(&self) -> Plan {
         let advance = &self.advance;
         let template = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
@@ -200,7 +202,7 @@ impl Restore<'_> {
         Ok(Dump { held, artifact })
     }
 
-    /// How the bytes get into the database `target`.
+    /// Returns the steps that load the dump into the database `target`.
     fn loading(&self, target: &ConnInfo, major: u32) -> Result<Vec<adapter::Step>, Error> {
         let subject = Subject { backup: self.advance.backup, chain: &[], source: None };
         let restorer =

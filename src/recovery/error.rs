@@ -1,4 +1,4 @@
-//! What can go wrong while a backup is brought back.
+//! Errors of restores.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,51 +11,51 @@ use crate::domain::{Invalid, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::{artifacts, config, git, ledger, pg, process, store, tools, workspace};
 
-/// A failure of this room.
+/// An error of this module.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The target is there already; nothing was touched.
+    /// The target already exists. Nothing was changed.
     #[error("database \"{dbname}\" already exists")]
     TargetExists {
-        /// Its name.
+        /// The name of the database.
         dbname: String,
     },
-    /// Another process is restoring into the same name.
+    /// Another process is restoring into the same database name.
     #[error("database \"{dbname}\" is being restored by another process")]
     InProgress {
-        /// The name it will have.
+        /// The name of the new database.
         dbname: String,
     },
-    /// The temporary name is taken by a database that we did not make.
+    /// A database that this program did not create has the temporary name.
     #[error("database \"{temporary}\" is in the way: it is not a leftover of an earlier restore")]
     TemporaryTaken {
-        /// Its name.
+        /// The temporary name.
         temporary: String,
     },
-    /// The backup cannot be restored as it is.
+    /// The backup cannot be restored.
     #[error("backup {backup} cannot be restored: {reason}")]
     NotRestorable {
-        /// Its id.
+        /// The id of the backup.
         backup: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The schema of what was restored is not what it should be; nothing is left
-    /// of it.
+    /// The schema of the restored database differs from the expected schema. The restored database
+    /// was removed.
     #[error("the schema of \"{dbname}\" is not what it should be:\n{diff}")]
     SchemaDiffers {
-        /// The name it would have had.
+        /// The name that the database was to get.
         dbname: String,
-        /// In what.
+        /// The schema difference.
         diff: String,
     },
-    /// What the schema has to be could not be found out.
+    /// The expected schema could not be determined.
     #[error("the migrations of the commit do not make a schema to compare with: {reason}")]
     NoExpectedSchema {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Amounts of type money would be read incorrectly.
+    /// Values of type money would be read incorrectly.
     #[error(
         "its amounts of type money are written as in locale \"{locale}\", which this server does not have"
     )]
@@ -66,7 +66,7 @@ pub enum Error {
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     Gap(#[from] Gap),
-    /// A setting of the original database cannot be set in the new one.
+    /// A setting of the original database cannot be set in the new database.
     #[error("the database sets {name}, which cannot be set here: {source}")]
     Setting {
         /// The name of the setting.
@@ -74,23 +74,23 @@ pub enum Error {
         /// The error of the server.
         source: pg::Error,
     },
-    /// A directory for files that are needed for a while cannot be made.
+    /// A directory for temporary files cannot be created.
     #[error("cannot make {}", path.display())]
     Staging {
-        /// Where.
+        /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The directory cannot become a data directory; nothing was touched.
+    /// The directory cannot become a data directory. Nothing was changed.
     #[error("{} {reason}", path.display())]
     Directory {
-        /// Which one.
+        /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with the directory.
         reason: String,
-        /// What to do about it.
+        /// The remedy.
         hint: &'static str,
     },
     /// The backup has tablespaces outside the directory that the caller has not mapped. Nothing was
@@ -102,48 +102,48 @@ pub enum Error {
         /// The original directories of the tablespaces.
         places: Vec<PathBuf>,
     },
-    /// There is not room enough.
+    /// The free disk space is not sufficient.
     #[error("{} has room for {}, and the backup needs {}", path.display(), human_bytes(*free), human_bytes(*needed))]
     NoRoom {
-        /// Where.
+        /// A directory of the file system.
         path: PathBuf,
-        /// What is free there, in bytes.
+        /// The free space, in bytes.
         free: u64,
-        /// What is needed, in bytes.
+        /// The required space, in bytes.
         needed: u64,
     },
-    /// A file of the new directory could not be made as it should be.
+    /// An operation on a file of the new data directory failed.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was to be done.
+        /// The operation.
         action: &'static str,
-        /// To which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A program of one step failed.
+    /// The program of a step failed.
     #[error("{what}: {source}")]
     Step {
-        /// What it does.
+        /// The purpose of the program.
         what: String,
-        /// What it said.
+        /// The error of the program.
         source: process::Error,
     },
     /// A server of the right version is not installed.
     #[error("no {program} of PostgreSQL {major} is installed{}", found.as_ref().map_or_else(String::new, |found| format!(" (there is {found})")))]
     ServerMissing {
-        /// What was looked for.
+        /// The missing program.
         program: tools::Program,
         /// The major version of the data.
         major: u32,
-        /// What was found instead.
+        /// The installed version with another major version, if there is one.
         found: Option<tools::ToolVersion>,
     },
-    /// PostgreSQL refuses root, and there is nobody else.
+    /// PostgreSQL refuses to run as root, and the user for scratch servers does not exist.
     #[error("a scratch cluster cannot be run by root, and there is no user `{name}`")]
     NoUser {
-        /// Who was looked for.
+        /// The name of the user.
         name: String,
     },
     /// The user for scratch servers owns a running server. Code from a backup would get control over
@@ -155,39 +155,39 @@ pub enum Error {
         /// The process id of that server.
         pid: i32,
     },
-    /// What is wanted is not in the backup.
+    /// The requested object is not in the backup.
     #[error("there is no {what} in the backup")]
     NotInBackup {
-        /// What.
+        /// The object.
         what: String,
     },
-    /// A part could not be taken out.
+    /// A part could not be extracted completely.
     #[error("not all of it could be copied: {}", missing.join(", "))]
     NotTaken {
         /// The tables that are missing or empty.
         missing: Vec<String>,
-        /// What was said about it.
+        /// Messages of the programs.
         why: Vec<String>,
     },
-    /// A server does not start on what was restored.
+    /// A server does not start on the restored data directory.
     #[error("a server does not start on what was restored: {}", last_word(log))]
     ServerNotStarted {
-        /// The end of its log.
+        /// The end of the server log.
         log: String,
     },
-    /// Something else than the private server answered.
+    /// The server on the socket is not the private server.
     #[error("what answers at {} is not the server that was started", path.display())]
     NotPrivate {
         /// The directory of the socket.
         path: PathBuf,
     },
-    /// It took too long.
+    /// The time limit expired.
     #[error("not done after {} s", after.as_secs_f64())]
     Deadline {
-        /// How long it was given.
+        /// The time limit.
         after: Duration,
     },
-    /// A signal ended it.
+    /// A signal interrupted the operation.
     #[error("interrupted ({signal})")]
     Interrupted {
         /// The signal.
@@ -196,63 +196,63 @@ pub enum Error {
     /// A program failed.
     #[error(transparent)]
     Process(process::Error),
-    /// There is nothing to replace.
+    /// The database to replace does not exist.
     #[error("there is no database \"{dbname}\" to replace")]
     NothingThere {
-        /// Its name.
+        /// The name of the database.
         dbname: String,
     },
-    /// Somebody is connected to what is to be replaced.
+    /// Sessions are connected to the database to replace.
     #[error("{sessions} session(s) are connected to database \"{dbname}\"")]
     InUse {
-        /// Its name.
+        /// The name of the database.
         dbname: String,
-        /// How many.
+        /// The number of sessions.
         sessions: u64,
     },
-    /// An earlier restore into the same place is not over.
+    /// An earlier restore into the same target is unfinished.
     #[error("an earlier restore into {what} is not over: {id}")]
     NotOver {
-        /// The place.
+        /// The target.
         what: String,
         /// The id of the restore.
         id: String,
     },
-    /// There is no restore of this id.
+    /// No unfinished restore has this id.
     #[error("there is no unfinished restore '{id}'")]
     NoRestore {
         /// The id.
         id: String,
     },
-    /// Another process works on it.
+    /// Another process holds the lock of the restore.
     #[error("another process works on restore {id}")]
     Busy {
-        /// The id.
+        /// The id of the restore.
         id: String,
     },
-    /// Things are not where the restore has put them.
+    /// The directories or databases do not have the names that the restore gave them.
     #[error("{what} {stand}")]
     Strange {
-        /// The place.
+        /// The target.
         what: String,
-        /// What is the matter.
+        /// The problem.
         stand: &'static str,
     },
-    /// The program that migrates failed.
+    /// The migration program failed.
     #[error("{}", failed_command(command, why))]
     Command {
-        /// As it would be written in a shell.
+        /// The command, quoted for a shell.
         command: String,
-        /// How it ended and what it said.
+        /// The error of the program.
         why: process::Error,
     },
-    /// The request is refused.
+    /// The restore request is refused.
     #[error(transparent)]
     Refused(Box<Refusal>),
-    /// No server to restore on is named, and the database is not configured.
+    /// The request names no server to restore on, and the database is not configured.
     #[error(transparent)]
     NoServer(config::Error),
-    /// The creation of the new one failed, and not all of it could be removed.
+    /// The creation of the new database or directory failed, and not all of it could be removed.
     #[error("{source}")]
     LeftBehind {
         /// The id of the restore.
@@ -260,7 +260,7 @@ pub enum Error {
         /// The error.
         source: Box<Self>,
     },
-    /// The new one is complete, and could not be put in place.
+    /// The new database or directory is complete, but could not replace the old one.
     #[error("{source}")]
     NotReplaced {
         /// The id of the restore.
@@ -268,14 +268,14 @@ pub enum Error {
         /// The error.
         source: Box<Self>,
     },
-    /// A database is restored, and could not change its name with the one that it replaces.
+    /// The database is restored, but could not exchange names with the database that it replaces.
     #[error("{source}")]
     NotSwapped {
         /// The database to replace.
         dbname: String,
         /// The restored database.
         restored: String,
-        /// The name that the old one should get.
+        /// The new name for the old database.
         aside: String,
         /// The error.
         source: Box<Self>,
@@ -289,7 +289,7 @@ pub enum Error {
     /// The tool of a backup cannot be set up.
     #[error(transparent)]
     Artifacts(Box<artifacts::Error>),
-    /// The repository said no.
+    /// An error of the repository.
     #[error(transparent)]
     Git(#[from] git::Error),
     /// A record cannot be read.
@@ -298,13 +298,13 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Its bytes are not what they should be.
+    /// The content of an artifact differs from its checksum.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The tool said no.
+    /// An error of the backup tool.
     #[error(transparent)]
     Tools(#[from] tools::Error),
-    /// The server said no.
+    /// An error of the server.
     #[error(transparent)]
     Pg(#[from] pg::Error),
 }
@@ -314,7 +314,7 @@ impl Error {
         Self::File { action, path: path.to_owned(), source }
     }
 
-    /// May the same request succeed a little later with nothing changed by us?
+    /// Returns true if the same request may succeed later without a change by this program.
     pub fn retry(&self) -> bool {
         match self {
             Self::InProgress { .. } | Self::Busy { .. } | Self::InUse { .. } | Self::Deadline { .. } => true,

@@ -1,4 +1,4 @@
-//! Runs the steps that an adapter has planned.
+//! Execution of the steps that an adapter has planned.
 
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,26 +19,26 @@ use crate::tools::adapter::{Step, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
 use crate::tools::{self, load_directory, load_script, load_stream};
 
-/// The largest description of a directory.
+/// The maximum size of a directory description, in bytes.
 const TREE_MAX: u64 = 1 << 30;
 
-/// What the steps need to have around them.
+/// The environment of the steps.
 pub struct Execution<'a> {
-    /// The backup that is wanted, with its bytes.
+    /// The wanted backup, with its bytes.
     pub wanted: (&'a Backup, &'a StoredBackup),
-    /// Those that it needs.
+    /// The other backups of the backup chain.
     pub chain: &'a [(&'a Backup, &'a StoredBackup)],
-    /// A directory for dumps that a program wants as files; made when it is needed.
+    /// A directory for dumps that a program reads as files. It is created on demand.
     pub staging: &'a Path,
     /// The open directories of tablespaces.
     pub(super) spaces: &'a [Space],
-    /// Whom to tell how far it is.
+    /// Receives the progress.
     pub progress: &'a dyn Progress,
 }
 
 impl Execution<'_> {
-    /// Runs `steps` in their order. What they have made when one fails is for the
-    /// caller to remove.
+    /// Runs `steps` in order. Fails if a step fails. The caller then has to remove the partial
+    /// result.
     pub fn run(&self, steps: Vec<Step>) -> Result<(), Error> {
         for step in steps {
             self.step(step)?;
@@ -117,7 +117,7 @@ impl Execution<'_> {
     }
 }
 
-/// Runs a program of a plan.
+/// Runs a program of a plan. Fails if the program fails.
 pub(super) fn run(what: &str, cmd: Cmd, progress: &dyn Progress) -> Result<(), Error> {
     progress.stage(what, None);
     let program = cmd.argv().first().map(PathBuf::from).unwrap_or_default();
@@ -126,7 +126,7 @@ pub(super) fn run(what: &str, cmd: Cmd, progress: &dyn Progress) -> Result<(), E
     ran.map(drop).map_err(failed)
 }
 
-/// Adds to a file, which is made when it is missing.
+/// Appends to a file. Creates the file if it is missing.
 pub(super) fn append(path: &Path, text: &[u8]) -> Result<(), Error> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // A tool may have created the directory as another user, so its entries are not trusted.
@@ -146,7 +146,7 @@ fn digest(backup: &Backup, name: &str) -> Result<String, Error> {
     })
 }
 
-/// Gives a directory what it has besides the bytes of its files.
+/// Restores the properties of a directory other than the content of its files.
 fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
     let place = |name: &str| real_path(name).map(|path| into.join(std::ffi::OsString::from_vec(path)));
     let set = |name: &str, mode: u32| match place(name) {
@@ -162,7 +162,7 @@ fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
     tree.files.iter().try_for_each(|(name, mode)| set(name, Tree::mode(mode, 0o600)))?;
     tree.directories.iter().try_for_each(|(name, mode)| set(name, Tree::mode(mode, 0o700)))
 }
-/// Makes `directory` a tablespace with what is at `link` already.
+/// Makes `directory` a tablespace with the content that is already at `link`.
 fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
     let io = |what, path: &Path, error| Error::file(what, path, error);
     fs::create_dir_all(directory).map_err(|e| io("make", directory, e))?;
@@ -181,7 +181,7 @@ fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
     symlink(directory, link).map_err(|e| io("make", link, e))
 }
 
-/// Moves, also to another file system.
+/// Moves a file or directory, also to another file system.
 fn move_to(from: &Path, to: &Path) -> Result<(), Error> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
@@ -215,11 +215,11 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Files that go when this goes.
+/// Files that are removed on drop.
 pub(super) struct Staged(PathBuf);
 
 impl Staged {
-    /// What will be there.
+    /// Returns the guard for files at `path`, which may not exist yet.
     pub(super) fn new(path: PathBuf) -> Self {
         Self(path)
     }

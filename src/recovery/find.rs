@@ -1,63 +1,64 @@
-//! Which backup is best for a commit? Pure: facts in, an order with reasons out.
+//! The order of backups by their fitness for a commit. Pure functions: the result has a reason for
+//! each position.
 //!
-//! What can be done *after* a restore decides. A backup of the commit itself
-//! needs nothing more; one of an ancestor needs the migrations in between; one
-//! of a descendant or of another branch has changes in it that the commit does
-//! not have, and nothing takes them out again, so it is shown and never chosen.
+//! The possible steps after a restore decide. A backup of the commit itself needs no further step. A
+//! backup of an ancestor needs the migrations in between. A backup of a descendant or of another
+//! branch contains changes that the commit lacks. No step removes such changes, so the backup is
+//! listed and never chosen.
 
 use std::cmp::Reverse;
 
 use super::Gap;
 use crate::domain::{BackupId, BackupType, CommitId, Timestamp};
 
-/// How a backup's commit stands to the one that is wanted.
+/// The relation of the commit of a backup to the wanted commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// It is that commit.
+    /// The commit of the backup is the wanted commit.
     Exact,
-    /// It is in its history.
+    /// The commit of the backup is in the history of the wanted commit.
     Ancestor {
-        /// Commits that the wanted one has and this one lacks.
+        /// The number of commits that the wanted commit has and the commit of the backup lacks.
         commits: usize,
-        /// Files of migrations that differ between the two.
+        /// The number of migration files that differ between the two commits.
         migrations: usize,
     },
-    /// The wanted commit is in *its* history: the backup is newer.
+    /// The wanted commit is in the history of the commit of the backup: the backup is newer.
     Newer {
-        /// Commits that this one has and the wanted one lacks.
+        /// The number of commits that the commit of the backup has and the wanted commit lacks.
         commits: usize,
     },
 }
 
 impl Relation {
-    /// Whether the backup may be restored for the commit, by going forward only.
+    /// Returns true if only forward migrations lead from the backup to the commit.
     pub fn leads_there(self) -> bool {
         !matches!(self, Self::Newer { .. })
     }
 }
 
-/// A completed backup, with what decides about it.
+/// A completed backup, with the facts that determine its rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its id.
+    /// The id of the backup.
     pub backup: BackupId,
-    /// Its name.
+    /// The name of the backup.
     pub name: String,
-    /// Its commit.
+    /// The commit of the backup.
     pub commit: CommitId,
-    /// What it contains.
+    /// The backup type.
     pub kind: BackupType,
-    /// The tool that made it.
+    /// The tool that made the backup.
     pub tool: String,
-    /// When it was complete.
+    /// The time at which the backup was complete.
     pub completed_at: Option<Timestamp>,
-    /// Size of the content.
+    /// The size of the content in bytes.
     pub size_bytes: Option<u64>,
-    /// It was verified, with success.
+    /// True if the backup was verified successfully.
     pub verified: bool,
-    /// How its commit stands to the wanted one.
+    /// The relation of its commit to the wanted commit.
     pub relation: Relation,
-    /// Why it cannot be used, if it cannot.
+    /// The reason why the backup cannot be used, if there is one.
     pub unusable: Option<String>,
     /// The problem with the migrations, if that is the reason.
     pub gap: Option<Gap>,
@@ -66,12 +67,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Whether a restore may choose it.
+    /// Returns true if a restore may choose the backup.
     pub fn is_eligible(&self) -> bool {
         self.unusable.is_none() && self.relation.leads_there()
     }
 
-    /// Why it stands where it stands, in words.
+    /// Returns the reason for the rank of the backup, in words.
     pub fn reason(&self) -> String {
         if let Some(reason) = &self.unusable {
             return reason.clone();
@@ -95,7 +96,7 @@ impl Candidate {
         }
     }
 
-    /// Smaller is better.
+    /// Returns the sort key among all candidates. Smaller is better.
     fn rank(&self) -> impl Ord + use<> {
         let is_newer = matches!(self.relation, Relation::Newer { .. });
         (is_newer, self.unusable.is_some(), self.nearness())
@@ -121,7 +122,7 @@ pub fn passed_over<'a>(
     candidates.iter().filter(is_better)
 }
 
-/// Puts the candidates in order, the best one first.
+/// Sorts the candidates, the best one first.
 pub fn rank(candidates: &mut [Candidate]) {
     candidates.sort_by_cached_key(Candidate::rank);
 }

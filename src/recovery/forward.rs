@@ -1,22 +1,20 @@
-//! From the commit of a backup to the commit that is wanted: which migrations
-//! lie between. Pure.
+//! The migrations between the commit of a backup and the wanted commit. Pure functions.
 
 use std::collections::BTreeMap;
 
 use super::unfit::{Unfit, listed, named};
 use crate::domain::CommitId;
 
-/// What a file of migrations is called when it undoes something, by the tools
-/// that have such files.
+/// The suffixes of files that undo a migration, in the tools that have such files.
 const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
 
-/// Why the migrations of one commit do not lead to those of another.
+/// The reason why the migrations of one commit do not lead to those of another commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Gap {
-    /// A migration that the database has was changed since.
+    /// A migration of the backup was changed afterwards.
     #[error("migration {0} was changed after the backup: running the others would not give the same schema")]
     Changed(String),
-    /// A migration that the database has is not in the wanted commit.
+    /// A migration of the backup is missing in the wanted commit.
     #[error("migration {0} is in the backup and not in the commit that is wanted")]
     Removed(String),
     /// A program would have to migrate backwards.
@@ -55,7 +53,7 @@ fn unknown(unfit: &[Unfit]) -> String {
     }
 }
 
-/// Whether a file of the directory of migrations is one that is run.
+/// Returns true if a file of the migrations directory is a migration to run.
 pub(super) fn is_migration(name: &str) -> bool {
     name.ends_with(".sql") && !is_undo(name)
 }
@@ -66,9 +64,9 @@ pub(super) fn is_undo(name: &str) -> bool {
     BACKWARDS.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// The names of the migrations that `new` has and `old` lacks, in the order in
-/// which they run: that of their names, numbers in them by their value. Files are
-/// told apart by `K`, the id of their content.
+/// Returns the names of the migrations that `new` has and `old` lacks, in the order of execution. The
+/// order is that of the names, with numbers compared by value. Files are identified by `K`, the id of
+/// their content.
 pub(super) fn pending<K: PartialEq>(
     old: &BTreeMap<String, K>,
     new: &BTreeMap<String, K>,
@@ -86,15 +84,15 @@ pub(super) fn pending<K: PartialEq>(
     Ok(names)
 }
 
-/// A part of a name, as it is compared.
+/// A part of a name, for the comparison of names.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
-    /// Digits without leading zeros: their number, then what they are.
+    /// The length of the digits without leading zeros, and the digits.
     Number(usize, String),
     Text(String),
 }
 
-/// `V2__a.sql` comes before `V10__b.sql`.
+/// Returns the parts of a name, so that `V2__a.sql` is sorted before `V10__b.sql`.
 fn pieces(name: &str) -> (Vec<Piece>, String) {
     let bytes = name.as_bytes();
     let runs = bytes.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());

@@ -1,6 +1,5 @@
-//! The roles that a dump needs: what is in the `globals.sql` beside it and not on
-//! the server is made there. A role that is there stays as it is, with its
-//! password, whatever the backup says of it.
+//! The roles that a dump needs. Roles in the `globals.sql` beside the dump are created if the server
+//! lacks them. An existing role is unchanged, including its password, whatever the backup says.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -13,21 +12,21 @@ use crate::progress::Quiet;
 use crate::store::StoredBackup;
 use crate::tools::{GLOBALS, OfRole, Statement};
 
-/// The largest script of roles and tablespaces.
+/// The maximum size of a globals script, in bytes.
 const SCRIPT_MAX: u64 = 256 << 20;
 
-/// What became of the roles of a backup.
+/// The result of restoring roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Those that were made.
+    /// The roles that were created.
     pub made: Vec<String>,
-    /// Those that were there.
+    /// The roles that already existed.
     pub kept: Vec<String>,
-    /// Memberships of roles that were there: they are as they were.
+    /// The memberships of existing roles that were left unchanged.
     pub left_out: Vec<String>,
 }
 
-/// The roles that were made for a restore. Unless it comes to its end, they go.
+/// The roles that a restore has created. They are dropped on drop unless they are kept.
 pub(super) struct MadeRoles<'a> {
     admin: &'a ConnInfo,
     pub(super) roles: Roles,
@@ -35,8 +34,8 @@ pub(super) struct MadeRoles<'a> {
 }
 
 impl<'a> MadeRoles<'a> {
-    /// Makes those that are missing, all or none; but not `ours`, which was only made
-    /// to look.
+    /// Creates the missing roles in one transaction. The role `ours` is left out, because it was
+    /// created only for the extraction. Fails if a role cannot be created.
     pub(super) fn make(
         admin: &'a ConnInfo,
         backup: &Backup,
@@ -64,7 +63,7 @@ impl<'a> MadeRoles<'a> {
         Ok(Self { admin, roles, keep: false })
     }
 
-    /// They stay.
+    /// Keeps the roles.
     pub(super) fn keep(mut self) -> Roles {
         self.keep = true;
         std::mem::take(&mut self.roles)
@@ -76,7 +75,8 @@ impl Drop for MadeRoles<'_> {
         if self.keep || self.roles.made.is_empty() {
             return;
         }
-        // What they own is gone already; a role that got something else meanwhile stays.
+        // The objects of these roles are already dropped. A role that owns other objects by now
+        // cannot be dropped and is kept.
         let Ok(client) = Client::connect(self.admin, "git-pggit") else { return };
         for role in &self.roles.made {
             let _ = client.execute(&format!("DROP ROLE IF EXISTS {}", quote_ident(role)));
@@ -84,7 +84,7 @@ impl Drop for MadeRoles<'_> {
     }
 }
 
-/// The script, proved.
+/// Returns the globals script, verified against its checksum.
 pub(super) fn script(backup: &Backup, held: &StoredBackup) -> Result<Vec<u8>, Error> {
     let Some(artifact) = backup.artifacts.iter().find(|artifact| artifact.name.as_str() == GLOBALS) else {
         return Err(Error::NotRestorable {
@@ -109,7 +109,7 @@ fn is_about(statement: &Statement, role: Option<&str>) -> bool {
     }
 }
 
-/// The statements that make what is not `there`, in their order.
+/// Returns the statements that create the roles that are not `there`, in order.
 fn choose(script: impl IntoIterator<Item = Statement>, there: &BTreeSet<String>) -> (Vec<Statement>, Roles) {
     let (mut chosen, mut roles) = (Vec::new(), Roles::default());
     for statement in script {
@@ -120,7 +120,8 @@ fn choose(script: impl IntoIterator<Item = Statement>, there: &BTreeSet<String>)
                 chosen.push(statement);
             }
             Some(OfRole::Change(name)) if roles.made.contains(&name) => chosen.push(statement),
-            // Who is new may get what is old, and not the other way round.
+            // A new role may become a member of an existing role. An existing role does not become a
+            // member of a new role.
             Some(OfRole::Grant { member, .. }) if roles.made.contains(&member) => {
                 chosen.push(statement.without_grantor());
             }
@@ -131,7 +132,7 @@ fn choose(script: impl IntoIterator<Item = Statement>, there: &BTreeSet<String>)
                     quote_ident(&role)
                 ));
             }
-            // Settings of the script, tablespaces, and what is there.
+            // Settings of the script, tablespaces, and statements about existing roles are left out.
             _ => {}
         }
     }

@@ -27,15 +27,15 @@ pub(super) type Listing<K> = BTreeMap<String, (FileKind, K)>;
 pub(super) struct Between<'a, K> {
     /// The migrations directory.
     pub directory: &'a str,
-    /// Its files in the old commit; `None` if there is no such directory.
+    /// The files of the directory in the old commit; `None` if there is no such directory.
     pub old: Option<&'a Listing<K>>,
-    /// Its files in the new commit; `None` if there is no such directory.
+    /// The files of the directory in the new commit; `None` if there is no such directory.
     pub new: Option<&'a Listing<K>>,
     /// The other files that count as schema and differ.
     pub others: Vec<String>,
 }
 
-/// The way to the new commit.
+/// The path to the new commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
     /// The migrations to run, in order.
@@ -44,8 +44,8 @@ pub(super) struct Judged {
     pub unseen: Vec<String>,
 }
 
-/// Determines the way from the old commit to the new one. Fails if a file differs and this program
-/// cannot rule out that it has to be run.
+/// Determines the path from the old commit to the new one. Fails if a file differs and this program
+/// cannot rule out that the file has to be run.
 pub(super) fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
     let Between { directory, old, new, others } = between;
     let unseen: Vec<String> = others.into_iter().filter(|path| !is_note(file_name(path))).collect();
@@ -84,7 +84,7 @@ pub(super) fn all_migrations<K: PartialEq>(
     }
 }
 
-/// Fails if a file has a part that undoes it.
+/// Fails if a file has a part that undoes the rest of the file.
 pub(super) fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
     let unfit = |one: &Migration| {
         let why = Why::UndoPart(undo_part(&one.sql)?);

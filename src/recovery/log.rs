@@ -1,10 +1,10 @@
-//! What an archive of the write-ahead log reaches. Pure.
+//! The range that a WAL archive covers. Pure functions.
 
 use serde::Serialize;
 
 use crate::domain::{Lsn, WalKind, WalName};
 
-/// Segments of a timeline that follow each other without a gap.
+/// A range of WAL segments of one timeline without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Run {
     /// The timeline.
@@ -22,7 +22,7 @@ pub struct Run {
     from: u64,
 }
 
-/// How far a backup can be recovered.
+/// The range over which a backup can be recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reach {
     /// Whether its own log is whole, so that it can be made consistent.
@@ -31,7 +31,7 @@ pub struct Reach {
     pub until: u64,
 }
 
-/// The runs of all timelines, when segments have `size` bytes.
+/// Returns the ranges of all timelines. `size` is the size of a WAL segment in bytes.
 pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
     let mut segments: Vec<(u32, u64, &WalName)> = names
         .iter()
@@ -57,8 +57,8 @@ pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
     runs
 }
 
-/// How far a backup of `timeline` that begins at `start` and ends at `stop` can be
-/// recovered on that timeline.
+/// Returns the recoverable range of a backup on its own timeline. The backup has the given
+/// `timeline`, begins at `start` and ends at `stop`.
 pub fn reach(runs: &[Run], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> Reach {
     let segment = |lsn: Lsn| u64::from(lsn) / size.max(1);
     let of_start = runs.iter().find(|run| {

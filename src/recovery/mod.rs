@@ -1,12 +1,11 @@
-//! Bringing a backup back.
+//! Restores of backups.
 //!
-//! What it takes is planned by the adapter of its tool; [`Execution`] runs that.
-//! A copy of a cluster becomes a data directory ([`DataDirectory`]).
+//! The adapter of the backup tool plans the steps of a restore. [`Execution`] runs these steps. A
+//! physical backup becomes a data directory ([`DataDirectory`]).
 //!
-//! A dump goes into a new database: the name that was asked for appears in one
-//! step when everything is there; until then the data is in a temporary
-//! database whose comment says what it is, so that whoever finds it, we or a
-//! person, knows that it may go.
+//! A dump is loaded into a new database. The database gets its requested name by one rename, when it
+//! is complete. Until then the data are in a temporary database. The comment of the temporary
+//! database identifies it, so that later processes and people know that it may be dropped.
 
 mod advance;
 mod advance_plan;

@@ -1,4 +1,4 @@
-//! Restoring into a database that does not exist yet.
+//! Restores into a new database.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const APPLICATION: &str = "git-pggit";
 /// The maximum number of temporary names for one database.
 const NAMES_MAX: usize = 5;
 
-/// What is going to happen. What it shows is what runs.
+/// The plan of a restore into a new database. The described steps are the executed steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     database: String,
@@ -31,47 +31,47 @@ pub struct Plan {
     template: Template,
 }
 
-/// One step of a [`Plan`]. The last two happen together or not at all.
+/// A step of a [`Plan`]. The last two steps are one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Make the temporary database.
+    /// Create the temporary database.
     Create {
-        /// Its name.
+        /// The temporary name.
         temporary: String,
     },
-    /// Write into its comment what it is.
+    /// Set the comment that identifies the temporary database.
     Comment {
-        /// The text.
+        /// The text of the comment.
         comment: String,
     },
-    /// Restore the backup into it.
+    /// Load the backup into the temporary database.
     Load,
     /// Set the settings of the original database until the migrations have run.
     Lend {
         /// The settings.
         settings: Vec<Setting>,
     },
-    /// Run these migrations in it.
+    /// Run migrations in the temporary database.
     Migrate {
-        /// Their names, in order.
+        /// The names of the migrations, in order.
         migrations: Vec<String>,
     },
-    /// Compare its schema with what it should be.
+    /// Compare the schema with the expected schema.
     Prove {
-        /// Where that comes from.
+        /// The source of the expected schema.
         against: String,
     },
-    /// Run the script that changes what nobody may see.
+    /// Run the script that masks confidential data.
     Mask {
-        /// Its name.
+        /// The name of the script.
         script: String,
     },
-    /// Record the commit in it.
+    /// Record the commit in the database.
     Mark {
         /// The commit.
         commit: String,
     },
-    /// Give it its final name and take the comment away.
+    /// Give the database its final name and remove the comment.
     Rename {
         /// The final name.
         database: String,
@@ -98,8 +98,8 @@ impl fmt::Display for Step {
 }
 
 impl Plan {
-    /// Plans to restore `backup`, which is only shown, as the database
-    /// `database`, and to mark it with `commit`.
+    /// Returns the plan to restore a backup as the database `database`, and to mark that with
+    /// `commit`. The text `backup` is only used in messages and comments.
     pub fn new(database: &str, backup: &str, commit: Option<&str>, template: Template) -> Self {
         Self {
             database: database.to_owned(),
@@ -115,40 +115,40 @@ impl Plan {
         }
     }
 
-    /// The same, and these migrations run after the load.
+    /// Returns the plan with these migrations after the load.
     #[must_use]
     pub fn then_migrate(self, migrations: Vec<String>) -> Self {
         Self { migrations, ..self }
     }
 
-    /// The same, and the schema is compared in the end with what `against` says.
+    /// Returns the plan with a final schema comparison. `against` describes the expected schema.
     #[must_use]
     pub fn then_prove(self, against: Option<String>) -> Self {
         Self { proof: against, ..self }
     }
 
-    /// The same, and the script `name` changes what nobody may see, before anybody
-    /// can connect.
+    /// Returns the plan with the script `name`, which masks confidential data before anyone can
+    /// connect.
     #[must_use]
     pub fn then_mask(self, name: Option<String>) -> Self {
         Self { mask: name, ..self }
     }
 
-    /// Returns a plan that also sets these settings of the original database, if they are for all roles
-    /// or for `role`, while migrations run.
+    /// Returns the plan with these settings of the original database while migrations run. Only
+    /// settings for all roles or for `role` are included.
     #[must_use]
     pub fn with_settings(self, settings: &[Setting], role: &str) -> Self {
         let applies = |setting: &&Setting| setting.role.as_deref().is_none_or(|one| one == role);
         Self { settings: settings.iter().filter(applies).cloned().collect(), ..self }
     }
 
-    /// The same, and the database keeps this as its comment.
+    /// Returns the plan with a final comment for the database.
     #[must_use]
     pub fn labelled(self, label: Option<String>) -> Self {
         Self { label, ..self }
     }
 
-    /// The name the database has until it is complete.
+    /// Returns the name of the database until it is complete.
     pub fn temporary(&self) -> &str {
         &self.temporary
     }
@@ -164,7 +164,7 @@ impl Plan {
         })
     }
 
-    /// The steps in order.
+    /// Returns the steps in order.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = vec![
             Step::Create { temporary: self.temporary.clone() },
@@ -185,7 +185,7 @@ impl Plan {
     }
 }
 
-/// What makes a new database sort and encode as the old one did.
+/// Returns the encoding and locale settings of the original database for a new database.
 pub fn template(postgres: &Postgres) -> Template {
     let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
     Template {
@@ -299,8 +299,8 @@ fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     Ok(client.execute("COMMIT")?)
 }
 
-/// Begins the transaction in which the temporary database gets its final name. Our own sessions in it
-/// have finished, but a pooler may keep them open, so they are ended.
+/// Begins the transaction in which the temporary database gets its final name. Our own sessions in
+/// the database have finished. A pooler may keep them open, so they are terminated.
 fn begin(client: &Client, plan: &Plan) -> Result<(), PgError> {
     if client.connections_to(&plan.temporary)? > 0 {
         client.end_sessions(&plan.temporary)?;
@@ -318,8 +318,7 @@ fn lend(client: &Client, temporary: &str, settings: &[Setting]) -> Result<Vec<Se
     Ok(client.database_settings(temporary)?)
 }
 
-/// Lets `work` have a temporary database of its own, which is dropped when it is
-/// done.
+/// Runs `work` with a temporary database. The database is dropped afterwards, also after an error.
 pub fn in_scratch_database<T>(
     admin: &ConnInfo,
     plan: &Plan,
@@ -345,9 +344,9 @@ fn exists(error: PgError) -> Error {
     }
 }
 
-/// Fails if the target exists, and drops the temporary databases of dead processes. A database that
-/// cannot be dropped now keeps its name, and the returned plan has another temporary name. The names of
-/// such databases are returned too.
+/// Fails if the target exists, and drops the temporary databases of crashed processes. A database
+/// that cannot be dropped now keeps its name, and the returned plan has another temporary name. The
+/// names of such databases are returned too.
 fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> {
     check_name(&plan.database)?;
     if client.database_exists(&plan.database)? {
@@ -357,7 +356,7 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> 
     for plan in plans.by_ref() {
         match clear(client, &plan)? {
             true => {
-                // An earlier try may have used another name.
+                // An earlier attempt may have used another name.
                 for other in plans {
                     if !clear_other(client, &other)? {
                         left.push(other.temporary);
@@ -371,8 +370,9 @@ fn make_way(client: &Client, plan: &Plan) -> Result<(Plan, Vec<String>), Error> 
     Err(Error::InProgress { dbname: plan.database.clone() })
 }
 
-/// Drops what a dead process has left under a temporary name that is not needed. Returns false if it
-/// is still in use. A database that is not a leftover, or belongs to a restore that is running, stays.
+/// Drops the database that a crashed process has left under a temporary name that is not needed.
+/// Returns false if the database is still in use. A database that is not a leftover, or belongs to a
+/// restore that is running, is kept.
 fn clear_other(client: &Client, plan: &Plan) -> Result<bool, Error> {
     if !client.database_exists(&plan.temporary)? {
         return Ok(true);
@@ -383,8 +383,8 @@ fn clear_other(client: &Client, plan: &Plan) -> Result<bool, Error> {
     }
 }
 
-/// Locks a temporary name, and drops the database that a dead process has left under it. Returns false
-/// if that database is still in use: by a session that has not noticed the death of its program, a
+/// Locks a temporary name, and drops the database that a crashed process has left under it. Returns
+/// false if that database is still in use: by a session that has not noticed the end of its client, a
 /// prepared transaction, or a replication slot.
 fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     if !client.try_lock(&plan.temporary)? {
@@ -395,13 +395,13 @@ fn clear(client: &Client, plan: &Plan) -> Result<bool, Error> {
     }
     let ours = match client.get_comment(&plan.temporary)? {
         Some(comment) => comment.starts_with(COMMENT),
-        // It died between making the database and writing its comment.
+        // The process crashed after it had created the database and before it had set the comment.
         None => is_empty(client, plan)?,
     };
     if !ours {
         return Err(Error::TemporaryTaken { temporary: plan.temporary.clone() });
     }
-    // Without force: the server itself refuses when somebody is still at work in it.
+    // Without `FORCE` the server refuses to drop a database with sessions.
     match client.drop_database(&plan.temporary, false) {
         Err(PgError::DatabaseInUse { .. }) => Ok(false),
         other => other.map(|()| true).map_err(Error::Pg),
@@ -415,11 +415,12 @@ fn remove_left(client: &Client, left: &[String]) {
     }
 }
 
-/// Removes what a restore has left whose process is known to be dead. Programs of
-/// it may go on for a moment: they are ended.
+/// Removes the leftovers of a restore whose process has certainly exited. Programs of that restore
+/// may still be connected for a moment, so their sessions are terminated. Fails if a leftover is
+/// still in use after 100 attempts, 100 ms apart.
 pub(super) fn sweep(admin: &ConnInfo, plan: &Plan) -> Result<(), Error> {
     let once = || {
-        // In a session of its own, as that of the lock.
+        // The session is separate, because the session also holds the lock.
         let client = Client::connect(admin, APPLICATION)?;
         let mut cleared = true;
         for (at, plan) in plan.numbered().enumerate() {
@@ -441,11 +442,12 @@ fn is_empty(client: &Client, plan: &Plan) -> Result<bool, Error> {
     Ok(Client::connect(&info, APPLICATION)?.is_empty()?)
 }
 
-/// The temporary database, dropped unless it has become the real one.
+/// The temporary database. It is dropped on drop of this value unless it has its final name.
 struct Temporary<'a> {
     client: &'a Client,
     name: &'a str,
-    /// Between its making and its last rename; before, the name may be somebody else's.
+    /// True from the creation of the database to its rename. Before the creation, the name may belong
+    /// to another process.
     ours: bool,
 }
 
@@ -454,7 +456,8 @@ impl Drop for Temporary<'_> {
         if !self.ours {
             return;
         }
-        // What cannot be dropped now is found by its comment and dropped by the next try.
+        // A database that cannot be dropped now is found by its comment and dropped by the next
+        // attempt.
         let _ = self.client.execute("ROLLBACK");
         if self.client.drop_database(self.name, true).is_err_and(|error| error.retry()) {
             let again = Client::connect(self.client.conninfo(), APPLICATION);

@@ -1,5 +1,5 @@
-//! The place of a data directory that is made: what may become one, where it is
-//! made meanwhile, and how it gets its name.
+//! The destination of a new data directory: the conditions for it, the temporary directory beside it,
+//! and the final rename.
 //!
 //! ```text
 //! .<name>.pggit-partial/   ours
@@ -25,15 +25,15 @@ use super::server::end_server;
 use super::space::Outside;
 use crate::process::{Kept, Leftover, OwnedDir, Pinned, crash_point, write_private};
 
-/// What is added to the name of a directory that is being made.
+/// The suffix of the temporary directory.
 const PARTIAL: &str = ".pggit-partial";
-/// The file by which a server says that it runs on a data directory.
+/// The file in which a server records its process id.
 pub(super) const PID_FILE: &str = "postmaster.pid";
-/// Which tablespaces belong to it.
+/// The file that lists the tablespaces of the data directory.
 const OUTSIDE: &str = "tablespaces.json";
 
-/// Refuses what cannot become a data directory with `needed` bytes in it. Facts of
-/// it, or of the directory that it will be in.
+/// Fails if `path` cannot become a data directory with `needed` bytes. Returns the metadata of the
+/// directory, or of its parent if the directory does not exist.
 pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error> {
     let io_error = |error| Error::file("look at", path, error);
     let parent = path.parent().filter(|_| path.file_name().is_some());
@@ -71,7 +71,7 @@ pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error>
     Ok(there.unwrap_or(above))
 }
 
-/// Whose it is to be, when it is not to be ours.
+/// Returns the future owner and group of the directory; `None` if that is the current user.
 pub(super) fn owner(path: &Path, meta: &fs::Metadata) -> Result<Option<(u32, u32)>, Error> {
     let us = rustix::process::geteuid().as_raw();
     match (us, meta.uid()) {
@@ -123,7 +123,7 @@ pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> 
     Ok(())
 }
 
-/// Refuses places of tablespaces that have anything in them, or are in `path`.
+/// Fails if a directory for a tablespace has entries, or is below `path`.
 pub(super) fn check_outside(outside: &[PathBuf], path: &Path) -> Result<(), Error> {
     const HINT: &str = "name an empty one for the tablespace: --tablespace-mapping <old>=<new>";
     for directory in outside {
@@ -144,7 +144,8 @@ pub(super) fn refuse(path: &Path, reason: impl Into<String>, hint: &'static str)
     Error::Directory { path: path.to_owned(), reason: reason.into(), hint }
 }
 
-/// The process of a server on a data directory: it says so, or it stands in it.
+/// Returns the process of a server on a data directory. It is the process in the PID file, else a
+/// process with this working directory.
 pub(super) fn server_on(path: &Path) -> Option<i32> {
     let told = fs::read_to_string(path.join(PID_FILE)).ok();
     let told = told.and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
@@ -155,8 +156,8 @@ pub(super) fn server_on(path: &Path) -> Option<i32> {
     told.filter(lives).or_else(|| standing_in(path))
 }
 
-/// A process whose working directory this is: an orphan of a server that was
-/// killed writes on without its file.
+/// Returns a process with this working directory. A child process of a killed server may still write
+/// there, although the PID file is gone.
 pub(super) fn standing_in(path: &Path) -> Option<i32> {
     let path = path.canonicalize().ok()?;
     let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
@@ -210,7 +211,7 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Where it is.
+    /// Returns the path of the temporary directory for `path`.
     pub(super) fn beside(path: &Path) -> PathBuf {
         path.with_file_name(Self::name_beside(path))
     }
@@ -237,8 +238,8 @@ impl Partial {
         self.owned.held()
     }
 
-    /// Creates it beside `path`, in `home` if that is the parent. Removes a leftover of a dead process
-    /// first.
+    /// Creates the temporary directory beside `path`, in `home` if that is the parent. Removes the
+    /// leftover of a crashed process first. Fails if another process uses the directory.
     pub(super) fn make(path: &Path, home: Option<&Home>) -> Result<Self, Error> {
         let (dir, name) = (Self::beside(path), Self::name_beside(path));
         let parent = path.parent().unwrap_or(Path::new("/"));
@@ -252,7 +253,7 @@ impl Partial {
     }
 
     /// Returns the user and group who have to own the data at `path`, or `None` if that is the current
-    /// user. They are those of the open directory, even if its name has been reused.
+    /// user. The open directory decides, even if its name has been reused.
     pub(super) fn owner(&self, path: &Path, home: Option<&Home>) -> Result<Option<(u32, u32)>, Error> {
         if let Some(home) = home {
             return Ok(home.owner);
@@ -266,19 +267,20 @@ impl Partial {
         owner(path, &there.as_ref().unwrap_or(&self.above).metadata().map_err(io)?)
     }
 
-    /// Lets others pass through it: what is in it says itself who may look.
+    /// Lets other users pass through the directory. The permissions of its entries restrict access to
+    /// them.
     pub(super) fn open_up(&self) -> Result<(), Error> {
         self.held().set_mode(0o711).map_err(|error| Error::file("chmod", &self.dir, error))
     }
 
-    /// Writes down what else belongs to it.
+    /// Records the directories outside that belong to this directory.
     pub(super) fn remember(&self, outside: &[Outside]) -> Result<(), Error> {
         let path = self.held().path().join(OUTSIDE);
         let text = serde_json::to_vec(outside).map_err(|error| Error::file("write", &path, error.into()))?;
         write_private(&path, &text).map_err(|error| Error::file("write", &path, error))
     }
 
-    /// Gives it its name: all of it is in its place then.
+    /// Renames the data directory to its final name. All of its content is in place by then.
     pub(super) fn put(&self, path: &Path) -> Result<(), Error> {
         crash_point("recovery.unpacked");
         let place = self.above.path().join(path.file_name().unwrap_or_default());
@@ -298,7 +300,7 @@ impl Drop for Partial {
         if !self.keep.get() {
             let _ = discard(&self.above, &self.owned);
         }
-        // If its tablespaces cannot be cleared, the next run needs what is written down about them.
+        // If the tablespaces cannot be cleared, the next run needs the recorded list of them.
         self.owned.leave();
     }
 }
@@ -308,14 +310,14 @@ fn busy(dir: &Path) -> Error {
     refuse(dir, reason, "remove it if no such process runs any more")
 }
 
-/// Removes what a dead process has left that was making the directory `path`.
+/// Removes the temporary directory that a crashed process has left beside `path`.
 pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let above = Pinned::reach(parent).map_err(|error| Error::file("look at", parent, error))?;
     sweep(&above, &Partial::name_beside(path))
 }
 
-/// Removes the directory `name` that a dead process has left.
+/// Removes the directory `name` that a crashed process has left.
 fn sweep(above: &Pinned, name: &OsStr) -> Result<(), Error> {
     let busy = || busy(&above.real().join(name));
     let is_ours = |meta: &fs::Metadata| meta.uid() == rustix::process::geteuid().as_raw();
@@ -326,16 +328,17 @@ fn sweep(above: &Pinned, name: &OsStr) -> Result<(), Error> {
     }
 }
 
-/// Removes all of a directory.
+/// Removes a temporary directory with its content.
 fn clear_away(dir: &OwnedDir) -> Result<(), Error> {
     let held = dir.held();
-    // What is in its place is no longer a part of this.
+    // The tablespaces of a data directory in its final place are no longer part of the temporary
+    // directory.
     remove(&held.path().join(OUTSIDE))?;
     dir.remove().map_err(|error| Error::file("remove", held.real(), error))
 }
 
-/// Removes a directory that did not become complete, and what it has put
-/// elsewhere: those places were empty before.
+/// Removes an incomplete temporary directory, and the content of its tablespaces. The directories of
+/// the tablespaces were empty before.
 fn discard(above: &Pinned, dir: &OwnedDir) -> Result<(), Error> {
     let held = dir.held();
     let data = held.path().join("data");
@@ -351,7 +354,7 @@ fn discard(above: &Pinned, dir: &OwnedDir) -> Result<(), Error> {
     clear_away(dir)
 }
 
-/// Whether the directory that was made under this name is in its place.
+/// Returns true if the data directory was already renamed to its final name.
 fn was_moved(above: &Pinned, held: &Pinned) -> bool {
     let name = held.real().file_name().unwrap_or_default().as_bytes();
     let name = name.strip_prefix(b".").and_then(|name| name.strip_suffix(PARTIAL.as_bytes()));

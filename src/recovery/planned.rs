@@ -1,5 +1,5 @@
-//! A step of a restore as people and programs are shown it: what it does, with
-//! which argv, and what becomes of it when something fails.
+//! A step of a restore as it is shown to people and programs: its purpose, its command line, and its
+//! state after a failure.
 
 use serde::Serialize;
 
@@ -7,20 +7,20 @@ use super::new_database;
 use crate::process::Cmd;
 use crate::tools::adapter;
 
-/// What a step does to the world.
+/// The effect of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// It only looks.
+    /// The step only reads.
     Reads,
-    /// It makes or changes what this restore has made.
+    /// The step creates or changes only objects of this restore.
     Makes,
-    /// What is there is put aside, and the new takes its place.
+    /// The step sets the existing object aside and puts the new object in its place.
     Replaces,
 }
 
 impl Effect {
-    /// How it is undone.
+    /// Returns a description of how the step is undone.
     pub fn undo(self) -> &'static str {
         match self {
             Self::Reads => "nothing to undo",
@@ -45,13 +45,12 @@ pub struct PlannedStep {
 }
 
 impl PlannedStep {
-    /// A step that takes no program.
+    /// Returns a step that runs no program.
     pub fn new(what: impl Into<String>, effect: Effect) -> Self {
         Self { what: what.into(), argv: None, effect, bulk: false }
     }
 
-    /// What it says of a step of the way into a new database, which loads with
-    /// `cmd` if it loads.
+    /// Returns the description of a step for a new database. `cmd` is the command of the load.
     pub(super) fn of_database(step: &new_database::Step, cmd: Option<&Cmd>) -> Self {
         use new_database::Step;
         let effect = if matches!(step, Step::Prove { .. }) { Effect::Reads } else { Effect::Makes };
@@ -60,7 +59,7 @@ impl PlannedStep {
         Self { what: step.to_string(), argv, effect, bulk: loads }
     }
 
-    /// What it says of a step that an adapter has planned.
+    /// Returns the description of a step that an adapter has planned.
     pub fn of_adapter(step: &adapter::Step) -> Self {
         use adapter::Step;
         let (argv, bulk) = match step {

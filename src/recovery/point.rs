@@ -1,4 +1,4 @@
-//! What tells a restored cluster up to where to replay which log.
+//! The recovery settings of a restored cluster: the recovery target and the source of the WAL.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use crate::domain::{RecoveryTarget, Timestamp};
 
-/// The log that a restored cluster replays.
+/// The source of the WAL that a restored cluster replays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The program that fetches it: this one.
+    /// The program that fetches WAL segments: this program.
     pub program: PathBuf,
-    /// The store that has it.
+    /// The store with the WAL archive.
     pub store: String,
-    /// The cluster that wrote it.
+    /// The system identifier of the cluster that wrote the WAL.
     pub system_identifier: String,
 }
 
 impl Log {
-    /// The settings, as they stand in `postgresql.auto.conf`. The server stops with
-    /// an error when the log ends before the target.
+    /// Returns the settings as text for `postgresql.auto.conf`. The server exits with an error if the
+    /// WAL ends before the recovery target.
     pub(super) fn settings(&self, until: &RecoveryTarget) -> Vec<u8> {
         let words: [&OsStr; 7] = [
             self.program.as_os_str(),
@@ -35,7 +35,7 @@ impl Log {
             command.extend(for_shell(word.as_bytes()));
             command.push(b' ');
         }
-        // The server replaces what begins with a percent sign.
+        // The server replaces placeholders that begin with a percent sign in `restore_command`.
         let mut command = doubled(&command, b"%");
         command.extend_from_slice(b"%f \"%p\"");
         let (name, value) = match until {
@@ -60,7 +60,7 @@ impl Log {
     }
 }
 
-/// `text` with each of `special` twice.
+/// Returns `text` with each of the bytes `special` doubled.
 pub(super) fn doubled(text: &[u8], special: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
@@ -73,7 +73,7 @@ fn for_server(time: Timestamp) -> String {
     time.as_datetime().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
-/// A word as a shell takes it literally.
+/// Returns a word, quoted so that a shell does not interpret it.
 fn for_shell(word: &[u8]) -> Vec<u8> {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/_.:+=@,-".contains(b);
     if !word.is_empty() && word.iter().all(plain) {

@@ -1,21 +1,21 @@
-//! Is the schema of a restored database what it should be?
+//! Comparison of the schema of a restored database with the expected schema.
 
 use similar::TextDiff;
 
-/// How many lines of a difference are shown.
+/// The maximum number of lines of a schema difference that are shown.
 const LINES_MAX: usize = 200;
 
-/// What of two schemas need not be equal, because the restore left it out.
+/// The parts of two schemas that may differ, because the restore left them out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leniency {
-    /// To whom things belong.
+    /// True if owners may differ.
     pub owners: bool,
-    /// Who may do what.
+    /// True if privileges may differ.
     pub privileges: bool,
 }
 
-/// The difference between two schemas, as `diff -u` shows it; `None` when they
-/// are equal. Both are as `pg_dump --schema-only` writes them, normalised.
+/// Returns the difference between two schemas in the format of `diff -u`; `None` if they are equal.
+/// Both inputs are normalized outputs of `pg_dump --schema-only`.
 pub fn difference(expected: &[u8], actual: &[u8], leniency: Leniency) -> Option<String> {
     let lenient = leniency != Leniency::default();
     let side = |schema: &[u8]| match lenient {
@@ -38,8 +38,8 @@ pub fn difference(expected: &[u8], actual: &[u8], leniency: Leniency) -> Option<
     Some(lines.join("\n"))
 }
 
-/// The statements of a schema without what may differ. Comments name owners too,
-/// so they go as well.
+/// Returns the statements of a schema without the parts that may differ. SQL comments name owners
+/// too, so they are removed.
 fn comparable(schema: &str, leniency: Leniency) -> String {
     let differs = |line: &str| {
         let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');

@@ -1,6 +1,5 @@
-//! Bringing a restored data directory to the commit that is wanted, before it gets
-//! its name: a private server recovers it, the migrations run in the one database
-//! that they are for, and the server is stopped in order.
+//! Recovery of a restored data directory before it gets its name. A private server recovers the
+//! cluster. The migrations run in one database of the cluster. The server is then shut down cleanly.
 
 use std::fs;
 use std::path::Path;
@@ -12,61 +11,63 @@ use crate::pg::{Client, quote_ident, quote_literal};
 use crate::process::{OsUser, crash_point};
 use crate::tools::major_of;
 
-/// Where the socket is meanwhile, beside the data.
+/// The directory of the socket during the recovery, beside the data.
 const SOCKET: &str = "server";
 
-/// What is done with a cluster that is back.
+/// The work on a restored cluster.
 pub struct Recovery<'a> {
-    /// The database that goes on, and how. What is called `dbname` there is its name.
+    /// The database to advance, and the steps. Its `dbname` is the name in the cluster.
     pub advance: Advance<'a>,
-    /// Who owns what migrations make, when that role may do it: else the owner of
-    /// the database does.
+    /// The owner of objects that migrations create, if this role may create objects. Otherwise it is
+    /// the owner of the database.
     pub role: String,
-    /// Whether the database is at that commit: at a moment of the log nobody knows.
+    /// True if the database is marked with the commit. After a point-in-time recovery the commit is
+    /// unknown.
     pub mark: bool,
-    /// Whether [`start_clone`](super::start_clone) is to start a server on it then.
+    /// True if [`start_clone`](super::start_clone) starts a server on the directory afterwards.
     pub start: bool,
-    /// Instead of all that: what is taken out of the cluster, which is then thrown
-    /// away.
+    /// Extracts objects from the cluster instead of all steps above. The cluster is then discarded.
     take: Option<Take<'a>>,
 }
 
-/// Takes something out of a cluster.
+/// Extracts objects from a cluster.
 type Take<'a> = &'a dyn Fn(&PrivateServer) -> Result<(), Error>;
 
-/// What came of it.
+/// The result of a recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// In what the schema is not as it should be, when that was allowed.
+    /// The schema difference, if there is one and a difference was allowed.
     pub difference: Option<String>,
-    /// What the schema was compared with.
+    /// The source of the expected schema, if the schema was compared.
     pub compared_with: Option<String>,
-    /// A superuser who may log in, if there is one.
+    /// A superuser that may log in, if there is one.
     pub superuser: Option<String>,
-    /// As whom the migrations ran.
+    /// The role that ran the migrations.
     pub role: String,
-    /// The server of this cluster.
+    /// The server programs for this cluster.
     pub server: ServerBinaries,
 }
 
 impl<'a> Recovery<'a> {
-    /// What is done with a cluster that stays.
+    /// Returns the recovery of a cluster that is kept.
     pub fn new(advance: Advance<'a>, role: &str) -> Self {
         let mark = advance.is_proved();
         Self { advance, role: role.to_owned(), mark, start: false, take: None }
     }
 
-    /// Lets `take` take something out of a cluster that is thrown away.
+    /// Returns the recovery of a cluster that is discarded after `take` has extracted objects from
+    /// it.
     pub(super) fn to_take(advance: Advance<'a>, take: Take<'a>) -> Self {
         Self { take: Some(take), ..Self::new(advance, "") }
     }
 
-    /// Whether the directory gets its name.
+    /// Returns true if the directory gets its final name.
     pub(super) fn keeps(&self) -> bool {
         self.take.is_none()
     }
 
-    /// Refuses what cannot end well, before anything is copied into `partial`.
+    /// Fails if the recovery cannot succeed. Callers check this before they copy anything into
+    /// `partial`.
     pub(super) fn check(&self, partial: &Path) -> Result<(), Error> {
         self.advance.check()?;
         if !Ground::is_short_enough(&partial.join(SOCKET)) {
@@ -80,7 +81,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// The steps, for people.
+    /// Returns the steps, described for people.
     pub(super) fn steps(&self) -> Vec<PlannedStep> {
         let makes = |what: String| PlannedStep::new(what, Effect::Makes);
         let mut steps = vec![makes("recover it with a private server".to_owned())];
@@ -102,7 +103,7 @@ impl<'a> Recovery<'a> {
         steps
     }
 
-    /// Does it with what is being made there.
+    /// Recovers the cluster in `partial`. Returns `None` if the cluster is discarded afterwards.
     pub(super) fn run(&self, partial: &Partial) -> Result<Option<Recovered>, Error> {
         let major = major_in(&partial.data())?;
         let binaries = ServerBinaries::find(&self.advance.programs, major)?;
@@ -154,8 +155,8 @@ impl<'a> Recovery<'a> {
         })
     }
 
-    /// As whom migrations run: as whom they always do, when that role may make
-    /// something in the database; else its owner, else a superuser.
+    /// Returns the role that runs the migrations. It is the configured role if that may create
+    /// objects in the database, else the owner of the database, else a superuser.
     fn role(&self, client: &Client, server: &PrivateServer) -> Result<String, Error> {
         let (dbname, wanted) = (quote_literal(self.advance.dbname), quote_literal(&self.role));
         let sql = format!(
@@ -173,7 +174,7 @@ impl<'a> Recovery<'a> {
     }
 }
 
-/// A superuser who may log in and is not `ours`.
+/// Returns a superuser that may log in and is not `ours`.
 fn superuser(client: &Client, ours: &str) -> Result<Option<String>, Error> {
     let sql = format!(
         "SELECT rolname FROM pg_catalog.pg_roles WHERE rolcanlogin AND rolsuper AND rolname <> {} \
@@ -183,7 +184,7 @@ fn superuser(client: &Client, ours: &str) -> Result<Option<String>, Error> {
     Ok(client.query(&sql)?.into_iter().flatten().flatten().next())
 }
 
-/// A role that may make databases for a while.
+/// A role that temporarily may create databases.
 struct Lent<'a> {
     client: &'a Client,
     role: Option<String>,
@@ -210,7 +211,7 @@ impl<'a> Lent<'a> {
     }
 }
 
-/// The major version of what is there.
+/// Returns the major version of the cluster in `data`.
 fn major_in(data: &Path) -> Result<u32, Error> {
     let path = data.join("PG_VERSION");
     let text = fs::read_to_string(&path).map_err(|error| Error::file("read", &path, error))?;

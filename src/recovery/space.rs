@@ -1,8 +1,8 @@
 //! The directories of tablespaces outside the data directory.
 //!
-//! The caller has named them. The future owner of the data, or other users, may be able to change parts
-//! of their paths. Therefore each directory is opened, made inaccessible to other users while it is
-//! filled, and given to its owner at the end.
+//! The caller has named the directories. The future owner of the data, or other users, may be able to
+//! change parts of their paths. Each directory is therefore opened and made inaccessible to other
+//! users. It is filled, and given to its owner at the end.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,7 +25,7 @@ pub(super) struct Space {
     before: Option<(u32, u32, u32)>,
 }
 
-/// The facts about such a directory that another process needs to clean up.
+/// The facts about a directory that another process needs to clean up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Outside {
     path: Vec<u8>,
@@ -81,7 +81,7 @@ impl Space {
         }
         let before = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
         held.take().map_err(io)?;
-        // No other user can add entries from here on.
+        // No other user can add entries after this point.
         if !held.is_empty().map_err(io)? {
             restore(&held, before).map_err(io)?;
             return Err(refuse(&path, "is not empty", HINT));

@@ -1,12 +1,12 @@
-//! Putting a restored database in the place of another one.
+//! Exchange of a restored database and an existing one.
 
 use crate::pg::{self, Client, ConnInfo, Properties};
 use crate::process::crash_point;
 
 use super::Error;
 
-/// How often sessions that come back are ended again. The server waits up to 5 s
-/// for those that are on their way out.
+/// The maximum number of attempts to terminate sessions that reconnect. The server itself waits up to
+/// 5 s for sessions that are about to exit (`CountOtherDBBackends`).
 const ATTEMPTS: usize = 6;
 
 /// Renames the database `restored` to `dbname`, and the one with that name to `aside`. Both happen
@@ -24,14 +24,15 @@ pub fn swap_in(
     let client = Client::connect(admin, "git-pggit")?;
     let not_marked = client.set_properties(restored, properties)?.map(|error| error.to_string());
     crash_point("recovery.swap.prepared");
-    // A database is never shut for this: who dies here would leave it shut.
+    // Connections to the database are never forbidden for the exchange: after a crash of this process
+    // they would stay forbidden.
     let attempts = if disconnect { ATTEMPTS } else { 1 };
     for left in (0..attempts).rev() {
         if disconnect {
             client.end_sessions(dbname)?;
         }
         match exchange(&client, dbname, restored, aside) {
-            // Somebody came back meanwhile.
+            // A session has connected meanwhile.
             Err(pg::Error::DatabaseInUse { .. }) if left > 0 => {}
             other => {
                 other?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::tools::UndoPart;
 
-/// The number of files that are named; the others are only counted.
+/// The maximum number of files that are named. The other files are only counted.
 const SHOWN_MAX: usize = 5;
 
 /// A file that this program cannot run.
@@ -19,25 +19,25 @@ pub struct Unfit {
 /// The reason why a file cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// It is in a subdirectory of the migrations directory.
+    /// The file is in a subdirectory of the migrations directory.
     Below,
-    /// Its name does not end with `.sql`.
+    /// The name of the file does not end with `.sql`.
     NotSql,
-    /// It is a symbolic link.
+    /// The file is a symbolic link.
     Symlink,
-    /// It is a submodule.
+    /// The entry is a submodule.
     Submodule,
-    /// Its name is not UTF-8.
+    /// The name of the file is not UTF-8.
     NotUtf8,
-    /// Its name says that it undoes another file.
+    /// The name of the file says that it undoes another file.
     Undoes,
-    /// It is a repeatable migration, run again whenever it changes.
+    /// The file is a repeatable migration, which runs again after each change.
     Repeatable,
-    /// It is a baseline, which replaces the migrations before it.
+    /// The file is a baseline, which replaces the migrations before it.
     Baseline,
-    /// It is a callback, run before or after other migrations.
+    /// The file is a callback, which runs before or after other migrations.
     Callback,
-    /// It has a part that undoes the rest.
+    /// The file has a part that undoes the rest of the file.
     UndoPart(UndoPart),
 }
 

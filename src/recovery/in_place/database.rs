@@ -1,4 +1,4 @@
-//! Two databases that change their names.
+//! Exchange of the names of two databases.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use super::{Identity, Place, Site, Spot};
 use crate::domain::CommitId;
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Template, check_name};
 
-/// Endings of the names of the two.
+/// Suffixes of the temporary names.
 const BESIDE: &str = "~restored";
 const ASIDE: &str = "~before";
 
-/// A database that is replaced.
+/// A database to be replaced.
 pub struct DatabaseSite {
     admin: ConnInfo,
     client: Client,
@@ -22,14 +22,14 @@ pub struct DatabaseSite {
     dbname: String,
     beside: String,
     aside: String,
-    /// The commit that the new one is at.
+    /// The commit of the new database.
     commit: CommitId,
     disconnect: bool,
 }
 
 impl DatabaseSite {
-    /// The database `dbname` on the server of `admin`. With `disconnect`, sessions
-    /// in it are ended when the names change.
+    /// Returns the database `dbname` on the server of `admin`. With `disconnect`, its sessions are
+    /// terminated when the names are exchanged. Fails if the server cannot be reached.
     pub fn at(admin: &ConnInfo, dbname: &str, commit: CommitId, disconnect: bool) -> Result<Self, Error> {
         check_name(dbname)?;
         let client = Client::connect(admin, "git-pggit")?;
@@ -42,7 +42,7 @@ impl DatabaseSite {
         Ok(Self { admin, client, system_identifier, dbname, beside, aside, commit, disconnect })
     }
 
-    /// What the journal is to say.
+    /// Returns the target for the journal.
     pub fn place(&self) -> Place {
         Place::Database {
             server: self.admin.to_url(),
@@ -53,8 +53,8 @@ impl DatabaseSite {
         }
     }
 
-    /// Refuses when there is nothing to replace, something else has one of the
-    /// names, or somebody is connected who may not be sent away.
+    /// Fails if the database does not exist, if another database has one of the names, or if sessions
+    /// are connected that may not be terminated.
     pub fn preflight(&self) -> Result<(), Error> {
         if !self.client.database_exists(&self.dbname)? {
             return Err(Error::NothingThere { dbname: self.dbname.clone() });
@@ -73,12 +73,12 @@ impl DatabaseSite {
         }
     }
 
-    /// How the database in place is reached.
+    /// Returns the connection to the database in place.
     pub fn conninfo(&self) -> ConnInfo {
         self.admin.with_dbname(&self.dbname)
     }
 
-    /// The server's cluster.
+    /// Returns the system identifier of the server's cluster.
     pub fn system_identifier(&self) -> &str {
         &self.system_identifier
     }
@@ -93,7 +93,7 @@ impl DatabaseSite {
     }
 }
 
-/// `name` with an ending, cut so that it is a name.
+/// Returns `name` with a suffix. The name is truncated to the maximum length of a PostgreSQL name.
 fn with_ending(name: &str, ending: &str) -> String {
     let mut cut = name.len().min(NAME_BYTES_MAX - ending.len());
     while !name.is_char_boundary(cut) {
@@ -110,12 +110,12 @@ impl Site for DatabaseSite {
 
     fn exchange(&self, other: Spot) -> Result<(), Error> {
         let Some(comes) = self.name(other) else { return Ok(()) };
-        // The one that comes back has its properties already.
+        // A database that is put back already has its properties.
         let (goes_to, properties) = match other {
             Spot::Aside => (&self.beside, self.client.properties(comes)?),
             _ => (&self.aside, self.client.properties(&self.dbname)?.with_mark(self.commit.as_str())),
         };
-        // A missing mark was reported when the new database was made.
+        // A missing mark was reported when the new database was created.
         swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect).map(drop)
     }
 
@@ -126,7 +126,8 @@ impl Site for DatabaseSite {
 
     fn remove(&self, at: Spot, _: &[PathBuf]) -> Result<(), Error> {
         let Some(name) = self.name(at).filter(|_| at != Spot::InPlace) else { return Ok(()) };
-        // What was restored and not taken is nobody's; what was there before may be looked at still.
+        // A restored database that was never in place has no users. The original database may still
+        // be in use.
         let force = self.disconnect || at == Spot::Beside;
         Ok(self.client.drop_database(name, force)?)
     }

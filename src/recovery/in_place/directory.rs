@@ -1,4 +1,4 @@
-//! Two data directories that change places.
+//! Exchange of two data directories.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,11 +15,11 @@ use super::super::place::{PID_FILE, given, server_on, standing_in, sweep_partial
 use super::{Identity, Place, Site, Spot};
 use crate::process::{OsUser, Pinned};
 
-/// Endings of the names of the two.
+/// Suffixes of the temporary names.
 const BESIDE: &str = ".pggit-new";
 const ASIDE: &str = ".pggit-old";
 
-/// A data directory that is replaced.
+/// A data directory to be replaced.
 #[derive(Debug, Clone)]
 pub struct DirectorySite {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub struct DirectorySite {
 }
 
 impl DirectorySite {
-    /// The data directory at `path`, if it can be replaced.
+    /// Returns the data directory at `path`. Fails if it cannot be replaced.
     pub fn at(path: &Path) -> Result<Self, Error> {
         let refuse = |reason: &str, hint| {
             Err(Error::Directory { path: path.to_owned(), reason: reason.to_owned(), hint })
@@ -58,7 +58,7 @@ impl DirectorySite {
         Ok(Self { path: real, beside, aside, mapped: Vec::new() })
     }
 
-    /// What a journal says about it.
+    /// Returns the data directory that a journal names.
     pub fn of(path: &Path, beside: &Path, aside: &Path) -> Self {
         let (path, beside, aside) = (path.to_owned(), beside.to_owned(), aside.to_owned());
         Self { path, beside, aside, mapped: Vec::new() }
@@ -72,13 +72,13 @@ impl DirectorySite {
         self
     }
 
-    /// What the journal is to say.
+    /// Returns the target for the journal.
     pub fn place(&self) -> Place {
         let Self { path, beside, aside, .. } = self.clone();
         Place::Directory { path, beside, aside }
     }
 
-    /// Refuses when something else has one of the names, or a server runs.
+    /// Fails if another object has one of the names, or if a server runs on the directory.
     pub fn preflight(&self) -> Result<(), Error> {
         for path in [&self.beside, &self.aside] {
             if path.symlink_metadata().is_ok() {
@@ -92,7 +92,7 @@ impl DirectorySite {
         self.at_rest(&self.path)
     }
 
-    /// Makes the directory for the new one, of the same owner as the old one.
+    /// Creates the directory for the new data directory, with the owner of the old one.
     pub fn prepare(&self) -> Result<(), Error> {
         let failed = |error| Error::file("make", &self.beside, error);
         let (above, owner) = self.above().map_err(failed)?;
@@ -130,17 +130,17 @@ impl DirectorySite {
         if (meta.uid(), meta.gid()) == owner { Ok(()) } else { made.give(owner) }
     }
 
-    /// The place.
+    /// Returns the path of the data directory to replace.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the new one is made.
+    /// Returns the path under which the new data directory is created.
     pub fn beside(&self) -> &Path {
         &self.beside
     }
 
-    /// The directories of the tablespaces of what is at a spot.
+    /// Returns the directories of the tablespaces of the data directory at a position.
     pub fn tablespaces(&self, at: Spot) -> Vec<PathBuf> {
         let links = self.path_of(at).and_then(|path| fs::read_dir(path.join("pg_tblspc")).ok());
         links.into_iter().flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok()).collect()
@@ -189,7 +189,7 @@ impl Site for DirectorySite {
         self.at_rest(other)?;
         match renameat_with(CWD, &self.path, CWD, other, RenameFlags::EXCHANGE) {
             Ok(()) => {}
-            // This file system cannot do it in one step.
+            // This file system does not support an atomic exchange.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 let free = if other == self.aside { &self.beside } else { &self.aside };
                 fs::rename(&self.path, free).map_err(|error| Error::file("move", &self.path, error))?;
@@ -224,7 +224,7 @@ impl Site for DirectorySite {
                 continue;
             }
             for entry in fs::read_dir(held.path()).into_iter().flatten().flatten() {
-                // What servers make there; another thing is not theirs.
+                // Servers create only entries with this prefix. Other entries belong to others.
                 if entry.file_name().as_encoded_bytes().starts_with(b"PG_") {
                     remove(&entry.path())?;
                 }
@@ -253,9 +253,9 @@ fn name(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
 }
 
-/// Keeps servers from starting on a data directory, by the file that they look
-/// for. It goes from the directory wherever that is moved; one that is left by
-/// a crash names a process that is gone, which no server minds.
+/// Prevents servers from starting on a data directory, by the PID file that a server checks at its
+/// start. The file is removed on drop, wherever the directory was moved to. A file that remains after
+/// a crash names a process that no longer exists, and a server ignores such a file.
 struct Latch(Option<File>);
 
 impl Latch {
@@ -276,7 +276,7 @@ impl Latch {
                 writeln!(made, "{}\n{}", std::process::id(), path.display()).map_err(failed)?;
                 true
             }
-            // That of a server that died, or has just been started.
+            // The PID file belongs to a crashed server, or to a server that has just started.
             Err(rustix::io::Errno::EXIST) => match server_on(path) {
                 Some(pid) => return Err(running(pid)),
                 None => false,

@@ -1,11 +1,12 @@
-//! What is being put in the place of what, in files that outlive us.
+//! Journals of in-place restores: which restored object replaces which existing one. The files
+//! survive a crash of this process.
 //!
 //! ```text
 //! .git/pggit/restores/<id>/journal.json   see [`Journal`]
 //!                          lock           held by the process that works on it
 //! ```
 //!
-//! There is one for each place, so its id is made of the place.
+//! Each target has at most one journal. The id of the restore is derived from the target.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -23,10 +24,10 @@ use crate::process::write_private;
 const JOURNAL: &str = "journal.json";
 const DRAFT: &str = "journal.json.new";
 const LOCK: &str = "lock";
-/// The layout of the file.
+/// The version of the file format.
 const FORMAT: u32 = 1;
 
-/// What a directory or a database is, whatever it is called.
+/// Identifies a directory or a database independently of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Identity {
@@ -36,7 +37,7 @@ pub enum Identity {
     Oid(u32),
 }
 
-/// What is replaced, and the names that the two have meanwhile.
+/// The object to replace, and the temporary names of both objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -65,7 +66,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The id of the restore into it.
+    /// Returns the id of the restore into this target.
     pub fn id(&self) -> String {
         let text = match self {
             Self::Database { system_identifier, dbname, .. } => format!("{system_identifier} {dbname}"),
@@ -74,7 +75,7 @@ impl Place {
         Digest::of(text.as_bytes()).hex()[..12].to_owned()
     }
 
-    /// What the old one is called when the new one is in place.
+    /// Returns the name of the old object while the new one is in place.
     pub fn aside(&self) -> String {
         match self {
             Self::Database { aside, .. } => format!("database {aside}"),
@@ -92,53 +93,53 @@ impl fmt::Display for Place {
     }
 }
 
-/// How far it is meant to have come.
+/// The intended stage of a restore. It is recorded before the stage begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The new one is being made.
+    /// The new object is being created.
     Making,
-    /// The new one is complete; the two may change places now.
+    /// The new object is complete. The names may be exchanged.
     Ready,
-    /// The new one is in place.
+    /// The new object is in place.
     Replaced,
-    /// The old one is put back.
+    /// The old object is being put back.
     Aborting,
-    /// The old one is removed.
+    /// The old object is being removed.
     Finishing,
 }
 
-/// One restore into a place where something is.
+/// An in-place restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
-    /// The layout.
+    /// The version of the file format.
     pub format: u32,
-    /// The backup.
+    /// The restored backup.
     pub backup: BackupId,
-    /// The commit that it is to be at.
+    /// The wanted commit.
     pub commit: CommitId,
-    /// When it was begun.
+    /// The time at which the restore began.
     pub begun_at: Timestamp,
-    /// Where.
+    /// The target of the restore.
     pub place: Place,
-    /// How far.
+    /// The stage of the restore.
     pub stage: Stage,
-    /// What was there.
+    /// The identity of the replaced directory or database.
     pub old: Identity,
-    /// What was made, once it is complete.
+    /// The identity of the restored directory or database, once it is complete.
     pub new: Option<Identity>,
-    /// Directories of tablespaces that belong to the new one.
+    /// Directories of tablespaces that belong to the restored data directory.
     #[serde(default)]
     pub outside: Vec<PathBuf>,
-    /// What its schema was compared with, and in what it differs.
+    /// The source of the expected schema, and the accepted schema difference if there is one.
     #[serde(default)]
     pub schema: Option<(String, Option<String>)>,
-    /// What was asked for, to do it again.
+    /// The restore request, for a resume.
     pub request: Value,
 }
 
 impl Journal {
-    /// A restore that is about to begin.
+    /// Returns the journal of a restore that is about to begin.
     pub fn new(
         backup: BackupId,
         commit: CommitId,
@@ -169,7 +170,7 @@ pub struct Journals {
     dir: PathBuf,
 }
 
-/// A restore that nobody else works on as long as this is held.
+/// A restore that is locked by this process until the value is dropped.
 #[derive(Debug)]
 pub struct Open {
     dir: PathBuf,
@@ -178,12 +179,13 @@ pub struct Open {
 }
 
 impl Journals {
-    /// Those in `dir`, which need not exist.
+    /// Returns the journals in `dir`. The directory may be missing.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// All that are not over, by id, and whether somebody works on them now.
+    /// Returns the id and the journal of each unfinished restore, sorted by id, and whether a process
+    /// holds its lock. Fails if a journal cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Journal, bool)>, Error> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -202,7 +204,8 @@ impl Journals {
         Ok(all)
     }
 
-    /// Begins one. Another one into the same place has to be over.
+    /// Begins a restore. Fails if an earlier restore into the same target is unfinished, or if
+    /// another process holds its lock.
     pub fn begin(&self, journal: Journal) -> Result<Open, Error> {
         let dir = self.dir.join(journal.place.id());
         DirBuilder::new()
@@ -218,7 +221,8 @@ impl Journals {
         Ok(Open { dir, journal, _lock: lock })
     }
 
-    /// Takes one up.
+    /// Opens and locks an unfinished restore. Fails if the id is unknown, or if another process holds
+    /// the lock.
     pub fn open(&self, id: &str) -> Result<Open, Error> {
         let dir = self.dir.join(id);
         let unknown = || Error::NoRestore { id: id.to_owned() };
@@ -232,17 +236,17 @@ impl Journals {
 }
 
 impl Open {
-    /// What is known of it.
+    /// Returns the journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Its id.
+    /// Returns the id of the restore.
     pub fn id(&self) -> String {
         self.journal.place.id()
     }
 
-    /// Changes it, durably.
+    /// Changes the journal durably. Fails if the file cannot be written.
     pub fn advance(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
         let mut changed = self.journal.clone();
         change(&mut changed);
@@ -251,11 +255,11 @@ impl Open {
         Ok(())
     }
 
-    /// It is over.
+    /// Removes the journal. The restore is then over. Fails if the file cannot be removed.
     pub fn close(self) -> Result<(), Error> {
         let file = self.dir.join(JOURNAL);
         fs::remove_file(&file).map_err(|error| Error::file("remove", &file, error))?;
-        // Whoever waits for the lock sees that there is no journal any more.
+        // A process that waits for the lock finds no journal.
         let _ = fs::remove_dir_all(&self.dir);
         Ok(())
     }
@@ -293,7 +297,7 @@ fn read(dir: &Path) -> Result<Option<Journal>, Error> {
     }
 }
 
-/// Either the old or the new content is there, whatever happens.
+/// Replaces the journal atomically: after a crash the file has either the old or the new content.
 fn write(dir: &Path, journal: &Journal) -> Result<(), Error> {
     let (draft, path) = (dir.join(DRAFT), dir.join(JOURNAL));
     let failed = |error| Error::file("write", &path, error);

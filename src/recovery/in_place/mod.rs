@@ -1,14 +1,14 @@
-//! Putting what was restored in the place of what is there.
+//! In-place restores: a restored database or data directory replaces an existing one.
 //!
-//! The new one is made beside the old one, under a name of its own, as every
-//! restore makes something new. When it is complete, the two change places: two
-//! directories in one step of the file system, two databases in one transaction.
-//! The old one stays aside until somebody says that nobody needs it any more.
+//! The new object is created beside the old one, under a temporary name, like every other restore.
+//! When the new object is complete, the two exchange names. Two directories do so in one operation of
+//! the file system, two databases in one transaction. The old object is kept under the name `aside`
+//! until the user finishes the restore.
 //!
-//! What is meant to happen is written down before it is done ([`Journals`]). What
-//! has happened is not: it is seen, because a directory and a database are known by
-//! their inode and their oid, whatever they are called. So whoever comes after a
-//! crash goes on, or back, from where things are:
+//! Each intended step is recorded before its execution ([`Journals`]). The result of a step is not
+//! recorded but observed: a directory is identified by its inode and a database by its oid,
+//! independently of the name. After a crash the next process therefore resumes or aborts from the
+//! observed state:
 //!
 //! ```text
 //!   stage      in place   aside           what may follow
@@ -30,32 +30,32 @@ pub use journal::{Identity, Journal, Journals, Open, Place, Stage};
 use super::Error;
 use crate::process::crash_point;
 
-/// Where one of the two is.
+/// The position of the old or the new object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spot {
-    /// In the place that the old one had.
+    /// The original name of the old object.
     InPlace,
-    /// Under the name that the new one is made under.
+    /// The temporary name under which the new object is created.
     Beside,
-    /// Under the name that the old one is kept under.
+    /// The name under which the old object is kept.
     Aside,
-    /// Nowhere.
+    /// No name: the object does not exist.
     Gone,
 }
 
-/// Where both are.
+/// The positions of both objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stand {
-    /// The one that was there.
+    /// The position of the old object.
     pub old: Spot,
-    /// The one that was restored; gone as long as it is being made.
+    /// The position of the new object; `Gone` until it is complete.
     pub new: Spot,
 }
 
-/// What has three names, of which two are taken: directories, or databases.
+/// Three names for two objects, which are directories or databases.
 pub trait Site {
-    /// Where the one with this identity is.
+    /// Returns the position of the object with this identity.
     fn spot(&self, of: Identity) -> Result<Spot, Error> {
         for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
             if self.identity(spot)? == Some(of) {
@@ -64,29 +64,29 @@ pub trait Site {
         }
         Ok(Spot::Gone)
     }
-    /// The identity of what is at a spot.
+    /// Returns the identity of the object at a position, if there is one.
     fn identity(&self, at: Spot) -> Result<Option<Identity>, Error>;
-    /// Lets what is in place and what is at `other` change places, so that nobody
-    /// ever sees the place empty where that can be had.
+    /// Exchanges the object in place and the object at `other`. If the system supports it, the
+    /// exchange is atomic, so that the original name always exists.
     fn exchange(&self, other: Spot) -> Result<(), Error>;
-    /// Moves what is at `from` to `to`, where nothing is.
+    /// Renames the object at `from` to `to`. The name `to` must be free.
     fn shift(&self, from: Spot, to: Spot) -> Result<(), Error>;
-    /// Removes what is at a spot that is not the place itself, with all that belongs
-    /// to it.
+    /// Removes the object at a position other than the place itself, with everything that belongs to
+    /// it.
     fn remove(&self, at: Spot, outside: &[std::path::PathBuf]) -> Result<(), Error>;
-    /// The directories elsewhere that belong to what is at a spot, and to nothing else.
+    /// Returns the external directories that belong only to the object at a position.
     fn outside(&self, at: Spot) -> Vec<std::path::PathBuf>;
-    /// Removes what a restore that died has left under names of its own.
+    /// Removes the leftovers that a crashed restore has left under temporary names.
     fn sweep(&self) -> Result<(), Error>;
 }
 
-/// Where both are now.
+/// Returns the current positions of both objects.
 pub fn stand(journal: &Journal, site: &dyn Site) -> Result<Stand, Error> {
     let new = journal.new.map_or(Ok(Spot::Gone), |new| site.spot(new))?;
     Ok(Stand { old: site.spot(journal.old)?, new })
 }
 
-/// Says that what was made beside is complete.
+/// Records that the new object is complete. Fails if the new object does not exist.
 pub fn made(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
     let Some(new) = site.identity(Spot::Beside)? else {
         return Err(Error::Strange {
@@ -103,7 +103,7 @@ pub fn made(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what an attempt that did not come to its end has left beside.
+/// Removes the incomplete object of an interrupted attempt.
 pub fn clear(open: &Open, site: &dyn Site) -> Result<(), Error> {
     if open.journal().stage != Stage::Making {
         return Ok(());
@@ -114,7 +114,7 @@ pub fn clear(open: &Open, site: &dyn Site) -> Result<(), Error> {
     site.sweep()
 }
 
-/// Puts the new one in place and the old one aside.
+/// Exchanges the names, so that the new object is in place and the old one is aside.
 pub fn replace(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
     loop {
         match stand(open.journal(), site)? {
@@ -131,8 +131,8 @@ pub fn replace(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts the old one back in place and removes the new one. Then nothing is left
-/// of the restore.
+/// Puts the old object back in place and removes the new one. The restore is then over, without
+/// leftovers.
 pub fn put_back(mut open: Open, site: &dyn Site) -> Result<(), Error> {
     let before = stand(open.journal(), site)?;
     if matches!(before, Stand { old: Spot::Gone, .. }) {
@@ -153,7 +153,7 @@ pub fn put_back(mut open: Open, site: &dyn Site) -> Result<(), Error> {
     open.close()
 }
 
-/// Removes the old one. Then the restore is over.
+/// Removes the old object. The restore is then over.
 pub fn finish(mut open: Open, site: &dyn Site) -> Result<(), Error> {
     open.advance(|journal| journal.stage = Stage::Finishing)?;
     crash_point("recovery.in-place.finishing");

@@ -1,5 +1,5 @@
-//! Whatever fails and whenever: afterwards one of the two is in place, and the
-//! way to either end is open.
+//! After every failure of every operation one of the two objects is in place, and the restore can be
+//! finished or aborted.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -14,12 +14,11 @@ use crate::domain::{BackupId, Timestamp};
 const OLD: Identity = Identity::Oid(1);
 const NEW: Identity = Identity::Oid(2);
 
-/// Three names in memory. The operation whose number is `fails_at` fails, before
-/// or after it has done its work.
+/// Three names in memory. The operation with the number `fails_at` fails before or after its effect.
 struct Names {
     at: RefCell<[Option<Identity>; 3]>,
-    /// Whether two change places in one step, as databases with three names do, in
-    /// one step without the third name, or in two.
+    /// The kind of exchange: atomic with the third name, as for databases; atomic without the third
+    /// name; or in two operations.
     way: u8,
     operations: Cell<usize>,
     fails_at: Cell<usize>,
@@ -93,8 +92,8 @@ fn directory(path: &str) -> Place {
     Place::Directory { path, beside, aside }
 }
 
-/// Opens a journal that nobody works on. A child of another test holds its lock, too, until it has
-/// become its program.
+/// Opens a journal that no other process uses. A child process of another test inherits the lock
+/// until its `exec`.
 fn reopened(journals: &Journals, id: &str) -> Result<Open, Error> {
     loop {
         match journals.open(id) {
@@ -218,7 +217,7 @@ fn two_directories_change_places_and_back() {
     assert!(!site.beside().exists() && shared.join("PG_16_1").exists() && !own.join("PG_16_1").exists());
     assert!(own.join("note").exists() && strange.join("PG_16_1").exists());
     put_back(open, &site).unwrap();
-    // Gone altogether: nobody makes up what is not there.
+    // If neither object exists under any name, replacement and abort fail and change nothing.
     let mut open = journals.begin(journal(site.place(), Identity::Inode(1, 1))).unwrap();
     assert!(matches!(replace(&mut open, &site), Err(Error::Strange { .. })));
     assert!(matches!(put_back(open, &site), Err(Error::Strange { .. })));

@@ -1,4 +1,4 @@
-//! A directory for a cluster that is restored only to take something out of it.
+//! A scratch directory for a cluster that is restored only to extract a part of it.
 //!
 //! ```text
 //! pggit-part-<random>/  ours; others may pass through it
@@ -14,13 +14,13 @@ use super::super::{Error, Home};
 use crate::process::{OwnedDir, Pinned, Strays};
 
 const PREFIX: &str = Ground::FOR_PARTS;
-/// The directory in it that would become the data directory.
+/// The name of the future data directory in `home`.
 const CLUSTER: &str = "cluster";
 
-/// It goes when this goes.
+/// A scratch directory. It is removed on drop.
 #[derive(Debug)]
 pub(super) struct Holder {
-    /// Removed on drop, after everything that runs in it has ended.
+    /// The directory. It is removed after all programs in it have ended.
     _dir: OwnedDir,
     home: Home,
     /// Finds processes that code from the backup has left running.
@@ -28,7 +28,8 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// Makes one below `scratch`, and removes what dead processes have left there.
+    /// Creates a scratch directory below `scratch`, and removes those of crashed processes. Fails if
+    /// the user for scratch servers is not usable.
     pub(super) fn make(scratch: &Path, user: Option<&str>) -> Result<Self, Error> {
         let user = server_user(user)?;
         let base = scratch.canonicalize().map_err(|error| Error::file("use", scratch, error))?;
@@ -48,17 +49,17 @@ impl Holder {
         Ok(Self { home: Home { held: home, owner }, strays, _dir: dir })
     }
 
-    /// Returns the directory in which the cluster and its tablespaces are made.
+    /// Returns the directory in which the cluster and its tablespaces are created.
     pub(super) fn home(&self) -> &Home {
         &self.home
     }
 
-    /// What would become the data directory.
+    /// Returns the path of the future data directory.
     pub(super) fn cluster(&self) -> PathBuf {
         self.home.held.real().join(CLUSTER)
     }
 
-    /// Where a tablespace goes.
+    /// Returns the directory for a tablespace.
     pub(super) fn space(&self, number: usize) -> PathBuf {
         self.home.held.real().join(format!("space-{number}"))
     }

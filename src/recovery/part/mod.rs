@@ -1,9 +1,8 @@
-//! A database, or a part of one, out of a backup and into a new database.
+//! Extraction of a database, or of a part of a database, from a backup into a new database.
 //!
-//! A copy of a cluster is restored into a directory that is thrown away; a server
-//! that nobody else reaches recovers it, and `pg_dump` takes the part out. A part
-//! of a dump is taken the same way out of a database that is thrown away, so that
-//! a table means the same whatever the backup was made with: its rows, indexes,
+//! A physical backup is restored into a scratch cluster. A private server recovers the scratch
+//! cluster, and `pg_dump` extracts the part. A part of a dump is extracted in the same way from a
+//! scratch database. A table therefore means the same for every backup type: its rows, indexes,
 //! constraints, triggers and sequences.
 
 mod holder;
@@ -34,40 +33,40 @@ use selection::{Resolved, left_out};
 
 pub use selection::Selection;
 
-/// What the server's activity views call us.
+/// The application name of this program in `pg_stat_activity`.
 const APPLICATION: &str = "git-pggit";
 
-/// From this version on pg_dump takes extensions along with a part.
+/// The first version of pg_dump that includes extensions in a dump of a part.
 const KNOWS_EXTENSIONS: u32 = 14;
 
-/// A part of a backup that is wanted.
+/// The extraction of a part of a backup.
 pub struct Part<'a> {
-    /// The backup, the name of the new database, and what is done when the data
-    /// are there.
+    /// The backup, the name of the new database, and the steps after the load.
     pub advance: Advance<'a>,
-    /// A database of the server in which it is to be made.
+    /// The connection to a database of the server on which the new database is created.
     pub admin: ConnInfo,
-    /// The database in the copy of a cluster.
+    /// The name of the database in the physical backup.
     pub dbname: String,
-    /// Which part of it.
+    /// The part of the database.
     pub selection: Selection,
-    /// Whether the new database is at the commit in the end: a part is at none.
+    /// True if the new database is marked with the commit. A part is never marked, because it is at
+    /// no commit.
     pub mark: bool,
-    /// Whether roles that the server lacks are made.
+    /// True if missing roles are created.
     pub globals: bool,
-    /// Where clusters are made that are thrown away.
+    /// The directory for scratch clusters.
     pub scratch: PathBuf,
-    /// As whom they run when we are root.
+    /// The user of scratch servers if this process is root.
     pub scratch_user: Option<String>,
 }
 
-/// Where the backup is.
+/// The location of the backup.
 pub enum Kept<'a> {
-    /// A dump; what it takes to reach it.
+    /// A dump, with the access to its bytes.
     Dump(Access),
-    /// Copies of a cluster that are ours, the full one first.
+    /// A backup chain of physical backups in our stores, the full backup first.
     Store(&'a [(Backup, Access)], &'a dyn Adapter),
-    /// A copy that its tool keeps.
+    /// A physical backup in the repository of its tool.
     Tool(&'a dyn Adapter),
 }
 
@@ -79,7 +78,7 @@ struct Copied {
 }
 
 impl Part<'_> {
-    /// Takes it out. When that fails, nothing is left of it.
+    /// Extracts the part. If that fails, everything that was created is removed.
     pub fn run(&self, kept: &Kept<'_>) -> Result<Restored, Error> {
         let begun = Instant::now();
         self.advance.check()?;
@@ -100,7 +99,7 @@ impl Part<'_> {
         Ok(Restored { duration: begun.elapsed(), ..restored? })
     }
 
-    /// What is going to be done, for people, and what stands against it now.
+    /// Describes the steps for people, and returns the errors that prevent them now.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let makes = |what: String| PlannedStep::new(what, Effect::Makes);
         let client = Client::connect(&self.admin, APPLICATION)?;
@@ -169,8 +168,8 @@ impl Part<'_> {
         }
     }
 
-    /// Each tablespace goes where the cluster goes, and not where it was: there,
-    /// somebody else may be at work.
+    /// Maps each tablespace to a directory beside the scratch cluster. The original directory may be
+    /// in use by another server.
     fn spaces(
         &self,
         adapter: &dyn Adapter,
@@ -194,7 +193,8 @@ impl Part<'_> {
         Error::NotRestorable { backup: self.advance.backup.id.to_string(), reason: reason.into() }
     }
 
-    /// Lets a server recover what `restore` makes, and takes it out of that.
+    /// Starts a private server on the cluster that `restore` creates, and extracts the part from that
+    /// server.
     fn out_of_cluster(
         &self,
         restore: &dyn Fn(&Holder, &Recovery<'_>) -> Result<(), Error>,
@@ -233,8 +233,7 @@ impl Part<'_> {
         restored.into_inner().ok_or_else(|| self.refuse("nothing was taken out of it"))
     }
 
-    /// Restores all of a dump into a database that is thrown away, and takes it out
-    /// of that.
+    /// Restores the whole dump into a scratch database, and extracts the part from that database.
     fn out_of_dump(&self, access: Access) -> Result<Restored, Error> {
         let advance = &self.advance;
         let whole = Restore {
@@ -289,8 +288,8 @@ impl Part<'_> {
             .then_prove(advance.expected.source())
     }
 
-    /// From the one database, which programs reach by `connection`, into the new one. `settings` are
-    /// those that the original database has.
+    /// Copies the part from the source database, which programs reach by `connection`, into the new
+    /// database. `settings` are the settings of the original database.
     fn copy(
         &self,
         connection: &Connection,
@@ -339,8 +338,8 @@ impl Part<'_> {
         Ok(Copied { difference, left_out, not_marked })
     }
 
-    /// `pg_dump` of the one into `pg_restore` of the other; what a part refers to
-    /// and does not have is left out, and returned.
+    /// Pipes `pg_dump` of the source into `pg_restore` of the target. Returns the objects that were
+    /// left out because they refer to objects outside the part.
     fn transfer(
         &self,
         tools: &PgTools,
@@ -383,7 +382,8 @@ impl Part<'_> {
     }
 }
 
-/// Whether it only lacks what is not in the part. Roles are a matter of their own.
+/// Returns true if all errors are about objects outside the part. Missing roles are checked
+/// separately.
 fn is_tolerable(stderr: &str) -> bool {
     let lacks_role = |what: &String| what.contains("role \"") && what.contains("\" does not exist");
     left_out(stderr).is_some_and(|all| !all.iter().any(lacks_role))

@@ -1,4 +1,4 @@
-//! Which part of a database is taken out, and whether all of it came along.
+//! The selection of a part of a database, and the check that the part was copied completely.
 
 use std::collections::BTreeSet;
 
@@ -6,39 +6,40 @@ use super::super::Error;
 use crate::domain::TableName;
 use crate::pg::{Client, quote_ident, quote_literal};
 
-/// A part of a database: schemas, or tables with what belongs to them. Nothing:
-/// all of it.
+/// A part of a database: schemas, or tables with their dependent objects. If both lists are empty, it
+/// is the whole database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The schemas, by name.
+    /// The names of the schemas.
     pub schemas: Vec<String>,
-    /// The tables; a name without a schema means each table of that name.
+    /// The names of the tables. A name without a schema selects the tables of that name in all
+    /// schemas.
     pub tables: Vec<TableName>,
 }
 
-/// What it comes to in a database.
+/// The objects that a selection matches in a database.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    /// Tables and their partitions; with `selection.schemas` none.
+    /// The tables with their partitions; empty if schemas are selected.
     pub(super) tables: Vec<TableName>,
-    /// The schemas that the tables are in.
+    /// The schemas of the tables.
     pub(super) schemas: BTreeSet<String>,
 }
 
 impl Selection {
-    /// Whether it is all.
+    /// Returns true if the whole database is selected.
     pub fn is_all(&self) -> bool {
         self.schemas.is_empty() && self.tables.is_empty()
     }
 
-    /// In words.
+    /// Returns a description of the selection.
     pub fn words(&self) -> String {
         let schemas = self.schemas.iter().map(|name| format!("schema {}", quote_ident(name)));
         let tables = self.tables.iter().map(|table| format!("table {table}"));
         schemas.chain(tables).collect::<Vec<_>>().join(", ")
     }
 
-    /// Finds all of it; with the partitions that tables have.
+    /// Finds the selected objects, with the partitions of tables. Fails if an object does not exist.
     pub(super) fn resolve(&self, client: &Client) -> Result<Resolved, Error> {
         for schema in &self.schemas {
             let sql =
@@ -75,7 +76,8 @@ impl Selection {
         Ok(resolved)
     }
 
-    /// The tables and materialized views of it that have rows, each with its schema.
+    /// Returns the schema and the name of each selected table and materialized view, and whether it
+    /// has rows.
     fn filled(&self, resolved: &Resolved, client: &Client) -> Result<Vec<(String, String, bool)>, Error> {
         let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
         let which = match self.schemas.is_empty() {
@@ -105,8 +107,8 @@ impl Selection {
         Ok(all)
     }
 
-    /// The tables of `source` that are not in `target`, or are empty there and were
-    /// not: the rows of one come all or not at all.
+    /// Returns the tables of `source` that are missing in `target`, or are empty only there. No count
+    /// is necessary, because `COPY` loads all rows of a table or none.
     pub(super) fn missing(
         &self,
         resolved: &Resolved,
@@ -125,11 +127,11 @@ impl Selection {
     }
 }
 
-/// The longest statement that is shown.
+/// The maximum length of a statement in a message.
 const STATEMENT: usize = 160;
 
-/// What could not be made and why, in the words of `pg_restore`; `None` when it did
-/// not come to its end.
+/// Returns the objects that `pg_restore` could not create, with its error messages. Returns `None` if
+/// `pg_restore` stopped early.
 pub(super) fn left_out(stderr: &str) -> Option<Vec<String>> {
     let mut found: Vec<(String, String)> = Vec::new();
     let (mut in_statement, mut ended) = (false, false);
@@ -151,7 +153,7 @@ pub(super) fn left_out(stderr: &str) -> Option<Vec<String>> {
             }
         }
     }
-    // Each new database has a schema `public`, and may have extensions.
+    // A new database has a schema `public` from the start, and may have extensions.
     let made = ["CREATE SCHEMA ", "CREATE EXTENSION "];
     found.retain(|(what, why)| {
         !(why.ends_with("already exists") && made.iter().any(|begin| what.starts_with(begin)))

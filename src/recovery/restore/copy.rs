@@ -1,4 +1,4 @@
-//! Copies of a database at a commit, for `with` and `checkout`.
+//! Clones of a database at a commit, for `with` and `checkout`.
 
 use super::target::mask;
 use super::{SchemaComparison, Target, admin_of};
@@ -8,39 +8,39 @@ use crate::progress::Progress;
 use crate::recovery::{Advance, CloneNote, Error, Leniency, Restore, sweep_clones};
 use crate::workspace::{Workspace, connect, places, store};
 
-/// A copy to create.
+/// A request for a clone.
 pub struct CopyRequest<'a> {
-    /// The name of the database.
+    /// The name of the clone database.
     pub dbname: String,
-    /// The server, if it is not that of the configured database.
+    /// The server, if it differs from the server of the configured database.
     pub server: Option<&'a str>,
-    /// The process after whose end the copy may be dropped.
+    /// The owner process. The clone may be dropped after the process has exited.
     pub owner: Option<Owner>,
-    /// Whether sessions may write by default.
+    /// True if sessions may write by default.
     pub writable: bool,
-    /// Owners are not restored.
+    /// True if owners are not restored.
     pub no_owner: bool,
-    /// Privileges are not restored.
+    /// True if privileges are not restored.
     pub no_privileges: bool,
-    /// A schema that differs from the expected one is only reported.
+    /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
 }
 
-/// A copy that was created.
+/// A clone that was created.
 pub struct CopyOutcome {
-    /// The connection to it.
+    /// The connection to the clone.
     pub info: ConnInfo,
-    /// The comparison of the schema.
+    /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
-    /// The reason why the database is not marked with its commit.
+    /// The reason why the clone is not marked with its commit, if there is one.
     pub not_marked: Option<String>,
 }
 
 impl CopyRequest<'_> {
-    /// Creates the copy of a target. Copies of processes that have died are dropped first.
+    /// Creates the clone of a target. Drops the clones of exited processes first.
     ///
     /// # Errors
-    /// If the restore fails; then nothing of the copy is left.
+    /// If the restore fails. Then nothing of the clone is left.
     pub fn create(
         &self,
         target: &Target,

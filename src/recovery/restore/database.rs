@@ -1,4 +1,5 @@
-//! Restores into a new database: a whole dump, or a database, a schema or a table out of any backup.
+//! Restores into a new database: a whole dump, or a database, a schema or a table from a backup of
+//! any type.
 
 use super::records::members;
 use super::{
@@ -41,7 +42,7 @@ impl DatabaseRestore<'_> {
         Ok(Description { steps, refusals })
     }
 
-    /// Creates the database. If that fails, nothing of it is left.
+    /// Creates the database. If that fails, everything that was created is removed.
     pub(super) fn execute(&self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
         if !self.is_partial() {
             let restore = self.whole(progress)?;
@@ -89,7 +90,7 @@ impl DatabaseRestore<'_> {
         }
     }
 
-    /// Returns true if more is necessary than to load a dump.
+    /// Returns true if the restore needs more than a load of a dump.
     fn is_partial(&self) -> bool {
         let destination = self.destination;
         !destination.selection().is_all() || destination.from_database.is_some() || !is_dump(self.backup())
@@ -148,7 +149,7 @@ impl DatabaseRestore<'_> {
         })
     }
 
-    /// Returns the wanted database of the backup, and whether it is another one than the recorded.
+    /// Returns the wanted database of the backup, and whether it differs from the recorded database.
     fn original(&self) -> Result<(String, bool), Error> {
         let backup = self.backup();
         let known = backup.postgres.as_ref().and_then(|postgres| postgres.dbname.clone());

@@ -30,9 +30,9 @@ pub(super) struct DirectoryRestore<'a> {
     pub(super) workspace: &'a Workspace,
 }
 
-/// The bytes of a backup, and the means to read them.
+/// The bytes of a backup, and the access to them.
 enum Bytes {
-    /// Here: the backup and those that it needs, the full one first.
+    /// In our stores: the backup chain, the full backup first.
     Ours { adapter: Box<dyn Adapter>, members: Vec<(Backup, Access)> },
     /// In the repository of a tool.
     OfTool(Box<dyn Adapter>),
@@ -67,7 +67,7 @@ impl DirectoryRestore<'_> {
         Ok(Description { steps, refusals })
     }
 
-    /// Creates the directory. If that fails, nothing of it is left.
+    /// Creates the data directory. If that fails, everything that was created is removed.
     pub(super) fn execute(&self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
         let server = self.server();
         let recovery = self.recovery(server.as_ref(), progress)?;
@@ -111,15 +111,15 @@ impl DirectoryRestore<'_> {
         })
     }
 
-    /// The configured server of the database, if the cluster is recovered here.
+    /// Returns the configured server of the database, if this process recovers the cluster.
     fn server(&self) -> Option<ConnInfo> {
         let is_recovered =
             self.target.forward.is_some() || self.destination.check_schema || self.destination.start;
         is_recovered.then(|| connection(self.backup(), self.workspace).ok()).flatten()
     }
 
-    /// The recovery of the cluster before the directory gets its name, if one is necessary. The role
-    /// is that of the configured URL.
+    /// Returns the recovery of the cluster before the directory gets its name, if one is necessary.
+    /// The role is that of the configured URL.
     fn recovery<'b>(
         &'b self,
         server: Option<&'b ConnInfo>,

@@ -12,17 +12,17 @@ use crate::workspace::Workspace;
 pub struct Estimate {
     /// The duration.
     pub duration: Duration,
-    /// The restore test that it is based on, in words.
+    /// A description of the restore test with the measured duration.
     pub from: String,
 }
 
 /// Returns the duration of the last restore test of the same database and tool, scaled by the size of
-/// the backup. `None` if none was measured.
+/// the backup. Returns `None` if no duration was measured.
 ///
 /// # Errors
 /// If a record cannot be read.
 pub(super) fn estimate(backup: &Backup, workspace: &Workspace) -> Result<Option<Estimate>, Error> {
-    /// The number of newest backups that are considered.
+    /// The maximum number of newest backups that are considered.
     const LOOKED_AT: usize = 10;
     let filter = Filter {
         databases: vec![backup.database.clone()],

@@ -1,5 +1,6 @@
-//! The rules of a guarded migration: nobody else may write, the backup is that of the state before,
-//! and a failed migration is rolled back by replacing the database.
+//! The rules of a guarded migration. No other session may write, and the backup has to contain the
+//! state before the migration. A failed migration is rolled back: the restored backup replaces the
+//! database.
 
 use super::Refusal;
 use super::record::{Done, location_of_database, record};
@@ -27,20 +28,21 @@ pub struct Guard<'a> {
 pub struct RolledBack {
     /// The database that the migration has left.
     pub aside: String,
-    /// The reason why the database is not marked with its commit, if it was before.
+    /// The reason why the restored database is not marked with its commit, if the original one was
+    /// marked.
     pub not_marked: Option<String>,
     /// The result of recording the restore.
     pub recorded: Result<(), Error>,
 }
 
 impl<'a> Guard<'a> {
-    /// Guards a configured database. With `disconnect` the sessions of others are ended.
+    /// Guards a configured database. With `disconnect` the sessions of others are terminated.
     ///
     /// # Errors
-    /// If others are connected, because what they write would be lost in a rollback.
+    /// If other sessions are connected, because a rollback would lose their writes.
     pub fn new(name: Option<&str>, disconnect: bool, workspace: &'a Workspace) -> Result<Self, Error> {
         let mut database = workspace.config()?.selected(name)?;
-        // A database that stays in use can be replaced only by a dump of all of it.
+        // A database that stays in use can be replaced only from a dump of the whole database.
         database.tool = Setting { value: Tool::PgDump, origin: Origin::CommandLine };
         database.dump = database.dump.unselected();
         let info = connect::conninfo(workspace, &database)?;
@@ -62,17 +64,17 @@ impl<'a> Guard<'a> {
         Ok(Self { database, info, admin, properties, disconnect, workspace })
     }
 
-    /// The settings with which the database is backed up.
+    /// Returns the settings for backups of the database.
     pub fn database(&self) -> &DatabaseConfig {
         &self.database
     }
 
-    /// The connection to the database.
+    /// Returns the connection to the database.
     pub fn info(&self) -> &ConnInfo {
         &self.info
     }
 
-    /// Returns the newest backup, if no transaction was committed on the server since it was made.
+    /// Returns the newest backup if no transaction was committed on the server after it.
     ///
     /// # Errors
     /// If the server or the ledger cannot be read.
@@ -103,10 +105,10 @@ impl<'a> Guard<'a> {
         Ok(is_readable.then_some(entry))
     }
 
-    /// Restores the backup beside the database, and lets the two change their names.
+    /// Restores the backup beside the database, and exchanges the names of the two databases.
     ///
     /// # Errors
-    /// If one of that fails. Then the database is as the migration has left it.
+    /// If a step fails. The database is then in the state that the migration has left.
     pub fn roll_back(&self, entry: &Entry, progress: &dyn Progress) -> Result<RolledBack, Error> {
         let (workspace, backup) = (self.workspace, &entry.backup);
         let stamp = workspace.now().as_datetime().format("%Y%m%dT%H%M%S%3fZ").to_string();

@@ -1,5 +1,5 @@
-//! Restores: from a [`RestoreRequest`] to a [`RestorePlan`], which can be described or executed, and
-//! to the [`RestoreOutcome`], which is recorded with the backup.
+//! Restores. A [`RestoreRequest`] becomes a [`RestorePlan`], which can be described or executed. The
+//! execution gives a [`RestoreOutcome`], which is recorded with the backup.
 
 mod copy;
 mod database;
@@ -48,21 +48,21 @@ pub use wal::ArchivedWal;
 pub struct Description {
     /// The steps, in order.
     pub steps: Vec<PlannedStep>,
-    /// The errors that the restore would end with.
+    /// The errors that would prevent the restore now.
     pub refusals: Vec<Error>,
 }
 
-/// The comparison of the schema of a restored database.
+/// The result of a schema comparison of a restored database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaComparison {
-    /// The schema that it was compared with, in words.
+    /// A description of the expected schema.
     pub with: String,
-    /// The difference, if there is one.
+    /// The schema difference, if there is one.
     pub difference: Option<String>,
 }
 
 impl SchemaComparison {
-    /// The comparison with a schema, if it was compared.
+    /// Returns the result of a comparison with a schema; `None` if there was no comparison.
     pub(super) fn of(with: Option<String>, difference: Option<String>) -> Option<Self> {
         with.map(|with| Self { with, difference })
     }
@@ -73,18 +73,18 @@ impl SchemaComparison {
     }
 }
 
-/// A restore that has succeeded.
+/// The result of a successful restore.
 #[derive(Debug)]
 pub struct RestoreOutcome {
-    /// The commit that the database is at.
+    /// The commit of the database.
     pub commit: CommitId,
     /// The size of the backup, in bytes.
     pub bytes: u64,
     /// The duration.
     pub duration: Duration,
-    /// The comparison of the schema, if it was compared.
+    /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
-    /// The migrations that were run.
+    /// The names of the migrations that were run.
     pub ran: Vec<String>,
     /// The new database or data directory.
     pub made: Made,
@@ -102,39 +102,40 @@ pub enum Made {
 /// A database that was created.
 #[derive(Debug)]
 pub struct MadeDatabase {
-    /// The connection to it.
+    /// The connection to the database.
     pub info: ConnInfo,
-    /// The roles, if they were restored.
+    /// The roles that were created and kept, if roles were requested.
     pub roles: Option<Roles>,
-    /// The objects that need something that was not restored.
+    /// The objects that could not be created, because they refer to objects outside the restored
+    /// part.
     pub left_out: Vec<String>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
-    /// The part of the original database, in words. `None` is all of it.
+    /// A description of the part of the original database; `None` if it is the whole database.
     pub part: Option<String>,
 }
 
 /// A data directory that was created.
 #[derive(Debug)]
 pub struct MadeDirectory {
-    /// Its path.
+    /// The path of the data directory.
     pub path: PathBuf,
     /// The directories of its tablespaces.
     pub tablespaces: Vec<PathBuf>,
-    /// Whether the cluster archives its WAL.
+    /// The WAL archiving of the cluster.
     pub archiving: Archiving,
-    /// The end of the WAL replay.
+    /// The recovery target.
     pub until: RecoveryTarget,
-    /// The backups that it was made of, the full one first.
+    /// The backup chain that was restored, the full backup first.
     pub members: Vec<BackupId>,
-    /// True if the WAL was replayed. Otherwise, the next server does that.
+    /// True if the WAL was replayed. Otherwise the next server replays it.
     pub is_recovered: bool,
-    /// The server that was started on it, if that was wanted.
+    /// The server that was started on the data directory, if a start was requested.
     pub server: Option<Result<Started, Error>>,
 }
 
-/// Returns the connection to the server to restore on: the one that is named, else that of the
-/// configured database.
+/// Returns the connection to the server on which to restore. It is the named server, else the server
+/// of the configured database.
 ///
 /// # Errors
 /// If the database is not configured and no server is named.
@@ -158,7 +159,7 @@ fn connection(backup: &Backup, workspace: &Workspace) -> Result<ConnInfo, Error>
     Ok(connect::conninfo(workspace, &database)?)
 }
 
-/// Returns the tool that keeps a backup, as it is configured.
+/// Returns the configured tool whose repository contains a backup.
 fn tool_of(
     backup: &Backup,
     server: &ConnInfo,

@@ -1,4 +1,4 @@
-//! The coverage of branches: whether their tips can be restored, or which commits before them.
+//! The coverage of branches: the nearest restorable commit of each tip.
 
 use crate::git::{self, Branch as GitBranch, Oid, Repository};
 use crate::report::{BackupIndex, Branch, History, ahead_of_one};
@@ -20,20 +20,20 @@ pub fn branch_coverage(
 }
 
 /// Returns the nearest restorable commit of each tip, and the number of commits of the tip that it
-/// lacks. Where a few commits do not tell, the whole history is walked, once
-/// for all such tips.
+/// lacks. If a limited number of commits gives no answer, the whole history is walked once for all
+/// remaining tips.
 fn nearest(
     tips: &[Oid],
     records: &BackupIndex<Oid>,
     repository: &Repository,
 ) -> Result<Vec<Option<(Oid, usize)>>, git::Error> {
-    /// More commits than these are walked for all tips together.
+    /// The maximum number of commits that are walked for all tips together in the limited search.
     const FEW: usize = 1000;
     let good = |commit: &Oid| records.restorable(commit);
     let (mut found, mut far) = (Vec::with_capacity(tips.len()), Vec::new());
     for tip in tips {
         let mut near = good(tip).then_some((*tip, 0));
-        // Where one is far from everything, others mostly are too.
+        // If one tip has no backup nearby, other tips usually have none either.
         if near.is_none() && far.is_empty() {
             let ahead = repository.ahead(*tip, FEW, |commit| good(&commit)).unwrap_or_default();
             near = ahead.and_then(|ahead| ahead_of_one(&ahead, good));

@@ -28,8 +28,7 @@ enum Kind<'a> {
 }
 
 impl<'a> RestorePlan<'a> {
-    /// Finds the backup for the request, and plans how it leads to the wanted commit. Nothing is
-    /// changed.
+    /// Finds the backup for the request, and plans the way to the wanted commit. Nothing is changed.
     ///
     /// # Errors
     /// If there is no such backup, if it does not lead to the commit, or if the request cannot be
@@ -52,12 +51,12 @@ impl<'a> RestorePlan<'a> {
         Ok(plan)
     }
 
-    /// The backup, and how it leads to the commit.
+    /// Returns the backup, and the way from it to the commit.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// The request.
+    /// Returns the request.
     pub fn request(&self) -> &RestoreRequest {
         &self.request
     }
@@ -73,7 +72,7 @@ impl<'a> RestorePlan<'a> {
         }
     }
 
-    /// Returns the expected duration, if a restore test was measured.
+    /// Returns the expected duration; `None` if no restore test was measured.
     ///
     /// # Errors
     /// If a record cannot be read.
@@ -81,10 +80,10 @@ impl<'a> RestorePlan<'a> {
         estimate(&self.target.entry.backup, self.workspace)
     }
 
-    /// Returns the connection to the server that the database is created on.
+    /// Returns the connection to the server on which the database is created.
     ///
     /// # Errors
-    /// If the server is not known.
+    /// If the server is unknown.
     pub fn server(&self) -> Result<crate::pg::ConnInfo, Error> {
         let server = match &self.request.destination {
             Destination::Database(database) => database.server.as_deref(),
@@ -93,7 +92,7 @@ impl<'a> RestorePlan<'a> {
         super::admin_of(&self.target.entry, self.request.database.as_ref(), server, self.workspace)
     }
 
-    /// Restores. If that fails, nothing of what was created is left.
+    /// Restores. If that fails, everything that was created is removed.
     ///
     /// # Errors
     /// If the backup cannot be restored.
@@ -107,7 +106,7 @@ impl<'a> RestorePlan<'a> {
     /// Records the restore with the backup.
     ///
     /// # Errors
-    /// If the ledger cannot be written. The restore has succeeded all the same.
+    /// If the ledger cannot be written. The restored database or directory is kept.
     pub fn record(&self, outcome: &RestoreOutcome) -> Result<(), Error> {
         let ran = ("ran", Value::from(outcome.ran.clone()));
         let (target, more) = match &outcome.made {

@@ -1,4 +1,5 @@
-//! The record of a restore in the ledger: who restored what, when, where to, and with which evidence.
+//! The record of a restore in the ledger: the user, the backup, the time, the destination, and the
+//! evidence.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,20 +14,20 @@ use crate::recovery::Error;
 use crate::store::StoreUrl;
 use crate::workspace::Workspace;
 
-/// The largest part of a schema difference that is recorded.
+/// The maximum size of a schema difference in a record, in bytes. The rest is cut off.
 const DIFFERENCE_BYTES_MAX: usize = 16 << 10;
 
-/// A restore that has succeeded, as it is recorded.
+/// The facts of a successful restore that are recorded.
 pub struct Done {
-    /// Whether something was replaced.
+    /// The mode: into a new destination or in place.
     pub mode: RestoreMode,
-    /// The database or directory. An error if a record cannot name it.
+    /// The location of the database or directory, or the error if a record cannot name it.
     pub target: Result<Location, Error>,
-    /// The commit that it is at.
+    /// The commit of the database.
     pub commit: CommitId,
     /// The duration.
     pub duration: Duration,
-    /// The comparison of the schema.
+    /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
     /// Further facts.
     pub more: Vec<(&'static str, Value)>,
@@ -35,7 +36,7 @@ pub struct Done {
 /// Records the restore with its backup.
 ///
 /// # Errors
-/// If the ledger cannot be written, or the backup is not restorable any more.
+/// If the ledger cannot be written, or if the backup is not restorable any more.
 pub fn record(entry: &Entry, done: Done, workspace: &Workspace) -> Result<(), Error> {
     let backup = &entry.backup;
     let details = details(&done);
@@ -63,7 +64,7 @@ fn details(done: &Done) -> Metadata {
     }
     let mut details = Metadata::default();
     for (key, value) in facts.into_iter().chain(done.more.iter().cloned()) {
-        // Records are shared: what looks like a secret stays out of them.
+        // Records are shared, so they must not contain values that look like secrets.
         match Metadata::try_from(json!({ key: value })) {
             Ok(fact) => details.apply(&fact),
             Err(_) => details.insert(key, "left out: it looks like a secret"),
@@ -72,13 +73,13 @@ fn details(done: &Done) -> Metadata {
     details
 }
 
-/// Returns the location of a database in a record: without a password and options of connections.
+/// Returns the location of a database for a record, without the password and the connection options.
 pub(super) fn location_of_database(info: &ConnInfo) -> Result<Location, Error> {
     let url = info.to_url();
     Ok(url.split('?').next().unwrap_or_default().parse()?)
 }
 
-/// Returns the location of a directory in a record.
+/// Returns the location of a directory for a record.
 pub(super) fn location_of_directory(path: &Path) -> Result<Location, Error> {
     Ok(StoreUrl::from_directory(path)?.to_string().parse()?)
 }

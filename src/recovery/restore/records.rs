@@ -1,4 +1,4 @@
-//! The backups of the ledger as facts that decide which of them can be restored.
+//! The backups of the ledger, with the facts that decide whether they can be restored.
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +14,15 @@ use crate::workspace::{Workspace, places};
 
 use super::Refusal;
 
-/// Returns all backups. The bytes of those in `missing` are not available.
+/// Returns all backups. The bytes of the backups in `missing` are unavailable.
 pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> BackupIndex<Oid> {
     records_of(overview.rows(), missing)
 }
 
-/// Returns these backups and all that they need.
+/// Returns these backups and all backups that they need.
 pub fn records_for(ids: impl IntoIterator<Item = BackupId>, overview: &Overview) -> BackupIndex<Oid> {
     let mut rows = BTreeMap::new();
-    // What is known already ends a chain, as what is missing does.
+    // A backup that is already in the index ends the search, and so does a missing one.
     let mut needed_by = |id| {
         let Vacant(place) = rows.entry(id) else { return Ok::<_, Infallible>(None) };
         Ok(overview.get(id).map(|row| ((), place.insert(row).needs().next())))
@@ -51,10 +51,10 @@ fn records_of<'a>(rows: impl Iterator<Item = Row<'a>>, missing: &BTreeSet<Backup
     }))
 }
 
-/// Returns the backup and all that it needs, the full one first, each with the access to its bytes.
+/// Returns the backup chain, the full backup first, each with the access to its bytes.
 ///
 /// # Errors
-/// If a backup that is needed is not recorded.
+/// If a backup of the chain is not recorded.
 pub(super) fn members(entry: &Entry, workspace: &Workspace) -> Result<Vec<(Backup, Access)>, Error> {
     let (ledger, id) = (workspace.ledger()?, entry.backup.id);
     let access = |backup: &Backup| places::access_to(workspace, backup);

@@ -11,23 +11,23 @@ pub enum Refusal {
     /// The request names neither a backup nor a commit.
     #[error("{result}")]
     NoSuchBackup {
-        /// The result of looking for a backup.
+        /// The result of the search for a backup.
         result: ledger::Error,
         /// True if a second commit was given, which is only valid with a backup.
         has_commit: bool,
     },
-    /// There are backups of several databases.
+    /// The backups belong to several databases.
     #[error("which database? there are backups of several: {}", names.join(", "))]
     SeveralDatabases {
-        /// Their names.
+        /// The names of the databases.
         names: Vec<String>,
     },
-    /// The backup has failed its latest verification, or needs one that has.
+    /// The backup, or a backup that it needs, has failed its latest verification.
     #[error("{}", failed_verification(name, *backup, *failed))]
     FailedVerification {
         /// The name of the backup.
         name: String,
-        /// Its id.
+        /// The id of the backup.
         backup: BackupId,
         /// The backup that has failed.
         failed: BackupId,
@@ -39,7 +39,7 @@ pub enum Refusal {
     NoCandidate {
         /// The commit.
         commit: CommitId,
-        /// The nearest backups, and why each of them cannot be used.
+        /// The nearest backups, and the reason why each of them cannot be used.
         reasons: Vec<String>,
         /// True if the migrations are a reason.
         has_gap: bool,
@@ -51,9 +51,9 @@ pub enum Refusal {
         gap: Gap,
         /// The name of the nearest backup.
         name: String,
-        /// Its id.
+        /// The id of the nearest backup.
         backup: BackupId,
-        /// Its commit.
+        /// The commit of the nearest backup.
         commit: CommitId,
     },
     /// The commit does not have the script that masks the data.
@@ -65,19 +65,19 @@ pub enum Refusal {
         script: String,
         /// The database.
         database: DatabaseName,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
     },
-    /// No physical backup was complete at the time.
+    /// No physical backup was complete at the given time.
     #[error("no copy of a cluster was complete at {at}")]
     NoneCompleteAt {
         /// The time.
         at: Timestamp,
     },
-    /// Others are connected to a database that is about to be migrated.
+    /// Other sessions are connected to a database that is about to be migrated.
     #[error("{sessions} other session(s) are connected to database {dbname}")]
     OthersConnected {
-        /// The number of sessions.
+        /// The number of other sessions.
         sessions: u64,
         /// The database.
         dbname: String,
@@ -85,7 +85,7 @@ pub enum Refusal {
     /// The request does not name the new database.
     #[error("name a new database with --into, or a directory with --to")]
     NoName,
-    /// There is no schema to compare with.
+    /// No schema is known to compare with.
     #[error("--check-schema: there is no schema of commit {} to compare with", commit.short())]
     NoSchema {
         /// The commit.
@@ -96,10 +96,10 @@ pub enum Refusal {
     NoDatabaseName {
         /// The backup.
         backup: BackupId,
-        /// Its configured database.
+        /// The configured database of the backup.
         database: DatabaseName,
     },
-    /// The record names a tool that does not exist.
+    /// The record names an unknown tool.
     #[error("backup {backup} names no tool: {tool}")]
     NoTool {
         /// The backup.
@@ -107,10 +107,10 @@ pub enum Refusal {
         /// The text in the record.
         tool: String,
     },
-    /// Archiving cannot be kept by a tool that restores by itself.
+    /// A tool that restores from its own repository cannot keep archiving on.
     #[error("--archive-mode preserve: the tool leaves archiving off")]
     ArchivingOff,
-    /// A place was named for a backup that a tool keeps in its own repository.
+    /// A location was given for a backup that a tool keeps in its own repository.
     #[error("--from: backup {backup} is kept by {tool}")]
     KeptByTool {
         /// The backup.
@@ -118,12 +118,12 @@ pub enum Refusal {
         /// The tool.
         tool: String,
     },
-    /// A backup that is needed is not recorded.
+    /// The ledger lacks a backup of the backup chain.
     #[error("backup {backup} needs backup {missing}, which is not in the ledger")]
     DependencyMissing {
         /// The backup.
         backup: BackupId,
-        /// The missing one.
+        /// The missing backup.
         missing: BackupId,
     },
     /// A backup depends on itself.
@@ -132,13 +132,13 @@ pub enum Refusal {
         /// The backup.
         backup: BackupId,
     },
-    /// Migrations after a part of a database.
+    /// A part of a database cannot be migrated.
     #[error("only a whole database goes on from commit {}", commit.short())]
     PartOfDatabase {
         /// The commit of the backup.
         commit: CommitId,
     },
-    /// A dump has only one database.
+    /// The backup is a dump of another database.
     #[error("backup {backup} is a dump of database {dbname:?}")]
     OtherDatabase {
         /// The backup.
@@ -149,7 +149,7 @@ pub enum Refusal {
     /// The WAL does not lead from the backup to the recovery target.
     #[error("{0}")]
     Wal(#[from] WalRefusal),
-    /// A database or directory is replaced as a whole, and nothing is started on it.
+    /// An in-place restore replaces a whole database or directory, and starts no server on it.
     #[error(
         "only a whole database or data directory is put in place of another, and no server is started on it"
     )]
@@ -162,7 +162,7 @@ pub enum Refusal {
         /// The system identifier of the cluster that was restored into.
         expected: String,
     },
-    /// The database or directory to replace does not exist.
+    /// The database or directory to replace does not exist any more.
     #[error("{what} is not there any more")]
     Gone {
         /// The database or directory.
@@ -178,7 +178,7 @@ pub enum Refusal {
         id: String,
         /// The state.
         state: &'static str,
-        /// The option that is possible.
+        /// The option that is possible instead.
         option: &'static str,
     },
     /// The restore has not replaced anything yet.
@@ -207,7 +207,7 @@ pub enum Refusal {
         /// The reason.
         reason: String,
     },
-    /// A request cannot be written down, so that it could not be resumed.
+    /// A request cannot be serialized, so that the restore could not be resumed.
     #[error("the request cannot be written down: {reason}")]
     NotWritable {
         /// The reason.
@@ -219,17 +219,17 @@ pub enum Refusal {
         /// The reason.
         reason: String,
     },
-    /// The backup was deleted or did not succeed meanwhile, so the restore is not recorded.
+    /// The backup was deleted or has failed in the meantime, so the restore is not recorded.
     #[error("backup {backup} is {status}")]
     NotRecordable {
         /// The backup.
         backup: BackupId,
-        /// Its status.
+        /// The status of the backup.
         status: String,
     },
 }
 
-/// The reasons why the archived WAL does not lead from a backup to a recovery target.
+/// The reason why the archived WAL does not lead from a backup to a recovery target.
 #[derive(Debug, thiserror::Error)]
 pub enum WalRefusal {
     /// The record of the backup has no WAL positions.

@@ -1,8 +1,8 @@
-//! Restores in place: a database or a data directory is replaced by what was restored.
+//! In-place restores: a restored database or data directory replaces an existing one.
 //!
-//! The new one is created beside the old one. Then the two change their names, and the old one stays
-//! until the restore is finished or aborted. A journal records each step, so that an interrupted
-//! restore can be resumed or aborted.
+//! The new object is created beside the old one. Then the two objects exchange names. The old object
+//! is kept until the restore is finished or aborted. A journal records each step, so that an
+//! interrupted restore can be resumed or aborted.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::recovery::in_place::{
 use crate::recovery::{Effect, Error, PlannedStep};
 use crate::workspace::{Workspace, connect, places, store};
 
-/// Returns the journals of the restores that are not finished.
+/// Returns the journals of the unfinished restores.
 ///
 /// # Errors
 /// If there is no repository.
@@ -35,14 +35,14 @@ pub fn journals(workspace: &Workspace) -> Result<Journals, Error> {
     Ok(Journals::new(workspace.repository()?.common_dir().join("pggit/restores")))
 }
 
-/// The database or data directory that is replaced.
+/// The database or data directory to replace.
 enum Original {
     Database(Box<DatabaseSite>),
     Directory(DirectorySite),
 }
 
 impl Original {
-    /// The one that the request names.
+    /// Returns the object that the request names.
     fn of_request(
         request: &RestoreRequest,
         entry: &Entry,
@@ -68,7 +68,7 @@ impl Original {
         Ok(Self::Database(Box::new(DatabaseSite::at(&admin, &dbname, commit, database.disconnect)?)))
     }
 
-    /// The one that a journal names. `request` is the original request.
+    /// Returns the object that a journal names. `request` is the original request.
     fn of_journal(journal: &Journal, request: &RestoreRequest, workspace: &Workspace) -> Result<Self, Error> {
         let (dbname, expected) = match &journal.place {
             Place::Directory { path, beside, aside } => {
@@ -123,7 +123,7 @@ fn mapped(request: &RestoreRequest) -> Vec<PathBuf> {
     }
 }
 
-/// Returns the request that creates the new one beside the old one.
+/// Returns the request that creates the new object beside the old one.
 fn beside(request: &RestoreRequest, place: &Place) -> RestoreRequest {
     let mut beside = request.clone();
     match (&mut beside.destination, place) {
@@ -133,14 +133,14 @@ fn beside(request: &RestoreRequest, place: &Place) -> RestoreRequest {
         (Destination::Directory(directory), Place::Directory { beside, .. }) => {
             directory.path.clone_from(beside);
         }
-        // A journal has a place of the kind that its request names.
+        // A target in a journal has the same kind as the destination in its request.
         _ => {}
     }
     beside
 }
 
-/// Returns the request for this backup and commit, independent of later backups and of the directory
-/// of the command.
+/// Returns the request for exactly this backup and commit. It depends neither on later backups nor on
+/// the working directory of the command.
 fn exact(
     request: RestoreRequest,
     entry: &Entry,
@@ -162,7 +162,7 @@ fn exact(
     })
 }
 
-/// A planned restore in place.
+/// A planned in-place restore.
 pub struct Replacement<'a> {
     request: RestoreRequest,
     entry: Entry,
@@ -175,8 +175,8 @@ impl<'a> Replacement<'a> {
     /// Finds the backup, and the database or directory to replace. Nothing is changed.
     ///
     /// # Errors
-    /// If one of them does not exist, if the backup does not lead to the commit, or if the request is
-    /// about a part.
+    /// If the backup or the object to replace does not exist, if the backup does not lead to the
+    /// commit, or if the request selects a part.
     pub fn new(request: RestoreRequest, workspace: &'a Workspace) -> Result<Self, Error> {
         let is_whole = match &request.destination {
             Destination::Database(database) => {
@@ -192,17 +192,17 @@ impl<'a> Replacement<'a> {
         Ok(Self { request: exact(request, &entry, commit, workspace)?, entry, commit, original, workspace })
     }
 
-    /// The database or directory that is replaced.
+    /// Returns the database or data directory to replace.
     pub fn place(&self) -> Place {
         self.original.place()
     }
 
-    /// The backup.
+    /// Returns the backup.
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    /// Plans how the new one is created, and describes all steps. Nothing is changed.
+    /// Plans the creation of the new object, and describes all steps. Nothing is changed.
     ///
     /// # Errors
     /// If the steps cannot be determined.
@@ -217,10 +217,10 @@ impl<'a> Replacement<'a> {
         Ok((plan, description))
     }
 
-    /// Checks that the old one can be replaced now, and returns its identity.
+    /// Checks that the old object can be replaced now, and returns its identity.
     ///
     /// # Errors
-    /// If an earlier restore in place is not finished, or the old one is in use or missing.
+    /// If an earlier in-place restore is unfinished, or if the old object is in use or missing.
     pub fn check(&self) -> Result<Identity, Error> {
         let place = self.place();
         let id = place.id();
@@ -233,7 +233,7 @@ impl<'a> Replacement<'a> {
         old.ok_or_else(|| Refusal::Gone { what: place.to_string() }.into())
     }
 
-    /// Begins a journal. From here on the restore can be resumed and aborted.
+    /// Begins a journal. From then on the restore can be resumed and aborted.
     ///
     /// # Errors
     /// If the journal cannot be written.
@@ -253,7 +253,7 @@ impl<'a> Replacement<'a> {
     }
 }
 
-/// A restore in place whose journal is open.
+/// An in-place restore with an open journal.
 pub struct UnfinishedRestore<'a> {
     open: Open,
     original: Original,
@@ -261,29 +261,30 @@ pub struct UnfinishedRestore<'a> {
     workspace: &'a Workspace,
 }
 
-/// A restore in place that has replaced the old one.
+/// The result of an in-place restore that has replaced the old object.
 pub struct Replaced {
-    /// The id of the restore, by which it is finished or aborted.
+    /// The id of the restore, to finish or abort it.
     pub id: String,
     /// The database or directory that was replaced.
     pub place: Place,
     /// The backup.
     pub backup: BackupId,
-    /// The commit that the new one is at.
+    /// The commit of the new object.
     pub commit: CommitId,
-    /// The new one, if it was created now and not by an earlier process.
+    /// The result of the creation; `None` if an earlier process created the new object.
     pub made: Option<RestoreOutcome>,
     /// The state of the restore.
     pub status: RestoreStatus,
-    /// The result of recording the restore; `None` if it was recorded before.
+    /// The result of recording the restore; `None` if an earlier process recorded it.
     pub recorded: Option<Result<(), Error>>,
 }
 
 impl<'a> UnfinishedRestore<'a> {
-    /// Opens the restore with that id, or the only one that is not finished.
+    /// Opens the restore with the given id, or the only unfinished one.
     ///
     /// # Errors
-    /// If there is no such restore, if another process works on it, or if its request cannot be read.
+    /// If there is no such restore, if another process holds its lock, or if its request cannot be
+    /// read.
     pub fn open(id: Option<&str>, disconnect: bool, workspace: &'a Workspace) -> Result<Self, Error> {
         let journals = journals(workspace)?;
         let id = match id {
@@ -310,11 +311,11 @@ impl<'a> UnfinishedRestore<'a> {
         Ok(Self { open, original, request, workspace })
     }
 
-    /// Creates the new one, if that is not done, and lets the two change their names.
+    /// Creates the new object if it is not complete, and exchanges the names.
     ///
     /// # Errors
-    /// If the new one cannot be created. Then nothing is changed and nothing is left of it. If the
-    /// names cannot be changed, the restore stays as it is, and can be resumed.
+    /// If the new object cannot be created. Then nothing is changed and nothing of the new object is
+    /// left. If the exchange fails, the journal is kept, and the restore can be resumed.
     pub fn go_on(mut self, progress: &dyn Progress) -> Result<Replaced, Error> {
         let id = self.open.id();
         match self.open.journal().stage {
@@ -326,7 +327,7 @@ impl<'a> UnfinishedRestore<'a> {
         if self.open.journal().stage == Stage::Making {
             match self.make(progress) {
                 Ok(outcome) => made = Some(outcome),
-                // The old one was not touched. Nothing of the new one is to stay.
+                // The old object is unchanged. Everything of the new object has to be removed.
                 Err(source) => {
                     return Err(match in_place::put_back(self.open, self.original.site()) {
                         Ok(()) => source,
@@ -350,7 +351,7 @@ impl<'a> UnfinishedRestore<'a> {
         })
     }
 
-    /// Creates the new one beside the old one.
+    /// Creates the new object beside the old one.
     fn make(&mut self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
         let place = self.open.journal().place.clone();
         in_place::clear(&self.open, self.original.site())?;
@@ -368,7 +369,7 @@ impl<'a> UnfinishedRestore<'a> {
         Ok(outcome)
     }
 
-    /// Records the restore with its backup, unless an earlier process has done that.
+    /// Records the restore with its backup, unless an earlier process has recorded it.
     fn record(&self) -> Result<Option<()>, Error> {
         let (journal, workspace) = (self.open.journal(), self.workspace);
         let entry = workspace.ledger()?.by_id(journal.backup)?;
@@ -395,10 +396,10 @@ impl<'a> UnfinishedRestore<'a> {
         record(&entry, done, workspace).map(Some)
     }
 
-    /// Puts the old one back, and removes the new one. Returns what was restored into.
+    /// Puts the old object back and removes the new one. Returns the target of the restore.
     ///
     /// # Errors
-    /// If the restore is being finished, or something is in the way.
+    /// If the restore is being finished, or if another object has one of the names.
     pub fn abort(self) -> Result<Place, Error> {
         if self.open.journal().stage == Stage::Finishing {
             return Err(state(self.open.id(), "is being finished", "finish"));
@@ -408,11 +409,11 @@ impl<'a> UnfinishedRestore<'a> {
         Ok(place)
     }
 
-    /// Removes the old one. Returns what was restored into, and the tablespaces of the old one, which
-    /// stay.
+    /// Removes the old object. Returns the target of the restore, and the tablespaces of the old
+    /// object, which are kept.
     ///
     /// # Errors
-    /// If the new one is not in place.
+    /// If the new object is not in place.
     pub fn finish(self) -> Result<(Place, Vec<PathBuf>), Error> {
         if !matches!(self.open.journal().stage, Stage::Replaced | Stage::Finishing) {
             return Err(Refusal::NotInPlace { id: self.open.id() }.into());
@@ -441,25 +442,25 @@ fn request_of(id: &str, journal: &Journal) -> Result<RestoreRequest, Error> {
     }
 }
 
-/// The state of a restore in place.
+/// The state of an in-place restore.
 pub struct RestoreStatus {
-    /// Its id.
+    /// The id of the restore.
     pub id: String,
-    /// Its journal.
+    /// The journal of the restore.
     pub journal: Journal,
-    /// True if a process works on it.
+    /// True if a process holds the lock of the restore.
     pub is_busy: bool,
-    /// The positions of the two. An error if they cannot be determined.
+    /// The positions of both objects, or the error if they cannot be determined.
     pub positions: Result<Positions, Error>,
 }
 
-/// The positions of the old and the new one.
+/// The positions of the old and the new object.
 pub struct Positions {
-    /// The one that is in place: `old`, `new`, `another` or `nothing`.
+    /// The object in place: `old`, `new`, `another` or `nothing`.
     pub in_place: &'static str,
-    /// The position of the old one.
+    /// The position of the old object.
     pub old: Spot,
-    /// The position of the new one.
+    /// The position of the new object.
     pub new: Spot,
 }
 
@@ -469,7 +470,7 @@ impl RestoreStatus {
         Self { id, journal, is_busy, positions }
     }
 
-    /// Returns the states of all restores in place that are not finished.
+    /// Returns the states of all unfinished in-place restores.
     ///
     /// # Errors
     /// If the journals cannot be read.

@@ -1,4 +1,4 @@
-//! A request to restore: which backup or commit, where to, and how.
+//! Restore requests: the backup or commit, the destination, and the options.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::target::TargetQuery;
 use crate::domain::{DatabaseName, RecoveryTarget, TableName};
 use crate::recovery::{Archiving, Leniency, Selection};
 
-/// The version of the format. The journal of a restore in place has a request.
+/// The version of the request format. The journal of an in-place restore contains a request.
 pub(super) const VERSION: u32 = 1;
 
 /// A request to restore.
@@ -17,17 +17,17 @@ pub(super) const VERSION: u32 = 1;
 pub struct RestoreRequest {
     /// The version of the format.
     pub version: u32,
-    /// A backup (an id or its beginning, a name, `latest`, `oldest`), or a commit.
+    /// A backup (an id or a prefix of it, a name, `latest`, `oldest`), or a commit.
     pub what: String,
-    /// Only backups of this database are considered.
+    /// The database whose backups are considered; `None` for all.
     pub database: Option<DatabaseName>,
-    /// With a backup: the commit to migrate to.
+    /// The commit to migrate to. Only valid with a backup.
     pub commit: Option<String>,
-    /// With a commit: the database stays at the commit of the backup.
+    /// True if the database stays at the commit of the backup. Only valid with a commit.
     pub no_migrate: bool,
-    /// A schema that differs from the expected one is only reported.
+    /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
-    /// Places to read the bytes from, beside the configured ones: URLs, or absolute paths.
+    /// Additional locations of the bytes: URLs, or absolute paths.
     pub from: Vec<String>,
     /// The database or data directory to create.
     pub destination: Destination,
@@ -43,64 +43,64 @@ pub enum Destination {
     Directory(DirectoryDestination),
 }
 
-/// A database that is created.
+/// A database to create.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseDestination {
-    /// Its name. If a database is replaced, the default is that of the backup.
+    /// The name of the database. If a database is replaced, the default is the database of the backup.
     pub name: Option<String>,
-    /// The server; by default that of the configured database.
+    /// The server; by default the server of the configured database.
     pub server: Option<String>,
-    /// Only these schemas.
+    /// The schemas to restore; all if empty.
     pub schemas: Vec<String>,
-    /// Only these tables.
+    /// The tables to restore; all if empty.
     pub tables: Vec<TableName>,
-    /// The database in a physical backup, if it is not the one that was backed up.
+    /// The database in a physical backup, if it differs from the recorded database.
     pub from_database: Option<String>,
-    /// Roles that the server lacks are created.
+    /// True if missing roles are created.
     pub globals: bool,
-    /// Owners are not restored.
+    /// True if owners are not restored.
     pub no_owner: bool,
-    /// Privileges are not restored.
+    /// True if privileges are not restored.
     pub no_privileges: bool,
-    /// The sessions of others in a database that is replaced are ended.
+    /// True if the sessions of others in a replaced database are terminated.
     pub disconnect: bool,
 }
 
-/// A data directory that is created.
+/// A data directory to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryDestination {
-    /// Its absolute path.
+    /// The absolute path of the data directory.
     pub path: PathBuf,
-    /// The directories of tablespaces: the original one, and the new one.
+    /// The tablespaces, as pairs of the original directory and the new directory.
     pub tablespaces: Vec<(PathBuf, PathBuf)>,
-    /// Whether the new cluster archives its WAL.
+    /// The WAL archiving of the new cluster.
     pub archiving: Archiving,
-    /// The end of the WAL replay.
+    /// The recovery target.
     pub until: RecoveryTarget,
-    /// The store with the WAL; by default the configured one.
+    /// The store with the WAL archive; by default the configured store.
     pub wal_store: Option<String>,
-    /// The schema is compared even if nothing has to be migrated.
+    /// True if the schema is compared even if no migration has to run.
     pub check_schema: bool,
-    /// A server is started on the directory, and stays.
+    /// True if a server is started on the data directory and keeps running.
     pub start: bool,
 }
 
 impl DatabaseDestination {
-    /// The part of the database to restore.
+    /// Returns the part of the database to restore.
     pub(super) fn selection(&self) -> Selection {
         Selection { schemas: self.schemas.clone(), tables: self.tables.clone() }
     }
 
-    /// The differences of the schema that follow from what is left out.
+    /// Returns the schema differences that follow from the omitted parts.
     pub(super) fn leniency(&self) -> Leniency {
         Leniency { owners: self.no_owner, privileges: self.no_privileges }
     }
 }
 
 impl RestoreRequest {
-    /// A request for a backup or a commit, with no further options.
+    /// Returns a request for a backup or a commit, without further options.
     pub fn new(what: impl Into<String>, destination: Destination) -> Self {
         Self {
             version: VERSION,
@@ -114,7 +114,7 @@ impl RestoreRequest {
         }
     }
 
-    /// The end of the WAL replay.
+    /// Returns the recovery target.
     pub fn until(&self) -> &RecoveryTarget {
         match &self.destination {
             Destination::Database(_) => &RecoveryTarget::Immediate,
@@ -122,7 +122,7 @@ impl RestoreRequest {
         }
     }
 
-    /// Which backup is wanted.
+    /// Returns the query for the wanted backup.
     pub(super) fn query(&self) -> TargetQuery<'_> {
         let only_physical = match &self.destination {
             Destination::Database(database) => database.from_database.is_some(),
@@ -132,7 +132,7 @@ impl RestoreRequest {
             what: &self.what,
             database: self.database.as_ref(),
             commit: self.commit.as_deref(),
-            // After a point-in-time recovery the commit is not known, so nothing can be migrated.
+            // After a point-in-time recovery the commit is unknown, so no migration can run.
             no_migrate: self.no_migrate || *self.until() != RecoveryTarget::Immediate,
             only_commit: false,
             only_physical,

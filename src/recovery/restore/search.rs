@@ -1,4 +1,4 @@
-//! The candidates for a restore to a commit: which of them can be used, and which is the best.
+//! The search for the best usable backup for a commit.
 
 use super::{Refusal, records_for};
 use crate::config;
@@ -10,29 +10,29 @@ use crate::store::StoredBackup;
 use crate::tools::Program;
 use crate::workspace::{Reporter, Workspace, places};
 
-/// Which backups are candidates.
+/// The criteria for candidates.
 #[derive(Debug, Clone, Default)]
 pub struct CandidateQuery<'a> {
-    /// The databases; all if empty.
+    /// The databases to consider; all if empty.
     pub databases: Vec<DatabaseName>,
-    /// Only backups by this tool.
+    /// The tool whose backups are considered; `None` for all.
     pub tool: Option<&'a str>,
-    /// Only physical backups.
+    /// True if only physical backups are considered.
     pub no_dumps: bool,
-    /// Only backups that were verified with success.
+    /// True if only successfully verified backups are considered.
     pub verified_only: bool,
-    /// Only backups that were complete at this time.
+    /// The time at which the backups have to be complete; `None` for any time.
     pub before: Option<Timestamp>,
-    /// The largest number of candidates.
+    /// The maximum number of candidates.
     pub limit: usize,
-    /// Does not check whether the bytes are there.
+    /// True if the existence of the bytes is not checked.
     pub unchecked: bool,
-    /// Does not check whether migrations lead to the commit: the nearest backup is enough.
+    /// True if the nearest backup is sufficient, without a check that migrations lead to the commit.
     pub stays: bool,
 }
 
-/// Returns the database to restore from: the one that the user has named, or the default database
-/// of commands. If none is configured, all records have to belong to the same database.
+/// Returns the database to restore from. It is the database that the user has named, else the default
+/// database of commands. If none is configured, all records have to belong to one database.
 ///
 /// # Errors
 /// If there are backups of several databases.
@@ -62,7 +62,7 @@ pub fn one_database(
 /// Returns the best candidate.
 ///
 /// # Errors
-/// If none can be restored for `commit`.
+/// If no candidate can be restored for `commit`.
 pub fn best(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, Error> {
     if let Some(best) = candidates.iter().find(|candidate| candidate.is_eligible()) {
         return Ok(best);
@@ -76,7 +76,8 @@ pub fn best(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, Error> 
     .into())
 }
 
-/// Like [`best`], but the error names the migrations that exclude the nearest backup, if they do.
+/// Returns the best candidate, like [`best`]. The error names the migrations that exclude the nearest
+/// backup, if they do.
 pub(super) fn chosen(candidates: &[Candidate], commit: Oid) -> Result<&Candidate, Error> {
     let none = match best(candidates, commit) {
         Ok(best) => return Ok(best),
@@ -94,8 +95,8 @@ pub(super) fn chosen(candidates: &[Candidate], commit: Oid) -> Result<&Candidate
     }
 }
 
-/// Warns of better backups that cannot be used. If `chosen` is a dump, also names newer physical
-/// backups of its commit.
+/// Warns of better backups that cannot be used. If `chosen` is a dump, the warning also names newer
+/// physical backups of its commit.
 pub(super) fn warn_of_passed_over(
     chosen: &Candidate,
     candidates: &[Candidate],
@@ -134,7 +135,7 @@ pub(super) fn warn_of_passed_over(
         .status(&format!("backup {name} ({id}) by {tool} is newer{more}; it is restored when it is named"));
 }
 
-/// The number of passed-over backups that are named.
+/// The maximum number of passed-over backups that are named.
 const NAMED_MAX: usize = 10;
 
 /// Returns the candidates for `commit`, the best one first.
@@ -172,7 +173,7 @@ pub fn candidates(
     rank(&mut related);
     let mut rest = related.into_iter();
     let mut judged: Vec<Candidate> = Vec::new();
-    // Those behind the first ones are judged while none of these can be used.
+    // Further candidates are checked only while no checked candidate can be used.
     while judged.is_empty() || !judged.iter().any(Candidate::is_eligible) {
         let mut next: Vec<Candidate> = rest.by_ref().take(query.limit.max(1)).collect();
         if next.is_empty() {
@@ -189,8 +190,7 @@ pub fn candidates(
     Ok(judged)
 }
 
-/// Checks whether the candidates can be used: that their dependencies are restorable, and that the
-/// bytes are there.
+/// Checks that the candidates can be used: their dependencies are restorable, and their bytes exist.
 fn judge(
     candidates: &mut [Candidate],
     overview: &Overview,
@@ -210,7 +210,7 @@ fn judge(
     Ok(())
 }
 
-/// Returns the reason why the bytes of a backup cannot be read, as far as opening them shows. The
+/// Returns the reason why the bytes of a backup cannot be read, if opening them fails. The
 /// repositories of other tools are not checked.
 fn absent(id: BackupId, overview: &Overview, workspace: &Workspace) -> Result<Option<String>, Error> {
     let Some(row) = overview.get(id) else { return Ok(Some(format!("backup {id} is not in the ledger"))) };

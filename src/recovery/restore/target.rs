@@ -1,4 +1,4 @@
-//! The backup to restore for a request, and how it leads to the wanted commit.
+//! The backup for a restore request, and the way from the backup to the wanted commit.
 
 use super::search::{CandidateQuery, candidates, chosen, one_database, warn_of_passed_over};
 use super::{Refusal, records_for};
@@ -10,35 +10,35 @@ use crate::recovery::{AdvancePlan, AdvancePlanner, Candidate, Error, Expected, F
 use crate::tools::{Migration, Program};
 use crate::workspace::Workspace;
 
-/// Which backup is wanted.
+/// A query for the wanted backup.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TargetQuery<'a> {
     /// A backup or a commit.
     pub what: &'a str,
-    /// Only backups of this database are considered.
+    /// The database whose backups are considered; `None` for all.
     pub database: Option<&'a DatabaseName>,
-    /// With a backup: the commit to migrate to.
+    /// The commit to migrate to. Only valid with a backup.
     pub commit: Option<&'a str>,
-    /// With a commit: the database stays at the commit of the backup.
+    /// True if the database stays at the commit of the backup. Only valid with a commit.
     pub no_migrate: bool,
-    /// `what` is a commit.
+    /// True if `what` can only be a commit.
     pub only_commit: bool,
-    /// For a commit: only physical backups.
+    /// True if only physical backups are considered for a commit.
     pub only_physical: bool,
-    /// For a commit: physical backups, if no dump leads to it.
+    /// True if physical backups are considered for a commit to which no dump leads.
     pub or_physical: bool,
 }
 
-/// A backup, and how it leads to the wanted commit.
+/// A backup, and the way from it to the wanted commit.
 #[derive(Debug)]
 pub struct Target {
     /// The backup.
     pub entry: Entry,
-    /// The commit that the database is to be at.
+    /// The wanted commit of the database.
     pub commit: Oid,
-    /// The migrations, if the backup is of another commit.
+    /// The migrations, if the backup is of another commit than the wanted one.
     pub forward: Option<Forward>,
-    /// The schema after that.
+    /// The expected schema after the migrations.
     pub expected: Expected,
 }
 
@@ -61,8 +61,8 @@ impl Target {
         Ok(Self { entry, commit, forward, expected })
     }
 
-    /// Finds a physical backup for a point in time. Its commit at that time is not known, so nothing
-    /// is migrated and compared.
+    /// Finds a physical backup for a point-in-time recovery. The commit at that time is unknown, so
+    /// no migration runs and no schema is compared.
     pub(super) fn find_for_point(
         query: &TargetQuery<'_>,
         until: &RecoveryTarget,
@@ -110,16 +110,16 @@ fn last_before(at: Timestamp, query: &TargetQuery<'_>, workspace: &Workspace) ->
     Ok((entry, commit))
 }
 
-/// Plans how the backup leads to the commit.
+/// Plans the way from the backup to the commit.
 fn plan(entry: &Entry, commit: Oid, workspace: &Workspace) -> Result<AdvancePlan, Error> {
     let (repository, ledger, config) = (workspace.repository()?, workspace.ledger()?, workspace.config()?);
     Ok(AdvancePlanner::to(commit, repository, ledger, config).from(entry)??)
 }
 
-/// Returns the script of the commit that masks the data, if one is configured.
+/// Returns the script of the commit that masks confidential data, if one is configured.
 ///
 /// # Errors
-/// If the commit does not have it: the data would not be masked.
+/// If the script is missing in the commit, because the data would not be masked.
 pub(super) fn mask(
     database: &DatabaseConfig,
     commit: Oid,
@@ -175,7 +175,7 @@ fn locate(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<(Entry, Oid)
     }
 }
 
-/// Returns the best backup for a commit, and the commit that it is to be at.
+/// Returns the best backup for a commit, and the commit of the database after the restore.
 fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Result<(Entry, Oid), Error> {
     let overview = workspace.snapshot()?;
     let wanted = CandidateQuery {
@@ -201,8 +201,9 @@ fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Res
     Ok((entry, commit))
 }
 
-/// Fails if the backup has failed its latest verification, or needs one that has, unless `what` is
-/// its id: a commit, a name or `latest` does not show that the user knows.
+/// Fails if the backup has failed its latest verification, or needs a backup that has. A restore by
+/// id is exempt, because the id shows that the user means this backup. A commit, a name or `latest`
+/// does not show that.
 fn trusted(what: &str, entry: &Entry, workspace: &Workspace) -> Result<(), Error> {
     let backup = &entry.backup;
     let id = backup.id.to_string();

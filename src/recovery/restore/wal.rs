@@ -1,4 +1,4 @@
-//! The archived WAL that a point-in-time recovery needs.
+//! The WAL archive that a point-in-time recovery needs.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ use crate::workspace::{Workspace, store};
 
 /// The WAL of a cluster in a store.
 pub struct ArchivedWal {
-    /// The names of the files.
+    /// The names of the WAL files.
     pub names: Vec<WalName>,
     /// The size of a segment, in bytes.
     pub segment_bytes: u64,
 }
 
 impl ArchivedWal {
-    /// The WAL of the cluster `system` in `store`.
+    /// Opens the WAL archive of the cluster `system` in `store`.
     ///
     /// # Errors
-    /// If the store has none, or cannot be read.
+    /// If the store has no WAL of the cluster, or cannot be read.
     pub fn open(store: &Store, system: &str) -> Result<Self, Error> {
         let archive = store.wal(system);
         let names: Vec<WalName> = archive.list()?.into_iter().map(|entry| entry.name).collect();
@@ -34,12 +34,12 @@ impl ArchivedWal {
         Ok(Self { names, segment_bytes })
     }
 
-    /// The ranges without gaps.
+    /// Returns the ranges without gaps.
     pub fn runs(&self) -> Vec<Run> {
         runs(&self.names, self.segment_bytes)
     }
 
-    /// The number of timelines.
+    /// Returns the number of timelines.
     pub fn timelines(&self) -> usize {
         self.names.iter().map(WalName::timeline).collect::<BTreeSet<_>>().len()
     }
@@ -48,7 +48,7 @@ impl ArchivedWal {
 /// Returns the source of the WAL that leads from the backup to the target.
 ///
 /// # Errors
-/// If the WAL does not lead there.
+/// If the archived WAL does not lead to the target.
 pub(super) fn wal_source(
     until: &RecoveryTarget,
     wal_store: Option<&str>,

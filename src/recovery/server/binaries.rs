@@ -1,28 +1,29 @@
-//! The programs of a server.
+//! The server programs of PostgreSQL.
 
 use std::path::PathBuf;
 
 use super::super::Error;
 use crate::tools::{Program, Programs, ToolVersion};
 
-/// The server of one major version.
+/// The server program of one major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerBinaries {
-    /// The server itself.
+    /// The path of `postgres`.
     pub postgres: PathBuf,
-    /// Its version.
+    /// The version of `postgres`.
     pub version: ToolVersion,
 }
 
 impl ServerBinaries {
-    /// That of exactly this major version: another one cannot read the files.
+    /// Returns the server program of exactly this major version. A server of another major version
+    /// cannot read the data directory. Fails if it is not installed.
     pub fn find(programs: &Programs, major: u32) -> Result<Self, Error> {
         let (postgres, version) = find_server_program(programs, Program::Postgres, major)?;
         Ok(Self { postgres, version })
     }
 }
 
-/// A program that belongs to a server, of exactly this major version.
+/// Returns a server program of exactly this major version. Fails if it is not installed.
 pub fn find_server_program(
     programs: &Programs,
     program: Program,

@@ -1,5 +1,5 @@
-//! Where a private server works: its directories and files, as whom it runs, and
-//! that it does not live longer than we.
+//! The scratch directory of a private server: its files, its user, and the end of its processes with
+//! this process.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,32 +14,33 @@ use crate::process::{Cmd, OsUser, Pinned, Seen, Strays, find_program, pause, sea
 use crate::recovery::Error;
 use crate::tools::LIBPQ_VARIABLES;
 
-/// A socket's whole path has at most so many bytes.
+/// The maximum length of the path of a Unix socket, in bytes: `sun_path` in unix(7), without its
+/// final zero.
 const SOCKET_PATH_MAX: usize = 107;
-/// The longest name that a server makes there.
+/// The longest file name that a server creates in the socket directory.
 const SOCKET: &str = "/.s.PGSQL.5432.lock";
 /// The environment variable that marks the processes of a server; its value is the directory of its
 /// files.
 const GROUND: &str = "PGGIT_GROUND";
 /// The default user of scratch servers if this process is root.
 const SCRATCH_USER: &str = "pggit-scratch";
-/// The time between two looks at a process.
+/// The interval between two checks of a process.
 const MOMENT: Duration = Duration::from_millis(50);
 /// Names of the server program of PostgreSQL.
 const SERVERS: [&str; 2] = ["postgres", "postmaster"];
 
-/// The place of a private server.
+/// The directories, the user and the program prefix of a private server.
 #[derive(Debug, Clone)]
 pub struct Ground {
     /// The data directory.
     pub data: PathBuf,
-    /// Where its socket is; nobody but the user of the server gets there.
+    /// The directory of the socket. Only the user of the server can enter it.
     pub home: PathBuf,
-    /// Where the files are that it reads and cannot change.
+    /// The directory of the configuration files. The server can read them and cannot change them.
     pub files: PathBuf,
-    /// As whom it runs, when that is not us.
+    /// The user of the server, if it is not the current user.
     pub user: Option<OsUser>,
-    /// What stands before the programs that run there.
+    /// The programs and arguments before each command, see [`Ground::prefix`].
     pub prefix: Vec<PathBuf>,
 }
 
@@ -57,14 +58,14 @@ impl Ground {
         place.components().any(|part| is_name(part.as_os_str().as_encoded_bytes()))
     }
 
-    /// Whether a socket in the directory `home` has a name that is short enough.
+    /// Returns true if the path of a socket in `home` is within the limit of the system.
     pub fn is_short_enough(home: &Path) -> bool {
         home.as_os_str().len() + SOCKET.len() <= SOCKET_PATH_MAX
     }
 
-    /// What stands before programs so that they do not live longer than we, and
-    /// leave others more of the machine when they are `nice`; as far as this
-    /// machine has programs for it.
+    /// Returns the programs and arguments to put before each command. With them, a process ends with
+    /// this process. A `nice` process also gets a lower priority. Programs that are missing on this
+    /// machine are left out.
     pub fn prefix(nice: bool) -> Vec<PathBuf> {
         let path = search_path();
         let find = |name: &str| find_program(name.as_ref(), &[], path.as_deref());
@@ -74,7 +75,7 @@ impl Ground {
         }
         if let (Some(setpriv), Some(proof)) = (find("setpriv"), find("true")) {
             let words = ["--pdeathsig", "QUIT", "--"];
-            // There are others of that name.
+            // Other programs are also called `setpriv` and lack the option.
             if Cmd::new(&setpriv).args(words).arg(proof).run().is_ok() {
                 all.push(setpriv);
                 all.extend(words.map(PathBuf::from));
@@ -89,10 +90,10 @@ impl Ground {
         Strays::of(user, GROUND, files)
     }
 
-    /// Writes the files that the server reads: a cluster of Debian has none in its
-    /// data directory, and those that others have are not followed.
+    /// Writes the configuration files of the server. A cluster on Debian has none in its data
+    /// directory. The configuration files of a restored cluster are not used.
     pub fn write_files(files: &Path) -> io::Result<()> {
-        // Who gets to the socket may come in, and nobody else gets to it.
+        // `trust` is safe because only the user of the server reaches the socket.
         for (name, text) in [("hba.conf", "local all all trust\n"), ("ident.conf", ""), ("server.conf", "")] {
             let path = files.join(name);
             fs::write(&path, text)?;
@@ -101,7 +102,8 @@ impl Ground {
         Ok(())
     }
 
-    /// A command that runs `program` as that user, and not longer than we live.
+    /// Returns a command that runs `program` as the user of the server. The program ends with this
+    /// process.
     pub fn cmd(&self, program: &Path) -> Cmd {
         let mut all = self.prefix.iter().map(PathBuf::from);
         let cmd = match all.next() {
@@ -109,11 +111,12 @@ impl Ground {
             Some(first) => Cmd::new(first).args(all).arg(program),
         };
         let cmd = cmd.env(GROUND, &self.files);
-        // The programs before it ask for the right signal a moment too late for who dies at once.
+        // The prefix programs request their signal too late if this process exits at once, so the
+        // command requests it too.
         self.as_user(cmd.hide_env(LIBPQ_VARIABLES).tied())
     }
 
-    /// Lets `cmd` run as that user.
+    /// Makes `cmd` run as the user of the server.
     pub fn as_user(&self, cmd: Cmd) -> Cmd {
         match &self.user {
             Some(user) => cmd.as_user(user).cwd("/"),
@@ -141,7 +144,7 @@ pub fn server_user(configured: Option<&str>) -> Result<Option<OsUser>, Error> {
 /// Returns a PostgreSQL server that runs as this user and is not a temporary one of this program.
 fn server_of(uid: u32) -> Option<i32> {
     let is_server = |one: &Seen| {
-        // A process that is about to end has no working directory any more. A server overwrites its
+        // A process that is about to exit has no working directory. A server overwrites its
         // environment, and before that it may be in another directory.
         let stays = |place: PathBuf| !Ground::is_one(&place) && one.variable(GROUND).is_none();
         one.uid == uid && is_called_server(one) && one.directory().is_some_and(stays)
@@ -150,7 +153,7 @@ fn server_of(uid: u32) -> Option<i32> {
     if first.is_empty() {
         return None;
     }
-    // A process that is gone a moment later was not a permanent server.
+    // A process that exits within this interval was not a permanent server.
     pause(MOMENT);
     first.into_iter().find(|one| Seen::of(one.pid).as_ref() == Some(one) && is_server(one)).map(|one| one.pid)
 }
@@ -159,9 +162,9 @@ fn is_called_server(one: &Seen) -> bool {
     SERVERS.iter().any(|name| one.is_called(name))
 }
 
-/// Ends servers of dead processes, and removes the directories that they had
-/// below `base` by names that begin with `prefix`; in each, `data` is the data
-/// directory. What others made, and what may still be in use, stays.
+/// Stops the servers of crashed processes, and removes the directories of these processes below
+/// `base`. The names of the directories begin with `prefix`, and `data` is the data directory in
+/// each. Directories of other users, and directories that may still be in use, are kept.
 pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     let us = rustix::process::geteuid().as_raw();
     let Ok(above) = Pinned::reach(base) else { return Vec::new() };
@@ -170,11 +173,11 @@ pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     sweep(&above, is_ground, |held| end_ground(held, data))
 }
 
-/// Ends the processes that a dead process has left in a directory: the server on its data directory,
-/// and other processes of the server's user whose working directory is inside it.
+/// Ends the processes that a crashed process has left in a directory. These are the server on its
+/// data directory, and other processes of the server's user with a working directory inside it.
 fn end_ground(held: &Pinned, data: &str) {
-    // Nobody else can have changed these owners: `home` is in a directory of ours, and if it is ours
-    // too, so is the parent of the data directory.
+    // No other user can have changed these owners: our user owns the parent of `home`. If our user
+    // also owns `home`, it owns the parent of the data directory.
     let owner = |path: PathBuf| path.symlink_metadata().map_or(0, |meta| meta.uid());
     let (home, data) = (held.path().join("home"), held.path().join(data));
     let uid = match owner(home) {
@@ -195,7 +198,7 @@ fn end_ground(held: &Pinned, data: &str) {
     Seen::all().into_iter().filter(is_left).for_each(|one| one.signal(Signal::KILL));
 }
 
-/// Ends the server in `data` that runs as `uid` and was left by a dead process.
+/// Stops the server in `data` that runs as `uid` and was left by a crashed process.
 pub(in crate::recovery) fn end_server(data: &Path, uid: u32) {
     let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let Some(pid) = pid.lines().next().and_then(|line| line.trim().parse().ok()) else { return };

@@ -1,11 +1,10 @@
-//! A server of our own on a data directory: reachable by nobody else, connected
-//! to nothing else, and ended when we are done with it, however that comes.
+//! A private server on a data directory. Only this process reaches it, and it connects to no other
+//! server. It stops when this process no longer needs it, also after a crash of this process.
 //!
-//! It is of exactly the major version of the data. It listens on one socket, in a
-//! directory that only its user gets into, and is told on its command line what
-//! counts more than everything that a restored data directory says: it archives
-//! nothing, loads nothing, and follows nobody. It lets nobody in before the log is
-//! replayed.
+//! The server has exactly the major version of the data. It listens on one socket, in a directory
+//! that only its user can enter. It receives its settings on the command line, where they override
+//! every setting of a restored data directory. It archives nothing, loads no library, and follows no
+//! primary server. It accepts connections only after the WAL is replayed.
 
 mod binaries;
 mod ground;
@@ -27,57 +26,58 @@ pub use ground::{Ground, server_user, sweep_grounds};
 pub use started::{Started, check_clone, start_clone};
 pub(super) use started::{check_words, prepare_clone};
 
-/// What the server's activity views call us.
+/// The application name of this program in `pg_stat_activity`.
 const APPLICATION: &str = "git-pggit";
-/// The superuser that initdb makes, where nobody says otherwise.
+/// The superuser that initdb creates by default.
 const BOOTSTRAP: &str = "postgres";
-/// The beginning of the names of superusers that we make.
+/// The prefix of the names of superusers that this program creates.
 const OURS: &str = "pggit_";
-/// There is no such user, or not one who may log in or make others.
+/// SQLSTATEs for a user that does not exist, may not log in, or may not create roles.
 const NO_SUPERUSER: [&str; 2] = ["28000", "42501"];
 
-/// Where the content of a data directory comes from, and what becomes of it.
+/// The origin of a data directory, and its use afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// It is empty, and thrown away afterwards.
+    /// The data directory is empty, and is discarded afterwards.
     Initdb,
-    /// It was restored, and is thrown away afterwards: what it has learned of the
-    /// world must not be followed.
+    /// The data directory was restored, and is discarded afterwards. Its references to other servers
+    /// and archives must not be followed.
     Restored,
-    /// The same, and it gets the log that it needs from where it was told.
+    /// Like `Restored`, but the server fetches the required WAL with the configured
+    /// `restore_command`.
     Taken,
-    /// It was restored and stays.
+    /// The data directory was restored, and is kept.
     Kept,
 }
 
-/// When all has to be done.
+/// A time limit for all work on a private server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     after: Duration,
-    /// The moment.
+    /// The end of the limit.
     pub at: Instant,
 }
 
 impl Limit {
-    /// So long after now.
+    /// Returns the limit that ends `after` from now.
     pub fn new(after: Duration) -> Self {
         let now = Instant::now();
-        // What cannot be expressed is far enough.
+        // A time that `Instant` cannot represent is replaced by one day from now.
         Self { after, at: now.checked_add(after).unwrap_or(now + Duration::from_secs(86_400)) }
     }
 
-    /// How much is left of it.
+    /// Returns the remaining time, at least 1 ms.
     pub fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
-    /// What it is when nothing is left.
+    /// Returns the error for an expired limit.
     pub fn error(&self) -> Error {
         Error::Deadline { after: self.after }
     }
 }
 
-/// A running private server. It stops when this goes.
+/// A running private server. It is stopped on drop.
 pub struct PrivateServer {
     server: Server,
     home: PathBuf,
@@ -88,8 +88,8 @@ pub struct PrivateServer {
 }
 
 impl PrivateServer {
-    /// Starts it and waits until it answers, which a restored one does when its
-    /// recovery is done. Where nobody is known who is a superuser, one is made.
+    /// Starts the server and waits until it accepts connections. A restored server does so after its
+    /// recovery. If no superuser is known, a superuser is created.
     pub fn start(
         ground: &Ground,
         binaries: &ServerBinaries,
@@ -97,7 +97,7 @@ impl PrivateServer {
         limit: Option<Limit>,
     ) -> Result<Self, Error> {
         match Self::start_as(ground, binaries, origin, limit, BOOTSTRAP) {
-            // There need not be a superuser of the usual name.
+            // The superuser of a restored cluster may have another name.
             Err(Error::Pg(error)) if origin != Origin::Initdb && lacks_superuser(&error) => {
                 let admin = make_admin(ground, binaries, origin, limit)?;
                 let server = Self::start_as(ground, binaries, origin, limit, &admin)?;
@@ -137,7 +137,7 @@ impl PrivateServer {
                 let said = server.stop();
                 Err(Error::ServerNotStarted { log: if said.trim().is_empty() { log } else { said } })
             }
-            // Its files are to be in order for who comes next.
+            // The data directory has to be consistent for the next start.
             Err(Error::Pg(error)) if lacks_superuser(&error) => {
                 server.shut_down()?;
                 Err(error.into())
@@ -146,8 +146,8 @@ impl PrivateServer {
         }
     }
 
-    /// Proves that it is the private server that answered, and gives it a superuser
-    /// of our own: the other one may not stay one, when the roles of a backup come.
+    /// Fails if another server answered than the private one. Otherwise creates a superuser of this
+    /// program: the roles of a backup may revoke the superuser attribute of the other one.
     fn prove(&self, ground: &Ground, client: &Client) -> Result<ConnInfo, Error> {
         let trouble = |error: pg::Error| self.trouble(error.into());
         let answer = client.query("SELECT current_setting('data_directory')").map_err(trouble)?;
@@ -175,59 +175,59 @@ impl PrivateServer {
         }
     }
 
-    /// Ends with an error when the time is up or we were asked to end.
+    /// Fails if the time limit expired, or a signal interrupted this process.
     pub fn check(&self) -> Result<(), Error> {
         self.server.ending().map_or(Ok(()), |ending| Err(ended(ending, self.limit)))
     }
 
-    /// What `error` is, when it is only what somebody sees whose server was
-    /// ended.
+    /// Returns the reason why this process stopped the server, if it did. Otherwise returns `error`,
+    /// because `error` is then not merely a consequence of the stop.
     pub fn trouble(&self, error: Error) -> Error {
         self.check().err().unwrap_or(error)
     }
 
-    /// Whether the server ended by itself.
+    /// Returns true if the server exited although this process did not stop it.
     pub fn has_crashed(&self) -> bool {
         self.server.ending().is_none() && self.server.has_ended().unwrap_or(true)
     }
 
-    /// How the superuser gets to a database.
+    /// Returns the connection of the superuser to a database.
     pub fn to(&self, dbname: &str) -> ConnInfo {
         self.admin.with_dbname(dbname)
     }
 
-    /// The same for programs of PostgreSQL.
+    /// Returns the connection of the superuser to a database, for programs of PostgreSQL.
     pub fn connection(&self, dbname: &str) -> Connection {
         Connection { alone: true, ..Connection::from(&self.to(dbname)) }
     }
 
-    /// Connects the superuser.
+    /// Connects as the superuser. Fails if the server does not accept the connection.
     pub fn connect(&self, dbname: &str) -> Result<Client, Error> {
         Client::connect(&self.to(dbname), APPLICATION).map_err(|error| self.trouble(error.into()))
     }
 
-    /// How another role gets to a database.
+    /// Returns the connection of another role to a database.
     pub fn as_role(&self, role: &str, dbname: &str) -> Result<ConnInfo, Error> {
         Ok(conninfo(&self.home, role)?.with_dbname(dbname))
     }
 
-    /// The name of the superuser that is ours.
+    /// Returns the name of the superuser that this program created.
     pub fn admin(&self) -> &str {
         self.admin.user()
     }
 
-    /// Stops it, as if the machine had lost its power, and returns the end of its
-    /// log.
+    /// Stops the server without a shutdown checkpoint, as after a power failure. Returns the end of
+    /// the server log.
     pub fn stop(self) -> String {
         self.server.stop()
     }
 
-    /// Removes our superuser and stops it in order: its files are complete and on
-    /// disk then.
+    /// Drops the superuser of this program and shuts down the server cleanly. The files of the data
+    /// directory are then complete and synchronized to disk.
     pub fn leave(self) -> Result<(), Error> {
         let client = self.connect("template1")?;
         let gone = other_superuser(&client, self.admin()).and_then(|other| {
-            // Nobody can drop the role that he is.
+            // A role cannot drop itself.
             let (other, ours) = (quote_ident(&other), quote_ident(self.admin()));
             Ok(client.execute(&format!("SET SESSION AUTHORIZATION {other}; DROP ROLE {ours}"))?)
         });
@@ -245,7 +245,7 @@ impl PrivateServer {
     }
 }
 
-/// Why it was ended before we were done with it.
+/// Returns the error for a server that this process stopped early.
 fn ended(ending: Ending, limit: Option<Limit>) -> Error {
     match ending {
         Ending::Deadline => Error::Deadline { after: limit.map_or(Duration::ZERO, |limit| limit.after) },
@@ -253,8 +253,8 @@ fn ended(ending: Ending, limit: Option<Limit>) -> Error {
     }
 }
 
-/// Makes a superuser in a restored data directory on which no server runs,
-/// where nobody is known who is one.
+/// Creates a superuser in a restored data directory without a known superuser, in single-user mode.
+/// No server may run on the directory.
 fn make_admin(
     ground: &Ground,
     binaries: &ServerBinaries,
@@ -276,7 +276,7 @@ fn our_name() -> String {
     format!("{OURS}{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A superuser who is not `ours`: there is always the one that initdb has made.
+/// Returns a superuser other than `ours`. The superuser that initdb created always exists.
 fn other_superuser(client: &Client, ours: &str) -> Result<String, Error> {
     let sql = format!(
         "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolname <> {} ORDER BY oid LIMIT 1",
@@ -294,7 +294,8 @@ fn lacks_superuser(error: &pg::Error) -> bool {
     }
 }
 
-/// Where the server's socket is, and nothing of our own environment.
+/// Returns the connection to the socket of the server. No variable of our environment has an effect
+/// on it.
 fn conninfo(directory: &Path, user: &str) -> Result<ConnInfo, Error> {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let text = format!(
@@ -305,7 +306,7 @@ fn conninfo(directory: &Path, user: &str) -> Result<ConnInfo, Error> {
     Ok(ConnInfo::parse(&text, &Environment::default())?)
 }
 
-/// The last complaint in the log of a server.
+/// Returns the last error message in a server log.
 pub fn last_word(log: &str) -> &str {
     let complains = |line: &&str| ["FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
     log.lines().rev().find(complains).unwrap_or_else(|| log.lines().next_back().unwrap_or_default())

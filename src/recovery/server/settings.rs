@@ -1,11 +1,11 @@
-//! What a private server is told on its command line, which counts more than
-//! every file that a restored data directory has.
+//! The settings that a private server receives on the command line. They override every file in a
+//! restored data directory.
 
 use std::path::Path;
 
 use super::{Ground, Origin};
 
-/// A name and its value.
+/// The name and the value of a setting.
 pub(super) type Setting = (&'static str, &'static str);
 
 /// The settings of a private server, during recovery and as a clone: it listens on a private
@@ -23,8 +23,8 @@ const PRIVATE: &[Setting] = &[
     ("logging_collector", "off"),
 ];
 
-/// The same for a restored data directory, which may have slots and prepared transactions,
-/// and knows of servers that are not to be followed.
+/// Further settings for a restored data directory. Such a directory may have replication slots and
+/// prepared transactions, and may have settings that refer to servers that must not be followed.
 const PRIVATE_RESTORED: &[Setting] = &[
     ("wal_level", "logical"),
     ("max_replication_slots", "1000"),
@@ -34,21 +34,21 @@ const PRIVATE_RESTORED: &[Setting] = &[
     ("primary_slot_name", ""),
 ];
 
-/// The settings that only exist from this version on.
+/// The settings that exist only since PostgreSQL 15.
 const PRIVATE_SINCE_15: &[Setting] = &[("archive_library", "")];
 
-/// The settings of a private server of version `major`.
+/// Returns the settings of a private server of version `major`.
 fn private(major: u32) -> impl Iterator<Item = Setting> {
     let since_15 = if major >= 15 { PRIVATE_SINCE_15 } else { &[] };
     PRIVATE.iter().chain(since_15).copied()
 }
 
-/// The settings of a private server of version `major` on a restored data directory.
+/// Returns the settings of a private server of version `major` on a restored data directory.
 pub(super) fn private_restored(major: u32) -> impl Iterator<Item = Setting> {
     private(major).chain(PRIVATE_RESTORED.iter().copied())
 }
 
-/// The settings of every private server that ends with its task.
+/// The settings of every private server that this process stops.
 const FIXED: &[Setting] = &[
     ("cluster_name", ""),
     ("hot_standby", "off"),
@@ -59,7 +59,7 @@ const FIXED: &[Setting] = &[
     ("maintenance_work_mem", "64MB"),
     ("max_locks_per_transaction", "1024"),
     ("jit", "off"),
-    // What it says is evidence, and must not repeat what is in the tables.
+    // The server log is evidence and must not contain data from tables.
     ("log_destination", "stderr"),
     ("log_timezone", "UTC"),
     ("log_line_prefix", "%m "),
@@ -72,7 +72,7 @@ const FIXED: &[Setting] = &[
     ("lc_messages", "C"),
 ];
 
-/// It is thrown away, and others need the machine too.
+/// The settings of a data directory that is discarded. They save resources of the machine.
 const THROWN_AWAY: &[Setting] = &[
     ("fsync", "off"),
     ("full_page_writes", "off"),
@@ -80,11 +80,11 @@ const THROWN_AWAY: &[Setting] = &[
     ("max_wal_size", "256MB"),
 ];
 
-/// It stays.
+/// The settings of a data directory that is kept.
 const KEPT: &[Setting] = &[("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
 
-/// What a restored one that is thrown away does not take over: all that it
-/// replays is in its directory, to the end.
+/// The settings that a restored data directory loses if it is discarded. All WAL to replay is in the
+/// directory, and is replayed to its end.
 const UNSET: [&str; 8] = [
     "restore_command",
     "recovery_end_command",
@@ -96,11 +96,11 @@ const UNSET: [&str; 8] = [
     "recovery_target_xid",
 ];
 
-/// All of it, for one server.
+/// Returns all settings for one server.
 pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'static str, String)> {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut all = vec![
-        // Its own files, and nobody from outside.
+        // The configuration files of this program, and a socket that only its user reaches.
         ("config_file", path(&ground.files.join("server.conf"))),
         ("hba_file", path(&ground.files.join("hba.conf"))),
         ("ident_file", path(&ground.files.join("ident.conf"))),
@@ -128,15 +128,16 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         }
         Origin::Taken => {
             add(THROWN_AWAY);
-            // In that case the WAL was copied, and the user may be unable to read the repository of the
-            // tool.
+            // If there is another user, the WAL was copied: that user may be unable to read the
+            // repository of the tool.
             if ground.user.is_some() {
                 UNSET.iter().for_each(|name| add(&[(name, "")]));
             }
         }
         Origin::Kept => add(KEPT),
     }
-    // Who keeps it wants his own to run; nobody else does.
+    // Event triggers of the backup may run only in a cluster that is kept. The setting exists since
+    // PostgreSQL 17.
     if major >= 17 && origin != Origin::Kept {
         add(&[("event_triggers", "off")]);
     }

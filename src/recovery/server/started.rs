@@ -1,9 +1,9 @@
-//! A server on a data directory of ours that stays when we go: for a look at a
-//! copy of a cluster, by those who may read its files.
+//! A server on a restored data directory that keeps running when this process exits. It serves to
+//! inspect a restored physical backup. Only users who may read its files can reach it.
 //!
-//! It has a socket in a private directory and listens nowhere else, archives
-//! nothing, loads nothing and follows nobody, whatever the files say that came
-//! with the copy. What it needs is in `pggit-clone/` of the data directory.
+//! The server has a socket in a private directory and listens on no other address. It archives
+//! nothing, loads no library and follows no primary server, whatever the restored files say. Its own
+//! files are in `pggit-clone/` of the data directory.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,23 +20,23 @@ use crate::recovery::place::refuse;
 use crate::recovery::{Error, Recovered};
 use crate::tools::{LIBPQ_VARIABLES, Program, Programs};
 
-/// The directory of its files, its log and its socket.
+/// The directory of the server's own files, its server log and its socket.
 const PLACE: &str = "pggit-clone";
-/// The end of a start after a clean stop; then something is wrong.
+/// The time limit for a start after a clean shutdown.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A server that was started and stays.
+/// A server that was started and keeps running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// How to connect to it.
+    /// The connection URL.
     pub url: String,
-    /// What stops it, to be run as the user whom it runs as.
+    /// The command that stops the server. It has to run as `user`.
     pub stop: Vec<String>,
-    /// That user, when it is not us.
+    /// The user of the server, if it is not the current user.
     pub user: Option<String>,
 }
 
-/// Refuses a directory on which [`start_clone`] could not start a server.
+/// Fails if [`start_clone`] could not start a server on the directory.
 pub fn check_clone(data: &Path) -> Result<(), Error> {
     check_words(data)?;
     if !Ground::is_short_enough(&data.join(PLACE)) {
@@ -46,7 +46,8 @@ pub fn check_clone(data: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// `pg_ctl` hands what it gets to a shell, and tools write it into commands for one.
+/// Fails if a path has characters with a meaning in a shell. `pg_ctl` passes its arguments to a
+/// shell, and backup tools write the path into shell commands.
 pub(in crate::recovery) fn check_words(path: &Path) -> Result<(), Error> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_.,+=:@-".contains(byte);
     if path.as_os_str().as_bytes().iter().all(is_plain) {
@@ -56,8 +57,8 @@ pub(in crate::recovery) fn check_words(path: &Path) -> Result<(), Error> {
     Err(refuse(path, "is not given to a shell", HINT))
 }
 
-/// Puts what the server needs into `data`. It is made where nobody else comes, in
-/// `aside`: whose the data are may not be trusted by us.
+/// Puts the server's own files into `data`. They are created in the private directory `aside` first,
+/// because this process may not trust the owner of the data.
 pub(in crate::recovery) fn prepare_clone(data: &Path, aside: &Path) -> Result<(), Error> {
     let (meta, place) = (fs::metadata(data), aside.join(PLACE));
     let failed = |error| Error::file("make", &place, error);
@@ -68,13 +69,14 @@ pub(in crate::recovery) fn prepare_clone(data: &Path, aside: &Path) -> Result<()
         chown(entry.map_err(failed)?.path(), Some(meta.uid()), Some(meta.gid())).map_err(failed)?;
     }
     chown(&place, Some(meta.uid()), Some(meta.gid())).map_err(failed)?;
-    // A copy of a copy has one.
+    // A backup of an earlier clone contains such a directory.
     remove(&data.join(PLACE))?;
     fs::rename(&place, data.join(PLACE)).map_err(failed)
 }
 
-/// Starts a server on `data`, which was stopped in order and has what
-/// [`prepare_clone`] makes; the URL leads to `dbname`.
+/// Starts a server on `data`. The cluster was shut down cleanly and has the files of
+/// [`prepare_clone`]. The URL in the result names `dbname`. Fails if the server does not start within
+/// the time limit.
 pub fn start_clone(
     data: &Path,
     recovered: &Recovered,
@@ -95,7 +97,7 @@ pub fn start_clone(
     let log = place.join("server.log");
     let cmd = as_user(Cmd::new(&pg_ctl).hide_env(LIBPQ_VARIABLES)).arg("-D").arg(data).arg("-l").arg(&log);
     if let Err(error) = cmd.args(["-w", "-t", &patience, "-o", &options(&place, major), "start"]).run() {
-        // It may be about to start.
+        // The server may still be starting.
         let stop = as_user(Cmd::new(&pg_ctl).survives_interrupt()).args(["-m", "immediate", "-D"]);
         let _ = stop.arg(data).arg("stop").run();
         let said = fs::read_to_string(&log).unwrap_or_default();
@@ -114,8 +116,8 @@ pub fn start_clone(
     })
 }
 
-/// The options of the server, as a shell reads them. The command line goes before what any
-/// file says.
+/// Returns the options of the server, quoted for a shell. Options on the command line override all
+/// files.
 fn options(place: &Path, major: u32) -> String {
     let path = |name: &str| place.join(name).display().to_string();
     let places = [
