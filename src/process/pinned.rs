@@ -94,15 +94,15 @@ impl Pinned {
         Ok(Self { file: self.file.try_clone()?, real: self.real.clone() })
     }
 
-    /// The path of the directory for other users. It is valid as long as the directory is not
-    /// renamed or replaced.
+    /// Returns the path of the directory for other users. The path is valid as long as the
+    /// directory is not renamed or replaced.
     pub fn real(&self) -> &Path {
         &self.real
     }
 
-    /// The path of the directory for this process and programs that run as the same user. For root
-    /// it is a path under `/proc/<pid>/fd`, which does not depend on names. Other users have no
-    /// privileges that could be misused.
+    /// Returns the path of the directory for this process and for programs that run as the same
+    /// user. For root it is a path under `/proc/<pid>/fd`, which does not depend on names. Other
+    /// users have no privileges that could be misused.
     pub fn path(&self) -> PathBuf {
         match OsUser::we_are_root() {
             true => PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())),
