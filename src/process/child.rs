@@ -202,7 +202,7 @@ impl Running {
     }
 
     /// Returns true if the program has exited. Does not reap it, so that its process id is not
-    /// reused.
+    /// reused. Fails if the system call fails.
     pub fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         Ok(self.reaped || waitid(WaitId::Pid(Self::group_of(&self.child)), options)?.is_some())

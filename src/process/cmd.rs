@@ -119,7 +119,7 @@ impl Cmd {
         self
     }
 
-    /// Runs it as another user, which requires root: with the ids and the home of that user,
+    /// Runs the program as another user, which requires root: with the ids and the home of that user,
     /// without supplementary groups, in a session of its own without a terminal, with
     /// `no_new_privs`, and by default in the root directory. Has no effect if this process already
     /// runs as that user.

@@ -117,8 +117,8 @@ pub fn terminate_at_end_of(mut from: impl Read + Send + 'static) -> io::Result<(
     Ok(())
 }
 
-/// Returns the signal that asked this process to exit, and clears it. For a signal that was meant
-/// for a program that has exited, while this process has to continue.
+/// Returns the signal that asked this process to exit, and clears it. This is for a signal that was
+/// meant for a program that has exited, if this process has more work to do.
 pub fn take() -> Option<Signal> {
     Signal::from_number(REQUESTED.swap(0, Ordering::SeqCst))
 }
@@ -148,7 +148,7 @@ pub(super) fn register<T>(
     enlist(start, group, Tool::default())
 }
 
-/// Does the same for a process that stays in our process group.
+/// Registers a process that stays in our process group. Behaves otherwise as [`register`].
 pub(super) fn register_alone<T>(
     start: impl FnOnce() -> Result<T, super::Error>,
     pid: impl FnOnce(&T) -> Pid,

@@ -5,9 +5,9 @@
 //! environment and are never shown.
 //!
 //! Every child process leads a process group of its own. So a time limit, an interrupt or a drop
-//! ends it together with all of its child processes. Every child process is reaped. A tool that is
-//! [tied](Cmd::tied) to this process ends even if this process is killed. A program that runs as
-//! [another user](Cmd::as_user) has a session of its own, no terminal, and no way to gain
+//! ends the process together with all of its child processes. Every child process is reaped. A tool
+//! that is [tied](Cmd::tied) to this process ends even if this process is killed. A program that
+//! runs as [another user](Cmd::as_user) has a session of its own, no terminal, and no way to gain
 //! privileges.
 //!
 //! The standard error of a program is always read and its end is kept, because it is the best

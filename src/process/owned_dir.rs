@@ -1,8 +1,8 @@
 //! Directories that belong to a process. A later process may remove the directories of a dead one.
 //!
-//! A file in the directory, the note, names the process. The note is created atomically and is
-//! removed last. So a later process can always tell if the directory is in use, regardless of when
-//! its owner was killed.
+//! The owner file in the directory names the process. This file is created atomically and is removed
+//! last. So a later process can always tell if the directory is in use, regardless of when its owner
+//! was killed.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata};
@@ -16,11 +16,12 @@ use rustix::fs::{FlockOperation, flock};
 use super::{Liveness, Pinned, create_private, is_alive, private_directories, write_private};
 use crate::domain::Owner;
 
-/// The name of the note.
+/// The name of the owner file.
 pub const OWNER_FILE: &str = "owner.json";
-/// The temporary name of the note while it is written.
+/// The name of the temporary file that becomes the owner file.
 const DRAFT: &str = "owner.json.new";
-/// The number of attempts to create a directory if other processes remove it before it has a note.
+/// The number of attempts to create a directory if other processes remove it before it has an owner
+/// file.
 const ATTEMPTS: usize = 10;
 
 /// A directory that belongs to this process or to a dead one. A directory of this process is
@@ -59,7 +60,7 @@ impl OwnedDir {
             claim(&made.held.path())?;
             Ok(made)
         };
-        // Another process may remove the directory as a leftover before it has a note.
+        // Another process may remove the directory as a leftover before it has an owner file.
         let is_final = |made: &io::Result<Self>| {
             !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
@@ -79,7 +80,7 @@ impl OwnedDir {
     /// Removes the directory with all of its contents.
     ///
     /// # Errors
-    /// Fails if an entry cannot be removed. Then the note stays.
+    /// Fails if an entry cannot be removed. Then the owner file stays.
     pub fn remove(&self) -> io::Result<()> {
         self.held.clear(&[OWNER_FILE])?;
         self.held.clear(&[])?;
@@ -106,11 +107,11 @@ pub enum Leftover {
     Missing,
     /// Its process is dead. Only [`OwnedDir::remove`] removes the directory.
     Dead(OwnedDir),
-    /// The directory was empty and had no note, because its process was killed right after the
-    /// creation or during the removal. The directory has been removed.
+    /// The directory was empty and had no owner file, because its process was killed right after
+    /// the creation or during the removal. The directory has been removed.
     Removed,
     /// Its process is alive or is not visible from here, or the directory has contents and no valid
-    /// note.
+    /// owner file.
     InUse,
 }
 
@@ -171,14 +172,14 @@ pub fn sweep(
     swept
 }
 
-/// Writes the note. Fails with [`io::ErrorKind::NotFound`] if another process has removed the
-/// directory meanwhile, because it had no note.
+/// Writes the owner file. Fails with [`io::ErrorKind::NotFound`] if another process has removed the
+/// directory meanwhile, because it had no owner file.
 fn claim(dir: &Path) -> io::Result<()> {
     let draft = dir.join(DRAFT);
     let mut file = create_private(&draft)?;
     file.write_all(&serde_json::to_vec(&Owner::current()?)?)?;
-    // Without this, a power failure could leave an empty note, and the directory would never be
-    // removed.
+    // Without this, a power failure could leave an empty owner file, and the directory would never
+    // be removed.
     file.sync_all()?;
     fs::rename(draft, dir.join(OWNER_FILE))
 }
@@ -191,16 +192,16 @@ pub struct ExclusiveDir {
 }
 
 impl ExclusiveDir {
-    /// Claims the directory `dir` for this process, with a note in the file `note`. Creates the
-    /// directory if it is missing. Returns `None` if a process that may be alive uses it.
+    /// Claims the directory `dir` for this process, with an owner file of the name `note`. Creates
+    /// the directory if it is missing. Returns `None` if a process that may be alive uses it.
     ///
     /// # Errors
-    /// Fails if the directory cannot be created or the note cannot be written.
+    /// Fails if the directory cannot be created or the owner file cannot be written.
     pub fn claim(dir: &Path, note: &str) -> io::Result<Option<Self>> {
         private_directories(dir)?;
         let path = dir.join(note);
-        // The lock makes sure that of two concurrent processes the second one sees the note of the
-        // first. Some network file systems do not support locks.
+        // The lock makes sure that of two concurrent processes the second one sees the owner file
+        // of the first. Some network file systems do not support locks.
         let lock = fs::File::open(dir)?;
         let _ = flock(&lock, FlockOperation::LockExclusive);
         let owner = fs::read(&path).ok().and_then(|note| serde_json::from_slice::<Owner>(&note).ok());

@@ -68,7 +68,8 @@ impl Server {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns true if the server has exited by itself or was ended.
+    /// Returns true if the server has exited by itself or was ended. Fails as
+    /// [`Running::has_ended`] does.
     pub fn has_ended(&self) -> io::Result<bool> {
         self.running.as_ref().map_or(Ok(true), Running::has_ended)
     }

@@ -479,9 +479,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// Creates an empty directory with mode 0700 for `owner`, or for the current user. An existing empty
-/// directory is used; any other entry is left unchanged and is an error. A user with write access to
-/// the parent cannot make this process change the owner of a directory elsewhere.
+/// Creates an empty directory with mode 0700 for `owner`, or for the current user. An existing
+/// empty directory is used; any other entry is left unchanged and is an error. A user with write
+/// access to the parent cannot make this process change the owner of a directory elsewhere. Fails
+/// also if the directory cannot be created.
 pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
     let failed = |source| Error::Destination { path: path.to_owned(), source };
     let not_empty = || failed(io::ErrorKind::DirectoryNotEmpty.into());

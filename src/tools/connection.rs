@@ -81,7 +81,7 @@ pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
 
 impl Connection {
     /// Returns the settings for a connection of this program itself. The environment is ignored,
-    /// because the connection string is complete.
+    /// because the connection string is complete. Fails if the connection string is invalid.
     pub fn info(&self) -> Result<ConnInfo, crate::pg::Error> {
         let password =
             self.password.as_ref().map(|password| ("PGPASSWORD".into(), password.reveal().to_owned()));

@@ -48,8 +48,9 @@ impl DumpSpec {
         }
     }
 
-    /// Dumps the schema of the database of `client`, with settings that do not depend on the server,
-    /// the database and the role. `alone` has the same meaning as in [`Connection`].
+    /// Returns the specification for dumping the schema of the database of `client`, with settings that
+    /// do not depend on the server, the database and the role. `alone` has the same meaning as in
+    /// [`Connection`]. Fails if the server does not report its settings.
     pub fn of_schema(client: &Client, alone: bool) -> Result<Self, pg::Error> {
         let info = client.conninfo().with_settings(&client.settings_of_schema()?);
         let mut connection = Connection { alone, ..Connection::from(&info) };
@@ -122,9 +123,10 @@ impl PgTools {
         Ok(DumpResult { bytes, duration: start.elapsed(), tool })
     }
 
-    /// Dumps the schema as SQL, without the secrets of foreign servers and subscriptions. If `spec` was
-    /// made by [`DumpSpec::of_schema`], equal schemas give equal bytes. The format and the number of
-    /// jobs in `spec` are ignored.
+    /// Dumps the schema as SQL, without the secrets of foreign servers and subscriptions. If `spec`
+    /// was made by [`DumpSpec::of_schema`], equal schemas give equal bytes. The format and the
+    /// number of jobs in `spec` are ignored. Fails if pg_dump fails or its output is incomplete or
+    /// too large.
     pub fn schema_sql(&self, spec: &DumpSpec) -> Result<Vec<u8>, Error> {
         let cmd = spec.apply(self.cmd(Program::PgDump)?).args(["--format=plain", "--schema-only"]);
         let output = cmd.stdout_limit(SCHEMA_LIMIT).run().map_err(|e| Error::of(Program::PgDump, e))?;

@@ -46,7 +46,7 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Returns true if it runs without a transaction around it, in a session with this value of
+    /// Returns true if the file runs without a transaction around it, in a session with this value of
     /// `standard_conforming_strings`.
     fn runs_alone(&self, standard_strings: bool) -> bool {
         let mut pieces = Splitter::new(self.text(), Skip::Dump, standard_strings);
@@ -59,7 +59,7 @@ impl Migration {
         alone
     }
 
-    /// Returns true if a comment before the first statement requests it.
+    /// Returns true if a comment before the first statement disables the transaction.
     fn says_so(&self) -> bool {
         let text = String::from_utf8_lossy(self.text());
         let head = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with("--"));

@@ -41,7 +41,7 @@ pub enum OfRole {
 
 impl Statement {
     /// Splits a script into statements. psql commands that pg_dump and pg_dumpall write are left out.
-    /// Any other psql command, and data of a COPY, is an error.
+    /// Fails on any other psql command and on the data of a COPY.
     pub fn all(script: &[u8]) -> Result<Vec<Self>, BadScript> {
         let (mut found, mut pieces) = (Vec::new(), Splitter::new(script, Skip::Globals, true));
         loop {

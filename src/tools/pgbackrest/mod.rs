@@ -38,8 +38,8 @@ const NO_ROOT: [u32; 2] = [2, 59];
 /// other directories and exclusions, regardless of the configuration.
 const IN_SCRATCH: [&str; 4] =
     ["--type=none", "--reset-db-include", "--reset-db-exclude", "--reset-recovery-option"];
-/// Options that keep symbolic links and tablespaces inside the directory, whatever the configuration of
-/// pgBackRest says.
+/// The options that keep symbolic links and tablespaces inside the directory, regardless of the
+/// configuration of pgBackRest.
 const NO_LINKS: [&str; 3] = ["--no-link-all", "--reset-link-map", "--reset-tablespace-map-all"];
 /// The exit status of `archive-get` if the segment is missing.
 const NOT_IN_ARCHIVE: i32 = 1;
