@@ -1,8 +1,9 @@
 //! Programs of other users, run in a session of their own and without a way to gain privileges.
 //!
 //! A program with access to our controlling terminal can insert input into it (`TIOCSTI`). The next
-//! reader executes that input: root's shell, if root has started us. And a program that may gain
-//! privileges (`sudo`, setuid) is not limited to the rights of its user.
+//! process that reads from the terminal executes that input. If root started this process, that is
+//! root's shell. A program that may gain privileges (`sudo`, setuid) is not limited to the rights
+//! of its user.
 //!
 //! Therefore a program of another user is started through this program under another name, with our
 //! own rights. That process begins a session without a terminal, sets `no_new_privs`, and then
@@ -25,8 +26,8 @@ pub(super) const NAME: &str = "git-pggit-apart";
 /// The argument for a program that is [tied](super::Cmd::tied).
 const TIED: &str = "tied";
 
-/// Becomes the program. Returns only if that fails. The arguments are those that [`instead_of`] has
-/// put after the name.
+/// Becomes the program. Returns only if that fails. The arguments are those that [`instead_of`]
+/// puts after the name.
 pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
     match Order::read(args) {
         Some(order) => {

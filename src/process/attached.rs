@@ -1,14 +1,13 @@
-//! Programs of the user that run in our place: at our terminal, with our
-//! streams.
+//! Programs of the user that run in the foreground, on our terminal and with our standard streams.
 
 use std::process::Stdio;
 
 use super::{Cmd, Error, Running, Status, interrupt};
 
 impl Cmd {
-    /// Runs it with our streams and in our process group, as a shell does, and
-    /// waits for its end. Ctrl-C at the terminal reaches it by itself; a signal
-    /// to us alone is handed on.
+    /// Runs the program with our standard streams and in our process group, as a shell does, and
+    /// waits until it exits. The terminal sends Ctrl-C to the program itself; a signal to this
+    /// process alone is forwarded. Fails if the program cannot be started.
     pub fn run_attached(self) -> Result<Status, Error> {
         let cmd = self.foreground();
         let mut command = cmd.command();

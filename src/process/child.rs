@@ -1,4 +1,4 @@
-//! A program that runs.
+//! A running program.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,17 +18,17 @@ use rustix::process::{
 use super::tail::Drain;
 use super::{Cmd, Error, Secret, cmd, interrupt};
 
-/// How a program ended.
+/// The exit status of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It ended by itself with this status.
+    /// The program exited with this status.
     Exited(i32),
-    /// This signal ended it.
+    /// This signal killed the program.
     Killed(i32),
 }
 
 impl Status {
-    /// Whether it says that it succeeded.
+    /// Returns true if the program reported success.
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
@@ -52,18 +52,18 @@ impl fmt::Display for Status {
     }
 }
 
-/// The end of a program.
+/// The result of a program that has exited.
 #[derive(Debug, Clone)]
 pub struct Exit {
-    /// How it ended.
+    /// The exit status.
     pub status: Status,
-    /// The end of what it said on stderr, without secrets.
+    /// The end of its standard error, without secrets.
     pub stderr: String,
     program: OsString,
 }
 
 impl Exit {
-    /// This, or what it failed with.
+    /// Returns the result. Fails if the program reported a failure.
     pub fn success(self) -> Result<Self, Error> {
         if self.status.is_success() {
             return Ok(self);
@@ -72,25 +72,24 @@ impl Exit {
     }
 }
 
-/// The end and the output of a program.
+/// The result and the output of a program that has exited.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// All that it wrote.
+    /// The complete standard output.
     pub stdout: Vec<u8>,
-    /// Its end.
+    /// The result.
     pub exit: Exit,
 }
 
 impl Output {
-    /// This, or what the program failed with.
+    /// Returns the output. Fails if the program reported a failure.
     pub fn success(self) -> Result<Self, Error> {
         let exit = self.exit.success()?;
         Ok(Self { exit, ..self })
     }
 }
 
-/// A running program. When this is dropped, the program and all that it has
-/// started are ended and reaped.
+/// A running program. On drop, the program and all of its child processes are ended and reaped.
 #[derive(Debug)]
 pub struct Running {
     program: OsString,
@@ -116,7 +115,7 @@ impl Running {
         let (drain, guard) = match started {
             Ok(started) => started,
             Err(source) => {
-                // No thread can be had: the child must not be left alone.
+                // No thread could be created, so the child would run without supervision.
                 let _ = signal_group(group, Signal::KILL);
                 interrupt::forget(group);
                 let _ = child.wait();
@@ -136,7 +135,7 @@ impl Running {
         })
     }
 
-    /// The process group that `child` leads.
+    /// Returns the process group that `child` leads.
     pub(super) fn group_of(child: &Child) -> Pid {
         i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive i32")
     }
@@ -146,35 +145,35 @@ impl Running {
         cmd::feed(stdin, bytes).map_err(|source| self.io_error(source))
     }
 
-    /// Process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What can end the program and nothing else, even when its process id has
-    /// been given to another one.
+    /// Returns a handle that can end only this program, even if its process id has been reused.
+    /// Fails if the kernel provides no pidfd.
     pub fn signaller(&self) -> Result<Signaller, Error> {
         let opened = pidfd_open(Self::group_of(&self.child), PidfdFlags::empty());
         opened.map(Signaller).map_err(|errno| self.io_error(errno.into()))
     }
 
-    /// What the program reads, once; `None` unless it was to be piped.
+    /// Returns the pipe to standard input once, or `None` if it is not piped.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take().inspect(widen_pipe)
     }
 
-    /// What the program writes, once; `None` unless it was to be piped.
+    /// Returns the pipe from standard output once, or `None` if it is not piped.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take().inspect(widen_pipe)
     }
 
-    /// Waits for a successful end.
+    /// Waits until the program exits. Fails if it reports a failure, or as [`Running::wait`] does.
     pub fn finish(self) -> Result<Exit, Error> {
         self.wait()?.success()
     }
 
-    /// Waits for whatever end the program comes to by itself. Its pipes are
-    /// closed first, unless they were taken.
+    /// Waits until the program exits, and returns any exit status. Closes its pipes first, unless
+    /// they were taken. Fails if the time limit or a signal to this process ended the program.
     pub fn wait(mut self) -> Result<Exit, Error> {
         drop((self.child.stdin.take(), self.child.stdout.take()));
         let (status, ended_by) = self.reap().map_err(|source| self.io_error(source))?;
@@ -187,8 +186,8 @@ impl Running {
         }
     }
 
-    /// Ends the program and all that it has started, and reaps it. Its pipes stay
-    /// open until then: it does not see the end of its input.
+    /// Ends the program and all of its child processes, and reaps it. Its pipes stay open until
+    /// then, so that it does not see the end of its input.
     pub fn end(&mut self) {
         if self.reaped {
             return;
@@ -202,18 +201,20 @@ impl Running {
         let _ = self.reap();
     }
 
-    /// Whether it has ended. It is not reaped: its id stays its own.
+    /// Returns true if the program has exited. Does not reap it, so that its process id is not
+    /// reused. Fails if the system call fails.
     pub fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         Ok(self.reaped || waitid(WaitId::Pid(Self::group_of(&self.child)), options)?.is_some())
     }
 
-    /// The end of what it said, once it has ended.
+    /// Returns the end of its standard error after it has exited.
     pub(super) fn words(&self) -> String {
         self.drain.finish(&self.secrets)
     }
 
-    /// Reads the output to its end, then waits.
+    /// Reads the output to its end and waits until the program exits. Fails if the output has more
+    /// than `limit` bytes, or as [`Running::wait`] does.
     pub(super) fn collect(mut self, limit: usize) -> Result<Output, Error> {
         let mut stdout = Vec::new();
         if let Some(pipe) = self.take_stdout() {
@@ -231,8 +232,8 @@ impl Running {
         Error::Io { program: self.program.clone(), source }
     }
 
-    /// Waits for the end and reaps. Between the two the process id is still
-    /// taken, so that nothing here can hit a stranger's process group.
+    /// Waits until the program exits, and reaps it. Before the reaping, the process id cannot be
+    /// reused, so that no signal reaches another process group.
     fn reap(&mut self) -> io::Result<(Status, Option<EndedBy>)> {
         let group = Self::group_of(&self.child);
         while let Err(errno) = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
@@ -260,18 +261,18 @@ pub(super) fn signal_group(pid: Pid, signal: Signal) -> rustix::io::Result<()> {
     }
 }
 
-/// Sends signals to one program, not to what it has started. When that has
-/// ended it does nothing.
+/// Sends signals to one program, but not to its child processes. Has no effect after the program
+/// has exited.
 #[derive(Debug)]
 pub struct Signaller(OwnedFd);
 
 impl Signaller {
-    /// Asks it to end.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::TERM);
     }
 
-    /// Ends it.
+    /// Sends SIGKILL.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
@@ -283,13 +284,13 @@ impl Drop for Running {
     }
 }
 
-/// Who ended a program that did not end by itself.
+/// The cause, if the program was ended and did not exit by itself.
 enum EndedBy {
     Guard,
     Signal(interrupt::Signal),
 }
 
-/// Asks a process group to end after some time, and kills it after some more.
+/// Sends SIGTERM to a process group after a time, and SIGKILL after a further time.
 #[derive(Debug)]
 struct Guard {
     stop: Option<Sender<()>>,
@@ -313,7 +314,7 @@ impl Guard {
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Stops it and tells whether it had become active.
+    /// Stops the guard. Returns true if it has sent a signal.
     fn stop(mut self) -> bool {
         self.halt()
     }
@@ -330,12 +331,12 @@ impl Drop for Guard {
     }
 }
 
-/// How much a pipe holds before one side waits for the other.
+/// The capacity of a widened pipe in bytes.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Lets a pipe hold more than the usual 64 KiB: with that, both sides of a dump
-/// wait for each other most of the time. What is no pipe, or may not be wider,
-/// stays as it is.
+/// Increases the capacity of a pipe. With the default of 64 KiB, both sides of a dump wait for each
+/// other most of the time. Has no effect if the file is not a pipe or if the system does not permit
+/// this capacity.
 pub fn widen_pipe(pipe: &impl std::os::fd::AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }

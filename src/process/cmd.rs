@@ -15,48 +15,48 @@ use std::time::Duration;
 use super::child::{Output, Running};
 use super::{Error, OsUser, Secret, apart, interrupt, tied};
 
-/// What a tool may see of our environment, beside what it is given explicitly.
+/// The variables of our environment that a tool inherits.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
-/// The same for whole families: libpq, TLS and Kerberos.
+/// The prefixes of further such variables: libpq, TLS and Kerberos.
 const ALLOWED_PREFIXES: [&str; 3] = ["PG", "SSL", "KRB5"];
-/// Our own variables are no business of a tool, and may name databases.
+/// The prefix of our own variables. A tool does not inherit them, because they may name databases.
 const OUR_PREFIX: &str = "PGGIT_";
 
-/// How long a program has between being asked to end and being killed.
+/// The default time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
-/// How much output [`Cmd::run`] accepts.
+/// The default limit of the output of [`Cmd::run`] in bytes.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Where a program reads from.
+/// The standard input of a program.
 #[derive(Debug, Default)]
 pub enum Stdin {
-    /// Nothing to read.
+    /// No input.
     #[default]
     Null,
-    /// From [`Running::take_stdin`].
+    /// A pipe: see [`Running::take_stdin`].
     Piped,
-    /// From an open file.
+    /// An open file.
     File(File),
     /// These bytes.
     Bytes(Vec<u8>),
 }
 
-/// Where a program writes to.
+/// The standard output of a program.
 #[derive(Debug, Default)]
 pub enum Stdout {
-    /// To [`Running::take_stdout`] or [`Output::stdout`].
+    /// A pipe: see [`Running::take_stdout`] and [`Output::stdout`].
     #[default]
     Piped,
-    /// To an open file.
+    /// An open file.
     File(File),
-    /// Nowhere.
+    /// The output is discarded.
     Null,
-    /// To where it writes what goes wrong: the end of both is [`Exit::stderr`](super::Exit).
+    /// The pipe of standard error: [`Exit::stderr`](super::Exit) has the end of both.
     Joined,
 }
 
-/// A program with its arguments, environment and streams. `Debug` shows no
-/// values of the environment.
+/// A program with its arguments, environment and streams. `Debug` does not show the values of
+/// environment variables.
 pub struct Cmd {
     pub(super) program: OsString,
     args: Vec<OsString>,
@@ -77,8 +77,8 @@ pub struct Cmd {
 }
 
 impl Cmd {
-    /// A program by path, or by name from `PATH`. It is a tool: it sees only a
-    /// short list of our environment, in the C locale, and ends with us.
+    /// Describes a tool by path, or by name from `PATH`. A tool inherits only a few variables of
+    /// our environment, runs in the C locale, and ends with this process.
     pub fn new(program: impl Into<OsString>) -> Self {
         let env = [("LC_ALL", "C"), ("LC_MESSAGES", "C")];
         Self {
@@ -113,13 +113,13 @@ impl Cmd {
         self
     }
 
-    /// Runs it in `dir`.
+    /// Sets the working directory.
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cwd = Some(dir.into());
         self
     }
 
-    /// Runs it as another user, which requires root: with the ids and the home of that user,
+    /// Runs the program as another user, which requires root: with the ids and the home of that user,
     /// without supplementary groups, in a session of its own without a terminal, with
     /// `no_new_privs`, and by default in the root directory. Has no effect if this process already
     /// runs as that user.
@@ -128,14 +128,14 @@ impl Cmd {
         self
     }
 
-    /// Lets it see the whole of our environment and its locale, as git must.
+    /// Lets the program inherit our complete environment and locale. git requires this.
     pub fn inherit_env(mut self) -> Self {
         self.inherit_env = true;
         self.env.clear();
         self
     }
 
-    /// Keeps variables of our environment from it, unless they are set for it.
+    /// Removes variables of our environment, unless they are set for this program.
     pub fn hide_env(mut self, names: &'static [&'static str]) -> Self {
         self.hidden.extend(names);
         self
@@ -147,68 +147,68 @@ impl Cmd {
         self
     }
 
-    /// Sets a variable whose value is shown to nobody: it is removed from what
-    /// the program says.
+    /// Sets a variable with a secret value. The value is never shown, and is removed from the
+    /// messages of the program.
     pub fn secret_env(mut self, name: impl Into<OsString>, value: Secret) -> Self {
         self.secrets.push((name.into(), value));
         self
     }
 
-    /// Where it reads from; nothing unless told.
+    /// Sets the standard input; the default is no input.
     pub fn stdin(mut self, stdin: Stdin) -> Self {
         self.stdin = stdin;
         self
     }
 
-    /// Where it writes to; a pipe unless told.
+    /// Sets the standard output; the default is a pipe.
     pub fn stdout(mut self, stdout: Stdout) -> Self {
         self.stdout = stdout;
         self
     }
 
-    /// Ends it and all it has started when it takes longer.
+    /// Sets a time limit, after which the program and all of its child processes are ended.
     pub fn deadline(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.deadline = after.into();
         self
     }
 
-    /// How long it has between being asked to end and being killed.
+    /// Sets the time between SIGTERM and SIGKILL.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Lets it run on, and be started, after a signal to us: for git, which must
-    /// finish what it began.
+    /// Lets the program start and continue after a signal to this process. git requires this,
+    /// because it must finish a started operation.
     pub fn survives_interrupt(mut self) -> Self {
         self.survives_interrupt = true;
         self
     }
 
-    /// Leaves it in our process group, where it may ask a person at the
-    /// terminal for a password, and gets Ctrl-C by itself. What it starts is
-    /// then not ended together with it.
+    /// Leaves the program in our process group. There it can prompt for a password on the terminal,
+    /// and the terminal sends it Ctrl-C. Its child processes are then not ended together with it.
     pub fn foreground(mut self) -> Self {
         self.foreground = true;
         self.survives_interrupt = true;
         self
     }
 
-    /// Lets it be asked to end when we are killed: for what works for long, and
-    /// would not notice. The thread that starts it has to wait for its end. What
-    /// runs as another user is tied only where that user may run this program.
+    /// Sends SIGTERM to the program if this process is killed. This is for long-running programs
+    /// that would not notice it. The thread that starts the program must wait until it exits. A
+    /// program of another user is tied only if that user may execute the file of this program.
     pub fn tied(mut self) -> Self {
         self.tied = true;
         self
     }
 
-    /// How much output [`Cmd::run`] accepts.
+    /// Sets the limit of the output of [`Cmd::run`] in bytes.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_limit = bytes;
         self
     }
 
-    /// Starts it.
+    /// Starts the program. Fails if it is missing or cannot be started, or after a signal to this
+    /// process.
     pub fn spawn(mut self) -> Result<Running, Error> {
         let stdin = std::mem::take(&mut self.stdin);
         let stdout = std::mem::take(&mut self.stdout);
@@ -245,18 +245,21 @@ impl Cmd {
         Ok(running)
     }
 
-    /// Runs it to a successful end and returns its output.
+    /// Runs the program and returns its output. Fails if it reports a failure, or as
+    /// [`Cmd::run_any`] does.
     pub fn run(self) -> Result<Output, Error> {
         self.run_any()?.success()
     }
 
-    /// Runs it to whatever end and returns its output.
+    /// Runs the program and returns its output with any exit status. Fails if it cannot be started,
+    /// exceeds a limit or is ended by a signal to this process.
     pub fn run_any(self) -> Result<Output, Error> {
         let limit = self.stdout_limit;
         self.spawn()?.collect(limit)
     }
 
-    /// Runs it to whatever end with what `input` yields, as far as it wants that.
+    /// Runs the program with `input` as its standard input. The program need not read all of it.
+    /// Returns and fails as [`Cmd::run_any`] does, and fails if `input` cannot be read.
     pub fn run_with(self, input: &mut (dyn Read + Send)) -> Result<Output, Error> {
         let (limit, program) = (self.stdout_limit, self.program.clone());
         let mut running = self.stdin(Stdin::Piped).spawn()?;
@@ -273,7 +276,7 @@ impl Cmd {
         })
     }
 
-    /// The program and its arguments, for people to see what runs.
+    /// Returns the program and its arguments, to show to a user.
     pub fn argv(&self) -> Vec<&OsStr> {
         std::iter::once(&self.program).chain(&self.args).map(OsString::as_os_str).collect()
     }
@@ -293,12 +296,12 @@ impl Cmd {
             command.process_group(0);
         }
         match dir {
-            // The process changes into the directory itself, as that user.
+            // The process changes to the directory itself, as that user.
             _ if is_apart => drop(command.current_dir("/")),
             Some(dir) => drop(command.current_dir(dir)),
             None => {}
         }
-        // The program was not found, or this code runs inside another executable: then only the ids
+        // The program was not found, or this code runs inside another executable. Then only the ids
         // are changed.
         if let Some(user) = self.user.as_ref().filter(|_| !is_apart) {
             command.uid(user.uid).gid(user.gid);
@@ -316,7 +319,7 @@ impl Cmd {
         command
     }
 
-    /// Says whose fault it is that a program did not start.
+    /// Returns the error for a program that did not start.
     pub(super) fn start_error(&self, source: std::io::Error) -> Error {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let program = self.program.clone();
@@ -341,15 +344,16 @@ fn is_allowed(name: &OsStr) -> bool {
         || ALLOWED.iter().any(|known| name == known.as_bytes())
 }
 
-/// Lets `command` write all it says into one pipe; the end to read from.
+/// Directs both output streams of `command` into one pipe. Returns the read end. Fails if no pipe
+/// can be created.
 fn join(command: &mut Command) -> io::Result<ChildStderr> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     Ok(OwnedFd::from(reader).into())
 }
 
-/// Writes `bytes` to a program from a thread of its own: it may first want to
-/// be read. That it does not want all of them is no error.
+/// Writes `bytes` to a program in a separate thread, because the program may write output before it
+/// reads. Unread input is not an error. Fails if no thread can be created.
 pub(super) fn feed(stdin: impl Write + Send + 'static, bytes: Vec<u8>) -> std::io::Result<()> {
     let mut stdin = stdin;
     std::thread::Builder::new().name("stdin".into()).spawn(move || stdin.write_all(&bytes)).map(drop)

@@ -1,8 +1,7 @@
-//! Points at which tests end this process as the power button would.
+//! Crash points, at which tests kill this process to simulate a power failure.
 
-/// Kills this process when the variable `PGGIT_CRASH_AT` names this point, or the
-/// so manieth time that it is passed: `name:3`. Only debug builds have this; in a
-/// release it is nothing.
+/// Kills this process if the variable `PGGIT_CRASH_AT` names this point. With `name:3` it does so
+/// the third time. Only debug builds contain crash points; in release builds this has no effect.
 #[inline]
 pub fn crash_point(name: &str) {
     #[cfg(debug_assertions)]

@@ -1,4 +1,4 @@
-//! What can go wrong with a program.
+//! Errors of running a program.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,75 +8,75 @@ use std::time::Duration;
 use super::Status;
 use super::interrupt::Signal;
 
-/// Why a program did not do its work.
+/// The reason why a program failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("{}: program not found", shown(program))]
     NotFound {
-        /// What was looked for.
+        /// The requested program.
         program: OsString,
     },
-    /// There is a file, but it cannot be run.
+    /// The file exists but is not executable.
     #[error("{}: not an executable program", shown(program))]
     NotExecutable {
-        /// What was to be run.
+        /// The program.
         program: OsString,
     },
-    /// The operating system did not start it.
+    /// The operating system did not start the program.
     #[error("{}: cannot be started", shown(program))]
     Spawn {
-        /// What was to be run.
+        /// The program.
         program: OsString,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It took too long and was ended.
+    /// The program exceeded its time limit and was ended.
     #[error("{}: not done after {} s", shown(program), after.as_secs_f64())]
     Deadline {
-        /// What was ended.
+        /// The program.
         program: OsString,
-        /// How long it was given.
+        /// The time limit.
         after: Duration,
     },
-    /// It said that it failed.
+    /// The program reported a failure.
     #[error("{}: {status}{}", shown(program), words(stderr))]
     Failed {
-        /// What failed.
+        /// The program.
         program: OsString,
-        /// How it ended.
+        /// The exit status.
         status: Status,
-        /// The end of what it said, without secrets.
+        /// The end of its standard error, without secrets.
         stderr: String,
     },
-    /// It wrote more than the caller is ready to hold.
+    /// The program wrote more than the caller accepts, and was ended.
     #[error("{}: more than {limit} bytes of output", shown(program))]
     TooMuchOutput {
-        /// What was ended.
+        /// The program.
         program: OsString,
-        /// How many bytes were accepted.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// A signal to this process ended the work.
+    /// A signal to this process interrupted the operation.
     #[error("interrupted ({signal})")]
     Interrupted {
         /// The signal.
         signal: Signal,
     },
-    /// Talking to it failed.
+    /// An input or output operation with the program failed.
     #[error("{}: input or output failed", shown(program))]
     Io {
-        /// Whom we talked to.
+        /// The program.
         program: OsString,
-        /// What happened.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Whether the same may succeed a little later.
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Deadline { .. } | Self::Interrupted { .. } => true,
@@ -89,8 +89,8 @@ impl Error {
     }
 }
 
-/// Whether an error of the operating system may pass without a change by the user:
-/// a full disk is waited for.
+/// Returns true if an error of the operating system may disappear without an action of the user. A
+/// full disk is such an error.
 pub fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{
         Interrupted, OutOfMemory, QuotaExceeded, StaleNetworkFileHandle, StorageFull, TimedOut, WouldBlock,
@@ -107,7 +107,7 @@ pub fn may_pass(error: &io::Error) -> bool {
     )
 }
 
-/// The name of a program without its directories.
+/// Returns the name of a program without its directory.
 fn shown(program: &OsString) -> std::borrow::Cow<'_, str> {
     Path::new(program).file_name().unwrap_or(program).to_string_lossy()
 }

@@ -1,9 +1,8 @@
-//! Ctrl-C and its relatives.
+//! Handles Ctrl-C and similar signals.
 //!
-//! The first SIGINT, SIGTERM or SIGHUP asks all running tools to end: whoever
-//! reads from one sees the end of its output and gets [`Error::Interrupted`]
-//! from it, so that the work can be put in order on the normal path. The second
-//! signal kills the tools, the third one this process.
+//! The first SIGINT, SIGTERM or SIGHUP sends SIGTERM to all running tools. The code that reads from
+//! a tool then gets the end of the output and [`Error::Interrupted`], so that it can clean up on
+//! the normal path. The second signal kills the tools. The third signal ends this process.
 //!
 //! [`Error::Interrupted`]: super::Error::Interrupted
 
@@ -19,34 +18,35 @@ use signal_hook::iterator::Signals;
 
 use super::child::signal_group;
 
-/// The first signal that asked this process to end; 0 while there was none.
+/// The number of the first signal that asked this process to exit; 0 if there was none.
 static REQUESTED: AtomicI32 = AtomicI32::new(0);
 
-/// The tools that run now, by process group.
+/// The running tools, by process group.
 static TOOLS: Mutex<Option<HashMap<i32, Tool>>> = Mutex::new(None);
 
 #[derive(Debug, Default)]
 struct Tool {
     interrupted: bool,
-    /// It is in our own process group, not the leader of one.
+    /// True if the tool is in our own process group and does not lead one.
     alone: bool,
 }
 
-/// A signal that asks this process to end.
+/// A signal that asks this process to exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
-    /// SIGHUP, the terminal has gone.
+    /// SIGHUP: the terminal was closed.
     Hangup,
 }
 
 impl Signal {
     const ALL: [Self; 3] = [Self::Interrupt, Self::Terminate, Self::Hangup];
 
-    /// Its number; a process that it ends exits with 128 and this.
+    /// Returns the signal number. A process that the signal ends has the exit status 128 plus this
+    /// number.
     pub fn number(self) -> i32 {
         match self {
             Self::Interrupt => SIGINT,
@@ -70,8 +70,8 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Begins to watch for signals, once per process. Those that were ignored when
-/// the process started (`nohup`) stay ignored.
+/// Installs the signal handlers, once per process. Signals that were ignored at the start of the
+/// process (`nohup`) stay ignored. Fails if the handlers or their thread cannot be created.
 pub fn install() -> io::Result<()> {
     static ONCE: Once = Once::new();
     let mut result = Ok(());
@@ -95,20 +95,20 @@ fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// The mask of ignored signals, as the kernel tells it.
+/// Returns the mask of ignored signals from `/proc/self/status`.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The signal that asked this process to end, if there was one.
+/// Returns the signal that asked this process to exit, if there was one.
 pub fn requested() -> Option<Signal> {
     Signal::from_number(REQUESTED.load(Ordering::SeqCst))
 }
 
-/// Ends this process as SIGTERM does, when `from` comes to its end: when the
-/// process that holds the other side of a pipe has ended, however it did.
+/// Sends SIGTERM to this process when `from` ends. If `from` is a pipe, this happens when the
+/// process at the other end has exited or was killed. Fails if no thread can be created.
 pub fn terminate_at_end_of(mut from: impl Read + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name("parent".into()).spawn(move || {
         let _ = io::copy(&mut from, &mut io::sink());
@@ -117,8 +117,8 @@ pub fn terminate_at_end_of(mut from: impl Read + Send + 'static) -> io::Result<(
     Ok(())
 }
 
-/// The same, and from now on it is as if there had been none: it was meant for a
-/// program that has ended, and there is something left to be done.
+/// Returns the signal that asked this process to exit, and clears it. This is for a signal that was
+/// meant for a program that has exited, if this process has more work to do.
 pub fn take() -> Option<Signal> {
     Signal::from_number(REQUESTED.swap(0, Ordering::SeqCst))
 }
@@ -139,8 +139,8 @@ fn lock() -> MutexGuard<'static, Option<HashMap<i32, Tool>>> {
     TOOLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `start`, which starts a tool, so that no signal can come between its
-/// start and its registration. Refuses when a signal was there before.
+/// Runs `start`, which starts a tool, so that no signal can arrive between the start and the
+/// registration. Fails if a signal arrived before.
 pub(super) fn register<T>(
     start: impl FnOnce() -> Result<T, super::Error>,
     group: impl FnOnce(&T) -> Pid,
@@ -148,7 +148,7 @@ pub(super) fn register<T>(
     enlist(start, group, Tool::default())
 }
 
-/// The same for a process that stays in our process group.
+/// Registers a process that stays in our process group. Behaves otherwise as [`register`].
 pub(super) fn register_alone<T>(
     start: impl FnOnce() -> Result<T, super::Error>,
     pid: impl FnOnce(&T) -> Pid,
@@ -170,8 +170,8 @@ fn enlist<T>(
     Ok(child)
 }
 
-/// Forgets a tool that has ended and is not yet reaped: after this its number
-/// may belong to someone else. Returns the signal that ended it.
+/// Unregisters a tool that has exited but is not reaped yet, because its process id can be reused
+/// after that. Returns the signal that ended it.
 pub(super) fn forget(group: Pid) -> Option<Signal> {
     let tool = lock().get_or_insert_default().remove(&group.as_raw_pid());
     if tool.is_some_and(|tool| tool.interrupted) { requested() } else { None }

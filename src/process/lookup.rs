@@ -1,14 +1,13 @@
-//! Finding a program.
+//! Finds a program.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The first executable file called `name` in `dirs`, then in `path_env`, which
-/// is written like `PATH`. Relative and empty entries of the latter are passed
-/// over: the current directory must not choose what runs. A `name` with a slash
-/// is not searched for at all.
+/// Returns the first executable file `name` in `dirs`, then in `path_env`, which has the format of
+/// `PATH`. Relative and empty entries of `path_env` are skipped, because the current directory must
+/// not decide which program runs. Returns `None` for a `name` with a slash.
 pub fn find_program(name: &OsStr, dirs: &[PathBuf], path_env: Option<&OsStr>) -> Option<PathBuf> {
     if name.is_empty() || Path::new(name).file_name() != Some(name) {
         return None;
@@ -21,7 +20,7 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The `PATH` that children get.
+/// Returns the `PATH` that child processes get.
 #[expect(clippy::disallowed_methods, reason = "what children inherit is decided in this room")]
 pub fn search_path() -> Option<OsString> {
     env::var_os("PATH")

@@ -1,21 +1,20 @@
-//! The one door to programs.
+//! Runs programs. All programs are started by this module.
 //!
-//! A [`Cmd`] describes a program to run: its arguments are passed as they are,
-//! never through a shell; its environment is either all of ours or a short list;
-//! its secrets travel in the environment and are shown to nobody. Every child
-//! leads a process group of its own, so that a deadline, an interrupt or the
-//! loss of interest ends it together with everything it has started, and every
-//! child is reaped. A tool that is [tied](Cmd::tied) to us ends even when we are
-//! killed. A program that runs as [another user](Cmd::as_user) has a session of its own, no
-//! terminal, and no way to gain privileges.
+//! A [`Cmd`] describes a program to run. Its arguments are passed unchanged, never through a shell.
+//! Its environment is either our complete one or a short list. Its secrets are passed in the
+//! environment and are never shown.
 //!
-//! What a program says on stderr is always read and the end of it kept, because
-//! its own words are the best explanation of a failure. Whether an exit status
-//! of 0 means success is for the caller to say.
+//! Every child process leads a process group of its own. So a time limit, an interrupt or a drop
+//! ends the process together with all of its child processes. Every child process is reaped. A tool
+//! that is [tied](Cmd::tied) to this process ends even if this process is killed. A program that
+//! runs as [another user](Cmd::as_user) has a session of its own, no terminal, and no way to gain
+//! privileges.
 //!
-//! Beside that live here: [`interrupt`], which turns Ctrl-C into the end of all
-//! tools; [`Owner`], which tells a dead process from a live one; and
-//! [`crash_point`], at which tests kill this process.
+//! The standard error of a program is always read and its end is kept, because it is the best
+//! explanation of a failure. The caller decides if exit status 0 means success.
+//!
+//! This module also contains [`interrupt`], by which Ctrl-C ends all tools, [`Owner`], which tells
+//! dead processes from live ones, and [`crash_point`], at which tests kill this process.
 
 mod apart;
 mod attached;

@@ -1,8 +1,8 @@
-//! Directories that belong to a process: a later process may remove what a dead one has left.
+//! Directories that belong to a process. A later process may remove the directories of a dead one.
 //!
-//! A note in the directory names the process. The note is there as a whole or not at all, and it is
-//! removed last. So a later process can tell at any time whether the directory is in use, wherever its
-//! owner was killed.
+//! The owner file in the directory names the process. This file is created atomically and is removed
+//! last. So a later process can always tell if the directory is in use, regardless of when its owner
+//! was killed.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata};
@@ -16,14 +16,16 @@ use rustix::fs::{FlockOperation, flock};
 use super::{Liveness, Pinned, create_private, is_alive, private_directories, write_private};
 use crate::domain::Owner;
 
-/// The name of the note.
+/// The name of the owner file.
 pub const OWNER_FILE: &str = "owner.json";
-/// The note until all of it is written.
+/// The name of the temporary file that becomes the owner file.
 const DRAFT: &str = "owner.json.new";
-/// The number of attempts to create a directory that other processes remove before it has a note.
+/// The number of attempts to create a directory if other processes remove it before it has an owner
+/// file.
 const ATTEMPTS: usize = 10;
 
-/// A directory that belongs to this process, or to a dead one. One of this process is removed on drop.
+/// A directory that belongs to this process or to a dead one. A directory of this process is
+/// removed on drop.
 #[derive(Debug)]
 pub struct OwnedDir {
     held: Pinned,
@@ -35,13 +37,13 @@ impl OwnedDir {
     /// have write access to `above`: see [`Pinned::make`].
     ///
     /// # Errors
-    /// Fails with [`io::ErrorKind::AlreadyExists`] if there is something of that name.
+    /// Fails with [`io::ErrorKind::AlreadyExists`] if an entry of that name exists.
     pub fn make(above: &Pinned, name: &OsStr) -> io::Result<Self> {
         Self::make_with(|| above.make(name))
     }
 
-    /// The same in a directory that no other user can change, on a file system that need not know
-    /// owners.
+    /// Creates the directory `path` as [`OwnedDir::make`] does, but in a directory that no other
+    /// user can change. The file system need not support owners.
     ///
     /// # Errors
     /// As for [`OwnedDir::make`].
@@ -58,7 +60,7 @@ impl OwnedDir {
             claim(&made.held.path())?;
             Ok(made)
         };
-        // A process that sweeps may remove the directory before it has a note.
+        // Another process may remove the directory as a leftover before it has an owner file.
         let is_final = |made: &io::Result<Self>| {
             !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
@@ -78,11 +80,11 @@ impl OwnedDir {
     /// Removes the directory with all of its contents.
     ///
     /// # Errors
-    /// Fails if an entry cannot be removed. Then the note stays.
+    /// Fails if an entry cannot be removed. Then the owner file stays.
     pub fn remove(&self) -> io::Result<()> {
         self.held.clear(&[OWNER_FILE])?;
         self.held.clear(&[])?;
-        // Fails if another directory that is not empty has that name by now.
+        // Fails if another directory that is not empty has that name now.
         fs::remove_dir(self.held.real())?;
         self.leave();
         Ok(())
@@ -92,31 +94,33 @@ impl OwnedDir {
 impl Drop for OwnedDir {
     fn drop(&mut self) {
         if !self.stays.load(Ordering::Relaxed) {
-            // A later process removes what cannot be removed now.
+            // A later process retries a failed removal.
             let _ = self.remove();
         }
     }
 }
 
-/// The state of a directory that some process has made.
+/// The state of a directory that a process has created.
 #[derive(Debug)]
 pub enum Leftover {
-    /// There is no such directory.
+    /// The directory does not exist.
     Missing,
-    /// Its process is dead. Only [`OwnedDir::remove`] removes it.
+    /// Its process is dead. Only [`OwnedDir::remove`] removes the directory.
     Dead(OwnedDir),
-    /// It was empty and had no note, because its process died before or after all else. It has been
-    /// removed.
+    /// The directory was empty and had no owner file, because its process was killed right after
+    /// the creation or during the removal. The directory has been removed.
     Removed,
-    /// Its process is alive or cannot be seen from here, or it has contents and no valid note.
+    /// Its process is alive or is not visible from here, or the directory has contents and no valid
+    /// owner file.
     InUse,
 }
 
 impl Leftover {
-    /// Looks at the directory `name` in `above`. One that `is_wanted` does not accept is in use.
+    /// Returns the state of the directory `name` in `above`. A directory that `is_wanted` does not
+    /// accept is reported as in use.
     ///
     /// # Errors
-    /// Fails if it cannot be read, or is not a directory.
+    /// Fails if the directory cannot be read, or is not a directory.
     pub fn of(above: &Pinned, name: &OsStr, is_wanted: impl FnOnce(&Metadata) -> bool) -> io::Result<Self> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let held = match above.enter(name) {
@@ -144,8 +148,8 @@ impl Leftover {
 }
 
 /// Removes the directories in `above` that dead processes have left and that `is_wanted` accepts by
-/// name and metadata. `end` first ends what belongs to a directory and is not in it. Returns the paths
-/// of the removed directories.
+/// name and metadata. Before a removal, `end` ends the processes that belong to the directory.
+/// Returns the paths of the removed directories.
 pub fn sweep(
     above: &Pinned,
     is_wanted: impl Fn(&OsStr, &Metadata) -> bool,
@@ -168,34 +172,36 @@ pub fn sweep(
     swept
 }
 
-/// Writes the note. Whoever removes directories without a note may have been faster: then this fails
-/// with [`io::ErrorKind::NotFound`].
+/// Writes the owner file. Fails with [`io::ErrorKind::NotFound`] if another process has removed the
+/// directory meanwhile, because it had no owner file.
 fn claim(dir: &Path) -> io::Result<()> {
     let draft = dir.join(DRAFT);
     let mut file = create_private(&draft)?;
     file.write_all(&serde_json::to_vec(&Owner::current()?)?)?;
-    // After a power failure, an empty note would keep the directory for ever.
+    // Without this, a power failure could leave an empty owner file, and the directory would never
+    // be removed.
     file.sync_all()?;
     fs::rename(draft, dir.join(OWNER_FILE))
 }
 
-/// A directory that stays and that one process at a time uses. On drop it is free for the next one.
+/// A permanent directory that one process at a time uses. On drop it becomes available to other
+/// processes.
 #[derive(Debug)]
 pub struct ExclusiveDir {
     note: PathBuf,
 }
 
 impl ExclusiveDir {
-    /// Claims the directory `dir` for this process, with a note in the file `note`. Creates the
-    /// directory if it is missing. Returns `None` if a process that may be alive uses it.
+    /// Claims the directory `dir` for this process, with an owner file of the name `note`. Creates
+    /// the directory if it is missing. Returns `None` if a process that may be alive uses it.
     ///
     /// # Errors
-    /// Fails if the directory cannot be created or the note cannot be written.
+    /// Fails if the directory cannot be created or the owner file cannot be written.
     pub fn claim(dir: &Path, note: &str) -> io::Result<Option<Self>> {
         private_directories(dir)?;
         let path = dir.join(note);
-        // Of two processes at the same time, the second one sees the note of the first. Some network
-        // file systems have no locks.
+        // The lock makes sure that of two concurrent processes the second one sees the owner file
+        // of the first. Some network file systems do not support locks.
         let lock = fs::File::open(dir)?;
         let _ = flock(&lock, FlockOperation::LockExclusive);
         let owner = fs::read(&path).ok().and_then(|note| serde_json::from_slice::<Owner>(&note).ok());
@@ -261,7 +267,7 @@ mod tests {
         drop(theirs);
         assert!(sweep_all(&above).is_empty() && path.exists(), "this process is alive");
         fs::write(path.join(OWNER_FILE), dead()).unwrap();
-        // What is found is not removed by the way.
+        // A leftover that was found is not removed on drop.
         assert!(matches!(Leftover::of(&above, "theirs".as_ref(), |_| true), Ok(Leftover::Dead(_))));
         let unwanted = sweep(&above, |name, _| name != "theirs", |_| {});
         assert!(unwanted.is_empty() && path.join("a/b").exists());
@@ -280,7 +286,7 @@ mod tests {
         assert_eq!(make().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         first.remove().unwrap();
         let second = make().unwrap();
-        // The first one is gone, and does not remove the second one.
+        // The first value has no directory any more. Its drop does not remove the second directory.
         drop(first);
         fs::write(second.held().real().join("file"), "x").unwrap();
         drop(second);

@@ -1,4 +1,4 @@
-//! Which process this is, and whether that one still lives.
+//! Identifies this process, and checks if another process is still running.
 
 use std::fs;
 use std::io;
@@ -8,22 +8,22 @@ use rustix::process::{Pid, getpid, test_kill_process};
 use super::seen::parse_stat;
 use crate::domain::{Line, Owner};
 
-/// The pid namespace in which every Linux starts.
+/// The initial pid namespace of every Linux system.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// What is known about the life of a process.
+/// The state of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// It runs.
+    /// The process is running.
     Alive,
-    /// It has ended.
+    /// The process has exited or was killed.
     Dead,
-    /// It cannot be seen from here.
+    /// The process is not visible from here.
     Unknown,
 }
 
 impl Owner {
-    /// This process.
+    /// Returns the identity of this process. Fails if `/proc` is unreadable.
     pub fn current() -> io::Result<Self> {
         let pid = getpid();
         let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid()))?;
@@ -38,7 +38,7 @@ impl Owner {
     }
 }
 
-/// Whether the process `owner` still runs. "Dead" is said only when it is sure.
+/// Returns the state of the process `owner`. The result is `Dead` only if this is certain.
 pub fn is_alive(owner: &Owner) -> Liveness {
     let Ok(here) = boot_id() else { return Liveness::Unknown };
     if owner.host != host() {
@@ -59,7 +59,7 @@ pub fn is_alive(owner: &Owner) -> Liveness {
             Some(_) => Liveness::Dead,
             None => Liveness::Unknown,
         },
-        // Processes of other users may be hidden in /proc, but not from kill(2).
+        // Processes of other users may be hidden in `/proc`, but kill(2) finds them.
         Err(_) => match test_kill_process(pid) {
             Err(rustix::io::Errno::SRCH) => Liveness::Dead,
             _ => Liveness::Unknown,
@@ -67,7 +67,7 @@ pub fn is_alive(owner: &Owner) -> Liveness {
     }
 }
 
-/// The name of this machine.
+/// Returns the host name of this machine.
 pub fn host() -> Line {
     Line::lossy(&rustix::system::uname().nodename().to_string_lossy())
 }

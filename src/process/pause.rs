@@ -1,11 +1,11 @@
-//! Waiting for what cannot be waited for.
+//! Waits for a fixed time, where there is no event to wait for.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// Waits for a moment, between two looks at something.
+/// Waits for this time between two polls.
 pub fn pause(moment: Duration) {
-    // Nothing is ever sent.
+    // The channel never gets a message, so the receiver always waits for the full time.
     let (_keep, nothing) = channel::<()>();
     let _ = nothing.recv_timeout(moment);
 }

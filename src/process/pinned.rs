@@ -53,7 +53,8 @@ impl From<rustix::io::Errno> for Kept {
 }
 
 impl Pinned {
-    /// Opens the directory `path`. Symbolic links are followed.
+    /// Opens the directory `path`. Symbolic links are followed. Fails if it is missing, is not a
+    /// directory or cannot be opened.
     pub fn reach(path: &Path) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
@@ -72,7 +73,8 @@ impl Pinned {
         Ok(Self::of(openat(&self.file, name, flags, Mode::empty())?, self.real.join(name)))
     }
 
-    /// Creates the directory `name` with mode 0700 and opens it.
+    /// Creates the directory `name` with mode 0700 and opens it. Fails if an entry of that name
+    /// exists, or if another user replaces the new directory.
     pub fn make(&self, name: &OsStr) -> io::Result<Self> {
         mkdirat(&self.file, name, Mode::RWXU)?;
         let made = self.enter(name)?;
@@ -89,20 +91,20 @@ impl Pinned {
         Self { file: handle.into(), real }
     }
 
-    /// Returns another handle of the same directory.
+    /// Returns another handle of the same directory. Fails if the system call fails.
     pub fn again(&self) -> io::Result<Self> {
         Ok(Self { file: self.file.try_clone()?, real: self.real.clone() })
     }
 
-    /// The path of the directory for other users. It is valid as long as the directory is not
-    /// renamed or replaced.
+    /// Returns the path of the directory for other users. The path is valid as long as the
+    /// directory is not renamed or replaced.
     pub fn real(&self) -> &Path {
         &self.real
     }
 
-    /// The path of the directory for this process and programs that run as the same user. For root
-    /// it is a path under `/proc/<pid>/fd`, which does not depend on names. Other users have no
-    /// privileges that could be misused.
+    /// Returns the path of the directory for this process and for programs that run as the same
+    /// user. For root it is a path under `/proc/<pid>/fd`, which does not depend on names. Other
+    /// users have no privileges that could be misused.
     pub fn path(&self) -> PathBuf {
         match OsUser::we_are_root() {
             true => PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())),
@@ -118,39 +120,41 @@ impl Pinned {
         }
     }
 
-    /// Returns the metadata of the open directory.
+    /// Returns the metadata of the open directory. Fails if the system call fails.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
 
-    /// Returns true if the directory has no entries.
+    /// Returns true if the directory has no entries. Fails if the directory is unreadable.
     pub fn is_empty(&self) -> io::Result<bool> {
         Ok(self.names()?.is_empty())
     }
 
-    /// Flushes the directory entries to disk.
+    /// Flushes the directory entries to disk. Fails if the disk reports an error.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Flushes the file system that contains the directory to disk.
+    /// Flushes the file system that contains the directory to disk. Fails if the disk reports an
+    /// error.
     pub fn sync_all(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.file)?)
     }
 
-    /// Sets the permissions of the directory.
+    /// Sets the permissions of the directory. Fails without the permission to do so.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Changes the owner and group of the directory, but not of its contents.
+    /// Changes the owner and group of the directory, but not of its contents. Fails without the
+    /// permission to do so.
     pub fn give(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
         fchown(&self.file, Some(uid), Some(gid))
     }
 
     /// Takes ownership and sets mode 0700. From then on no other user can change entries of the
     /// directory, not even a process that has it as its working directory. Subdirectories may still
-    /// be changed by their owners.
+    /// be changed by their owners. Fails without the permission to do so.
     pub fn take(&self) -> io::Result<()> {
         if self.metadata()?.uid() != rustix::process::geteuid().as_raw() {
             self.give((rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()))?;
@@ -175,7 +179,8 @@ impl Pinned {
         Ok(file)
     }
 
-    /// Removes all entries except those in `keep`. Another process may remove them, too.
+    /// Removes all entries except those in `keep`. Another process may remove them, too. Fails if
+    /// an entry cannot be removed.
     pub fn clear(&self, keep: &[&str]) -> io::Result<()> {
         for name in self.names()?.iter().filter(|name| !keep.iter().any(|keep| *name == keep)) {
             let path = self.path().join(name);
@@ -201,7 +206,7 @@ impl Pinned {
     /// Gives the directory and all of its contents to a user and a group. `from` is the user who
     /// created the contents and may still have processes in it; `None` means that no other user had
     /// access. `is_odd` gets the path and the target of each symbolic link and returns what is
-    /// wrong with it.
+    /// wrong with it. Fails with [`Kept`]; then some entries may already have the new owner.
     pub fn hand_over(
         &self,
         from: Option<u32>,
@@ -280,7 +285,7 @@ fn names(directory: &File) -> io::Result<Vec<OsString>> {
 }
 
 /// Returns true if only root can replace the directory `path` or one of its parents, so that the
-/// path keeps leading to the same directory.
+/// path keeps leading to the same directory. Fails if the path is missing or unreadable.
 pub fn is_rooted(path: &Path) -> io::Result<bool> {
     let path = path.canonicalize()?;
     for directory in path.ancestors() {

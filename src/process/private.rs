@@ -1,4 +1,4 @@
-//! Files and directories that are created with access for their owner only, whatever the umask is.
+//! Files and directories that are created with access for their owner only, regardless of the umask.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,8 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a new file, after an existing file or symbolic link of that name is removed.
+/// Writes a new file, after an existing file or symbolic link of that name is removed. Fails if the
+/// old file cannot be removed or the new one cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = create_private(path).or_else(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create_private(path)),
@@ -21,7 +22,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.and_then(|mut file| file.write_all(content))
 }
 
-/// Creates a directory and its missing parents.
+/// Creates a directory and its missing parents. Fails if a directory cannot be created.
 pub fn private_directories(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -37,7 +38,7 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Begins the file that replaces `path`.
+    /// Begins the file that replaces `path`. Fails if the temporary file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         if path.file_name().is_none() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -47,7 +48,8 @@ impl Replacement {
         Ok(Self { file, partial, path: path.to_owned(), kept: false })
     }
 
-    /// Flushes the file to disk and renames it.
+    /// Flushes the file to disk and renames it. Fails if the file cannot be written or renamed;
+    /// then it is removed.
     pub fn keep(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.partial, &self.path)?;

@@ -1,25 +1,25 @@
-//! Text that must not be seen.
+//! A secret text.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-/// A password or the like. It can be given to a program, but not printed.
+/// A password or a similar secret. It can be passed to a program, but not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(OsString);
 
 impl Secret {
-    /// Takes `value` out of sight.
+    /// Wraps `value`.
     pub fn new(value: impl Into<OsString>) -> Self {
         Self(value.into())
     }
 
-    /// The value, for the one place that has to hand it on.
+    /// Returns the value, for the code that passes it to a program.
     pub fn reveal(&self) -> &OsStr {
         &self.0
     }
 
-    /// Whether there is nothing to hide.
+    /// Returns true if the value is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

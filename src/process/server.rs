@@ -1,4 +1,4 @@
-//! A program that serves us until we are done with it.
+//! A server process that runs until it is stopped.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,21 +12,20 @@ use super::child::{Exit, Running};
 use super::interrupt;
 use super::{Cmd, Error};
 
-/// How often is looked whether the time is up.
+/// The interval between two checks of the deadline.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Why a server was ended before we were done with it.
+/// The reason why a server was ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It took too long.
+    /// The deadline was exceeded.
     Deadline,
-    /// A signal asked this process to end.
+    /// A signal asked this process to exit.
     Interrupted(interrupt::Signal),
 }
 
-/// A running server. It is ended with SIGQUIT, however busy its clients are:
-/// when this is dropped, when its time is up, and when a signal asks this
-/// process to end. What those who talk to it see then is a lost connection.
+/// A running server. It is ended with SIGQUIT on drop, at its deadline, and when a signal asks this
+/// process to exit. Connected clients do not delay this. They see a lost connection.
 #[derive(Debug)]
 pub struct Server {
     running: Option<Running>,
@@ -36,7 +35,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it; at `deadline` it is ended.
+    /// Starts the server, which is ended at `deadline`. Fails if the program cannot be started.
     pub fn start(cmd: Cmd, deadline: Option<Instant>) -> Result<Self, Error> {
         let program = cmd.program.clone();
         let running = cmd.spawn()?;
@@ -45,7 +44,8 @@ impl Server {
         let (stop, stopped) = channel::<()>();
         let ending = Arc::new(Mutex::new(None));
         let told = Arc::clone(&ending);
-        // It is joined before the process is reaped, so the id is never a stranger's.
+        // The thread is joined before the process is reaped, so the process id cannot be reused
+        // meanwhile.
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -63,30 +63,32 @@ impl Server {
         Ok(Self { running: Some(running), stop: Some(stop), thread: Some(thread), ending })
     }
 
-    /// Why it was ended, if it was.
+    /// Returns the reason if the server was ended early.
     pub fn ending(&self) -> Option<Ending> {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has ended, by itself or because it was told to.
+    /// Returns true if the server has exited by itself or was ended. Fails as
+    /// [`Running::has_ended`] does.
     pub fn has_ended(&self) -> io::Result<bool> {
         self.running.as_ref().map_or(Ok(true), Running::has_ended)
     }
 
-    /// Lets a moment pass, unless it was ended: then at once.
+    /// Waits for a short time. Returns at once if the server was ended early.
     pub fn wait_a_moment(&self) {
         if self.ending().is_none() {
             thread::park_timeout(TICK);
         }
     }
 
-    /// Ends it and returns the end of what it said.
+    /// Ends the server and returns the end of its standard error.
     pub fn stop(mut self) -> String {
         self.end()
     }
 
-    /// Asks it with SIGINT to end in order, which takes as long as it takes, and
-    /// returns its end, and why it was ended before it came to that.
+    /// Shuts the server down in order with SIGINT, and waits without a time limit of its own.
+    /// Returns the exit status, and the reason if the server was ended early. Fails as
+    /// [`Running::wait`] does.
     pub fn shut_down(mut self) -> Result<(Option<Ending>, Exit), Error> {
         let running = self.running.take().expect("it is taken only where this ends");
         let pid = i32::try_from(running.id()).ok().and_then(Pid::from_raw);

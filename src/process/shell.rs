@@ -1,4 +1,4 @@
-//! Words for a shell.
+//! Quotes text for a shell.
 
 use std::borrow::Cow;
 

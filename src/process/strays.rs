@@ -33,8 +33,9 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Has to be called before the first of these programs is started. They run as `user`; or, if
-    /// there is none or it is our own user, with the variable `name` set to `value`.
+    /// Finds the stray processes of programs that run as `user`. Without a user, or with our own
+    /// user, the programs have the variable `name` with `value`. Must be called before the first of
+    /// these programs starts.
     pub fn of(user: Option<&OsUser>, name: &'static str, value: impl Into<OsString>) -> Self {
         static WARNED: Once = Once::new();
         if let Err(error) = set_child_subreaper(Some(getpid())) {
@@ -46,8 +47,8 @@ impl Strays {
         }
     }
 
-    /// Kills all stray processes, to be called when the programs should have ended. Returns true if
-    /// none is left.
+    /// Kills all stray processes. To be called after the programs should have exited. Returns true
+    /// if none is left.
     pub fn end(&self) -> bool {
         let mut ours = Vec::new();
         for _ in 0..LOOKS {
@@ -87,7 +88,7 @@ impl Strays {
     }
 }
 
-/// Reaps a killed orphan. It has become our child, and nothing else waits for it.
+/// Reaps a killed orphan. It has become our child, and no other code waits for it.
 fn reap(pid: Pid) {
     let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
 }

@@ -1,4 +1,4 @@
-//! The end of what a program says on stderr.
+//! Keeps the end of the standard error of a program.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::Secret;
 
-/// How much of it is kept.
+/// The number of bytes that are kept.
 const KEPT: usize = 64 * 1024;
-/// How long to wait for the pipe to be closed after the program has ended. A
-/// daemon that it left behind may hold the pipe open for ever.
+/// The time to wait for the end of the pipe after the program has exited. A daemon that the program
+/// left running may hold the pipe open forever.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The last bytes of an endless stream.
+/// The last bytes of a stream of any length.
 #[derive(Debug, Default)]
 struct Ring {
     bytes: VecDeque<u8>,
@@ -31,8 +31,8 @@ impl Ring {
         }
     }
 
-    /// The text without `secrets`. The cut may have gone through a secret, so
-    /// whatever could be the rest of one goes too.
+    /// Returns the text without `secrets`. The truncation may have split a secret. So everything
+    /// that could be the rest of a secret is removed too.
     fn text(&self, secrets: &[Secret]) -> String {
         let bytes: Vec<u8> = self.bytes.iter().copied().collect();
         let mut from = 0;
@@ -44,7 +44,7 @@ impl Ring {
     }
 }
 
-/// Replaces every occurrence of every secret; longer ones first, because one
+/// Replaces every occurrence of every secret. Longer secrets are replaced first, because one secret
 /// may contain another.
 fn redact(text: &[u8], secrets: &[Secret]) -> Vec<u8> {
     let mut secrets: Vec<&[u8]> = secrets.iter().map(Secret::bytes).filter(|s| !s.is_empty()).collect();
@@ -63,7 +63,7 @@ fn redact(text: &[u8], secrets: &[Secret]) -> Vec<u8> {
     out
 }
 
-/// Reads a stream to its end on a thread of its own and keeps the tail.
+/// Reads a stream to its end in a separate thread and keeps the end.
 #[derive(Debug)]
 pub(super) struct Drain {
     ring: Arc<Mutex<Ring>>,
@@ -90,7 +90,7 @@ impl Drain {
         Ok(Self { ring, done })
     }
 
-    /// What has been said, once the stream has ended.
+    /// Returns the text after the end of the stream.
     pub(super) fn finish(&self, secrets: &[Secret]) -> String {
         let (Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) =
             self.done.recv_timeout(PATIENCE);

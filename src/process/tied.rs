@@ -1,14 +1,14 @@
-//! Tools that end when we do, even when we are killed.
+//! Tools that end when this process ends, even if it is killed.
 //!
-//! After a SIGKILL nobody can tidy up any more. But the kernel sends a signal to
-//! a process whose parent has ended, if the process itself has asked for it. So
-//! a tool is started as this program under another name, which asks, looks
-//! whether its parent is still there, and then becomes the tool: same process,
-//! same process group, same streams. The signal is SIGTERM, so that a tool with
-//! children (`pg_dump --jobs`) ends those, too, and tells the server.
+//! After a SIGKILL this process cannot clean up. But the kernel sends a signal to a process whose
+//! parent has exited, if that process has requested it. So a tool is started as this program under
+//! another name. That process requests the signal, checks that its parent is still running, and
+//! then becomes the tool: same process, same process group, same streams. The signal is SIGTERM, so
+//! that a tool with child processes (`pg_dump --jobs`) ends those too, and closes its connections
+//! to the server.
 //!
-//! The kernel means the thread, not the process: the thread that starts a tied
-//! program has to be there until the program has ended.
+//! For the kernel, the parent is the thread and not the process. The thread that starts a tied
+//! program must therefore run until the program has exited.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -23,17 +23,16 @@ use super::apart;
 
 /// The name under which this program becomes a tool.
 const NAME: &str = "git-pggit-tied";
-/// This program, also when its file has been replaced since.
+/// The executable of this process, even if its file has been replaced.
 pub(super) const ITSELF: &str = "/proc/self/exe";
-/// As shells say that a program could not be started.
+/// The exit status of shells for a program that could not be started.
 pub(super) const NOT_STARTED: u8 = 126;
 
-/// Whether this process is one that can be started under the other name.
+/// Is set if this process can start itself under the other name.
 static READY: OnceLock<()> = OnceLock::new();
 
-/// To be called first of all in `main` with the arguments of the process.
-/// Returns `None` in an ordinary start; in the other one it becomes the tool,
-/// and returns only when that fails.
+/// Must be called first in `main` with the arguments of the process. Returns `None` in an ordinary
+/// start. Under the other name, becomes the tool, and returns only if that fails.
 pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let _ = READY.set(());
     let mut args = args.into_iter();
@@ -46,7 +45,7 @@ pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode>
     let (Some(parent), Some(program)) = (parent, args.next()) else {
         return Some(ExitCode::from(NOT_STARTED));
     };
-    // Where that is not possible the tool is as it would be without.
+    // If the request fails, the tool runs untied.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if getppid() != Some(parent) {
         return Some(ExitCode::from(NOT_STARTED));
@@ -57,15 +56,15 @@ pub fn become_tool(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode>
     Some(ExitCode::from(NOT_STARTED))
 }
 
-/// Whether every user may run the file of this program; a directory on the way to it
-/// that is closed to them is not in the way of `/proc/self/exe`.
+/// Returns true if every user may execute the file of this program. `/proc/self/exe` works even if
+/// a directory in the path of the file is not accessible to them.
 pub(super) fn is_for_everybody() -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(ITSELF).is_ok_and(|meta| meta.permissions().mode() & 0o1 != 0)
 }
 
-/// What is to be started instead of `program`, before its arguments; `None`
-/// where it can only be started as it is, or not at all.
+/// Returns the command to start instead of `program`, without the arguments of the program, or
+/// `None` if `program` cannot be started this way.
 pub(super) fn instead_of(program: &OsStr) -> Option<Command> {
     Some(command(getpid(), findable(program)?.as_os_str()))
 }
@@ -82,7 +81,7 @@ pub(super) fn command(parent: Pid, program: &OsStr) -> Command {
 /// Returns the path of `program`, if this process can start itself under another name to run it.
 pub(super) fn findable(program: &OsStr) -> Option<PathBuf> {
     READY.get()?;
-    // That there is no such program is said better by the system's own error.
+    // The error of the operating system describes a missing program better.
     let path = match program.as_encoded_bytes().contains(&b'/') {
         true => PathBuf::from(program),
         false => super::find_program(program, &[], super::search_path().as_deref())?,

@@ -1,35 +1,35 @@
-//! Users of this machine: whom a program runs as.
+//! Operating system users, as whom programs run.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use uzers::os::unix::UserExt as _;
 
-/// A user of this machine.
+/// An operating system user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsUser {
     /// The name.
     pub name: OsString,
     /// The user id.
     pub uid: u32,
-    /// The id of the user's own group.
+    /// The id of the user's primary group.
     pub gid: u32,
     /// The home directory.
     pub home: PathBuf,
 }
 
 impl OsUser {
-    /// The user called `name`, when there is one.
+    /// Returns the user with this name, if it exists.
     pub fn named(name: &OsStr) -> Option<Self> {
         uzers::get_user_by_name(name).map(|user| Self::of(&user))
     }
 
-    /// The user with this id, when there is one.
+    /// Returns the user with this id, if it exists.
     pub fn with_id(uid: u32) -> Option<Self> {
         uzers::get_user_by_uid(uid).map(|user| Self::of(&user))
     }
 
-    /// Whom a file belongs to, who need not be in any list of users.
+    /// Returns the owner of a file. The owner need not be in any user database.
     pub fn owner_of(file: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self::with_id(file.uid()).unwrap_or_else(|| Self {
@@ -49,12 +49,12 @@ impl OsUser {
         }
     }
 
-    /// Whether this is the user that this process runs as.
+    /// Returns true if this process runs as this user.
     pub fn is_us(&self) -> bool {
         rustix::process::geteuid().as_raw() == self.uid
     }
 
-    /// Whether this process may become any other user.
+    /// Returns true if this process runs as root and so may change to any other user.
     pub fn we_are_root() -> bool {
         rustix::process::geteuid().is_root()
     }

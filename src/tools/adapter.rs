@@ -1,18 +1,17 @@
-//! What every tool that makes backups can be asked.
+//! The interface of every tool that makes backups.
 //!
-//! An adapter knows one tool and what it takes to run it for one database. It
-//! does not know the ledger, and it does not know where bytes are kept: what it
-//! streams goes into a [`Sink`], what it reads back comes from a [`Source`].
-//! Tools with a repository of their own (pgBackRest, Barman) leave both alone
-//! and say in [`Made::location`] what they call the backup.
+//! An adapter knows one tool and the settings to run it for one database. It does not know the
+//! ledger or the storage of the artifacts. It streams data into a [`Sink`] and reads data from a
+//! [`Source`]. Tools with a repository of their own (pgBackRest, Barman) use neither. They return
+//! their name for the backup in [`Made::location`].
 //!
-//! The contract, which one suite of tests holds all adapters against:
+//! The contract of all adapters, which one test suite checks:
 //!
-//! - success is said only of what the tool *and* its own catalogue or output
-//!   confirm; an exit status alone proves nothing;
-//! - an error says whether the same may succeed later ([`Error::retry`]);
-//! - nothing of the environment decides what runs: programs are found in
-//!   trusted places, arguments are built one by one, and no secret is in them.
+//! - An adapter reports success only if the tool *and* its own catalogue or output confirm it. An
+//!   exit status alone proves nothing.
+//! - An error tells if a retry may succeed ([`Error::retry`]).
+//! - The environment does not decide which program runs. Programs are found in trusted directories.
+//!   Arguments are built one by one and contain no secret.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -29,209 +28,210 @@ use crate::pg::ServerFacts;
 use crate::process::{Cmd, OsUser, Pinned};
 use crate::progress::Progress;
 
-/// A tool and what it takes to run it for one database.
+/// A tool with the settings to run it for one database.
 pub trait Adapter: Send + Sync {
-    /// Its name in records and in `pggit.<database>.tool`.
+    /// The name of the tool in records and in `pggit.<database>.tool`.
     fn name(&self) -> &str;
 
-    /// Finds the program for a server of version `server_major` and asks it who
-    /// it is.
+    /// Finds the program for a server of major version `server_major` and reads its version. Fails
+    /// if the program is missing or unusable.
     fn probe(&self, server_major: u32) -> Result<Probe, Error>;
 
-    /// Whether it reads the snapshot of an [`Order`].
+    /// Returns true if the tool reads the snapshot of an [`Order`].
     fn reads_snapshot(&self) -> bool {
         false
     }
 
-    /// Whether it keeps backups in a repository of its own: then it is given no
-    /// sink to fill.
+    /// Returns true if the tool keeps backups in a repository of its own. Such a tool does not use
+    /// the sink, and its backups have no store.
     fn has_repository(&self) -> bool {
         false
     }
 
-    /// What a backup of type `wanted` is going to be, so that it can be recorded
-    /// before it begins. `known` are the completed backups of the same database
-    /// and tool, newest first.
+    /// Returns the type and the parent of a new backup of type `wanted`, so that they can be
+    /// recorded before the backup begins. `known` are the completed backups of the same database
+    /// and tool, newest first. Fails if the tool cannot make this type.
     fn choose_base(&self, wanted: BackupType, facts: &ServerFacts, known: &[&Backup])
     -> Result<Basis, Error>;
 
-    /// Makes the backup.
+    /// Makes the backup. Fails if the backup is not confirmed to be complete.
     fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error>;
 
-    /// What the tool's own catalogue has; `None` for tools that have none.
+    /// Returns the backups in the tool's own catalogue, or `None` for tools without a catalogue.
+    /// Fails if the catalogue cannot be read.
     fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error>;
 
-    /// Whether a backup at this place would be in that catalogue.
+    /// Returns true if that catalogue would list a backup at this location.
     fn holds(&self, _: &Location) -> bool {
         true
     }
 
-    /// Proves the bytes of a backup, as deeply as `depth` says.
+    /// Verifies the data of a backup to the given depth. Damage is a finding in the report. Fails
+    /// if the check cannot run.
     fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
 
-    /// Where the tablespaces were that a backup has outside of its data directory.
+    /// Returns the original directories of the tablespaces that a backup has outside of its data
+    /// directory.
     fn tablespaces(&self, _: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
     }
 
-    /// What it takes to bring a backup back, in order. Nothing is done yet: what
-    /// is shown is what runs.
+    /// Returns the steps that restore a backup, in order. No step has run yet. The steps that a
+    /// user sees are the steps that run.
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error>;
 
-    /// Whether a restore fails when bytes are not those that were backed up. Else a
-    /// [`Self::check`] has to say so.
+    /// Returns true if a restore fails on data that differ from the backup. If false, only
+    /// [`Self::check`] detects them.
     fn restore_proves(&self) -> bool {
         false
     }
 
-    /// Brings the log between beginning and end of a backup into what
-    /// [`Target::Scratch`] has become, so that a server recovers there with
-    /// nothing else, and that `until` then. A finding is a part that there is not.
+    /// Fetches the WAL between the start and the end of a backup into the restored
+    /// [`Target::Scratch`], so that a server recovers there without any other source. `until` is
+    /// the deadline. A missing segment is a finding.
     fn bring_log(&self, _: &Subject<'_>, _data: &Path, _until: Instant) -> Result<Report, Error> {
         Ok(Report::default())
     }
 
-    /// Removes what the tool itself keeps of a backup. Bytes in a [`Sink`] are
-    /// not its business.
+    /// Removes the backup from the tool's own repository. Does not touch data in a [`Sink`].
     fn delete(&self, subject: &Subject<'_>) -> Result<(), Error>;
 }
 
-/// A program that was found.
+/// An installed program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Where.
+    /// The path of the program.
     pub path: PathBuf,
-    /// Its own version text.
+    /// The version as the program prints it.
     pub version: String,
-    /// The types of backups that it makes of this server.
+    /// The types of backups that the program makes of this server.
     pub types: Vec<BackupType>,
 }
 
-/// What a backup is going to be.
+/// The type and the parent of a new backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Basis {
-    /// Its type, which may be another one than was wanted when there is nothing
-    /// to build on.
+    /// The type. It differs from the requested type if there is no suitable parent.
     pub kind: BackupType,
-    /// The backup that it builds on.
+    /// The parent backup.
     pub parent: Option<Dependency>,
 }
 
 impl Basis {
-    /// A backup that needs no other.
+    /// Returns the basis of a full backup.
     pub fn full() -> Self {
         Self::of(BackupType::Full)
     }
 
-    /// A backup of this type of which it is not known what it builds on.
+    /// Returns the basis of a backup of this type with an unknown parent.
     pub fn of(kind: BackupType) -> Self {
         Self { kind, parent: None }
     }
 }
 
-/// What is to be backed up.
+/// The request for one backup.
 pub struct Order<'a> {
-    /// The backup's id, to be kept in the tool's own catalogue too.
+    /// The backup id, which the tool also keeps in its own catalogue.
     pub id: BackupId,
-    /// Its name.
+    /// The backup name.
     pub name: &'a BackupName,
     /// The configured database.
     pub database: &'a DatabaseName,
-    /// Its schema commit, to be kept likewise.
+    /// The schema commit, which the tool also keeps in its own catalogue.
     pub commit: &'a CommitId,
-    /// What it is to be.
+    /// The type of the backup.
     pub kind: BackupType,
-    /// The backup that it builds on, with its bytes where they are ours.
+    /// The parent backup, with its data if they are in a store or directory of this program.
     pub parent: Option<Subject<'a>>,
-    /// What the server says about itself.
+    /// The facts that the server reports about itself.
     pub facts: &'a ServerFacts,
-    /// An exported snapshot to read, for tools that can.
+    /// An exported snapshot to read, for tools that support it.
     pub snapshot: Option<&'a str>,
-    /// When to give up.
+    /// The time limit.
     pub deadline: Option<Duration>,
 }
 
-/// What a tool made: complete, but durable only when the sink says so.
+/// A backup that a tool has completed. Its artifacts are durable only after the sink confirms them.
 #[derive(Debug, Default)]
 pub struct Made {
-    /// What was written into the sink, the main one first.
+    /// The artifacts in the sink, the main one first.
     pub artifacts: Vec<Artifact>,
-    /// Where the tool keeps it; `None` when it is in the sink.
+    /// The location in the tool's repository; `None` if the backup is in the sink.
     pub location: Option<Location>,
-    /// What it turned out to be, when that is not what was ordered.
+    /// The actual type and parent, if they differ from the order.
     pub basis: Option<Basis>,
-    /// Size of the content, where no artifact tells.
+    /// The size of the content in bytes, if no artifact has it.
     pub size_bytes: Option<u64>,
-    /// What it takes in the tool's repository.
+    /// The size in the tool's repository in bytes.
     pub stored_bytes: Option<u64>,
-    /// How the tool itself has compressed it.
+    /// The compression by the tool itself.
     pub compression: Option<Line>,
-    /// How the tool itself has encrypted it.
+    /// The encryption by the tool itself.
     pub encryption: Option<Encryption>,
     /// The tool's version.
     pub tool_version: String,
-    /// What the tool knows better than the server said before: positions in the
-    /// write-ahead log, timeline.
+    /// Facts that the tool knows more precisely than the server reported before: WAL positions and
+    /// timeline.
     pub postgres: Option<Postgres>,
     /// Further facts.
     pub metadata: Metadata,
 }
 
-/// What a sink is told about a file.
+/// The kind of a file, as a hint for a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A stream in which things move: a dump, an archive.
+    /// A stream whose content may shift, such as a dump or an archive.
     Stream,
-    /// Pages of 8 KiB in their places: a file of a data directory.
+    /// Pages of 8 KiB at fixed offsets, such as a file of a data directory.
     Pages,
 }
 
-/// Where bytes go. Errors of the place travel inside of the [`io::Error`].
+/// The destination of the data of a backup. Errors of the storage are inside the [`io::Error`].
 pub trait Sink: Sync {
-    /// Begins a file.
+    /// Begins a file. Fails if the storage rejects it.
     fn file(&self, name: &str, content: Content) -> io::Result<Box<dyn SinkFile + '_>>;
-    /// Makes an empty directory for a program to fill. A [`Sink::file`] whose name
-    /// is a path in it becomes a part of it.
+    /// Creates an empty directory for a program to fill. A [`Sink::file`] whose name is a path in
+    /// this directory becomes a part of it. Fails if the directory cannot be created.
     fn directory(&self, name: &str) -> io::Result<PathBuf>;
-    /// Takes what is in that directory.
+    /// Accepts the content of that directory as an artifact. Fails if it cannot be stored.
     fn seal(&self, name: &str) -> io::Result<Artifact>;
-    /// Removes that directory with all that is in it.
+    /// Removes that directory with its contents. Fails if it cannot be removed.
     fn discard(&self, name: &str) -> io::Result<()>;
-    /// Whether programs should leave the compression to the sink.
+    /// Returns true if programs should leave the compression to the sink.
     fn compresses(&self) -> bool;
 }
 
 /// A file that is being written into a sink.
 pub trait SinkFile: Write {
-    /// Says that this was all.
+    /// Completes the file. Fails if the file cannot be stored.
     fn finish(self: Box<Self>) -> io::Result<Artifact>;
 }
 
-/// Where the bytes of a backup are read from; each is proved before it comes out
-/// or was proved before.
+/// The origin of the data of a backup. Data are verified before a reader gets them, or were
+/// verified earlier.
 pub trait Source: Sync {
-    /// The names of its files, in order; those of directories with their path.
+    /// Returns the names of the files, in order. Files in directories have their path as name.
     fn names(&self) -> io::Result<Vec<String>>;
-    /// The content of a file.
+    /// Opens a file for reading. Fails if the file is missing or unreadable.
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
-    /// Proves that a file or directory is the one with that digest; else says
-    /// what is wrong with it. An error means that it could not be looked at.
+    /// Compares a file or directory with the digest of its artifact. Returns a description of the
+    /// difference, or `None` if there is none. Fails if the file cannot be read.
     fn verify(&self, artifact: &Artifact, progress: &dyn Progress) -> Result<Option<String>, Error>;
 }
 
-/// A backup, and its bytes where they are ours.
+/// A backup, with its data if they are in a store or directory of this program.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// Its record.
+    /// The record of the backup.
     pub backup: &'a Backup,
-    /// The backups that it needs, the full one first.
+    /// The backup chain that it needs, the full backup first.
     pub chain: &'a [Subject<'a>],
-    /// Its bytes; `None` when the tool itself keeps them.
+    /// The data; `None` if the tool itself keeps them.
     pub source: Option<&'a dyn Source>,
 }
 
 impl<'a> Subject<'a> {
-    /// Its bytes.
+    /// Returns the data. Fails if the tool itself keeps them.
     pub fn source(&self) -> Result<&'a dyn Source, Error> {
         self.source.ok_or(Error::NoBytes { backup: self.backup.id })
     }
@@ -240,101 +240,102 @@ impl<'a> Subject<'a> {
 /// A backup in a tool's own catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogued {
-    /// What the tool calls it.
+    /// The tool's name for the backup.
     pub label: String,
-    /// Where it is, as records say it.
+    /// The location, in the form that records use.
     pub location: Location,
-    /// Our id, when the tool was given one.
+    /// The id that this program assigned, if the tool keeps it.
     pub id: Option<BackupId>,
-    /// Else the id that everybody derives from what the catalogue says; `None`
-    /// where that is too little.
+    /// Otherwise the id that every installation derives from the catalogue entry; `None` if the
+    /// entry has too few facts.
     pub derived: Option<BackupId>,
-    /// The commit, likewise.
+    /// The schema commit, if the tool keeps it.
     pub commit: Option<CommitId>,
-    /// What it is.
+    /// The type of the backup.
     pub kind: BackupType,
-    /// The label of the backup that it builds on.
+    /// The label of the parent backup.
     pub parent: Option<String>,
-    /// Whether the tool itself calls it complete and good.
+    /// An error with the reason, unless the tool itself reports the backup as complete and valid.
     pub usable: Result<(), String>,
-    /// What would be recorded of it.
+    /// The facts for the record of the backup.
     pub made: CataloguedFacts,
 }
 
 impl Catalogued {
-    /// The id of its record, now or when it is imported.
+    /// Returns the id of its record, which exists or is created by an import.
     pub fn known_as(&self) -> Option<BackupId> {
         self.id.or(self.derived)
     }
 }
 
-/// What a catalogue tells about a backup.
+/// Facts of a backup in a catalogue.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CataloguedFacts {
-    /// When it began and ended.
+    /// The start of the backup.
     pub started_at: Option<crate::domain::Timestamp>,
-    /// When it ended.
+    /// The end of the backup.
     pub stopped_at: Option<crate::domain::Timestamp>,
-    /// Size of the content.
+    /// The size of the content in bytes.
     pub size_bytes: u64,
-    /// What it takes in the repository.
+    /// The size in the repository in bytes.
     pub stored_bytes: u64,
     /// The version of the tool that made it.
     pub tool_version: Option<String>,
-    /// How it is encrypted, without a key.
+    /// The encryption, without a key.
     pub encryption: Option<String>,
-    /// The server.
+    /// The facts of the server.
     pub postgres: Postgres,
     /// Further facts.
     pub metadata: Metadata,
 }
 
-/// How deeply bytes are proved.
+/// The depth of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// They are those that were written.
+    /// The data have the recorded checksums.
     Checksum,
-    /// Their parts are complete, and the tool can read them.
+    /// The parts are complete and the tool can read them.
     Integrity,
 }
 
-/// What a check came to. No finding: all is well.
+/// The result of a check. Without findings the backup is good.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// What is wrong or worth a look.
+    /// Defects and warnings.
     pub findings: Vec<Finding>,
-    /// What was looked at, as evidence.
+    /// The facts that were checked, as evidence.
     pub evidence: Metadata,
 }
 
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The backup cannot be relied on; else it is only worth a look.
+    /// True if the backup is unusable; false for a warning.
     pub fatal: bool,
-    /// In words.
+    /// The description of the finding.
     pub message: String,
 }
 
 impl Finding {
-    /// Something because of which the backup cannot be relied on.
+    /// Returns a finding that makes the backup unusable.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self { fatal: true, message: message.into() }
     }
 
-    /// Something that is worth a look.
+    /// Returns a warning.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { fatal: false, message: message.into() }
     }
 }
 
 impl Report {
-    /// Whether the backup cannot be relied on.
+    /// Returns true if the backup is unusable.
     pub fn is_fatal(&self) -> bool {
         self.findings.iter().any(|finding| finding.fatal)
     }
 
-    /// Compares all artifacts that are ours with their digests.
+    /// Compares all artifacts that this program keeps with their digests. Fails if an artifact
+    /// cannot be read.
     pub fn of_artifacts(subject: &Subject<'_>, progress: &dyn Progress) -> Result<Self, Error> {
         let (source, mut report) = (subject.source()?, Self::default());
         let mut bytes = 0;
@@ -351,102 +352,102 @@ impl Report {
     }
 }
 
-/// Where a backup is to be brought back to.
+/// The destination of a restore.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// An empty database that exists.
+    /// An existing empty database.
     Database {
-        /// How to reach it.
+        /// The connection to it.
         connection: Connection,
-        /// The server's version.
+        /// The major version of the server.
         server_major: u32,
-        /// Everything is to belong to the user who restores.
+        /// True if the restoring user becomes the owner of everything.
         no_owner: bool,
-        /// Grants are left out.
+        /// True if grants are left out.
         no_privileges: bool,
     },
     /// A missing or empty directory that becomes a data directory.
     DataDirectory {
         /// The directory.
         path: PathBuf,
-        /// Where tablespaces go: from where they were, to where they shall be.
+        /// The new directory for each tablespace: the original and the new path.
         tablespaces: Vec<(PathBuf, PathBuf)>,
-        /// Up to where the log is replayed.
+        /// The recovery target.
         until: RecoveryTarget,
     },
-    /// The same for a server that is thrown away, of a user who need not be able to
-    /// read the repository of the tool: nothing outside of these places is
-    /// written, and nothing is set up that would fetch the log.
+    /// A data directory for a server of a scratch cluster. The user of that server may have no
+    /// access to the tool's repository. A restore writes nothing outside of these directories and
+    /// configures no command that fetches WAL.
     Scratch {
         /// The directory.
         path: PathBuf,
-        /// Where tablespaces go: from where they were, to where they shall be.
+        /// The new directory for each tablespace: the original and the new path.
         tablespaces: Vec<(PathBuf, PathBuf)>,
     },
 }
 
-/// One step of bringing a backup back.
+/// One step of a restore.
 #[derive(Debug)]
 pub enum Step {
-    /// Hand a stored dump to the program that reads it.
+    /// Passes a stored dump to the program that reads it.
     Load {
-        /// Its name among the artifacts.
+        /// The name of the artifact.
         artifact: String,
-        /// How it is written.
+        /// The format of the dump.
         format: Format,
-        /// The program, which reads the dump from its input or, for a directory,
-        /// gets it as its last argument.
+        /// The program. It reads the dump from standard input; for a directory, its last argument
+        /// is the path.
         cmd: Box<Cmd>,
     },
-    /// Run a stored dump that is a plain script over a connection of this program. See
+    /// Runs a stored dump that is a plain script over a connection of this program. See
     /// [`super::load_script`].
     Script {
-        /// Its name among the artifacts.
+        /// The name of the artifact.
         artifact: String,
         /// The target database.
         connection: Box<Connection>,
     },
-    /// Write a stored directory of a backup out.
+    /// Writes a stored directory of a backup to disk.
     Unpack {
-        /// The backup; of a chain there are several.
+        /// The backup. A backup chain has one such step for each of its members.
         backup: BackupId,
-        /// Its name among the artifacts.
+        /// The name of the artifact.
         artifact: String,
-        /// Where to.
+        /// The destination.
         into: PathBuf,
-        /// The artifact that says which directories, links and permissions it has.
+        /// The artifact that describes the directories, links and permissions.
         tree: Option<String>,
     },
-    /// Make a directory a tablespace: what is at `link` already goes there, and a
-    /// symbolic link is there then.
+    /// Moves the files at `link` to `directory` and replaces `link` by a symbolic link. Without
+    /// files at `link`, only creates the directory and the link.
     Tablespace {
-        /// Its place in the data directory.
+        /// The path of the link in the data directory.
         link: PathBuf,
-        /// The missing or empty directory that it gets.
+        /// The missing or empty directory of the tablespace.
         directory: PathBuf,
     },
-    /// Remove a file or a directory with all that is in it, if it is there.
+    /// Removes a file, or a directory with its contents. Does nothing if it is missing.
     Remove {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// Make sure, now and not earlier, that a directory is missing or empty: the
-    /// next program may delete or overwrite what it finds there. See
+    /// Makes sure that a directory is missing or empty. The check is a step, because it must run
+    /// right before the next program, which may delete or overwrite the contents. See
     /// [`empty_directory`].
     RequireEmpty {
         /// The directory.
         path: PathBuf,
-        /// Whom it is to belong to, when that is not us.
+        /// The owner of the directory, if not the current user.
         owner: Option<OsUser>,
     },
-    /// Run a program.
+    /// Runs a program.
     Run {
-        /// What it does, for people.
+        /// A description for the user.
         what: String,
         /// The program.
         cmd: Box<Cmd>,
     },
-    /// Append to a file, which is made if it is missing.
+    /// Appends to a file and creates it if it is missing.
     Append {
         /// The file.
         path: PathBuf,
@@ -478,9 +479,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// Creates an empty directory with mode 0700 for `owner`, or for the current user. An existing empty
-/// directory is used; any other entry is left unchanged and is an error. A user with write access to
-/// the parent cannot make this process change the owner of a directory elsewhere.
+/// Creates an empty directory with mode 0700 for `owner`, or for the current user. An existing
+/// empty directory is used; any other entry is left unchanged and is an error. A user with write
+/// access to the parent cannot make this process change the owner of a directory elsewhere. Fails
+/// also if the directory cannot be created.
 pub fn empty_directory(path: &Path, owner: Option<&OsUser>) -> Result<(), Error> {
     let failed = |source| Error::Destination { path: path.to_owned(), source };
     let not_empty = || failed(io::ErrorKind::DirectoryNotEmpty.into());

@@ -1,34 +1,36 @@
-//! What the PostgreSQL programs mean by what they say.
+//! Classifies the error messages of the PostgreSQL programs.
 
-/// What kind of failure it is.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nobody answers, or the connection was lost.
+    /// The server is unreachable or the connection was lost.
     ServerUnreachable,
-    /// The server answers that it is starting, full, or that a lock is taken.
+    /// The server reports that it is starting, that it has no free connection, or that a lock is
+    /// held.
     Busy,
-    /// The server does not let this user in.
+    /// The server rejects the authentication of the user.
     AuthFailed,
-    /// There is no such database.
+    /// The database does not exist.
     DatabaseMissing,
-    /// The user is in, but may not do this.
+    /// The user is connected but lacks a privilege.
     PermissionDenied,
-    /// The program is older than the server.
+    /// The server is newer than the program.
     ServerNewer,
-    /// There is no space left.
+    /// The disk is full.
     DiskFull,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
 impl Kind {
-    /// Whether the same may succeed a little later.
+    /// Returns true if a retry may succeed.
     pub fn retry(self) -> bool {
         matches!(self, Self::ServerUnreachable | Self::Busy | Self::DiskFull)
     }
 }
 
-/// The first phrase that is found decides, so the ones that say more come first.
+/// The phrases in order of precedence: the first match decides, so more specific phrases come
+/// first.
 const PHRASES: &[(&str, Kind)] = &[
     ("because of server version mismatch", Kind::ServerNewer),
     ("No space left on device", Kind::DiskFull),
@@ -68,8 +70,8 @@ const PHRASES: &[(&str, Kind)] = &[
     ("no connection to the server", Kind::ServerUnreachable),
 ];
 
-/// Sorts the words of a program, said in the C locale. Names in double quotes
-/// do not count: a table may be called "Connection refused".
+/// Classifies the standard error of a program that ran in the C locale. Names in double quotes are
+/// ignored, because a table may be called "Connection refused".
 pub fn classify(stderr: &str) -> Kind {
     let words = without_quoted(stderr);
     PHRASES.iter().find(|(phrase, _)| words.contains(phrase)).map_or(Kind::Other, |(_, kind)| *kind)
@@ -87,8 +89,8 @@ pub(super) fn of_sqlstate(sqlstate: &str) -> Kind {
     }
 }
 
-/// Empties double quotes, line by line: a quote that is not closed ends with
-/// its line, so that it cannot hide the lines that follow.
+/// Empties double quotes, line by line. An unclosed quote ends with its line, so that it cannot
+/// hide the lines that follow.
 fn without_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

@@ -1,26 +1,26 @@
-//! How the tools reach a server.
+//! The connection of the tools to a server.
 
 use std::ffi::OsString;
 
 use crate::pg::{ConnInfo, Environment};
 use crate::process::{Cmd, Secret};
 
-/// Where to connect to, in the terms of libpq. `Debug` shows no password.
+/// The connection parameters, in the terms of libpq. `Debug` shows no password.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
-    /// A libpq connection string. It is seen by every user of the machine, so
-    /// it never holds a password.
+    /// A libpq connection string. Every user of the machine can read it in the process list, so it
+    /// never contains a password.
     pub conninfo: String,
     /// Further `PG*` variables.
     pub env: Vec<(OsString, OsString)>,
-    /// The password, if it is not in a password file.
+    /// The password, unless it is in a password file.
     pub password: Option<Secret>,
-    /// What our own environment says to libpq does not count: the connection
-    /// string says all.
+    /// True if the connection string is complete. Then the libpq variables of our own environment
+    /// are ignored.
     pub alone: bool,
 }
 
-/// What libpq reads of the environment.
+/// The environment variables that libpq reads.
 pub const LIBPQ_VARIABLES: &[&str] = &[
     "PGAPPNAME",
     "PGCHANNELBINDING",
@@ -66,11 +66,11 @@ impl From<&ConnInfo> for Connection {
     }
 }
 
-/// What libpq would rather believe than the variables that say the same.
+/// The variables that take precedence over others with the same meaning in libpq.
 const ELSEWHERE: &[&str] = &["PGHOSTADDR", "PGPASSFILE", "PGPASSWORD", "PGREQUIRESSL", "PGSERVICE"];
 
-/// Lets a program that is not one of PostgreSQL's reach the database: by libpq's
-/// variables, and by `DATABASE_URL`, in which there is no password.
+/// Lets a program that is not part of PostgreSQL connect to the database, by libpq's variables and
+/// by a `DATABASE_URL` without a password.
 pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
     let cmd = cmd.hide_env(ELSEWHERE).env("DATABASE_URL", info.to_url());
     let public = info.variables().into_iter();
@@ -81,7 +81,7 @@ pub fn reaching(cmd: Cmd, info: &ConnInfo) -> Cmd {
 
 impl Connection {
     /// Returns the settings for a connection of this program itself. The environment is ignored,
-    /// because the connection string is complete.
+    /// because the connection string is complete. Fails if the connection string is invalid.
     pub fn info(&self) -> Result<ConnInfo, crate::pg::Error> {
         let password =
             self.password.as_ref().map(|password| ("PGPASSWORD".into(), password.reveal().to_owned()));
@@ -89,7 +89,7 @@ impl Connection {
         ConnInfo::parse(&self.conninfo, &env)
     }
 
-    /// Lets `cmd` connect, and never ask a person for a password.
+    /// Adds the connection parameters to `cmd` and disables password prompts.
     pub fn apply(&self, cmd: Cmd) -> Cmd {
         let cmd = cmd.hide_env(if self.alone { LIBPQ_VARIABLES } else { &["PGCLIENTENCODING"] });
         let cmd = cmd.arg("--no-password").arg(format!("--dbname={}", self.conninfo));

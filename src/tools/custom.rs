@@ -1,6 +1,5 @@
-//! The adapter of tools that nobody wrote an adapter for: commands from the
-//! user's own configuration that speak a small protocol. `docs/custom-tools.md`
-//! describes it; this is the other side.
+//! The adapter of custom tools: commands in the user's configuration that use a small protocol.
+//! `docs/custom-tools.md` describes the protocol; this module implements it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,46 +21,46 @@ use crate::pg::ServerFacts;
 use crate::process::{Cmd, Status, find_program, search_path};
 use crate::progress::Progress;
 
-/// `EX_TEMPFAIL` of sysexits.h: the same may succeed later.
+/// `EX_TEMPFAIL` of sysexits.h: a retry may succeed.
 const TRY_LATER: i32 = 75;
-/// The fact that says where tablespaces were.
+/// The key of the metadata with the original directories of the tablespaces.
 const TABLESPACES: &str = "tablespaces";
-/// The most that an answer may have.
+/// The maximum size of an answer in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// What a tool is that does not say its version.
+/// The version of a tool that does not report one.
 const NO_VERSION: &str = "unknown";
 
-/// What a tool can be asked, each as a program and its arguments.
+/// The commands of a tool, each as a program with its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commands {
     /// Makes a backup.
     pub backup: Option<Vec<String>>,
-    /// Brings one back.
+    /// Restores a backup.
     pub restore: Option<Vec<String>>,
-    /// Proves one.
+    /// Verifies a backup.
     pub verify: Option<Vec<String>>,
-    /// Removes one.
+    /// Removes a backup.
     pub delete: Option<Vec<String>>,
-    /// Lists what there is.
+    /// Lists the backups.
     pub list: Option<Vec<String>>,
 }
 
-/// A tool that is described by configuration.
+/// A tool that is defined by configuration.
 #[derive(Debug, Clone)]
 pub struct Custom {
-    /// What it is called.
+    /// The name of the tool.
     pub name: String,
-    /// What it can be asked.
+    /// The commands of the tool.
     pub commands: Commands,
-    /// The user of this machine that it is to run as.
+    /// The operating system user that runs the commands.
     pub user: Option<String>,
     /// The configured database.
     pub database: String,
-    /// How to reach the database.
+    /// The connection to the database.
     pub connection: Connection,
 }
 
-/// The answer to `backup`.
+/// The answer of the command `backup`.
 #[derive(Deserialize)]
 struct MadeAnswer {
     location: Location,
@@ -73,7 +72,7 @@ struct MadeAnswer {
     facts: FactsAnswer,
 }
 
-/// What may be told of a backup.
+/// Optional facts about a backup.
 #[derive(Default, Deserialize)]
 struct FactsAnswer {
     #[serde(default)]
@@ -94,7 +93,7 @@ struct FactsAnswer {
     metadata: Metadata,
 }
 
-/// The answer to `verify`.
+/// The answer of the command `verify`.
 #[derive(Deserialize)]
 struct VerifyAnswer {
     findings: Vec<FindingAnswer>,
@@ -108,7 +107,7 @@ struct FindingAnswer {
     message: String,
 }
 
-/// The answer to `list`.
+/// The answer of the command `list`.
 #[derive(Deserialize)]
 struct ListAnswer {
     backups: Vec<ListedAnswer>,
@@ -126,7 +125,7 @@ struct ListedAnswer {
     kind: BackupType,
     #[serde(default)]
     parent: Option<String>,
-    /// Why it cannot be used.
+    /// The reason why the backup is unusable.
     #[serde(default)]
     unusable: Option<String>,
     #[serde(flatten)]
@@ -138,7 +137,8 @@ impl Custom {
         Error::tool(&self.name, fault)
     }
 
-    /// The command for one question, with what it is told about everything.
+    /// Returns the command for `action`, with the variables that all commands get. Fails if no
+    /// command is configured or its program is missing.
     fn cmd(&self, action: &'static str, words: Option<&Vec<String>>) -> Result<Cmd, Error> {
         let (program, args) = words.and_then(|words| words.split_first()).ok_or_else(|| {
             self.fault(Fault::Unsupported(format!("no command is configured for '{action}'")))
@@ -155,7 +155,7 @@ impl Custom {
         Ok(cmd.env("PGGIT_DATABASE", &self.database).env("PGGIT_CONNINFO", &self.connection.conninfo))
     }
 
-    /// The same about a backup that exists.
+    /// Returns the command for `action` on an existing backup.
     fn about(
         &self,
         action: &'static str,
@@ -192,7 +192,7 @@ impl Custom {
     fn answer<T: for<'a> Deserialize<'a>>(&self, asked: &'static str, answer: &[u8]) -> Result<T, Error> {
         let value = serde_json::from_slice::<Value>(answer);
         let value = value.map_err(|_| self.fault(Fault::answer(asked, answer)))?;
-        // What it says may be a secret that does not belong there.
+        // The answer may contain a secret by mistake, so errors do not repeat it.
         serde_json::from_value(value)
             .map_err(|error| self.fault(Fault::Answer { asked, answer: error.to_string() }))
     }
@@ -203,7 +203,7 @@ impl Adapter for Custom {
         &self.name
     }
 
-    /// Its programs are looked for; its version it says with its first backup.
+    /// Finds the programs. The tool reports its version with its first backup.
     fn probe(&self, _: u32) -> Result<Probe, Error> {
         let cmd = self.cmd("backup", self.commands.backup.as_ref())?;
         let path = cmd.argv().first().map(OsString::from).unwrap_or_default().into();
@@ -214,8 +214,7 @@ impl Adapter for Custom {
         true
     }
 
-    /// The newest backup that a wanted one can build on is proposed; the tool may
-    /// choose otherwise.
+    /// Proposes the newest suitable backup as the parent. The tool may choose another one.
     fn choose_base(&self, wanted: BackupType, _: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
         let fits = |backup: &&&Backup| DependencyKind::between(wanted, backup.kind).is_ok();
         let parent = known.iter().find(fits).and_then(|backup| {
@@ -323,7 +322,7 @@ impl Adapter for Custom {
         Ok(steps)
     }
 
-    /// Those that it told of when it made the backup.
+    /// Returns the tablespaces that the tool reported with the backup.
     fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
         let Some(told) = subject.backup.metadata.as_map().get(TABLESPACES) else { return Ok(Vec::new()) };
         let one = |value: &Value| value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
@@ -368,14 +367,14 @@ impl ListedAnswer {
     }
 }
 
-/// What a command is told about a directory that it fills.
+/// Adds the variables of a command that fills a directory.
 fn into_directory(cmd: Cmd, path: &Path, until: &RecoveryTarget) -> Cmd {
     let (kind, value) = recovery(until);
     let cmd = cmd.env("PGGIT_TARGET", "directory").env("PGGIT_TARGET_DIRECTORY", path);
     cmd.env("PGGIT_RECOVERY_TARGET", kind).env("PGGIT_RECOVERY_TARGET_VALUE", value)
 }
 
-/// Up to where the log is replayed: the kind and the value of the target.
+/// Returns the kind and the value of the recovery target.
 fn recovery(until: &RecoveryTarget) -> (&'static str, String) {
     match until {
         RecoveryTarget::Latest => ("latest", String::new()),

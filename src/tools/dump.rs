@@ -1,4 +1,4 @@
-//! Dumping a database.
+//! Dumps a database.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,31 +12,31 @@ use crate::pg::{self, Client};
 use crate::process::{self, Cmd, Running};
 use crate::progress::Progress;
 
-/// How much is read at once; a pipe holds 64 KiB.
+/// The size of a read in bytes. A pipe holds 64 KiB.
 const BUFFER: usize = 256 * 1024;
-/// The largest schema that is kept.
+/// The maximum size of a schema in bytes.
 const SCHEMA_LIMIT: usize = 256 * 1024 * 1024;
 
-/// What to dump and how.
+/// The content and the options of a dump.
 #[derive(Debug, Clone)]
 pub struct DumpSpec {
-    /// The database.
+    /// The connection to the database.
     pub connection: Connection,
-    /// What to dump and how. Roles and tablespaces are not part of it: see [`PgTools::globals`].
+    /// The options. Roles and tablespaces are not part of a dump: see [`PgTools::globals`].
     pub options: DumpOptions,
-    /// Of a part: also the extensions, whose types its tables may have.
+    /// For a partial dump: true if extensions are included, because the tables may use their types.
     pub with_extensions: bool,
     /// An exported snapshot to read.
     pub snapshot: Option<String>,
     /// The encoding of the dump, usually that of the database, regardless of role and database
     /// settings. `None` leaves the choice to pg_dump.
     pub encoding: Option<String>,
-    /// When to give up.
+    /// The time limit.
     pub deadline: Option<Duration>,
 }
 
 impl DumpSpec {
-    /// All of the database behind `connection`.
+    /// Returns the specification of a complete dump of the database behind `connection`.
     pub fn new(connection: Connection, format: Format) -> Self {
         Self {
             connection,
@@ -48,8 +48,9 @@ impl DumpSpec {
         }
     }
 
-    /// Dumps the schema of the database of `client`, with settings that do not depend on the server,
-    /// the database and the role. `alone` has the same meaning as in [`Connection`].
+    /// Returns the specification for dumping the schema of the database of `client`, with settings that
+    /// do not depend on the server, the database and the role. `alone` has the same meaning as in
+    /// [`Connection`]. Fails if the server does not report its settings.
     pub fn of_schema(client: &Client, alone: bool) -> Result<Self, pg::Error> {
         let info = client.conninfo().with_settings(&client.settings_of_schema()?);
         let mut connection = Connection { alone, ..Connection::from(&info) };
@@ -59,20 +60,20 @@ impl DumpSpec {
     }
 }
 
-/// A dump that succeeded.
+/// A successful dump.
 #[derive(Debug, Clone)]
 pub struct DumpResult {
-    /// How large it is, before any compression by us.
+    /// The size in bytes, before any compression by this program.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// The program that made it.
+    /// The program that made the dump.
     pub tool: ToolVersion,
 }
 
 impl PgTools {
-    /// Streams a dump to `out`. Whether it is whole is known only when this
-    /// returns: what was written before an error is worth nothing.
+    /// Streams a dump to `out`. The dump is complete only if this returns without an error; discard
+    /// partial output. Fails if pg_dump fails, if its output is incomplete or if `out` fails.
     pub fn dump_to(
         &self,
         spec: &DumpSpec,
@@ -90,15 +91,15 @@ impl PgTools {
         let start = Instant::now();
         let (path, tool) = self.find(Program::PgDump)?;
         let cmd = spec.apply(Cmd::new(path).tied()).arg(format!("--format={format}"));
-        // Compression is ours: it is better, and what it hides cannot be shared.
+        // The store compresses better, and it cannot deduplicate data that pg_dump has compressed.
         let cmd = if format == Format::Custom { cmd.arg("--compress=0") } else { cmd };
         let witness = pump(Program::PgDump, cmd, out, progress)?;
         witness.judge(format, Program::PgDump)?;
         Ok(DumpResult { bytes: witness.bytes(), duration: start.elapsed(), tool })
     }
 
-    /// Dumps into `dir`, which is missing or empty; `plain` leaves the compression
-    /// to somebody else.
+    /// Dumps into `dir`, which is missing or empty. `plain` disables the compression by pg_dump.
+    /// Fails if pg_dump fails or its output is incomplete.
     pub fn dump_directory(&self, spec: &DumpSpec, dir: &Path, plain: bool) -> Result<DumpResult, Error> {
         if spec.options.format != Format::Directory {
             return Err(Error::Unsupported {
@@ -122,9 +123,10 @@ impl PgTools {
         Ok(DumpResult { bytes, duration: start.elapsed(), tool })
     }
 
-    /// Dumps the schema as SQL, without the secrets of foreign servers and subscriptions. If `spec` was
-    /// made by [`DumpSpec::of_schema`], equal schemas give equal bytes. The format and the number of
-    /// jobs in `spec` are ignored.
+    /// Dumps the schema as SQL, without the secrets of foreign servers and subscriptions. If `spec`
+    /// was made by [`DumpSpec::of_schema`], equal schemas give equal bytes. The format and the
+    /// number of jobs in `spec` are ignored. Fails if pg_dump fails or its output is incomplete or
+    /// too large.
     pub fn schema_sql(&self, spec: &DumpSpec) -> Result<Vec<u8>, Error> {
         let cmd = spec.apply(self.cmd(Program::PgDump)?).args(["--format=plain", "--schema-only"]);
         let output = cmd.stdout_limit(SCHEMA_LIMIT).run().map_err(|e| Error::of(Program::PgDump, e))?;
@@ -134,8 +136,9 @@ impl PgTools {
         Ok(normalise_schema(&output.stdout))
     }
 
-    /// Writes what is in no dump of a database: roles and tablespaces. Hashes
-    /// of passwords only `with_passwords`, which takes a superuser.
+    /// Writes roles and tablespaces, which no dump of a database contains. Password hashes are
+    /// included only if `with_passwords` is true, which requires a superuser. Fails if pg_dumpall
+    /// fails, if its output is incomplete or if `out` fails.
     pub fn globals(
         &self,
         connection: &Connection,
@@ -154,7 +157,7 @@ impl PgTools {
 }
 
 impl DumpSpec {
-    /// The options that all formats share.
+    /// Adds the options that all formats share.
     fn apply(&self, cmd: Cmd) -> Cmd {
         let mut cmd = self.connection.apply(cmd).arg("--strict-names").deadline(self.deadline);
         let options = &self.options;
@@ -183,18 +186,19 @@ impl DumpSpec {
     }
 }
 
-/// The pattern that matches `name` and nothing else.
+/// Returns the pattern that matches only `name`.
 fn literal_pattern(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The same for a table.
+/// Returns the pattern that matches only `table`.
 fn table_pattern(table: &TableName) -> String {
     let name = literal_pattern(&table.name);
     table.schema.as_deref().map_or(name.clone(), |schema| format!("{}.{name}", literal_pattern(schema)))
 }
 
-/// Runs `cmd` and copies its output. When `out` fails, the program is ended.
+/// Runs `cmd` and copies its output. Fails if the program fails or if `out` fails. The second case
+/// ends the program.
 fn pump(program: Program, cmd: Cmd, out: &mut dyn Write, progress: &dyn Progress) -> Result<Witness, Error> {
     let mut running = cmd.spawn().map_err(|error| Error::of(program, error))?;
     let witness = copy(program, &mut running, out, progress)?;
@@ -227,7 +231,8 @@ fn copy(
     Ok(witness)
 }
 
-/// The size of a dumped directory, once its table of contents has been seen.
+/// Returns the size of a dumped directory in bytes. Fails if its table of contents is missing or
+/// invalid.
 fn judge_directory(dir: &Path) -> Result<u64, Error> {
     let program = Program::PgDump;
     let toc = dir.join("toc.dat");

@@ -1,4 +1,4 @@
-//! What can go wrong with the PostgreSQL programs.
+//! Errors of the PostgreSQL programs and of the backup tools.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use crate::domain::{BackupId, BackupType};
 use crate::pg::Refusal;
 use crate::process::{self, Status, may_pass};
 
-/// Why a dump or a restore did not succeed.
+/// The reason why a dump, a backup or a restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program is not installed.
     #[error("{program} not found")]
     ProgramMissing {
-        /// Which one.
+        /// The program.
         program: Program,
         /// The directories that were searched before `PATH`.
         searched: Vec<PathBuf>,
     },
-    /// What a program says about its version is not understood.
+    /// The output of `--version` is not understood.
     #[error("{}: unexpected answer to --version: {answer:?}", path.display())]
     VersionUnknown {
-        /// The program.
+        /// The path of the program.
         path: PathBuf,
-        /// Its answer, shortened.
+        /// The output, truncated.
         answer: String,
     },
     /// The program is too old for the server.
@@ -36,36 +36,36 @@ pub enum Error {
         server: u32,
         /// Version of the program.
         tool: ToolVersion,
-        /// The program.
+        /// The path of the program.
         tool_path: PathBuf,
     },
-    /// The program is of another version than the files that it is to work on.
+    /// The version of the program differs from that of the files to process.
     #[error("files of PostgreSQL {needed} take programs of that version; {} is {tool}", tool_path.display())]
     OtherMajor {
         /// Major version of the files.
         needed: u32,
         /// Version of the program.
         tool: ToolVersion,
-        /// The program.
+        /// The path of the program.
         tool_path: PathBuf,
     },
-    /// The server is not set up for what was asked for.
+    /// The server lacks a setting or feature that the operation requires.
     #[error("{what}")]
     NotSetUp {
-        /// What is missing.
+        /// The missing setting or feature.
         what: String,
-        /// What to do about it.
+        /// The command or instruction that fixes it.
         hint: String,
     },
-    /// The server could not be asked.
+    /// A query to the server failed.
     #[error(transparent)]
     Pg(#[from] crate::pg::Error),
-    /// Something was asked for that the format cannot do.
+    /// The format does not support the operation.
     #[error("format {format}: {reason}")]
     Unsupported {
         /// The format.
         format: Format,
-        /// What it cannot do.
+        /// The unsupported operation.
         reason: &'static str,
     },
     /// The tool makes no backups of this type.
@@ -73,101 +73,101 @@ pub enum Error {
     TypeUnsupported {
         /// The tool.
         tool: String,
-        /// What was wanted.
+        /// The requested type.
         kind: BackupType,
-        /// What it makes.
+        /// The supported types.
         makes: &'static str,
     },
-    /// A backup cannot be brought back to there.
+    /// The tool cannot restore a backup to this target.
     #[error("a backup of {tool} {reason}")]
     TargetUnsupported {
         /// The tool.
         tool: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// There is no tablespace where somebody thought that one was.
+    /// The backup has no tablespace at the given directory.
     #[error("the backup has no tablespace at {}", location.display())]
     NoSuchTablespace {
-        /// Where.
+        /// The directory.
         location: PathBuf,
     },
-    /// Bytes of a backup were asked for that are not in a place of ours.
+    /// The data of the backup are not in a store or directory of this program.
     #[error("the bytes of backup {backup} are not in a store or directory of this program")]
     NoBytes {
         /// The backup.
         backup: BackupId,
     },
-    /// The place of the bytes failed.
+    /// The storage of the data failed.
     #[error("{0}")]
     Place(#[source] io::Error),
-    /// The program said that it failed.
+    /// The program reported a failure.
     #[error("{program}: {}", words(*program, *status, stderr))]
     Failed {
         /// The program.
         program: Program,
         /// The kind of failure.
         kind: Kind,
-        /// How it ended.
+        /// The exit status or signal.
         status: Status,
-        /// The end of what it said.
+        /// The end of its standard error.
         stderr: String,
     },
-    /// The program said that all is well, but there is nothing.
+    /// The program reported success but wrote nothing.
     #[error("{program}: successful exit status, but no output")]
     Empty {
         /// The program.
         program: Program,
     },
-    /// The program said that all is well, but there is not all.
+    /// The program reported success but the output is truncated.
     #[error("{program}: {reason}")]
     Truncated {
-        /// The program that made it, or was to read it.
+        /// The program that wrote the output or was to read it.
         program: Program,
-        /// What is missing.
+        /// The missing part.
         reason: &'static str,
     },
-    /// The program said that all is well, but what it made is not.
+    /// The program reported success but its result is invalid.
     #[error("{program}: {reason}")]
     Incomplete {
         /// The program.
         program: Program,
-        /// What is wrong.
+        /// The defect.
         reason: String,
     },
-    /// The output could not be kept.
+    /// The output could not be written to its destination.
     #[error("cannot write the output of {program}")]
     Write {
-        /// Whose output.
+        /// The program that wrote the output.
         program: Program,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The input could not be had.
+    /// The input could not be read.
     #[error("cannot read the input of {program}")]
     Read {
-        /// Whose input.
+        /// The program that was to read the input.
         program: Program,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A dumped directory is not as it should be.
+    /// A dumped directory is unreadable or invalid.
     #[error("{}: cannot be read", path.display())]
     Directory {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A directory that a backup was to be restored into cannot be used.
+    /// The destination directory of a restore is unusable.
     #[error("cannot restore into {}", path.display())]
     Destination {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -204,18 +204,18 @@ pub enum Error {
     /// A tool with a repository of its own failed.
     #[error("{tool}: {fault}")]
     Tool {
-        /// Which one.
+        /// The name of the tool.
         tool: String,
-        /// Why.
+        /// The fault.
         fault: Fault,
     },
-    /// The program could not be run to its end.
+    /// The program could not be started, was interrupted or exceeded its time limit.
     #[error(transparent)]
     Process(process::Error),
 }
 
 impl Error {
-    /// What `program` failed with, sorted.
+    /// Returns the error of `program` with its kind of failure.
     pub fn of(program: Program, error: process::Error) -> Self {
         match error {
             process::Error::Failed { status, stderr, .. } => {
@@ -226,12 +226,12 @@ impl Error {
         }
     }
 
-    /// What a tool with a repository of its own failed with.
+    /// Returns the error of a tool with a repository of its own.
     pub(super) fn tool(tool: &str, fault: Fault) -> Self {
         Self::Tool { tool: tool.to_owned(), fault }
     }
 
-    /// The kind of failure.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Failed { kind, .. } => *kind,
@@ -249,7 +249,7 @@ impl Error {
         }
     }
 
-    /// Whether the same may succeed a little later.
+    /// Returns true if a retry may succeed.
     pub fn retry(&self) -> bool {
         match self {
             Self::Process(error) => error.retry(),
@@ -264,7 +264,7 @@ impl Error {
         }
     }
 
-    /// Whether a program failed and did not report a cause that is understood here.
+    /// Returns true if a program failed with a message that is not understood here.
     pub fn is_unexplained(&self) -> bool {
         matches!(
             self,
@@ -282,9 +282,9 @@ impl Error {
     }
 }
 
-/// The words of the program; its status when it said nothing or was killed.
+/// Returns the message of the program, or its exit status if there is no message or it was killed.
 fn words(program: Program, status: Status, stderr: &str) -> String {
-    // It says its name itself.
+    // The message begins with the name of the program.
     let said = stderr.trim();
     let said = said.strip_prefix(program.name()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(said);
     match status {

@@ -1,4 +1,4 @@
-//! Finding and running the program of a tool with a repository of its own.
+//! Finds and runs the program of a tool with a repository of its own.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,22 +8,23 @@ use super::{Error, Fault};
 use crate::domain::Timestamp;
 use crate::process::{self, Cmd, OsUser, find_program, search_path};
 
-/// Questions about a catalogue take no time; a repository in a cloud some.
+/// The time limit of a catalogue query. A local query is fast; a repository in object storage takes
+/// longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
-/// Saying one's version takes none at all.
+/// The time limit of `--version`.
 pub(super) const VERSION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A program, and who runs it.
+/// A program and the user that runs it.
 #[derive(Debug, Clone, Default)]
 pub struct External {
-    /// Where it is; else it is looked for in `PATH`.
+    /// The path; `None` to search `PATH`.
     pub program: Option<PathBuf>,
-    /// The user of this machine that it is to run as.
+    /// The operating system user that runs the program.
     pub user: Option<String>,
 }
 
 impl External {
-    /// Where the program `tool` is.
+    /// Returns the path of the program of `tool`. Fails if it is missing.
     pub(super) fn find(&self, tool: &str) -> Result<PathBuf, Error> {
         let found = match &self.program {
             Some(path) => path.is_file().then(|| path.clone()),
@@ -32,7 +33,8 @@ impl External {
         found.ok_or_else(|| Error::tool(tool, Fault::Missing))
     }
 
-    /// A command that runs it as who it is to run as.
+    /// Returns a command that runs the program as its user. Fails if the program or the user is
+    /// missing.
     pub(super) fn cmd(&self, tool: &str) -> Result<Cmd, Error> {
         let cmd = Cmd::new(self.find(tool)?).tied();
         match self.user(tool)? {
@@ -41,7 +43,8 @@ impl External {
         }
     }
 
-    /// Who that is, when it is not us.
+    /// Returns the configured user, or `None` if there is none. Fails if the user does not exist.
+    /// Fails also if it is another user than the current one and the current one is not root.
     pub(super) fn user(&self, tool: &str) -> Result<Option<OsUser>, Error> {
         let Some(name) = &self.user else { return Ok(None) };
         match OsUser::named(name.as_ref()) {
@@ -51,14 +54,13 @@ impl External {
         }
     }
 
-    /// Whether it would run as root.
+    /// Returns true if the program would run as root.
     pub(super) fn is_root(&self) -> bool {
         self.user.as_deref().map_or_else(OsUser::we_are_root, |user| user == "root")
     }
 }
 
-/// What `tool` failed with, in the words that `sort` makes of an exit status and
-/// of what was said.
+/// Returns the error of `tool`. `sort` classifies its exit status and message.
 pub(super) fn failure(
     tool: &str,
     error: process::Error,
@@ -72,7 +74,7 @@ pub(super) fn failure(
     }
 }
 
-/// `15.18` of the number 150018 that PostgreSQL calls this version.
+/// Returns the version `15.18` for PostgreSQL's version number 150018.
 pub(super) fn version_text(number: u64) -> String {
     match number / 10_000 {
         0..=9 => format!("{}.{}.{}", number / 10_000, number / 100 % 100, number % 100),
@@ -80,7 +82,7 @@ pub(super) fn version_text(number: u64) -> String {
     }
 }
 
-/// The numbers of a version, to compare it: `2.59.1dev` is 2, 59, 1.
+/// Returns the numbers of a version for comparison: `2.59.1dev` is 2, 59, 1.
 pub(super) fn numbers(version: &str) -> Vec<u32> {
     let digits = |part: &str| {
         let end = part.bytes().take_while(u8::is_ascii_digit).count();
@@ -89,19 +91,19 @@ pub(super) fn numbers(version: &str) -> Vec<u32> {
     version.split('.').map_while(digits).collect()
 }
 
-/// Is `text` a word that can be no option and no path, as names of stanzas,
-/// servers and backups are?
+/// Returns true if `text` can be neither an option nor a path. Names of stanzas, servers and
+/// backups fulfil this.
 pub(super) fn is_word(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+');
     !text.is_empty() && text.len() <= 200 && !text.starts_with(['-', '.']) && text.bytes().all(allowed)
 }
 
-/// A time as `recovery_target_time` takes it.
+/// Returns a time in the format of `recovery_target_time`.
 pub(super) fn recovery_time(time: &Timestamp) -> String {
     time.as_datetime().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
-/// An option with a value that need not be UTF-8.
+/// Returns an option with a value that need not be UTF-8.
 pub(super) fn option(name: &str, value: impl Into<OsString>) -> OsString {
     let mut option = OsString::from(name);
     option.push(value.into());

@@ -1,71 +1,71 @@
-//! What can go wrong with tools that keep backups in a repository of their own.
+//! Faults of tools that keep backups in a repository of their own.
 
 use std::fmt;
 
 use crate::process::Status;
 
-/// The most characters of a tool's answer that an error repeats.
+/// The maximum number of characters of an answer in an error.
 const SHOWN_CHARS_MAX: usize = 120;
 
-/// Why such a tool did not do what it was asked.
+/// The reason why such a tool failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Its program is not there.
+    /// The program is not installed.
     Missing,
-    /// A setting is needed that nobody made; its key.
+    /// A required setting is missing; its key.
     NotConfigured(&'static str),
-    /// Its answer is not what it should be.
+    /// The answer of the tool is not understood.
     Answer {
-        /// What it was asked.
+        /// The command.
         asked: &'static str,
-        /// The beginning of what it answered.
+        /// The beginning of the answer.
         answer: String,
     },
-    /// It is too old.
+    /// The tool is too old.
     TooOld {
-        /// Its version.
+        /// The version of the tool.
         version: String,
-        /// For what.
+        /// The feature or object that needs a newer version.
         reason: String,
     },
-    /// It does not run as root.
+    /// The tool refuses to run as root.
     Root,
-    /// It is to run as a user that there is not.
+    /// The user that should run the tool does not exist.
     NoUser(String),
-    /// It is to run as another user, which only root may ask for.
+    /// The tool should run as another user, which requires root.
     NotRoot(String),
-    /// It knows no such stanza or server, or cannot look into it.
+    /// The stanza or server is unknown or unreadable.
     Unknown(String),
-    /// It has no such backup.
+    /// The backup is unknown.
     NoBackup(String),
-    /// Somebody else is at work.
+    /// Another process holds a lock.
     Busy(String),
-    /// It cannot reach PostgreSQL.
+    /// The tool cannot reach PostgreSQL.
     Server(String),
-    /// The state does not allow it.
+    /// The current state does not allow the operation.
     Refused(String),
-    /// It cannot do that.
+    /// The tool does not support the operation.
     Unsupported(String),
-    /// It says that it succeeded, and its own catalogue does not agree.
+    /// The tool reports success but its own catalogue does not confirm it.
     Unconfirmed(String),
-    /// It reported a failure that another attempt does not change.
+    /// The tool reported a failure that a retry does not fix.
     Permanent {
         /// The exit status.
         status: Status,
         /// Its standard error.
         words: String,
     },
-    /// It said that it failed.
+    /// The tool reported a failure.
     Failed {
-        /// How it ended.
+        /// The exit status.
         status: Status,
-        /// What it said.
+        /// The message.
         words: String,
     },
 }
 
 impl Fault {
-    /// An answer that makes no sense.
+    /// Returns the fault for an answer that is not understood.
     pub(super) fn answer(asked: &'static str, answer: &[u8]) -> Self {
         let text = String::from_utf8_lossy(answer);
         let shown = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });

@@ -1,8 +1,8 @@
-//! Where the tokens of SQL are: just enough to tell words from what is quoted.
+//! A minimal SQL lexer that tells words from quoted text.
 
 use std::ops::Range;
 
-/// A piece of SQL.
+/// The kind of a token.
 pub(super) enum Token {
     /// White space and comments.
     Space,
@@ -10,13 +10,13 @@ pub(super) enum Token {
     Word,
     /// A name in double quotes.
     Quoted,
-    /// A string, with the range of what is between its quotes.
+    /// A string literal, with the range of its content between the quotes.
     Literal { content: Range<usize>, escapes: bool },
-    /// A dollar-quoted string, or one byte of anything.
+    /// A dollar-quoted string, or any other single byte.
     Other,
 }
 
-/// The token that begins at `at`, which is not the end, and where it ends.
+/// Returns the token that begins at `at`, and its end. `at` must be before the end of `sql`.
 pub(super) fn next_token(sql: &[u8], at: usize) -> (Token, usize) {
     let rest = &sql[at..];
     match rest {
@@ -43,8 +43,8 @@ fn literal(sql: &[u8], quote: usize, escapes: bool) -> (Token, usize) {
     (Token::Literal { content: quote + 1..content_end, escapes }, end)
 }
 
-/// Where what is quoted from `open` on ends, and where the token does; both are
-/// the end of the text when the quote is not closed.
+/// Returns the end of the quoted content and the end of the token. `open` is the position of the
+/// opening quote. If the quote is not closed, both are the end of the text.
 pub(super) fn quoted_end(sql: &[u8], open: usize, quote: u8, escapes: bool) -> (usize, usize) {
     let mut at = open + 1;
     while at < sql.len() {
@@ -64,13 +64,13 @@ fn line_end(sql: &[u8], from: usize) -> usize {
     found.map_or(sql.len(), |at| from + at + 1)
 }
 
-/// Just after the next `what`; the end of the text when there is none.
+/// Returns the position after the next `what`, or the end of the text if there is none.
 fn find(sql: &[u8], from: usize, what: &[u8]) -> usize {
     let found = sql[from..].windows(what.len()).position(|window| window == what);
     found.map_or(sql.len(), |at| from + at + what.len())
 }
 
-/// Comments of this kind nest.
+/// Returns the end of a block comment. Block comments nest.
 fn comment_end(sql: &[u8], open: usize) -> usize {
     let (mut at, mut depth) = (open, 0_usize);
     while at < sql.len() {
@@ -84,7 +84,7 @@ fn comment_end(sql: &[u8], open: usize) -> usize {
     sql.len()
 }
 
-/// `$tag$ ... $tag$`, or the lone dollar of a parameter.
+/// Returns the end of `$tag$ ... $tag$`, or of the single dollar sign of a parameter.
 fn dollar_end(sql: &[u8], at: usize) -> usize {
     let tag = sql[at + 1..].iter().take_while(|b| is_word(**b)).count();
     let opening = at + tag + 2;
@@ -95,8 +95,8 @@ fn dollar_end(sql: &[u8], at: usize) -> usize {
     find(sql, opening, &sql[at..opening])
 }
 
-/// The words of `sql` outside of quotes and comments, in lower case, each with
-/// whether it begins a statement.
+/// Returns the words of `sql` outside of quotes and comments, in lower case. Each word has a flag
+/// that is true if the word begins a statement.
 pub(super) fn words(sql: &[u8]) -> impl Iterator<Item = (bool, String)> {
     let (mut at, mut begins) = (0, true);
     std::iter::from_fn(move || {

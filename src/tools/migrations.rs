@@ -1,4 +1,4 @@
-//! Running migrations that are plain SQL files.
+//! Runs migrations that are plain SQL files.
 //!
 //! Each file runs in a session and a transaction of its own, so that its settings do not affect the
 //! next file. A file with statements that PostgreSQL does not allow in a transaction (`CREATE INDEX
@@ -12,11 +12,12 @@ use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
 use crate::pg::ConnInfo;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// Comments at the head of a file by which other tools (sqlx, Atlas) run it without a transaction.
+/// Comments at the beginning of a file by which other tools (sqlx, Atlas) run it without a
+/// transaction.
 const NO_TRANSACTION: [&str; 2] = ["no-transaction", "atlas:txmode none"];
-/// Statements that take no transaction around them.
+/// Statements that must not run inside a transaction of this program.
 const ALONE: [&str; 7] = ["vacuum", "begin", "start", "commit", "end", "abort", "rollback"];
-/// Further such statements, by their first two words. Most of them act outside the database.
+/// More such statements, by their first two words. Most of them act outside the database.
 const ALONE_PAIRS: [(&str, &str); 12] = [
     ("create", "database"),
     ("drop", "database"),
@@ -32,20 +33,20 @@ const ALONE_PAIRS: [(&str, &str); 12] = [
     ("prepare", "transaction"),
 ];
 
-/// The first words of statements that take no transaction around them with CONCURRENTLY.
+/// The first words of statements that with CONCURRENTLY must not run inside a transaction.
 const BUILDS: [&str; 4] = ["create", "drop", "reindex", "alter"];
 
 /// One migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// The name of its file.
+    /// The file name.
     pub name: String,
-    /// What is in it.
+    /// The content of the file.
     pub sql: Vec<u8>,
 }
 
 impl Migration {
-    /// Returns true if it runs without a transaction around it, in a session with this value of
+    /// Returns true if the file runs without a transaction around it, in a session with this value of
     /// `standard_conforming_strings`.
     fn runs_alone(&self, standard_strings: bool) -> bool {
         let mut pieces = Splitter::new(self.text(), Skip::Dump, standard_strings);
@@ -58,7 +59,7 @@ impl Migration {
         alone
     }
 
-    /// Returns true if a comment before the first statement requests it.
+    /// Returns true if a comment before the first statement disables the transaction.
     fn says_so(&self) -> bool {
         let text = String::from_utf8_lossy(self.text());
         let head = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with("--"));
@@ -140,8 +141,9 @@ fn takes_no_transaction(sql: &[u8]) -> bool {
     }
 }
 
-/// Runs migrations in order in the database `target`. Each takes effect as a whole or not at all. One
-/// that runs without a transaction may have taken effect in part when it fails.
+/// Runs migrations in order in the database `target`. Each migration is atomic, unless it runs
+/// without a transaction. Such a migration may be partially applied after a failure. Fails at the
+/// first migration that fails.
 pub fn run_migrations(target: &ConnInfo, migrations: &[Migration]) -> Result<(), Error> {
     let patience = Patience::new(None);
     migrations.iter().try_for_each(|migration| migration.run(target, patience))

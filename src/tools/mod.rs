@@ -1,13 +1,13 @@
-//! Adapters for the tools that make backups, behind one trait ([`Adapter`]), and
-//! for the client programs of PostgreSQL.
+//! Adapters for the tools that make backups, behind the trait [`Adapter`], and for the client
+//! programs of PostgreSQL.
 //!
-//! An adapter builds arguments (never a line for a shell), streams bytes, and
-//! judges the outcome: by the exit status *and* by whether what came out can be
-//! what was asked for, because an empty dump with status 0 is not a backup.
-//! What the programs say in the C locale is sorted into [`Kind`]s by a pure
-//! function, so that callers can tell "try again" from "ask a person".
+//! An adapter builds arguments (never a command line for a shell), streams data, and judges the
+//! result. The judgement uses the exit status *and* a check that the output can be complete,
+//! because an empty dump with exit status 0 is not a backup. A pure function classifies the
+//! messages of the programs in the C locale into [`Kind`]s. So callers can distinguish failures
+//! that a retry may fix from failures that need a person.
 //!
-//! Where the bytes go to and come from is not known here.
+//! The adapters do not know where the data are stored.
 
 pub mod adapter;
 pub mod barman;

@@ -1,5 +1,4 @@
-//! The write-ahead log that a backup needs by itself: from where it begins to
-//! where it ends, out of the archive of a tool.
+//! Fetches the WAL that a backup needs, from its start to its end, from the archive of a tool.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +9,17 @@ use super::external::PATIENCE;
 use super::{Error, Fault};
 use crate::domain::{WalKind, WalName};
 
-/// The sizes that segments may have.
+/// The valid sizes of a WAL segment in bytes.
 const SIZES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
-/// How long one of several steps may take that have to be done at a time.
+/// Returns the time limit of one of several steps that have a common deadline.
 pub(super) fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), PATIENCE)
 }
 
-/// Brings each segment into `pg_wal` of `data`. `fetch` brings one to a path, or
-/// says what is wrong with it.
+/// Fetches each segment into `pg_wal` of `data`. `fetch` writes one segment to a path, or returns a
+/// description of its defect. Fails if the catalogue does not have the range of segments, or if
+/// `fetch` fails.
 pub(super) fn bring(
     tool: &'static str,
     facts: &CataloguedFacts,
@@ -44,7 +44,7 @@ pub(super) fn bring(
             return Ok(report);
         }
         segments += 1;
-        // Only a segment itself says how large all of them are.
+        // The size of all segments is known only from the first fetched one.
         let size = fs::metadata(&path).map_err(|error| Error::directory(&path, error))?.len();
         if !SIZES.contains(&size) || !size.is_power_of_two() {
             let message = format!("segment {segment} of the log, which it needs, has {size} bytes");
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::domain::Metadata;
 
-    /// What is fetched, and what comes of it.
+    /// Returns the fetched segments and the result.
     fn brought(range: [&str; 2], size: u64, missing: &str) -> (Vec<String>, Result<Report, Error>) {
         let data = tempfile::tempdir().unwrap();
         fs::create_dir(data.path().join("pg_wal")).unwrap();

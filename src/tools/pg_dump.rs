@@ -1,5 +1,5 @@
-//! The adapter of pg_dump: dumps of one database, with the roles and tablespaces
-//! beside them.
+//! The adapter of pg_dump: logical backups of one database, together with the roles and
+//! tablespaces.
 
 use std::io;
 use std::thread;
@@ -17,14 +17,14 @@ use crate::progress::Progress;
 /// The name of the artifact with roles and tablespaces.
 pub const GLOBALS: &str = "globals.sql";
 
-/// pg_dump, and how it is to dump one database.
+/// pg_dump with its settings for one database.
 #[derive(Debug, Clone)]
 pub struct PgDump {
-    /// Where the programs are.
+    /// The directories of the programs.
     pub programs: Programs,
-    /// How to reach the database.
+    /// The connection to the database.
     pub connection: Connection,
-    /// What to dump and how.
+    /// The options of the dump.
     pub options: DumpOptions,
 }
 
@@ -63,7 +63,7 @@ impl PgDump {
         Ok((file.finish().map_err(put)?, result.tool.text))
     }
 
-    /// Roles and tablespaces are in no dump of a database.
+    /// Dumps roles and tablespaces, because no dump of a database contains them.
     fn dump_globals(
         &self,
         order: &Order<'_>,
@@ -105,7 +105,8 @@ impl Adapter for PgDump {
         }
     }
 
-    /// The small programs run beside the dump: they cost nothing then.
+    /// Makes the backup. The small programs run in parallel to the dump and so take no additional
+    /// time.
     fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
         let globals = match self.options.globals {
             Globals::All if !order.facts.can_read_role_passwords => Globals::NoPasswords,
@@ -119,7 +120,7 @@ impl Adapter for PgDump {
         let ((dump, tool_version), beside) = (dumped?, beside?);
         let mut metadata = Metadata::default();
         DumpOptions { globals, ..self.options.clone() }.record(&mut metadata);
-        // Into plain files pg_dump compresses a directory by itself.
+        // If the sink does not compress, pg_dump itself compresses a dump in directory format.
         let own = self.options.format == Format::Directory && !sink.compresses();
         Ok(Made {
             artifacts: std::iter::once(dump).chain(beside).collect(),

@@ -1,11 +1,12 @@
-//! Can these bytes be a whole dump?
+//! Checks if a stream can be a complete dump.
 
 use super::{Error, Format, Program};
 
-/// How much of the end is kept: pg_dump's last words and their surroundings.
+/// The number of bytes of the end that are kept. They contain the last lines of pg_dump and the
+/// lines around them.
 const TAIL: usize = 4096;
 const HEAD: usize = 512;
-/// The last line of a plain dump but one; newer versions put `\unrestrict` after it.
+/// The second to last line of a plain dump. Newer versions write `\unrestrict` after it.
 const PLAIN_TRAILER: &[u8] = b"\n-- PostgreSQL database dump complete\n";
 const GLOBALS_TRAILER: &[u8] = b"\n-- PostgreSQL database cluster dump complete\n";
 /// The first five bytes of an archive in the custom format, and of the table
@@ -13,7 +14,7 @@ const GLOBALS_TRAILER: &[u8] = b"\n-- PostgreSQL database cluster dump complete\
 pub(super) const ARCHIVE_MAGIC: &[u8] = b"PGDMP";
 const TAR_BLOCK: u64 = 512;
 
-/// Remembers just enough of a stream to judge it at its end.
+/// Keeps the parts of a stream that are needed to check its completeness.
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     head: Vec<u8>,
@@ -40,7 +41,8 @@ impl Witness {
         self.bytes
     }
 
-    /// Judges a dump of one database that `program` made or is to read.
+    /// Checks a dump of one database that `program` made or is to read. Fails if it is empty or
+    /// truncated.
     pub(super) fn judge(&self, format: Format, program: Program) -> Result<(), Error> {
         let missing = match format {
             Format::Custom if !self.head.starts_with(ARCHIVE_MAGIC) => "the archive has no header",
@@ -53,7 +55,7 @@ impl Witness {
         Err(Error::Truncated { program, reason: missing })
     }
 
-    /// Judges a dump of the globals.
+    /// Checks a dump of roles and tablespaces. Fails if it is empty or truncated.
     pub(super) fn judge_globals(&self, program: Program) -> Result<(), Error> {
         self.non_empty(program)?;
         if self.ends_with_line(GLOBALS_TRAILER) {
@@ -71,8 +73,7 @@ impl Witness {
         self.bytes.is_multiple_of(TAR_BLOCK) && zeros >= 2 * TAR_BLOCK
     }
 
-    /// Whether `line` is in the tail, followed by nothing but comments and
-    /// `\unrestrict`.
+    /// Returns true if the tail contains `line`, followed only by comments and `\unrestrict`.
     fn ends_with_line(&self, line: &[u8]) -> bool {
         let Some(at) = self.tail.windows(line.len()).rposition(|window| window == line) else { return false };
         self.tail[at + line.len()..]

@@ -1,4 +1,4 @@
-//! Which pg_dump? Several versions may be installed side by side.
+//! Finds the client programs of PostgreSQL. Several versions may be installed side by side.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,38 +9,38 @@ use std::time::Duration;
 use super::Error;
 use crate::process::{Cmd, find_program, search_path};
 
-/// Where Debian installs each major version into a directory of its own.
+/// The parent directory of Debian's directories for each major version.
 const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
-/// Saying one's version takes no time.
+/// The time limit of `--version`.
 const VERSION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client program of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// Dumps one database.
+    /// The program that dumps one database.
     PgDump,
-    /// Dumps what belongs to no database: roles and tablespaces.
+    /// The program that dumps roles and tablespaces, which belong to no database.
     PgDumpall,
-    /// Restores archives.
+    /// The program that restores archives.
     PgRestore,
-    /// Receives the write-ahead log.
+    /// The program that receives WAL.
     PgReceivewal,
-    /// Copies a cluster.
+    /// The program that makes a base backup of a cluster.
     PgBasebackup,
-    /// Puts a chain of copies together.
+    /// The program that combines a backup chain.
     PgCombinebackup,
-    /// Makes a data directory.
+    /// The program that creates a data directory.
     Initdb,
-    /// The server.
+    /// The server program.
     Postgres,
-    /// Starts and stops servers.
+    /// The program that starts and stops servers.
     PgCtl,
-    /// Looks for damage in tables and indexes.
+    /// The program that checks tables and indexes for corruption.
     PgAmcheck,
 }
 
 impl Program {
-    /// The name of its file.
+    /// Returns the file name of the program.
     pub fn name(self) -> &'static str {
         match self {
             Self::PgDump => "pg_dump",
@@ -66,9 +66,9 @@ impl fmt::Display for Program {
 /// The version of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolVersion {
-    /// 15 of `15.18`, 17 of `17beta1`.
+    /// The major version: 15 for `15.18`, 17 for `17beta1`.
     pub major: u32,
-    /// All of it: `15.18`.
+    /// The complete version: `15.18`.
     pub text: String,
 }
 
@@ -78,8 +78,8 @@ impl fmt::Display for ToolVersion {
     }
 }
 
-/// The version in an answer such as `pg_dump (PostgreSQL) 15.18 (Debian ...)`;
-/// `None` when it does not look like one.
+/// Returns the version in an output such as `pg_dump (PostgreSQL) 15.18 (Debian ...)`, or `None` if
+/// there is none.
 pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
     let line = std::str::from_utf8(answer.split(|b| *b == b'\n').next()?).ok()?;
     let (program, rest) = line.split_once(" (PostgreSQL) ")?;
@@ -89,13 +89,13 @@ pub fn parse_version(answer: &[u8]) -> Option<ToolVersion> {
     (plausible && !program.contains(' ')).then(|| ToolVersion { major, text: text.to_owned() })
 }
 
-/// 15 of `15.18`.
+/// Returns the major version: 15 for `15.18`.
 pub fn major_of(version: &str) -> Option<u32> {
     let digits = version.bytes().take_while(u8::is_ascii_digit).count();
     version[..digits].parse().ok()
 }
 
-/// Where to look for the programs.
+/// The directories of the client programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
     bin_dir: Option<PathBuf>,
@@ -104,16 +104,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The programs in `bin_dir` and nowhere else; without it the best ones for
-    /// the server among those that are installed. It may also be a directory that
-    /// has a directory for each major version, as Debian's has.
+    /// Uses only the programs in `bin_dir`. Without it, uses the best installed programs for the
+    /// server. `bin_dir` may also contain a directory for each major version, as Debian's does.
     pub fn new(bin_dir: Option<PathBuf>) -> Self {
         Self { bin_dir, debian_root: DEBIAN_ROOT.into(), path: search_path() }
     }
 
-    /// Finds `program` for a server of version `server_major`: in the explicit
-    /// directory; else of exactly that version, else of the next newer one, else
-    /// whatever is on `PATH`.
+    /// Finds `program` for a server of version `server_major`. The configured directory is the only
+    /// one to search, if there is one. Otherwise the order is: the same version, the next newer
+    /// version, `PATH`. Fails if the program is missing.
     pub fn locate(&self, program: Program, server_major: u32) -> Result<PathBuf, Error> {
         let (dirs, path) = match &self.bin_dir {
             Some(dir) => (explicit_dirs(dir, server_major), None),
@@ -123,7 +122,8 @@ impl Programs {
             .ok_or(Error::ProgramMissing { program, searched: dirs })
     }
 
-    /// Asks `program` for its version.
+    /// Returns the version of the program at `path`. Fails if it cannot be run or its output is not
+    /// understood.
     pub fn version(&self, path: &Path) -> Result<ToolVersion, Error> {
         let cmd = Cmd::new(path).arg("--version").deadline(VERSION_DEADLINE);
         let answer = cmd.stdout_limit(64 * 1024).run().map_err(Error::Process)?.stdout;
@@ -133,14 +133,15 @@ impl Programs {
         })
     }
 
-    /// The tools for a server of version `server_major`.
+    /// Returns the programs for a server of version `server_major`.
     pub fn for_server(&self, server_major: u32) -> PgTools {
         PgTools { programs: self.clone(), server_major }
     }
 }
 
-/// The directories to look into when `dir` was named: it, or the right ones of the
-/// versions that it has. The newest one, if all are too old: that is then said.
+/// Returns the directories to search if `dir` is configured: `dir` itself, or those of its version
+/// directories that suit the server. If all versions are too old, returns the newest one, so that
+/// the error names it.
 fn explicit_dirs(dir: &Path, server_major: u32) -> Vec<PathBuf> {
     let versions = versions_in(dir);
     match versions.last().cloned() {
@@ -150,12 +151,12 @@ fn explicit_dirs(dir: &Path, server_major: u32) -> Vec<PathBuf> {
     }
 }
 
-/// The directories of versions that can read the server, best first.
+/// Returns the directories of the versions that support the server, best first.
 fn suitable(versions: Vec<(u32, PathBuf)>, server_major: u32) -> Vec<PathBuf> {
     versions.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, dir)| dir).collect()
 }
 
-/// The versions that have directories of their own below `root`, the oldest first.
+/// Returns the versions with a directory below `root`, oldest first.
 fn versions_in(root: &Path) -> Vec<(u32, PathBuf)> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let versions = entries.filter_map(|entry| {
@@ -167,7 +168,7 @@ fn versions_in(root: &Path) -> Vec<(u32, PathBuf)> {
     found
 }
 
-/// The programs that suit one server.
+/// The programs for one server.
 #[derive(Debug, Clone)]
 pub struct PgTools {
     programs: Programs,
@@ -175,7 +176,7 @@ pub struct PgTools {
 }
 
 impl PgTools {
-    /// Finds `program` and proves that it is not older than the server.
+    /// Finds `program`. Fails if it is missing or older than the server.
     pub fn find(&self, program: Program) -> Result<(PathBuf, ToolVersion), Error> {
         let path = self.programs.locate(program, self.server_major)?;
         let version = self.programs.version(&path)?;
@@ -185,8 +186,8 @@ impl PgTools {
         Ok((path, version))
     }
 
-    /// Finds `program` of exactly the version of the server, which the files of a
-    /// data directory take.
+    /// Finds `program` in the same major version as the server, which work on a data directory
+    /// requires. Fails if it is missing or of another major version.
     pub fn find_exact(&self, program: Program) -> Result<(PathBuf, ToolVersion), Error> {
         let (path, version) = self.find(program)?;
         if version.major != self.server_major {
@@ -195,7 +196,7 @@ impl PgTools {
         Ok((path, version))
     }
 
-    /// A command that runs `program`.
+    /// Returns a command that runs `program`. Fails as [`PgTools::find`] does.
     pub fn cmd(&self, program: Program) -> Result<Cmd, Error> {
         Ok(Cmd::new(self.find(program)?.0).tied())
     }
@@ -272,7 +273,7 @@ mod tests {
         }
         assert_eq!(explicit_dirs(root.path(), 15), [bin("15"), bin("17")]);
         assert_eq!(explicit_dirs(root.path(), 16), [bin("17")]);
-        // Too old, which is then said of the newest one.
+        // All versions are too old, so the error names the newest one.
         assert_eq!(explicit_dirs(root.path(), 18), [bin("17")]);
         assert_eq!(explicit_dirs(&bin("15"), 18), [bin("15")]);
         assert_eq!(explicit_dirs(Path::new("/nonexistent"), 18), [Path::new("/nonexistent")]);

@@ -1,4 +1,4 @@
-//! Receiving the write-ahead log with pg_receivewal.
+//! Receives WAL with pg_receivewal.
 
 use std::path::Path;
 
@@ -7,15 +7,16 @@ use crate::domain::Lsn;
 use crate::process::{Cmd, Running, Stdout};
 
 impl PgTools {
-    /// Makes a replication slot, unless there is one of this name.
+    /// Creates the replication slot if it is missing. Fails if pg_receivewal fails.
     pub fn make_slot(&self, connection: &Connection, slot: &str) -> Result<(), Error> {
         let cmd = self.receivewal(connection)?.args(["--create-slot", "--if-not-exists"]);
         let ran = cmd.arg(format!("--slot={slot}")).run();
         ran.map(drop).map_err(|error| Error::of(Program::PgReceivewal, error))
     }
 
-    /// Begins to receive into `directory`: segments that are not complete end in
-    /// `.partial`, and get their names when they are on the disk.
+    /// Starts to receive WAL into `directory`. The name of an incomplete segment ends in
+    /// `.partial`. pg_receivewal renames a segment after it is flushed to disk. Fails if the
+    /// program cannot be started.
     pub fn receive_wal(
         &self,
         connection: &Connection,

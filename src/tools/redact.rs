@@ -1,10 +1,9 @@
-//! Takes secrets out of a schema.
+//! Removes secrets from a schema.
 //!
-//! A schema is kept in git, where everybody can read it for ever. Secrets stand
-//! in it where PostgreSQL keeps them: in `OPTIONS (...)` of foreign servers, user
-//! mappings and the like, and in the `CONNECTION` of subscriptions. Bodies of
-//! functions and all other literals are the user's own text and stay as they
-//! are. When in doubt, an option is a secret.
+//! A schema is stored in git, where everyone with access can read it forever. PostgreSQL stores
+//! secrets in `OPTIONS (...)` of foreign servers, user mappings and similar objects, and in the
+//! `CONNECTION` of subscriptions. Function bodies and all other literals are the user's own text
+//! and stay unchanged. An option that may be a secret is treated as a secret.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,7 +13,7 @@ use super::lexer::{Token, is_word, next_token, quoted_end};
 const MASK: &[u8] = b"***";
 const SECRET_WORDS: [&str; 5] = ["pass", "pwd", "secret", "token", "credential"];
 
-/// `sql` as pg_dump wrote it, with `***` in the place of every secret.
+/// Returns `sql`, as written by pg_dump, with `***` in place of every secret.
 pub(super) fn redact_secrets(sql: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(sql.len());
     let mut place = Place::default();
@@ -108,12 +107,12 @@ enum Verdict {
     Inspect,
 }
 
-/// Where in a statement we are, as far as it matters.
+/// The position in a statement.
 #[derive(Default)]
 struct Place {
-    /// The last word, when nothing but space came after it.
+    /// The last word, if only white space followed it.
     word: Option<String>,
-    /// How many parentheses are open since that of `OPTIONS (`; 0 outside.
+    /// The number of open parentheses, counted from the one of `OPTIONS (`; 0 outside.
     depth: usize,
 }
 
@@ -166,7 +165,7 @@ fn is_secret(name: &str) -> bool {
     name.contains("key") || SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Foreign tables mark their key columns with `key 'true'`.
+/// Returns true if an option is the `key 'true'` by which foreign tables mark key columns.
 fn is_flag(name: &str, literal_end: &[u8]) -> bool {
     name == "key" && [&b"true'"[..], b"false'", b"yes'", b"no'", b"on'", b"off'"].contains(&literal_end)
 }
@@ -179,7 +178,7 @@ fn decode(content: &[u8], escapes: bool) -> Cow<'_, [u8]> {
     let mut bytes = content.iter();
     while let Some(b) = bytes.next() {
         match b {
-            // The first of a doubled quote, or whatever a backslash protects.
+            // Keeps the second quote of a pair, and the byte after a backslash.
             b'\'' => out.extend(bytes.next()),
             b'\\' if escapes => out.extend(bytes.next()),
             other => out.push(*other),
@@ -200,7 +199,7 @@ fn push_literal(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'\'');
 }
 
-/// Masks passwords in a connection string or a URL. Borrowed when there are none.
+/// Masks passwords in a connection string or a URL. Returns the borrowed value if there are none.
 fn redact_conninfo(value: &[u8]) -> Cow<'_, [u8]> {
     let mut secrets = userinfo_passwords(value);
     secrets.extend(secret_parameters(value));
@@ -220,7 +219,7 @@ fn redact_conninfo(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The `secret` of every `scheme://user:secret@host`.
+/// Returns the position of each `secret` in `scheme://user:secret@host`.
 fn userinfo_passwords(value: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -240,7 +239,7 @@ fn userinfo_passwords(value: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// The value of every `name = value` whose name tells that it is a secret.
+/// Returns the position of each value in `name = value` whose name indicates a secret.
 fn secret_parameters(value: &[u8]) -> Vec<Range<usize>> {
     let is_uri = value.windows(3).any(|window| window == b"://");
     let mut found: Vec<Range<usize>> = Vec::new();
@@ -259,7 +258,7 @@ fn secret_parameters(value: &[u8]) -> Vec<Range<usize>> {
 }
 
 fn parameter_end(value: &[u8], start: usize, is_uri: bool) -> usize {
-    // A value goes on behind a closing quote: `""x`.
+    // A value may continue after a closing quote: `""x`.
     let mut at = match value.get(start) {
         Some(quote @ (b'\'' | b'"')) => quoted_end(value, start, *quote, true).1,
         _ => start,

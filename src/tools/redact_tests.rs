@@ -126,7 +126,7 @@ fn what_a_program_quotes_is_clean() {
         assert!(clean.contains(kept), "{kept}: {clean}");
     }
     assert_eq!(redact_commands("no command ' here\n"), "no command ' here\n");
-    // A statement may have lines that begin like the name of a program.
+    // A line of a statement may begin like the name of a program.
     let said = "pg_restore: error: no\nCommand was: CREATE SERVER s OPTIONS (\n\
                 pg_password 'geheim',\npg_dump: token 'geheim',\n  host 'h');\npg_restore: hint: 'kept'";
     let clean = redact_commands(said);

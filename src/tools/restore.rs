@@ -1,4 +1,4 @@
-//! Restoring a dump into a database that exists.
+//! Restores a dump into an existing database.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
@@ -13,33 +13,33 @@ use super::{Connection, Error, Format, PgTools, Program};
 use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
 
-/// The program that loads what is not a plain script.
+/// The program that restores dumps in all formats except plain.
 const PROGRAM: Program = Program::PgRestore;
 const BUFFER: usize = 256 * 1024;
-/// Listing an archive takes no time.
+/// The time limit for listing an archive, which is fast.
 const LISTING: Duration = Duration::from_secs(600);
 
-/// Where to restore to and how.
+/// The destination and the options of a restore.
 #[derive(Debug, Clone)]
 pub struct RestoreSpec {
-    /// The database; it exists.
+    /// The connection to the existing database.
     pub connection: Connection,
-    /// How the dump is written.
+    /// The format of the dump.
     pub format: Format,
-    /// Whether everything is to belong to the user who restores. A plain script
-    /// cannot do this.
+    /// True if the restoring user becomes the owner of everything. Unsupported for a plain script.
     pub no_owner: bool,
-    /// Whether grants are left out. A plain script cannot do this.
+    /// True if grants are left out. Unsupported for a plain script.
     pub no_privileges: bool,
-    /// Whether what cannot be made is left out, as far as `pg_restore` goes on: then
-    /// it fails in the end, with all that it left out.
+    /// True if `pg_restore` continues after an error. It still fails at the end and reports all
+    /// objects that it left out.
     pub keep_going: bool,
-    /// When to give up.
+    /// The time limit.
     pub deadline: Option<Duration>,
 }
 
 impl RestoreSpec {
-    /// All of a dump in `format` into the database behind `connection`.
+    /// Returns the specification for restoring a complete dump in `format` into the database behind
+    /// `connection`.
     pub fn new(connection: Connection, format: Format) -> Self {
         Self { connection, format, no_owner: false, no_privileges: false, keep_going: false, deadline: None }
     }
@@ -72,9 +72,10 @@ impl RestoreSpec {
 }
 
 impl PgTools {
-    /// Returns the program that restores a dump with the options of `spec`. It gets a directory as its
-    /// last argument, and any other dump as its input. A plain script needs no program: see
-    /// [`load_script`].
+    /// Returns the program that restores a dump with the options of `spec`, or `None` for a plain
+    /// script, which needs no program: see [`load_script`]. The path of a directory has to be added
+    /// as the last argument; any other dump is read from standard input. Fails if the options are
+    /// unsupported or the program is missing.
     pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Option<Cmd>, Error> {
         spec.check()?;
         match spec.format {
@@ -83,8 +84,8 @@ impl PgTools {
         }
     }
 
-    /// How many entries the table of contents of an archive has. pg_restore need
-    /// not read more than that.
+    /// Returns the number of entries in the table of contents of an archive. pg_restore need not
+    /// read more than that. Fails if pg_restore fails.
     pub fn list_archive(&self, format: Format, input: &mut (dyn Read + Send)) -> Result<u64, Error> {
         let cmd = self.cmd(PROGRAM)?.arg("--list").arg(format!("--format={format}")).deadline(LISTING);
         let failed = |error| Error::of(PROGRAM, error);
@@ -93,9 +94,8 @@ impl PgTools {
         Ok(lines.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count() as u64)
     }
 
-    /// Restores the dump that `input` yields, in one transaction: all of it or
-    /// nothing. When `input` fails or ends too early, the transaction is rolled
-    /// back. Returns how many bytes were handed over.
+    /// Restores the dump from `input` in one transaction. If `input` fails or is truncated, the
+    /// transaction is rolled back and this fails. Returns the number of bytes that were sent.
     pub fn restore_stream(
         &self,
         spec: &RestoreSpec,
@@ -114,7 +114,7 @@ impl PgTools {
         }
     }
 
-    /// Restores a dumped directory in one transaction.
+    /// Restores a dumped directory in one transaction. Fails if pg_restore fails.
     pub fn restore_directory(&self, spec: &RestoreSpec, dir: &Path) -> Result<(), Error> {
         if spec.format != Format::Directory {
             return Err(Error::Unsupported { format: spec.format, reason: "is not a directory" });
@@ -123,8 +123,8 @@ impl PgTools {
     }
 }
 
-/// Runs the program of a [`super::adapter::Step::Load`] with what `input` yields,
-/// as [`PgTools::restore_stream`] does.
+/// Runs the program of a [`super::adapter::Step::Load`] with `input` as its standard input. Returns
+/// and fails as [`PgTools::restore_stream`] does.
 pub fn load_stream(
     cmd: Cmd,
     format: Format,
@@ -142,7 +142,7 @@ pub fn load_stream(
 }
 
 /// Runs the plain script from `input` in one transaction, over a connection of this program; see
-/// [`super::adapter::Step::Script`]. The result is that of [`load_stream`].
+/// [`super::adapter::Step::Script`]. Returns and fails as [`load_stream`] does.
 pub fn load_script(
     connection: &Connection,
     name: &str,
@@ -195,25 +195,26 @@ impl Read for Watched<'_> {
     }
 }
 
-/// The same for a dumped directory.
+/// Runs the program of a [`super::adapter::Step::Load`] for a dumped directory. Fails if the
+/// program fails.
 pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
     // A relative path may begin with a dash.
     let dir = std::path::absolute(dir).map_err(|e| Error::directory(dir, e))?;
     cmd.arg(OsString::from(dir)).run().map(drop).map_err(|error| Error::of(PROGRAM, error))
 }
 
-/// How the feeding of a program ended.
+/// The result of sending the input to a program.
 enum Fed {
-    /// It has got everything.
+    /// The program received the complete input.
     Done(Witness),
-    /// It closed its ears; why, it says itself.
+    /// The program closed its input early. Its own error has the reason.
     Refused(Witness),
-    /// The input is not to be trusted; the program must not see its end.
+    /// The input is invalid. The program must not see its end.
     Broken(Error),
 }
 
-/// Hands `input` to the program. The pipe is closed, which lets the program
-/// commit, only when all of the input has been seen and can be a whole dump.
+/// Sends `input` to the program. Closing the pipe lets the program commit. So the pipe is closed
+/// only after the complete input was read and can be a complete dump.
 fn feed(format: Format, running: &mut Running, input: &mut dyn Read, progress: &dyn Progress) -> Fed {
     let mut pipe = running.take_stdin().expect("stdin is piped");
     let mut witness = Witness::default();

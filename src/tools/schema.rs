@@ -1,4 +1,4 @@
-//! Schemas that can be compared byte by byte.
+//! Normalizes schemas so that they can be compared byte by byte.
 
 use super::redact::redact_secrets;
 
@@ -6,15 +6,14 @@ const RANDOM: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
 const VERSIONS: [&[u8]; 2] = [b"-- Dumped from database version ", b"-- Dumped by pg_dump version "];
 const TRAILER: &[u8] = b"-- PostgreSQL database dump complete\n";
 
-/// Makes the output of `pg_dump --schema-only` depend on the schema alone: no
-/// random keys, no versions, and no secrets.
+/// Returns the output of `pg_dump --schema-only` without random keys, versions and secrets, so that
+/// it depends only on the schema.
 pub fn normalise_schema(sql: &[u8]) -> Vec<u8> {
     redact_secrets(&without_noise(sql))
 }
 
-/// Drops the lines that differ from run to run. They stand only before the
-/// first statement and after the last one; what looks the same in between is
-/// part of a function.
+/// Removes the lines that differ between runs. These lines are only before the first statement and
+/// after the last one. Equal lines between the statements are part of a function.
 fn without_noise(sql: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = sql.split_inclusive(|b| *b == b'\n').collect();
     let has_prefix = |line: &[u8], prefixes: &[&[u8]]| prefixes.iter().any(|p| line.starts_with(p));
@@ -26,7 +25,7 @@ fn without_noise(sql: &[u8]) -> Vec<u8> {
     for (at, line) in lines.iter().enumerate() {
         let outside = at < head || at > tail;
         let random = outside && has_prefix(line, &RANDOM);
-        // The key comes with an empty line of its own.
+        // An empty line follows the key.
         let dropped = random || (after_random && *line == b"\n") || (outside && has_prefix(line, &VERSIONS));
         if !dropped {
             out.extend_from_slice(line);

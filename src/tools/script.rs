@@ -1,5 +1,5 @@
-//! Scripts of SQL as pg_dump and pg_dumpall write them, statement by statement,
-//! for those who cannot hand them to psql as they are.
+//! SQL scripts as pg_dump and pg_dumpall write them, split into statements for callers that cannot
+//! pass them to psql unchanged.
 
 use super::lexer::{Token, next_token};
 use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
@@ -10,38 +10,38 @@ pub struct Statement {
     sql: Vec<u8>,
 }
 
-/// A word or a name in a statement.
+/// A token of a statement.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
-    /// In lower case.
+    /// A word, in lower case.
     Word(String),
-    /// What was in double quotes.
+    /// A name in double quotes, without the quotes.
     Name(String),
-    /// A literal, from where to where.
+    /// A literal, with its start and end.
     Literal(usize, usize),
-    /// Anything else.
+    /// Any other token.
     Other,
 }
 
-/// What a statement does to a role.
+/// The effect of a statement on a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OfRole {
-    /// Makes it.
+    /// Creates the role.
     Create(String),
-    /// Changes what it is, or says something about it.
+    /// Alters the role or comments on it.
     Change(String),
-    /// Makes one a member of another.
+    /// Grants a role to another one.
     Grant {
-        /// The one that is granted.
+        /// The granted role.
         role: String,
-        /// The one that gets it.
+        /// The new member.
         member: String,
     },
 }
 
 impl Statement {
     /// Splits a script into statements. psql commands that pg_dump and pg_dumpall write are left out.
-    /// Any other psql command, and data of a COPY, is an error.
+    /// Fails on any other psql command and on the data of a COPY.
     pub fn all(script: &[u8]) -> Result<Vec<Self>, BadScript> {
         let (mut found, mut pieces) = (Vec::new(), Splitter::new(script, Skip::Globals, true));
         loop {
@@ -57,7 +57,7 @@ impl Statement {
         }
     }
 
-    /// Its text; `None` when that is not UTF-8.
+    /// Returns the text, or `None` if it is not UTF-8.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.sql).ok()
     }
@@ -83,8 +83,8 @@ impl Statement {
         parts
     }
 
-    /// The same, with a tablespace being made inside of the data directory and
-    /// not where it was: nothing is to be touched there.
+    /// Changes a CREATE TABLESPACE so that the tablespace is inside of the data directory and the
+    /// original directory is not touched. Other statements are unchanged.
     pub fn in_place(self) -> Self {
         let parts = self.parts();
         if !begins(&parts, &["create", "tablespace"]) {
@@ -101,7 +101,7 @@ impl Statement {
         Self { sql }
     }
 
-    /// The role that it makes.
+    /// Returns the role that the statement creates.
     pub fn makes_role(&self) -> Option<String> {
         match self.parts().as_slice() {
             [Part::Word(create), Part::Word(role), name, ..] if create == "create" && role == "role" => {
@@ -111,7 +111,8 @@ impl Statement {
         }
     }
 
-    /// What it does to a role, as `pg_dumpall --roles-only` writes it.
+    /// Returns the effect of the statement on a role, for statements as `pg_dumpall --roles-only`
+    /// writes them.
     pub fn of_role(&self) -> Option<OfRole> {
         let parts = self.parts();
         let name = |at: usize| parts.get(at).and_then(name_of);
@@ -132,7 +133,7 @@ impl Statement {
         }
     }
 
-    /// The same without the end that says who has granted it: whoever runs it does.
+    /// Removes the clause GRANTED BY. Then the grantor is the user who runs the statement.
     pub fn without_grantor(self) -> Self {
         let (mut at, mut cut) = (0, None);
         while at < self.sql.len() {

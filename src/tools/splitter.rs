@@ -26,9 +26,9 @@ const DEFINITIONS: [&str; 7] = ["alter", "comment", "create", "drop", "grant", "
 /// The reason why a script cannot be split.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It could not be read.
+    /// The script could not be read.
     Read(io::Error),
-    /// It is not a valid SQL script.
+    /// The script is not valid SQL.
     Script(BadScript),
 }
 

@@ -228,8 +228,8 @@ fn settings_are_read() {
     assert_eq!(of("select set('x')"), None);
 }
 
-/// Inputs with which the property tests below once failed: a mark at the end of what was
-/// read was taken for complete.
+/// Inputs that once failed the property tests below: a token that the end of a read cut off was
+/// treated as complete.
 #[test]
 fn a_mark_may_be_split_between_two_reads() {
     for (script, standard) in [(&b"$a$$a$\\begin"[..], false), (b"\0\\!!", true)] {

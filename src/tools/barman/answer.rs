@@ -1,8 +1,7 @@
-//! What `barman -f json` answers.
+//! The output of `barman -f json`.
 //!
-//! No two versions say the same: names differ, numbers are texts, whole
-//! sentences stand where an id is expected. So nothing is required but the id and
-//! the status of a backup.
+//! It differs between versions: names vary, numbers are strings, and sentences appear in place of
+//! an id. So only the id and the status of a backup are required.
 
 use serde_json::{Map, Value};
 
@@ -12,24 +11,24 @@ use crate::tools::Fault;
 use crate::tools::adapter::{Catalogued, CataloguedFacts};
 use crate::tools::external::{is_word, version_text};
 
-/// The status of a backup that is complete, with all of the log that it needs.
+/// The status of a complete backup with all WAL that it needs.
 pub(super) const DONE: &str = "DONE";
-/// The copy is done; parts of the log that it needs are not there yet.
+/// The status of a backup that is complete except for WAL that has not been archived yet.
 pub(super) const WAITING: &str = "WAITING_FOR_WALS";
-/// What the names that we give begin with.
+/// The prefix of the backup names that this program gives.
 pub(super) const OUR_NAME: &str = "pggit-";
 
-/// What Barman says of one backup.
+/// A backup in the output of `show-backup`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Its id.
+    /// The backup id.
     pub id: String,
-    /// `DONE`, `FAILED`, ...
+    /// The status: `DONE`, `FAILED`, ...
     pub status: String,
     facts: Map<String, Value>,
 }
 
-/// The object in an answer.
+/// Returns the JSON object in an output. Fails if there is none.
 pub(super) fn object(asked: &'static str, answer: &[u8]) -> Result<Map<String, Value>, Fault> {
     match serde_json::from_slice(answer) {
         Ok(Value::Object(object)) => Ok(object),
@@ -37,7 +36,7 @@ pub(super) fn object(asked: &'static str, answer: &[u8]) -> Result<Map<String, V
     }
 }
 
-/// The errors in an answer, whatever else it is.
+/// Returns the errors in an output of any form.
 pub(super) fn errors(answer: &[u8]) -> Vec<String> {
     let Ok(object) = object("", answer) else { return Vec::new() };
     let lists = ["_ERROR", "_EXCEPTION"].iter().filter_map(|key| object.get(*key));
@@ -49,12 +48,13 @@ pub(super) fn errors(answer: &[u8]) -> Vec<String> {
     lines.collect()
 }
 
-/// The ids and statuses of all backups of `server`, the oldest first.
+/// Returns the ids and statuses of all backups of `server`, the oldest first. Fails if the output
+/// is not understood.
 pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, Fault> {
     const ASKED: &str = "list-backups";
     let object = object(ASKED, answer)?;
     let Some(Value::Array(list)) = object.get(server) else {
-        // A server without backups is not mentioned by every version.
+        // Some versions do not list a server without backups.
         return if object.keys().any(|key| key.starts_with("_E")) || object.len() > 1 {
             Err(Fault::answer(ASKED, answer))
         } else {
@@ -71,7 +71,7 @@ pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, 
     Ok(found)
 }
 
-/// The answer to `show-backup`.
+/// Parses the output of `show-backup`. Fails if the backup, its id or its status is missing.
 pub fn parse_show(answer: &[u8], server: &str) -> Result<Shown, Fault> {
     const ASKED: &str = "show-backup";
     let mut object = object(ASKED, answer)?;
@@ -83,7 +83,7 @@ pub fn parse_show(answer: &[u8], server: &str) -> Result<Shown, Fault> {
     }
 }
 
-/// The id that the answer to `backup` gives.
+/// Returns the backup id in the output of `backup`. Fails if there is none.
 pub fn parse_made(answer: &[u8]) -> Result<(String, Option<String>), Fault> {
     let object = object("backup", answer)?;
     let id = object.get("backup_id").and_then(Value::as_str).filter(|id| is_word(id));
@@ -91,7 +91,7 @@ pub fn parse_made(answer: &[u8]) -> Result<(String, Option<String>), Fault> {
     Ok((id.to_owned(), object.get("systemid").and_then(Value::as_str).map(str::to_owned)))
 }
 
-/// A number that may be written as a text.
+/// Returns a number that may be written as a string.
 fn number(value: Option<&Value>) -> Option<u64> {
     match value? {
         Value::Number(number) => number.as_u64().or_else(|| {
@@ -117,7 +117,7 @@ impl Shown {
     }
 
     fn time(&self, which: &str) -> Option<Timestamp> {
-        // The text has more digits than the seconds beside it, and a zone.
+        // The string has more digits than the number of seconds next to it, and a time zone.
         let written = self.text(&format!("{which}_time")).map(|text| text.replacen(' ', "T", 1));
         let seconds = || number(self.base(&format!("{which}_time_timestamp")));
         written
@@ -125,8 +125,7 @@ impl Shown {
             .or_else(|| Timestamp::from_unix(i64::try_from(seconds()?).ok()?))
     }
 
-    /// Whether its files were copied one by one: then there is no list of their
-    /// checksums.
+    /// Returns true if the backup was made by rsync. Such a backup has no manifest with checksums.
     pub fn is_rsync(&self) -> bool {
         let is = |value: Option<&Value>| {
             value.and_then(Value::as_str).is_some_and(|method| method.contains("rsync"))
@@ -134,7 +133,7 @@ impl Shown {
         is(self.base("backup_method")) || is(self.facts.get("backup_type"))
     }
 
-    /// The ids of the backups that build on it.
+    /// Returns the ids of the incremental backups that need this one.
     pub fn children(&self) -> Vec<String> {
         match self.at("catalog_information", "children_backup_ids") {
             Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -146,14 +145,14 @@ impl Shown {
         }
     }
 
-    /// Where its tablespaces were: name and directory.
+    /// Returns the name and the original directory of each tablespace.
     pub fn tablespaces(&self) -> Vec<(String, String)> {
         let Some(Value::Array(list)) = self.facts.get("tablespaces") else { return Vec::new() };
         let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).map(str::to_owned);
         list.iter().filter_map(|item| Some((text(item, "name")?, text(item, "location")?))).collect()
     }
 
-    /// The parent of an incremental backup. A sentence is no id.
+    /// Returns the parent of an incremental backup. A sentence in its place is not an id.
     fn parent(&self) -> Option<String> {
         let ids = ["parent_backup_id", "parent_backup"]
             .iter()
@@ -161,7 +160,7 @@ impl Shown {
         ids.filter_map(Value::as_str).find(|id| is_word(id)).map(str::to_owned)
     }
 
-    /// What would be recorded of it.
+    /// Returns the catalogue entry of the backup.
     pub fn catalogued(&self, server: &str, system: Option<&str>) -> Catalogued {
         let own = |key: &str| self.facts.get(key).and_then(Value::as_str);
         let name = own("backup_name");
@@ -181,7 +180,8 @@ impl Shown {
             size_bytes: Some(whole),
             ..Postgres::default()
         };
-        // Not every version knows the system identifier, so it does not count.
+        // The derived id does not include the system identifier, because some versions do not
+        // report it.
         let derived = stopped_at.and_then(|at| Timestamp::from_unix(at.unix_millis() / 1000)).map(|at| {
             let lsn = self.text("begin_lsn").unwrap_or_default();
             BackupId::derived(at, &[NAME, server, &self.id, lsn])

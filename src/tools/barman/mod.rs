@@ -1,8 +1,7 @@
 //! The adapter of Barman.
 //!
-//! Barman keeps backups and the write-ahead log of a server in directories of its
-//! own. A backup counts as made when Barman calls it `DONE`: as long as it waits
-//! for write-ahead log it cannot be restored.
+//! Barman keeps backups and the WAL archive of a server in directories of its own. A backup is
+//! complete if Barman reports it as `DONE`. A backup that waits for WAL cannot be restored.
 
 mod answer;
 #[cfg(test)]
@@ -32,34 +31,34 @@ pub use answer::{Shown, parse_list, parse_made, parse_show};
 
 /// The name of the program and of the tool.
 const NAME: &str = "barman";
-/// The oldest version that names backups.
+/// The oldest version that supports backup names.
 const OLDEST: [u32; 2] = [3, 3];
-/// Before it, a name that is given together with `--wait` is lost.
+/// Older versions lose a name that is given together with `--wait`.
 const KEEPS_NAMES: [u32; 2] = [3, 5];
-/// From here on it makes incremental backups of PostgreSQL 17 and later.
+/// The first versions of Barman and PostgreSQL with incremental backups.
 const INCREMENTAL: ([u32; 2], u32) = ([3, 11], 17);
-/// How long to wait for write-ahead log when nobody says how long.
+/// The time to wait for WAL if there is no deadline.
 const WAL_PATIENCE: Duration = Duration::from_secs(3600);
-/// How often Barman is asked whether it is there.
+/// The interval between two checks of the WAL archive.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Barman, and which of its servers is the database's.
+/// Barman and the name of its server for the database.
 #[derive(Debug, Clone)]
 pub struct Barman {
     /// The program.
     pub external: External,
-    /// The server.
+    /// The name of the server in the configuration of Barman.
     pub server: Option<String>,
-    /// Its configuration; else the one that it finds by itself.
+    /// The configuration file; `None` for Barman's default.
     pub config: Option<PathBuf>,
 }
 
-/// `barman:<server>/<id>`
+/// Returns the location `barman:<server>/<id>`.
 fn location(server: &str, id: &str) -> Location {
     format!("{NAME}:{server}/{id}").parse().expect("words make a location")
 }
 
-/// Server and id of a location.
+/// Returns the server and the id of a location.
 fn parse_location(location: &str) -> Option<(&str, &str)> {
     let (server, id) = location.strip_prefix(NAME)?.strip_prefix(':')?.split_once('/')?;
     (is_word(server) && is_word(id)).then_some((server, id))
@@ -69,7 +68,7 @@ fn fault(fault: Fault) -> Error {
     Error::tool(NAME, fault)
 }
 
-/// What the words of a failure mean; its status is always 1 or 2.
+/// Classifies a failure by its message. The exit status of Barman is always 1 or 2.
 fn sort(status: Status, words: String) -> Fault {
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     if has(&["Unknown server", "Unknown or not configured server"]) {
@@ -85,7 +84,7 @@ fn sort(status: Status, words: String) -> Fault {
     }
 }
 
-/// The arguments of a question or an order, after the options.
+/// Returns the arguments of a command, after the options.
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -106,8 +105,8 @@ impl Barman {
         Ok(cmd.args(args))
     }
 
-    /// Runs it to a successful end. What it says about a failure is on standard
-    /// output when it speaks JSON.
+    /// Runs a command. Fails if its exit status is not 0. With JSON output, Barman prints errors on
+    /// standard output.
     fn run(cmd: Cmd) -> Result<Output, Error> {
         let output = cmd.run_any().map_err(|error| failure(NAME, error, sort))?;
         if output.exit.status.is_success() {
@@ -160,8 +159,8 @@ impl Barman {
         parse_list(&self.ask(&["list-backups", server])?, server).map_err(fault)
     }
 
-    /// The id of a recorded backup. A record says only what a backup is called on
-    /// the server that is configured here.
+    /// Returns the id of a recorded backup. Fails if its location is not on the server that is
+    /// configured here.
     fn label<'b>(&self, backup: &'b Backup) -> Result<&'b str, Error> {
         let location = backup.location.as_ref().map_or("", Location::as_str);
         match parse_location(location) {
@@ -174,7 +173,8 @@ impl Barman {
         }
     }
 
-    /// What Barman has of a recorded backup; `None` when that is gone.
+    /// Returns Barman's entry of a recorded backup, or `None` if it is missing. Fails if Barman
+    /// fails.
     fn find(&self, backup: &Backup) -> Result<Option<Shown>, Error> {
         let id = self.label(backup)?;
         if !self.list()?.iter().any(|(known, _)| known == id) {
@@ -182,20 +182,21 @@ impl Barman {
         }
         let shown = self.show(id)?;
         let known = shown.catalogued(self.server()?, None);
-        // Names were lost by some versions: then there is nothing to compare.
+        // Some versions lose names. Then there is no id to compare.
         if known.id.is_some_and(|known| known != backup.id) {
             return Err(fault(Fault::Refused(format!("{id} is not backup {}", backup.id))));
         }
         Ok(Some(shown))
     }
 
-    /// Waits until all of the log that a backup needs is there.
+    /// Waits until all WAL that a backup needs is archived. Fails if WAL is still missing at
+    /// `until`, or if the backup has failed.
     fn wait(&self, id: &str, until: Instant) -> Result<Shown, Error> {
         let server = self.server()?;
         let mut asked = 0;
         let look = || {
             if asked > 0 {
-                // As `barman cron` would do it; somebody else may be at it.
+                // `barman cron` does the same. It may be running and hold the lock.
                 let cmd = self.cmd(false, &words(&["archive-wal", server]))?.deadline(PATIENCE);
                 if let Err(interrupted @ process::Error::Interrupted { .. }) = cmd.run_any() {
                     return Err(Error::Process(interrupted));
@@ -360,7 +361,8 @@ impl Adapter for Barman {
             Err(error) => return Err(error),
         }
         if depth == Depth::Integrity {
-            // It looks for the log that the backup needs, and changes the status when that is not there.
+            // `check-backup` looks for the WAL that the backup needs and changes the status if WAL
+            // is missing.
             Self::run(self.cmd(false, &words(&["check-backup", server, id]))?.deadline(PATIENCE))?;
             if let Err(why) = self.show(id)?.catalogued(server, None).usable {
                 report.findings.push(Finding::fatal(format!("{id} is {why}")));
@@ -372,7 +374,7 @@ impl Adapter for Barman {
     fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
         let (path, tablespaces, how) = match target {
             Target::DataDirectory { path, tablespaces, until } => (path, tablespaces, recovery(until)),
-            // Else the whole log since then would be copied.
+            // Without `--get-wal`, Barman copies all WAL since the backup.
             Target::Scratch { path, tablespaces } => (path, tablespaces, words(&["--get-wal"])),
             Target::Database { .. } => {
                 return Err(Error::TargetUnsupported {
@@ -397,7 +399,7 @@ impl Adapter for Barman {
         }
         let cmd = cmd.args([server, id]).arg(path);
         let what = format!("restore {id} with Barman");
-        // Before 3.5 Barman deletes what it finds in the directory.
+        // Before 3.5, Barman deletes the contents of the directory.
         Ok(vec![
             Step::RequireEmpty { path: path.clone(), owner: self.external.user(NAME)? },
             Step::Run { what, cmd: Box::new(cmd) },
@@ -418,7 +420,7 @@ impl Adapter for Barman {
             let cmd = self.cmd(false, &words(&["get-wal", "--output-directory"]))?.arg(directory);
             match Self::run(cmd.args([server, segment.as_str()]).deadline(left(until))) {
                 Ok(_) => Ok(Ok(())),
-                // It has one status for everything.
+                // Barman has the same exit status for all failures.
                 Err(Error::Tool { fault: Fault::Failed { words, .. }, .. })
                     if words.contains("not found") =>
                 {
@@ -433,7 +435,7 @@ impl Adapter for Barman {
         self.version()?;
         let (id, server) = (self.label(subject.backup)?, self.server()?);
         let Some(shown) = self.find(subject.backup)? else { return Ok(()) };
-        // It would take these along.
+        // Barman would delete the incremental backups that need this one too.
         let children = shown.children();
         if !children.is_empty() {
             return Err(fault(Fault::Refused(format!("{id} is needed by {}", children.join(", ")))));
@@ -446,7 +448,7 @@ impl Adapter for Barman {
     }
 }
 
-/// Up to where the log is replayed, in Barman's options.
+/// Returns the options of Barman for a recovery target.
 fn recovery(until: &RecoveryTarget) -> Vec<String> {
     let (option, value) = match until {
         RecoveryTarget::Latest => return Vec::new(),
@@ -456,7 +458,7 @@ fn recovery(until: &RecoveryTarget) -> Vec<String> {
         RecoveryTarget::Name(name) => ("--target-name", Some(name.to_string())),
         RecoveryTarget::Xid(xid) => ("--target-xid", Some(xid.to_string())),
     };
-    // A value of its own could be taken for an option.
+    // Barman could take a separate value for an option.
     let target = value.map_or_else(|| option.to_owned(), |value| format!("{option}={value}"));
     [target, "--target-action=promote".to_owned()].into()
 }

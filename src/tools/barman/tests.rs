@@ -1,4 +1,4 @@
-//! What the versions of Barman really said.
+//! Tests with recorded output of several versions of Barman.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn a_backup_that_waits_or_failed_is_not_usable() {
         let why = parse_show(text.as_bytes(), "demo").unwrap().catalogued("demo", None).usable.unwrap_err();
         assert!(why.starts_with(status) && (error == "null" || why.ends_with("no space")), "{why}");
     }
-    // A failed one has nothing but this.
+    // A failed backup has no other fields.
     let bare = parse_show(br#"{"demo":{"backup_id":"20261121T1","status":"FAILED"}}"#, "demo").unwrap();
     let item = bare.catalogued("demo", None);
     assert!(item.usable.is_err() && item.derived.is_none());

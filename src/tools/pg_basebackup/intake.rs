@@ -1,4 +1,4 @@
-//! Takes the archives that pg_basebackup writes apart, into a sink.
+//! Splits the archives that pg_basebackup writes, and writes their files into a sink.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
@@ -12,32 +12,32 @@ use crate::progress::Progress;
 use crate::tools::adapter::{Content, Sink};
 use crate::tools::{Error, Program};
 
-/// How much is read at once.
+/// The size of a read in bytes.
 const BUFFER: usize = 256 * 1024;
-/// What PostgreSQL reads and writes at once.
+/// The size of a page of PostgreSQL in bytes.
 const PAGE: u64 = 8192;
-/// The largest of the small files that are looked into.
+/// The maximum size in bytes of a file that is also kept in memory.
 const SMALL_MAX: u64 = 1 << 30;
 
-/// What has come so far.
+/// The state of a backup while its archives are read.
 pub(super) struct Intake<'a> {
     sink: &'a dyn Sink,
     progress: &'a dyn Progress,
     pub(super) tree: Tree,
     pub(super) arrived: Arrived,
-    /// The small files that say what this is.
+    /// The content of the files in [`KEPT`], by name.
     pub(super) small: BTreeMap<&'static str, Vec<u8>>,
     buffer: Vec<u8>,
 }
 
-/// Files whose content is kept besides.
+/// The files whose content is also kept in memory.
 const KEPT: [&str; 3] = [MANIFEST, "backup_label", "tablespace_map"];
 
-/// Why an archive was not taken.
+/// The reason why reading an archive stopped.
 pub(super) enum Stopped {
-    /// It could not be read, or is not what it should be: the program knows more.
+    /// The archive is unreadable or invalid. The error of the program explains the cause better.
     Archive(io::Error),
-    /// The sink does not take it.
+    /// The sink failed.
     Sink(io::Error),
 }
 
@@ -65,8 +65,8 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes an archive whose files belong below `top`, to its very end: its
-    /// writer must not find the pipe closed.
+    /// Reads an archive whose files belong below `top`. Reads to the end of `input`, so that its
+    /// writer does not get a broken pipe. Fails if the archive is invalid or the sink fails.
     pub(super) fn archive(&mut self, top: &[u8], input: impl Read) -> Result<(), Stopped> {
         let mut archive = Archive::new(input);
         for entry in archive.entries().map_err(Stopped::Archive)? {
@@ -87,7 +87,7 @@ impl<'a> Intake<'a> {
             let mode = entry.header().mode().map_err(Stopped::Archive)?;
             match entry.header().entry_type() {
                 EntryType::Directory => self.tree.directory(&name, mode),
-                // Tablespaces are in tablespace_map.
+                // Tablespaces are listed in tablespace_map.
                 EntryType::Symlink if name.starts_with("pg_tblspc/") => {}
                 EntryType::Regular | EntryType::Continuous => {
                     self.tree.file(&name, mode);
@@ -101,7 +101,7 @@ impl<'a> Intake<'a> {
         drain(&mut rest, &mut self.buffer).map_err(Stopped::Archive)
     }
 
-    /// Takes one file.
+    /// Writes one file into the sink. Fails if the file is shorter than `size` or the sink fails.
     pub(super) fn take(
         &mut self,
         path: Vec<u8>,
@@ -141,8 +141,8 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// Pages stay in their places, so that equal ones are found in the places of the
-/// backup before.
+/// Returns the kind of a file. Pages keep their offsets, so that the store finds equal pages at the
+/// same offsets of the previous backup.
 fn content_of(name: &str, size: u64) -> Content {
     let holds_pages = ["base/", "global/", "pg_tblspc/"].iter().any(|start| name.starts_with(start));
     let incremental = name.rsplit('/').next().is_some_and(|file| file.starts_with("INCREMENTAL."));

@@ -1,4 +1,4 @@
-//! What stands in `backup_label` and `tablespace_map`.
+//! Parses `backup_label` and `tablespace_map`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::Lsn;
 
-/// The beginning of a base backup.
+/// The start of a base backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
-    /// Where it begins in the write-ahead log.
+    /// The WAL position.
     pub(super) start: Lsn,
-    /// On which timeline.
+    /// The timeline.
     pub(super) timeline: u32,
 }
 
 impl Label {
-    /// Reads a label; `None` when it lacks what a label has.
+    /// Parses a label. Returns `None` if a required line is missing.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
@@ -25,14 +25,14 @@ impl Label {
     }
 }
 
-/// A tablespace and where it was.
+/// A tablespace and its original directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mapped {
     pub(super) oid: u32,
     pub(super) location: PathBuf,
 }
 
-/// The lines of a `tablespace_map`; `None` when it is not one.
+/// Parses a `tablespace_map`. Returns `None` if the text is invalid.
 pub(super) fn parse_map(text: &[u8]) -> Option<Vec<Mapped>> {
     let (mut lines, mut line, mut bytes) = (Vec::new(), Vec::new(), text.iter());
     while let Some(byte) = bytes.next() {
@@ -51,7 +51,7 @@ pub(super) fn parse_map(text: &[u8]) -> Option<Vec<Mapped>> {
     if line.is_empty() { mapped.collect() } else { None }
 }
 
-/// A `tablespace_map`, as PostgreSQL reads it.
+/// Returns a `tablespace_map` in the format of PostgreSQL.
 pub(super) fn write_map(mapped: &[Mapped]) -> Vec<u8> {
     let mut text = Vec::new();
     for Mapped { oid, location } in mapped {
@@ -67,7 +67,7 @@ pub(super) fn write_map(mapped: &[Mapped]) -> Vec<u8> {
     text
 }
 
-/// Where a tablespace goes that was at `location`.
+/// Returns the new directory of the tablespace that was at `location`.
 pub(super) fn moved(location: &Path, mapping: &[(PathBuf, PathBuf)]) -> PathBuf {
     let mapped = mapping.iter().find(|(from, _)| from == location);
     mapped.map_or(location, |(_, to)| to).to_owned()

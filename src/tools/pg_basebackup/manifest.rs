@@ -1,4 +1,4 @@
-//! The list of its files that PostgreSQL makes with a base backup.
+//! The backup manifest that PostgreSQL writes with a base backup.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,41 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::Lsn;
 
-/// Where the line with the checksum of all before it begins.
+/// The beginning of the line with the checksum of everything before it.
 const CHECKSUM: &[u8] = b"\"Manifest-Checksum\"";
 
-/// A manifest whose own checksum is right.
+/// A manifest with a valid checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// The cluster, since PostgreSQL 17.
+    /// The system identifier of the cluster, since PostgreSQL 17.
     pub system_identifier: Option<String>,
-    /// Its files by their paths, which need not be UTF-8.
+    /// The files by path. A path need not be UTF-8.
     pub files: BTreeMap<Vec<u8>, Listed>,
-    /// The log that it takes to become consistent.
+    /// The WAL that recovery needs to reach consistency.
     pub wal: Vec<WalRange>,
 }
 
-/// A file in the list.
+/// A file in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its CRC-32C, where that is what was computed.
+    /// The CRC-32C, if the manifest uses this algorithm.
     pub crc: Option<u32>,
 }
 
-/// A piece of the write-ahead log.
+/// A range of WAL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalRange {
-    /// The timeline that it is on.
+    /// The timeline of the range.
     pub timeline: u32,
-    /// Its begin.
+    /// The start of the range.
     pub start: Lsn,
-    /// Its end.
+    /// The end of the range.
     pub end: Lsn,
 }
 
-/// What has come of a backup, to be compared with its manifest.
+/// The received files of a backup, to be compared with its manifest.
 pub(super) type Arrived = BTreeMap<Vec<u8>, Listed>;
 
 #[derive(Deserialize)]
@@ -81,7 +81,7 @@ struct RangeEntry {
 }
 
 impl Manifest {
-    /// Reads a manifest and proves that it is whole; else says what is wrong.
+    /// Parses a manifest. Fails with a description if it is invalid or its checksum does not match.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let cut = || "the manifest is cut off".to_owned();
         let at = text.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM).ok_or_else(cut)?;
@@ -115,7 +115,8 @@ impl Manifest {
         Ok(Self { system_identifier, files, wal: wal.collect::<Result<_, String>>()? })
     }
 
-    /// Says which file of the list has not come as it is listed.
+    /// Compares the received files with the manifest. Fails with a description of the first file
+    /// that is missing or different, or of missing WAL.
     pub fn compare(&self, arrived: &Arrived) -> Result<(), String> {
         for (path, listed) in &self.files {
             let shown = String::from_utf8_lossy(path);
@@ -132,7 +133,7 @@ impl Manifest {
         self.compare_wal(arrived)
     }
 
-    /// Says which segment of the log is missing.
+    /// Fails with the name of the first missing WAL segment.
     fn compare_wal(&self, arrived: &Arrived) -> Result<(), String> {
         let segments = || arrived.iter().filter(|(path, _)| is_segment(path));
         let Some(size) = segments().map(|(_, file)| file.size).next().filter(|size| *size > 0) else {
@@ -162,7 +163,7 @@ fn is_segment(path: &[u8]) -> bool {
         .is_some_and(|name| name.len() == 24 && name.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// The checksum is written byte by byte as it is in memory.
+/// Parses a CRC-32C. PostgreSQL writes the bytes in memory order.
 fn crc_of(hex: &str) -> Option<u32> {
     let bytes: [u8; 4] = from_hex(hex)?.try_into().ok()?;
     Some(u32::from_le_bytes(bytes))
@@ -228,8 +229,8 @@ mod tests {
             prop_assert!(Manifest::parse(&whole[..at]).is_err());
             let mut changed = whole.clone();
             changed[at] = byte;
-            // The checksum itself may be written in capitals, and with another space behind it: it covers
-            // what is before it.
+            // The manifest checksum covers only the text before it. So the checksum itself may be
+            // in upper case, and other white space may follow it.
             let is_space = whole[at].is_ascii_whitespace() && byte.is_ascii_whitespace();
             let covered = whole.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM).unwrap();
             if !(changed.eq_ignore_ascii_case(&whole) || (is_space && at >= covered)) {

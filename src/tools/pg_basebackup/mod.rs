@@ -1,8 +1,8 @@
-//! The adapter of pg_basebackup: copies of a whole cluster, full or, since
-//! PostgreSQL 17, of what has changed.
+//! The adapter of pg_basebackup: physical backups of a cluster, full or, since PostgreSQL 17,
+//! incremental.
 //!
-//! What it writes is an archive; that is taken apart while it comes, and kept
-//! file by file: a file that is as it was in the backup before is not kept again.
+//! pg_basebackup writes tar archives. They are split while they are read, and kept file by file. So
+//! the store does not keep a file again that is unchanged since the previous backup.
 
 mod intake;
 mod label;
@@ -36,29 +36,29 @@ pub use tree::{TREE, Tree, is_below, real_path};
 
 /// The name of the artifact with the files of the data directory.
 pub const DIRECTORY: &str = "base.directory";
-/// The list of its files that PostgreSQL made.
+/// The name of the backup manifest of PostgreSQL.
 pub const MANIFEST: &str = "backup_manifest";
-/// Where archives are for a while that cannot be taken while they come.
+/// The name of the temporary directory for archives that cannot be streamed.
 const STAGING: &str = "archives";
-/// The first version that copies only what has changed.
+/// The first version of PostgreSQL with incremental backups.
 const INCREMENTAL_SINCE: u32 = 17;
-/// The largest manifest that is read back.
+/// The maximum size in bytes of a manifest that is read back.
 const MANIFEST_MAX: u64 = 1 << 30;
 
-/// pg_basebackup, and how it is to copy the cluster of one database.
+/// pg_basebackup with its settings for the cluster of one database.
 #[derive(Debug, Clone)]
 pub struct PgBasebackup {
-    /// Where the programs are.
+    /// The directories of the programs.
     pub programs: Programs,
-    /// How the program reaches the server.
+    /// The connection of pg_basebackup to the server.
     pub connection: Connection,
-    /// How we reach it; `None` where backups are only brought back.
+    /// The connection of this program; `None` if backups are only restored.
     pub server: Option<ConnInfo>,
-    /// Whether the server hurries with the checkpoint at the beginning.
+    /// The mode of the checkpoint at the start of a backup.
     pub checkpoint: Checkpoint,
-    /// How many KiB a second at most.
+    /// The maximum transfer rate in KiB per second.
     pub max_rate: Option<u32>,
-    /// How the write-ahead log comes along.
+    /// The method to include the WAL.
     pub wal: WalMethod,
 }
 
@@ -75,7 +75,7 @@ impl PgBasebackup {
         Ok(Client::connect(server, "git-pggit")?.cluster_facts()?)
     }
 
-    /// Copies the cluster into the sink.
+    /// Runs pg_basebackup and writes its output into the sink. Returns the version of the program.
     fn copy(
         &self,
         order: &Order<'_>,
@@ -96,12 +96,12 @@ impl PgBasebackup {
                 let manifest = manifest_of(parent.source()?)?;
                 Manifest::parse(&manifest)
                     .map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
-                // It reads the list once, from the beginning to the end: a pipe will do.
+                // pg_basebackup reads the manifest once and sequentially, so a pipe is sufficient.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }
             None => cmd,
         };
-        // Only one archive, with the log in it, can be written to a pipe.
+        // pg_basebackup can write to a pipe only without tablespaces and without a WAL stream.
         if self.wal == WalMethod::Fetch && cluster.tablespaces.is_empty() {
             stream(cmd.args(["--wal-method=fetch", "--pgdata=-"]), intake)?;
         } else {
@@ -116,7 +116,7 @@ impl PgBasebackup {
         Ok(version.text)
     }
 
-    /// The newest backup that one of type `wanted` can build on.
+    /// Returns the newest suitable parent for a backup of type `wanted`.
     fn base_of(wanted: BackupType, facts: &ServerFacts, known: &[&Backup]) -> Option<Dependency> {
         let same_cluster = |backup: &Backup| {
             let postgres = backup.postgres.as_ref();
@@ -138,14 +138,14 @@ impl PgBasebackup {
     }
 }
 
-/// Takes what the program writes, while it writes.
+/// Runs `cmd` and reads the archive while the program writes it.
 fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
     let mut running = cmd.spawn().map_err(failed)?;
     let mut pipe = running.take_stdout().expect("stdout is piped unless told otherwise");
     match intake.archive(b"", &mut pipe) {
         Ok(()) => running.finish().map(drop).map_err(failed),
         Err(stopped) => {
-            // When it has said all that it had to say, why is best said by itself.
+            // If the output has ended, the error of the program explains the cause better.
             if matches!(stopped, Stopped::Archive(_)) && matches!(pipe.read(&mut [0; 1]), Ok(0)) {
                 running.finish().map_err(failed)?;
             }
@@ -154,7 +154,7 @@ fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
     }
 }
 
-/// Takes archives that were written to files.
+/// Reads archives that were written to files.
 fn take_archives(staging: &Path, intake: &mut Intake<'_>) -> Result<(), Error> {
     let read = |path: &Path, source| Error::directory(path, source);
     let entries = std::fs::read_dir(staging).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -177,7 +177,7 @@ fn take_archives(staging: &Path, intake: &mut Intake<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The manifest of a backup.
+/// Returns the manifest of a backup. Fails if it is missing or unreadable.
 fn manifest_of(source: &dyn Source) -> Result<Vec<u8>, Error> {
     let mut manifest = Vec::new();
     let reader = source.open(&format!("{DIRECTORY}/{MANIFEST}")).map_err(get)?;
@@ -201,7 +201,7 @@ fn incomplete(reason: impl Into<String>) -> Error {
     Error::Incomplete { program: Program::PgBasebackup, reason: reason.into() }
 }
 
-/// Proves that all has come, and says what the server was.
+/// Returns the facts of the server. Fails if the backup is not complete.
 fn judge(intake: &Intake<'_>, facts: &ServerFacts) -> Result<(Postgres, Metadata), Error> {
     let small = |name: &str| intake.small.get(name).ok_or_else(|| incomplete(format!("{name} did not come")));
     let manifest = Manifest::parse(small(MANIFEST)?).map_err(incomplete)?;

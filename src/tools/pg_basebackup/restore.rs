@@ -1,4 +1,4 @@
-//! What it takes to make a data directory of base backups.
+//! The steps that make a data directory from base backups.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use crate::tools::adapter::{Adapter as _, Source, Step, Subject, Target};
 use crate::tools::programs::major_of;
 use crate::tools::{Error, Program};
 
-/// The largest list of tablespaces that is read back.
+/// The maximum size in bytes of a `tablespace_map` that is read back.
 const MAP_MAX: u64 = 1 << 20;
 
 impl PgBasebackup {
-    /// The steps, in order. Beside the directory there may be others for a while
-    /// whose names begin with its name.
+    /// Returns the steps of a restore, in order. They use temporary directories next to the data
+    /// directory, whose names begin with its name.
     pub(super) fn steps(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
         let unsupported = |reason| Error::TargetUnsupported { tool: self.name().to_owned(), reason };
-        // Whose log is replayed afterwards, and up to where, is for the server to know.
+        // The server handles WAL replay and the recovery target.
         let Target::DataDirectory { path, tablespaces, .. } = target else {
             return Err(unsupported("is restored into a data directory, not into a database"));
         };
@@ -28,7 +28,7 @@ impl PgBasebackup {
         });
         let mut steps = Vec::new();
         if subject.chain.is_empty() {
-            // The files of tablespaces go through the links to where they belong.
+            // The files of tablespaces are written through the links into their directories.
             steps.extend(links);
             steps.push(unpack(subject, path));
         } else {
@@ -45,7 +45,7 @@ impl PgBasebackup {
         Ok(steps)
     }
 
-    /// Puts a chain together.
+    /// Returns the steps that combine a backup chain.
     fn combine(&self, subject: &Subject<'_>, path: &Path) -> Result<Vec<Step>, Error> {
         let version = subject.backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
         let major = version.and_then(|version| major_of(version.as_str())).unwrap_or_default();
@@ -66,12 +66,12 @@ impl PgBasebackup {
     }
 }
 
-/// Where the tablespaces of a backup were.
+/// Returns the original directories of the tablespaces of a backup.
 pub(super) fn places(source: &dyn Source) -> Result<Vec<PathBuf>, Error> {
     Ok(map_of(source, &[])?.into_iter().map(|one| one.location).collect())
 }
 
-/// A relative path may begin with a dash.
+/// Returns an absolute path, because a relative path may begin with a dash.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|error| Error::directory(path, error))
 }
@@ -86,7 +86,7 @@ fn unpack(subject: &Subject<'_>, into: &Path) -> Step {
     }
 }
 
-/// The tablespaces of a backup, with where they are going to be.
+/// Returns the tablespaces of a backup with their new directories.
 fn map_of(source: &dyn Source, mapping: &[(PathBuf, PathBuf)]) -> Result<Vec<Mapped>, Error> {
     use std::io::Read as _;
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! What a directory has besides the bytes of its files.
+//! The metadata of a directory: its subdirectories and permissions.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the artifact that describes [`super::DIRECTORY`].
 pub const TREE: &str = "base.tree.json";
-/// The version of its form.
+/// The version of the format.
 const FORMAT: u32 = 1;
-/// What files of a data directory usually are; only others are listed.
+/// The default mode of files in a data directory. Only files with another mode are listed.
 const FILE_MODE: u32 = 0o600;
 
-/// The directories and permissions of a data directory. Paths are from
-/// its top, and written as the files are named in the store.
+/// The directories and permissions of a data directory. Paths are relative to the data directory,
+/// and encoded as the names of the files in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     format: u32,
-    /// Every directory with its permissions, in octal; empty ones are in no other list.
+    /// Every directory with its permissions, in octal. Empty directories are listed only here.
     pub directories: BTreeMap<String, String>,
     /// Files whose permissions are not 0600.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -40,15 +40,15 @@ impl Tree {
         }
     }
 
-    /// Reads it; `None` when it is not one that this program knows.
+    /// Parses a tree. Returns `None` if it is invalid or has an unknown format version.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let tree: Self = serde_json::from_slice(text).ok()?;
         let mut paths = tree.directories.keys().chain(tree.files.keys());
         (tree.format == FORMAT && paths.all(|path| is_below(path))).then_some(tree)
     }
 
-    /// The permissions that `octal` stands for, as far as they are ones that a data
-    /// directory may have, and at least those that `least` says.
+    /// Returns the mode for `octal`, limited to the permissions that a data directory may have, and
+    /// with at least the permissions in `least`.
     pub fn mode(octal: &str, least: u32) -> u32 {
         u32::from_str_radix(octal, 8).unwrap_or(least) & 0o750 | least
     }
@@ -58,13 +58,13 @@ fn octal(mode: u32) -> String {
     format!("{:04o}", mode & 0o7777)
 }
 
-/// Whether it is a path that leads from a directory to something in it.
+/// Returns true if `path` is a relative path that leads to an entry inside a directory.
 pub fn is_below(path: &str) -> bool {
     !path.is_empty() && !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// How a path is written as the name of a file in a store: what is not plain
-/// becomes `%` and two digits.
+/// Returns the name under which a store keeps a path. Special bytes become `%` and two hexadecimal
+/// digits.
 pub(super) fn stored_name(path: &[u8]) -> String {
     let plain =
         std::str::from_utf8(path).ok().filter(|text| !text.chars().any(|c| c.is_control() || c == '%'));
@@ -80,7 +80,7 @@ pub(super) fn stored_name(path: &[u8]) -> String {
     }
 }
 
-/// The path that was written so; `None` when none was.
+/// Returns the path for such a name, or `None` if the name is invalid.
 pub fn real_path(name: &str) -> Option<Vec<u8>> {
     let mut path = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();

@@ -1,7 +1,7 @@
-//! What `pgbackrest info --output=json` says.
+//! The output of `pgbackrest info --output=json`.
 //!
-//! It ends with status 0 whatever it has to tell, so that its own status codes
-//! count and nothing else. What only some versions say is optional.
+//! The exit status is 0 for every result. So only the status codes in the output count. Fields that
+//! some versions do not have are optional.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::tools::Fault;
 use crate::tools::adapter::{Catalogued, CataloguedFacts};
 use crate::tools::external::is_word;
 
-/// The annotations that we give.
+/// The annotations that this program sets.
 pub(super) const OUR_ID: &str = "pggit.backup";
 pub(super) const OUR_COMMIT: &str = "pggit.commit";
 
@@ -24,7 +24,7 @@ const NO_BACKUPS: i64 = 2;
 const MIXED: i64 = 4;
 const NO_SUCH_BACKUP: i64 = 6;
 
-/// One stanza.
+/// A stanza.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stanza {
     name: String,
@@ -50,7 +50,7 @@ struct Db {
     id: u64,
     #[serde(default = "one")]
     repo_key: u32,
-    /// More than 53 bits.
+    /// The number has more than 53 bits.
     #[serde(default)]
     system_id: Option<Number>,
     #[serde(default)]
@@ -130,19 +130,19 @@ struct Sizes {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct RepositorySizes {
-    /// Not there with block incremental backups.
+    /// Missing for block incremental backups.
     #[serde(default)]
     size: Option<u64>,
     #[serde(default)]
     delta: Option<u64>,
 }
 
-/// A tablespace of a backup; only told of a single one.
+/// A tablespace of a backup. pgBackRest reports it only for a query of a single backup.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Tablespace {
-    /// Its name.
+    /// The name of the tablespace.
     pub name: String,
-    /// Where it was.
+    /// The original directory.
     pub destination: String,
 }
 
@@ -150,7 +150,8 @@ fn one() -> u32 {
     1
 }
 
-/// The stanza of that name in an answer; of one repository where `repo` says so.
+/// Returns the stanza `name` in an output, restricted to one repository if `repo` is given. Fails
+/// if the stanza is missing or one of its repositories is unreadable.
 pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fault> {
     let stanzas: Vec<Stanza> =
         serde_json::from_slice(answer).map_err(|_| Fault::answer("'info --output=json'", answer))?;
@@ -164,8 +165,7 @@ pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fau
         stanza.backup.retain(|item| item.database.repo_key == repo);
         stanza.db.retain(|db| db.repo_key == repo);
     }
-    // A repository that cannot be read has no backups to tell of: that is not
-    // the same as having none.
+    // An unreadable repository lists no backups, which differs from an empty repository.
     let readable = |code: i64| matches!(code, OK | NO_BACKUPS | NO_SUCH_BACKUP);
     for repo in &stanza.repo {
         if !readable(repo.status.code) {
@@ -183,26 +183,26 @@ pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fau
 }
 
 impl Stanza {
-    /// Its backups, in the order in which they were made.
+    /// Returns the backups in the order of their end.
     pub fn catalogue(&self) -> Vec<Catalogued> {
         let mut all: Vec<_> = self.backup.iter().map(|item| self.catalogued(item)).collect();
         all.sort_by(|a, b| (a.made.stopped_at, &a.label).cmp(&(b.made.stopped_at, &b.label)));
         all
     }
 
-    /// The tablespaces of the backup, where they were asked for.
+    /// Returns the tablespaces of a backup, if the query was for that backup.
     pub fn tablespaces(&self, label: &str) -> &[Tablespace] {
         let item = self.backup.iter().find(|item| item.label == label);
         item.and_then(|item| item.tablespace.as_deref()).unwrap_or_default()
     }
 
-    /// How the repository is encrypted.
+    /// Returns the cipher of a repository, or `None` if it is not encrypted.
     pub fn cipher(&self, repo: u32) -> Option<&str> {
         let repo = self.repo.iter().find(|known| known.key == repo)?;
         repo.cipher.as_deref().filter(|cipher| *cipher != "none")
     }
 
-    /// The labels of the backups that need this one.
+    /// Returns the labels of the backups that need the backup `label`.
     pub fn dependents(&self, label: &str, repo: u32) -> Vec<&str> {
         let needs = |item: &&Item| {
             let reference = item.reference.iter().flatten().any(|needed| needed == label);
@@ -211,7 +211,7 @@ impl Stanza {
         self.backup.iter().filter(needs).map(|item| item.label.as_str()).collect()
     }
 
-    /// The backup itself and all that it needs, as far as they are there.
+    /// Returns the backup and its chain, as far as the catalogue lists it.
     pub fn chain(&self, label: &str, repo: u32) -> Vec<String> {
         let mut chain = vec![label.to_owned()];
         let own = self.backup.iter().find(|item| item.label == label && item.database.repo_key == repo);

@@ -1,8 +1,8 @@
 //! The adapter of pgBackRest.
 //!
-//! pgBackRest keeps backups in a repository of its own, with the write-ahead log
-//! beside them. A backup is found there by annotations that we give it; what is
-//! recorded comes from `info`, never from what the program prints while it works.
+//! pgBackRest keeps backups and WAL in a repository of its own. Annotations, which this program
+//! sets, identify a backup there. The recorded facts come from `info`, never from the messages of a
+//! running program.
 
 mod info;
 mod report;
@@ -30,46 +30,45 @@ pub use report::{Part, Report as VerifyReport, parse as parse_verify};
 
 /// The name of the program and of the tool.
 const NAME: &str = "pgbackrest";
-/// The oldest version that keeps annotations.
+/// The oldest version that supports annotations.
 const OLDEST: [u32; 2] = [2, 41];
-/// From here on it refuses to run as root, unless it is told otherwise.
+/// The first version that refuses to run as root by default.
 const NO_ROOT: [u32; 2] = [2, 59];
-/// What a restore into a scratch directory is told: to fetch no log later, and to
-/// write nowhere else and to leave nothing out, whatever the configuration says.
+/// The options of a restore into a scratch directory. They disable later WAL fetches, writes to
+/// other directories and exclusions, regardless of the configuration.
 const IN_SCRATCH: [&str; 4] =
     ["--type=none", "--reset-db-include", "--reset-db-exclude", "--reset-recovery-option"];
-/// Options that keep symbolic links and tablespaces inside the directory, whatever the configuration of
-/// pgBackRest says.
+/// The options that keep symbolic links and tablespaces inside the directory, regardless of the
+/// configuration of pgBackRest.
 const NO_LINKS: [&str; 3] = ["--no-link-all", "--reset-link-map", "--reset-tablespace-map-all"];
-/// What `archive-get` ends with when there is no such segment.
+/// The exit status of `archive-get` if the segment is missing.
 const NOT_IN_ARCHIVE: i32 = 1;
-/// What it ends with when a file is not what it should be: its checksum, itself,
-/// its form.
+/// The exit statuses of `archive-get` for a damaged file: invalid checksum, content or format.
 const DAMAGED: [i32; 3] = [26, 28, 29];
-/// From here on `verify` looks at one backup only when it is told to.
+/// The first version whose `verify` needs an option to check a single backup.
 const VERIFIES_SETS: [u32; 2] = [2, 55];
 
-/// pgBackRest, and which stanza is the database's.
+/// pgBackRest and the name of its stanza for the database.
 #[derive(Debug, Clone)]
 pub struct PgBackRest {
     /// The program.
     pub external: External,
-    /// The stanza.
+    /// The name of the stanza.
     pub stanza: Option<String>,
-    /// Its configuration; else the one that it finds by itself.
+    /// The configuration file; `None` for pgBackRest's default.
     pub config: Option<PathBuf>,
-    /// The number of the repository; else backups go to its first one, and all
-    /// of them are looked into.
+    /// The number of the repository. If it is `None`, backups go to the first repository and all
+    /// repositories are searched.
     pub repo: Option<u32>,
 }
 
-/// `pgbackrest:<stanza>/<label>`, with `?repo=<n>` unless that is 1.
+/// Returns the location `pgbackrest:<stanza>/<label>`, with `?repo=<n>` unless the number is 1.
 fn location(stanza: &str, label: &str, repo: u32) -> Location {
     let repo = if repo == 1 { String::new() } else { format!("?repo={repo}") };
     format!("{NAME}:{stanza}/{label}{repo}").parse().expect("words make a location")
 }
 
-/// Stanza, label and repository of a location.
+/// Returns the stanza, the label and the repository of a location.
 fn parse_location(location: &str) -> Option<(&str, &str, u32)> {
     let (stanza, rest) = location.strip_prefix(NAME)?.strip_prefix(':')?.split_once('/')?;
     let (label, repo) = match rest.split_once("?repo=") {
@@ -83,7 +82,7 @@ fn fault(fault: Fault) -> Error {
     Error::tool(NAME, fault)
 }
 
-/// What the words and the exit status of a failure mean.
+/// Classifies a failure by its message and its exit status.
 fn sort(status: Status, words: String) -> Fault {
     match status {
         Status::Exited(50) => Fault::Busy(words),
@@ -98,7 +97,8 @@ impl PgBackRest {
         self.stanza.as_deref().ok_or_else(|| fault(Fault::NotConfigured("pgbackrestStanza")))
     }
 
-    /// A command for our stanza that says what is wrong, and nothing else.
+    /// Returns a command for the stanza that prints only errors and warnings. Fails if the program
+    /// is missing or no stanza is configured.
     fn cmd(&self, command: &str) -> Result<Cmd, Error> {
         let mut cmd = self.external.cmd(NAME)?;
         if let Some(config) = &self.config {
@@ -137,8 +137,8 @@ impl PgBackRest {
         parse_info(&Self::run(cmd)?.stdout, self.stanza()?, self.repo).map_err(fault)
     }
 
-    /// Label and repository of a recorded backup. A record says only what a
-    /// backup is called in the stanza that is configured here.
+    /// Returns the label and the repository of a recorded backup. Fails if its location is not in
+    /// the stanza that is configured here.
     fn label<'b>(&self, backup: &'b Backup) -> Result<(&'b str, u32), Error> {
         let location = backup.location.as_ref().map_or("", Location::as_str);
         match parse_location(location) {
@@ -151,7 +151,8 @@ impl PgBackRest {
         }
     }
 
-    /// What the catalogue has of a recorded backup.
+    /// Returns the catalogue entry of a recorded backup. Fails if it is missing or has the id of
+    /// another backup.
     fn find(&self, stanza: &Stanza, backup: &Backup) -> Result<Catalogued, Error> {
         let (label, _) = self.label(backup)?;
         let found =
@@ -216,7 +217,8 @@ impl Adapter for PgBackRest {
         true
     }
 
-    /// pgBackRest itself chooses what a backup builds on, and says so afterwards.
+    /// Returns the type without a parent. pgBackRest itself chooses the parent and reports it
+    /// afterwards.
     fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<Basis, Error> {
         match wanted {
             BackupType::Snapshot => Err(Error::TypeUnsupported {
@@ -231,7 +233,7 @@ impl Adapter for PgBackRest {
     fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
         let (_, version) = self.version()?;
         let id = order.id;
-        // An attempt that was lost may have made one.
+        // A lost attempt may have made a backup with this id.
         let earlier: Vec<_> =
             self.info(None)?.catalogue().into_iter().filter(|known| known.id == Some(id)).collect();
         progress.stage(&format!("backing up {} with pgBackRest", order.database), None);
@@ -285,7 +287,7 @@ impl Adapter for PgBackRest {
         };
         let made_by = found.made.tool_version.unwrap_or_default();
         if numbers(&version) < numbers(&made_by) {
-            // It would call good files of a newer version missing.
+            // An older pgBackRest would report valid files of a newer version as missing.
             let reason = format!("backup {label} was made by version {made_by}");
             return Err(fault(Fault::TooOld { version, reason }));
         }
@@ -322,7 +324,7 @@ impl Adapter for PgBackRest {
         let (label, repo) = self.label(subject.backup)?;
         self.find(&self.info(None)?, subject.backup)?;
         let mut cmd = self.cmd("restore")?.arg(format!("--repo={repo}")).arg(format!("--set={label}"));
-        // The caller decides on links and tablespaces, not a configuration file.
+        // The caller decides on links and tablespaces, not the configuration file.
         cmd = cmd.arg(option("--pg1-path=", path)).arg("--archive-mode=off").args(NO_LINKS).args(how);
         if !tablespaces.is_empty() {
             let stanza = self.info(Some((label, repo)))?;
@@ -348,7 +350,7 @@ impl Adapter for PgBackRest {
         Ok(stanza.tablespaces(label).iter().map(|known| known.destination.clone().into()).collect())
     }
 
-    /// Each file of a repository is there with its digest.
+    /// Returns true, because each file in a repository has a checksum.
     fn restore_proves(&self) -> bool {
         true
     }
@@ -357,7 +359,7 @@ impl Adapter for PgBackRest {
         let (_, repo) = self.label(subject.backup)?;
         let found = self.find(&self.info(None)?, subject.backup)?;
         bring(NAME, &found.made, data, |segment, into| {
-            // What a queue for the real server would be for is not asked for.
+            // The asynchronous queue serves the production server, so it is not used here.
             let cmd = self.cmd("archive-get")?.arg("--no-archive-async").arg(format!("--repo={repo}"));
             let cmd = cmd.arg(option("--pg1-path=", data)).arg(segment.as_str()).arg(into);
             match Self::run(cmd.deadline(left(until))) {
@@ -381,7 +383,7 @@ impl Adapter for PgBackRest {
             Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => return Ok(()),
             found => drop(found?),
         }
-        // It would take these along.
+        // pgBackRest would delete these backups too.
         let dependents = stanza.dependents(label, repo);
         if !dependents.is_empty() {
             let message = format!("{label} is needed by {}", dependents.join(", "));
@@ -395,7 +397,7 @@ impl Adapter for PgBackRest {
     }
 }
 
-/// What a report means for one chain of backups.
+/// Adds the findings of a verification for one backup chain to the report.
 fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
     for label in chain {
         match verified.backups.get(label) {
@@ -424,7 +426,7 @@ fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
     report.evidence.insert("verified_files", checked);
 }
 
-/// Up to where the log is replayed, in pgBackRest's options.
+/// Returns the options of pgBackRest for a recovery target.
 fn recovery(until: &RecoveryTarget) -> Vec<String> {
     let target = |kind: &str, value: Option<String>| {
         let value = value.map(|value| format!("--target={value}"));

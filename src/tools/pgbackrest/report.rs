@@ -1,46 +1,45 @@
-//! What `pgbackrest verify --output=text` says.
+//! The output of `pgbackrest verify --output=text`.
 //!
-//! Its exit status is 0 also when it has found damage, and what it found is only
-//! in this text, whose form no version promises. So everything that is not
-//! understood counts as damage.
+//! The exit status is 0 even if damage was found. Damage is reported only in this text, and no
+//! version guarantees its format. So everything that is not understood counts as damage.
 
 use std::collections::BTreeMap;
 
 use crate::tools::Fault;
 
-/// What was found.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The status of the stanza: `ok`, `error`.
     pub status: String,
-    /// Of each backup: its status, and what is wrong with how many files.
+    /// Each backup with its status and the numbers of damaged files.
     pub backups: BTreeMap<String, Part>,
-    /// The same of each archive of write-ahead log.
+    /// Each WAL archive with the numbers of damaged files.
     pub archives: BTreeMap<String, Part>,
-    /// What else was said.
+    /// All other lines.
     pub further: Vec<String>,
 }
 
-/// What was found about one thing.
+/// The result for one backup or archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
-    /// `valid`, `invalid`, ...; nothing for archives.
+    /// `valid`, `invalid`, ...; empty for archives.
     pub status: String,
-    /// How many were looked at.
+    /// The number of checked files.
     pub checked: u64,
-    /// How many of those are good.
+    /// The number of valid files.
     pub valid: u64,
-    /// `checksum invalid: 1`, those that are not 0.
+    /// The numbers that are not 0, such as `checksum invalid: 1`.
     pub wrong: Vec<String>,
 }
 
 impl Part {
-    /// Whether all is well.
+    /// Returns true if all files are valid.
     pub fn is_good(&self) -> bool {
         matches!(self.status.as_str(), "" | "valid") && self.checked == self.valid && self.wrong.is_empty()
     }
 
-    /// What is wrong, in words.
+    /// Returns a description of the defects.
     pub fn words(&self) -> String {
         let mut words = self.wrong.clone();
         if words.is_empty() && self.checked != self.valid {
@@ -57,7 +56,7 @@ impl Part {
     }
 }
 
-/// Reads the report about `stanza`.
+/// Parses the report about `stanza`. Fails if the text is not understood.
 pub fn parse(text: &[u8], stanza: &str) -> Result<Report, Fault> {
     enum At {
         Top,
@@ -98,7 +97,7 @@ pub fn parse(text: &[u8], stanza: &str) -> Result<Report, Fault> {
     Ok(report)
 }
 
-/// `20261121-010928F, status: invalid, total files checked: 964, total valid files: 963`
+/// Parses `20261121-010928F, status: invalid, total files checked: 964, total valid files: 963`.
 fn heading(text: &str) -> (String, Part) {
     let mut fields = text.split(", ");
     let (name, mut part) = (fields.next().unwrap_or_default().to_owned(), Part::default());
@@ -114,7 +113,7 @@ fn heading(text: &str) -> (String, Part) {
     (name, part)
 }
 
-/// `missing: 0, checksum invalid: 1` without those that are 0.
+/// Returns the counts in `missing: 0, checksum invalid: 1` that are not 0.
 fn counts(line: &str) -> Vec<String> {
     let fields = line.split(", ").filter(|field| !field.ends_with(": 0"));
     fields.map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What the versions of pgBackRest really said.
+//! Tests with recorded output of several versions of pgBackRest.
 
 use super::info::{OUR_COMMIT, OUR_ID};
 use super::*;
@@ -32,7 +32,7 @@ fn every_recorded_catalogue_is_understood() {
             assert!(item.made.started_at <= item.made.stopped_at && item.made.stopped_at.is_some());
             assert!(item.derived.is_some() && item.usable.is_ok());
             let system = item.made.postgres.system_identifier.as_ref().unwrap().as_str();
-            // More than a double holds.
+            // A double cannot represent this number exactly.
             assert!(system.len() == 19 && system.bytes().all(|b| b.is_ascii_digit()), "{system}");
             assert_eq!(item.made.postgres.timeline, Some(1));
             assert!(item.made.postgres.start_lsn < item.made.postgres.stop_lsn);
@@ -48,7 +48,7 @@ fn every_recorded_catalogue_is_understood() {
         ids.dedup();
         assert_eq!(ids.len(), all.len());
     }
-    // No stanza of that name, although there are others.
+    // There are other stanzas, but none of this name.
     assert!(matches!(parse_info(BLOCK, "other", None), Err(Fault::Unknown(_))));
 }
 
@@ -149,7 +149,7 @@ fn the_text_of_verify_is_believed_and_not_its_status() {
     assert_eq!(good.evidence.as_map()["verified_files"], 1928);
     let bad = judged(corrupt, &["20261121-010928F"]);
     assert!(bad.is_fatal() && bad.findings[0].message.contains("checksum invalid: 1"), "{:?}", bad.findings);
-    // A chain is as good as its worst member, and silence is not approval.
+    // A chain is as good as its worst member. A missing result is not a success.
     assert!(judged(corrupt, &["20261121-010928F", "20261121-010928F_20261121-010931I"]).is_fatal());
     assert!(judged(corrupt, &["20261121-010904F"]).is_fatal());
     let missing = String::from_utf8_lossy(ok).replacen("missing: 0", "missing: 2", 1);
