@@ -1,4 +1,4 @@
-//! How a cluster is copied.
+//! Options of physical backups.
 
 use super::words::words;
 
