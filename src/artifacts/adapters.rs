@@ -1,5 +1,4 @@
-//! From the settings of a database to the tool that makes its backups, and from
-//! the record of a backup to the tool that brings it back.
+//! Finds the tool for the settings of a database, and the tool that restores a recorded backup.
 
 use super::Error;
 use crate::config::{Config, DatabaseConfig, Tool};
@@ -10,8 +9,11 @@ use crate::tools::{
     Programs,
 };
 
-/// The tool that is configured for `database`, which `server` reaches. `auto` has
-/// to be decided before; pg_dump stands for it until then.
+/// Returns the tool that is configured for `database`. `server` is the connection to the database.
+/// `auto` must be replaced before; until then it means pg_dump.
+///
+/// # Errors
+/// Fails if the configured tool is unknown or a setting is wrong.
 pub fn adapter_for(
     config: &Config,
     database: &DatabaseConfig,
@@ -61,8 +63,8 @@ pub fn adapter_for(
     })
 }
 
-/// The tool that brings `backup` back; `None` when it is none of those that leave
-/// the bytes to us.
+/// Returns the tool that restores `backup`. Returns `None` for tools whose bytes this program does not
+/// store.
 pub fn restorer_of(backup: &Backup, programs: &Programs) -> Option<Box<dyn Adapter>> {
     let name = backup.tool.name.as_str();
     if name == Program::PgDump.name() {

@@ -1,22 +1,21 @@
-//! How many rows each table has, recorded with a dump for restore tests to
-//! compare.
+//! The numbers of rows of the tables. They are recorded with a dump, and restore tests compare them.
 
 use serde_json::{Value, json};
 
 use crate::domain::Metadata;
 use crate::pg::{self, Client, ConnInfo, Table, TableSum};
 
-/// The fact of the metadata that has them.
+/// The key of the row counts in the metadata.
 pub const ROW_COUNTS: &str = "row_counts";
 /// The version of the checksums that are recorded and compared. Records of earlier versions of this
 /// program do not have the field and use another checksum.
 const SUMS: u64 = 2;
-/// Records are read by every command, so there is an end to what they hold.
+/// The maximum number of tables in a record. It is limited because every command reads records.
 const TABLES_MAX: usize = 5_000;
 const BYTES_MAX: usize = 512 << 10;
 
-/// What is recorded of the tables that are there in `snapshot`. That it could
-/// not be had is recorded too: it does not make the dump worse.
+/// Returns the row counts and checksums of the tables in `snapshot`, as the value to record. An error
+/// is also recorded, because it does not make the dump worse.
 pub fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value {
     let counted = count(server, snapshot, schemas).map(|(sums, left_out)| {
         let mut value = json!({ "tables": sums, "sums": SUMS });
@@ -27,7 +26,7 @@ pub fn row_counts(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Value 
     });
     counted.unwrap_or_else(|error| {
         let value = json!({ "error": error.to_string() });
-        // The server's words may quote what must not be recorded.
+        // The message of the server may quote text that must not be recorded.
         if is_harmless(&value) { value } else { json!({ "error": "the tables could not be read" }) }
     })
 }
@@ -52,7 +51,8 @@ fn count(server: &ConnInfo, snapshot: &str, schemas: &[&str]) -> Result<(Vec<Val
     Ok((sums, left_out))
 }
 
-/// May it stand in a record? A table may be called like a URL with a password.
+/// Returns true if a record may contain the value. The name of a table may look like a URL with a
+/// password.
 fn is_harmless(value: &Value) -> bool {
     Metadata::try_from(value.clone()).is_ok()
 }
@@ -60,15 +60,15 @@ fn is_harmless(value: &Value) -> bool {
 /// The tables that were counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
-    /// The tables, each with what was found in it.
+    /// The tables, each with its number of rows and its checksum.
     pub tables: Vec<(Table, TableSum)>,
     /// True if the checksums have the same format as those of [`Client::table_sum`]. Otherwise only the
     /// numbers of rows can be compared.
     pub comparable: bool,
 }
 
-/// The tables that were counted, from the metadata of a backup. `Err` says why
-/// there are none although there should be.
+/// Returns the counted tables from the metadata of a backup, or `None` if the tables were not counted.
+/// The inner error says why the counts are missing or unreadable.
 pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Counted, String>> {
     let recorded = metadata.as_map().get(ROW_COUNTS)?;
     if let Some(error) = recorded.get("error").and_then(Value::as_str) {
@@ -106,7 +106,7 @@ mod tests {
         let counted =
             |comparable| Some(Ok(Counted { tables: vec![(table.clone(), sum.clone())], comparable }));
         assert_eq!(read(json!({ "tables": tables, "sums": 2 })), counted(true));
-        // Sums of earlier versions, and of later ones.
+        // Checksums of earlier and of later versions.
         assert_eq!(read(json!({ "tables": tables })), counted(false));
         assert_eq!(read(json!({ "tables": tables, "sums": 3 })), counted(false));
         assert_eq!(read(json!({ "error": "no" })), Some(Err("no".into())));

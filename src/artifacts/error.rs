@@ -1,4 +1,4 @@
-//! What can go wrong before a tool works on a backup, and what a store says through a tool.
+//! Errors before a tool works on a backup, and errors of a store that a tool passes on.
 
 use std::io;
 
@@ -10,16 +10,16 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The configured tool is none of those that are known.
+    /// The configured tool is unknown.
     #[error("there is no tool `{name}`")]
     UnknownTool {
-        /// What was configured.
+        /// The configured name.
         name: String,
     },
 }
 
 impl Error {
-    /// May the same succeed later, with the same configuration?
+    /// Returns true if the same call may succeed later with the same configuration.
     pub fn retry(&self) -> bool {
         match self {
             Self::Config(error) => error.retry(),

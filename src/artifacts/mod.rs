@@ -1,9 +1,9 @@
-//! The bytes of a backup as what a tool reads and writes.
+//! The bytes of a backup as a tool reads and writes them.
 //!
-//! A tool knows neither stores nor records: it reads from a [`Source`](crate::tools::adapter::Source)
-//! and writes into a [`Sink`](crate::tools::adapter::Sink). Here both are made of the store, and the
-//! tool is found for the configuration of a database or for the record of a backup. Backups, restores
-//! and verifications use this alike.
+//! A tool knows neither stores nor records. It reads from a [`Source`](crate::tools::adapter::Source)
+//! and writes into a [`Sink`](crate::tools::adapter::Sink). This room implements both for the store. It
+//! also finds the tool for the configuration of a database or for the record of a backup. Backups,
+//! restores and verifications share this room.
 
 mod adapters;
 mod counts;

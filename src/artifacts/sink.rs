@@ -1,4 +1,4 @@
-//! Where tools write to, as drafts of the store.
+//! The sinks that tools write into: pending backups of the store.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use crate::domain::{Artifact, Compression, Line};
 use crate::store::{Chunking, FileSummary, PendingBackup, PendingFile};
 use crate::tools::adapter::{Content, Sink, SinkFile};
 
-/// A draft that a tool fills.
+/// A pending backup that a tool fills.
 pub struct DraftSink<'a> {
-    /// The draft.
+    /// The pending backup.
     pub draft: &'a PendingBackup,
-    /// How its files are compressed.
+    /// The compression of its files.
     pub compression: Compression,
 }
 
@@ -72,7 +72,7 @@ fn artifact(summary: &FileSummary) -> io::Result<Artifact> {
     })
 }
 
-/// For tools that keep backups in a repository of their own.
+/// The sink for tools that keep backups in a repository of their own. Every operation fails.
 pub struct NoSink;
 
 impl Sink for NoSink {

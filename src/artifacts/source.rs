@@ -1,4 +1,4 @@
-//! Where tools read from, as the stored bytes of a backup.
+//! The source that tools read from: the stored bytes of a backup.
 
 use std::io::{self, Read};
 

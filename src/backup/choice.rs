@@ -1,42 +1,42 @@
-//! Which commit does a backup belong to?
+//! Chooses the commit of a backup.
 //!
-//! In this order: the commit or branch that was asked for; the commit recorded
-//! in the database; HEAD. So a record says what was in the database, not what
-//! was checked out on the laptop. When what was asked for and what the database
-//! says differ, somebody is wrong, and nothing is written.
+//! The order is: the requested commit or branch, the commit recorded in the database, HEAD. Therefore a
+//! record has the commit of the database and not the one that is checked out on the laptop. If the
+//! requested commit differs from the commit recorded in the database, one of them is wrong, and nothing
+//! is written.
 
 use crate::domain::{CommitId, Line, Metadata};
 use crate::git::{self, Oid, Repository};
 
 use super::Error;
 
-/// What was asked for.
+/// The requested commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Asked {
-    /// Nothing.
+    /// None.
     #[default]
     Nothing,
-    /// This revision.
+    /// A revision.
     Revision(String),
-    /// The tip of this branch.
+    /// The tip of a branch.
     Branch(String),
-    /// The commit recorded in the database, and this revision where there is none.
+    /// The commit recorded in the database, or this revision if none is recorded.
     Unmarked(String),
 }
 
-/// The commit of a backup, and how it was chosen.
+/// The commit of a backup, and the source of the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// The schema commit.
     pub commit: CommitId,
-    /// The branch it stands for.
+    /// The branch of the commit.
     pub branch: Option<Line>,
     source: &'static str,
     mark: Option<String>,
 }
 
 impl Chosen {
-    /// What the record says about the choice.
+    /// Returns the facts about the choice for the record.
     pub fn to_metadata(&self) -> Metadata {
         let mut metadata = Metadata::default();
         metadata.insert("commit_source", self.source);
@@ -47,8 +47,11 @@ impl Chosen {
     }
 }
 
-/// Chooses. `mark` is the commit recorded in the database `database`; with
-/// `force` it loses against what was asked for.
+/// Chooses the commit. `mark` is the commit recorded in the database `database`. With `force` the
+/// requested commit takes precedence over it.
+///
+/// # Errors
+/// Fails if the requested commit or `mark` is not in the repository, or if they differ without `force`.
 pub fn choose(
     repository: &Repository,
     asked: &Asked,
@@ -79,7 +82,7 @@ pub fn choose(
     Ok(Chosen { commit, branch, source, mark: mark.map(str::to_owned) })
 }
 
-/// The commit that the database names, if this repository has it.
+/// Returns the commit recorded in the database. Fails if this repository does not have it.
 fn marked(repository: &Repository, mark: &str, database: &str) -> Result<Oid, Error> {
     let unknown = || Error::MarkUnknown { database: database.to_owned(), mark: mark.to_owned() };
     let commit: CommitId = mark.parse().map_err(|_| unknown())?;

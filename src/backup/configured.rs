@@ -1,5 +1,4 @@
-//! A backup of a configured database, with the ledger, the store and the tool of the
-//! workspace.
+//! A backup of a configured database, with the ledger, the store and the tool of the workspace.
 
 use std::path::Path;
 
@@ -13,10 +12,11 @@ use crate::workspace::{Workspace, connect, places, store};
 use super::Error;
 use super::create::{Request, Surroundings, Unsuccessful, create};
 
-/// Replaces the tool `auto` by the one for the size of the database.
+/// Replaces the tool `auto` by the tool for the size of the database. If the server is unreachable, it
+/// only warns. Fails if the workspace cannot be opened.
 pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), Error> {
     let server = connect::conninfo(workspace, &request.database)?;
-    // A server that cannot be reached is a failed backup, and is found out again later.
+    // With an unreachable server the backup fails later, and the failure is recorded then.
     match decide(&mut request.database, &server) {
         Err(Error::Pg(error)) => {
             workspace.reporter().warning(&format!("the size of the database is not known: {error}"));
@@ -26,8 +26,8 @@ pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), E
     }
 }
 
-/// Makes a backup in the directory `output` or the store `store`, else in the configured
-/// place. The outer error is one from before the backup was recorded.
+/// Makes a backup in the directory `output` or the store `store`, or else in the configured
+/// destination. The outer error is one that occurred before the backup was registered.
 pub fn create_configured(
     workspace: &Workspace,
     request: &Request,
@@ -57,7 +57,7 @@ pub fn create_configured(
     Ok(create(&surroundings, request))
 }
 
-/// Decides what `auto` means, by the size of the database.
+/// Replaces the tool `auto` by pg_dump or pg_basebackup, depending on the size of the database.
 fn decide(database: &mut DatabaseConfig, server: &ConnInfo) -> Result<(), Error> {
     if database.tool.value == Tool::Auto {
         let size = Client::connect(server, connect::APPLICATION)?.facts()?.database_size_bytes;

@@ -1,14 +1,13 @@
 //! Makes a backup with the tool of its database and records it.
 //!
-//! The order is what makes it safe to die anywhere: the record says
-//! `in_progress`, and whose process works on it, before the first byte; the
-//! bytes get their name when all of them are on disk; only then the record says
-//! `completed`. What dies in between leaves a record that others can see to be
-//! interrupted, and at most a partial directory that the next run removes.
+//! The process may crash at any time, because the order of the steps is fixed. First, the record gets
+//! the status `in_progress` and the process that works on the backup. Then the tool writes the bytes.
+//! The bytes get their final name when all of them are on disk. Only then the record gets the status
+//! `completed`. After a crash the record can be recognized as interrupted. At most a partial directory
+//! is left over, and the next run removes it.
 //!
-//! The same backup may be tried again, under the same id: each attempt has a
-//! number and bytes of its own, so that what a lost attempt still does is
-//! neither believed nor in the way.
+//! A failed backup may be retried with the same id. Each attempt has a number and separate bytes.
+//! Therefore a stale attempt cannot change the record or the bytes of its successor.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -34,54 +33,54 @@ use super::choice::{Asked, Chosen, choose};
 use super::error::{Error, NotAgain};
 use super::migrations::{MIGRATIONS, migrations};
 
-/// What is to be backed up and how.
+/// The backup to make and its options.
 #[derive(Debug)]
 pub struct Request {
-    /// The id of the backup, where somebody has decided on it before. When it is
-    /// registered already, this is its next attempt.
+    /// The id of the backup, if it was chosen before. If the backup is registered already, this run is
+    /// its next attempt.
     pub id: Option<BackupId>,
-    /// The type that is wanted.
+    /// The requested type.
     pub kind: BackupType,
-    /// The database, with everything that the command line said about it.
+    /// The database with its configuration and the options of the command line.
     pub database: DatabaseConfig,
-    /// What was asked for as the commit.
+    /// The requested commit.
     pub asked: Asked,
-    /// The commit recorded in the database does not count.
+    /// True if the commit recorded in the database is ignored.
     pub force: bool,
-    /// The name of the backup; without one, the database and the time.
+    /// The name of the backup; the default has the database and the time.
     pub name: Option<BackupName>,
-    /// Its tags.
+    /// The tags of the backup.
     pub tags: BTreeMap<TagKey, Line>,
 }
 
-/// What a run needs to have around it.
+/// The environment of a run.
 pub struct Surroundings<'a> {
-    /// Where it is recorded.
+    /// The ledger that records the backup.
     pub ledger: Ledger<'a>,
-    /// What time it is.
+    /// The clock.
     pub clock: &'a dyn Clock,
-    /// How to reach the database.
+    /// The connection to the database.
     pub server: ConnInfo,
-    /// Where the client programs of PostgreSQL are.
+    /// The client programs of PostgreSQL.
     pub programs: Programs,
-    /// The tool that makes it.
+    /// The tool that makes the backup.
     pub adapter: Box<dyn Adapter>,
-    /// Where the bytes go; `None` when the tool has a repository of its own.
+    /// The destination of the bytes; `None` if the tool has a repository of its own.
     pub place: Option<BackupDestination>,
-    /// What it takes to reach the stores of earlier backups.
+    /// The credentials and keys of the stores of earlier backups.
     pub access: Access,
-    /// Whom to tell how far it is.
+    /// The receiver of progress reports.
     pub progress: &'a dyn Progress,
 }
 
 /// A run that did not make a backup.
 #[derive(Debug)]
 pub struct Unsuccessful {
-    /// Why.
+    /// The cause.
     pub error: Box<Error>,
-    /// What the ledger says about it, when it was registered.
+    /// The record, if the backup was registered.
     pub entry: Option<Box<Entry>>,
-    /// Why the ledger does not say that it failed, when it should.
+    /// The reason why the failure is not recorded although it should be.
     pub not_recorded: Option<Box<ledger::Error>>,
 }
 
@@ -91,8 +90,10 @@ impl<E: Into<Error>> From<E> for Unsuccessful {
     }
 }
 
-/// Makes the backup. Everything that goes wrong after the commit is known is
-/// recorded. A backup that is completed already is not made again.
+/// Makes the backup. If it is completed already, returns its record.
+///
+/// # Errors
+/// Fails if the backup could not be made. Every failure after the choice of the commit is recorded.
 pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Unsuccessful> {
     let registered = registered(around, request)?;
     if let Some(entry) = registered.as_ref().filter(|entry| entry.backup.status == Status::Completed) {
@@ -105,7 +106,7 @@ pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Uns
     };
     let name = request.database.name.as_str();
     let choice = |mark: Option<&str>| choose(repository, &asked, mark, name, request.force);
-    // A revision that does not exist is said before the server is asked.
+    // An unknown revision is reported before the first connection to the server.
     if asked != Asked::Nothing {
         choose(repository, &asked, None, name, true)?;
     }
@@ -137,8 +138,7 @@ pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Uns
     made.and_then(|made| run.complete(made)).map_err(|error| failed(around, entry.clone(), error))
 }
 
-/// The record, when the backup that is to be made is registered already and may
-/// be tried again.
+/// Returns the record if the backup is registered already. Fails if it cannot be retried.
 fn registered(around: &Surroundings<'_>, request: &Request) -> Result<Option<Entry>, Error> {
     let Some(id) = request.id else { return Ok(None) };
     let entry = match around.ledger.by_id(id) {
@@ -158,8 +158,8 @@ fn registered(around: &Surroundings<'_>, request: &Request) -> Result<Option<Ent
     }
 }
 
-/// Whether another process of this machine is known to work on it. One of
-/// another machine has to be known by whoever asks for the next attempt.
+/// Returns true if another process of this machine works on the backup. A process of another machine is
+/// not visible; the caller of the next attempt has to know its state.
 fn is_being_made(backup: &Backup) -> bool {
     let owner = backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref());
     owner.is_some_and(|owner| {
@@ -167,7 +167,7 @@ fn is_being_made(backup: &Backup) -> bool {
     })
 }
 
-/// Begins the next attempt.
+/// Records the start of the next attempt.
 fn again(around: &Surroundings<'_>, entry: &Entry) -> Result<Entry, ledger::Error> {
     let attempt = entry.record.next_attempt();
     let started = Started { attempt, owner: Owner::current().ok(), started_at: None };
@@ -179,8 +179,7 @@ fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
     Ok(Client::connect(&around.server, "git-pggit")?)
 }
 
-/// A database that cannot be reached is a backup that was not made, and the
-/// ledger says so.
+/// Records that the backup failed because the database is unreachable.
 fn unreachable(
     around: &Surroundings<'_>,
     begun: Option<Result<Entry, ledger::Error>>,
@@ -223,8 +222,8 @@ fn register(
     around.ledger.register(&new, &[started.into()])
 }
 
-/// `shop-20261121T034006.123Z`: two in one second have two names. Whole seconds
-/// are written as such.
+/// Returns a name such as `shop-20261121T034006.123Z`. The milliseconds distinguish two backups in one
+/// second; they are omitted if they are zero. Fails if the name is too long.
 pub fn default_name(database: &str, at: Timestamp) -> Result<BackupName, crate::domain::Invalid> {
     let whole = at.as_datetime().timestamp_subsec_millis() == 0;
     let form = if whole { "%Y%m%dT%H%M%SZ" } else { "%Y%m%dT%H%M%S%.3fZ" };
@@ -252,7 +251,7 @@ fn failed(around: &Surroundings<'_>, entry: Entry, error: Error) -> Unsuccessful
     }
 }
 
-/// An error with the errors behind it; the end of what is too long.
+/// Returns the message of an error and of its causes. A longer text is limited to its end.
 fn describe(error: &Error) -> String {
     const MOST: usize = 16 << 10;
     let mut text = error.to_string();
@@ -279,7 +278,7 @@ struct Run<'a> {
     chain: Vec<Backup>,
 }
 
-/// What was made, durable but not published.
+/// The result of the tool: durable, but not published.
 struct Whole {
     draft: Option<PendingBackup>,
     made: Made,
@@ -354,8 +353,8 @@ impl Run<'_> {
         Ok(Some(place.draft(&id, database.name.as_str(), database.compression.value, now)?))
     }
 
-    /// What the bytes of this attempt are called: an attempt that was lost may
-    /// still be at work on its own.
+    /// Returns the name of the bytes of this attempt. It has the number of the attempt, because a stale
+    /// attempt may still write its own bytes.
     fn artifact_id(&self) -> String {
         let id = self.entry.backup.id;
         match self.entry.backup.attempt.as_ref().map_or(1, |attempt| attempt.number) {
@@ -364,7 +363,8 @@ impl Run<'_> {
         }
     }
 
-    /// The bytes of the backups that it builds on, where they are ours.
+    /// Returns the bytes of the backups of the chain. An element is `None` if the tool keeps the bytes
+    /// in a repository of its own.
     fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
             Some(_) if !self.around.adapter.has_repository() => {
@@ -377,8 +377,8 @@ impl Run<'_> {
         self.chain.iter().map(open).collect()
     }
 
-    /// What asks for the schema of the database, as it is backed up: beside the
-    /// tool, which takes longer.
+    /// Returns a function that dumps the schema from the snapshot of the backup. It runs in parallel
+    /// with the tool, which takes longer.
     fn recorder(
         &self,
         order: &Order<'_>,
@@ -397,7 +397,7 @@ impl Run<'_> {
         Ok(Some(move || programs.schema_sql(&spec)))
     }
 
-    /// What counts the rows of all tables in the snapshot that is backed up.
+    /// Returns a function that counts the rows of all tables in the snapshot of the backup.
     fn counter<'s>(
         &'s self,
         snapshot: Option<&'s str>,
@@ -419,7 +419,7 @@ impl Run<'_> {
         Some(move || migrations(server, snapshot, &repository, commit, database))
     }
 
-    /// How the place compresses, where the tool does not do it.
+    /// Returns the compression of the destination. It is used if the tool does not compress.
     fn compression(&self) -> Option<Line> {
         let level = self.request.database.compression.value;
         let text = match (self.around.place.as_ref()?, level) {
@@ -466,14 +466,14 @@ impl Run<'_> {
         })
     }
 
-    /// A tool may have built on a backup that nobody has imported yet: then there
-    /// is no record to point to, and only the facts of the tool tell.
+    /// Removes the parent from `basis` if it has no record, because the tool may use a backup that is
+    /// not imported yet. Then only the metadata of the tool names the parent.
     fn recorded(&self, basis: Basis) -> Basis {
         let is_there = |parent: &Dependency| self.around.ledger.by_id(parent.id).is_ok();
         Basis { parent: basis.parent.filter(is_there), ..basis }
     }
 
-    /// Publishes the bytes, then says in the ledger that they are there.
+    /// Publishes the bytes, and then records that the backup is completed.
     fn complete(&self, Whole { draft, made, schema }: Whole) -> Result<Entry, Error> {
         let body = self.completed(draft.as_ref(), made)?;
         let event = self.around.ledger.next_event(&self.entry.record, body.into())?;
@@ -488,30 +488,30 @@ impl Run<'_> {
             Err(error) => error,
         };
         match self.around.ledger.by_id(self.entry.backup.id) {
-            // It counts, although something after it went wrong.
+            // The backup is completed, although a later step failed.
             Ok(entry) if entry.record.event(event.id).is_some() => Ok(entry),
-            // Without a record nobody would ever find these bytes.
+            // Bytes without a record would be garbage that no command finds.
             Ok(_) => {
                 if let (Some(place), Some(published)) = (&self.around.place, &published) {
                     let _ = place.remove(published);
                 }
                 Err(error.into())
             }
-            // Who does not know whether there is a record keeps the bytes.
+            // The bytes are kept if the existence of the record is unknown.
             Err(_) => Err(error.into()),
         }
     }
 }
 
-/// What the ledger is going to say about the bytes; it is kept beside them, so
-/// that they are complete without it.
+/// Returns the record with the completion. It is stored beside the bytes, so that they are usable
+/// without the ledger.
 fn completed_record(record: &Record, event: &Event) -> serde_json::Value {
     let mut completed = record.clone();
     let bytes = completed.add(event.clone()).and_then(|()| completed.to_bytes());
     bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(|| event.to_value())
 }
 
-/// The end of the work when a signal asked for it.
+/// Fails if a signal requested the end of the work.
 fn interrupted() -> Result<(), Error> {
     match interrupt::requested() {
         Some(signal) => Err(Error::Interrupted { signal }),
@@ -524,7 +524,7 @@ fn location(uri: &str) -> Result<Location, Error> {
     parsed.map_err(|error| Error::Ledger(ledger::Error::Invalid(error)))
 }
 
-/// What the server said, and what the tool knows better.
+/// Returns the facts of the server; the facts that the tool knows take precedence.
 fn postgres(facts: &ServerFacts, dbname: &str, known: Option<Postgres>) -> Postgres {
     let known = known.unwrap_or_default();
     let line = |text: &str| Some(Line::lossy(text));

@@ -1,4 +1,4 @@
-//! What can go wrong with a run.
+//! Errors of a backup run.
 
 use crate::domain::{BackupId, CommitId, DatabaseName, Status};
 use crate::process::interrupt::Signal;
@@ -28,23 +28,23 @@ pub enum Error {
     /// The repository, its configuration, a store or the queue cannot be opened.
     #[error(transparent)]
     Workspace(#[from] workspace::Error),
-    /// The tool has no catalogue of backups to look into.
+    /// The tool has no catalogue of backups to import from.
     #[error("{tool} has no catalogue of its own")]
     NoCatalogue {
         /// The tool.
         tool: String,
     },
-    /// The database says that it is at another commit.
+    /// The commit recorded in the database differs from the requested commit.
     #[error("database `{database}` is marked with commit {}, not with {}", mark.short(), chosen.short())]
     MarkDiffers {
         /// The configured database.
         database: String,
         /// The commit recorded in it.
         mark: CommitId,
-        /// The commit that was asked for.
+        /// The requested commit.
         chosen: CommitId,
     },
-    /// The database says that it is at a commit that is not in this repository.
+    /// The commit recorded in the database is not in this repository.
     #[error("database `{database}` is marked with commit {mark}, which is not in this repository")]
     MarkUnknown {
         /// The configured database.
@@ -52,24 +52,24 @@ pub enum Error {
         /// The commit recorded in it.
         mark: String,
     },
-    /// The backup that was named cannot be tried again.
+    /// The backup cannot be retried.
     #[error("backup {backup} cannot be made again: {reason}")]
     NotAgain {
         /// The backup.
         backup: BackupId,
-        /// Why not.
+        /// The reason.
         reason: NotAgain,
     },
-    /// The bytes of a backup that this one builds on cannot be had.
+    /// The bytes of a backup in the chain cannot be read.
     #[error("backup {backup}, which this one builds on, cannot be read")]
     BaseUnreadable {
         /// The backup.
         backup: BackupId,
-        /// Why not.
+        /// The cause.
         #[source]
         source: store::Error,
     },
-    /// A signal ended the run.
+    /// A signal interrupted the run.
     #[error("interrupted ({signal})")]
     Interrupted {
         /// The signal.
@@ -77,22 +77,22 @@ pub enum Error {
     },
 }
 
-/// Why a backup cannot be made again under its id.
+/// The reason why a backup cannot be retried under its id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAgain {
     /// It is expired or deleted.
     #[error("it is {0}")]
     Over(Status),
-    /// It is a backup of another database.
+    /// The backup is one of another database.
     #[error("it is of database `{0}`")]
     OtherDatabase(DatabaseName),
-    /// Another process is making it.
+    /// Another process is making the backup.
     #[error("another process works on it")]
     BeingMade,
 }
 
 impl Error {
-    /// May the same run succeed when it is made again?
+    /// Returns true if the same run may succeed later.
     pub fn retry(&self) -> bool {
         match self {
             Self::Git(error) | Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
@@ -110,7 +110,7 @@ impl Error {
         }
     }
 
-    /// The stable name that a failed record shows.
+    /// Returns the stable name of the failure in the record.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Interrupted { .. }

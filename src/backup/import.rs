@@ -1,8 +1,8 @@
-//! What a tool's own catalogue has, as records of the ledger.
+//! Imports the catalogue of a backup tool into the ledger.
 //!
-//! Importing twice, or in two clones, gives the same records: a backup that was
-//! made through this program has its id in the tool's catalogue, and of any other
-//! everybody derives the same id from what the catalogue says.
+//! Two imports, also in two clones, give the same records. A backup that was made through this program
+//! has its id in the catalogue of the tool. For any other backup every clone derives the same id from
+//! the catalogue.
 
 use std::cell::OnceCell;
 
@@ -18,47 +18,47 @@ use crate::tools::adapter::Catalogued;
 use super::create::default_name;
 use super::{Asked, Error};
 
-/// What is compared with what.
+/// The catalogue to import and its destination.
 pub struct Import<'a> {
-    /// The records.
+    /// The ledger.
     pub ledger: Ledger<'a>,
     /// The tool.
     pub adapter: &'a dyn Adapter,
-    /// The database whose backups the tool has.
+    /// The database that the tool has backups of.
     pub database: &'a DatabaseName,
-    /// The branch whose history says which commit was current; else HEAD.
+    /// The branch whose history gives the commit of a backup; `None` for HEAD.
     pub branch: Option<&'a str>,
 }
 
-/// What became of one backup of the catalogue.
+/// The result for one backup of the catalogue.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was registered.
+    /// The backup was registered.
     Imported(Box<Entry>),
-    /// It was recorded as under way or failed, and is complete.
+    /// The record was in progress or failed; now it is completed.
     Completed(Box<Entry>),
-    /// It was there already.
+    /// The backup was recorded already.
     Known(BackupId),
-    /// It cannot be used, so it was left out.
+    /// The backup is not usable, so it was not imported.
     LeftOut(String),
 }
 
-/// One backup of the catalogue and what became of it.
+/// One backup of the catalogue and its result.
 #[derive(Debug)]
 pub struct Imported {
-    /// What the tool calls it.
+    /// The label of the backup in the catalogue.
     pub label: String,
-    /// What became of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// The catalogue of a tool.
+/// Returns the catalogue of a tool. Fails if the tool has none.
 pub(super) fn catalogue_of(adapter: &dyn Adapter) -> Result<Vec<Catalogued>, Error> {
     let catalogue = adapter.catalogue().map_err(Error::from)?;
     catalogue.ok_or_else(|| Error::NoCatalogue { tool: adapter.name().to_owned() })
 }
 
-/// All records of that tool and database.
+/// Returns all records of the tool and the database.
 pub(super) fn recorded(import: &Import<'_>) -> Result<Vec<Entry>, Error> {
     let filter = Filter {
         databases: vec![import.database.clone()],
@@ -78,7 +78,7 @@ pub(super) fn recorded(import: &Import<'_>) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-/// The record of a backup in the catalogue.
+/// Returns the record of a backup in the catalogue.
 pub(super) fn record_of<'e>(entries: &'e [Entry], item: &Catalogued) -> Option<&'e Entry> {
     let same = |entry: &&Entry| {
         Some(entry.backup.id) == item.known_as() || entry.backup.location.as_ref() == Some(&item.location)
@@ -86,7 +86,10 @@ pub(super) fn record_of<'e>(entries: &'e [Entry], item: &Catalogued) -> Option<&
     entries.iter().find(same)
 }
 
-/// Registers what is there and not recorded.
+/// Registers the backups of the catalogue that have no record, and completes unfinished records.
+///
+/// # Errors
+/// Fails if the catalogue cannot be read or a record cannot be written.
 pub fn import(import: &Import<'_>) -> Result<Vec<Imported>, Error> {
     let catalogue = catalogue_of(import.adapter)?;
     let repository = import.ledger.schema_repository();
@@ -115,13 +118,13 @@ pub fn import(import: &Import<'_>) -> Result<Vec<Imported>, Error> {
     Ok(outcomes)
 }
 
-/// Whether the record does not say what the catalogue says, because nobody was
-/// left to write it.
+/// Returns true if the record is failed or interrupted. Then the backup may be complete in the
+/// catalogue.
 pub(super) fn is_unfinished(backup: &Backup) -> bool {
     backup.status == Status::Failed || is_interrupted(backup)
 }
 
-/// Completes the record of a backup that was made, although its maker died.
+/// Completes the record of a backup that was made although its process crashed.
 fn adopt(import: &Import<'_>, entry: &Entry, item: &Catalogued, entries: &[Entry]) -> Result<Outcome, Error> {
     let decide = |entry: &Entry| {
         if !is_unfinished(&entry.backup) {
@@ -189,13 +192,13 @@ fn register(
     let done = Body::from(completed(item, None, None, Metadata::default()));
     match import.ledger.register(&new, &[done]) {
         Ok(entry) => Ok(Outcome::Imported(Box::new(entry))),
-        // Somebody else was faster.
+        // Another process registered the backup first.
         Err(ledger::Error::Refused { .. }) if import.ledger.by_id(id).is_ok() => Ok(Outcome::Known(id)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The commit that the tool's catalogue names, when this repository has it.
+/// Returns the commit that the catalogue of the tool names, if this repository has it.
 fn annotated(repository: &Repository, item: &Catalogued) -> Result<Option<CommitId>, Error> {
     let Some(commit) = &item.commit else { return Ok(None) };
     match repository.resolve_commit(commit.as_str()) {
@@ -205,7 +208,8 @@ fn annotated(repository: &Repository, item: &Catalogued) -> Result<Option<Commit
     }
 }
 
-/// The backup that this one builds on: of that label, and in the same place.
+/// Returns the parent of this backup in the catalogue: the one with the label of the parent, preferably
+/// at the corresponding location.
 fn parent_of<'c>(item: &Catalogued, catalogue: &'c [Catalogued]) -> Option<&'c Catalogued> {
     let label = item.parent.as_deref()?;
     let beside = item.location.as_str().replace(&item.label, label);
@@ -221,7 +225,7 @@ fn dependency_on(item: &Catalogued, parent: &Catalogued, entries: &[Entry]) -> O
     })
 }
 
-/// What a backup builds on, going by the records only.
+/// Returns the dependency of a backup according to the records.
 fn dependency(item: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
     let label = item.parent.as_deref()?;
     let at = item.location.as_str().replace(&item.label, label);
@@ -255,18 +259,18 @@ fn completed(
         artifacts: Vec::new(),
         started_at: made.started_at,
         completed_at: made.stopped_at,
-        // What says nothing is left out, as everywhere in events.
+        // Events omit absent facts.
         postgres: (made.postgres != Postgres::default()).then(|| made.postgres.clone()),
         tool_version: made.tool_version.as_deref().map(Line::lossy),
         metadata,
     }
 }
 
-/// Which commit of a branch was current when.
+/// The history of a branch, to find the commit that was current at a time.
 struct History<'a> {
     repository: &'a Repository,
     asked: Asked,
-    /// By their first parents, the tip first, each with its time.
+    /// The commits along first parents, the tip first, each with its commit time in Unix seconds.
     commits: OnceCell<Vec<(Oid, i64)>>,
 }
 
@@ -287,14 +291,14 @@ impl History<'_> {
         Ok(self.commits.get_or_init(|| commits))
     }
 
-    /// The commit at that time, and how it was found.
+    /// Returns the commit that was current at `time`, and the kind of the match.
     fn at(&self, time: Timestamp) -> Result<(CommitId, &'static str), Error> {
         let (commits, seconds) = (self.commits()?, time.unix_millis().div_euclid(1000));
         let current = commits.iter().find(|(_, committed_at)| *committed_at <= seconds);
         match (current, commits.last()) {
             (Some((commit, _)), _) => Ok((commit.to_commit(), "current at that time on")),
             (None, Some((first, _))) => Ok((first.to_commit(), "older than the first commit of")),
-            // A branch has a tip.
+            // This cannot happen, because a branch has a tip.
             (None, None) => Ok((self.repository.head()?.to_commit(), "the only commit of")),
         }
     }

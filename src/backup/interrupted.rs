@@ -1,15 +1,15 @@
-//! Records that say `in_progress` though nobody works on them any more.
+//! Records that have the status `in_progress` although no process works on the backup any more.
 
 use crate::domain::{Backup, BackupId, Body, Failed, Failure, Line, Owner, Status};
 use crate::ledger::{self, Change, Entry, Ledger, Row, is_abandoned, is_interrupted};
 use crate::process::{Liveness, is_alive};
 
-/// The state as people are told: that of the record, or `interrupted`.
+/// Returns the displayed status: `interrupted`, or else the status of the record.
 pub fn displayed_status(backup: &Backup) -> &'static str {
     displayed(backup.status, owner(backup))
 }
 
-/// The same of a backup in the overview.
+/// Returns the displayed status of a backup in the overview.
 pub fn displayed_row_status(row: &Row<'_>) -> &'static str {
     displayed(row.status(), row.owner().as_ref())
 }
@@ -22,16 +22,16 @@ fn owner(backup: &Backup) -> Option<&Owner> {
     backup.attempt.as_ref().and_then(|attempt| attempt.owner.as_ref())
 }
 
-/// Why a record is not that of an interrupted backup.
+/// The reason why a backup is not interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotInterrupted {
-    /// Nobody is at work on it.
+    /// The backup is not in progress.
     #[error("it is {0}")]
     Over(Status),
-    /// Somebody else records what becomes of it.
+    /// An external program records the result of the backup.
     #[error("no process of git-pggit makes it")]
     External,
-    /// The process lives.
+    /// The process is running.
     #[error("process {} is at work on it", .0.pid)]
     Alive(Owner),
     /// The process is on another machine.
@@ -39,8 +39,8 @@ pub enum NotInterrupted {
     Unseen(Owner),
 }
 
-/// Refuses a backup that was not interrupted. With `force`, somebody says that a process that
-/// cannot be seen is dead.
+/// Fails if a backup was not interrupted. With `force`, the user asserts that a process that is not
+/// visible has ended.
 pub fn check_interrupted(backup: &Backup, force: bool) -> Result<(), NotInterrupted> {
     if backup.status != Status::InProgress {
         return Err(NotInterrupted::Over(backup.status));
@@ -56,18 +56,19 @@ pub fn check_interrupted(backup: &Backup, force: bool) -> Result<(), NotInterrup
     }
 }
 
-/// Records that the attempt of a backup was interrupted, if its process is dead and nobody has
-/// said so. Returns `None` if there is nothing to say.
+/// Records that the attempt of a backup was interrupted, if its process is dead and the record is still
+/// in progress. Returns `None` if nothing was recorded. Fails if the ledger cannot be written.
 pub fn settle_interrupted(ledger: &Ledger<'_>, found: &Entry) -> Result<Option<Entry>, ledger::Error> {
     settle(ledger, found, is_interrupted)
 }
 
-/// The same of a process that is dead because somebody says so: the one of the record `found`.
+/// Records the same if the process of the record `found` is dead according to the user.
 pub fn settle_dead(ledger: &Ledger<'_>, found: &Entry) -> Result<Option<Entry>, ledger::Error> {
     settle(ledger, found, |backup| is_interrupted(backup) || owner(backup) == owner(&found.backup))
 }
 
-/// The same of the backup `id`. Without a record there is nothing to say.
+/// Records that the attempt of the backup `id` was interrupted, if its process is dead. Does nothing if
+/// there is no record.
 pub fn record_interrupted(ledger: &Ledger<'_>, id: BackupId) -> Result<(), ledger::Error> {
     match ledger.by_id(id) {
         Ok(found) => settle_interrupted(ledger, &found).map(drop),

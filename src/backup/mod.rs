@@ -1,4 +1,4 @@
-//! One run of a backup: register, let the tool work, store, complete.
+//! Runs a backup: register, run the tool, store the bytes, record the completion.
 
 mod base;
 mod choice;

@@ -1,4 +1,4 @@
-//! What a tool's own catalogue has against what the ledger says, both ways.
+//! Compares the catalogue of a backup tool with the ledger, in both directions.
 
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status};
 use crate::ledger::{Change, Entry};
@@ -7,20 +7,20 @@ use crate::tools::adapter::Catalogued;
 use super::import::{catalogue_of, is_unfinished, record_of, recorded};
 use super::{Error, Import};
 
-/// In what they differ.
+/// The differences between the ledger and a catalogue.
 #[derive(Debug, Default)]
 pub struct Differences {
-    /// Recorded, and not in the catalogue any more.
+    /// Recorded backups that are missing in the catalogue.
     pub gone: Vec<Entry>,
-    /// In the catalogue, and not recorded.
+    /// Backups of the catalogue that have no record.
     pub unknown: Vec<Catalogued>,
-    /// In both, and not the same.
+    /// Backups in both that differ, each with its differences.
     pub changed: Vec<(Entry, Vec<String>)>,
-    /// How many are the same.
+    /// The number of backups that do not differ.
     pub same: usize,
 }
 
-/// Compares; changes nothing.
+/// Returns the differences and changes nothing. Fails if the catalogue or a record cannot be read.
 pub fn reconcile(import: &Import<'_>) -> Result<Differences, Error> {
     let (catalogue, entries) = (catalogue_of(import.adapter)?, recorded(import)?);
     let mut differences = Differences::default();
@@ -46,7 +46,8 @@ pub fn reconcile(import: &Import<'_>) -> Result<Differences, Error> {
     Ok(differences)
 }
 
-/// Records that a backup is gone.
+/// Records that a backup is missing in the catalogue, as expired and deleted. Fails if the ledger
+/// cannot be written.
 pub fn record_gone(import: &Import<'_>, entry: &Entry) -> Result<Entry, Error> {
     let reason = Line::lossy(&format!("gone from the catalogue of {}", import.adapter.name()));
     let decide = |entry: &Entry| {
@@ -62,7 +63,7 @@ pub fn record_gone(import: &Import<'_>, entry: &Entry) -> Result<Entry, Error> {
     Ok(import.ledger.append_at(&entry.backup.commit, entry.backup.id, decide)?)
 }
 
-/// In what a record and the catalogue differ, in words.
+/// Returns the differences between a record and the catalogue as messages.
 fn changes(backup: &Backup, item: &Catalogued) -> Vec<String> {
     let mut changes = Vec::new();
     match (backup.status, &item.usable) {

@@ -1,8 +1,7 @@
-//! The profiles of the AWS command line: what `~/.aws` says beside the
-//! environment.
+//! The profiles of the AWS command line: the settings in `~/.aws` that supplement the environment.
 //!
-//! The files are the user's own, so they may name a program that gives
-//! credentials. It is run by others.
+//! The files belong to the user, so they may name a program that prints credentials. This module does
+//! not run the program.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,20 +9,24 @@ use std::path::{Path, PathBuf};
 
 use super::{Environment, Error};
 
-/// What the chosen profile adds to the environment.
+/// The settings that the chosen profile adds to the environment.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct AwsProfile {
-    /// Variables, as the environment would have them.
+    /// Environment variables and their values.
     pub variables: Vec<(String, String)>,
-    /// A program with its arguments that prints credentials as JSON.
+    /// A program with its arguments. It prints credentials as JSON.
     pub credential_process: Option<Vec<String>>,
 }
 
 type Section = BTreeMap<String, String>;
 
 impl AwsProfile {
-    /// The profile that counts in `environment`; `read` gives the text of a file
-    /// that may be missing. What the environment says counts more and is left out.
+    /// Loads the profile that `environment` selects. `read` returns the text of a file, or `None` if
+    /// the file is missing. The environment takes precedence, so a setting that it has is left out.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be read, if the selected profile does not exist, or if it has unsupported
+    /// settings.
     pub fn load(
         environment: &Environment,
         read: impl Fn(&Path) -> io::Result<Option<String>>,
@@ -54,7 +57,7 @@ impl AwsProfile {
                 None => Ok(Self::default()),
             };
         }
-        // Of a name that is in both, the file of credentials counts.
+        // The credentials file takes precedence over the config file.
         let mut section = config.unwrap_or_default();
         section.extend(credentials.unwrap_or_default());
         Self::of(environment, &section).map_err(|reason| refuse(reason.to_owned()))
@@ -103,7 +106,7 @@ impl AwsProfile {
     }
 }
 
-/// Names only: values are secret.
+/// Prints only the names, because the values are secret.
 impl std::fmt::Debug for AwsProfile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.variables.iter().map(|(name, _)| name)).finish()
@@ -121,8 +124,8 @@ fn file(environment: &Environment, variable: &str, name: &str) -> Option<PathBuf
     }
 }
 
-/// The sections of such a file. Lines that are indented belong to a value that
-/// is of no concern here.
+/// Returns the sections of a file. Indented lines are ignored; they belong to nested values that are
+/// not needed.
 fn sections(text: &str) -> BTreeMap<String, Section> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut current = None;
@@ -149,7 +152,7 @@ fn sections(text: &str) -> BTreeMap<String, Section> {
     sections
 }
 
-/// The words of a command line, as a shell would see them without expanding anything.
+/// Splits a command line into words as a shell does, without expansion.
 fn words(line: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut characters = line.chars();
@@ -226,7 +229,7 @@ mod tests {
         ] {
             let error = load(&[("AWS_PROFILE", name)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(reason), "{error}");
-            // Who brings keys of his own needs no role.
+            // With access keys in the environment the role is not needed.
             let keys = load(&[("AWS_PROFILE", name), ("AWS_ACCESS_KEY_ID", "x")]);
             assert_eq!(keys.is_ok(), name != "nobody", "{name}");
         }

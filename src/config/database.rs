@@ -1,4 +1,4 @@
-//! What is configured for one database.
+//! The configuration of one database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,89 +12,92 @@ use crate::domain::{
     BackupTool, BackupType, Checkpoint, Compression, DatabaseName, DumpOptions, VerifyPolicy, WalMethod,
 };
 
-/// The settings of one database, each with the place it comes from.
+/// The settings of one database, each with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseConfig {
-    /// Its name.
+    /// The name of the database.
     pub name: DatabaseName,
-    /// Where it is; `None` leaves that to libpq's own variables.
+    /// The connection; `None` leaves it to the environment variables of libpq.
     pub url: Option<Setting<DatabaseUrl>>,
-    /// The tool that makes its backups.
+    /// The backup tool.
     pub tool: Setting<BackupTool>,
-    /// The type of backup that is made by default.
+    /// The default type of backups.
     pub backup_type: Setting<BackupType>,
-    /// The options of its dumps.
+    /// The options of dumps.
     pub dump: DumpOptions,
-    /// From which size on the tool `auto` copies the cluster, in bytes.
+    /// The size in bytes from which the tool `auto` uses pg_basebackup.
     pub auto_size: Setting<u64>,
-    /// How a copy of the cluster begins.
+    /// The checkpoint at the begin of a physical backup.
     pub checkpoint: Setting<Checkpoint>,
-    /// How fast it may be, in KiB a second.
+    /// The maximum rate of a physical backup, in KiB per second.
     pub max_rate: Option<Setting<u32>>,
-    /// How the write-ahead log comes along.
+    /// The method that includes the WAL in a physical backup.
     pub wal: Setting<WalMethod>,
-    /// The store that keeps its backups.
+    /// The store of the backups.
     pub store: Option<Setting<String>>,
-    /// Where its backups are kept as plain files instead.
+    /// The directory for backups as plain files, instead of a store.
     pub output: Option<Setting<PathBuf>>,
-    /// How hard they are compressed.
+    /// The compression of the backups.
     pub compression: Setting<Compression>,
-    /// Whether the schema is kept beside the record.
+    /// True if the schema is stored with the record.
     pub record_schema: Setting<bool>,
-    /// Whether rows are counted for restore tests to compare.
+    /// True if rows are counted, so that restore tests can compare them.
     pub record_counts: Setting<bool>,
-    /// How often its backups are verified.
+    /// The policies for verifications.
     pub verify: Vec<Setting<VerifyPolicy>>,
-    /// Queries that are true in a database that was restored as it should be.
+    /// Queries that return true in a correctly restored database.
     pub assertions: Vec<Setting<String>>,
-    /// How long one verification may take.
+    /// The time limit of one verification.
     pub verify_timeout: Setting<Duration>,
-    /// The directory of its migrations, in the tree of the schema history.
+    /// The directory of the migrations, in the tree of the schema history.
     pub migrations: Setting<String>,
-    /// The program that runs them, as words.
+    /// The program that runs the migrations, with its arguments.
     pub migrate: Option<Setting<Vec<String>>>,
-    /// How long it may take.
+    /// The time limit of the migrations.
     pub migrate_timeout: Setting<Duration>,
-    /// The script that masks copies, in the tree of the schema history.
+    /// The script that masks clones, in the tree of the schema history.
     pub mask: Option<Setting<String>>,
-    /// How long one backup may take.
+    /// The time limit of one backup.
     pub timeout: Option<Setting<Duration>>,
-    /// The stanza in pgBackRest.
+    /// The stanza of pgBackRest.
     pub stanza: Option<Setting<String>>,
     /// The number of the repository of pgBackRest.
     pub repo: Option<Setting<u32>>,
     /// The configuration file of pgBackRest.
     pub pgbackrest_config: Option<Setting<PathBuf>>,
-    /// The program of pgBackRest.
+    /// The path of the pgBackRest program.
     pub pgbackrest: Option<Setting<PathBuf>>,
-    /// The server in Barman.
+    /// The server name of Barman.
     pub barman_server: Option<Setting<String>>,
     /// The configuration file of Barman.
     pub barman_config: Option<Setting<PathBuf>>,
-    /// The program of Barman.
+    /// The path of the Barman program.
     pub barman: Option<Setting<PathBuf>>,
-    /// Whom these tools run as.
+    /// The user that the backup tools run as.
     pub tool_user: Option<Setting<String>>,
 }
 
-/// The commands of a tool of one's own, each as words.
+/// The commands of a custom tool, each as a program with its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomTool {
-    /// Makes a backup.
+    /// The command that makes a backup.
     pub backup: Option<Vec<String>>,
-    /// Brings one back.
+    /// The command that restores a backup.
     pub restore: Option<Vec<String>>,
-    /// Proves one.
+    /// The command that verifies a backup.
     pub verify: Option<Vec<String>>,
-    /// Removes one.
+    /// The command that deletes a backup.
     pub delete: Option<Vec<String>>,
-    /// Lists what there is.
+    /// The command that lists the backups.
     pub list: Option<Vec<String>>,
 }
 
 impl Config {
-    /// The settings of `name`, which need not be configured: then they are the
-    /// defaults. `PGGIT_DATABASE_URL` is not looked at, see [`Config::selected`].
+    /// Returns the settings of `name`. For a database that is not configured these are the defaults.
+    /// `PGGIT_DATABASE_URL` is ignored, see [`Config::selected`].
+    ///
+    /// # Errors
+    /// Fails if a value is not valid.
     pub fn database(&self, name: &DatabaseName) -> Result<DatabaseConfig, Error> {
         let settings = self.of(name);
         Ok(DatabaseConfig {
@@ -131,9 +134,11 @@ impl Config {
         })
     }
 
-    /// The settings of the database a command works on: the one it was given,
-    /// else the default one (see [`Config::default_database`]), with the URL of
-    /// the environment if there is one.
+    /// Returns the settings of the database of a command: `explicit`, or else the default one (see
+    /// [`Config::default_database`]). The URL of the environment takes precedence.
+    ///
+    /// # Errors
+    /// Fails if there is no such database or a value is not valid.
     pub fn selected(&self, explicit: Option<&str>) -> Result<DatabaseConfig, Error> {
         let name = self.default_database(explicit)?;
         let mut database = self.database(&name)?;
@@ -143,7 +148,7 @@ impl Config {
         Ok(database)
     }
 
-    /// The commands of the user's own tool `name`.
+    /// Returns the commands of the custom tool `name`. Fails if a value is not valid.
     pub fn custom_tool(&self, name: &str) -> Result<CustomTool, Error> {
         let settings = self.of_tool(name);
         let command = |key| Ok(settings.find(key)?.map(|setting| setting.value));
@@ -156,32 +161,35 @@ impl Config {
         })
     }
 
-    /// The directory of PostgreSQL's client programs.
+    /// Returns the directory of PostgreSQL's client programs. Fails if the value is not valid.
     pub fn pgbin(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         self.general().find(&keys::PG_BIN_DIR)
     }
 
-    /// The directory of scratch clusters.
+    /// Returns the directory of scratch clusters. Fails if the value is not valid.
     pub fn scratch(&self) -> Result<PathBuf, Error> {
         Ok(self.general().get(&keys::SCRATCH_DIR)?.value)
     }
 
-    /// As whom scratch clusters run when we are root.
+    /// Returns the user of scratch clusters if this process runs as root. Fails if the value is not
+    /// valid.
     pub fn scratch_user(&self) -> Result<Option<Setting<String>>, Error> {
         self.general().find(&keys::SCRATCH_USER)
     }
 
-    /// The place of the store with a name, if it is configured.
+    /// Returns the location of the store `name`, if it is configured. Fails if the value is not valid.
     pub fn named_store(&self, name: &str) -> Result<Option<Setting<String>>, Error> {
         self.of_store(name).find(&keys::STORE_URL)
     }
 
-    /// The store that is used when no database is meant.
+    /// Returns the store for commands without a database. Fails if the value is not valid or the name
+    /// is unknown.
     pub fn store(&self) -> Result<Option<Setting<String>>, Error> {
         self.store_of(&self.general(), &keys::STORE)
     }
 
-    /// The place of the store; a name stands for `pggit.store.<name>.url`.
+    /// Returns the location of the store. A name refers to `pggit.store.<name>.url`. Fails if the name
+    /// is unknown.
     fn store_of(&self, settings: &Lookup<'_>, key: &Key<String>) -> Result<Option<Setting<String>>, Error> {
         match settings.find(key)? {
             Some(Setting { value: name, origin }) if is_store_name(&name) => {
@@ -192,29 +200,33 @@ impl Config {
         }
     }
 
-    /// The directory of plain files that is used when no database is given.
+    /// Returns the directory of plain files for commands without a database. Fails if the value is not
+    /// valid.
     pub fn output(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         self.general().find(&keys::PLAIN_DIR)
     }
 
-    /// Further places of bytes, from all configuration scopes.
+    /// Returns further locations of backups, from all configuration scopes. Fails if a value is not
+    /// valid.
     pub fn places(&self) -> Result<Vec<KnownPlace>, Error> {
         let raw = self.everywhere(&keys::PLACE);
         raw.iter().map(|raw| Ok(self.read(&keys::PLACE, raw)?.value)).collect()
     }
 
-    /// The file with the identities that open encrypted stores.
+    /// Returns the file with the identities that decrypt encrypted stores. Fails if the value is not
+    /// valid.
     pub fn store_identity(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         self.general().find(&keys::STORE_IDENTITY)
     }
 
-    /// The file with the passphrase that opens them.
+    /// Returns the file with the passphrase that decrypts encrypted stores. Fails if the value is not
+    /// valid.
     pub fn store_passphrase_file(&self) -> Result<Option<Setting<PathBuf>>, Error> {
         self.general().find(&keys::STORE_PASSPHRASE_FILE)
     }
 
-    /// The repository of the ledger, when it is not that of the schema history,
-    /// whose top is `top`.
+    /// Returns the repository of the ledger; `None` if it is the repository of the schema history.
+    /// `top` is the top directory of the latter. Fails if the value is not valid.
     pub fn repository(&self, top: &Path) -> Result<Option<Setting<PathBuf>>, Error> {
         let set = self.general().find(&keys::REPOSITORY)?;
         let at_top =
@@ -222,7 +234,7 @@ impl Config {
         Ok(set.and_then(at_top))
     }
 
-    /// Whether what is recorded is shared with the remote at once.
+    /// Returns true if new records are pushed to the remote at once. Fails if the value is not valid.
     pub fn syncs_on_write(&self) -> Result<bool, Error> {
         Ok(self.general().get(&keys::SYNC)?.value)
     }

@@ -1,137 +1,137 @@
-//! What can be wrong with a configuration.
+//! Errors and warnings of the configuration.
 
 use super::origin::Origin;
 use super::url::InvalidUrl;
 use crate::domain::{DatabaseName, InvalidDatabaseName};
 
-/// A value that cannot be used, or a choice that cannot be made.
+/// An invalid value, or a choice that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A value is not what its key expects.
+    /// A value does not have the form that its key expects.
     #[error("bad value {} for {}: expected {expected}", shown(.value.as_deref()), place(.key, .origin))]
     Value {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// Where the value stands.
+        /// The origin of the value.
         origin: Origin,
-        /// The value, made printable; `None` when the key has no `=`.
+        /// The value, made printable; `None` if the key has no `=`.
         value: Option<String>,
-        /// What would be right.
+        /// The expected form.
         expected: &'static str,
     },
-    /// A value cannot be used, for a reason of its own.
+    /// A value is refused for a specific reason.
     #[error("bad value {} for {}: {reason}", shown(.value.as_deref()), place(.key, .origin))]
     Reason {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// Where the value stands.
+        /// The origin of the value.
         origin: Origin,
         /// The value, made printable.
         value: Option<String>,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A connection cannot be used. The text is never repeated.
+    /// A connection is refused. The message never repeats the text, because it may contain a password.
     #[error("bad value for {}: {reason}", place(.key, .origin))]
     Url {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// Where the value stands.
+        /// The origin of the value.
         origin: Origin,
-        /// What is wrong with it.
+        /// The reason.
         reason: InvalidUrl,
     },
-    /// A section is named after something that cannot be a database.
+    /// The name of a section is not a valid name of a database.
     #[error("bad database name{}: {reason}", from(.origin))]
     DatabaseName {
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
-        /// What is wrong with it.
+        /// The reason.
         reason: InvalidDatabaseName,
     },
-    /// No store has the name.
+    /// No store with this name is configured.
     #[error("no store is called '{name}'{}", from(.origin))]
     NoStore {
         /// The name.
         name: String,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
     },
-    /// A key has another name now. Its value is not read, so nothing is done without it.
+    /// A key was renamed. Its value is not read, so the command fails instead of running without it.
     #[error("{key}{} is called {new} now", from(.origin))]
     Retired {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
-        /// Its name now.
+        /// The new name of the key.
         new: String,
     },
-    /// The database that was asked for is not configured.
+    /// The requested database is not configured.
     #[error("unknown database '{name}'{}", from(.origin))]
     UnknownDatabase {
-        /// The name that was asked for.
+        /// The requested name.
         name: DatabaseName,
-        /// Who asked for it.
+        /// The origin of the request.
         origin: Origin,
-        /// The names there are.
+        /// The configured names.
         known: Vec<DatabaseName>,
-        /// The one that was probably meant.
+        /// The most similar configured name, if any.
         nearest: Option<DatabaseName>,
     },
-    /// There is none to take.
+    /// No database is configured.
     #[error("no database is configured")]
     NoDatabase,
-    /// There are several, and none was chosen.
+    /// Several databases are configured, and none was chosen.
     #[error("which database? {} are configured: {}", .known.len(), names(.known))]
     SeveralDatabases {
-        /// The names there are.
+        /// The configured names.
         known: Vec<DatabaseName>,
     },
     /// A profile of the AWS command line cannot be used.
     #[error("AWS profile '{profile}': {reason}")]
     AwsProfile {
-        /// Its name.
+        /// The name of the profile.
         profile: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's doing: no,
-    /// somebody has to change the configuration.
+    /// Returns true if the same call may succeed later. This is always false, because the user has to
+    /// change the configuration.
     pub fn retry(&self) -> bool {
         false
     }
 }
 
-/// Something that is ignored, but should be known.
+/// A setting that is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A key that does not exist, perhaps misspelt.
+    /// A key that does not exist. It may be misspelt.
     Unknown {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
-        /// The key that was probably meant.
+        /// The most similar key, if any.
         nearest: Option<String>,
     },
-    /// A key of the committed file that has another name now.
+    /// A renamed key in the committed file.
     Retired {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
-        /// Its name now.
+        /// The new name of the key.
         new: String,
     },
-    /// A key that the place it stands in may not set.
+    /// A key that must not be set in this place.
     Untrusted {
-        /// The whole key.
+        /// The full name of the key.
         key: String,
-        /// The place of the setting.
+        /// The origin of the setting.
         origin: Origin,
     },
 }

@@ -1,4 +1,4 @@
-//! The forms of values: how they are read, and the words for what is expected.
+//! The forms of values: the parsers, and the descriptions of the expected forms.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,32 +14,32 @@ use crate::domain::{
 use crate::git::{BranchPatterns, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
-/// Whether values may be shown.
+/// The permission to show the values of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
-    /// They may.
+    /// All values may be shown.
     Public,
-    /// Only good ones: what is refused may hold a password, so it is not repeated.
+    /// Only valid values may be shown. A refused value may contain a password.
     WhenRefused,
-    /// Never: they may hold tokens.
+    /// No value may be shown, because values may contain tokens.
     Secret,
 }
 
-/// How values are read, and what is expected of them.
+/// The parser of values, and the description of the expected form.
 pub(super) struct ValueForm<T> {
     reader: Reader<T>,
     expected: &'static str,
     secrecy: Secrecy,
-    /// Whether a key without `=` is `true`.
+    /// True if a key without `=` means `true`.
     flag: bool,
 }
 
 enum Reader<T> {
-    /// Reads a text.
+    /// Parses a text.
     Text(fn(&str) -> Option<T>),
-    /// Reads a text, and says why not.
+    /// Parses a text, or returns the reason of the refusal.
     Reasoned(fn(&str) -> Result<T, Refused>),
-    /// Reads a path, which need not be UTF-8; `~/` stands for the second.
+    /// Parses a path, which need not be UTF-8. `~/` stands for the second argument.
     Path(fn(&OsStr, Option<&OsStr>) -> Option<T>),
 }
 
@@ -48,28 +48,28 @@ impl<T> ValueForm<T> {
         Self { reader, expected, secrecy: Secrecy::Public, flag: false }
     }
 
-    /// Texts that `read` reads.
+    /// Creates a form of texts that `read` parses.
     pub(super) const fn text(read: fn(&str) -> Option<T>, expected: &'static str) -> Self {
         Self::new(Reader::Text(read), expected)
     }
 
-    /// Texts that `read` reads or refuses for a reason of its own.
+    /// Creates a form of texts that `read` parses or refuses with a reason.
     const fn reasoned(read: fn(&str) -> Result<T, Refused>, expected: &'static str) -> Self {
         Self::new(Reader::Reasoned(read), expected)
     }
 
-    /// Paths.
+    /// Creates a form of paths.
     const fn path(read: fn(&OsStr, Option<&OsStr>) -> Option<T>, expected: &'static str) -> Self {
         Self::new(Reader::Path(read), expected)
     }
 
-    /// A key without `=` is `true`.
+    /// Returns the form in which a key without `=` means `true`.
     pub(super) const fn flag(mut self) -> Self {
         self.flag = true;
         self
     }
 
-    /// Values may be shown only as far as `secrecy` allows.
+    /// Returns the form with the permission to show values.
     const fn secret(mut self, secrecy: Secrecy) -> Self {
         self.secrecy = secrecy;
         self
@@ -83,7 +83,7 @@ impl<T> ValueForm<T> {
         self.secrecy
     }
 
-    /// Reads a value; `None` is a key without `=`.
+    /// Parses a value; `None` is a key without `=`. Fails if the value does not have this form.
     pub(super) fn read(&self, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<T, Refused> {
         let implied = self.flag.then_some(OsStr::new("true"));
         let value = value.or(implied).ok_or(Refused::Form)?;
@@ -96,7 +96,7 @@ impl<T> ValueForm<T> {
 }
 
 impl<T: FromStr> ValueForm<T> {
-    /// The words of a type.
+    /// Creates a form of texts that `T` parses.
     pub(super) const fn parsed(expected: &'static str) -> Self {
         Self::text(|text| text.parse().ok(), expected)
     }
@@ -104,13 +104,13 @@ impl<T: FromStr> ValueForm<T> {
 
 /// The name of a database.
 pub(super) const DATABASE_NAME: ValueForm<DatabaseName> = ValueForm::parsed("the name of a database");
-/// A directory: absolute, or starting with `~/`.
+/// An absolute path of a directory. It may begin with `~/`.
 pub(super) const DIRECTORY: ValueForm<PathBuf> =
     ValueForm::path(value::directory, "an absolute directory, or one below ~/");
-/// A file: absolute, or starting with `~/`.
+/// An absolute path of a file. It may begin with `~/`.
 pub(super) const FILE: ValueForm<PathBuf> =
     ValueForm::path(value::directory, "an absolute path of a file, or one below ~/");
-/// A directory, also relative to the top of the repository; `None` when it is empty.
+/// A directory, also relative to the top of the repository; `None` if it is empty.
 pub(super) const REPOSITORY_DIRECTORY: ValueForm<Option<PathBuf>> = ValueForm::path(
     value::repository,
     "the directory of another git repository: absolute, below ~/, or relative to the top of this one",
@@ -121,19 +121,19 @@ pub(super) const CONNECTION: ValueForm<DatabaseUrl> = ValueForm::reasoned(
     "a postgresql:// URL or a libpq connection string, without a password",
 )
 .secret(Secrecy::WhenRefused);
-/// The place of a store, or its name.
+/// The location of a store, or its name.
 pub(super) const STORE_OR_NAME: ValueForm<String> = ValueForm::text(
     value::store_or_name,
     "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, or the name of a store",
 )
 .secret(Secrecy::WhenRefused);
-/// The place of a store.
+/// The location of a store.
 pub(super) const STORE_PLACE: ValueForm<String> = ValueForm::text(
     value::store,
     "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials",
 )
 .secret(Secrecy::WhenRefused);
-/// The place of a store or of plain files, optionally with the id of the store.
+/// The location of a store or of plain files, optionally with the id of the store.
 pub(super) const KNOWN_PLACE: ValueForm<KnownPlace> = ValueForm::text(
     value::place,
     "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, and behind it the \
@@ -154,11 +154,11 @@ pub(super) const TREE_PATH: ValueForm<String> =
     ValueForm::text(value::tree_path, "a path relative to the top of the repository, without ..");
 /// One line of text.
 pub(super) const LINE: ValueForm<Line> = ValueForm::parsed("one line of text");
-/// Yes or no, in git's words for it.
+/// A boolean in git's syntax.
 pub(super) const BOOLEAN: ValueForm<bool> = ValueForm::text(value::boolean, "true or false").flag();
-/// A number with a unit.
+/// A duration.
 pub(super) const DURATION: ValueForm<Duration> = ValueForm::reasoned(value::duration, DURATION_FORM);
-/// When backups are made by themselves.
+/// The schedule of backups.
 pub(super) const SCHEDULES: ValueForm<Schedule> = ValueForm::reasoned(
     value::schedule,
     "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
@@ -175,24 +175,24 @@ pub(super) const BRANCHES: ValueForm<BranchPatterns> = ValueForm::reasoned(
 /// Patterns for paths.
 pub(super) const PATHS: ValueForm<PathPatterns> =
     ValueForm::reasoned(value::patterns, "patterns for paths with spaces between them, as in a .gitignore");
-/// Who comes first in the queue.
+/// The priority in the queue.
 pub(super) const PRIORITY: ValueForm<i16> = ValueForm::parsed("a number from -32768 to 32767");
-/// An address for messages.
+/// The address of a webhook.
 pub(super) const ADDRESS: ValueForm<String> =
     ValueForm::text(value::hook, "an http:// or https:// URL without user and password")
         .secret(Secrecy::Secret);
-/// What messages are sent about.
+/// The occasions for notifications.
 pub(super) const OCCASIONS: ValueForm<BTreeSet<Occasion>> =
     ValueForm::text(value::occasions, "some of success, failure, recovered, missed and verification, or all");
-/// An amount of data a second, in KiB.
+/// A data rate, in KiB per second.
 pub(super) const RATE: ValueForm<u32> =
     ValueForm::text(value::rate, "an amount a second from 32k to 1024M, such as 500k or 100M");
-/// An amount of data, in bytes.
+/// A size, in bytes.
 pub(super) const SIZE: ValueForm<u64> = ValueForm::text(value::size, "a size such as 500MB, 100GB or 2TB");
 /// The name of a user of this machine.
 pub(super) const USER: ValueForm<String> =
     ValueForm::text(value::user, "the name of a user of this machine, other than root");
-/// How often backups are verified.
+/// A policy for verifications.
 pub(super) const VERIFICATION: ValueForm<VerifyPolicy> = ValueForm::text(
     VerifyPolicy::parse,
     "a kind of verification and how often, such as `restore-test every 7d` or `checksum of all every 30d` \
@@ -201,11 +201,11 @@ pub(super) const VERIFICATION: ValueForm<VerifyPolicy> = ValueForm::text(
 /// A query that returns true.
 pub(super) const QUERY: ValueForm<String> =
     ValueForm::text(value::query, "one SQL query that returns one row with one boolean");
-/// One of the tools that are known, or the name of one of one's own.
+/// A built-in backup tool, or the name of a custom one.
 pub(super) const BACKUP_TOOL: ValueForm<BackupTool> = ValueForm::parsed(
     "pg_dump, pg_basebackup, auto, pgbackrest, barman, or the <tool> of a pggit.tool.<tool>.backup",
 );
-/// A name that other programs gave: letters, digits and `._+-`.
+/// A name from another program: letters, digits and `._+-`.
 pub(super) const PLAIN_NAME: ValueForm<String> =
     ValueForm::text(plain_name, "a name of letters, digits, '.', '_', '+' and '-'");
 /// The number of a repository.

@@ -1,4 +1,4 @@
-//! What a key is: its name, who may set it, and how its values are read.
+//! Keys: the name, the scope, the permission to set them, and the form of the values.
 
 use std::ffi::OsStr;
 use std::ops::Deref;
@@ -33,29 +33,29 @@ pub enum Trust {
     Trusted,
 }
 
-/// Everything about a key that does not depend on the type of its values.
+/// The properties of a key that do not depend on the type of its values.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyInfo {
-    /// The last part of its name, as documents write it.
+    /// The last part of the name, as documents write it.
     pub name: &'static str,
-    /// What it belongs to.
+    /// The object that the key belongs to.
     pub reach: Reach,
-    /// Whether every value counts, not only the last one.
+    /// True if every value is used and not only the last one.
     pub several: bool,
-    /// The value that is in force when nobody sets one.
+    /// The value if none is set.
     pub default: Option<&'static str>,
-    /// The environment variable that overrides it.
+    /// The environment variable that overrides the key.
     pub environment: Option<&'static str>,
-    /// Who may set it.
+    /// The places that may set the key.
     pub trust: Trust,
-    /// The name that it had before.
+    /// The former name of the key.
     pub retired: Option<&'static str>,
-    /// What it is for, in one paragraph.
+    /// The purpose of the key, in one paragraph.
     pub doc: &'static str,
 }
 
 impl KeyInfo {
-    /// The name as documents write it: `pggit.<database>.url`.
+    /// Returns the name as documents write it: `pggit.<database>.url`.
     pub fn pattern(&self) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
@@ -65,8 +65,8 @@ impl KeyInfo {
         }
     }
 
-    /// The name for one database, or for one `tool.<tool>` or `store.<store>`; the global ones do
-    /// not care which.
+    /// Returns the name for one database, or for one `tool.<tool>` or `store.<store>`. Global keys
+    /// ignore the argument.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
             Reach::Global => format!("pggit.{}", self.name),
@@ -74,13 +74,13 @@ impl KeyInfo {
         }
     }
 
-    /// Whether both are the same key.
+    /// Returns true if both are the same key.
     pub(super) fn is(&self, other: &Self) -> bool {
         (self.reach, self.name) == (other.reach, other.name)
     }
 }
 
-/// A key whose values are of the type `T`.
+/// A key with values of the type `T`.
 pub struct Key<T> {
     info: KeyInfo,
     form: ValueForm<T>,
@@ -101,63 +101,63 @@ impl<T> Key<T> {
         Self { info, form }
     }
 
-    /// A key of the whole repository that also the committed file may set.
+    /// Creates a key of the whole repository. The committed file may set it, too.
     pub(super) const fn global(name: &'static str, form: ValueForm<T>) -> Self {
         Self::new(Reach::Global, Trust::Policy, name, form)
     }
 
-    /// A key of one database that also the committed file may set.
+    /// Creates a key of one database. The committed file may set it, too.
     pub(super) const fn database(name: &'static str, form: ValueForm<T>) -> Self {
         Self::new(Reach::Database, Trust::Policy, name, form)
     }
 
-    /// A key of a tool of one's own. Only the user may set it.
+    /// Creates a key of a custom tool. Only the user may set it.
     pub(super) const fn tool(name: &'static str, form: ValueForm<T>) -> Self {
         Self::new(Reach::Tool, Trust::Trusted, name, form)
     }
 
-    /// A key of a store with a name. Only the user may set it.
+    /// Creates a key of a named store. Only the user may set it.
     pub(super) const fn store(name: &'static str, form: ValueForm<T>) -> Self {
         Self::new(Reach::Store, Trust::Trusted, name, form)
     }
 
-    /// Only the user may set it.
+    /// Returns the key for which only the user may set values.
     pub(super) const fn trusted(mut self) -> Self {
         self.info.trust = Trust::Trusted;
         self
     }
 
-    /// Every value counts, not only the last one.
+    /// Returns the key with every value used and not only the last one.
     pub(super) const fn several(mut self) -> Self {
         self.info.several = true;
         self
     }
 
-    /// The value that is in force when nobody sets one.
+    /// Returns the key with a default value.
     pub(super) const fn default(mut self, value: &'static str) -> Self {
         self.info.default = Some(value);
         self
     }
 
-    /// The environment variable that overrides it.
+    /// Returns the key with an environment variable that overrides it.
     pub(super) const fn environment(mut self, variable: &'static str) -> Self {
         self.info.environment = Some(variable);
         self
     }
 
-    /// The name that it had before.
+    /// Returns the key with its former name.
     pub(super) const fn retired(mut self, name: &'static str) -> Self {
         self.info.retired = Some(name);
         self
     }
 
-    /// What it is for: the text of a comment, which begins with a space.
+    /// Returns the key with its purpose: the text of a comment, which begins with a space.
     pub(super) const fn documented(mut self, comment: &'static str) -> Self {
         self.info.doc = comment.split_at(1).1;
         self
     }
 
-    /// Reads a value; `None` is a key without `=`.
+    /// Parses a value; `None` is a key without `=`. Fails if the value does not have the expected form.
     pub(super) fn read(&self, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<T, Refused> {
         self.form.read(value, home)
     }
@@ -171,18 +171,18 @@ impl<T> Deref for Key<T> {
     }
 }
 
-/// A key, whatever the type of its values is.
+/// A key with values of any type.
 pub trait AnyKey: Sync {
-    /// Everything about it that does not depend on the type.
+    /// Returns the properties that do not depend on the type.
     fn info(&self) -> &KeyInfo;
 
-    /// What a good value looks like, for messages and documents.
+    /// Returns the description of a valid value, for messages and documents.
     fn expected(&self) -> &'static str;
 
-    /// Whether its values may be shown.
+    /// Returns the permission to show values.
     fn secrecy(&self) -> Secrecy;
 
-    /// Tells whether `value` (`None` for a key without `=`) is good for it.
+    /// Fails if `value` is not valid for the key. `None` is a key without `=`.
     fn check(&self, value: Option<&OsStr>, home: Option<&OsStr>) -> Result<(), Refused>;
 }
 

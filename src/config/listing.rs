@@ -1,4 +1,4 @@
-//! Every key with the value that is in force, for people and for documents.
+//! Lists every key with its effective value, for users and for documents.
 
 use std::fmt::Write as _;
 
@@ -13,27 +13,27 @@ use crate::domain::DatabaseName;
 /// One line of the listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The whole key.
+    /// The full name of the key.
     pub key: String,
-    /// The database it belongs to, if it belongs to one.
+    /// The database of the key, if it belongs to one.
     pub database: Option<DatabaseName>,
-    /// The values in force; empty when nobody sets one and there is no default.
-    /// A value that must not be shown is `None`.
+    /// The effective values; empty if none is set and there is no default. A value that must not be
+    /// shown is `None`.
     pub values: Vec<Setting<Option<String>>>,
-    /// The value when nobody sets one.
+    /// The value if none is set.
     pub default: Option<&'static str>,
-    /// Whether what is set can be used.
+    /// True if the values are valid.
     pub valid: bool,
 }
 
 impl Config {
-    /// Every key: the repository's, then those of each database.
+    /// Returns every key: those of the repository, then those of each database.
     pub fn rows(&self) -> Vec<Row> {
         let globals = KEYS.iter().filter(|key| key.reach == Reach::Global).map(|key| self.row(*key, None));
         globals.chain(self.databases().iter().flat_map(|name| self.rows_of(name))).collect()
     }
 
-    /// The keys of one database.
+    /// Returns the keys of one database.
     pub fn rows_of(&self, database: &DatabaseName) -> Vec<Row> {
         KEYS.iter()
             .filter(|key| key.reach == Reach::Database)
@@ -59,7 +59,7 @@ impl Config {
     }
 }
 
-/// The value as text, unless it may hold a password.
+/// Returns the value as text, or `None` if it may contain a password.
 fn shown(key: &dyn AnyKey, raw: &Raw<'_>) -> Setting<Option<String>> {
     let safe = match key.secrecy() {
         Secrecy::Public => true,
@@ -70,7 +70,7 @@ fn shown(key: &dyn AnyKey, raw: &Raw<'_>) -> Setting<Option<String>> {
     Setting { value: safe.then_some(text), origin: raw.origin.clone() }
 }
 
-/// The reference of all keys, in Markdown: `docs/config.md`.
+/// Returns the reference of all keys in Markdown: `docs/config.md`.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for (reach, title) in [

@@ -1,4 +1,4 @@
-//! Looks keys up for the repository, a database, a tool or a store.
+//! Looks up keys for the repository, a database, a tool or a store.
 
 use std::ffi::OsStr;
 
@@ -17,27 +17,27 @@ pub struct Lookup<'a> {
 }
 
 impl Config {
-    /// The settings of the whole repository.
+    /// Returns the settings of the whole repository.
     pub fn general(&self) -> Lookup<'_> {
         Lookup { config: self, subsection: None }
     }
 
-    /// The settings of `database`, which need not be configured.
+    /// Returns the settings of `database`, which need not be configured.
     pub fn of(&self, database: &DatabaseName) -> Lookup<'_> {
         Lookup { config: self, subsection: Some(database.as_str().into()) }
     }
 
-    /// The settings of the user's own tool `tool`.
+    /// Returns the settings of the custom tool `tool`.
     pub(super) fn of_tool(&self, tool: &str) -> Lookup<'_> {
         Lookup { config: self, subsection: Some([TOOLS, tool.as_bytes()].concat()) }
     }
 
-    /// The settings of the store with the name `store`.
+    /// Returns the settings of the store with the name `store`.
     pub(super) fn of_store(&self, store: &str) -> Lookup<'_> {
         Lookup { config: self, subsection: Some([STORES, store.as_bytes()].concat()) }
     }
 
-    /// Turns `raw` into a value of `key`.
+    /// Parses `raw` as a value of `key`. Fails if it does not have the expected form.
     pub(super) fn read<T>(&self, key: &Key<T>, raw: &Raw<'_>) -> Result<Setting<T>, Error> {
         let value = key.read(raw.value, self.environment.get("HOME"));
         let value = value.map_err(|refused| raw.refused(key, refused))?;
@@ -46,23 +46,23 @@ impl Config {
 }
 
 impl Lookup<'_> {
-    /// Every value of `key` that is in force; none when nobody sets it.
+    /// Returns every effective value of `key`; none if it is not set. Fails if a value is not valid.
     pub fn all<T>(&self, key: &Key<T>) -> Result<Vec<Setting<T>>, Error> {
         let raw = self.config.resolve(key, self.subsection.as_deref());
         raw.iter().map(|raw| self.config.read(key, raw)).collect()
     }
 
-    /// The value of `key`; `None` when nobody sets it.
+    /// Returns the value of `key`; `None` if it is not set. Fails if the value is not valid.
     pub fn find<T>(&self, key: &Key<T>) -> Result<Option<Setting<T>>, Error> {
         Ok(self.all(key)?.pop())
     }
 
-    /// The value of `key`, which has a default.
+    /// Returns the value of `key`, which has a default. Fails if the value is not valid.
     pub fn get<T>(&self, key: &Key<T>) -> Result<Setting<T>, Error> {
         Ok(self.find(key)?.unwrap_or_else(|| self.default(key)))
     }
 
-    /// The default of `key`: its own, else that of the repository's key of the same name.
+    /// Returns the default of `key`: its own, or else that of the repository's key of the same name.
     pub(super) fn default<T>(&self, key: &Key<T>) -> Setting<T> {
         let text = key.default.or_else(|| keys::find(Reach::Global, key.name)?.default);
         let value = text.and_then(|text| key.read(Some(OsStr::new(text)), None).ok());

@@ -1,11 +1,9 @@
-//! The typed configuration: what `git pggit` was told, by whom, and whether it
-//! may be believed.
+//! The typed configuration of `git pggit`: the values, their origins, and the trust in them.
 //!
-//! The room takes values that were read elsewhere (git's configuration, the
-//! committed `.pggitconfig`, the environment) and answers typed questions about
-//! them. It reads no files and writes nothing. Wrong values are errors when
-//! they are asked for, not before, so that one of them does not stop every
-//! command; [`Config::problems`] lists them all.
+//! The room receives values that were read elsewhere: git's configuration, the committed
+//! `.pggitconfig`, and the environment. It returns them with types. It reads no files and writes
+//! nothing. An invalid value is an error only when a command reads it, so that one of them does not
+//! stop every command. [`Config::problems`] lists all of them.
 
 mod automation;
 mod aws;
@@ -50,22 +48,22 @@ use crate::git::config::Entry;
 /// The committed file that may hold policy, at the top of the tree.
 pub const COMMITTED_FILE: &str = ".pggitconfig";
 
-/// Everything that is configured.
+/// The configuration from all places.
 #[derive(Debug, Clone)]
 pub struct Config {
     environment: Environment,
-    /// Those of the committed file first, so that later ones count more.
+    /// The entries. Those of the committed file come first, so that later ones take precedence.
     entries: Vec<Entry>,
     names: BTreeSet<DatabaseName>,
     warnings: Vec<Warning>,
     misplaced: Vec<Error>,
-    /// Keys that have another name now.
+    /// The errors of renamed keys.
     retired: Vec<Error>,
 }
 
 impl Config {
-    /// Takes the values of git's configuration and of the committed file; both
-    /// may hold other sections, which are left alone.
+    /// Loads the values of git's configuration and of the committed file. Sections of other programs
+    /// are ignored.
     pub fn load<'a>(
         git: impl IntoIterator<Item = &'a Entry>,
         committed: impl IntoIterator<Item = &'a Entry>,
@@ -84,29 +82,32 @@ impl Config {
         config
     }
 
-    /// Fails if the user's own configuration has a key that is called otherwise now.
+    /// Fails if the user's own configuration has a renamed key.
     pub fn check_retired(&self) -> Result<(), Error> {
         self.retired.first().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// What was ignored.
+    /// Returns the warnings about ignored settings.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// The names of all configured databases, in order.
+    /// Returns the names of all configured databases, in order.
     pub fn databases(&self) -> Vec<DatabaseName> {
         self.names.iter().cloned().collect()
     }
 
-    /// The entries that configure `name`, as they are written.
+    /// Returns the entries that configure `name`, as they are written.
     pub fn entries_of<'a>(&'a self, name: &'a DatabaseName) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(|e| e.subsection.as_deref() == Some(name.as_str().as_bytes()))
     }
 
-    /// The database to work on: `explicit`, else `PGGIT_DATABASE`, else
-    /// `pggit.database`, else the only one there is. It must be configured,
-    /// unless `PGGIT_DATABASE_URL` says where it is.
+    /// Returns the name of the database of a command: `explicit`, or else `PGGIT_DATABASE`, or else
+    /// `pggit.database`, or else the only configured one. It must be configured unless
+    /// `PGGIT_DATABASE_URL` is set.
+    ///
+    /// # Errors
+    /// Fails if the name is not valid, if the database is not configured, or if there is no single one.
     pub fn default_database(&self, explicit: Option<&str>) -> Result<DatabaseName, Error> {
         let chosen = match explicit {
             Some(text) => {
@@ -133,7 +134,7 @@ impl Config {
         }
     }
 
-    /// Tells whether `value` is good for `key`, before it is written or used.
+    /// Fails if `value` is not valid for `key`. It is called before a value is written or used.
     pub fn check(&self, key: &dyn AnyKey, database: &str, value: &OsStr) -> Result<(), Error> {
         key.check(Some(value), self.environment.get("HOME")).map_err(|refused| {
             let key_name = key.full_name(database).into();

@@ -1,6 +1,6 @@
-//! "Did you mean": the name nearest to a misspelt one.
+//! "Did you mean": the most similar name to a misspelt one.
 
-/// The candidate most like `given`, if one is like it enough to be offered.
+/// Returns the candidate that is most similar to `given`, if it is similar enough.
 pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_ascii_lowercase();
     candidates

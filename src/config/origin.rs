@@ -1,31 +1,31 @@
-//! Where a value comes from.
+//! The origin of a value.
 
 use std::fmt;
 
 use crate::git::config::Scope;
 
-/// The place that gave a value.
+/// The place that sets a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An option of the command.
+    /// An option of the command line.
     CommandLine,
     /// This environment variable.
     Environment(&'static str),
     /// git's configuration.
     Git {
-        /// Which of its levels.
+        /// The scope.
         scope: Scope,
         /// The file, or `command line` for `git -c`.
         file: String,
     },
     /// The `.pggitconfig` in the tree of HEAD.
     Committed,
-    /// Nobody: the built-in default.
+    /// The built-in default.
     Default,
 }
 
 impl Origin {
-    /// One stable word for machines.
+    /// Returns a stable word for machine-readable output.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::CommandLine => "command-line",
@@ -50,12 +50,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and the place that gave it.
+/// A value and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting<T> {
     /// The value.
     pub value: T,
-    /// The place.
+    /// The origin.
     pub origin: Origin,
 }
 

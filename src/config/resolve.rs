@@ -1,10 +1,9 @@
-//! Finds the value that is in force.
+//! Finds the effective value.
 //!
-//! For one key: command line, then environment, then git's configuration
-//! (command, worktree, local, global, system), then the committed
-//! `.pggitconfig`, then the default. A database's own key goes before the
-//! repository's key of the same name, wherever the two stand; only the
-//! environment goes before both.
+//! For one key the order is: command line, then environment, then git's configuration (command,
+//! worktree, local, global, system), then the committed `.pggitconfig`, then the default. The key of a
+//! database takes precedence over the repository's key of the same name, in whatever places they are
+//! set. Only the environment takes precedence over both.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -20,13 +19,13 @@ use super::{Config, nearest};
 use crate::domain::DatabaseName;
 use crate::git::config::{Entry, Scope};
 
-/// The part of all our keys before the first dot.
+/// The first part of all keys of this program, before the first dot.
 pub(super) const SECTION: &str = "pggit";
 
-/// Values longer than this are cut in messages.
+/// Longer values are cut in messages, to this number of characters.
 const SHOWN_CHARS_MAX: usize = 80;
 
-/// A value as it was found.
+/// A value before parsing.
 #[derive(Debug, Clone)]
 pub(super) struct Raw<'a> {
     pub(super) key: Cow<'a, str>,
@@ -35,7 +34,7 @@ pub(super) struct Raw<'a> {
 }
 
 impl Raw<'_> {
-    /// The error for a value that is not what `key` expects.
+    /// Returns the error for a value that `key` refuses.
     pub(super) fn refused(&self, key: &dyn AnyKey, refused: Refused) -> Error {
         let (name, origin) = (self.key.to_string(), self.origin.clone());
         match refused {
@@ -59,11 +58,11 @@ fn cut(value: &OsStr) -> String {
     }
 }
 
-/// The beginnings of the sub-sections for the user's own tools, and for stores with names.
+/// The prefixes of the sub-sections of custom tools and of named stores.
 pub(super) const TOOLS: &[u8] = b"tool.";
 pub(super) const STORES: &[u8] = b"store.";
 
-/// What `entry` configures, going by its place.
+/// Returns the object that `entry` configures, according to its sub-section.
 fn reach_of(entry: &Entry) -> Reach {
     match entry.subsection.as_deref() {
         None => Reach::Global,
@@ -73,13 +72,13 @@ fn reach_of(entry: &Entry) -> Reach {
     }
 }
 
-/// Whether the variable of `key` is not for every database. That of the URL is for the chosen one
-/// only, see [`Config::selected`]. That of the queue is not looked at.
+/// Returns true if the variable of `key` does not hold for every database. The variable of the URL
+/// holds only for the chosen database, see [`Config::selected`]. The variable of the queue is ignored.
 fn is_connection(key: &KeyInfo) -> bool {
     key.is(&keys::URL) || key.is(&keys::QUEUE)
 }
 
-/// Where `entry` stands.
+/// Returns the origin of `entry`.
 fn origin_of(entry: &Entry) -> Origin {
     match entry.scope {
         Scope::Blob => Origin::Committed,
@@ -87,14 +86,15 @@ fn origin_of(entry: &Entry) -> Origin {
     }
 }
 
-/// Whether the place `entry` stands in may set `key`.
+/// Returns true if the place of `entry` may set `key`.
 fn honoured(entry: &Entry, key: &KeyInfo) -> bool {
     key.trust == Trust::Policy || (entry.trusted && entry.scope != Scope::Blob)
 }
 
 impl Config {
-    /// The values in force for `key`, looked up in `subsection` first if it belongs to one. Several
-    /// only for keys that take several; none when nobody sets it.
+    /// Returns the effective values for `key`, those in `subsection` first if the key belongs to one.
+    /// The list has several values only for keys that accept several. It is empty if the key is not
+    /// set.
     pub(super) fn resolve(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
         let own = subsection.map(|_| key).filter(|key| key.reach != Reach::Global);
         let general = match key.reach {
@@ -114,12 +114,12 @@ impl Config {
         general.map(|key| self.written_in(key, None)).unwrap_or_default()
     }
 
-    /// The URL that the environment gives to the chosen database.
+    /// Returns the URL of the environment, which is for the chosen database.
     pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
         self.given(&keys::URL)
     }
 
-    /// The environment's value for `key`.
+    /// Returns the value of the environment for `key`.
     pub(super) fn given(&self, key: &KeyInfo) -> Option<Raw<'_>> {
         let variable = key.environment?;
         let value = self.environment.get(variable)?;
@@ -133,7 +133,7 @@ impl Config {
         honoured.map(|entry| self.raw(entry)).collect()
     }
 
-    /// The values of `key` in the place that counts most.
+    /// Returns the values of `key` in the place with the highest precedence.
     fn written_in(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
         let mut found: Vec<&Entry> = self
             .entries
@@ -151,8 +151,8 @@ impl Config {
         Raw { key: Cow::Owned(entry.name()), value, origin: origin_of(entry) }
     }
 
-    /// Sorts every entry: names of databases, warnings, and errors that belong
-    /// to no known key.
+    /// Collects from the entries the names of databases, the warnings, and the errors that belong to no
+    /// known key.
     pub(super) fn classify(&mut self) {
         for entry in &self.entries {
             let reach = reach_of(entry);
@@ -177,7 +177,7 @@ impl Config {
                             entry.subsection.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                         let (key, new) = (entry.name(), new.full_name(&subsection));
                         let origin = origin_of(entry);
-                        // A committed file must not stop the commands of everybody.
+                        // A committed file must not stop the commands of every user.
                         match origin {
                             Origin::Committed => self.warnings.push(Warning::Retired { key, origin, new }),
                             _ => self.retired.push(Error::Retired { key, origin, new }),
@@ -195,7 +195,7 @@ impl Config {
         }
     }
 
-    /// Everything that is wrong, whether or not it is in the way right now.
+    /// Returns all errors of the configuration, including those that do not affect the current command.
     pub fn problems(&self) -> Vec<Error> {
         let home = self.environment.get("HOME");
         let mut problems: Vec<Error> = self.misplaced.iter().chain(&self.retired).cloned().collect();

@@ -1,4 +1,4 @@
-//! What is configured for backups that happen by themselves.
+//! The configuration of scheduled backups, branch rules and notifications.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,33 +12,33 @@ use crate::git::PathPatterns;
 use crate::policy::BranchRule;
 use crate::schedule::{Schedule, Zone};
 
-/// When backups of a database are made.
+/// The schedule of the backups of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timetable {
     /// The schedules.
     pub schedules: Vec<Schedule>,
-    /// The zone of their times.
+    /// The time zone of the schedules.
     pub zone: Zone,
-    /// How long after its time a backup counts as missed.
+    /// The time after which a scheduled backup counts as missed.
     pub grace: Duration,
 }
 
-/// Who is told about the backups of a database, and of what.
+/// The receivers and the occasions of notifications about the backups of a database.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Notifications {
-    /// Addresses that messages are posted to.
+    /// The addresses of webhooks.
     pub webhooks: Vec<String>,
-    /// The file with the key that they are signed with.
+    /// The file with the key that signs notifications.
     pub secret_file: Option<PathBuf>,
-    /// Programs that are run, with their arguments.
+    /// Programs to run, with their arguments.
     pub commands: Vec<Vec<String>>,
-    /// What about.
+    /// The occasions.
     pub occasions: BTreeSet<Occasion>,
     /// The address that is called after every completed backup.
     pub heartbeat: Option<String>,
 }
 
-/// Without addresses: they may hold tokens.
+/// Leaves out addresses, because they may contain tokens.
 impl std::fmt::Debug for Notifications {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Notifications")
@@ -51,7 +51,8 @@ impl std::fmt::Debug for Notifications {
 }
 
 impl Config {
-    /// When backups of `name` are made.
+    /// Returns the schedule of the backups of `name`. Fails if a value is not valid or names an unknown
+    /// tool.
     pub fn timetable(&self, name: &DatabaseName) -> Result<Timetable, Error> {
         let settings = self.of(name);
         let schedules = settings.all(&keys::SCHEDULE)?;
@@ -74,8 +75,8 @@ impl Config {
         })
     }
 
-    /// What follows when branches move; `None` when nothing does. This is asked
-    /// after every commit: it looks at little when there is nothing to see.
+    /// Returns the rule for moved branches; `None` if there is none. It runs after every commit, so
+    /// without a rule it reads only one key. Fails if a value is not valid.
     pub fn merge_rule(&self, name: &DatabaseName) -> Result<Option<BranchRule>, Error> {
         let settings = self.of(name);
         let branches = settings.all(&keys::ON_MERGE)?;
@@ -103,7 +104,8 @@ impl Config {
         Ok(paths.into_iter().map(|setting| setting.value).collect())
     }
 
-    /// Who is told about the backups of `name`.
+    /// Returns the receivers and the occasions of notifications about the backups of `name`. Fails if a
+    /// value is not valid.
     pub fn notifications(&self, name: &DatabaseName) -> Result<Notifications, Error> {
         let settings = self.of(name);
         let webhooks = settings.all(&keys::DATABASE_WEBHOOK)?;

@@ -1,4 +1,4 @@
-//! The rules of precedence and trust, over values written as git writes them.
+//! Tests of the rules of precedence and trust, with values in git's syntax.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -253,7 +253,7 @@ fn sections_that_are_no_databases_are_problems() {
 }
 
 proptest::proptest! {
-    /// A committed file comes from anybody.
+    /// A committed file is not trusted.
     #[test]
     fn no_committed_file_can_make_it_panic(
         bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),

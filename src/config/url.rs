@@ -1,40 +1,38 @@
-//! Where a database is, in libpq's words and without a password.
+//! The connection to a database in libpq's syntax, without a password.
 
 use std::fmt;
 
 use crate::pg::conninfo::{self, Pairs};
 
-/// A connection URL or connection string that holds no secret. Everything else
-/// about it is libpq's business.
+/// A connection URL or connection string without a secret. libpq interprets everything else in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
-/// Why a text is refused. None of them repeats the text, which may hold a
-/// password.
+/// The reason why a text is refused. No message repeats the text, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    /// A password is part of it.
+    /// The text contains a password.
     #[error("it contains a password")]
     Password,
-    /// There is nothing.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// It holds a character no connection string has.
+    /// The text contains a character that is not allowed in a connection string.
     #[error("it contains a control character")]
     Control,
-    /// It is a URL for something else.
+    /// The text is a URL with another scheme.
     #[error("it is not a postgresql:// URL")]
     Scheme,
-    /// The port of a URL is not one; often a password with a `/` in it.
+    /// The port of the URL is not valid. The cause is often a password with a `/` in it.
     #[error("its port is not a number (a '/', '?' or '#' must be written as %2F, %3F or %23)")]
     Port,
-    /// It is not a list of `keyword=value`.
+    /// The text is not a list of `keyword=value`.
     #[error("it is neither a postgresql:// URL nor a libpq connection string (keyword=value ...)")]
     Keywords,
 }
 
 impl DatabaseUrl {
-    /// Checks `text`.
+    /// Parses a connection. Fails if it contains a password or is not valid.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         if text.trim().is_empty() {
             return Err(InvalidUrl::Empty);
@@ -52,7 +50,7 @@ impl DatabaseUrl {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text, which is safe to show.
+    /// Returns the text, which is safe to show.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,7 +68,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Checks what follows the scheme: `[user[:password]@][host[:port][,...]][/db][?...]`.
+/// Checks the part after the scheme: `[user[:password]@][host[:port][,...]][/db][?...]`.
 fn check_url(rest: &str) -> Result<(), InvalidUrl> {
     let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
     let authority = before_query.split(['/', '#']).next().unwrap_or("");
@@ -99,7 +97,7 @@ fn check_url(rest: &str) -> Result<(), InvalidUrl> {
     Ok(())
 }
 
-/// Checks a connection string. Keywords that libpq does not know are its business.
+/// Checks a connection string. Unknown keywords are left to libpq.
 fn check_keywords(text: &str) -> Result<(), InvalidUrl> {
     for pair in Pairs::of(text) {
         let (key, value) = pair.map_err(|_| InvalidUrl::Keywords)?;
@@ -110,7 +108,7 @@ fn check_keywords(text: &str) -> Result<(), InvalidUrl> {
             return Err(InvalidUrl::Password);
         }
         let value = value.map_err(|_| InvalidUrl::Keywords)?;
-        // libpq expands a `dbname` that is a connection string of its own.
+        // libpq expands a `dbname` that is itself a connection string.
         if key.eq_ignore_ascii_case("dbname") && (value.contains("://") || value.contains('=')) {
             DatabaseUrl::parse(&value.replace('\\', ""))?;
         }

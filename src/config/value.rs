@@ -1,5 +1,5 @@
-//! What the values of keys mean. Everything here is pure: text in, value or
-//! nothing out; the caller knows the key and where the text stands.
+//! The parsers of values. They are pure functions from a text to a value. The caller adds the key and
+//! the origin to an error.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -13,12 +13,12 @@ use crate::domain::{Globals, Invalid, Occasion, parse_positive_duration, plain_n
 use crate::git::InvalidPattern;
 use crate::schedule::Schedule;
 
-/// A place that the user has named.
+/// A location that the user has configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPlace {
     /// An absolute directory or a URL.
     pub place: String,
-    /// The id of the store at that place.
+    /// The id of the store at that location.
     pub store_id: Option<String>,
 }
 
@@ -33,7 +33,7 @@ impl FromStr for Globals {
     }
 }
 
-/// Reads a boolean in git's words.
+/// Parses a boolean in git's syntax.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some(true),
@@ -42,12 +42,12 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads a duration above 0.
+/// Parses a duration above 0.
 pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
     parse_positive_duration(text).map_err(|_| Refused::Form)
 }
 
-/// Reads an amount of data a second, in KiB.
+/// Parses a data rate, in KiB per second.
 pub fn rate(text: &str) -> Option<u32> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
@@ -56,11 +56,11 @@ pub fn rate(text: &str) -> Option<u32> {
         _ => return None,
     };
     let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
-    // What pg_basebackup takes.
+    // The range that pg_basebackup accepts.
     number.checked_mul(unit).filter(|rate| (32..=1024 * 1024).contains(rate))
 }
 
-/// Reads a size, in bytes.
+/// Parses a size, in bytes.
 pub(super) fn size(text: &str) -> Option<u64> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;
     let shift = match unit {
@@ -74,67 +74,67 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// Reads a number of jobs.
+/// Parses a number of jobs.
 pub(super) fn jobs(text: &str) -> Option<u16> {
     text.parse().ok().filter(|n| (1..=256).contains(n))
 }
 
-/// Reads the number of a repository.
+/// Parses the number of a repository.
 pub(super) fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| (1..=256).contains(number))
 }
 
-/// Reads a program and its arguments.
+/// Parses a program and its arguments.
 pub(super) fn command(text: &str) -> Option<Vec<String>> {
     let words = shlex::split(text).filter(|_| !text.contains('\0'))?;
     let program = words.first()?;
     (program.starts_with('/') || plain_name(program).is_some()).then_some(words)
 }
 
-/// Reads the name of a schema: anything PostgreSQL could call one.
+/// Parses the name of a schema: any identifier that PostgreSQL allows.
 pub(super) fn schema(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
-/// Reads the name of a user.
+/// Parses the name of a user.
 pub(super) fn user(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-$@\\".contains(c);
     let good = !text.is_empty() && text.len() <= 256 && text.chars().all(plain) && !text.starts_with('-');
     (good && text != "root").then(|| text.to_owned())
 }
 
-/// Reads a query, as far as that can be told without a server.
+/// Parses a query, as far as that is possible without a server.
 pub(super) fn query(text: &str) -> Option<String> {
     const MOST: usize = 64 << 10;
     (!text.trim().is_empty() && !text.contains('\0') && text.len() <= MOST).then(|| text.to_owned())
 }
 
-/// Reads a directory inside of a repository, as git writes it in trees.
+/// Parses a directory inside of a repository, as git writes it in trees.
 pub(super) fn tree_path(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let part = |part: &str| !matches!(part, "" | "." | ".." | ".git");
     (path.split('/').all(part) && !path.chars().any(char::is_control)).then(|| path.to_owned())
 }
 
-/// Reads the place of a store, as far as this room knows about them.
+/// Parses the location of a store. Only the scheme and the absence of credentials are checked here.
 pub(super) fn store(text: &str) -> Option<String> {
     let known = ["/", "file:///", "s3://", "az://", "gs://"].iter().any(|start| text.starts_with(start));
     let plain = !text.contains(['@', '?', '#']) && !text.chars().any(char::is_control);
     (known && plain).then(|| text.to_owned())
 }
 
-/// Whether a text can be the name of a store: `pggit.store.<name>.url`.
+/// Returns true if a text can be the name of a store: `pggit.store.<name>.url`.
 pub fn is_store_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     !text.is_empty() && !text.starts_with('-') && text.chars().all(allowed)
 }
 
-/// Reads the place of a store, or its name.
+/// Parses the location of a store, or its name.
 pub(super) fn store_or_name(text: &str) -> Option<String> {
     if is_store_name(text) { Some(text.to_owned()) } else { store(text) }
 }
 
-/// Parses the place of a store or of plain files. The text may end with a space and the id of the
+/// Parses the location of a store or of plain files. The text may end with a space and the id of the
 /// store.
 pub(super) fn place(text: &str) -> Option<KnownPlace> {
     let id = text.rsplit_once(' ').filter(|(_, id)| id.len() == 36 && uuid::Uuid::try_parse(id).is_ok());
@@ -142,7 +142,7 @@ pub(super) fn place(text: &str) -> Option<KnownPlace> {
     Some(KnownPlace { place: store(place)?, store_id })
 }
 
-/// Reads an absolute path; `~/` stands for `home`.
+/// Parses an absolute path; `~/` stands for `home`.
 pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     let bytes = text.as_bytes();
     if bytes.contains(&0) {
@@ -155,9 +155,9 @@ pub(super) fn directory(text: &OsStr, home: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// Reads the directory of a repository, which may be relative to the top of
-/// another. What begins with a dash was meant to be an option. `Some(None)`: there
-/// is none.
+/// Parses the directory of a repository, which may be relative to the top of another. A text that
+/// begins with a dash is refused, because it was meant to be an option. `Some(None)` means no
+/// directory.
 pub(super) fn repository(text: &OsStr, home: Option<&OsStr>) -> Option<Option<PathBuf>> {
     let bytes = text.as_bytes();
     match bytes.first() {
@@ -168,17 +168,17 @@ pub(super) fn repository(text: &OsStr, home: Option<&OsStr>) -> Option<Option<Pa
     }
 }
 
-/// Reads a schedule. Which tools there are is not looked at.
+/// Parses a schedule. It does not check that the tools exist.
 pub(super) fn schedule(text: &str) -> Result<Schedule, Refused> {
     text.parse().map_err(|invalid: Invalid| Refused::Because(invalid.reason))
 }
 
-/// Reads patterns.
+/// Parses patterns.
 pub(super) fn patterns<T: FromStr<Err = InvalidPattern>>(text: &str) -> Result<T, Refused> {
     text.parse().map_err(|invalid: InvalidPattern| Refused::Because(invalid.to_string()))
 }
 
-/// Reads an address for messages: what it is must not be repeated in errors.
+/// Parses the address of a webhook. Errors must not repeat it.
 pub(super) fn hook(text: &str) -> Option<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -186,7 +186,7 @@ pub(super) fn hook(text: &str) -> Option<String> {
     (plain && !host.is_empty() && !host.contains('@')).then(|| text.to_owned())
 }
 
-/// Reads what messages are sent about.
+/// Parses occasions for notifications.
 pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
     let all = Occasion::ALL.iter().copied();
     let words = text.split_ascii_whitespace();
@@ -197,12 +197,12 @@ pub(super) fn occasions(text: &str) -> Option<BTreeSet<Occasion>> {
     Some(read.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Reads whether commits are signed, which the room `git` decides.
+/// Parses the setting for signed commits, which the room `git` interprets.
 pub(super) fn signing(text: &str) -> Option<String> {
     (text == "require" || boolean(text).is_some()).then(|| text.to_owned())
 }
 
-/// Reads whether what is recorded is shared at once.
+/// Parses the setting for pushing new records at once.
 pub(super) fn on_write(text: &str) -> Option<bool> {
     match text {
         "on-write" => Some(true),
@@ -211,19 +211,19 @@ pub(super) fn on_write(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads how much is logged.
+/// Parses a log level.
 pub(super) fn log_level(text: &str) -> Option<String> {
     matches!(text, "error" | "warn" | "info" | "debug" | "trace").then(|| text.to_owned())
 }
 
-/// Why a value cannot be used.
+/// The reason why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// This is wrong with it.
+    /// The specific reason.
     Because(String),
-    /// It is not of the expected form.
+    /// The value does not have the expected form.
     Form,
-    /// It is not a connection; the value must not be repeated.
+    /// The value is not a connection. It must not be repeated.
     Url(InvalidUrl),
 }
 

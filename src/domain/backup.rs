@@ -1,4 +1,4 @@
-//! The record of one backup: what its events add up to.
+//! The record of one backup, as the state that its events give.
 
 use std::collections::BTreeMap;
 
@@ -333,7 +333,7 @@ impl Backup {
         self.depends_on.first().map(|dependency| dependency.id)
     }
 
-    /// The latest verification of every kind passed, and there is one.
+    /// Returns true if the backup was verified and the latest verification of each kind passed.
     pub fn is_verified(&self) -> bool {
         let mut latest: BTreeMap<VerificationKind, VerificationStatus> = BTreeMap::new();
         for verification in &self.verifications {
@@ -342,7 +342,7 @@ impl Backup {
         !latest.is_empty() && latest.values().all(|status| *status != VerificationStatus::Failed)
     }
 
-    /// The one-line form of its tags: `pinned,release=2.0`.
+    /// Returns the tags on one line: `pinned,release=2.0`.
     pub fn tags_line(&self) -> String {
         let one = |(key, value): (&TagKey, &Line)| match value.as_str() {
             "" => key.to_string(),

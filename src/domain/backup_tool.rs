@@ -3,25 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The tool that makes a database's backups.
+/// The tool that makes the backups of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupTool {
-    /// PostgreSQL's own logical dump.
+    /// `pg_dump`: logical backups.
     PgDump,
-    /// PostgreSQL's own copy of a cluster.
+    /// `pg_basebackup`: physical backups.
     PgBasebackup,
-    /// One of them, by the size of the database.
+    /// `pg_dump` or `pg_basebackup`, depending on the size of the database.
     Auto,
     /// pgBackRest.
     PgBackRest,
     /// Barman.
     Barman,
-    /// One of the user's own.
+    /// A custom tool of the user.
     Custom(String),
 }
 
 impl BackupTool {
-    /// Those that this program knows.
+    /// The built-in tools with their names.
     pub const KNOWN: &'static [(&'static str, Self)] = &[
         ("pg_dump", Self::PgDump),
         ("pg_basebackup", Self::PgBasebackup),
@@ -30,7 +30,7 @@ impl BackupTool {
         ("barman", Self::Barman),
     ];
 
-    /// The word that configuration and command line use.
+    /// Returns the name in the configuration and on the command line.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Custom(name) => name,
@@ -54,7 +54,9 @@ impl fmt::Display for BackupTool {
     }
 }
 
-/// Reads a name that other programs gave and that is given back to them.
+/// Reads a name that comes from another program and may be passed to one. Returns `None` if the name is
+/// empty, longer than 100 bytes, begins with `-` or `.`, or has other characters than letters, digits
+/// and `._+-`.
 pub fn plain_name(text: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
     let good =

@@ -1,23 +1,25 @@
-//! How a cluster is copied.
+//! Options of physical backups.
 
 use super::words::words;
 
 words! {
-    /// Whether the server hurries with the checkpoint that a copy begins with.
+    /// The speed of the checkpoint at the begin of a physical backup: the option `--checkpoint` of
+    /// pg_basebackup.
     Checkpoint("checkpoint") {
-        /// At once, at the cost of a burst of writes.
+        /// At once, with a burst of writes.
         Fast = "fast",
-        /// In its usual time.
+        /// Spread over the usual time of a checkpoint.
         Spread = "spread",
     }
 }
 
 words! {
-    /// How the write-ahead log that a copy needs comes along.
+    /// The method that includes the WAL in a physical backup: the option `--wal-method` of
+    /// pg_basebackup.
     WalMethod("wal") {
-        /// At the end; the server has to have kept it.
+        /// At the end of the backup. The server must have kept the WAL.
         Fetch = "fetch",
-        /// Over a second connection, while the copy is made.
+        /// Over a second connection, during the backup.
         Stream = "stream",
     }
 }

@@ -1,5 +1,4 @@
-//! One way of writing JSON, so that the same facts are the same bytes and thus
-//! the same git blob in every clone.
+//! Canonical JSON. The same facts are the same bytes, and therefore the same git blob in every clone.
 
 use serde_json::{Map, Value};
 
@@ -12,16 +11,15 @@ pub fn to_canonical_json(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// The same on one line: sorted keys, no spaces, one newline at the end.
+/// Writes `value` on one line, with sorted keys, no spaces and one newline at the end.
 pub fn to_canonical_line(value: &Value) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(&sorted(value)).expect("a JSON value with string keys serialises");
     bytes.push(b'\n');
     bytes
 }
 
-/// Sorts the keys at every level. `serde_json` sorts by itself unless some
-/// crate in the build turns on `preserve_order`; the format must not depend on
-/// that.
+/// Sorts the keys at every level. `serde_json` sorts by itself unless some crate in the build enables
+/// `preserve_order`. The format must not depend on that.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

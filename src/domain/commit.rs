@@ -1,4 +1,4 @@
-//! Names of commits.
+//! Ids of commits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,12 +14,12 @@ use super::{Invalid, text_newtype};
 pub struct CommitId(String);
 
 impl CommitId {
-    /// The hex digits.
+    /// Returns the hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first digits, as many as people commonly read.
+    /// Returns the abbreviated id for messages.
     pub fn short(&self) -> &str {
         &self.0[..10]
     }

@@ -1,7 +1,7 @@
-//! The name under which a PostgreSQL database is configured.
+//! The configured name of a PostgreSQL database.
 //!
-//! It becomes a sub-section of git's configuration, a word in file names and a
-//! column in tables, so it is kept to characters that are safe in all three.
+//! The name is a sub-section of git's configuration, a part of file names and a column in tables.
+//! Therefore it has only characters that are safe in all three.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,25 +17,25 @@ const LENGTH_MAX: usize = 63;
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseName(String);
 
-/// Why a text is not a [`DatabaseName`].
+/// The reason why a text is not a [`DatabaseName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabaseName {
-    /// There is nothing.
+    /// The text is empty.
     #[error("a database name cannot be empty")]
     Empty,
-    /// It has too many characters.
+    /// The text has too many characters.
     #[error("a database name has at most {LENGTH_MAX} characters, not {length}")]
     TooLong {
-        /// The number of characters it has.
+        /// The number of characters.
         length: usize,
     },
-    /// It would be taken for an option or a hidden file.
+    /// The text looks like an option or a hidden file.
     #[error("a database name cannot start with {start:?}")]
     Start {
         /// The first character.
         start: char,
     },
-    /// It stands for something else in git's configuration.
+    /// The name is reserved in git's configuration.
     #[error(
         "a database cannot be called {scope}, or {scope}. and more: that is a section for something else"
     )]
@@ -43,7 +43,7 @@ pub enum InvalidDatabaseName {
         /// The first part of the name.
         scope: &'static str,
     },
-    /// A character is outside of the alphabet.
+    /// A character is not allowed.
     #[error("a database name consists of letters, digits, '.', '_' and '-', not {character:?}")]
     Character {
         /// The first such character.
@@ -54,7 +54,7 @@ pub enum InvalidDatabaseName {
 text_schema!(DatabaseName);
 
 impl DatabaseName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,8 +64,8 @@ impl DatabaseName {
 const SCOPES: [&str; 5] = ["tool", "store", "group", "server", "clone"];
 
 impl DatabaseName {
-    /// Fails if the name stands for something else in the configuration. Records of earlier versions
-    /// can have such a name, so it is a valid one.
+    /// Fails if the name is reserved in the configuration. Records of earlier versions can have such a
+    /// name, so parsing accepts it.
     pub fn check_scope(&self) -> Result<(), InvalidDatabaseName> {
         let first = self.0.split('.').next().unwrap_or_default();
         let scope = SCOPES.iter().find(|scope| first.eq_ignore_ascii_case(scope));

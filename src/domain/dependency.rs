@@ -1,4 +1,4 @@
-//! Which backups need which.
+//! Dependencies between backups.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +29,8 @@ pub struct Dependency {
 }
 
 impl DependencyKind {
-    /// The kind of the arrow from a backup of type `child` to one of type
-    /// `parent`, or why there cannot be one.
+    /// Returns the kind of the dependency of a backup of type `child` on one of type `parent`. Fails
+    /// with the reason if there cannot be one.
     pub fn between(child: BackupType, parent: BackupType) -> Result<Self, String> {
         match (child, parent) {
             (BackupType::Full | BackupType::Snapshot, _) => {
@@ -50,8 +50,8 @@ impl DependencyKind {
     }
 }
 
-/// Checks what a new backup of type `child` may depend on: a full has no
-/// dependency, an incremental or differential exactly one.
+/// Checks the dependencies of a new backup of type `child`. A full backup has none. An incremental or
+/// differential backup has exactly one. Fails with the reason.
 pub fn check_dependencies(
     child: BackupType,
     database: &str,
@@ -128,34 +128,34 @@ pub fn dependency_chain<T, E>(
     Ok(chain)
 }
 
-/// What is wrong with the dependencies of a set of records.
+/// A problem with the dependencies in a set of records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DependencyProblem {
-    /// The record that is needed is not there.
+    /// The required record is missing.
     Missing {
-        /// The backup that needs it.
+        /// The backup that depends on it.
         backup: BackupId,
-        /// The one that is missing.
+        /// The missing backup.
         needs: BackupId,
     },
-    /// The bytes that are needed are gone or were never complete.
+    /// The required bytes were deleted or never complete.
     Unusable {
-        /// The backup that needs it.
+        /// The backup that depends on it.
         backup: BackupId,
-        /// The one that cannot be used.
+        /// The unusable backup.
         needs: BackupId,
-        /// Its status.
+        /// The status of the unusable backup.
         status: Status,
     },
-    /// The backup needs itself, over others or directly.
+    /// The backup depends on itself, directly or indirectly.
     Cycle {
         /// A backup of the cycle.
         backup: BackupId,
     },
 }
 
-/// Looks at all records together: missing and unusable parents, cycles. Only
-/// backups that are completed themselves count for missing and unusable.
+/// Returns the problems of all records together: missing and unusable parents, and cycles. Only
+/// completed backups can have a missing or unusable parent.
 pub fn check_graph<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> BTreeSet<DependencyProblem> {
     let all: BTreeMap<BackupId, &Backup> = backups.into_iter().map(|backup| (backup.id, backup)).collect();
     let mut problems = BTreeSet::new();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, text_newtype};
 
-/// A digest with its algorithm: `blake3:<hex>` for what this program stores;
-/// `sha256:` and `sha512:` are accepted for backups that other tools made.
+/// A digest with its algorithm. This program stores `blake3:<hex>`. `sha256:` and `sha512:` are
+/// accepted for backups of other tools.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
@@ -33,7 +33,7 @@ impl Algorithm {
 }
 
 impl Digest {
-    /// The BLAKE3 digest of `content`.
+    /// Returns the BLAKE3 digest of `content`.
     pub fn of(content: &[u8]) -> Self {
         Self::blake3(blake3::hash(content).as_bytes())
     }
@@ -45,13 +45,13 @@ impl Digest {
         half.fold(0, |number, byte| number << 8 | u128::from(*byte))
     }
 
-    /// The BLAKE3 digest whose 32 bytes are `bytes`.
+    /// Returns the BLAKE3 digest with these bytes.
     pub fn blake3(bytes: &[u8; 32]) -> Self {
         let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { algorithm: Algorithm::Blake3, hex }
     }
 
-    /// The hex digits without the algorithm.
+    /// Returns the hex digits without the algorithm.
     pub fn hex(&self) -> &str {
         &self.hex
     }

@@ -1,4 +1,4 @@
-//! How dumps are written.
+//! Options of dumps.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -23,8 +23,7 @@ words! {
 }
 
 impl DumpFormat {
-    /// What the artifact that holds such a dump is called, before any suffix
-    /// for its compression.
+    /// Returns the name of the artifact with such a dump, without the suffix of its compression.
     pub fn artifact_name(self) -> &'static str {
         match self {
             Self::Custom => "dump.custom",
@@ -34,27 +33,26 @@ impl DumpFormat {
         }
     }
 
-    /// The format of the dump in the artifact `name`; `None` when it is none.
+    /// Returns the format of the dump in the artifact `name`; `None` if it is not a dump.
     pub fn of_artifact(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".zst").unwrap_or(name);
         Self::ALL.iter().copied().find(|format| format.artifact_name() == name)
     }
 }
 
-/// Whether roles and tablespaces, which are in no dump of a database, are taken
-/// along.
+/// The treatment of roles and tablespaces, which are not part of the dump of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Globals {
-    /// With the password hashes of the roles.
+    /// They are dumped with the password hashes of the roles.
     All,
-    /// Without them.
+    /// They are dumped without password hashes.
     NoPasswords,
-    /// Not at all.
+    /// They are not dumped.
     None,
 }
 
 impl Globals {
-    /// The word that configuration and records use.
+    /// Returns the word for the configuration and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "true",
@@ -64,7 +62,7 @@ impl Globals {
     }
 }
 
-/// The options of a dump: what is dumped, and how it is written.
+/// The options of a dump: its content and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DumpOptions {
     /// The format.
@@ -80,11 +78,11 @@ pub struct DumpOptions {
     /// The number of tables that are dumped at the same time. Only the format `directory` can have
     /// more than one.
     pub jobs: Option<NonZeroU32>,
-    /// Whether roles and tablespaces are dumped, too.
+    /// The treatment of roles and tablespaces.
     pub globals: Globals,
 }
 
-/// The fact of the metadata that has the selected schemas.
+/// The key of the selected schemas in the metadata.
 const SCHEMAS: &str = "schemas";
 
 impl DumpOptions {
@@ -140,10 +138,10 @@ impl DumpOptions {
     }
 }
 
-/// How a stored file is compressed.
+/// The compression of a stored file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
     /// By zstd with this level: 1 to 22; negative ones, from -7, are faster still.
     Zstd(i32),

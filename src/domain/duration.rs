@@ -1,30 +1,30 @@
-//! Durations as people write them: `90s`, `30m`, `2h`, `7d`, `2w`.
+//! Durations in the form `90s`, `30m`, `2h`, `7d`, `2w`.
 
 use std::time::Duration;
 
-/// The units, with their seconds.
+/// The units and their length in seconds.
 const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
 
 /// The form of a duration above 0, for messages and documents.
 pub const DURATION_FORM: &str = "a number above 0 and a unit (s, m, h, d or w), such as 90s, 30m or 2h";
 
-/// A text that is no duration.
+/// A text that is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDuration {
-    /// 0 is possible.
+    /// The text is not a duration of 0 or more.
     #[error("expected 0, or a number and a unit (s, m, h, d or w), such as 90s, 30m or 2h")]
     Any,
-    /// 0 is not.
+    /// The text is not a duration above 0.
     #[error("expected {DURATION_FORM}")]
     Positive,
 }
 
-/// Reads a duration: a number and one of `s`, `m`, `h`, `d` and `w`; or `0`.
+/// Reads a duration: a number with a unit `s`, `m`, `h`, `d` or `w`; or `0`. Fails for any other text.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     read(text).ok_or(InvalidDuration::Any)
 }
 
-/// Reads a duration that is not 0.
+/// Reads a duration above 0. Fails for any other text.
 pub fn parse_positive_duration(text: &str) -> Result<Duration, InvalidDuration> {
     read(text).filter(|duration| !duration.is_zero()).ok_or(InvalidDuration::Positive)
 }
@@ -35,13 +35,12 @@ fn read(text: &str) -> Option<Duration> {
     }
     let (unit, unit_s) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
     let digits = text.strip_suffix(unit)?;
-    // A sign would be read, too.
+    // `parse` would accept a sign.
     let number: u32 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
     Some(Duration::from_secs(u64::from(number) * unit_s))
 }
 
-/// Writes whole seconds so that they can be read again, in the largest unit that
-/// fits.
+/// Writes whole seconds in the largest unit that divides them. The text can be read again.
 pub(super) fn duration_text(seconds: u64) -> String {
     let fits = |(_, unit_s): &(char, u64)| seconds.is_multiple_of(*unit_s);
     let (unit, unit_s) = UNITS.into_iter().rev().find(fits).expect("every number is one of seconds");

@@ -1,8 +1,7 @@
 //! Events: the immutable facts that a record is derived from.
 //!
-//! An event is kept as the JSON object it was read as. The typed view beside it
-//! is for the fold; writing it out again gives the same bytes, so fields and
-//! kinds that a newer program added survive an older one.
+//! An event keeps the JSON object that it was read from. The typed view beside it is for the fold.
+//! Writing the event gives the same bytes, so fields and kinds of a newer program survive an older one.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +15,20 @@ use super::{
     record::{EVENT_BYTES_MAX, FORMAT},
 };
 
-/// Why something is not an event.
+/// The reason why a value is not an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// Not even its head can be read.
+    /// The common fields of an event cannot be read.
     #[error("not an event: {0}")]
     Head(String),
-    /// Its head can be read, its own fields not.
+    /// The common fields can be read, the fields of the kind cannot.
     #[error("`{kind}` event {id}: {reason}")]
     Body {
-        /// Its id.
+        /// The id of the event.
         id: EventId,
-        /// Its kind.
+        /// The kind of the event.
         kind: String,
-        /// What is wrong.
+        /// The error.
         reason: String,
     },
 }
@@ -42,30 +41,30 @@ macro_rules! bodies {
             pub struct $name { $($(#[$fdoc])* $(#[serde(rename = $rename)])? pub $field: $type),* }
         )+
 
-        /// What an event says.
+        /// The kind of an event with its fields.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Body {
             $(#[doc = concat!("`", $kind, "`")] $name(Box<$name>),)+
-            /// A kind or a format that this program does not know; kept as it is.
+            /// A kind or a format that this program does not know. The event is kept unchanged.
             Unknown {
-                /// Its kind.
+                /// The name of the kind.
                 kind: String,
             },
-            /// A known kind whose fields make no sense; kept as it is, ignored
-            /// by the fold and reported by `fsck`.
+            /// A known kind with invalid fields. The event is kept unchanged, the fold ignores it, and
+            /// `fsck` reports it.
             Malformed {
-                /// Its kind.
+                /// The name of the kind.
                 kind: String,
-                /// What is wrong.
+                /// The error.
                 reason: String,
             },
         }
 
         impl Body {
-            /// The kinds of this format.
+            /// The names of the kinds of this format.
             pub const KINDS: &'static [&'static str] = &[$($kind),+];
 
-            /// The name of the kind.
+            /// Returns the name of the kind.
             pub fn kind(&self) -> &str {
                 match self {
                     $(Self::$name(_) => $kind,)+
@@ -103,7 +102,7 @@ macro_rules! bodies {
     };
 }
 
-/// Absent facts are left out: a field that is there says something.
+/// Returns true if a field is absent. Absent facts are not written, so every written field has a value.
 fn absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -114,145 +113,145 @@ fn absent(value: &Value) -> bool {
 }
 
 bodies! {
-    /// The backup exists: what it is to be.
+    /// The backup was registered.
     Registered = "registered" {
-        /// Its name.
+        /// The name of the backup.
         name: BackupName,
         /// The configured database.
         database: DatabaseName,
         /// The schema commit.
         commit: CommitId,
-        /// The branch it is made for.
+        /// The branch that the backup is made for.
         branch: Option<Line>,
-        /// What it contains.
+        /// The type of the backup.
         backup_type: BackupType = "type",
-        /// What makes it.
+        /// The tool that makes the backup.
         tool: Tool,
-        /// The backups it needs.
+        /// The backups that it depends on.
         #[serde(default)]
         depends_on: Vec<Dependency>,
-        /// When policy may end its life.
+        /// The time when policy may expire it.
         expires_at: Option<Timestamp>,
-        /// Tags it has from the beginning.
+        /// The tags from the beginning.
         #[serde(default)]
         tags: BTreeMap<TagKey, Line>,
         /// Further facts.
         #[serde(default)]
         metadata: Metadata,
     }
-    /// An attempt begins.
+    /// An attempt began.
     Started = "started" {
         /// 1 for the first.
         attempt: u32,
-        /// The process that works on it, where it is one of ours.
+        /// The process that works on it, if it is a process of this program.
         owner: Option<Owner>,
-        /// When it really began, where that was not now.
+        /// The time of the begin, if it is not the time of the event.
         started_at: Option<Timestamp>,
     }
     /// All bytes are durable.
     Completed = "completed" {
-        /// The attempt that succeeded; without it, whichever is under way.
+        /// The attempt that succeeded; absent for the current one.
         attempt: Option<u32>,
-        /// Where the bytes are.
+        /// The location of the bytes.
         location: Option<Location>,
         /// The id of the store that has the bytes, if it is a store of this program.
         store_id: Option<Line>,
-        /// Size of the content.
+        /// Size of the content, in bytes.
         size_bytes: u64,
-        /// What it takes in the store.
+        /// Size in the store, in bytes.
         stored_bytes: u64,
-        /// How it is compressed.
+        /// The compression.
         compression: Option<Line>,
-        /// Whether it is encrypted.
+        /// The encryption.
         encryption: Option<Encryption>,
-        /// Digest of the main artifact's content.
+        /// The digest of the main artifact's content.
         digest: Option<Digest>,
-        /// What it turned out to contain, where that is not what was registered.
+        /// The actual type, if it differs from the registered one.
         backup_type: Option<BackupType> = "type",
-        /// The backups it turned out to need, where those are not the registered ones.
+        /// The actual dependencies, if they differ from the registered ones.
         depends_on: Option<Vec<Dependency>>,
-        /// All stored pieces.
+        /// All artifacts.
         #[serde(default)]
         artifacts: Vec<Artifact>,
-        /// When it really began, where no `started` event tells.
+        /// The time of the begin, if there is no `started` event.
         started_at: Option<Timestamp>,
-        /// When it really ended, where that was not now.
+        /// The time of the end, if it is not the time of the event.
         completed_at: Option<Timestamp>,
-        /// The server, as it was then.
+        /// The server at the time of the backup.
         postgres: Option<Postgres>,
-        /// Version of the tool that made it.
+        /// The version of the tool.
         tool_version: Option<Line>,
-        /// Further facts, added to those of the registration.
+        /// Further facts. They are added to those of the registration.
         #[serde(default)]
         metadata: Metadata,
     }
     /// The attempt ended without a usable backup.
     Failed = "failed" {
-        /// The attempt that failed; without it, whichever is under way.
+        /// The attempt that failed; absent for the current one.
         attempt: Option<u32>,
-        /// Why.
+        /// The cause.
         error: Failure,
     }
-    /// Policy ended its life.
+    /// Policy expired the backup.
     Expired = "expired" {
-        /// Why.
+        /// The reason.
         reason: Line,
     }
-    /// The bytes are gone.
+    /// The bytes were deleted.
     Deleted = "deleted" {
-        /// Why.
+        /// The reason.
         reason: Line,
     }
-    /// It was verified, with this verdict.
+    /// The backup was verified.
     Verified = "verified" {
-        /// How it was verified; `kind` is the event's own.
+        /// The kind of the verification. `kind` is the kind of the event.
         verification: VerificationKind,
         /// The verdict.
         status: VerificationStatus,
-        /// Evidence.
+        /// The evidence.
         #[serde(default)]
         details: Metadata,
     }
-    /// It was restored, with success.
+    /// The backup was restored successfully.
     Restored = "restored" {
-        /// Beside what was there, or in its place.
+        /// The mode: a clone, or an in-place restore.
         mode: RestoreMode,
-        /// The database or directory that it became.
+        /// The restored database or directory.
         target: Location,
-        /// The commit that this is at.
+        /// The commit of the restored database.
         commit: CommitId,
-        /// Evidence.
+        /// The evidence.
         #[serde(default)]
         details: Metadata,
     }
     /// A tag was set.
     Tagged = "tagged" {
-        /// Its key.
+        /// The key of the tag.
         key: TagKey,
-        /// Its value; empty where it has none.
+        /// The value of the tag; empty if it has none.
         #[serde(default)]
         value: Line,
     }
     /// A tag was removed.
     Untagged = "untagged" {
-        /// Its key.
+        /// The key of the tag.
         key: TagKey,
     }
-    /// It is to be kept whatever policy says.
+    /// The backup is held: policy must not expire it.
     Held = "held" {
-        /// Why.
+        /// The reason.
         reason: Line,
     }
-    /// Holds were lifted: those named here and no others, so that a hold set
-    /// elsewhere at the same time stays.
+    /// Holds were released. Only the named holds are released, so a hold that another clone set at the
+    /// same time stays.
     Released = "released" {
         /// The `held` events.
         holds: Vec<EventId>,
-        /// Why.
+        /// The reason.
         #[serde(default)]
         reason: Line,
     }
-    /// Facts were added, replaced or (with `null`) removed.
+    /// Facts were added or replaced. A `null` removes a fact.
     Annotated = "annotated" {
         /// The facts.
         metadata: Value,
@@ -262,24 +261,24 @@ bodies! {
 /// One immutable change of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its id.
+    /// The id of the event.
     pub id: EventId,
-    /// The record it belongs to.
+    /// The backup that the event belongs to.
     pub backup: BackupId,
-    /// Lamport clock: 1 + the highest that its writer saw in the record.
+    /// Lamport clock: 1 + the highest clock in the record when the event was written.
     pub clock: u64,
-    /// When it happened, by the writer's clock.
+    /// The time of the event by the writer's clock.
     pub at: Timestamp,
-    /// Who did it, as git names people: `Name <mail>`.
+    /// The author in git's form: `Name <mail>`.
     pub by: Line,
-    /// On which machine.
+    /// The machine of the writer.
     pub host: Line,
-    /// What it says.
+    /// The kind of the event with its fields.
     pub body: Body,
     raw: Map<String, Value>,
 }
 
-/// The head that events of every format have.
+/// The common fields of events of every format.
 #[derive(Deserialize)]
 struct Head {
     format: u32,
@@ -295,7 +294,7 @@ struct Head {
 }
 
 impl Event {
-    /// A new event of this format.
+    /// Creates an event of this format.
     pub fn new(
         id: EventId,
         backup: BackupId,
@@ -320,7 +319,7 @@ impl Event {
         Self { id, backup, clock, at, by, host, body, raw }
     }
 
-    /// Reads an event that may come from any version of this program.
+    /// Reads an event of any version of this program. Fails if the common fields cannot be read.
     pub fn from_value(value: Value) -> Result<Self, EventError> {
         let Value::Object(raw) = value else {
             return Err(EventError::Head("it is not a JSON object".to_owned()));
@@ -335,7 +334,7 @@ impl Event {
         Ok(Self { id, backup, clock, at, by, host, body, raw })
     }
 
-    /// Reads JSON text of limited size.
+    /// Reads an event from JSON text. Fails if the text is too long or is not an event.
     pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::Head(format!(
@@ -347,7 +346,8 @@ impl Event {
         Self::from_value(value)
     }
 
-    /// What a writer must check: the event is one this program understands.
+    /// Fails if the event is unknown to this program or has invalid fields. A writer checks this before
+    /// it appends.
     pub fn validate(&self) -> Result<(), EventError> {
         let reason = match &self.body {
             Body::Unknown { .. } => format!("unknown kind or format; known are {}", Body::KINDS.join(", ")),
@@ -361,12 +361,12 @@ impl Event {
         Err(EventError::Body { id: self.id, kind: self.body.kind().to_owned(), reason })
     }
 
-    /// The JSON object, with everything it was read with.
+    /// Returns the JSON object, with all fields that it was read with.
     pub fn to_value(&self) -> Value {
         Value::Object(self.raw.clone())
     }
 
-    /// Position in the order in which a record's events count.
+    /// Returns the sort key of the event within its record.
     pub fn order(&self) -> (u64, Timestamp, EventId) {
         (self.clock, self.at, self.id)
     }

@@ -1,4 +1,4 @@
-//! What the events of a record add up to.
+//! Folds the events of a record into its state.
 //!
 //! The fold is a pure function with a state machine:
 //!
@@ -9,9 +9,9 @@
 //!                 failed ---------------------------------+
 //! ```
 //!
-//! Writers of two clones may produce events that the machine does not allow
-//! together (both settled the same backup). Those that come later in the order
-//! are ignored and named, never an error.
+//! Writers of two clones may append events that the state machine does not allow together. An example:
+//! both record the end of the same backup. The later events in the order are ignored and reported. They
+//! are never an error.
 
 use super::{
     Attempt, Backup, BackupId, Body, Event, EventId, Hold, Metadata, Registered, Restoration,
@@ -39,26 +39,26 @@ impl Believable {
     }
 }
 
-/// An event that changed nothing, and why.
+/// An ignored event and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// The event.
     pub id: EventId,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What the events of one record add up to.
+/// The result of the fold of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded {
-    /// The record's state.
+    /// The state of the backup.
     pub backup: Backup,
     /// The events that changed nothing.
     pub ignored: Vec<Ignored>,
 }
 
-/// Folds the events of the backup `id`; their order in `events` does not
-/// matter. `None` when no event registers it.
+/// Folds the events of the backup `id`. Their order in `events` does not matter. Returns `None` if no
+/// event registers the backup.
 pub fn fold<'a>(id: BackupId, events: impl IntoIterator<Item = &'a Event>) -> Option<Folded> {
     let mut events: Vec<&Event> = events.into_iter().collect();
     events.sort_by_key(|event| event.order());
@@ -80,9 +80,8 @@ pub fn fold<'a>(id: BackupId, events: impl IntoIterator<Item = &'a Event>) -> Op
     state.map(|backup| Folded { backup, ignored })
 }
 
-/// Why the machine does not allow `body` in the state that `backup` is in;
-/// `None` when it does. Writers ask it before they append, the fold while it
-/// reads.
+/// Returns the reason why the state machine does not allow `body` in the state of `backup`, or `None`
+/// if it does. Writers call it before they append. The fold calls it for each event.
 pub fn refusal(backup: Option<&Backup>, body: &Body) -> Option<String> {
     let Some(backup) = backup else {
         return match body {
@@ -123,7 +122,7 @@ pub fn refusal(backup: Option<&Backup>, body: &Body) -> Option<String> {
     (!allowed).then(|| format!("the backup is {}", status.as_str().replace('_', " ")))
 }
 
-/// Is `attempt` one that another attempt has replaced?
+/// Returns true if another attempt has replaced `attempt`.
 fn stale(backup: &Backup, attempt: Option<u32>) -> bool {
     match (attempt, &backup.attempt) {
         (Some(number), Some(current)) => number != current.number,

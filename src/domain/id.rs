@@ -1,8 +1,8 @@
 //! Identifiers of backups, events and jobs.
 //!
-//! All are UUIDs of version 7: unique without coordination, and their order is
-//! the order of their making (to the millisecond). What must not mix has its
-//! own type:
+//! All of them are UUIDs of version 7 (RFC 9562). They are unique without coordination, and sort by the
+//! time of their creation, to the millisecond. Each kind has its own type, so that they cannot be
+//! mixed:
 //!
 //! ```compile_fail
 //! fn show(_: pggit::domain::BackupId) {}
@@ -25,19 +25,19 @@ macro_rules! uuid_newtype {
         pub struct $type(Uuid);
 
         impl $type {
-            /// A new one, made at `at`.
+            /// Creates an id for the time `at`.
             pub fn new(at: Timestamp) -> Self {
                 let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
                 let at = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, (millis % 1000) as u32 * 1_000_000);
                 Self(Uuid::new_v7(at))
             }
 
-            /// Its bytes; their order is that of the ids.
+            /// Returns the bytes. They sort as the ids do.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
 
-            /// The one with these bytes.
+            /// Returns the id with these bytes.
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -72,24 +72,24 @@ macro_rules! uuid_newtype {
 }
 
 uuid_newtype!(
-    /// Names one backup, for ever.
+    /// The id of a backup. It never changes.
     BackupId,
     "backup id"
 );
 uuid_newtype!(
-    /// Names one event, for ever.
+    /// The id of an event. It never changes.
     EventId,
     "event id"
 );
 uuid_newtype!(
-    /// Names one job of the queue, for ever.
+    /// The id of a job of the queue. It never changes.
     JobId,
     "job id"
 );
 
 impl BackupId {
-    /// The id of a backup that was made at `at` and is described by `facts`: for
-    /// everybody who derives it the same one.
+    /// Returns the id of a backup that was made at `at` and is described by `facts`. Every clone
+    /// derives the same id.
     pub fn derived(at: Timestamp, facts: &[&str]) -> Self {
         let mut hash = blake3::Hasher::new();
         for fact in facts {
@@ -102,30 +102,30 @@ impl BackupId {
     }
 }
 
-/// Ids among which others are shortened: to the shortest beginning that no
-/// other of them shares.
+/// A set of ids for abbreviation. An abbreviated id is the shortest prefix that no other id of the set
+/// has.
 #[derive(Debug, Default)]
 pub struct ShortIds(Vec<u128>);
 
 impl ShortIds {
-    /// The fewest characters that are left.
+    /// The minimum length of an abbreviated id, in characters.
     pub const LEAST: usize = 8;
 
-    /// Shortens among `ids`.
+    /// Creates the set of `ids`.
     pub fn among<I: Into<u128>>(ids: impl IntoIterator<Item = I>) -> Self {
         let mut ids: Vec<u128> = ids.into_iter().map(Into::into).collect();
         ids.sort_unstable();
         Self(ids)
     }
 
-    /// The beginning of `id` that tells it apart.
+    /// Returns the shortest unique prefix of `id`, at least [`Self::LEAST`] characters.
     pub fn of(&self, id: impl Into<u128>) -> String {
         let number = id.into();
         let start = self.0.partition_point(|other| *other < number);
         let end = start + self.0[start..].iter().take_while(|other| **other == number).count();
         let twin = (end - start > 1).then_some(number);
         let neighbours = [start.checked_sub(1).and_then(|at| self.0.get(at)), self.0.get(end), twin.as_ref()];
-        // Each hex digit is four bits; a hyphen stands after 8, 12, 16 and 20.
+        // Each hex digit is four bits. A hyphen follows digits 8, 12, 16 and 20.
         let needed = |other: &&u128| {
             let digits = ((number ^ **other).leading_zeros() as usize / 4 + 1).min(32);
             digits + [8, 12, 16, 20].iter().filter(|hyphen| digits > **hyphen).count()

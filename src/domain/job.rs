@@ -1,10 +1,8 @@
-//! A job of the queue: what is to be done, how far it is, and what may happen
-//! to it next.
+//! A job of the queue: its work, its state, and the possible changes of its state.
 //!
-//! What is to be done is data, never a command line: a queue that strangers can
-//! write to must not choose which programs run. The changes of state are pure
-//! functions here; who is faster, and whose clock counts, is the business of
-//! the room `queue`.
+//! The work is data and never a command line. Strangers may be able to write to the queue, and must not
+//! choose the programs that run. The changes of state are pure functions here. The room `queue` orders
+//! concurrent changes and provides the clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,12 +46,12 @@ words! {
 }
 
 impl JobState {
-    /// Is it still to be claimed, now or later?
+    /// Returns true if a worker may claim the job now or later.
     pub fn is_waiting(self) -> bool {
         matches!(self, Self::Ready | Self::WillRetry | Self::Paused)
     }
 
-    /// Will nothing happen to it any more by itself?
+    /// Returns true if the job does not change any more by itself.
     pub fn is_finished(self) -> bool {
         matches!(self, Self::PermanentlyFailed | Self::Completed | Self::Cancelled)
     }
@@ -75,7 +73,7 @@ words! {
     }
 }
 
-/// Who comes first: higher before lower.
+/// The priority of a job. A higher one runs before a lower one.
 pub type Priority = i16;
 
 /// A backup to be made. What is not said here is as it is configured where the
@@ -136,7 +134,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Its kind.
+    /// Returns the kind of the work.
     pub fn kind(&self) -> JobKind {
         match self {
             Self::Backup(_) => JobKind::Backup,
@@ -144,7 +142,7 @@ impl Work {
         }
     }
 
-    /// The database it is about.
+    /// Returns the database of the work.
     pub fn database(&self) -> &DatabaseName {
         match self {
             Self::Backup(work) => &work.database,
@@ -152,7 +150,7 @@ impl Work {
         }
     }
 
-    /// The backup it is about.
+    /// Returns the backup of the work.
     pub fn backup(&self) -> BackupId {
         match self {
             Self::Backup(work) => work.backup,
@@ -160,7 +158,7 @@ impl Work {
         }
     }
 
-    /// The tool that is asked for.
+    /// Returns the requested tool, if any.
     pub fn tool(&self) -> Option<&Line> {
         match self {
             Self::Backup(work) => work.tool.as_ref(),
@@ -169,14 +167,14 @@ impl Work {
     }
 }
 
-/// How often and when a job is tried again.
+/// The number and the delays of the attempts of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// After how many attempts it has failed for good; at least 1.
+    /// The maximum number of attempts; at least 1.
     pub max_attempts: u32,
-    /// How long to wait after the first one.
+    /// The delay after the first attempt.
     pub base_s: u64,
-    /// The longest wait.
+    /// The maximum delay.
     pub cap_s: u64,
 }
 
@@ -187,9 +185,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after attempt `attempt`: `base * 2^(attempt - 1)`, at most the
-    /// cap; up to a quarter less, so that what failed together does not come
-    /// back together. `chance` is from 0 to 1.
+    /// Returns the delay after attempt `attempt`: `base * 2^(attempt - 1)`, at most the cap. The delay
+    /// is shortened by up to a quarter, so that jobs that failed together are not retried together.
+    /// `chance` is from 0 to 1.
     pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
         let factor = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
         let whole = Duration::from_secs(self.base_s.saturating_mul(factor).min(self.cap_s));
@@ -197,37 +195,37 @@ impl RetryPolicy {
     }
 }
 
-/// A time since the machine was started, which nobody sets back.
+/// The time since the machine was started. It never goes back, unlike the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uptime {
     /// The kernel's id of this boot.
     pub boot_id: Line,
-    /// Milliseconds since then.
+    /// Milliseconds since the boot.
     pub millis: u64,
 }
 
 impl Uptime {
-    /// How long it is from `earlier` to `self`; `None` when the machine has
-    /// been started since.
+    /// Returns the time from `earlier` to `self`. Returns `None` if the machine was restarted in
+    /// between.
     pub fn since(&self, earlier: &Self) -> Option<Duration> {
         (self.boot_id == earlier.boot_id)
             .then(|| Duration::from_millis(self.millis.saturating_sub(earlier.millis)))
     }
 }
 
-/// A worker's right to a job, for a while.
+/// The right of a worker to run a job for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The worker.
+    /// The name of the worker.
     pub worker: Line,
-    /// How many times the job has been claimed; what comes with a lower number
-    /// is from a worker that was given up.
+    /// The fencing token: the number of claims of the job. A result with a lower token comes from a
+    /// worker that has lost the job.
     pub token: u64,
-    /// How long it lasts without a heartbeat.
+    /// The duration of the lease without a heartbeat, in seconds.
     pub lease_s: u64,
-    /// Until when, by the clock of the queue.
+    /// The end of the lease by the clock of the queue.
     pub expires_at: Timestamp,
-    /// The process of the worker, where it can be looked at.
+    /// The process of the worker; absent if it cannot be inspected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
@@ -253,142 +251,144 @@ pub struct AttemptReport {
     pub output: String,
 }
 
-/// A message about the end of a job that nobody has sent yet.
+/// A pending notification about the end of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
-    /// Until when it is the business of who has taken it upon himself.
+    /// The end of the time that `owner` has to send the notification.
     pub until: Timestamp,
-    /// That process; none when it is anyone's business.
+    /// The process that sends it; absent if any process may send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
 impl Untold {
-    /// How long somebody may take to send a message.
+    /// The maximum time for one process to send a notification.
     pub const PATIENCE: Duration = Duration::from_secs(300);
 
-    /// `owner` sends it.
+    /// Returns a notification that `owner` sends.
     pub fn of(owner: Option<Owner>, at: Timestamp) -> Self {
         Self { until: at.plus(Self::PATIENCE), owner }
     }
 
-    /// It is anyone's business.
+    /// Returns a notification that any process may send.
     pub fn of_anyone(at: Timestamp) -> Self {
         Self { until: at, owner: None }
     }
 
-    /// Has its time passed? A clock that was set back makes nobody wait longer.
+    /// Returns true if another process may send the notification. A clock that was set back does not
+    /// extend the wait.
     pub fn is_late(&self, now: Timestamp) -> bool {
         self.until <= now || self.until > now.plus(Self::PATIENCE)
     }
 }
 
-/// How a worker says that an attempt ended.
+/// The result of an attempt as the worker reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// The work is done.
     Completed {
-        /// The end of what the tools said.
+        /// The end of the output of the tools.
         output: String,
-        /// Somebody wants to hear of it.
+        /// True if a notification is to be sent.
         tell: bool,
     },
-    /// It failed.
+    /// The attempt failed.
     Failed {
-        /// Why.
+        /// The cause.
         error: Failure,
-        /// May another attempt succeed?
+        /// True if another attempt may succeed.
         retry: bool,
-        /// The end of what the tools said.
+        /// The end of the output of the tools.
         output: String,
     },
-    /// The worker ends; the attempt does not count.
+    /// The worker stopped. The attempt does not count.
     HandedBack,
-    /// It was cancelled, and nothing runs any more.
+    /// The attempt was cancelled, and none of its processes is running.
     Cancelled {
-        /// The end of what the tools said.
+        /// The end of the output of the tools.
         output: String,
     },
 }
 
-/// A job to be put into the queue.
+/// A job to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
-    /// What is to be done.
+    /// The work.
     pub work: Work,
-    /// Who comes first.
+    /// The priority.
     pub priority: Priority,
-    /// Of the jobs that wait with the same key there is only one.
+    /// The key for deduplication. At most one job with the same key waits.
     pub dedup_key: Option<Line>,
-    /// How often and when it is tried again.
+    /// The number and the delays of the attempts.
     pub policy: RetryPolicy,
-    /// Who wants it.
+    /// The user who enqueues the job.
     pub created_by: Line,
 }
 
-/// A job with all that is known about it.
+/// A job and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its id.
+    /// The id of the job.
     pub id: JobId,
-    /// What is to be done.
+    /// The work.
     pub work: Work,
-    /// How far it is.
+    /// The state.
     pub state: JobState,
-    /// Who comes first.
+    /// The priority.
     pub priority: Priority,
-    /// Of the jobs that wait with the same key there is only one.
+    /// The key for deduplication. At most one job with the same key waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<Line>,
-    /// How many attempts have begun; those that were handed back do not count.
+    /// The number of attempts that have begun. An attempt that a stopped worker returned does not
+    /// count.
     pub attempts: u32,
-    /// How often and when it is tried again.
+    /// The number and the delays of the attempts.
     pub policy: RetryPolicy,
-    /// How many times it has been claimed.
+    /// The number of claims.
     pub token: u64,
-    /// Who has it.
+    /// The lease of the worker that runs the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// Somebody wants the running attempt to end.
+    /// True if the running attempt is to be cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
-    /// When it is tried again.
+    /// The time of the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_retry_at: Option<Timestamp>,
-    /// Why the last attempt failed.
+    /// The cause of the failure of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Failure>,
-    /// When it was put into the queue.
+    /// The time when the job was enqueued.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The user who enqueued the job.
     pub created_by: Line,
-    /// When the last attempt began.
+    /// The begin of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it was done, given up or cancelled.
+    /// The time when the job was completed, failed for good or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// When it changed last.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// Nobody has been told yet what became of it.
+    /// The pending notification about the end of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold: Option<Untold>,
-    /// The last attempts.
+    /// The reports of the last attempts, at most [`Self::HISTORY`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptReport>,
 }
 
-/// Why a change is not possible: completes "job ... cannot be ...: ".
+/// The reason why a change is not possible. It completes "job ... cannot be ...: ".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal(pub &'static str);
 
 impl Job {
-    /// How many of the last attempts are kept.
+    /// The maximum number of attempt reports in a job.
     pub const HISTORY: usize = 8;
-    /// How many bytes of the output of an attempt are kept.
+    /// The maximum size of the recorded output of an attempt, in bytes.
     pub const OUTPUT_BYTES: usize = 8 << 10;
 
-    /// A job that has just been put into the queue.
+    /// Creates a job that was enqueued at `at`.
     pub fn new(id: JobId, new: NewJob, at: Timestamp) -> Self {
         let NewJob { work, priority, dedup_key, policy, created_by } = new;
         Self {
@@ -414,12 +414,12 @@ impl Job {
         }
     }
 
-    /// Does the worker that was given `token` still have it?
+    /// Returns true if the worker with the fencing token `token` still has the lease.
     pub fn is_held_with(&self, token: u64) -> bool {
         self.state == JobState::InProgress && self.lease.as_ref().is_some_and(|lease| lease.token == token)
     }
 
-    /// A worker takes it. `at` is now.
+    /// Gives the job to a worker. `at` is the current time.
     pub fn claim(&mut self, worker: Line, owner: Option<Owner>, lease: Duration, at: Timestamp) {
         self.token = self.token.saturating_add(1);
         self.attempts = self.attempts.saturating_add(1);
@@ -432,7 +432,7 @@ impl Job {
         self.lease = Some(Lease { worker, token: self.token, lease_s, expires_at: at.plus(lease), owner });
     }
 
-    /// Its worker is still there.
+    /// Renews the lease after a heartbeat.
     pub fn beat(&mut self, at: Timestamp) {
         if let Some(lease) = &mut self.lease {
             lease.expires_at = at.plus(Duration::from_secs(lease.lease_s));
@@ -440,7 +440,7 @@ impl Job {
         self.updated_at = at;
     }
 
-    /// The attempt ended. `chance` is from 0 to 1.
+    /// Records the end of the attempt. `chance` is from 0 to 1.
     pub fn end(&mut self, ending: &Ending, at: Timestamp, chance: f64) {
         let (outcome, error, output) = match ending {
             Ending::Completed { output, .. } => (Outcome::Completed, None, output.as_str()),
@@ -470,9 +470,8 @@ impl Job {
         }
     }
 
-    /// Its worker was not heard of any more. For the first time there is nothing to
-    /// wait for; but a job that keeps losing its workers may be what kills them,
-    /// and lets others go first.
+    /// Records that the lease expired. The first time the job is retried at once. A job that keeps
+    /// losing its workers may be the cause of their crashes, so it is retried with backoff.
     pub fn lose(&mut self, at: Timestamp, chance: f64) {
         let again = self.history.last().is_some_and(|before| before.outcome == Outcome::Lost);
         let worker = self.lease.as_ref().map_or_else(String::new, |lease| lease.worker.to_string());
@@ -510,7 +509,7 @@ impl Job {
         }
     }
 
-    /// Takes the lease away and notes how the attempt ended.
+    /// Ends the lease and records the report of the attempt.
     fn report(&mut self, outcome: Outcome, error: Option<Failure>, output: &str, at: Timestamp) {
         self.updated_at = at;
         if error.is_some() {
@@ -530,7 +529,8 @@ impl Job {
         });
     }
 
-    /// Somebody does not want it any more. A running attempt is asked to end.
+    /// Cancels the job. A running attempt receives a request to end. Fails if the state of the job does
+    /// not allow it.
     pub fn cancel(&mut self, at: Timestamp) -> Result<(), Refusal> {
         match self.state {
             JobState::InProgress => {
@@ -545,7 +545,8 @@ impl Job {
         Ok(())
     }
 
-    /// It is tried again now, with all attempts that it had in the beginning.
+    /// Makes the job ready now. A finished job gets all of its attempts again. Fails if the job is
+    /// running, completed or paused.
     pub fn retry(&mut self, at: Timestamp) -> Result<(), Refusal> {
         match self.state {
             JobState::PermanentlyFailed | JobState::Cancelled => self.attempts = 0,
@@ -562,7 +563,7 @@ impl Job {
         Ok(())
     }
 
-    /// It waits until somebody resumes it.
+    /// Pauses the job until it is resumed. Fails if the state of the job does not allow it.
     pub fn pause(&mut self, at: Timestamp) -> Result<(), Refusal> {
         match self.state {
             JobState::Ready | JobState::WillRetry | JobState::Paused => {}
@@ -575,7 +576,7 @@ impl Job {
         Ok(())
     }
 
-    /// It need not wait any more.
+    /// Resumes a paused job. Does nothing if the job is ready. Otherwise fails.
     pub fn resume(&mut self, at: Timestamp) -> Result<(), Refusal> {
         match self.state {
             JobState::Paused => self.state = JobState::Ready,
@@ -587,7 +588,7 @@ impl Job {
     }
 }
 
-/// The end of `text`, of at most `most` bytes.
+/// Returns the end of `text`, of at most `most` bytes.
 fn tail(text: &str, most: usize) -> &str {
     let mut start = text.len().saturating_sub(most);
     while !text.is_char_boundary(start) {

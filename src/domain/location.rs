@@ -1,4 +1,4 @@
-//! Where the bytes of a backup are.
+//! Locations of the bytes of backups.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, text_newtype};
 
-/// A URI such as `file:///backups/shop/<id>` or `s3://bucket/prefix`. It never
-/// holds a credential: neither a password before the host nor a signature in
-/// the query, because records are shared and permanent.
+/// A URI such as `file:///backups/shop/<id>` or `s3://bucket/prefix`. It never contains a credential:
+/// neither a password before the host nor a signature in the query. The reason is that records are
+/// shared and permanent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Location(String);
 
 impl Location {
-    /// The URI.
+    /// Returns the URI.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = |shown: &str, reason: &str| Err(Invalid::new("location", shown, reason));
-        // What may hold a credential is not repeated, whatever else is wrong with it.
+        // A text that may contain a credential is not repeated in the message.
         if text.contains('@') || text.contains('=') {
             refuse_credentials(text)?;
         }

@@ -1,4 +1,4 @@
-//! Positions in the write-ahead log.
+//! Positions in the WAL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ impl FromStr for Lsn {
 }
 
 impl From<Lsn> for u64 {
-    /// How many bytes of log are before it.
+    /// Returns the byte position in the WAL.
     fn from(lsn: Lsn) -> Self {
         lsn.0
     }

@@ -1,4 +1,4 @@
-//! Facts about a backup that only its maker understands.
+//! Facts about a backup in the terms of the tool that made it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,8 +8,8 @@ use super::Invalid;
 const WHAT: &str = "metadata";
 const DEPTH_MAX: usize = 32;
 
-/// A JSON object of up to 1 MiB and 32 levels. Keys that announce a secret are
-/// refused: records are shared and permanent.
+/// A JSON object of up to 1 MiB and 32 levels. Keys that announce a secret are refused, because records
+/// are shared and permanent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Metadata(Map<String, Value>);
@@ -29,10 +29,10 @@ impl schemars::JsonSchema for Metadata {
 }
 
 impl Metadata {
-    /// The most bytes its text may have.
+    /// The maximum size of the JSON text, in bytes.
     pub const BYTES_MAX: usize = 1 << 20;
 
-    /// Reads JSON text.
+    /// Reads metadata from JSON text. Fails if the text is too long or is not valid metadata.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         if bytes.len() > Self::BYTES_MAX {
             return Err(refuse(format!("it has {} bytes, the most is {}", bytes.len(), Self::BYTES_MAX)));
@@ -42,12 +42,12 @@ impl Metadata {
         Self::try_from(value)
     }
 
-    /// Nothing in it?
+    /// Returns true if there are no facts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The facts.
+    /// Returns the facts.
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
@@ -57,7 +57,7 @@ impl Metadata {
         self.0.insert(key.to_owned(), value.into());
     }
 
-    /// Takes over the facts of `patch`; a `null` removes the fact.
+    /// Adds the facts of `patch`. A `null` removes the fact.
     pub fn apply(&mut self, patch: &Self) {
         for (key, value) in &patch.0 {
             match value {
@@ -103,7 +103,7 @@ fn announces_secret(key: &str) -> bool {
         .any(|word| key.ends_with(word))
 }
 
-/// `scheme://user:password@host` anywhere in `text`.
+/// Returns true if `text` contains `scheme://user:password@host`.
 fn has_url_password(text: &str) -> bool {
     text.match_indices("://").any(|(at, separator)| {
         let rest = &text[at + separator.len()..];

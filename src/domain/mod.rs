@@ -1,7 +1,7 @@
-//! The nouns of the project. No I/O: parse, validate, fold, order.
+//! The domain types of the project. No I/O: parse, validate, fold, order.
 //!
-//! Text becomes one of these types at the edge and stays one: a value of a type
-//! in this room has been validated, and says so by its type.
+//! Text becomes one of these types at the edge of the program. A value of a type in this room has been
+//! validated.
 
 mod backup;
 mod backup_tool;
@@ -77,20 +77,20 @@ pub use verification::{Verified, VerifyPolicy};
 pub use wal::{WalKind, WalName};
 pub(crate) use words::words;
 
-/// A value that was refused, with the reason.
+/// A refused value, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {what} {value}: {reason}")]
 pub struct Invalid {
-    /// What the value was meant to be: `backup name`, `tag`, ...
+    /// The kind of value that was expected: `backup name`, `tag`, ...
     pub what: &'static str,
     /// The value, quoted and shortened.
     pub value: String,
-    /// Why it was refused.
+    /// The reason.
     pub reason: String,
 }
 
 impl Invalid {
-    /// Refuses `value` as a `what`.
+    /// Creates the error for `value`, which is not a valid `what`.
     pub fn new(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
         const SHOWN: usize = 60;
         let mut shown: String = value.chars().take(SHOWN).collect();
@@ -104,8 +104,8 @@ impl Invalid {
 #[cfg(test)]
 mod proptests;
 
-/// Implements the text forms of a newtype that has `FromStr` and `Display`:
-/// serde as a string, and conversions for it.
+/// Implements the text forms of a newtype that has `FromStr` and `Display`: serde as a string, and the
+/// conversions for it.
 macro_rules! text_newtype {
     ($type:ident $(, $format:literal)?) => {
         $crate::domain::text_schema!($type $(, $format)?);
@@ -127,7 +127,7 @@ macro_rules! text_newtype {
 }
 pub(crate) use text_newtype;
 
-/// Describes a type that is written as text; the format is one of JSON Schema.
+/// Implements the JSON schema of a type that is written as text. The format is one of JSON Schema.
 macro_rules! text_schema {
     ($type:ident $(, $format:literal)?) => {
         impl schemars::JsonSchema for $type {

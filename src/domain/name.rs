@@ -1,4 +1,4 @@
-//! Texts that people choose: names, tags and reasons.
+//! Texts that users choose: names, tags and reasons.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,14 +27,14 @@ fn one_line(what: &'static str, text: &str, most: usize) -> Result<(), Invalid> 
     }
 }
 
-/// The name of a backup: one line of up to 200 bytes that cannot be taken for
-/// an option, an id or one of the words `latest` and `oldest`.
+/// The name of a backup: one line of up to 200 bytes. It never looks like an option or an id, and it is
+/// not `latest` or `oldest`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BackupName(String);
 
 impl BackupName {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,7 +62,7 @@ impl FromStr for BackupName {
 pub struct TagKey(String);
 
 impl TagKey {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -85,20 +85,20 @@ impl FromStr for TagKey {
     }
 }
 
-/// One line of text for people, such as a reason or the value of a tag: up to
-/// 1,000 bytes without control characters; may be empty.
+/// One line of text such as a reason or the value of a tag: up to 1,000 bytes without control
+/// characters. It may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Line(String);
 
 impl Line {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Makes a line out of any text: control characters become spaces and what
-    /// is too long is cut.
+    /// Converts any text into a line. Control characters become spaces, and a text that is too long is
+    /// cut.
     pub fn lossy(text: &str) -> Self {
         let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let mut end = clean.len().min(1000);

@@ -1,4 +1,4 @@
-//! The events that messages are sent about.
+//! The occasions for notifications.
 
 use super::words::words;
 

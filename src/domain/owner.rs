@@ -1,4 +1,4 @@
-//! Which process works on a backup.
+//! The process that works on a backup.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

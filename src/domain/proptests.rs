@@ -1,4 +1,4 @@
-//! Properties of the fold and of the record file, for any history.
+//! Property tests of the fold and of the record file, for any history.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn backup() -> BackupId {
     BACKUP.parse().unwrap()
 }
 
-/// The `n`th event id of the test.
+/// Returns the `n`th event id of the test.
 fn event_id(n: u16) -> EventId {
     format!("01a1fc4d-1b4e-7a30-8000-{n:012x}").parse().unwrap()
 }
@@ -24,7 +24,7 @@ fn registered(n: u16, clock: u64) -> Value {
     })
 }
 
-/// The own fields of an event of any kind, known, unknown or nonsense.
+/// Generates the fields of an event of any kind: known, unknown or nonsense.
 fn body() -> impl Strategy<Value = Value> {
     let hash = format!("blake3:{}", "0".repeat(64));
     prop_oneof![
@@ -68,7 +68,7 @@ prop_compose! {
     }
 }
 
-/// A registration and up to eleven other events.
+/// Generates a registration and up to eleven other events.
 fn history() -> impl Strategy<Value = Vec<Event>> {
     let others: Vec<_> = (1..12u16).map(|n| proptest::option::of(event(n))).collect();
     others.prop_map(|others| {
@@ -83,8 +83,8 @@ fn record(events: &[Event]) -> Record {
     record
 }
 
-/// A history and a cut through it by a bit mask for each of three clones; the
-/// registration is in all of them.
+/// Generates a history, and one part of it for each of three clones by a bit mask. Each part has the
+/// registration.
 fn clones() -> impl Strategy<Value = [Record; 3]> {
     (history(), any::<[u16; 3]>()).prop_map(|(events, masks)| {
         masks.map(|mask| {
@@ -148,7 +148,7 @@ proptest! {
         parse_all(&to_canonical_json(&json!({ "id": BACKUP, "events": [registered(0, 0), event, value] })));
     }
 
-    /// What is almost a record is where parsers err.
+    /// Parsers tend to fail on text that is almost a record.
     #[test]
     fn no_damage_can_make_the_parsers_panic(events in history(), damage in damage()) {
         let mut bytes = record(&events).to_bytes().unwrap();
@@ -168,7 +168,7 @@ proptest! {
     }
 }
 
-/// All parsers of this room; what they accept they must be able to write.
+/// Calls all parsers of this room. A parser must be able to write every value that it accepts.
 fn parse_all(bytes: &[u8]) {
     let _ = super::Metadata::parse(bytes);
     if let Ok(event) = Event::parse(bytes) {
@@ -200,7 +200,7 @@ fn damage() -> impl Strategy<Value = Vec<(proptest::sample::Index, Change)>> {
     proptest::collection::vec((any::<proptest::sample::Index>(), change), 1..6)
 }
 
-/// Any JSON, with the keys that mean something.
+/// Generates any JSON, with keys that have a meaning.
 fn json() -> impl Strategy<Value = Value> {
     const KEYS: &[&str] = &[
         "id",

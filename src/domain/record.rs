@@ -1,8 +1,7 @@
-//! The record file: the state of a backup and the events it is derived from.
+//! The record file: the state of a backup and the events that it is derived from.
 //!
-//! Only the events count on reading; everything else in the file is there for
-//! people and for tools that have nothing but git. Merging two versions of a
-//! record is the union of their events.
+//! A reader uses only the events. The rest of the file is for people and for tools that have nothing
+//! but git. The merge of two versions of a record is the union of their events.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +10,20 @@ use serde_json::{Map, Value};
 use super::fold::Believable;
 use super::{Backup, BackupId, Body, Event, EventError, EventId, Folded, fold, to_canonical_json};
 
-/// Version of the record and event format that this program writes.
+/// The version of the record and event format that this program writes.
 pub const FORMAT: u32 = 1;
-/// The most bytes one event may have.
+/// The maximum size of one event, in bytes.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
-/// The most bytes one record may have.
+/// The maximum size of one record, in bytes.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;
 
-/// Why something is not a record.
+/// The reason why a file is not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// It is not the JSON that a record is.
+    /// The file is not the JSON of a record.
     #[error("not a record: {0}")]
     Shape(String),
-    /// One of its events cannot be read.
+    /// One of the events cannot be read.
     #[error(transparent)]
     Event(#[from] EventError),
     /// An event belongs to another backup.
@@ -32,7 +31,7 @@ pub enum RecordError {
     Foreign {
         /// The event.
         event: EventId,
-        /// The backup it belongs to.
+        /// The backup that the event belongs to.
         backup: BackupId,
     },
     /// No event registers the backup.
@@ -48,12 +47,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record without events.
+    /// Creates a record without events.
     pub fn new(id: BackupId) -> Self {
         Self { id, events: BTreeMap::new() }
     }
 
-    /// Reads the content of a record file.
+    /// Reads the content of a record file. Fails if it is too long, is not a record, or has an invalid
+    /// event.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let shape = |reason: String| RecordError::Shape(reason);
         if bytes.len() > RECORD_BYTES_MAX {
@@ -81,14 +81,14 @@ impl Record {
         Ok(record)
     }
 
-    /// The backup it is about.
+    /// Returns the id of the backup.
     pub fn id(&self) -> BackupId {
         self.id
     }
 
-    /// Adds an event. Adding it twice is adding it once; of two different
-    /// events with one id (somebody tampered) the choice does not depend on the
-    /// order.
+    /// Adds an event. Does nothing if the record has it already. If another event has the same id (the
+    /// record was tampered with), the choice between them does not depend on the order. Fails if the
+    /// event belongs to another backup.
     pub fn add(&mut self, event: Event) -> Result<(), RecordError> {
         if event.backup != self.id {
             return Err(RecordError::Foreign { event: event.id, backup: event.backup });
@@ -100,7 +100,7 @@ impl Record {
         Ok(())
     }
 
-    /// The events of both.
+    /// Returns a record with the events of both. Fails if they are of different backups.
     pub fn union(&self, other: &Self) -> Result<Self, RecordError> {
         let mut union = self.clone();
         for event in other.events.values() {
@@ -109,14 +109,14 @@ impl Record {
         Ok(union)
     }
 
-    /// The events in the order in which they count.
+    /// Returns the events in the order of the fold.
     pub fn ordered(&self) -> Vec<&Event> {
         let mut events: Vec<&Event> = self.events.values().collect();
         events.sort_by_key(|event| event.order());
         events
     }
 
-    /// The event with this id.
+    /// Returns the event with this id.
     pub fn event(&self, id: EventId) -> Option<&Event> {
         self.events.get(&id)
     }
@@ -131,7 +131,7 @@ impl Record {
         believable.highest.saturating_add(1)
     }
 
-    /// Number of the next attempt.
+    /// Returns the number of the next attempt.
     pub fn next_attempt(&self) -> u32 {
         let attempt = |event: &Event| match &event.body {
             Body::Started(body) => body.attempt,
@@ -140,12 +140,12 @@ impl Record {
         self.events.values().map(attempt).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// What the events add up to.
+    /// Folds the events into the state of the backup. Fails if no event registers the backup.
     pub fn fold(&self) -> Result<Folded, RecordError> {
         fold(self.id, self.events.values()).ok_or(RecordError::NotRegistered)
     }
 
-    /// The content of the record file.
+    /// Returns the content of the record file. Fails if no event registers the backup.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
         let folded = self.fold()?;
         let mut fields = state_fields(&folded.backup);
@@ -155,7 +155,7 @@ impl Record {
     }
 }
 
-/// The derived half of the record file.
+/// Returns the derived fields of the record file.
 fn state_fields(backup: &Backup) -> Map<String, Value> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(backup) else {
         unreachable!("a struct with string keys serialises to an object")
@@ -164,7 +164,7 @@ fn state_fields(backup: &Backup) -> Map<String, Value> {
     fields
 }
 
-/// The choice between two events that wrongly share an id.
+/// Chooses between two events with the same id. Returns true if `a` takes precedence.
 fn precedes(a: &Event, b: &Event) -> bool {
     to_canonical_json(&a.to_value()) < to_canonical_json(&b.to_value())
 }

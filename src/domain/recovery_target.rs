@@ -1,4 +1,4 @@
-//! Up to where a restored cluster replays its write-ahead log.
+//! The recovery target of a restored cluster.
 
 use std::fmt;
 

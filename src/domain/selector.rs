@@ -1,27 +1,26 @@
-//! How people name a backup.
+//! The selection of a backup on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{BackupId, Invalid};
 
-/// What stands on a command line for one backup: an id, an unambiguous prefix
-/// of one, a name, `latest` or `oldest`.
+/// The argument for one backup: an id, an unambiguous prefix of one, a name, `latest` or `oldest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupSelector {
     /// The completed backup that was registered last.
     Latest,
     /// The completed backup that was registered first.
     Oldest,
-    /// Exactly this one.
+    /// The backup with this id.
     Id(BackupId),
-    /// A name, or the beginning of an id.
+    /// A name, or the prefix of an id.
     Text(String),
 }
 
 impl BackupSelector {
-    /// Can `text` be the beginning of an id? Shorter than four characters is
-    /// taken for a name only.
+    /// Returns true if `text` can be the prefix of an id. A text of less than four characters can only
+    /// be a name.
     pub fn is_prefix(text: &str) -> bool {
         text.len() >= 4
             && text.len() <= 36

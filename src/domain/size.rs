@@ -1,6 +1,6 @@
-//! Sizes for people.
+//! Sizes in messages.
 
-/// A number of bytes with a binary unit and three digits at most: `1.2 GiB`.
+/// Returns a size with a binary unit and at most three digits: `1.2 GiB`.
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -8,7 +8,7 @@ pub fn human_bytes(bytes: u64) -> String {
     }
     let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;
-    // 1023.5 would be shown as 1024.
+    // 1023.5 would be printed as 1024.
     while value >= 1023.5 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;

@@ -1,4 +1,4 @@
-//! Names of tables, as people write them.
+//! Names of tables in the configuration and on the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, text_schema};
 
-/// The name of a table, with or without its schema. What is outside of double
-/// quotes is taken as it stands: there are no patterns, and no capital letter is
-/// made a small one.
+/// The name of a table, with or without its schema. Text outside of double quotes is literal: there are
+/// no patterns, and capital letters stay capital.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TableName {
-    /// Its schema; without one, every table of that name that is found without
-    /// saying where is meant.
+    /// The schema. Without one, the name means every table of that name that is found through the
+    /// search path.
     pub schema: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! Points in time as the ledger writes them.
+//! Timestamps of the ledger.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::text_schema;
 
-/// A point in time in UTC with microseconds, written as RFC 3339:
-/// `2026-11-21T03:40:06.123456Z`. All of them have the same length, so that
-/// the order of the texts is the order of the times.
+/// A point in time in UTC with microseconds, written as RFC 3339: `2026-11-21T03:40:06.123456Z`. All
+/// texts have the same length, so they sort as the times do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(DateTime<Utc>);
@@ -19,28 +18,28 @@ pub struct Timestamp(DateTime<Utc>);
 text_schema!(Timestamp, "date-time");
 
 impl Timestamp {
-    /// The same point for `chrono`.
+    /// Returns the same time for `chrono`.
     pub fn as_datetime(&self) -> DateTime<Utc> {
         self.0
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub fn unix_millis(&self) -> i64 {
         self.0.timestamp_millis()
     }
 
-    /// From seconds since the Unix epoch; `None` when out of range.
+    /// Returns the time of `seconds` since the Unix epoch; `None` if it is out of range.
     pub fn from_unix(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0).map(Self)
     }
 
-    /// So much later; the last time there is when that is out of range.
+    /// Returns the time after `duration`, or the maximum if it is out of range.
     pub fn plus(&self, duration: Duration) -> Self {
         let later = TimeDelta::from_std(duration).ok().and_then(|delta| self.0.checked_add_signed(delta));
         later.map_or(Self(DateTime::<Utc>::MAX_UTC), Self::from)
     }
 
-    /// Whole seconds from `earlier` to `self`, negative when it is later.
+    /// Returns the whole seconds from `earlier` to `self`; negative if `earlier` is later.
     pub fn seconds_since(&self, earlier: Self) -> i64 {
         (self.0 - earlier.0).num_seconds()
     }

@@ -1,4 +1,4 @@
-//! Times as people write them: a time, a date, or a span before or after now.
+//! Times on the command line: a time, a date, or a span before or after the current time.
 
 use super::{Timestamp, parse_duration};
 
@@ -8,7 +8,7 @@ use super::{Timestamp, parse_duration};
 pub struct InvalidTime {
     /// The text, shortened.
     text: String,
-    /// The side of now on which a span is: `before` or `after`.
+    /// The side of the current time that a span is on: `before` or `after`.
     pub side: &'static str,
 }
 
@@ -38,7 +38,7 @@ fn invalid(text: &str, side: &'static str) -> InvalidTime {
     InvalidTime { text: text.chars().take(60).collect(), side }
 }
 
-/// Returns a duration in seconds; 0 without a unit is no duration.
+/// Returns a duration in seconds. 0 without a unit is not a duration.
 fn span_seconds(text: &str) -> Option<i64> {
     let span = parse_duration(text).ok().filter(|_| text != "0")?;
     i64::try_from(span.as_secs()).ok()

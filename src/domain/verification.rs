@@ -1,4 +1,4 @@
-//! What verifications come to, and how often they are wanted.
+//! The result of the verifications of a backup, and the policy for them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use super::duration::duration_text;
 use super::{Backup, Invalid, Timestamp, VerificationKind, VerificationStatus, parse_positive_duration};
 
 impl VerificationKind {
-    /// The word that people write: `restore-test`.
+    /// Returns the word for configuration and command line: `restore-test`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Checksum => "checksum",
@@ -17,7 +17,7 @@ impl VerificationKind {
         }
     }
 
-    /// The kind that people call `word`.
+    /// Returns the kind with this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.word() == word)
     }
@@ -36,7 +36,7 @@ pub struct Verified {
 }
 
 impl Backup {
-    /// What its verifications come to; `None` when there is none.
+    /// Returns the result of all verifications; `None` if there is none.
     pub fn verified(&self) -> Option<Verified> {
         let latest = |kind: &VerificationKind| {
             let last = self.verifications.iter().rev().find(|it| it.kind == *kind)?;
@@ -47,26 +47,25 @@ impl Backup {
         failed.or(by_kind.last()).copied()
     }
 
-    /// The latest verification of a kind.
+    /// Returns the latest verification of a kind.
     pub fn last_verification(&self, kind: VerificationKind) -> Option<&super::Verification> {
         self.verifications.iter().rev().find(|it| it.kind == kind)
     }
 }
 
-/// How often backups are to be verified: `restore-test every 7d`.
+/// A policy for verifications: `restore-test every 7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifyPolicy {
-    /// How.
+    /// The kind of the verification.
     pub kind: VerificationKind,
-    /// Each backup that is kept, and not only the newest one.
+    /// True for every kept backup, false for only the newest one.
     pub all: bool,
-    /// At least once in this time, in seconds.
+    /// The maximum time between two verifications, in seconds.
     pub every_s: u64,
 }
 
 impl VerifyPolicy {
-    /// Reads it: a kind, `of all` or `of newest` if need be, and `every` with a
-    /// duration.
+    /// Reads a policy: a kind, optionally `of all` or `of newest`, and `every` with a duration.
     pub fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (kind, all, span) = match words.as_slice() {
@@ -78,7 +77,7 @@ impl VerifyPolicy {
         Some(Self { kind: VerificationKind::of_word(kind)?, all, every_s })
     }
 
-    /// As a duration.
+    /// Returns the maximum time between two verifications.
     pub fn every(&self) -> Duration {
         Duration::from_secs(self.every_s)
     }

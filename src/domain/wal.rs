@@ -1,4 +1,4 @@
-//! Names of files of the write-ahead log.
+//! Names of files in the WAL archive.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Lsn, text_newtype};
 
-/// The name of a file that PostgreSQL archives: a segment, the history of a
-/// timeline, the label of a backup, or a segment that is not full.
+/// The name of a file that PostgreSQL archives: a WAL segment, a timeline history file, a backup
+/// history file, or a partial segment. Source: `access/xlog_internal.h` of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WalName(String);
 
-/// What a file of the log is.
+/// The kind of a file in the WAL archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WalKind {
     /// `000000010000000000000003`
@@ -27,8 +27,7 @@ pub enum WalKind {
 }
 
 impl WalName {
-    /// The segment of `timeline` that has the position `lsn`, when segments have
-    /// `size` bytes.
+    /// Returns the segment of `timeline` with the position `lsn`. `size` is the segment size in bytes.
     pub fn at(timeline: u32, lsn: Lsn, size: u64) -> Self {
         Self::of(timeline, u64::from(lsn) / size.max(1), size)
     }
@@ -38,7 +37,7 @@ impl WalName {
         Self(format!("{timeline:08X}{:08X}{:08X}", number / per_id, number % per_id))
     }
 
-    /// What it is.
+    /// Returns the kind of the file.
     pub fn kind(&self) -> WalKind {
         match self.0.rsplit_once('.') {
             None => WalKind::Segment,
@@ -48,19 +47,19 @@ impl WalName {
         }
     }
 
-    /// Its timeline.
+    /// Returns the timeline.
     pub fn timeline(&self) -> u32 {
         self.hex(0)
     }
 
-    /// Which segment it is or belongs to, counted from the beginning of the log,
-    /// when segments have `size` bytes; `None` for histories.
+    /// Returns the number of the segment that the file is or belongs to, counted from the beginning of
+    /// the WAL. `size` is the segment size in bytes. Returns `None` for timeline history files.
     pub fn number(&self, size: u64) -> Option<u64> {
         (self.kind() != WalKind::History)
             .then(|| u64::from(self.hex(8)) * segments_per_id(size) + u64::from(self.hex(16)))
     }
 
-    /// The segments that follow, when segments have `size` bytes.
+    /// Returns the following segments in order. `size` is the segment size in bytes.
     pub fn following(&self, size: u64) -> impl Iterator<Item = Self> + use<> {
         let (timeline, number) = (self.timeline(), self.number(size));
         number
@@ -68,7 +67,7 @@ impl WalName {
             .flat_map(move |number| (number + 1..).map(move |number| Self::of(timeline, number, size)))
     }
 
-    /// Its text.
+    /// Returns the file name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,7 +77,7 @@ impl WalName {
     }
 }
 
-/// How many segments the last eight digits of a name count.
+/// Returns the number of segments that the last eight digits of a name count.
 fn segments_per_id(size: u64) -> u64 {
     (1_u64 << 32) / size.clamp(1, 1 << 32)
 }

@@ -1,7 +1,6 @@
 //! Enums whose values have stable names.
 
-/// Defines an enum with its stable names, the way they stand in records and on
-/// command lines.
+/// Defines an enum with stable names for records and the command line.
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -11,10 +10,10 @@ macro_rules! words {
         pub enum $type { $($(#[$vdoc])* #[serde(rename = $name)] $variant),+ }
 
         impl $type {
-            /// All of them, in order.
+            /// All values in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The stable name.
+            /// Returns the stable name.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }

@@ -1,9 +1,9 @@
-//! Restore tests of what a tool keeps in a repository of its own.
+//! Restore tests of backups that a tool keeps in a repository of its own.
 //!
-//! The tool restores as the user that it runs as, who may read the repository;
-//! the server that recovers it runs as another one, who may not. So the directory
-//! of the scratch cluster is lent to the tool until it has put everything there,
-//! the log that the backup needs included, and the server fetches nothing.
+//! The tool restores as the user that it runs as. This user may read the repository. The server that
+//! recovers the cluster runs as another user, who may not read the repository. Therefore the tool owns
+//! the directory of the scratch cluster until the restore is complete. The restore includes the WAL
+//! that the backup needs, so the server fetches nothing.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,8 @@ use crate::tools::adapter::{Depth, Report, Step, Target, empty_directory};
 use crate::tools::{self, Fault};
 
 impl RestoreTest<'_> {
-    /// Makes the data directory; whether that succeeded.
+    /// Restores the data directory with the tool. Returns false if the backup cannot be restored; the
+    /// findings have the reason.
     pub(super) fn plant_by_tool(
         &self,
         scratch: &Scratch,
@@ -98,7 +99,7 @@ impl RestoreTest<'_> {
         Err(Error::NotVerifiable { backup: self.backup().id, reason })
     }
 
-    /// What the tool is going to do, and the directories of tablespaces.
+    /// Returns the steps of the restore and the directories of the tablespaces.
     fn plan(&self, scratch: &Scratch) -> Result<(Vec<Step>, Vec<PathBuf>), Error> {
         let tablespaces = self.tablespaces(scratch)?;
         let spaces = tablespaces.iter().map(|(_, to)| to.clone()).collect();
@@ -107,14 +108,14 @@ impl RestoreTest<'_> {
         Ok((steps, spaces))
     }
 
-    /// What the tool itself says of its bytes.
+    /// Returns the report of the tool about its stored bytes.
     fn damage(&self) -> Result<Report, Error> {
         let checked = self.around.adapter.check(self.subject, Depth::Checksum, self.around.progress);
         checked.map_err(Error::of_tool)
     }
 
-    /// A restore that failed says something about the backup when the tool, asked,
-    /// finds damage; else it is an error.
+    /// Judges a failed restore. Adds a finding about the backup if the tool reports damage. Otherwise
+    /// fails with the error of the restore.
     fn judge_restore(
         &self,
         error: recovery::Error,

@@ -1,4 +1,4 @@
-//! What a restored database is asked.
+//! The checks of a restored database.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use crate::process;
 use crate::recovery::{Leniency, difference};
 use crate::tools::{self, DumpSpec, Program};
 
-/// Of many tables that differ so many are named.
+/// The maximum number of differing tables that a finding names.
 const NAMED: usize = 10;
-/// One assertion may take this part of the whole.
+/// One assertion may take at most this fraction of the time limit of the verification (1/10).
 const ASSERTION_SHARE: u32 = 10;
 
 pub(super) struct Checks<'a> {
     pub(super) test: &'a RestoreTest<'a>,
     pub(super) cluster: &'a Cluster,
     pub(super) dbname: &'a str,
-    /// Whether owners and grants were restored.
+    /// True if owners and grants were restored.
     pub(super) roles: bool,
-    /// Whether what was recorded and what was restored are of the same moment.
+    /// True if the recorded and the restored data are from the same snapshot.
     pub(super) is_dump: bool,
 }
 
@@ -45,7 +45,7 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// The schema is the one that was recorded.
+    /// Compares the schema of the restored database with the recorded one.
     fn schema(&self, findings: &mut Findings) -> Result<(), Error> {
         let test = self.test;
         let Some(recorded) = test.around.ledger.schema(test.entry)? else {
@@ -70,10 +70,10 @@ impl Checks<'_> {
         findings.note("schema", "differs");
         let message = format!("the schema is not the recorded one: {}", first_lines(&difference));
         findings.note("schema_difference", difference);
-        // Another pg_dump may write the same schema in other words.
+        // Another version of pg_dump may write the same schema as different statements.
         let made_by = test.backup().tool.version.as_ref().map(crate::domain::Line::as_str);
         match made_by == Some(version.text.as_str()) {
-            // It may have changed while the copy was made.
+            // The schema may have changed while the physical backup ran.
             true if !self.is_dump => findings.warning(message),
             true => findings.fatal(message),
             false => findings.warning(format!(
@@ -84,7 +84,7 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// The tables have the rows that were recorded.
+    /// Compares the rows of the tables with the recorded numbers and checksums.
     fn counts(&self, findings: &mut Findings) -> Result<(), Error> {
         let backup = self.test.backup();
         let schemas = DumpOptions::recorded_schemas(&backup.metadata);
@@ -135,7 +135,7 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// What its owner knows to be true is true.
+    /// Runs the configured assertions, each of which must return true.
     fn assertions(&self, findings: &mut Findings) -> Result<(), Error> {
         let assertions = &self.test.request.assertions;
         if assertions.is_empty() {
@@ -173,14 +173,14 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// A role that may read everything and do nothing else.
+    /// Creates a role that may read every table and has no other privilege. Returns its name.
     fn reader(&self) -> Result<String, Error> {
         let name = format!("pggit_reader_{}", uuid::Uuid::new_v4().simple());
         let client = self.cluster.connect(self.dbname)?;
         let role = quote_ident(&name);
         let database = quote_ident(self.dbname);
         client.execute(&format!("CREATE ROLE {role} LOGIN BYPASSRLS"))?;
-        // The log of the server is kept as evidence, so it must not contain these messages either.
+        // The server log is kept as evidence, so it must not contain these messages either.
         client.execute(&format!("ALTER ROLE {role} SET log_min_messages = 'panic'"))?;
         client.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}"))?;
         if self.cluster.major() >= 14 {
@@ -198,8 +198,7 @@ impl Checks<'_> {
         Ok(name)
     }
 
-    /// Asks on a connection of its own: what one query leaves behind is no
-    /// business of the next.
+    /// Runs an assertion on a separate connection, because a query can leave session state behind.
     fn holds(&self, role: &str, sql: &str, limit: Duration) -> Result<Option<bool>, pg::Error> {
         let info = self.cluster.as_role(role, self.dbname);
         let info = info.map_err(|error| pg::Error::Unexpected { detail: error.to_string() })?;
@@ -212,7 +211,7 @@ impl Checks<'_> {
         client.is_true(sql)
     }
 
-    /// Tables and indexes are what they should be.
+    /// Checks tables and indexes with pg_amcheck.
     fn amcheck(&self, findings: &mut Findings) -> Result<(), Error> {
         if self.cluster.major() < 14 {
             findings.note("amcheck", "not before PostgreSQL 14");
@@ -259,7 +258,7 @@ impl Checks<'_> {
     }
 }
 
-/// The pattern of pg_amcheck that matches only this name.
+/// Returns the pattern of pg_amcheck that matches only this name.
 fn pattern(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -274,7 +273,7 @@ fn rows_differ(table: &Table, expected: &TableSum, found: &TableSum, comparable:
         .then(|| format!("table {table} has other rows than were recorded"))
 }
 
-/// The first lines of a difference that differ.
+/// Returns the first lines of `difference` that were added or removed.
 fn first_lines(difference: &str) -> String {
     let statement = |line: &&str| {
         let text = line.trim_start_matches(['-', '+']).trim();

@@ -1,4 +1,4 @@
-//! The backups that are to be verified, and the verifications that were recorded.
+//! The backups to verify, and the recorded verifications.
 
 use super::{Due, Error, due};
 use crate::domain::{Backup, DatabaseName, Status, VerificationKind, VerifyPolicy};
@@ -6,14 +6,14 @@ use crate::ledger::{Entry, Filter};
 use crate::report::Tested;
 use crate::workspace::Workspace;
 
-/// A verification that is to be made.
+/// A backup to verify and the kind of the verification.
 #[derive(Debug, Clone)]
 pub struct WantedVerification {
     /// The record of the backup.
     pub entry: Entry,
     /// The kind of the verification.
     pub kind: VerificationKind,
-    /// The reason why it is due; `None` if somebody asked for it.
+    /// The reason why the verification is due; `None` if a user requested it.
     pub reason: Option<String>,
 }
 
@@ -38,8 +38,8 @@ pub fn completed_backups(
     Ok(entries)
 }
 
-/// Returns the verifications of these backups that policy wants now, in the order of the backups. Fails
-/// if a policy cannot be read.
+/// Returns the verifications of these backups that are due now by policy, in the order of the backups.
+/// Fails if a policy cannot be read.
 pub fn due_verifications(
     entries: Vec<Entry>,
     workspace: &Workspace,

@@ -1,4 +1,4 @@
-//! The scratch cluster: reachable by nobody else, connected to nothing else.
+//! The scratch cluster. No other user can connect to it, and it connects to no other server.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use crate::process;
 use crate::recovery::{Limit, Origin, PrivateServer, ServerBinaries, find_server_program};
 use crate::tools::{self, Connection, Program, Programs, ToolVersion};
 
-/// The superuser that initdb makes.
+/// The name of the superuser that initdb creates.
 const BOOTSTRAP: &str = "postgres";
 
-/// The programs that make a scratch cluster.
+/// The programs that create and run a scratch cluster.
 #[derive(Debug)]
 pub(super) struct Binaries {
     initdb: PathBuf,
@@ -20,30 +20,34 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Those of exactly this major version: another one would prove something else.
+    /// Finds the programs of exactly this major version. Another version would prove something else.
+    ///
+    /// # Errors
+    /// Fails if they are not installed.
     pub(super) fn find(programs: &Programs, major: u32) -> Result<Self, Error> {
         let (initdb, _) = find_server_program(programs, Program::Initdb, major)?;
         Ok(Self { initdb, server: ServerBinaries::find(programs, major)? })
     }
 
-    /// The version of the server.
+    /// Returns the version of the server.
     pub(super) fn version(&self) -> &ToolVersion {
         &self.server.version
     }
 }
 
-/// A running scratch cluster. It stops when this goes.
+/// A running scratch cluster. The server stops when the value is dropped.
 pub(super) struct Cluster(PrivateServer);
 
 impl Cluster {
-    /// Makes an empty data directory.
+    /// Creates an empty data directory with initdb. Fails if initdb fails or the time limit is
+    /// exceeded.
     pub(super) fn initdb(scratch: &Scratch, binaries: &Binaries, limit: &Limit) -> Result<(), Error> {
         let options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"];
         let cmd = scratch.cmd(&binaries.initdb).args(options).arg(format!("--username={BOOTSTRAP}"));
         match cmd.arg("--pgdata").arg(scratch.data()).deadline(limit.left()).run() {
             Ok(_) => Ok(()),
             Err(process::Error::Deadline { .. }) => Err(limit.error().into()),
-            // What stands before it in the command is nobody's business.
+            // The error omits the wrapper that comes before initdb in the command line.
             Err(process::Error::Failed { status, stderr, .. }) => {
                 let (program, kind) = (Program::Initdb, tools::classify(&stderr));
                 Err(tools::Error::Failed { program, kind, status, stderr }.into())
@@ -52,8 +56,11 @@ impl Cluster {
         }
     }
 
-    /// Starts a server on the data directory of `scratch` and waits until it
-    /// answers, which a restored one does when its recovery is done.
+    /// Starts a server on the data directory of `scratch` and waits until it accepts connections. A
+    /// restored server accepts them when its recovery is complete.
+    ///
+    /// # Errors
+    /// Fails if the server does not start within `limit`.
     pub(super) fn start(
         scratch: &Scratch,
         binaries: &Binaries,
@@ -63,48 +70,48 @@ impl Cluster {
         Ok(Self(PrivateServer::start(&scratch.ground(), &binaries.server, origin, Some(limit))?))
     }
 
-    /// The major version of the server.
+    /// Returns the major version of the server.
     pub(super) fn major(&self) -> u32 {
         self.0.version.major
     }
 
-    /// Ends with an error when the time is up or we were asked to end.
+    /// Fails if the time limit is exceeded or this process was interrupted.
     pub(super) fn check(&self) -> Result<(), Error> {
         Ok(self.0.check()?)
     }
 
-    /// What `error` is, when it is only what somebody sees whose server was
-    /// ended.
+    /// Returns the cause of `error` if it is only a consequence of the stopped server, or else `error`.
     pub(super) fn trouble(&self, error: Error) -> Error {
         self.check().err().unwrap_or(error)
     }
 
-    /// Whether the server ended by itself.
+    /// Returns true if the server ended by itself.
     pub(super) fn has_crashed(&self) -> bool {
         self.0.has_crashed()
     }
 
-    /// How the superuser gets to a database.
+    /// Returns the connection of the superuser to a database.
     pub(super) fn to(&self, dbname: &str) -> ConnInfo {
         self.0.to(dbname)
     }
 
-    /// The same for programs of PostgreSQL.
+    /// Returns the same connection in the form for client programs of PostgreSQL.
     pub(super) fn connection(&self, dbname: &str) -> Connection {
         self.0.connection(dbname)
     }
 
-    /// Connects the superuser.
+    /// Connects to a database as the superuser. Fails if the server refuses the connection.
     pub(super) fn connect(&self, dbname: &str) -> Result<Client, Error> {
         Ok(self.0.connect(dbname)?)
     }
 
-    /// How another role gets to a database.
+    /// Returns the connection of another role to a database. Fails if the path of the socket
+    /// directory is not valid in a connection string.
     pub(super) fn as_role(&self, role: &str, dbname: &str) -> Result<ConnInfo, Error> {
         Ok(self.0.as_role(role, dbname)?)
     }
 
-    /// Stops it and returns the end of its log.
+    /// Stops the server and returns the end of the server log.
     pub(super) fn stop(self) -> String {
         self.0.stop()
     }

@@ -14,15 +14,16 @@ use super::{Error, Scratch};
 /// Options of a verification.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// The age of an earlier verdict that is good enough.
+    /// The maximum age of an earlier verdict that is reused.
     pub window: Option<Duration>,
-    /// Whether each row of each table is looked for in its indexes.
+    /// True if each row of each table is looked up in its indexes.
     pub heapallindexed: bool,
     /// The time limit, instead of the configured one.
     pub timeout: Option<Duration>,
 }
 
-/// Verifies one backup and records the verdict.
+/// Verifies one backup and records the verdict. Fails if no verdict was reached or it cannot be
+/// recorded.
 pub fn verify_configured(
     workspace: &Workspace,
     backup: &Backup,
@@ -67,7 +68,7 @@ pub fn verify_configured(
     run(&surroundings, &request)
 }
 
-/// The tool that made a backup.
+/// Returns the tool that made a backup. Fails if it is unknown.
 fn tool_of(backup: &Backup) -> Result<Tool, Error> {
     let name = &backup.tool.name;
     name.as_str().parse().map_err(|()| Error::UnknownTool { backup: backup.id, tool: name.to_string() })

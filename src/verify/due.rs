@@ -1,19 +1,20 @@
-//! Which backups policy wants to be verified now, and why. Pure.
+//! The verifications that are due by policy. Pure.
 
 use crate::domain::{Backup, BackupId, Status, Timestamp, VerificationKind, VerifyPolicy};
 
 /// A verification that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Of which backup.
+    /// The backup.
     pub backup: BackupId,
-    /// How.
+    /// The kind of the verification.
     pub kind: VerificationKind,
-    /// Why.
+    /// The reason why it is due.
     pub reason: String,
 }
 
-/// What is due among the backups of one database, the newest completed first.
+/// Returns the due verifications of the backups of one database, the most recently completed backup
+/// first.
 pub fn due(policies: &[VerifyPolicy], backups: &[&Backup], now: Timestamp) -> Vec<Due> {
     let mut kept: Vec<&Backup> =
         backups.iter().copied().filter(|backup| backup.status == Status::Completed).collect();
@@ -21,14 +22,14 @@ pub fn due(policies: &[VerifyPolicy], backups: &[&Backup], now: Timestamp) -> Ve
     let mut found: Vec<Due> = Vec::new();
     for backup in &kept {
         for policy in policies {
-            // The newest one stands for all of them.
+            // The policy covers only the newest backup.
             if !policy.all && backup.id != kept[0].id {
                 continue;
             }
             let among = if policy.all { std::slice::from_ref(backup) } else { kept.as_slice() };
             let last = among.iter().filter_map(|it| it.last_verification(policy.kind)).map(|it| it.at).max();
             let Some(reason) = reason(policy, last, now) else { continue };
-            // One kind may be wanted by several policies.
+            // Several policies may require the same kind.
             if !found.iter().any(|due| due.backup == backup.id && due.kind == policy.kind) {
                 found.push(Due { backup: backup.id, kind: policy.kind, reason });
             }
@@ -41,7 +42,8 @@ fn reason(policy: &VerifyPolicy, last: Option<Timestamp>, now: Timestamp) -> Opt
     let whose = if policy.all { "this backup" } else { "any backup" };
     let Some(last) = last else { return Some(format!("{policy}: never done for {whose}")) };
     let age_s = now.seconds_since(last);
-    // A verification from the future is one of a clock that is wrong: better once too often.
+    // A verification in the future has the time of a wrong clock. An unneeded verification is better
+    // than a missing one.
     let fresh = (0..i64::try_from(policy.every_s).unwrap_or(i64::MAX)).contains(&age_s);
     (!fresh).then(|| format!("{policy}: last done for {whose} at {last}"))
 }

@@ -1,4 +1,4 @@
-//! What can keep a verification from coming to a verdict.
+//! Errors that prevent a verdict.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,8 +10,7 @@ use crate::process::interrupt::Signal;
 use crate::tools::Program;
 use crate::{artifacts, config, ledger, pg, process, recovery, store, tools, workspace};
 
-/// An error of the room `verify`. None of them says anything about the backup:
-/// what does is a verdict.
+/// An error of the room `verify`. An error says nothing about the backup; only a verdict does.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The ledger failed.
@@ -26,7 +25,7 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A data directory could not be made.
+    /// A data directory could not be restored.
     #[error(transparent)]
     Recovery(recovery::Error),
     /// A program failed.
@@ -51,65 +50,65 @@ pub enum Error {
     NotVerifiable {
         /// The backup.
         backup: BackupId,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A server of the right version is not installed.
     #[error("no {program} of PostgreSQL {major} is installed{}", found.as_ref().map_or_else(String::new, |found| format!(" (there is {found})")))]
     ServerMissing {
-        /// What was looked for.
+        /// The missing program.
         program: Program,
         /// The major version of the server that was backed up.
         major: u32,
-        /// What was found instead.
+        /// The version that was found instead, if any.
         found: Option<tools::ToolVersion>,
     },
-    /// PostgreSQL refuses root, and there is nobody else.
+    /// PostgreSQL refuses to run as root, and the configured user does not exist.
     #[error("a scratch cluster cannot be run by root, and there is no user `{name}`")]
     NoUser {
-        /// Who was looked for.
+        /// The name of the user.
         name: String,
     },
     /// The scratch directory cannot be used.
     #[error("cannot {action} {}", path.display())]
     Scratch {
-        /// What was to be done.
+        /// The action that failed.
         action: &'static str,
-        /// With what.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Its path is too long for a socket.
+    /// The path of the scratch directory is too long for a socket.
     #[error("the path of the scratch directory {} is too long for a socket", path.display())]
     TooLong {
         /// The path.
         path: PathBuf,
     },
-    /// It is inside of a data directory.
+    /// The scratch directory is inside of a data directory.
     #[error("the scratch directory {} is inside of a data directory of PostgreSQL", path.display())]
     InsideDataDirectory {
         /// The path.
         path: PathBuf,
     },
-    /// There is not enough room.
+    /// There is not enough free disk space.
     #[error("not enough room in {} for a restore: {} are needed, {} are free", path.display(), human_bytes(*needed), human_bytes(*free))]
     NoRoom {
-        /// Where.
+        /// The directory.
         path: PathBuf,
-        /// How much is needed, in bytes.
+        /// The required space in bytes.
         needed: u64,
-        /// How much there is.
+        /// The free space in bytes.
         free: u64,
     },
     /// The scratch cluster did not start.
     #[error("the scratch cluster does not start: {reason}")]
     NotStarted {
-        /// The end of its log.
+        /// The end of the server log.
         reason: String,
     },
-    /// Something else than the scratch cluster answered.
+    /// Another server than the scratch cluster answered.
     #[error("what answers at {} is not the scratch cluster", path.display())]
     NotScratch {
         /// The directory of the socket.
@@ -118,16 +117,16 @@ pub enum Error {
     /// This machine lacks something that the backup needs.
     #[error("the backup cannot be restored on this machine: {reason}")]
     Unsuitable {
-        /// What.
+        /// The missing part.
         reason: String,
     },
-    /// It took too long.
+    /// The verification exceeded its time limit.
     #[error("not done after {} s", after.as_secs_f64())]
     Deadline {
-        /// How long it was given.
+        /// The time limit.
         after: Duration,
     },
-    /// A signal ended it.
+    /// A signal interrupted the verification.
     #[error("interrupted ({signal})")]
     Interrupted {
         /// The signal.
@@ -185,7 +184,7 @@ impl From<process::Error> for Error {
 }
 
 impl Error {
-    /// May the same succeed a little later?
+    /// Returns true if the same verification may succeed later.
     pub fn retry(&self) -> bool {
         match self {
             Self::Ledger(ledger::Error::Git(error)) => error.retry_later(),
@@ -213,7 +212,7 @@ impl Error {
         }
     }
 
-    /// The same, or the deadline that is behind it.
+    /// Returns [`Error::Deadline`] if the cause is an exceeded time limit, or else the error itself.
     pub(super) fn in_time(self, after: Duration) -> Self {
         match self {
             Self::Tools(tools::Error::Process(process::Error::Deadline { .. }))
@@ -222,7 +221,7 @@ impl Error {
         }
     }
 
-    /// What a tool said, with what a store said through it.
+    /// Converts the error of a tool. If a store caused it, the result is the error of the store.
     pub(super) fn of_tool(error: tools::Error) -> Self {
         match artifacts::of_store(error) {
             Self::Tools(tools::Error::Process(process::Error::Interrupted { signal })) => {

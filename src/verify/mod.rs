@@ -1,9 +1,9 @@
-//! Can a backup be relied on?
+//! Verifies that a backup can be restored.
 //!
-//! A verification comes to a verdict, which is recorded, or to an error, which
-//! is not: a test that could not be made says nothing about the backup. Nothing
-//! is recorded before the verdict, so that who dies on the way leaves no trace
-//! in the ledger; what it leaves on disk is removed by the next run.
+//! A verification ends with a verdict or with an error. A verdict is recorded. An error is not, because
+//! an incomplete test says nothing about the backup. Nothing is recorded before the verdict, so a
+//! killed process leaves no trace in the ledger. The next run removes the files that a killed process
+//! left over.
 
 mod by_tool;
 mod checks;

@@ -1,5 +1,4 @@
-//! Restore tests of copies of a whole cluster: the data directory is made, and a
-//! server recovers it.
+//! Restore tests of physical backups. The data directory is restored, and a server recovers it.
 
 use std::path::PathBuf;
 
@@ -15,8 +14,8 @@ use crate::tools::adapter::Target;
 use crate::tools::{self, Connection};
 
 impl RestoreTest<'_> {
-    /// Whether it is restored into a database of a cluster that is there. Tools of
-    /// one's own are asked for a directory, whatever else they can.
+    /// Returns true if the backup is restored into a database of a running cluster. A custom tool
+    /// always restores into a directory. Fails if the tool cannot plan a restore.
     pub(super) fn is_dump(&self) -> Result<bool, Error> {
         if self.around.adapter.has_repository() {
             return Ok(false);
@@ -34,8 +33,8 @@ impl RestoreTest<'_> {
         }
     }
 
-    /// A server that has recovered what was restored; `None` when there is none,
-    /// and the findings say why.
+    /// Returns a server that has recovered the restored data directory. Returns `None` if there is
+    /// none; the findings have the reason. Fails if the cause is not the backup.
     pub(super) fn recovered(
         &self,
         scratch: &Scratch,
@@ -62,7 +61,8 @@ impl RestoreTest<'_> {
         }
     }
 
-    /// Makes the data directory; whether that succeeded.
+    /// Restores the data directory. Returns false if the backup cannot be restored; the findings have
+    /// the reason.
     fn plant(&self, scratch: &Scratch, findings: &mut Findings) -> Result<bool, Error> {
         let access = || self.around.access.clone();
         let chain = self.subject.chain.iter().map(|member| member.backup);
@@ -97,8 +97,8 @@ impl RestoreTest<'_> {
         }
     }
 
-    /// Each tablespace goes into the scratch directory and not where it was:
-    /// there, somebody else may be at work.
+    /// Returns each tablespace with its directory in the scratch directory. The original directory may
+    /// be in use by another cluster.
     pub(super) fn tablespaces(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let places = self.around.adapter.tablespaces(self.subject).map_err(Error::of_tool)?;
         let to = |(n, place)| (place, scratch.space(n));

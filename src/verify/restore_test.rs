@@ -1,4 +1,4 @@
-//! Restores a backup into a scratch cluster and asks it.
+//! Restores a backup into a scratch cluster and checks the restored database.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -22,11 +22,11 @@ use crate::tools::{
     self, Format, GLOBALS, Kind, Statement, load_directory, load_script, load_stream, major_of,
 };
 
-/// An empty cluster with room to work.
+/// Disk space for an empty cluster and its temporary files, in bytes.
 const CLUSTER_BYTES: u64 = 96 << 20;
-/// The largest script of roles and tablespaces.
+/// The maximum size of the script of roles and tablespaces, in bytes.
 const GLOBALS_MAX: u64 = 256 << 20;
-/// What a database is called whose own name is taken or unknown.
+/// The name of the restored database if its own name is in use or unknown.
 const RESTORED: &str = "pggit_restored";
 
 /// One restore test.
@@ -69,7 +69,7 @@ impl RestoreTest<'_> {
             checks.run(findings)
         });
         let done = done.map_err(|error| cluster.trouble(error));
-        // A verdict of a server that was ended on the way is none.
+        // A stopped server invalidates the verdict.
         done.and_then(|()| cluster.check())?;
         if cluster.has_crashed() {
             findings.fatal("the scratch cluster crashed");
@@ -78,8 +78,9 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
-    /// The database that was backed up, by its own name, in the copy of a cluster.
-    /// Of what was imported nobody recorded it.
+    /// Returns the backed-up database in the restored physical backup, with true for its owners and
+    /// grants. The record of an imported backup does not name the database; then the request names it,
+    /// or it is `postgres`. Returns `None` and adds a finding if there is no such database.
     fn there(&self, cluster: &Cluster, findings: &mut Findings) -> Result<Option<(String, bool)>, Error> {
         let recorded = self.backup().postgres.as_ref().and_then(|postgres| postgres.dbname.clone());
         let known = recorded.or_else(|| self.request.dbname.clone());
@@ -91,7 +92,7 @@ impl RestoreTest<'_> {
         Ok(None)
     }
 
-    /// The major version of the server that was backed up.
+    /// Returns the major version of the server that was backed up. Fails if the record has no version.
     pub(super) fn major(&self) -> Result<u32, Error> {
         let backup = self.subject.backup;
         let version = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
@@ -101,7 +102,7 @@ impl RestoreTest<'_> {
         })
     }
 
-    /// Refuses what cannot end well, before anything is done.
+    /// Fails if there is not enough disk space for the restore.
     pub(super) fn has_room(&self, scratch: &Scratch) -> Result<(), Error> {
         let backup = self.subject.backup;
         let size = backup.postgres.as_ref().and_then(|postgres| postgres.size_bytes);
@@ -113,7 +114,7 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
-    /// How old the data is: what would be lost, if this were needed now.
+    /// Adds the age of the data as evidence. This is the data loss if the backup were needed now (RPO).
     fn note_age(&self, findings: &mut Findings) {
         let backup = self.subject.backup;
         let of: Option<Timestamp> = backup.started_at.or(backup.completed_at);
@@ -123,8 +124,9 @@ impl RestoreTest<'_> {
         }
     }
 
-    /// Restores into a database of the scratch cluster; says which, and whether with
-    /// its owners and grants; `None` when that did not succeed, and the findings say why.
+    /// Restores the dump into a database of the scratch cluster. Returns the name of the database, and
+    /// true if owners and grants were restored. Returns `None` if the restore failed because of the
+    /// backup; the findings have the reason.
     fn restored(
         &self,
         scratch: &Scratch,
@@ -152,7 +154,7 @@ impl RestoreTest<'_> {
                 }
             };
             if let Err(error) = loaded {
-                // Somebody who has the roles may restore it all the same.
+                // The restore may succeed in a cluster that has the roles.
                 if let (false, tools::Error::Failed { stderr, .. }) = (roles, &error)
                     && words::lacks_role(stderr)
                 {
@@ -209,7 +211,7 @@ impl RestoreTest<'_> {
         load_script(connection, artifact, &mut input, limit, self.around.progress).map(drop)
     }
 
-    /// Writes a dumped directory out.
+    /// Writes the files of a dump in directory format into the directory `into`.
     fn unpack(&self, artifact: &str, into: &std::path::Path) -> Result<(), tools::Error> {
         let source = self.subject.source()?;
         let place = tools::Error::Place;
@@ -229,8 +231,8 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
-    /// Whether a restore that did not succeed says something about the backup:
-    /// then it is found, else it is an error.
+    /// Judges a failed restore. Adds a finding if the backup is the cause. Otherwise fails with the
+    /// error of the restore.
     fn judge(&self, cluster: &Cluster, error: tools::Error, findings: &mut Findings) -> Result<(), Error> {
         cluster.check()?;
         let error_kind = error.kind();
@@ -274,7 +276,8 @@ impl RestoreTest<'_> {
         Ok(())
     }
 
-    /// An empty database that sorts and encodes as the old one did.
+    /// Creates an empty database with the encoding and locale of the backed-up one. Returns its name.
+    /// Fails if this machine lacks the locale.
     fn make_database(&self, cluster: &Cluster) -> Result<String, Error> {
         let client = cluster.connect("postgres")?;
         let postgres = self.subject.backup.postgres.clone().unwrap_or_default();
@@ -291,13 +294,13 @@ impl RestoreTest<'_> {
         }
     }
 
-    /// Makes the roles that own what is in the dump, so that owners and grants can
-    /// be restored: those of `globals.sql`, else those that the recorded schema
-    /// names. Says whether they are there.
+    /// Creates the roles that own objects of the dump, so that owners and grants can be restored. The
+    /// roles are those of `globals.sql`, or else those that the recorded schema names. Returns true if
+    /// the roles exist.
     fn make_roles(&self, cluster: &Cluster, findings: &mut Findings) -> Result<bool, Error> {
         let client = cluster.connect("postgres")?;
         let backup = self.subject.backup;
-        // Plain files may be compressed, and are called so then.
+        // Plain files may be compressed, and then have another suffix.
         let mut names = backup.artifacts.iter().map(|artifact| artifact.name.as_str());
         if let Some(name) = names.find(|name| name.strip_suffix(".zst").unwrap_or(name) == GLOBALS) {
             let script = match self.globals(name) {
@@ -307,7 +310,7 @@ impl RestoreTest<'_> {
                     return Ok(false);
                 }
             };
-            // Older servers do not have it; then tablespaces are complained about below.
+            // Older servers lack the setting; then the tablespaces of the dump fail below.
             let _ = client.execute("SET allow_in_place_tablespaces = on");
             let (mut done, mut refused) = (0_u64, Vec::new());
             let statements = match Statement::all(&script) {
@@ -353,7 +356,7 @@ impl RestoreTest<'_> {
         roles.sort();
         roles.dedup();
         for role in &roles {
-            // Some there are already, and others belong to PostgreSQL.
+            // Some roles exist already, and others belong to PostgreSQL.
             let _ = client.execute(&format!("CREATE ROLE {}", quote_ident(role)));
         }
         findings.warning("roles are not in the backup: restored with roles of the same names");
@@ -389,8 +392,8 @@ fn lacks_monetary(locale: &str) -> Error {
     }
 }
 
-/// What has to be refused: the superuser that is there already, what is set for
-/// databases that are not restored, and grants of the old superuser.
+/// Returns true if the scratch cluster must refuse the statement. Examples are the existing superuser,
+/// settings of databases that are not restored, and grants of the old superuser.
 fn is_expected(error: &pg::Error, makes_role: Option<&str>) -> bool {
     match error {
         pg::Error::Query { sqlstate, .. } => match sqlstate.as_str() {

@@ -1,4 +1,4 @@
-//! One verification of one backup.
+//! Verifies one backup and records the verdict.
 
 use std::time::{Duration, Instant};
 
@@ -20,64 +20,68 @@ use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{Depth, Source, Subject};
 use crate::tools::{Adapter, Programs};
 
-/// What is to be verified and how.
+/// The backup to verify and the options of the verification.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The backup.
     pub backup: BackupId,
-    /// How.
+    /// The kind of the verification.
     pub kind: VerificationKind,
-    /// A result that is not older than this is good enough.
+    /// The maximum age of an earlier verdict that is reused.
     pub window: Option<Duration>,
-    /// The database that is asked in the copy of a cluster, where the record does not
-    /// name it.
+    /// The database to query in a restored physical backup if the record does not name it.
     pub dbname: Option<String>,
-    /// What is true in a database that was restored as it should be.
+    /// Queries that return true in a correctly restored database.
     pub assertions: Vec<String>,
-    /// Whether each row of each table is looked for in its indexes.
+    /// True if each row of each table is looked up in its indexes.
     pub heapallindexed: bool,
-    /// How long it may take.
+    /// The time limit.
     pub timeout: Duration,
 }
 
-/// What a verification needs to have around it.
+/// The environment of a verification.
 pub struct Surroundings<'a> {
-    /// Where the verdict is recorded.
+    /// The ledger that records the verdict.
     pub ledger: Ledger<'a>,
-    /// What time it is.
+    /// The clock.
     pub clock: &'a dyn Clock,
-    /// Where the programs of PostgreSQL are.
+    /// The client and server programs of PostgreSQL.
     pub programs: Programs,
     /// The tool that made the backup.
     pub adapter: &'a dyn Adapter,
-    /// What it takes to reach the store.
+    /// The credentials and keys of the stores.
     pub access: Access,
-    /// Where scratch clusters are made.
+    /// The directory and the user of scratch clusters.
     pub scratch: scratch::Settings,
-    /// Whom to tell how far it is.
+    /// The receiver of progress reports.
     pub progress: &'a dyn Progress,
 }
 
-/// A verdict that is in the ledger.
+/// A verdict that is recorded in the ledger.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// The record, with it.
+    /// The record, including the verdict.
     pub entry: Entry,
     /// The verdict and its evidence.
     pub verification: Verification,
-    /// It was there before.
+    /// True if the verdict was recorded by an earlier verification.
     pub reused: bool,
 }
 
 impl Verdict {
-    /// The findings behind a verdict `failed`.
+    /// Returns the findings behind a verdict `failed`.
     pub fn reasons(&self) -> Vec<&str> {
         let reasons = self.verification.details.as_map().get("reasons").and_then(Value::as_array);
         reasons.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 }
 
-/// Verifies, unless that was done not long ago, and records the verdict.
+/// Verifies the backup and records the verdict. Returns a recorded verdict instead if it is recent
+/// enough.
+///
+/// # Errors
+/// Fails if the backup is not completed, if the verification reaches no verdict, or if the ledger
+/// cannot record it.
 pub fn run(around: &Surroundings<'_>, request: &Request) -> Result<Verdict, Error> {
     let entry = around.ledger.by_id(request.backup)?;
     let backup = &entry.backup;
@@ -112,7 +116,7 @@ pub fn run(around: &Surroundings<'_>, request: &Request) -> Result<Verdict, Erro
     Ok(Verdict { entry, verification, reused: false })
 }
 
-/// Adds the event, anew where somebody else was faster.
+/// Appends the event. The ledger retries if another process updated the record at the same time.
 fn append(ledger: &Ledger<'_>, event: &Event) -> Result<Entry, ledger::Error> {
     ledger.append_event(event)
 }
@@ -125,14 +129,14 @@ fn recorded(entry: &Entry, id: EventId) -> Result<Verification, Error> {
     })
 }
 
-/// The latest verification of the kind, if it is not too old.
+/// Returns the latest verification of the requested kind if it is not older than `window`.
 fn reusable<'b>(backup: &'b Backup, request: &Request, now: Timestamp) -> Option<&'b Verification> {
     let window_s = i64::try_from(request.window?.as_secs()).unwrap_or(i64::MAX);
     let last = backup.last_verification(request.kind)?;
     (0..=window_s).contains(&now.seconds_since(last.at)).then_some(last)
 }
 
-/// To the millisecond.
+/// Returns the duration in seconds, rounded to milliseconds.
 pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
@@ -145,8 +149,8 @@ enum Unusable {
     Status(BackupId, Status),
 }
 
-/// The backups without which this one cannot be restored, the full one first;
-/// or why they are not all there.
+/// Returns the backups that the restore of this one needs, the full backup first. The inner error is
+/// the reason why the backup chain is incomplete.
 fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, String>, Error> {
     let needed = |id| {
         let entry = match ledger.by_id(id) {
@@ -216,8 +220,8 @@ fn verify(
             findings.take(check(&subject, Depth::Integrity)?, None);
         }
         VerificationKind::RestoreTest => {
-            // Bytes from a store are verified while they are read. Plain files, and dumps that could
-            // have been written without a key, are verified before any statement of them runs.
+            // Bytes from a store are verified while they are read. Plain files are verified before any
+            // statement of them runs. So are dumps that could have been written without a key.
             let is_dump = entry.backup.artifacts.first().map(|artifact| artifact.name.as_str());
             let is_dump = is_dump.and_then(DumpFormat::of_artifact).is_some();
             let is_proved =
@@ -236,7 +240,7 @@ fn verify(
     Ok(())
 }
 
-/// The bytes of a backup, where they are ours.
+/// Returns the bytes of the backup, or `None` if the tool keeps them in a repository of its own.
 fn source(around: &Surroundings<'_>, backup: &Backup) -> Result<Option<HeldSource>, Error> {
     if around.adapter.has_repository() {
         return Ok(None);

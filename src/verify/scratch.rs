@@ -1,11 +1,11 @@
-//! The directory of a scratch cluster: private, named by nobody else, and gone
-//! when we are, however that happens.
+//! The directory of a scratch cluster. It is private and has a random name. It is removed when the
+//! process exits or, after a crash, by the next run.
 //!
 //! ```text
-//! pggit-verify-<random>/  ours; others may pass through it
-//!   owner.json            the process that works with it
-//!   *.conf                what the server is told
-//!   home/                 of the user whom the server runs as: data, socket
+//! pggit-verify-<random>/  owned by this process; other users may only traverse it
+//!   owner.json            the process that uses it
+//!   *.conf                the configuration of the server
+//!   home/                 owned by the user of the server: data directory, socket
 //! ```
 
 use std::cell::Cell;
@@ -18,12 +18,12 @@ use crate::recovery::{Ground, Home, server_user, sweep_grounds};
 
 const PREFIX: &str = Ground::FOR_TESTS;
 
-/// Where scratch clusters are, and as whom they run.
+/// The location and the user of scratch clusters.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The directory in which they are made.
+    /// The directory in which scratch clusters are created.
     pub directory: PathBuf,
-    /// As whom they run when we are root.
+    /// The user of scratch clusters if this process runs as root.
     pub user: Option<String>,
 }
 
@@ -37,25 +37,26 @@ pub(super) struct Scratch {
     dir: OwnedDir,
     home: Home,
     user: Option<OsUser>,
-    /// What stands before the programs that run in it.
+    /// The command prefix of the programs that run in the directory.
     prefix: Vec<PathBuf>,
-    /// Finds processes that they have left running.
+    /// Finds processes that the scratch cluster has left running.
     strays: Strays,
     /// The user who owns the contents of `home`, if it is not the current user.
     borrower: Cell<Option<u32>>,
 }
 
-/// Why what a tool has put there is not given to a server.
+/// The reason why files that a tool has restored are not handed over to a server.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It cannot be.
+    /// The files cannot be handed over.
     Io(Error),
-    /// What the server writes to this file would be written somewhere else, and why.
+    /// The server would write to a file outside of the directory: the file and the reason.
     Leads(String, &'static str),
 }
 
 impl Scratch {
-    /// Makes one, and first removes what dead processes have left.
+    /// Creates a scratch directory. Before that, removes those that dead processes left over. Fails if
+    /// the configured directory cannot be used.
     pub(super) fn make(settings: &Settings) -> Result<Self, Error> {
         let base = &settings.directory;
         let place =
@@ -100,12 +101,12 @@ impl Scratch {
         self.dir.held()
     }
 
-    /// The directory that the user of the server has.
+    /// Returns the directory that the user of the server owns.
     pub(super) fn home(&self) -> &Home {
         &self.home
     }
 
-    /// The data directory.
+    /// Returns the path of the data directory.
     pub(super) fn data(&self) -> PathBuf {
         self.home.held.real().join("data")
     }
@@ -115,7 +116,7 @@ impl Scratch {
         self.home.held.real().join(format!("space-{number}"))
     }
 
-    /// Where the server works.
+    /// Returns the directories, the user and the command prefix of the server.
     pub(super) fn ground(&self) -> Ground {
         Ground {
             data: self.data(),
@@ -126,8 +127,8 @@ impl Scratch {
         }
     }
 
-    /// Lets a tool that runs as `borrower`, or else as we, put something there.
-    /// Until it is taken back, nobody else gets in.
+    /// Makes `borrower`, or else the user of this process, the owner of `home`, so that a tool can
+    /// write into it. No other user can enter it until [`Self::take_back`].
     pub(super) fn lend(&self, borrower: Option<&OsUser>) -> Result<(), Error> {
         let home = &self.home.held;
         let lent = match borrower {
@@ -144,8 +145,8 @@ impl Scratch {
         self.home.held.take().map_err(|source| failed("give away", self.home.held.real(), source))
     }
 
-    /// Gives all that is there to the user of the server, unless it leads to
-    /// somewhere else: to what is not there, or to what somebody else has, too.
+    /// Makes the user of the server the owner of everything in `home`. Fails if a file leads out of the
+    /// directory, does not exist, or also belongs to another user.
     pub(super) fn take_back(&self) -> Result<(), Refused> {
         self.close().map_err(Refused::Io)?;
         let home = &self.home.held;
@@ -163,18 +164,18 @@ impl Scratch {
         })
     }
 
-    /// A command that runs `program` as that user, a little nicer than others,
-    /// and not longer than we live.
+    /// Returns a command that runs `program` as the user of the server. It has a lower CPU priority,
+    /// and it is killed when this process exits.
     pub(super) fn cmd(&self, program: &Path) -> Cmd {
         self.ground().cmd(program)
     }
 
-    /// Lets `cmd` run as that user.
+    /// Returns `cmd` with the user of the server.
     pub(super) fn as_user(&self, cmd: Cmd) -> Cmd {
         self.ground().as_user(cmd)
     }
 
-    /// How many bytes are free there.
+    /// Returns the free disk space in bytes.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let failed = |source: rustix::io::Errno| Error::Scratch {
             action: "look at",
@@ -197,7 +198,7 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Scratch { action, path: path.to_owned(), source }
 }
 
-/// Ends and removes scratch clusters of dead processes in `base`.
+/// Stops and removes the scratch clusters in `base` that dead processes left over.
 pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
     sweep_grounds(base, PREFIX, "home/data")
 }

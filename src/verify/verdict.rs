@@ -1,14 +1,14 @@
-//! Findings on their way to a verdict. Pure.
+//! Collects the findings of a verification for its verdict. Pure.
 
 use serde_json::{Value, json};
 
 use crate::domain::{Metadata, VerificationKind, VerificationStatus, VerifiedEvent};
 use crate::tools::adapter::{Finding, Report};
 
-/// At most so many reasons are recorded.
+/// The maximum number of reasons in a record.
 const REASONS_MAX: usize = 50;
 
-/// What was found until now, and the evidence.
+/// The findings until now, and the evidence.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     findings: Vec<Finding>,
@@ -28,7 +28,7 @@ impl Findings {
         self.evidence.push((fact.to_owned(), value.into()));
     }
 
-    /// Takes over what an adapter found; `whose` is put before its words.
+    /// Adds the findings of an adapter; `whose` is put before each message.
     pub(super) fn take(&mut self, report: Report, whose: Option<&str>) {
         let said = |finding: Finding| match whose {
             Some(whose) => Finding { message: format!("{whose}: {}", finding.message), ..finding },
@@ -53,7 +53,7 @@ impl Findings {
         }
     }
 
-    /// The event that says so: what cannot be relied on first.
+    /// Returns the event of the verdict. The fatal findings come first.
     pub(super) fn event(mut self, kind: VerificationKind) -> VerifiedEvent {
         let status = self.status();
         self.findings.sort_by_key(|finding| !finding.fatal);
@@ -80,7 +80,7 @@ impl Findings {
     }
 }
 
-/// Adds a fact, or what stands for it where records must not have it.
+/// Adds a fact, or `instead` if a record must not contain it.
 fn add(details: &mut Metadata, key: &str, value: &Value, instead: impl FnOnce() -> Value) {
     match Metadata::try_from(json!({ key: value })) {
         Ok(_) => details.insert(key, value.clone()),

@@ -1,14 +1,14 @@
-//! What is kept of what programs and servers say: enough to understand it, and
-//! nothing of the content of a database. Pure.
+//! Selects the parts of messages of programs and servers that may be recorded: enough to understand the
+//! failure, and no content of a database. Pure.
 
 use crate::recovery;
 
-/// How much of a log is kept as evidence.
+/// The maximum size of the server log that is kept as evidence, in bytes.
 const TAIL: usize = 4 << 10;
-/// The longest reason.
+/// The maximum length of a reason, in characters.
 const REASON: usize = 400;
 
-/// What follows these is a row or a statement.
+/// A row or a statement follows these labels.
 const QUOTING: [&str; 6] = ["DETAIL:", "CONTEXT:", "STATEMENT:", "QUERY:", "HINT:", "Command was:"];
 
 /// Messages that quote a value. Those that end with a quotation mark are followed by it.
@@ -21,7 +21,7 @@ const ABOUT_VALUES: [&str; 6] = [
     "hexadecimal",
 ];
 
-/// The last lines of a log.
+/// Returns the last lines of a server log.
 pub(super) fn log_tail(log: &str) -> String {
     let kept: Vec<&str> = log.lines().filter(|line| !quotes(line)).collect();
     let (mut length, mut from) = (0, kept.len());
@@ -36,7 +36,7 @@ fn quotes(line: &str) -> bool {
     QUOTING.iter().any(|word| line.contains(word))
 }
 
-/// The first complaint of a client program, without what it quotes.
+/// Returns the first complaint of a client program, without the values that it quotes.
 pub(super) fn complaint(stderr: &str) -> String {
     let complains =
         |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
@@ -45,12 +45,12 @@ pub(super) fn complaint(stderr: &str) -> String {
     short(first.unwrap_or("it said nothing").trim())
 }
 
-/// The last complaint of a server.
+/// Returns the last complaint of a server.
 pub(super) fn last_word(log: &str) -> String {
     short(recovery::last_word(log))
 }
 
-/// A text that is not too long for a reason, in one line, without the values of rows.
+/// Returns `text` on one line and shortened to the length of a reason, without the values of rows.
 pub(super) fn short(text: &str) -> String {
     let line = without_value(&text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
     match line.char_indices().nth(REASON) {
@@ -73,13 +73,13 @@ fn without_value(line: &str) -> String {
     kept().unwrap_or_else(|| line.to_owned())
 }
 
-/// Whether the first complaint is that there is no such role.
+/// Returns true if the first complaint is a missing role.
 pub(super) fn lacks_role(stderr: &str) -> bool {
     let complaint = complaint(stderr);
     complaint.contains("role \"") && complaint.contains("\" does not exist")
 }
 
-/// Whether the machine and not the backup is what a program complains about.
+/// Returns true if the cause of a complaint is the machine and not the backup.
 pub(super) fn is_of_machine(words: &str) -> bool {
     [
         "No space left on device",
