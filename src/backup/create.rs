@@ -413,7 +413,8 @@ impl Run<'_> {
         &'s self,
         snapshot: Option<&'s str>,
     ) -> Option<impl FnOnce() -> Option<serde_json::Value> + Send + use<'s>> {
-        let (database, server, snapshot) = (&self.request.database, &self.around.server, snapshot?);
+        let snapshot = snapshot?;
+        let (database, server) = (&self.request.database, &self.around.server);
         let repository = self.around.ledger.schema_repository().for_thread();
         let commit = Oid::from(&self.entry.backup.commit);
         Some(move || migrations(server, snapshot, &repository, commit, database))
