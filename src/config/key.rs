@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::form::{Secrecy, ValueForm};
 use super::value::Refused;
 
-/// What a key belongs to.
+/// The scope of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
@@ -22,7 +22,7 @@ pub enum Reach {
     Store,
 }
 
-/// Who may set a key.
+/// The sources that may set a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {

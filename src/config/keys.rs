@@ -91,19 +91,19 @@ keys! {
     /// The git repository on this machine that the records of backups are kept in, instead of the
     /// one of the schema history. Commits, branches and `HEAD` are still those of the schema
     /// history; refs, notes, remotes and synchronisation are those of the other. `git pggit init
-    /// --repository` sets it up. An empty value is as good as none.
+    /// --repository` sets it up. An empty value counts as unset.
     REPOSITORY: Key<Option<PathBuf>> =
         Key::global("repository", REPOSITORY_DIRECTORY).environment("PGGIT_REPOSITORY").trusted();
 
-    /// Whether the commits of the ledger are signed, with the keys and programs that git is
-    /// configured to sign with (`gpg.format`, `user.signingKey`, ...). `true` signs always;
+    /// Signs the commits of the ledger, with the keys and programs that git is configured to sign
+    /// with (`gpg.format`, `user.signingKey`, ...). `true` signs always;
     /// `require` too, and refuses to write when no key is named by `user.signingKey`; `false` never
     /// signs. Without it, `commit.gpgSign` counts, as for git's own commits.
     SIGN: Key<String> =
         Key::global("sign", ValueForm::text(value::signing, "true, require or false").flag()).trusted();
 
-    /// Whether commands that have recorded something share it at once, as `git pggit sync` does,
-    /// with the remote that git would use. Nobody is asked for a password then, and a remote that
+    /// Commands that have written records share them at once, as `git pggit sync` does, with the
+    /// remote that git would use. They ask for no password, and a remote that
     /// cannot be reached in 30 seconds is a warning: the next `sync` brings it up to date.
     SYNC: Key<bool> =
         Key::global("sync", ValueForm::text(value::on_write, "on-write or never")).default("never").trusted();
@@ -217,8 +217,8 @@ keys! {
     /// `auto`. A number with a unit of 1024, as PostgreSQL writes them: `kB`, `MB`, `GB`, `TB`.
     AUTO_THRESHOLD: Key<u64> = Key::database("autoThreshold", SIZE).default("100GB").retired("autoSize");
 
-    /// Whether the server makes the checkpoint that `pg_basebackup` begins with at once, or in its
-    /// usual time, which takes minutes and spares the disks.
+    /// The checkpoint at the beginning of `pg_basebackup`: at once, or in the usual time of the server,
+    /// which takes minutes and spares the disks.
     BASEBACKUP_CHECKPOINT: Key<Checkpoint> =
         Key::database("basebackupCheckpoint", ValueForm::parsed("fast or spread"))
             .default("fast")
@@ -244,16 +244,16 @@ keys! {
     /// How hard the backups of this database are compressed, instead of `pggit.compressionLevel`.
     DATABASE_COMPRESSION_LEVEL: Key<Compression> = Key::database("compressionLevel", LEVEL);
 
-    /// Whether roles and tablespaces, which are not part of a dump, are taken along with
+    /// Backs up roles and tablespaces, which are not part of a dump, with
     /// `pg_dumpall --globals-only`. `no-passwords` leaves the passwords of the roles out, and with
     /// them the need to be a superuser.
     GLOBALS: Key<Globals> =
         Key::database("globals", ValueForm::parsed("true, no-passwords or false").flag()).default("true");
 
-    /// Whether the schema of the database, as it was backed up, is kept beside the record in git.
+    /// Keeps the schema of the database, as it was backed up, beside the record in git.
     RECORD_SCHEMA: Key<bool> = Key::database("recordSchema", BOOLEAN).default("true");
 
-    /// Whether a dump records how many rows each table has, and a sum over them, for restore tests
+    /// Records with a dump the number of rows of each table, and a sum over them, for restore tests
     /// to compare. They are read in the same snapshot as the dump: every table is read once more.
     RECORD_ROW_COUNTS: Key<bool> =
         Key::database("recordRowCounts", BOOLEAN).default("false").retired("recordCounts");
@@ -383,7 +383,7 @@ keys! {
     /// The program `pgbackrest`. Without it, it is looked for in `PATH`.
     PGBACKREST_PATH: Key<PathBuf> = Key::database("pgbackrestPath", FILE).trusted().retired("pgbackrest");
 
-    /// What this database's server is called in Barman.
+    /// The name of this database's server in Barman.
     BARMAN_SERVER: Key<String> = Key::database("barmanServer", PLAIN_NAME).trusted();
 
     /// The configuration file of Barman. Without it, Barman looks in its own places.
@@ -397,21 +397,21 @@ keys! {
     /// `git pggit`.
     TOOL_USER: Key<String> = Key::database("toolUser", PLAIN_NAME).trusted();
 
-    /// What makes a backup with this tool: a program and its arguments. They are split into words
-    /// as a shell splits them, and no shell ever sees them. `docs/custom-tools.md` has what it is
-    /// told and what it answers.
+    /// The command that makes a backup with this tool: a program and its arguments. They are split
+    /// into words as a shell splits them, and no shell ever sees them. `docs/custom-tools.md` has its
+    /// input and output.
     TOOL_BACKUP: Key<Vec<String>> = Key::tool("backup", COMMAND);
 
-    /// What brings a backup of this tool back.
+    /// The command that restores a backup of this tool.
     TOOL_RESTORE: Key<Vec<String>> = Key::tool("restore", COMMAND);
 
-    /// What proves the bytes of a backup of this tool.
+    /// The command that verifies the bytes of a backup of this tool.
     TOOL_VERIFY: Key<Vec<String>> = Key::tool("verify", COMMAND);
 
-    /// What removes a backup of this tool.
+    /// The command that removes a backup of this tool.
     TOOL_DELETE: Key<Vec<String>> = Key::tool("delete", COMMAND);
 
-    /// What lists the backups that this tool has.
+    /// The command that lists the backups of this tool.
     TOOL_LIST: Key<Vec<String>> = Key::tool("list", COMMAND);
 
     /// The place of the store with this name: a directory, or a URL as in `pggit.store`. The name

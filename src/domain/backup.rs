@@ -27,13 +27,13 @@ words! {
 }
 
 words! {
-    /// What a backup contains.
+    /// The type of a backup.
     BackupType("backup type") {
         /// Everything; needs no other backup.
         Full = "full",
-        /// What changed since the backup before it, of any type.
+        /// The changes since the previous backup of any type.
         Incremental = "incremental",
-        /// What changed since a full backup.
+        /// The changes since a full backup.
         Differential = "differential",
         /// A copy made by a file system, a volume or a cloud; needs no other.
         Snapshot = "snapshot",
@@ -65,7 +65,7 @@ words! {
 }
 
 words! {
-    /// Whether what was restored stands beside what is there.
+    /// The relation of a restored database or directory to an existing one.
     RestoreMode("restore mode") {
         /// Something new, beside everything that is there.
         Clone = "clone",
@@ -175,7 +175,7 @@ pub struct Hold {
     pub reason: Line,
     /// Since when.
     pub at: Timestamp,
-    /// Who.
+    /// The person or program.
     pub by: Line,
 }
 
@@ -190,7 +190,7 @@ pub struct Verification {
     pub status: VerificationStatus,
     /// When.
     pub at: Timestamp,
-    /// Who.
+    /// The person or program.
     pub by: Line,
     /// Evidence; absent if there is none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
@@ -210,7 +210,7 @@ pub struct Restoration {
     pub commit: CommitId,
     /// When it was done.
     pub at: Timestamp,
-    /// Who.
+    /// The person or program.
     pub by: Line,
     /// On which machine.
     pub host: Line,
@@ -252,10 +252,10 @@ pub struct Backup {
     /// The branch it was made for; absent if it was made for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
-    /// What it contains.
+    /// The type.
     #[serde(rename = "type")]
     pub kind: BackupType,
-    /// What made it.
+    /// The tool that made it.
     pub tool: Tool,
     /// How far it has come.
     pub status: Status,
@@ -300,7 +300,7 @@ pub struct Backup {
     /// When policy may end its life; absent if it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// Who registered it.
+    /// The person or program that registered it.
     pub created_by: Line,
     /// On which machine.
     pub host: Line,

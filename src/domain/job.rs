@@ -16,7 +16,7 @@ use super::{
 };
 
 words! {
-    /// What kind of work a job is.
+    /// The kind of the work of a job.
     JobKind("job kind") {
         /// A backup of a database.
         Backup = "backup",
@@ -123,7 +123,7 @@ pub struct VerifyWork {
     pub kind: VerificationKind,
 }
 
-/// What is to be done.
+/// The work of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Work {
@@ -230,12 +230,12 @@ pub struct Lease {
     pub owner: Option<Owner>,
 }
 
-/// What an attempt left behind.
+/// The report of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptReport {
     /// Its number, from 1.
     pub number: u32,
-    /// Who made it.
+    /// The worker that made it.
     pub worker: Line,
     /// When it began.
     pub started_at: Timestamp,

@@ -3,7 +3,7 @@
 use super::words::words;
 
 words! {
-    /// What a message is about.
+    /// The event that a message reports.
     Occasion("occasion") {
         /// A backup was completed.
         Success = "success",

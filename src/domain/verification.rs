@@ -23,7 +23,7 @@ impl VerificationKind {
     }
 }
 
-/// What all verifications of a backup come to.
+/// The result of all verifications of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Verified {
     /// The kind that is spoken of: one whose latest verdict is `failed`, else the

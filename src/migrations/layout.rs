@@ -32,7 +32,7 @@ fn shown(layouts: &[Layout]) -> String {
 /// Reads a file of the commit.
 pub type Read<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
-/// What the configuration says about the migrations of a database.
+/// The settings for the migrations of a database.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// The tool, if it is not to be detected.

@@ -59,9 +59,9 @@ pub struct ComparedDatabase {
     pub database: DatabaseName,
     /// The table in which the tool records what is applied; null if the database has none.
     pub table: Option<String>,
-    /// Whether exactly the migrations of the commit are applied; null if that is not known.
+    /// True if exactly the migrations of the commit are applied; null if that is not known.
     pub at_commit: Option<bool>,
-    /// Whether each applied migration was compared with its file by a checksum.
+    /// True if each applied migration was compared with its file by a checksum.
     pub by_checksum: bool,
 }
 

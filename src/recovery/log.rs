@@ -15,7 +15,7 @@ pub struct Run {
     pub last: WalName,
     /// Number of segments.
     pub segments: u64,
-    /// Whether segments of this timeline are missing before it.
+    /// True if segments of this timeline are missing before it.
     pub gap_before: bool,
     /// The number of the first segment.
     #[serde(skip)]
@@ -25,7 +25,7 @@ pub struct Run {
 /// The range over which a backup can be recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reach {
-    /// Whether its own log is whole, so that it can be made consistent.
+    /// True if its own WAL is complete, so that recovery can reach consistency.
     pub consistent: bool,
     /// The LSN up to which its timeline is whole, as a number.
     pub until: u64,

@@ -40,7 +40,7 @@ pub struct PlannedStep {
     pub argv: Option<Vec<String>>,
     /// The effect of the step.
     pub effect: Effect,
-    /// Whether it moves the bytes of the backup, which takes most of the time.
+    /// True if it moves the bytes of the backup, which takes most of the time.
     pub bulk: bool,
 }
 

@@ -614,6 +614,10 @@ fn tables_and_schemas_are_chosen_and_left_out() {
     shop.create(&["--table", "nosuch"]).fails(13);
     shop.create(&["--table", "a.b.c"]).fails(129);
     shop.create(&["--table", "orders", "--schema", "sales"]).fails(129);
+    for option in [["--checkpoint", "fast"], ["--max-rate", "1M"], ["--wal", "fetch"]] {
+        let text = shop.create(&option).fails(129).stderr_text();
+        assert!(text.contains(&format!("{} is for pg_basebackup, and pg_dump makes", option[0])), "{text}");
+    }
     shop.sandbox.git(["config", "--add", "pggit.shop.schema", "sales"]);
     shop.sandbox.git(["config", "--add", "pggit.shop.table", "orders"]);
     let text = shop.create(&[]).fails(129).stderr_text();

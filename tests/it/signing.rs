@@ -244,7 +244,7 @@ fn a_hub_with_the_hook_of_the_manual_forgets_nothing() {
     shop.sandbox.git(["config", "pggit.sign", "false"]);
     let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "unsigned"]).success();
     let output = shop.sandbox.pggit(["sync"]).fails(1);
-    assert!(output.stderr_text().contains("refuses it"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("rejected it"), "{}", output.snapshot());
     // Branches are not its business.
     shop.sandbox.git(["push", "-q", "origin", "+main~0:refs/heads/other"]);
 }

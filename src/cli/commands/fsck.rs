@@ -17,7 +17,7 @@ use crate::output::repository::{FsckOutput, print_fsck};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Write anew what is derived: the state in the records, and the notes
+    /// Regenerate derived data: the state in the records, and the notes
     #[arg(long)]
     repair: bool,
 

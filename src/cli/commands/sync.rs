@@ -9,7 +9,7 @@ use crate::output::repository::SyncOutput;
 ///
 /// Fetches the records of the remote, merges those that were changed on both
 /// sides, and pushes the result; never by force. Everybody ends with the same
-/// records, in whatever order they synchronise. Notes are derived anew, and what
+/// records, in whatever order they synchronise. Notes are regenerated, and what
 /// people wrote into them is kept. Plain 'git fetch' and 'git push' leave the
 /// ledger alone.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "\
-A record whose history the remote has written anew, or which there has events removed,
+A record whose history the remote has rewritten, or which there has events removed,
 altered, or dated far into the future, is left alone and named, and the command ends
 with 1: in a log that can be trusted, events are only added.
 

@@ -18,7 +18,7 @@ use crate::worker::{self, Mode, Options, Processes, WorkerResult};
 /// machines when the queue is in PostgreSQL. Whatever happens to one, its jobs
 /// are done by another, under the same backup id.
 ///
-/// Settings of databases are read anew for each job. The log is on standard
+/// Settings of databases are read again for each job. The log is on standard
 /// error, with --json one object in a line. Under systemd, use Type=notify.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

@@ -192,7 +192,7 @@ pub struct SignatureOutput {
 /// The difference between two recorded schemas.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SchemaDiff {
-    /// Whether the schemas differ.
+    /// True if the schemas differ.
     pub differs: bool,
     /// The difference as git prints it; empty if there is none.
     pub diff: String,
@@ -265,7 +265,7 @@ pub struct CandidateOutput {
     pub completed_at: Option<Timestamp>,
     /// Bytes of the content; null if that is not recorded.
     pub size_bytes: Option<u64>,
-    /// Whether it was verified with success.
+    /// True if it was verified with success.
     pub verified: bool,
     /// The relation of the schema commit to the wanted commit.
     pub relation: RelationKind,
@@ -277,7 +277,7 @@ pub struct CandidateOutput {
     pub migrations: Option<usize>,
     /// Why it cannot be used, in words; null if it can.
     pub unusable: Option<String>,
-    /// Whether a restore may choose it.
+    /// True if a restore may choose it.
     pub eligible: bool,
     /// Its relation to the commit or why it cannot be used, in words.
     pub reason: String,
@@ -368,7 +368,7 @@ pub enum ImportOutcome {
 pub struct ToolDifferences {
     /// The tool.
     pub tool: String,
-    /// Whether the backups that are gone were recorded as deleted, by `--record`.
+    /// True if `--record` has recorded the missing backups as deleted.
     pub recorded: bool,
     /// Number of backups that are the same in both.
     pub same: usize,
@@ -435,7 +435,7 @@ pub struct VerificationResult {
     pub status: VerificationStatus,
     /// The reasons for the verdict, in words; empty if there is nothing to say.
     pub reasons: Vec<String>,
-    /// Whether this is an earlier verification that still holds.
+    /// True if this is an earlier verification that still holds.
     pub reused: bool,
     /// When it was verified.
     pub at: Timestamp,

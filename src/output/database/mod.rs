@@ -21,7 +21,7 @@ pub struct DatabaseList {
 pub struct DatabaseOutput {
     /// The name of the database.
     pub name: DatabaseName,
-    /// Whether commands work on this one when none is named.
+    /// True if commands work on this one when none is named.
     pub default: bool,
     /// The connection, without a password; null if none is configured.
     pub url: Option<String>,
@@ -57,7 +57,7 @@ pub struct KeyOutput {
     pub values: Vec<ValueOutput>,
     /// The value if the key is not set; null if there is none.
     pub default: Option<String>,
-    /// Whether the values can be used.
+    /// True if the values can be used.
     pub valid: bool,
 }
 
@@ -124,7 +124,7 @@ pub struct KeyDescription {
     pub scope: Reach,
     /// The values that it can have, in words.
     pub expected: String,
-    /// Whether it can have several values.
+    /// True if it can have several values.
     pub several: bool,
     /// The value if the key is not set; null if there is none.
     pub default: Option<String>,
@@ -147,7 +147,7 @@ pub struct DatabaseCheck {
     pub target: String,
     /// The role that is connected.
     pub user: String,
-    /// Whether the role is a superuser.
+    /// True if the role is a superuser.
     pub superuser: bool,
     /// The version of the server: `15.18`.
     pub server_version: String,
@@ -155,7 +155,7 @@ pub struct DatabaseCheck {
     pub server_version_num: u32,
     /// The system identifier of the cluster; null if the role may not read it.
     pub system_identifier: Option<String>,
-    /// Whether the server is a standby.
+    /// True if the server is a standby.
     pub in_recovery: bool,
     /// Bytes of the database in the server.
     pub size_bytes: u64,
@@ -208,7 +208,7 @@ pub struct MarkOutput {
     pub database: DatabaseName,
     /// The commit that the database is marked with.
     pub commit: String,
-    /// Whether the commit is in this repository.
+    /// True if the commit is in this repository.
     pub known: bool,
     /// The first line of the message of the commit; null if it is not known.
     pub subject: Option<String>,

@@ -44,7 +44,7 @@ pub struct JobOutput {
     pub worker: Option<Line>,
     /// When the worker loses the job unless it gives a sign of life; null if no worker has it.
     pub lease_expires_at: Option<Timestamp>,
-    /// Whether somebody asked for the end of the running attempt.
+    /// True if a user has requested the cancellation of the running attempt.
     pub cancel_requested: bool,
     /// The error of the last attempt that failed; null if none failed.
     pub last_error: Option<Failure>,
@@ -114,7 +114,7 @@ pub struct EnqueuedJob {
     /// The job.
     #[serde(flatten)]
     pub job: JobOutput,
-    /// Whether the job is new; false if one with the same key was waiting already.
+    /// True if the job is new; false if one with the same key was waiting already.
     pub is_new: bool,
 }
 
@@ -123,7 +123,7 @@ pub struct EnqueuedJob {
 pub struct DueJobs {
     /// The jobs.
     pub jobs: Vec<DueJob>,
-    /// Whether nothing was put into the queue because of `--dry-run`.
+    /// True if nothing was put into the queue because of `--dry-run`.
     pub dry_run: bool,
 }
 
@@ -137,7 +137,7 @@ pub struct DueJob {
     /// The id of the job; absent with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Whether the job is new; false if one with the same key was waiting already. Absent with `--dry-run`.
+    /// True if the job is new; false if one with the same key was waiting already. Absent with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_new: Option<bool>,
 }

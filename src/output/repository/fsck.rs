@@ -103,7 +103,7 @@ fn remedy(finding: &Finding) -> String {
             )
         }
         Code::RecordStale | Code::NoteStale | Code::NoteOrphan => {
-            "'git pggit fsck --repair' derives it anew; first make sure that no history is missing".to_owned()
+            "'git pggit fsck --repair' regenerates it; first make sure that no history is missing".to_owned()
         }
         Code::EventIgnored => "nothing: others did the same at the same time".to_owned(),
         Code::EventUnknown => "a newer git-pggit understands it".to_owned(),

@@ -18,7 +18,7 @@ pub use fsck::print_fsck;
 /// The changes of the configuration of git.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct InitOutput {
-    /// Whether the changes were made; false with `--check`.
+    /// True if the changes were made; false with `--check`.
     pub applied: bool,
     /// The changes; empty if nothing is missing.
     pub changes: Vec<InitChange>,
@@ -86,16 +86,16 @@ pub struct LeftAloneRef {
     pub reference: String,
     /// The reason in words.
     pub reason: String,
-    /// Whether the other side has rewritten its history.
+    /// True if the other side has rewritten its history.
     pub rewritten: bool,
-    /// Whether the ref of the remote removes or alters events, or has implausible ones.
+    /// True if the ref of the remote removes or alters events, or has implausible ones.
     pub refused: bool,
 }
 
 /// The result of a check of the ledger.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FsckOutput {
-    /// Whether no error was found; warnings may have been.
+    /// True if no error was found; warnings may have been.
     pub ok: bool,
     /// The findings.
     pub findings: Vec<FsckFinding>,
@@ -160,7 +160,7 @@ pub struct ImportedLedger {
     pub events: usize,
     /// The schema commits of backups that were left out because their commit is not here, by the id of the backup.
     pub skipped: BTreeMap<BackupId, CommitId>,
-    /// Whether nothing was written because of `--dry-run`.
+    /// True if nothing was written because of `--dry-run`.
     pub dry_run: bool,
 }
 
@@ -214,14 +214,14 @@ pub struct IndexOutput {
     pub backups: usize,
     /// Number of refs that had to be read again.
     pub stale_refs: usize,
-    /// Whether it was written; false if it was up to date or could not be written.
+    /// True if it was written; false if it was up to date or could not be written.
     pub written: bool,
 }
 
 /// The result of a check of the repository, the databases and the programs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DoctorOutput {
-    /// Whether no problem was found; warnings may have been.
+    /// True if no problem was found; warnings may have been.
     pub ok: bool,
     /// The checks in order.
     pub checks: Vec<DoctorCheck>,
@@ -249,7 +249,7 @@ pub struct PushedWal {
     pub name: WalName,
     /// The system identifier of the cluster.
     pub system_identifier: String,
-    /// Whether the file is new; false if the archive had it already.
+    /// True if the file is new; false if the archive had it already.
     pub new: bool,
     /// Number of files that were archived together, with this one.
     pub batch: usize,

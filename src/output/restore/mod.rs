@@ -137,7 +137,7 @@ pub struct RestoredDirectory {
     pub size_bytes: u64,
     /// The end of the WAL replay.
     pub until: RecoveryTarget,
-    /// Whether the log has been replayed; false if the first start of the server does it.
+    /// True if WAL has been replayed; false if the first start of the server does it.
     pub recovered: bool,
     /// The schema that the database was compared with, in words; null if it was not compared.
     pub schema_compared_with: Option<String>,
@@ -183,7 +183,7 @@ pub struct RestoreStatusOutput {
     pub place: Place,
     /// The stage of the restore.
     pub stage: Stage,
-    /// Whether a process is at work on it.
+    /// True if a process is working on it.
     pub busy: bool,
     /// The one that is in place: `old`, `new`, `another` or `nothing`; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -41,9 +41,9 @@ pub struct ScheduleOutput {
     /// The type of the backups.
     #[serde(rename = "type")]
     pub kind: BackupType,
-    /// Whether a backup is due or was missed.
+    /// The state of the schedule.
     pub state: ScheduleStateOutput,
-    /// Whether a backup is due now.
+    /// True if a backup is due now.
     pub due: bool,
     /// The latest time of the schedule; null if there was none yet.
     pub slot: Option<Timestamp>,
@@ -57,7 +57,7 @@ pub struct ScheduleOutput {
     pub next: Option<Timestamp>,
 }
 
-/// Whether a backup is due.
+/// The state of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]

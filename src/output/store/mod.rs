@@ -85,7 +85,7 @@ pub struct StoredArtifact {
 /// The artifacts that were removed or would be.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RemovedArtifacts {
-    /// Whether nothing was removed because `--force` is missing.
+    /// True if nothing was removed because `--force` is missing.
     pub dry_run: bool,
     /// The artifacts.
     pub artifacts: Vec<ArtifactPlace>,
@@ -139,7 +139,7 @@ pub struct DatabaseStats {
 /// The objects that `store gc` removed or would remove.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CollectedGarbage {
-    /// Whether nothing was removed because `--force` is missing.
+    /// True if nothing was removed because `--force` is missing.
     pub dry_run: bool,
     /// Number of artifacts in the store.
     pub artifacts: usize,
@@ -186,7 +186,7 @@ pub struct StoreWriter {
     pub started_at: Option<Timestamp>,
     /// When it gave its last sign of life.
     pub last_seen_at: Timestamp,
-    /// Whether its lease has run out.
+    /// True if its lease has run out.
     pub dead: bool,
 }
 
@@ -200,7 +200,7 @@ impl From<&WriterSession> for StoreWriter {
 /// The result of a check of a store.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StoreCheck {
-    /// Whether nothing is damaged.
+    /// True if nothing is damaged.
     pub sound: bool,
     /// Number of artifacts that were checked.
     pub artifacts: usize,
@@ -296,7 +296,7 @@ pub struct CopiedArtifact {
     pub id: String,
     /// The location in the copy.
     pub location: String,
-    /// Whether this copy brought it, and no earlier one.
+    /// True if this copy brought it, and no earlier one.
     pub new: bool,
 }
 

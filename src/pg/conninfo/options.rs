@@ -75,7 +75,7 @@ pub(super) const OPTIONS: &[Spec] = &[
     bare("sslkeylogfile"),
 ];
 
-/// Whether libpq knows the option, in any case, and its value is a secret.
+/// Returns true if libpq knows the option, in any case, and its value is a secret.
 pub fn is_secret(keyword: &str) -> bool {
     OPTIONS.iter().any(|spec| spec.secret && spec.keyword.eq_ignore_ascii_case(keyword))
 }

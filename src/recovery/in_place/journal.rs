@@ -49,18 +49,18 @@ pub enum Place {
         system_identifier: String,
         /// The name of the database.
         dbname: String,
-        /// What the new one is called until it is in place.
+        /// The name of the new one until it is in place.
         beside: String,
-        /// What the old one is called then.
+        /// The name of the old one after that.
         aside: String,
     },
     /// A data directory.
     Directory {
         /// Its path, without links.
         path: PathBuf,
-        /// What the new one is called until it is in place.
+        /// The name of the new one until it is in place.
         beside: PathBuf,
-        /// What the old one is called then.
+        /// The name of the old one after that.
         aside: PathBuf,
     },
 }

@@ -56,7 +56,7 @@ fn remove_tree(path: &Path) -> Result<bool, Error> {
     is_removed(fs::remove_dir_all(path), path)
 }
 
-/// Whether this call removed it; another sweep may have been faster.
+/// Returns true if this call removed it. Another sweep may have been faster.
 fn is_removed(removed: io::Result<()>, path: &Path) -> Result<bool, Error> {
     match removed {
         Ok(()) => Ok(true),

@@ -114,7 +114,7 @@ fn silence_has_an_end() {
     (access.cloud.patience, access.cloud.retries) = (Some(Duration::from_millis(100)), Some(1));
     let error = Store::open(&scene.place.url, &access).map(drop).unwrap_err();
     assert!(error.retry(), "{error}");
-    assert!(error.to_string().ends_with("cannot read: no answer within 100ms"), "{error}");
+    assert!(error.to_string().ends_with("cannot read: no response within 100ms"), "{error}");
     assert_eq!(scene.proxy.seen().len(), 2);
     scene.nothing_is_lost();
 }

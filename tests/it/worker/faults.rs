@@ -36,7 +36,7 @@ fn a_failing_tool_is_tried_again_and_given_up_and_repaired(place: Where) {
     yard.config("pggit.pgBinDir", broken_pgbin(&yard).to_str().unwrap());
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     let log = worker.wait_for("failed for good");
     assert_eq!(log["level"], "ERROR");
     let job = yard.job(&id);
@@ -103,7 +103,7 @@ fn a_tool_of_ones_own_is_tried_again_when_it_says_so() {
     own_tool(&yard, &script);
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     worker.wait_for("completed");
     let job = yard.job(&id);
     assert_eq!((&job["state"], &job["attempts"]), (&"completed".into(), &2.into()), "{job:#}");
@@ -237,7 +237,7 @@ fn an_attempt_that_is_killed_is_recorded_and_tried_again() {
     assert_ne!(pid, i64::from(worker.child.id()));
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     assert_eq!(yard.shop.only_record()["status"], "failed");
     drop(holder);
     worker.wait_for("completed");
@@ -283,7 +283,7 @@ fn a_tool_that_is_killed_is_started_again() {
     for pid in tools(&yard) {
         let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
     }
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     drop(holder);
     worker.wait_for("completed");
     let job = yard.job(&id);
@@ -315,7 +315,7 @@ fn a_dump_by_several_processes_ends_with_an_attempt_that_is_killed() {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
     assert_no_tool(&yard);
     worker.signal(Signal::CONT);
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     worker.wait_for("completed");
     assert_eq!(yard.job(&id)["attempts"], 2);
     assert_eq!(yard.shop.only_record()["status"], "completed");
@@ -336,7 +336,7 @@ fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
     server.psql("postgres", "checkpoint");
     server.stop();
     drop(holder);
-    worker.wait_for("cannot be told");
+    worker.wait_for("could not record the end");
     server.start_again();
     worker.wait_for("completed");
     let job = yard.job(&id);
@@ -359,7 +359,7 @@ fn a_network_that_breaks_while_a_job_runs_is_waited_for() {
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
     wire.cut();
     drop(holder);
-    worker.wait_for("cannot be told");
+    worker.wait_for("could not record the end");
     wire.mend();
     worker.wait_for("completed");
     let job = yard.job(&id);
@@ -377,7 +377,7 @@ fn a_database_that_dies_while_it_is_dumped_is_dumped_when_it_is_back() {
     Holder::wait_for_dump(cluster, database);
     cluster.psql("postgres", "checkpoint");
     cluster.stop();
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     assert_eq!(yard.shop.only_record()["status"], "failed");
     cluster.start_again();
     drop(holder);

@@ -21,7 +21,7 @@ fn a_full_disk_is_waited_for(place: Where) {
     disk.leave(8 << 10);
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
-    worker.wait_for("will be tried again");
+    worker.wait_for("will be retried");
     let job = yard.job(&id);
     assert!(job["last_error"]["message"].as_str().unwrap().contains("no space left"), "{job:#}");
     disk.make_room();

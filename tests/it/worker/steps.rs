@@ -48,7 +48,7 @@ fn die_at(yard: &Yard, step: &str, of_worker: bool) {
     match of_worker {
         true => assert_eq!(output.status, -1, "{step}: {}", output.snapshot()),
         false => {
-            assert!(output.stderr_text().contains("will be tried again"), "{step}: {}", output.snapshot());
+            assert!(output.stderr_text().contains("will be retried"), "{step}: {}", output.snapshot());
         }
     }
     drop(holder);

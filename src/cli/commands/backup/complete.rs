@@ -14,7 +14,7 @@ use super::select::One;
 /// Record that a backup is complete
 ///
 /// For a backup that was registered with --in-progress. A backup is completed
-/// once: whoever comes second is told so, and nothing is changed.
+/// once: a second command fails, and nothing is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOOL", value_parser = tool)]
     tool: Option<Tool>,
 
-    /// What the backup contains: full, incremental (since the newest backup), differential (since the newest
+    /// The type of the backup: full, incremental (since the newest backup), differential (since the newest
     /// full one); pg_dump makes full backups
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
@@ -294,25 +294,26 @@ fn rate(text: &str) -> Result<u32, String> {
     config::rate(text).ok_or_else(|| "expected an amount from 32k to 1024M".to_owned())
 }
 
-/// Fails if options or settings exclude each other, or do not fit the tool.
+/// Fails if options contradict each other, or are for another tool than the one that makes the backup.
 fn check(request: &Request, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
-    if database.tool.value != Tool::PgBasebackup {
-        if !database.dump.schemas.is_empty() && !database.dump.tables.is_empty() {
-            let message =
-                "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
-            return Err(Failure::new(Code::Usage, message)
-                .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
-        }
-        return Ok(());
+    let tool = &database.tool.value;
+    let other = |given: &Override<'_>| given.tool.as_ref().is_some_and(|of| of != tool);
+    if let Some(Override { option, tool: Some(of), .. }) = overrides(args).into_iter().find(other) {
+        let message = match (&of, tool) {
+            (Tool::PgDump, Tool::PgBasebackup) => {
+                format!("{option} is for pg_dump: pg_basebackup copies the whole cluster")
+            }
+            _ => format!("{option} is for {of}, and {tool} makes this backup"),
+        };
+        return Err(Failure::new(Code::Usage, message));
     }
-    match overrides(args).iter().find(|given| given.tool == Some(Tool::PgDump)) {
-        Some(Override { option, .. }) => Err(Failure::new(
-            Code::Usage,
-            format!("{option} is for pg_dump: pg_basebackup copies the whole cluster"),
-        )),
-        None => Ok(()),
+    if *tool == Tool::PgDump && !database.dump.schemas.is_empty() && !database.dump.tables.is_empty() {
+        let message = "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
+        return Err(Failure::new(Code::Usage, message)
+            .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
     }
+    Ok(())
 }
 
 /// Returns the summary of a backup:

@@ -10,7 +10,7 @@ use crate::failure::{Code, Failure};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Facts about the complete backup")]
 pub(super) struct Facts {
-    /// What it takes where it is stored, in bytes; as much as its content if not given
+    /// The stored size in bytes; the size of the content if not given
     #[arg(long, value_name = "BYTES")]
     stored_size: Option<u64>,
 

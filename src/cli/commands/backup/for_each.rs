@@ -11,7 +11,7 @@ use super::select::Many;
 /// Prints one line for each backup that passes the filters, oldest first. A
 /// format is text with fields: '%(name)' is replaced by the value, '%%' by a
 /// '%', and '%' with two hex digits by that byte, as in 'git for-each-ref'.
-/// What a backup does not have is empty. Times are RFC 3339 in UTC, sizes bytes.
+/// A field that a backup does not have is empty. Times are RFC 3339 in UTC, sizes bytes.
 ///
 /// Fields: id name database commit commit:short branch type tool tool:version
 /// status attempt size stored compression location digest registered started
@@ -19,7 +19,7 @@ use super::select::Many;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What to print about each
+    /// The text to print for each backup
     #[arg(
         long,
         value_name = "FORMAT",

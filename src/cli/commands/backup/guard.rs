@@ -27,7 +27,7 @@ use crate::workspace::{connect, places, store};
 /// the migration has left stays under another name until you drop it. Owner,
 /// settings and privileges of the database are those of before.
 ///
-/// What others write between the backup and the failure would be lost. So nobody
+/// Writes of others between the backup and the failure would be lost. So nobody
 /// else may be connected: --disconnect ends the sessions of others, before the
 /// backup and before the names change.
 ///

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// What to sort by: times and sizes with the largest first, words from a to z
+    /// The field to sort by: times and sizes with the largest first, words from a to z
     #[arg(long, value_name = "FIELD", value_enum, default_value_t = Sort::Registered)]
     sort: Sort,
 

@@ -15,7 +15,7 @@ use super::restore_print::show;
 /// from restores and restore tests of the same database that were measured, and
 /// said only when there are some.
 ///
-/// What stands against it now, such as a database of that name or a directory that
+/// An obstacle that exists now, such as a database of that name or a directory that
 /// is not empty, is shown too, and the exit status is the one that the restore
 /// would end with.
 #[derive(Debug, clap::Args)]

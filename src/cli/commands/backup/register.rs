@@ -37,15 +37,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// What it contains: full, incremental, differential or snapshot
+    /// The type of the backup: full, incremental, differential or snapshot
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "full")]
     kind: String,
 
-    /// What makes it, and in which version
+    /// The tool that makes it, and its version
     #[arg(long, value_name = "NAME[@VERSION]")]
     tool: String,
 
-    /// What to call it; <database>-<time> if not given
+    /// The name of the backup; <database>-<time> if not given
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
 

@@ -45,7 +45,7 @@ use super::restore_print::{self, show};
 /// resume' or undone by 'restore abort'; 'restore list' says which of the two is in place. A
 /// backup with one of these names is restored by its id.
 ///
-/// What was restored, when, by whom and where to is recorded with the backup:
+/// The restore is recorded with the backup, with its time, actor and destination:
 /// 'git pggit backup log' shows it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]

@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure};
 use crate::recovery::Archiving;
 use crate::recovery::restore::{DatabaseDestination, Destination, DirectoryDestination, RestoreRequest};
 
-/// What becomes of a restore that has replaced something, or was about to
+/// The end of a restore in place that is not finished
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Unfinished {
     /// List the restores in place that are not over
@@ -37,14 +37,14 @@ pub(super) struct Which {
     pub(super) disconnect: bool,
 }
 
-/// Whether what is there stays.
+/// The relation to an existing database or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Mode {
     Clone,
     Disaster,
 }
 
-/// What is to be restored, and where to
+/// The backup and the destination of a restore
 #[derive(Debug, clap::Args)]
 pub(super) struct Wanted {
     /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit

@@ -9,7 +9,7 @@ use super::Server;
 
 /// Drop copies
 ///
-/// Whoever is connected to one is thrown out. Only databases that are copies are
+/// Their sessions are ended. Only databases that are copies are
 /// dropped: what they are stands in their comment.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

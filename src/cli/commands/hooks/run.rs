@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(value_parser = hook, value_name = "HOOK")]
     hook: Hook,
 
-    /// What git has told it
+    /// The arguments from git
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     arguments: Vec<String>,
 }

@@ -14,12 +14,12 @@ use crate::process::create_private;
 use crate::store::{BackupDestination, private_directory};
 use crate::workspace::{places, store};
 
-/// Make records anew from what the store knows about its artifacts
+/// Rebuild records from the data that the store has about its artifacts
 ///
 /// Each artifact carries the record of its backup as it was when it was
 /// completed. What has been recorded since, such as tags, holds and
 /// verifications, is only in the ledger: 'git pggit sync' brings it from a clone.
-/// What is in the ledger already is no change.
+/// Records that the ledger has already are no change.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

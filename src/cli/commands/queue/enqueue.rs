@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// What the backup contains; by default as configured
+    /// The type of the backup; by default as configured
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
 
@@ -67,7 +67,7 @@ fn verification(text: &str) -> Result<VerificationKind, String> {
     VerificationKind::of_word(text).ok_or_else(|| format!("expected one of {}", words.join(", ")))
 }
 
-/// What the queue is told about a job.
+/// The place of a job in the queue.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Order {
     /// Jobs of a higher priority go first

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// Read the packs, too: all, or about so many percent of them, others every day
+    /// Read the packs, too: all, or about this percentage of them, others every day
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "100%",
         value_parser = portion)]
     read_data: Option<Portion>,

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Whoever has not said for 12 hours that it still writes is taken for dead.
+A writer without a heartbeat for 12 hours counts as crashed.
 
 EXAMPLES
     git pggit store remove 01a1fc4d --force

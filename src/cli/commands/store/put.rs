@@ -26,11 +26,11 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     file: PathBuf,
 
-    /// What the file is a version of
+    /// The lineage that the file is a version of
     #[arg(short, long, value_name = "NAME")]
     database: String,
 
-    /// What the file is called in the artifact
+    /// The name of the file in the artifact
     #[arg(short, long, value_name = "NAME", default_value = "dump.custom")]
     name: String,
 

@@ -7,7 +7,7 @@ use crate::store::NewRecipient;
 
 /// Let somebody else open the store
 ///
-/// Who is added can read everything in it, also what is there already.
+/// The new recipient can read everything in it, also the existing content.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     passphrase: PassphraseOption,
 
-    /// What the recipient is called; a passphrase is called 'passphrase' without it
+    /// The name of the recipient; a passphrase is called 'passphrase' without it
     #[arg(short, long, value_name = "NAME")]
     label: Option<String>,
 }

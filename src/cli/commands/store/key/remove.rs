@@ -6,7 +6,7 @@ use crate::failure::Failure;
 
 /// Take a recipient away from the store
 ///
-/// Who could open the store may have kept what opens it. Rotate the keys
+/// A recipient who could open the store may have kept its keys. Rotate the keys
 /// afterwards, so that what is written from then on is out of reach.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
