@@ -542,7 +542,11 @@ fn an_ordinary_user_copies_and_restores() {
     // The program has to be where that user may go.
     let dir = fresh_dir();
     let program = dir.join("git-pggit");
-    fs::copy(env!("CARGO_BIN_EXE_git-pggit"), &program).unwrap();
+    // Another thread may fork while this process has the file open for writing, and then nobody can run it.
+    let copied = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_git-pggit").as_ref(), program.as_os_str()])
+        .status();
+    assert!(copied.unwrap().success());
     let run = |args: &[&str]| {
         use std::os::unix::process::CommandExt as _;
         let mut command = shop.sandbox.command(&program);
