@@ -51,7 +51,7 @@ check: ## formatting, lints, unit tests, and the tests that need only git
 	$(TESTED) --lib --test tidy
 	$(TESTED) --test it -- $(CHECK_TESTS)
 
-test-all: test test-matrix cases ## test, test-matrix and cases: what continuous integration runs
+test-all: test test-matrix cases ## test, test-matrix and cases
 
 cases: ## small inputs after public reports, and attacks: only the known ones fail
 	@tests/prepare.sh build postgresql cases
