@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 use crate::config::DatabaseConfig;
 use crate::domain::{Backup, Digest, Metadata};
 use crate::git::{Oid, Repository};
-use crate::migrations::{Applied, Comparison, State, compare};
+use crate::migrations::State;
 use crate::pg::{Client, ConnInfo};
 use crate::workspace::Error;
-use crate::workspace::migrations::{CommitMigrations, applied};
+use crate::workspace::migrations::examine;
 
 /// The fact of the metadata that has the state.
 pub(super) const MIGRATIONS: &str = "migrations";
+/// The states that prevent a database from being at a commit.
+const OTHER_STATES: [State; 4] = [State::Pending, State::Changed, State::Unknown, State::Incomplete];
 
 /// Returns the state that the migration tool has recorded in the database, as `snapshot` sees it, and its
 /// comparison with the files of `commit`. Returns `None` if the database has no table of a migration
@@ -41,55 +43,30 @@ fn read(
 ) -> Result<Option<Value>, Error> {
     let client = Client::connect(server, "git-pggit")?;
     client.begin_in_snapshot(snapshot)?;
-    let found = applied(&client)?;
-    let state = match (found.applied.as_slice(), found.unreadable.as_slice()) {
-        ([], []) => return Ok(None),
-        ([one], []) => one,
-        (several, unreadable) => {
-            let tables: Vec<&String> = several.iter().map(|it| &it.table).chain(unreadable).collect();
-            let reason =
-                if unreadable.is_empty() { "several tools" } else { "tables that the role may not read" };
-            return Ok(Some(json!({ "tables": tables, "at_commit": null, "reason": reason })));
-        }
+    let Some(examination) = examine(&client, database, commit, repository)? else { return Ok(None) };
+    let mut value = match &examination.applied {
+        Some(applied) => json!({
+            "tool": applied.tool.as_str(),
+            "table": applied.table,
+            "applied": applied.migrations.len(),
+            "digest": Digest::of(applied.to_text().as_bytes()).to_string(),
+        }),
+        None => json!({}),
     };
-    let mut value = json!({
-        "tool": state.tool.as_str(),
-        "table": state.table,
-        "applied": state.migrations.len(),
-        "digest": Digest::of(state.to_text().as_bytes()).to_string(),
-    });
-    match against(state, repository, commit, database) {
+    match &examination.comparison {
         Ok(comparison) => {
             value["at_commit"] = comparison.is_equal().into();
             value["by_checksum"] = comparison.by_checksum.into();
-            for state in [State::Pending, State::Changed, State::Unknown, State::Incomplete] {
+            for state in OTHER_STATES {
                 value[state.as_str()] = comparison.in_state(state).count().into();
             }
         }
         Err(reason) => {
             value["at_commit"] = Value::Null;
-            value["reason"] = reason.into();
+            value["reason"] = reason.as_str().into();
         }
     }
     Ok(Some(value))
-}
-
-/// Compares the state with the files of a commit. Fails with a reason if the files are not understood.
-fn against(
-    state: &Applied,
-    repository: &Repository,
-    commit: Oid,
-    database: &DatabaseConfig,
-) -> Result<Comparison, String> {
-    let found = CommitMigrations::at(commit, Some(database), Some(state.tool), repository);
-    let found = found.map_err(|error| error.to_string())?;
-    let Some(history) = &found.history else {
-        return Err(format!("the commit has no migrations of {}", state.tool));
-    };
-    match history.problems.first() {
-        Some(problem) => Err(problem.to_string()),
-        None => Ok(compare(history, state, &|path| found.read(path))),
-    }
 }
 
 /// Returns a warning if the migrations that were applied are not those of the commit of the backup.
@@ -98,15 +75,14 @@ pub fn migration_warning(backup: &Backup) -> Option<String> {
     let commit = backup.commit.short();
     let text = |key: &str| recorded.get(key).and_then(Value::as_str);
     if let Some(error) = text("error") {
-        return Some(format!("the state of the migration tool could not be read: {error}"));
+        return Some(format!("the migrations could not be compared with commit {commit}: {error}"));
     }
     match recorded.get("at_commit")? {
         Value::Bool(true) => None,
         Value::Bool(false) => {
             let count =
                 |state: State| Some((recorded.get(state.as_str())?.as_u64().filter(|n| *n > 0)?, state));
-            let states = [State::Pending, State::Changed, State::Unknown, State::Incomplete];
-            let counts: Vec<String> = states
+            let counts: Vec<String> = OTHER_STATES
                 .into_iter()
                 .filter_map(count)
                 .map(|(count, state)| format!("{count} {state}"))

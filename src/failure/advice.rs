@@ -692,6 +692,7 @@ impl From<workspace::Error> for Failure {
             Error::RecordsRepository { ref reason, .. } => Self::of(Code::Configuration, &error)
                 .cause(reason.clone())
                 .hint("'git pggit init --repository <dir>' sets one up"),
+            Error::SeveralStateTables { .. } => Self::of(Code::Ambiguous, &error),
             Error::AmbiguousMigrations { .. } => Self::of(Code::Ambiguous, &error)
                 .hint("name the directory: git config pggit.<database>.migrations <directory>"),
             Error::NoDirectory | Error::NotOneLine { .. } => Self::of(Code::Usage, &error),

@@ -47,6 +47,6 @@ pub use remote::{PushOutcome, PushedRef};
 pub use retry::retry_on_conflict;
 pub use signature::{Signature, SignatureVerdict};
 pub use tips::Tips;
-pub use trees::{Directory, TreeEntry};
+pub use trees::{Directory, EntryKind, TreeEntry};
 pub use worktree::Worktree;
 pub use writer::{NewCommit, TreeChange, Writer};

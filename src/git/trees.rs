@@ -13,7 +13,27 @@ pub struct TreeEntry {
     pub id: Oid,
 }
 
+/// The kind of an entry of a tree that is not a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A submodule.
+    Submodule,
+}
+
 impl TreeEntry {
+    /// Returns the kind of the entry, which is not a directory.
+    pub fn kind(&self) -> EntryKind {
+        match self.mode {
+            0o120_000 => EntryKind::Symlink,
+            0o160_000 => EntryKind::Submodule,
+            _ => EntryKind::File,
+        }
+    }
+
     /// Returns true if the entry is a directory.
     pub fn is_tree(&self) -> bool {
         self.mode == 0o40000
@@ -22,16 +42,6 @@ impl TreeEntry {
     /// Returns true if the entry is a regular file that is not executable.
     pub fn is_file(&self) -> bool {
         self.mode == 0o100_644
-    }
-
-    /// Returns true if the entry is a symbolic link.
-    pub fn is_symlink(&self) -> bool {
-        self.mode == 0o120_000
-    }
-
-    /// Returns true if the entry is a submodule.
-    pub fn is_submodule(&self) -> bool {
-        self.mode == 0o160_000
     }
 }
 

@@ -7,41 +7,30 @@ use siphasher::sip::SipHasher13;
 
 use super::tool::Tool;
 
-/// Returns the checksum that `tool` stores for a migration, in the text form of its state table, or
-/// `None` if it stores none or one that cannot be computed from the file.
-pub(super) fn checksum(tool: Tool, version: &str, name: &str, content: &[u8]) -> Option<String> {
+/// Returns the checksums that `tool` accepts for a migration with this content, in the text form of its
+/// state table. None if the tool stores no checksum, or one that cannot be computed from the file.
+pub(super) fn checksums(tool: Tool, version: &str, name: &str, content: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(content);
     match tool {
         // sqlx-core, migrate/migration.rs: SHA-384 of the SQL text; `bytea`.
-        Tool::Sqlx => Some(hex(&Sha384::digest(content))),
-        // Prisma, schema-engine/core: SHA-256 of the script, as hex digits.
-        Tool::Prisma => Some(hex(&Sha256::digest(content))),
+        Tool::Sqlx => vec![hex(&Sha384::digest(content))],
+        Tool::Prisma => prisma(content),
         // drizzle-orm, migrator.ts: SHA-256 of the file, as hex digits.
-        Tool::Drizzle => Some(hex(&Sha256::digest(content))),
-        Tool::Flyway => std::str::from_utf8(content).ok().map(|text| flyway(text).to_string()),
-        Tool::Refinery => std::str::from_utf8(content).ok().and_then(|sql| refinery(version, name, sql)),
-        _ => None,
+        Tool::Drizzle => vec![hex(&Sha256::digest(content))],
+        Tool::Flyway => text.map(|text| flyway(text).to_string()).into_iter().collect(),
+        Tool::Refinery => text.map_or_else(|_| Vec::new(), |sql| refinery(version, name, sql)),
+        _ => Vec::new(),
     }
 }
 
-/// Returns true if a stored checksum is that of the content. Some tools accept several forms.
-pub(super) fn is_checksum_of(tool: Tool, stored: &str, version: &str, name: &str, content: &[u8]) -> bool {
-    let computed = |content: &[u8]| checksum(tool, version, name, content);
-    if computed(content).as_deref() == Some(stored) {
-        return true;
-    }
-    match tool {
-        Tool::Prisma => {
-            // Prisma accepts both line ends, and older versions wrote hex digits without leading zeros.
-            let unix: Vec<u8> = unix_lines(content);
-            let windows: Vec<u8> = windows_lines(&unix);
-            [content, &unix, &windows].iter().any(|content| {
-                let digest = Sha256::digest(content);
-                let unpadded: String = digest.iter().map(|byte| format!("{byte:x}")).collect();
-                stored == hex(&digest) || stored == unpadded
-            })
-        }
-        _ => false,
-    }
+/// Prisma, schema-engine: SHA-256 of the script, as hex digits. It accepts both line ends, and older
+/// versions wrote hex digits without leading zeros.
+fn prisma(content: &[u8]) -> Vec<String> {
+    let unix = unix_lines(content);
+    let windows = windows_lines(&unix);
+    let digests = [content, &unix, &windows].map(Sha256::digest);
+    let unpadded = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:x}")).collect();
+    digests.iter().flat_map(|digest| [hex(digest), unpadded(digest)]).collect()
 }
 
 /// Flyway, ChecksumCalculator: CRC-32 of all lines without their line ends, as a signed integer. A byte
@@ -70,16 +59,21 @@ fn java_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// refinery-core, runner.rs: SipHash-1-3 of name, version and SQL, each as Rust's `Hash` feeds it. A
-/// `str` is its bytes and a byte 0xff.
-fn refinery(version: &str, name: &str, sql: &str) -> Option<String> {
-    let version: i32 = version.parse().ok()?;
-    let mut hasher = SipHasher13::new();
-    hasher.write(name.as_bytes());
-    hasher.write_u8(0xff);
-    hasher.write_i32(version);
-    hasher.write(sql.as_bytes());
-    hasher.write_u8(0xff);
-    Some(hasher.finish().to_string())
+/// `str` is its bytes and a byte 0xff. The version is an `i32`, or an `i64` with the feature
+/// `int8-versions`.
+fn refinery(version: &str, name: &str, sql: &str) -> Vec<String> {
+    let hash = |write_version: &dyn Fn(&mut SipHasher13)| {
+        let mut hasher = SipHasher13::new();
+        hasher.write(name.as_bytes());
+        hasher.write_u8(0xff);
+        write_version(&mut hasher);
+        hasher.write(sql.as_bytes());
+        hasher.write_u8(0xff);
+        hasher.finish().to_string()
+    };
+    let narrow = version.parse::<i32>().map(|version| hash(&|hasher| hasher.write_i32(version)));
+    let wide = version.parse::<i64>().map(|version| hash(&|hasher| hasher.write_i64(version)));
+    narrow.into_iter().chain(wide).collect()
 }
 
 fn unix_lines(content: &[u8]) -> Vec<u8> {
@@ -110,33 +104,49 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hash as _};
+
     use super::*;
 
     #[test]
     fn flyway_ignores_line_ends_and_the_byte_order_mark() {
-        let sum = |text: &str| checksum(Tool::Flyway, "1", "x", text.as_bytes()).unwrap();
+        let sum = |text: &str| checksums(Tool::Flyway, "1", "x", text.as_bytes());
         assert_eq!(sum("a\nb\n"), sum("\u{feff}a\r\nb"));
         assert_eq!(sum("a\rb"), sum("ab"));
         // CRC-32 of "123456789" is 0xcbf43926, which is negative as a signed integer.
-        assert_eq!(sum("123456789\n"), (0xcbf4_3926_u32.cast_signed()).to_string());
-        assert_eq!(checksum(Tool::Flyway, "1", "x", b"\xff"), None);
+        assert_eq!(sum("123456789\n"), [(0xcbf4_3926_u32.cast_signed()).to_string()]);
+        assert!(checksums(Tool::Flyway, "1", "x", b"\xff").is_empty());
     }
 
     #[test]
     fn prisma_accepts_both_line_ends_and_the_old_form() {
-        let of = |stored: &str, content: &[u8]| is_checksum_of(Tool::Prisma, stored, "1", "x", content);
-        let sum = checksum(Tool::Prisma, "1", "x", b"select 1;\n").unwrap();
-        assert_eq!(sum.len(), 64);
-        assert!(of(&sum, b"select 1;\n") && of(&sum, b"select 1;\r\n") && !of(&sum, b"select 2;\n"));
+        let accepted = |content: &[u8]| checksums(Tool::Prisma, "1", "x", content);
+        let stored = hex(&Sha256::digest(b"select 1;\n"));
+        assert!(accepted(b"select 1;\n").contains(&stored) && accepted(b"select 1;\r\n").contains(&stored));
+        assert!(!accepted(b"select 2;\n").contains(&stored));
         let unpadded: String = Sha256::digest(b"x").iter().map(|byte| format!("{byte:x}")).collect();
-        assert!(of(&unpadded, b"x"));
+        assert!(accepted(b"x").contains(&unpadded));
     }
 
     #[test]
-    fn the_sums_of_sqlx_and_refinery_have_their_forms() {
-        assert_eq!(checksum(Tool::Sqlx, "1", "x", b"").unwrap().len(), 96);
-        assert!(checksum(Tool::Sqlx, "1", "x", b"").unwrap().starts_with("38b060a751ac9638"));
-        assert!(checksum(Tool::Refinery, "1", "initial", b"select 1").unwrap().parse::<u64>().is_ok());
-        assert_eq!(checksum(Tool::Goose, "1", "x", b""), None);
+    fn the_sum_of_sqlx_is_sha_384_in_hexadecimal() {
+        let sums = checksums(Tool::Sqlx, "1", "x", b"");
+        assert!(sums.len() == 1 && sums[0].len() == 96 && sums[0].starts_with("38b060a751ac9638"));
+        assert!(checksums(Tool::Goose, "1", "x", b"").is_empty());
+    }
+
+    #[test]
+    fn the_sums_of_refinery_are_those_of_rusts_hash() {
+        // `DefaultHasher` is SipHash-1-3 with zero keys, too.
+        let mut narrow = DefaultHasher::new();
+        "initial".hash(&mut narrow);
+        7_i32.hash(&mut narrow);
+        "select 1".hash(&mut narrow);
+        let mut wide = DefaultHasher::new();
+        "initial".hash(&mut wide);
+        7_i64.hash(&mut wide);
+        "select 1".hash(&mut wide);
+        let expected = [narrow.finish().to_string(), wide.finish().to_string()];
+        assert_eq!(checksums(Tool::Refinery, "7", "initial", b"select 1"), expected);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checksum::is_checksum_of;
 use super::history::MigrationHistory;
-use super::layout::Read;
 use super::migration::{Kind, MigrationFile};
 use super::state::{Applied, AppliedMigration};
 use super::tool::Tool;
@@ -36,6 +34,8 @@ pub struct MigrationState {
     pub name: String,
     /// The path of the file, if the commit has it.
     pub path: Option<String>,
+    /// The purpose, if the commit has the migration.
+    pub kind: Option<Kind>,
     /// The state.
     pub state: State,
 }
@@ -59,171 +59,136 @@ impl Comparison {
     pub fn is_equal(&self) -> bool {
         self.migrations.iter().all(|migration| migration.state == State::Applied)
     }
-
-    /// Returns true if the database has only migrations of the commit, so that the pending ones lead to
-    /// it.
-    pub fn is_behind(&self) -> bool {
-        self.migrations.iter().all(|it| matches!(it.state, State::Applied | State::Pending))
-    }
 }
 
-/// Compares the migrations of a commit with those that a database has applied by the same tool. Reads
-/// the files with `read` where the tool records checksums.
-pub fn compare(history: &MigrationHistory, applied: &Applied, read: Read<'_>) -> Comparison {
+/// Compares the migrations of a commit, whose contents were read, with those that a database has applied
+/// by the same tool.
+pub fn compare(history: &MigrationHistory, applied: &Applied) -> Comparison {
     let tool = history.layout.tool;
-    let mut rows: BTreeMap<String, &AppliedMigration> =
-        applied.migrations.iter().map(|row| (row_key(tool, row), row)).collect();
-    let reached = Reached::of(history, applied);
-    let baseline = baseline(history, &rows);
+    let of_others = OtherScopes::of(history);
+    let rows = applied.migrations.iter().filter(|row| !of_others.include(tool, row));
+    let mut rows: BTreeMap<String, &AppliedMigration> = rows.map(|row| (row_key(tool, row), row)).collect();
+    let implied = Implied::of(history, applied);
     let mut migrations = Vec::with_capacity(history.migrations.len());
-    let (mut compared, mut counted) = (0_usize, 0_usize);
+    let mut by_checksum = true;
     for migration in &history.migrations {
-        let row = rows.remove(&key(tool, migration));
-        let state = match row {
+        let state = match rows.remove(&key(tool, migration)) {
             Some(row) if !row.is_complete => State::Incomplete,
-            Some(row) => {
-                counted += 1;
-                match matches(tool, row, migration, read) {
-                    Some(true) => {
-                        compared += 1;
-                        State::Applied
-                    }
-                    Some(false) => {
-                        compared += 1;
-                        // A changed repeatable migration runs again.
-                        if migration.kind == Kind::Repeatable { State::Pending } else { State::Changed }
-                    }
-                    None => State::Applied,
+            Some(row) => match &row.checksum {
+                Some(checksum) if !migration.checksums.is_empty() => changed_or_applied(migration, checksum),
+                _ => {
+                    by_checksum = false;
+                    State::Applied
                 }
-            }
-            None if reached.includes(migration) => {
-                counted += 1;
+            },
+            None if implied.includes(migration) => {
+                by_checksum = false;
                 State::Applied
             }
+            // A baseline runs only in a new database.
+            None if migration.kind == Kind::Baseline && !applied.migrations.is_empty() => continue,
             None => State::Pending,
         };
         migrations.push(MigrationState {
             version: migration.version.clone(),
             name: migration.name.clone(),
             path: Some(migration.path.clone()),
+            kind: Some(migration.kind),
             state,
         });
     }
-    skip_replaced(history, baseline.as_deref(), &mut migrations);
-    let unknown = rows.into_values().filter(|row| !reached.explains(row)).map(|row| MigrationState {
+    // Flyway begins in an existing database with a baseline that has no file.
+    let unknown = rows.into_values().filter(|row| tool != Tool::Flyway || !row.stands_for_earlier);
+    migrations.extend(unknown.map(|row| MigrationState {
         version: row.version.clone(),
         name: row.name.clone(),
         path: None,
+        kind: None,
         state: if row.is_complete { State::Unknown } else { State::Incomplete },
-    });
-    migrations.extend(unknown);
-    Comparison { migrations, by_checksum: compared > 0 && compared == counted }
+    }));
+    by_checksum &= migrations.iter().any(|it| it.state == State::Applied);
+    Comparison { migrations, by_checksum }
 }
 
-/// Leaves out what a baseline replaces: in a database that began with it, the migrations up to its
-/// version; in any other, the baseline.
-fn skip_replaced(
-    history: &MigrationHistory,
-    applied_baseline: Option<&str>,
-    states: &mut Vec<MigrationState>,
-) {
-    let is_baseline = |at: usize| history.migrations.get(at).is_some_and(|it| it.kind == Kind::Baseline);
-    let mut at = 0;
-    states.retain(|state| {
-        let (this, pending) = (at, state.state == State::Pending);
-        at += 1;
-        match applied_baseline {
-            Some(version) => {
-                !(pending && compare_versions(&state.version, version).is_le() && !state.version.is_empty())
-            }
-            None => !(pending && is_baseline(this)),
-        }
-    });
+fn changed_or_applied(migration: &MigrationFile, checksum: &String) -> State {
+    match (migration.checksums.contains(checksum), migration.kind) {
+        (true, _) => State::Applied,
+        // A changed repeatable migration runs again.
+        (false, Kind::Repeatable) => State::Pending,
+        (false, _) => State::Changed,
+    }
 }
 
-/// Returns the version of the newest baseline that is applied.
-fn baseline(history: &MigrationHistory, rows: &BTreeMap<String, &AppliedMigration>) -> Option<String> {
-    let applied = |it: &&MigrationFile| rows.contains_key(&key(history.layout.tool, it));
-    let baselines = history.migrations.iter().filter(|it| it.kind == Kind::Baseline).filter(applied);
-    // A version that has both a baseline and a versioned migration does not tell which of them ran.
-    let has_other = |version: &str| {
-        history.migrations.iter().any(|it| it.kind == Kind::Versioned && it.version == version)
+/// The parts of an application whose migrations other packages have: applications of Django, and
+/// projects of Sqitch.
+struct OtherScopes<'a>(BTreeSet<&'a str>);
+
+impl<'a> OtherScopes<'a> {
+    fn of(history: &'a MigrationHistory) -> Self {
+        let tool = history.layout.tool;
+        Self(history.migrations.iter().filter_map(|migration| scope(tool, &migration.version)).collect())
+    }
+
+    fn include(&self, tool: Tool, row: &AppliedMigration) -> bool {
+        scope(tool, &row.version).is_some_and(|scope| !self.0.contains(scope))
+    }
+}
+
+fn scope(tool: Tool, version: &str) -> Option<&str> {
+    let separator = match tool {
+        Tool::Django => '.',
+        Tool::Sqitch => ':',
+        _ => return None,
     };
-    baselines
-        .map(|it| it.version.clone())
-        .filter(|version| !has_other(version))
-        .max_by(|a, b| compare_versions(a, b))
+    version.split_once(separator).map(|(scope, _)| scope)
 }
 
-/// Returns true if the checksum of a row is that of the file, or `None` if there is none to compare.
-fn matches(tool: Tool, row: &AppliedMigration, migration: &MigrationFile, read: Read<'_>) -> Option<bool> {
-    let stored = row.checksum.as_deref()?;
-    if migration.checksum.as_deref() == Some(stored) {
-        return Some(true);
-    }
-    if migration.kind == Kind::Code {
-        return None;
-    }
-    let content = read(&migration.path).ok()?;
-    Some(is_checksum_of(tool, stored, &migration.version, &migration.name, &content))
-}
-
-/// The migrations that are applied although no row names them, because the tool records only the last
-/// one or only the heads.
-struct Reached {
+/// The migrations that are applied although no row names them, because a row stands for earlier ones, or
+/// because the tool records only the heads.
+struct Implied {
     /// The versions that the heads follow.
     keys: BTreeSet<String>,
-    /// The last version, and whether it is complete.
-    last: Option<(String, bool)>,
-    tool: Tool,
+    /// The last version that stands for earlier ones.
+    last: Option<String>,
 }
 
-impl Reached {
+impl Implied {
     fn of(history: &MigrationHistory, applied: &Applied) -> Self {
-        let tool = history.layout.tool;
-        let last = match tool.records_one_version() || tool == Tool::Drizzle {
-            true => applied.migrations.iter().max_by(|a, b| compare_versions(&a.version, &b.version)),
-            false => None,
-        };
-        let keys = match tool {
+        let last = applied.migrations.iter().filter(|row| row.stands_for_earlier);
+        let last = last.max_by(|a, b| compare_versions(&a.version, &b.version));
+        let keys = match history.layout.tool {
             Tool::Alembic => heads(history, applied.migrations.iter().map(|row| row.version.as_str())),
             _ => BTreeSet::new(),
         };
-        Self { keys, last: last.map(|row| (row.version.clone(), row.is_complete)), tool }
+        // An incomplete one has a row of its own, and is no version before itself.
+        Self { keys, last: last.map(|row| row.version.clone()) }
     }
 
     fn includes(&self, migration: &MigrationFile) -> bool {
-        let before = self.last.as_ref().is_some_and(|(last, is_complete)| {
-            let order = compare_versions(&migration.version, last);
-            order.is_lt() || (order.is_eq() && *is_complete)
-        });
-        before || self.keys.contains(&migration.version)
-    }
-
-    /// Returns true if the row need not be a file: drizzle compares only the newest one.
-    fn explains(&self, row: &AppliedMigration) -> bool {
-        self.tool == Tool::Drizzle && self.last.as_ref().is_some_and(|(last, _)| *last != row.version)
+        let order = |last: &String| compare_versions(&migration.version, last);
+        let is_earlier = self.last.as_ref().is_some_and(|last| order(last).is_le());
+        (is_earlier && migration.kind != Kind::Repeatable) || self.keys.contains(&migration.version)
     }
 }
 
-/// Returns the revisions up to the heads. The migrations are in an order with parents first, and the
-/// order of a line of revisions is that of the list.
+/// Returns the versions of the heads and of all migrations that they follow.
 fn heads<'a>(history: &MigrationHistory, heads: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let after: BTreeMap<&str, &Vec<String>> =
+        history.migrations.iter().map(|it| (it.version.as_str(), &it.after)).collect();
     let mut open: Vec<&str> = heads.collect();
     let mut reached = BTreeSet::new();
     while let Some(version) = open.pop() {
         if reached.insert(version.to_owned()) {
-            let migration = history.migrations.iter().find(|it| it.version == version);
-            open.extend(migration.into_iter().flat_map(|it| it.after.iter().map(String::as_str)));
+            open.extend(after.get(version).into_iter().flat_map(|after| after.iter().map(String::as_str)));
         }
     }
     reached
 }
 
 fn key(tool: Tool, migration: &MigrationFile) -> String {
-    match (migration.kind, tool) {
-        (Kind::Repeatable, _) => format!("R {}", migration.name),
-        (_, Tool::NodePgMigrate | Tool::Knex | Tool::GraphileMigrate) => migration.name.clone(),
+    match migration.kind {
+        Kind::Repeatable => format!("R {}", migration.name),
+        Kind::Baseline => format!("B {}", key_version(tool, &migration.version)),
         _ => key_version(tool, &migration.version),
     }
 }
@@ -231,38 +196,50 @@ fn key(tool: Tool, migration: &MigrationFile) -> String {
 fn row_key(tool: Tool, row: &AppliedMigration) -> String {
     match tool {
         Tool::Flyway if row.version.is_empty() => format!("R {}", row.name),
+        Tool::Flyway if row.stands_for_earlier => format!("B {}", key_version(tool, &row.version)),
         _ => key_version(tool, &row.version),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EntryKind, File, Files, Layout, checksum::checksum};
+    use super::super::checksum::checksums;
+    use super::super::{Files, Layout};
     use super::*;
+    use crate::git::EntryKind;
 
     fn history(tool: Tool, paths: &[&str]) -> MigrationHistory {
-        let file =
-            |path: &&str| ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() });
-        let files: Files = paths.iter().map(file).collect();
+        let files: Files = paths.iter().map(|path| ((*path).to_owned(), EntryKind::File)).collect();
         let layout = Layout { tool, directory: "m".into(), evidence: String::new() };
-        let history = MigrationHistory::of(&layout, &files, &content);
+        let mut history = MigrationHistory::of(&layout, &files, &content);
+        history.read_contents(&content);
         assert_eq!(history.problems, [], "{paths:?}");
         history
     }
 
     /// The content of a file is its path.
     fn content(path: &str) -> Result<Vec<u8>, String> {
-        Ok(path.as_bytes().to_vec())
+        Ok(format!("-- +goose Up\n{path}").into_bytes())
+    }
+
+    fn sum(tool: Tool, version: &str, name: &str, path: &str) -> Option<String> {
+        checksums(tool, version, name, &content(path).unwrap()).into_iter().next()
     }
 
     fn row(version: &str) -> AppliedMigration {
-        AppliedMigration { version: version.into(), name: version.into(), checksum: None, is_complete: true }
+        AppliedMigration {
+            version: version.into(),
+            name: version.into(),
+            checksum: None,
+            is_complete: true,
+            stands_for_earlier: false,
+        }
     }
 
     fn states(history: &MigrationHistory, rows: &[AppliedMigration]) -> Vec<(String, State)> {
         let applied =
             Applied { tool: history.layout.tool, table: "public.t".into(), migrations: rows.to_vec() };
-        let comparison = compare(history, &applied, &content);
+        let comparison = compare(history, &applied);
         comparison.migrations.into_iter().map(|it| (it.version, it.state)).collect()
     }
 
@@ -275,7 +252,7 @@ mod tests {
         use State::{Applied, Changed, Incomplete, Pending, Unknown};
         let of = history(Tool::Sqlx, &["m/1_a.sql", "m/2_b.sql", "m/3_c.sql", "m/10_d.sql"]);
         let mut first = row("1");
-        first.checksum = checksum(Tool::Sqlx, "1", "a", b"m/1_a.sql");
+        first.checksum = sum(Tool::Sqlx, "1", "a", "m/1_a.sql");
         let mut second = row("2");
         second.checksum = Some("00".into());
         let mut third = row("3");
@@ -290,6 +267,7 @@ mod tests {
         use State::{Applied, Incomplete, Pending};
         let paths = ["m/1_a.up.sql", "m/1_a.down.sql", "m/2_b.up.sql", "m/3_c.up.sql"];
         let of = history(Tool::GolangMigrate, &paths);
+        let row = |version| AppliedMigration { stands_for_earlier: true, ..row(version) };
         assert_eq!(states(&of, &[row("2")]), pairs(&[("1", Applied), ("2", Applied), ("3", Pending)]));
         let dirty = AppliedMigration { is_complete: false, ..row("2") };
         assert_eq!(states(&of, &[dirty]), pairs(&[("1", Applied), ("2", Incomplete), ("3", Pending)]));
@@ -300,18 +278,40 @@ mod tests {
     fn repeatable_and_baseline_migrations_count_as_flyway_counts_them() {
         use State::{Applied, Pending};
         let of = history(Tool::Flyway, &["m/R__view.sql", "m/V1__a.sql", "m/B2__base.sql", "m/V3__c.sql"]);
-        let view = |sum: &str| AppliedMigration {
-            version: String::new(),
-            name: "view".into(),
-            checksum: Some(sum.to_owned()),
-            is_complete: true,
-        };
-        let sum = checksum(Tool::Flyway, "", "view", b"m/R__view.sql").unwrap();
+        let view = |sum: Option<String>| AppliedMigration { name: "view".into(), checksum: sum, ..row("") };
+        let current = || view(sum(Tool::Flyway, "", "view", "m/R__view.sql"));
         // A database that began before the baseline has no row for it.
-        let found = states(&of, &[row("1"), row("3"), view(&sum)]);
+        let found = states(&of, &[row("1"), row("3"), current()]);
         assert_eq!(found, pairs(&[("1", Applied), ("3", Applied), ("", Applied)]));
-        let found = states(&of, &[row("2"), view("7")]);
-        assert_eq!(found, pairs(&[("2", Applied), ("3", Pending), ("", Pending)]));
+        let baseline = |version| AppliedMigration { stands_for_earlier: true, ..row(version) };
+        let found = states(&of, &[baseline("2"), view(Some("7".into()))]);
+        assert_eq!(found, pairs(&[("1", Applied), ("2", Applied), ("3", Pending), ("", Pending)]));
+        // The command `baseline` has no file. A baseline and a migration may have the same version.
+        let of = history(Tool::Flyway, &["m/V1__a.sql", "m/V2__b.sql", "m/B2__base.sql"]);
+        assert_eq!(states(&of, &[baseline("1")]), pairs(&[("1", Applied), ("2", Pending)]));
+        assert_eq!(states(&of, &[row("1"), row("2")]), pairs(&[("1", Applied), ("2", Applied)]));
+    }
+
+    #[test]
+    fn rows_of_other_packages_do_not_count_and_rows_without_a_file_do() {
+        use State::{Applied, Unknown};
+        let django = history(Tool::Django, &["m/migrations/0001_a.py", "m/migrations/__init__.py"]);
+        let found = states(&django, &[row("m.0001_a"), row("auth.0001_initial")]);
+        assert_eq!(found, pairs(&[("m.0001_a", Applied)]));
+        assert_eq!(states(&django, &[row("m.0001_a"), row("m.0002_b")])[1].1, Unknown);
+        let knex = history(Tool::Knex, &["m/2024_a.ts"]);
+        assert_eq!(states(&knex, &[row("2024_a")]), pairs(&[("2024_a", Applied)]));
+    }
+
+    #[test]
+    fn equal_by_checksum_is_said_only_of_checksums() {
+        let compared = |tool, row: AppliedMigration| {
+            let applied = super::Applied { tool, table: String::new(), migrations: vec![row] };
+            compare(&history(tool, &["m/1_a.sql"]), &applied).by_checksum
+        };
+        let summed = AppliedMigration { checksum: sum(Tool::Sqlx, "1", "a", "m/1_a.sql"), ..row("1") };
+        assert!(compared(Tool::Sqlx, summed));
+        assert!(!compared(Tool::Sqlx, row("1")) && !compared(Tool::Goose, row("1")));
     }
 
     #[test]
@@ -327,9 +327,7 @@ mod tests {
             let text = texts.iter().find(|(known, _)| *known == path).map(|(_, text)| *text);
             Ok(text.unwrap_or_default().as_bytes().to_vec())
         };
-        let file = |(path, _): &(&str, &str)| {
-            ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() })
-        };
+        let file = |(path, _): &(&str, &str)| ((*path).to_owned(), EntryKind::File);
         let layout = Layout { tool: Tool::Alembic, directory: "m".into(), evidence: String::new() };
         let of = MigrationHistory::of(&layout, &texts.iter().map(file).collect(), &read);
         assert_eq!(of.problems, []);

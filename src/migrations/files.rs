@@ -2,25 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// The kind of an entry of a tree that is not a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Symlink,
-    /// A submodule.
-    Submodule,
-}
-
-/// A file of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// The kind.
-    pub kind: EntryKind,
-    /// The id of its content.
-    pub content: String,
-}
+use crate::git::EntryKind;
 
 /// The files of a commit by their paths from the root.
-pub type Files = BTreeMap<String, File>;
+pub type Files = BTreeMap<String, EntryKind>;
+
+/// Returns true if the file is no migration, and its content cannot change the schema.
+pub fn is_note(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".editorconfig", "atlas.sum", "readme"];
+    let lower = name.to_ascii_lowercase();
+    NAMES.contains(&lower.as_str()) || lower.ends_with(".md")
+}

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::checksum::checksum;
+use super::checksum::checksums;
+use super::content::check;
 use super::files::Files;
-use super::layout::Layout;
+use super::layout::{Layout, Read};
 use super::migration::{Kind, MigrationFile, Problem};
 use super::names::{self, Named};
-use super::section::unreadable;
 use super::tool::Tool;
 use super::version::{compare_versions, key_version};
 
@@ -18,8 +18,6 @@ pub struct MigrationHistory {
     pub layout: Layout,
     /// The migrations that go forward, in the order in which the tool runs them.
     pub migrations: Vec<MigrationFile>,
-    /// The files that undo migrations.
-    pub undo: Vec<MigrationFile>,
     /// The files that look like migrations and are not understood.
     pub problems: Vec<Problem>,
 }
@@ -27,15 +25,15 @@ pub struct MigrationHistory {
 impl MigrationHistory {
     /// Returns the migrations of a layout. Only files that a tool orders by its content are read with
     /// `read`.
-    pub fn of(layout: &Layout, files: &Files, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
+    pub fn of(layout: &Layout, files: &Files, read: Read<'_>) -> Self {
         let Named { migrations, problems } = names::list(layout, files, read);
-        let (undo, mut migrations): (Vec<_>, Vec<_>) =
-            migrations.into_iter().partition(|migration| migration.kind == Kind::Undo);
+        let mut migrations: Vec<MigrationFile> =
+            migrations.into_iter().filter(|migration| migration.kind != Kind::Undo).collect();
         // These have an order of their own.
         if !matches!(layout.tool, Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic) {
             migrations.sort_by(|a, b| order(layout.tool, a, b));
         }
-        let mut history = Self { layout: layout.clone(), migrations, undo, problems };
+        let mut history = Self { layout: layout.clone(), migrations, problems };
         history.find_repeated_versions();
         history
     }
@@ -54,32 +52,22 @@ impl MigrationHistory {
         self.problems.extend(problems);
     }
 
-    /// Reads the files, and computes the checksums that the tool stores.
-    pub fn read_contents(&mut self, read: &dyn Fn(&str) -> Result<Vec<u8>, String>) {
+    /// Reads the files, and computes the checksums that the tool accepts. A file that the tool would
+    /// refuse, or that has no content of its own, becomes a problem.
+    pub fn read_contents(&mut self, read: Read<'_>) {
         let tool = self.layout.tool;
-        for migration in &mut self.migrations {
-            let content = match read(&migration.path) {
-                Ok(content) => content,
-                Err(reason) => {
-                    self.problems.push(Problem { path: migration.path.clone(), reason });
-                    continue;
+        for migration in self.migrations.iter_mut().filter(|migration| migration.kind != Kind::Code) {
+            let content = read(&migration.path).and_then(|content| {
+                check(tool, &content)?;
+                Ok(content)
+            });
+            match content {
+                Ok(content) => {
+                    migration.checksums = checksums(tool, &migration.version, &migration.name, &content);
                 }
-            };
-            match unreadable(&content) {
-                Some(reason) if !tool.is_code() => {
-                    let reason = reason.to_owned();
-                    self.problems.push(Problem { path: migration.path.clone(), reason });
-                }
-                _ => {
-                    migration.checksum = checksum(tool, &migration.version, &migration.name, &content);
-                }
+                Err(reason) => self.problems.push(Problem { path: migration.path.clone(), reason }),
             }
         }
-    }
-
-    /// Returns true if every file is understood.
-    pub fn is_understood(&self) -> bool {
-        self.problems.is_empty()
     }
 }
 
@@ -87,9 +75,7 @@ fn order(tool: Tool, a: &MigrationFile, b: &MigrationFile) -> std::cmp::Ordering
     let repeatable = |migration: &MigrationFile| migration.kind == Kind::Repeatable;
     let by_version = match tool {
         // These sort by the text of the file name.
-        Tool::Dbmate | Tool::Rails | Tool::Prisma | Tool::Atlas | Tool::Supabase | Tool::NodePgMigrate => {
-            a.version.cmp(&b.version)
-        }
+        Tool::Dbmate | Tool::Prisma | Tool::Atlas | Tool::Supabase => a.version.cmp(&b.version),
         _ => compare_versions(&a.version, &b.version),
     };
     repeatable(a).cmp(&repeatable(b)).then(by_version).then_with(|| a.name.cmp(&b.name))

@@ -44,10 +44,8 @@ pub struct Wanted {
 impl Wanted {
     fn includes(&self, directory: &str) -> bool {
         let within = |wanted: &String| {
-            wanted.is_empty()
-                || directory.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                // Tools with a directory above that of the migrations.
-                || wanted.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+            let rest = directory.strip_prefix(wanted.as_str());
+            wanted.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.directories.is_empty() || self.directories.iter().any(within)
     }
@@ -81,7 +79,8 @@ pub fn detect(files: &Files, wanted: &Wanted, read: Read<'_>) -> Result<Option<L
     }
 }
 
-/// Leaves out layouts of tools that search subdirectories, in directories below others of the same tool.
+/// Leaves out layouts in directories below others of the same tool: the tool either searches
+/// subdirectories, or does not run what is in them.
 fn topmost(mut found: Vec<Layout>) -> Vec<Layout> {
     found.sort();
     found.dedup_by(|a, b| a.tool == b.tool && a.directory == b.directory);
@@ -92,10 +91,7 @@ fn topmost(mut found: Vec<Layout>) -> Vec<Layout> {
                 || inner.directory.strip_prefix(&outer.directory).is_some_and(|rest| rest.starts_with('/')))
     };
     let all = found.clone();
-    found.retain(|layout| {
-        let recursive = matches!(layout.tool, Tool::Flyway | Tool::Refinery | Tool::Liquibase | Tool::Django);
-        !(recursive && all.iter().any(|outer| below(layout, outer)))
-    });
+    found.retain(|layout| !all.iter().any(|outer| below(layout, outer)));
     // Django has one directory for each application: the tool is one.
     if found.iter().filter(|layout| layout.tool == Tool::Django).count() > 1 {
         let evidence = "directories of applications".to_owned();
@@ -200,7 +196,10 @@ impl<'a> Tree<'a> {
         if directory == "supabase/migrations" || directory.ends_with("/supabase/migrations") {
             return vec![layout(Tool::Supabase, directory, "supabase/migrations")];
         }
-        self.sql_tools(directory, names).into_iter().map(|(tool, why)| layout(tool, directory, why)).collect()
+        self.sql_tools(directory, names, is_named)
+            .into_iter()
+            .map(|(tool, why)| layout(tool, directory, why))
+            .collect()
     }
 
     /// Returns true if the SQL files of the directory belong to a tool that is known by another
@@ -245,7 +244,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns the tools with SQL files that the directory fits.
-    fn sql_tools(&self, directory: &str, names: &BTreeSet<&str>) -> Vec<(Tool, &'static str)> {
+    fn sql_tools(
+        &self,
+        directory: &str,
+        names: &BTreeSet<&str>,
+        is_named: bool,
+    ) -> Vec<(Tool, &'static str)> {
         let sql: Vec<&str> = names.iter().copied().filter(|name| name.ends_with(".sql")).collect();
         if names.contains("atlas.sum") {
             return vec![(Tool::Atlas, "atlas.sum")];
@@ -257,7 +261,12 @@ impl<'a> Tree<'a> {
             return self.flyway_or_refinery(directory);
         }
         let Some(first) = sql.iter().find(|name| starts_with_digit(name)) else {
-            return if sql.is_empty() { Vec::new() } else { vec![(Tool::Plain, "SQL files")] };
+            let is_migrations = is_named || MIGRATIONS.iter().any(|name| directory.ends_with(name));
+            return if sql.is_empty() || !is_migrations {
+                Vec::new()
+            } else {
+                vec![(Tool::Plain, "SQL files")]
+            };
         };
         let text = self.text(directory, first).to_ascii_lowercase();
         let has_line = |marker: &str| {
@@ -330,6 +339,9 @@ pub(super) fn is_formatted_sql(text: &str) -> bool {
     words.starts_with("liquibase formatted sql")
 }
 
+/// Names of directories whose SQL files are migrations also without a number.
+const MIGRATIONS: [&str; 3] = ["migrations", "migration", "migrate"];
+
 fn starts_with_digit(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -354,13 +366,11 @@ fn is_plausible(directory: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EntryKind, File};
     use super::*;
+    use crate::git::EntryKind;
 
     fn files(all: &[(&str, &str)]) -> (Files, BTreeMap<String, String>) {
-        let file = |(path, _): &(&str, &str)| {
-            ((*path).to_owned(), File { kind: EntryKind::File, content: (*path).to_owned() })
-        };
+        let file = |(path, _): &(&str, &str)| ((*path).to_owned(), EntryKind::File);
         let texts = all.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         (all.iter().map(file).collect(), texts)
     }
@@ -456,6 +466,12 @@ mod tests {
             detected(&[("tests/data/001_x.sql", "")], &named),
             Ok(Some((Tool::Plain, "tests/data".to_owned())))
         );
+        // The dump of the schema beside the migrations is none of them.
+        let dbmate = [("db/migrations/1_a.sql", "-- migrate:up\n"), ("db/schema.sql", "")];
+        let found = Ok(Some((Tool::Dbmate, "db/migrations".to_owned())));
+        assert_eq!(detected(&dbmate, &Wanted::default()), found);
+        let named = Wanted { directories: vec!["db/migrations".to_owned()], ..Wanted::default() };
+        assert_eq!(detected(&dbmate, &named), found);
         let nested = [("db/migration/V1__a.sql", ""), ("db/migration/sub/V2__b.sql", "")];
         assert_eq!(
             detected(&nested, &Wanted::default()),

@@ -29,10 +29,9 @@ pub struct MigrationFile {
     pub kind: Kind,
     /// The path of its file in the repository.
     pub path: String,
-    /// The id of the content in git.
-    pub content: String,
-    /// The checksum that the tool stores for it, if it was computed.
-    pub checksum: Option<String>,
+    /// The checksums that the tool accepts for its content. Empty if the tool stores none, or if the
+    /// content was not read.
+    pub checksums: Vec<String>,
     /// The versions of the migrations that it follows, if the tool orders them by a graph.
     pub after: Vec<String>,
 }

@@ -1,11 +1,14 @@
 //! The migrations of each layout: which files they are, with version, name and kind.
 
-use super::files::{EntryKind, File, Files};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::content::text_of;
+use super::files::{Files, is_note};
 use super::layout::{Layout, Read, is_formatted_sql};
 use super::migration::{Kind, MigrationFile, Problem};
-use super::section::unreadable;
 use super::tool::Tool;
 use super::version::normal_version;
+use crate::git::EntryKind;
 
 /// The migrations of a layout, in no order, and the files that are not understood.
 #[derive(Debug, Default)]
@@ -15,14 +18,18 @@ pub(super) struct Named {
 }
 
 impl Named {
-    fn add(&mut self, path: &str, file: &File, version: &str, name: &str, kind: Kind) {
+    fn add(&mut self, path: &str, file: EntryKind, version: &str, name: &str, kind: Kind) {
+        match file {
+            EntryKind::Submodule => return self.problem(path, "it is a submodule"),
+            EntryKind::Symlink => return self.problem(path, "it is a symbolic link"),
+            EntryKind::File => {}
+        }
         self.migrations.push(MigrationFile {
             version: version.to_owned(),
             name: name.to_owned(),
             kind,
             path: path.to_owned(),
-            content: file.content.clone(),
-            checksum: None,
+            checksums: Vec::new(),
             after: Vec::new(),
         });
     }
@@ -37,7 +44,7 @@ struct Entry<'a> {
     path: &'a str,
     /// The path below the directory of the layout.
     relative: &'a str,
-    file: &'a File,
+    file: EntryKind,
 }
 
 /// Lists the migrations of a layout.
@@ -50,16 +57,13 @@ pub(super) fn list(layout: &Layout, files: &Files, read: Read<'_>) -> Named {
         Tool::Alembic => alembic(layout, files, read, &mut named),
         tool => {
             for entry in below(layout, files) {
-                if is_note(entry.relative) {
+                if is_skipped(entry.relative) {
                     continue;
                 }
-                match entry.file.kind {
-                    EntryKind::Submodule => named.problem(entry.path, "it is a submodule"),
-                    EntryKind::Symlink => named.problem(entry.path, "it is a symbolic link"),
-                    EntryKind::File if entry.path.contains('\u{fffd}') => {
-                        named.problem(entry.path, "its name is not UTF-8");
-                    }
-                    EntryKind::File => of_name(tool, &entry, &mut named),
+                if entry.path.contains('\u{fffd}') {
+                    named.problem(entry.path, "its name is not UTF-8");
+                } else {
+                    of_name(tool, &entry, read, &mut named);
                 }
             }
         }
@@ -69,42 +73,26 @@ pub(super) fn list(layout: &Layout, files: &Files, read: Read<'_>) -> Named {
 
 fn below<'a>(layout: &Layout, files: &'a Files) -> Vec<Entry<'a>> {
     let prefix = if layout.directory.is_empty() { String::new() } else { format!("{}/", layout.directory) };
-    let entry = |(path, file): (&'a String, &'a File)| {
+    let entry = |(path, file): (&'a String, &'a EntryKind)| {
         let relative = path.strip_prefix(&prefix)?;
-        Some(Entry { path, relative, file })
+        Some(Entry { path, relative, file: *file })
     };
-    match prefix.is_empty() {
-        true => files.iter().filter_map(entry).collect(),
-        false => {
-            let of_directory =
-                files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
-            of_directory.filter_map(entry).collect()
-        }
-    }
+    // All paths begin with the prefix of the root, which is empty.
+    let of_directory = files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+    of_directory.filter_map(entry).collect()
 }
 
-/// Returns true if the file is no migration, and its content cannot change the schema.
-fn is_note(relative: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        ".gitkeep",
-        ".keep",
-        ".gitignore",
-        ".gitattributes",
-        ".editorconfig",
-        "atlas.sum",
-        "migration_lock.toml",
-        "readme",
-        "tern.conf",
-    ];
-    let lower = file_name(relative).to_ascii_lowercase();
-    NAMES.contains(&lower.as_str()) || lower.ends_with(".md")
+/// Returns true if the file is a note, or one of the tool that is no migration.
+fn is_skipped(relative: &str) -> bool {
+    let name = file_name(relative);
+    is_note(name) || matches!(name, "migration_lock.toml" | "tern.conf")
 }
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn of_name(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
+fn of_name(tool: Tool, entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
     match tool {
         Tool::Flyway => flyway(entry, named),
         Tool::Refinery => refinery(entry, named),
@@ -114,9 +102,10 @@ fn of_name(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
         Tool::Plain => plain(entry, named),
         Tool::Rails => code(entry, named, &[".rb"]),
         Tool::Ecto => code(entry, named, &[".exs"]),
-        Tool::Knex | Tool::TypeOrm => code(entry, named, &[".js", ".ts", ".cjs", ".mjs"]),
+        Tool::TypeOrm => code(entry, named, &[".js", ".ts"]),
+        Tool::Knex => knex(entry, named),
         Tool::SeaOrm => sea_orm(entry, named),
-        Tool::Django => django(entry, named),
+        Tool::Django => django(entry, read, named),
         Tool::NodePgMigrate => node_pg_migrate(entry, named),
         Tool::GraphileMigrate => graphile_migrate(entry, named),
         // Goose, dbmate, tern, Atlas and Supabase: flat SQL files that begin with the version.
@@ -183,10 +172,8 @@ fn plain(entry: &Entry<'_>, named: &mut Named) {
     if !entry.relative.ends_with(".sql") {
         return named.problem(entry.path, "it is no *.sql file");
     }
-    let kind = match [".down.sql", ".undo.sql"].iter().any(|end| lower.ends_with(end)) {
-        true => Kind::Undo,
-        false => Kind::Versioned,
-    };
+    let is_undo = [".down.sql", ".undo.sql"].iter().any(|end| lower.ends_with(end));
+    let kind = if is_undo { Kind::Undo } else { Kind::Versioned };
     named.add(entry.path, entry.file, entry.relative, entry.relative, kind);
 }
 
@@ -270,13 +257,21 @@ fn code(entry: &Entry<'_>, named: &mut Named, extensions: &[&str]) {
     let Some(stem) = extensions.iter().find_map(|end| entry.relative.strip_suffix(end)) else { return };
     let at = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
     let (version, rest) = stem.split_at(at);
-    match version.is_empty() || entry.relative.contains('/') {
-        true => {}
-        false => {
-            let name = rest.trim_start_matches(['_', '-']);
-            let name = if extensions.len() > 1 { file_name(entry.relative) } else { name };
-            named.add(entry.path, entry.file, version, name, Kind::Code);
-        }
+    if !version.is_empty() && !entry.relative.contains('/') {
+        named.add(entry.path, entry.file, version, rest.trim_start_matches(['_', '-']), Kind::Code);
+    }
+}
+
+/// Returns the name of a file without its last extension.
+pub(super) fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// Knex records the names of the files.
+fn knex(entry: &Entry<'_>, named: &mut Named) {
+    let is_code = [".js", ".ts", ".cjs", ".mjs"].iter().any(|end| entry.relative.ends_with(end));
+    if is_code && !entry.relative.contains('/') {
+        named.add(entry.path, entry.file, stem(entry.relative), entry.relative, Kind::Code);
     }
 }
 
@@ -287,12 +282,19 @@ fn sea_orm(entry: &Entry<'_>, named: &mut Named) {
     }
 }
 
-fn django(entry: &Entry<'_>, named: &mut Named) {
+fn django(entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
     let parts: Vec<&str> = entry.path.rsplitn(4, '/').collect();
     let [file, "migrations", application, ..] = parts.as_slice() else { return };
-    if let Some(stem) = file.strip_suffix(".py").filter(|stem| *stem != "__init__") {
-        let name = format!("{application}.{stem}");
-        named.add(entry.path, entry.file, &name, &name, Kind::Code);
+    let Some(stem) = file.strip_suffix(".py").filter(|stem| *stem != "__init__") else { return };
+    // Which of the two is recorded depends on the time at which a squashed migration was added.
+    let squashes = |text: String| text.lines().any(|line| line.trim_start().starts_with("replaces ="));
+    match read_text(entry.path, read).map(squashes) {
+        Ok(false) => {
+            let name = format!("{application}.{stem}");
+            named.add(entry.path, entry.file, &name, &name, Kind::Code);
+        }
+        Ok(true) => named.problem(entry.path, "it replaces other migrations"),
+        Err(reason) => named.problem(entry.path, reason),
     }
 }
 
@@ -309,28 +311,28 @@ fn node_pg_migrate(entry: &Entry<'_>, named: &mut Named) {
         ("js" | "ts" | "cjs" | "mjs", ..) => (stem, Kind::Code),
         _ => return,
     };
-    let version = stem.split(['_', '-']).next().unwrap_or_default();
-    named.add(entry.path, entry.file, version, stem, kind);
+    named.add(entry.path, entry.file, stem, stem, kind);
 }
 
 fn graphile_migrate(entry: &Entry<'_>, named: &mut Named) {
-    let Some(stem) = entry.relative.strip_suffix(".sql") else { return };
-    let digits: String = stem.chars().take_while(char::is_ascii_digit).collect();
-    match digits.is_empty() {
-        true => named.problem(entry.path, "its name does not begin with a number"),
-        false => named.add(entry.path, entry.file, &digits, entry.relative, Kind::Versioned),
+    let name = entry.relative;
+    if name.ends_with(".sql") && name.starts_with(|c: char| c.is_ascii_digit()) {
+        named.add(entry.path, entry.file, name, name, Kind::Versioned);
+    } else {
+        named.problem(entry.path, "its name is none of graphile-migrate's");
     }
 }
 
 /// The lines of `sqitch.plan` are in the order in which changes are deployed.
 fn sqitch(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
-    let at = |name: &str| match layout.directory.as_str() {
-        "" => name.to_owned(),
-        directory => format!("{directory}/{name}"),
-    };
-    let plan = match text_of(&at("sqitch.plan"), read) {
+    let at = |name: &str| join(&layout.directory, name);
+    let plan = match read_text(&at("sqitch.plan"), read) {
         Ok(plan) => plan,
         Err(reason) => return named.problem(&at("sqitch.plan"), reason),
+    };
+    let project = plan.lines().find_map(|line| line.trim().strip_prefix("%project="));
+    let Some(project) = project.map(str::trim) else {
+        return named.problem(&at("sqitch.plan"), "it has no line %project=");
     };
     for line in plan.lines().map(str::trim) {
         let is_change = line.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '+');
@@ -344,7 +346,7 @@ fn sqitch(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
         let name = line.trim_start_matches('+').split_whitespace().next().unwrap_or_default();
         let path = at(&format!("deploy/{name}.sql"));
         match files.get(&path) {
-            Some(file) => named.add(&path, file, name, name, Kind::Versioned),
+            Some(file) => named.add(&path, *file, &format!("{project}:{name}"), name, Kind::Versioned),
             None => named.problem(&path, "the plan names it, and it does not exist"),
         }
     }
@@ -352,12 +354,9 @@ fn sqitch(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
 
 /// The journal has the order, and the time by which drizzle knows what is applied.
 fn drizzle(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
-    let at = |name: &str| match layout.directory.as_str() {
-        "" => name.to_owned(),
-        directory => format!("{directory}/{name}"),
-    };
+    let at = |name: &str| join(&layout.directory, name);
     let journal = at("meta/_journal.json");
-    let value: serde_json::Value = match text_of(&journal, read)
+    let value: serde_json::Value = match read_text(&journal, read)
         .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
     {
         Ok(value) => value,
@@ -373,85 +372,121 @@ fn drizzle(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
         };
         let path = at(&format!("{tag}.sql"));
         match files.get(&path) {
-            Some(file) => named.add(&path, file, &when.to_string(), tag, Kind::Versioned),
+            Some(file) => named.add(&path, *file, &when.to_string(), tag, Kind::Versioned),
             None => named.problem(&path, "the journal names it, and it does not exist"),
         }
     }
 }
 
-/// Formatted SQL has one migration for each change set. Other forms are not read.
+/// Formatted SQL has one migration for each change set. Other forms are not read. The tool records the
+/// path of a file as it was given to the tool, which may begin elsewhere, so only the name of the file is
+/// compared.
 fn liquibase(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
     for entry in below(layout, files) {
-        if is_note(entry.relative) {
+        if is_skipped(entry.relative) {
             continue;
         }
-        let text = match text_of(entry.path, read) {
-            Ok(text) => text,
+        let text = match read_text(entry.path, read) {
+            Ok(text) if is_formatted_sql(&text) => text,
+            Ok(_) => {
+                named.problem(entry.path, "only change sets in formatted SQL are read");
+                continue;
+            }
             Err(reason) => {
                 named.problem(entry.path, reason);
                 continue;
             }
         };
-        if !is_formatted_sql(&text) {
-            named.problem(entry.path, "only change sets in formatted SQL are read");
-            continue;
-        }
-        for line in text.lines() {
-            let words = line.trim().strip_prefix("--").map(str::trim_start).unwrap_or_default();
-            let Some(rest) = words.strip_prefix("changeset ") else { continue };
-            let id = rest.split_whitespace().next().unwrap_or_default();
+        let mut is_empty = true;
+        for id in text.lines().filter_map(change_set) {
+            is_empty = false;
             match id.split_once(':') {
                 Some((author, id)) => {
                     let name = format!("{author}:{id}");
-                    named.add(
-                        entry.path,
-                        entry.file,
-                        &format!("{name}:{}", entry.path),
-                        &name,
-                        Kind::Versioned,
-                    );
+                    let version = format!("{name}:{}", file_name(entry.path));
+                    named.add(entry.path, entry.file, &version, &name, Kind::Versioned);
                 }
-                None => named.problem(entry.path, format!("a change set has no author and id: {rest}")),
+                None => named.problem(entry.path, format!("the change set '{id}' has no author")),
             }
+        }
+        if is_empty {
+            named.problem(entry.path, "it has no change set");
         }
     }
 }
 
-/// Revisions in the order of the graph; `down_revision` names the parents.
+/// Returns the author and the id of a change set that begins with the line.
+fn change_set(line: &str) -> Option<&str> {
+    let words = line.trim().strip_prefix("--")?.trim_start();
+    let (word, rest) = words.split_once(char::is_whitespace)?;
+    word.eq_ignore_ascii_case("changeset").then(|| rest.split_whitespace().next().unwrap_or_default())
+}
+
+/// A revision of Alembic.
+struct Revision<'a> {
+    id: String,
+    parents: Vec<String>,
+    path: &'a str,
+    file: EntryKind,
+}
+
+/// Revisions in an order with parents first; `down_revision` names the parents.
 fn alembic(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
-    let mut revisions: Vec<(String, Vec<String>, &str, &File)> = Vec::new();
+    let mut waiting: BTreeMap<String, Vec<Revision<'_>>> = BTreeMap::new();
+    let mut ready: Vec<Revision<'_>> = Vec::new();
     for entry in below(layout, files) {
         if entry.relative.contains('/') || !entry.relative.ends_with(".py") || entry.relative == "__init__.py"
         {
             continue;
         }
-        let text = match text_of(entry.path, read) {
-            Ok(text) => text,
-            Err(reason) => {
-                named.problem(entry.path, reason);
-                continue;
+        match read_text(entry.path, read).and_then(|text| revision(&text)) {
+            Ok((id, parents)) => {
+                let revision = Revision { id, parents, path: entry.path, file: entry.file };
+                match revision.parents.first().cloned() {
+                    Some(parent) => waiting.entry(parent).or_default().push(revision),
+                    None => ready.push(revision),
+                }
             }
-        };
-        let value = |name: &str| text.lines().find_map(|line| assigned(line, name));
-        match value("revision").map(|value| quoted(&value)) {
-            Some(revision) if revision.len() == 1 => {
-                let parents = value("down_revision").map(|value| quoted(&value)).unwrap_or_default();
-                revisions.push((revision[0].clone(), parents, entry.path, entry.file));
-            }
-            _ => named.problem(entry.path, "it has no line revision = '...'"),
+            Err(reason) => named.problem(entry.path, reason),
         }
     }
-    // Parents before children. What is left over is a circle, or has a parent that is missing.
-    while !revisions.is_empty() {
-        let known = |parent: &String| named.migrations.iter().any(|it| it.version == *parent);
-        let ready = revisions.iter().position(|(_, parents, ..)| parents.iter().all(known));
-        let Some(at) = ready else { break };
-        let (revision, parents, path, file) = revisions.remove(at);
-        named.add(path, file, &revision, file_name(path).trim_end_matches(".py"), Kind::Code);
-        named.migrations.last_mut().expect("one was just added").after = parents;
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    while let Some(revision) = ready.pop() {
+        let missing = revision.parents.iter().find(|parent| !known.contains(*parent)).cloned();
+        if let Some(parent) = missing {
+            waiting.entry(parent).or_default().push(revision);
+            continue;
+        }
+        ready.extend(waiting.remove(&revision.id).into_iter().flatten());
+        known.insert(revision.id.clone());
+        named.add(revision.path, revision.file, &revision.id, stem(file_name(revision.path)), Kind::Code);
+        if let Some(added) = named.migrations.last_mut().filter(|added| added.version == revision.id) {
+            added.after = revision.parents;
+        }
     }
-    for (_, _, path, _) in revisions {
-        named.problem(path, "a revision that it follows is missing");
+    // The rest is a circle, or follows a revision that is missing.
+    for revision in waiting.into_values().flatten() {
+        named.problem(revision.path, "a revision that it follows is missing");
+    }
+}
+
+/// Returns the id of a revision and its parents.
+fn revision(text: &str) -> Result<(String, Vec<String>), String> {
+    let value = |name: &str| text.lines().find_map(|line| assigned(line, name));
+    let names = |name: &str| match value(name) {
+        // A value of several lines is not read.
+        Some(value) if value.ends_with(['(', '[', ',', '\\']) => {
+            Err(format!("the value of {name} has several lines"))
+        }
+        Some(value) => Ok(quoted(&value)),
+        None => Err(format!("it has no line {name} = ...")),
+    };
+    if value("depends_on").is_some_and(|value| value != "None") {
+        return Err("depends_on is not read".to_owned());
+    }
+    match names("revision")?.as_slice() {
+        [id] => Ok((id.clone(), names("down_revision")?)),
+        _ => Err("it has no line revision = '...'".to_owned()),
     }
 }
 
@@ -468,10 +503,12 @@ fn quoted(value: &str) -> Vec<String> {
     parts.enumerate().filter(|(at, _)| at % 2 == 1).map(|(_, text)| text.to_owned()).collect()
 }
 
-fn text_of(path: &str, read: Read<'_>) -> Result<String, String> {
-    let bytes = read(path)?;
-    match unreadable(&bytes) {
-        Some(reason) => Err(reason.to_owned()),
-        None => String::from_utf8(bytes).map_err(|error| error.to_string()),
-    }
+/// Reads a text file of the commit.
+fn read_text(path: &str, read: Read<'_>) -> Result<String, String> {
+    let content = read(path)?;
+    text_of(&content).map(str::to_owned)
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }

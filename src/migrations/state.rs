@@ -1,5 +1,8 @@
 //! The tables in which migration tools record what they have applied.
 
+use std::collections::BTreeMap;
+
+use super::names::stem;
 use super::tool::Tool;
 use super::version::key_version;
 
@@ -14,273 +17,288 @@ pub struct CatalogueTable {
     pub columns: Vec<String>,
 }
 
-/// The state table of a tool.
+/// The values of a row in the order of [`StateTable::columns`], as the output functions of their types
+/// write them.
+pub type StateRow = Vec<Option<String>>;
+
+/// The table in which a tool records what it has applied.
 #[derive(Debug, Clone, Copy)]
 pub struct StateTable {
     /// The tool.
     pub tool: Tool,
     /// The usual name of the table.
-    pub name: &'static str,
+    name: &'static str,
     /// The schema, if it is always the same.
-    pub schema: Option<&'static str>,
-    /// Columns that the table has.
-    columns: &'static [&'static str],
-    /// Columns that the table of another tool with the same name has.
-    not_columns: &'static [&'static str],
-    /// Selects version, name, checksum (or NULL) and success of each migration, as texts and `t` or
-    /// `f`. `{table}` stands for the table.
-    query: &'static str,
+    schema: Option<&'static str>,
+    /// The columns to read.
+    pub columns: &'static [&'static str],
+    /// Further columns that the table has.
+    also: &'static [&'static str],
+    /// Columns of the table of another tool with the same name.
+    not: &'static [&'static str],
 }
 
 /// The state tables of all tools.
-pub const STATE_TABLES: &[StateTable] = &[
-    StateTable {
-        tool: Tool::Sqlx,
-        name: "_sqlx_migrations",
-        schema: None,
-        columns: &["version", "description", "checksum", "success"],
-        not_columns: &[],
-        query: "SELECT version::text, description::text, encode(checksum, 'hex'), success FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Refinery,
-        name: "refinery_schema_history",
-        schema: None,
-        columns: &["version", "name", "checksum"],
-        not_columns: &[],
-        query: "SELECT version::text, name::text, checksum::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Diesel,
-        name: "__diesel_schema_migrations",
-        schema: None,
-        columns: &["version", "run_on"],
-        not_columns: &[],
-        query: "SELECT version::text, ''::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Goose,
-        name: "goose_db_version",
-        schema: None,
-        columns: &["id", "version_id", "is_applied"],
-        not_columns: &[],
-        // The newest row of a version counts. Version 0 marks the creation of the table.
-        query: "SELECT version, '', NULL::text, true FROM (SELECT DISTINCT ON (version_id) version_id::text AS \
-                version, is_applied FROM {table} WHERE version_id <> 0 ORDER BY version_id, id DESC) newest \
-                WHERE is_applied",
-    },
-    StateTable {
-        tool: Tool::GolangMigrate,
-        name: "schema_migrations",
-        schema: None,
-        columns: &["version", "dirty"],
-        not_columns: &[],
-        query: "SELECT version::text, ''::text, NULL::text, NOT dirty FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Ecto,
-        name: "schema_migrations",
-        schema: None,
-        columns: &["version", "inserted_at"],
-        not_columns: &[],
-        query: "SELECT version::text, ''::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Supabase,
-        name: "schema_migrations",
-        schema: Some("supabase_migrations"),
-        columns: &["version", "statements"],
-        not_columns: &[],
-        query: "SELECT version::text, coalesce(name::text, ''), NULL::text, true FROM {table}",
-    },
-    // Rails and dbmate have the same table. `ar_internal_metadata` beside it is that of Rails.
-    StateTable {
-        tool: Tool::Rails,
-        name: "schema_migrations",
-        schema: None,
-        columns: &["version"],
-        not_columns: &["dirty", "inserted_at", "statements"],
-        query: "SELECT version::text, ''::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Dbmate,
-        name: "schema_migrations",
-        schema: None,
-        columns: &["version"],
-        not_columns: &["dirty", "inserted_at", "statements"],
-        query: "SELECT version::text, ''::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Tern,
-        name: "schema_version",
-        schema: None,
-        columns: &["version"],
-        not_columns: &["installed_rank", "dirty"],
-        query: "SELECT version::text, ''::text, NULL::text, true FROM {table} WHERE version > 0",
-    },
-    StateTable {
-        tool: Tool::Flyway,
-        name: "flyway_schema_history",
-        schema: None,
-        columns: &["installed_rank", "version", "script", "checksum", "success"],
-        not_columns: &[],
-        // The newest row of a version or of a repeatable script counts. A row of type UNDO takes the
-        // version back; those of the types SCHEMA and DELETE are no migrations.
-        query: "SELECT coalesce(version, ''), description, checksum::text, success FROM (SELECT DISTINCT ON \
-                (coalesce(version, script)) version::text AS version, description::text AS description, checksum, \
-                success, type FROM {table} WHERE type <> 'SCHEMA' ORDER BY coalesce(version, script), \
-                installed_rank DESC) newest WHERE type NOT LIKE 'UNDO%' AND type <> 'DELETE'",
-    },
-    StateTable {
-        tool: Tool::Liquibase,
-        name: "databasechangelog",
-        schema: None,
-        columns: &["id", "author", "filename", "md5sum", "exectype"],
-        not_columns: &[],
-        query: "SELECT author::text || ':' || id::text || ':' || filename::text, author::text || ':' || id::text, \
-                NULL::text, exectype IN ('EXECUTED', 'RERAN', 'MARK_RAN') FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Atlas,
-        name: "atlas_schema_revisions",
-        schema: None,
-        columns: &["version", "applied", "total", "error"],
-        not_columns: &[],
-        query: "SELECT version::text, description::text, NULL::text, applied = total AND coalesce(error, '') = '' \
-                FROM {table} WHERE version NOT LIKE '.%'",
-    },
-    StateTable {
-        tool: Tool::Sqitch,
-        name: "changes",
-        schema: Some("sqitch"),
-        columns: &["change_id", "change", "project", "script_hash"],
-        not_columns: &[],
-        query: "SELECT change::text, change::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Prisma,
-        name: "_prisma_migrations",
-        schema: None,
-        columns: &["migration_name", "checksum", "finished_at", "rolled_back_at"],
-        not_columns: &[],
-        query: "SELECT migration_name::text, migration_name::text, checksum::text, finished_at IS NOT NULL FROM \
-                {table} WHERE rolled_back_at IS NULL",
-    },
-    StateTable {
-        tool: Tool::Drizzle,
-        name: "__drizzle_migrations",
-        schema: None,
-        columns: &["hash", "created_at"],
-        not_columns: &[],
-        query: "SELECT created_at::text, ''::text, hash::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::GraphileMigrate,
-        name: "migrations",
-        schema: Some("graphile_migrate"),
-        columns: &["hash", "previous_hash", "filename"],
-        not_columns: &[],
-        query: "SELECT filename::text, filename::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::NodePgMigrate,
-        name: "pgmigrations",
-        schema: None,
-        columns: &["name", "run_on"],
-        not_columns: &[],
-        query: "SELECT name::text, name::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Django,
-        name: "django_migrations",
-        schema: None,
-        columns: &["app", "name", "applied"],
-        not_columns: &[],
-        query: "SELECT app::text || '.' || name::text, app::text || '.' || name::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Alembic,
-        name: "alembic_version",
-        schema: None,
-        columns: &["version_num"],
-        not_columns: &[],
-        query: "SELECT version_num::text, ''::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::TypeOrm,
-        name: "migrations",
-        schema: None,
-        columns: &["timestamp", "name"],
-        not_columns: &["batch", "hash"],
-        query: "SELECT \"timestamp\"::text, name::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::Knex,
-        name: "knex_migrations",
-        schema: None,
-        columns: &["name", "batch"],
-        not_columns: &[],
-        query: "SELECT name::text, name::text, NULL::text, true FROM {table}",
-    },
-    StateTable {
-        tool: Tool::SeaOrm,
-        name: "seaql_migrations",
-        schema: None,
-        columns: &["version", "applied_at"],
-        not_columns: &[],
-        query: "SELECT version::text, version::text, NULL::text, true FROM {table}",
-    },
+const STATE_TABLES: &[StateTable] = &[
+    StateTable::new(Tool::Sqlx, "_sqlx_migrations", &["version", "description", "checksum", "success"]),
+    StateTable::new(Tool::Refinery, "refinery_schema_history", &["version", "name", "checksum"]),
+    StateTable::new(Tool::Diesel, "__diesel_schema_migrations", &["version"]).with(&["run_on"]),
+    StateTable::new(Tool::Goose, "goose_db_version", &["id", "version_id", "is_applied"]),
+    StateTable::new(Tool::GolangMigrate, "schema_migrations", &["version", "dirty"]),
+    StateTable::new(Tool::Ecto, "schema_migrations", &["version"]).with(&["inserted_at"]),
+    StateTable::new(Tool::Supabase, "schema_migrations", &["version"])
+        .with(&["statements"])
+        .within("supabase_migrations"),
+    StateTable::new(Tool::Rails, "schema_migrations", &["version"]).without(OTHER_SCHEMA_MIGRATIONS),
+    StateTable::new(Tool::Dbmate, "schema_migrations", &["version"]).without(OTHER_SCHEMA_MIGRATIONS),
+    StateTable::new(Tool::Tern, "schema_version", &["version"]).without(&["installed_rank", "dirty"]),
+    StateTable::new(
+        Tool::Flyway,
+        "flyway_schema_history",
+        &["installed_rank", "version", "description", "type", "checksum", "success"],
+    ),
+    StateTable::new(Tool::Liquibase, "databasechangelog", &["author", "id", "filename", "exectype"])
+        .with(&["md5sum"]),
+    StateTable::new(
+        Tool::Atlas,
+        "atlas_schema_revisions",
+        &["version", "description", "type", "applied", "total", "error"],
+    ),
+    StateTable::new(Tool::Sqitch, "changes", &["project", "change"])
+        .with(&["change_id", "script_hash"])
+        .within("sqitch"),
+    StateTable::new(
+        Tool::Prisma,
+        "_prisma_migrations",
+        &["migration_name", "checksum", "finished_at", "rolled_back_at"],
+    ),
+    StateTable::new(Tool::Drizzle, "__drizzle_migrations", &["created_at", "hash"]),
+    StateTable::new(Tool::GraphileMigrate, "migrations", &["filename"])
+        .with(&["hash", "previous_hash"])
+        .within("graphile_migrate"),
+    StateTable::new(Tool::NodePgMigrate, "pgmigrations", &["name"]).with(&["run_on"]),
+    StateTable::new(Tool::Django, "django_migrations", &["app", "name"]).with(&["applied"]),
+    StateTable::new(Tool::Alembic, "alembic_version", &["version_num"]),
+    StateTable::new(Tool::TypeOrm, "migrations", &["timestamp", "name"]).without(&["batch", "hash"]),
+    StateTable::new(Tool::Knex, "knex_migrations", &["name"]).with(&["batch"]),
+    StateTable::new(Tool::SeaOrm, "seaql_migrations", &["version"]).with(&["applied_at"]),
 ];
 
+/// Columns of the tables `schema_migrations` of golang-migrate, Ecto and Supabase.
+const OTHER_SCHEMA_MIGRATIONS: &[&str] = &["dirty", "inserted_at", "statements"];
+/// The table by which the `schema_migrations` of Rails is told from that of dbmate.
+const RAILS_METADATA: &str = "ar_internal_metadata";
+
 impl StateTable {
-    /// The SQL that lists the tables of a database that may be state tables: schema, name, and the
-    /// names of the columns as an array.
-    pub fn catalogue_query() -> String {
+    const fn new(tool: Tool, name: &'static str, columns: &'static [&'static str]) -> Self {
+        Self { tool, name, schema: None, columns, also: &[], not: &[] }
+    }
+
+    const fn with(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+
+    const fn without(self, not: &'static [&'static str]) -> Self {
+        Self { not, ..self }
+    }
+
+    const fn within(self, schema: &'static str) -> Self {
+        Self { schema: Some(schema), ..self }
+    }
+
+    /// Returns the names of all tables that [`StateTable::among`] takes into account.
+    pub fn names() -> Vec<&'static str> {
         let mut names: Vec<&str> = STATE_TABLES.iter().map(|table| table.name).collect();
-        names.push("ar_internal_metadata");
+        names.push(RAILS_METADATA);
         names.sort_unstable();
         names.dedup();
-        let list: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
-        format!(
-            "SELECT n.nspname, c.relname, string_agg(a.attname, ',' ORDER BY a.attnum), \
-             pg_catalog.has_table_privilege(c.oid, 'SELECT') \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-             WHERE c.relkind IN ('r', 'p') AND c.relname IN ({}) GROUP BY n.nspname, c.relname, c.oid \
-             ORDER BY n.nspname, c.relname",
-            list.join(", ")
-        )
+        names
     }
 
     /// Returns the state tables among the tables of a database, each with its tool.
     pub fn among(tables: &[CatalogueTable]) -> Vec<(&'static Self, &CatalogueTable)> {
-        let rails = tables.iter().any(|table| table.name == "ar_internal_metadata");
-        let mut found = Vec::new();
-        for table in tables {
-            for state in STATE_TABLES.iter().filter(|state| state.is(table)) {
-                match state.tool {
-                    Tool::Rails if !rails => {}
-                    Tool::Dbmate if rails => {}
-                    // The table of Supabase has all columns that others look for.
-                    Tool::Rails | Tool::Dbmate if table.schema == "supabase_migrations" => {}
-                    _ => found.push((state, table)),
-                }
-            }
-        }
-        found
+        let rails = tables.iter().any(|table| table.name == RAILS_METADATA);
+        let fits = |state: &Self| match state.tool {
+            Tool::Rails => rails,
+            Tool::Dbmate => !rails,
+            _ => true,
+        };
+        let of = |table| {
+            let states = STATE_TABLES.iter().filter(move |state| state.is(table) && fits(state));
+            states.map(move |state| (state, table))
+        };
+        tables.iter().flat_map(of).collect()
     }
 
     fn is(&self, table: &CatalogueTable) -> bool {
         let has = |column: &&str| table.columns.iter().any(|known| known == column);
         self.name == table.name
             && self.schema.is_none_or(|schema| schema == table.schema)
-            && self.columns.iter().all(has)
-            && !self.not_columns.iter().any(has)
+            && self.columns.iter().chain(self.also).all(has)
+            && !self.not.iter().any(has)
     }
 
-    /// Returns the SQL that reads the table, whose name is quoted already.
-    pub fn query(&self, table: &str) -> String {
-        self.query.replace("{table}", table)
+    /// Returns the migrations that the rows record as applied.
+    pub fn migrations(&self, rows: &[StateRow]) -> Vec<AppliedMigration> {
+        let mut newest: BTreeMap<String, Record> = BTreeMap::new();
+        for row in rows {
+            let record = Record::of(self.tool, row);
+            let known = newest.get(&record.key);
+            let is_older = known.is_some_and(|known| {
+                // Without a rank, a failed run counts more than a complete one.
+                (record.rank, known.migration.is_complete) < (known.rank, record.migration.is_complete)
+            });
+            if !is_older {
+                newest.insert(record.key.clone(), record);
+            }
+        }
+        newest.into_values().filter(|record| record.counts).map(|record| record.migration).collect()
+    }
+}
+
+/// A row of a state table.
+struct Record {
+    /// Equal for rows about the same migration.
+    key: String,
+    /// Of rows with the same key, the one with the greatest rank counts.
+    rank: i64,
+    /// False if the row records that the migration is not applied, or is about none.
+    counts: bool,
+    migration: AppliedMigration,
+}
+
+/// The values of a row.
+struct Values<'a>(&'a [Option<String>]);
+
+impl Values<'_> {
+    fn get(&self, at: usize) -> Option<&str> {
+        self.0.get(at)?.as_deref()
+    }
+
+    fn text(&self, at: usize) -> String {
+        self.get(at).unwrap_or_default().to_owned()
+    }
+
+    fn is_true(&self, at: usize) -> bool {
+        self.get(at) == Some("t")
+    }
+
+    fn number(&self, at: usize) -> i64 {
+        self.get(at).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Record {
+    fn of(tool: Tool, row: &[Option<String>]) -> Self {
+        let values = Values(row);
+        let migration = AppliedMigration {
+            version: values.text(0),
+            name: String::new(),
+            checksum: None,
+            is_complete: true,
+            stands_for_earlier: false,
+        };
+        let mut record = Self { key: String::new(), rank: 0, counts: true, migration };
+        match tool {
+            Tool::Goose => record.read_goose(&values),
+            Tool::Flyway => record.read_flyway(&values),
+            Tool::Atlas => record.read_atlas(&values),
+            Tool::Prisma => record.read_prisma(&values),
+            tool => record.migration.read(tool, &values),
+        }
+        // tern has a row from the beginning.
+        record.counts &= tool != Tool::Tern || record.migration.version != "0";
+        let Self { rank, counts, ref migration, .. } = record;
+        record.key = match (counts, migration.version.is_empty()) {
+            // Rows that do not count hide no other rows, except for those that take others back.
+            (false, _) if rank == 0 => format!("- {}", migration.version),
+            (_, true) => format!("R {}", migration.name),
+            _ => key_version(tool, &migration.version),
+        };
+        record
+    }
+
+    fn read_goose(&mut self, values: &Values<'_>) {
+        self.migration.version = values.text(1);
+        self.rank = values.number(0);
+        // Version 0 records the creation of the table.
+        self.counts = values.is_true(2) && self.migration.version != "0";
+    }
+
+    fn read_flyway(&mut self, values: &Values<'_>) {
+        let kind = values.text(3);
+        self.rank = values.number(0);
+        self.migration.version = values.text(1);
+        self.migration.name = values.text(2);
+        self.migration.checksum = values.get(4).map(str::to_owned);
+        self.migration.is_complete = values.is_true(5);
+        self.migration.stands_for_earlier = kind.ends_with("BASELINE");
+        // After a failed undo, the state of the migration is unknown.
+        let is_undone = kind.starts_with("UNDO") && self.migration.is_complete;
+        self.counts = kind != "SCHEMA" && kind != "DELETE" && !is_undone;
+    }
+
+    fn read_atlas(&mut self, values: &Values<'_>) {
+        self.migration.name = values.text(1);
+        // The first bit is that of a baseline.
+        self.migration.stands_for_earlier = values.number(2) & 1 == 1;
+        self.migration.is_complete = values.get(3) == values.get(4) && values.text(5).is_empty();
+        // `.atlas_cloud_identifier` is no migration.
+        self.counts = !self.migration.version.starts_with('.');
+    }
+
+    fn read_prisma(&mut self, values: &Values<'_>) {
+        self.migration.name = values.text(0);
+        self.migration.checksum = values.get(1).map(str::to_owned);
+        self.migration.is_complete = values.get(2).is_some();
+        // It was rolled back.
+        self.counts = values.get(3).is_none();
+    }
+}
+
+impl AppliedMigration {
+    /// Reads the row of a tool whose rows are about one migration each.
+    fn read(&mut self, tool: Tool, values: &Values<'_>) {
+        match tool {
+            Tool::Sqlx => {
+                self.name = values.text(1);
+                // The output of `bytea` in the format `hex`.
+                self.checksum = values.get(2).and_then(|hex| hex.strip_prefix("\\x")).map(str::to_owned);
+                self.is_complete = values.is_true(3);
+            }
+            Tool::Refinery => {
+                self.name = values.text(1);
+                self.checksum = values.get(2).map(str::to_owned);
+            }
+            Tool::GolangMigrate => {
+                self.is_complete = !values.is_true(1);
+                self.stands_for_earlier = true;
+            }
+            Tool::Tern => self.stands_for_earlier = true,
+            Tool::Liquibase => {
+                let file = values.text(2);
+                let file = file.rsplit('/').next().unwrap_or_default();
+                self.name = format!("{}:{}", values.text(0), values.text(1));
+                self.version = format!("{}:{file}", self.name);
+                self.is_complete = matches!(values.get(3), Some("EXECUTED" | "RERAN" | "MARK_RAN"));
+            }
+            Tool::Sqitch => {
+                self.name = values.text(1);
+                self.version = format!("{}:{}", values.text(0), values.text(1));
+            }
+            Tool::Drizzle => self.checksum = values.get(1).map(str::to_owned),
+            Tool::Django => {
+                self.name = format!("{}.{}", values.text(0), values.text(1));
+                self.version = self.name.clone();
+            }
+            Tool::TypeOrm => self.name = values.text(1),
+            // The name of the file, which may have been compiled to another type.
+            Tool::Knex => {
+                self.name = values.text(0);
+                self.version = stem(&self.name).to_owned();
+            }
+            _ => self.name = values.text(0),
+        }
     }
 }
 
@@ -293,8 +311,10 @@ pub struct AppliedMigration {
     pub name: String,
     /// The checksum, if the tool records one that can be computed from the file.
     pub checksum: Option<String>,
-    /// False if the migration has failed or is not complete.
+    /// False if the migration has failed or is not finished.
     pub is_complete: bool,
+    /// True if all migrations with smaller versions count as applied, too.
+    pub stands_for_earlier: bool,
 }
 
 /// The migrations that a database says are applied.
@@ -316,10 +336,14 @@ impl Applied {
             .migrations
             .iter()
             .map(|it| {
-                let complete = if it.is_complete { "applied" } else { "incomplete" };
+                let result = match (it.is_complete, it.stands_for_earlier) {
+                    (false, _) => "incomplete",
+                    (true, true) => "applied with earlier",
+                    (true, false) => "applied",
+                };
                 let checksum = it.checksum.as_deref().unwrap_or("-");
                 let version = key_version(self.tool, &it.version);
-                format!("{}\t{}\t{checksum}\t{complete}\n", escaped(&version), escaped(&it.name))
+                format!("{}\t{}\t{}\t{result}\n", escaped(&version), escaped(&it.name), escaped(checksum))
             })
             .collect();
         lines.sort_unstable();
@@ -345,13 +369,30 @@ mod tests {
         StateTable::among(tables).into_iter().map(|(state, _)| state.tool).collect()
     }
 
+    fn migrations(tool: Tool, rows: &[&str]) -> Vec<AppliedMigration> {
+        let state = STATE_TABLES.iter().find(|state| state.tool == tool).unwrap();
+        let value = |text: &str| (text != "-").then(|| text.to_owned());
+        let rows: Vec<StateRow> = rows.iter().map(|row| row.split('|').map(value).collect()).collect();
+        state.migrations(&rows)
+    }
+
+    /// The versions, each with `!` if it is not complete and `<` if it stands for earlier ones.
+    fn versions(tool: Tool, rows: &[&str]) -> Vec<String> {
+        let word = |it: AppliedMigration| {
+            let version = if it.version.is_empty() { it.name } else { it.version };
+            let mark = if it.is_complete { "" } else { "!" };
+            format!("{version}{mark}{}", if it.stands_for_earlier { "<" } else { "" })
+        };
+        migrations(tool, rows).into_iter().map(word).collect()
+    }
+
     #[test]
     fn tables_of_the_same_name_are_told_apart_by_their_columns() {
         let schema_migrations = |columns| table("public", "schema_migrations", columns);
         assert_eq!(tools(&[schema_migrations("version dirty")]), [Tool::GolangMigrate]);
         assert_eq!(tools(&[schema_migrations("version inserted_at")]), [Tool::Ecto]);
         assert_eq!(tools(&[schema_migrations("version")]), [Tool::Dbmate]);
-        let rails = table("public", "ar_internal_metadata", "key value");
+        let rails = table("public", RAILS_METADATA, "key value");
         assert_eq!(tools(&[schema_migrations("version"), rails]), [Tool::Rails]);
         let supabase = table("supabase_migrations", "schema_migrations", "version statements name");
         assert_eq!(tools(&[supabase]), [Tool::Supabase]);
@@ -361,19 +402,63 @@ mod tests {
     }
 
     #[test]
+    fn each_tool_records_its_results_in_its_own_way() {
+        let checksum = migrations(Tool::Sqlx, &["1|a|\\x00ff|t"])[0].checksum.clone();
+        assert_eq!(checksum.as_deref(), Some("00ff"));
+        assert_eq!(versions(Tool::Sqlx, &["1|a|\\x00|t", "2|b|\\x00|f"]), ["1", "2!"]);
+        assert_eq!(versions(Tool::GolangMigrate, &["7|t"]), ["7!<"]);
+        assert_eq!(versions(Tool::Tern, &["0"]), [""; 0]);
+        assert_eq!(versions(Tool::Tern, &["3"]), ["3<"]);
+        // The newest row of a version counts, in whatever order the rows are.
+        let goose = ["1|0|t", "2|1|t", "4|2|f", "3|2|t", "5|3|t"];
+        assert_eq!(versions(Tool::Goose, &goose), ["1", "3"]);
+        assert_eq!(versions(Tool::Prisma, &["a|x|2024|-", "b|x|-|-", "c|x|-|2024"]), ["a", "b!"]);
+        // A run that was rolled back does not hide the next one of the same migration.
+        assert_eq!(versions(Tool::Prisma, &["a|x|2024|-", "a|x|-|2023"]), ["a"]);
+        assert_eq!(versions(Tool::Prisma, &["a|x|2024|-", "a|x|-|-"]), ["a!"]);
+        assert_eq!(
+            versions(
+                Tool::Atlas,
+                &["1|a|1|0|0|", "2|b|2|3|3|", "3|c|2|1|3|", "4|d|2|2|2|bad", ".x|y|2|0|0|"]
+            ),
+            ["1<", "2", "3!", "4!"]
+        );
+        assert_eq!(
+            versions(Tool::Liquibase, &["ada|1|src/db/a.sql|EXECUTED", "ada|2|a.sql|FAILED"]),
+            ["ada:1:a.sql", "ada:2:a.sql!"]
+        );
+        assert_eq!(versions(Tool::Sqitch, &["shop|users"]), ["shop:users"]);
+        assert_eq!(versions(Tool::Django, &["shop|0001_initial"]), ["shop.0001_initial"]);
+    }
+
+    #[test]
+    fn flyway_takes_migrations_back_and_begins_with_baselines() {
+        let rows = [
+            "0|-|<< schema >>|SCHEMA|-|t",
+            "1|1|base|BASELINE|-|t",
+            "2|2|b|SQL|5|t",
+            "3|3|c|SQL|6|t",
+            "4|3|c|UNDO_SQL|7|t",
+            "5|4|d|SQL|8|t",
+            "6|4|d|UNDO_SQL|9|f",
+            "7|-|view|SQL|1|t",
+            "8|-|view|SQL|2|t",
+            "9|5|e|SQL|3|t",
+            "10|5|e|DELETE|3|t",
+        ];
+        assert_eq!(versions(Tool::Flyway, &rows), ["1<", "2", "4!", "view"]);
+        assert_eq!(migrations(Tool::Flyway, &rows)[3].checksum.as_deref(), Some("2"));
+    }
+
+    #[test]
     fn the_text_does_not_depend_on_the_order_of_rows() {
-        let row = |version: &str| AppliedMigration {
-            version: version.into(),
-            name: "a\tb".into(),
-            checksum: None,
-            is_complete: true,
-        };
-        let applied = |versions: &[&str]| Applied {
+        let applied = |rows: &[&str]| Applied {
             tool: Tool::Sqlx,
             table: "public._sqlx_migrations".into(),
-            migrations: versions.iter().map(|version| row(version)).collect(),
+            migrations: migrations(Tool::Sqlx, rows),
         };
-        assert_eq!(applied(&["1", "2"]).to_text(), applied(&["2", "1"]).to_text());
-        assert_eq!(applied(&["01"]).to_text(), "tool\tsqlx\n1\ta\\tb\t-\tapplied\n");
+        let (one, two) = ("01|a\tb|\\x00|t", "2|c|-|f");
+        assert_eq!(applied(&[one, two]).to_text(), applied(&[two, one]).to_text());
+        assert_eq!(applied(&[one]).to_text(), "tool\tsqlx\n1\ta\\tb\t00\tapplied\n");
     }
 }

@@ -62,10 +62,4 @@ impl Tool {
         use Tool::{Alembic, Django, Ecto, Knex, Rails, SeaOrm, TypeOrm};
         matches!(self, Rails | Django | Alembic | Ecto | Knex | TypeOrm | SeaOrm)
     }
-
-    /// Returns true if the tool records only the newest version, so that every migration up to it is
-    /// applied.
-    pub fn records_one_version(self) -> bool {
-        matches!(self, Self::GolangMigrate | Self::Tern)
-    }
 }

@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 
 use super::tool::Tool;
 
-/// Compares two versions as the tools do that number their migrations: digits by their value, parts
-/// between dots, dashes and underscores one by one.
+/// Compares two versions or names of files: digits by their value, the text between them as it is.
 pub fn compare_versions(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (runs(a), runs(b));
     loop {
@@ -40,13 +39,15 @@ fn compare_runs(a: &str, b: &str) -> Ordering {
             let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
             a.len().cmp(&b.len()).then_with(|| a.cmp(b))
         }
-        _ => a.cmp(b),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => a.cmp(b),
     }
 }
 
 /// Returns a version in the form in which two spellings of the same number are equal: without leading
 /// zeros.
-pub fn normal_version(version: &str) -> String {
+pub(super) fn normal_version(version: &str) -> String {
     let normal = |run: &str| match run.starts_with(|c: char| c.is_ascii_digit()) {
         true => match run.trim_start_matches('0') {
             "" => "0".to_owned(),
@@ -63,9 +64,13 @@ pub(super) fn key_version(tool: Tool, version: &str) -> String {
         // diesel removes dashes; the others that have numbers compare them by value.
         Tool::Diesel => version.replace('-', ""),
         Tool::Flyway => flyway_version(version),
-        Tool::Sqlx | Tool::Refinery | Tool::Goose | Tool::GolangMigrate | Tool::Tern | Tool::Ecto => {
-            normal_version(version)
-        }
+        Tool::Sqlx
+        | Tool::Refinery
+        | Tool::Goose
+        | Tool::GolangMigrate
+        | Tool::Tern
+        | Tool::Ecto
+        | Tool::Rails => normal_version(version),
         _ => version.to_owned(),
     }
 }

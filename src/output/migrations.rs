@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::domain::{CommitId, DatabaseName};
 use crate::migrations::{Comparison, Kind, MigrationHistory, MigrationState, Problem, State, Tool};
-use crate::terminal::{OutputError, Style, Table, Ui};
+use crate::terminal::{OutputError, Render, Style, Table, Ui};
+use crate::workspace::migrations::Examination;
 
 /// The migrations of a commit, and their states in a database.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,16 +58,19 @@ pub struct ProblemOutput {
 pub struct ComparedDatabase {
     /// The configured database.
     pub database: DatabaseName,
-    /// The table in which the tool records what is applied; null if the database has none.
+    /// The table in which the tool records what is applied; null if the database has none, or if it was not read.
     pub table: Option<String>,
     /// True if exactly the migrations of the commit are applied; null if that is not known.
     pub at_commit: Option<bool>,
     /// True if each applied migration was compared with its file by a checksum.
     pub by_checksum: bool,
+    /// The reason why it is not known whether the database is at the commit; absent if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl CommitMigrationsOutput {
-    /// Returns the migrations of a commit without a database.
+    /// Describes the migrations of a commit alone.
     pub fn of_commit(commit: CommitId, history: Option<&MigrationHistory>) -> Self {
         let layout = history.map(|history| &history.layout);
         let migrations = history.map_or(&[][..], |history| &history.migrations);
@@ -90,53 +94,38 @@ impl CommitMigrationsOutput {
         }
     }
 
-    /// Adds the states of the migrations in a database.
-    pub fn add_states(&mut self, history: Option<&MigrationHistory>, comparison: &Comparison) {
-        let kind = |state: &MigrationState| {
-            let path = state.path.as_ref()?;
-            let migration =
-                history?.migrations.iter().find(|it| it.path == *path && it.version == state.version);
-            migration.map(|migration| migration.kind)
-        };
-        let row = |state: &MigrationState| MigrationOutput {
-            version: state.version.clone(),
-            name: state.name.clone(),
-            kind: kind(state),
-            path: state.path.clone(),
-            state: Some(state.state),
-        };
-        self.migrations = comparison.migrations.iter().map(row).collect();
+    /// Describes the migrations of a commit beside a database without a table of a migration tool.
+    pub fn without_table(
+        commit: CommitId,
+        database: DatabaseName,
+        history: Option<&MigrationHistory>,
+    ) -> Self {
+        let reason = Some("it has no table of a migration tool".to_owned());
+        let database =
+            ComparedDatabase { database, table: None, at_commit: None, by_checksum: false, reason };
+        Self { database: Some(database), ..Self::of_commit(commit, history) }
     }
 
-    /// Prints the text.
-    ///
-    /// # Errors
-    /// If standard output cannot be written.
-    pub fn print(&self, ui: &Ui) -> Result<(), OutputError> {
-        let commit = self.commit.short();
-        match (self.tool, &self.directory, &self.evidence) {
-            (Some(tool), Some(directory), Some(evidence)) => {
-                let directory = if directory.is_empty() { "." } else { directory };
-                ui.line(format!("commit {commit}: {tool} in {directory} ({evidence})"))?;
-            }
-            _ => ui.line(format!("commit {commit}: no migrations were found"))?,
+    /// Describes the migrations of a commit with their states in a database.
+    pub fn of_database(commit: CommitId, database: DatabaseName, examination: &Examination) -> Self {
+        let comparison = examination.comparison.as_ref();
+        let mut output = Self::of_commit(commit, examination.history.as_ref());
+        if let Ok(comparison) = comparison {
+            output.migrations = comparison.migrations.iter().map(Into::into).collect();
         }
-        if !self.migrations.is_empty() {
-            ui.table(&self.table())?;
-        }
-        for ProblemOutput { path, reason } in &self.problems {
-            ui.warning(&format!("{path} is not understood: {reason}"));
-        }
-        let Some(database) = &self.database else { return Ok(()) };
-        let name = &database.database;
-        match (&database.table, database.at_commit) {
-            (None, _) => ui.line(format!("database {name}: no table of a migration tool was found")),
-            (Some(table), None) => ui.line(format!("database {name} ({table}): not known, see the warnings")),
-            (Some(table), Some(true)) => ui.line(format!("database {name} ({table}) is at commit {commit}")),
-            (Some(table), Some(false)) => {
-                ui.line(format!("database {name} ({table}) is not at commit {commit}: {}", self.counts()))
-            }
-        }
+        output.database = Some(ComparedDatabase {
+            database,
+            table: examination.applied.as_ref().map(|applied| applied.table.clone()),
+            at_commit: comparison.ok().map(Comparison::is_equal),
+            by_checksum: comparison.is_ok_and(|comparison| comparison.by_checksum),
+            reason: comparison.err().cloned(),
+        });
+        output
+    }
+
+    /// Returns true if it is known that the database is at the commit.
+    pub fn is_at_commit(&self) -> bool {
+        self.database.as_ref().is_some_and(|database| database.at_commit == Some(true))
     }
 
     /// Returns the numbers of migrations by state: `10 applied, 2 pending`.
@@ -164,6 +153,49 @@ impl CommitMigrationsOutput {
             table.cell(migration.path.as_deref().unwrap_or("-"));
         }
         table
+    }
+}
+
+impl Render for CommitMigrationsOutput {
+    fn render(&self, ui: &Ui) -> Result<(), OutputError> {
+        let commit = self.commit.short();
+        match (self.tool, &self.directory, &self.evidence) {
+            (Some(tool), Some(directory), Some(evidence)) => {
+                let directory = if directory.is_empty() { "." } else { directory };
+                ui.line(format!("commit {commit}: {tool} in {directory} ({evidence})"))?;
+            }
+            _ => ui.line(format!("commit {commit}: no migrations were found"))?,
+        }
+        if !self.migrations.is_empty() {
+            ui.table(&self.table())?;
+        }
+        for ProblemOutput { path, reason } in &self.problems {
+            ui.warning(&format!("{path} is not understood: {reason}"));
+        }
+        let Some(ComparedDatabase { database, at_commit, by_checksum, reason, .. }) = &self.database else {
+            return Ok(());
+        };
+        let how = if *by_checksum { "by checksums" } else { "by versions" };
+        ui.line(match at_commit {
+            Some(true) => format!("database {database} is at commit {commit} {how}"),
+            Some(false) => format!("database {database} is not at commit {commit}: {}", self.counts()),
+            None => {
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("it is not known whether database {database} is at commit {commit}: {reason}")
+            }
+        })
+    }
+}
+
+impl From<&MigrationState> for MigrationOutput {
+    fn from(state: &MigrationState) -> Self {
+        Self {
+            version: state.version.clone(),
+            name: state.name.clone(),
+            kind: state.kind,
+            path: state.path.clone(),
+            state: Some(state.state),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod conninfo;
 mod client;
 mod cluster;
 mod connect;
+mod copy_rows;
 mod databases;
 mod environment;
 mod error;

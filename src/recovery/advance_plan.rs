@@ -8,11 +8,11 @@ use super::Error;
 use super::advance::{Expected, Forward, Way};
 use super::by_command::MigrateCommand;
 use super::forward::Gap;
-use super::judge::{Between, FileKind, Judged, Listing, all_migrations, judge, one_direction};
+use super::judge::{Between, Judged, Listing, all_migrations, judge, one_direction};
 use super::unfit::Unfit;
 use crate::config::{Config, DatabaseConfig};
 use crate::domain::DatabaseName;
-use crate::git::{Directory, Oid, Repository, TreeEntry};
+use crate::git::{Directory, Oid, Repository};
 use crate::ledger::{Entry, Ledger};
 use crate::tools::Migration;
 
@@ -202,10 +202,5 @@ impl<'a> AdvancePlanner<'a> {
 }
 
 fn listing(files: Directory) -> Listing<Oid> {
-    let kind = |entry: &TreeEntry| match entry {
-        entry if entry.is_symlink() => FileKind::Symlink,
-        entry if entry.is_submodule() => FileKind::Submodule,
-        _ => FileKind::File,
-    };
-    files.into_iter().map(|(path, entry)| (path, (kind(&entry), entry.id))).collect()
+    files.into_iter().map(|(path, entry)| (path, (entry.kind(), entry.id))).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::unfit::{Unfit, listed, named};
 use crate::domain::CommitId;
+use crate::migrations::compare_versions;
 
 /// The suffixes of files that undo a migration, in the tools that have such files.
 const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
@@ -80,33 +81,8 @@ pub(super) fn pending<K: PartialEq>(
     }
     let mut names: Vec<String> =
         new.keys().filter(|name| is_migration(name) && !old.contains_key(*name)).cloned().collect();
-    names.sort_by_cached_key(|name| pieces(name));
+    names.sort_by(|a, b| compare_versions(a, b));
     Ok(names)
-}
-
-/// A part of a name, for the comparison of names.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Piece {
-    /// The length of the digits without leading zeros, and the digits.
-    Number(usize, String),
-    Text(String),
-}
-
-/// Returns the parts of a name, so that `V2__a.sql` is sorted before `V10__b.sql`.
-fn pieces(name: &str) -> (Vec<Piece>, String) {
-    let bytes = name.as_bytes();
-    let runs = bytes.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
-    let piece = |run: &[u8]| {
-        let text = String::from_utf8_lossy(run).into_owned();
-        match run.first().is_some_and(u8::is_ascii_digit) {
-            true => {
-                let digits = text.trim_start_matches('0').to_owned();
-                Piece::Number(digits.len(), digits)
-            }
-            false => Piece::Text(text),
-        }
-    };
-    (runs.map(piece).collect(), name.to_owned())
 }
 
 #[cfg(test)]

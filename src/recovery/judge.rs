@@ -6,21 +6,12 @@ use std::collections::BTreeMap;
 use super::Gap;
 use super::forward::{is_migration, is_undo, pending};
 use super::unfit::{Unfit, Why};
+use crate::git::EntryKind;
+use crate::migrations::is_note;
 use crate::tools::{Migration, undo_part};
 
-/// The kind of a tree entry that is not a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileKind {
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Symlink,
-    /// A submodule.
-    Submodule,
-}
-
 /// All entries below a directory except directories, by relative path. `K` is the id of the content.
-pub(super) type Listing<K> = BTreeMap<String, (FileKind, K)>;
+pub(super) type Listing<K> = BTreeMap<String, (EntryKind, K)>;
 
 /// The differences between two commits.
 #[derive(Debug)]
@@ -106,18 +97,18 @@ fn runnable<K>(listing: &Listing<K>) -> BTreeMap<String, &K> {
 }
 
 /// Returns the reason why a file can be neither run nor ignored, if there is one.
-fn why_unfit<K>(path: &str, kind: FileKind, siblings: &Listing<K>) -> Option<Why> {
+fn why_unfit<K>(path: &str, kind: EntryKind, siblings: &Listing<K>) -> Option<Why> {
     let (name, lower) = (file_name(path), path.to_ascii_lowercase());
     match kind {
-        FileKind::Submodule => return Some(Why::Submodule),
+        EntryKind::Submodule => return Some(Why::Submodule),
         // A name that is not UTF-8 is converted with replacement characters and may not be unique.
         _ if path.contains('\u{fffd}') => return Some(Why::NotUtf8),
         _ if is_note(name) => return None,
-        FileKind::Symlink => return Some(Why::Symlink),
-        FileKind::File if path.contains('/') => return Some(Why::Below),
-        FileKind::File if is_undo(name) => return None,
-        FileKind::File if !name.ends_with(".sql") => return Some(Why::NotSql),
-        FileKind::File => {}
+        EntryKind::Symlink => return Some(Why::Symlink),
+        EntryKind::File if path.contains('/') => return Some(Why::Below),
+        EntryKind::File if is_undo(name) => return None,
+        EntryKind::File if !name.ends_with(".sql") => return Some(Why::NotSql),
+        EntryKind::File => {}
     }
     let stem = &lower[..lower.len() - ".sql".len()];
     if UNDO_WORDS.contains(&stem) || undoes_another(stem, siblings) {
@@ -161,20 +152,12 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Returns true if the file is not a migration and its content cannot influence the schema.
-fn is_note(name: &str) -> bool {
-    const NAMES: [&str; 6] =
-        [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".editorconfig", "atlas.sum"];
-    let lower = name.to_ascii_lowercase();
-    NAMES.contains(&lower.as_str()) || lower == "readme" || lower.ends_with(".md")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn listing(names: &[(&str, u32)]) -> Listing<u32> {
-        names.iter().map(|(name, id)| ((*name).to_owned(), (FileKind::File, *id))).collect()
+        names.iter().map(|(name, id)| ((*name).to_owned(), (EntryKind::File, *id))).collect()
     }
 
     fn judged(old: &[(&str, u32)], new: &[(&str, u32)]) -> Result<Vec<String>, Gap> {
@@ -260,7 +243,7 @@ mod tests {
         ] {
             assert!(matches!(pair(undo, forward), Err(Gap::Unfit(unfit)) if unfit[0].why == Why::Undoes));
         }
-        for (kind, expected) in [(FileKind::Symlink, Why::Symlink), (FileKind::Submodule, Why::Submodule)] {
+        for (kind, expected) in [(EntryKind::Symlink, Why::Symlink), (EntryKind::Submodule, Why::Submodule)] {
             let new = Listing::from([("1.sql".to_owned(), (kind, 1))]);
             assert_eq!(all_migrations("m", &new).unwrap_err()[0].why, expected);
         }
@@ -279,7 +262,7 @@ mod tests {
         assert_eq!(judged(&[("1.sql", 1)], &[]), Err(Gap::Removed("1.sql".into())));
         // A file that was replaced by a symbolic link differs.
         let (old, link) =
-            (listing(&[("1.sql", 1)]), Listing::from([("1.sql".to_owned(), (FileKind::Symlink, 1))]));
+            (listing(&[("1.sql", 1)]), Listing::from([("1.sql".to_owned(), (EntryKind::Symlink, 1))]));
         let between = Between { directory: "m", old: Some(&old), new: Some(&link), others: Vec::new() };
         assert!(matches!(judge(between), Err(Gap::Unfit(_))));
         let unfit = all_migrations("m", &listing(&new)).unwrap_err();

@@ -85,6 +85,12 @@ pub enum Error {
         /// The matching tools and directories.
         ambiguous: Ambiguous,
     },
+    /// A database has the tables of several migration tools.
+    #[error("the database has tables of several migration tools: {}", tables.join(", "))]
+    SeveralStateTables {
+        /// The tables, each with its tool.
+        tables: Vec<String>,
+    },
     /// The store has another id than the one in the records.
     #[error("{source}")]
     OtherStore {
@@ -110,6 +116,7 @@ impl Error {
             // The file system may not be mounted yet.
             Self::PlaceMissing { .. } => true,
             Self::AmbiguousMigrations { .. }
+            | Self::SeveralStateTables { .. }
             | Self::RecordsRepository { .. }
             | Self::NoDirectory
             | Self::PasswordInArguments

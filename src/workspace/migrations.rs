@@ -4,58 +4,49 @@ use super::Error;
 use crate::config::{DatabaseConfig, Origin};
 use crate::git::{Directory, Oid, Repository};
 use crate::migrations::{
-    Ambiguous, Applied, AppliedMigration, CatalogueTable, EntryKind, File, Files, MigrationHistory,
-    StateTable, Tool, Wanted, detect,
+    Ambiguous, Applied, CatalogueTable, Comparison, Files, MigrationHistory, StateTable, Tool, Wanted,
+    compare, detect,
 };
-use crate::pg::{Client, quote_ident};
+use crate::pg::{Client, Table};
 
 /// Directories of third-party code, or of files generated from the commit.
 const NOT_SEARCHED: [&str; 6] = ["node_modules", "vendor", "third_party", "target", "dist", "_build"];
 
-/// The migrations of a commit.
-#[derive(Debug)]
-pub struct CommitMigrations {
-    /// The migrations, or `None` if the commit has none.
-    pub history: Option<MigrationHistory>,
-    repository: Repository,
+/// The largest state table that is read.
+const STATE_BYTES_MAX: usize = 16 << 20;
+
+/// The files of a commit.
+struct CommitFiles<'a> {
+    repository: &'a Repository,
+    commit: Oid,
     files: Directory,
 }
 
-impl CommitMigrations {
-    /// Finds the migrations of a commit for a database. `tool` is the tool if it is already known.
-    ///
-    /// # Errors
-    /// Fails if the files of the commit match several tools or directories, or cannot be read.
-    pub fn at(
-        commit: Oid,
-        database: Option<&DatabaseConfig>,
-        tool: Option<Tool>,
-        repository: &Repository,
-    ) -> Result<Self, Error> {
-        let files = repository
-            .files_where(commit, |path| !NOT_SEARCHED.contains(&path.rsplit('/').next().unwrap_or(path)))?;
-        let mut found = Self { history: None, repository: repository.for_thread(), files };
-        let wanted = Wanted { tool, directories: found.directories(database) };
-        let listed = found.listing();
-        let read = |path: &str| found.read(path);
-        let layout = detect(&listed, &wanted, &read).map_err(|Ambiguous(layouts)| {
-            Error::AmbiguousMigrations { commit: commit.to_commit(), ambiguous: Ambiguous(layouts) }
-        })?;
-        found.history = layout.map(|layout| MigrationHistory::of(&layout, &listed, &read));
-        Ok(found)
+impl<'a> CommitFiles<'a> {
+    fn of(commit: Oid, repository: &'a Repository) -> Result<Self, Error> {
+        let enters = |path: &str| !NOT_SEARCHED.contains(&path.rsplit('/').next().unwrap_or(path));
+        Ok(Self { repository, commit, files: repository.files_where(commit, enters)? })
     }
 
-    /// Reads a file of the commit.
-    ///
-    /// # Errors
-    /// Returns the reason if the commit has no such file, or its content cannot be read.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        match self.files.get(path) {
-            Some(entry) if !entry.is_submodule() => {
-                self.repository.blob(entry.id).map_err(|error| error.to_string())
-            }
-            _ => Err("the commit does not have it".to_owned()),
-        }
+    /// Returns the content of a file, or the reason why there is none.
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        let entry = self.files.get(path).ok_or("the commit does not have it")?;
+        self.repository.blob(entry.id).map_err(|error| error.to_string())
+    }
+
+    /// Finds the migrations. `tool` is the tool if it is already known.
+    fn history(
+        &self,
+        database: Option<&DatabaseConfig>,
+        tool: Option<Tool>,
+    ) -> Result<Option<MigrationHistory>, Error> {
+        let files: Files = self.files.iter().map(|(path, entry)| (path.clone(), entry.kind())).collect();
+        let wanted = Wanted { tool, directories: self.directories(database) };
+        let read = |path: &str| self.read(path);
+        let layout = detect(&files, &wanted, &read).map_err(|ambiguous: Ambiguous| {
+            Error::AmbiguousMigrations { commit: self.commit.to_commit(), ambiguous }
+        })?;
+        Ok(layout.map(|layout| MigrationHistory::of(&layout, &files, &read)))
     }
 
     /// Returns the directories to search; an empty list means all. The default directory is included
@@ -71,65 +62,136 @@ impl CommitMigrations {
             _ => vec![directory],
         }
     }
-
-    fn listing(&self) -> Files {
-        let file = |(path, entry): (&String, &crate::git::TreeEntry)| {
-            let kind = match (entry.is_symlink(), entry.is_submodule()) {
-                (true, _) => EntryKind::Symlink,
-                (_, true) => EntryKind::Submodule,
-                _ => EntryKind::File,
-            };
-            (path.clone(), File { kind, content: entry.id.to_string() })
-        };
-        self.files.iter().map(file).collect()
-    }
 }
 
-/// The state tables of a database.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DatabaseMigrations {
-    /// The tables that could be read.
-    pub applied: Vec<Applied>,
-    /// The tables that the role may not read, with their schemas.
-    pub unreadable: Vec<String>,
-}
-
-/// Reads the state tables of the database. Its statements do not abort a surrounding transaction.
+/// Finds the migrations of a commit, for a database if it is given. Returns `None` if it has none.
 ///
 /// # Errors
-/// Fails if the server cannot be reached, or the columns of a table changed in the meantime.
-pub fn applied(client: &Client) -> Result<DatabaseMigrations, Error> {
-    let rows = client.query(&StateTable::catalogue_query())?;
-    let (mut tables, mut unreadable) = (Vec::new(), Vec::new());
-    for row in rows {
-        let [Some(schema), Some(name), Some(columns), may_read] = row.as_slice() else { continue };
-        let columns = columns.split(',').map(str::to_owned).collect();
-        let table = CatalogueTable { schema: schema.clone(), name: name.clone(), columns };
-        if may_read.as_deref() == Some("t") {
-            tables.push(table);
-        } else if !StateTable::among(std::slice::from_ref(&table)).is_empty() {
-            unreadable.push(format!("{schema}.{name}"));
+/// Fails if the files of the commit match several tools or directories, or cannot be read.
+pub fn history_of(
+    commit: Oid,
+    database: Option<&DatabaseConfig>,
+    repository: &Repository,
+) -> Result<Option<MigrationHistory>, Error> {
+    CommitFiles::of(commit, repository)?.history(database, None)
+}
+
+/// The migrations of a commit beside the state that a migration tool has recorded in a database.
+#[derive(Debug)]
+pub struct Examination {
+    /// The migrations of the commit, if it has some.
+    pub history: Option<MigrationHistory>,
+    /// The state, if the database has the table of a migration tool that could be read.
+    pub applied: Option<Applied>,
+    /// The comparison of the two. The reason if there is none, or if it is not sure.
+    pub comparison: Result<Comparison, String>,
+}
+
+/// Compares the migrations of a commit with the state that a migration tool has recorded in the database.
+/// Returns `None` if the database has no table of a migration tool.
+///
+/// # Errors
+/// Fails if the files of the commit match several tools or directories, if the database has the tables of
+/// several tools, or if the server or the repository fails.
+pub fn examine(
+    client: &Client,
+    database: &DatabaseConfig,
+    commit: Oid,
+    repository: &Repository,
+) -> Result<Option<Examination>, Error> {
+    let (applied, why_not) = match state_of(client)? {
+        StateOfTool::None => return Ok(None),
+        StateOfTool::Applied(applied) => (Some(applied), String::new()),
+        StateOfTool::Unreadable(reason) => (None, reason),
+    };
+    let files = CommitFiles::of(commit, repository)?;
+    let mut history = files.history(Some(database), applied.as_ref().map(|applied| applied.tool))?;
+    if let Some(history) = &mut history {
+        history.read_contents(&|path| files.read(path));
+    }
+    let comparison = match (&history, &applied) {
+        (_, None) => Err(why_not),
+        (None, Some(applied)) => Err(format!("the commit has no migrations of {}", applied.tool)),
+        (Some(history), Some(applied)) => match history.problems.first() {
+            Some(problem) => Err(problem.to_string()),
+            None => Ok(compare(history, applied)),
+        },
+    };
+    Ok(Some(Examination { history, applied, comparison }))
+}
+
+/// The state that a migration tool has recorded in a database.
+enum StateOfTool {
+    /// No table of a migration tool exists.
+    None,
+    /// The migrations that are applied.
+    Applied(Applied),
+    /// The table exists and was not read: the reason.
+    Unreadable(String),
+}
+
+/// Reads the state that a migration tool has recorded in the database. Anybody who may create a table may
+/// have made it, so it is read by [`Client::copy_rows`].
+///
+/// # Errors
+/// Fails if the database has the tables of several tools, or the server fails.
+fn state_of(client: &Client) -> Result<StateOfTool, Error> {
+    client.set_row_format()?;
+    // A migration that runs at this moment may hold a lock on the table.
+    client.execute("SET statement_timeout = '30s'")?;
+    let tables = catalogue(client)?;
+    let catalogued: Vec<CatalogueTable> = tables.iter().map(|(table, _)| table.clone()).collect();
+    let states = StateTable::among(&catalogued);
+    let (state, table) = match states.as_slice() {
+        [] => return Ok(StateOfTool::None),
+        [(state, table)] => (state, table),
+        several => {
+            let table = |(state, table): &(&StateTable, &CatalogueTable)| {
+                format!("{}.{} ({})", table.schema, table.name, state.tool)
+            };
+            return Err(Error::SeveralStateTables { tables: several.iter().map(table).collect() });
+        }
+    };
+    let name = format!("{}.{}", table.schema, table.name);
+    if !tables.iter().any(|(known, may_read)| known == *table && *may_read) {
+        return Ok(StateOfTool::Unreadable(format!("the role may not read all rows of {name}")));
+    }
+    let source = Table { schema: table.schema.clone(), name: table.name.clone() };
+    Ok(match client.copy_rows(&source, state.columns, STATE_BYTES_MAX)? {
+        Some(rows) => StateOfTool::Applied(Applied {
+            tool: state.tool,
+            table: name,
+            migrations: state.migrations(&rows),
+        }),
+        None => StateOfTool::Unreadable(format!("{name} is larger than {} MiB", STATE_BYTES_MAX >> 20)),
+    })
+}
+
+/// Returns the ordinary tables that have the name of a state table, each with whether the role may read
+/// it.
+fn catalogue(client: &Client) -> Result<Vec<(CatalogueTable, bool)>, Error> {
+    let names: Vec<String> = StateTable::names().iter().map(|name| format!("'{name}'")).collect();
+    let sql = format!(
+        "SELECT n.nspname, c.relname, a.attname, has_table_privilege(c.oid, 'SELECT') \
+         AND NOT row_security_active(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         WHERE c.relkind = 'r' AND c.relname IN ({}) ORDER BY n.nspname, c.relname, a.attnum",
+        names.join(", ")
+    );
+    let mut tables: Vec<(CatalogueTable, bool)> = Vec::new();
+    for row in client.query(&sql)? {
+        let [Some(schema), Some(name), Some(column), may_read] = row.as_slice() else { continue };
+        match tables.last_mut().filter(|(last, _)| last.schema == *schema && last.name == *name) {
+            Some((table, _)) => table.columns.push(column.clone()),
+            None => {
+                let table = CatalogueTable {
+                    schema: schema.clone(),
+                    name: name.clone(),
+                    columns: vec![column.clone()],
+                };
+                tables.push((table, may_read.as_deref() == Some("t")));
+            }
         }
     }
-    let mut applied = Vec::new();
-    for (state, table) in StateTable::among(&tables) {
-        let name = format!("{}.{}", quote_ident(&table.schema), quote_ident(&table.name));
-        let migrations = client.query(&state.query(&name))?.into_iter().map(|row| {
-            let mut columns = row.into_iter();
-            let mut text = || columns.next().flatten();
-            AppliedMigration {
-                version: text().unwrap_or_default(),
-                name: text().unwrap_or_default(),
-                checksum: text(),
-                is_complete: text().as_deref() == Some("t"),
-            }
-        });
-        let migrations = migrations.collect();
-        applied.push(Applied {
-            tool: state.tool,
-            table: format!("{}.{}", table.schema, table.name),
-            migrations,
-        });
-    }
-    Ok(DatabaseMigrations { applied, unreadable })
+    Ok(tables)
 }

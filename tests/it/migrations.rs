@@ -113,12 +113,9 @@ fn a_table_that_the_role_may_not_read_leaves_the_answer_open() {
         .collect();
     sandbox.git(["config", "pggit.shop.url", &format!("{url}{rest}")]);
     let output = sandbox.pggit(["migrations", "-d", "shop", "--exit-code", "--json"]).fails(1);
-    assert_eq!(output.json()["database"]["at_commit"], serde_json::Value::Null);
-    assert!(
-        output.stderr_text().contains("may not read public._sqlx_migrations"),
-        "{}",
-        output.stderr_text()
-    );
+    let database = output.json()["database"].clone();
+    assert_eq!(database["at_commit"], serde_json::Value::Null);
+    assert_eq!(database["reason"], "the role may not read all rows of public._sqlx_migrations");
 }
 
 #[test]
@@ -149,6 +146,49 @@ fn a_dump_records_whether_the_database_is_at_its_commit() {
     sandbox.git(["config", "pggit.plain.url", &cluster.url(&plain)]);
     let created = sandbox.pggit(["backup", "create", "--database", "plain", "--json"]).success();
     assert_eq!(created.json()["metadata"].get("migrations"), None);
+}
+
+#[test]
+fn no_function_of_the_owner_of_a_state_table_runs() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("migrations/1_a.sql", "create table a ();", "a");
+    let mallory = format!("{dbname}_mallory");
+    // A type whose cast to text is a function of its owner, and an index with another one.
+    let script = format!(
+        "create role \"{mallory}\" login; create schema m authorization \"{mallory}\"; set role \"{mallory}\"; \
+         create type m.v as (n bigint); \
+         create function m.f(m.v) returns text language plpgsql immutable as \
+         $$ begin raise exception 'a function of mallory ran'; end $$; \
+         create function m.g(text) returns boolean language plpgsql immutable as \
+         $$ begin if current_user <> '{mallory}' then raise exception 'a function of mallory ran'; end if; \
+         return true; end $$; \
+         create cast (m.v as text) with function m.f(m.v); \
+         create table m._sqlx_migrations (version m.v, description text, checksum bytea, success boolean); \
+         create index on m._sqlx_migrations (m.g(description)) where m.g(description); \
+         insert into m._sqlx_migrations values (row(1), 'x', '\\x00', true)"
+    );
+    cluster.psql(&dbname, &script);
+    let query = cluster.try_psql(&dbname, "select version::text from m._sqlx_migrations");
+    assert!(String::from_utf8_lossy(&query.stderr).contains("a function of mallory ran"));
+    let json = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    assert_eq!(json["database"]["table"], "m._sqlx_migrations", "{json:#}");
+    assert!(states(&json).contains(&("(1)".to_owned(), "unknown".to_owned())), "{json:#}");
+    let created = sandbox.pggit(["backup", "create", "--database", "shop", "--json"]).success().json();
+    assert_eq!(created["metadata"]["migrations"]["unknown"], 1, "{created:#}");
+    assert!(!created.to_string().contains("of mallory ran"));
+}
+
+#[test]
+fn files_without_their_content_leave_the_answer_open() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n", "the program");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    sandbox.commit("migrations/1_a.sql", pointer, "a");
+    cluster.psql(&dbname, SQLX);
+    applied_by_sqlx(&cluster, &dbname, 1, "create table a ();");
+    let json = sandbox.pggit(["migrations", "-d", "shop", "--exit-code", "--json"]).fails(1).json();
+    assert_eq!(json["database"]["at_commit"], serde_json::Value::Null);
+    assert!(json["database"]["reason"].as_str().unwrap().contains("git LFS"), "{json:#}");
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use crate::cli::Context;
 use crate::failure::{Code, Failure};
-use crate::migrations::{Applied, Comparison, compare};
-use crate::output::migrations::{CommitMigrationsOutput, ComparedDatabase};
+use crate::output::migrations::CommitMigrationsOutput;
 use crate::workspace::connect;
-use crate::workspace::migrations::{CommitMigrations, DatabaseMigrations, applied};
+use crate::workspace::migrations::{examine, history_of};
 
 /// Show the migrations of a commit, and which of them a database has applied
 ///
@@ -41,62 +40,28 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let repository = context.repository()?;
     let commit = repository.resolve_commit(&args.commit)?;
-    let database = match &args.database {
-        Some(name) => Some(context.config()?.selected(Some(name))?),
-        None => None,
-    };
-    let found = match &database {
-        Some(database) => applied(&connect::connect(context, database)?)?,
-        None => DatabaseMigrations::default(),
-    };
-    for table in &found.unreadable {
-        context.ui.warning(&format!("the role may not read {table}"));
-    }
-    let state = chosen(&found.applied)?;
-    let migrations = CommitMigrations::at(commit, database.as_ref(), state.map(|it| it.tool), repository)?;
-    let mut output = CommitMigrationsOutput::of_commit(commit.to_commit(), migrations.history.as_ref());
-    if let Some(database) = database {
-        let comparison = migrations
-            .history
-            .as_ref()
-            .zip(state)
-            .map(|(history, applied)| compare(history, applied, &|path| migrations.read(path)));
-        let is_known = output.problems.is_empty() && found.unreadable.is_empty();
-        output.database = Some(ComparedDatabase {
-            database: database.name,
-            table: state.map(|applied| applied.table.clone()),
-            at_commit: comparison.as_ref().filter(|_| is_known).map(Comparison::is_equal),
-            by_checksum: comparison.as_ref().is_some_and(|it| it.by_checksum),
-        });
-        if let Some(comparison) = &comparison {
-            output.add_states(migrations.history.as_ref(), comparison);
+    let output = match &args.database {
+        None => {
+            let history = history_of(commit, None, repository)?;
+            CommitMigrationsOutput::of_commit(commit.to_commit(), history.as_ref())
         }
-    }
-    match context.ui.wants_json() {
-        true => context.ui.json(&output)?,
-        false => {
-            context.page()?;
-            output.print(&context.ui)?;
+        Some(name) => {
+            let database = context.config()?.selected(Some(name))?;
+            let client = connect::connect(context, &database)?;
+            match examine(&client, &database, commit, repository)? {
+                Some(examination) => {
+                    CommitMigrationsOutput::of_database(commit.to_commit(), database.name, &examination)
+                }
+                None => {
+                    let history = history_of(commit, Some(&database), repository)?;
+                    CommitMigrationsOutput::without_table(commit.to_commit(), database.name, history.as_ref())
+                }
+            }
         }
-    }
-    let at_commit = output.database.as_ref().and_then(|database| database.at_commit);
-    match args.exit_code && at_commit != Some(true) {
+    };
+    context.paged(&output)?;
+    match args.exit_code && !output.is_at_commit() {
         true => Err(Failure::new(Code::Negative, "")),
         false => Ok(()),
-    }
-}
-
-/// Returns the state table of the database, if it has one.
-fn chosen(applied: &[Applied]) -> Result<Option<&Applied>, Failure> {
-    match applied {
-        [] => Ok(None),
-        [one] => Ok(Some(one)),
-        several => {
-            let tables: Vec<String> =
-                several.iter().map(|it| format!("{} ({})", it.table, it.tool)).collect();
-            let message =
-                format!("the database has tables of several migration tools: {}", tables.join(", "));
-            Err(Failure::new(Code::Ambiguous, message))
-        }
     }
 }
